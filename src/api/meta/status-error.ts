@@ -1,0 +1,147 @@
+// The one error of the API: a Kubernetes Status, thrown by the server, carried over the wire and thrown again by the
+// client. Test its reason, never its text. The constructors give upstream's reason, code and message for each case.
+import type { Status, StatusCause, StatusDetails } from "../types/meta-v1.ts";
+import type { FieldError } from "./field-error.ts";
+
+export type StatusReason =
+  | "BadRequest"
+  | "Unauthorized"
+  | "Forbidden"
+  | "NotFound"
+  | "AlreadyExists"
+  | "Conflict"
+  | "Gone"
+  | "Expired"
+  | "Invalid"
+  | "MethodNotAllowed"
+  | "NotAcceptable"
+  | "UnsupportedMediaType"
+  | "RequestEntityTooLarge"
+  | "TooManyRequests"
+  | "InternalError"
+  | "ServerTimeout"
+  | "Timeout"
+  | "ServiceUnavailable"
+  | "StorageReadError"
+  | "";
+
+export class StatusError extends Error {
+  readonly status: Status;
+
+  constructor(status: Omit<Status, "apiVersion" | "kind" | "metadata" | "status">, options?: ErrorOptions) {
+    super(status.message ?? status.reason ?? "unknown", options);
+    this.name = "StatusError";
+    this.status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", ...status } as Status;
+  }
+
+  get reason(): StatusReason {
+    return (this.status.reason ?? "") as StatusReason;
+  }
+
+  /** The HTTP status. */
+  get code(): number {
+    return this.status.code ?? 500;
+  }
+}
+
+export function isStatus(error: unknown, ...reasons: StatusReason[]): error is StatusError {
+  return error instanceof StatusError && (reasons.length === 0 || reasons.includes(error.reason));
+}
+
+/** What an error is about, as it stands in messages and details: the plural resource and its group. */
+export interface Subject {
+  readonly group: string;
+  readonly resource: string;
+}
+
+const qualified = (s: Subject): string => (s.group === "" ? s.resource : `${s.resource}.${s.group}`);
+const details = (s: Subject, name: string, more: Partial<StatusDetails> = {}): StatusDetails => ({
+  ...(name === "" ? {} : { name }),
+  ...(s.group === "" ? {} : { group: s.group }),
+  kind: s.resource,
+  ...more,
+});
+
+export function notFound(subject: Subject, name: string): StatusError {
+  return new StatusError({
+    code: 404,
+    reason: "NotFound",
+    message: `${qualified(subject)} "${name}" not found`,
+    details: details(subject, name),
+  });
+}
+
+export function alreadyExists(subject: Subject, name: string): StatusError {
+  return new StatusError({
+    code: 409,
+    reason: "AlreadyExists",
+    message: `${qualified(subject)} "${name}" already exists`,
+    details: details(subject, name),
+  });
+}
+
+export function conflict(subject: Subject, name: string, why: string): StatusError {
+  return new StatusError({
+    code: 409,
+    reason: "Conflict",
+    message: `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`,
+    details: details(subject, name),
+  });
+}
+
+export function forbidden(subject: Subject, name: string, why: string): StatusError {
+  const message =
+    subject.resource === "" ? `forbidden: ${why}` : `${qualified(subject)}${name === "" ? "" : ` "${name}"`} is forbidden: ${why}`;
+  return new StatusError({ code: 403, reason: "Forbidden", message, details: details(subject, name) });
+}
+
+/** `kind` is the kind's name ("Pod"), not the resource. */
+export function invalid(kind: { readonly group: string; readonly kind: string }, name: string, errors: readonly FieldError[]): StatusError {
+  const causes: StatusCause[] = errors.map((e) => ({ reason: e.type, message: e.body(), field: e.field }));
+  const shown = errors.length === 1 ? errors[0]?.message : `[${[...new Set(errors.map((e) => e.message))].join(", ")}]`;
+  const label = kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
+  return new StatusError({
+    code: 422,
+    reason: "Invalid",
+    message: `${label} "${name}" is invalid: ${shown}`,
+    details: { ...(name === "" ? {} : { name }), ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes },
+  });
+}
+
+export function badRequest(message: string): StatusError {
+  return new StatusError({ code: 400, reason: "BadRequest", message });
+}
+
+export function unauthorized(message = "Unauthorized"): StatusError {
+  return new StatusError({ code: 401, reason: "Unauthorized", message });
+}
+
+export function methodNotAllowed(subject: Subject, action: string): StatusError {
+  return new StatusError({
+    code: 405,
+    reason: "MethodNotAllowed",
+    message: `${action} is not supported on resources of kind "${qualified(subject)}"`,
+    details: details(subject, ""),
+  });
+}
+
+/** A resource version that has been compacted away: the client must list again. */
+export function expired(message: string): StatusError {
+  return new StatusError({ code: 410, reason: "Expired", message });
+}
+
+export function internalError(cause: unknown): StatusError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new StatusError(
+    { code: 500, reason: "InternalError", message: `Internal error occurred: ${text}`, details: { causes: [{ message: text }] } },
+    { cause },
+  );
+}
+
+export function tooManyRequests(message: string, retryAfterSeconds: number): StatusError {
+  return new StatusError({ code: 429, reason: "TooManyRequests", message, details: { retryAfterSeconds } });
+}
+
+export function serviceUnavailable(message: string): StatusError {
+  return new StatusError({ code: 503, reason: "ServiceUnavailable", message });
+}

@@ -1,0 +1,66 @@
+// Structured log lines on standard error, in the form of Kubernetes' structured text logs:
+//   I1122 13:45:08.123456 scheduler] Bound pod pod="default/web-1" node="n1"
+// Quiet by default: `info` with a verbosity above the configured -v is dropped before its values are formatted.
+import { realClock } from "./clock.ts";
+
+export type LogValues = Readonly<Record<string, unknown>>;
+
+export interface Logger {
+  /** A line about normal operation, shown when its verbosity (default 0) is at most the configured one. */
+  info(message: string, values?: LogValues, verbosity?: number): void;
+  warn(message: string, values?: LogValues): void;
+  /** `values.error` may be an Error: its message and causes are shown. */
+  error(message: string, values?: LogValues): void;
+  /** Whether info at this verbosity is shown: ask before computing expensive values. */
+  enabled(verbosity: number): boolean;
+  /** The same logger under another component name. */
+  named(component: string): Logger;
+}
+
+export interface LogOptions {
+  /** As upstream's -v: 0 is quiet, 2 is usual for servers, 4 is debugging. Default 0. */
+  readonly verbosity?: number;
+  /** Where lines go; default standard error. */
+  readonly write?: (line: string) => void;
+}
+
+export function createLogger(component: string, options: LogOptions = {}): Logger {
+  const verbosity = options.verbosity ?? 0;
+  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const emit = (level: string, message: string, values?: LogValues): void => {
+    let line = `${level}${stamp(realClock.now())} ${component}] ${message}`;
+    for (const key in values) {
+      const value = values[key];
+      if (value !== undefined) line += ` ${key}=${show(value)}`;
+    }
+    write(`${line}\n`);
+  };
+  return {
+    info(message, values, at = 0) {
+      if (at <= verbosity) emit("I", message, values);
+    },
+    warn: (message, values) => emit("W", message, values),
+    error: (message, values) => emit("E", message, values),
+    enabled: (at) => at <= verbosity,
+    named: (name) => createLogger(name, options),
+  };
+}
+
+/** Drops everything: for tests that do not look at logs. */
+export const silentLogger: Logger = createLogger("", { verbosity: -1, write: () => undefined });
+
+function stamp(nowMs: number): string {
+  const t = new Date(nowMs).toISOString();
+  return `${t.slice(5, 7)}${t.slice(8, 10)} ${t.slice(11, 23)}000`;
+}
+
+function show(value: unknown): string {
+  if (value instanceof Error) return JSON.stringify(errorText(value));
+  return typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** An error's message with those of its causes, on one line. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${errorText(error.cause)}`;
+}
