@@ -1,0 +1,45 @@
+// Admission: plugins that may change (mutating) or refuse (validating) a write, after authorization and before it is
+// stored. The registry runs all mutating plugins in order, then defaults and validates, then all validating ones.
+
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
+import type { Informer } from "../../client/informer.ts";
+import type { UserInfo } from "../authn/user.ts";
+
+export interface AdmissionRequest {
+  readonly operation: "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
+  readonly resource: ResourceType;
+  /** "" for the object itself. */
+  readonly subresource: string;
+  /** Of the object in the request: for subresources such as binding or scale not the resource's kind. */
+  readonly kind: GroupVersionKind;
+  readonly namespace: string;
+  readonly name: string;
+  /** Absent for DELETE. For CONNECT the options object. */
+  readonly object?: KubernetesObject;
+  /** For UPDATE and DELETE. */
+  readonly oldObject?: KubernetesObject;
+  /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of the request. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly user: UserInfo;
+  readonly dryRun: boolean;
+  /** Adds a Warning header to the answer. */
+  warn(text: string): void;
+  readonly signal: AbortSignal;
+}
+
+export interface AdmissionPlugin {
+  /** Upstream's name: "NamespaceLifecycle". */
+  readonly name: string;
+  /** Which requests concern it; asked before anything else. */
+  handles(request: AdmissionRequest): boolean;
+  /** Gives the object to go on with (the same one where nothing changed). Throws StatusError to refuse. */
+  admit?(request: AdmissionRequest): Promise<KubernetesObject | undefined> | KubernetesObject | undefined;
+  /** Throws StatusError to refuse. */
+  validate?(request: AdmissionRequest): Promise<void> | void;
+}
+
+/** What plugins may read: indexed mirrors of the server's own watch caches, without a round trip. */
+export interface AdmissionReader {
+  informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T>;
+}

@@ -1,0 +1,42 @@
+// The question authorization answers, asked by the authorization stage, impersonation, the review APIs and admission.
+import type { UserInfo } from "../authn/user.ts";
+
+export interface AuthorizationAttributes {
+  readonly user: UserInfo;
+  readonly verb: string;
+  /** False for paths such as /healthz: then only `path` and `verb` count. */
+  readonly isResourceRequest: boolean;
+  readonly path: string;
+  readonly apiGroup: string;
+  readonly apiVersion: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+}
+
+export interface AuthorizationDecision {
+  /** "no-opinion" lets the next authorizer of the chain decide; at its end it is a denial. */
+  readonly decision: "allow" | "deny" | "no-opinion";
+  readonly reason: string;
+}
+
+export interface Authorizer {
+  authorize(attributes: AuthorizationAttributes): Promise<AuthorizationDecision> | AuthorizationDecision;
+  /** What the user may do in a namespace, for SelfSubjectRulesReview. */
+  rulesFor?(user: UserInfo, namespace: string): Promise<AuthorizationRules>;
+}
+
+export interface AuthorizationRules {
+  readonly resourceRules: readonly {
+    readonly verbs: readonly string[];
+    readonly apiGroups?: readonly string[];
+    readonly resources?: readonly string[];
+    readonly resourceNames?: readonly string[];
+  }[];
+  readonly nonResourceRules: readonly { readonly verbs: readonly string[]; readonly nonResourceURLs?: readonly string[] }[];
+  readonly incomplete: boolean;
+  readonly evaluationError?: string;
+}

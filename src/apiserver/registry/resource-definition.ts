@@ -1,0 +1,70 @@
+// A resource as the API server serves it, described in one place by one value. resources/ has a file for each group of
+// kinds with rules of their own; a kind without a file gets `plainResource`: stored, listed, watched, no rules beyond
+// those all objects share. Nothing else in the API server names a kind, except subresources that are code.
+import type { TableConvertor } from "../../api/encode/table/table.ts";
+import type { FieldError } from "../../api/meta/field-error.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+
+/** What a strategy may depend on besides the object. */
+export interface StrategyContext {
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
+  readonly userName: string;
+}
+
+/** How one kind of write is prepared and checked: the object itself, or one of its subresources. */
+export interface UpdateStrategy<T> {
+  /** Resets what this kind of write may not change (status on the main path, spec on status) and sets what it implies. */
+  prepare?(object: T, old: T, context: StrategyContext): T;
+  validate?(object: T, old: T): readonly FieldError[];
+  warnings?(object: T, old: T): readonly string[];
+}
+
+export interface ResourceDefinition<T extends KubernetesObject = KubernetesObject> {
+  readonly type: ResourceType<T>;
+  /** Key space below /registry/: "pods", "minions", "services/specs", "apiregistration.k8s.io/apiservices". */
+  readonly storagePath: string;
+  /** Serves the objects of another version's or group's storage (events.k8s.io on events, autoscaling/v1 on v2). */
+  readonly sharesStorageOf?: {
+    readonly type: ResourceType;
+    /** From what is stored to what this type serves, and back. */
+    readonly fromStored: (stored: KubernetesObject) => T;
+    readonly toStored: (object: T) => KubernetesObject;
+  };
+  /** Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where nothing was missing. */
+  readonly defaults?: (object: T) => T;
+  /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
+  readonly validateName?: (name: string, prefix: boolean) => readonly string[];
+  /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */
+  readonly countsGeneration?: boolean;
+  readonly create: {
+    prepare?(object: T, context: StrategyContext): T;
+    validate?(object: T): readonly FieldError[];
+    warnings?(object: T): readonly string[];
+  };
+  readonly update: UpdateStrategy<T>;
+  /** Strategy of the status subresource, where there is one. */
+  readonly status?: UpdateStrategy<T>;
+  /** Other subresources that are written like the object: "resize", "ephemeralcontainers", "approval", "finalize". */
+  readonly subresources?: Readonly<Record<string, UpdateStrategy<T>>>;
+  /** PUT to an absent name creates it. */
+  readonly allowCreateOnUpdate?: boolean;
+  /** PUT without a resourceVersion overwrites. Default true. */
+  readonly allowUnconditionalUpdate?: boolean;
+  /** Values that field selectors see beyond metadata.name and metadata.namespace. Keys are all supported fields. */
+  readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  /** How deletion begins. Default: at once. Pods: their grace period. */
+  readonly gracefulDeletion?: {
+    /** Seconds of grace for this deletion (0: at once), from what the client asked and the object says. */
+    gracePeriodSeconds(object: T, requested: number | undefined): number;
+  };
+  /** Propagation when the client does not say: default "background". */
+  readonly defaultDeletionPropagation?: "orphan" | "background";
+  /** Where the answer to a DELETE is the object itself rather than a Status. Default false. */
+  readonly deletionReturnsObject?: boolean;
+  /** Objects disappear after so many seconds (events). */
+  readonly ttlSeconds?: (object: T) => number | undefined;
+  /** Server-side table; default: Name and Created At. */
+  readonly table?: TableConvertor<T>;
+}

@@ -1,0 +1,109 @@
+// What flows through the API server: one request, one response, and the stages between them. A stage is a function; the
+// server is the list of them in upstream's order (see server.ts). Both transports enter the same list: the HTTPS server
+// parses bytes into an ApiRequest, the in-process transport builds one from JSON values.
+import type { UserInfo } from "./authn/user.ts";
+import type { RequestInfo } from "./http/request-info.ts";
+
+export interface ApiRequest {
+  readonly method: string;
+  /** Percent-encoded path without the query, as received. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** By lower-case name; several lines of one header are joined by ", ", except those in `headerLines`. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Every value of a header that may repeat (impersonate-group, impersonate-extra-*). */
+  headerLines(name: string): readonly string[];
+  readonly body: RequestBody;
+  /** Aborts when the client has gone or the request's deadline has passed. */
+  readonly signal: AbortSignal;
+  /** The client's address, "" in-process. */
+  readonly remoteAddress: string;
+  /** DER of the verified TLS client certificate, where one was presented. */
+  readonly clientCertificate?: Uint8Array;
+  /** Set by the in-process transport: already authenticated. */
+  readonly trustedUser?: UserInfo;
+  /** Present when the connection can be taken over (HTTP/1.1 Upgrade, or an HTTP/2 extended CONNECT later). */
+  readonly upgrade?: UpgradeHandle;
+}
+
+export type RequestBody =
+  | { readonly kind: "none" }
+  /** Reads it all, at most `limitBytes` (413 beyond). */
+  | { readonly kind: "bytes"; read(limitBytes: number): Promise<Uint8Array> }
+  /** In-process: a JSON value, shared and immutable. */
+  | { readonly kind: "value"; readonly value: unknown };
+
+export interface UpgradeHandle {
+  /** The raw connection, to be used by an upgrade response. */
+  readonly socket: import("node:stream").Duplex;
+  /** Bytes already read past the request's head. */
+  readonly head: Uint8Array;
+  /** Headers in order as [name, value, …], for forwarding. */
+  readonly rawHeaders: readonly string[];
+}
+
+/** What the stages learn about a request on its way. Each field says which stage sets it. */
+export interface RequestContext {
+  readonly request: ApiRequest;
+  /** By request-info. */
+  info: RequestInfo;
+  /** By authentication; after impersonation the impersonated user. */
+  user: UserInfo;
+  /** By impersonation: who really asks. */
+  impersonator?: UserInfo;
+  /** Texts for Warning headers (299), in order, without duplicates. */
+  readonly warnings: string[];
+  /** Milliseconds since the epoch when the request arrived. */
+  readonly receivedAtMs: number;
+}
+
+export type ApiResponse =
+  | {
+      /** A JSON value, encoded at the edge in what the client accepts. `bytes` is its JSON encoding where it exists already. */
+      readonly kind: "object";
+      readonly status: number;
+      readonly object: unknown;
+      readonly bytes?: () => Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "bytes";
+      readonly status: number;
+      readonly contentType: string;
+      readonly bytes: Uint8Array;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | {
+      /** A body made while it is sent: a large list, a log. Chunks are pulled, so a slow client holds nothing up. */
+      readonly kind: "stream";
+      readonly status: number;
+      readonly contentType: string;
+      readonly chunks: AsyncIterable<Uint8Array>;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: "watch"; readonly stream: WatchStream }
+  | {
+      /** The connection changes protocol: `serve` owns the socket from now on and has to write the 101 itself. */
+      readonly kind: "upgrade";
+      readonly serve: (upgrade: UpgradeHandle) => void;
+    };
+
+/** A watch that has been accepted. The transport decides how its events are framed and encoded. */
+export interface WatchStream {
+  /** Batches, until the watch ends (timeout, server stop, slow consumer after its final ERROR event). */
+  readonly batches: AsyncIterable<readonly WatchStreamEvent[]>;
+  /** Ends it from the consumer's side. */
+  close(): void;
+}
+
+export interface WatchStreamEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: unknown;
+  /** JSON bytes of `object`, encoded once and shared by all watchers. */
+  readonly bytes: () => Uint8Array;
+}
+
+export type Handler = (context: RequestContext) => Promise<ApiResponse>;
+
+/** A stage answers itself, throws StatusError, or hands on to `next`. */
+export type Stage = (context: RequestContext, next: Handler) => Promise<ApiResponse>;
