@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+// Bundles src/cmd/main.ts into dist/coracle.js and one chunk per command, so that a command loads only what it needs,
+// and the test kit into dist/testing.js. Native packages stay outside the bundle.
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = new URL("..", import.meta.url).pathname;
+const staging = join(root, `dist.${process.pid}`);
+const entryPoints = { coracle: join(root, "src/cmd/main.ts") };
+const testing = join(root, "src/testing/index.ts");
+if (existsSync(testing)) entryPoints.testing = testing;
+
+try {
+  await build({
+    entryPoints,
+    outdir: staging,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: ["lmdb", "vitest"],
+    minifyWhitespace: true,
+    sourcemap: "linked",
+    legalComments: "none",
+    logLevel: "warning",
+    chunkNames: "chunks/[name]-[hash]",
+    // Bundled CommonJS packages call require for Node's own modules.
+    banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+  });
+  const descriptions = join(root, "scripts/build-descriptions.mjs");
+  if (existsSync(descriptions)) {
+    const { buildDescriptions } = await import(descriptions);
+    await buildDescriptions(staging);
+  }
+  // Two builds at once must not see each other's half-written output: the finished folder is moved into place.
+  const dist = join(root, "dist");
+  const old = join(root, `dist.${process.pid}.old`);
+  if (existsSync(dist)) renameSync(dist, old);
+  mkdirSync(root, { recursive: true });
+  renameSync(staging, dist);
+  rmSync(old, { recursive: true, force: true });
+} catch (error) {
+  rmSync(staging, { recursive: true, force: true });
+  console.error(`build failed: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,101 @@
+// Everything a fresh clone needs before Coracle can run, each step announced before it is done and skipped when it is
+// not needed: npm dependencies, the build, and (root on a system with apt) the missing system packages.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const root = new URL("..", import.meta.url).pathname;
+
+/** System packages by what they are needed for: `found` says whether the machine has it already. */
+const onPath = (name) =>
+  [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin", "/usr/local/sbin"].some(
+    (dir) => dir !== "" && existsSync(join(dir, name)),
+  );
+const cniPlugin = (name) => ["/opt/cni/bin", "/usr/lib/cni"].some((dir) => existsSync(join(dir, name)));
+export const nodePackages = [
+  { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
+  { name: "runc", why: "starts them", found: () => onPath("runc") },
+  { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
+  { name: "nftables", why: "packet rules", found: () => onPath("nft") },
+  { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },
+  { name: "iproute2", why: "network devices", found: () => onPath("ip") },
+];
+export const testPackages = [
+  { name: "kubernetes-client", why: "kubectl, for the tests", found: () => onPath("kubectl") },
+  { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
+  { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
+  { name: "curl", why: "an HTTP client for the tests", found: () => onPath("curl") },
+];
+
+const say = (text) => process.stderr.write(`${text}\n`);
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], ...options });
+  if (result.error) throw new Error(`${command}: ${result.error.message}`);
+  if (result.status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${result.status ?? result.signal}`);
+}
+
+/** Whether node_modules holds every version that package-lock.json names (optional packages of other platforms aside). */
+function dependenciesAreInstalled() {
+  const installedFile = join(root, "node_modules/.package-lock.json");
+  if (!existsSync(installedFile)) return false;
+  const packages = (file) => JSON.parse(readFileSync(file, "utf8")).packages ?? {};
+  const installed = packages(installedFile);
+  return Object.entries(packages(join(root, "package-lock.json"))).every(
+    ([path, wanted]) => path === "" || wanted.optional === true || installed[path]?.version === wanted.version,
+  );
+}
+
+/** Installs npm dependencies where there are none, or others than package-lock.json names. */
+export function ensureDependencies() {
+  if (dependenciesAreInstalled()) return;
+  say("setup: installing npm dependencies (npm ci)");
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+}
+
+/** Whether the build is older than what it is made from. */
+export function buildIsStale() {
+  const built = join(root, "dist/coracle.js");
+  if (!existsSync(built)) return true;
+  const { mtimeMs } = statSync(built);
+  const newer = (dir) =>
+    readdirSync(dir, { withFileTypes: true }).some((entry) => {
+      const path = join(dir, entry.name);
+      return entry.isDirectory() ? newer(path) : !entry.name.endsWith(".test.ts") && statSync(path).mtimeMs > mtimeMs;
+    });
+  return newer(join(root, "src")) || ["package-lock.json", "scripts/build.mjs"].some((f) => statSync(join(root, f)).mtimeMs > mtimeMs);
+}
+
+export function ensureBuilt() {
+  if (!buildIsStale()) return;
+  say("setup: building (scripts/build.mjs)");
+  run(process.execPath, [join(root, "scripts/build.mjs")]);
+}
+
+/**
+ * Installs missing system packages by apt. Without root, apt, or with `install: false`, it says what is missing and
+ * gives back the names; the caller decides whether it can go on.
+ */
+export function ensureSystemPackages(packages, { install = true } = {}) {
+  const missing = packages.filter((p) => !p.found());
+  if (missing.length === 0) return [];
+  const names = missing.map((p) => p.name);
+  if (process.platform !== "linux" || process.getuid?.() !== 0 || !onPath("apt-get") || !install) {
+    const reason = !install
+      ? "--no-install was given"
+      : process.platform !== "linux"
+        ? "this is not Linux"
+        : process.getuid?.() !== 0
+          ? "not running as root"
+          : "there is no apt-get";
+    say(`setup: missing, and not installed because ${reason}: ${missing.map((p) => `${p.name} (${p.why})`).join(", ")}`);
+    return names;
+  }
+  for (const p of missing) say(`setup: installing the system package ${p.name}: ${p.why}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  run("apt-get", ["update", "-qq"], { env });
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { env, stdio: ["ignore", "ignore", 2] });
+  const still = missing.filter((p) => !p.found()).map((p) => p.name);
+  if (still.length > 0) throw new Error(`installed, but not found afterwards: ${still.join(", ")}`);
+  return [];
+}
