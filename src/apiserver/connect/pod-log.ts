@@ -1,0 +1,104 @@
+// pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet.
+
+import type { IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { FieldError, type FieldErrorType, invalidValue } from "../../api/meta/field-error.ts";
+import { badRequest, internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { readAtMost } from "../../rpc/upgrade.ts";
+import type { Connects } from "../registry/handler-types.ts";
+import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
+
+const connectTimeoutMs = 30_000;
+const booleans = ["follow", "previous", "timestamps"] as const;
+
+export function podLogConnects(deps: ConnectDependencies): Connects {
+  return { "/pods/log": podLog(deps) };
+}
+
+function podLog(deps: ConnectDependencies): Handler {
+  return async (context) => {
+    const { info } = context;
+    const options = parseLogOptions(context.request.query, info.name);
+    const pod = podOf(deps, info.namespace, info.name);
+    const container = containerOf(pod, context.request.query.get("container") ?? "");
+    if (!pod.spec.nodeName) {
+      // Not yet scheduled: there is no log, and that is no error.
+      return { kind: "bytes", status: 200, contentType: "text/plain", bytes: new Uint8Array() };
+    }
+    const url = new URL(`${kubeletUrlOf(deps, pod)}/containerLogs/${info.namespace}/${info.name}/${container}`);
+    for (const [name, value] of Object.entries(options)) url.searchParams.set(name, value);
+    return fetchLog(deps, url, context);
+  };
+}
+
+/** The query for the kubelet; throws Invalid with every problem. */
+export function parseLogOptions(query: URLSearchParams, podName: string): Record<string, string> {
+  const options: Record<string, string> = {};
+  const errors: FieldError[] = [];
+  for (const name of booleans) if (["true", "1"].includes(query.get(name) ?? "")) options[name] = "true";
+  const integer = (name: string, minimum: number, type: FieldErrorType = "FieldValueInvalid"): void => {
+    const text = query.get(name);
+    if (text === null || text === "") return;
+    if (!/^-?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+    const value = Number(text);
+    if (value < minimum)
+      errors.push(new FieldError(type, name, value, minimum === 0 ? "must be greater than or equal to 0" : "must be greater than 0"));
+    options[name] = text;
+  };
+  integer("tailLines", 0);
+  integer("limitBytes", 1);
+  integer("sinceSeconds", 1);
+  const sinceTime = query.get("sinceTime");
+  if (sinceTime) {
+    if (options.sinceSeconds !== undefined)
+      errors.push(new FieldError("FieldValueForbidden", "", "", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    if (Number.isNaN(Date.parse(sinceTime))) errors.push(invalidValue("sinceTime", sinceTime, "must be an RFC 3339 time"));
+    options.sinceTime = sinceTime;
+  }
+  const stream = query.get("stream");
+  if (stream) {
+    if (!["All", "Stdout", "Stderr"].includes(stream))
+      errors.push(new FieldError("FieldValueNotSupported", "stream", stream, 'supported values: "All", "Stderr", "Stdout"'));
+    options.stream = stream;
+  }
+  if (errors.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, podName, errors);
+  return options;
+}
+
+async function fetchLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<ApiResponse> {
+  const { request, info } = context;
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const outgoing = httpsRequest(url, {
+      ...deps.kubeletTls,
+      rejectUnauthorized: deps.kubeletTls.ca !== undefined,
+      agent: false,
+      timeout: connectTimeoutMs,
+      signal: request.signal,
+    });
+    outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer from the kubelet at ${url.host} in ${connectTimeoutMs} ms`)));
+    outgoing.on("response", (answer) => {
+      outgoing.setTimeout(0); // a followed log may be silent for hours
+      resolve(answer);
+    });
+    outgoing.on("error", (error) => reject(internalError(error)));
+    outgoing.end();
+  });
+  const status = response.statusCode ?? 500;
+  if (status >= 400) throw kubeletRefusal(status, (await readAtMost(response, 64 * 1024)).toString(), info.name);
+  return { kind: "stream", status, contentType: response.headers["content-type"] ?? "text/plain", chunks: response };
+}
+
+function kubeletRefusal(status: number, body: string, name: string): StatusError {
+  const message = body.trim();
+  if (status === 400) return badRequest(message);
+  if (status === 404) {
+    return new StatusError({
+      code: 404,
+      reason: "NotFound",
+      message: `the server could not find the requested resource ( pods/log ${name})`,
+      details: { name, kind: "pods/log" },
+    });
+  }
+  return internalError(new Error(message));
+}

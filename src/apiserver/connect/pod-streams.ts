@@ -1,0 +1,100 @@
+// pods/exec, pods/attach and pods/portforward: finds the pod's kubelet and passes the client's connection through to it.
+// A SPDY client's bytes are relayed as they are; a WebSocket client's are translated (exec, attach) or carried as a tunnel
+// (port-forward, whose WebSocket form wraps SPDY).
+import { badRequest } from "../../api/meta/status-error.ts";
+import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
+import { type DialResult, dialUpgrade, passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
+import type { Connects } from "../registry/handler-types.ts";
+import type { ApiRequest, ApiResponse, Handler, UpgradeHandle } from "../request.ts";
+import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
+import { acceptWebSocket, isWebSocket, offeredProtocol, tunnel } from "./websocket.ts";
+
+const dialTimeoutMs = 30_000;
+const portForwardTunnel = "SPDY/3.1+portforward.k8s.io";
+
+export function podStreamConnects(deps: ConnectDependencies): Connects {
+  return {
+    "/pods/exec": remoteCommand(deps, "exec"),
+    "/pods/attach": remoteCommand(deps, "attach"),
+    "/pods/portforward": portForward(deps),
+  };
+}
+
+const flag = (query: URLSearchParams, name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
+
+function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Handler {
+  return async ({ info, request }) => {
+    const { query } = request;
+    const streams = { stdin: flag(query, "stdin"), stdout: flag(query, "stdout"), stderr: flag(query, "stderr"), tty: flag(query, "tty") };
+    const pod = podOf(deps, info.namespace, info.name);
+    const container = containerOf(pod, query.get("container") ?? "");
+    const url = new URL(`${kubeletUrlOf(deps, pod)}/${action}/${info.namespace}/${info.name}/${container}`);
+    for (const [name, on] of [
+      ["input", streams.stdin],
+      ["output", streams.stdout],
+      ["error", streams.stderr && !streams.tty],
+      ["tty", streams.tty],
+    ] as const) {
+      if (on) url.searchParams.set(name, "1");
+    }
+    for (const part of query.getAll("command")) url.searchParams.append("command", part);
+    if (!isWebSocket(request)) return relay(deps, request, url);
+    const protocol = offeredProtocol(request, webSocketProtocols);
+    if (protocol === undefined)
+      throw badRequest(`no supported WebSocket protocol was offered; supported: ${webSocketProtocols.join(", ")}`);
+    return upgradeResponse(request, async (upgrade) => {
+      const answer = await dialSpdy(deps, url, { "x-stream-protocol-version": [...spdyProtocols] });
+      if (!answer.upgraded) return refuseUpgrade(upgrade.socket, answer);
+      acceptWebSocket(request, upgrade, protocol, (client) => translateToSpdy(client, answer.socket, answer.head, streams));
+    });
+  };
+}
+
+function portForward(deps: ConnectDependencies): Handler {
+  return async ({ info, request }) => {
+    const pod = podOf(deps, info.namespace, info.name);
+    const url = new URL(`${kubeletUrlOf(deps, pod)}/portForward/${info.namespace}/${info.name}`);
+    for (const port of request.query.getAll("ports")) url.searchParams.append("port", port);
+    if (!isWebSocket(request)) return relay(deps, request, url);
+    if (offeredProtocol(request, [portForwardTunnel]) === undefined)
+      throw badRequest(`port forwarding over WebSocket needs the protocol ${portForwardTunnel}`);
+    return upgradeResponse(request, async (upgrade) => {
+      const answer = await dialSpdy(deps, url, { "x-stream-protocol-version": "portforward.k8s.io" });
+      if (!answer.upgraded) return refuseUpgrade(upgrade.socket, answer);
+      acceptWebSocket(request, upgrade, portForwardTunnel, (client) => tunnel(client, answer.socket, answer.head));
+    });
+  };
+}
+
+function dialSpdy(deps: ConnectDependencies, url: URL, headers: Readonly<Record<string, string | readonly string[]>>): Promise<DialResult> {
+  return dialUpgrade(url, {
+    method: "POST",
+    headers: { connection: "Upgrade", upgrade: "SPDY/3.1", ...headers },
+    tls: deps.kubeletTls,
+    timeoutMs: dialTimeoutMs,
+  });
+}
+
+function relay(deps: ConnectDependencies, request: ApiRequest, url: URL): ApiResponse {
+  return upgradeResponse(request, (upgrade) =>
+    passThrough(upgrade, url, {
+      method: request.method,
+      headers: { ...upgradeHeaders(request.headers), "x-stream-protocol-version": [...request.headerLines("x-stream-protocol-version")] },
+      tls: deps.kubeletTls,
+      timeoutMs: dialTimeoutMs,
+    }),
+  );
+}
+
+function upgradeResponse(request: ApiRequest, serve: (upgrade: UpgradeHandle) => Promise<void>): ApiResponse {
+  if (!request.upgrade) throw badRequest("Upgrade request required");
+  return {
+    kind: "upgrade",
+    serve(upgrade) {
+      serve(upgrade).catch((error: unknown) => {
+        const body = Buffer.from(`error dialing backend: ${error instanceof Error ? error.message : String(error)}`);
+        refuseUpgrade(upgrade.socket, { status: 500, contentType: "text/plain", body });
+      });
+    },
+  };
+}

@@ -1,0 +1,52 @@
+// The command line of Coracle: `coracle COMMAND [flags]`. Each command is a module of its own, loaded only when it runs,
+// that exports `run(args)` and resolves with the process's exit code.
+import { errorText } from "../base/log.ts";
+import { version } from "../base/version.ts";
+import { CommandError } from "./command-error.ts";
+
+interface Command {
+  readonly summary: string;
+  readonly load: () => Promise<{ run(args: readonly string[]): Promise<number> }>;
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  up: { summary: "run a whole cluster in this process, in the foreground", load: () => import("./up.ts") },
+  down: { summary: "stop the cluster of a data directory, its pods too", load: () => import("./down.ts") },
+  apiserver: { summary: "run the API server alone", load: () => import("./apiserver.ts") },
+  "controller-manager": { summary: "run the controllers against an API server", load: () => import("./controller-manager.ts") },
+  scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
+  kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
+  image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
+};
+
+function usage(): string {
+  const rows = Object.entries(commands).map(([name, c]) => `  ${name.padEnd(20)}${c.summary}`);
+  return `Coracle ${version}: Kubernetes in one process.\n\nUsage: coracle COMMAND [flags]\n\nCommands:\n${rows.join("\n")}\n  ${"version".padEnd(20)}print the version\n\nEach command explains its flags with --help.\n`;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    process.stdout.write(usage());
+    return name === undefined ? 1 : 0;
+  }
+  if (name === "version" || name === "--version") {
+    process.stdout.write(`coracle ${version}\n`);
+    return 0;
+  }
+  const command = commands[name];
+  if (!command) {
+    process.stderr.write(`coracle: unknown command "${name}"; "coracle help" lists the commands\n`);
+    return 1;
+  }
+  try {
+    return await (await command.load()).run(rest);
+  } catch (error) {
+    // Whatever is wrong with flags, files, ports or the machine is one line; a stack is for programming errors only.
+    const expected = error instanceof CommandError || (error instanceof Error && "code" in error);
+    process.stderr.write(`coracle ${name}: ${expected ? errorText(error) : ((error as Error).stack ?? String(error))}\n`);
+    return 1;
+  }
+}
+
+process.exit(await main(process.argv.slice(2)));
