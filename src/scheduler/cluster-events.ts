@@ -1,0 +1,28 @@
+// What happens in a cluster that may make an unschedulable pod schedulable. Plugins name the events that concern them
+// (queueing hints); the queue wakes only the pods whose rejecting plugins asked for an event.
+import type { Node } from "../api/types/core-v1.ts";
+
+export type ClusterEvent =
+  | "NodeAdd"
+  | "NodeAllocatable"
+  | "NodeLabel"
+  | "NodeTaint"
+  | "NodeCondition"
+  /** A pod that holds room on a node was added, or its labels changed. */
+  | "AssignedPodAdd"
+  | "AssignedPodUpdate"
+  /** A pod gave up its room. */
+  | "AssignedPodDelete"
+  /** The waiting pod itself was changed. */
+  | "UnscheduledPodUpdate";
+
+/** Which of the node events an update amounts to. */
+export function nodeEvents(before: Node, after: Node): ClusterEvent[] {
+  const events: ClusterEvent[] = [];
+  const differs = (pick: (node: Node) => unknown): boolean => JSON.stringify(pick(before)) !== JSON.stringify(pick(after));
+  if (before.status?.allocatable !== after.status?.allocatable && differs((n) => n.status?.allocatable)) events.push("NodeAllocatable");
+  if (before.metadata.labels !== after.metadata.labels && differs((n) => n.metadata.labels)) events.push("NodeLabel");
+  if (differs((n) => [n.spec.taints, n.spec.unschedulable])) events.push("NodeTaint");
+  if (differs((n) => n.status?.conditions?.map((c) => [c.type, c.status]))) events.push("NodeCondition");
+  return events;
+}

@@ -1,0 +1,124 @@
+// Plugins about resources. NodeResourcesFit: what the pod asks for must be free, and nodes with more left are better
+// (LeastAllocated). NodeResourcesBalancedAllocation: cpu and memory should be used in like proportion.
+// ImageLocality: nodes that already have the pod's large images are better.
+import type { Node, Pod } from "../../api/types/core-v1.ts";
+import { maxNodeScore, type Plugin, type Rejection } from "../framework.ts";
+import { type NodeInfo, podFacts } from "../node-info.ts";
+import type { Columns } from "../snapshot.ts";
+
+/** Resources the scheduler does not count: container-level bookkeeping of others. */
+const counted = (name: string): boolean => name !== "cpu" && name !== "memory" && name !== "pods";
+
+export const nodeResourcesFit: Plugin = {
+  name: "NodeResourcesFit",
+  filter({ pod, snapshot: { columns } }) {
+    const { requests } = podFacts(pod);
+    const cpu = requests.cpu ?? 0;
+    const memory = requests.memory ?? 0;
+    const others = Object.entries(requests).filter(([name, amount]) => counted(name) && amount > 0);
+    return (node) => {
+      const at = node.index;
+      const fits =
+        (columns.podCount[at] ?? 0) + 1 <= (columns.allocatablePods[at] ?? 0) &&
+        (cpu === 0 || cpu <= (columns.allocatableCpu[at] ?? 0) - (columns.requestedCpu[at] ?? 0)) &&
+        (memory === 0 || memory <= (columns.allocatableMemory[at] ?? 0) - (columns.requestedMemory[at] ?? 0)) &&
+        others.every(([name, amount]) => amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0));
+      return fits ? undefined : insufficient(pod, node);
+    };
+  },
+  score({ pod, snapshot: { columns } }) {
+    const { scoredCpu, scoredMemory } = podFacts(pod);
+    return (node) => {
+      const at = node.index;
+      const cpu = leastAllocated((columns.scoredCpu[at] ?? 0) + scoredCpu, columns.allocatableCpu[at] ?? 0);
+      const memory = leastAllocated((columns.scoredMemory[at] ?? 0) + scoredMemory, columns.allocatableMemory[at] ?? 0);
+      if (cpu === undefined) return memory ?? 0;
+      return memory === undefined ? cpu : Math.floor((cpu + memory) / 2);
+    };
+  },
+  queueingHints: [
+    { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
+    { event: "NodeAllocatable", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
+    { event: "AssignedPodDelete" },
+    { event: "AssignedPodUpdate" },
+    { event: "UnscheduledPodUpdate" },
+  ],
+};
+
+/** Every resource that is short, in upstream's order: pods, cpu, memory, the others as the pod names them. */
+function insufficient(pod: Pod, node: NodeInfo): Rejection {
+  const { requests } = podFacts(pod);
+  const reasons: string[] = [];
+  let unresolvable = false;
+  if (node.podCount + 1 > (node.allocatable.pods ?? 0)) reasons.push("Too many pods");
+  for (const name of ["cpu", "memory", ...Object.keys(requests).filter(counted)]) {
+    const amount = requests[name] ?? 0;
+    if (amount === 0 || amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0)) continue;
+    reasons.push(`Insufficient ${name}`);
+    if (amount > (node.allocatable[name] ?? 0)) unresolvable = true;
+  }
+  return { reasons, unresolvable };
+}
+
+function fitsEmpty(pod: Pod, node: Node): boolean {
+  const allocatable = node.status?.allocatable ?? {};
+  return Object.entries(podFacts(pod).requests).every(([name, amount]) => amount === 0 || allocatable[name] !== undefined);
+}
+
+function leastAllocated(requested: number, allocatable: number): number | undefined {
+  if (allocatable === 0) return undefined;
+  return requested > allocatable ? 0 : Math.floor(((allocatable - requested) * maxNodeScore) / allocatable);
+}
+
+export const nodeResourcesBalancedAllocation: Plugin = {
+  name: "NodeResourcesBalancedAllocation",
+  score({ pod, snapshot: { columns } }) {
+    const { requests } = podFacts(pod);
+    const cpu = requests.cpu ?? 0;
+    const memory = requests.memory ?? 0;
+    if (cpu === 0 && memory === 0) return undefined; // a best-effort pod balances nothing
+    return (node) => {
+      const without = balance(columns, node.index, 0, 0);
+      const withPod = balance(columns, node.index, cpu, memory);
+      // 50 where the pod changes nothing, more where it makes the node more even.
+      return Math.floor(maxNodeScore / 2 + (maxNodeScore / 2) * (withPod - without));
+    };
+  },
+};
+
+/** 1 where cpu and memory are used in the same proportion, down to 0.5. */
+function balance(columns: Columns, at: number, cpu: number, memory: number): number {
+  const share = (requested: number, allocatable: number): number => (allocatable === 0 ? 0 : Math.min(1, requested / allocatable));
+  const cpuShare = share((columns.requestedCpu[at] ?? 0) + cpu, columns.allocatableCpu[at] ?? 0);
+  const memoryShare = share((columns.requestedMemory[at] ?? 0) + memory, columns.allocatableMemory[at] ?? 0);
+  return 1 - Math.abs(cpuShare - memoryShare) / 2;
+}
+
+const mebibyte = 1024 * 1024;
+const minImageBytes = 23 * mebibyte;
+const maxImageBytesPerContainer = 1000 * mebibyte;
+
+export const imageLocality: Plugin = {
+  name: "ImageLocality",
+  score({ pod, snapshot }) {
+    const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+    const total = snapshot.nodes.length;
+    const images = containers
+      .map((c) => normalizedImageName(c.image ?? ""))
+      .map((name) => ({ name, spread: snapshot.nodesWithImage(name) / total }))
+      .filter((image) => image.spread > 0);
+    if (images.length === 0) return undefined;
+    const maxBytes = maxImageBytesPerContainer * containers.length;
+    return (node) => {
+      let bytes = 0;
+      for (const { name, spread } of images) bytes += (node.imageBytes(name) ?? 0) * spread;
+      const capped = Math.min(Math.max(bytes, minImageBytes), maxBytes);
+      return Math.floor((maxNodeScore * (capped - minImageBytes)) / (maxBytes - minImageBytes));
+    };
+  },
+};
+
+/** With the tag that is meant where none is given. */
+function normalizedImageName(name: string): string {
+  return name.lastIndexOf(":") <= name.lastIndexOf("/") ? `${name}:latest` : name;
+}

@@ -1,0 +1,259 @@
+// The scheduling queue. A waiting pod is in one of four places: active (ready to be tried, in QueueSort order), back-off
+// (tried, worth another try, but not yet), unschedulable (waits for an event that concerns a plugin that rejected it), or
+// gated (PreEnqueue refused it). An event that arrives while a pod is being tried is remembered until the attempt ends,
+// so that it cannot be missed.
+import { keyOf } from "../api/meta/object.ts";
+import type { Pod } from "../api/types/core-v1.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { ClusterEvent } from "./cluster-events.ts";
+import type { Plugin, QueuedPodInfo, QueueingHint } from "./framework.ts";
+import { KeyedHeap } from "./heap.ts";
+
+export interface QueueOptions {
+  readonly clock: Clock;
+  /** Plugins of the pod's profile. */
+  readonly pluginsOf: (pod: Pod) => readonly Plugin[];
+  readonly sort: (a: QueuedPodInfo, b: QueuedPodInfo) => number;
+  /** Back-off after an attempt, doubling with each. Default 1 s, at most 10 s. */
+  readonly initialBackoffMs?: number;
+  readonly maxBackoffMs?: number;
+  /** An unschedulable pod is tried again after so long whatever happens. Default 5 minutes. */
+  readonly maxUnschedulableMs?: number;
+}
+
+interface QueuedPod extends QueuedPodInfo {
+  readonly key: string;
+  pod: Pod;
+  timestampMs: number;
+  attempts: number;
+  /** Names of the plugins that rejected the pod at its last attempt. */
+  rejectedBy: ReadonlySet<string>;
+  backoffUntilMs: number;
+}
+
+interface SeenEvent {
+  readonly event: ClusterEvent;
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+/** Events kept for attempts in progress; when more come in, the attempts count as concerned. */
+const maxSeenEvents = 10_000;
+
+export class SchedulingQueue {
+  readonly #options: Required<QueueOptions>;
+  readonly #active: KeyedHeap<QueuedPod>;
+  readonly #backoff = new KeyedHeap<QueuedPod>(
+    (p) => p.key,
+    (a, b) => a.backoffUntilMs - b.backoffUntilMs,
+  );
+  readonly #unschedulable = new Map<string, QueuedPod>();
+  readonly #gated = new Map<string, QueuedPod>();
+  /** Pods being tried, with the number of events seen when their attempt began. */
+  readonly #inFlight = new Map<string, number>();
+  #seen: SeenEvent[] = [];
+  #seenBefore = 0;
+  #timer: Timer | undefined;
+  #wake: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: QueueOptions) {
+    this.#options = { initialBackoffMs: 1_000, maxBackoffMs: 10_000, maxUnschedulableMs: 5 * 60_000, ...options };
+    this.#active = new KeyedHeap<QueuedPod>((p) => p.key, options.sort);
+    this.#timer = options.clock.every(30_000, () => this.#flushLeftover());
+  }
+
+  get sizes(): { readonly active: number; readonly backoff: number; readonly unschedulable: number; readonly gated: number } {
+    return { active: this.#active.size, backoff: this.#backoff.size, unschedulable: this.#unschedulable.size, gated: this.#gated.size };
+  }
+
+  /** A pod without a node has appeared. */
+  add(pod: Pod): void {
+    const now = this.#options.clock.now();
+    this.#enqueue({ key: keyOf(pod), pod, timestampMs: now, attempts: 0, rejectedBy: new Set(), backoffUntilMs: 0 });
+  }
+
+  /** A waiting pod has changed. */
+  update(pod: Pod, before: Pod): void {
+    const key = keyOf(pod);
+    const queued = this.#active.get(key) ?? this.#backoff.get(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
+    if (!queued) {
+      if (!this.#inFlight.has(key)) this.add(pod);
+      else this.#remember({ event: "UnscheduledPodUpdate", before, after: pod });
+      return;
+    }
+    queued.pod = pod;
+    if (this.#active.get(key)) return this.#active.set(queued);
+    if (this.#gated.has(key)) {
+      this.#gated.delete(key);
+      return this.#enqueue(queued);
+    }
+    if (this.#unschedulable.has(key) && changesScheduling(before, pod)) {
+      this.#unschedulable.delete(key);
+      this.#retry(queued);
+    }
+  }
+
+  /** The pod is gone, bound, or no longer this scheduler's. */
+  delete(pod: Pod): void {
+    const key = keyOf(pod);
+    this.#active.delete(key);
+    this.#backoff.delete(key);
+    this.#unschedulable.delete(key);
+    this.#gated.delete(key);
+  }
+
+  /** The next pod to try; waits for one. Undefined when the queue has been closed. Call `done` or `failed` afterwards. */
+  async pop(): Promise<QueuedPodInfo | undefined> {
+    for (;;) {
+      if (this.#closed) return undefined;
+      const next = this.popNow();
+      if (next) return next;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** The next pod to try, if one is ready. */
+  popNow(): QueuedPodInfo | undefined {
+    this.#flushBackoff();
+    const next = this.#active.pop();
+    if (!next) return undefined;
+    next.attempts++;
+    this.#inFlight.set(next.key, this.#seenBefore + this.#seen.length);
+    return next;
+  }
+
+  /** The attempt placed the pod, or it no longer needs a place. */
+  done(pod: Pod): void {
+    this.#inFlight.delete(keyOf(pod));
+    this.#trimSeen();
+  }
+
+  /**
+   * The attempt did not place the pod. `rejectedBy`: the plugins that said no; empty after an error, when the pod is
+   * tried again after its back-off without waiting for an event.
+   */
+  failed(info: QueuedPodInfo, pod: Pod, rejectedBy: ReadonlySet<string>): void {
+    const key = keyOf(pod);
+    const since = this.#inFlight.get(key);
+    this.#inFlight.delete(key);
+    const missed = since === undefined || since < this.#seenBefore ? undefined : this.#seen.slice(since - this.#seenBefore);
+    this.#trimSeen();
+    const { clock, initialBackoffMs, maxBackoffMs } = this.#options;
+    const now = clock.now();
+    const backoffMs = Math.min(initialBackoffMs * 2 ** Math.min(info.attempts - 1, 30), maxBackoffMs);
+    const queued: QueuedPod = { key, pod, timestampMs: now, attempts: info.attempts, rejectedBy, backoffUntilMs: now + backoffMs };
+    const worthARetry = rejectedBy.size === 0 || missed === undefined || missed.some((e) => this.#concerns(queued, e));
+    if (worthARetry) this.#retry(queued);
+    else this.#unschedulable.set(key, queued);
+  }
+
+  /** Something happened in the cluster: pods it may have made schedulable move on. */
+  onEvent(event: ClusterEvent, before: unknown, after: unknown): void {
+    const seen: SeenEvent = { event, before, after };
+    this.#remember(seen);
+    for (const queued of [...this.#unschedulable.values()]) {
+      if (!this.#concerns(queued, seen)) continue;
+      this.#unschedulable.delete(queued.key);
+      this.#retry(queued);
+    }
+  }
+
+  /** Pods that wait for any reason, and whether they are gated: for debugging and metrics. */
+  pending(): readonly Pod[] {
+    return [...this.#active.values(), ...this.#backoff.values(), ...this.#unschedulable.values(), ...this.#gated.values()].map(
+      (q) => q.pod,
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#backoffTimer?.cancel();
+    this.#wake?.();
+  }
+
+  #backoffTimer: Timer | undefined;
+
+  #enqueue(queued: QueuedPod): void {
+    for (const plugin of this.#options.pluginsOf(queued.pod)) {
+      if (plugin.preEnqueue?.(queued.pod)) {
+        queued.rejectedBy = new Set([plugin.name]);
+        this.#gated.set(queued.key, queued);
+        return;
+      }
+    }
+    this.#active.set(queued);
+    this.#notify();
+  }
+
+  #retry(queued: QueuedPod): void {
+    if (queued.backoffUntilMs <= this.#options.clock.now()) return this.#enqueue(queued);
+    this.#backoff.set(queued);
+    this.#armBackoff();
+  }
+
+  #flushBackoff(): void {
+    const now = this.#options.clock.now();
+    for (let next = this.#backoff.peek(); next && next.backoffUntilMs <= now; next = this.#backoff.peek()) {
+      this.#backoff.pop();
+      this.#enqueue(next);
+    }
+  }
+
+  #armBackoff(): void {
+    this.#backoffTimer?.cancel();
+    const next = this.#backoff.peek();
+    if (!next || this.#closed) return;
+    this.#backoffTimer = this.#options.clock.after(next.backoffUntilMs - this.#options.clock.now(), () => {
+      this.#flushBackoff();
+      this.#armBackoff();
+    });
+  }
+
+  #flushLeftover(): void {
+    const now = this.#options.clock.now();
+    for (const queued of [...this.#unschedulable.values()]) {
+      if (now - queued.timestampMs < this.#options.maxUnschedulableMs) continue;
+      this.#unschedulable.delete(queued.key);
+      this.#retry(queued);
+    }
+  }
+
+  #concerns(queued: QueuedPod, { event, before, after }: SeenEvent): boolean {
+    const listens = (hint: QueueingHint): boolean => hint.event === event && (hint.concerns?.(queued.pod, before, after) ?? true);
+    return this.#options.pluginsOf(queued.pod).some((plugin) => queued.rejectedBy.has(plugin.name) && plugin.queueingHints?.some(listens));
+  }
+
+  #remember(event: SeenEvent): void {
+    if (this.#inFlight.size === 0) return;
+    this.#seen.push(event);
+    if (this.#seen.length > maxSeenEvents) {
+      this.#seenBefore += this.#seen.length;
+      this.#seen = [];
+    }
+  }
+
+  #trimSeen(): void {
+    if (this.#inFlight.size > 0) return;
+    this.#seenBefore += this.#seen.length;
+    this.#seen = [];
+  }
+
+  #notify(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+}
+
+/** Whether an update of a waiting pod may change where it can go. */
+function changesScheduling(before: Pod, after: Pod): boolean {
+  return before.spec !== after.spec ||
+    before.metadata.labels !== after.metadata.labels ||
+    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp
+    ? JSON.stringify([before.spec, before.metadata.labels, before.metadata.deletionTimestamp]) !==
+        JSON.stringify([after.spec, after.metadata.labels, after.metadata.deletionTimestamp])
+    : false;
+}

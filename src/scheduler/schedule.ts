@@ -1,0 +1,147 @@
+// One scheduling decision: PreFilter, Filter over the nodes, PreScore and Score over the feasible ones, and the choice of
+// the best. No I/O: the same snapshot, pod and chance give the same node.
+import type { NodeFilter, NodeScorer, Plugin, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import type { NodeInfo } from "./node-info.ts";
+
+/** No node fits. `message` is what users read in the pod's condition and event. */
+export interface Unschedulable {
+  readonly kind: "unschedulable";
+  readonly message: string;
+  readonly rejectedBy: ReadonlySet<string>;
+  readonly rejections: ReadonlyMap<string, Rejection>;
+}
+
+export interface Decision {
+  readonly kind: "node";
+  readonly nodeName: string;
+  readonly evaluatedNodes: number;
+  readonly feasibleNodes: number;
+}
+
+export interface DecideOptions {
+  /** In [0, 1): breaks ties between equally good nodes. */
+  readonly random: () => number;
+  /** Where in the list of nodes to begin looking, so that large clusters are searched in turns. */
+  readonly startAt: number;
+}
+
+/** So many feasible nodes are looked for at least. */
+const minFeasibleNodes = 100;
+
+/** How many feasible nodes are enough: all in small clusters, a falling share in large ones (50 % less 1 % per 125 nodes, 5 % at least). */
+export function feasibleNodesToFind(nodes: number, percentage: number): number {
+  if (nodes < minFeasibleNodes || percentage >= 100) return nodes;
+  const share = percentage > 0 ? percentage : Math.max(5, 50 - Math.floor(nodes / 125));
+  return Math.max(minFeasibleNodes, Math.floor((nodes * share) / 100));
+}
+
+export function decide(cycle: SchedulingCycle, profile: Profile, options: DecideOptions): Decision | Unschedulable {
+  const all = cycle.snapshot.nodes;
+  if (all.length === 0) return unschedulable("no nodes available to schedule pods", new Set(), new Map());
+  const candidates = preFilter(cycle, profile, all);
+  if ("kind" in candidates) return candidates;
+  const found = findFeasible(cycle, profile, candidates, options);
+  if (found.feasible.length === 0) {
+    for (const node of all) {
+      if (candidates.length < all.length && !candidates.includes(node)) {
+        found.reject(node, "NodeAffinity", { reasons: ["node(s) didn't satisfy plugin(s) [NodeAffinity]"], unresolvable: true });
+      }
+    }
+    return unschedulable(describe(all.length, found.rejections.values()), found.rejectedBy, found.rejections);
+  }
+  const evaluatedNodes = found.rejections.size + found.feasible.length;
+  const best = pickBest(cycle, profile, found.feasible, options.random);
+  return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: found.feasible.length };
+}
+
+function unschedulable(message: string, rejectedBy: ReadonlySet<string>, rejections: ReadonlyMap<string, Rejection>): Unschedulable {
+  return { kind: "unschedulable", message, rejectedBy, rejections };
+}
+
+/** The nodes that are left to filter. */
+function preFilter(cycle: SchedulingCycle, profile: Profile, all: readonly NodeInfo[]): readonly NodeInfo[] | Unschedulable {
+  let names: ReadonlySet<string> | undefined;
+  for (const plugin of profile.plugins) {
+    const result = plugin.preFilter?.(cycle);
+    if (!result) continue;
+    if ("reasons" in result) {
+      const message = `0/${all.length} nodes are available: ${result.reasons.join(", ")}.`;
+      return unschedulable(message, new Set([plugin.name]), new Map(all.map((node) => [node.name, result])));
+    }
+    const before: ReadonlySet<string> | undefined = names;
+    names = before ? new Set([...result.nodeNames].filter((n) => before.has(n))) : result.nodeNames;
+  }
+  if (!names) return all;
+  return [...names].flatMap((name) => cycle.snapshot.byName(name) ?? []);
+}
+
+class Search {
+  readonly feasible: NodeInfo[] = [];
+  readonly rejections = new Map<string, Rejection>();
+  readonly rejectedBy = new Set<string>();
+
+  reject(node: NodeInfo, plugin: string, rejection: Rejection): void {
+    this.rejections.set(node.name, rejection);
+    this.rejectedBy.add(plugin);
+  }
+}
+
+function findFeasible(cycle: SchedulingCycle, profile: Profile, candidates: readonly NodeInfo[], options: DecideOptions): Search {
+  const filters: { readonly plugin: Plugin; readonly test: NodeFilter }[] = [];
+  for (const plugin of profile.plugins) {
+    const test = plugin.filter?.(cycle);
+    if (test) filters.push({ plugin, test });
+  }
+  const search = new Search();
+  const enough = feasibleNodesToFind(candidates.length, profile.percentageOfNodesToScore ?? 0);
+  for (let i = 0; i < candidates.length && search.feasible.length < enough; i++) {
+    const node = candidates[(options.startAt + i) % candidates.length];
+    if (!node) continue;
+    const rejected = firstRejection(filters, node);
+    if (rejected) search.reject(node, rejected.plugin, rejected.rejection);
+    else search.feasible.push(node);
+  }
+  return search;
+}
+
+function firstRejection(filters: readonly { readonly plugin: Plugin; readonly test: NodeFilter }[], node: NodeInfo) {
+  for (const { plugin, test } of filters) {
+    const rejection = test(node);
+    if (rejection) return { plugin: plugin.name, rejection };
+  }
+  return undefined;
+}
+
+/** Sums every plugin's normalized and weighted scores; among the best, chance decides. */
+function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
+  const [only] = feasible;
+  if (only && feasible.length === 1) return only;
+  const totals = new Float64Array(feasible.length);
+  const scores = new Float64Array(feasible.length);
+  for (const plugin of profile.plugins) {
+    const score: NodeScorer | undefined = plugin.score?.(cycle, feasible);
+    if (!score) continue;
+    for (let i = 0; i < feasible.length; i++) scores[i] = score(feasible[i] as NodeInfo);
+    plugin.normalizeScore?.(scores);
+    const weight = profile.scoreWeights?.[plugin.name] ?? 1;
+    for (let i = 0; i < totals.length; i++) totals[i] = (totals[i] ?? 0) + weight * (scores[i] ?? 0);
+  }
+  let best = 0;
+  let ties = 1;
+  for (let i = 1; i < totals.length; i++) {
+    const difference = (totals[i] ?? 0) - (totals[best] ?? 0);
+    if (difference > 0) {
+      best = i;
+      ties = 1;
+    } else if (difference === 0 && random() < 1 / ++ties) best = i;
+  }
+  return feasible[best] as NodeInfo;
+}
+
+/** "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." */
+export function describe(nodes: number, rejections: Iterable<Rejection>): string {
+  const counts = new Map<string, number>();
+  for (const { reasons } of rejections) for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`).sort();
+  return `0/${nodes} nodes are available: ${parts.join(", ")}.`;
+}
