@@ -1,0 +1,52 @@
+// Defaults of namespaces, nodes, secrets, limit ranges, RBAC bindings and priority classes.
+import type { LimitRange, LimitRangeItem, Namespace, Node, Secret } from "../types/core-v1.ts";
+import type { ClusterRoleBinding, RoleBinding, Subject } from "../types/rbac-v1.ts";
+import type { PriorityClass } from "../types/scheduling-v1.ts";
+import { change, changeEach, fill } from "./fill.ts";
+
+/** Every namespace can be selected by its name. */
+export function defaultNamespace(namespace: Namespace): Namespace {
+  const { metadata } = namespace;
+  if (!metadata.name || metadata.labels?.["kubernetes.io/metadata.name"] === metadata.name) return namespace;
+  return { ...namespace, metadata: { ...metadata, labels: { ...metadata.labels, "kubernetes.io/metadata.name": metadata.name } } };
+}
+
+/** What can be allocated is all there is, unless the node says otherwise. */
+export function defaultNode(node: Node): Node {
+  const capacity = node.status?.capacity;
+  if (!capacity || node.status?.allocatable) return node;
+  return { ...node, status: { ...node.status, allocatable: capacity } };
+}
+
+export const defaultSecret = (secret: Secret): Secret => fill(secret, { type: "Opaque" });
+
+/** A container limit's default and default request follow from its maximum, minimum and default. */
+function defaultLimitItem(item: LimitRangeItem): LimitRangeItem {
+  if (item.type !== "Container") return item;
+  const byDefault = { ...item.max, ...item.default };
+  const request = { ...item.min, ...byDefault, ...item.defaultRequest };
+  return {
+    ...item,
+    ...(Object.keys(byDefault).length > 0 ? { default: byDefault } : {}),
+    ...(Object.keys(request).length > 0 ? { defaultRequest: request } : {}),
+  };
+}
+
+export const defaultLimitRange = (range: LimitRange): LimitRange =>
+  change(range, "spec", (spec) => changeEach(spec, "limits", defaultLimitItem));
+
+const rbacGroup = "rbac.authorization.k8s.io";
+
+function defaultSubject(subject: Subject): Subject {
+  if (subject.apiGroup) return subject;
+  return subject.kind === "User" || subject.kind === "Group" ? { ...subject, apiGroup: rbacGroup } : subject;
+}
+
+export function defaultRoleBinding<B extends RoleBinding | ClusterRoleBinding>(binding: B): B {
+  let b: RoleBinding = binding as RoleBinding;
+  if (b.roleRef && !b.roleRef.apiGroup) b = { ...b, roleRef: { ...b.roleRef, apiGroup: rbacGroup } };
+  return changeEach(b, "subjects", defaultSubject) as B;
+}
+
+export const defaultPriorityClass = (priorityClass: PriorityClass): PriorityClass =>
+  fill(priorityClass, { preemptionPolicy: "PreemptLowerPriority" });

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import type { Deployment } from "../types/apps-v1.ts";
+import type { LimitRange, Pod, Service } from "../types/core-v1.ts";
+import { defaultLimitRange } from "./cluster.ts";
+import { change, fill, mapShared } from "./fill.ts";
+import { defaultService } from "./network.ts";
+import { defaultPod } from "./pod.ts";
+import { defaultPullPolicy } from "./pull-policy.ts";
+import { defaultDeployment, defaultJobSpec } from "./workloads.ts";
+
+const metadata = { name: "a", namespace: "default", uid: "u", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
+const pod = (spec: Pod["spec"]): Pod => ({ apiVersion: "v1", kind: "Pod", metadata, spec });
+
+describe("fill(), change() and mapShared()", () => {
+  it("give back the very object when there is nothing to do", () => {
+    const object = { a: 1, list: [{ b: 1 }] };
+    expect(fill(object, { a: 2 })).toBe(object);
+    expect(change(object, "a", (a) => a)).toBe(object);
+    expect(mapShared(object.list, (x) => x)).toBe(object.list);
+  });
+
+  it("share the elements that stay", () => {
+    const list = [{ n: 1 }, { n: 2 }, { n: 3 }];
+    const mapped = mapShared(list, (x) => (x.n === 2 ? { n: 20 } : x));
+    expect(mapped).toEqual([{ n: 1 }, { n: 20 }, { n: 3 }]);
+    expect(mapped[0]).toBe(list[0]);
+    expect(mapped[2]).toBe(list[2]);
+  });
+});
+
+describe("defaultPullPolicy()", () => {
+  it.each([
+    ["nginx", "Always"],
+    ["nginx:latest", "Always"],
+    ["nginx:1.27", "IfNotPresent"],
+    ["registry.local:5000/nginx", "Always"],
+    ["nginx@sha256:0123", "IfNotPresent"],
+    ["nginx:latest@sha256:0123", "IfNotPresent"],
+  ])("pulls %s: %s", (image, policy) => {
+    expect(defaultPullPolicy(image)).toBe(policy);
+  });
+});
+
+describe("defaultPod()", () => {
+  it("is idempotent, and then gives back the same object", () => {
+    const once = defaultPod(pod({ containers: [{ name: "c", image: "i", ports: [{ containerPort: 80 }] }], volumes: [{ name: "v" }] }));
+    expect(defaultPod(once)).toBe(once);
+  });
+
+  it("copies only the missing request from the limits", () => {
+    const resources = { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "1" } };
+    expect(defaultPod(pod({ containers: [{ name: "c", resources }] })).spec.containers[0]?.resources?.requests).toEqual({
+      cpu: "1",
+      memory: "1Gi",
+    });
+  });
+
+  it("makes host-network ports host ports", () => {
+    const ports = [{ containerPort: 80 }];
+    expect(defaultPod(pod({ hostNetwork: true, containers: [{ name: "c", ports }] })).spec.containers[0]?.ports?.[0]?.hostPort).toBe(80);
+  });
+
+  it("mirrors the old service account field", () => {
+    expect(defaultPod(pod({ containers: [], serviceAccount: "robot" })).spec.serviceAccountName).toBe("robot");
+    expect(defaultPod(pod({ containers: [], serviceAccountName: "robot" })).spec.serviceAccount).toBe("robot");
+  });
+});
+
+describe("defaults of other kinds", () => {
+  it("a deployment rolls by a quarter, a recreating one does not roll", () => {
+    const spec = { selector: {}, template: {} };
+    const deployment = (more: object): Deployment => ({ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { ...spec, ...more } });
+    expect(defaultDeployment(deployment({})).spec.strategy).toEqual({
+      type: "RollingUpdate",
+      rollingUpdate: { maxUnavailable: "25%", maxSurge: "25%" },
+    });
+    expect(defaultDeployment(deployment({ strategy: { type: "Recreate" } })).spec.strategy).toEqual({ type: "Recreate" });
+  });
+
+  it("a job with a limit per index may fail as a whole without limit", () => {
+    expect(defaultJobSpec({ template: {}, backoffLimitPerIndex: 1 }).backoffLimit).toBe(2147483647);
+    expect(defaultJobSpec({ template: {} })).toMatchObject({
+      completions: 1,
+      parallelism: 1,
+      backoffLimit: 6,
+      podReplacementPolicy: "TerminatingOrFailed",
+    });
+  });
+
+  it("a service's target port is its port; an external one has a traffic policy", () => {
+    const service = (spec: Service["spec"]): Service => ({ apiVersion: "v1", kind: "Service", metadata, spec });
+    expect(defaultService(service({ ports: [{ port: 80 }] })).spec).toMatchObject({
+      type: "ClusterIP",
+      ports: [{ port: 80, targetPort: 80, protocol: "TCP" }],
+    });
+    expect(defaultService(service({ type: "NodePort" })).spec.externalTrafficPolicy).toBe("Cluster");
+    expect(defaultService(service({ type: "ExternalName" })).spec.internalTrafficPolicy).toBeUndefined();
+  });
+
+  it("a limit range derives defaults from maxima and minima", () => {
+    const range: LimitRange = {
+      apiVersion: "v1",
+      kind: "LimitRange",
+      metadata,
+      spec: { limits: [{ type: "Container", max: { cpu: "2" }, min: { memory: "1Gi" } }] },
+    };
+    expect(defaultLimitRange(range).spec?.limits[0]).toMatchObject({ default: { cpu: "2" }, defaultRequest: { cpu: "2", memory: "1Gi" } });
+  });
+});

@@ -1,0 +1,43 @@
+// Defaults of pods themselves, beyond those of any pod spec: requests follow limits, host-network ports are host ports.
+import type { Container, Pod, PodSpec, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
+import { change, changeEach, fill } from "./fill.ts";
+import { defaultPodSpec, defaultPodTemplate } from "./pod-spec.ts";
+
+/** Requests that are not given are those of the limits. */
+function requestsFromLimits<R extends ResourceRequirements>(resources: R): R {
+  const { limits } = resources;
+  if (!limits) return resources;
+  const requests = fill({ ...resources.requests }, limits);
+  return Object.keys(limits).every((name) => resources.requests?.[name] !== undefined) ? resources : { ...resources, requests };
+}
+
+const defaultResources = (container: Container): Container => change(container, "resources", requestsFromLimits);
+
+/** Resources a pod may set as a whole: their requests follow the pod's limits where its containers set none. */
+const podLevelResources = (name: string): boolean => name === "cpu" || name === "memory" || name.startsWith("hugepages-");
+
+function defaultPodLevel(spec: PodSpec): PodSpec {
+  const { resources } = spec;
+  const limits = Object.entries(resources?.limits ?? {}).filter(
+    ([name]) => podLevelResources(name) && resources?.requests?.[name] === undefined,
+  );
+  if (!resources || limits.length === 0) return spec;
+  return { ...spec, resources: { ...resources, requests: { ...Object.fromEntries(limits), ...resources.requests } } };
+}
+
+function hostNetworkPorts(spec: PodSpec): PodSpec {
+  if (!spec.hostNetwork) return spec;
+  const asHostPorts = (container: Container): Container =>
+    changeEach(container, "ports", (port) => fill(port, { hostPort: port.containerPort }));
+  return changeEach(changeEach(spec, "containers", asHostPorts), "initContainers", asHostPorts);
+}
+
+export function defaultPod(pod: Pod): Pod {
+  return change(pod, "spec", (given) => {
+    let spec = fill(defaultPodSpec(given), { enableServiceLinks: true });
+    spec = changeEach(changeEach(spec, "containers", defaultResources), "initContainers", defaultResources);
+    return hostNetworkPorts(defaultPodLevel(spec));
+  });
+}
+
+export const defaultPodTemplateObject = (object: PodTemplate): PodTemplate => change(object, "template", defaultPodTemplate);

@@ -1,0 +1,39 @@
+// Defaults of persistent volumes and claims, storage classes and CSI drivers.
+import type { PersistentVolume, PersistentVolumeClaim } from "../types/core-v1.ts";
+import type { CSIDriver, StorageClass } from "../types/storage-v1.ts";
+import { change, fill } from "./fill.ts";
+import { defaultAzureDisk, defaultClaimSpec, defaultHostPath, defaultIscsi, defaultRbd, defaultScaleIo } from "./volume.ts";
+
+export function defaultPersistentVolume(volume: PersistentVolume): PersistentVolume {
+  const withPhase = change(fill(volume, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
+  return change(withPhase, "spec", (given) => {
+    let spec = fill(given, { persistentVolumeReclaimPolicy: "Retain", volumeMode: "Filesystem" });
+    spec = change(spec, "hostPath", defaultHostPath);
+    spec = change(spec, "iscsi", defaultIscsi);
+    spec = change(spec, "rbd", defaultRbd);
+    spec = change(spec, "scaleIO", defaultScaleIo);
+    return change(spec, "azureDisk", defaultAzureDisk);
+  });
+}
+
+export function defaultPersistentVolumeClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {
+  const withPhase = change(fill(claim, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
+  return change(withPhase, "spec", defaultClaimSpec);
+}
+
+export const defaultStorageClass = (storageClass: StorageClass): StorageClass =>
+  fill(storageClass, { reclaimPolicy: "Delete", volumeBindingMode: "Immediate" });
+
+export function defaultCsiDriver(driver: CSIDriver): CSIDriver {
+  return change(driver, "spec", (spec) =>
+    fill(spec, {
+      attachRequired: true,
+      podInfoOnMount: false,
+      storageCapacity: false,
+      fsGroupPolicy: "ReadWriteOnceWithFSType",
+      volumeLifecycleModes: ["Persistent"],
+      requiresRepublish: false,
+      seLinuxMount: false,
+    }),
+  );
+}

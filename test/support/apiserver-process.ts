@@ -1,0 +1,74 @@
+// An API server alone in a process of its own, as users start it: the contract of `coracle apiserver`.
+import { writeFile } from "node:fs/promises";
+import { request } from "node:https";
+import { join } from "node:path";
+import { type BackgroundCoracle, freePort, startCoracle, temporaryDirectory, until } from "./processes.ts";
+
+export interface ApiServerProcess {
+  readonly url: string;
+  /** Of a user in system:masters. */
+  readonly token: string;
+  readonly dataDir: string;
+  readonly process: BackgroundCoracle;
+  stop(): Promise<void>;
+}
+
+export async function startApiServerProcess(extra: readonly string[] = []): Promise<ApiServerProcess> {
+  const directory = await temporaryDirectory("api");
+  const token = "test-admin-token";
+  const tokens = join(directory.path, "tokens.csv");
+  await writeFile(tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
+  const port = await freePort();
+  const dataDir = join(directory.path, "data");
+  const process = startCoracle([
+    "apiserver",
+    "--storage",
+    "memory",
+    "--secure-port",
+    String(port),
+    "--token-auth-file",
+    tokens,
+    "--data-dir",
+    dataDir,
+    ...extra,
+  ]);
+  const url = `https://127.0.0.1:${port}`;
+  try {
+    await until("the API server says it is ready", async () => {
+      if (process.process.exitCode !== null) throw new Error(`it has ended:\n${process.output()}`);
+      return (await fetchText(`${url}/readyz`, token)) === "ok";
+    });
+  } catch (error) {
+    await process.stop();
+    throw new Error(`${(error as Error).message}\n${process.output()}`);
+  }
+  return {
+    url,
+    token,
+    dataDir,
+    process,
+    async stop() {
+      await process.stop();
+      await directory.remove();
+    },
+  };
+}
+
+/** The body of a GET, whatever its status; the server's certificate is not checked. */
+export function fetchText(url: string, token: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      url,
+      { rejectUnauthorized: false, agent: false, headers: { authorization: `Bearer ${token}` }, timeout: 5_000 },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk) => (text += chunk));
+        response.on("end", () => resolve(text));
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.on("timeout", () => outgoing.destroy(new Error("timeout")));
+    outgoing.end();
+  });
+}
