@@ -113,9 +113,12 @@ export interface Store {
   watch(options: WatchOptions): Watch;
   /** Asks every watch to report progress (an empty batch) up to at least the current revision. */
   requestProgress(): void;
-  /** Revisions below `revision` can no longer be read or watched from. */
+  /**
+   * Revisions below `revision` can no longer be read or watched from. Throws CompactedError where that is so already, and
+   * FutureRevisionError.
+   */
   compact(revision: number): Promise<void>;
-  /** Waits for pending writes, ends watches, releases files. */
+  /** Waits for pending writes, ends watches (StoreClosedError), releases files. */
   close(): Promise<void>;
 }
 
@@ -137,6 +140,22 @@ export class FutureRevisionError extends Error {
     super(`the requested revision is greater than the current revision ${currentRevision}`);
     this.name = "FutureRevisionError";
     this.currentRevision = currentRevision;
+  }
+}
+
+/** The store has been closed. */
+export class StoreClosedError extends Error {
+  constructor() {
+    super("the store is closed");
+    this.name = "StoreClosedError";
+  }
+}
+
+/** There is no room for the write, which has not happened. Deletes, compaction, or a larger disk make room again. */
+export class StoreFullError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StoreFullError";
   }
 }
 

@@ -1,0 +1,84 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DirectoryLockedError, lockDirectory } from "./directory-lock.ts";
+
+describe("lockDirectory()", () => {
+  let dir: string;
+  const file = (): string => join(dir, "lock");
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "coracle-lock-"));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  test("keeps others out until it is released", () => {
+    const lock = lockDirectory(dir);
+    expect(() => lockDirectory(dir)).toThrow(DirectoryLockedError);
+    expect(() => lockDirectory(dir)).toThrow(`the directory ${dir} is in use by process ${process.pid}`);
+    expect(readdirSync(dir)).toEqual(["lock"]);
+    lock.release();
+    lockDirectory(dir).release();
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("releases its own lock only once", () => {
+    const first = lockDirectory(dir);
+    first.release();
+    const second = lockDirectory(dir);
+    first.release();
+    expect(existsSync(file())).toBe(true);
+    second.release();
+  });
+
+  test("creates the directory, for the owner alone", () => {
+    const nested = join(dir, "a", "b");
+    const lock = lockDirectory(nested);
+    expect(statSync(nested).mode & 0o777).toBe(0o700);
+    expect(statSync(join(nested, "lock")).mode & 0o777).toBe(0o600);
+    lock.release();
+  });
+
+  test("takes over the lock of a process that has died", () => {
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    writeFileSync(file(), JSON.stringify({ pid, started: "" }));
+    const lock = lockDirectory(dir);
+    expect(JSON.parse(readFileSync(file(), "utf8"))).toMatchObject({ pid: process.pid });
+    expect(readdirSync(dir)).toEqual(["lock"]);
+    lock.release();
+  });
+
+  test("takes over the lock of a process whose id another one has now", () => {
+    writeFileSync(file(), JSON.stringify({ pid: process.pid, started: "another boot 1" }));
+    lockDirectory(dir).release();
+  });
+
+  test("takes over a file that is no lock, and an abandoned take-over", () => {
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    writeFileSync(file(), "");
+    writeFileSync(`${file()}.takeover`, JSON.stringify({ pid, started: "" }));
+    lockDirectory(dir).release();
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("respects another process that lives", async () => {
+    const lock = lockDirectory(dir);
+    const own = JSON.parse(readFileSync(file(), "utf8"));
+    lock.release();
+    const child = spawn(process.execPath, ["-e", "process.stdin.resume()"]);
+    try {
+      // Where the system tells start times, the other's is read; elsewhere all are empty.
+      const stat = own.started ? readFileSync(`/proc/${child.pid}/stat`, "utf8") : "";
+      const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+      const started = own.started ? `${own.started.split(" ")[0]} ${start}` : "";
+      writeFileSync(file(), JSON.stringify({ pid: child.pid, started }));
+      expect(() => lockDirectory(dir)).toThrow(`in use by process ${child.pid}`);
+    } finally {
+      child.kill();
+      await new Promise((resolve) => child.once("close", resolve));
+    }
+    lockDirectory(dir).release();
+  });
+});

@@ -1,0 +1,231 @@
+// The journal on LMDB: one database of versions numbered as they were written, one of facts about the store. A batch is
+// one LMDB transaction: on the disk before it is acknowledged, or not there at all, whenever the process or the machine
+// dies. Only headers are read at the start; values stay on the disk, and those that someone still holds in memory are
+// handed out again instead of being read.
+import { chmodSync, closeSync, fsyncSync, openSync, readSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { endianness } from "node:os";
+import { join } from "node:path";
+import { type Database, open, type RootDatabase } from "lmdb";
+import { realClock } from "../base/clock.ts";
+import type { DirectoryLock } from "./directory-lock.ts";
+import type { Journal } from "./journal.ts";
+import { decodeVersion, encodeRecords, recordValue } from "./record.ts";
+import { StoreFullError } from "./store.ts";
+import type { Version } from "./version-index.ts";
+
+const format = 1;
+/** Versions removed in one LMDB transaction, so that writes get their turn in between. */
+const discardStretch = 1000;
+/** A commit that takes longer has unknown fate. */
+const commitDeadlineMs = 60_000;
+
+/** What stands at the beginning of LMDB's file, behind the header of its first page. */
+const lmdbMagic = 0xbeefc0de;
+const magicOffset = 24;
+const minPageBytes = 4096;
+
+/** Codes of lmdbError: the operating system's for a full disk and quota, LMDB's own for a full map. */
+const fullCodes: readonly unknown[] = [28, 122, -30792];
+/** EIO: also LMDB's answer when only a part of a write found room. */
+const shortWriteCode = 5;
+const minFreeBytes = 1024 * 1024;
+
+export interface LmdbJournalOptions {
+  readonly dir: string;
+  /** Held on the directory; released with the journal. */
+  readonly lock: DirectoryLock;
+  /** What records may occupy before writes are refused. */
+  readonly maxBytes: number;
+}
+
+export class LmdbJournal implements Journal {
+  readonly #dir: string;
+  readonly #lock: DirectoryLock;
+  readonly #maxBytes: number;
+  readonly #root: RootDatabase;
+  readonly #versions: Database<Buffer, number>;
+  readonly #facts: Database<number, string>;
+  #nextPosition = 1;
+  /** What compaction has left to remove. */
+  #garbage: number[] = [];
+  #bytesInUse: number | undefined;
+  /** Set for good when a write may have happened or not. */
+  #failure: Error | undefined;
+
+  constructor({ dir, lock, maxBytes }: LmdbJournalOptions) {
+    this.#dir = dir;
+    this.#lock = lock;
+    this.#maxBytes = maxBytes;
+    const options = {
+      path: dir,
+      maxDbs: 2,
+      overlappingSync: false,
+      eventTurnBatching: false,
+      permissionsMode: 0o600,
+      encoding: "binary",
+    } as const;
+    assertLmdbFile(join(dir, "data.mdb"));
+    this.#root = open<Buffer, number>(options);
+    // LMDB keeps the mode of files that exist.
+    for (const file of ["data.mdb", "lock.mdb"]) chmodSync(join(dir, file), 0o600);
+    this.#versions = this.#root.openDB<Buffer, number>({ name: "versions", encoding: "binary" });
+    this.#facts = this.#root.openDB<number, string>({ name: "facts", encoding: "json" });
+    syncDirectory(dir);
+  }
+
+  /** Reads the headers of all versions, oldest first, and what has been compacted. */
+  async load(): Promise<{ versions: Version[]; compactedRevision: number }> {
+    const found = this.#facts.get("format");
+    if (found === undefined) await this.#commit(() => this.#facts.put("format", format));
+    else if (found !== format) throw new Error(`the store in ${this.#dir} has format ${found}; this program reads ${format}`);
+    const versions: Version[] = [];
+    // A second view of the database, which decodes headers in place instead of copying records.
+    const headers = { name: "versions", encoder: { encode: () => Buffer.alloc(0), decode: (record: Buffer) => decodeVersion(record, 0) } };
+    for (const { key, value } of this.#root.openDB<Version, number>(headers).getRange({})) {
+      value.position = key;
+      versions.push(value);
+    }
+    this.#nextPosition = (versions.at(-1)?.position ?? 0) + 1;
+    return { versions, compactedRevision: this.#facts.get("compactedRevision") ?? 0 };
+  }
+
+  async append(versions: readonly Version[]): Promise<void> {
+    // Encoded beforehand: an error between two puts would leave half a transaction to be committed.
+    const records = encodeRecords(versions);
+    await this.#commit(() => {
+      for (const [i, record] of records.entries()) void this.#versions.put(this.#nextPosition + i, record);
+    });
+    for (const version of versions) {
+      version.position = this.#nextPosition++;
+      if (version.value instanceof Uint8Array) version.value = new WeakRef(version.value);
+    }
+  }
+
+  read(version: Version): Uint8Array {
+    const known = version.value instanceof WeakRef ? version.value.deref() : version.value;
+    if (known) return known;
+    const record = this.#versions.getBinary(version.position);
+    if (!record) throw new Error(`the store in ${this.#dir} has lost ${version.key} at revision ${version.modRevision}`);
+    const value = recordValue(record);
+    version.value = new WeakRef(value);
+    return value;
+  }
+
+  async setCompacted(revision: number): Promise<void> {
+    await this.#commit(() => this.#facts.put("compactedRevision", revision));
+  }
+
+  async discard(versions: readonly Version[]): Promise<void> {
+    for (const version of versions) this.#garbage.push(version.position);
+    while (this.#garbage.length > 0) {
+      const positions = this.#garbage.slice(0, discardStretch);
+      await this.#commit(() => {
+        for (const position of positions) void this.#versions.remove(position);
+      });
+      this.#garbage.splice(0, positions.length);
+    }
+  }
+
+  checkRoom(): void {
+    // Measured once per commit.
+    const bytes = (this.#bytesInUse ??= this.#measure());
+    if (bytes <= this.#maxBytes) return;
+    throw new StoreFullError(
+      `the store in ${this.#dir} holds ${bytes} bytes, more than the ${this.#maxBytes} it may: only deletes are possible until it has been compacted`,
+    );
+  }
+
+  /** One turn of the event loop: what all requests that came in with the last packets wrote is then here. */
+  gather(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+    this.#lock.release();
+  }
+
+  #measure(): number {
+    const stats = this.#versions.getStats() as Record<"pageSize" | "treeBranchPageCount" | "treeLeafPageCount" | "overflowPages", number>;
+    return stats.pageSize * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
+  }
+
+  /** One LMDB transaction: resolves when it is on the disk, rejects when it has not happened. */
+  async #commit(write: () => void): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    this.#bytesInUse = undefined;
+    const committed = this.#root.batch(write).catch(async (error: unknown) => {
+      throw await this.#explain(error);
+    });
+    await Promise.race([committed, this.#deadline(committed)]);
+  }
+
+  /** Rejects when the disk takes too long. */
+  #deadline(committed: Promise<unknown>): Promise<never> {
+    return new Promise((_, reject) => {
+      // Real time, whatever the store's clock is: the disk knows no other.
+      const timer = realClock.after(commitDeadlineMs, () => reject(this.#fail(`took longer than ${commitDeadlineMs / 1000} s`)));
+      const stop = (): void => timer.cancel();
+      committed.then(stop, stop);
+    });
+  }
+
+  /** After anything but a full disk it is unknown what the disk holds, and nothing may be built on it. */
+  #fail(what: string, options?: ErrorOptions): Error {
+    this.#failure = new Error(`a write to the store in ${this.#dir} ${what}; it takes no more writes until it is opened again`, options);
+    return this.#failure;
+  }
+
+  async #explain(error: unknown): Promise<Error> {
+    const cause = await causeOf(error);
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    if (fullCodes.includes(code) || (code === shortWriteCode && (await freeBytes(this.#dir)) < minFreeBytes))
+      return new StoreFullError(`the disk of ${this.#dir} is full: the write has not happened`, { cause });
+    return this.#fail("failed", { cause });
+  }
+}
+
+/** lmdb rejects with an error whose promise `commitError` rejects with the cause. */
+async function causeOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error && "commitError" in error && error.commitError instanceof Promise)) return error;
+  return error.commitError.then(
+    () => error,
+    (cause: unknown) => cause,
+  );
+}
+
+async function freeBytes(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
+
+/** LMDB crashes the process when it opens a file that is none of its own. */
+function assertLmdbFile(path: string): void {
+  // The two pages of metadata, written at once when the file was created; until then it is empty.
+  const head = Buffer.alloc(2 * minPageBytes);
+  let length = 0;
+  try {
+    const handle = openSync(path, "r");
+    try {
+      length = readSync(handle, head, 0, head.length, 0);
+    } finally {
+      closeSync(handle);
+    }
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
+    throw error;
+  }
+  const magic = endianness() === "LE" ? head.readUInt32LE(magicOffset) : head.readUInt32BE(magicOffset);
+  if (length > 0 && (length < head.length || magic !== lmdbMagic)) throw new Error(`${path} is damaged, or not of LMDB`);
+}
+
+/** A file that was just created is found after a power failure only if its directory is on the disk too. */
+function syncDirectory(dir: string): void {
+  const handle = openSync(dir, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
