@@ -63,9 +63,14 @@ export class FieldError {
 /** A value as Go prints it in these messages: strings quoted, objects as JSON. */
 export function showValue(value: unknown): string {
   if (value === undefined || value === null) return "null";
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return quoted(value);
   if (typeof value === "object") return JSON.stringify(value);
   return String(value);
+}
+
+/** A text in quotes as Go writes it: control characters as \x01. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])/g, (_, code: string) => (code === "07" ? "\\a" : code === "0b" ? "\\v" : `\\x${code}`));
 }
 
 export const notFoundError = (field: string, value: unknown): FieldError => new FieldError("FieldValueNotFound", field, value, "");

@@ -58,7 +58,7 @@ const qualified = (s: Subject): string => (s.group === "" ? s.resource : `${s.re
 const details = (s: Subject, name: string, more: Partial<StatusDetails> = {}): StatusDetails => ({
   ...(name === "" ? {} : { name }),
   ...(s.group === "" ? {} : { group: s.group }),
-  kind: s.resource,
+  ...(s.resource === "" ? {} : { kind: s.resource }),
   ...more,
 });
 
@@ -98,13 +98,19 @@ export function forbidden(subject: Subject, name: string, why: string): StatusEr
 /** `kind` is the kind's name ("Pod"), not the resource. */
 export function invalid(kind: { readonly group: string; readonly kind: string }, name: string, errors: readonly FieldError[]): StatusError {
   const causes: StatusCause[] = errors.map((e) => ({ reason: e.type, message: e.body(), field: e.field }));
-  const shown = errors.length === 1 ? errors[0]?.message : `[${[...new Set(errors.map((e) => e.message))].join(", ")}]`;
+  const messages = [...new Set(errors.map((e) => e.message))];
+  const shown = messages.length === 1 ? messages[0] : `[${messages.join(", ")}]`;
   const label = kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
   return new StatusError({
     code: 422,
     reason: "Invalid",
     message: `${label} "${name}" is invalid: ${shown}`,
-    details: { ...(name === "" ? {} : { name }), ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes },
+    details: {
+      ...(name === "" ? {} : { name }),
+      ...(kind.group === "" ? {} : { group: kind.group }),
+      ...(kind.kind === "" ? {} : { kind: kind.kind }),
+      causes,
+    },
   });
 }
 

@@ -1,0 +1,47 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { JsonNumber, parseJson, withPlainNumbers } from "./json-text.ts";
+
+describe("parseJson()", () => {
+  it("agrees with JSON.parse", () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        const { value, duplicates } = parseJson(text);
+        expect(withPlainNumbers(value)).toEqual(JSON.parse(text));
+        expect(duplicates).toEqual([]);
+      }),
+    );
+  });
+
+  it("reports fields given twice by their paths, and lets the last one count", () => {
+    expect(parseJson('{"metadata":{"name":"a","name":"b"},"list":[{"x":1},{"x":1,"x":2,"x":3}]}')).toEqual({
+      value: { metadata: { name: "b" }, list: [{ x: 1 }, { x: 3 }] },
+      duplicates: ["metadata.name", "list[1].x"],
+    });
+    expect(parseJson('{"a":"{\\"b\\":1,\\"b\\":2} \\\\","c":": \\"x\\":"}').duplicates).toEqual([]);
+  });
+
+  it("keeps the text of numbers that are not plain integers", () => {
+    expect(parseJson('{"a":2.0,"b":[1e1],"c":3}').value).toEqual({ a: new JsonNumber("2.0"), b: [new JsonNumber("1e1")], c: 3 });
+    expect(parseJson('{"a":99999999999999999999}').value).toEqual({ a: new JsonNumber("99999999999999999999") });
+    expect(parseJson('{"image":"nginx:1.25"}').value).toEqual({ image: "nginx:1.25" });
+  });
+
+  it.each([
+    ["", "unexpected end of JSON input"],
+    ["{", "unexpected end of JSON input"],
+    ['{"a":1', "unexpected end of JSON input"],
+    ["nope", "invalid character 'o' in literal null (expecting 'u')"],
+    ["{a:1}", "invalid character 'a' looking for beginning of object key string"],
+    ['{"a" 1}', "invalid character '1' after object key"],
+    ['{"a":1 "b":2}', "invalid character '\"' after object key:value pair"],
+    ["[1 2]", "invalid character '2' after array element"],
+    ["{} x", "invalid character 'x' after top-level value"],
+    ["x", "invalid character 'x' looking for beginning of value"],
+    ['{"a":"\n"}', "invalid character '\\n' in string literal"],
+    ['"\\q"', "invalid character 'q' in string escape code"],
+    ["-x", "invalid character 'x' in numeric literal"],
+  ])("refuses %j as Go does", (text, message) => {
+    expect(() => parseJson(text)).toThrow(expect.objectContaining({ name: "JsonSyntaxError", message }));
+  });
+});

@@ -1,0 +1,252 @@
+// JSON texts as the API server reads them. JSON.parse does the work; a second look finds what it does not tell: fields
+// given twice, numbers whose notation matters (2.0 is no integer to Go), and, for broken texts, Go's words.
+
+/** A text that is no JSON; the message is Go's. */
+export class JsonSyntaxError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "JsonSyntaxError";
+  }
+}
+
+/** A number that is not written as a plain integer of moderate size: its text matters to integers and quantities. */
+export class JsonNumber {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  valueOf(): number {
+    return Number(this.text);
+  }
+
+  toJSON(): number {
+    return Number(this.text);
+  }
+}
+
+export interface ParsedText {
+  /** Plain JSON, in which JsonNumber stands for some numbers. */
+  readonly value: unknown;
+  /** Paths of fields given more than once ("metadata.name"), in the order of the text; the last one counts. */
+  readonly duplicates: readonly string[];
+}
+
+const unusualNumber = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16,})/;
+
+/** Parses a JSON text. Throws JsonSyntaxError. */
+export function parseJson(text: string): ParsedText {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    new Reader(text).read();
+    throw new JsonSyntaxError("invalid JSON");
+  }
+  if (typeof value !== "object" || value === null) return { value, duplicates: [] };
+  if (!unusualNumber.test(text) && countKeys(text) === countMembers(value)) return { value, duplicates: [] };
+  return new Reader(text).read();
+}
+
+/** Replaces the numbers that kept their text by plain ones. */
+export function withPlainNumbers(value: unknown): unknown {
+  if (value instanceof JsonNumber) return value.valueOf();
+  if (Array.isArray(value)) return value.map(withPlainNumbers);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, withPlainNumbers(v)]));
+}
+
+const [quote, backslash, colon] = [34, 92, 58];
+
+/** The number of object keys in a well-formed text. */
+function countKeys(text: string): number {
+  let keys = 0;
+  for (let open = text.indexOf('"'); open >= 0; ) {
+    let close = text.indexOf('"', open + 1);
+    while (close > 0 && text.charCodeAt(close - 1) === backslash && oddBackslashes(text, close)) close = text.indexOf('"', close + 1);
+    let next = close + 1;
+    while (text.charCodeAt(next) <= 32) next++;
+    if (text.charCodeAt(next) === colon) keys++;
+    open = text.charCodeAt(next) === quote ? next : text.indexOf('"', next);
+  }
+  return keys;
+}
+
+function oddBackslashes(text: string, end: number): boolean {
+  let count = 0;
+  while (text.charCodeAt(end - 1 - count) === backslash) count++;
+  return count % 2 === 1;
+}
+
+function countMembers(value: object): number {
+  if (Array.isArray(value)) {
+    let members = 0;
+    for (const item of value) if (typeof item === "object" && item !== null) members += countMembers(item);
+    return members;
+  }
+  let members = 0;
+  for (const key in value) {
+    members++;
+    const child: unknown = (value as Record<string, unknown>)[key];
+    if (typeof child === "object" && child !== null) members += countMembers(child);
+  }
+  return members;
+}
+
+const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const maxDepth = 10_000;
+
+/** A plain recursive reader, for the texts that JSON.parse cannot do alone. */
+class Reader {
+  readonly #text: string;
+  readonly #duplicates: string[] = [];
+  readonly #path: (string | number)[] = [];
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  read(): ParsedText {
+    const value = this.#value("looking for beginning of value");
+    this.#space();
+    if (this.#at < this.#text.length) throw this.#unexpected("after top-level value");
+    return { value, duplicates: this.#duplicates };
+  }
+
+  #value(context: string): unknown {
+    this.#space();
+    const c = this.#text.charAt(this.#at);
+    if (c === "{") return this.#object();
+    if (c === "[") return this.#array();
+    if (c === '"') return this.#string();
+    if (c === "-" || (c >= "0" && c <= "9")) return this.#number();
+    if (c === "t") return this.#literal("true", true);
+    if (c === "f") return this.#literal("false", false);
+    if (c === "n") return this.#literal("null", null);
+    throw this.#unexpected(context);
+  }
+
+  #object(): Record<string, unknown> {
+    const object: Record<string, unknown> = {};
+    const seen = new Set<string>();
+    this.#enter();
+    this.#space();
+    if (this.#skip("}")) return object;
+    for (;;) {
+      this.#space();
+      if (this.#text.charAt(this.#at) !== '"') throw this.#unexpected("looking for beginning of object key string");
+      const key = this.#string();
+      this.#path.push(key);
+      if (seen.has(key)) this.#report();
+      seen.add(key);
+      this.#space();
+      if (!this.#skip(":")) throw this.#unexpected("after object key");
+      const value = this.#value("looking for beginning of value");
+      this.#path.pop();
+      if (key === "__proto__") Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+      else object[key] = value;
+      this.#space();
+      if (this.#skip("}")) return object;
+      if (!this.#skip(",")) throw this.#unexpected("after object key:value pair");
+    }
+  }
+
+  #array(): unknown[] {
+    const items: unknown[] = [];
+    this.#enter();
+    this.#space();
+    if (this.#skip("]")) return items;
+    for (;;) {
+      this.#path.push(items.length);
+      items.push(this.#value("looking for beginning of value"));
+      this.#path.pop();
+      this.#space();
+      if (this.#skip("]")) return items;
+      if (!this.#skip(",")) throw this.#unexpected("after array element");
+    }
+  }
+
+  #string(): string {
+    const start = this.#at++;
+    for (; ; this.#at++) {
+      const c = this.#text.charAt(this.#at);
+      if (c === '"') break;
+      if (c === "" || c < " ") throw this.#unexpected("in string literal");
+      if (c === "\\") this.#escape();
+    }
+    this.#at++;
+    return JSON.parse(this.#text.slice(start, this.#at)) as string;
+  }
+
+  #escape(): void {
+    this.#at++;
+    if (this.#text.charAt(this.#at) === "u") {
+      for (let i = 0; i < 4; i++) {
+        this.#at++;
+        if (!/^[0-9a-fA-F]$/.test(this.#text.charAt(this.#at))) throw this.#unexpected("in \\u hexadecimal character escape");
+      }
+    } else if (!/^["\\/bfnrt]$/.test(this.#text.charAt(this.#at))) throw this.#unexpected("in string escape code");
+  }
+
+  #number(): number | JsonNumber {
+    numberPattern.lastIndex = this.#at;
+    const text = numberPattern.exec(this.#text)?.[0];
+    if (text === undefined) {
+      this.#at++;
+      throw this.#unexpected("in numeric literal");
+    }
+    this.#at += text.length;
+    const next = this.#text.charAt(this.#at);
+    if (next === "." || next === "e" || next === "E") {
+      this.#at++;
+      if (next !== "." && /^[+-]$/.test(this.#text.charAt(this.#at))) this.#at++;
+      throw this.#unexpected(next === "." ? "after decimal point in numeric literal" : "in exponent of numeric literal");
+    }
+    return /^-?\d{1,15}$/.test(text) ? Number(text) : new JsonNumber(text);
+  }
+
+  #literal<T>(word: string, value: T): T {
+    for (let i = 1; i < word.length; i++) {
+      this.#at++;
+      if (this.#text.charAt(this.#at) !== word.charAt(i)) throw this.#unexpected(`in literal ${word} (expecting '${word.charAt(i)}')`);
+    }
+    this.#at++;
+    return value;
+  }
+
+  #enter(): void {
+    this.#at++;
+    if (this.#path.length > maxDepth) throw new JsonSyntaxError("exceeded max depth");
+  }
+
+  #space(): void {
+    while (" \t\r\n".includes(this.#text.charAt(this.#at) || "x")) this.#at++;
+  }
+
+  #skip(c: string): boolean {
+    if (this.#text.charAt(this.#at) !== c) return false;
+    this.#at++;
+    return true;
+  }
+
+  #report(): void {
+    const path = pathText(this.#path);
+    if (!this.#duplicates.includes(path)) this.#duplicates.push(path);
+  }
+
+  #unexpected(context: string): JsonSyntaxError {
+    const c = this.#text.charAt(this.#at);
+    if (c === "") return new JsonSyntaxError("unexpected end of JSON input");
+    const shown = c === "'" ? "\\'" : c === '"' ? '"' : JSON.stringify(c).slice(1, -1);
+    return new JsonSyntaxError(`invalid character '${shown}' ${context}`);
+  }
+}
+
+/** "spec.containers[0].name". */
+export function pathText(path: readonly (string | number)[]): string {
+  let text = "";
+  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
+  return text;
+}

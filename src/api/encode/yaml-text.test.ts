@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { parseYaml, parseYamlDocuments, resolvePlain } from "./yaml-text.ts";
+
+describe("resolvePlain()", () => {
+  it.each([
+    ["yes", true],
+    ["Off", false],
+    ["y", true],
+    ["~", null],
+    ["", null],
+    ["0644", 420],
+    ["0o17", 15],
+    ["0x1F", 31],
+    ["0b101", 5],
+    ["08", 8],
+    ["1_000", 1000],
+    ["-5", -5],
+    ["1.5", 1.5],
+    ["1e3", 1000],
+    [".5", 0.5],
+    ["1:30", "1:30"],
+    ["1.2.3", "1.2.3"],
+    ["2026-11-22", "2026-11-22"],
+    ["busybox:1", "busybox:1"],
+    ["-", "-"],
+  ])("reads %j as %j", (text, value) => {
+    expect(resolvePlain(text)).toBe(value);
+  });
+});
+
+describe("parseYaml()", () => {
+  it("makes plain JSON, with keys as texts", () => {
+    expect(parseYaml('a: {b: [1, "1", yes, null]}\n1: x\ntrue: y\nt: |\n  text\n')).toEqual({
+      value: { a: { b: [1, "1", true, null] }, "1": "x", true: true, t: "text\n" },
+      duplicates: [],
+    });
+  });
+
+  it("follows aliases and merge keys", () => {
+    expect(parseYaml("base: &b {p: 1, q: 2}\nc:\n  <<: *b\n  q: 3\nd: *b\n").value).toEqual({
+      base: { p: 1, q: 2 },
+      c: { p: 1, q: 3 },
+      d: { p: 1, q: 2 },
+    });
+  });
+
+  it("reports keys given twice with their line", () => {
+    expect(parseYaml("metadata:\n  name: b\ndata:\n  k: v\n  k: w\n")).toEqual({
+      value: { metadata: { name: "b" }, data: { k: "w" } },
+      duplicates: ['line 5: key "k" already set in map'],
+    });
+  });
+
+  it("honours tags and quotes", () => {
+    expect(parseYaml("a: !!str 1\nb: '1'\nc: !!int '3'\nd: !!binary aGk=\n").value).toEqual({ a: "1", b: "1", c: 3, d: "hi" });
+  });
+
+  it("refuses broken texts and exploding aliases", () => {
+    expect(() => parseYaml("a: [")).toThrow(/^yaml: line \d+: /);
+    const bomb = Array.from(
+      { length: 9 },
+      (_, i) =>
+        `a${i}: &a${i} [${Array(9)
+          .fill(i === 0 ? "x" : `*a${i - 1}`)
+          .join(",")}]`,
+    ).join("\n");
+    expect(() => parseYaml(bomb)).toThrow("excessive aliasing");
+  });
+
+  it("takes the first of several documents, or all", () => {
+    const text = "---\na: 1\n---\n---\nb: 2\n";
+    expect(parseYaml(text).value).toEqual({ a: 1 });
+    expect(parseYamlDocuments(text).map((d) => d.value)).toEqual([{ a: 1 }, { b: 2 }]);
+    expect(parseYaml("").value).toBeNull();
+  });
+});

@@ -1,0 +1,145 @@
+// YAML texts as kubectl and the API server read them: YAML 1.1 words and numbers (yes, off, 0644 is 420), timestamps as
+// plain texts, merge keys, keys as strings. The parser gives the structure; scalars are resolved here, by the rules of the
+// Go library that upstream uses, which differ from those of YAML 1.1 proper (no base-60 numbers).
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, Scalar } from "yaml";
+import type { ParsedText } from "./json-text.ts";
+
+/** A text that is no YAML. */
+export class YamlSyntaxError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "YamlSyntaxError";
+  }
+}
+
+/** Bound on values made from aliases: a few lines could ask for billions. */
+const maxValues = 200_000;
+
+const parseOptions = { schema: "failsafe", uniqueKeys: false, strict: false, version: "1.1", logLevel: "silent" } as const;
+
+/** Parses the first document of a text. Keys given twice are reported as upstream words it. Throws YamlSyntaxError. */
+export function parseYaml(text: string): ParsedText {
+  return parseYamlDocuments(text)[0] ?? { value: null, duplicates: [] };
+}
+
+/** Parses every document of a text; those without content are left out. Throws YamlSyntaxError. */
+export function parseYamlDocuments(text: string): ParsedText[] {
+  const lineCounter = new LineCounter();
+  const documents = parseAllDocuments(text, { ...parseOptions, lineCounter });
+  if (!Array.isArray(documents)) return [];
+  const texts = documents.map((document) => {
+    const error = document.errors[0];
+    if (error) throw new YamlSyntaxError(`yaml: line ${error.linePos?.[0].line ?? 1}: ${error.message.split("\n")[0]}`);
+    const conversion = new Conversion(lineCounter);
+    return { value: conversion.convert(document.contents), duplicates: conversion.duplicates };
+  });
+  return texts.filter(({ value }) => value !== null);
+}
+
+/** Makes plain JSON of a document's nodes. */
+class Conversion {
+  readonly duplicates: string[] = [];
+  readonly #lines: LineCounter;
+  readonly #anchors = new Map<string, Node>();
+  #budget = maxValues;
+
+  constructor(lines: LineCounter) {
+    this.#lines = lines;
+  }
+
+  convert(node: unknown): unknown {
+    if (--this.#budget < 0) throw new YamlSyntaxError("yaml: document contains excessive aliasing");
+    if (isAlias(node)) return this.#alias(node.source);
+    if ((isScalar(node) || isMap(node) || isSeq(node)) && node.anchor) this.#anchors.set(node.anchor, node);
+    if (isScalar(node)) return resolveScalar(node);
+    if (isSeq(node)) return node.items.map((item) => this.convert(item));
+    return isMap(node) ? this.#map(node.items as Pair[]) : null;
+  }
+
+  #alias(name: string): unknown {
+    const target = this.#anchors.get(name);
+    if (!target) throw new YamlSyntaxError(`yaml: unknown anchor '${name}' referenced`);
+    return this.convert(target);
+  }
+
+  #map(pairs: readonly Pair[]): Record<string, unknown> {
+    const object: Record<string, unknown> = {};
+    const own = new Set<string>();
+    for (const { key, value } of pairs) {
+      if (isScalar(key) && key.source === "<<" && key.type === Scalar.PLAIN) {
+        for (const source of [this.convert(value)].flat())
+          for (const [k, v] of Object.entries(source ?? {})) if (!own.has(k)) define(object, k, v);
+        continue;
+      }
+      const name = keyText(this.convert(key));
+      if (own.has(name)) this.#report(key, name);
+      own.add(name);
+      define(object, name, this.convert(value));
+    }
+    return object;
+  }
+
+  #report(key: unknown, name: string): void {
+    const offset = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
+    this.duplicates.push(`line ${this.#lines.linePos(offset).line}: key ${JSON.stringify(name)} already set in map`);
+  }
+}
+
+function define(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__") Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+  else object[key] = value;
+}
+
+/** Keys of JSON are strings: numbers and booleans are written out, null is "null". */
+function keyText(key: unknown): string {
+  if (typeof key === "object" && key !== null) throw new YamlSyntaxError("yaml: unsupported map key of type map or list");
+  return String(key);
+}
+
+function resolveScalar(node: Scalar): unknown {
+  const text = node.type === Scalar.PLAIN ? (node.source ?? "") : String(node.value ?? "");
+  const tag = node.tag?.replace("tag:yaml.org,2002:", "!!");
+  if (tag === "!!str" || (node.type !== Scalar.PLAIN && tag === undefined)) return text;
+  if (tag === "!!binary") return decodeBinary(text);
+  if (node.type !== Scalar.PLAIN && tag !== "!!int" && tag !== "!!float" && tag !== "!!bool") return text;
+  return resolvePlain(text);
+}
+
+function decodeBinary(text: string): string {
+  try {
+    const bytes = Uint8Array.from(atob(text.replace(/\s/g, "")), (c) => c.charCodeAt(0));
+    return new TextDecoder().decode(bytes);
+  } catch {
+    throw new YamlSyntaxError("yaml: !!binary value contains invalid base64 data");
+  }
+}
+
+const words = new Map<string, unknown>();
+for (const word of ["y", "yes", "true", "on"]) for (const form of forms(word)) words.set(form, true);
+for (const word of ["n", "no", "false", "off"]) for (const form of forms(word)) words.set(form, false);
+for (const form of ["", "~", ...forms("null")]) words.set(form, null);
+
+function forms(word: string): string[] {
+  return [word, word.charAt(0).toUpperCase() + word.slice(1), word.toUpperCase()];
+}
+
+const float = /^[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:[eE][-+]?\d+)?$/;
+
+/** The value of a scalar without quotes or tag. */
+export function resolvePlain(text: string): unknown {
+  const word = words.get(text);
+  if (word !== undefined) return word;
+  if (!/^[-+.\d]/.test(text)) return text;
+  const plain = text.startsWith(".") ? text : text.replaceAll("_", "");
+  const integer = parseInteger(plain);
+  if (integer !== undefined) return integer;
+  return float.test(plain) ? Number(plain) : text;
+}
+
+function parseInteger(text: string): number | undefined {
+  const match = /^([-+]?)(?:(0[xX][0-9a-fA-F]+)|(0[bB][01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text);
+  if (!match) return undefined;
+  const [, sign, hex, binary, octal, decimal] = match;
+  const magnitude = octal === undefined ? Number(hex ?? binary ?? decimal) : Number.parseInt(octal, 8);
+  return sign === "-" ? 0 - magnitude : magnitude;
+}

@@ -1,0 +1,37 @@
+// Base64 texts of byte fields, checked and normalised as Go's decoder reads and its encoder writes them, without decoding:
+// line breaks are ignored, padding is required, unused trailing bits become zero.
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const wellFormed = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** The canonical text; undefined when it is no base64. */
+export function normalizeBase64(text: string): string | undefined {
+  const compact = text.includes("\n") || text.includes("\r") ? text.replace(/[\r\n]/g, "") : text;
+  if (compact.length % 4 !== 0 || !wellFormed.test(compact)) return undefined;
+  const padding = compact.endsWith("==") ? 2 : compact.endsWith("=") ? 1 : 0;
+  if (padding === 0) return compact;
+  const at = compact.length - padding - 1;
+  const bits = alphabet.indexOf(compact.charAt(at));
+  const used = bits & (padding === 2 ? 0b110000 : 0b111100);
+  return used === bits ? compact : compact.slice(0, at) + alphabet.charAt(used) + "=".repeat(padding);
+}
+
+/** Go's message for a text that is no base64: where the first problem is. */
+export function base64Problem(text: string): string {
+  let quantum = 0;
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charAt(i);
+    if (c === "\n" || c === "\r") continue;
+    if (quantum === 0) start = i;
+    if (alphabet.includes(c)) {
+      quantum = (quantum + 1) % 4;
+      continue;
+    }
+    const rest = text.slice(i + 1).replace(/[\r\n]/g, "");
+    if (c !== "=" || quantum < 2) return `illegal base64 data at input byte ${i}`;
+    if (quantum === 2 && !rest.startsWith("=")) return `illegal base64 data at input byte ${rest === "" ? text.length : i + 1}`;
+    return `illegal base64 data at input byte ${quantum === 2 ? i + 2 : i + 1}`;
+  }
+  return `illegal base64 data at input byte ${start}`;
+}

@@ -1,0 +1,140 @@
+// Times and durations of the API. metav1.Time is RFC 3339 with whole seconds in UTC, metav1.MicroTime has six decimals;
+// both are accepted with any offset and, as Go's parser does, with any number of decimals. Durations are Go's: "1h2m3.5s".
+import { formatMicroTime, formatTime } from "../../base/clock.ts";
+
+const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|([+-])(\d\d):(\d\d))$/;
+
+/**
+ * Milliseconds since the epoch of an RFC 3339 time, with microseconds as a fraction; undefined for anything that Go does
+ * not accept.
+ */
+export function parseTime(text: string): number | undefined {
+  const match = rfc3339.exec(text);
+  if (!match) return undefined;
+  const part = (i: number): number => Number(match[i]);
+  const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)];
+  if (month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59) return undefined;
+  if (day < 1 || day > daysIn(year, month)) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  date.setUTCHours(hour, minute, second);
+  const microseconds = Number((match[7] ?? "").padEnd(6, "0").slice(0, 6));
+  return date.getTime() + microseconds / 1000 - offsetMs(match);
+}
+
+function offsetMs(match: RegExpExecArray): number {
+  if (match[8] === "Z") return 0;
+  const minutes = Number(match[10]) * 60 + Number(match[11]);
+  return (match[9] === "-" ? -minutes : minutes) * 60_000;
+}
+
+function daysIn(year: number, month: number): number {
+  if (month === 2) return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0 ? 29 : 28;
+  return [4, 6, 9, 11].includes(month) ? 30 : 31;
+}
+
+const canonicalTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+const canonicalMicroTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+
+/** A time as the server stores it: whole seconds, UTC. Undefined when the text is no time. */
+export function normalizeTime(text: string): string | undefined {
+  const ms = parseTime(text);
+  if (ms === undefined) return undefined;
+  return canonicalTime.test(text) ? text : formatTime(Math.floor(ms / 1000) * 1000);
+}
+
+/** A time as the server stores it: six decimals, UTC. Undefined unless the text has exactly six decimals. */
+export function normalizeMicroTime(text: string): string | undefined {
+  const ms = parseTime(text);
+  const fraction = /\.(\d{6})[Z+-]/.exec(text)?.[1];
+  if (ms === undefined || fraction === undefined) return undefined;
+  return canonicalMicroTime.test(text) ? text : `${formatMicroTime(Math.floor(ms / 1000) * 1000).slice(0, 20)}${fraction}Z`;
+}
+
+type Piece = readonly [layout: string, pattern: RegExp];
+
+const datePieces: readonly Piece[] = [
+  ["2006", /^\d{4}/],
+  ["-", /^-/],
+  ["01", /^\d\d/],
+  ["-", /^-/],
+  ["02", /^\d\d/],
+  ["T", /^T/],
+  ["15", /^\d\d/],
+  [":", /^:/],
+  ["04", /^\d\d/],
+  [":", /^:/],
+];
+const zone: Piece = ["Z07:00", /^(?:Z|[+-]\d\d:\d\d)/];
+const timePieces: readonly Piece[] = [...datePieces, ["05", /^\d\d(?:[.,]\d+)?/], zone];
+const microTimePieces: readonly Piece[] = [...datePieces, ["05", /^\d\d/], [".000000", /^\.\d{6}/], zone];
+
+/** Go's message for a text that is no time, or no MicroTime, as clients see it. */
+export function timeProblem(text: string, micro = false): string {
+  const pieces = micro ? microTimePieces : timePieces;
+  const quoted = JSON.stringify(text);
+  const layout = JSON.stringify(pieces.map(([piece]) => piece).join(""));
+  let rest = text;
+  for (const [piece, pattern] of pieces) {
+    const match = pattern.exec(rest);
+    if (!match) return `parsing time ${quoted} as ${layout}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(piece)}`;
+    rest = rest.slice(match[0].length);
+  }
+  if (rest !== "") return `parsing time ${quoted}: extra text: ${JSON.stringify(rest)}`;
+  return `parsing time ${quoted}: ${outOfRange(text)} out of range`;
+}
+
+function outOfRange(text: string): string {
+  const [month, day] = [Number(text.slice(5, 7)), Number(text.slice(8, 10))];
+  if (month < 1 || month > 12) return "month";
+  if (Number(text.slice(11, 13)) > 23) return "hour";
+  if (Number(text.slice(14, 16)) > 59) return "minute";
+  if (Number(text.slice(17, 19)) > 59) return "second";
+  return day < 1 || day > daysIn(Number(text.slice(0, 4)), month) ? "day" : "time zone offset hour";
+}
+
+const unitMs: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Milliseconds of a Go duration ("1h2m3s", "1.5h", "-3ms"); undefined when the text is none. */
+export function parseDuration(text: string): number | undefined {
+  const sign = text.startsWith("-") ? -1 : 1;
+  const rest = text.replace(/^[+-]/, "");
+  if (rest === "0") return 0;
+  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(rest)) return undefined;
+  let total = 0;
+  for (const [, amount, unit = ""] of rest.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g))
+    total += Number(amount) * (unitMs[unit] ?? 0);
+  return sign * total;
+}
+
+/** A duration as Go writes it: 90000 is "1m30s", 1500 is "1.5s", 0.5 is "500µs". */
+export function formatDuration(durationMs: number): string {
+  if (durationMs === 0) return "0s";
+  const sign = durationMs < 0 ? "-" : "";
+  const nanos = Math.round(Math.abs(durationMs) * 1e6);
+  if (nanos < 1000) return `${sign}${nanos}ns`;
+  if (nanos < 1e6) return `${sign}${decimal(nanos, 1e3)}µs`;
+  if (nanos < 1e9) return `${sign}${decimal(nanos, 1e6)}ms`;
+  const wholeSeconds = Math.floor(nanos / 1e9);
+  const hours = Math.floor(wholeSeconds / 3600);
+  const minutes = Math.floor((wholeSeconds % 3600) / 60);
+  const seconds = `${decimal((wholeSeconds % 60) * 1e9 + (nanos % 1e9), 1e9)}s`;
+  if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`;
+}
+
+function decimal(nanos: number, unit: number): string {
+  const fraction = String(nanos % unit)
+    .padStart(Math.log10(unit), "0")
+    .replace(/0+$/, "");
+  return `${Math.floor(nanos / unit)}${fraction === "" ? "" : `.${fraction}`}`;
+}

@@ -1,0 +1,154 @@
+// Server-side apply: merges a configuration into the live object, removes what its manager applied before and no longer
+// does (unless someone else owns it), and records the ownership. Changing a field that another manager owns is a conflict
+// unless forced. Field sets of other API versions of the kind are compared as if their paths were the same.
+import type { KubernetesObject } from "../../meta/object.ts";
+import { badRequest } from "../../meta/status-error.ts";
+import type { GroupVersionKind } from "../../resource-type.ts";
+import { jsonEqual } from "../json-patch.ts";
+import { type Conflict, conflictError } from "./conflicts.ts";
+import { difference, type FieldSet, intersection, isEmptySet, recursiveDifference, union } from "./field-set.ts";
+import { identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
+import { mergeApplied, removeFields } from "./merge-objects.ts";
+import { compareFields, fieldsOf, withDeclaredFields } from "./object-fields.ts";
+import type { JsonObject, Shape } from "./shape.ts";
+import { comparisonFor, ownersAfterWrite, serverFields, type WriteContext, withManagedFields, writerOf } from "./update.ts";
+import { validateApplied } from "./validate-applied.ts";
+
+export interface ApplyContext extends WriteContext {
+  readonly kind: GroupVersionKind;
+  /** The decoded empty object of the kind, for objects that nobody's fields are known of. */
+  readonly empty: KubernetesObject;
+  /** Take fields over from other managers. Default false. */
+  readonly force?: boolean;
+}
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+const beforeFirstApply = "before-first-apply";
+
+/**
+ * The live object with the configuration applied, not yet decoded and defaulted: applied values stand as they were sent.
+ * To create, `live` is `context.empty`. Throws StatusError: 409 with every conflict, 400 for another kind, 500 for values
+ * of the wrong type.
+ */
+export function applyPatch<T extends KubernetesObject>(live: T, applied: KubernetesObject, context: ApplyContext): T {
+  checkApplied(applied, context);
+  const owners = ownersBeforeApply(live, context);
+  let outcome = attempt(live, applied, owners, context);
+  if (outcome.conflicts.length > 0 && !context.force) {
+    const refused = context.manager === "kubectl" ? notFromClientSide(outcome.conflicts, live, context) : outcome.conflicts;
+    if (refused.length > 0) throw conflictError(refused);
+    outcome = attempt(live, applied, owners, context);
+  }
+  const object = withLastApplied(outcome.object, applied, context.manager);
+  return withManagedFields(object as T, writeOwners(outcome.owners));
+}
+
+function checkApplied(applied: KubernetesObject, { kind, shape }: ApplyContext): void {
+  const [first = "", second] = (applied.apiVersion ?? "").split("/");
+  const sent = second === undefined ? { group: "", version: first } : { group: first, version: second };
+  const sentText = `${sent.group}/${sent.version}, Kind=${applied.kind ?? ""}`;
+  if (sent.group !== kind.group || sent.version !== kind.version || applied.kind !== kind.kind)
+    throw badRequest(`invalid object type: ${sentText}`);
+  if (applied.metadata?.managedFields) throw badRequest("metadata.managedFields must be nil");
+  const { namespace = "", name = "" } = applied.metadata ?? {};
+  validateApplied(applied as unknown as JsonObject, shape, `${namespace}/${name}; ${sentText}`);
+}
+
+/** Fields of an object that has no owners are those of a manager of their own, so that applying can conflict with them. */
+function ownersBeforeApply(live: KubernetesObject, context: ApplyContext): Owners {
+  const owners = readOwners(live.metadata?.managedFields) ?? new Map<string, Owner>();
+  if (owners.size > 0 || live === context.empty) return owners;
+  return ownersAfterWrite(context.empty, live, owners, { ...context, manager: beforeFirstApply });
+}
+
+interface Outcome {
+  readonly object: KubernetesObject;
+  readonly owners: Owners;
+  readonly conflicts: readonly Conflict[];
+}
+
+/** What an apply that takes over every conflict comes to. */
+function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owners, context: ApplyContext): Outcome {
+  const { shape, resetFields } = context;
+  const applier = writerOf(context, "Apply", applied.apiVersion);
+  const identity = identityOf(applier);
+  const before = owners.get(identity);
+  const wanted = fieldsOf(applied, shape);
+  const set = resetFields ? recursiveDifference(wanted, resetFields) : wanted;
+  const others = [...owners].filter(([other]) => other !== identity);
+
+  const merged = mergeApplied(live, applied, shape);
+  const kept = before ? prune(merged, before.set, [set, ...others.map(([, owner]) => owner.set)], shape) : merged;
+  const object = kept as KubernetesObject;
+  const changes = comparisonFor(live, object, context);
+  const touched = union(changes.modified, changes.added);
+  const result = new Map<string, Owner>();
+  const conflicts: Conflict[] = [];
+  for (const [other, owner] of others) {
+    const taken = intersection(owner.set, touched);
+    if (!isEmptySet(taken)) conflicts.push({ owner, set: taken });
+    setOwner(result, other, withSet(owner, difference(difference(owner.set, taken), changes.removed)));
+  }
+  const unchanged = jsonEqual(live, object);
+  const time = unchanged ? before?.time : context.now;
+  setOwner(result, identity, { ...applier, time, set: difference(set, serverFields) });
+  return { object, owners: result, conflicts };
+}
+
+/**
+ * Removes what the manager applied before and nobody wants any more. A field that contains fields of others stays with
+ * these; one that was not the manager's stays whole.
+ */
+function prune(merged: unknown, before: FieldSet, wanted: readonly FieldSet[], shape: Shape): unknown {
+  const full = (set: FieldSet): FieldSet => withDeclaredFields(set, shape);
+  const last = full(before);
+  const all = full(fieldsOf(merged, shape));
+  const bare = removeFields(merged, last, shape);
+  const owned = wanted.map(full).reduce(union);
+  const withOwned = removeFields(merged, difference(all, union(full(fieldsOf(bare, shape)), owned)), shape);
+  return removeFields(merged, intersection(difference(all, full(fieldsOf(withOwned, shape))), last), shape);
+}
+
+/**
+ * kubectl that moves from client-side to server-side apply may take over what it applied before: the fields of the
+ * last-applied annotation that the live object still has as they were.
+ */
+function notFromClientSide(conflicts: readonly Conflict[], live: KubernetesObject, { shape }: ApplyContext): readonly Conflict[] {
+  const allowed = lastAppliedFields(live, shape);
+  if (!allowed) return conflicts;
+  return conflicts.map(({ owner, set }) => ({ owner, set: difference(set, allowed) })).filter(({ set }) => !isEmptySet(set));
+}
+
+function lastAppliedFields(live: KubernetesObject, shape: Shape): FieldSet | undefined {
+  const text = live.metadata.annotations?.[lastApplied];
+  if (!text) return undefined;
+  let config: Partial<KubernetesObject>;
+  try {
+    config = JSON.parse(text) as Partial<KubernetesObject>;
+  } catch {
+    return undefined; // an annotation that is no JSON allows nothing
+  }
+  if (config.apiVersion !== live.apiVersion) return undefined;
+  const changes = compareFields(config, live, shape);
+  return difference(fieldsOf(config, shape), union(changes.modified, union(changes.added, changes.removed)));
+}
+
+/** Keeps the annotation of client-side apply up to date where there is one, so that kubectl can go back to it. */
+function withLastApplied(object: KubernetesObject, applied: KubernetesObject, manager: string): KubernetesObject {
+  const annotations = object.metadata?.annotations;
+  if (manager !== "kubectl" || !annotations?.[lastApplied]) return object;
+  const { [lastApplied]: _, ...rest } = applied.metadata.annotations ?? {};
+  const metadata = applied.metadata.annotations ? { ...applied.metadata, annotations: rest } : applied.metadata;
+  const text = `${JSON.stringify(sortedKeys({ ...applied, metadata }))}\n`;
+  return { ...object, metadata: { ...object.metadata, annotations: { ...annotations, [lastApplied]: text } } };
+}
+
+function sortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedKeys);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, v]) => [key, sortedKeys(v)]),
+  );
+}

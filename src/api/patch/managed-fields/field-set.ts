@@ -1,0 +1,204 @@
+// Sets of fields, as managedFields record them (FieldsV1). A set is a tree: a node is one step of a path ("f:spec",
+// 'k:{"name":"c"}', 'v:"x"', "i:0") and says whether the path down to it is in the set. Sets are immutable; the operations
+// share the parts they do not change.
+
+export type PathElement = string;
+
+export interface FieldSet {
+  /** Whether the path to this node is in the set; never true for the root. */
+  readonly member: boolean;
+  readonly children: ReadonlyMap<PathElement, FieldSet>;
+}
+
+const noChildren: ReadonlyMap<PathElement, FieldSet> = new Map();
+export const emptySet: FieldSet = { member: false, children: noChildren };
+export const leafSet: FieldSet = { member: true, children: noChildren };
+
+export const isEmptySet = (set: FieldSet): boolean => !set.member && set.children.size === 0;
+
+/** A set under construction: paths are added while an object is walked. */
+export class FieldSetBuilder {
+  member = false;
+  #children: Map<PathElement, FieldSetBuilder> | undefined;
+
+  /** The node of a step below this one. */
+  child(element: PathElement): FieldSetBuilder {
+    this.#children ??= new Map();
+    let child = this.#children.get(element);
+    if (!child) {
+      child = new FieldSetBuilder();
+      this.#children.set(element, child);
+    }
+    return child;
+  }
+
+  build(): FieldSet {
+    if (!this.#children) return this.member ? leafSet : emptySet;
+    const children = new Map<PathElement, FieldSet>();
+    for (const [element, child] of this.#children) {
+      const built = child.build();
+      if (!isEmptySet(built)) children.set(element, built);
+    }
+    return { member: this.member, children };
+  }
+}
+
+export function union(a: FieldSet, b: FieldSet): FieldSet {
+  if (a === b || isEmptySet(b)) return a;
+  if (isEmptySet(a)) return b;
+  const children = new Map(a.children);
+  for (const [element, child] of b.children) {
+    const own = children.get(element);
+    children.set(element, own ? union(own, child) : child);
+  }
+  return { member: a.member || b.member, children };
+}
+
+/** What is in both sets. */
+export function intersection(a: FieldSet, b: FieldSet): FieldSet {
+  const children = new Map<PathElement, FieldSet>();
+  for (const [element, child] of a.children) {
+    const other = b.children.get(element);
+    if (!other) continue;
+    const both = intersection(child, other);
+    if (!isEmptySet(both)) children.set(element, both);
+  }
+  return { member: a.member && b.member, children };
+}
+
+/** What is in `a` and not in `b`; the same reference when they have nothing in common. */
+export function difference(a: FieldSet, b: FieldSet): FieldSet {
+  return subtract(a, b, false);
+}
+
+/** What is in `a` and neither in `b` nor below a path in `b`. */
+export function recursiveDifference(a: FieldSet, b: FieldSet): FieldSet {
+  return subtract(a, b, true);
+}
+
+function subtract(a: FieldSet, b: FieldSet, below: boolean): FieldSet {
+  if (below && b.member) return emptySet;
+  let children: Map<PathElement, FieldSet> | undefined;
+  for (const [element, taken] of b.children) {
+    const own = a.children.get(element);
+    if (!own) continue;
+    const left = subtract(own, taken, below);
+    if (left === own) continue;
+    children ??= new Map(a.children);
+    if (isEmptySet(left)) children.delete(element);
+    else children.set(element, left);
+  }
+  const member = a.member && !b.member;
+  return children || member !== a.member ? { member, children: children ?? a.children } : a;
+}
+
+export function equalSets(a: FieldSet, b: FieldSet): boolean {
+  if (a === b) return true;
+  if (a.member !== b.member || a.children.size !== b.children.size) return false;
+  for (const [element, child] of a.children) {
+    const other = b.children.get(element);
+    if (!other || !equalSets(child, other)) return false;
+  }
+  return true;
+}
+
+/** A set of paths given by their steps' names: setOf(["metadata", "name"]). */
+export function setOf(...paths: readonly (readonly string[])[]): FieldSet {
+  const root = new FieldSetBuilder();
+  for (const path of paths) {
+    let node = root;
+    for (const name of path) node = node.child(fieldElement(name));
+    node.member = true;
+  }
+  return root.build();
+}
+
+export const fieldElement = (name: string): PathElement => `f:${name}`;
+export const valueElement = (value: unknown): PathElement => `v:${JSON.stringify(value)}`;
+
+/** The element of a list item by its keys, which are written in the order of their names. */
+export function keyElement(keys: Readonly<Record<string, unknown>>): PathElement {
+  const sorted = Object.keys(keys).sort();
+  return `k:{${sorted.map((k) => `${JSON.stringify(k)}:${JSON.stringify(keys[k])}`).join(",")}}`;
+}
+
+const parsed = new WeakMap<object, FieldSet>();
+
+/** Reads FieldsV1; what is read is remembered with the object. Throws for anything that is no FieldsV1. */
+export function parseFieldsV1(fields: unknown): FieldSet {
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) throw new Error("fieldsV1 is no object");
+  const known = parsed.get(fields);
+  if (known) return known;
+  const set = parseNode(fields as Readonly<Record<string, unknown>>, true);
+  parsed.set(fields, set);
+  return set;
+}
+
+function parseNode(fields: Readonly<Record<string, unknown>>, root: boolean): FieldSet {
+  const children = new Map<PathElement, FieldSet>();
+  let member = false;
+  for (const [key, value] of Object.entries(fields)) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`fieldsV1: ${key} is no object`);
+    if (key === ".") member = true;
+    else children.set(parseElement(key), parseNode(value as Readonly<Record<string, unknown>>, false));
+  }
+  if (children.size === 0 && !root) return leafSet;
+  return { member: member && !root, children };
+}
+
+function parseElement(key: string): PathElement {
+  if (key.startsWith("f:") || /^i:\d+$/.test(key)) return key;
+  if (key.startsWith("v:")) return valueElement(JSON.parse(key.slice(2)));
+  if (key.startsWith("k:")) return keyElement(JSON.parse(key.slice(2)) as Record<string, unknown>);
+  throw new Error(`fieldsV1: unknown kind of path element ${JSON.stringify(key)}`);
+}
+
+/** Writes a set as FieldsV1; reading the very object again costs nothing. */
+export function toFieldsV1(set: FieldSet): Record<string, unknown> {
+  const fields = writeNode(set);
+  parsed.set(fields, set);
+  return fields;
+}
+
+function writeNode(set: FieldSet): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  if (set.member && set.children.size > 0) fields["."] = {};
+  for (const element of sortedElements(set)) {
+    const child = set.children.get(element);
+    if (child) fields[element] = writeNode(child);
+  }
+  return fields;
+}
+
+const kindOrder = "fkvi";
+
+function sortedElements(set: FieldSet): PathElement[] {
+  return [...set.children.keys()].sort((a, b) => {
+    const byKind = kindOrder.indexOf(a.charAt(0)) - kindOrder.indexOf(b.charAt(0));
+    return byKind !== 0 ? byKind : a < b ? -1 : a > b ? 1 : 0;
+  });
+}
+
+/** The paths of a set as messages show them: ".spec.containers[name=\"c\"].image". */
+export function pathsOf(set: FieldSet, prefix = ""): string[] {
+  const elements = sortedElements(set);
+  const child = (element: PathElement): FieldSet => set.children.get(element) ?? emptySet;
+  const members = elements.filter((e) => child(e).member).map((e) => prefix + elementText(e));
+  return [...members, ...elements.flatMap((e) => pathsOf(child(e), prefix + elementText(e)))];
+}
+
+export function elementText(element: PathElement): string {
+  const rest = element.slice(2);
+  switch (element.charAt(0)) {
+    case "f":
+      return `.${rest}`;
+    case "k": {
+      const keys = Object.entries(JSON.parse(rest) as Record<string, unknown>);
+      return `[${keys.map(([k, v]) => `${k}=${JSON.stringify(v)}`).join(",")}]`;
+    }
+    case "v":
+      return `[=${rest}]`;
+    default:
+      return `[${rest}]`;
+  }
+}

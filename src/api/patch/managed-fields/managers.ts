@@ -1,0 +1,112 @@
+// The entries of metadata.managedFields: who owns which fields, by manager, operation, API version and subresource.
+import type { ManagedFieldsEntry } from "../../types/meta-v1.ts";
+import { emptySet, type FieldSet, isEmptySet, parseFieldsV1, toFieldsV1, union } from "./field-set.ts";
+
+export interface Owner {
+  readonly manager: string;
+  readonly operation: "Apply" | "Update";
+  readonly apiVersion: string;
+  readonly subresource: string;
+  readonly time: string | undefined;
+  readonly set: FieldSet;
+  /** The entry this was read from, while nothing about it has changed. */
+  readonly entry?: ManagedFieldsEntry;
+}
+
+/** Owners by identity. */
+export type Owners = ReadonlyMap<string, Owner>;
+
+/** What makes two entries one: an applier is the same whatever version it applies. */
+export function identityOf(owner: Pick<Owner, "manager" | "operation" | "apiVersion" | "subresource">): string {
+  return JSON.stringify([owner.manager, owner.operation, owner.operation === "Apply" ? "" : owner.apiVersion, owner.subresource]);
+}
+
+/** Reads entries; undefined when one of them is malformed. */
+export function readOwners(entries: readonly ManagedFieldsEntry[] | null | undefined): Owners | undefined {
+  const owners = new Map<string, Owner>();
+  for (const entry of entries ?? []) {
+    const { manager = "", operation, apiVersion = "", subresource = "", time, fieldsType, fieldsV1 } = entry;
+    if ((operation !== "Apply" && operation !== "Update") || apiVersion === "" || fieldsType !== "FieldsV1") return undefined;
+    let set: FieldSet;
+    try {
+      set = parseFieldsV1(fieldsV1 ?? {});
+    } catch {
+      return undefined; // what clients write here need not make sense: upstream ignores it as a whole
+    }
+    const owner: Owner = { manager, operation, apiVersion, subresource, time, set, entry };
+    owners.set(identityOf(owner), owner);
+  }
+  return owners;
+}
+
+/** Writes owners, in upstream's order; undefined when there are none. */
+export function writeOwners(owners: Owners): readonly ManagedFieldsEntry[] | undefined {
+  if (owners.size === 0) return undefined;
+  return [...owners.values()].sort(compareOwners).map((owner) => owner.entry ?? entryOf(owner));
+}
+
+function entryOf({ manager, operation, apiVersion, subresource, time, set }: Owner): ManagedFieldsEntry {
+  return {
+    ...(manager === "" ? {} : { manager }),
+    operation,
+    apiVersion,
+    ...(time === undefined ? {} : { time }),
+    fieldsType: "FieldsV1",
+    fieldsV1: toFieldsV1(set),
+    ...(subresource === "" ? {} : { subresource }),
+  };
+}
+
+function compareOwners(a: Owner, b: Owner): number {
+  return (
+    compareText(a.operation, b.operation) ||
+    compareText(a.time ?? "", b.time ?? "") ||
+    compareText(a.manager, b.manager) ||
+    compareText(a.apiVersion, b.apiVersion) ||
+    compareText(a.subresource, b.subresource)
+  );
+}
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The owner with another set. */
+export function withSet(owner: Owner, set: FieldSet): Owner {
+  if (set === owner.set) return owner;
+  const { entry: _, ...rest } = owner;
+  return { ...rest, set };
+}
+
+const maxUpdaters = 10;
+const mergedUpdater = "ancient-changes";
+
+/** Keeps at most ten updaters: the oldest ones of each API version are merged into one. */
+export function capUpdaters(owners: Owners): Owners {
+  const updaters = [...owners].filter(([, owner]) => owner.operation === "Update");
+  if (updaters.length <= maxUpdaters) return owners;
+  updaters.sort(([, a], [, b]) => compareText(a.time ?? "", b.time ?? "") || compareText(a.manager, b.manager));
+  const result = new Map(owners);
+  const firstOfVersion = new Map<string, string>();
+  let count = updaters.length;
+  for (const [identity, owner] of updaters) {
+    if (count <= maxUpdaters) break;
+    const first = firstOfVersion.get(owner.apiVersion);
+    if (first === undefined) {
+      firstOfVersion.set(owner.apiVersion, identity);
+      continue;
+    }
+    const bucket = { manager: mergedUpdater, operation: "Update", apiVersion: owner.apiVersion, subresource: "" } as const;
+    const key = identityOf(bucket);
+    const merged = result.get(key) ?? result.get(first);
+    if (!result.has(key)) result.delete(first);
+    result.delete(identity);
+    result.set(key, { ...bucket, time: owner.time, set: union(merged?.set ?? emptySet, owner.set) });
+    count--;
+  }
+  return result;
+}
+
+/** Puts an owner in, or takes it out when it owns nothing. */
+export function setOwner(owners: Map<string, Owner>, identity: string, owner: Owner): void {
+  if (isEmptySet(owner.set)) owners.delete(identity);
+  else owners.set(identity, owner);
+}

@@ -1,0 +1,124 @@
+// How the values of a type are owned: field by field (granular maps, lists with keys, sets) or as a whole. Shapes of
+// built-in types come from their schema; those of custom resources are made from their structural schema, or deduced from
+// the values when there is none.
+import type { FieldSchema, ObjectSchema, ScalarKind, ValueType } from "../../schema/schema.ts";
+import { keyElement, type PathElement, valueElement } from "./field-set.ts";
+
+export type Shape =
+  /** A scalar, or anything that is owned as a whole. `expects` is what an applied value must be. */
+  | { readonly kind: "leaf"; readonly expects?: "string" | "numeric" | "boolean" | "list" | "map" }
+  /** An object whose fields are known, or a map. An object may have both: declared fields and others. */
+  | { readonly kind: "map"; readonly fields?: ReadonlyMap<string, Shape>; readonly values?: Shape }
+  | {
+      readonly kind: "keyedList";
+      readonly keys: readonly string[];
+      readonly defaults: Readonly<Record<string, unknown>>;
+      readonly items: Shape;
+    }
+  | { readonly kind: "set" }
+  /** Known from the value only: objects are granular maps, lists are atomic. */
+  | { readonly kind: "deduced" };
+
+export const deduced: Shape = { kind: "deduced" };
+const untyped = { kind: "leaf" } as const;
+const atomicMap: Shape = { kind: "leaf", expects: "map" };
+const atomicList: Shape = { kind: "leaf", expects: "list" };
+const set: Shape = { kind: "set" };
+
+const shapes = new WeakMap<ObjectSchema, Shape>();
+
+/** The shape of a built-in type. */
+export function shapeOf(schema: ObjectSchema): Shape {
+  const known = shapes.get(schema);
+  if (known) return known;
+  const fields = new Map<string, Shape>();
+  const shape: Shape = schema.mapType === "atomic" ? atomicMap : { kind: "map", fields };
+  shapes.set(schema, shape); // before its fields: types refer to themselves
+  if (shape !== atomicMap) for (const field of schema.fields.values()) fields.set(field.name, fieldShape(field));
+  return shape;
+}
+
+function fieldShape(field: FieldSchema): Shape {
+  if (field.mapType === "atomic") return atomicMap;
+  if (field.type.kind !== "array") return typeShape(field.type);
+  if (field.listType === "set") return set;
+  if (field.listType !== "map" || field.type.items.kind !== "object") return atomicList;
+  const item = field.type.items.schema;
+  const keys = field.listMapKeys ?? [];
+  const defaults = keys.map((key) => [key, item.fields.get(key)?.default] as const).filter(([, value]) => value !== undefined);
+  return { kind: "keyedList", keys, defaults: Object.fromEntries(defaults), items: shapeOf(item) };
+}
+
+const scalarExpectations: Readonly<Partial<Record<ScalarKind, "string" | "numeric" | "boolean">>> = {
+  string: "string",
+  bytes: "string",
+  boolean: "boolean",
+  int32: "numeric",
+  int64: "numeric",
+  double: "numeric",
+};
+
+function typeShape(type: ValueType): Shape {
+  switch (type.kind) {
+    case "object":
+      return shapeOf(type.schema);
+    case "map":
+      return { kind: "map", values: typeShape(type.values) };
+    case "array":
+      return atomicList;
+    default: {
+      const expects = scalarExpectations[type.kind];
+      return expects ? { kind: "leaf", expects } : untyped;
+    }
+  }
+}
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
+
+export type KnownShape = Exclude<Shape, { readonly kind: "deduced" }>;
+
+/** A shape with the deduced kind resolved for a value. */
+export function resolveShape(shape: Shape, value: unknown): KnownShape {
+  if (shape.kind !== "deduced") return shape;
+  return isObject(value) ? deducedMap : untyped;
+}
+
+const deducedMap = { kind: "map", values: deduced } as const;
+
+/** The shape of a key of a granular map. */
+export function shapeAt(shape: { readonly fields?: ReadonlyMap<string, Shape>; readonly values?: Shape }, key: string): Shape {
+  return shape.fields?.get(key) ?? shape.values ?? deduced;
+}
+
+/** The path element of a list item; undefined when it has none of the keys. */
+export function itemElement(shape: Extract<Shape, { kind: "keyedList" | "set" }>, item: unknown): PathElement | undefined {
+  if (shape.kind === "set") return valueElement(item);
+  if (!isObject(item)) return undefined;
+  const keys: Record<string, unknown> = {};
+  let found = false;
+  for (const key of shape.keys) {
+    const value = item[key] ?? shape.defaults[key];
+    if (value === undefined) continue;
+    keys[key] = value;
+    found = true;
+  }
+  return found ? keyElement(keys) : undefined;
+}
+
+/** What a list's items are, by shape. */
+export function itemShape(shape: Extract<Shape, { kind: "keyedList" | "set" }>): Shape {
+  return shape.kind === "set" ? untyped : shape.items;
+}
+
+/** The shape below a path element. */
+export function shapeBelow(shape: Shape, element: PathElement): Shape {
+  if (shape.kind === "keyedList" || shape.kind === "set") return itemShape(shape);
+  return shape.kind === "map" && element.startsWith("f:") ? shapeAt(shape, element.slice(2)) : deduced;
+}
+
+/** Whether a path element names a field that the type declares. */
+export function isDeclaredField(shape: Shape, element: PathElement): boolean {
+  return shape.kind === "map" && element.startsWith("f:") && (shape.fields?.has(element.slice(2)) ?? false);
+}

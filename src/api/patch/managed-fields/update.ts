@@ -1,0 +1,97 @@
+// Field ownership after an ordinary write (create, update or any patch but apply): the writer comes to own what it added or
+// changed, everybody loses what is gone, and other owners lose what was changed under them.
+import type { KubernetesObject } from "../../meta/object.ts";
+import type { ManagedFieldsEntry } from "../../types/meta-v1.ts";
+import { difference, emptySet, type FieldSet, isEmptySet, recursiveDifference, setOf, union } from "./field-set.ts";
+import { capUpdaters, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
+import { type Comparison, compareFields } from "./object-fields.ts";
+import type { Shape } from "./shape.ts";
+
+/** Who writes, when and where. */
+export interface WriteContext {
+  readonly shape: Shape;
+  /** The field manager's name; "" becomes "unknown". */
+  readonly manager: string;
+  /** RFC 3339, for the entry that changes. */
+  readonly now: string;
+  /** "status", "scale"; "" or absent for the object itself. */
+  readonly subresource?: string;
+  /** Fields that this endpoint resets and so never owns: the status of a write to the object itself. */
+  readonly resetFields?: FieldSet;
+}
+
+/** Fields that nobody owns because the server sets them. */
+export const serverFields: FieldSet = setOf(
+  ["apiVersion"],
+  ["kind"],
+  ["metadata"],
+  ...["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"].map(
+    (field) => ["metadata", field],
+  ),
+);
+
+/**
+ * The new object with its managedFields brought up to date. `live` is the stored object, or the decoded empty object of
+ * the type on create (an object without a uid). Managed fields that the client sends count, unless it writes to a
+ * subresource; `[{}]` clears them. An object whose managed fields were cleared stays without until it is applied.
+ */
+export function updateManagedFields<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
+  const sent: readonly ManagedFieldsEntry[] | null | undefined = updated.metadata?.managedFields;
+  const owners = ownersBefore(live, sent, context.subresource ?? "");
+  if (owners.size === 0 && live.metadata?.uid) return withManagedFields(updated, undefined);
+  return withManagedFields(updated, writeOwners(capUpdaters(ownersAfterWrite(live, updated, owners, context))));
+}
+
+function ownersBefore(live: KubernetesObject, sent: readonly ManagedFieldsEntry[] | null | undefined, subresource: string): Owners {
+  const recorded = (): Owners => readOwners(live.metadata?.managedFields) ?? new Map();
+  if (subresource !== "" || !sent) return recorded();
+  const [first] = sent;
+  if (sent.length === 0 || (sent.length === 1 && first && Object.keys(first).length === 0)) return new Map();
+  const owners = readOwners(sent);
+  return owners && owners.size > 0 ? owners : recorded();
+}
+
+/** Owners after `updated` has replaced `live`, with the writer's entry made or extended. */
+export function ownersAfterWrite(live: unknown, updated: unknown, owners: Owners, context: WriteContext): Owners {
+  const changes = comparisonFor(live, updated, context);
+  const touched = union(changes.modified, changes.added);
+  const result = new Map<string, Owner>();
+  const lost = union(touched, changes.removed);
+  for (const [identity, owner] of owners) setOwner(result, identity, withSet(owner, difference(owner.set, lost)));
+
+  const writer = writerOf(context, "Update", apiVersionOf(updated));
+  const own = difference(touched, serverFields);
+  if (isEmptySet(own)) return result;
+  const identity = identityOf(writer);
+  const previous = result.get(identity)?.set ?? emptySet;
+  result.set(identity, { ...writer, time: context.now, set: union(own, previous) });
+  return result;
+}
+
+/** How two versions differ, without the fields that the endpoint resets. */
+export function comparisonFor(live: unknown, updated: unknown, { shape, resetFields }: WriteContext): Comparison {
+  const changes = compareFields(live, updated, shape);
+  if (!resetFields) return changes;
+  return {
+    added: recursiveDifference(changes.added, resetFields),
+    removed: recursiveDifference(changes.removed, resetFields),
+    modified: recursiveDifference(changes.modified, resetFields),
+  };
+}
+
+export function writerOf(context: WriteContext, operation: "Apply" | "Update", apiVersion: string): Omit<Owner, "set" | "time"> {
+  return { manager: context.manager === "" ? "unknown" : context.manager, operation, apiVersion, subresource: context.subresource ?? "" };
+}
+
+function apiVersionOf(object: unknown): string {
+  return (object as Partial<KubernetesObject>).apiVersion ?? "";
+}
+
+/** The object with these managed fields; the same reference when it has them already. */
+export function withManagedFields<T extends KubernetesObject>(object: T, entries: readonly ManagedFieldsEntry[] | undefined): T {
+  const current = object.metadata?.managedFields;
+  const same = entries === current || (entries?.length === current?.length && entries?.every((entry, i) => entry === current?.[i]));
+  if (same) return object;
+  const { managedFields: _, ...metadata } = object.metadata ?? {};
+  return { ...object, metadata: entries ? { ...metadata, managedFields: entries } : metadata };
+}

@@ -1,0 +1,92 @@
+// Checks that an applied configuration has the types its shape asks for, before it is merged. The texts are upstream's; an
+// applied value of the wrong type is, as upstream, an error 500.
+import { StatusError } from "../../meta/status-error.ts";
+import { goText } from "../strategic-merge-patch.ts";
+import { elementText, fieldElement } from "./field-set.ts";
+import { isObject, itemElement, type JsonObject, resolveShape, type Shape, shapeAt } from "./shape.ts";
+
+/** Throws when the configuration cannot be of its type. `subject` is how upstream names it: "ns/name; group/version, Kind=kind". */
+export function validateApplied(applied: JsonObject, shape: Shape, subject: string): void {
+  const problems: string[] = [];
+  visit(applied, shape, "", problems);
+  if (problems.length === 0) return;
+  const text = problems.length === 1 ? problems[0] : ["errors:", ...problems.map((p) => `  ${p}`)].join("\n");
+  throw new StatusError({ code: 500, message: `failed to create typed patch object (${subject}): ${text}` });
+}
+
+function visit(value: unknown, shape: Shape, path: string, problems: string[]): void {
+  if (value === null) return;
+  const resolved = resolveShape(shape, value);
+  switch (resolved.kind) {
+    case "leaf":
+      if (resolved.expects && !isExpected(value, resolved.expects)) problems.push(mismatch(path, resolved.expects, value));
+      return;
+    case "map":
+      if (!isObject(value)) problems.push(mismatch(path, "map", value));
+      else for (const [key, child] of Object.entries(value)) visitField(key, child, resolved, path, problems);
+      return;
+    default:
+      if (!Array.isArray(value)) problems.push(mismatch(path, "list", value));
+      else visitItems(value, resolved, path, problems);
+  }
+}
+
+function visitField(key: string, value: unknown, shape: Extract<Shape, { kind: "map" }>, path: string, problems: string[]): void {
+  const here = path + elementText(fieldElement(key));
+  const declared = shape.values !== undefined || shape.fields === undefined || shape.fields.has(key);
+  if (declared) visit(value, shapeAt(shape, key), here, problems);
+  else problems.push(`${here}: field not declared in schema`);
+}
+
+function visitItems(
+  list: readonly unknown[],
+  shape: Extract<Shape, { kind: "keyedList" | "set" }>,
+  path: string,
+  problems: string[],
+): void {
+  const seen = new Set<string>();
+  for (const [i, item] of list.entries()) {
+    const element = itemElement(shape, item);
+    if (element === undefined) {
+      problems.push(`${path}: element ${i}: ${withoutKey(item, shape)}`);
+      continue;
+    }
+    if (seen.has(element)) problems.push(`${path}: duplicate entries for key ${elementText(element)}`);
+    seen.add(element);
+    if (shape.kind === "keyedList") visit(item, shape.items, path + elementText(element), problems);
+  }
+}
+
+function withoutKey(item: unknown, shape: Extract<Shape, { kind: "keyedList" | "set" }>): string {
+  if (!isObject(item) || shape.kind === "set") return "associative list with keys may not have non-map elements";
+  const keys = shape.keys.map((key) => JSON.stringify(key)).join(" ");
+  return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`;
+}
+
+function isExpected(value: unknown, expected: string): boolean {
+  switch (expected) {
+    case "numeric":
+      return typeof value === "number";
+    case "list":
+      return Array.isArray(value);
+    case "map":
+      return isObject(value);
+    default:
+      return typeof value === expected;
+  }
+}
+
+function mismatch(path: string, expected: string, value: unknown): string {
+  const container = expected === "map" || expected === "list";
+  return `${path}: expected ${expected}, got ${container ? `&{${goText(value)}}` : `&value.valueUnstructured{Value:${goLiteral(value)}}`}`;
+}
+
+function goLiteral(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (isObject(value))
+    return `map[string]interface {}{${Object.entries(value)
+      .map(([k, v]) => `${JSON.stringify(k)}:${goLiteral(v)}`)
+      .join(", ")}}`;
+  if (Array.isArray(value)) return `[]interface {}{${value.map(goLiteral).join(", ")}}`;
+  return String(value);
+}

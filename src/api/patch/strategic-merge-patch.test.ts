@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { isStatus } from "../meta/status-error.ts";
+import { builtInSchemas } from "../schema/schema.ts";
+import { applyStrategicMergePatch } from "./strategic-merge-patch.ts";
+
+const podSpec = builtInSchemas.get("core-v1.PodSpec");
+const meta = builtInSchemas.get("meta-v1.ObjectMeta");
+const deploymentSpec = builtInSchemas.get("apps-v1.DeploymentSpec");
+
+const c = { name: "c", image: "c:1", ports: [{ containerPort: 80 }], env: [{ name: "A", value: "1" }] };
+const d = { name: "d", image: "d:1" };
+const spec = { containers: [c, d], nodeSelector: { a: "1" }, tolerations: [{ key: "a" }] };
+const patched = (patch: unknown): unknown => applyStrategicMergePatch(spec, patch, podSpec);
+
+describe("applyStrategicMergePatch()", () => {
+  it("merges lists by their merge key, patched items in the patch's order", () => {
+    expect(patched({ containers: [{ name: "c", image: "c:2" }] })).toMatchObject({ containers: [{ ...c, image: "c:2" }, d] });
+    expect(patched({ containers: [{ name: "e", image: "e:1" }] })).toMatchObject({ containers: [{ name: "e" }, c, d] });
+    expect(patched({ containers: [{ name: "d", image: "d:2" }, { name: "c" }] })).toMatchObject({ containers: [{ image: "d:2" }, c] });
+    expect(patched({ containers: [{ name: "c", ports: [{ containerPort: 80, name: "web" }, { containerPort: 81 }] }] })).toMatchObject({
+      containers: [{ ports: [{ containerPort: 80, name: "web" }, { containerPort: 81 }] }, d],
+    });
+  });
+
+  it("merges maps and replaces lists that are not merged", () => {
+    expect(patched({ nodeSelector: { b: "2", a: null }, tolerations: [{ key: "b" }] })).toMatchObject({
+      nodeSelector: { b: "2" },
+      tolerations: [{ key: "b" }],
+    });
+  });
+
+  it("obeys $patch in maps and list items", () => {
+    expect(patched({ nodeSelector: { $patch: "replace", z: "1" } })).toMatchObject({ nodeSelector: { z: "1" } });
+    expect(patched({ nodeSelector: { $patch: "delete" } })).toMatchObject({ nodeSelector: {} });
+    expect(patched({ containers: [{ name: "c", $patch: "delete" }] })).toMatchObject({ containers: [d] });
+    expect(patched({ containers: [{ name: "o", image: "o:1" }, { $patch: "replace" }] })).toMatchObject({ containers: [{ name: "o" }] });
+    expect(applyStrategicMergePatch({}, { nodeSelector: { $patch: "replace", z: "1" } }, podSpec)).toEqual({});
+  });
+
+  it("obeys $retainKeys", () => {
+    const volumes = [{ name: "v", emptyDir: {} }];
+    const patch = { volumes: [{ name: "v", $retainKeys: ["name", "configMap"], configMap: { name: "x" } }] };
+    expect(applyStrategicMergePatch({ volumes }, patch, podSpec)).toEqual({ volumes: [{ name: "v", configMap: { name: "x" } }] });
+    const strategy = { type: "RollingUpdate", rollingUpdate: { maxSurge: 1 } };
+    expect(applyStrategicMergePatch({ strategy }, { strategy: { $retainKeys: ["type"], type: "Recreate" } }, deploymentSpec)).toEqual({
+      strategy: { type: "Recreate" },
+    });
+    expect(() => patched({ $retainKeys: ["a"], hostNetwork: true })).toThrow("invalid patch format of retainKeys");
+  });
+
+  it("merges sets, deletes from them and orders them", () => {
+    const object = { finalizers: ["a", "b"] };
+    const apply = (patch: object): unknown => applyStrategicMergePatch(object, patch, meta);
+    expect(apply({ finalizers: ["c"] })).toEqual({ finalizers: ["c", "a", "b"] });
+    expect(apply({ finalizers: ["b", "a"] })).toEqual({ finalizers: ["b", "a"] });
+    expect(apply({ "$deleteFromPrimitiveList/finalizers": ["a"] })).toEqual({ finalizers: ["b"] });
+    expect(apply({ "$setElementOrder/finalizers": ["b", "c", "a"], finalizers: ["c"] })).toEqual({ finalizers: ["b", "c", "a"] });
+    expect(apply({ "$setElementOrder/finalizers": ["b", "a"] })).toEqual({ finalizers: ["b", "a"] });
+  });
+
+  it("puts the server's own items where they were when an order is given", () => {
+    const object = { containers: [{ name: "x" }, { name: "c" }, { name: "d" }] };
+    const patch = {
+      "$setElementOrder/containers": [{ name: "d" }, { name: "n" }, { name: "c" }],
+      containers: [{ name: "n", image: "n:1" }],
+    };
+    expect(applyStrategicMergePatch(object, patch, podSpec)).toEqual({
+      containers: [{ name: "x" }, { name: "d" }, { name: "n", image: "n:1" }, { name: "c" }],
+    });
+  });
+
+  it("refuses with upstream's words", () => {
+    expect(() => patched({ containers: [{ image: "x" }] })).toThrow("map: map[image:x] does not contain declared merge key: name");
+    expect(() => patched({ nodeSelector: { $patch: "merge" } })).toThrow("unknown patch type: merge in map: map[$patch:merge]");
+    expect(() => patched([])).toThrow("json: cannot unmarshal array into Go value of type map[string]interface {}");
+    expect(() => patched({ "$setElementOrder/containers": [{ name: "c" }], containers: [{ name: "d" }] })).toThrow(
+      "The order in patch list:\n[map[name:d]]\n doesn't match $setElementOrder list:\n[map[name:c]]\n",
+    );
+    try {
+      patched({ containers: [{ image: "x" }] });
+    } catch (error) {
+      expect(isStatus(error, "") && error.code).toBe(500);
+    }
+  });
+
+  it("leaves the object alone and shares what it does not touch", () => {
+    const before = JSON.stringify(spec);
+    const result = patched({ nodeSelector: { q: "1" } }) as typeof spec;
+    expect(result.containers).toBe(spec.containers);
+    expect(JSON.stringify(spec)).toBe(before);
+  });
+});

@@ -1,0 +1,81 @@
+// How each field of a type is written where Go's JSON encoding decides: which empty values are left out, which absent
+// fields are written, and what the field's type is called in decoding errors. Derived from the schema, with the exceptions
+// that wire-facts.generated.ts lists.
+import type { FieldSchema, ObjectSchema, ValueType } from "./schema.ts";
+import { wireFacts } from "./wire-facts.generated.ts";
+
+export interface WireRules {
+  /** An explicit "", 0, false or empty list, map or object is left out. */
+  readonly dropsEmpty: boolean;
+  /** What is written when the field is absent. */
+  readonly whenAbsent: "nothing" | "null" | "zero" | "emptyObject";
+  /** The name of the field's type in decoding errors: "int32", "v1.PodSpec", "map[string]string". */
+  readonly typeName: string;
+}
+
+/** The rules of one field. Types that are not built in (made for a test) follow from `required` and `default` alone. */
+export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
+  const [flags = "", name] = (wireFacts[schema.name]?.[field.name] ?? "").split(" ");
+  const typeName = name || goTypeName(field.type);
+  const omits = (!field.required && !flags.includes("!")) || flags.includes("?");
+  const pointer = flags.includes("*");
+  switch (field.type.kind) {
+    case "object": {
+      const always = flags.includes("s") || field.default !== undefined;
+      if (flags.includes("z")) return { dropsEmpty: true, whenAbsent: "nothing", typeName };
+      if (always) return { dropsEmpty: false, whenAbsent: "emptyObject", typeName };
+      return { dropsEmpty: false, whenAbsent: omits ? "nothing" : "null", typeName };
+    }
+    case "array":
+    case "map":
+    case "bytes":
+      return { dropsEmpty: omits, whenAbsent: omits ? "nothing" : "null", typeName };
+    case "time":
+    case "microTime": {
+      const left = flags.includes("z") || (pointer && omits);
+      return { dropsEmpty: false, whenAbsent: left ? "nothing" : "null", typeName };
+    }
+    case "any":
+      return { dropsEmpty: false, whenAbsent: omits ? "nothing" : "null", typeName };
+    case "quantity":
+      return { dropsEmpty: false, whenAbsent: pointer ? (omits ? "nothing" : "null") : "zero", typeName };
+    case "intOrString":
+      return { dropsEmpty: false, whenAbsent: omits ? "nothing" : "zero", typeName };
+    default:
+      if (pointer) return { dropsEmpty: false, whenAbsent: omits ? "nothing" : "null", typeName };
+      return { dropsEmpty: omits, whenAbsent: omits ? "nothing" : "zero", typeName };
+  }
+}
+
+const scalarNames: Readonly<Record<string, string>> = {
+  bytes: "[]uint8",
+  boolean: "bool",
+  double: "float64",
+  quantity: "resource.Quantity",
+  intOrString: "int32",
+  time: "string",
+  microTime: "string",
+  any: "runtime.RawExtension",
+};
+
+/** What Go calls a type: the package's last part and the name. */
+export function goTypeName(type: ValueType): string {
+  switch (type.kind) {
+    case "array":
+      return `[]${goTypeName(type.items)}`;
+    case "map":
+      return `map[string]${goTypeName(type.values)}`;
+    case "object": {
+      const [module = "", name = ""] = type.schema.name.split(".");
+      return `${module.slice(module.lastIndexOf("-") + 1)}.${name}`;
+    }
+    default:
+      return scalarNames[type.kind] ?? type.kind;
+  }
+}
+
+/** The name of a list's or map's elements, from the name of the list or map where it tells. */
+export function elementTypeName(typeName: string, type: ValueType): string {
+  if (typeName.startsWith("[]")) return typeName.slice(2);
+  return /^map\[[\w.]+\](.+)$/.exec(typeName)?.[1] ?? goTypeName(type);
+}
