@@ -122,7 +122,12 @@ function renderService(name, methods) {
   const parsed = Object.entries(methods).map(([method, text]) => {
     const [, request, stream, response] = /^([\w.]+) -> (stream )?([\w.]+)$/.exec(text) ?? [];
     if (!response) throw new Error(`${name}.${method}: cannot read ${text}`);
-    return { method: camelCase(method), request: typeName(request), response: typeName(response), result: stream ? "AsyncIterable" : "Promise" };
+    return {
+      method: camelCase(method),
+      request: typeName(request),
+      response: typeName(response),
+      result: stream ? "AsyncIterable" : "Promise",
+    };
   });
   const calls = parsed.map((m) => `  ${m.method}(request: Input<${m.request}>, options?: CallOptions): ${m.result}<${m.response}>;`);
   const handlers = parsed.map((m) => `  ${m.method}?(request: ${m.request}, context: HandlerContext): ${m.result}<Input<${m.response}>>;`);

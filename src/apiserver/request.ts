@@ -16,6 +16,8 @@ export interface ApiRequest {
   readonly body: RequestBody;
   /** Aborts when the client has gone or the request's deadline has passed. */
   readonly signal: AbortSignal;
+  /** Aborts the signal: for the stage that keeps the deadline. */
+  abort?(reason: unknown): void;
   /** The client's address, "" in-process. */
   readonly remoteAddress: string;
   /** DER of the verified TLS client certificate, where one was presented. */
@@ -55,6 +57,8 @@ export interface RequestContext {
   readonly warnings: string[];
   /** Milliseconds since the epoch when the request arrived. */
   readonly receivedAtMs: number;
+  /** Names the request in logs and in the Audit-Id header. */
+  readonly auditId?: string;
 }
 
 export type ApiResponse =

@@ -92,6 +92,6 @@ export interface Client {
   raw(
     method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
     path: string,
-    options?: CallOptions & { readonly body?: unknown; readonly contentType?: string },
+    options?: CallOptions & { readonly body?: unknown; readonly contentType?: string; readonly accept?: string },
   ): Promise<unknown>;
 }

@@ -1,5 +1,5 @@
-// (interface only until the implementation lands) A local, indexed, immutable mirror of one resource, kept by list and
-// watch, shared by every loop of a process.
+// A local, indexed, immutable mirror of one resource, kept by list and
+// watch, shared by every loop of a process. Implemented by shared-informer.ts.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -35,6 +35,8 @@ export interface Informer<T extends KubernetesObject> extends Lister<T>, Running
   /** Resolves when the first list has been delivered to all handlers. */
   synced(signal?: AbortSignal): Promise<void>;
   readonly hasSynced: boolean;
+  /** Whether the cache has come as far as this resource version: then it shows all that was written up to it. */
+  isAtLeast(resourceVersion: string): boolean;
 }
 
 export interface InformerOptions {
@@ -47,6 +49,8 @@ export interface InformerOptions {
 export interface InformerFactory extends Running {
   /** The same arguments give the same informer. */
   informer<T extends KubernetesObject>(type: ResourceType<T>, options?: InformerOptions): Informer<T>;
+  /** Stops and forgets the informer of a resource that is no longer served. */
+  drop(type: ResourceType, options?: InformerOptions): Promise<void>;
   /** Starts all informers that have been asked for so far. */
   start(): void;
   /** Resolves when all started informers have synced. */

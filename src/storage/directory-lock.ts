@@ -18,9 +18,13 @@ interface Holder {
 }
 
 export class DirectoryLockedError extends Error {
+  /** Of the process that holds the directory. */
+  readonly pid: number;
+
   constructor(dir: string, pid: number) {
     super(`the directory ${dir} is in use by process ${pid}; stop it, or choose another directory`);
     this.name = "DirectoryLockedError";
+    this.pid = pid;
   }
 }
 
@@ -44,6 +48,12 @@ export function lockDirectory(dir: string, fileName = "lock"): DirectoryLock {
       held = false;
     },
   };
+}
+
+/** The process that holds a directory; undefined where none that lives does. */
+export function directoryHolder(dir: string, fileName = "lock"): number | undefined {
+  const holder = readHolder(join(dir, fileName));
+  return holder && isAlive(holder) ? holder.pid : undefined;
 }
 
 /** Replaces the lock of a dead holder. Two that try this at once are kept apart by a lock on the take-over. */

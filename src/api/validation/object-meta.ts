@@ -130,5 +130,7 @@ export function validateObjectMetaUpdate({ metadata }: KubernetesObject, { metad
     errors.push(invalidValue("metadata.generation", metadata.generation ?? 0, "must not be decremented"));
   for (const field of immutableFields)
     if ((metadata[field] ?? "") !== (old[field] ?? "")) errors.push(invalidValue(`metadata.${field}`, metadata[field] ?? null, "field is immutable"));
+  errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations, "metadata.annotations"));
+  errors.push(...validateOwners(metadata.ownerReferences));
   return errors;
 }

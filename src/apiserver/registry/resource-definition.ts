@@ -5,12 +5,15 @@ import type { TableConvertor } from "../../api/encode/table/table.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
+import type { UserInfo } from "../authn/user.ts";
 
 /** What a strategy may depend on besides the object. */
 export interface StrategyContext {
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
   readonly userName: string;
+  /** Who writes, for kinds that record it (CertificateSigningRequest). */
+  readonly user?: UserInfo;
 }
 
 /** How one kind of write is prepared and checked: the object itself, or one of its subresources. */
@@ -58,6 +61,13 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly gracefulDeletion?: {
     /** Seconds of grace for this deletion (0: at once), from what the client asked and the object says. */
     gracePeriodSeconds(object: T, requested: number | undefined): number;
+  };
+  /** Deletion in two steps of the kind's own (namespaces): the first DELETE marks, and the object stays until it may disappear. */
+  readonly deletion?: {
+    /** The object marked: deletionTimestamp and whatever shows that it is being deleted. */
+    begin(object: T, context: StrategyContext): T;
+    /** Whether nothing but metadata.finalizers keeps it. */
+    mayFinish(object: T): boolean;
   };
   /** Propagation when the client does not say: default "background". */
   readonly defaultDeletionPropagation?: "orphan" | "background";

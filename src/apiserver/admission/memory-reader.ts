@@ -1,0 +1,62 @@
+// An AdmissionReader over objects that are handed to it: for tests of what reads through one.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { Informer, InformerHandler } from "../../client/informer.ts";
+import { ObjectCache } from "../../client/object-cache.ts";
+import type { AdmissionReader } from "./admission.ts";
+
+class MemoryInformer<T extends KubernetesObject> extends ObjectCache<T> implements Informer<T> {
+  readonly type: ResourceType<T>;
+  readonly hasSynced = true;
+
+  constructor(type: ResourceType<T>) {
+    super();
+    this.type = type;
+  }
+
+  addHandler(handler: InformerHandler<T>): { remove(): void } {
+    for (const object of this.list()) handler.onAdd?.(object);
+    return { remove: () => undefined };
+  }
+
+  isAtLeast(): boolean {
+    return true;
+  }
+
+  start(): void {}
+  async synced(): Promise<void> {}
+  async stop(): Promise<void> {}
+}
+
+export class MemoryReader implements AdmissionReader {
+  readonly #informers = new Map<ResourceType, MemoryInformer<KubernetesObject>>();
+
+  informer<T extends KubernetesObject>(type: ResourceType<T>): MemoryInformer<T> {
+    let informer = this.#informers.get(type);
+    if (!informer) {
+      informer = new MemoryInformer(type as ResourceType<KubernetesObject>);
+      this.#informers.set(type, informer);
+    }
+    return informer as unknown as MemoryInformer<T>; // made for this type above
+  }
+
+  /** Adds an object, with kind, version and a uid where it has none, and returns it. */
+  put<T extends KubernetesObject>(
+    type: ResourceType<T>,
+    object: Omit<T, "apiVersion" | "kind" | "metadata"> & { readonly metadata: Partial<ObjectMeta> },
+  ): T {
+    const complete = {
+      apiVersion: apiVersionOf(type),
+      kind: type.kind,
+      ...object,
+      metadata: { uid: `uid-of-${object.metadata.name}`, ...object.metadata },
+    } as unknown as T; // complete by the line above
+    this.informer(type).set(complete);
+    return complete;
+  }
+
+  remove(type: ResourceType, key: string): void {
+    this.informer(type as ResourceType<KubernetesObject>).delete(key);
+  }
+}

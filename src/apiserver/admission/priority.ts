@@ -1,0 +1,82 @@
+// Priority: a pod's number follows from its priority class, or from the class that is the default; nobody chooses the
+// number himself. At most one class is the default.
+import { pods, priorityclasses } from "../../api/resources.generated.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
+import type { PriorityClass } from "../../api/types/scheduling-v1.ts";
+import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { isAbout, refuse } from "./refusal.ts";
+
+interface Established {
+  readonly className: string;
+  readonly priority: number;
+  readonly preemptionPolicy: PriorityClass["preemptionPolicy"];
+}
+
+export function createPriority({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
+  const classes = reader.informer(priorityclasses);
+  const defaultClass = (): PriorityClass | undefined => {
+    let found: PriorityClass | undefined;
+    // Two defaults can only come of a race: the lower one counts.
+    for (const c of classes.list()) if (c.globalDefault && (!found || numberOf(c) < numberOf(found))) found = c;
+    return found;
+  };
+  const establish = (request: AdmissionRequest, className: string): Established => {
+    const found = className === "" ? defaultClass() : classes.get(className);
+    if (found) return { className: found.metadata.name, priority: numberOf(found), preemptionPolicy: found.preemptionPolicy };
+    if (className === "") return { className: "", priority: 0, preemptionPolicy: "PreemptLowerPriority" };
+    throw refuse(request, `no PriorityClass with name ${className} was found`);
+  };
+  return {
+    name: "Priority",
+    handles: (request) =>
+      (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),
+    admit(request) {
+      if (!isAbout(request, pods)) return request.object;
+      const pod = request.object as Pod;
+      if (request.operation === "UPDATE") return keepPriority(pod, request.oldObject as Pod);
+      return withPriority(request, pod, establish(request, pod.spec?.priorityClassName ?? ""));
+    },
+    validate(request) {
+      if (!isAbout(request, priorityclasses) || !(request.object as PriorityClass).globalDefault) return;
+      const existing = defaultClass();
+      if (existing && (request.operation === "CREATE" || existing.metadata.name !== request.object?.metadata.name))
+        throw refuse(request, `PriorityClass ${existing.metadata.name} is already marked as default. Only one default can exist`);
+    },
+  };
+}
+
+const numberOf = (c: PriorityClass): number => c.value ?? 0;
+
+function withPriority(request: AdmissionRequest, pod: Pod, { className, priority, preemptionPolicy }: Established): Pod {
+  const spec = pod.spec ?? { containers: [] };
+  if (spec.priority !== undefined && spec.priority !== priority)
+    throw refuse(
+      request,
+      `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${priority} from the given PriorityClass name`,
+    );
+  if (preemptionPolicy !== undefined && spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== preemptionPolicy)
+    throw refuse(
+      request,
+      `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`,
+    );
+  return {
+    ...pod,
+    spec: {
+      ...spec,
+      ...(className === "" ? {} : { priorityClassName: className }),
+      priority,
+      ...(preemptionPolicy === undefined ? {} : { preemptionPolicy }),
+    },
+  };
+}
+
+/** An update that leaves the computed fields out does not mean to change them. */
+function keepPriority(pod: Pod, old: Pod): Pod {
+  const priority = pod.spec?.priority ?? old.spec?.priority;
+  const preemptionPolicy = pod.spec?.preemptionPolicy ?? old.spec?.preemptionPolicy;
+  if (!pod.spec || (priority === pod.spec.priority && preemptionPolicy === pod.spec.preemptionPolicy)) return pod;
+  return {
+    ...pod,
+    spec: { ...pod.spec, ...(priority === undefined ? {} : { priority }), ...(preemptionPolicy === undefined ? {} : { preemptionPolicy }) },
+  };
+}

@@ -1,0 +1,174 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { conflict } from "../../api/meta/status-error.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+import { deployments, persistentvolumeclaims, pods, resourcequotas, services } from "../../api/resources.generated.ts";
+import type { Pod, PodSpec, ResourceQuota } from "../../api/types/core-v1.ts";
+import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
+import { MemoryReader } from "./memory-reader.ts";
+import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
+import { createResourceQuota } from "./resource-quota.ts";
+
+let reader: MemoryReader;
+let store: MemoryReader;
+let plugin: AdmissionPlugin;
+let writes: number;
+
+beforeEach(() => {
+  reader = new MemoryReader();
+  store = new MemoryReader();
+  writes = 0;
+  let version = 100;
+  plugin = createResourceQuota({
+    reader,
+    client: {
+      ...readingClient(store),
+      updateStatus: async <T extends KubernetesObject>(type: ResourceType<T>, object: T): Promise<T> => {
+        const stored = store.informer(type).get(`ns/${object.metadata.name}`);
+        if (stored?.metadata.resourceVersion !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name, "changed");
+        writes++;
+        const written = { ...object, metadata: { ...object.metadata, resourceVersion: String(++version) } };
+        store.informer(type).set(written);
+        return written;
+      },
+    },
+  });
+});
+
+/** A quota that nothing has been charged to, unless `used` says otherwise. */
+function quota(name: string, hard: Record<string, string>, used: Record<string, string> = {}, spec: ResourceQuota["spec"] = {}): void {
+  const zero = Object.fromEntries(Object.keys(hard).map((n) => [n, "0"]));
+  const object = reader.put(resourcequotas, {
+    metadata: { namespace: "ns", name, resourceVersion: "1" },
+    spec: { hard, ...spec },
+    status: { hard, used: { ...zero, ...used } },
+  });
+  store.put(resourcequotas, object);
+}
+
+const usedOf = (name: string) => store.informer(resourcequotas).get(`ns/${name}`)?.status?.used;
+
+function pod(spec: Partial<PodSpec> = {}): Pod {
+  return new MemoryReader().put(pods, {
+    metadata: { namespace: "ns", name: "p" },
+    spec: { containers: [{ name: "c", image: "x" }], ...spec },
+  });
+}
+
+const cpu = (amount: string, name = "c") => ({ name, image: "x", resources: { requests: { cpu: amount } } });
+const create = (object: Pod, more: Partial<AdmissionRequest> = {}) => runPlugin(plugin, admissionRequest(pods, object, more));
+
+describe("ResourceQuota", () => {
+  it("counts, charges and then refuses", async () => {
+    quota("q", { pods: "1" });
+    await create(pod());
+    expect(usedOf("q")).toEqual({ pods: "1" });
+    await expect(create(pod())).rejects.toMatchObject({
+      code: 403,
+      message: 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1',
+    });
+  });
+
+  it("charges requests that come at the same time one after the other", async () => {
+    quota("q", { pods: "3" });
+    const results = await Promise.allSettled(Array.from({ length: 5 }, () => create(pod())));
+    expect(results.filter((r) => r.status === "fulfilled")).toHaveLength(3);
+    expect(usedOf("q")).toEqual({ pods: "3" });
+  });
+
+  it("looks again where another server has charged the quota", async () => {
+    quota("q", { pods: "2" });
+    store.put(resourcequotas, {
+      metadata: { namespace: "ns", name: "q", resourceVersion: "50" },
+      spec: {},
+      status: { hard: { pods: "2" }, used: { pods: "1" } },
+    });
+    await create(pod());
+    expect(usedOf("q")).toEqual({ pods: "2" });
+    await expect(create(pod())).rejects.toThrow("exceeded quota");
+  });
+
+  it("does not charge dry runs", async () => {
+    quota("q", { pods: "1" });
+    await create(pod(), { dryRun: true });
+    expect(writes).toBe(0);
+  });
+
+  it("names what is requested, used and limited, for what is exceeded only", async () => {
+    quota("q", { "requests.cpu": "1", pods: "5" }, { "requests.cpu": "400m" });
+    await expect(create(pod({ containers: [cpu("700m")] }))).rejects.toThrow(
+      "exceeded quota: q, requested: requests.cpu=700m, used: requests.cpu=400m, limited: requests.cpu=1",
+    );
+    await expect(create(pod({ containers: [cpu("500m"), cpu("500m", "d")] }))).rejects.toThrow("requested: requests.cpu=1, used");
+    await create(pod({ containers: [cpu("600m")] }));
+    expect(usedOf("q")).toEqual({ "requests.cpu": "1", pods: "1" });
+  });
+
+  it("demands values where it limits them", async () => {
+    quota("q", { "requests.cpu": "1", "limits.memory": "1Gi" });
+    await expect(create(pod({ containers: [cpu("1"), { name: "d", image: "x" }] }))).rejects.toThrow(
+      "failed quota: q: must specify limits.memory for: c,d; requests.cpu for: d",
+    );
+  });
+
+  it("waits for the controller where the use is not known yet", async () => {
+    reader.put(resourcequotas, { metadata: { namespace: "ns", name: "q" }, spec: {}, status: { hard: { pods: "1" } } });
+    await expect(create(pod())).rejects.toThrow("status unknown for quota: q, resources: pods");
+  });
+
+  it("counts services by type, also when the type changes", async () => {
+    quota("q", { services: "3", "services.nodeports": "1", "services.loadbalancers": "0" });
+    const service = (type: "ClusterIP" | "NodePort" | "LoadBalancer") =>
+      new MemoryReader().put(services, { metadata: { namespace: "ns", name: "s" }, spec: { type, ports: [{ port: 80 }] } });
+    await expect(runPlugin(plugin, admissionRequest(services, service("LoadBalancer")))).rejects.toThrow(
+      "exceeded quota: q, requested: services.loadbalancers=1, used: services.loadbalancers=0, limited: services.loadbalancers=0",
+    );
+    await runPlugin(plugin, admissionRequest(services, service("ClusterIP")));
+    await runPlugin(plugin, admissionRequest(services, service("NodePort"), { operation: "UPDATE", oldObject: service("ClusterIP") }));
+    expect(usedOf("q")).toEqual({ services: "1", "services.nodeports": "1", "services.loadbalancers": "0" });
+  });
+
+  it("counts claims per class, and other objects by number", async () => {
+    const gold = "gold.storageclass.storage.k8s.io/requests.storage";
+    quota("q", { "requests.storage": "10Gi", [gold]: "1Gi", "count/deployments.apps": "0" });
+    const claim = new MemoryReader().put(persistentvolumeclaims, {
+      metadata: { namespace: "ns", name: "c" },
+      spec: { storageClassName: "gold", resources: { requests: { storage: "2Gi" } } },
+    });
+    await expect(runPlugin(plugin, admissionRequest(persistentvolumeclaims, claim))).rejects.toThrow(
+      `exceeded quota: q, requested: ${gold}=2Gi, used: ${gold}=0, limited: ${gold}=1Gi`,
+    );
+    const deployment = new MemoryReader().put(deployments, { metadata: { namespace: "ns", name: "d" } } as Parameters<
+      typeof reader.put<KubernetesObject>
+    >[1]);
+    await expect(runPlugin(plugin, admissionRequest(deployments, deployment))).rejects.toThrow("requested: count/deployments.apps=1");
+  });
+
+  it.each([
+    ["BestEffort", pod(), pod({ containers: [cpu("1m")] })],
+    ["NotBestEffort", pod({ containers: [cpu("1m")] }), pod()],
+    ["Terminating", pod({ activeDeadlineSeconds: 5 }), pod()],
+    ["NotTerminating", pod(), pod({ activeDeadlineSeconds: 5 })],
+  ] as const)("keeps to its scope %s", async (scope, inside, outside) => {
+    quota("q", { pods: "0" }, {}, { scopes: [scope] });
+    await expect(create(inside)).rejects.toThrow("exceeded quota");
+    await create(outside);
+  });
+
+  it("keeps to its priority classes and to pods that reach other namespaces", async () => {
+    quota(
+      "q",
+      { pods: "0" },
+      {},
+      { scopeSelector: { matchExpressions: [{ scopeName: "PriorityClass", operator: "In", values: ["high"] }] } },
+    );
+    await expect(create(pod({ priorityClassName: "high" }))).rejects.toThrow("exceeded quota");
+    await create(pod({ priorityClassName: "low" }));
+    quota("q", { pods: "0" }, {}, { scopes: ["CrossNamespacePodAffinity"] });
+    const term = { topologyKey: "k", namespaces: ["other"] };
+    await expect(create(pod({ affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } }))).rejects.toThrow(
+      "exceeded quota",
+    );
+    await create(pod());
+  });
+});

@@ -1,0 +1,110 @@
+// RuntimeClass: a pod of a runtime class takes over the class's overhead and its scheduling: node selector and tolerations.
+import { isDeepStrictEqual } from "node:util";
+import { compareQuantities } from "../../api/meta/quantity.ts";
+import { isStatus } from "../../api/meta/status-error.ts";
+import { pods, runtimeclasses } from "../../api/resources.generated.ts";
+import type { Pod, Toleration } from "../../api/types/core-v1.ts";
+import type { RuntimeClass } from "../../api/types/node-v1.ts";
+import type { Client } from "../../client/client.ts";
+import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { isAbout, refuse } from "./refusal.ts";
+
+export interface RuntimeClassDependencies {
+  readonly reader: AdmissionReader;
+  readonly client: Pick<Client, "get">;
+}
+
+export function createRuntimeClass(deps: RuntimeClassDependencies): AdmissionPlugin {
+  return {
+    name: "RuntimeClass",
+    handles: (request) => request.operation === "CREATE" && isAbout(request, pods),
+    async admit(request) {
+      const pod = request.object as Pod;
+      const found = await findClass(request, pod.spec?.runtimeClassName, deps);
+      return found ? withScheduling(request, withOverhead(request, pod, found), found) : pod;
+    },
+    async validate(request) {
+      const pod = request.object as Pod;
+      const overhead = (await findClass(request, pod.spec?.runtimeClassName, deps))?.overhead;
+      if (overhead && !sameAmounts(overhead.podFixed, pod.spec?.overhead)) throw refuse(request, mismatch);
+      if (!overhead && pod.spec?.overhead !== undefined)
+        throw refuse(request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+    },
+  };
+}
+
+const mismatch = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+
+async function findClass(
+  request: AdmissionRequest,
+  name: string | undefined,
+  deps: RuntimeClassDependencies,
+): Promise<RuntimeClass | undefined> {
+  if (name === undefined) return undefined;
+  const known = deps.reader.informer(runtimeclasses).get(name);
+  if (known) return known;
+  try {
+    return await deps.client.get(runtimeclasses, { name });
+  } catch (error) {
+    if (isStatus(error, "NotFound")) throw refuse(request, `pod rejected: RuntimeClass ${JSON.stringify(name)} not found`);
+    throw error;
+  }
+}
+
+type Amounts = Readonly<Record<string, string | number>> | undefined;
+
+function sameAmounts(a: Amounts = {}, b: Amounts = {}): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((n) => b[n] !== undefined && compareQuantities(a[n] ?? "0", b[n]) === 0);
+}
+
+function withOverhead(request: AdmissionRequest, pod: Pod, { overhead }: RuntimeClass): Pod {
+  if (!overhead || !pod.spec) return pod;
+  const own = pod.spec.overhead;
+  if (own && Object.keys(own).length > 0 && !sameAmounts(overhead.podFixed, own)) throw refuse(request, mismatch);
+  return { ...pod, spec: { ...pod.spec, overhead: overhead.podFixed ?? {} } };
+}
+
+function withScheduling(request: AdmissionRequest, pod: Pod, { scheduling }: RuntimeClass): Pod {
+  if (!scheduling || !pod.spec) return pod;
+  const own = pod.spec.nodeSelector ?? {};
+  for (const [key, value] of Object.entries(scheduling.nodeSelector ?? {}))
+    if (own[key] !== undefined && own[key] !== value)
+      throw refuse(
+        request,
+        `conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}; pod.spec.nodeSelector[${key}] = ${own[key]}`,
+      );
+  const nodeSelector = { ...own, ...scheduling.nodeSelector };
+  const tolerations = mergeTolerations([...(pod.spec.tolerations ?? []), ...(scheduling.tolerations ?? [])]);
+  return {
+    ...pod,
+    spec: {
+      ...pod.spec,
+      ...(Object.keys(nodeSelector).length > 0 ? { nodeSelector } : {}),
+      ...(tolerations.length > 0 ? { tolerations } : {}),
+    },
+  };
+}
+
+/** Leaves out tolerations that another one makes superfluous. */
+export function mergeTolerations(all: readonly Toleration[]): readonly Toleration[] {
+  const merged: Toleration[] = [];
+  for (const [i, toleration] of all.entries()) {
+    const isCovered =
+      merged.some((m) => covers(m, toleration)) ||
+      all.slice(i + 1).some((later) => !isDeepStrictEqual(later, toleration) && covers(later, toleration));
+    if (!isCovered) merged.push(toleration);
+  }
+  return merged;
+}
+
+/** Whether everything `b` tolerates is tolerated by `a` too. */
+function covers(a: Toleration, b: Toleration): boolean {
+  if (isDeepStrictEqual(a, b)) return true;
+  if ((a.key ?? "") !== (b.key ?? "") && ((a.key ?? "") !== "" || a.operator !== "Exists")) return false;
+  if ((a.effect ?? "") !== (b.effect ?? "") && (a.effect ?? "") !== "") return false;
+  if (a.effect === "NoExecute" && a.tolerationSeconds !== undefined)
+    if (b.tolerationSeconds === undefined || b.tolerationSeconds > a.tolerationSeconds) return false;
+  if (a.operator === "Exists") return true;
+  return (a.operator ?? "Equal") === "Equal" && b.operator === "Equal" && (a.value ?? "") === (b.value ?? "");
+}

@@ -1,0 +1,177 @@
+// ServiceAccount: every pod runs as a service account of its namespace, "default" where it names none, takes over the
+// account's pull secrets, and finds a token, the cluster's authority and its namespace below
+// /var/run/secrets/kubernetes.io/serviceaccount. An account may be limited to the secrets it lists.
+import { isStatus } from "../../api/meta/status-error.ts";
+import { pods, serviceaccounts } from "../../api/resources.generated.ts";
+import type { Container, Pod, PodSpec, ServiceAccount, Volume } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Client } from "../../client/client.ts";
+import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { podReferences } from "./pod-references.ts";
+import { isAbout, refuse } from "./refusal.ts";
+
+const mirrorAnnotation = "kubernetes.io/config.mirror";
+const enforceSecretsAnnotation = "kubernetes.io/enforce-mountable-secrets";
+const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
+const volumePrefix = "kube-api-access-";
+
+/** The controller makes the default account shortly after the namespace: a pod may be quicker. */
+const defaultAccountAttempts = 10;
+
+export interface ServiceAccountDependencies {
+  readonly reader: AdmissionReader;
+  readonly client: Pick<Client, "get">;
+  readonly clock: Clock;
+}
+
+export function createServiceAccount(deps: ServiceAccountDependencies): AdmissionPlugin {
+  return {
+    name: "ServiceAccount",
+    handles: (request) =>
+      (request.operation === "CREATE" && isAbout(request, pods)) ||
+      (request.operation === "UPDATE" && isAbout(request, pods, "ephemeralcontainers")),
+    async admit(request) {
+      const pod = request.object as Pod;
+      if (request.operation === "UPDATE" || isMirror(pod)) return pod;
+      const name = pod.spec?.serviceAccountName || "default";
+      const account = await findAccount(request, name, deps);
+      return withAccount(pod, account, deps.clock);
+    },
+    async validate(request) {
+      const pod = request.object as Pod;
+      if (request.operation === "CREATE" && isMirror(pod)) return validateMirror(request, pod);
+      const name = pod.spec?.serviceAccountName ?? "";
+      if (name === "") throw refuse(request, `no service account specified for pod ${request.namespace}/${pod.metadata.name}`);
+      const account = await findAccount(request, name, deps);
+      if (!limitsSecrets(account)) return;
+      const problem = request.operation === "UPDATE" ? forbiddenEphemeralSecret(account, pod) : forbiddenSecret(account, pod);
+      if (problem !== undefined) throw refuse(request, problem);
+    },
+  };
+}
+
+const isMirror = (pod: Pod): boolean => pod.metadata.annotations?.[mirrorAnnotation] !== undefined;
+
+async function findAccount(request: AdmissionRequest, name: string, deps: ServiceAccountDependencies): Promise<ServiceAccount> {
+  const { namespace } = request;
+  const known = deps.reader.informer(serviceaccounts).get(`${namespace}/${name}`);
+  if (known) return known;
+  const retryMs = 100 + Math.floor(deps.clock.random() * 100);
+  const attempts = name === "default" ? defaultAccountAttempts : 1;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await deps.client.get(serviceaccounts, { namespace, name });
+    } catch (error) {
+      if (!isStatus(error, "NotFound")) throw error;
+      if (attempt === attempts)
+        throw refuse(request, `error looking up service account ${namespace}/${name}: serviceaccount ${JSON.stringify(name)} not found`);
+    }
+    await deps.clock.sleep(retryMs, request.signal);
+  }
+}
+
+function withAccount(pod: Pod, account: ServiceAccount, clock: Clock): Pod {
+  const spec = pod.spec ?? ({ containers: [] } as PodSpec);
+  const name = account.metadata.name;
+  const pullSecrets = spec.imagePullSecrets?.length
+    ? spec.imagePullSecrets
+    : account.imagePullSecrets?.map((s) => ({ name: s.name ?? "" }));
+  const named: PodSpec = {
+    ...spec,
+    serviceAccountName: name,
+    serviceAccount: name,
+    ...(pullSecrets?.length ? { imagePullSecrets: pullSecrets } : {}),
+  };
+  const mounts = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
+  return { ...pod, spec: mounts ? withTokenVolume(named, clock) : named };
+}
+
+function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {
+  const existing = spec.volumes?.find((v) => v.name.startsWith(volumePrefix));
+  const volumeName = existing?.name ?? `${volumePrefix}${suffix(clock)}`;
+  const needsMount = (c: Container): boolean => !c.volumeMounts?.some((m) => m.mountPath === tokenMountPath);
+  const mount = <C extends Container>(c: C): C =>
+    needsMount(c)
+      ? { ...c, volumeMounts: [...(c.volumeMounts ?? []), { name: volumeName, readOnly: true, mountPath: tokenMountPath }] }
+      : c;
+  const isNeeded = [...(spec.initContainers ?? []), ...spec.containers].some(needsMount);
+  return {
+    ...spec,
+    containers: spec.containers.map(mount),
+    ...(spec.initContainers ? { initContainers: spec.initContainers.map(mount) } : {}),
+    ...(isNeeded && !existing ? { volumes: [...(spec.volumes ?? []), tokenVolume(volumeName)] } : {}),
+  };
+}
+
+const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
+
+function suffix(clock: Clock): string {
+  return Array.from({ length: 5 }, () => suffixLetters[Math.floor(clock.random() * suffixLetters.length)]).join("");
+}
+
+function tokenVolume(name: string): Volume {
+  return {
+    name,
+    projected: {
+      sources: [
+        { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
+        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+      ],
+      defaultMode: 0o644,
+    },
+  };
+}
+
+/** Mirror pods show what a node runs on its own: they must not give it access to anything. */
+function validateMirror(request: AdmissionRequest, pod: Pod): void {
+  if (pod.spec?.serviceAccountName) throw refuse(request, "a mirror pod may not reference service accounts");
+  if (podReferences(pod).secrets.size > 0) throw refuse(request, "a mirror pod may not reference secrets");
+  if (pod.spec?.volumes?.some((v) => v.projected?.sources?.some((s) => s.serviceAccountToken)))
+    throw refuse(request, "a mirror pod may not use ServiceAccountToken volume projections");
+}
+
+/** The texts Go's strconv.ParseBool takes for true. */
+const trueTexts = new Set(["1", "t", "T", "TRUE", "true", "True"]);
+const limitsSecrets = (account: ServiceAccount): boolean => trueTexts.has(account.metadata.annotations?.[enforceSecretsAnnotation] ?? "");
+
+/** The first secret a pod uses that its account does not list, in upstream's words. */
+function forbiddenSecret(account: ServiceAccount, pod: Pod): string | undefined {
+  const mountable = new Set((account.secrets ?? []).map((s) => s.name));
+  const because = `is not allowed because service account ${account.metadata.name} does not reference that`;
+  for (const { secret } of pod.spec?.volumes ?? [])
+    if (secret && !mountable.has(secret.secretName)) return `volume with secret.secretName="${secret.secretName ?? ""}" ${because} secret`;
+  const found =
+    secretInContainers("init container", pod.spec?.initContainers ?? [], mountable, because) ??
+    secretInContainers("container", pod.spec?.containers ?? [], mountable, because);
+  if (found !== undefined) return found;
+  const pullable = new Set((account.imagePullSecrets ?? []).map((s) => s.name));
+  for (const [i, { name = "" }] of (pod.spec?.imagePullSecrets ?? []).entries())
+    if (!pullable.has(name)) return `imagePullSecrets[${i}].name="${name}" ${because} imagePullSecret`;
+  return undefined;
+}
+
+function forbiddenEphemeralSecret(account: ServiceAccount, pod: Pod): string | undefined {
+  const mountable = new Set((account.secrets ?? []).map((s) => s.name));
+  const because = `is not allowed because service account ${account.metadata.name} does not reference that`;
+  return secretInContainers("ephemeral container", pod.spec?.ephemeralContainers ?? [], mountable, because);
+}
+
+function secretInContainers(
+  noun: string,
+  containers: readonly Pick<Container, "name" | "env" | "envFrom">[],
+  mountable: ReadonlySet<string | undefined>,
+  because: string,
+): string | undefined {
+  for (const { name, env = [], envFrom = [] } of containers) {
+    for (const variable of env) {
+      const secret = variable.valueFrom?.secretKeyRef;
+      if (secret && !mountable.has(secret.name))
+        return `${noun} ${name} with envVar ${variable.name} referencing secret.secretName="${secret.name ?? ""}" ${because} secret`;
+    }
+    for (const { secretRef } of envFrom)
+      if (secretRef && !mountable.has(secretRef.name))
+        return `${noun} ${name} with envFrom referencing secret.secretName="${secretRef.name ?? ""}" ${because} secret`;
+  }
+  return undefined;
+}

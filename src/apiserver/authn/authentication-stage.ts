@@ -1,0 +1,48 @@
+// The authentication stage: finds out who asks. In-process callers are known already. For others the authenticators are
+// asked in upstream's order (client certificate, bearer token); a request without credentials is anonymous, one with bad
+// credentials is refused with 401.
+import { unauthorized } from "../../api/meta/status-error.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import type { ApiRequest, Stage } from "../request.ts";
+import type { Authenticator } from "./authenticator.ts";
+import { anonymousUser, type UserInfo } from "./user.ts";
+
+export interface AuthenticationOptions {
+  readonly authenticators: readonly Authenticator[];
+  /** --anonymous-auth. Default true. */
+  readonly anonymous?: boolean;
+  readonly logger: Logger;
+}
+
+export function authenticationStage(options: AuthenticationOptions): Stage {
+  return async (context, next) => {
+    context.user = context.request.trustedUser ?? (await authenticate(context.request, options));
+    return next(context);
+  };
+}
+
+/** Throws 401 where there are credentials and none of them is accepted. */
+async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<UserInfo> {
+  const problems: unknown[] = [];
+  for (const authenticator of options.authenticators) {
+    try {
+      const found = await authenticator.authenticate(request);
+      if (found) return withAuthenticatedGroup(found.user);
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+  if (problems.length === 0 && options.anonymous !== false) return anonymousUser;
+  if (problems.length > 0)
+    options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
+  throw unauthorized();
+}
+
+const authenticatedGroup = "system:authenticated";
+const unauthenticatedGroup = "system:unauthenticated";
+
+/** Everybody who has been authenticated is in system:authenticated. */
+export function withAuthenticatedGroup(user: UserInfo): UserInfo {
+  if (user.groups.includes(authenticatedGroup) || user.groups.includes(unauthenticatedGroup)) return user;
+  return { ...user, groups: [...user.groups, authenticatedGroup] };
+}

@@ -1,0 +1,229 @@
+// The reviews of authorization: may somebody (SubjectAccessReview), may somebody in this namespace
+// (LocalSubjectAccessReview), may I (SelfSubjectAccessReview, "kubectl auth can-i"), and what may I at all
+// (SelfSubjectRulesReview). They ask the same authorizer as every request does.
+import { type FieldError, forbiddenField, invalidValue, required } from "../../api/meta/field-error.ts";
+import { escapeFieldValue, parseFieldSelector, parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
+import { badRequest, invalid } from "../../api/meta/status-error.ts";
+import type {
+  LocalSubjectAccessReview,
+  ResourceAttributes,
+  SelfSubjectAccessReview,
+  SelfSubjectRulesReview,
+  SubjectAccessReview,
+  SubjectAccessReviewSpec,
+  SubjectAccessReviewStatus,
+} from "../../api/types/authorization-v1.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { UserInfo } from "../authn/user.ts";
+import type { CreateRequest, Creators } from "../registry/handler-types.ts";
+import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
+
+// Upstream's errors name no kind here.
+const kind = { group: "authorization.k8s.io", kind: "" };
+
+export function accessReviews(authorizer: Authorizer): Creators {
+  return {
+    "authorization.k8s.io/subjectaccessreviews": (request) => reviewSubject(request, authorizer),
+    "authorization.k8s.io/localsubjectaccessreviews": (request) => reviewLocally(request, authorizer),
+    "authorization.k8s.io/selfsubjectaccessreviews": (request) => reviewSelf(request, authorizer),
+    "authorization.k8s.io/selfsubjectrulesreviews": (request) => reviewRules(request, authorizer),
+  };
+}
+
+async function reviewSubject({ object }: CreateRequest, authorizer: Authorizer): Promise<SubjectAccessReview> {
+  const review = object as SubjectAccessReview; // decoded by the kind of the resource
+  refuseWith([
+    ...validateSpec(review.spec),
+    ...validateSubject(review.spec),
+    ...validateSelectors(review.spec),
+    ...validateMetadata(review.metadata),
+  ]);
+  return { ...review, status: await ask(authorizer, review.spec, userOf(review.spec)) };
+}
+
+async function reviewLocally({ object, namespace }: CreateRequest, authorizer: Authorizer): Promise<LocalSubjectAccessReview> {
+  const review = object as LocalSubjectAccessReview;
+  const { resourceAttributes, nonResourceAttributes } = review.spec;
+  const { namespace: own = "", ...rest } = review.metadata;
+  const errors = [
+    ...validateSpec(review.spec),
+    ...validateSubject(review.spec),
+    ...validateSelectors(review.spec),
+    ...validateMetadata(rest, "must be empty except for namespace"),
+  ];
+  const asked = resourceAttributes?.namespace ?? "";
+  if (resourceAttributes && asked !== own)
+    errors.push(invalidValue("spec.resourceAttributes.namespace", asked, "must match metadata.namespace"));
+  if (nonResourceAttributes)
+    errors.push(invalidValue("spec.nonResourceAttributes", pathValue(review.spec), "disallowed on this kind of request"));
+  refuseWith(errors);
+  if (namespace !== own) throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${namespace}`);
+  return { ...review, status: await ask(authorizer, review.spec, userOf(review.spec)) };
+}
+
+async function reviewSelf({ object, context }: CreateRequest, authorizer: Authorizer): Promise<SelfSubjectAccessReview> {
+  const review = object as SelfSubjectAccessReview;
+  refuseWith([...validateSpec(review.spec), ...validateSelectors(review.spec), ...validateMetadata(review.metadata)]);
+  return { ...review, status: await ask(authorizer, review.spec, context.user) };
+}
+
+async function reviewRules({ object, context }: CreateRequest, authorizer: Authorizer): Promise<SelfSubjectRulesReview> {
+  const namespace = (object as SelfSubjectRulesReview).spec?.namespace;
+  if (!namespace) throw badRequest("no namespace on request");
+  const rules = (await authorizer.rulesFor?.(context.user, namespace)) ?? { resourceRules: [], nonResourceRules: [], incomplete: true };
+  return {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectRulesReview",
+    metadata: {} as ObjectMeta, // never stored: it has neither name nor uid
+    spec: {},
+    status: rules,
+  };
+}
+
+type Asked = Pick<SubjectAccessReviewSpec, "resourceAttributes" | "nonResourceAttributes">;
+
+function refuseWith(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid(kind, "", errors);
+}
+
+/** Non-resource attributes as they stand in upstream's messages. */
+const pathValue = ({ nonResourceAttributes: a }: Asked): object => ({ Path: a?.path ?? "", Verb: a?.verb ?? "" });
+
+function validateSpec(spec: Asked = {}): FieldError[] {
+  const { resourceAttributes, nonResourceAttributes } = spec;
+  if (resourceAttributes && nonResourceAttributes)
+    return [invalidValue("spec.nonResourceAttributes", pathValue(spec), "cannot be specified in combination with resourceAttributes")];
+  if (resourceAttributes || nonResourceAttributes) return [];
+  return [invalidValue("spec.resourceAttributes", null, "exactly one of nonResourceAttributes or resourceAttributes must be specified")];
+}
+
+function validateSubject(spec: SubjectAccessReviewSpec): FieldError[] {
+  return spec.user || spec.groups?.length ? [] : [invalidValue("spec.user", "", "at least one of user or group must be specified")];
+}
+
+function validateSelectors({ resourceAttributes }: Asked): FieldError[] {
+  return [
+    ...validateSelector("spec.resourceAttributes.fieldSelector", resourceAttributes?.fieldSelector),
+    ...validateSelector("spec.resourceAttributes.labelSelector", resourceAttributes?.labelSelector),
+  ];
+}
+
+type Selector = NonNullable<ResourceAttributes["fieldSelector"] | ResourceAttributes["labelSelector"]>;
+
+function validateSelector(path: string, selector: Selector | undefined): FieldError[] {
+  if (!selector) return [];
+  const requirements = selector.requirements ?? [];
+  const errors: FieldError[] = [];
+  if (selector.rawSelector && requirements.length > 0)
+    errors.push(invalidValue(`${path}.rawSelector`, selector.rawSelector, "may not specified at the same time as requirements"));
+  if (!selector.rawSelector && requirements.length === 0)
+    errors.push(required(`${path}.requirements`, `when ${path} is specified, requirements or rawSelector is required`));
+  for (const [i, { key, operator, values = [] }] of requirements.entries()) {
+    const at = `${path}.requirements[${i}]`;
+    if (!key) errors.push(required(`${at}.key`, "must be specified"));
+    if ((operator === "In" || operator === "NotIn") && values.length === 0)
+      errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    if ((operator === "Exists" || operator === "DoesNotExist") && values.length > 0)
+      errors.push(forbiddenField(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+  }
+  return errors;
+}
+
+function validateMetadata(metadata: Partial<ObjectMeta> | undefined, detail = "must be empty"): FieldError[] {
+  const { managedFields: _, ...rest } = metadata ?? {};
+  const isEmpty = Object.values(rest).every((v) => v === undefined || v === null || v === "");
+  return isEmpty ? [] : [invalidValue("metadata", metadata, detail)];
+}
+
+function userOf(spec: SubjectAccessReviewSpec): UserInfo {
+  return {
+    name: spec.user ?? "",
+    groups: spec.groups ?? [],
+    ...(spec.uid ? { uid: spec.uid } : {}),
+    ...(spec.extra ? { extra: spec.extra } : {}),
+  };
+}
+
+async function ask(authorizer: Authorizer, spec: Asked, user: UserInfo): Promise<SubjectAccessReviewStatus> {
+  const errors: string[] = [];
+  const { decision, reason } = await authorizer.authorize(attributesOf(spec, user, errors));
+  return {
+    allowed: decision === "allow",
+    ...(decision === "deny" ? { denied: true } : {}),
+    ...(reason === "" ? {} : { reason }),
+    ...(errors.length > 0 ? { evaluationError: errors.join("; ") } : {}),
+  };
+}
+
+function attributesOf(spec: Asked, user: UserInfo, errors: string[]): AuthorizationAttributes {
+  const nothing = { apiGroup: "", apiVersion: "", resource: "", subresource: "", namespace: "", name: "" };
+  const { resourceAttributes: asked, nonResourceAttributes } = spec;
+  if (!asked)
+    return { user, verb: nonResourceAttributes?.verb ?? "", isResourceRequest: false, path: nonResourceAttributes?.path ?? "", ...nothing };
+  const fieldSelector = selectorText(asked.fieldSelector, "field", errors);
+  const labelSelector = selectorText(asked.labelSelector, "label", errors);
+  return {
+    user,
+    verb: asked.verb ?? "",
+    isResourceRequest: true,
+    path: "",
+    apiGroup: asked.group ?? "",
+    apiVersion: asked.version || "*",
+    resource: asked.resource ?? "",
+    subresource: asked.subresource ?? "",
+    namespace: asked.namespace ?? "",
+    name: asked.name ?? "",
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  };
+}
+
+/** The selector as text. What cannot be understood is left out, which only makes the question a wider one. */
+function selectorText(selector: Selector | undefined, which: "field" | "label", errors: string[]): string | undefined {
+  if (!selector) return undefined;
+  const ignored = (partially: boolean): void => {
+    errors.push(`spec.resourceAttributes.${which}Selector ${partially ? "partially " : ""}ignored due to parse error`);
+  };
+  if (selector.rawSelector) {
+    if (parses(selector.rawSelector, which)) return selector.rawSelector;
+    ignored(false);
+    return undefined;
+  }
+  const requirements = selector.requirements ?? [];
+  const terms = requirements
+    .map((r) => (which === "field" ? fieldTerm(r.key, r.operator, r.values) : labelTerm(r.key, r.operator, r.values)))
+    .filter((term): term is string => term !== undefined && parses(term, which));
+  if (terms.length < requirements.length) ignored(terms.length > 0);
+  return terms.length > 0 ? terms.join(",") : undefined;
+}
+
+function fieldTerm(key: string, operator: string, values: readonly string[] = []): string | undefined {
+  if (values.length !== 1 || (operator !== "In" && operator !== "NotIn")) return undefined;
+  return `${key}${operator === "In" ? "=" : "!="}${escapeFieldValue(values[0] ?? "")}`;
+}
+
+function labelTerm(key: string, operator: string, values: readonly string[] = []): string | undefined {
+  switch (operator) {
+    case "In":
+      return `${key} in (${values.join(",")})`;
+    case "NotIn":
+      return `${key} notin (${values.join(",")})`;
+    case "Exists":
+      return key;
+    case "DoesNotExist":
+      return `!${key}`;
+    default:
+      return undefined;
+  }
+}
+
+function parses(text: string, which: "field" | "label"): boolean {
+  try {
+    if (which === "field") parseFieldSelector(text);
+    else parseLabelSelector(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SelectorError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+// The authorization stage: asks whether the user may do what the request wants, before anything of its body is read and
+// before it is known whether the object exists.
+import type { RequestContext, Stage } from "../request.ts";
+import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
+import { forbiddenRequest } from "./forbidden.ts";
+
+export function authorizationStage(authorizer: Authorizer): Stage {
+  return async (context, next) => {
+    const attributes = attributesOf(context);
+    const answer = authorizer.authorize(attributes);
+    const { decision, reason } = answer instanceof Promise ? await answer : answer;
+    if (decision !== "allow") throw forbiddenRequest(attributes, reason);
+    return next(context);
+  };
+}
+
+export function attributesOf({ info, user }: RequestContext): AuthorizationAttributes {
+  return {
+    user,
+    verb: info.verb,
+    isResourceRequest: info.isResourceRequest,
+    path: info.path,
+    apiGroup: info.apiGroup,
+    apiVersion: info.apiVersion,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    fieldSelector: info.fieldSelector,
+    labelSelector: info.labelSelector,
+  };
+}

@@ -1,0 +1,130 @@
+// Serves discovery: which groups, versions and resources there are. Documents are made when first asked for, and again
+// when the list of resources has changed (a custom resource definition came or went).
+import { createHash } from "node:crypto";
+import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
+import { encodeYaml } from "../http/encode.ts";
+import type { EndpointSource } from "../http/endpoints.ts";
+import { pageNotFound } from "../http/endpoints.ts";
+import { negotiateOutput } from "../http/negotiate.ts";
+import type { ApiResponse, Handler } from "../request.ts";
+import { methodNotServed, resourceNotServed } from "../server.ts";
+import { aggregatedDiscovery, apiGroup, apiResourceList, apiVersions, discoveryPaths, groupsOf, type ServedGroup } from "./documents.ts";
+
+export interface DiscoveryOptions {
+  /** What is served now; another array when it has changed. */
+  readonly resources: () => readonly ResourceType[];
+  /** "192.168.1.10:6443", told to clients that ask which address to use. */
+  readonly serverAddress: string;
+}
+
+const aggregated = { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" };
+const aggregatedType = `application/json;g=${aggregated.group};v=${aggregated.version};as=${aggregated.kind}`;
+const isAggregated = (as: GroupVersionKind): boolean =>
+  as.kind === aggregated.kind && as.group === aggregated.group && as.version === aggregated.version;
+
+interface Documents {
+  readonly made: readonly ResourceType[];
+  readonly groups: readonly ServedGroup[];
+  /** Encoded documents by path, and the aggregated ones by "aggregated" and path. */
+  readonly encoded: Map<string, EncodedDocument>;
+}
+
+interface EncodedDocument {
+  readonly object: object;
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+}
+
+export function createDiscovery(options: DiscoveryOptions): EndpointSource {
+  let current: Documents | undefined;
+  const documents = (): Documents => {
+    const resources = options.resources();
+    if (current?.made !== resources) current = { made: resources, groups: groupsOf(resources), encoded: new Map() };
+    return current;
+  };
+  const encoded = (key: string, make: (groups: readonly ServedGroup[]) => object): EncodedDocument => {
+    const { groups, encoded: known } = documents();
+    const found = known.get(key);
+    if (found) return found;
+    const object = make(groups);
+    const bytes = Buffer.from(JSON.stringify(object));
+    const document = { object, bytes, etag: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
+    known.set(key, document);
+    return document;
+  };
+
+  /** /api and /apis: the plain list, or everything at once for those who ask for it. */
+  const root =
+    (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
+    async ({ request }) => {
+      const { as, encoding } = negotiateOutput(request, { allows: isAggregated });
+      if (!as) return { ...objectOf(encoded(path, plain)), headers: { Vary: "Accept" } };
+      const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
+      return aggregatedAnswer(document, encoding === "yaml", request.headers["if-none-match"]);
+    };
+
+  const handlers: Readonly<Record<string, Handler>> = {
+    "/api": root(
+      "/api",
+      (groups) =>
+        apiVersions(
+          groups.find((g) => g.name === ""),
+          options.serverAddress,
+        ),
+      (g) => g.name === "",
+    ),
+    "/apis": root(
+      "/apis",
+      (groups) => ({ kind: "APIGroupList", apiVersion: "v1", groups: groups.filter((g) => g.name !== "").map(apiGroup) }),
+      (g) => g.name !== "",
+    ),
+  };
+
+  const groupHandler =
+    (name: string): Handler =>
+    async ({ request }) => {
+      const group = documents().groups.find((g) => g.name === name);
+      if (!group) return pageNotFound;
+      if (request.method !== "GET") throw methodNotServed();
+      negotiateOutput(request);
+      return objectOf(encoded(`/apis/${name}`, () => ({ kind: "APIGroup", apiVersion: "v1", ...apiGroup(group) })));
+    };
+
+  const versionHandler =
+    (groupName: string, version: string): Handler =>
+    async ({ request, info }) => {
+      const group = documents().groups.find((g) => g.name === groupName);
+      if (!group) return pageNotFound;
+      const served = group.versions.find((v) => v.version === version);
+      if (!served) throw resourceNotServed();
+      if (request.method !== "GET") throw methodNotServed();
+      negotiateOutput(request);
+      return objectOf(encoded(info.path, () => apiResourceList(groupName, version, served.resources)));
+    };
+
+  return {
+    paths: () => discoveryPaths(documents().groups),
+    find(path) {
+      if (!path.startsWith("/api")) return undefined;
+      if (Object.hasOwn(handlers, path)) return handlers[path];
+      const [, prefix, first = "", second, ...rest] = path.split("/");
+      if (rest.length > 0) return undefined;
+      if (prefix === "api" && second === undefined) return versionHandler("", first);
+      if (prefix !== "apis") return undefined;
+      return second === undefined ? groupHandler(first) : versionHandler(first, second);
+    },
+  };
+}
+
+function objectOf({ object, bytes }: EncodedDocument): Extract<ApiResponse, { kind: "object" }> {
+  return { kind: "object", status: 200, object, bytes: () => bytes };
+}
+
+/** Clients keep the document and ask with its ETag whether it still holds. */
+async function aggregatedAnswer(document: EncodedDocument, yaml: boolean, ifNoneMatch: string | undefined): Promise<ApiResponse> {
+  const etag = `"${document.etag}"`;
+  const headers = { ETag: etag, Vary: "Accept", "Cache-Control": "public" };
+  if (ifNoneMatch === etag) return { kind: "bytes", status: 304, contentType: "", bytes: new Uint8Array(), headers };
+  if (yaml) return { kind: "bytes", status: 200, contentType: "application/yaml", bytes: await encodeYaml(document.object), headers };
+  return { kind: "bytes", status: 200, contentType: aggregatedType, bytes: document.bytes, headers };
+}

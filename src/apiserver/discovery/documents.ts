@@ -1,0 +1,146 @@
+// The discovery documents of upstream, made from the list of served resources: APIVersions, APIGroup(List),
+// APIResourceList, and the aggregated APIGroupDiscoveryList (apidiscovery.k8s.io/v2).
+import { createHash } from "node:crypto";
+import { apiVersionOf, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
+
+/** The versions of one group, the preferred one first, with their resources by name. */
+export interface ServedGroup {
+  readonly name: string;
+  readonly versions: readonly { readonly version: string; readonly resources: readonly ResourceType[] }[];
+}
+
+/** Groups in the order in which the resources name them first; the core group is "". */
+export function groupsOf(resources: readonly ResourceType[]): ServedGroup[] {
+  const groups = new Map<string, Map<string, ResourceType[]>>();
+  for (const type of resources) {
+    const versions = groups.get(type.group) ?? new Map<string, ResourceType[]>();
+    groups.set(type.group, versions);
+    const list = versions.get(type.version) ?? [];
+    versions.set(type.version, list);
+    list.push(type);
+  }
+  return [...groups].map(([name, versions]) => ({
+    name,
+    versions: [...versions].map(([version, list]) => ({ version, resources: list.sort((a, b) => (a.resource < b.resource ? -1 : 1)) })),
+  }));
+}
+
+export function apiVersions(core: ServedGroup | undefined, serverAddress: string): object {
+  return {
+    kind: "APIVersions",
+    versions: core?.versions.map((v) => v.version) ?? [],
+    serverAddressByClientCIDRs: [{ clientCIDR: "0.0.0.0/0", serverAddress }],
+  };
+}
+
+export function apiGroup(group: ServedGroup): object {
+  const versions = group.versions.map(({ version }) => ({ groupVersion: `${group.name}/${version}`, version }));
+  return { name: group.name, versions, preferredVersion: versions[0] };
+}
+
+export function apiResourceList(group: string, version: string, resources: readonly ResourceType[]): object {
+  return {
+    kind: "APIResourceList",
+    ...(group === "" ? {} : { apiVersion: "v1" }),
+    groupVersion: apiVersionOf({ group, version }),
+    resources: resources.flatMap((type) => [apiResource(type), ...sortedSubresources(type).map((sub) => apiSubresource(type, sub))]),
+  };
+}
+
+function apiResource(type: ResourceType): object {
+  return {
+    name: type.resource,
+    singularName: type.singular,
+    namespaced: type.namespaced,
+    kind: type.kind,
+    verbs: type.verbs,
+    ...(type.shortNames?.length ? { shortNames: type.shortNames } : {}),
+    ...(type.categories?.length ? { categories: type.categories } : {}),
+    ...(type.verbs.includes("watch") ? { storageVersionHash: storageVersionHash(type) } : {}),
+  };
+}
+
+function apiSubresource(type: ResourceType, sub: SubresourceType): object {
+  const foreign = sub.kind.group !== type.group || sub.kind.version !== type.version;
+  return {
+    name: `${type.resource}/${sub.name}`,
+    singularName: "",
+    namespaced: type.namespaced,
+    ...(foreign ? { group: sub.kind.group, version: sub.kind.version } : {}),
+    kind: sub.kind.kind,
+    verbs: sub.verbs,
+  };
+}
+
+const sortedSubresources = (type: ResourceType): readonly SubresourceType[] =>
+  [...type.subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
+
+/** Kinds that are stored as another version or group than they are served in. */
+const storedAs: Readonly<Record<string, string>> = {
+  "events.k8s.io/v1/Event": "/v1/Event",
+  "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler",
+};
+
+/** Changes when the kind objects are stored as changes: clients that migrate storage compare it. */
+function storageVersionHash(type: ResourceType): string {
+  const kind = `${type.group}/${type.version}/${type.kind}`;
+  return createHash("sha256")
+    .update(storedAs[kind] ?? kind)
+    .digest()
+    .subarray(0, 8)
+    .toString("base64");
+}
+
+/** The aggregated document of some groups. */
+export function aggregatedDiscovery(groups: readonly ServedGroup[]): object {
+  return {
+    kind: "APIGroupDiscoveryList",
+    apiVersion: "apidiscovery.k8s.io/v2",
+    metadata: {},
+    items: groups.map((group) => ({
+      metadata: group.name === "" ? {} : { name: group.name },
+      versions: group.versions.map(({ version, resources }) => ({
+        version,
+        resources: resources.map(aggregatedResource),
+        freshness: "Current",
+      })),
+    })),
+  };
+}
+
+function aggregatedResource(type: ResourceType): object {
+  return {
+    resource: type.resource,
+    responseKind: { group: "", version: "", kind: type.kind },
+    scope: type.namespaced ? "Namespaced" : "Cluster",
+    singularResource: type.singular,
+    verbs: type.verbs,
+    ...(type.shortNames?.length ? { shortNames: type.shortNames } : {}),
+    ...(type.categories?.length ? { categories: type.categories } : {}),
+    ...(type.subresources.length > 0
+      ? {
+          subresources: sortedSubresources(type).map((sub) => ({
+            subresource: sub.name,
+            responseKind: aggregatedKind(type, sub),
+            verbs: sub.verbs,
+          })),
+        }
+      : {}),
+  };
+}
+
+/** Group and version are left empty where they are the resource's own. */
+function aggregatedKind(type: ResourceType, sub: SubresourceType): object {
+  const { group, version, kind } = sub.kind;
+  return group === type.group && version === type.version ? { group: "", version: "", kind } : { group, version, kind };
+}
+
+/** "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1": what "/" lists of discovery. */
+export function discoveryPaths(groups: readonly ServedGroup[]): string[] {
+  const paths = ["/api", "/apis", "/apis/"];
+  for (const group of groups) {
+    if (group.name !== "") paths.push(`/apis/${group.name}`);
+    for (const { version } of group.versions) paths.push(groupVersionPath({ group: group.name, version }));
+  }
+  return paths;
+}

@@ -1,0 +1,90 @@
+// /healthz, /livez and /readyz: named checks, each also at a path of its own, with ?verbose and ?exclude as upstream.
+import type { Clock } from "../base/clock.ts";
+import { errorText, type Logger } from "../base/log.ts";
+import { type EndpointSource, plainText } from "./http/endpoints.ts";
+import type { ApiResponse, Handler } from "./request.ts";
+
+export interface HealthCheck {
+  /** "ping", "etcd", "poststarthook/rbac/bootstrap-roles". */
+  readonly name: string;
+  /** Throws what is wrong. */
+  check(): Promise<void> | void;
+  /** Only /readyz asks it: not being ready is no reason to be restarted. */
+  readonly readinessOnly?: boolean;
+}
+
+export interface HealthDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const checkTimeoutMs = 2000;
+
+export function createHealth(checks: readonly HealthCheck[], deps: HealthDeps): EndpointSource {
+  const live = checks.filter((c) => !c.readinessOnly);
+  const endpoints: Readonly<Record<string, readonly HealthCheck[]>> = { healthz: live, livez: live, readyz: checks };
+  return {
+    paths: () => Object.entries(endpoints).flatMap(([name, list]) => [`/${name}`, ...list.map((c) => `/${name}/${c.name}`)]),
+    find(path) {
+      const [, endpoint = ""] = path.split("/", 2);
+      const list = Object.hasOwn(endpoints, endpoint) ? endpoints[endpoint] : undefined;
+      if (!list) return undefined;
+      if (path.length === endpoint.length + 1) return all(endpoint, list, deps);
+      const single = list.find((c) => `/${endpoint}/${c.name}` === path);
+      return single && one(single, deps);
+    },
+  };
+}
+
+function all(endpoint: string, checks: readonly HealthCheck[], deps: HealthDeps): Handler {
+  return async ({ request }) => {
+    const excluded = new Set(request.query.getAll("exclude"));
+    const unknown = new Set(excluded);
+    const lines: string[] = [];
+    const failures: string[] = [];
+    const results = await Promise.all(checks.map((c) => (excluded.has(c.name) ? undefined : failureOf(c, deps.clock))));
+    checks.forEach((check, i) => {
+      const failure = results[i];
+      if (unknown.delete(check.name)) lines.push(`[+]${check.name} excluded: ok\n`);
+      else if (failure === undefined) lines.push(`[+]${check.name} ok\n`);
+      else {
+        // The reason is for the log: everybody may ask for this path.
+        lines.push(`[-]${check.name} failed: reason withheld\n`);
+        failures.push(`${check.name}: ${failure}`);
+      }
+    });
+    if (unknown.size > 0) {
+      const names = [...unknown].sort().map((name) => JSON.stringify(name));
+      lines.push(`warn: some health checks cannot be excluded: no matches for ${names.join(", ")}\n`);
+    }
+    if (failures.length > 0) {
+      deps.logger.info("Health check failed", { endpoint, failures }, 2);
+      return plainText(500, `${lines.join("")}${endpoint} check failed\n`);
+    }
+    return plainText(200, request.query.has("verbose") ? `${lines.join("")}${endpoint} check passed\n` : "ok");
+  };
+}
+
+function one(check: HealthCheck, deps: HealthDeps): Handler {
+  return async (): Promise<ApiResponse> => {
+    const failure = await failureOf(check, deps.clock);
+    return failure === undefined ? plainText(200, "ok") : plainText(500, `internal server error: ${failure}\n`);
+  };
+}
+
+/** What is wrong, or undefined. A check that does not answer in time has failed. */
+async function failureOf(check: HealthCheck, clock: Clock): Promise<string | undefined> {
+  const done = new AbortController();
+  try {
+    const late = clock.sleep(checkTimeoutMs, done.signal).then(() => {
+      throw new Error(`no answer in ${checkTimeoutMs} ms`);
+    });
+    late.catch(() => undefined);
+    await Promise.race([check.check(), late]);
+    return undefined;
+  } catch (error) {
+    return errorText(error);
+  } finally {
+    done.abort();
+  }
+}

@@ -1,0 +1,58 @@
+// The paths that are not resources: discovery, health, metrics, version, OpenAPI, OpenID. Each source knows its own; what
+// none of them knows is answered as the router does. "/" lists them all.
+
+import type { ApiResponse, Handler } from "../request.ts";
+import { methodNotServed } from "../server.ts";
+
+/** Serves some paths. */
+export interface EndpointSource {
+  /** Listed at "/". */
+  paths(): readonly string[];
+  /** The handler of a path without its trailing slash; undefined where it is not this source's. */
+  find(path: string): Handler | undefined;
+}
+
+/** Handlers of exact paths. */
+export function fixedEndpoints(handlers: Readonly<Record<string, Handler>>): EndpointSource {
+  return { paths: () => Object.keys(handlers), find: (path) => (Object.hasOwn(handlers, path) ? handlers[path] : undefined) };
+}
+
+export function createEndpoints(sources: readonly EndpointSource[]): Handler {
+  return (context) => {
+    const { path } = context.info;
+    const wanted = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+    for (const source of sources) {
+      const handler = source.find(wanted);
+      if (handler) return handler(context);
+    }
+    if (wanted !== "/") return Promise.resolve(pageNotFound);
+    const paths = [...new Set(sources.flatMap((source) => source.paths()))].sort();
+    return Promise.resolve({
+      kind: "bytes",
+      status: 200,
+      contentType: "application/json",
+      bytes: Buffer.from(JSON.stringify({ paths }, undefined, 2)),
+    });
+  };
+}
+
+/** What Go's router says of a path it does not know. */
+export const pageNotFound: ApiResponse = plainText(404, "404 page not found\n");
+
+export function plainText(status: number, text: string): ApiResponse {
+  return {
+    kind: "bytes",
+    status,
+    contentType: "text/plain; charset=utf-8",
+    bytes: Buffer.from(text),
+    headers: { "X-Content-Type-Options": "nosniff" },
+  };
+}
+
+/** A handler for GET alone; other methods get the router's 405. */
+export function getOnly(handler: Handler): Handler {
+  return (context) => {
+    if (context.request.method !== "GET") return Promise.reject(methodNotServed());
+    return handler(context);
+  };
+}

@@ -1,0 +1,101 @@
+// HTTP/2 by the raw stream API (the compatibility layer halves the rate): a stream as an ApiRequest, and as a Sink.
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { ApiRequest } from "../request.ts";
+import { allowsGzip, type ConnectionFacts, splitUrl } from "./http1.ts";
+import { LazyAbort } from "./lazy-abort.ts";
+import { requestBody } from "./request-body.ts";
+import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+
+export interface Http2Head {
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  /** Whether the stream has no body. */
+  readonly endStream: boolean;
+}
+
+export function http2Request(
+  stream: ServerHttp2Stream,
+  head: Http2Head,
+  facts: ConnectionFacts,
+): { request: ApiRequest; abort: (reason: unknown) => void } {
+  const lazy = new LazyAbort();
+  const abort = (reason: unknown): void => lazy.abort(reason);
+  const headers = head.headers as Readonly<Record<string, string | undefined>>;
+  const { path, query } = splitUrl(headers[":path"] ?? "/");
+  const method = headers[":method"] ?? "GET";
+  const request: ApiRequest = {
+    method,
+    path,
+    query,
+    headers,
+    headerLines: (name) => linesOf(head.rawHeaders, name.toLowerCase()),
+    body: head.endStream ? { kind: "none" } : requestBody(stream, method, headers["content-length"], true),
+    get signal() {
+      return lazy.signal;
+    },
+    abort,
+    remoteAddress: facts.remoteAddress,
+    ...(facts.clientCertificate ? { clientCertificate: facts.clientCertificate } : {}),
+  };
+  return { request, abort };
+}
+
+function linesOf(rawHeaders: readonly string[], name: string): string[] {
+  const lines: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) if (rawHeaders[i] === name) lines.push(rawHeaders[i + 1] ?? "");
+  return lines;
+}
+
+export class Http2Sink implements Sink {
+  readonly acceptsGzip: boolean;
+  readonly #stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream, acceptEncoding: string | undefined) {
+    this.#stream = stream;
+    this.acceptsGzip = allowsGzip(acceptEncoding);
+    // A request that is answered before its body was read: the client is told to stop sending.
+    stream.once("finish", () => {
+      if (!stream.readableEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+  }
+
+  get closed(): boolean {
+    return this.#stream.destroyed || this.#stream.closed || this.#stream.writableEnded;
+  }
+
+  send(status: number, headers: HeaderValues, body: Uint8Array | undefined): void {
+    if (this.closed) return;
+    const endStream = body === undefined || body.length === 0;
+    this.#stream.respond(responseHeaders(status, headers, body?.length), { endStream });
+    if (!endStream) this.#stream.end(body);
+  }
+
+  open(status: number, headers: HeaderValues): void {
+    if (!this.closed) this.#stream.respond(responseHeaders(status, headers));
+  }
+
+  write(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.closed) return Promise.reject(new ClientGone());
+    return this.#stream.write(chunk) ? undefined : drained(this.#stream);
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  destroy(_error: Error): void {
+    // The error itself is logged by whoever breaks off; the client learns INTERNAL_ERROR.
+    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  onClose(listener: () => void): void {
+    this.#stream.once("close", listener);
+  }
+}
+
+function responseHeaders(status: number, headers: HeaderValues, length?: number): Record<string, string | number | string[]> {
+  const all: Record<string, string | number | string[]> = { ":status": status };
+  for (const name in headers) all[name.toLowerCase()] = headers[name] as string | string[];
+  if (length !== undefined) all["content-length"] = length;
+  return all;
+}

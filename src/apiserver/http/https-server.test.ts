@@ -1,0 +1,401 @@
+import { type ClientHttp2Session, connect } from "node:http2";
+import https from "node:https";
+import { connect as tlsConnect } from "node:tls";
+import { gunzipSync } from "node:zlib";
+import { afterEach, describe, expect, it } from "vitest";
+import WebSocket from "ws";
+import { realClock } from "../../base/clock.ts";
+import { silentLogger } from "../../base/log.ts";
+import { certificatePem, generateKey, issueCertificate, type KeyedCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
+import { anonymousUser } from "../authn/user.ts";
+import type { ApiRequest, ApiResponse, WatchStreamEvent } from "../request.ts";
+import type { ApiServer } from "../server.ts";
+import { type HttpsServer, type HttpsServerOptions, startHttpsServer } from "./https-server.ts";
+import { parseRequestInfo } from "./request-info.ts";
+
+const day = 86_400_000;
+
+function certificate(name: string, issuer?: KeyedCertificate): KeyedCertificate {
+  const { privateKey, publicKey } = generateKey();
+  const request = {
+    subject: { commonName: name, organizations: [] },
+    names: { ipAddresses: ["127.0.0.1"] },
+    publicKey,
+    notBeforeMs: Date.now() - day,
+    notAfterMs: Date.now() + day,
+    keyUsages: issuer ? (["digitalSignature"] as const) : (["certSign"] as const),
+    extendedKeyUsages: issuer ? (["serverAuth", "clientAuth"] as const) : [],
+    isAuthority: issuer === undefined,
+  };
+  return { certificate: issueCertificate(request, issuer ?? { key: privateKey }), key: privateKey };
+}
+const authority = certificate("ca");
+const serverCertificate = certificate("server", authority);
+const pem = (c: KeyedCertificate) => ({ cert: certificatePem(c.certificate), key: privateKeyPem(c.key) });
+const ca = certificatePem(authority.certificate);
+
+type Answerer = (request: ApiRequest) => Promise<ApiResponse> | ApiResponse;
+const running: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const r of running.splice(0)) await r.stop();
+});
+
+async function serve(answer: Answerer, options: Partial<HttpsServerOptions> = {}, warnings: string[] = []): Promise<HttpsServer> {
+  const api: ApiServer = {
+    async handle(request) {
+      const info = parseRequestInfo(request.method, request.path, request.query);
+      const context = { request, info, user: anonymousUser, warnings, receivedAtMs: 0, auditId: "id-1" };
+      return { response: await answer(request), context };
+    },
+  };
+  const { cert, key } = pem(serverCertificate);
+  const server = await startHttpsServer(
+    { api, clock: realClock, logger: silentLogger },
+    { certificate: { certPem: cert, keyPem: key, clientCaPem: ca }, host: "127.0.0.1", port: 0, drainMs: 500, ...options },
+  );
+  running.push(server);
+  return server;
+}
+
+interface Reply {
+  status: number;
+  headers: Record<string, unknown>;
+  body: Buffer;
+}
+
+function request1(server: HttpsServer, options: https.RequestOptions = {}, body?: string | Buffer): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const request = https.request({ host: "127.0.0.1", port: server.port, ca, agent: false, ...options }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (c: Buffer) => chunks.push(c));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on("error", reject);
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+async function session(server: HttpsServer, options = {}): Promise<ClientHttp2Session> {
+  const client = connect(`https://127.0.0.1:${server.port}`, { ca, ...options });
+  client.on("error", () => undefined);
+  running.push({
+    stop: async () => {
+      client.destroy();
+    },
+  });
+  return client;
+}
+
+function request2(client: ClientHttp2Session, headers: Record<string, string>, body?: string | Buffer): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const stream = client.request(headers, { endStream: body === undefined });
+    let head: Record<string, unknown> = {};
+    const chunks: Buffer[] = [];
+    stream.on("response", (h) => {
+      head = h as Record<string, unknown>;
+    });
+    stream.on("data", (c: Buffer) => chunks.push(c));
+    stream.on("end", () => resolve({ status: Number(head[":status"]), headers: head, body: Buffer.concat(chunks) }));
+    stream.on("error", reject);
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+const echo: Answerer = async (request) => ({
+  kind: "object",
+  status: 201,
+  object: {
+    method: request.method,
+    path: request.path,
+    a: request.query.getAll("a"),
+    groups: request.headerLines("impersonate-group"),
+    body: request.body.kind === "bytes" ? Buffer.from(await request.body.read(1024)).toString() : request.body.kind,
+    certificate: request.clientCertificate ? Buffer.from(request.clientCertificate).equals(authorityClient.certificate.der) : false,
+    remote: request.remoteAddress,
+  },
+});
+const authorityClient = certificate("alice", authority);
+
+describe("HTTPS server", () => {
+  it("serves HTTP/1.1 and HTTP/2 alike on one port", async () => {
+    const server = await serve(echo, {}, ['be "careful"']);
+    const expected = {
+      method: "POST",
+      path: "/api/v1/x%20y",
+      a: ["1", "2"],
+      groups: ["g1", "g2"],
+      body: "hello",
+      certificate: false,
+      remote: "127.0.0.1",
+    };
+    const one = await request1(
+      server,
+      { method: "POST", path: "/api/v1/x%20y?a=1&a=2", headers: { "impersonate-group": ["g1", "g2"], "content-type": "application/json" } },
+      "hello",
+    );
+    const client = await session(server);
+    const headers = { ":path": "/api/v1/x%20y?a=1&a=2", ":method": "POST", "impersonate-group": ["g1", "g2"] as unknown as string };
+    const two = await request2(client, headers, "hello");
+    for (const reply of [one, two]) {
+      expect(reply.status).toBe(201);
+      expect(JSON.parse(reply.body.toString())).toEqual(expected);
+      expect(reply.headers).toMatchObject({
+        "content-type": "application/json",
+        "cache-control": "no-cache, private",
+        "audit-id": "id-1",
+        "content-length": String(one.body.length),
+        warning: '299 - "be \\"careful\\""',
+      });
+    }
+  });
+
+  it("hands over a client certificate only when the client CA has signed it", async () => {
+    const server = await serve(echo);
+    const known = await request1(server, pem(authorityClient));
+    expect(JSON.parse(known.body.toString())).toMatchObject({ certificate: true });
+    const client = await session(server, pem(authorityClient));
+    expect(JSON.parse((await request2(client, { ":path": "/" })).body.toString())).toMatchObject({ certificate: true });
+    const stranger = await request1(server, pem(certificate("alice", certificate("other-ca"))));
+    expect(JSON.parse(stranger.body.toString())).toMatchObject({ certificate: false });
+  });
+
+  it("refuses a body beyond the limit with 413, declared or not", async () => {
+    const server = await serve(async (request) => {
+      if (request.body.kind !== "bytes") throw new Error("no body");
+      return request.body.read(1000).then(
+        (): ApiResponse => ({ kind: "object", status: 200, object: {} }),
+        (error: { status: { code: number } }): ApiResponse => ({ kind: "object", status: error.status.code, object: error.status }),
+      );
+    });
+    const big = Buffer.alloc(5000);
+    expect((await request1(server, { method: "POST", headers: { "content-length": 5000 } }, big)).status).toBe(413);
+    expect((await request1(server, { method: "POST", headers: { "transfer-encoding": "chunked" } }, big)).status).toBe(413);
+    const client = await session(server);
+    const reply = await request2(client, { ":path": "/", ":method": "POST" }, big);
+    expect(reply.status).toBe(413);
+    expect(JSON.parse(reply.body.toString())).toMatchObject({ message: "Request entity too large: limit is 1000" });
+    expect((await request2(client, { ":path": "/", ":method": "POST" }, Buffer.alloc(10))).status).toBe(200);
+  });
+
+  it("compresses large JSON for those who accept it", async () => {
+    const object = { text: "x".repeat(200_000) };
+    const server = await serve((request) => ({ kind: "object", status: 200, object: request.path === "/small" ? { a: 1 } : object }));
+    const reply = await request1(server, { headers: { "accept-encoding": "gzip" } });
+    expect(reply.headers).toMatchObject({ "content-encoding": "gzip", vary: "Accept-Encoding" });
+    expect(JSON.parse(gunzipSync(reply.body).toString())).toEqual(object);
+    expect(
+      (await request1(server, { path: "/small", headers: { "accept-encoding": "gzip" } })).headers["content-encoding"],
+    ).toBeUndefined();
+    expect((await request1(server)).headers["content-encoding"]).toBeUndefined();
+    expect((await request1(server, { headers: { "accept-encoding": "gzip;q=0" } })).headers["content-encoding"]).toBeUndefined();
+  });
+
+  it("answers YAML with sorted keys and plain JSON for types it does not have", async () => {
+    const server = await serve(() => ({ kind: "object", status: 200, object: { b: [{ y: 1, x: "no" }], a: undefined, "0": "1" } }));
+    const yaml = await request1(server, { headers: { accept: "application/yaml" } });
+    expect(yaml.body.toString()).toBe('"0": "1"\nb:\n- x: "no"\n  "y": 1\n');
+    expect((await request1(server, { headers: { accept: "text/html" } })).headers["content-type"]).toBe("application/json");
+    expect((await request1(server, { method: "HEAD" })).body).toHaveLength(0);
+  });
+
+  it("streams chunks and tells the producer when the client goes", async () => {
+    let returned: () => void = () => undefined;
+    const ended = new Promise<void>((resolve) => {
+      returned = resolve;
+    });
+    const server = await serve((request) => ({
+      kind: "stream",
+      status: 200,
+      contentType: request.path === "/list" ? "application/json" : "text/plain",
+      chunks: (async function* () {
+        try {
+          for (let i = 0; request.path === "/forever" || i < 3; i++) yield Buffer.from(`line ${i}\n`);
+        } finally {
+          returned();
+        }
+      })(),
+    }));
+    expect((await request1(server)).body.toString()).toBe("line 0\nline 1\nline 2\n");
+    const zipped = await request1(server, { path: "/list", headers: { "accept-encoding": "gzip" } });
+    expect(gunzipSync(zipped.body).toString()).toBe("line 0\nline 1\nline 2\n");
+    await new Promise<void>((resolve) => {
+      https.get({ host: "127.0.0.1", port: server.port, ca, agent: false, path: "/forever" }, (response) => {
+        response.once("data", () => response.destroy());
+        response.once("close", () => resolve());
+      });
+    });
+    await ended;
+  });
+
+  describe("watches", () => {
+    const event = (n: number): WatchStreamEvent => ({ type: "ADDED", object: { n }, bytes: () => Buffer.from(`{"n":${n}}`) });
+    const line = (n: number): string => `{"type":"ADDED","object":{"n":${n}}}`;
+
+    function watched() {
+      let push: (batch: readonly WatchStreamEvent[] | undefined) => void = () => undefined;
+      let closed: () => void = () => undefined;
+      const whenClosed = new Promise<void>((resolve) => {
+        closed = resolve;
+      });
+      const queue: (readonly WatchStreamEvent[] | undefined)[] = [];
+      const state = { wake: () => {} };
+      push = (batch) => {
+        queue.push(batch);
+        state.wake();
+      };
+      const stream = {
+        batches: (async function* () {
+          for (;;) {
+            while (queue.length === 0)
+              await new Promise<void>((resolve) => {
+                state.wake = resolve;
+              });
+            const batch = queue.shift();
+            if (batch === undefined) return;
+            yield batch;
+          }
+        })(),
+        close: () => {
+          closed();
+          push(undefined);
+        },
+      };
+      return { push, whenClosed, response: { kind: "watch", stream } as ApiResponse };
+    }
+
+    it("sends the head at once and each batch as it comes, on both protocols", async () => {
+      for (const protocol of [1, 2]) {
+        const { push, response, whenClosed } = watched();
+        const server = await serve(() => response);
+        const lines: string[] = [];
+        let more: () => void = () => undefined;
+        const take = (chunk: Buffer): void => {
+          lines.push(...chunk.toString().trimEnd().split("\n"));
+          more();
+        };
+        const until = async (count: number): Promise<void> => {
+          while (lines.length < count)
+            await new Promise<void>((resolve) => {
+              more = resolve;
+            });
+        };
+        let leave: () => void = () => undefined;
+        await new Promise<void>((resolve) => {
+          if (protocol === 1) {
+            const request = https.get({ host: "127.0.0.1", port: server.port, ca, agent: false }, (reply) => {
+              expect(reply.headers["transfer-encoding"]).toBe("chunked");
+              reply.on("data", take).on("error", () => undefined);
+              resolve();
+            });
+            request.on("error", () => undefined);
+            leave = () => request.destroy();
+          } else
+            void session(server).then((client) => {
+              const stream = client.request({ ":path": "/" });
+              stream.on("response", () => resolve()).on("data", take);
+              leave = () => stream.close();
+            });
+        });
+        push([event(1), event(2)]);
+        await until(2);
+        push([event(3)]);
+        await until(3);
+        expect(lines).toEqual([line(1), line(2), line(3)]);
+        leave();
+        await whenClosed;
+      }
+    });
+
+    it("go over WebSockets, a frame for each event", async () => {
+      const { push, response, whenClosed } = watched();
+      const server = await serve(() => response);
+      const socket = new WebSocket(`wss://127.0.0.1:${server.port}/api/v1/pods?watch=1`, { ca });
+      const frames: string[] = [];
+      const got = new Promise<void>((resolve) => {
+        socket.on("message", (data) => {
+          frames.push(String(data));
+          if (frames.length === 2) resolve();
+        });
+      });
+      await new Promise((resolve) => socket.once("open", resolve));
+      push([event(1), event(2)]);
+      await got;
+      expect(frames).toEqual([line(1), line(2)]);
+      socket.close();
+      await whenClosed;
+    });
+
+    it("end politely when the server stops", async () => {
+      let opened: () => void = () => undefined;
+      const bothOpened = new Promise<void>((resolve) => {
+        opened = resolve;
+      });
+      let requests = 0;
+      const server = await serve(() => {
+        const { push, response } = watched();
+        push([event(1)]);
+        if (++requests === 2) opened();
+        return response;
+      });
+      const replies = [request1(server), request2(await session(server), { ":path": "/" })];
+      await bothOpened;
+      await server.stop();
+      for (const reply of await Promise.all(replies)) expect(reply.body.toString()).toBe(`${line(1)}\n`);
+    });
+  });
+
+  it("hands upgrades their socket, and answers refused ones plainly", async () => {
+    const server = await serve((request) =>
+      request.path === "/exec"
+        ? {
+            kind: "upgrade",
+            serve: ({ socket }) => {
+              socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+              socket.on("data", (chunk) => socket.end(`echo ${String(chunk)}`));
+            },
+          }
+        : { kind: "object", status: 403, object: { reason: "Forbidden" } },
+    );
+    const converse = (path: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca });
+        let text = "";
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`);
+        socket.on("data", (chunk) => {
+          text += String(chunk);
+          if (text.startsWith("HTTP/1.1 101") && !text.includes("echo")) socket.write("hi");
+        });
+        socket.on("end", () => resolve(text)).on("error", reject);
+      });
+    expect(await converse("/exec")).toMatch(/^HTTP\/1\.1 101 [\s\S]*echo hi$/);
+    expect(await converse("/other")).toMatch(/^HTTP\/1\.1 403 [\s\S]*\{"reason":"Forbidden"\}\n$/);
+  });
+
+  it("cuts off clients that are slow to send their head", async () => {
+    const server = await serve(echo, { headersTimeoutMs: 100 });
+    const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca });
+    socket.on("error", () => undefined);
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += String(chunk);
+    });
+    await new Promise((resolve) => socket.on("close", resolve));
+    expect(text).toMatch(/^HTTP\/1\.1 408/);
+  }, 15_000);
+
+  it("serves new connections with a new certificate", async () => {
+    const server = await serve(echo);
+    const other = certificate("second", authority);
+    server.setCertificate({ certPem: pem(other).cert, keyPem: pem(other).key, clientCaPem: ca });
+    const subject = await new Promise((resolve, reject) => {
+      const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca }, () => {
+        resolve(socket.getPeerCertificate().subject.CN);
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+    expect(subject).toBe("second");
+  });
+});

@@ -1,0 +1,273 @@
+// The API server's port: TLS with HTTP/1.1 and HTTP/2 chosen by ALPN, each served by Node's own raw interface, because the
+// compatibility layer of node:http2 halves the rate of both. Client certificates are asked for, not demanded; only one
+// that the client CA has signed is handed on. Upgrades (exec, attach, port-forward, watches over WebSocket) own their socket.
+import { type IncomingMessage, ServerResponse } from "node:http";
+import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { Clock } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
+import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
+import type { Answer, ApiServer } from "../server.ts";
+import { type ConnectionFacts, Http1Sink, http1Request } from "./http1.ts";
+import { type Http2Head, Http2Sink, http2Request } from "./http2.ts";
+import { ClientGone } from "./sink.ts";
+import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
+import { writeAnswer } from "./write-answer.ts";
+
+export interface ServingCertificate {
+  readonly certPem: string;
+  readonly keyPem: string;
+  /** Signs the client certificates that are believed. Without it no client certificate counts. */
+  readonly clientCaPem?: string;
+}
+
+export interface HttpsServerDeps {
+  readonly api: ApiServer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface HttpsServerOptions {
+  readonly certificate: ServingCertificate;
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** How long open requests may take to end when the server stops. Default 5 s. */
+  readonly drainMs?: number;
+  /** The largest request head accepted. Default 256 KiB. */
+  readonly maxHeaderBytes?: number;
+  /** How long a client may take to send a request's head. Default 32 s, as upstream. */
+  readonly headersTimeoutMs?: number;
+}
+
+export interface HttpsServer extends Running {
+  readonly port: number;
+  /** Serves new connections with another certificate; open ones stay. */
+  setCertificate(certificate: ServingCertificate): void;
+}
+
+const defaultDrainMs = 5000;
+const idleConnectionMs = 90_000;
+const maxConcurrentStreams = 250;
+const connectionWindowBytes = 4 * 1024 * 1024;
+
+/** Listens, and resolves when connections are accepted; rejects with the system's error (EADDRINUSE, EACCES). */
+export async function startHttpsServer(deps: HttpsServerDeps, options: HttpsServerOptions): Promise<HttpsServer> {
+  const server = new ConnectionServer(deps, options);
+  await server.listen(options.host, options.port);
+  return server;
+}
+
+interface Http2Connection {
+  readonly session: ServerHttp2Session;
+  readonly facts: ConnectionFacts;
+}
+
+class ConnectionServer implements HttpsServer {
+  readonly #deps: HttpsServerDeps;
+  readonly #drainMs: number;
+  readonly #server: Server;
+  readonly #sockets = new Set<Duplex>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #watches = new Set<WatchStream>();
+  readonly #facts = new WeakMap<Duplex, ConnectionFacts>();
+  /** Open streams of each HTTP/2 session. */
+  readonly #streams = new WeakMap<ServerHttp2Session, number>();
+  #believesClients: boolean;
+  #stopping: Promise<void> | undefined;
+
+  constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
+    this.#deps = deps;
+    this.#drainMs = options.drainMs ?? defaultDrainMs;
+    this.#believesClients = options.certificate.clientCaPem !== undefined;
+    const headersTimeout = options.headersTimeoutMs ?? 32_000;
+    this.#server = createServer({
+      ...tlsContext(options.certificate),
+      ALPNProtocols: ["h2", "http/1.1"],
+      minVersion: "TLSv1.2",
+      requestCert: true,
+      rejectUnauthorized: false,
+      maxHeaderSize: options.maxHeaderBytes ?? 256 * 1024,
+      headersTimeout,
+      // A body may take as long as the request itself; the deadline stage ends it.
+      requestTimeout: Math.max(headersTimeout, 120_000),
+      keepAliveTimeout: idleConnectionMs,
+      connectionsCheckingInterval: Math.min(5000, headersTimeout),
+      noDelay: true,
+    });
+    this.#splitByProtocol(options);
+    this.#server.on("request", (message, response) => this.#onHttp1(message, response));
+    this.#server.on("upgrade", (message, socket, head) => this.#onUpgrade(message, socket, head));
+    this.#server.on("tlsClientError", (error) => deps.logger.info("TLS handshake failed", { error }, 4));
+    this.#server.on("connection", (socket: Duplex) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  setCertificate(certificate: ServingCertificate): void {
+    this.#believesClients = certificate.clientCaPem !== undefined;
+    this.#server.setSecureContext(tlsContext(certificate));
+  }
+
+  listen(host: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", (error) => this.#deps.logger.error("HTTPS server", { error }));
+        resolve();
+      });
+    });
+  }
+
+  /** Stops accepting, ends watches, waits for open requests up to the limit, then closes what is left. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drain();
+    return this.#stopping;
+  }
+
+  async #drain(): Promise<void> {
+    // Closes idle HTTP/1.1 connections too; the others close as their answers end (see #onHttp1).
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const watch of this.#watches) watch.close();
+    for (const session of this.#sessions) session.close();
+    const limit = new AbortController();
+    await Promise.race([closed, this.#deps.clock.sleep(this.#drainMs, limit.signal).catch(() => undefined)]);
+    limit.abort();
+    for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** The https server's own listener serves HTTP/1.1; connections that chose h2 become HTTP/2 sessions instead. */
+  #splitByProtocol(options: HttpsServerOptions): void {
+    const serveHttp1 = this.#server.listeners("secureConnection") as ((socket: TLSSocket) => void)[];
+    this.#server.removeAllListeners("secureConnection");
+    this.#server.on("secureConnection", (socket: TLSSocket) => {
+      this.#facts.set(socket, this.#factsOf(socket));
+      if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? 256 * 1024);
+      else for (const serve of serveHttp1) serve.call(this.#server, socket);
+    });
+  }
+
+  #factsOf(socket: TLSSocket): ConnectionFacts {
+    const verified = this.#believesClients && socket.authorized ? socket.getPeerX509Certificate()?.raw : undefined;
+    return { remoteAddress: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""), clientCertificate: verified };
+  }
+
+  #onHttp2Session(socket: TLSSocket, maxHeaderListSize: number): void {
+    const session = performServerHandshake(socket, {
+      settings: { maxConcurrentStreams, maxHeaderListSize, initialWindowSize: 256 * 1024 },
+      maxSendHeaderBlockLength: 256 * 1024,
+    });
+    // Not to be looked up later by session.socket, which is a proxy.
+    const facts = this.#facts.get(socket) ?? noFacts;
+    this.#sessions.add(session);
+    session.setLocalWindowSize(connectionWindowBytes);
+    // An idle session is told to go; one with open streams (watches) lives on.
+    session.setTimeout(idleConnectionMs, () => {
+      if ((this.#streams.get(session) ?? 0) === 0) session.close();
+    });
+    session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders?: readonly string[]) =>
+      this.#onHttp2({ session, facts }, stream, {
+        headers,
+        rawHeaders: rawHeaders ?? [],
+        endStream: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
+      }),
+    );
+    session.on("error", (error) => this.#deps.logger.info("HTTP/2 session failed", { error }, 4));
+    session.once("close", () => this.#sessions.delete(session));
+  }
+
+  #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
+    this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
+    const { request, abort } = http2Request(stream, head, facts);
+    stream.on("error", (error) => this.#deps.logger.info("HTTP/2 stream failed", { path: request.path, error }, 4));
+    stream.once("close", () => {
+      this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
+      abort(new ClientGone());
+    });
+    if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
+    void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
+  }
+
+  #onHttp1(message: IncomingMessage, response: ServerResponse): void {
+    const { request, abort } = http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+    response.once("close", () => {
+      abort(new ClientGone());
+      if (this.#stopping) this.#server.closeIdleConnections();
+    });
+    if (this.#stopping) response.setHeader("Connection", "close");
+    void this.#serve(request, new Http1Sink(response, request.headers["accept-encoding"]));
+  }
+
+  async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
+    const answer = await this.#deps.api.handle(request);
+    const release = this.#own(answer);
+    try {
+      await writeAnswer(answer, sink, this.#deps.logger);
+    } finally {
+      release();
+    }
+  }
+
+  /** Remembers a watch while it is served, so that stopping ends it. */
+  #own({ response }: Answer): () => void {
+    if (response.kind !== "watch") return () => undefined;
+    const { stream } = response;
+    this.#watches.add(stream);
+    if (this.#stopping) stream.close();
+    return () => this.#watches.delete(stream);
+  }
+
+  #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const upgrade: UpgradeHandle = { socket, head, rawHeaders: message.rawHeaders };
+    const { request, abort } = http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
+    socket.once("close", () => abort(new ClientGone()));
+    socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
+    void this.#serveUpgrade(message, request, upgrade);
+  }
+
+  async #serveUpgrade(message: IncomingMessage, request: ApiRequest, upgrade: UpgradeHandle): Promise<void> {
+    const answer = await this.#deps.api.handle(request);
+    const { response } = answer;
+    const { logger } = this.#deps;
+    if (response.kind === "upgrade") return response.serve(upgrade);
+    const release = this.#own(answer);
+    try {
+      if (response.kind === "watch" && isWebSocketUpgrade(request.headers))
+        return await serveWatchWebSocket(message, upgrade, response.stream);
+      await this.#answerPlainly(message, request, answer);
+    } catch (error) {
+      logger.error("Upgrade failed", { path: request.path, error });
+      upgrade.socket.destroy();
+    } finally {
+      release();
+    }
+  }
+
+  /** The request asked for another protocol and gets an ordinary answer: a refusal, mostly. */
+  async #answerPlainly(message: IncomingMessage, request: ApiRequest, answer: Answer): Promise<void> {
+    const response = new ServerResponse(message);
+    response.shouldKeepAlive = false;
+    response.assignSocket(message.socket);
+    response.once("finish", () => message.socket.end());
+    await writeAnswer(answer, new Http1Sink(response, request.headers["accept-encoding"]), this.#deps.logger);
+  }
+}
+
+const noFacts: ConnectionFacts = { remoteAddress: "", clientCertificate: undefined };
+
+function tlsContext(certificate: ServingCertificate): { cert: string; key: string; ca?: string } {
+  const { certPem, keyPem, clientCaPem } = certificate;
+  return { cert: certPem, key: keyPem, ...(clientCaPem === undefined ? {} : { ca: clientCaPem }) };
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it } from "vitest";
+import { StatusError } from "../../api/meta/status-error.ts";
+import { negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch } from "./negotiate.ts";
+
+const request = (accept?: string, query = "", userAgent = "kubectl") => ({
+  headers: { accept, "user-agent": userAgent },
+  query: new URLSearchParams(query),
+});
+const tables = { allows: (t: { kind: string }) => t.kind === "Table" };
+const statusOf = (run: () => unknown): StatusError["status"] => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof StatusError) return error.status;
+  }
+  throw new Error("no StatusError was thrown");
+};
+
+describe("negotiateOutput()", () => {
+  it("answers JSON when nothing or anything is asked for", () => {
+    for (const accept of [undefined, "", "*/*", "application/json", "application/*"])
+      expect(negotiateOutput(request(accept))).toEqual({ encoding: "json", pretty: false, profile: "" });
+  });
+
+  it("takes the first transformation that is served, in the client's order", () => {
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+    expect(negotiateOutput(request(accept), tables).as).toEqual({ kind: "Table", version: "v1", group: "meta.k8s.io" });
+    expect(negotiateOutput(request(accept)).as).toBeUndefined();
+  });
+
+  it("falls back from protobuf to JSON, and refuses protobuf alone", () => {
+    expect(negotiateOutput(request("application/vnd.kubernetes.protobuf,application/json")).encoding).toBe("json");
+    expect(statusOf(() => negotiateOutput(request("application/vnd.kubernetes.protobuf")))).toMatchObject({
+      code: 406,
+      message: "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    });
+  });
+
+  it("prefers by quality, then by order", () => {
+    expect(negotiateOutput(request("application/json;q=0.5,application/yaml")).encoding).toBe("yaml");
+    expect(negotiateOutput(request("application/yaml,application/json")).encoding).toBe("yaml");
+  });
+
+  it("refuses media types no route produces in the router's words", () => {
+    expect(statusOf(() => negotiateOutput(request("image/png, text/plain")))).toMatchObject({
+      code: 406,
+      reason: "NotAcceptable",
+      details: {},
+      message: "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    });
+    expect(statusOf(() => negotiateOutput(request("text/html"), { listsWatch: true })).message).toMatch(
+      /protobuf, application\/json;stream=watch, application\/vnd.kubernetes.protobuf;stream=watch$/,
+    );
+  });
+
+  it("streams JSON but not YAML", () => {
+    expect(negotiateOutput(request("application/json;stream=watch"), { stream: true }).encoding).toBe("json");
+    expect(statusOf(() => negotiateOutput(request("application/yaml"), { stream: true })).code).toBe(406);
+    expect(statusOf(() => negotiateOutput(request("application/json;stream=other"))).code).toBe(406);
+  });
+
+  it("indents for people", () => {
+    expect(negotiateOutput(request("application/json", "", "curl/8.0")).pretty).toBe(true);
+    expect(negotiateOutput(request("*/*", "pretty=false", "curl/8.0")).pretty).toBe(false);
+    expect(negotiateOutput(request("application/json;pretty=1")).pretty).toBe(true);
+    expect(negotiateOutput(request(undefined, "pretty=true")).pretty).toBe(true);
+  });
+
+  it("hands on the profile of discovery", () => {
+    expect(negotiateOutput(request("application/json;profile=nopeer")).profile).toBe("nopeer");
+  });
+});
+
+describe("negotiateLeniently()", () => {
+  it("uses YAML where asked and JSON where nothing fits", () => {
+    expect(negotiateLeniently(request("application/yaml")).encoding).toBe("yaml");
+    expect(negotiateLeniently(request("text/html")).encoding).toBe("json");
+    expect(negotiateLeniently(request("application/json;as=Table;v=v1;g=meta.k8s.io")).encoding).toBe("json");
+  });
+});
+
+describe("negotiateInput() and negotiatePatch()", () => {
+  it("reads JSON and YAML and refuses the rest with 415", () => {
+    expect(negotiateInput(undefined)).toBe("json");
+    expect(negotiateInput("application/json; charset=utf-8")).toBe("json");
+    expect(negotiateInput("application/yaml")).toBe("yaml");
+    for (const type of ["application/vnd.kubernetes.protobuf", "text/plain"])
+      expect(statusOf(() => negotiateInput(type))).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
+  });
+
+  it("knows the four kinds of patch", () => {
+    expect(negotiatePatch("application/apply-patch+yaml")).toBe("apply");
+    expect(negotiatePatch("application/merge-patch+json; charset=utf-8")).toBe("merge");
+    expect(statusOf(() => negotiatePatch("application/json")).message).toBe("415: Unsupported Media Type");
+    expect(statusOf(() => negotiatePatch(undefined)).code).toBe(415);
+  });
+});

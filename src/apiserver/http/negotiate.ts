@@ -1,0 +1,212 @@
+// Content negotiation: which encoding (and which transformation: Table, PartialObjectMetadata) an Accept header asks for,
+// and how a request's body is encoded. Upstream checks in two steps, and so do the messages here: the router refuses media
+// types no route produces or consumes ("406: Not Acceptable …"), then the serializer refuses parameters and encodings it
+// does not serve ("only the following media types are accepted: …"). Parsed headers are remembered: clients repeat them.
+import { StatusError } from "../../api/meta/status-error.ts";
+import type { GroupVersionKind } from "../../api/resource-type.ts";
+
+export type Encoding = "json" | "yaml" | "protobuf";
+
+/** The media type of each encoding, in upstream's order of preference. */
+export const mediaTypes: Readonly<Record<Encoding, string>> = {
+  json: "application/json",
+  yaml: "application/yaml",
+  protobuf: "application/vnd.kubernetes.protobuf",
+};
+
+/** What this server can write and read today. Messages list all of upstream's types, as upstream does for kinds without protobuf. */
+const encodingsServed: readonly Encoding[] = ["json", "yaml"];
+const listedTypes: readonly string[] = Object.values(mediaTypes);
+const listedStreamTypes = [`${mediaTypes.json};stream=watch`, `${mediaTypes.protobuf};stream=watch`];
+
+export interface OutputOffer {
+  /** Which transformations (`as`, `g`, `v`) are served here. Default: none. */
+  readonly allows?: (target: GroupVersionKind) => boolean;
+  /** Encodings served here. Default: json and yaml. */
+  readonly encodings?: readonly Encoding[];
+  /** The answer is a watch: its stream types are listed when refused, and YAML cannot be streamed. */
+  readonly stream?: boolean;
+  /** The route also serves watches: a refusal by the router lists their types too. */
+  readonly listsWatch?: boolean;
+}
+
+export interface NegotiatedOutput {
+  readonly encoding: Encoding;
+  /** The transformation asked for: Table, PartialObjectMetadata, PartialObjectMetadataList, APIGroupDiscoveryList. */
+  readonly as?: GroupVersionKind;
+  /** Indented for a person: `pretty=1`, ?pretty=true, or the user agent of a browser, curl or wget. */
+  readonly pretty: boolean;
+  /** The `profile` parameter of discovery ("" or "nopeer"). */
+  readonly profile: string;
+}
+
+interface Clause {
+  readonly type: string;
+  readonly subtype: string;
+  readonly parameters: ReadonlyMap<string, string>;
+  readonly quality: number;
+}
+
+/** The parts of a request that negotiation reads. */
+export interface NegotiationInput {
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly query: URLSearchParams;
+}
+
+const plainJson: NegotiatedOutput = { encoding: "json", pretty: false, profile: "" };
+const noOffer: OutputOffer = {};
+
+/** How to answer; throws the 406 Status when nothing the client accepts is served. */
+export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = noOffer): NegotiatedOutput {
+  const accept = request.headers.accept;
+  const pretty = wantsPretty(request);
+  // The usual case, without parsing.
+  if (accept === undefined || accept === "" || accept === "application/json" || accept === "*/*")
+    return pretty ? { ...plainJson, pretty } : plainJson;
+  const clauses = parseAccept(accept);
+  if (!clauses.some(routable)) throw notRoutable(offer);
+  for (const clause of clauses) {
+    for (const encoding of offer.encodings ?? encodingsServed) {
+      if (offer.stream && encoding === "yaml") continue;
+      const output = match(clause, encoding, offer, pretty);
+      if (output) return output;
+    }
+  }
+  throw notAcceptable(offer.stream ? listedStreamTypes : listedTypes);
+}
+
+/** The encoding of an error or other answer that is sent whatever the client accepts: JSON where nothing fits. */
+export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput {
+  const accept = request.headers.accept;
+  const pretty = wantsPretty(request);
+  const allowAll: OutputOffer = { allows: () => true };
+  for (const clause of accept ? parseAccept(accept) : [])
+    for (const encoding of encodingsServed) {
+      const output = match(clause, encoding, allowAll, pretty);
+      if (output) return { encoding, pretty: output.pretty, profile: "" };
+    }
+  return pretty ? { ...plainJson, pretty } : plainJson;
+}
+
+/** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
+export function negotiateInput(contentType: string | undefined): "json" | "yaml" {
+  if (contentType === undefined || contentType === "" || contentType === "application/json") return "json";
+  const type = mediaTypeOf(contentType);
+  if (type === mediaTypes.json) return "json";
+  if (type === mediaTypes.yaml) return "yaml";
+  throw new StatusError({
+    code: 415,
+    reason: "UnsupportedMediaType",
+    message: `the body of the request was in an unknown format - accepted media types include: ${listedTypes.join(", ")}`,
+  });
+}
+
+export type PatchContent = "json" | "merge" | "strategic" | "apply";
+
+const patchTypes: Readonly<Record<string, PatchContent>> = {
+  "application/json-patch+json": "json",
+  "application/merge-patch+json": "merge",
+  "application/strategic-merge-patch+json": "strategic",
+  "application/apply-patch+yaml": "apply",
+};
+
+/** The patch a PATCH request carries; throws the router's 415 Status. */
+export function negotiatePatch(contentType: string | undefined): PatchContent {
+  const patch = patchTypes[mediaTypeOf(contentType ?? "")];
+  if (patch) return patch;
+  throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
+}
+
+/** The type without its parameters, in lower case. */
+export function mediaTypeOf(header: string): string {
+  const semicolon = header.indexOf(";");
+  return (semicolon < 0 ? header : header.slice(0, semicolon)).trim().toLowerCase();
+}
+
+function match(clause: Clause, encoding: Encoding, offer: OutputOffer, pretty: boolean): NegotiatedOutput | undefined {
+  const [type, subtype] = mediaTypes[encoding].split("/");
+  const matches =
+    clause.type === "*" ? clause.subtype === "*" : clause.type === type && (clause.subtype === "*" || clause.subtype === subtype);
+  if (!matches) return undefined;
+  const p = clause.parameters;
+  const stream = p.get("stream");
+  if (stream && (stream !== "watch" || encoding === "yaml")) return undefined;
+  if (p.get("sv")) return undefined;
+  const profile = p.get("profile") ?? "";
+  const prettyHere = pretty || p.get("pretty") === "1";
+  if (!p.has("as") && !p.has("g") && !p.has("v")) return { encoding, pretty: prettyHere, profile };
+  const as: GroupVersionKind = { kind: p.get("as") ?? "", group: p.get("g") ?? "", version: p.get("v") ?? "" };
+  return offer.allows?.(as) ? { encoding, as, pretty: prettyHere, profile } : undefined;
+}
+
+function routable(clause: Clause): boolean {
+  if (clause.type === "*" && clause.subtype === "*") return true;
+  return listedTypes.includes(`${clause.type}/${clause.subtype}`) || (clause.type === "application" && clause.subtype === "*");
+}
+
+function notRoutable(offer: OutputOffer): StatusError {
+  const listed = offer.stream || offer.listsWatch ? [...listedTypes, ...listedStreamTypes] : listedTypes;
+  return notProduced(listed);
+}
+
+/** The router's 406 of a path that produces other types than objects do ("application/jwk-set+json"). */
+export function notProduced(produced: readonly string[]): StatusError {
+  const message = `406: Not Acceptable\n\nAvailable representations: ${produced.join(", ")}`;
+  return new StatusError({ code: 406, reason: "NotAcceptable", message, details: {} });
+}
+
+function notAcceptable(accepted: readonly string[]): StatusError {
+  const message = `only the following media types are accepted: ${accepted.join(", ")}`;
+  return new StatusError({ code: 406, reason: "NotAcceptable", message });
+}
+
+function wantsPretty(request: NegotiationInput): boolean {
+  const asked = request.query.size > 0 ? request.query.get("pretty") : null;
+  if (asked) return /^(1|t|T|true|TRUE|True)$/.test(asked);
+  const agent = request.headers["user-agent"];
+  return agent !== undefined && (agent.startsWith("curl") || agent.startsWith("Wget") || agent.startsWith("Mozilla/5.0"));
+}
+
+const maxRemembered = 256;
+const remembered = new Map<string, readonly Clause[]>();
+
+/** The clauses of an Accept header, the most wanted first. */
+function parseAccept(header: string): readonly Clause[] {
+  const known = remembered.get(header);
+  if (known) return known;
+  const clauses = header
+    .split(",")
+    .map((text) => parseClause(text.trim()))
+    .filter((c) => c !== undefined)
+    .sort((a, b) => b.quality - a.quality);
+  if (remembered.size >= maxRemembered) remembered.clear();
+  if (header.length <= 4096) remembered.set(header, clauses);
+  return clauses;
+}
+
+function parseClause(text: string): Clause | undefined {
+  const [range = "", ...rest] = text.split(";");
+  const [type = "", subtype] = range.trim().toLowerCase().split("/");
+  if (type === "" || (subtype === undefined && type !== "*")) return undefined;
+  const parameters = new Map<string, string>();
+  let quality = 1;
+  for (const parameter of rest) {
+    const equals = parameter.indexOf("=");
+    if (equals < 0) continue;
+    const name = parameter.slice(0, equals).trim();
+    const value = parameter.slice(equals + 1).trim();
+    if (name === "q") quality = Number.isFinite(Number(value)) ? Number(value) : 1;
+    else parameters.set(name, value);
+  }
+  return { type, subtype: subtype ?? "*", parameters, quality };
+}
+
+/** For paths that produce one media type, whatever its parameters; throws the router's 406 Status. */
+export function negotiateRaw(request: NegotiationInput, produced: string): void {
+  const accept = request.headers.accept;
+  if (accept === undefined || accept === "") return;
+  const [type] = produced.split("/");
+  const fits = (c: Clause): boolean =>
+    (c.type === "*" && c.subtype === "*") || (c.type === type && (c.subtype === "*" || `${type}/${c.subtype}` === produced));
+  if (!parseAccept(accept).some(fits)) throw notProduced([produced]);
+}

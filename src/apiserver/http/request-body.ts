@@ -1,0 +1,47 @@
+// Reads a request's body into one buffer, within a limit and without trusting Content-Length.
+import type { Readable } from "node:stream";
+import { badRequest, StatusError } from "../../api/meta/status-error.ts";
+import type { RequestBody } from "../request.ts";
+
+const noBody: RequestBody = { kind: "none" };
+
+/** The body of a message of either HTTP version. `declaredBytes`: its Content-Length, where it has one. */
+export function requestBody(stream: Readable, method: string, declaredBytes: string | undefined, chunked: boolean): RequestBody {
+  if (declaredBytes === "0" || (declaredBytes === undefined && !chunked) || method === "GET" || method === "HEAD") return noBody;
+  const declared = declaredBytes === undefined ? 0 : Number(declaredBytes);
+  return { kind: "bytes", read: (limitBytes) => readAll(stream, declared, limitBytes) };
+}
+
+export function bodyTooLarge(limitBytes: number): StatusError {
+  return new StatusError({
+    code: 413,
+    reason: "RequestEntityTooLarge",
+    message: `Request entity too large: limit is ${limitBytes}`,
+  });
+}
+
+function readAll(stream: Readable, declared: number, limitBytes: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    if (declared > limitBytes) return reject(bodyTooLarge(limitBytes));
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const finish = (settle: () => void): void => {
+      stream.off("data", onData).off("end", onEnd).off("error", onBroken).off("close", onBroken);
+      settle();
+    };
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length <= limitBytes) chunks.push(chunk);
+      else
+        finish(() => {
+          stream.pause();
+          reject(bodyTooLarge(limitBytes));
+        });
+    };
+    const onEnd = (): void => finish(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)));
+    const onBroken = (error?: Error): void =>
+      finish(() => reject(badRequest(`the body of the request was cut short${error ? `: ${error.message}` : ""}`)));
+    if (stream.destroyed) return onBroken();
+    stream.on("data", onData).on("end", onEnd).on("error", onBroken).on("close", onBroken);
+  });
+}

@@ -1,0 +1,93 @@
+// What the API server counts about requests, under upstream's metric names.
+import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
+import { isLongRunning } from "./request-info.ts";
+
+export interface RequestMetrics {
+  begin(): void;
+  end(context: RequestContext, response: ApiResponse, durationMs: number): void;
+  /** A watch has begun; call what is returned when it ends. */
+  watchStarted(context: RequestContext): () => void;
+}
+
+const durationBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+
+export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics {
+  const requests = registry.counter(
+    "apiserver_request_total",
+    "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+    ["code", "component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version"],
+  );
+  const durations = registry.histogram(
+    "apiserver_request_duration_seconds",
+    "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+    { labels: ["component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version"], buckets: durationBuckets },
+  );
+  const inflight = registry
+    .gauge("apiserver_current_inflight_requests", "Requests that are being handled, by kind.", ["request_kind"])
+    .series("all");
+  const longRunning = registry.gauge(
+    "apiserver_longrunning_requests",
+    "Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component.",
+    ["component", "group", "resource", "scope", "subresource", "verb", "version"],
+  );
+  return {
+    begin: () => inflight.add(1),
+    end(context, response, durationMs) {
+      inflight.add(-1);
+      const { info } = context;
+      const verb = verbOf(context);
+      const scope = scopeOf(context);
+      const dryRun = info.isResourceRequest ? (context.request.query.get("dryRun") === "All" ? "All" : "") : "";
+      const resource = info.isResourceRequest ? info.resource : "";
+      const subresource = info.isResourceRequest ? info.subresource : plainPath(info.path);
+      const code = "status" in response ? String(response.status) : response.kind === "watch" ? "200" : "101";
+      requests.series(code, "apiserver", dryRun, info.apiGroup, resource, scope, subresource, verb, info.apiVersion).add();
+      if (!isLongRunning(info))
+        durations
+          .series("apiserver", dryRun, info.apiGroup, resource, scope, subresource, verb, info.apiVersion)
+          .observe(durationMs / 1000);
+    },
+    watchStarted(context) {
+      const { info } = context;
+      const series = longRunning.series(
+        "apiserver",
+        info.apiGroup,
+        info.resource,
+        scopeOf(context),
+        info.subresource,
+        verbOf(context),
+        info.apiVersion,
+      );
+      series.add(1);
+      return () => series.add(-1);
+    },
+  };
+}
+
+const metricVerbs: Readonly<Record<string, string>> = {
+  get: "GET",
+  list: "LIST",
+  watch: "WATCH",
+  create: "POST",
+  update: "PUT",
+  patch: "PATCH",
+  delete: "DELETE",
+  deletecollection: "DELETECOLLECTION",
+};
+
+function verbOf({ info, request }: RequestContext): string {
+  if (info.isResourceRequest) return metricVerbs[info.verb] ?? "other";
+  return /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/.test(request.method) ? request.method : "other";
+}
+
+function scopeOf({ info }: RequestContext): string {
+  if (!info.isResourceRequest) return "";
+  if (info.name !== "" || info.verb === "create") return "resource";
+  return info.namespace === "" ? "cluster" : "namespace";
+}
+
+/** Only well-known paths become label values: anyone can ask for any other. */
+function plainPath(path: string): string {
+  return /^\/(healthz|livez|readyz|metrics|version)(\/|$)/.test(path) ? path : "";
+}

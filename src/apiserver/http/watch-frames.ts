@@ -1,0 +1,54 @@
+// The bytes of a watch: one JSON line for each event, built around the object's shared encoding without parsing it. A
+// batch becomes few large chunks, because every write costs a TLS record and a system call.
+import type { WatchStreamEvent } from "../request.ts";
+
+const heads: Readonly<Record<WatchStreamEvent["type"], Buffer>> = {
+  ADDED: Buffer.from('{"type":"ADDED","object":'),
+  MODIFIED: Buffer.from('{"type":"MODIFIED","object":'),
+  DELETED: Buffer.from('{"type":"DELETED","object":'),
+  BOOKMARK: Buffer.from('{"type":"BOOKMARK","object":'),
+  ERROR: Buffer.from('{"type":"ERROR","object":'),
+};
+const closeBrace = 0x7d;
+const newline = 0x0a;
+
+const chunkBytes = 256 * 1024;
+
+/** The batch as chunks of about 256 KiB at most (an event larger than that is one chunk). */
+export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buffer> {
+  let pending: Uint8Array[] = [];
+  let length = 0;
+  for (let i = 0; i < batch.length; i++) {
+    const event = batch[i] as WatchStreamEvent;
+    const bytes = event.bytes();
+    const size = frameBytes(event, bytes);
+    if (length > 0 && length + size > chunkBytes) {
+      yield joinFrames(batch, i - pending.length, pending, length);
+      pending = [];
+      length = 0;
+    }
+    pending.push(bytes);
+    length += size;
+  }
+  if (pending.length > 0) yield joinFrames(batch, batch.length - pending.length, pending, length);
+}
+
+function frameBytes(event: WatchStreamEvent, bytes: Uint8Array): number {
+  return heads[event.type].length + bytes.length + 2;
+}
+
+function joinFrames(batch: readonly WatchStreamEvent[], first: number, bodies: readonly Uint8Array[], length: number): Buffer {
+  const chunk = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (let i = 0; i < bodies.length; i++) {
+    const head = heads[(batch[first + i] as WatchStreamEvent).type];
+    const body = bodies[i] as Uint8Array;
+    chunk.set(head, at);
+    at += head.length;
+    chunk.set(body, at);
+    at += body.length;
+    chunk[at++] = closeBrace;
+    chunk[at++] = newline;
+  }
+  return at === length ? chunk : chunk.subarray(0, at);
+}

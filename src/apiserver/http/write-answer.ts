@@ -1,0 +1,140 @@
+// Puts an answer on the wire: encodes objects in what the client accepts, adds the headers every answer carries,
+// compresses what is large, and streams watches and logs at the client's pace.
+import { promisify } from "node:util";
+import { constants, createGzip, gzip } from "node:zlib";
+import type { Logger } from "../../base/log.ts";
+import type { ApiResponse, WatchStream } from "../request.ts";
+import type { Answer } from "../server.ts";
+import { encodeJson, encodeYaml } from "./encode.ts";
+import { mediaTypes, negotiateLeniently } from "./negotiate.ts";
+import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
+import { warningHeaders } from "./warnings.ts";
+import { watchFrames } from "./watch-frames.ts";
+
+/** As upstream: smaller answers are not worth the time. */
+const compressFromBytes = 128 * 1024;
+const fastest = { level: constants.Z_BEST_SPEED };
+const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
+
+/** Never rejects; failures after the head are logged and break the answer off. */
+export async function writeAnswer(answer: Answer, sink: Sink, logger: Logger): Promise<void> {
+  const { response, context } = answer;
+  try {
+    if (sink.closed) return abandon(response);
+    await write(answer, sink);
+  } catch (error) {
+    abandon(response);
+    if (error instanceof ClientGone) return;
+    const { method, path } = context.request;
+    logger.error("Answer broken off", { method, path, auditId: context.auditId, error });
+    sink.destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+async function write(answer: Answer, sink: Sink): Promise<void> {
+  const { response } = answer;
+  const head = answer.context.request.method === "HEAD";
+  switch (response.kind) {
+    case "object": {
+      const { bytes, contentType } = await encodeObject(response, answer);
+      const headers = headersOf(answer, contentType, response.headers);
+      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: contentType === mediaTypes.json });
+    }
+    case "bytes": {
+      const headers = headersOf(answer, response.contentType, response.headers);
+      const body = head || response.status === 304 ? undefined : response.bytes;
+      const compressible = response.contentType.startsWith(mediaTypes.json) && !response.headers?.["Content-Encoding"];
+      return sendWhole(sink, response.status, headers, { body, compressible });
+    }
+    case "stream":
+      return sendStream(answer, response, sink);
+    case "watch":
+      sink.open(200, headersOf(answer, mediaTypes.json));
+      return sendWatch(response.stream, sink);
+    case "upgrade":
+      throw new Error("the request is not an upgrade, its answer is one");
+  }
+}
+
+/** The answer will not be read: whoever produces it is told. */
+function abandon(response: ApiResponse): void {
+  if (response.kind === "watch") response.stream.close();
+  if (response.kind === "stream") void response.chunks[Symbol.asyncIterator]().return?.();
+}
+
+type ObjectResponse = Extract<ApiResponse, { kind: "object" }>;
+
+async function encodeObject(response: ObjectResponse, answer: Answer): Promise<{ bytes: Uint8Array; contentType: string }> {
+  const { encoding, pretty } = negotiateLeniently(answer.context.request);
+  if (encoding === "yaml") return { bytes: await encodeYaml(response.object), contentType: mediaTypes.yaml };
+  const bytes = response.bytes && !pretty ? response.bytes() : encodeJson(response.object, pretty);
+  return { bytes, contentType: mediaTypes.json };
+}
+
+/** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */
+export function headersOf(answer: Answer, contentType: string, own?: Readonly<Record<string, string>>): HeaderValues {
+  const { warnings, auditId } = answer.context;
+  const headers: Record<string, string | readonly string[]> = {
+    "Audit-Id": auditId ?? "",
+    "Cache-Control": "no-cache, private",
+    ...(contentType === "" ? {} : { "Content-Type": contentType }),
+  };
+  if (warnings.length > 0) headers.Warning = warningHeaders(warnings);
+  return own ? { ...headers, ...own } : headers;
+}
+
+interface Whole {
+  readonly body: Uint8Array | undefined;
+  readonly compressible: boolean;
+}
+
+async function sendWhole(sink: Sink, status: number, headers: HeaderValues, { body, compressible }: Whole): Promise<void> {
+  if (body === undefined || !compressible || !sink.acceptsGzip || body.length < compressFromBytes) return sink.send(status, headers, body);
+  const compressed = await compress(body, fastest);
+  sink.send(status, compressedHeaders(headers), compressed);
+}
+
+function compressedHeaders(headers: HeaderValues): HeaderValues {
+  const vary = headers.Vary;
+  return { ...headers, "Content-Encoding": "gzip", Vary: vary === undefined ? "Accept-Encoding" : `Accept-Encoding, ${String(vary)}` };
+}
+
+type StreamResponse = Extract<ApiResponse, { kind: "stream" }>;
+
+async function sendStream(answer: Answer, response: StreamResponse, sink: Sink): Promise<void> {
+  const headers = headersOf(answer, response.contentType, response.headers);
+  // Lists are compressed as upstream's are; logs and the like go out as they come.
+  if (response.contentType === mediaTypes.json && sink.acceptsGzip) return sendCompressedStream(response, sink, headers);
+  sink.open(response.status, headers);
+  for await (const chunk of response.chunks) await sink.write(chunk);
+  sink.end();
+}
+
+async function sendCompressedStream(response: StreamResponse, sink: Sink, headers: HeaderValues): Promise<void> {
+  const zip = createGzip(fastest);
+  sink.open(response.status, compressedHeaders(headers));
+  const feed = (async () => {
+    for await (const chunk of response.chunks)
+      if (!zip.write(chunk)) await new Promise<void>((resolve) => void zip.once("drain", resolve).once("close", resolve));
+    zip.end();
+  })();
+  feed.catch((error: unknown) => zip.destroy(error instanceof Error ? error : new Error(String(error))));
+  try {
+    for await (const chunk of zip as AsyncIterable<Buffer>) await sink.write(chunk);
+    await feed;
+  } finally {
+    zip.destroy();
+  }
+  sink.end();
+}
+
+async function sendWatch(stream: WatchStream, sink: Sink): Promise<void> {
+  sink.onClose(() => stream.close());
+  for await (const batch of stream.batches) {
+    for (const chunk of watchFrames(batch)) {
+      const wait = sink.write(chunk);
+      if (wait) await wait;
+    }
+  }
+  if (!sink.closed) sink.end();
+}

@@ -1,0 +1,38 @@
+// Names in OpenAPI documents: "core-v1.Pod" is the model io.k8s.api.core.v1.Pod, its operations end in CoreV1, its tag is
+// core_v1.
+
+const packages: Readonly<Record<string, string>> = {
+  "meta-v1": "io.k8s.apimachinery.pkg.apis.meta.v1",
+  "apiextensions-v1": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+  "apiregistration-v1": "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1",
+  quantity: "io.k8s.apimachinery.pkg.api.resource",
+  runtime: "io.k8s.apimachinery.pkg.runtime",
+  intstr: "io.k8s.apimachinery.pkg.util.intstr",
+  version: "io.k8s.apimachinery.pkg.version",
+};
+
+/** The model's name of a type in the schema tables. */
+export function modelName(type: string): string {
+  const dot = type.lastIndexOf(".");
+  const module = type.slice(0, dot);
+  return `${packages[module] ?? `io.k8s.api.${module.replace("-", ".")}`}.${type.slice(dot + 1)}`;
+}
+
+/** "CoreV1", "AppsV1", "RbacAuthorizationV1": the middle of operation ids. */
+export function operationSuffix(group: string, version: string): string {
+  return `${groupWords(group).map(capital).join("")}${capital(version)}`;
+}
+
+/** "core_v1", "rbacAuthorization_v1". */
+export function tagOf(group: string, version: string): string {
+  const [first = "", ...rest] = groupWords(group);
+  return `${first}${rest.map(capital).join("")}_${version}`;
+}
+
+function groupWords(group: string): string[] {
+  return group === "" ? ["core"] : group.replace(/\.k8s\.io$/, "").split(".");
+}
+
+export function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}

@@ -1,0 +1,152 @@
+// Models of OpenAPI v2 and v3 made from the schema tables. The two differ in small ways that clients rely on: v3 keeps
+// defaults and wraps a reference with siblings in allOf, v2 has neither; types that are several JSON types at once are
+// strings in v2.
+import { tables } from "../../api/schema/generated/all.ts";
+import type { FieldFacts, TypeFacts } from "../../api/schema/table.ts";
+import type { Descriptions } from "./descriptions.ts";
+import { modelName } from "./names.ts";
+
+export type OpenApiVersion = 2 | 3;
+export type Model = Record<string, unknown>;
+
+/** What JSON a type is that has no fields of its own. */
+const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>> = {
+  "quantity.Quantity": (v) => (v === 3 ? { oneOf: [{ type: "string" }, { type: "number" }] } : { type: "string" }),
+  "intstr.IntOrString": (v) =>
+    v === 3 ? { format: "int-or-string", oneOf: [{ type: "integer" }, { type: "string" }] } : { type: "string", format: "int-or-string" },
+  "meta-v1.Time": () => ({ type: "string", format: "date-time" }),
+  "meta-v1.MicroTime": () => ({ type: "string", format: "date-time" }),
+  "meta-v1.FieldsV1": () => ({ type: "object" }),
+  "meta-v1.Patch": () => ({ type: "object" }),
+  "runtime.RawExtension": () => ({ type: "object" }),
+};
+
+/** Types that clients send to every group: in the one document of all groups they count as kinds of each. */
+const kindsOfEveryGroup = new Set(["meta-v1.DeleteOptions", "meta-v1.WatchEvent"]);
+
+const accessModes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+/** The values that elements of a list may have; the schema tables know enums of plain fields only. */
+const elementEnums: Readonly<Record<string, readonly string[]>> = {
+  "core-v1.ServiceSpec.ipFamilies": ["", "IPv4", "IPv6"],
+  "core-v1.PersistentVolumeSpec.accessModes": accessModes,
+  "core-v1.PersistentVolumeClaimSpec.accessModes": accessModes,
+  "core-v1.PersistentVolumeClaimStatus.accessModes": accessModes,
+  "networking-v1.NetworkPolicySpec.policyTypes": ["Egress", "Ingress"],
+};
+
+export interface SchemaContext {
+  readonly version: OpenApiVersion;
+  readonly descriptions: Descriptions;
+  /** Every group and version served. */
+  readonly groupVersions: readonly { readonly group: string; readonly version: string }[];
+}
+
+export function reference(type: string, version: OpenApiVersion): Model {
+  return { $ref: `${version === 3 ? "#/components/schemas/" : "#/definitions/"}${modelName(type)}` };
+}
+
+/** The models of these types and of all they refer to, by model name. */
+export function modelsOf(roots: Iterable<string>, context: SchemaContext): Record<string, Model> {
+  const types = new Set(roots);
+  // A set's iteration goes on to what is added while it runs.
+  for (const type of types)
+    for (const field of Object.values(factsOf(type).fields ?? {})) {
+      const referred = elementOf(typeOf(field));
+      if (isTypeName(referred)) types.add(referred);
+    }
+  return Object.fromEntries([...types].sort().map((type) => [modelName(type), model(type, context)]));
+}
+
+function factsOf(type: string): TypeFacts {
+  const dot = type.lastIndexOf(".");
+  const facts = tables[type.slice(0, dot)]?.[type.slice(dot + 1)];
+  if (!facts) throw new Error(`no type ${type} in the API schema`);
+  return facts;
+}
+
+const typeOf = (field: FieldFacts): string => (typeof field === "string" ? field : field.type);
+
+/** What an array or map is of, at any depth. */
+function elementOf(type: string): string {
+  return type.startsWith("[") || type.startsWith("{") ? elementOf(type.slice(1, -1)) : type;
+}
+
+/** "module.Type", as against "string" or "integer:int32". */
+const isTypeName = (type: string): boolean => type.includes(".");
+
+function model(type: string, context: SchemaContext): Model {
+  const facts = factsOf(type);
+  const description = context.descriptions.ofType(type);
+  const described = description === undefined ? {} : { description };
+  if (!facts.fields) return { ...described, ...scalarModels[type]?.(context.version) };
+  const properties = Object.fromEntries(Object.entries(facts.fields).map(([name, f]) => [name, property(type, name, f, context)]));
+  const kinds = context.version === 2 && kindsOfEveryGroup.has(type) ? everyGroup(type, context) : (facts.kinds ?? []).map(parseKind);
+  return {
+    ...described,
+    type: "object",
+    ...(facts.required ? { required: facts.required } : {}),
+    ...(Object.keys(properties).length > 0 ? { properties } : {}),
+    ...(kinds.length > 0 ? { "x-kubernetes-group-version-kind": kinds } : {}),
+    ...(facts.mapType ? { "x-kubernetes-map-type": facts.mapType } : {}),
+    ...(facts.unions ? { "x-kubernetes-unions": facts.unions } : {}),
+  };
+}
+
+function everyGroup(type: string, { groupVersions }: SchemaContext): Model[] {
+  const kind = type.slice(type.lastIndexOf(".") + 1);
+  return groupVersions.map(({ group, version }) => ({ group, kind, version }));
+}
+
+/** "apps/v1/Deployment" or "v1/Pod". */
+function parseKind(text: string): Model {
+  const parts = text.split("/");
+  const [kind, version, group] = parts.reverse();
+  return { group: group ?? "", kind, version };
+}
+
+function property(owner: string, name: string, field: FieldFacts, context: SchemaContext): Model {
+  const type = typeOf(field);
+  const facts = typeof field === "string" ? undefined : field;
+  const description = context.descriptions.ofField(owner, name) ?? inheritedDescription(owner, name, type, context);
+  const siblings: Model = {
+    ...(description === undefined ? {} : { description }),
+    ...(context.version === 3 && facts?.default !== undefined ? { default: facts.default } : {}),
+    ...(facts?.listMapKeys ? { "x-kubernetes-list-map-keys": facts.listMapKeys } : {}),
+    ...(facts?.listType ? { "x-kubernetes-list-type": facts.listType } : {}),
+    ...(facts?.mapType ? { "x-kubernetes-map-type": facts.mapType } : {}),
+    ...(facts?.patchMergeKey ? { "x-kubernetes-patch-merge-key": facts.patchMergeKey } : {}),
+    ...(facts?.patchStrategy ? { "x-kubernetes-patch-strategy": facts.patchStrategy } : {}),
+  };
+  const value = valueModel(type, context.version);
+  const elements = elementEnums[`${owner}.${name}`];
+  if (facts?.enum) value.enum = facts.enum;
+  if (elements) value.items = { ...(value.items as Model), enum: elements };
+  if (context.version === 3 && "$ref" in value && Object.keys(siblings).length > 0) return { ...siblings, allOf: [value] };
+  return { ...value, ...siblings };
+}
+
+const conventions = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+
+/**
+ * The source of the descriptions has none for fields that are objects of another type: those that all kinds share get
+ * upstream's words, the others the first sentence about their type.
+ */
+function inheritedDescription(owner: string, name: string, type: string, { descriptions }: SchemaContext): string | undefined {
+  if (type === "meta-v1.ObjectMeta") return `Standard object's metadata. More info: ${conventions}#metadata`;
+  if (type === "meta-v1.ListMeta") return `Standard list metadata. More info: ${conventions}#types-kinds`;
+  // Its fields mean what JSON Schema says, and have no descriptions upstream either.
+  if (owner === "apiextensions-v1.JSONSchemaProps" || !isTypeName(type) || type.startsWith("[") || type.startsWith("{")) return undefined;
+  const described = factsOf(type).fields ? descriptions.ofType(type) : undefined;
+  if (described === undefined) return undefined;
+  const sentence = /^.*?\.(?=\s|$)/s.exec(described)?.[0] ?? described;
+  return name === "spec" || name === "status" ? `${sentence} More info: ${conventions}#spec-and-status` : sentence;
+}
+
+function valueModel(type: string, version: OpenApiVersion): Model {
+  if (type.startsWith("[")) return { type: "array", items: valueModel(type.slice(1, -1), version) };
+  if (type.startsWith("{")) return { type: "object", additionalProperties: valueModel(type.slice(1, -1), version) };
+  if (isTypeName(type)) return reference(type, version);
+  const [name, format] = type.split(":");
+  return { type: name, ...(format === undefined ? {} : { format }) };
+}

@@ -1,0 +1,156 @@
+// The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
+// the options directly.
+import { parseCIDR } from "../api/meta/ip.ts";
+import {
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  integer,
+  list,
+  oneOf,
+  optionalText,
+  text,
+} from "../base/flags.ts";
+import { type AuthorizationMode, authorizationModes } from "./authz/create-authorizer.ts";
+
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface ApiServerSettings {
+  readonly storage: "memory" | "lmdb";
+  /** Certificates, keys and the lmdb store lie here. */
+  readonly dataDir: string;
+  readonly bindAddress: string;
+  /** 0 takes any free port. */
+  readonly securePort: number;
+  /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address. */
+  readonly advertiseAddress?: string;
+  /** Lines of "token,user,uid,groups". */
+  readonly tokenAuthFile?: string;
+  /** Signs client certificates; default the cluster's own authority. */
+  readonly clientCaFile?: string;
+  /** Serving certificate; default one issued by the cluster's own authority. Both or neither. */
+  readonly tlsCertFile?: string;
+  readonly tlsPrivateKeyFile?: string;
+  readonly serviceClusterIpRange: string;
+  readonly serviceNodePortRange: PortRange;
+  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly enableAdmissionPlugins: readonly string[];
+  readonly disableAdmissionPlugins: readonly string[];
+  readonly anonymousAuth: boolean;
+  readonly serviceAccountIssuers: readonly string[];
+  readonly apiAudiences: readonly string[];
+  readonly serviceAccountMaxTokenExpirationMs: number;
+  readonly requestTimeoutMs: number;
+  readonly eventTtlMs: number;
+  readonly verbosity: number;
+}
+
+const address: FlagType<string> = {
+  placeholder: "ip",
+  parse(value) {
+    if (parseCIDR(`${value}/${value.includes(":") ? 128 : 32}`) === undefined) throw new Error("expected an IP address");
+    return value;
+  },
+};
+
+const cidr: FlagType<string> = {
+  placeholder: "cidr",
+  parse(value) {
+    if (parseCIDR(value) === undefined) throw new Error('expected a range of addresses such as "10.96.0.0/16"');
+    return value;
+  },
+};
+
+const portRange: FlagType<PortRange> = {
+  placeholder: "first-last",
+  parse(value) {
+    const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(value) ?? [];
+    const range = { first: Number(first), last: Number(last) };
+    if (!(range.first >= 1 && range.first <= range.last && range.last <= 65535))
+      throw new Error('expected a range of ports such as "30000-32767"');
+    return range;
+  },
+};
+
+const modes: FlagType<readonly AuthorizationMode[]> = {
+  placeholder: "strings",
+  parse(value) {
+    return value.split(",").map((part) => {
+      const mode = authorizationModes.find((m) => m === part);
+      if (mode === undefined) throw new Error(`expected some of ${authorizationModes.join(", ")}`);
+      return mode;
+    });
+  },
+};
+
+/** Default of every flag; what an embedding process starts from. */
+export const apiServerFlags = {
+  storage: flag(oneOf("memory", "lmdb"), "lmdb", "where objects are kept: in memory, or durably in the data directory"),
+  "data-dir": flag(text, "coracle-data", "directory of certificates, keys and the store"),
+  "bind-address": flag(address, "0.0.0.0", "address to listen on"),
+  "secure-port": flag(integer({ min: 0, max: 65535 }), 6443, "port to serve HTTPS on; 0 takes any that is free"),
+  "advertise-address": flag<string | undefined>(
+    address as FlagType<string | undefined>,
+    undefined,
+    "address under which other machines reach this server",
+  ),
+  "token-auth-file": flag(optionalText, undefined, 'file with lines of "token,user,uid,groups"'),
+  "client-ca-file": flag(optionalText, undefined, "authority that signs client certificates"),
+  "tls-cert-file": flag(optionalText, undefined, "serving certificate, with its chain"),
+  "tls-private-key-file": flag(optionalText, undefined, "key of the serving certificate"),
+  "service-cluster-ip-range": flag(cidr, "10.96.0.0/16", "addresses of services"),
+  "service-node-port-range": flag(portRange, { first: 30000, last: 32767 }, "ports of services on every node"),
+  "authorization-mode": flag(modes, ["Node", "RBAC"], "who decides what a user may do, in order"),
+  "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
+  "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
+  "anonymous-auth": flag(boolean, true, "let requests without credentials through to authorization"),
+  "service-account-issuer": flag(
+    list,
+    ["https://kubernetes.default.svc.cluster.local"],
+    "issuer of service-account tokens; the first issues, all are accepted",
+  ),
+  "api-audiences": flag(list, [], "audiences of the API server; default the issuer"),
+  "service-account-max-token-expiration": flag(durationMs, 0, "the longest a service-account token may live; 0 sets no limit"),
+  "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  "event-ttl": flag(durationMs, 3_600_000, "how long events are kept"),
+  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+};
+
+/** Checks what flags cannot check alone; throws FlagError. */
+export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): ApiServerSettings {
+  const certFile = values["tls-cert-file"];
+  const keyFile = values["tls-private-key-file"];
+  if ((certFile === undefined) !== (keyFile === undefined))
+    throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
+  const present = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
+    value === undefined || value === "" ? {} : ({ [key]: value } as { readonly [P in K]?: string });
+  return {
+    storage: values.storage,
+    dataDir: values["data-dir"],
+    bindAddress: values["bind-address"],
+    securePort: values["secure-port"],
+    ...present("advertiseAddress", values["advertise-address"]),
+    ...present("tokenAuthFile", values["token-auth-file"]),
+    ...present("clientCaFile", values["client-ca-file"]),
+    ...present("tlsCertFile", certFile),
+    ...present("tlsPrivateKeyFile", keyFile),
+    serviceClusterIpRange: values["service-cluster-ip-range"],
+    serviceNodePortRange: values["service-node-port-range"],
+    authorizationModes: values["authorization-mode"],
+    enableAdmissionPlugins: values["enable-admission-plugins"],
+    disableAdmissionPlugins: values["disable-admission-plugins"],
+    anonymousAuth: values["anonymous-auth"],
+    serviceAccountIssuers: values["service-account-issuer"],
+    apiAudiences: values["api-audiences"],
+    serviceAccountMaxTokenExpirationMs: values["service-account-max-token-expiration"],
+    requestTimeoutMs: values["request-timeout"],
+    eventTtlMs: values["event-ttl"],
+    verbosity: values.v,
+  };
+}

@@ -1,0 +1,89 @@
+// Server-side apply as the registry does it: the configuration is read as YAML, merged into the current object (or an
+// empty one, to be created) with its ownership, and what has come out is decoded like a body. An applied Scale is applied
+// to the scaled object's spec.replicas, where its ownership is kept.
+import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
+import { withPlainNumbers, type ParsedText } from "../../api/encode/json-text.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { badRequest } from "../../api/meta/status-error.ts";
+import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
+import { apiVersionOf } from "../../api/resource-type.ts";
+import { builtInSchemas } from "../../api/schema/schema.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import { emptyObject, fieldContext } from "./field-management.ts";
+import { checkName, inNamespace } from "./object-meta.ts";
+import type { PatchBody, PatchTarget } from "./patch.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import { type Scale, scaleKind } from "./scale.ts";
+import type { Change } from "./update.ts";
+import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
+
+export interface ApplyTarget extends PatchTarget {
+  readonly request: WriteRequest;
+  readonly force: boolean;
+}
+
+/** Reads the configuration once; the result is applied to the current version as often as needed. */
+export async function compileApply(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  body: PatchBody,
+  target: ApplyTarget,
+): Promise<(current: KubernetesObject | undefined) => Change> {
+  const { type } = store;
+  const { request, force } = target;
+  const configuration = await readConfiguration(body, target);
+  const applied = target.kind === scaleKind ? fromScale(store, configuration as Scale) : configuration;
+  const kind = { group: type.group, version: type.version, kind: type.kind };
+  return (current) => {
+    const empty = emptyObject(type);
+    const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
+    const merged = applyPatch(current ?? empty, applied, { ...fieldContext(type, writer), kind, empty, force });
+    const object = decodeMerged(store, merged);
+    const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
+    checkName(named, target.name);
+    return { object: inNamespace(named, target.namespace), fieldsManaged: true };
+  };
+}
+
+async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTarget): Promise<KubernetesObject> {
+  const { value, duplicates } = "value" in body ? { value: body.value, duplicates: [] } : await parseConfiguration(body.text);
+  if (duplicates.length > 0 && validation === "Strict")
+    throw badRequest(
+      `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n${duplicates.map((d) => `  ${d}`).join("\n")}`,
+    );
+  if (validation === "Warn") duplicates.forEach(warn);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw badRequest("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}");
+  const plain = withPlainNumbers(value) as KubernetesObject;
+  return plain.metadata ? plain : { ...plain, metadata: {} as ObjectMeta };
+}
+
+async function parseConfiguration(text: string): Promise<ParsedText> {
+  const { parseYaml, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    if (error instanceof YamlSyntaxError) throw badRequest(`error decoding YAML: error converting YAML to JSON: ${error.message}`);
+    throw error;
+  }
+}
+
+function decodeMerged({ type }: ResourceStore, merged: KubernetesObject): KubernetesObject {
+  if (type.schema === undefined) return merged;
+  try {
+    return decodeObject(builtInSchemas.get(type.schema), merged).object as unknown as KubernetesObject;
+  } catch (error) {
+    if (error instanceof DecodeError) throw badRequest(error.message);
+    throw error;
+  }
+}
+
+/** What applying a Scale means for the object itself. */
+function fromScale({ type }: ResourceStore, { apiVersion, kind, metadata, spec }: Scale): KubernetesObject {
+  if (apiVersion !== "autoscaling/v1" || kind !== "Scale") {
+    const [group = "", version = ""] = apiVersion?.includes("/") ? apiVersion.split("/") : ["", apiVersion ?? ""];
+    throw badRequest(`invalid object type: ${group}/${version}, Kind=${kind ?? ""}`);
+  }
+  const applied = { apiVersion: apiVersionOf(type), kind: type.kind, metadata, spec: { replicas: spec?.replicas ?? 0 } };
+  return applied as KubernetesObject;
+}

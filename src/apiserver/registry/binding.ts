@@ -1,0 +1,66 @@
+// pods/binding and bindings: the scheduler's word on which node a pod runs. Sets spec.nodeName and the PodScheduled
+// condition once; a pod that has a node, is being deleted or waits at a scheduling gate is refused with a conflict.
+import { parseTime } from "../../api/meta/time.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { conflict, StatusError } from "../../api/meta/status-error.ts";
+import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
+import { formatTime } from "../../base/clock.ts";
+import type { ExpectedKind } from "./body.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import { updateObject } from "./update.ts";
+import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
+
+export const bindingKind: ExpectedKind = { group: "", version: "v1", kind: "Binding", schema: "core-v1.Binding" };
+
+/** Binds the pod named by the request. */
+export async function bindPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
+  const subject = { operation: "CREATE", type: pods.type, name: request.name, kind: bindingKind } as const;
+  const binding = ((await env.admission.mutate(admissionRequest(request, { ...subject, object: sent }))) ?? sent) as Binding & KubernetesObject;
+  const { kind = "", name: node = "" } = binding.target ?? {};
+  if (kind !== "" && kind !== "Node")
+    throw new StatusError({ code: 500, message: `target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"` });
+  if (node === "") throw new StatusError({ code: 500, message: "target.name: Required value" });
+  await env.admission.validate(admissionRequest(request, { ...subject, object: binding }));
+  const { uid, resourceVersion } = binding.metadata;
+  await updateObject(env, pods, {
+    ...request,
+    strategy: {},
+    uid,
+    admitted: true,
+    keepsGeneration: true,
+    change: (current) => {
+      const pod = current as Pod; // an absent pod has been refused
+      const bound = assigned(pod, binding, node, env.clock.now());
+      const metadata = { ...bound.metadata, ...(resourceVersion ? { resourceVersion } : {}) };
+      return { object: { ...bound, metadata }, fieldsManaged: true };
+    },
+  });
+}
+
+function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): Pod {
+  const { name, deletionTimestamp } = pod.metadata;
+  const refuse = (why: string): StatusError => conflict({ group: "", resource: "pods/binding" }, name, why);
+  if (deletionTimestamp !== undefined) throw refuse(`pod ${name} is being deleted, cannot be assigned to a host`);
+  if (pod.spec.nodeName) throw refuse(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
+  if ((pod.spec.schedulingGates ?? []).length > 0) throw refuse(`pod ${name} has non-empty .spec.schedulingGates`);
+  const { annotations, labels } = binding.metadata;
+  return {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      ...(annotations ? { annotations: { ...pod.metadata.annotations, ...annotations } } : {}),
+      ...(labels ? { labels: { ...pod.metadata.labels, ...labels } } : {}),
+    },
+    spec: { ...pod.spec, nodeName },
+    status: { ...pod.status, conditions: withScheduled(pod.status?.conditions ?? [], nowMs) },
+  };
+}
+
+function withScheduled(conditions: readonly PodCondition[], nowMs: number): readonly PodCondition[] {
+  const before = conditions.find((condition) => condition.type === "PodScheduled");
+  const since = before?.status === "True" ? parseTime(before.lastTransitionTime ?? "") : undefined;
+  // lastProbeTime is always on the wire, as null.
+  const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: formatTime(since ?? nowMs) };
+  const condition = scheduled as unknown as PodCondition;
+  return before ? conditions.map((c) => (c === before ? condition : c)) : [...conditions, condition];
+}

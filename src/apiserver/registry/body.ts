@@ -1,0 +1,175 @@
+// Request bodies: read, parsed (JSON or YAML), checked to be of the kind the path is about, and decoded by its schema.
+// Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process bodies are values.
+import { cannotBeHandled, DecodeError, decodeObject, duplicateField, strictProblem, unknownField } from "../../api/encode/decode.ts";
+import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { badRequest } from "../../api/meta/status-error.ts";
+import type { GroupVersionKind } from "../../api/resource-type.ts";
+import { builtInSchemas, schemaOfKind } from "../../api/schema/schema.ts";
+import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
+import { negotiateInput } from "../http/negotiate.ts";
+import type { ApiRequest, RequestContext } from "../request.ts";
+import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./request-options.ts";
+
+/** The largest body: upstream's limit for objects. */
+const maxBodyBytes = 3 * 1024 * 1024;
+
+/** What a body has to be. */
+export interface ExpectedKind extends GroupVersionKind {
+  /** Absent for custom resources. */
+  readonly schema?: string | undefined;
+  /** Other versions of the kind that are read alike ("policy/v1beta1" for evictions). */
+  readonly alsoVersions?: readonly string[];
+}
+
+/** Reads and decodes an object. Throws 400, 413, 415. */
+export async function readObject(context: RequestContext, expected: ExpectedKind, validation: FieldValidation): Promise<KubernetesObject> {
+  const { body } = context.request;
+  const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
+  if (body.kind === "value") return decodeAs({ value: body.value, duplicates: [] }, expected, validation, warn);
+  const bytes = body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes);
+  return decodeAs(await parseBody(context.request, bytes, expected.kind), expected, validation, warn);
+}
+
+async function parseBody(request: ApiRequest, bytes: Uint8Array, kind: string): Promise<ParsedText> {
+  const text = new TextDecoder().decode(bytes);
+  if (negotiateInput(request.headers["content-type"]) === "yaml") return parseYamlBody(text, kind);
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) throw unrecognized(kind, `couldn't get version/kind; json parse error: ${error.message}`, bytes);
+    throw error;
+  }
+}
+
+async function parseYamlBody(text: string, kind: string): Promise<ParsedText> {
+  // The YAML parser is loaded when the first YAML arrives.
+  const { parseYaml, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    if (error instanceof YamlSyntaxError) throw unrecognized(kind, `couldn't get version/kind; yaml parse error: ${error.message}`, Buffer.from(text));
+    throw error;
+  }
+}
+
+const summaryBytes = 30;
+
+function unrecognized(kind: string, problem: string, bytes: Uint8Array): Error {
+  const head = Buffer.from(bytes.subarray(0, summaryBytes));
+  const more = bytes.length > summaryBytes ? " ..." : "";
+  const summary = bytes.length === 0 ? "<empty>" : bytes[0] === "{".charCodeAt(0) ? head.toString() : head.toString("hex");
+  return badRequest(`the object provided is unrecognized (must be of type ${kind}): ${problem} (${summary}${more})`);
+}
+
+interface Sent {
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
+}
+
+/** Decodes a parsed body as an object of a kind. */
+export function decodeAs(
+  { value, duplicates }: ParsedText,
+  expected: ExpectedKind,
+  validation: FieldValidation,
+  warn: (text: string) => void,
+): KubernetesObject {
+  const apiVersion = expected.group === "" ? expected.version : `${expected.group}/${expected.version}`;
+  if (value !== null && (typeof value !== "object" || Array.isArray(value))) throw notAnObject(expected.kind, value);
+  const sent = (value ?? {}) as Sent;
+  for (const field of ["apiVersion", "kind"] as const) {
+    const given = withPlainNumbers(sent[field]);
+    if (given === undefined || given === null || typeof given === "string") continue;
+    throw unrecognized(expected.kind, `${jsonParseError} cannot unmarshal ${goKind(given)} into Go struct field .${field} of type string`, textOf(value));
+  }
+  checkKind(sent, expected, apiVersion);
+  const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
+  const problems = [...duplicates.map(duplicateField), ...unknown.map(unknownField)];
+  if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
+  if (validation === "Warn") problems.forEach(warn);
+  const { metadata, ...rest } = object as unknown as KubernetesObject;
+  if (rest.kind === expected.kind && rest.apiVersion === apiVersion && metadata !== undefined) return object as unknown as KubernetesObject;
+  return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
+}
+
+function decoded(expected: ExpectedKind, value: unknown, apiVersion: string): ReturnType<typeof decodeObject> {
+  const schema = expected.schema === undefined ? schemaOfKind(apiVersion, expected.kind) : builtInSchemas.get(expected.schema);
+  if (!schema) return { object: withPlainNumbers(value) as Readonly<Record<string, unknown>>, unknown: [] };
+  try {
+    return decodeObject(schema, value);
+  } catch (error) {
+    if (error instanceof DecodeError) throw cannotBeHandled(expected, expected.kind, error.message);
+    throw error;
+  }
+}
+
+const jsonParseError = "couldn't get version/kind; json parse error: json:";
+
+const goKind = (value: unknown): string => (Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value);
+
+const textOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(withPlainNumbers(value)));
+
+function notAnObject(kind: string, value: unknown): Error {
+  const target = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+  return unrecognized(kind, `${jsonParseError} cannot unmarshal ${goKind(value)} into Go value of type ${target}`, textOf(value));
+}
+
+function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string): void {
+  const kind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : expected.kind;
+  const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
+  if (sentVersion.split("/").length > 2) throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, textOf(sent));
+  if (kind === expected.kind && (sentVersion === apiVersion || expected.alsoVersions?.includes(sentVersion))) return;
+  const version = sentVersion.slice(sentVersion.indexOf("/") + 1);
+  const known = schemaOfKind(sentVersion, kind) !== undefined || (sentVersion === "v1" && kind === "List");
+  const internal = expected.group === "" ? "core" : (expected.group.split(".")[0] ?? "");
+  const problem = known
+    ? `converting (${version}.${kind}) to (${internal}.${expected.kind}): unknown conversion`
+    : `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(sentVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`;
+  throw cannotBeHandled({ version, kind }, expected.kind, problem);
+}
+
+const metaScheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
+
+/** DeleteOptions: of the body where there is one, else of the query. */
+export async function readDeleteOptions(context: RequestContext): Promise<DeleteOptions> {
+  const { request } = context;
+  const value = await readDeleteBody(request);
+  if (value === undefined || value === null) return checkDeleteOptions(deleteOptionsOf(request.query));
+  const { kind = "DeleteOptions", apiVersion } = value as { readonly kind?: string; readonly apiVersion?: string };
+  if (kind !== "DeleteOptions")
+    throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "v1")} in scheme "${metaScheme}"`);
+  try {
+    const { object } = decodeObject(builtInSchemas.get("meta-v1.DeleteOptions"), value);
+    return checkDeleteOptions(object as DeleteOptions);
+  } catch (error) {
+    if (error instanceof DecodeError) throw badRequest(error.message);
+    throw error;
+  }
+}
+
+async function readDeleteBody(request: ApiRequest): Promise<unknown> {
+  const { body } = request;
+  if (body.kind === "value") return body.value;
+  if (body.kind === "none") return undefined;
+  const bytes = await body.read(maxBodyBytes);
+  if (bytes.length === 0) return undefined;
+  const text = new TextDecoder().decode(bytes);
+  if (negotiateInput(request.headers["content-type"]) === "yaml") {
+    const { parseYaml } = await import("../../api/encode/yaml-text.ts");
+    return parseYaml(text).value;
+  }
+  try {
+    return parseJson(text).value;
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) throw badRequest(`couldn't get version/kind; json parse error: ${error.message}`);
+    throw error;
+  }
+}
+
+/** A patch as sent: text, or (in-process) a value. */
+export async function readPatchBody(request: ApiRequest): Promise<{ readonly text: string } | { readonly value: unknown }> {
+  const { body } = request;
+  if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
+  if (body.kind === "none") return { text: "" };
+  return { text: new TextDecoder().decode(await body.read(maxBodyBytes)) };
+}

@@ -1,0 +1,105 @@
+// Creating an object, in upstream's order: managed fields, mutating admission, system fields and the generated name, the
+// strategy, what is allocated for it, validation, validating admission, the store. A generated name that is taken is
+// generated again.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { alreadyExists, invalid, StatusError } from "../../api/meta/status-error.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { recordUpdate, withConstantFields } from "./field-management.ts";
+import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
+import { type ResourceStore, unstored } from "./resource-store.ts";
+import { validateNewObject } from "./validate-object.ts";
+import { admissionRequest, strategyContext, hookOf, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+
+export interface CreateOptions {
+  /** The object's managedFields are right already (server-side apply). */
+  readonly fieldsManaged?: boolean;
+}
+
+/** Of names made from one generateName. */
+const maxNameAttempts = 8;
+
+/** Stores a decoded object. Throws StatusError. */
+export async function createObject(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  sent: KubernetesObject,
+  options: CreateOptions = {},
+): Promise<ObjectVersion> {
+  const { definition, type } = store;
+  const { defaults } = definition;
+  let object = inNamespace(sent, type.namespaced ? request.namespace : "");
+  object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
+  if (!options.fieldsManaged) object = recordUpdate(type, undefined, object, { ...request, nowMs: env.clock.now() });
+  const named = object.metadata.name ?? "";
+  const subject = { operation: "CREATE", type, name: named } as const;
+  const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
+  if (admitted !== object) object = defaults ? defaults(admitted) : admitted;
+  const base = object.metadata.generateName ?? "";
+  if (named !== "" || base === "") return createNamed(env, store, request, object);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await createNamed(env, store, request, withMetadata(object, { ...object.metadata, name: generateName(base) }));
+    } catch (error) {
+      const taken = error instanceof StatusError && error.reason === "AlreadyExists";
+      if (!taken || attempt === maxNameAttempts) throw taken ? nameNotGenerated(error) : error;
+    }
+  }
+}
+
+async function createNamed(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  admitted: KubernetesObject,
+): Promise<ObjectVersion> {
+  const { definition, type } = store;
+  const context = strategyContext(env, request);
+  let object = withSystemFields(admitted, context.nowMs);
+  object = withConstantFields(type, definition.create.prepare?.(object, context) ?? object);
+  if (countsGeneration(store)) object = withMetadata(object, { ...object.metadata, generation: 1 });
+  const reservation = await hookOf(env, type)?.reserve(object, undefined, request.dryRun);
+  let stored = false;
+  try {
+    object = reservation?.object ?? object;
+    const errors = validateNewObject(definition, object);
+    if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
+    for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
+    const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
+    await env.admission.validate(admissionRequest(request, subject));
+    if (object.metadata.resourceVersion) throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
+    const version = await commitNew(store, object, request.dryRun);
+    stored = true;
+    return version;
+  } finally {
+    reservation?.settle(stored);
+  }
+}
+
+async function commitNew(store: ResourceStore, object: KubernetesObject, dryRun: boolean): Promise<ObjectVersion> {
+  const key = store.keyOf(object.metadata.namespace ?? "", object.metadata.name);
+  if (dryRun) {
+    const current = await store.read(key);
+    if (current) throw nameTaken(store, current);
+    return unstored(key, object, undefined);
+  }
+  const result = await store.commit(key, object, undefined);
+  if (!result.version) throw nameTaken(store, result.current, object.metadata.name);
+  return result.version;
+}
+
+/** Whether metadata.generation of this resource is counted. */
+export function countsGeneration({ definition }: ResourceStore): boolean {
+  return definition.countsGeneration ?? definition.type.subresources.some((s) => s.name === "status");
+}
+
+function nameTaken(store: ResourceStore, current: ObjectVersion | undefined, name = ""): StatusError {
+  const error = alreadyExists(store.type, current?.object.metadata.name ?? name);
+  if (current?.object.metadata.deletionTimestamp === undefined) return error;
+  return new StatusError({ ...error.status, message: `object is being deleted: ${error.message}` });
+}
+
+function nameNotGenerated({ status }: StatusError): StatusError {
+  const message = `${status.message}, the server was not able to generate a unique name for the object`;
+  return new StatusError({ ...status, message, details: { ...status.details, retryAfterSeconds: 1 } });
+}

@@ -1,0 +1,82 @@
+// Requests that code answers instead of storage: virtual resources that are created and not kept (token reviews, access
+// reviews, service account tokens), and subresources that connect to a node. Admission sees both.
+import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import { readObject } from "./body.ts";
+import type { CreateHandler } from "./handler-types.ts";
+import { inNamespace } from "./object-meta.ts";
+import { parseWriteOptions } from "./request-options.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import { admissionRequest, type WriteEnvironment } from "./write-environment.ts";
+import { writeRequest } from "./write-verbs.ts";
+
+/** Decodes, admits and hands the object to its creator. */
+export async function createVirtual(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  creator: CreateHandler,
+): Promise<ApiResponse> {
+  const { info } = context;
+  const { type } = store;
+  const options = parseWriteOptions("CreateOptions", context.request.query);
+  const kind = type.subresources.find((s) => s.name === info.subresource)?.kind ?? type;
+  const schema = kind === type ? type.schema : undefined;
+  const sent = await readObject(context, { group: kind.group, version: kind.version, kind: kind.kind, schema }, options.fieldValidation);
+  const namespace = type.namespaced ? info.namespace : "";
+  const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
+  const object = inNamespace(sent, namespace);
+  const subject = { operation: "CREATE", type, name: info.name, kind } as const;
+  const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
+  await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
+  const created = await creator({
+    type,
+    subresource: info.subresource,
+    namespace,
+    name: info.name,
+    object: admitted,
+    dryRun: options.dryRun,
+    context,
+  });
+  return { kind: "object", status: 201, object: created };
+}
+
+export interface Connection {
+  readonly connector: Handler;
+  /** Of the options: PodExecOptions. */
+  readonly kind: GroupVersionKind;
+}
+
+/** Admits a CONNECT and hands the request over. */
+export async function connect(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  { connector, kind }: Connection,
+): Promise<ApiResponse> {
+  const { info } = context;
+  const namespace = store.type.namespaced ? info.namespace : "";
+  const request = { context, namespace, name: info.name, subresource: info.subresource, dryRun: false, options: {}, manager: "" };
+  const object = connectOptions(context, kind);
+  // Logs are read, not connected to.
+  if (info.subresource !== "log") {
+    const subject = { operation: "CONNECT", type: store.type, name: info.name, object, kind } as const;
+    await env.admission.mutate(admissionRequest(request, subject));
+    await env.admission.validate(admissionRequest(request, subject));
+  }
+  return connector(context);
+}
+
+const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);
+
+/** The query as the options object that admission plugins look at. */
+function connectOptions({ request }: RequestContext, kind: GroupVersionKind): KubernetesObject {
+  const options: Record<string, unknown> = {};
+  for (const name of new Set(request.query.keys())) {
+    const values = request.query.getAll(name);
+    options[name] = name === "command" || name === "ports" ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+  }
+  return { ...options, kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {} as ObjectMeta };
+}

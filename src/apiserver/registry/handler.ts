@@ -1,0 +1,188 @@
+// Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
+// file of that verb. Unknown paths and verbs are answered as upstream's router does.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
+import { pods as podsType } from "../../api/resources.generated.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { AdmissionPlugin } from "../admission/admission.ts";
+import type { RequestInfo } from "../http/request-info.ts";
+import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import { AdmissionChain } from "./admission-chain.ts";
+import { bindingKind, bindPod } from "./binding.ts";
+import { readObject } from "./body.ts";
+import { connect, createVirtual } from "./creators.ts";
+import { evictionKind, evictPod } from "./eviction.ts";
+import { type Connects, type Creators, subresourceKey } from "./handler-types.ts";
+import { answerGet, answerList, answerWatch } from "./read-verbs.ts";
+import { parseWriteOptions } from "./request-options.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import type { ResourceStores } from "./stores.ts";
+import { answerCreate, answerDelete, answerDeleteCollection, answerPatch, answerUpdate, writeRequest } from "./write-verbs.ts";
+import type { WriteEnvironment, WriteHook } from "./write-environment.ts";
+
+export type { Connects, CreateHandler, CreateRequest, Creators } from "./handler-types.ts";
+
+export interface ResourceHandlerDependencies {
+  readonly clock: Clock;
+  /** In the order in which they run. */
+  readonly admission: readonly AdmissionPlugin[];
+  /** Resources and subresources that are created and not stored, by "group/resource" or "group/resource/subresource". */
+  readonly creators?: Creators;
+  /** Subresources that connect to a node or container. */
+  readonly connects?: Connects;
+  /** What takes part in the writes of a resource, by "group/resource": the allocators of services. */
+  readonly hooks?: Readonly<Record<string, WriteHook>>;
+}
+
+interface Dispatch {
+  readonly env: WriteEnvironment;
+  readonly creators: Creators;
+  readonly connects: Connects;
+}
+
+export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
+  const { clock, admission, creators = {}, connects = {}, hooks = {} } = dependencies;
+  const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission), hooks }, creators, connects };
+  return async (context) => {
+    const { info } = context;
+    const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
+    if (!store) {
+      if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
+      return pageNotFound();
+    }
+    checkExport(context);
+    if (info.subresource === "") return answerResource(dispatch, store, context);
+    return answerSubresource(dispatch, store, context);
+  };
+}
+
+/** The namespace of a request; the paths of namespaces themselves have one that is their name. */
+function namespaceOf(store: ResourceStore, info: RequestInfo): string {
+  return store.type.namespaced ? info.namespace : "";
+}
+
+async function answerResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
+  const { env, creators } = dispatch;
+  const { info } = context;
+  const { type } = store;
+  const { verb } = info;
+  const named = info.parts.length > 1 && info.parts[1] !== "";
+  if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
+  if (!type.verbs.includes(verb) || !suitsPath(store, info, named)) throw methodNotAllowed();
+  const namespace = namespaceOf(store, info);
+  const creator = creators[subresourceKey(type)];
+  switch (verb) {
+    case "get":
+      return answerGet(env, store, context, namespace);
+    case "list":
+      return answerList(env, store, context, namespace);
+    case "watch":
+      return answerWatch(env, store, context, namespace);
+    case "create":
+      if (creator) return createVirtual(env, store, context, creator);
+      if (isBindings(store)) return answerBinding(env, context, namespace, "");
+      return answerCreate(env, store, context, namespace);
+    case "update":
+      return answerUpdate(env, store, context, { namespace, subresource: "", strategy: store.definition.update });
+    case "patch":
+      return answerPatch(env, store, context, { namespace, subresource: "", strategy: store.definition.update });
+    case "delete":
+      return answerDelete(env, store, context, namespace);
+    case "deletecollection":
+      return answerDeleteCollection(env, store, context, namespace);
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+/** Whether the path's form fits the resource's scope: "/api/v1/pods/x" and "/api/v1/namespaces/x/nodes" name nothing. */
+function isScopeOf({ type }: ResourceStore, info: RequestInfo, named: boolean): boolean {
+  if (type.namespaced) return info.namespace !== "" || !named;
+  return info.namespace === "" || (type.resource === "namespaces" && type.group === "");
+}
+
+/** Collections take create, list, watch and deletecollection; objects the other verbs, and watches by the old path. */
+function suitsPath({ type }: ResourceStore, { verb, namespace }: RequestInfo, named: boolean): boolean {
+  if (verb === "list" || verb === "watch") return verb === "watch" || !named;
+  if (verb === "create" || verb === "deletecollection") return !named && (!type.namespaced || namespace !== "");
+  return named;
+}
+
+async function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
+  const { env, creators, connects } = dispatch;
+  const { info } = context;
+  const { type, definition } = store;
+  const { subresource, verb } = info;
+  const served = type.subresources.find((s) => s.name === subresource);
+  if (!served || !isScopeOf(store, info, true)) throw unknownResource();
+  const key = subresourceKey(type, subresource);
+  const connector = connects[key];
+  if (connector) return connect(env, store, context, { connector, kind: served.kind });
+  if (!served.verbs.includes(verb)) throw methodNotAllowed();
+  const namespace = namespaceOf(store, info);
+  const creator = creators[key];
+  if (verb === "create" && creator) return createVirtual(env, store, context, creator);
+  if (verb === "create" && key === "/pods/binding") return answerBinding(env, context, namespace, info.name);
+  if (verb === "create" && key === "/pods/eviction") return answerEviction(env, context, namespace);
+  if (verb === "get") return answerGet(env, store, context, namespace);
+  const strategy = subresource === "status" ? (definition.status ?? {}) : (definition.subresources?.[subresource] ?? definition.update);
+  const target = { namespace, subresource, strategy };
+  if (verb === "update") return answerUpdate(env, store, context, target);
+  if (verb === "patch") return answerPatch(env, store, context, target);
+  throw methodNotAllowed();
+}
+
+const isBindings = ({ type }: ResourceStore): boolean => subresourceKey(type) === "/bindings";
+
+async function answerBinding(env: WriteEnvironment, context: RequestContext, namespace: string, name: string): Promise<ApiResponse> {
+  const options = parseWriteOptions("CreateOptions", context.request.query);
+  const binding = await readObject(context, bindingKind, options.fieldValidation);
+  const target = { namespace, name: name || binding.metadata.name, subresource: "binding" };
+  await bindPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespaceOf(binding, namespace));
+  return success(201);
+}
+
+async function answerEviction(env: WriteEnvironment, context: RequestContext, namespace: string): Promise<ApiResponse> {
+  const options = parseWriteOptions("CreateOptions", context.request.query);
+  const eviction = await readObject(context, evictionKind, options.fieldValidation);
+  const target = { namespace, name: context.info.name, subresource: "eviction" };
+  await evictPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespaceOf(eviction, namespace));
+  return success(201);
+}
+
+function inNamespaceOf(object: KubernetesObject, namespace: string): KubernetesObject {
+  return object.metadata.namespace === namespace ? object : { ...object, metadata: { ...object.metadata, namespace } };
+}
+
+function success(code: number): ApiResponse {
+  return { kind: "object", status: code, object: { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code } };
+}
+
+function checkExport({ request }: RequestContext): void {
+  const value = request.query.size > 0 ? request.query.get("export") : null;
+  if (value === "true" || value === "1")
+    throw new StatusError({
+      code: 400,
+      reason: "BadRequest",
+      message: "the export parameter, deprecated since v1.14, is no longer supported",
+    });
+}
+
+/** The answer to a resource or subresource that is not served. */
+export function unknownResource(): StatusError {
+  return new StatusError({ code: 404, reason: "NotFound", message: "the server could not find the requested resource", details: {} });
+}
+
+/** The answer to a verb that is not served. */
+export function methodNotAllowed(): StatusError {
+  return new StatusError({
+    code: 405,
+    reason: "MethodNotAllowed",
+    message: "the server does not allow this method on the requested resource",
+    details: {},
+  });
+}
+
+function pageNotFound(): ApiResponse {
+  return { kind: "bytes", status: 404, contentType: "text/plain; charset=utf-8", bytes: Buffer.from("404 page not found\n") };
+}

@@ -1,0 +1,173 @@
+// Lists: which revision a list shows (upstream's table of resourceVersion, resourceVersionMatch, limit and continue), the
+// page of objects, and the answer. Everything recent comes from the watch cache; older exact revisions from the store.
+//
+// Hot path: a list of thousands of objects. The answer's bytes are those of its objects, each encoded once for all its
+// readers, handed out in chunks; nothing is serialised and no large string is built.
+import { badRequest } from "../../api/meta/status-error.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
+import type { ListMeta } from "../../api/types/meta-v1.ts";
+import { CompactedError, FutureRevisionError, prefixEnd } from "../../storage/store.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { decodeContinue, encodeContinue } from "./continue-token.ts";
+import { answeringRevisionErrors, continueExpired, listRevision, tooLarge } from "./read-errors.ts";
+import type { ListOptions } from "./request-options.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import type { RequestScope } from "./scope.ts";
+
+export interface ListPage {
+  readonly versions: readonly ObjectVersion[];
+  readonly metadata: ListMeta;
+}
+
+/** The objects of a scope as the options ask for them. */
+export function listPage(store: ResourceStore, scope: RequestScope, options: ListOptions): Promise<ListPage> {
+  return answeringRevisionErrors(async () => {
+    if (options.continue !== "") return continued(store, scope, options);
+    const revision = listRevision(options.resourceVersion);
+    const limit = Math.max(0, options.limit);
+    // A limited list at a revision is exact unless the client says otherwise.
+    const exact = options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && revision > 0 && limit > 0);
+    if (exact) return pageAt(store, scope, { revision, from: "", limit });
+    if (options.resourceVersion === "") await store.cache.catchUp();
+    else await store.cache.reach(revision);
+    // Upstream's cache does not page lists of any revision.
+    return currentPage(store, scope, { from: "", limit: options.resourceVersion === "0" ? 0 : limit });
+  });
+}
+
+async function continued(store: ResourceStore, scope: RequestScope, options: ListOptions): Promise<ListPage> {
+  if (options.resourceVersion !== "" && options.resourceVersion !== "0")
+    throw badRequest("specifying resource version is not allowed when using continue");
+  const { revision, start } = decodeContinue(options.continue);
+  const from = scope.prefix + start;
+  const limit = options.resourceVersion === "0" ? 0 : Math.max(0, options.limit);
+  if (revision < 0) {
+    await store.cache.catchUp();
+    return currentPage(store, scope, { from, limit });
+  }
+  try {
+    return await pageAt(store, scope, { revision, from, limit });
+  } catch (error) {
+    if (error instanceof CompactedError) throw continueExpired(start);
+    throw error;
+  }
+}
+
+interface PageOptions {
+  readonly from: string;
+  /** 0: all. */
+  readonly limit: number;
+}
+
+function currentPage(store: ResourceStore, scope: RequestScope, { from, limit }: PageOptions): ListPage {
+  const { cache } = store;
+  const versions: ObjectVersion[] = [];
+  let next: string | undefined;
+  cache.walk(scope, from, (version) => {
+    if (limit > 0 && versions.length === limit) {
+      next = version.key;
+      return false;
+    }
+    versions.push(version);
+    return true;
+  });
+  const remaining = next === undefined || scope.selective ? undefined : cache.count(scope.prefix, next);
+  return page(store, scope, { versions, revision: cache.revision, next, remaining });
+}
+
+async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
+  const { revision, from, limit } = options;
+  await store.cache.ready();
+  const versions: ObjectVersion[] = [];
+  let next: string | undefined;
+  let further = 0;
+  const served = store.cache.walkAt(revision, scope, from, (version) => {
+    if (limit === 0 || versions.length < limit) versions.push(version);
+    else {
+      next ??= version.key;
+      further++;
+    }
+    return next === undefined || !scope.selective;
+  });
+  if (!served) return storedPage(store, scope, options);
+  return page(store, scope, { versions, revision, next, remaining: next === undefined || scope.selective ? undefined : further });
+}
+
+const storePageSize = 1000;
+
+/** Reads past the cache: a revision older than its events, or (for a cache that lags) newer than its state. */
+async function storedPage(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
+  const { revision, limit } = options;
+  const prefix = store.storageKey(scope.key ?? scope.prefix);
+  const end = scope.key === undefined ? prefixEnd(prefix) : `${prefix}\0`;
+  const versions: ObjectVersion[] = [];
+  let start = options.from === "" ? prefix : store.storageKey(options.from);
+  try {
+    for (;;) {
+      const found = await store.rangeAt({ start, end, revision, limit: limit > 0 ? Math.max(limit + 1, storePageSize) : storePageSize });
+      for (const [i, version] of found.versions.entries()) {
+        if (scope.matches && !scope.matches(version)) continue;
+        if (limit > 0 && versions.length === limit)
+          return page(store, scope, { versions, revision, next: version.key, remaining: scope.selective ? undefined : found.count - i });
+        versions.push(version);
+      }
+      const last = found.versions.at(-1);
+      if (!last || found.count <= found.versions.length) return page(store, scope, { versions, revision, next: undefined, remaining: undefined });
+      start = `${store.storageKey(last.key)}\0`;
+    }
+  } catch (error) {
+    if (error instanceof FutureRevisionError) throw tooLarge(revision, error.currentRevision);
+    throw error;
+  }
+}
+
+interface PageParts {
+  readonly versions: readonly ObjectVersion[];
+  readonly revision: number;
+  /** Key of the first object that is not on the page. */
+  readonly next: string | undefined;
+  readonly remaining: number | undefined;
+}
+
+function page(store: ResourceStore, scope: RequestScope, { versions, revision, next, remaining }: PageParts): ListPage {
+  const last = versions.at(-1);
+  const token =
+    next !== undefined && last ? { continue: encodeContinue({ revision, start: `${last.key.slice(scope.prefix.length)}\0` }) } : {};
+  return {
+    versions: store.definition.sharesStorageOf ? versions.map(store.view) : versions,
+    metadata: { resourceVersion: String(revision), ...token, ...(remaining === undefined ? {} : { remainingItemCount: remaining }) },
+  };
+}
+
+/** The list as a value; its items are the shared objects. */
+export function listObject(type: ResourceType, { versions, metadata }: ListPage): unknown {
+  return { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata, items: versions.map((version) => version.object) };
+}
+
+const chunkBytes = 128 * 1024;
+
+/** The list as JSON in chunks of about 128 KiB. */
+export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
+  const head = JSON.stringify({ kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata });
+  let parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
+  let size = 0;
+  // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
+  const bare = type.schema !== undefined;
+  for (const [i, version] of versions.entries()) {
+    if (i > 0) parts.push(comma);
+    if (bare) parts.push(openingBrace);
+    const bytes = bare ? version.itemBytes() : version.bytes();
+    parts.push(bytes);
+    size += bytes.length;
+    if (size < chunkBytes) continue;
+    yield Buffer.concat(parts);
+    parts = [];
+    size = 0;
+  }
+  parts.push(closing);
+  yield Buffer.concat(parts);
+}
+
+const comma = Buffer.from(",");
+const openingBrace = Buffer.from("{");
+const closing = Buffer.from("]}");

@@ -1,0 +1,141 @@
+// PATCH: a change in one of four forms, applied to the current version and stored like an update. What the patch makes is
+// decoded like a body, so that a patch cannot make what a PUT could not. When another write comes first the patch is
+// applied again to the new version, unless the patch itself names the version it is meant for.
+import { DecodeError, decodeObject, strictProblem, unknownField } from "../../api/encode/decode.ts";
+import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { invalidValue } from "../../api/meta/field-error.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { applyJsonPatch, checkJsonPatch } from "../../api/patch/json-patch.ts";
+import { applyMergePatch, checkMergePatch } from "../../api/patch/merge-patch.ts";
+import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merge-patch.ts";
+import { apiVersionOf } from "../../api/resource-type.ts";
+import { builtInSchemas, type ObjectSchema } from "../../api/schema/schema.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { PatchContent } from "../http/negotiate.ts";
+import type { ExpectedKind } from "./body.ts";
+import { checkName, inNamespace } from "./object-meta.ts";
+import type { FieldValidation } from "./request-options.ts";
+
+export type PatchBody = { readonly text: string } | { readonly value: unknown };
+
+export interface PatchTarget {
+  /** What is patched: the resource's kind, or that of a subresource (Scale). */
+  readonly kind: ExpectedKind;
+  readonly name: string;
+  readonly namespace: string;
+  readonly validation: FieldValidation;
+  readonly warn: (text: string) => void;
+}
+
+/** Applies the patch to an object; throws StatusError. */
+export type PatchFunction = (current: KubernetesObject) => KubernetesObject;
+
+/** Reads a json, merge or strategic patch once; the result is applied as often as needed. */
+export function compilePatch(content: Exclude<PatchContent, "apply">, body: PatchBody, target: PatchTarget): PatchFunction {
+  const { kind } = target;
+  const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
+  if (content === "strategic" && !schema) throw unsupportedPatch();
+  const patch = parsePatch(content, body);
+  switch (content) {
+    case "json": {
+      const operations = checkJsonPatch(patch);
+      return checked(target, schema, (current) => applyJsonPatch(current, operations), patchedText);
+    }
+    case "merge": {
+      const changes = checkMergePatch(patch);
+      return checked(target, schema, (current) => applyMergePatch(current, changes), patchedText);
+    }
+    case "strategic":
+      return checked(
+        target,
+        schema,
+        (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema),
+        () => goText(patch),
+      );
+  }
+}
+
+/** Custom resources have no strategic merge. */
+export function unsupportedPatch(): StatusError {
+  return new StatusError({
+    code: 415,
+    reason: "UnsupportedMediaType",
+    message:
+      "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+  });
+}
+
+function parsePatch(content: PatchContent, body: PatchBody): unknown {
+  if ("value" in body) return body.value;
+  try {
+    return withPlainNumbers(parseJson(body.text).value);
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw badRequest(content === "strategic" ? error.message : `error decoding patch: ${error.message}`);
+  }
+}
+
+/** Applies, then checks what has come out: its kind, types, name and namespace. */
+function checked(
+  target: PatchTarget,
+  schema: ObjectSchema | undefined,
+  apply: (current: KubernetesObject) => unknown,
+  show: (patched: KubernetesObject) => string,
+): PatchFunction {
+  return (current) => {
+    const patched = apply(current) as KubernetesObject;
+    if (patched === current) return current;
+    const refuse = (problem: string): StatusError => invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched), problem)]);
+    const apiVersion = apiVersionOf(target.kind);
+    if (patched.apiVersion !== apiVersion || patched.kind !== target.kind.kind)
+      throw refuse(
+        `no kind ${JSON.stringify(patched.kind)} is registered for version ${JSON.stringify(patched.apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+      );
+    const object = schema ? decodePatched(schema, patched, target, refuse) : patched;
+    const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
+    checkName(named, target.name);
+    return inNamespace(named, target.namespace);
+  };
+}
+
+function decodePatched(schema: ObjectSchema, patched: KubernetesObject, target: PatchTarget, refuse: (problem: string) => StatusError): KubernetesObject {
+  try {
+    const { object, unknown } = decodeObject(schema, patched);
+    const problems = unknown.map(unknownField);
+    if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
+    if (target.validation === "Warn") problems.forEach(target.warn);
+    return object as unknown as KubernetesObject;
+  } catch (error) {
+    if (error instanceof DecodeError) throw refuse(error.message);
+    throw error;
+  }
+}
+
+const metadataOrder = [
+  "name",
+  "generateName",
+  "namespace",
+  "selfLink",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "labels",
+  "annotations",
+  "ownerReferences",
+  "finalizers",
+  "managedFields",
+];
+
+/** The patched object as errors quote it: JSON with the outer fields sorted and metadata in the order of its type. */
+function patchedText(patched: KubernetesObject): string {
+  const sorted = Object.fromEntries(Object.entries(patched).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const { metadata } = patched;
+  if (typeof metadata !== "object" || metadata === null) return JSON.stringify(sorted);
+  const rank = (field: string): number => (metadataOrder.includes(field) ? metadataOrder.indexOf(field) : metadataOrder.length);
+  const ordered = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => rank(a) - rank(b)));
+  return JSON.stringify({ ...sorted, metadata: ordered });
+}

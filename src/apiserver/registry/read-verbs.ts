@@ -1,0 +1,114 @@
+// GET, list and watch as answers.
+import { notFound } from "../../api/meta/status-error.ts";
+import { scaleOf } from "./scale.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { listChunks, listObject, type ListPage, listPage } from "./list.ts";
+import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
+import { partialList, partialVersion, type Representation, representationOf, tableOf } from "./representation.ts";
+import { parseListOptions } from "./request-options.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import { scopeOf } from "./scope.ts";
+import { openWatch } from "./watch.ts";
+import type { WriteEnvironment } from "./write-environment.ts";
+
+export async function answerGet(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const { info, request } = context;
+  const representation = representationOf(request, "object");
+  const key = store.keyOf(namespace, info.name);
+  const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
+  if (!version) throw notFound(store.type, info.name);
+  if (info.subresource === "scale") return { kind: "object", status: 200, object: scaleOf(version.object) };
+  return objectAnswer(env, store, version, representation, 200);
+}
+
+/** Without a resource version the object is read from the store; otherwise from the mirror once it has come so far. */
+async function readAt(store: ResourceStore, key: string, resourceVersion: string): Promise<ObjectVersion | undefined> {
+  const revision = readRevision(resourceVersion);
+  if (revision === undefined) return store.read(key);
+  await answeringRevisionErrors(() => store.cache.reach(revision));
+  const version = store.cache.get(key);
+  return version && store.view(version);
+}
+
+/** One object as the client wants it shown. */
+export function objectAnswer(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  version: ObjectVersion,
+  representation: Representation,
+  status: number,
+): ApiResponse {
+  if (representation.as === "object") return { kind: "object", status, object: version.object, bytes: () => version.bytes() };
+  if (representation.as === "metadata") {
+    const partial = partialVersion(version);
+    return { kind: "object", status, object: partial.object, bytes: () => partial.bytes() };
+  }
+  const { resourceVersion } = version.object.metadata;
+  const metadata = resourceVersion === undefined ? {} : { resourceVersion };
+  const options = { definition: store.definition, representation, metadata, withColumns: true, nowMs: env.clock.now() };
+  return { kind: "object", status, object: tableOf([version.object], options) };
+}
+
+export async function answerList(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  { info, request }: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const representation = representationOf(request, "list");
+  const options = parseListOptions(request.query, false);
+  const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
+  const page = await listPage(store, scope, options);
+  return listAnswer(env, store, page, representation, request.trustedUser !== undefined || info.verb !== "list");
+}
+
+/** Lists of more objects are sent in chunks, to clients that take JSON over a connection. */
+const streamedItems = 64;
+
+function listAnswer(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  page: ListPage,
+  representation: Representation,
+  inProcess: boolean,
+): ApiResponse {
+  const { type } = store;
+  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialList(page) };
+  if (representation.as === "table") {
+    const objects = page.versions.map((version) => version.object);
+    const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
+    return { kind: "object", status: 200, object: tableOf(objects, options) };
+  }
+  if (representation.json && !inProcess && page.versions.length > streamedItems)
+    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)) };
+  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
+}
+
+async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  yield* chunks;
+}
+
+export async function answerWatch(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  { info, request }: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const representation = representationOf(request, "watch");
+  const options = parseListOptions(request.query, true);
+  const name = info.parts[1];
+  const scope = scopeOf(store, {
+    namespace,
+    ...(name ? { name } : {}),
+    labelSelector: options.labelSelector,
+    fieldSelector: options.fieldSelector,
+  });
+  const stream = await openWatch(store, { scope, options, representation, signal: request.signal, clock: env.clock });
+  return { kind: "watch", stream };
+}

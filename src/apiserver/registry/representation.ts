@@ -1,0 +1,127 @@
+// How objects are shown: as they are, as a Table (what kubectl prints) or as metadata only. Which one, the client says by
+// parameters of Accept ("application/json;as=Table;v=v1;g=meta.k8s.io"), and what a table's rows hold by ?includeObject=.
+import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
+import { badRequest } from "../../api/meta/status-error.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { GroupVersionKind } from "../../api/resource-type.ts";
+import type { ListMeta } from "../../api/types/meta-v1.ts";
+import { negotiateOutput } from "../http/negotiate.ts";
+import type { ApiRequest } from "../request.ts";
+import { ObjectVersion } from "../watch-cache/object-version.ts";
+import type { ListPage } from "./list.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+
+export type Representation =
+  | { readonly as: "object"; readonly json: boolean }
+  | { readonly as: "metadata" }
+  | { readonly as: "table"; readonly apiVersion: string; readonly includeObject: "Metadata" | "Object" | "None" };
+
+/** What kind of answer is to be represented. */
+export type Answer = "object" | "list" | "watch";
+
+/** What the client accepts; throws 406 for what is not served and 400 for a bad ?includeObject=. */
+export function representationOf(request: ApiRequest, answer: Answer): Representation {
+  const partialKind = answer === "list" ? "PartialObjectMetadataList" : "PartialObjectMetadata";
+  const { as, encoding, pretty } = negotiateOutput(request, {
+    allows: (target) => isMetaVersion(target) && (target.kind === "Table" || target.kind === partialKind),
+    stream: answer === "watch",
+    listsWatch: answer === "list",
+  });
+  if (!as) return { as: "object", json: encoding === "json" && !pretty };
+  if (as.kind !== "Table") return { as: "metadata" };
+  return { as: "table", apiVersion: `${as.group}/${as.version}`, includeObject: parseIncludeObject(request.query.get("includeObject") ?? "") };
+}
+
+const isMetaVersion = ({ group, version }: GroupVersionKind): boolean =>
+  group === "meta.k8s.io" && (version === "v1" || version === "v1beta1");
+
+function parseIncludeObject(value: string): "Metadata" | "Object" | "None" {
+  if (value === "") return "Metadata";
+  if (value === "Metadata" || value === "Object" || value === "None") return value;
+  throw badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(value)}: must be 'Metadata', 'Object', 'None', or empty`,
+  );
+}
+
+export interface PartialObjectMetadata extends KubernetesObject {
+  readonly apiVersion: "meta.k8s.io/v1";
+  readonly kind: "PartialObjectMetadata";
+}
+
+export function partialMetadata(object: KubernetesObject): PartialObjectMetadata {
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata };
+}
+
+const partials = new WeakMap<ObjectVersion, ObjectVersion>();
+
+/** The metadata of a version as an object of its own, encoded once for all who ask. */
+export function partialVersion(version: ObjectVersion): ObjectVersion {
+  let partial = partials.get(version);
+  if (!partial) {
+    partial = new ObjectVersion(version.key, partialMetadata(version.object), version.revision);
+    partials.set(version, partial);
+  }
+  return partial;
+}
+
+export function partialList({ versions, metadata }: ListPage): unknown {
+  const items = versions.map((version) => partialVersion(version).object);
+  return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata, items };
+}
+
+const nameDescription =
+  "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const createdDescription =
+  "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
+const defaultColumns: readonly TableColumnDefinition[] = [
+  { name: "Name", type: "string", format: "name", description: nameDescription, priority: 0 },
+  { name: "Created At", type: "date", format: "", description: createdDescription, priority: 0 },
+];
+
+/** Name and creation time: the table of kinds without columns of their own. */
+export const defaultTable: TableConvertor<KubernetesObject> = {
+  columns: defaultColumns,
+  cells: ({ metadata }) => [metadata.name, metadata.creationTimestamp],
+};
+
+export interface TableOptions {
+  readonly definition: ResourceDefinition;
+  readonly representation: Extract<Representation, { as: "table" }>;
+  readonly metadata: ListMeta;
+  /** False leaves them out: all events of a watch but the first. */
+  readonly withColumns: boolean;
+  readonly nowMs: number;
+}
+
+/** A Table of objects. */
+export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptions): unknown {
+  const { definition, representation, nowMs } = options;
+  const table = definition.table ?? defaultTable;
+  const rows = [];
+  for (const object of objects) {
+    const conditions = table.conditions?.(object);
+    const cells = object.metadata.name === undefined ? emptyCells(table) : table.cells(object, nowMs);
+    rows.push({ cells, ...(conditions && conditions.length > 0 ? { conditions } : {}), object: rowObject(object, representation.includeObject) });
+  }
+  return {
+    kind: "Table",
+    apiVersion: representation.apiVersion,
+    metadata: options.metadata,
+    columnDefinitions: options.withColumns ? table.columns : null,
+    rows,
+  };
+}
+
+function rowObject(object: KubernetesObject, include: "Metadata" | "Object" | "None"): unknown {
+  if (include === "None") return null;
+  return include === "Object" ? object : partialMetadata(object);
+}
+
+/** The row of a bookmark, which is no object. */
+function emptyCells(table: TableConvertor<KubernetesObject>): unknown[] {
+  return table.columns.map((column) => {
+    if (column.name === "Age") return "<unknown>";
+    return column.type === "integer" || column.type === "number" || column.name === "Data" ? 0 : "";
+  });
+}

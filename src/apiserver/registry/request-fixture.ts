@@ -1,0 +1,138 @@
+// For tests: a resource handler over a memory store and a virtual clock, asked by method and path as a client would, without
+// sockets. Every object that enters a cache is frozen.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
+import { VirtualClock } from "../../base/clock.ts";
+import { deepFreeze } from "../../base/deep-freeze.ts";
+import { createMemoryStore } from "../../storage/memory.ts";
+import type { Store } from "../../storage/store.ts";
+import { loopbackUser } from "../authn/user.ts";
+import { parseRequestInfo } from "../http/request-info.ts";
+import type { ApiRequest, ApiResponse, Handler, RequestContext, WatchStream } from "../request.ts";
+import { builtInDefinitions } from "./definitions.ts";
+import { createResourceHandler, type ResourceHandlerDependencies } from "./handler.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+import { createResourceStores, type ResourceStores, type ResourceStoresOptions } from "./stores.ts";
+
+export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies, "clock">>, ResourceStoresOptions {
+  readonly definitions?: readonly ResourceDefinition[];
+  /** Makes the hooks, which need the stores. */
+  readonly hooksOf?: (stores: ResourceStores) => ResourceHandlerDependencies["hooks"];
+}
+
+export interface SendOptions {
+  /** Sent as JSON; a string as it is. */
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly accept?: string;
+  readonly userAgent?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Reply {
+  readonly status: number;
+  /** Parsed JSON, or text. */
+  readonly body: Reading;
+  readonly warnings: readonly string[];
+}
+
+/** A parsed answer, read loosely: tests look into answers of every kind. */
+export interface Reading extends KubernetesObject {
+  readonly [field: string]: unknown;
+  readonly items: readonly Reading[];
+  readonly message: string;
+  readonly reason: string;
+}
+
+/** What a watch has delivered so far. */
+export interface WatchLog {
+  readonly events: { readonly type: string; readonly object: Reading }[];
+  readonly ended: Promise<void>;
+  readonly stream: WatchStream;
+}
+
+export interface Fixture {
+  readonly clock: VirtualClock;
+  readonly store: Store;
+  readonly stores: ResourceStores;
+  readonly handler: Handler;
+  send(method: string, path: string, options?: SendOptions): Promise<Reply>;
+  /** Opens a watch and collects its events. */
+  watch(path: string, options?: SendOptions): Promise<WatchLog>;
+  stop(): Promise<void>;
+}
+
+export function createFixture(options: FixtureOptions = {}): Fixture {
+  const clock = new VirtualClock();
+  const store = createMemoryStore({ clock });
+  const definitions = options.definitions ?? builtInDefinitions([]);
+  const stores = createResourceStores({ store, clock, definitions }, { onObject: deepFreeze, ...options });
+  const { admission = [], hooksOf, hooks = hooksOf?.(stores) ?? {}, creators = {}, connects = {} } = options;
+  const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects });
+  const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse; context: RequestContext }> => {
+    const context = contextOf(method, path, sent, clock.now());
+    return { response: await handler(context), context };
+  };
+  return {
+    clock,
+    store,
+    stores,
+    handler,
+    async send(method, path, sent = {}) {
+      try {
+        const { response, context } = await ask(method, path, sent);
+        return { ...(await read(response)), warnings: context.warnings };
+      } catch (error) {
+        if (error instanceof StatusError) return { status: error.code, body: error.status as unknown as Reading, warnings: [] };
+        throw error;
+      }
+    },
+    async watch(path, sent = {}) {
+      const { response } = await ask("GET", path, sent);
+      if (response.kind !== "watch") throw new Error(`GET ${path} answered no watch`);
+      return collect(response.stream);
+    },
+    async stop() {
+      await stores.stop();
+      await store.close();
+    },
+  };
+}
+
+function contextOf(method: string, url: string, sent: SendOptions, nowMs: number): RequestContext {
+  const [path = "", search = ""] = url.split("?");
+  const query = new URLSearchParams(search);
+  const text = typeof sent.body === "string" ? sent.body : JSON.stringify(sent.body);
+  const request: ApiRequest = {
+    method,
+    path,
+    query,
+    headers: { "content-type": sent.contentType, accept: sent.accept, "user-agent": sent.userAgent ?? "test/1" },
+    headerLines: () => [],
+    body: sent.body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => Buffer.from(text) },
+    signal: sent.signal ?? new AbortController().signal,
+    remoteAddress: "",
+  };
+  return { request, info: parseRequestInfo(method, path, query), user: loopbackUser, warnings: [], receivedAtMs: nowMs };
+}
+
+async function read(response: ApiResponse): Promise<Omit<Reply, "warnings">> {
+  if (response.kind === "object") {
+    const bytes = response.bytes?.() ?? Buffer.from(JSON.stringify(response.object));
+    return { status: response.status, body: JSON.parse(Buffer.from(bytes).toString()) as Reading };
+  }
+  if (response.kind === "bytes") return { status: response.status, body: Buffer.from(response.bytes).toString() as unknown as Reading };
+  if (response.kind !== "stream") throw new Error(`an answer of kind ${response.kind} cannot be read at once`);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of response.chunks) chunks.push(chunk);
+  return { status: response.status, body: JSON.parse(Buffer.concat(chunks).toString()) as Reading };
+}
+
+function collect(stream: WatchStream): WatchLog {
+  const events: { type: string; object: Reading }[] = [];
+  const ended = (async () => {
+    for await (const batch of stream.batches)
+      for (const event of batch) events.push({ type: event.type, object: JSON.parse(Buffer.from(event.bytes()).toString()) as Reading });
+  })();
+  return { events, ended, stream };
+}

@@ -1,0 +1,149 @@
+// One served resource: its definition, its watch cache and its keys in the store. Types that serve the objects of another
+// type (events.k8s.io on events) share that type's cache and see its versions through a conversion, made once a version.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+import type { Store } from "../../storage/store.ts";
+import type { ObjectCodec } from "../watch-cache/object-version.ts";
+import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
+import type { WatchCache } from "../watch-cache/watch-cache.ts";
+import type { FieldValue } from "../watch-cache/watcher.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+
+export interface ResourceStoreParts {
+  readonly definition: ResourceDefinition;
+  readonly store: Store;
+  readonly cache: WatchCache;
+  readonly codec: ObjectCodec;
+  readonly prefix: string;
+}
+
+export type CommitResult =
+  | { readonly version: ObjectVersion }
+  /** Another write came first; what the key holds now. */
+  | { readonly version: undefined; readonly current: ObjectVersion | undefined };
+
+export class ResourceStore {
+  readonly definition: ResourceDefinition;
+  readonly cache: WatchCache;
+  /** From a stored version to the version this type serves. */
+  readonly view: (version: ObjectVersion) => ObjectVersion;
+  readonly #store: Store;
+  readonly #codec: ObjectCodec;
+  readonly #prefix: string;
+  readonly #fields = new Map<string, FieldValue>();
+  readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
+
+  constructor({ definition, store, cache, codec, prefix }: ResourceStoreParts) {
+    this.definition = definition;
+    this.cache = cache;
+    this.#store = store;
+    this.#codec = codec;
+    this.#prefix = prefix;
+    this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
+    this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
+    this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
+    for (const [field, valueOf] of Object.entries(definition.selectableFields ?? {}))
+      this.#fields.set(field, (version) => valueOf(this.view(version).object));
+  }
+
+  get type(): ResourceType {
+    return this.definition.type;
+  }
+
+  /** How a field selector reads a field of a stored version; undefined for fields it does not know. One function per field. */
+  field(name: string): FieldValue | undefined {
+    return this.#fields.get(name);
+  }
+
+  /** The fields that selectors may name, sorted. */
+  get fieldNames(): string[] {
+    return [...this.#fields.keys()].sort();
+  }
+
+  /** "namespace/name" or "name". */
+  keyOf(namespace: string, name: string): string {
+    return this.type.namespaced ? `${namespace}/${name}` : name;
+  }
+
+  /** The full key in the store. */
+  storageKey(key: string): string {
+    return this.#prefix + key;
+  }
+
+  get prefix(): string {
+    return this.#prefix;
+  }
+
+  /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */
+  async read(key: string): Promise<ObjectVersion | undefined> {
+    const kv = await this.#store.get(this.#prefix + key);
+    if (!kv) return undefined;
+    const mirrored = this.cache.get(key);
+    return this.view(mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv));
+  }
+
+  /** The object as the mirror has it, perhaps a moment old; read from the store where there is no mirror yet. */
+  async recent(key: string): Promise<{ readonly version: ObjectVersion | undefined; readonly fresh: boolean }> {
+    if (!this.cache.hasLoaded) return { version: await this.read(key), fresh: true };
+    const mirrored = this.cache.get(key);
+    return { version: mirrored && this.view(mirrored), fresh: false };
+  }
+
+  /** Stored versions of a key range at a past revision. Throws what Store.range throws. */
+  async rangeAt(options: { readonly start: string; readonly end: string; readonly revision: number; readonly limit?: number }): Promise<{
+    readonly versions: readonly ObjectVersion[];
+    readonly count: number;
+    readonly revision: number;
+  }> {
+    const { items, count, revision } = await this.#store.range(options);
+    return { versions: items.map((kv) => this.#codec.version(kv)), count, revision };
+  }
+
+  /** Writes an object over the version that was read (absent: creates it). */
+  async commit(key: string, object: KubernetesObject, over: ObjectVersion | undefined): Promise<CommitResult> {
+    const { sharesStorageOf, ttlSeconds } = this.definition;
+    const bare = withoutResourceVersion(object);
+    const value = this.#codec.toStored(sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+    const storageKey = this.#prefix + key;
+    const ttl = ttlSeconds?.(object);
+    const result = await this.#store.transact({
+      conditions: [{ key: storageKey, modRevision: over?.revision ?? 0 }],
+      operations: [{ type: "put", key: storageKey, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) }],
+    });
+    if (!result.succeeded) return this.#failed(result.current[0]);
+    const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
+    return { version: this.view(this.#codec.version(kv)) };
+  }
+
+  /** Removes the version that was read. The result is its last state under the revision of its removal. */
+  async remove(version: ObjectVersion): Promise<CommitResult> {
+    const storageKey = this.#prefix + version.key;
+    const result = await this.#store.transact({
+      conditions: [{ key: storageKey, modRevision: version.revision }],
+      operations: [{ type: "delete", key: storageKey }],
+    });
+    if (!result.succeeded) return this.#failed(result.current[0]);
+    return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
+  }
+
+  #failed(kv: Parameters<ObjectCodec["version"]>[0] | undefined): CommitResult {
+    return { version: undefined, current: kv && this.view(this.#codec.version(kv)) };
+  }
+
+  #convert(version: ObjectVersion): ObjectVersion {
+    const known = this.#views.get(version);
+    if (known) return known;
+    const { sharesStorageOf, defaults } = this.definition;
+    if (!sharesStorageOf) return version;
+    const served = sharesStorageOf.fromStored(version.object);
+    const converted = new ObjectVersion(version.key, defaults ? defaults(served) : served, version.revision);
+    this.#views.set(version, converted);
+    return converted;
+  }
+}
+
+/** An object that was not stored (a dry run), as a version. */
+export function unstored(key: string, object: KubernetesObject, revision: number | undefined): ObjectVersion {
+  const shown = revision === undefined ? withoutResourceVersion(object) : withResourceVersion(object, revision);
+  return new ObjectVersion(key, shown, revision ?? 0);
+}

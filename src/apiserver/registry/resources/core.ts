@@ -1,0 +1,39 @@
+// Config maps, secrets, service accounts and leases.
+import { defaultSecret } from "../../../api/defaults/cluster.ts";
+import { configMapTable, leaseTable, secretTable, serviceAccountTable } from "../../../api/encode/table/core.ts";
+import { configmaps, leases, secrets, serviceaccounts } from "../../../api/resources.generated.ts";
+import type { Secret, ServiceAccount } from "../../../api/types/core-v1.ts";
+import { describe } from "./describe.ts";
+
+export const configMapDefinition = describe(configmaps, { table: configMapTable });
+
+export const secretDefinition = describe<Secret>(secrets, {
+  defaults: defaultSecret,
+  update: { prepare: (secret, old) => (secret.type || !old.type ? secret : { ...secret, type: old.type }) },
+  selectableFields: { type: ({ type }) => type ?? "" },
+  table: secretTable,
+});
+
+/** Of the secrets a service account refers to, only their names are kept. */
+function withBareSecrets(account: ServiceAccount): ServiceAccount {
+  const { secrets: references } = account;
+  if (!references?.some((reference) => Object.keys(reference).some((key) => key !== "name"))) return account;
+  return { ...account, secrets: references.map(({ name }) => (name === undefined ? {} : { name })) };
+}
+
+const mountableSecretsKey = "kubernetes.io/enforce-mountable-secrets";
+const mountableSecretsWarning = `metadata.annotations[${mountableSecretsKey}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`;
+
+const enforcesSecrets = (account: ServiceAccount | undefined): boolean => account?.metadata.annotations?.[mountableSecretsKey] !== undefined;
+
+export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts, {
+  create: { prepare: withBareSecrets, warnings: (account) => (enforcesSecrets(account) ? [mountableSecretsWarning] : []) },
+  update: {
+    prepare: withBareSecrets,
+    warnings: (account, old) => (enforcesSecrets(account) && !enforcesSecrets(old) ? [mountableSecretsWarning] : []),
+  },
+  deletionReturnsObject: true,
+  table: serviceAccountTable,
+});
+
+export const leaseDefinition = describe(leases, { allowCreateOnUpdate: true, allowUnconditionalUpdate: false, table: leaseTable });

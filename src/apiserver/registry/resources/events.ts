@@ -1,0 +1,95 @@
+// Events, which two groups serve from one storage: the core group's are stored, events.k8s.io sees them under its own field
+// names. They disappear after an hour.
+import { eventTable, eventV1Table } from "../../../api/encode/table/events.ts";
+import type { KubernetesObject } from "../../../api/meta/object.ts";
+import { events, eventsV1 } from "../../../api/resources.generated.ts";
+import type { Event as CoreEvent } from "../../../api/types/core-v1.ts";
+import type { Event } from "../../../api/types/events-v1.ts";
+import { describe, type KindRules } from "./describe.ts";
+
+const ttlSeconds = (): number => 3600;
+
+export const eventDefinition = describe<CoreEvent>(events, {
+  allowCreateOnUpdate: true,
+  ttlSeconds,
+  selectableFields: {
+    "involvedObject.kind": ({ involvedObject: o }) => o?.kind ?? "",
+    "involvedObject.namespace": ({ involvedObject: o }) => o?.namespace ?? "",
+    "involvedObject.name": ({ involvedObject: o }) => o?.name ?? "",
+    "involvedObject.uid": ({ involvedObject: o }) => o?.uid ?? "",
+    "involvedObject.apiVersion": ({ involvedObject: o }) => o?.apiVersion ?? "",
+    "involvedObject.resourceVersion": ({ involvedObject: o }) => o?.resourceVersion ?? "",
+    "involvedObject.fieldPath": ({ involvedObject: o }) => o?.fieldPath ?? "",
+    reason: ({ reason }) => reason ?? "",
+    reportingComponent: ({ reportingComponent }) => reportingComponent ?? "",
+    source: ({ source, reportingComponent }) => source?.component || (reportingComponent ?? ""),
+    type: ({ type }) => type ?? "",
+  },
+  table: eventTable,
+});
+
+/** Fields by their names in the core group and in events.k8s.io. */
+const renamed = [
+  ["involvedObject", "regarding"],
+  ["message", "note"],
+  ["source", "deprecatedSource"],
+  ["firstTimestamp", "deprecatedFirstTimestamp"],
+  ["lastTimestamp", "deprecatedLastTimestamp"],
+  ["count", "deprecatedCount"],
+  ["reportingComponent", "reportingController"],
+] as const;
+
+type Fields = Record<string, unknown>;
+
+/** What events.k8s.io serves of a stored event. */
+export function fromCoreEvent(stored: KubernetesObject): Event {
+  const fields: Fields = { ...stored, apiVersion: "events.k8s.io/v1" };
+  for (const [core, own] of renamed) {
+    if (fields[core] !== undefined && fields[core] !== "") fields[own] = fields[core];
+    delete fields[core];
+  }
+  if (fields["reportingInstance"] === "") delete fields["reportingInstance"];
+  return fields as unknown as Event;
+}
+
+/** How an event of events.k8s.io is stored. */
+export function toCoreEvent(event: Event): CoreEvent {
+  // These are always on the wire.
+  const fields: Fields = {
+    ...event,
+    apiVersion: "v1",
+    involvedObject: {},
+    source: {},
+    firstTimestamp: null,
+    lastTimestamp: null,
+    reportingComponent: "",
+    reportingInstance: event.reportingInstance ?? "",
+  };
+  for (const [core, own] of renamed) {
+    if (fields[own] !== undefined) fields[core] = fields[own];
+    delete fields[own];
+  }
+  return fields as unknown as CoreEvent;
+}
+
+const rules: KindRules<Event> = {
+  storagePath: eventDefinition.storagePath,
+  sharesStorageOf: { type: events, fromStored: fromCoreEvent, toStored: toCoreEvent },
+  allowCreateOnUpdate: true,
+  ttlSeconds,
+  selectableFields: {
+    "regarding.kind": ({ regarding: o }) => o?.kind ?? "",
+    "regarding.namespace": ({ regarding: o }) => o?.namespace ?? "",
+    "regarding.name": ({ regarding: o }) => o?.name ?? "",
+    "regarding.uid": ({ regarding: o }) => o?.uid ?? "",
+    "regarding.apiVersion": ({ regarding: o }) => o?.apiVersion ?? "",
+    "regarding.resourceVersion": ({ regarding: o }) => o?.resourceVersion ?? "",
+    "regarding.fieldPath": ({ regarding: o }) => o?.fieldPath ?? "",
+    reason: ({ reason }) => reason ?? "",
+    reportingController: ({ reportingController }) => reportingController ?? "",
+    type: ({ type }) => type ?? "",
+  },
+  table: eventV1Table,
+};
+
+export const eventV1Definition = describe<Event>(eventsV1, rules);

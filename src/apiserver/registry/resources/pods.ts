@@ -1,0 +1,83 @@
+// Pods, pod templates and replication controllers. A new pod is Pending, with the quality-of-service class of its
+// resources; a pod with a node is deleted gracefully, one without a node or with nothing left to run at once.
+import { defaultPod, defaultPodTemplateObject } from "../../../api/defaults/pod.ts";
+import { defaultReplicationController } from "../../../api/defaults/workloads.ts";
+import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
+import { replicationControllerTable } from "../../../api/encode/table/workloads.ts";
+import { ipWarnings } from "../../../api/meta/ip.ts";
+import { pods, podtemplates, replicationcontrollers } from "../../../api/resources.generated.ts";
+import { isPodTerminal } from "../../../api/semantics/pod-status.ts";
+import type { Pod } from "../../../api/types/core-v1.ts";
+import { describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { withKeptObservedGenerations, withNewPodStatus, withResizedContainers } from "./pod-preparation.ts";
+
+export const podDefinition = describe<Pod>(pods, {
+  defaults: defaultPod,
+  create: { prepare: withNewPodStatus },
+  status: {
+    prepare: (pod, old) => withKeptObservedGenerations(withOnlyStatus(withoutStatusOwners(pod, old), old), old),
+    warnings: ({ status }) => [
+      ...(status?.podIPs ?? []).flatMap(({ ip }, i) => ipWarnings(`status.podIPs[${i}].ip`, ip)),
+      ...(status?.hostIPs ?? []).flatMap(({ ip }, i) => ipWarnings(`status.hostIPs[${i}].ip`, ip)),
+    ],
+  },
+  subresources: {
+    ephemeralcontainers: {
+      prepare: (pod, old) => {
+        const { ephemeralContainers: _, ...spec } = old.spec;
+        const { ephemeralContainers } = pod.spec;
+        return { ...keptPod(pod, old), spec: ephemeralContainers ? { ...spec, ephemeralContainers } : spec };
+      },
+    },
+    resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod) },
+  },
+  gracefulDeletion: { gracePeriodSeconds },
+  deletionReturnsObject: true,
+  selectableFields: {
+    "spec.nodeName": ({ spec }) => spec.nodeName ?? "",
+    "spec.host": ({ spec }) => spec.nodeName ?? "",
+    "spec.restartPolicy": ({ spec }) => spec.restartPolicy ?? "",
+    "spec.schedulerName": ({ spec }) => spec.schedulerName ?? "",
+    "spec.serviceAccountName": ({ spec }) => spec.serviceAccountName ?? "",
+    "spec.hostNetwork": ({ spec }) => String(spec.hostNetwork ?? false),
+    "status.phase": ({ status }) => status?.phase ?? "",
+    "status.podIP": ({ status }) => status?.podIPs?.[0]?.ip ?? status?.podIP ?? "",
+    // Accepted, and never has a value.
+    "status.podIPs": () => "",
+    "status.nominatedNodeName": ({ status }) => status?.nominatedNodeName ?? "",
+  },
+  table: podTable,
+});
+
+/** Seconds between a DELETE and the pod's end: as asked, else as the pod says; none where nothing runs. */
+function gracePeriodSeconds({ spec, status, ...pod }: Pod, requested: number | undefined): number {
+  if (!spec.nodeName || isPodTerminal({ ...pod, spec, ...(status ? { status } : {}) })) return 0;
+  const seconds = requested ?? spec.terminationGracePeriodSeconds ?? 0;
+  return seconds < 0 ? 1 : seconds;
+}
+
+/** A node's status update changes neither the owners of a pod nor its deletion. */
+function withoutStatusOwners(pod: Pod, old: Pod): Pod {
+  const { ownerReferences: _1, deletionTimestamp: _2, ...metadata } = pod.metadata;
+  const { ownerReferences, deletionTimestamp } = old.metadata;
+  const kept = { ...(ownerReferences ? { ownerReferences } : {}), ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }) };
+  return { ...pod, metadata: { ...metadata, ...kept } };
+}
+
+/** The old pod, with the metadata that a subresource may record. */
+const keptPod = (pod: Pod, old: Pod): Pod => ({ ...old, metadata: withStatusKeepingMetadata(pod, old).metadata });
+
+export const podTemplateDefinition = describe(podtemplates, {
+  defaults: defaultPodTemplateObject,
+  countsGeneration: true,
+  deletionReturnsObject: true,
+  table: podTemplateTable,
+});
+
+export const replicationControllerDefinition = describe(replicationcontrollers, {
+  defaults: defaultReplicationController,
+  // As old as its clients: dependents of a controller that is deleted without a word are kept.
+  defaultDeletionPropagation: "orphan",
+  selectableFields: { "status.replicas": ({ status }) => String(status?.replicas ?? 0) },
+  table: replicationControllerTable,
+});

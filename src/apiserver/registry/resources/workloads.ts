@@ -1,0 +1,119 @@
+// Deployments, replica sets, stateful sets, daemon sets, controller revisions, jobs and cron jobs.
+import {
+  defaultCronJob,
+  defaultDaemonSet,
+  defaultDeployment,
+  defaultJob,
+  defaultReplicaSet,
+  defaultStatefulSet,
+} from "../../../api/defaults/workloads.ts";
+import { cronJobTable, jobTable } from "../../../api/encode/table/batch.ts";
+import {
+  controllerRevisionTable,
+  daemonSetTable,
+  deploymentTable,
+  replicaSetTable,
+  statefulSetTable,
+} from "../../../api/encode/table/workloads.ts";
+import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import { isDNS1123Label } from "../../../api/meta/names.ts";
+import {
+  controllerrevisions,
+  cronjobs,
+  daemonsets,
+  deployments,
+  jobs,
+  replicasets,
+  statefulsets,
+} from "../../../api/resources.generated.ts";
+import type { DaemonSet } from "../../../api/types/apps-v1.ts";
+import type { Job } from "../../../api/types/batch-v1.ts";
+import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
+import { withStatusOf } from "../plain-resource.ts";
+import { describe, withStatusKeepingLabels } from "./describe.ts";
+
+export const deploymentDefinition = describe(deployments, {
+  defaults: defaultDeployment,
+  status: { prepare: withStatusKeepingLabels },
+  table: deploymentTable,
+});
+
+export const replicaSetDefinition = describe(replicasets, { defaults: defaultReplicaSet, table: replicaSetTable });
+
+export const statefulSetDefinition = describe(statefulsets, {
+  defaults: defaultStatefulSet,
+  validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
+  table: statefulSetTable,
+});
+
+/** How often the template has changed: a field of an older version of the API, kept as an annotation. */
+const templateGenerationKey = "deprecated.daemonset.template.generation";
+
+const templateGeneration = (set: DaemonSet): number => Number(set.metadata.annotations?.[templateGenerationKey] ?? 0) || 0;
+
+function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
+  const annotations = { ...set.metadata.annotations, [templateGenerationKey]: String(generation) };
+  return { ...set, metadata: { ...set.metadata, annotations } };
+}
+
+export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
+  defaults: defaultDaemonSet,
+  create: { prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)) },
+  update: {
+    prepare: (set, old) => {
+      const changed = !semanticallyEqual(set.spec?.template, old.spec?.template);
+      return withTemplateGeneration(withStatusOf(set, old), templateGeneration(old) + (changed ? 1 : 0));
+    },
+  },
+  table: daemonSetTable,
+});
+
+export const controllerRevisionDefinition = describe(controllerrevisions, { table: controllerRevisionTable });
+
+const legacyNameLabel = "job-name";
+const nameLabel = "batch.kubernetes.io/job-name";
+const legacyUidLabel = "controller-uid";
+const uidLabel = "batch.kubernetes.io/controller-uid";
+
+/** A job that does not choose its pods by hand gets a selector of its own, by its uid, and labels its pods so. */
+function withGeneratedSelector(job: Job): Job {
+  const { spec, metadata } = job;
+  if (!spec || spec.manualSelector) return job;
+  const { template, selector } = spec;
+  const labels = {
+    [legacyNameLabel]: metadata.name,
+    [nameLabel]: metadata.name,
+    [legacyUidLabel]: metadata.uid,
+    [uidLabel]: metadata.uid,
+    ...template.metadata?.labels,
+  };
+  return {
+    ...job,
+    spec: {
+      ...spec,
+      selector: { ...selector, matchLabels: { [uidLabel]: metadata.uid, ...selector?.matchLabels } },
+      template: { ...template, metadata: { ...template.metadata, labels } },
+    },
+  };
+}
+
+export const jobDefinition = describe<Job>(jobs, {
+  defaults: defaultJob,
+  create: { prepare: (job) => withGeneratedSelector(withStatusOf(job, undefined)) },
+  defaultDeletionPropagation: "orphan",
+  selectableFields: { "status.successful": ({ status }) => String(status?.succeeded ?? 0) },
+  table: jobTable,
+});
+
+export const cronJobDefinition = describe(cronjobs, {
+  defaults: defaultCronJob,
+  update: {
+    warnings: ({ spec }) =>
+      spec?.schedule.includes("TZ")
+        ? [
+            "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details",
+          ]
+        : [],
+  },
+  table: cronJobTable,
+});

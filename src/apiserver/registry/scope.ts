@@ -1,0 +1,65 @@
+// From a request's namespace and selectors to what the watch cache looks through: one object, a namespace, the objects
+// that have a value in a field, and what is left of the selectors as a predicate.
+import { everyFields, type FieldMatcher, type LabelMatcher, parseFieldSelector, parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
+import { badRequest } from "../../api/meta/status-error.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import type { CacheScope, FieldTerm } from "../watch-cache/watcher.ts";
+import type { ResourceStore } from "./resource-store.ts";
+
+export interface ScopeRequest {
+  readonly namespace: string;
+  /** Of the path: a watch of one object. */
+  readonly name?: string;
+  readonly labelSelector: string;
+  readonly fieldSelector: string;
+}
+
+export interface RequestScope extends CacheScope {
+  /** Whether selectors leave objects of the key range out: then what remains of a limited list is not counted. */
+  readonly selective: boolean;
+}
+
+/** Throws 400 for a selector that cannot be read or names a field that is not supported. */
+export function scopeOf(store: ResourceStore, request: ScopeRequest): RequestScope {
+  const labels = parsed(() => parseLabelSelector(request.labelSelector));
+  const fields = parsed(() => parseFieldSelector(request.fieldSelector));
+  for (const { field } of fields.requirements) if (!store.field(field)) throw unsupportedField(store, field);
+  const namespaced = store.type.namespaced;
+  const namespace = namespaced ? request.namespace || (fields.exactValue("metadata.namespace") ?? "") : "";
+  const name = request.name ?? fields.exactValue("metadata.name");
+  const matches = predicate(store, labels, fields);
+  const selective = matches !== undefined;
+  if (name !== undefined && (namespace !== "" || !namespaced)) return { key: store.keyOf(namespace, name), prefix: "", matches, selective };
+  return { prefix: namespace === "" ? "" : `${namespace}/`, field: fieldTerm(store, fields), matches, selective };
+}
+
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof SelectorError) throw badRequest(error.message);
+    throw error;
+  }
+}
+
+function unsupportedField(store: ResourceStore, field: string): Error {
+  if (store.definition.selectableFields) return badRequest(`field label not supported: ${field}`);
+  return badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
+}
+
+function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatcher): ((version: ObjectVersion) => boolean) | undefined {
+  if (labels.everything && fields.everything) return undefined;
+  if (fields.everything || fields === everyFields) return (version) => labels.matches(version.object.metadata.labels);
+  const matchesFields = (version: ObjectVersion): boolean => fields.matches((field) => store.field(field)?.(version));
+  if (labels.everything) return matchesFields;
+  return (version) => labels.matches(version.object.metadata.labels) && matchesFields(version);
+}
+
+/** The field by which watchers and objects are looked up: the first that must have one value. */
+function fieldTerm(store: ResourceStore, fields: FieldMatcher): FieldTerm | undefined {
+  for (const { field, operator, value } of fields.requirements) {
+    const valueOf = store.field(field);
+    if (operator === "=" && valueOf && !field.startsWith("metadata.")) return { valueOf, value };
+  }
+  return undefined;
+}

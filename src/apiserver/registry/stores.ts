@@ -1,0 +1,148 @@
+// The stores of all served resources over one key-value store: definitions by group, version and resource, a watch cache
+// for each key space (loaded on first use), and the informer-shaped reader that admission and authorization use.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import { type Logger, silentLogger } from "../../base/log.ts";
+import type { Informer } from "../../client/informer.ts";
+import type { Store } from "../../storage/store.ts";
+import type { AdmissionReader } from "../admission/admission.ts";
+import { CacheInformer } from "../watch-cache/cache-informer.ts";
+import type { EventRingOptions } from "../watch-cache/event-ring.ts";
+import { ObjectCodec } from "../watch-cache/object-version.ts";
+import { WatchCache } from "../watch-cache/watch-cache.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+import { ResourceStore } from "./resource-store.ts";
+
+export interface ResourceStoresDependencies {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly definitions: readonly ResourceDefinition[];
+}
+
+export interface ResourceStoresOptions {
+  readonly log?: Logger;
+  /** Before every key. Default "/registry/". */
+  readonly prefix?: string;
+  /** How long and how many recent events each watch cache keeps. */
+  readonly events?: EventRingOptions;
+  /** Events that may wait for a slow watcher. Default 8192. */
+  readonly maxPending?: number;
+  /** Called with every object that enters a cache: tests freeze it. */
+  readonly onObject?: (object: KubernetesObject) => void;
+}
+
+export interface ResourceStores extends Running {
+  /** The watch caches as informers. */
+  readonly reader: AdmissionReader;
+  /** The underlying store. */
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Every resource served now. */
+  readonly all: Iterable<ResourceStore>;
+  /** Throws for a type that is not served. */
+  forType(type: ResourceType): ResourceStore;
+  find(group: string, version: string, resource: string): ResourceStore | undefined;
+  hasGroup(group: string): boolean;
+  /** Serves a further resource (custom resources); the one it replaces, if any, loses its watches. */
+  add(definition: ResourceDefinition): ResourceStore;
+  /** Serves a resource no longer and ends its watches. The objects stay. */
+  remove(type: ResourceType): void;
+}
+
+export function createResourceStores(dependencies: ResourceStoresDependencies, options: ResourceStoresOptions = {}): ResourceStores {
+  return new Stores(dependencies, options);
+}
+
+const identityOf = (t: { readonly group: string; readonly version: string; readonly resource: string }): string =>
+  `${t.group}/${t.version}/${t.resource}`;
+
+class Stores implements ResourceStores {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly reader: AdmissionReader;
+  readonly #options: ResourceStoresOptions;
+  readonly #byIdentity = new Map<string, ResourceStore>();
+  readonly #caches = new Map<string, WatchCache>();
+  readonly #informers = new Map<ResourceStore, Informer<KubernetesObject>>();
+
+  constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
+    this.store = store;
+    this.clock = clock;
+    this.#options = options;
+    this.reader = { informer: (type) => this.#informer(type) };
+    // Those that own their key space first: their defaults apply to what lies there.
+    for (const definition of definitions) if (!definition.sharesStorageOf) this.add(definition);
+    for (const definition of definitions) if (definition.sharesStorageOf) this.add(definition);
+  }
+
+  get all(): Iterable<ResourceStore> {
+    return this.#byIdentity.values();
+  }
+
+  forType(type: ResourceType): ResourceStore {
+    const found = this.#byIdentity.get(identityOf(type));
+    if (!found) throw new Error(`resource ${identityOf(type)} is not served`);
+    return found;
+  }
+
+  find(group: string, version: string, resource: string): ResourceStore | undefined {
+    return this.#byIdentity.get(`${group}/${version}/${resource}`);
+  }
+
+  hasGroup(group: string): boolean {
+    for (const { type } of this.#byIdentity.values()) if (type.group === group) return true;
+    return false;
+  }
+
+  add(definition: ResourceDefinition): ResourceStore {
+    this.remove(definition.type);
+    const cache = this.#cache(definition);
+    const added = new ResourceStore({ definition, store: this.store, ...cache });
+    this.#byIdentity.set(identityOf(definition.type), added);
+    return added;
+  }
+
+  remove(type: ResourceType): void {
+    const removed = this.#byIdentity.get(identityOf(type));
+    if (!removed) return;
+    this.#byIdentity.delete(identityOf(type));
+    this.#informers.delete(removed);
+    const { storagePath } = removed.definition;
+    for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
+    this.#caches.delete(storagePath);
+    removed.cache.stop();
+  }
+
+  async stop(): Promise<void> {
+    for (const cache of this.#caches.values()) cache.stop();
+  }
+
+  readonly #codecs = new Map<WatchCache, ObjectCodec>();
+
+  #cache(definition: ResourceDefinition): { readonly cache: WatchCache; readonly codec: ObjectCodec; readonly prefix: string } {
+    const { storagePath } = definition;
+    const prefix = `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
+    const known = this.#caches.get(storagePath);
+    const knownCodec = known && this.#codecs.get(known);
+    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix };
+    const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
+    const { log = silentLogger, events, maxPending } = this.#options;
+    const cache = new WatchCache({ store: this.store, clock: this.clock, log, prefix, codec, maxPending, ...events });
+    this.#caches.set(storagePath, cache);
+    this.#codecs.set(cache, codec);
+    return { cache, codec, prefix };
+  }
+
+  #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
+    const store = this.forType(type);
+    let informer = this.#informers.get(store);
+    if (!informer) {
+      informer = new CacheInformer(store.type as ResourceType<KubernetesObject>, store.cache, store.view);
+      informer.start();
+      this.#informers.set(store, informer);
+    }
+    return informer as unknown as Informer<T>;
+  }
+}

@@ -1,0 +1,211 @@
+// Updating an object: a change is computed from the current version, checked, and stored over exactly that version; when
+// another write came first it is computed again. The current version comes from the watch cache; what is refused on the
+// ground of a version that proves old is tried again on the one in the store. PUT, PATCH, apply, scale, binding, status
+// and every other write over an existing object pass here.
+import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { conflict, invalid, internalError, notFound } from "../../api/meta/status-error.ts";
+import type { GroupVersionKind } from "../../api/resource-type.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { countsGeneration, createObject } from "./create.ts";
+import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
+import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
+import { malformedResourceVersion, parseResourceVersion } from "./request-options.ts";
+import type { UpdateStrategy } from "./resource-definition.ts";
+import { type ResourceStore, unstored } from "./resource-store.ts";
+import { validateChangedObject } from "./validate-object.ts";
+import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+
+/** The object as it shall be, from the version it replaces. */
+export interface Change {
+  readonly object: KubernetesObject;
+  /** The managedFields are right already (server-side apply). */
+  readonly fieldsManaged?: boolean;
+}
+
+export interface UpdateRequest extends WriteRequest {
+  readonly strategy: UpdateStrategy<KubernetesObject>;
+  /** `current` is absent when there is no such object; then only an apply or a creating PUT gives a change. */
+  change(current: KubernetesObject | undefined): Promise<Change> | Change;
+  /** The uid that the object must have. */
+  readonly uid?: string | undefined;
+  /** An absent object is created, whatever the definition says (server-side apply). */
+  readonly createsAbsent?: boolean;
+  /** An absent object is not found, whatever the definition says (patches). */
+  readonly neverCreates?: boolean;
+  /** What admission sees where it is not the resource's object (a Scale). */
+  readonly admissionView?: { readonly kind: GroupVersionKind; of(object: KubernetesObject): KubernetesObject };
+  /** Admission has been asked already, about another object (a Binding). */
+  readonly admitted?: boolean;
+  /** The change is no change of what is desired (a pod gets its node). */
+  readonly keepsGeneration?: boolean;
+}
+
+export interface UpdateResult {
+  readonly version: ObjectVersion;
+  readonly created: boolean;
+}
+
+/** Against a writer that always comes first: in practice the second or third attempt succeeds. */
+const maxAttempts = 256;
+
+export async function updateObject(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
+  const key = store.keyOf(request.namespace, request.name);
+  let { version: current, fresh } = await store.recent(key);
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    request.context.request.signal.throwIfAborted();
+    let outcome: Outcome;
+    try {
+      outcome = await attemptUpdate(env, store, request, current);
+    } catch (error) {
+      if (fresh) throw error;
+      const newer = await store.read(key);
+      if (newer?.revision === current?.revision) throw error;
+      [current, fresh] = [newer, true];
+      continue;
+    }
+    if (outcome.result) {
+      if (outcome.stored || fresh) return outcome.result;
+      // Nothing to change, seen from the cache: so it is only if the cache is not behind.
+      const newer = await store.read(key);
+      if (newer?.revision === current?.revision) return outcome.result;
+      [current, fresh] = [newer, true];
+    } else [current, fresh] = [outcome.current, true];
+  }
+  throw internalError(new Error(`${store.type.resource} "${request.name}" kept changing while it was being updated`));
+}
+
+type Outcome =
+  | { readonly result: UpdateResult; readonly stored: boolean }
+  /** Another write came first. */
+  | { readonly result: undefined; readonly current: ObjectVersion | undefined };
+
+async function attemptUpdate(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  current: ObjectVersion | undefined,
+): Promise<Outcome> {
+  if (!current) return { result: await createAbsent(env, store, request), stored: true };
+  const old = current.object;
+  checkUid(store, request, old);
+  const { object: wanted, fieldsManaged } = await request.change(old);
+  const object = await admitted(env, store, request, wanted, old, fieldsManaged === true);
+  checkResourceVersion(store, object, current);
+  return storeChange(env, store, request, object, current);
+}
+
+async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
+  const byPut = store.definition.allowCreateOnUpdate && request.subresource === "" && !request.neverCreates;
+  if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
+  const { object, fieldsManaged } = await request.change(undefined);
+  const version = await createObject(env, store, request, object, { fieldsManaged: fieldsManaged === true });
+  return { version, created: true };
+}
+
+/** The change with namespace, defaults and managed fields, as mutating admission leaves it. */
+async function admitted(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  wanted: KubernetesObject,
+  old: KubernetesObject,
+  fieldsManaged: boolean,
+): Promise<KubernetesObject> {
+  const { type, definition } = store;
+  const { defaults } = definition;
+  let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
+  object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
+  if (!fieldsManaged) object = recordUpdate(type, old, object, { ...request, nowMs: env.clock.now() });
+  if (request.admitted || request.admissionView) return object;
+  const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
+  const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
+  return result === object || !defaults ? result : defaults(result);
+}
+
+async function storeChange(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  admittedObject: KubernetesObject,
+  current: ObjectVersion,
+): Promise<Outcome> {
+  const { type } = store;
+  const old = current.object;
+  const context = strategyContext(env, request);
+  let object = withKeptMetadata(admittedObject, old);
+  object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
+  if (countsGeneration(store) && !request.keepsGeneration) object = withCountedGeneration(object, old);
+  const reservation = await hookOf(env, type)?.reserve(object, old, request.dryRun);
+  let stored = false;
+  try {
+    object = reservation?.object ?? object;
+    const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
+    if (errors.length > 0) throw invalid(type, request.name, errors);
+    for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
+    if (!request.admitted) await validateAdmission(env, store, request, object, old);
+    const outcome = await commitChange(env, store, request, object, current);
+    stored = outcome.result !== undefined && outcome.stored;
+    return outcome;
+  } finally {
+    reservation?.settle(stored && !request.dryRun);
+  }
+}
+
+async function validateAdmission(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  object: KubernetesObject,
+  old: KubernetesObject,
+): Promise<void> {
+  const { admissionView: view } = request;
+  const seen = view ? { object: view.of(object), oldObject: view.of(old), kind: view.kind } : { object, oldObject: old };
+  await env.admission.validate(admissionRequest(request, { operation: "UPDATE", type: store.type, name: request.name, ...seen }));
+}
+
+async function commitChange(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  object: KubernetesObject,
+  current: ObjectVersion,
+): Promise<Outcome> {
+  const removes = isFinished(store, object, current.object);
+  if (!removes && sameButForTimes(object, current.object)) return { result: { version: current, created: false }, stored: false };
+  if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
+  const result = removes ? await store.remove(current) : await store.commit(current.key, object, current);
+  if (!result.version) return { result: undefined, current: result.current };
+  if (!removes) return { result: { version: result.version, created: false }, stored: true };
+  hookOf(env, store.type)?.release(current.object);
+  return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
+}
+
+/** An object that waits for deletion disappears with its last finalizer, when its grace period is over too. */
+function isFinished({ definition }: ResourceStore, object: KubernetesObject, old: KubernetesObject): boolean {
+  if (old.metadata.deletionTimestamp === undefined || (object.metadata.finalizers ?? []).length > 0) return false;
+  return definition.deletion ? definition.deletion.mayFinish(object) : old.metadata.deletionGracePeriodSeconds === 0;
+}
+
+function checkUid(store: ResourceStore, request: UpdateRequest, old: KubernetesObject): void {
+  if (request.uid && request.uid !== old.metadata.uid) throw uidConflict(store, request, old.metadata.uid);
+}
+
+function uidConflict(store: ResourceStore, request: UpdateRequest, uid: string): Error {
+  const key = store.storageKey(store.keyOf(request.namespace, request.name));
+  const why = `Precondition failed: UID in precondition: ${request.uid}, UID in object meta: ${uid}`;
+  return conflict(store.type, request.name, `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`);
+}
+
+const outdated = "the object has been modified; please apply your changes to the latest version and try again";
+
+function checkResourceVersion(store: ResourceStore, object: KubernetesObject, current: ObjectVersion): void {
+  const text = object.metadata.resourceVersion ?? "";
+  const revision = text === "" ? 0 : parseResourceVersion(text);
+  if (revision === undefined) throw malformedResourceVersion(text);
+  if (revision === current.revision) return;
+  const { name } = current.object.metadata;
+  if (revision !== 0) throw conflict(store.type, name, outdated);
+  if (store.definition.allowUnconditionalUpdate === false)
+    throw invalid(store.type, name, [invalidValue("metadata.resourceVersion", 0, "must be specified for an update")]);
+}

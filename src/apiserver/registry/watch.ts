@@ -1,0 +1,138 @@
+// Watches: where one begins (upstream's table of resourceVersion and sendInitialEvents), how it ends (its timeout, the
+// client's going, the server's stop), and how its events are represented. An accepted watch that cannot begin where the
+// client wants is answered with one ERROR event, as upstream does.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { expired, type StatusError } from "../../api/meta/status-error.ts";
+import { apiVersionOf } from "../../api/resource-type.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { WatchStream, WatchStreamEvent } from "../request.ts";
+import { StreamEvent } from "../watch-cache/cache-event.ts";
+import { ObjectVersion } from "../watch-cache/object-version.ts";
+import { RevisionTooOldError } from "../watch-cache/watch-cache.ts";
+import type { CacheWatcher } from "../watch-cache/watcher.ts";
+import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
+import { partialVersion, type Representation, tableOf } from "./representation.ts";
+import type { ListOptions } from "./request-options.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import type { RequestScope } from "./scope.ts";
+
+export interface WatchRequest {
+  readonly scope: RequestScope;
+  readonly options: ListOptions;
+  readonly representation: Representation;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+const minTimeoutMs = 30 * 60_000;
+/** A bookmark is sent so long before a watch times out, so that the client can go on from there. */
+const bookmarkBeforeEndMs = 2000;
+
+export async function openWatch(store: ResourceStore, request: WatchRequest): Promise<WatchStream> {
+  const { scope, options, clock, signal, representation } = request;
+  const revision = readRevision(options.resourceVersion);
+  const wantsInitial = options.sendInitialEvents ?? (revision === undefined || revision === 0);
+  await answeringRevisionErrors(async () => {
+    if (revision === undefined) await store.cache.catchUp();
+    else await store.cache.reach(wantsInitial ? revision : 0);
+  });
+  const begin = (): CacheWatcher =>
+    store.cache.watch(scope, {
+      afterRevision: wantsInitial ? undefined : (revision ?? store.cache.revision),
+      marksInitialEnd: wantsInitial && (options.sendInitialEvents === true || revision === 0),
+      ...(options.allowWatchBookmarks ? { bookmark: (at, endsInitial) => bookmark(store, at, endsInitial) } : {}),
+    });
+  let watcher: CacheWatcher;
+  try {
+    watcher = await beginWithHistory(store, begin);
+  } catch (error) {
+    if (error instanceof RevisionTooOldError) return failedWatch(expired(error.message));
+    throw error;
+  }
+  const timeoutMs = options.timeoutSeconds ? options.timeoutSeconds * 1000 : minTimeoutMs * (1 + clock.random());
+  endInTime(watcher, { timeoutMs, clock, signal, revision: () => store.cache.revision });
+  return { batches: represented(watcher, store, representation, clock), close: () => watcher.close() };
+}
+
+/** A cache that is younger than the revision to begin at reads what it has missed from the store's history. */
+async function beginWithHistory(store: ResourceStore, begin: () => CacheWatcher): Promise<CacheWatcher> {
+  try {
+    return begin();
+  } catch (error) {
+    if (!(error instanceof RevisionTooOldError) || !(await store.cache.reachBack(error.revision))) throw error;
+    return begin();
+  }
+}
+
+interface Ending {
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly revision: () => number;
+}
+
+/** Closes the watcher at its timeout or when the client has gone, whatever comes first. */
+function endInTime(watcher: CacheWatcher, { timeoutMs, clock, signal, revision }: Ending): void {
+  const close = (): void => watcher.close();
+  const timers = [clock.after(timeoutMs, close)];
+  const makeBookmark = watcher.bookmark;
+  if (makeBookmark && timeoutMs > 2 * bookmarkBeforeEndMs)
+    timers.push(clock.after(timeoutMs - bookmarkBeforeEndMs, () => watcher.push(makeBookmark(revision()))));
+  watcher.onceClosed(() => {
+    for (const timer of timers) timer.cancel();
+    signal.removeEventListener("abort", close);
+  });
+  if (signal.aborted) close();
+  else signal.addEventListener("abort", close, { once: true });
+}
+
+function bookmark(store: ResourceStore, revision: number, endsInitial: boolean): WatchStreamEvent {
+  const { type } = store;
+  const annotations = endsInitial ? { annotations: { "k8s.io/initial-events-end": "true" } } : {};
+  const metadata: Partial<ObjectMeta> = { resourceVersion: String(revision), ...annotations };
+  // A bookmark is an object of the watched kind without a name and with no other metadata.
+  const object = { kind: type.kind, apiVersion: apiVersionOf(type), metadata } as KubernetesObject;
+  return new StreamEvent("BOOKMARK", new ObjectVersion("", object, revision));
+}
+
+/** A watch that tells why it could not begin. */
+function failedWatch(error: StatusError): WatchStream {
+  const bytes = (): Uint8Array => Buffer.from(JSON.stringify(error.status));
+  const batches = (async function* (): AsyncGenerator<readonly WatchStreamEvent[], void, void> {
+    yield [{ type: "ERROR", object: error.status, bytes }];
+  })();
+  return { batches, close: () => undefined };
+}
+
+function represented(
+  watcher: CacheWatcher,
+  store: ResourceStore,
+  representation: Representation,
+  clock: Clock,
+): AsyncIterable<readonly WatchStreamEvent[]> {
+  const shares = store.definition.sharesStorageOf !== undefined;
+  if (representation.as === "object") {
+    // The usual case: the shared events as they are.
+    if (!shares) return watcher.batches();
+    return mapped(watcher, (event) => (event.type === "BOOKMARK" ? event : new StreamEvent(event.type, store.view(event.version))));
+  }
+  if (representation.as === "metadata")
+    return mapped(watcher, (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))));
+  let withColumns = true;
+  return mapped(watcher, (event) => {
+    const { object } = event.type === "BOOKMARK" ? event.version : store.view(event.version);
+    const metadata = { resourceVersion: object.metadata.resourceVersion };
+    const table = tableOf([object], { definition: store.definition, representation, metadata, withColumns, nowMs: clock.now() });
+    withColumns = false;
+    return { type: event.type, object: table, bytes: () => Buffer.from(JSON.stringify(table)) };
+  });
+}
+
+async function* mapped(
+  watcher: CacheWatcher,
+  map: (event: StreamEvent) => WatchStreamEvent,
+): AsyncGenerator<readonly WatchStreamEvent[], void, void> {
+  // The cache puts only stream events into the queue, and `bookmark` above makes one.
+  for await (const batch of watcher.batches()) yield batch.map((event) => map(event as StreamEvent));
+}

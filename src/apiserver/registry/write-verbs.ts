@@ -1,0 +1,178 @@
+// create, update, patch, delete and deletecollection as answers: bodies and options are read, what they say is handed to
+// the write path, and the object it has written is shown as the client wants it.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { isStatus } from "../../api/meta/status-error.ts";
+import type { DeleteOptions } from "../../api/types/meta-v1.ts";
+import { negotiatePatch } from "../http/negotiate.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
+import { compileApply } from "./apply.ts";
+import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
+import { createObject } from "./create.ts";
+import { deletedStatus, deleteObject, type DeleteResult } from "./delete.ts";
+import { listObject, listPage } from "./list.ts";
+import { checkName, inNamespace } from "./object-meta.ts";
+import { compilePatch } from "./patch.ts";
+import { objectAnswer } from "./read-verbs.ts";
+import { representationOf } from "./representation.ts";
+import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
+import type { UpdateStrategy } from "./resource-definition.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import { scaleKind, scaleOf, updateScale } from "./scale.ts";
+import { scopeOf } from "./scope.ts";
+import { type Change, type UpdateResult, updateObject } from "./update.ts";
+import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
+
+export interface WriteTarget {
+  readonly namespace: string;
+  readonly name: string;
+  readonly subresource: string;
+}
+
+export function writeRequest(context: RequestContext, options: WriteOptions, target: WriteTarget): WriteRequest {
+  const manager = managerOf(options, context.request.headers["user-agent"]);
+  return { context, ...target, dryRun: options.dryRun, options: options.asObject, manager };
+}
+
+const kindOf = ({ type }: ResourceStore): ExpectedKind => ({ group: type.group, version: type.version, kind: type.kind, schema: type.schema });
+
+export async function answerCreate(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const representation = representationOf(context.request, "object");
+  const options = parseWriteOptions("CreateOptions", context.request.query);
+  const object = await readObject(context, kindOf(store), options.fieldValidation);
+  const version = await createObject(env, store, writeRequest(context, options, { namespace, name: "", subresource: "" }), object);
+  return objectAnswer(env, store, version, representation, 201);
+}
+
+export interface UpdateTarget {
+  readonly namespace: string;
+  readonly subresource: string;
+  readonly strategy: UpdateStrategy<KubernetesObject>;
+}
+
+export async function answerUpdate(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  { namespace, subresource, strategy }: UpdateTarget,
+): Promise<ApiResponse> {
+  const representation = representationOf(context.request, "object");
+  const options = parseWriteOptions("UpdateOptions", context.request.query);
+  const { name } = context.info;
+  const request = writeRequest(context, options, { namespace, name, subresource });
+  const scales = subresource === "scale";
+  const sent = await readObject(context, scales ? scaleKind : kindOf(store), options.fieldValidation);
+  const object = inNamespace(sent, namespace);
+  checkName(object, name);
+  if (scales) return scaleAnswer(await updateScale(env, store, request, () => object));
+  const uid = object.metadata.uid;
+  const result = await updateObject(env, store, { ...request, strategy, uid, change: () => ({ object }) });
+  return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
+}
+
+function scaleAnswer({ version }: UpdateResult): ApiResponse {
+  return { kind: "object", status: 200, object: scaleOf(version.object) };
+}
+
+export async function answerPatch(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  { namespace, subresource, strategy }: UpdateTarget,
+): Promise<ApiResponse> {
+  const { request: http, info } = context;
+  const content = negotiatePatch(http.headers["content-type"]);
+  const representation = representationOf(http, "object");
+  const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
+  const body = await readPatchBody(http);
+  const scales = subresource === "scale";
+  const target = {
+    kind: scales ? scaleKind : kindOf(store),
+    name: info.name,
+    namespace,
+    validation: options.fieldValidation,
+    warn: (text: string) => void (context.warnings.includes(text) || context.warnings.push(text)),
+  };
+  const request = writeRequest(context, options, { namespace, name: info.name, subresource });
+  if (content === "apply") {
+    const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
+    if (scales) return scaleAnswer(await updateObject(env, store, { ...request, strategy: store.definition.update, change: apply }));
+    const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
+    return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
+  }
+  const patch = compilePatch(content, body, target);
+  if (scales) return scaleAnswer(await updateScale(env, store, request, patch));
+  // Patches never create, so there is an object.
+  const change = (current: KubernetesObject | undefined): Change => ({ object: patch(current as KubernetesObject) });
+  const result = await updateObject(env, store, { ...request, strategy, change, neverCreates: true });
+  return objectAnswer(env, store, result.version, representation, 200);
+}
+
+function deleteRequest(context: RequestContext, namespace: string, name: string, options: DeleteOptions): WriteRequest {
+  const asObject = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...options };
+  return { context, namespace, name, subresource: "", dryRun: (options.dryRun ?? []).length > 0, options: asObject, manager: "" };
+}
+
+export async function answerDelete(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const representation = representationOf(context.request, "object");
+  const options = await readDeleteOptions(context);
+  const result = await deleteObject(env, store, deleteRequest(context, namespace, context.info.name, options), options);
+  if (result.removed && !store.definition.deletionReturnsObject)
+    return { kind: "object", status: 200, object: deletedStatus(store, result.version.object) };
+  const accepted = !result.removed && options.orphanDependents === false;
+  return objectAnswer(env, store, result.version, representation, accepted ? 202 : 200);
+}
+
+/** Objects deleted at once by a deletecollection, as upstream's default number of workers. */
+const deletionsAtOnce = 16;
+
+export async function answerDeleteCollection(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  context: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const { query } = context.request;
+  const options = parseListOptions(query, false);
+  const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
+  const deleteOptions = await readDeleteOptions(context);
+  const page = await listPage(store, scope, options);
+  const waiting = [...page.versions];
+  const work = async (): Promise<void> => {
+    for (let version = waiting.shift(); version; version = waiting.shift()) {
+      const { metadata } = version.object;
+      await deletePresent(env, store, deleteRequest(context, metadata.namespace ?? "", metadata.name, deleteOptions), deleteOptions);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
+  return { kind: "object", status: 200, object: bareItems(listObject(store.type, page)) };
+}
+
+/** Upstream's answer to a deletecollection holds the items as a list does. */
+function bareItems(list: unknown): unknown {
+  const { items, ...rest } = list as { readonly items: readonly KubernetesObject[] };
+  return { ...rest, items: items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
+}
+
+async function deletePresent(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  options: DeleteOptions,
+): Promise<DeleteResult | undefined> {
+  try {
+    return await deleteObject(env, store, request, options);
+  } catch (error) {
+    if (isStatus(error, "NotFound")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,175 @@
+// The API server without its sockets: the list of stages that every request passes, whichever transport brought it.
+// Reading the list reads the architecture: request info → authentication → impersonation → authorization → dispatch,
+// inside the stages that count, recover and keep the deadline.
+import { randomUUID } from "node:crypto";
+import { internalError, StatusError } from "../api/meta/status-error.ts";
+import type { Clock } from "../base/clock.ts";
+import { parseDurationMs } from "../base/flags.ts";
+import type { Logger } from "../base/log.ts";
+import { anonymousUser } from "./authn/user.ts";
+import { isLongRunning, parseRequestInfo, type RequestInfo } from "./http/request-info.ts";
+import type { RequestMetrics } from "./http/request-metrics.ts";
+import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
+
+export interface ApiServerDeps {
+  readonly authentication: Stage;
+  readonly impersonation: Stage;
+  readonly authorization: Stage;
+  /** Serves /api/<version>/… and /apis/<group>/<version>/…. */
+  readonly resources: Handler;
+  /** Serves every other path: discovery, health, metrics, OpenAPI. */
+  readonly endpoints: Handler;
+  readonly metrics: RequestMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ApiServerOptions {
+  /** How long a request may take that is no watch, log, exec or proxy. Default 60 s. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** An answer with what the transport needs to know about the request: warnings, audit id. */
+export interface Answer {
+  readonly response: ApiResponse;
+  readonly context: RequestContext;
+}
+
+export interface ApiServer {
+  /** Never rejects: failures are answers with a Status. */
+  handle(request: ApiRequest): Promise<Answer>;
+}
+
+/** The largest body the API server reads, as upstream's limit for objects: 3 MiB. */
+export const maxRequestBodyBytes = 3 * 1024 * 1024;
+
+export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions = {}): ApiServer {
+  const run = compose(
+    [
+      observed(deps.metrics, deps.clock),
+      recovered(deps.logger),
+      requestInfo,
+      withDeadline(deps.clock, options.requestTimeoutMs ?? 60_000),
+      deps.authentication,
+      deps.impersonation,
+      deps.authorization,
+    ],
+    (context) => (context.info.isResourceRequest ? deps.resources(context) : deps.endpoints(context)),
+  );
+  return {
+    async handle(request) {
+      const context: RequestContext = {
+        request,
+        info: notParsedYet,
+        user: anonymousUser,
+        warnings: [],
+        receivedAtMs: deps.clock.now(),
+        auditId: auditIdOf(request),
+      };
+      return { response: await run(context), context };
+    },
+  };
+}
+
+/** One handler out of a list of stages, the first outermost. */
+export function compose(stages: readonly Stage[], last: Handler): Handler {
+  return stages.reduceRight<Handler>((next, stage) => (context) => stage(context, next), last);
+}
+
+const notParsedYet: RequestInfo = parseRequestInfo("", "/", new URLSearchParams());
+
+const requestInfo: Stage = (context, next) => {
+  const { method, path, query } = context.request;
+  context.info = parseRequestInfo(method, path, query);
+  return next(context);
+};
+
+function observed(metrics: RequestMetrics, clock: Clock): Stage {
+  return async (context, next) => {
+    const startMs = clock.monotonic();
+    metrics.begin();
+    const response = await next(context);
+    metrics.end(context, response, clock.monotonic() - startMs);
+    return response;
+  };
+}
+
+/** Whatever is thrown becomes an answer; what is no Status is a defect, and is logged with its stack. */
+function recovered(logger: Logger): Stage {
+  return async (context, next) => {
+    try {
+      return await next(context);
+    } catch (error) {
+      if (error instanceof StatusError) return statusResponse(error);
+      const { method, path } = context.request;
+      const stack = error instanceof Error ? error.stack : String(error);
+      logger.error("Request failed", { method, path, auditId: context.auditId, user: context.user.name, error, stack });
+      return statusResponse(internalError(error));
+    }
+  };
+}
+
+/** A Status as an answer, with Retry-After where the Status says when to come back. */
+export function statusResponse(error: StatusError): ApiResponse {
+  const retryAfter = error.status.details?.retryAfterSeconds ?? 0;
+  return {
+    kind: "object",
+    status: error.code,
+    object: error.status,
+    ...(retryAfter > 0 ? { headers: { "Retry-After": String(retryAfter) } } : {}),
+  };
+}
+
+/** Ends what takes too long with 504; ?timeout=5s asks for less. Long-running requests end when they or their clients do. */
+function withDeadline(clock: Clock, limitMs: number): Stage {
+  return async (context, next) => {
+    if (isLongRunning(context.info)) return next(context);
+    const asked = context.info.isResourceRequest ? parseTimeout(context.request.query.get("timeout")) : undefined;
+    const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
+    let expire: (error: StatusError) => void = () => undefined;
+    const expired = new Promise<never>((_resolve, reject) => {
+      expire = reject;
+    });
+    const timer = clock.after(timeoutMs, () => {
+      const error = timedOut();
+      context.request.abort?.(error);
+      expire(error);
+    });
+    try {
+      return await Promise.race([next(context), expired]);
+    } finally {
+      timer.cancel();
+    }
+  };
+}
+
+function timedOut(): StatusError {
+  const message = "Timeout: request did not complete within the allotted timeout";
+  return new StatusError({ code: 504, reason: "Timeout", message, details: {} });
+}
+
+/** ?timeout= in milliseconds; undefined for "" and zero, which mean the default. */
+function parseTimeout(text: string | null): number | undefined {
+  if (!text) return undefined;
+  const ms = parseDurationMs(text);
+  if (ms === undefined)
+    throw new StatusError({ code: 400, reason: "BadRequest", message: `invalid timeout specified in the request URL - ${text}` });
+  return ms > 0 ? ms : undefined;
+}
+
+/** The client's own id, where it is one that fits a log line. */
+function auditIdOf(request: ApiRequest): string {
+  const given = request.headers["audit-id"];
+  return given !== undefined && given.length <= 64 ? given : randomUUID();
+}
+
+/** 404 for a group, version or path below them that is not served. */
+export function resourceNotServed(): StatusError {
+  return new StatusError({ code: 404, reason: "NotFound", message: "the server could not find the requested resource", details: {} });
+}
+
+/** 405 as the router answers it. */
+export function methodNotServed(): StatusError {
+  const message = "the server does not allow this method on the requested resource";
+  return new StatusError({ code: 405, reason: "MethodNotAllowed", message, details: {} });
+}

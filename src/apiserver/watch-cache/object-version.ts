@@ -1,0 +1,140 @@
+// One version of one object: the value, where it lies and its JSON bytes, which are made once, when first sent, and shared
+// by every get, list and watch that sends this version. Objects are stored as upstream stores them with
+// --storage-media-type=application/json: the object without its resourceVersion, which is the key's modRevision. The bytes
+// for clients are the stored bytes with the resource version put in where metadata begins, so nothing is serialised twice.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { KeyValue } from "../../storage/store.ts";
+
+export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
+  /** "namespace/name", or "name" for cluster-scoped objects: the key below the resource's prefix. */
+  readonly key: string;
+  /** With metadata.resourceVersion. */
+  readonly object: T;
+  readonly revision: number;
+  #stored: Uint8Array | undefined;
+  #bytes: Uint8Array | undefined;
+
+  /** `stored`: what the store holds, where it is exactly this object but for the resource version. */
+  constructor(key: string, object: T, revision: number, stored?: Uint8Array) {
+    this.key = key;
+    this.object = object;
+    this.revision = revision;
+    this.#stored = stored;
+    this.#bytes = undefined;
+  }
+
+  /** The object as JSON, kind and apiVersion first. */
+  bytes(): Uint8Array {
+    this.#bytes ??= (this.#stored && insertResourceVersion(this.#stored, this.object, this.revision)) ?? encode(this.object);
+    this.#stored = undefined;
+    return this.#bytes;
+  }
+
+  /** The object as JSON without its opening brace, kind and apiVersion: how lists of built-in kinds hold their items. */
+  itemBytes(): Uint8Array {
+    return this.bytes().subarray(typePrefix(this.object).length);
+  }
+}
+
+/** `{"kind":"Pod","apiVersion":"v1",` */
+function typePrefix(object: KubernetesObject): string {
+  return `{"kind":${JSON.stringify(object.kind)},"apiVersion":${JSON.stringify(object.apiVersion)},`;
+}
+
+/** JSON with kind, apiVersion and metadata first, as upstream writes it. */
+function encode(object: KubernetesObject): Buffer {
+  const { kind, apiVersion, metadata, ...rest } = object;
+  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata, ...rest }));
+}
+
+/** What is put into the store: the object without its resource version. */
+export function encodeForStorage(object: KubernetesObject): Uint8Array {
+  return encode(withoutResourceVersion(object));
+}
+
+function insertResourceVersion(stored: Uint8Array, object: KubernetesObject, revision: number): Buffer | undefined {
+  const head = `${typePrefix(object)}"metadata":{`;
+  const headLength = head.length;
+  // The stored bytes may come from another writer whose order differs: then they are made anew.
+  if (stored.length <= headLength || Buffer.from(stored.buffer, stored.byteOffset, headLength).toString("latin1") !== head)
+    return undefined;
+  const insert = `"resourceVersion":"${revision}"${stored[headLength] === closingBrace ? "" : ","}`;
+  const bytes = Buffer.allocUnsafeSlow(stored.length + insert.length);
+  bytes.write(head + insert, "latin1");
+  bytes.set(stored.subarray(headLength), headLength + insert.length);
+  return bytes;
+}
+
+const closingBrace = "}".charCodeAt(0);
+
+export function withResourceVersion<T extends KubernetesObject>(object: T, revision: number): T {
+  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
+}
+
+/** The object as it is compared and stored. */
+export function withoutResourceVersion<T extends KubernetesObject>(object: T): T {
+  const { resourceVersion: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+export interface ObjectCodecOptions<T> {
+  /** The resource's key prefix: "/registry/pods/". */
+  readonly prefix: string;
+  /** Upstream's defaults for fields that were added after the object was stored. Gives the same object where nothing was missing. */
+  readonly defaults?: ((object: T) => T) | undefined;
+  /** Called with every object that enters the cache: tests freeze it. */
+  readonly onObject?: ((object: T) => void) | undefined;
+}
+
+/**
+ * Turns what the store holds into object versions. A write of this process remembers the object with the bytes it hands to
+ * the store; a store in the process hands the same bytes to the watch, which then need not be parsed.
+ */
+export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
+  readonly #options: ObjectCodecOptions<T>;
+  readonly #known = new WeakMap<Uint8Array, { object: T; version: ObjectVersion<T> | undefined }>();
+
+  constructor(options: ObjectCodecOptions<T>) {
+    this.#options = options;
+  }
+
+  /** The bytes to store for an object (its resource version is left out). */
+  toStored(object: T): Uint8Array {
+    const stored = encodeForStorage(object);
+    this.#known.set(stored, { object, version: undefined });
+    return stored;
+  }
+
+  /** Throws when the bytes are no JSON object. */
+  version(kv: KeyValue): ObjectVersion<T> {
+    const known = this.#known.get(kv.value);
+    if (known?.version?.revision === kv.modRevision) return known.version;
+    const key = kv.key.slice(this.#options.prefix.length);
+    const version = known ? this.#make(key, known.object, kv.modRevision, kv.value) : this.#parse(key, kv);
+    if (known) known.version = version;
+    else this.#known.set(kv.value, { object: version.object, version });
+    return version;
+  }
+
+  /** Lets go of what is known of a value that has left the cache, while the store may keep it for its history. */
+  forget(value: Uint8Array): void {
+    this.#known.delete(value);
+  }
+
+  #parse(key: string, kv: KeyValue): ObjectVersion<T> {
+    let parsed: T;
+    try {
+      parsed = JSON.parse(Buffer.from(kv.value.buffer, kv.value.byteOffset, kv.value.byteLength).toString("utf8")) as T;
+    } catch (cause) {
+      throw new Error(`the value stored at ${kv.key} is not JSON`, { cause });
+    }
+    const object = this.#options.defaults ? this.#options.defaults(parsed) : parsed;
+    return this.#make(key, object, kv.modRevision, object === parsed ? kv.value : undefined);
+  }
+
+  #make(key: string, object: T, revision: number, stored: Uint8Array | undefined): ObjectVersion<T> {
+    const withVersion = withResourceVersion(object, revision);
+    this.#options.onObject?.(withVersion);
+    return new ObjectVersion(key, withVersion, revision, stored);
+  }
+}

@@ -1,0 +1,441 @@
+// The watch cache of one resource: a mirror of its key range in the store, kept by one store watch, from which lists at
+// any recent revision and all client watches are served. It holds the current objects in key order, the recent events,
+// indexes, and the watchers. A consistent read asks the store for its revision and waits until the mirror has reached it.
+//
+// Hot path: #apply runs for every change in the cluster. It parses nothing that this process wrote itself, touches one
+// object, and meets only the watchers that the event can concern (watcher-index.ts).
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/log.ts";
+import { SortedMap } from "../../base/sorted-map.ts";
+import { prefixEnd, type Store, type StoreEvent, type Watch } from "../../storage/store.ts";
+import type { WatchStreamEvent } from "../request.ts";
+import { CacheEvent, StreamEvent } from "./cache-event.ts";
+import { CacheIndex } from "./cache-index.ts";
+import { EventRing, type EventRingOptions } from "./event-ring.ts";
+import type { ObjectCodec, ObjectVersion } from "./object-version.ts";
+import { type CacheScope, CacheWatcher, type FieldValue } from "./watcher.ts";
+import { WatcherIndex } from "./watcher-index.ts";
+
+export interface WatchCacheOptions extends EventRingOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** "/registry/pods/". */
+  readonly prefix: string;
+  readonly codec: ObjectCodec;
+  /** Events that may wait for a slow watcher. Default 8192. */
+  readonly maxPending?: number | undefined;
+}
+
+/** Called after the cache has changed. One of the two versions may be absent. */
+export type ChangeListener = (current: ObjectVersion | undefined, previous: ObjectVersion | undefined) => void;
+
+export interface CacheWatchOptions {
+  /** Begin after this revision; absent: begin with the present objects as ADDED. */
+  readonly afterRevision?: number | undefined;
+  /** Makes bookmarks, where the client wants them. `endsInitial`: the one that marks the end of the present objects. */
+  readonly bookmark?: ((revision: number, endsInitial: boolean) => WatchStreamEvent) | undefined;
+  /** Whether a bookmark marks the end of the present objects. */
+  readonly marksInitialEnd?: boolean | undefined;
+}
+
+/** A watch was asked to begin at a revision whose events are no longer here. */
+export class RevisionTooOldError extends Error {
+  readonly revision: number;
+  readonly oldest: number;
+  constructor(revision: number, oldest: number) {
+    super(`too old resource version: ${revision} (${oldest})`);
+    this.name = "RevisionTooOldError";
+    this.revision = revision;
+    this.oldest = oldest;
+  }
+}
+
+/** A revision was not reached in time. */
+export class RevisionNotReachedError extends Error {
+  readonly revision: number;
+  readonly current: number;
+  constructor(revision: number, current: number) {
+    super(`Too large resource version: ${revision}, current: ${current}`);
+    this.name = "RevisionNotReachedError";
+    this.revision = revision;
+    this.current = current;
+  }
+}
+
+const bookmarkPeriodMs = 60_000;
+const reloadDelayMs = 1000;
+
+export class WatchCache {
+  readonly #options: WatchCacheOptions;
+  readonly #objects = new SortedMap<ObjectVersion>();
+  readonly #ring: EventRing;
+  readonly #watchers = new WatcherIndex();
+  readonly #indexes = new Set<CacheIndex>();
+  readonly #fieldIndexes = new Map<FieldValue, CacheIndex>();
+  readonly #listeners = new Set<ChangeListener>();
+  readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
+  #ready: Promise<void> | undefined;
+  #loaded = false;
+  #stopped = false;
+  #revision = 0;
+  #storeWatch: Watch | undefined;
+  #bookmarks: { cancel(): void } | undefined;
+
+  constructor(options: WatchCacheOptions) {
+    this.#options = options;
+    this.#ring = new EventRing(options);
+  }
+
+  /** Loads the objects on first use; resolves when they are there. */
+  ready(): Promise<void> {
+    this.#ready ??= this.#load();
+    return this.#ready;
+  }
+
+  get hasLoaded(): boolean {
+    return this.#loaded;
+  }
+
+  /** The mirror shows the store at this revision, or at a later one at which this resource was the same. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  get watcherCount(): number {
+    return this.#watchers.size;
+  }
+
+  get(key: string): ObjectVersion | undefined {
+    return this.#objects.get(key);
+  }
+
+  /** All objects in key order. */
+  values(): Iterable<ObjectVersion> {
+    return this.#objects.between("", lastKey);
+  }
+
+  /** The objects of a scope in key order, from the key `from` on. A field of the scope is looked up in an index. */
+  list(scope: CacheScope, from = ""): ObjectVersion[] {
+    const { key, prefix, field, matches } = scope;
+    if (key !== undefined) {
+      const version = this.#objects.get(key);
+      return version && key >= from && (matches?.(version) ?? true) ? [version] : [];
+    }
+    if (field) {
+      const found = [...this.#fieldIndex(field.valueOf).get(field.value)];
+      const selected = found.filter((v) => v.key >= from && v.key.startsWith(prefix) && (matches?.(v) ?? true));
+      return selected.sort((a, b) => (a.key < b.key ? -1 : 1));
+    }
+    const found: ObjectVersion[] = [];
+    for (const version of this.#between(prefix, from)) if (!matches || matches(version)) found.push(version);
+    return found;
+  }
+
+  /** Visits the objects of a scope in key order until `visit` returns false: for limited lists. */
+  walk(scope: CacheScope, from: string, visit: (version: ObjectVersion) => boolean): void {
+    if (scope.key !== undefined || scope.field) {
+      for (const version of this.list(scope, from)) if (!visit(version)) return;
+      return;
+    }
+    const { matches } = scope;
+    for (const version of this.#between(scope.prefix, from)) if ((!matches || matches(version)) && !visit(version)) return;
+  }
+
+  /** How many objects lie at or after `from` in a scope without selectors. */
+  count(prefix: string, from: string): number {
+    return this.#objects.countBetween(from < prefix ? prefix : from, endOf(prefix));
+  }
+
+  /**
+   * Visits the objects of a scope as they were at a recent revision, in key order from `from` on, until `visit` returns
+   * false. Gives false, and visits nothing, where the events since then are no longer all here.
+   */
+  walkAt(revision: number, scope: CacheScope, from: string, visit: (version: ObjectVersion) => boolean): boolean {
+    if (revision < this.#ring.completeAfter || revision > this.#revision) return false;
+    // What the objects that have changed since were at that revision: before their first later event.
+    const before = new Map<string, ObjectVersion | undefined>();
+    this.#ring.forEachAfter(revision, (event) => {
+      if (event.key >= from && !before.has(event.key) && inKeyRange(scope, event.key)) before.set(event.key, event.previous);
+    });
+    if (before.size === 0) {
+      this.walk(scope, from, visit);
+      return true;
+    }
+    const unchanged = this.list(scope, from).filter((version) => !before.has(version.key));
+    const changed = [...before.values()].filter((version) => version && isInScope(scope, version)) as ObjectVersion[];
+    const all = [...unchanged, ...changed].sort((a, b) => (a.key < b.key ? -1 : 1));
+    for (const version of all) if (!visit(version)) break;
+    return true;
+  }
+
+  /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`. */
+  async reach(revision: number, timeoutMs = 3000): Promise<void> {
+    await this.ready();
+    if (this.#revision >= revision) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = this.#options.clock.after(timeoutMs, () => {
+        this.#waiting.delete(waiter);
+        reject(new RevisionNotReachedError(revision, this.#revision));
+      });
+      const waiter = {
+        revision,
+        resolve: () => {
+          timer.cancel();
+          resolve();
+        },
+      };
+      this.#waiting.add(waiter);
+      this.#options.store.requestProgress();
+    });
+  }
+
+  /** Waits until the mirror shows everything that was committed before the call. */
+  async catchUp(): Promise<void> {
+    await this.reach(await this.#options.store.currentRevision());
+  }
+
+  /** Opens a watch. The mirror must have loaded. Throws RevisionTooOldError. */
+  watch(scope: CacheScope, options: CacheWatchOptions): CacheWatcher {
+    const { afterRevision, bookmark } = options;
+    const initial: WatchStreamEvent[] = [];
+    if (afterRevision === undefined) {
+      for (const version of this.list(scope)) initial.push(new StreamEvent("ADDED", version));
+      if (bookmark && options.marksInitialEnd) initial.push(bookmark(this.#revision, true));
+    } else if (afterRevision < this.#ring.completeAfter) throw new RevisionTooOldError(afterRevision, this.#ring.completeAfter);
+    const watcher = new CacheWatcher({
+      scope,
+      afterRevision: afterRevision ?? this.#revision,
+      initial,
+      bookmark: bookmark && ((revision) => bookmark(revision, false)),
+      maxPending: this.#options.maxPending,
+      onClose: (closed) => this.#watchers.delete(closed),
+    });
+    if (afterRevision !== undefined) this.#ring.forEachAfter(afterRevision, (event) => offerInScope(watcher, event));
+    this.#watchers.add(watcher);
+    if (bookmark) this.#bookmarks ??= this.#options.clock.every(bookmarkPeriodMs, () => void this.#sendBookmarks());
+    return watcher;
+  }
+
+  /**
+   * Reads the events after `revision` that happened before this mirror was loaded (it is young, or the server has just
+   * started), so that a watch can begin there. Gives false where the store no longer has them.
+   */
+  async reachBack(revision: number, timeoutMs = 3000): Promise<boolean> {
+    const until = this.#ring.completeAfter;
+    if (revision >= until) return true;
+    const found = await this.#history(revision, until, timeoutMs);
+    if (!found || this.#ring.completeAfter !== until) return found !== undefined && this.#ring.completeAfter <= revision;
+    return this.#ring.prepend(found, revision, this.#options.clock.monotonic());
+  }
+
+  /** The events after `after` up to `until`, from the store's history; undefined where it does not reach so far back. */
+  #history(after: number, until: number, timeoutMs: number): Promise<CacheEvent[] | undefined> {
+    const { store, prefix, clock } = this.#options;
+    const found: CacheEvent[] = [];
+    return new Promise((resolve) => {
+      const finish = (events: CacheEvent[] | undefined): void => {
+        timer.cancel();
+        watch.cancel();
+        resolve(events);
+      };
+      const timer = clock.after(timeoutMs, () => finish(undefined));
+      const watch = store.watch({
+        start: prefix,
+        end: prefixEnd(prefix),
+        afterRevision: after,
+        onEvents: (events, upTo) => {
+          for (const event of events) if (event.revision <= until) found.push(this.#pastEvent(event));
+          if (upTo >= until) finish(found);
+        },
+        onError: () => finish(undefined),
+      });
+      store.requestProgress();
+    });
+  }
+
+  #pastEvent({ key, revision, kv, previous }: StoreEvent): CacheEvent {
+    const { codec, prefix } = this.#options;
+    const current = kv && this.#decoded(() => codec.version(kv));
+    const before = previous && this.#decoded(() => codec.version(previous));
+    return new CacheEvent(key.slice(prefix.length), revision, current, before);
+  }
+
+  /** Keeps an index until the returned function is called. */
+  addIndex(valuesOf: (version: ObjectVersion) => readonly string[]): CacheIndex {
+    const index = new CacheIndex(valuesOf, this.values());
+    this.#indexes.add(index);
+    return index;
+  }
+
+  addListener(listener: ChangeListener): { remove(): void } {
+    this.#listeners.add(listener);
+    return { remove: () => void this.#listeners.delete(listener) };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#storeWatch?.cancel();
+    this.#bookmarks?.cancel();
+    this.#bookmarks = undefined;
+    for (const watcher of this.#watchers.all()) watcher.close();
+  }
+
+  #between(prefix: string, from: string): Iterable<ObjectVersion> {
+    return this.#objects.between(from < prefix ? prefix : from, endOf(prefix));
+  }
+
+  #fieldIndex(valueOf: FieldValue): CacheIndex {
+    let index = this.#fieldIndexes.get(valueOf);
+    if (!index) {
+      index = this.addIndex((version) => [valueOf(version)]);
+      this.#fieldIndexes.set(valueOf, index);
+    }
+    return index;
+  }
+
+  async #load(): Promise<void> {
+    const { store, prefix, codec, clock, log } = this.#options;
+    const end = prefixEnd(prefix);
+    while (!this.#stopped) {
+      try {
+        const { items, revision } = await store.range({ start: prefix, end });
+        if (this.#stopped) return;
+        const found = new Map<string, ObjectVersion>();
+        for (const kv of items) {
+          const version = this.#decoded(() => codec.version(kv));
+          if (version) found.set(version.key, version);
+        }
+        this.#replace(found, revision);
+        this.#loaded = true;
+        this.#storeWatch = store.watch({
+          start: prefix,
+          end,
+          afterRevision: revision,
+          onEvents: (events, upTo) => this.#apply(events, upTo),
+          onError: (error) => this.#reload(error),
+        });
+        return;
+      } catch (error) {
+        log.error("Could not load objects from the store", { prefix, error });
+        await clock.sleep(reloadDelayMs);
+      }
+    }
+  }
+
+  /** The store's watch has broken: client watches end, and the mirror is read anew. */
+  #reload(error: unknown): void {
+    if (this.#stopped) return;
+    this.#options.log.warn("The store's watch has ended; reading the objects again", { prefix: this.#options.prefix, error });
+    for (const watcher of this.#watchers.all()) watcher.close();
+    this.#ready = this.#load();
+    void this.#ready;
+  }
+
+  #replace(found: ReadonlyMap<string, ObjectVersion>, revision: number): void {
+    for (const previous of [...this.values()]) if (!found.has(previous.key)) this.#put(previous.key, undefined, previous);
+    for (const [key, current] of found) {
+      const previous = this.#objects.get(key);
+      if (previous?.revision !== current.revision) this.#put(key, current, previous);
+    }
+    this.#ring.reset(revision);
+    this.#advance(revision);
+  }
+
+  #apply(events: readonly StoreEvent[], revision: number): void {
+    const { codec, clock, prefix } = this.#options;
+    const nowMs = events.length > 0 ? clock.monotonic() : 0;
+    for (const event of events) {
+      const key = event.key.slice(prefix.length);
+      const { kv } = event;
+      const current = kv && this.#decoded(() => codec.version(kv));
+      const previous = this.#objects.get(key);
+      if (!current && !previous) continue;
+      this.#put(key, current, previous);
+      if (event.previous) codec.forget(event.previous.value);
+      const change = new CacheEvent(key, event.revision, current, previous);
+      this.#ring.push(change, nowMs);
+      this.#watchers.dispatch(change);
+    }
+    this.#advance(revision);
+  }
+
+  #put(key: string, current: ObjectVersion | undefined, previous: ObjectVersion | undefined): void {
+    if (current) this.#objects.set(key, current);
+    else this.#objects.delete(key);
+    for (const index of this.#indexes) index.update(current, previous);
+    for (const listener of this.#listeners) {
+      try {
+        listener(current, previous);
+      } catch (error) {
+        this.#options.log.error("A listener of the watch cache failed", { prefix: this.#options.prefix, key, error });
+      }
+    }
+  }
+
+  #advance(revision: number): void {
+    if (revision > this.#revision) this.#revision = revision;
+    if (this.#waiting.size === 0) return;
+    for (const waiter of this.#waiting) {
+      if (waiter.revision > this.#revision) continue;
+      this.#waiting.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  /** An object that cannot be read is logged and left out: it must not take the others with it. */
+  #decoded(decode: () => ObjectVersion): ObjectVersion | undefined {
+    try {
+      return decode();
+    } catch (error) {
+      this.#options.log.error("Ignoring an object that cannot be decoded", { prefix: this.#options.prefix, error });
+      return undefined;
+    }
+  }
+
+  /** Every minute: how far a watcher may go on from, though nothing it watches has changed. */
+  async #sendBookmarks(): Promise<void> {
+    const interested = this.#watchers.all().filter((watcher) => watcher.bookmark);
+    if (interested.length === 0) {
+      this.#bookmarks?.cancel();
+      this.#bookmarks = undefined;
+      return;
+    }
+    try {
+      await this.catchUp();
+    } catch (error) {
+      if (!this.#stopped) this.#options.log.warn("Sending no bookmarks", { prefix: this.#options.prefix, error });
+      return;
+    }
+    for (const watcher of interested) if (watcher.bookmark) watcher.push(watcher.bookmark(this.#revision));
+  }
+}
+
+/** Offers an event of the past, for which the watcher index was not asked. */
+function offerInScope(watcher: CacheWatcher, event: CacheEvent): void {
+  if (!inKeyRange(watcher.scope, event.key)) return;
+  const { field } = watcher.scope;
+  if (field) {
+    const { valueOf, value } = field;
+    const concerned = [event.current, event.previous].some((version) => version && valueOf(version) === value);
+    if (!concerned) return;
+  }
+  watcher.offer(event);
+}
+
+/** Above every key. */
+const lastKey = "\uffff";
+
+const endOf = (prefix: string): string => (prefix === "" ? lastKey : prefixEnd(prefix));
+
+function inKeyRange({ key, prefix }: CacheScope, candidate: string): boolean {
+  return key === undefined ? candidate.startsWith(prefix) : candidate === key;
+}
+
+function isInScope(scope: CacheScope, version: ObjectVersion): boolean {
+  return inKeyRange(scope, version.key) && (scope.matches?.(version) ?? true);
+}

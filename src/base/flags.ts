@@ -1,0 +1,193 @@
+// Command-line flags with pflag's conventions: --flag=value, --flag value, --switch, --switch=false, -v 2, -v=2, repeated
+// flags and comma lists. One object literal defines a command's flags; what comes out is typed by it. Problems name the
+// flag and say what was expected.
+
+/** A flag that was given wrongly; printed as one line with a hint at --help. */
+export class FlagError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "FlagError";
+  }
+}
+
+export interface FlagType<T> {
+  /** Shown in --help after the flag: "string", "int", "duration"; "" for switches. */
+  readonly placeholder: string;
+  /** Throws an Error that says what was expected. `previous`: from an earlier use of the flag on this command line. */
+  parse(text: string, previous: T | undefined): T;
+  /** The value of the flag without one ("true" for switches); absent where a value must follow. */
+  readonly bare?: string;
+}
+
+export interface Flag<T> {
+  readonly type: FlagType<T>;
+  readonly default: T;
+  readonly help: string;
+  /** One letter: "v". */
+  readonly shorthand?: string;
+}
+
+export type Flags = Readonly<Record<string, Flag<unknown>>>;
+export type FlagValues<F extends Flags> = { readonly [K in keyof F]: F[K] extends Flag<infer T> ? T : never };
+
+export interface ParsedFlags<F extends Flags> {
+  readonly values: FlagValues<F>;
+  /** Arguments that are no flags, and everything after "--". */
+  readonly positional: readonly string[];
+  /** The flags that were given. */
+  readonly given: ReadonlySet<keyof F>;
+  /** --help or -h was among them: nothing else has been checked. */
+  readonly help: boolean;
+}
+
+/** A flag definition whose default is of its type. */
+export function flag<T>(type: FlagType<T>, defaultValue: NoInfer<T>, help: string, shorthand?: string): Flag<T> {
+  return { type, default: defaultValue, help, ...(shorthand === undefined ? {} : { shorthand }) };
+}
+
+export const text: FlagType<string> = { placeholder: "string", parse: (value) => value };
+
+export const optionalText: FlagType<string | undefined> = { placeholder: "string", parse: (value) => value };
+
+export const boolean: FlagType<boolean> = {
+  placeholder: "",
+  bare: "true",
+  parse(value) {
+    if (/^(1|t|T|true|TRUE|True)$/.test(value)) return true;
+    if (/^(0|f|F|false|FALSE|False)$/.test(value)) return false;
+    throw new Error("expected true or false");
+  },
+};
+
+/** A whole number within bounds. */
+export function integer(bounds: { readonly min?: number; readonly max?: number } = {}): FlagType<number> {
+  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = bounds;
+  const range = bounds.min === undefined ? "" : bounds.max === undefined ? ` of at least ${min}` : ` from ${min} to ${max}`;
+  return {
+    placeholder: "int",
+    parse(value) {
+      const number = /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
+      if (Number.isNaN(number) || number < min || number > max) throw new Error(`expected a whole number${range}`);
+      return number;
+    },
+  };
+}
+
+export function oneOf<const T extends string>(...choices: readonly T[]): FlagType<T> {
+  return {
+    placeholder: choices.join("|"),
+    parse(value) {
+      const choice = choices.find((c) => c === value);
+      if (choice === undefined) throw new Error(`expected ${choices.map((c) => JSON.stringify(c)).join(" or ")}`);
+      return choice;
+    },
+  };
+}
+
+/** A comma list; the flag may be repeated, and the lists are joined. */
+export const list: FlagType<readonly string[]> = {
+  placeholder: "strings",
+  parse: (value, previous) => [...(previous ?? []), ...value.split(",").filter((part) => part !== "")],
+};
+
+/** Go's notation ("1m30s", "500ms") as milliseconds. */
+export const durationMs: FlagType<number> = {
+  placeholder: "duration",
+  parse(value) {
+    const ms = parseDurationMs(value);
+    if (ms === undefined) throw new Error('expected a duration such as "30s" or "1h15m"');
+    return ms;
+  },
+};
+
+const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Go's notation of a duration as milliseconds; undefined for anything else. */
+export function parseDurationMs(value: string): number | undefined {
+  if (value === "0") return 0;
+  const sign = value.startsWith("-") ? -1 : 1;
+  const body = value.replace(/^[+-]/, "");
+  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(body)) return undefined;
+  let sum = 0;
+  for (const [, number, unit] of body.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g)) sum += Number(number) * (unitMs[unit ?? ""] ?? 0);
+  return sign * sum;
+}
+
+export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): ParsedFlags<F> {
+  const values = new Map<string, unknown>();
+  const positional: string[] = [];
+  const shorthands = new Map(Object.entries(flags).flatMap(([name, f]) => (f.shorthand ? [[f.shorthand, name] as const] : [])));
+  let help = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (arg === "--") {
+      positional.push(...args.slice(i + 1));
+      break;
+    }
+    if (arg === "--help" || arg === "-h") help = true;
+    else if (!arg.startsWith("-") || arg === "-") positional.push(arg);
+    else {
+      const { name, shown, inline } = nameOf(arg, flags, shorthands);
+      const { type } = flags[name] as Flag<unknown>;
+      let value = inline ?? type.bare;
+      if (value === undefined) {
+        value = args[++i];
+        if (value === undefined) throw new FlagError(`flag needs an argument: ${shown}`);
+      }
+      values.set(name, parseValue(type, value, values.get(name), shown));
+    }
+    if (help) break;
+  }
+  const all = Object.fromEntries(Object.entries(flags).map(([name, f]) => [name, values.has(name) ? values.get(name) : f.default]));
+  // Each value was made by the type of its flag, which is what FlagValues says.
+  return { values: all as FlagValues<F>, positional, given: new Set(values.keys()), help };
+}
+
+function parseValue(type: FlagType<unknown>, value: string, previous: unknown, shown: string): unknown {
+  try {
+    return type.parse(value, previous);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FlagError(`invalid argument ${JSON.stringify(value)} for ${shown}: ${why}`);
+  }
+}
+
+interface NamedFlag {
+  readonly name: string;
+  /** As the user wrote it, for messages. */
+  readonly shown: string;
+  readonly inline: string | undefined;
+}
+
+function nameOf(arg: string, flags: Flags, shorthands: ReadonlyMap<string, string>): NamedFlag {
+  if (arg.startsWith("--")) {
+    const equals = arg.indexOf("=");
+    const name = equals < 0 ? arg.slice(2) : arg.slice(2, equals);
+    if (!Object.hasOwn(flags, name)) throw new FlagError(`unknown flag: --${name}`);
+    return { name, shown: `--${name}`, inline: equals < 0 ? undefined : arg.slice(equals + 1) };
+  }
+  const letter = arg.slice(1, 2);
+  const name = shorthands.get(letter);
+  if (name === undefined) throw new FlagError(`unknown shorthand flag: '${letter}' in ${arg}`);
+  // -v2 and -v=2 carry their value, -v has it in the next argument.
+  const rest = arg.slice(2);
+  return { name, shown: `-${letter}`, inline: rest === "" ? undefined : rest.startsWith("=") ? rest.slice(1) : rest };
+}
+
+/** The flags as --help lists them. */
+export function describeFlags(flags: Flags): string {
+  const rows = Object.entries(flags).map(([name, f]) => {
+    const short = f.shorthand ? `-${f.shorthand}, ` : "    ";
+    return {
+      left: `  ${short}--${name}${f.type.placeholder === "" ? "" : ` ${f.type.placeholder}`}`,
+      right: `${f.help}${defaultText(f.default)}`,
+    };
+  });
+  const width = Math.min(48, Math.max(...rows.map((r) => r.left.length)) + 2);
+  return rows.map((r) => (r.left.length < width ? r.left.padEnd(width) : `${r.left}\n${" ".repeat(width)}`) + r.right).join("\n");
+}
+
+function defaultText(value: unknown): string {
+  if (value === undefined || value === "" || value === false || (Array.isArray(value) && value.length === 0)) return "";
+  return ` (default ${Array.isArray(value) ? value.join(",") : String(value)})`;
+}

@@ -1,0 +1,163 @@
+// A small metrics registry: counters, gauges and histograms with labels, written in Prometheus' text format (version
+// 0.0.4). A series is looked up once and then updated by a plain addition, so that hot paths can afford it. The number of
+// series of one metric is bounded: what comes after is counted in one series whose labels say "other".
+
+export interface Series {
+  /** Adds `by` (default 1). */
+  add(by?: number): void;
+}
+
+export interface GaugeSeries extends Series {
+  set(value: number): void;
+}
+
+export interface HistogramSeries {
+  observe(value: number): void;
+}
+
+interface Metric {
+  write(lines: string[]): void;
+}
+
+const maxSeries = 5000;
+
+export class MetricsRegistry {
+  readonly #metrics = new Map<string, Metric>();
+  readonly #collectors: (() => void)[] = [];
+
+  /** A number that only grows. `labels` are the names of its labels, in the order of `series`' values. */
+  counter(name: string, help: string, labels: readonly string[] = []): Family<Series> {
+    return this.#register(name, new Family(name, help, "counter", labels, (names) => new NumberSeries(name, names)));
+  }
+
+  gauge(name: string, help: string, labels: readonly string[] = []): Family<GaugeSeries> {
+    return this.#register(name, new Family(name, help, "gauge", labels, (names) => new NumberSeries(name, names)));
+  }
+
+  /** `buckets` are ascending upper bounds; +Inf is added. */
+  histogram(name: string, help: string, options: { readonly labels?: readonly string[]; readonly buckets: readonly number[] }) {
+    const make = (names: string): BucketSeries => new BucketSeries(name, names, options.buckets);
+    return this.#register(name, new Family<HistogramSeries>(name, help, "histogram", options.labels ?? [], make));
+  }
+
+  /** Called before each scrape, to bring gauges up to date. */
+  beforeScrape(collect: () => void): void {
+    this.#collectors.push(collect);
+  }
+
+  /** Everything, in Prometheus' text format. */
+  text(): string {
+    for (const collect of this.#collectors) collect();
+    const lines: string[] = [];
+    for (const name of [...this.#metrics.keys()].sort()) this.#metrics.get(name)?.write(lines);
+    return `${lines.join("\n")}\n`;
+  }
+
+  #register<S>(name: string, family: Family<S>): Family<S> {
+    if (this.#metrics.has(name)) throw new Error(`metric ${name} is registered twice`);
+    this.#metrics.set(name, family);
+    return family;
+  }
+}
+
+type Written = { write(lines: string[]): void };
+
+/** All series of one metric. */
+export class Family<S> implements Metric {
+  readonly #name: string;
+  readonly #help: string;
+  readonly #type: string;
+  readonly #labels: readonly string[];
+  readonly #make: (labels: string) => S & Written;
+  readonly #series = new Map<string, S & Written>();
+
+  constructor(name: string, help: string, type: string, labels: readonly string[], make: (labels: string) => S & Written) {
+    this.#name = name;
+    this.#help = help;
+    this.#type = type;
+    this.#labels = labels;
+    this.#make = make;
+  }
+
+  /** The series with these values, one for each label in their order. */
+  series(...values: readonly string[]): S {
+    const key = values.length === 1 ? (values[0] ?? "") : values.join("\0");
+    const known = this.#series.get(key);
+    if (known) return known;
+    if (this.#series.size >= maxSeries && values.some((v) => v !== "other")) return this.series(...values.map(() => "other"));
+    const made = this.#make(this.#labels.map((label, i) => `${label}="${escapeLabel(values[i] ?? "")}"`).join(","));
+    this.#series.set(key, made);
+    return made;
+  }
+
+  /** Forgets every series, for gauges that are filled anew before each scrape. */
+  reset(): void {
+    this.#series.clear();
+  }
+
+  write(lines: string[]): void {
+    lines.push(`# HELP ${this.#name} ${this.#help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`);
+    lines.push(`# TYPE ${this.#name} ${this.#type}`);
+    for (const series of this.#series.values()) series.write(lines);
+  }
+}
+
+class NumberSeries implements GaugeSeries, Written {
+  readonly #head: string;
+  #value = 0;
+
+  constructor(name: string, labels: string) {
+    this.#head = labels === "" ? name : `${name}{${labels}}`;
+  }
+
+  add(by = 1): void {
+    this.#value += by;
+  }
+
+  set(value: number): void {
+    this.#value = value;
+  }
+
+  write(lines: string[]): void {
+    lines.push(`${this.#head} ${this.#value}`);
+  }
+}
+
+class BucketSeries implements HistogramSeries, Written {
+  readonly #name: string;
+  readonly #labels: string;
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+  #count = 0;
+
+  constructor(name: string, labels: string, bounds: readonly number[]) {
+    this.#name = name;
+    this.#labels = labels;
+    this.#bounds = bounds;
+    this.#counts = bounds.map(() => 0);
+  }
+
+  observe(value: number): void {
+    this.#sum += value;
+    this.#count++;
+    const at = this.#bounds.findIndex((bound) => value <= bound);
+    if (at >= 0) this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+  }
+
+  write(lines: string[]): void {
+    const prefix = this.#labels === "" ? "" : `${this.#labels},`;
+    const suffix = this.#labels === "" ? "" : `{${this.#labels}}`;
+    let cumulated = 0;
+    this.#bounds.forEach((bound, i) => {
+      cumulated += this.#counts[i] ?? 0;
+      lines.push(`${this.#name}_bucket{${prefix}le="${bound}"} ${cumulated}`);
+    });
+    lines.push(`${this.#name}_bucket{${prefix}le="+Inf"} ${this.#count}`);
+    lines.push(`${this.#name}_sum${suffix} ${this.#sum}`, `${this.#name}_count${suffix} ${this.#count}`);
+  }
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}

@@ -1,0 +1,88 @@
+// Which container runtime a node of this machine uses, and what belongs to it: our own containerd, a running CRI socket, or
+// the simulated one.
+import { lstat } from "node:fs/promises";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import { applyMasquerade } from "../cni/masquerade.ts";
+import { writePodNetwork } from "../cni/network-config.ts";
+import { startContainerd } from "../cri/containerd.ts";
+import type { CriRuntime } from "../cri/cri.ts";
+import { connectCri } from "../cri/grpc-runtime.ts";
+import { createSimulatedRuntime } from "../cri/simulated.ts";
+import { findExecutable } from "../linux/find-executable.ts";
+import { defaultRoute } from "../linux/system-info.ts";
+import { CommandError } from "./command-error.ts";
+
+/** "containerd", "simulated" or a socket "unix:///…". */
+export type RuntimeChoice = string;
+
+export interface NodeRuntime {
+  readonly cri: CriRuntime;
+  /** What a person reads: "containerd", "simulated runtime". */
+  readonly description: string;
+  readonly simulated: boolean;
+  /** Sets up the pod network once the node's range is known. Absent where the runtime has its own. */
+  readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
+  /** Containers stay for the next start. */
+  stop(): Promise<void>;
+}
+
+export interface NodeRuntimeOptions {
+  readonly dataDir: string;
+  readonly choice: RuntimeChoice;
+  /** Ranges of all nodes' pods. */
+  readonly clusterCidrs: readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const ethernetMtu = 1500;
+
+/** What this machine can do, and the line that says why where it is not containerd. */
+export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
+  if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
+  if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
+  for (const name of ["containerd", "runc"]) {
+    if (!(await findExecutable(name))) return { choice: "simulated", why: `${name} is not installed` };
+  }
+  return { choice: "containerd" };
+}
+
+export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
+  const { dataDir, choice, clusterCidrs, clock, logger } = options;
+  if (choice === "simulated") {
+    return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
+  }
+  if (choice.startsWith("unix://")) {
+    await requireSocket(choice);
+    const connection = connectCri({ endpoint: choice });
+    return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
+  }
+  if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
+  let containerd: Awaited<ReturnType<typeof startContainerd>>;
+  try {
+    containerd = await startContainerd({ dataDir }, { clock, log: logger.named("containerd") });
+  } catch (error) {
+    throw new CommandError("containerd cannot be started", { cause: error });
+  }
+  return {
+    cri: containerd.runtime,
+    description: "containerd",
+    simulated: false,
+    async configureNetwork(podCidrs) {
+      await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
+      await writePodNetwork({ dataDir, podCidrs, mtu: (await defaultRoute())?.mtu ?? ethernetMtu });
+    },
+    stop: () => containerd.stop({ keepContainers: true }),
+  };
+}
+
+async function requireSocket(endpoint: string): Promise<void> {
+  const path = endpoint.slice("unix://".length);
+  try {
+    if ((await lstat(path)).isSocket()) return;
+  } catch (error) {
+    throw new CommandError(`--runtime ${endpoint}`, { cause: error });
+  }
+  throw new CommandError(`--runtime ${endpoint}: ${path} is no socket`);
+}

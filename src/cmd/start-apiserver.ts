@@ -1,0 +1,407 @@
+// Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
+// the HTTPS port. The command, the all-in-one and the tests start the same wiring.
+import { readFile } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
+import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
+import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
+import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
+import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
+import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
+import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
+import { openIdHandlers } from "../apiserver/authn/openid.ts";
+import { authenticationReviews } from "../apiserver/authn/reviews.ts";
+import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
+import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
+import { tokenRequests } from "../apiserver/authn/token-request.ts";
+import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
+import { accessReviews } from "../apiserver/authz/access-reviews.ts";
+import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
+import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
+import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
+import { ensureKubernetesService, ensurePriorityClasses, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
+import { createConnects } from "../apiserver/connect/connects.ts";
+import { createDiscovery } from "../apiserver/discovery/discovery.ts";
+import { versionInfo } from "../apiserver/discovery/version-info.ts";
+import { createHealth, type HealthCheck } from "../apiserver/health.ts";
+import { createEndpoints, fixedEndpoints, getOnly } from "../apiserver/http/endpoints.ts";
+import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
+import { negotiateRaw } from "../apiserver/http/negotiate.ts";
+import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
+import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
+import { createOpenApi } from "../apiserver/openapi/openapi.ts";
+import type { ApiServerSettings } from "../apiserver/options.ts";
+import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
+import { createResourceHandler } from "../apiserver/registry/handler.ts";
+import { rbacDefinitions } from "../apiserver/registry/resources/rbac.ts";
+import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
+import type { Handler } from "../apiserver/request.ts";
+import { type ApiServer, createApiServer } from "../apiserver/server.ts";
+import type { Clock } from "../base/clock.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
+import { createLogger, errorText, type Logger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
+import type { Client } from "../client/client.ts";
+import { createClient } from "../client/create-client.ts";
+import type { Transport } from "../client/transport.ts";
+import { startCompactor } from "../storage/compactor.ts";
+import type { Store } from "../storage/store.ts";
+import { CommandError } from "./command-error.ts";
+import { writeKubeconfig } from "./kubeconfig.ts";
+import { loadOrCreatePki, type Pki } from "./pki.ts";
+
+export interface StartApiServerDeps {
+  readonly clock: Clock;
+  /** Default: standard error at the settings' verbosity. */
+  readonly logger?: Logger;
+}
+
+export interface RunningApiServer extends Running {
+  /** "https://127.0.0.1:6443". */
+  readonly url: string;
+  readonly port: number;
+  /** PEM of the authority that signed the serving certificate. */
+  readonly caPem: string;
+  /** A kubeconfig of a cluster administrator. */
+  readonly adminKubeconfig: string;
+  readonly pki: Pki;
+  readonly metrics: MetricsRegistry;
+  /** Resolves when /readyz is ok, rejects when the cluster's own objects could not be made. */
+  readonly ready: Promise<void>;
+  /** The way in for components of this process, under the identity they would have over HTTPS. */
+  transportFor(user: UserInfo): Transport;
+  clientFor(user: UserInfo): Client;
+}
+
+/** Serves when it resolves; rejects with CommandError for what the user has to mend. */
+export async function startApiServer(settings: ApiServerSettings, deps: StartApiServerDeps): Promise<RunningApiServer> {
+  const stack = new StopStack();
+  try {
+    return await start(settings, deps, stack);
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
+  const { clock } = deps;
+  const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const advertiseAddress = settings.advertiseAddress ?? addressOf(settings.bindAddress);
+  const [store, pki, files] = await Promise.all([
+    openStore(settings, clock),
+    loadOrCreatePki({
+      dataDir: settings.dataDir,
+      serverNames: [...new Set([advertiseAddress, addressOf(settings.bindAddress)])],
+      serviceIp: firstServiceIp(settings.serviceClusterIpRange),
+      clock,
+    }),
+    readFiles(settings),
+  ]);
+  stack.defer(() => store.close());
+  stack.add(startCompactor({ store, clock, log: logger.named("compactor") }));
+  const stores = stack.add(
+    createResourceStores({ store, clock, definitions: builtInDefinitions(rbacDefinitions) }, { log: logger.named("watch-cache") }),
+  );
+  const metrics = new MetricsRegistry();
+  const state: ServerState = { ready: new Set(), stopping: false };
+  const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
+  const certificate = servingCertificate(files, pki);
+  const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
+  stack.defer(() => {
+    state.stopping = true;
+  });
+  const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
+  const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
+  const written = writeKubeconfig(adminKubeconfig, {
+    server: url,
+    authority: pki.ca.pem.certificate,
+    credentials: pki.admin,
+    user: "kubernetes-admin",
+  });
+  const ready = Promise.all([
+    written,
+    bootstrap(createClient(transportFor(loopbackUser)), state, { settings, advertiseAddress, port: https.port }),
+  ]).then(() => undefined);
+  ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
+  return {
+    url,
+    port: https.port,
+    caPem: pki.ca.pem.certificate,
+    adminKubeconfig,
+    pki,
+    metrics,
+    ready,
+    transportFor,
+    clientFor: (user) => createClient(transportFor(user)),
+    stop: () => stack.stop(),
+  };
+}
+
+interface ServerState {
+  /** Names of the start-up steps that are done. */
+  readonly ready: Set<string>;
+  stopping: boolean;
+}
+
+interface Wiring {
+  readonly settings: ApiServerSettings;
+  readonly files: FlagFiles;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stores: ResourceStores;
+  readonly pki: Pki;
+  readonly metrics: MetricsRegistry;
+  readonly state: ServerState;
+  readonly advertiseAddress: string;
+}
+
+function wire(w: Wiring): ApiServer {
+  const { settings, clock, logger, stores, pki, metrics } = w;
+  const { reader } = stores;
+  // What is inside the server has a client too, which goes through the server's own stages.
+  const self: ApiServer = { handle: (request) => api.handle(request) };
+  const client = createClient(createInProcessTransport(self, loopbackUser, clock));
+  const tokens = createServiceAccountTokens({
+    signingKey: pki.serviceAccountKey.privateKey,
+    issuers: settings.serviceAccountIssuers,
+    ...(settings.apiAudiences.length > 0 ? { audiences: settings.apiAudiences } : {}),
+    reader,
+    client,
+    clock,
+  });
+  const anyToken = tokenAuthenticator(w, tokens);
+  const authenticators = [createClientCertificateAuthenticator({ clock }), createBearerTokenAuthenticator(anyToken)];
+  const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
+  const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
+  const resources = createResourceHandler(stores, {
+    clock,
+    admission: admissionPlugins({ reader, authorizer, client, clock }, settings),
+    creators: {
+      ...accessReviews(authorizer),
+      ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
+      ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
+    },
+    connects: createConnects(reader, {
+      cert: pki.apiserverKubeletClient.certificate,
+      key: pki.apiserverKubeletClient.key,
+      ca: pki.ca.pem.certificate,
+    }),
+  });
+  const api = createApiServer(
+    {
+      authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
+      impersonation: impersonationStage(authorizer),
+      authorization: authorizationStage(authorizer),
+      resources,
+      endpoints: endpoints(w, tokens),
+      metrics: createRequestMetrics(metrics),
+      clock,
+      logger,
+    },
+    { requestTimeoutMs: settings.requestTimeoutMs },
+  );
+  return api;
+}
+
+function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettings): readonly AdmissionPlugin[] {
+  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = settings;
+  try {
+    return createAdmissionPlugins(deps, { enable, disable });
+  } catch (error) {
+    throw new CommandError(`--enable-admission-plugins, --disable-admission-plugins: ${errorText(error)}`);
+  }
+}
+
+function tokenAuthenticator({ settings, files, stores, clock }: Wiring, tokens: ServiceAccountTokens): TokenAuthenticator {
+  const bootstrapTokens = createBootstrapTokenAuthenticator({ reader: stores.reader, clock });
+  if (files.tokens === undefined) return unionTokenAuthenticator([tokens, bootstrapTokens]);
+  try {
+    return unionTokenAuthenticator([createTokenFileAuthenticator(files.tokens, settings.tokenAuthFile), tokens, bootstrapTokens]);
+  } catch (error) {
+    throw new CommandError(`--token-auth-file: ${errorText(error)}`);
+  }
+}
+
+/** Every path that is no resource. */
+function endpoints(w: Wiring, tokens: ServiceAccountTokens): Handler {
+  const { clock, logger, stores, metrics } = w;
+  const served = servedResources(stores);
+  const host = `${urlHost(w.advertiseAddress)}:${w.settings.securePort}`;
+  const version = versionInfo();
+  return createEndpoints([
+    createDiscovery({ resources: served, serverAddress: host }),
+    createHealth(healthChecks(w), { clock, logger }),
+    createOpenApi(served),
+    fixedEndpoints({
+      "/version": getOnly(async ({ request }) => {
+        negotiateRaw(request, "application/json");
+        return { kind: "object", status: 200, object: version };
+      }),
+      "/metrics": async () => ({
+        kind: "bytes",
+        status: 200,
+        contentType: "text/plain; version=0.0.4; charset=utf-8",
+        bytes: Buffer.from(metrics.text()),
+      }),
+      ...openIdHandlers({ tokens, keysUri: `https://${host}/openid/v1/jwks` }),
+    }),
+  ]);
+}
+
+/** The served resources as one array, the same as long as none has come or gone. */
+function servedResources(stores: ResourceStores): () => readonly ResourceType[] {
+  let last: readonly ResourceType[] = [];
+  return () => {
+    const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
+    // Built-in resources in their order, then the custom ones; the stores keep them in another.
+    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...now];
+    if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;
+    return last;
+  };
+}
+
+function healthChecks({ stores, state }: Wiring): HealthCheck[] {
+  const done = (name: string): HealthCheck => ({
+    name: `poststarthook/${name}`,
+    check() {
+      if (!state.ready.has(name)) throw new Error("not finished");
+    },
+  });
+  return [
+    { name: "ping", check: () => undefined },
+    { name: "log", check: () => undefined },
+    { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...startSteps.map((step) => done(step)),
+    {
+      name: "informer-sync",
+      readinessOnly: true,
+      check() {
+        for (const type of authorizationTypes)
+          if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
+      },
+    },
+    {
+      name: "shutdown",
+      readinessOnly: true,
+      check() {
+        if (state.stopping) throw new Error("process is shutting down");
+      },
+    },
+  ];
+}
+
+const authorizationTypes = [clusterroles, clusterrolebindings, roles, rolebindings] as readonly ResourceType<KubernetesObject>[];
+
+/** What a start does before /readyz is ok, by upstream's names. */
+const startSteps = [
+  "start-system-namespaces-controller",
+  "rbac/bootstrap-roles",
+  "scheduling/bootstrap-system-priority-classes",
+  "bootstrap-controller",
+] as const;
+
+interface BootstrapFacts {
+  readonly settings: ApiServerSettings;
+  readonly advertiseAddress: string;
+  readonly port: number;
+}
+
+async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port }: BootstrapFacts): Promise<void> {
+  const step = async (name: (typeof startSteps)[number], work: Promise<void>): Promise<void> => {
+    await work;
+    state.ready.add(name);
+  };
+  await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
+  const { serviceClusterIpRange } = settings;
+  await Promise.all([
+    step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
+    step("bootstrap-controller", ensureKubernetesService(client, { serviceClusterIpRange, advertiseAddress, securePort: port })),
+  ]);
+}
+
+async function openStore({ storage, dataDir }: ApiServerSettings, clock: Clock): Promise<Store> {
+  if (storage === "memory") return (await import("../storage/memory.ts")).createMemoryStore({ clock });
+  const { createLmdbStore } = await import("../storage/lmdb.ts");
+  try {
+    return await createLmdbStore({ dir: join(dataDir, "lmdb"), clock });
+  } catch (error) {
+    throw new CommandError(`--data-dir: ${errorText(error)}`);
+  }
+}
+
+interface FlagFiles {
+  readonly tokens: string | undefined;
+  readonly clientCa: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+async function readFiles(settings: ApiServerSettings): Promise<FlagFiles> {
+  const [tokens, clientCa, cert, key] = await Promise.all([
+    readFlagFile("token-auth-file", settings.tokenAuthFile),
+    readFlagFile("client-ca-file", settings.clientCaFile),
+    readFlagFile("tls-cert-file", settings.tlsCertFile),
+    readFlagFile("tls-private-key-file", settings.tlsPrivateKeyFile),
+  ]);
+  return { tokens, clientCa, cert, key };
+}
+
+async function readFlagFile(flag: string, path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new CommandError(`--${flag}: ${errorText(error)}`);
+  }
+}
+
+/** Client certificates of the cluster's own authority are always believed, besides those of --client-ca-file. */
+function servingCertificate({ cert, key, clientCa }: FlagFiles, pki: Pki): ServingCertificate {
+  return {
+    certPem: cert ?? pki.apiserver.certificate,
+    keyPem: key ?? pki.apiserver.key,
+    clientCaPem: clientCa === undefined ? pki.ca.pem.certificate : `${clientCa}\n${pki.ca.pem.certificate}`,
+  };
+}
+
+async function listen(
+  api: ApiServer,
+  settings: ApiServerSettings,
+  certificate: ServingCertificate,
+  deps: { readonly clock: Clock; readonly logger: Logger },
+): Promise<HttpsServer> {
+  const { bindAddress: host, securePort: port } = settings;
+  try {
+    return await startHttpsServer({ api, ...deps }, { certificate, host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE") throw new CommandError(`--secure-port: port ${port} of ${host} is in use by another process`);
+    if (code === "EACCES") throw new CommandError(`--secure-port: port ${port} may not be used without more privileges`);
+    if (code === "EADDRNOTAVAIL") throw new CommandError(`--bind-address: ${host} is not an address of this machine`);
+    if (code?.startsWith("ERR_OSSL") || code?.startsWith("ERR_SSL"))
+      throw new CommandError(`--tls-cert-file, --tls-private-key-file: ${errorText(error)}`);
+    throw error;
+  }
+}
+
+/** An address others can use: the bound one, or this machine's first where every address is bound. */
+function addressOf(bindAddress: string): string {
+  if (bindAddress !== "0.0.0.0" && bindAddress !== "::") return bindAddress;
+  for (const addresses of Object.values(networkInterfaces()))
+    for (const { internal, family, address } of addresses ?? []) if (!internal && family === "IPv4") return address;
+  return "127.0.0.1";
+}
+
+/** The host of a URL at which this machine reaches the server. */
+function urlHost(address: string): string {
+  if (address === "0.0.0.0" || address === "::") return "127.0.0.1";
+  return address.includes(":") ? `[${address}]` : address;
+}

@@ -1,0 +1,148 @@
+// `coracle up`: a whole cluster in one process, in the foreground. API server, controllers, scheduler and, unless --nodes 0,
+// this machine as a node. Ctrl-C ends it; the pods' containers run on, so that the next `up` with the same data directory
+// finds them as they were. `coracle down` ends those too.
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
+import { type Clock, realClock } from "../base/clock.ts";
+import { flag, integer, optionalText, text } from "../base/flags.ts";
+import { StopStack } from "../base/lifecycle.ts";
+import { createLogger, type Logger } from "../base/log.ts";
+import { version } from "../base/version.ts";
+import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
+import { CommandError } from "./command-error.ts";
+import { parseCommand, untilSignal } from "./command-flags.ts";
+import { clusterLock, defaultDataDir } from "./data-dir.ts";
+import { writeKubeconfig } from "./kubeconfig.ts";
+import type { RunningApiServer } from "./start-apiserver.ts";
+
+const flags = {
+  ...apiServerFlags,
+  "data-dir": flag(optionalText, undefined, `directory of everything the cluster keeps; default ${defaultDataDir()}`),
+  kubeconfig: flag(optionalText, undefined, "file to write the administrator's kubeconfig to; default <data-dir>/admin.kubeconfig"),
+  nodes: flag(
+    integer({ min: 0, max: 1000 }),
+    1,
+    "nodes on this machine; 0 is a control plane alone, more than 1 needs the simulated runtime",
+  ),
+  runtime: flag(
+    optionalText,
+    undefined,
+    "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
+  ),
+  "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
+  controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
+};
+
+type UpFlags = NonNullable<ReturnType<typeof parse>>;
+
+const parse = (args: readonly string[]) =>
+  parseCommand({ name: "up", summary: "Runs a whole cluster in this process, in the foreground." }, flags, args)?.values;
+
+/** Says what came up, and after how many milliseconds since the process began. */
+function announce(what: string): void {
+  process.stdout.write(`${`${Math.round(performance.now())} ms`.padStart(9)}  ${what}\n`);
+}
+
+export async function run(args: readonly string[]): Promise<number> {
+  const values = parse(args);
+  if (!values) return 0;
+  const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
+  const stack = new StopStack();
+  const ended = untilSignal();
+  try {
+    stack.defer(claim(dataDir));
+    const starting = startCluster({ ...values, "data-dir": dataDir }, stack, realClock);
+    // A signal during the start ends what has been started so far.
+    if ((await Promise.race([starting.then(() => "up" as const), ended])) === "up") await ended;
+    process.stdout.write("\nstopping\n");
+  } finally {
+    await stack.stop();
+  }
+  process.stdout.write("stopped; containers run on for the next start (coracle down ends them)\n");
+  return 0;
+}
+
+/** Keeps a second cluster out of the directory; gives back what releases it. */
+function claim(dataDir: string): () => void {
+  try {
+    const lock = lockDirectory(dataDir, clusterLock);
+    return () => lock.release();
+  } catch (error) {
+    if (error instanceof DirectoryLockedError)
+      throw new CommandError(
+        `--data-dir ${dataDir}: a cluster already runs here (process ${error.pid}); stop it first, or choose another directory`,
+      );
+    throw new CommandError(`--data-dir ${dataDir}`, { cause: error });
+  }
+}
+
+async function startCluster(values: UpFlags & { readonly "data-dir": string }, stack: StopStack, clock: Clock): Promise<void> {
+  const logger = createLogger("coracle", { verbosity: values.v });
+  const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
+  const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
+  if (values.nodes > 1 && choice !== "simulated")
+    throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
+  process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
+  const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
+  await server.ready;
+  announce(`API server at ${server.url}`);
+  await startLoops(values, server, stack, { clock, logger });
+  if (values.nodes > 0) {
+    if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
+    await startNodes({ values, choice }, server, stack, { clock, logger });
+  }
+  const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
+  process.stdout.write(
+    `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
+  );
+}
+
+interface Shared {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
+  const [{ startControllerManager }, { startScheduler }] = await Promise.all([import("./controller-manager.ts"), import("./scheduler.ts")]);
+  const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
+  const controllers = await startControllerManager(
+    { client: asComponent("system:kube-controller-manager"), clock, logger: logger.named("controllers") },
+    { controllers: values.controllers.split(","), rootCaPem: server.caPem, clusterCidrs: [values["cluster-cidr"]] },
+  );
+  stack.add(controllers);
+  stack.add(await startScheduler({ client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") }));
+  announce("controllers and scheduler");
+}
+
+async function startNodes(
+  { values, choice }: { readonly values: UpFlags & { readonly "data-dir": string }; readonly choice: string },
+  server: RunningApiServer,
+  stack: StopStack,
+  { clock, logger }: Shared,
+): Promise<void> {
+  const [{ startNodeRuntime }, { startNode }] = await Promise.all([import("./node-runtime.ts"), import("./node.ts")]);
+  const dataDir = values["data-dir"];
+  const machine = hostname().toLowerCase();
+  const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
+  for (const name of names) {
+    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs: [values["cluster-cidr"]], clock, logger });
+    stack.defer(() => runtime.stop());
+    const folder = names.length === 1 ? "kubelet" : join("kubelets", name);
+    const node = await startNode({ name, rootDirectory: join(dataDir, folder), server, runtime, clock, logger });
+    stack.add(node);
+    await node.ready;
+    announce(`node ${name} ready (${runtime.description})`);
+  }
+}
+
+async function publishKubeconfig(path: string | undefined, server: RunningApiServer): Promise<string> {
+  if (path === undefined) return server.adminKubeconfig;
+  const { pki, url, caPem } = server;
+  try {
+    await writeKubeconfig(path, { server: url, authority: caPem, credentials: pki.admin, user: "kubernetes-admin" });
+  } catch (error) {
+    throw new CommandError(`--kubeconfig ${path}`, { cause: error });
+  }
+  return path;
+}

@@ -1,0 +1,81 @@
+// Removes what the pod network of a data directory leaves in the kernel once its pods are gone, or were killed: the bridge with
+// its interfaces, host port rules of the portmap plugin, the masquerade table. Nothing that belongs to another network.
+import { BlockList, isIPv6 } from "node:net";
+import { CommandError, runCommand } from "../linux/run-command.ts";
+import { removeMasquerade } from "./masquerade.ts";
+import { podBridgeName, podNetworkName, removePodNetworkFiles, writtenPodCidrs } from "./network-config.ts";
+
+/** Safe to call at any time, also when there is nothing. Running pods lose their network. */
+export async function removePodNetwork(dataDir: string): Promise<void> {
+  await removeMasquerade(dataDir);
+  const cidrs = await writtenPodCidrs(dataDir);
+  for (const command of ["iptables", "ip6tables"] as const) {
+    await removeRules(command, "nat", (saved) => portRuleRemoval(saved, podNetworkName(dataDir)));
+    await removeRules(command, "filter", (saved) => forwardRuleRemoval(saved, cidrs));
+  }
+  await removeBridge(podBridgeName(dataDir));
+  await removePodNetworkFiles(dataDir);
+}
+
+async function removeBridge(name: string): Promise<void> {
+  const interfaces = JSON.parse((await runCommand("ip", ["-json", "link", "show"])).stdout) as readonly {
+    ifname: string;
+    master?: string;
+  }[];
+  // Deleting the node's end of a veth pair deletes the pod's.
+  const ours = interfaces.filter((link) => link.master === name || link.ifname === name);
+  for (const { ifname } of ours) await runCommand("ip", ["link", "delete", ifname]).catch(ignoreGone);
+}
+
+async function removeRules(
+  command: "iptables" | "ip6tables",
+  table: "nat" | "filter",
+  removalFor: (saved: string) => string | undefined,
+): Promise<void> {
+  let saved: string;
+  try {
+    saved = (await runCommand(`${command}-save`, ["-t", table])).stdout;
+  } catch (error) {
+    if (error instanceof CommandError) return; // not installed, or no such table in this kernel
+    throw error;
+  }
+  const removal = removalFor(saved);
+  if (removal !== undefined) await runCommand(`${command}-restore`, ["--noflush"], { input: removal });
+}
+
+/**
+ * From the output of iptables-save, the input for iptables-restore that takes away the portmap rules of one network. They
+ * carry its name in a comment, and jump to chains of their own. Undefined when there are none.
+ */
+export function portRuleRemoval(saved: string, network: string): string | undefined {
+  const jumps = saved.split("\n").filter((line) => line.startsWith("-A CNI-HOSTPORT-") && line.includes(`name: \\"${network}\\"`));
+  if (jumps.length === 0) return undefined;
+  const chains = new Set(jumps.flatMap((line) => / -j (CNI-DN-\w+)/.exec(line)?.[1] ?? []));
+  return [
+    "*nat",
+    ...jumps.map((line) => line.replace(/^-A/, "-D")),
+    ...[...chains].flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
+/** The same for the rules of the firewall plugin, which are known by the pods' addresses only. */
+export function forwardRuleRemoval(saved: string, podCidrs: readonly string[]): string | undefined {
+  const pods = new BlockList();
+  for (const cidr of podCidrs) {
+    const [address = "", length = ""] = cidr.split("/");
+    pods.addSubnet(address, Number(length), isIPv6(address) ? "ipv6" : "ipv4");
+  }
+  const ours = saved.split("\n").filter((line) => {
+    const address = /^-A CNI-FORWARD (?:-s|-d) ([0-9a-f.:]+)\//.exec(line)?.[1];
+    return address !== undefined && pods.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  });
+  if (ours.length === 0) return undefined;
+  return ["*filter", ...ours.map((line) => line.replace(/^-A/, "-D")), "COMMIT", ""].join("\n");
+}
+
+/** An interface can vanish with its pod's namespace in the meantime. */
+function ignoreGone(error: unknown): void {
+  if (!(error instanceof CommandError && /Cannot find device/.test(error.stderr))) throw error;
+}

@@ -1,0 +1,20 @@
+// Options of the controllers, with upstream's names, defaults and units.
+
+export interface ControllerOptions {
+  /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
+  readonly rootCaPem?: string;
+  /** Ranges from which nodes get theirs, at most one of each family. Default 10.244.0.0/16; empty: no allocation. */
+  readonly clusterCidrs?: readonly string[];
+  /** Default 24. */
+  readonly nodeCidrMaskSizeIpv4?: number;
+  /** Default 64. */
+  readonly nodeCidrMaskSizeIpv6?: number;
+  /** A node whose lease has not been renewed for so long is unknown. Default 50 s. */
+  readonly nodeMonitorGracePeriodMs?: number;
+  /** The same before the node has reported for the first time. Default 60 s. */
+  readonly nodeStartupGracePeriodMs?: number;
+  /** How often nodes are looked at. Default 5 s. */
+  readonly nodeMonitorPeriodMs?: number;
+  /** Ended pods that are kept. Default 12,500. */
+  readonly terminatedPodGcThreshold?: number;
+}

@@ -1,0 +1,70 @@
+// Creates and deletes pods on behalf of a workload, with the events that tell of it.
+import { controllerRef, type KubernetesObject, type New } from "../api/meta/object.ts";
+import { isStatus } from "../api/meta/status-error.ts";
+import type { GroupVersionKind } from "../api/resource-type.ts";
+import { pods } from "../api/resources.generated.ts";
+import type { Pod, PodTemplateSpec } from "../api/types/core-v1.ts";
+import type { Client } from "../client/client.ts";
+import type { EventRecorder } from "../client/event-recorder.ts";
+import { isNamespaceGoing } from "./service-account.ts";
+
+export interface PodControlDeps {
+  readonly client: Client;
+  readonly recorder: EventRecorder;
+}
+
+/** The pod a template makes: controlled by the owner, named after it. */
+export function podFromTemplate(template: PodTemplateSpec, owner: KubernetesObject, kind: GroupVersionKind): New<Pod> {
+  const { labels, annotations, finalizers } = template.metadata ?? {};
+  return {
+    metadata: {
+      generateName: `${owner.metadata.name}-`,
+      namespace: owner.metadata.namespace ?? "",
+      ...(labels ? { labels } : {}),
+      ...(annotations ? { annotations } : {}),
+      ...(finalizers ? { finalizers } : {}),
+      ownerReferences: [controllerRef(owner, kind)],
+    },
+    spec: template.spec ?? { containers: [] },
+  };
+}
+
+/** Creates the pod; undefined where its namespace is going. A failure is told in an event and thrown. */
+export async function createPod(
+  { client, recorder }: PodControlDeps,
+  { owner, pod, signal }: { readonly owner: KubernetesObject; readonly pod: New<Pod>; readonly signal: AbortSignal },
+): Promise<Pod | undefined> {
+  try {
+    const created = await client.create(pods, pod, { signal });
+    recorder.record(owner, { type: "Normal", reason: "SuccessfulCreate", message: `Created pod: ${created.metadata.name}` });
+    return created;
+  } catch (error) {
+    if (isNamespaceGoing(error)) return undefined;
+    recorder.record(owner, {
+      type: "Warning",
+      reason: "FailedCreate",
+      message: `Error creating: ${error instanceof Error ? error.message : String(error)}`,
+    });
+    throw error;
+  }
+}
+
+/** Deletes the pod; one that is gone already is fine. A failure is told in an event and thrown. */
+export async function deletePod(
+  { client, recorder }: PodControlDeps,
+  { owner, pod, signal }: { readonly owner: KubernetesObject; readonly pod: Pod; readonly signal: AbortSignal },
+): Promise<void> {
+  const { namespace, name, uid } = pod.metadata;
+  try {
+    await client.delete(pods, { namespace, name }, { signal, body: { preconditions: { uid } } });
+    recorder.record(owner, { type: "Normal", reason: "SuccessfulDelete", message: `Deleted pod: ${name}` });
+  } catch (error) {
+    if (isStatus(error, "NotFound", "Conflict")) return;
+    recorder.record(owner, {
+      type: "Warning",
+      reason: "FailedDelete",
+      message: `Error deleting: ${error instanceof Error ? error.message : String(error)}`,
+    });
+    throw error;
+  }
+}

@@ -1,0 +1,14 @@
+// Does a number of like things in batches that double from one on, and stops after the first batch with a failure: where
+// all would fail for one reason (a quota), few are tried.
+
+/** Runs `action` up to `count` times; throws the first failure after its batch has ended. */
+export async function slowStart(count: number, action: () => Promise<void>): Promise<void> {
+  let left = count;
+  for (let size = 1; left > 0; size *= 2) {
+    const batch = Math.min(size, left);
+    const results = await Promise.allSettled(Array.from({ length: batch }, action));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+    left -= batch;
+  }
+}

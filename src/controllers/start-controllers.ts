@@ -1,0 +1,137 @@
+// Runs a selection of controllers: creates each over shared informers, waits until what it watches is synced, and feeds
+// its queue. The selection has upstream's form: "*" is all that are on by default, "name" adds, "-name" takes away.
+import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import type { Clock } from "../base/clock.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
+import type { Logger } from "../base/log.ts";
+import type { Client } from "../client/client.ts";
+import type { RunningEventRecorder } from "../client/event-recorder.ts";
+import type { Informer, InformerFactory, InformerOptions } from "../client/informer.ts";
+import { createWorkQueue } from "../client/work-queue.ts";
+import type { Controller, ControllerContext } from "./controller.ts";
+import type { ControllerOptions } from "./controller-options.ts";
+import { allControllers } from "./registry.ts";
+
+export interface ControllersDeps {
+  readonly client: Client;
+  readonly informers: InformerFactory;
+  readonly clock: Clock;
+  readonly recorder: Pick<RunningEventRecorder, "named">;
+  readonly logger: Logger;
+}
+
+export interface StartControllersOptions extends ControllerOptions {
+  /** Names, "*" and "-name". Default ["*"]. */
+  readonly controllers?: readonly string[];
+}
+
+export interface RunningControllers extends Running {
+  /** Names of those that run. */
+  readonly names: readonly string[];
+  /** No controller has anything to do at present; what it will come back to later does not count. */
+  readonly isIdle: boolean;
+}
+
+/** Starts the selected controllers; their informers sync and their queues begin in the background. */
+export function startControllers(deps: ControllersDeps, options: StartControllersOptions = {}): RunningControllers {
+  const selected = selectControllers(allControllers, options.controllers ?? ["*"]);
+  const stack = new StopStack();
+  const running = selected.map((controller) => stack.add(startController(controller, deps, options)));
+  return {
+    names: selected.map((controller) => controller.name),
+    get isIdle() {
+      return running.every((controller) => controller.isIdle);
+    },
+    stop: () => stack.stop(),
+  };
+}
+
+/** Those of `controllers` that the selection asks for. Throws for a name that does not exist. */
+export function selectControllers(controllers: readonly Controller[], selection: readonly string[]): readonly Controller[] {
+  const known = new Set(controllers.map((controller) => controller.name));
+  for (const item of selection) {
+    const name = item.replace(/^-/, "");
+    if (name !== "*" && !known.has(name))
+      throw new Error(`"${name}" is not in the list of known controllers: ${[...known].sort().join(", ")}`);
+  }
+  return controllers.filter(({ name }) => {
+    if (selection.includes(name)) return true;
+    return !selection.includes(`-${name}`) && selection.includes("*");
+  });
+}
+
+interface RunningController extends Running {
+  readonly isIdle: boolean;
+}
+
+/** Starts one controller over the given informers. */
+export function startController(controller: Controller, deps: ControllersDeps, options: ControllerOptions = {}): RunningController {
+  const { clock } = deps;
+  const logger = deps.logger.named(controller.name);
+  const watched = new Set<Informer<KubernetesObject>>();
+  const informers = recording(deps.informers, watched);
+  const stopping = new AbortController();
+  const stack = new StopStack();
+  let ready = false;
+
+  const context: ControllerContext = {
+    client: deps.client,
+    informers,
+    clock,
+    recorder: deps.recorder.named(controller.component ?? controller.name),
+    logger,
+    options,
+    enqueue: (key, delayMs = 0) => queue.addAfter(key, delayMs),
+  };
+  const loop = controller.create(context);
+  const queue = createWorkQueue({
+    name: controller.name,
+    clock,
+    logger,
+    process: (key, signal) => loop.reconcile(key, { signal }),
+    ...(controller.workers === undefined ? {} : { workers: controller.workers }),
+    ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
+  });
+  for (const source of loop.watches) {
+    const registration = source.start((key) => queue.add(key));
+    stack.defer(() => registration.remove());
+  }
+  stack.add(queue);
+  deps.informers.start();
+
+  const begin = async (): Promise<void> => {
+    await Promise.all([...watched].map((informer) => informer.synced(stopping.signal)));
+    if (loop.start) stack.add(loop.start());
+    queue.start();
+    ready = true;
+  };
+  const begun = begin().catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error;
+  });
+  return {
+    get isIdle() {
+      return ready && queue.isIdle;
+    },
+    async stop() {
+      stopping.abort(new Error(`${controller.name} is stopped`));
+      await begun;
+      await stack.stop();
+    },
+  };
+}
+
+/** The same factory, which notes the informers that are asked for. */
+function recording(factory: InformerFactory, asked: Set<Informer<KubernetesObject>>): InformerFactory {
+  return {
+    informer<T extends KubernetesObject>(type: ResourceType<T>, scope?: InformerOptions): Informer<T> {
+      const informer = factory.informer(type, scope);
+      asked.add(informer as unknown as Informer<KubernetesObject>);
+      return informer;
+    },
+    drop: (type, scope) => factory.drop(type, scope),
+    start: () => factory.start(),
+    synced: (signal) => factory.synced(signal),
+    stop: () => factory.stop(),
+  };
+}

@@ -1,0 +1,159 @@
+// The CRI configuration of a container: command, environment, mounts, security, resources. Building it touches the disk
+// only where the runtime needs a file to mount: the termination message, /etc/hosts, directories for logs and subPaths.
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
+import type { ContainerConfig, Image, LinuxContainerConfig, Mount, MountPropagation, Signal } from "../cri/generated/runtime-v1.ts";
+import type { Input } from "../rpc/protocol.ts";
+import { buildEnvironment, type EnvironmentContext } from "./environment.ts";
+import { expandReferences } from "./expansion.ts";
+import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
+import { containerAnnotations, containerLabels } from "./labels.ts";
+import { linuxResources } from "./linux-resources.ts";
+import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
+import { resolveSubPath } from "./volumes/sub-path.ts";
+import type { MountedVolumes } from "./volumes/volume-manager.ts";
+
+export interface ContainerConfigContext {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly image: Image;
+  readonly restartCount: number;
+  readonly podIPs: readonly string[];
+  readonly volumes: MountedVolumes;
+  readonly environment: Omit<EnvironmentContext, "podIPs" | "readVolumeFile">;
+  /** <root>/pods/<uid>. */
+  readonly podDirectory: string;
+  /** The pod's directory of logs; the container's file is <name>/<restartCount>.log in it. */
+  readonly logDirectory: string;
+  readonly clusterDomain: string;
+  /** The node's memory. */
+  readonly memoryBytes: number;
+  readonly security: SecurityOptions;
+  /** Of the container whose processes an ephemeral container shall see. */
+  readonly targetContainerId?: string;
+  /** A name that is new for each instance of the container. */
+  readonly instanceId: string;
+}
+
+/** Throws an Error whose message the container's status shows (CreateContainerConfigError). */
+export async function buildContainerConfig(context: ContainerConfigContext): Promise<Input<ContainerConfig>> {
+  const { pod, container, restartCount } = context;
+  const environment = await buildEnvironment(pod, container, {
+    ...context.environment,
+    podIPs: context.podIPs,
+    readVolumeFile: (volume, path) => readVolumeFile(context, volume, path),
+  });
+  const user = imageUser(context.image);
+  verifyRunAsNonRoot(pod, container, user);
+  const expand = (text: string): string => expandReferences(text, (name) => environment.get(name));
+  await mkdir(join(context.logDirectory, container.name), { recursive: true });
+  const stopSignal = container.lifecycle?.stopSignal;
+  return {
+    metadata: { name: container.name, attempt: restartCount },
+    image: { image: context.image.id, userSpecifiedImage: container.image ?? "" },
+    command: (container.command ?? []).map(expand),
+    args: (container.args ?? []).map(expand),
+    workingDir: container.workingDir ?? "",
+    envs: [...environment].map(([key, value]) => ({ key, value: Buffer.from(value) })),
+    mounts: await buildMounts(context, environment),
+    labels: containerLabels(pod, container),
+    annotations: containerAnnotations(pod, container, restartCount),
+    logPath: `${container.name}/${restartCount}.log`,
+    stdin: container.stdin === true,
+    stdinOnce: container.stdinOnce === true,
+    tty: container.tty === true,
+    linux: linuxConfig(context, user),
+    // The API's names of signals are CRI's, but for the sign in SIGRTMIN+1.
+    ...(stopSignal ? { stopSignal: stopSignal.replace("+", "PLUS").replace("-", "MINUS") as Signal } : {}),
+  };
+}
+
+function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<LinuxContainerConfig> {
+  const { pod, container, targetContainerId } = context;
+  const security = containerSecurityContext(pod, container, user, context.security);
+  const joins = targetContainerId !== undefined && security.namespaceOptions?.pid === "CONTAINER";
+  const namespaceOptions = joins
+    ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
+    : security.namespaceOptions;
+  return { resources: linuxResources(pod, container, context.memoryBytes), securityContext: { ...security, namespaceOptions } };
+}
+
+/** Who the image runs as; without a word about it, root. */
+export function imageUser(image: Image): ImageUser {
+  if (image.uid) return { uid: image.uid.value };
+  return image.username ? { username: image.username } : { uid: 0 };
+}
+
+async function readVolumeFile({ volumes }: ContainerConfigContext, volume: string, path: string): Promise<string> {
+  const mounted = volumes.get(volume);
+  if (!mounted) throw new Error(`cannot find the volume "${volume}" referenced by FileKeyRef`);
+  return await readFile(await resolveSubPath(mounted.hostPath, path), "utf8");
+}
+
+const propagations: Readonly<Record<string, MountPropagation>> = {
+  None: "PROPAGATION_PRIVATE",
+  HostToContainer: "PROPAGATION_HOST_TO_CONTAINER",
+  Bidirectional: "PROPAGATION_BIDIRECTIONAL",
+};
+
+async function buildMounts(context: ContainerConfigContext, environment: ReadonlyMap<string, string>): Promise<readonly Input<Mount>[]> {
+  const { container } = context;
+  const mounts: Input<Mount>[] = [];
+  for (const mount of container.volumeMounts ?? []) mounts.push(await volumeMount(context, mount, environment));
+  const ownHosts = container.volumeMounts?.some((m) => m.mountPath === "/etc/hosts");
+  if (!ownHosts) mounts.push({ containerPath: "/etc/hosts", hostPath: await writeHostsFile(context) });
+  if (container.terminationMessagePath) mounts.push(await terminationMessageMount(context, container.terminationMessagePath));
+  return mounts;
+}
+
+async function volumeMount(
+  context: ContainerConfigContext,
+  mount: VolumeMount,
+  environment: ReadonlyMap<string, string>,
+): Promise<Input<Mount>> {
+  const { pod, container, volumes } = context;
+  const subPath = mount.subPathExpr ? expandAll(mount.subPathExpr, environment) : (mount.subPath ?? "");
+  const containerPath = resolve("/", mount.mountPath);
+  const image = pod.spec.volumes?.find((v) => v.name === mount.name)?.image;
+  if (image) return { containerPath, readonly: true, image: { image: image.reference ?? "" }, imageSubPath: subPath };
+  const volume = volumes.get(mount.name);
+  if (!volume) throw new Error(`cannot find volume "${mount.name}" to mount into container "${container.name}"`);
+  return {
+    containerPath,
+    hostPath: subPath === "" ? volume.hostPath : await resolveSubPath(volume.hostPath, subPath),
+    readonly: mount.readOnly === true || volume.readOnly,
+    propagation: propagations[mount.mountPropagation ?? "None"] ?? "PROPAGATION_PRIVATE",
+    ...(mount.recursiveReadOnly === "Enabled" ? { recursiveReadOnly: true } : {}),
+  };
+}
+
+/** subPathExpr: unlike elsewhere, an unknown name is an error. */
+function expandAll(text: string, environment: ReadonlyMap<string, string>): string {
+  return expandReferences(text, (name) => {
+    const value = environment.get(name);
+    if (value === undefined) throw new Error(`missing value for "${name}"`);
+    return value;
+  });
+}
+
+async function writeHostsFile({ pod, podIPs, podDirectory, clusterDomain }: ContainerConfigContext): Promise<string> {
+  const path = join(podDirectory, "etc-hosts");
+  const { hostAliases, hostNetwork } = pod.spec;
+  const text = hostNetwork
+    ? nodeHostsFile(await readFile("/etc/hosts", "utf8"), hostAliases)
+    : hostsFile(podIPs, podHostname(pod, clusterDomain), hostAliases);
+  await mkdir(podDirectory, { recursive: true });
+  await writeFile(path, text, { mode: 0o644 });
+  return path;
+}
+
+/** An empty file that every user may write, new for each instance of the container. */
+async function terminationMessageMount(context: ContainerConfigContext, containerPath: string): Promise<Input<Mount>> {
+  const directory = join(context.podDirectory, "containers", context.container.name);
+  const hostPath = join(directory, context.instanceId);
+  await mkdir(directory, { recursive: true });
+  await writeFile(hostPath, "");
+  await chmod(hostPath, 0o666);
+  return { containerPath: resolve("/", containerPath), hostPath };
+}

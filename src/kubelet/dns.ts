@@ -1,0 +1,78 @@
+// The resolver configuration of a pod (RunPodSandbox hands it to the runtime, which writes /etc/resolv.conf): by dnsPolicy
+// from the cluster's DNS service or from the node, then dnsConfig, then the limits of the C library.
+import type { Pod } from "../api/types/core-v1.ts";
+
+export interface ResolverConfig {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}
+
+export interface ClusterDns {
+  /** Addresses of the cluster's DNS service; none when there is none. */
+  readonly servers: readonly string[];
+  /** "cluster.local". */
+  readonly domain: string;
+}
+
+const maxServers = 3;
+const maxSearches = 32;
+const maxSearchCharacters = 2048;
+
+/** Parses resolv.conf(5). */
+export function parseResolvConf(text: string): ResolverConfig {
+  const servers: string[] = [];
+  let searches: readonly string[] = [];
+  let options: readonly string[] = [];
+  for (const line of text.split("\n")) {
+    const [keyword, ...values] = line.replace(/^\s*[#;].*/, "").trim().split(/\s+/);
+    if (keyword === "nameserver" && values[0]) servers.push(values[0]);
+    else if (keyword === "search") searches = values;
+    else if (keyword === "options") options = values;
+  }
+  return { servers, searches, options };
+}
+
+/** Whether the pod wants the cluster's DNS and cannot have it. */
+export function missesClusterDns(pod: Pod, cluster: ClusterDns): boolean {
+  return cluster.servers.length === 0 && wantsCluster(pod);
+}
+
+export const missingClusterDnsMessage =
+  'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.';
+
+export function podResolver(pod: Pod, cluster: ClusterDns, node: ResolverConfig): ResolverConfig {
+  const base = baseResolver(pod, cluster, node);
+  const extra = pod.spec.dnsConfig;
+  const options = new Map(base.options.map((o) => [o.split(":")[0] as string, o]));
+  for (const { name = "", value } of extra?.options ?? []) options.set(name, value === undefined ? name : `${name}:${value}`);
+  return {
+    servers: [...new Set([...base.servers, ...(extra?.nameservers ?? [])])].slice(0, maxServers),
+    searches: fitSearches([...new Set([...base.searches, ...(extra?.searches ?? [])])]),
+    options: [...options.values()],
+  };
+}
+
+function wantsCluster(pod: Pod): boolean {
+  const policy = pod.spec.dnsPolicy ?? "ClusterFirst";
+  return policy === "ClusterFirstWithHostNet" || (policy === "ClusterFirst" && pod.spec.hostNetwork !== true);
+}
+
+function baseResolver(pod: Pod, cluster: ClusterDns, node: ResolverConfig): ResolverConfig {
+  if (pod.spec.dnsPolicy === "None") return { servers: [], searches: [], options: [] };
+  if (!wantsCluster(pod) || cluster.servers.length === 0) return node;
+  const { namespace } = pod.metadata;
+  const own = cluster.domain ? [`${namespace}.svc.${cluster.domain}`, `svc.${cluster.domain}`, cluster.domain] : [];
+  return { servers: cluster.servers, searches: [...own, ...node.searches], options: ["ndots:5"] };
+}
+
+function fitSearches(searches: readonly string[]): readonly string[] {
+  const kept: string[] = [];
+  let characters = 0;
+  for (const search of searches.slice(0, maxSearches)) {
+    characters += search.length + (kept.length > 0 ? 1 : 0);
+    if (characters > maxSearchCharacters) break;
+    kept.push(search);
+  }
+  return kept;
+}

@@ -1,0 +1,40 @@
+// Image references as a pod writes them ("nginx", "nginx:1.27", "registry.local:5000/team/app@sha256:…"): checked by the
+// grammar of the distribution project, completed with the tag "latest" where neither tag nor digest is given.
+
+const component = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+const domainLabel = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
+const domain = `(?:${domainLabel}(?:\\.${domainLabel})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
+const reference = new RegExp(
+  `^((?:${domain}/)?${component}(?:/${component})*)(?::([\\w][\\w.-]{0,127}))?(?:@([A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
+);
+
+export interface ImageName {
+  readonly name: string;
+  readonly tag?: string;
+  readonly digest?: string;
+}
+
+/** Throws an Error with upstream's text for what is no image reference. */
+export function parseImageName(image: string): ImageName {
+  const match = reference.exec(image);
+  if (!match) {
+    const upper = reference.test(image.toLowerCase()) && image !== "";
+    const why = upper ? "repository name must be lowercase" : "invalid reference format";
+    throw new Error(`couldn't parse image name "${image}": ${upper ? `invalid reference format: ${why}` : why}`);
+  }
+  const [, name = "", tag, digest] = match;
+  return { name, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** The reference to ask the runtime for. */
+export function withDefaultTag(image: string): string {
+  const { tag, digest } = parseImageName(image);
+  return tag === undefined && digest === undefined ? `${image}:latest` : image;
+}
+
+/** The registry's host, "docker.io" where none is written. */
+export function registryOf(image: string): string {
+  const first = parseImageName(image).name.split("/")[0] ?? "";
+  const named = image.includes("/") && (/[.:]/.test(first) || first === "localhost");
+  return named ? first : "docker.io";
+}

@@ -1,0 +1,201 @@
+// Makes sure that a container's image is on the node, by its pull policy, with upstream's events and reasons: what cannot be
+// pulled is ErrImagePull, then ImagePullBackOff until its back-off (10 s doubling to 300 s per pod and image) is over.
+import type { Container, Pod, Secret } from "../api/types/core-v1.ts";
+import type { Clock } from "../base/clock.ts";
+import { LruMap } from "../base/lru-map.ts";
+import type { EventRecorder } from "../client/event-recorder.ts";
+import type { CriRuntime } from "../cri/cri.ts";
+import type { AuthConfig, Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { Input } from "../rpc/protocol.ts";
+import { CrashBackOff } from "./crash-backoff.ts";
+import { withDefaultTag } from "./image-name.ts";
+import { credentialsFor } from "./pull-credentials.ts";
+import { containerReference } from "./references.ts";
+import { runtimeErrorText, StartError, type StartFailure } from "./start-error.ts";
+
+export interface ImageManagerDependencies {
+  readonly cri: CriRuntime;
+  readonly clock: Clock;
+  readonly recorder: EventRecorder;
+}
+
+export interface ImageManagerOptions {
+  /** Pulls at a time. Default 5. */
+  readonly maxParallelPulls?: number;
+  /** Deadline of one pull. Default 30 minutes. */
+  readonly pullTimeoutMs?: number;
+}
+
+export interface EnsureImageRequest {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly sandboxConfig: Input<PodSandboxConfig>;
+  readonly pullSecrets: readonly Secret[];
+  readonly signal?: AbortSignal;
+}
+
+const presentMessage = (image: string): string => `Container image "${image}" already present on machine and can be accessed by the pod`;
+
+export class ImageManager {
+  readonly #deps: ImageManagerDependencies;
+  readonly #options: Required<ImageManagerOptions>;
+  readonly #backOff: CrashBackOff;
+  /** The last pull's error by pod and image, to be shown during the back-off. */
+  readonly #lastErrors = new LruMap<string, string>(1000);
+  readonly #queue: (() => void)[] = [];
+  #pulling = 0;
+
+  constructor(deps: ImageManagerDependencies, options: ImageManagerOptions = {}) {
+    this.#deps = deps;
+    this.#options = { maxParallelPulls: options.maxParallelPulls ?? 5, pullTimeoutMs: options.pullTimeoutMs ?? 30 * 60_000 };
+    this.#backOff = new CrashBackOff(deps.clock);
+  }
+
+  /** The image as the runtime knows it. Throws StartError. */
+  async ensure(request: EnsureImageRequest): Promise<Image> {
+    const { container } = request;
+    const asked = container.image ?? "";
+    const image = this.#completeName(request, asked);
+    const policy = container.imagePullPolicy ?? "IfNotPresent";
+    if (policy !== "Always") {
+      const present = await this.#inspect(request, image);
+      if (present) {
+        this.#event(request, "Normal", "Pulled", presentMessage(asked));
+        return present;
+      }
+      if (policy === "Never") {
+        const message = `Container image "${asked}" is not present with pull policy of Never`;
+        throw this.#failure(request, "ErrImageNeverPull", "ErrImageNeverPull", message);
+      }
+    }
+    return await this.#pull(request, image);
+  }
+
+  /** Of a pod that is gone. */
+  forget(podUid: string): void {
+    this.#backOff.forgetPrefix(`${podUid}_`);
+  }
+
+  #completeName(request: EnsureImageRequest, asked: string): string {
+    try {
+      return withDefaultTag(asked);
+    } catch (error) {
+      const message = `Failed to apply default image tag "${asked}": ${(error as Error).message}`;
+      throw this.#failure(request, "InvalidImageName", "InspectFailed", message);
+    }
+  }
+
+  async #inspect(request: EnsureImageRequest, image: string): Promise<Image | undefined> {
+    try {
+      return await this.#status(image, request.signal);
+    } catch (error) {
+      const message = `Failed to inspect image "${image}": ${runtimeErrorText(error)}`;
+      throw this.#failure(request, "ImageInspectError", "InspectFailed", message, error);
+    }
+  }
+
+  async #status(image: string, signal: AbortSignal | undefined): Promise<Image | undefined> {
+    const { image: found } = await this.#deps.cri.imageStatus({ image: { image } }, signal ? { signal } : {});
+    return found && found.id !== "" ? found : undefined;
+  }
+
+  async #pull(request: EnsureImageRequest, image: string): Promise<Image> {
+    const { pod, container, signal } = request;
+    const { clock } = this.#deps;
+    const asked = container.image ?? "";
+    const key = `${pod.metadata.uid}_${asked}`;
+    const waiting = this.#backOff.delay(key);
+    if (waiting) {
+      this.#event(request, "Normal", "BackOff", `Back-off pulling image "${asked}"`);
+      const last = this.#lastErrors.get(key);
+      const message = `Back-off pulling image "${asked}"${last === undefined ? "" : `: ${last}`}`;
+      throw this.#failure(request, "ImagePullBackOff", undefined, message, undefined, waiting.untilMs);
+    }
+    this.#event(request, "Normal", "Pulling", `Pulling image "${asked}"`);
+    const queuedAt = clock.monotonic();
+    await this.#acquire();
+    const startedAt = clock.monotonic();
+    try {
+      const ref = await this.#pullWithCredentials(request, image);
+      const found = (await this.#status(ref, signal)) ?? (await this.#status(image, signal));
+      if (!found) throw new Error(`the runtime does not have image "${image}" after pulling it`);
+      const [pull, all] = [clock.monotonic() - startedAt, clock.monotonic() - queuedAt].map(durationText);
+      const took = `in ${pull} (${all} including waiting). Image size: ${found.size} bytes.`;
+      this.#event(request, "Normal", "Pulled", `Successfully pulled image "${asked}" ${took}`);
+      return found;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      const text = runtimeErrorText(error);
+      this.#event(request, "Warning", "Failed", `Failed to pull image "${asked}": ${text}`);
+      this.#backOff.next(key, clock.now());
+      const [reason, message] = pullFailure(asked, text);
+      this.#lastErrors.set(key, `${reason}: ${message}`);
+      throw this.#failure(request, reason, undefined, message, error, this.#backOff.delay(key)?.untilMs);
+    } finally {
+      this.#release();
+    }
+  }
+
+  async #pullWithCredentials(request: EnsureImageRequest, image: string): Promise<string> {
+    const credentials: readonly (Input<AuthConfig> | undefined)[] = credentialsFor(image, request.pullSecrets);
+    const options = { timeoutMs: this.#options.pullTimeoutMs, ...(request.signal ? { signal: request.signal } : {}) };
+    const failures: unknown[] = [];
+    for (const auth of credentials.length > 0 ? credentials : [undefined]) {
+      try {
+        const answer = await this.#deps.cri.pullImage({ image: { image }, auth, sandboxConfig: request.sandboxConfig }, options);
+        return answer.imageRef;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length === 1) throw failures[0];
+    throw new Error(`[${failures.map(runtimeErrorText).join(", ")}]`);
+  }
+
+  /** An event of its own where `event` is given, and the "Error: <reason>" that upstream adds to every failure. */
+  #failure(
+    request: EnsureImageRequest,
+    reason: StartFailure,
+    event: string | undefined,
+    message: string,
+    cause?: unknown,
+    retryAtMs?: number,
+  ): StartError {
+    if (event) this.#event(request, "Warning", event, message);
+    this.#event(request, "Warning", "Failed", `Error: ${reason}`);
+    return new StartError(reason, message, { cause, ...(retryAtMs === undefined ? {} : { retryAtMs }) });
+  }
+
+  #event({ pod, container }: EnsureImageRequest, type: "Normal" | "Warning", reason: string, message: string): void {
+    this.#deps.recorder.record(containerReference(pod, container.name), { type, reason, message });
+  }
+
+  async #acquire(): Promise<void> {
+    if (this.#pulling >= this.#options.maxParallelPulls) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    this.#pulling++;
+  }
+
+  #release(): void {
+    this.#pulling--;
+    this.#queue.shift()?.();
+  }
+}
+
+function pullFailure(image: string, text: string): readonly [StartFailure, string] {
+  for (const [reason, what] of [
+    ["RegistryUnavailable", "the registry is unavailable"],
+    ["SignatureValidationFailed", "the signature validation failed"],
+  ] as const)
+    if (text.startsWith(reason)) return [reason, `image pull failed for ${image} because ${what}${text.slice(reason.length)}`];
+  return ["ErrImagePull", text];
+}
+
+/** As Go prints a duration of whole milliseconds: "12ms", "1.204s", "1m3.5s". */
+function durationText(ms: number): string {
+  const whole = Math.floor(ms);
+  if (whole === 0) return "0s";
+  if (whole < 1000) return `${whole}ms`;
+  const minutes = Math.floor(whole / 60_000);
+  const seconds = Number(((whole % 60_000) / 1000).toFixed(3));
+  return minutes > 0 ? `${minutes}m${seconds}s` : `${seconds}s`;
+}

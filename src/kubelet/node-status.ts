@@ -1,0 +1,169 @@
+// The node's object as the kubelet writes it: capacity and what of it pods may use, addresses, versions, images, and the
+// conditions MemoryPressure, DiskPressure, PIDPressure and Ready with upstream's reasons and messages. Pure: from what was
+// read to what is to be reported.
+import { semanticallyEqual } from "../api/meta/equality.ts";
+import type { ContainerImage, Node, NodeAddress, NodeCondition, NodeRuntimeHandler, NodeStatus, Taint } from "../api/types/core-v1.ts";
+import { formatTime } from "../base/clock.ts";
+import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
+import type { NodePressure } from "./node-pressure.ts";
+
+/** What a node is made of, read once at the start. */
+export interface NodeFacts {
+  readonly name: string;
+  readonly hostname: string;
+  readonly system: SystemInfo;
+  readonly addresses: readonly HostAddress[];
+  /** Of the file system with the kubelet's data, in bytes. */
+  readonly diskBytes: number;
+}
+
+export interface NodeConfig {
+  readonly kubeletVersion: string;
+  readonly maxPods: number;
+  /** The kubelet's own HTTPS port. */
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly taints: readonly Taint[];
+  readonly unschedulable: boolean;
+  /** Memory kept from pods, in bytes: the eviction threshold and what is reserved for the system. */
+  readonly reservedMemoryBytes: number;
+  readonly reservedMilliCpu: number;
+  /** Part of the disk kept from pods. */
+  readonly reservedDiskFraction: number;
+}
+
+/** What may change while the node runs. */
+export interface NodeObservation {
+  readonly runtimeName: string;
+  readonly runtimeVersion: string;
+  readonly runtimeHandlers: readonly NodeRuntimeHandler[];
+  readonly images: readonly ContainerImage[];
+  readonly pressure: NodePressure;
+  /** Why the node is not ready; empty when it is. */
+  readonly problems: readonly string[];
+}
+
+export function newNode(facts: NodeFacts, config: NodeConfig, status: NodeStatus): Omit<Node, "metadata"> & { readonly metadata: { readonly name: string } } {
+  return {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: {
+      name: facts.name,
+      labels: nodeLabels(facts, config),
+      annotations: { "volumes.kubernetes.io/controller-managed-attach-detach": "true" },
+    } as { readonly name: string },
+    spec: {
+      ...(config.taints.length > 0 ? { taints: config.taints } : {}),
+      ...(config.unschedulable ? { unschedulable: true } : {}),
+    },
+    status,
+  };
+}
+
+export function nodeLabels({ hostname, system }: NodeFacts, config: NodeConfig): Readonly<Record<string, string>> {
+  return {
+    "beta.kubernetes.io/arch": system.architecture,
+    "beta.kubernetes.io/os": system.operatingSystem,
+    "kubernetes.io/arch": system.architecture,
+    "kubernetes.io/hostname": hostname,
+    "kubernetes.io/os": system.operatingSystem,
+    ...config.labels,
+  };
+}
+
+export function nodeStatus(facts: NodeFacts, config: NodeConfig, seen: NodeObservation, previous: NodeStatus | undefined, nowMs: number): NodeStatus {
+  const { system } = facts;
+  return {
+    addresses: nodeAddresses(facts),
+    ...nodeResources(facts, config),
+    conditions: nodeConditions(seen, previous?.conditions ?? [], formatTime(nowMs)),
+    daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
+    images: seen.images,
+    nodeInfo: {
+      architecture: system.architecture,
+      bootID: system.bootId,
+      containerRuntimeVersion: `${seen.runtimeName}://${seen.runtimeVersion}`,
+      kernelVersion: system.kernelVersion,
+      kubeProxyVersion: "",
+      kubeletVersion: config.kubeletVersion,
+      machineID: system.machineId,
+      operatingSystem: system.operatingSystem,
+      osImage: system.osImage,
+      systemUUID: system.systemUuid,
+      ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
+    },
+    ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
+  };
+}
+
+/** Whether two statuses differ in more than their heartbeats. */
+export function nodeStatusChanged(before: NodeStatus | undefined, after: NodeStatus): boolean {
+  const quiet = (status: NodeStatus | undefined): unknown => ({
+    ...status,
+    conditions: status?.conditions?.map(({ lastHeartbeatTime: _time, ...rest }) => rest),
+  });
+  return !semanticallyEqual(quiet(before), quiet(after));
+}
+
+export function nodeAddresses({ hostname, addresses }: NodeFacts): readonly NodeAddress[] {
+  return [...addresses.map((a) => ({ type: "InternalIP", address: a.address })), { type: "Hostname", address: hostname }];
+}
+
+export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConfig): Pick<NodeStatus, "capacity" | "allocatable"> {
+  const kibi = (bytes: number): string => `${Math.floor(bytes / 1024)}Ki`;
+  const pods = String(config.maxPods);
+  const milliCpu = system.cpus * 1000 - config.reservedMilliCpu;
+  return {
+    capacity: { cpu: String(system.cpus), "ephemeral-storage": kibi(diskBytes), memory: kibi(system.memoryBytes), pods },
+    allocatable: {
+      cpu: milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`,
+      "ephemeral-storage": String(Math.floor(diskBytes * (1 - config.reservedDiskFraction))),
+      memory: kibi(Math.max(0, system.memoryBytes - config.reservedMemoryBytes)),
+      pods,
+    },
+  };
+}
+
+function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[], now: string): readonly NodeCondition[] {
+  const make = (type: string, status: boolean, reason: string, message: string): NodeCondition => {
+    const before = previous.find((c) => c.type === type);
+    const text = status ? "True" : "False";
+    const lastTransitionTime = before?.status === text ? before.lastTransitionTime : undefined;
+    return { type, status: text, lastHeartbeatTime: now, lastTransitionTime: lastTransitionTime ?? now, reason, message };
+  };
+  const { memory, disk, pid } = seen.pressure;
+  const ready = seen.problems.length === 0;
+  const [only] = seen.problems;
+  const why = seen.problems.length === 1 ? (only ?? "") : `[${seen.problems.join(", ")}]`;
+  return [
+    memory
+      ? make("MemoryPressure", true, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
+      : make("MemoryPressure", false, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    disk
+      ? make("DiskPressure", true, "KubeletHasDiskPressure", "kubelet has disk pressure")
+      : make("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    pid
+      ? make("PIDPressure", true, "KubeletHasInsufficientPID", "kubelet has insufficient PID available")
+      : make("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ready
+      ? make("Ready", true, "KubeletReady", "kubelet is posting ready status")
+      : make("Ready", false, "KubeletNotReady", why),
+  ];
+}
+
+/** The events upstream records when a condition changes, by the condition's new state. */
+export function conditionEvent(condition: NodeCondition): string | undefined {
+  const on = condition.status === "True";
+  switch (condition.type) {
+    case "Ready":
+      return on ? "NodeReady" : "NodeNotReady";
+    case "MemoryPressure":
+      return on ? "NodeHasInsufficientMemory" : "NodeHasSufficientMemory";
+    case "DiskPressure":
+      return on ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure";
+    case "PIDPressure":
+      return on ? "NodeHasInsufficientPID" : "NodeHasSufficientPID";
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,86 @@
+// What a kubelet can be told, with upstream's names and defaults.
+import { join } from "node:path";
+import type { Taint } from "../api/types/core-v1.ts";
+import { kubernetesVersion } from "../base/version.ts";
+import type { PressureThresholds } from "./node-pressure.ts";
+
+export interface KubeletOptions {
+  readonly nodeName: string;
+  /** --root-dir: pods' volumes and files. */
+  readonly rootDirectory: string;
+  /** Default <rootDirectory>/logs. Not shared with other kubelets: what belongs to no pod of this node is removed. */
+  readonly logsDirectory?: string;
+  /** kubernetes.io/hostname and the Hostname address. Default the node's name. */
+  readonly hostname?: string;
+  /** InternalIP addresses, first the primary one. Default: the machine's. */
+  readonly nodeIPs?: readonly string[];
+  /** --node-labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** --register-with-taints. */
+  readonly taints?: readonly Taint[];
+  /** --register-schedulable=false. */
+  readonly unschedulable?: boolean;
+  /** --max-pods. Default 110. */
+  readonly maxPods?: number;
+  /** The kubelet's HTTPS port as it stands in the node's status. Default 10250. */
+  readonly port?: number;
+  /** --cluster-dns. Default none: pods get the node's resolver. */
+  readonly clusterDns?: readonly string[];
+  /** --cluster-domain. Default "cluster.local". */
+  readonly clusterDomain?: string;
+  /** --resolv-conf. Default "/etc/resolv.conf"; "" for no names at all. */
+  readonly resolvConf?: string;
+  /** --pod-manifest-path: static pods. Default none. */
+  readonly podManifestPath?: string;
+  /** --seccomp-default. */
+  readonly seccompDefault?: boolean;
+  /** Kept from pods beside the eviction threshold. Default none. */
+  readonly reservedMemoryBytes?: number;
+  readonly reservedMilliCpu?: number;
+  readonly evictionHard?: PressureThresholds;
+  /** Pretend to have these: for simulated nodes. */
+  readonly capacity?: { readonly cpus?: number; readonly memoryBytes?: number };
+  /** Default 5. */
+  readonly maxParallelImagePulls?: number;
+  /** Version reported for the node. */
+  readonly kubeletVersion?: string;
+  /** stop() also stops the pods. Default false: they run on, as upstream's do. */
+  readonly stopPodsOnExit?: boolean;
+}
+
+export interface ResolvedOptions extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity">> {
+  readonly nodeIPs?: readonly string[];
+  readonly podManifestPath?: string;
+  readonly capacity?: KubeletOptions["capacity"];
+  /** <root>/pods. */
+  readonly podsDirectory: string;
+}
+
+const evictionMemoryBytes = 100 * 2 ** 20;
+
+export function resolveOptions(options: KubeletOptions): ResolvedOptions {
+  if (options.nodeName === "") throw new Error("kubelet options: nodeName must not be empty");
+  if (!options.rootDirectory.startsWith("/")) throw new Error(`kubelet options: rootDirectory must be absolute, not "${options.rootDirectory}"`);
+  const podsDirectory = join(options.rootDirectory, "pods");
+  return {
+    logsDirectory: join(options.rootDirectory, "logs"),
+    hostname: options.nodeName,
+    labels: {},
+    taints: [],
+    unschedulable: false,
+    maxPods: 110,
+    port: 10_250,
+    clusterDns: [],
+    clusterDomain: "cluster.local",
+    resolvConf: "/etc/resolv.conf",
+    seccompDefault: false,
+    reservedMemoryBytes: 0,
+    reservedMilliCpu: 0,
+    evictionHard: { memoryBytes: evictionMemoryBytes },
+    maxParallelImagePulls: 5,
+    kubeletVersion: kubernetesVersion,
+    stopPodsOnExit: false,
+    ...options,
+    podsDirectory,
+  };
+}

@@ -1,0 +1,49 @@
+// The control groups of pods: <root>/kubepods, below it one for each class of service but the guaranteed one, below that one
+// for each pod, in which the runtime makes those of the containers.
+import { podQos } from "../api/semantics/pod-qos.ts";
+import type { Pod } from "../api/types/core-v1.ts";
+import { type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
+import { podCgroupResources } from "./linux-resources.ts";
+
+export interface PodCgroups {
+  /** Makes the pod's group; returns it as the parent for CRI. */
+  ensure(pod: Pod): Promise<string>;
+  remove(pod: Pod): Promise<void>;
+}
+
+/** For nodes without control groups of their own: simulated ones. */
+export const noPodCgroups: PodCgroups = { ensure: async () => "", remove: async () => undefined };
+
+const minShares = 2;
+
+export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
+  let classes: Promise<void> | undefined;
+  const ensureClasses = async (): Promise<void> => {
+    await cgroups.ensure(qosCgroup(root, "Guaranteed"));
+    await cgroups.ensure(qosCgroup(root, "Burstable"));
+    // Best effort means what is left over.
+    await cgroups.ensure(qosCgroup(root, "BestEffort"), { cpuShares: minShares });
+  };
+  const pathOf = (pod: Pod): string => podCgroup(root, podQos(pod), pod.metadata.uid);
+  return {
+    async ensure(pod) {
+      classes ??= ensureClasses().catch((error: unknown) => {
+        classes = undefined;
+        throw error;
+      });
+      await classes;
+      const path = pathOf(pod);
+      if (await cgroups.exists(path)) return path;
+      const { cpuShares, cpuQuota, memoryBytes } = podCgroupResources(pod);
+      await cgroups.ensure(path, {
+        cpuShares,
+        ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota }),
+        ...(memoryBytes === undefined ? {} : { memoryBytes }),
+      });
+      return path;
+    },
+    async remove(pod) {
+      await cgroups.remove(pathOf(pod));
+    },
+  };
+}

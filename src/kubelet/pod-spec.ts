@@ -1,0 +1,68 @@
+// Small questions about a pod's specification that many parts of the kubelet ask.
+import type { Container, EphemeralContainer, Pod, PodSpec, PodStatus } from "../api/types/core-v1.ts";
+import { configAnnotation } from "./labels.ts";
+
+/** A sidecar: an init container that keeps running beside the regular ones. */
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === "Always";
+}
+
+/** Init, regular and ephemeral containers, in this order. */
+export function allContainers(spec: PodSpec): readonly Container[] {
+  return [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? []).map(asContainer)];
+}
+
+/** An ephemeral container has a container's fields and a target. */
+export function asContainer(container: EphemeralContainer): Container {
+  const { targetContainerName: _target, ...rest } = container;
+  return rest;
+}
+
+export function findContainer(spec: PodSpec, name: string): Container | undefined {
+  return allContainers(spec).find((c) => c.name === name);
+}
+
+export function isTerminalPhase(phase: PodStatus["phase"]): boolean {
+  return phase === "Succeeded" || phase === "Failed";
+}
+
+/** From a file, not from the API server. */
+export function isStaticPod(pod: Pod): boolean {
+  const source = pod.metadata.annotations?.[configAnnotation.source];
+  return source !== undefined && source !== "api";
+}
+
+/** The API server's image of a static pod. */
+export function isMirrorPod(pod: Pod): boolean {
+  return pod.metadata.annotations?.[configAnnotation.mirror] !== undefined;
+}
+
+/** "name_namespace(uid)", as messages of the kubelet name a pod. */
+export function podText(pod: Pod): string {
+  const { name, namespace, uid } = pod.metadata;
+  return `${name}_${namespace}(${uid})`;
+}
+
+/** `spec.containers{name}`: the field path by which events name a container. */
+export function containerFieldPath(spec: PodSpec, name: string): string {
+  if (spec.initContainers?.some((c) => c.name === name)) return `spec.initContainers{${name}}`;
+  if (spec.ephemeralContainers?.some((c) => c.name === name)) return `spec.ephemeralContainers{${name}}`;
+  return `spec.containers{${name}}`;
+}
+
+/** Whether a container that ended with this exit code is started again. */
+export function restartsAfterExit(container: Container, spec: PodSpec, exitCode: number): boolean {
+  for (const rule of container.restartPolicyRules ?? []) {
+    const on = rule.exitCodes;
+    if (!on || rule.action !== "Restart") continue;
+    const listed = on.values?.includes(exitCode) ?? false;
+    if (on.operator === "In" ? listed : !listed) return true;
+  }
+  const policy = container.restartPolicy ?? spec.restartPolicy ?? "Always";
+  return policy === "Always" || (policy === "OnFailure" && exitCode !== 0);
+}
+
+/** Whether a running container that has to be killed (a probe failed) is started again. */
+export function restartsAfterKill(container: Container, spec: PodSpec): boolean {
+  return (container.restartPolicy ?? spec.restartPolicy ?? "Always") !== "Never";
+}

@@ -1,0 +1,280 @@
+// Does what pod-actions.ts decided for a pod: kills containers, makes the sandbox, starts containers in their order, with
+// upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
+import type { Container, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { Clock } from "../base/clock.ts";
+import type { EventRecorder } from "../client/event-recorder.ts";
+import type { CriRuntime } from "../cri/cri.ts";
+import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { Input } from "../rpc/protocol.ts";
+import { buildContainerConfig } from "./container-config.ts";
+import type { CrashBackOff } from "./crash-backoff.ts";
+import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver, type ResolverConfig } from "./dns.ts";
+import type { ReferencedObjects } from "./environment.ts";
+import { podHostname } from "./hosts-file.ts";
+import type { ImageManager } from "./images.ts";
+import { containerHash } from "./labels.ts";
+import { runHook } from "./lifecycle-hooks.ts";
+import { nextRestartCount, podLogDirectory } from "./logs.ts";
+import type { PodActions } from "./pod-actions.ts";
+import type { PodKiller } from "./pod-killer.ts";
+import { isSidecar, podText } from "./pod-spec.ts";
+import type { HttpGet } from "./probes/http.ts";
+import { containerReference, podReference } from "./references.ts";
+import { latestContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
+import { sandboxConfig } from "./sandbox-config.ts";
+import type { SecurityOptions } from "./security-context.ts";
+import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { MountedVolumes } from "./volumes/volume-manager.ts";
+
+export interface PodStarterDependencies {
+  readonly cri: CriRuntime;
+  readonly clock: Clock;
+  readonly recorder: EventRecorder;
+  readonly images: ImageManager;
+  readonly killer: PodKiller;
+  readonly crashes: CrashBackOff;
+  readonly httpGet: HttpGet;
+  readonly objects: ReferencedObjects;
+  readonly services: () => Iterable<Service>;
+  readonly nodeResolver: () => ResolverConfig;
+  readonly runtimeHandler: (pod: Pod) => Promise<string>;
+  readonly hostIPs: () => readonly string[];
+  readonly allocatable: () => Readonly<Record<string, string | number>>;
+  readonly podDirectory: (podUid: string) => string;
+}
+
+export interface PodStarterOptions {
+  readonly logsDirectory: string;
+  readonly clusterDns: ClusterDns;
+  readonly memoryBytes: number;
+  readonly security: SecurityOptions;
+}
+
+export interface ApplyRequest {
+  readonly pod: Pod;
+  readonly runtime: RuntimePod;
+  readonly actions: PodActions;
+  readonly volumes: MountedVolumes;
+  readonly pullSecrets: readonly Secret[];
+  readonly cgroupParent: string;
+  readonly signal: AbortSignal;
+  /** The sandbox and its network are there. */
+  readonly onSandboxReady: () => void;
+}
+
+export interface ApplyResult {
+  /** The runtime was changed. */
+  readonly changed: boolean;
+  /** By container name. */
+  readonly started: readonly string[];
+  readonly failed: ReadonlyMap<string, StartError>;
+}
+
+interface StartContext extends ApplyRequest {
+  readonly sandboxId: string;
+  readonly config: Input<PodSandboxConfig>;
+  readonly podIPs: readonly string[];
+}
+
+const sandboxTimeoutMs = 4 * 60_000;
+
+/** Restarts of a container are counted under this key until its specification changes. */
+export function crashKey(pod: Pod, container: Container): string {
+  return `${pod.metadata.uid}_${container.name}_${containerHash(container)}`;
+}
+
+export class PodStarter {
+  readonly #deps: PodStarterDependencies;
+  readonly #options: PodStarterOptions;
+  #instances = 0;
+
+  constructor(deps: PodStarterDependencies, options: PodStarterOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Throws when the sandbox could not be made or something not be killed. */
+  async apply(request: ApplyRequest): Promise<ApplyResult> {
+    const { pod, runtime, actions, signal } = request;
+    const killed = await this.#kill(request);
+    if (actions.killPod && !actions.createSandbox) return { changed: true, started: [], failed: new Map() };
+    const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0;
+    if (idle && !actions.createSandbox) return { changed: killed, started: [], failed: new Map() };
+
+    const config = this.#sandboxConfig(request);
+    let { sandboxId } = actions;
+    let podIPs: readonly string[] = runtime.sandboxes.find((s) => s.id === sandboxId)?.ips ?? [];
+    if (actions.createSandbox) {
+      sandboxId = await this.#createSandbox(request, config);
+      podIPs = await this.#addressesOf(pod, sandboxId, signal);
+      request.onSandboxReady();
+    }
+    if (pod.spec.hostNetwork) podIPs = this.#deps.hostIPs();
+    return await this.#startAll({ ...request, sandboxId, config, podIPs });
+  }
+
+  async #kill({ pod, runtime, actions, signal }: ApplyRequest): Promise<boolean> {
+    const { killer, cri, recorder } = this.#deps;
+    if (actions.createSandbox && actions.sandboxId !== "") {
+      const message = "Pod sandbox changed, it will be killed and re-created.";
+      recorder.record(podReference(pod), { type: "Normal", reason: "SandboxChanged", message });
+    }
+    const podIP = runtime.sandboxes[0]?.ips[0] ?? "";
+    if (actions.killPod) {
+      await killer.killPod(pod, runtime, { signal, podIP });
+      // A new sandbox begins with the first init container again: the old ones must not be taken for done.
+      const init = new Set(actions.createSandbox ? (pod.spec.initContainers ?? []).map((c) => c.name) : []);
+      for (const old of runtime.containers) if (init.has(old.name)) await cri.removeContainer({ containerId: old.id }, { signal });
+      return runtime.sandboxes.length > 0;
+    }
+    for (const { container, id, message, reason } of actions.kill)
+      await killer.killContainer({ pod, container, id, message, reason, podIP, signal });
+    return actions.kill.length > 0;
+  }
+
+  #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest): Input<PodSandboxConfig> {
+    const { clusterDns, logsDirectory } = this.#options;
+    if (actions.createSandbox && missesClusterDns(pod, clusterDns)) {
+      const message = `pod: "${podText(pod)}". ${missingClusterDnsMessage}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "MissingClusterDNS", message });
+    }
+    return sandboxConfig(pod, {
+      attempt: actions.attempt,
+      hostname: podHostname(pod, clusterDns.domain).hostname,
+      logDirectory: podLogDirectory(logsDirectory, pod),
+      resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver()),
+      cgroupParent,
+    });
+  }
+
+  async #createSandbox({ pod, signal }: ApplyRequest, config: Input<PodSandboxConfig>): Promise<string> {
+    try {
+      const runtimeHandler = await this.#deps.runtimeHandler(pod);
+      const answer = await this.#deps.cri.runPodSandbox({ config, runtimeHandler }, { signal, timeoutMs: sandboxTimeoutMs });
+      return answer.podSandboxId;
+    } catch (error) {
+      if (!signal.aborted) {
+        const message = `Failed to create pod sandbox: ${runtimeErrorText(error)}`;
+        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodSandBox", message });
+      }
+      throw new Error(`creating the sandbox of pod ${podText(pod)}: ${runtimeErrorText(error)}`, { cause: error });
+    }
+  }
+
+  async #addressesOf(pod: Pod, sandboxId: string, signal: AbortSignal): Promise<readonly string[]> {
+    try {
+      const { status } = await this.#deps.cri.podSandboxStatus({ podSandboxId: sandboxId }, { signal });
+      return status ? readSandbox(status).ips : [];
+    } catch (error) {
+      const message = `Unable to get pod sandbox status: ${runtimeErrorText(error)}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedPodSandBoxStatus", message });
+      throw error;
+    }
+  }
+
+  async #startAll(context: StartContext): Promise<ApplyResult> {
+    const { actions, signal } = context;
+    const started: string[] = [];
+    const failed = new Map<string, StartError>();
+    const tryStart = async (container: Container): Promise<boolean> => {
+      signal.throwIfAborted();
+      try {
+        await this.#start(context, container);
+        started.push(container.name);
+        return true;
+      } catch (error) {
+        if (!(error instanceof StartError)) throw error;
+        failed.set(container.name, error);
+        return false;
+      }
+    };
+    for (const container of actions.ephemeral) await tryStart(container);
+    for (const container of actions.init)
+      if (!(await tryStart(container)) && !isSidecar(container)) return { changed: true, started, failed };
+    for (const container of actions.regular) await tryStart(container);
+    return { changed: actions.createSandbox || actions.kill.length > 0 || started.length > 0, started, failed };
+  }
+
+  async #start(context: StartContext, container: Container): Promise<void> {
+    const { pod, runtime, sandboxId, config, pullSecrets, signal } = context;
+    const { cri, images, crashes } = this.#deps;
+    const last = latestContainer(runtime, container.name);
+    if (last?.state === "exited") crashes.next(crashKey(pod, container), last.finishedAtMs);
+    const image = await images.ensure({ pod, container, sandboxConfig: config, pullSecrets, signal });
+    const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
+      const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
+      return await buildContainerConfig({
+        pod,
+        container,
+        image,
+        restartCount: last ? last.restartCount + 1 : await nextRestartCount(logDirectory, container.name),
+        podIPs: context.podIPs,
+        volumes: context.volumes,
+        environment: {
+          objects: this.#deps.objects,
+          services: this.#deps.services(),
+          hostIPs: this.#deps.hostIPs(),
+          allocatable: this.#deps.allocatable(),
+        },
+        podDirectory: this.#deps.podDirectory(pod.metadata.uid),
+        logDirectory,
+        clusterDomain: this.#options.clusterDns.domain,
+        memoryBytes: this.#options.memoryBytes,
+        security: this.#options.security,
+        instanceId: this.#newInstanceId(),
+        ...targetOf(pod, runtime, container),
+      });
+    });
+    const { containerId } = await this.#step(context, container, "CreateContainerError", () =>
+      cri.createContainer({ podSandboxId: sandboxId, config: containerConfig, sandboxConfig: config }, { signal }),
+    );
+    this.#event(pod, container, "Normal", "Created", "Container created");
+    await this.#step(context, container, "RunContainerError", () => cri.startContainer({ containerId }, { signal }));
+    this.#event(pod, container, "Normal", "Started", "Container started");
+    if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
+  }
+
+  /** Runs a step; its failure becomes an event and a StartError of that reason. */
+  async #step<T>({ pod, signal }: StartContext, container: Container, reason: StartError["reason"], run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      signal.throwIfAborted();
+      const message = runtimeMessage(error);
+      this.#event(pod, container, "Warning", "Failed", `Error: ${message}`);
+      throw new StartError(reason, message, { cause: error });
+    }
+  }
+
+  async #postStart({ pod, podIPs, signal }: StartContext, container: Container, containerId: string): Promise<void> {
+    const handler = container.lifecycle?.postStart;
+    if (!handler) return;
+    const podIP = podIPs[0] ?? "";
+    try {
+      await runHook(this.#deps, { pod, container, containerId, podIP, handler, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      // Without its text, which may hold secrets of the hook.
+      this.#event(pod, container, "Warning", "FailedPostStartHook", "PostStartHook failed");
+      const reason = "FailedPostStartHook";
+      await this.#deps.killer.killContainer({ pod, container, id: containerId, message: reason, reason, podIP, signal });
+      throw new StartError("PostStartHookError", (error as Error).message, { cause: error });
+    }
+  }
+
+  #event(pod: Pod, container: Container, type: "Normal" | "Warning", reason: string, message: string): void {
+    this.#deps.recorder.record(containerReference(pod, container.name), { type, reason, message });
+  }
+
+  #newInstanceId(): string {
+    const random = Math.floor(this.#deps.clock.random() * 2 ** 32);
+    return (random.toString(16).padStart(8, "0") + (this.#instances++).toString(16)).slice(-12);
+  }
+}
+
+/** An ephemeral container may share the processes of a running one. */
+function targetOf(pod: Pod, runtime: RuntimePod, container: Container): { readonly targetContainerId?: string } {
+  const target = pod.spec.ephemeralContainers?.find((c) => c.name === container.name)?.targetContainerName;
+  const running = target && latestContainer(runtime, target);
+  return running && running.state === "running" ? { targetContainerId: running.id } : {};
+}

@@ -1,0 +1,412 @@
+// One pod's life on this node, as a state machine with one step at a time:
+//   syncing      bring the runtime to what the specification says, again and again;
+//   terminating  the pod is deleted, over, or was refused: stop everything that runs;
+//   terminated   unmount its volumes, remove its cgroup, report the final status;
+//   finished     nothing runs; dead containers stay for logs until the API object is gone, then all is removed.
+// Whatever may matter (a new version of the pod, the runtime, a probe, a referenced object, the clock) only wakes the
+// worker; each step looks at everything anew. A step that fails is repeated with back-off.
+import { computePodQos } from "../api/semantics/pod-qos.ts";
+import type { Pod, PodStatus, Secret } from "../api/types/core-v1.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { EventRecorder } from "../client/event-recorder.ts";
+import type { CriRuntime } from "../cri/cri.ts";
+import type { WaitingReason } from "./container-statuses.ts";
+import type { CrashBackOff } from "./crash-backoff.ts";
+import { ignoringGone, removeDead } from "./dead-containers.ts";
+import { computePodActions, type PodActions } from "./pod-actions.ts";
+import type { PodKiller } from "./pod-killer.ts";
+import { isTerminalPhase, podText } from "./pod-spec.ts";
+import { crashKey, type PodStarter } from "./pod-starter.ts";
+import { type ComputedStatus, computePodStatus, finalPodStatus, type PodVerdict } from "./pod-status.ts";
+import type { ProbeManager } from "./probes/probe-manager.ts";
+import { containerReference, podReference } from "./references.ts";
+import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
+import type { RuntimeReader } from "./runtime-reader.ts";
+import type { StatusManager } from "./status-manager.ts";
+import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
+
+export interface PodWorkerDependencies {
+  readonly cri: CriRuntime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly recorder: EventRecorder;
+  readonly reader: RuntimeReader;
+  readonly starter: PodStarter;
+  readonly killer: PodKiller;
+  readonly crashes: CrashBackOff;
+  readonly probes: ProbeManager;
+  readonly statuses: StatusManager;
+  readonly volumes: VolumeManager;
+  readonly runtimeName: string;
+  readonly hostIPs: () => readonly string[];
+  /** Why pods with a network of their own cannot be started yet, if they cannot. */
+  readonly networkProblem: () => string | undefined;
+  /** Makes the pod's cgroup; returns the parent for its containers' groups. */
+  readonly ensureCgroup: (pod: Pod) => Promise<string>;
+  readonly removeCgroup: (pod: Pod) => Promise<void>;
+  readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
+  /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
+  readonly onGone: (pod: Pod) => Promise<void>;
+}
+
+export type PodWorkerState = "syncing" | "terminating" | "terminated" | "finished" | "gone";
+
+const resyncMs = 60_000;
+const firstRetryMs = 500;
+const maxRetryMs = 60_000;
+
+export class PodWorker {
+  readonly #deps: PodWorkerDependencies;
+  #pod: Pod;
+  #state: PodWorkerState = "syncing";
+  /** No longer in any source. */
+  #removed = false;
+  #verdict: PodVerdict | undefined;
+  readonly #refused: PodVerdict | undefined;
+  #runtime: RuntimePod;
+  #runtimeChanged: boolean;
+  readonly #waiting = new Map<string, WaitingReason>();
+  /** Ends of back-offs that have had their event. */
+  readonly #announced = new Map<string, number>();
+  #failures = 0;
+  #timer: Timer | undefined;
+  #step: AbortController | undefined;
+  #again = false;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  /** `fresh`: the runtime is known to have nothing of the pod. `refused`: the node does not admit it. */
+  constructor(pod: Pod, deps: PodWorkerDependencies, options: { readonly fresh?: boolean; readonly refused?: PodVerdict } = {}) {
+    this.#pod = pod;
+    this.#deps = deps;
+    this.#runtime = emptyRuntimePod(pod);
+    this.#runtimeChanged = options.fresh !== true;
+    this.#refused = options.refused;
+    this.#verdict = options.refused;
+    if (isTerminalPhase(pod.status?.phase)) this.#state = "terminating";
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  get state(): PodWorkerState {
+    return this.#state;
+  }
+
+  /** As of the last step. */
+  get runtime(): RuntimePod {
+    return this.#runtime;
+  }
+
+  /** Holds resources of the node. */
+  get active(): boolean {
+    return this.#verdict === undefined && (this.#state === "syncing" || this.#state === "terminating");
+  }
+
+  /** A new version of the pod. */
+  update(pod: Pod): void {
+    const shorter = (pod.metadata.deletionGracePeriodSeconds ?? Infinity) < (this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity);
+    const deleted = pod.metadata.deletionTimestamp !== undefined;
+    this.#pod = pod;
+    // What is under way would go on for nothing, or for too long.
+    if (deleted && (this.#state === "syncing" || (this.#state === "terminating" && shorter))) this.#interrupt();
+    this.wake();
+  }
+
+  /** The pod is no longer in its source: end it, and leave nothing. */
+  remove(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    if (this.#state === "syncing") this.#interrupt();
+    this.wake();
+  }
+
+  runtimeHasChanged(): void {
+    this.#runtimeChanged = true;
+    this.wake();
+  }
+
+  /** Looks at everything again, soon. */
+  wake(): void {
+    if (this.#stopped || this.#state === "gone") return;
+    this.#again = true;
+    this.#running ??= this.#loop();
+  }
+
+  /** Ends the worker, not the pod. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#interrupt();
+    await this.#running;
+  }
+
+  #interrupt(): void {
+    this.#step?.abort(new Error("interrupted"));
+  }
+
+  async #loop(): Promise<void> {
+    // Several wake-ups of one turn are one step.
+    await Promise.resolve();
+    while (this.#again && !this.#stopped && this.#state !== "gone") {
+      this.#again = false;
+      this.#timer?.cancel();
+      await this.#runStep();
+    }
+    this.#running = undefined;
+  }
+
+  async #runStep(): Promise<void> {
+    const step = new AbortController();
+    this.#step = step;
+    try {
+      const wakeAtMs = await this.#nextStep(step.signal);
+      this.#failures = 0;
+      if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());
+    } catch (error) {
+      // The runtime may be in any state now.
+      this.#runtimeChanged = true;
+      if (this.#stopped || step.signal.aborted) {
+        this.#again ||= !this.#stopped;
+        return;
+      }
+      this.#deps.logger.info("Error syncing pod, skipping", { pod: podText(this.#pod), state: this.#state, error }, 2);
+      this.#wakeAfter(Math.min(firstRetryMs * 2 ** this.#failures++, maxRetryMs));
+    } finally {
+      this.#step = undefined;
+    }
+  }
+
+  #wakeAfter(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#deps.clock.after(Math.max(0, delayMs), () => this.wake());
+  }
+
+  /** Returns when to look again although nothing happened. */
+  async #nextStep(signal: AbortSignal): Promise<number | undefined> {
+    if (this.#state === "syncing" && this.#mustEnd()) this.#state = "terminating";
+    switch (this.#state) {
+      case "syncing":
+        return await this.#sync(signal);
+      case "terminating":
+        return await this.#terminate(signal);
+      case "terminated":
+        return await this.#finish();
+      case "finished":
+        return this.#removed ? await this.#vanish() : undefined;
+      case "gone":
+        return undefined;
+    }
+  }
+
+  #mustEnd(): boolean {
+    this.#verdict ??= this.#pastDeadline();
+    return this.#removed || this.#verdict !== undefined || this.#pod.metadata.deletionTimestamp !== undefined;
+  }
+
+  #deadlineMs(): number | undefined {
+    const { activeDeadlineSeconds } = this.#pod.spec;
+    const startTime = this.#deps.statuses.get(this.#pod.metadata.uid)?.startTime ?? this.#pod.status?.startTime;
+    return activeDeadlineSeconds === undefined || startTime === undefined ? undefined : Date.parse(startTime) + activeDeadlineSeconds * 1000;
+  }
+
+  #pastDeadline(): PodVerdict | undefined {
+    const deadlineMs = this.#deadlineMs();
+    if (deadlineMs === undefined || this.#deps.clock.now() < deadlineMs) return undefined;
+    const [reason, message] = ["DeadlineExceeded", "Pod was active on the node longer than the specified deadline"];
+    this.#deps.recorder.record(podReference(this.#pod), { type: "Normal", reason, message });
+    return { phase: "Failed", reason, message };
+  }
+
+  async #sync(signal: AbortSignal): Promise<number | undefined> {
+    const { probes, starter, clock } = this.#deps;
+    const pod = this.#pod;
+    const runtime = await this.#readRuntime();
+    probes.update(pod, runtime, this.#previousStatus());
+    if (this.#report(runtime, false).over) {
+      this.#state = "terminating";
+      this.#again = true;
+      return undefined;
+    }
+    const actions = this.#decide(pod, runtime);
+    const problem = pod.spec.hostNetwork ? undefined : this.#deps.networkProblem();
+    if (problem !== undefined) {
+      const message = `network is not ready: ${problem}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "NetworkNotReady", message });
+      throw new Error(message);
+    }
+    const cgroupParent = await this.#ensureCgroup(pod);
+    const mounted = await this.#mountVolumes(pod);
+    signal.throwIfAborted();
+    const pullSecrets = await this.#deps.pullSecrets(pod);
+    const result = await starter.apply({
+      ...{ pod, runtime, actions, volumes: mounted, pullSecrets, cgroupParent, signal },
+      onSandboxReady: () => this.#reportSandbox(),
+    });
+    for (const name of result.started) this.#waiting.delete(name);
+    for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
+    if (result.changed) this.#runtimeChanged = true;
+    if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
+    else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
+    return this.#nextWakeMs(actions, [...result.failed.values()].map((f) => f.retryAtMs ?? clock.now() + firstRetryMs * 20));
+  }
+
+  /** After changes of the runtime the worker goes round once more; failures only have to be shown. */
+  #refresh(changed: boolean): void {
+    if (changed) this.#again = true;
+    else this.#report(this.#runtime, false);
+  }
+
+  #decide(pod: Pod, runtime: RuntimePod): PodActions {
+    const { probes, crashes } = this.#deps;
+    const actions = computePodActions(pod, runtime, {
+      liveness: (id) => probes.result("Liveness", id),
+      startup: (id) => probes.result("Startup", id),
+      backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
+    });
+    let news = false;
+    for (const { container, delayMs, untilMs } of actions.waiting) {
+      const message = `back-off ${durationText(delayMs)} restarting failed container=${container.name} pod=${podText(pod)}`;
+      this.#waiting.set(container.name, { reason: "CrashLoopBackOff", message });
+      if (this.#announced.get(container.name) === untilMs) continue;
+      news = true;
+      this.#announced.set(container.name, untilMs);
+      const text = `Back-off restarting failed container ${container.name} in pod ${podText(pod)}`;
+      this.#deps.recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "BackOff", message: text });
+    }
+    if (news) this.#report(runtime, false);
+    return actions;
+  }
+
+  #nextWakeMs({ waiting }: PodActions, retries: readonly number[]): number {
+    const now = this.#deps.clock.now();
+    const deadline = this.#deadlineMs();
+    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...retries, ...(deadline === undefined ? [] : [deadline]));
+  }
+
+  async #ensureCgroup(pod: Pod): Promise<string> {
+    try {
+      return await this.#deps.ensureCgroup(pod);
+    } catch (error) {
+      const message = `unable to ensure pod container exists: ${(error as Error).message}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodContainer", message });
+      throw error;
+    }
+  }
+
+  async #mountVolumes(pod: Pod): ReturnType<VolumeManager["setUp"]> {
+    try {
+      return await this.#deps.volumes.setUp(pod);
+    } catch (error) {
+      const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+      for (const failure of failures) {
+        const message = failure instanceof VolumeError ? failure.message : `Unable to attach or mount volumes: ${(failure as Error).message}`;
+        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedMount", message });
+      }
+      // A running pod lives on with the contents it has; a new one cannot start without.
+      throw error;
+    }
+  }
+
+  async #terminate(signal: AbortSignal): Promise<undefined> {
+    const { killer, probes } = this.#deps;
+    const uid = this.#pod.metadata.uid;
+    probes.stopLivenessAndStartup(uid);
+    const runtime = await this.#readRuntime();
+    this.#report(runtime, false);
+    const podIP = this.#previousStatus().podIP ?? "";
+    if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
+      await killer.killPod(this.#pod, runtime, { signal, podIP });
+      this.#runtimeChanged = true;
+    }
+    probes.remove(uid);
+    const stopped = await this.#readRuntime();
+    if (hasRunningContainers(stopped)) throw new Error(`pod ${podText(this.#pod)} still has running containers after it was stopped`);
+    this.#report(stopped, true);
+    this.#state = "terminated";
+    this.#again = true;
+    return undefined;
+  }
+
+  async #finish(): Promise<undefined> {
+    const { volumes, statuses } = this.#deps;
+    await volumes.tearDown(this.#pod.metadata.uid);
+    await this.#deps.removeCgroup(this.#pod);
+    statuses.set(this.#pod, finalPodStatus(this.#pod, this.#report(this.#runtime, true).status), { finished: true });
+    this.#state = "finished";
+    this.#again = true;
+    return undefined;
+  }
+
+  /** Removes what the runtime and the disk still have of the pod. */
+  async #vanish(): Promise<undefined> {
+    const { cri, volumes } = this.#deps;
+    const runtime = await this.#readRuntime();
+    for (const { id } of runtime.containers) await ignoringGone(() => cri.removeContainer({ containerId: id }));
+    for (const { id } of runtime.sandboxes) await ignoringGone(() => cri.removePodSandbox({ podSandboxId: id }));
+    await volumes.removePod(this.#pod.metadata.uid);
+    await this.#deps.onGone(this.#pod);
+    this.#state = "gone";
+    return undefined;
+  }
+
+  async #readRuntime(): Promise<RuntimePod> {
+    if (!this.#runtimeChanged) return this.#runtime;
+    // Before the call: a change during it must be read again.
+    this.#runtimeChanged = false;
+    const { uid, name, namespace } = this.#pod.metadata;
+    try {
+      this.#runtime = await this.#deps.reader.read({ uid, name, namespace });
+    } catch (error) {
+      this.#runtimeChanged = true;
+      throw error;
+    }
+    return this.#runtime;
+  }
+
+  #previousStatus(): PodStatus {
+    return this.#deps.statuses.get(this.#pod.metadata.uid) ?? this.#pod.status ?? {};
+  }
+
+  #report(runtime: RuntimePod, terminated: boolean): ComputedStatus {
+    if (this.#refused) return this.#reportRefusal(this.#refused);
+    const { probes, statuses, runtimeName } = this.#deps;
+    const idOf = (containerID: string | undefined): string => containerID?.slice(containerID.indexOf("://") + 3) ?? "";
+    const computed = computePodStatus({
+      pod: this.#pod,
+      runtime,
+      previous: this.#previousStatus(),
+      runtimeName,
+      waiting: this.#waiting,
+      started: (container, status) => probes.started(container, idOf(status.containerID)),
+      ready: (container, status) => probes.ready(container, idOf(status.containerID)),
+      hostIPs: this.#deps.hostIPs(),
+      terminated,
+      ...(this.#verdict ? { verdict: this.#verdict } : {}),
+    });
+    statuses.set(this.#pod, computed.status);
+    return computed;
+  }
+
+  /** A pod that was refused has never been anything but Failed. */
+  #reportRefusal({ phase, reason, message }: PodVerdict): ComputedStatus {
+    const status: PodStatus = { phase, reason, message, qosClass: this.#pod.status?.qosClass ?? computePodQos(this.#pod.spec) };
+    this.#deps.statuses.set(this.#pod, status);
+    return { over: true, status };
+  }
+
+  /** Before images are pulled: PodReadyToStartContainers, with the addresses. */
+  #reportSandbox(): void {
+    const status = this.#previousStatus();
+    const conditions = (status.conditions ?? []).map((c) => (c.type === "PodReadyToStartContainers" ? { ...c, status: "True" } : c));
+    this.#deps.statuses.set(this.#pod, { ...status, conditions });
+  }
+}
+
+/** As Go prints whole seconds: "10s", "1m20s", "5m0s". */
+function durationText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
+}

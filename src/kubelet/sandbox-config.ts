@@ -1,0 +1,56 @@
+// The CRI configuration of a pod's sandbox.
+import type { Pod } from "../api/types/core-v1.ts";
+import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { Input } from "../rpc/protocol.ts";
+import { sandboxLabels } from "./labels.ts";
+import { isSidecar } from "./pod-spec.ts";
+import type { ResolverConfig } from "./dns.ts";
+import { podCgroupResources } from "./linux-resources.ts";
+import { sandboxSecurityContext } from "./security-context.ts";
+
+export interface SandboxContext {
+  readonly attempt: number;
+  readonly hostname: string;
+  readonly logDirectory: string;
+  readonly resolver: ResolverConfig;
+  /** Parent of the pod's cgroups; "" leaves it to the runtime. */
+  readonly cgroupParent: string;
+}
+
+export function sandboxConfig(pod: Pod, context: SandboxContext): Input<PodSandboxConfig> {
+  const { name, namespace, uid, annotations = {} } = pod.metadata;
+  const sysctls = (pod.spec.securityContext?.sysctls ?? []).map((s) => [s.name.replaceAll("/", "."), s.value]);
+  const resources = podCgroupResources(pod);
+  return {
+    metadata: { name, namespace, uid, attempt: context.attempt },
+    labels: sandboxLabels(pod),
+    annotations,
+    logDirectory: context.logDirectory,
+    dnsConfig: context.resolver,
+    ...(pod.spec.hostNetwork ? {} : { hostname: context.hostname, portMappings: portMappings(pod) }),
+    linux: {
+      cgroupParent: context.cgroupParent,
+      securityContext: sandboxSecurityContext(pod),
+      sysctls: Object.fromEntries(sysctls),
+      resources: {
+        cpuShares: resources.cpuShares,
+        ...(resources.cpuQuota === undefined ? {} : { cpuQuota: resources.cpuQuota, cpuPeriod: 100_000 }),
+        ...(resources.memoryBytes === undefined ? {} : { memoryLimitInBytes: resources.memoryBytes }),
+      },
+    },
+  };
+}
+
+function portMappings(pod: Pod): PodSandboxConfig["portMappings"] {
+  const containers = [...(pod.spec.initContainers ?? []).filter(isSidecar), ...pod.spec.containers];
+  return containers.flatMap((c) =>
+    (c.ports ?? [])
+      .filter((p) => (p.hostPort ?? 0) > 0)
+      .map((p) => ({
+        protocol: p.protocol ?? "TCP",
+        containerPort: p.containerPort,
+        hostPort: p.hostPort ?? 0,
+        hostIp: p.hostIP ?? "",
+      })),
+  );
+}

@@ -1,0 +1,144 @@
+// Static pods: manifests in a directory, run without an API server. The directory is read again when it changes and every
+// 20 seconds. A pod's uid is made from the file, its contents and the node, so that a change gives another pod; its name
+// gets the node's name appended. What the API server shows of it is its mirror (mirror-pods.ts).
+import { createHash } from "node:crypto";
+import { type FSWatcher, watch } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import type { Pod } from "../api/types/core-v1.ts";
+import { type Clock, formatTime, type Timer } from "../base/clock.ts";
+import type { Running } from "../base/lifecycle.ts";
+import type { Logger } from "../base/log.ts";
+import { configAnnotation } from "./labels.ts";
+
+export interface StaticPodDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Fills in the API's defaults. */
+  readonly applyDefaults: (pod: Pod) => Pod;
+  /** All pods of the directory, after each reading that changed something. */
+  readonly onChange: (pods: readonly Pod[]) => void;
+}
+
+export interface StaticPodOptions {
+  readonly directory: string;
+  readonly nodeName: string;
+  /** Default 20 s. */
+  readonly periodMs?: number;
+}
+
+const settleMs = 50;
+
+export class StaticPodSource implements Running {
+  readonly #deps: StaticPodDependencies;
+  readonly #options: StaticPodOptions;
+  #watcher: FSWatcher | undefined;
+  #timer: Timer | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #last: string | undefined;
+  /** When each pod was first seen, by uid. */
+  #seen = new Map<string, string>();
+
+  constructor(deps: StaticPodDependencies, options: StaticPodOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  /** Resolves when the directory has been read once. */
+  async start(): Promise<void> {
+    try {
+      this.#watcher = watch(this.#options.directory, () => this.#readSoon(settleMs));
+      this.#watcher.on("error", () => this.#watcher?.close());
+    } catch {
+      // Not there yet, or no watches left: reading it now and then has to do.
+    }
+    await this.#read();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#watcher?.close();
+    this.#timer?.cancel();
+    await this.#reading;
+  }
+
+  #readSoon(delayMs: number): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    this.#timer = this.#deps.clock.after(delayMs, () => {
+      this.#reading = this.#reading.then(() => this.#read());
+    });
+  }
+
+  async #read(): Promise<void> {
+    const { directory, periodMs = 20_000 } = this.#options;
+    const pods: Pod[] = [];
+    for (const name of await manifestsIn(directory)) {
+      const path = join(directory, name);
+      try {
+        pods.push(...this.#parse(path, await readFile(path, "utf8")));
+      } catch (error) {
+        this.#deps.logger.error("Reading a static pod failed", { path, error });
+      }
+    }
+    this.#readSoon(periodMs);
+    const state = pods.map((p) => p.metadata.uid).join();
+    if (state === this.#last) return;
+    this.#last = state;
+    this.#seen = new Map(pods.map((p) => [p.metadata.uid, p.metadata.annotations?.[configAnnotation.seen] ?? ""]));
+    this.#deps.onChange(pods);
+  }
+
+  #parse(path: string, text: string): readonly Pod[] {
+    return parseAllDocuments(text)
+      .map((document) => {
+        const [problem] = document.errors;
+        if (problem) throw new Error(problem.message);
+        return document.toJS() as unknown;
+      })
+      .filter((value) => value !== null && value !== undefined)
+      .map((value) => this.#complete(path, text, value));
+  }
+
+  #complete(path: string, text: string, value: unknown): Pod {
+    const pod = value as Pod;
+    if (pod.kind !== "Pod" || pod.apiVersion !== "v1") throw new Error(`expected a v1 Pod, found ${pod.apiVersion} ${pod.kind}`);
+    if (!pod.metadata?.name || !pod.spec?.containers?.length) throw new Error("a pod needs metadata.name and spec.containers");
+    const { nodeName } = this.#options;
+    const hash = createHash("md5").update(`host:${nodeName}file:${path}${text}`).digest("hex");
+    const now = formatTime(this.#deps.clock.now());
+    const annotations = {
+      ...pod.metadata.annotations,
+      [configAnnotation.hash]: hash,
+      [configAnnotation.source]: "file",
+      [configAnnotation.seen]: this.#seen.get(hash) ?? now,
+    };
+    return this.#deps.applyDefaults({
+      ...pod,
+      metadata: {
+        ...pod.metadata,
+        name: `${pod.metadata.name}-${nodeName}`.toLowerCase(),
+        namespace: pod.metadata.namespace || "default",
+        uid: hash,
+        annotations,
+      },
+      spec: {
+        ...pod.spec,
+        nodeName,
+        tolerations: [...(pod.spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
+      },
+      status: { phase: "Pending" },
+    });
+  }
+}
+
+async function manifestsIn(directory: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(directory)).filter((name) => !name.startsWith(".")).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}

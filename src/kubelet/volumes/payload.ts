@@ -1,0 +1,144 @@
+// The files of configMap, secret, downwardAPI and projected volumes.
+import { isStatus } from "../../api/meta/status-error.ts";
+import type {
+  ConfigMap,
+  DownwardAPIVolumeFile,
+  KeyToPath,
+  Pod,
+  ProjectedVolumeSource,
+  Secret,
+  ServiceAccountTokenProjection,
+  Volume,
+} from "../../api/types/core-v1.ts";
+import { type DownwardContext, fieldValue, resourceValue } from "../downward.ts";
+import type { ReferencedObjects } from "../environment.ts";
+import { fsUserOf } from "./ownership.ts";
+import type { Payload, PayloadFile } from "./atomic-writer.ts";
+
+export interface PayloadContext extends DownwardContext {
+  readonly objects: ReferencedObjects;
+  /** A token of the pod's service account that stays valid for a while. */
+  readonly token: (pod: Pod, projection: ServiceAccountTokenProjection) => Promise<string>;
+}
+
+const defaultMode = 0o644;
+
+/** Undefined for a volume of another kind. */
+export async function volumePayload(pod: Pod, volume: Volume, context: PayloadContext): Promise<Payload | undefined> {
+  const files = new Map<string, PayloadFile>();
+  if (volume.configMap) await addConfigMap(files, pod, volume.configMap, volume.configMap.defaultMode, context);
+  else if (volume.secret) {
+    const { secretName = "", items, optional, defaultMode: mode } = volume.secret;
+    await addSecret(files, pod, { name: secretName, ...(items ? { items } : {}), ...(optional === undefined ? {} : { optional }) }, mode, context);
+  } else if (volume.downwardAPI) addDownward(files, pod, volume.downwardAPI.items, volume.downwardAPI.defaultMode, context);
+  else if (volume.projected) await addProjected(files, pod, volume.projected, context);
+  else return undefined;
+  return files;
+}
+
+interface ObjectProjection {
+  readonly name?: string;
+  readonly items?: readonly KeyToPath[];
+  readonly optional?: boolean;
+}
+
+async function addConfigMap(
+  files: Map<string, PayloadFile>,
+  pod: Pod,
+  source: ObjectProjection,
+  mode: number | undefined,
+  { objects }: PayloadContext,
+): Promise<void> {
+  const { name = "" } = source;
+  const map = await orMissing(source.optional, `configmap "${name}" not found`, () => objects.configMap(pod.metadata.namespace, name));
+  addKeys(files, configMapEntries(map), source, mode, "configmap references non-existent config key");
+}
+
+async function addSecret(
+  files: Map<string, PayloadFile>,
+  pod: Pod,
+  source: ObjectProjection,
+  mode: number | undefined,
+  { objects }: PayloadContext,
+): Promise<void> {
+  const { name = "" } = source;
+  const secret = await orMissing(source.optional, `secret "${name}" not found`, () => objects.secret(pod.metadata.namespace, name));
+  const entries = new Map(Object.entries(secret?.data ?? {}).map(([key, text]) => [key, Buffer.from(text, "base64")]));
+  addKeys(files, entries, source, mode, "references non-existent secret key");
+}
+
+function configMapEntries(map: ConfigMap | undefined): ReadonlyMap<string, Uint8Array> {
+  return new Map([
+    ...Object.entries(map?.data ?? {}).map(([key, text]) => [key, Buffer.from(text)] as const),
+    ...Object.entries(map?.binaryData ?? {}).map(([key, text]) => [key, Buffer.from(text, "base64")] as const),
+  ]);
+}
+
+function addKeys(
+  files: Map<string, PayloadFile>,
+  entries: ReadonlyMap<string, Uint8Array>,
+  { items, optional }: ObjectProjection,
+  mode: number | undefined,
+  missing: string,
+): void {
+  if (!items?.length) {
+    for (const [key, data] of entries) files.set(key, { data, mode: mode ?? defaultMode });
+    return;
+  }
+  for (const item of items) {
+    const data = entries.get(item.key);
+    if (data) files.set(item.path, { data, mode: item.mode ?? mode ?? defaultMode });
+    else if (!optional) throw new Error(`${missing}: ${item.key}`);
+  }
+}
+
+function addDownward(
+  files: Map<string, PayloadFile>,
+  pod: Pod,
+  items: readonly DownwardAPIVolumeFile[] | undefined,
+  mode: number | undefined,
+  context: PayloadContext,
+): void {
+  for (const item of items ?? []) {
+    const [first] = pod.spec.containers;
+    const text = item.fieldRef
+      ? fieldValue(pod, item.fieldRef, context)
+      : item.resourceFieldRef && first
+        ? resourceValue(pod, first, item.resourceFieldRef, context)
+        : "";
+    files.set(item.path, { data: Buffer.from(text), mode: item.mode ?? mode ?? defaultMode });
+  }
+}
+
+async function addProjected(files: Map<string, PayloadFile>, pod: Pod, volume: ProjectedVolumeSource, context: PayloadContext): Promise<void> {
+  const mode = volume.defaultMode;
+  for (const source of volume.sources ?? []) {
+    if (source.configMap) await addConfigMap(files, pod, source.configMap, mode, context);
+    else if (source.secret) await addSecret(files, pod, source.secret, mode, context);
+    else if (source.downwardAPI) addDownward(files, pod, source.downwardAPI.items, mode, context);
+    else if (source.serviceAccountToken) {
+      const data = Buffer.from(await context.token(pod, source.serviceAccountToken));
+      const uid = fsUserOf(pod);
+      const guarded = uid !== undefined || pod.spec.securityContext?.fsGroup !== undefined;
+      files.set(source.serviceAccountToken.path, {
+        data,
+        mode: guarded ? 0o600 : (mode ?? defaultMode),
+        ...(uid === undefined ? {} : { uid }),
+      });
+    } else throw new Error(`projected volume source ${Object.keys(source).join(", ")} is not supported`);
+  }
+}
+
+async function orMissing<T extends ConfigMap | Secret>(
+  optional: boolean | undefined,
+  message: string,
+  get: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await get();
+  } catch (error) {
+    if (!isStatus(error, "NotFound")) throw error;
+    if (optional) return undefined;
+    throw new Error(message);
+  }
+}

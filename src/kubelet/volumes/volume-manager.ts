@@ -1,0 +1,219 @@
+// The volumes of the pods on this node: made before the containers start, kept up to date while they run, removed when
+// they have ended. Directories are laid out as upstream's kubelet does: <root>/pods/<uid>/volumes/<plugin>/<volume>.
+// Secrets and tokens lie on tmpfs, so that they never reach a disk.
+import { chmod, chown, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { parseQuantity } from "../../api/meta/quantity.ts";
+import type { Pod, Volume } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import { writePayload } from "./atomic-writer.ts";
+import { prepareHostPath } from "./host-path.ts";
+import { applyFsGroup } from "./ownership.ts";
+import { type PayloadContext, volumePayload } from "./payload.ts";
+
+/** What the node's mounts are asked for; linux/mounts.ts has it. */
+export interface HostMounts {
+  mountTmpfs(target: string, options?: { readonly sizeBytes?: number; readonly mode?: string }): Promise<void>;
+  /** Does nothing where nothing is mounted. */
+  unmount(target: string): Promise<void>;
+  /** Everything at and below a directory. */
+  unmountBelow(directory: string): Promise<void>;
+  isMounted(target: string): Promise<boolean>;
+}
+
+export interface MountedVolume {
+  readonly hostPath: string;
+  readonly readOnly: boolean;
+}
+
+/** By volume name. */
+export type MountedVolumes = ReadonlyMap<string, MountedVolume>;
+
+/** A kind of volume that others provide: persistent volumes, CSI. */
+export interface VolumePlugin {
+  /** Part of the directory's name: "kubernetes.io~csi". */
+  readonly name: string;
+  supports(volume: Volume): boolean;
+  /** Makes the volume usable, at `directory` or elsewhere. Called again for each start of the kubelet: idempotent. */
+  setUp(pod: Pod, volume: Volume, directory: string): Promise<MountedVolume>;
+  /** Undoes setUp; `directory` is removed afterwards. Called for volumes of pods that are no longer known, too. */
+  tearDown(podUid: string, volumeName: string, directory: string): Promise<void>;
+}
+
+export interface VolumeManagerDependencies {
+  readonly mounts: HostMounts;
+  readonly clock: Clock;
+  readonly plugins?: readonly VolumePlugin[];
+  readonly payload: (pod: Pod) => PayloadContext;
+}
+
+/** One volume could not be made. */
+export class VolumeError extends Error {
+  readonly volume: string;
+
+  constructor(volume: string, cause: unknown) {
+    super(`MountVolume.SetUp failed for volume "${volume}" : ${(cause as Error).message}`, { cause });
+    this.name = "VolumeError";
+    this.volume = volume;
+  }
+}
+
+const kinds = {
+  configMap: "kubernetes.io~configmap",
+  secret: "kubernetes.io~secret",
+  downwardAPI: "kubernetes.io~downward-api",
+  projected: "kubernetes.io~projected",
+  emptyDir: "kubernetes.io~empty-dir",
+} as const;
+
+export class VolumeManager {
+  readonly #deps: VolumeManagerDependencies;
+  readonly #podsDirectory: string;
+
+  constructor(podsDirectory: string, deps: VolumeManagerDependencies) {
+    this.#podsDirectory = podsDirectory;
+    this.#deps = deps;
+  }
+
+  podDirectory(podUid: string): string {
+    return join(this.#podsDirectory, podUid);
+  }
+
+  /** Makes all volumes, or brings the contents of those that exist up to date. Throws an AggregateError of VolumeErrors. */
+  async setUp(pod: Pod): Promise<MountedVolumes> {
+    const mounted = new Map<string, MountedVolume>();
+    const failures: VolumeError[] = [];
+    await Promise.all(
+      (pod.spec.volumes ?? []).map(async (volume) => {
+        try {
+          const made = await this.#setUpVolume(pod, volume);
+          if (made) mounted.set(volume.name, made);
+        } catch (error) {
+          failures.push(new VolumeError(volume.name, error));
+        }
+      }),
+    );
+    if (failures.length > 0) {
+      const unmounted = `unmounted volumes=[${failures.map((f) => f.volume).join(" ")}]`;
+      throw new AggregateError(failures, `${unmounted}, unattached volumes=[], failed to process volumes=[]`);
+    }
+    return mounted;
+  }
+
+  /** Removes everything of the pod's volumes; what is under a hostPath is not the pod's. */
+  async tearDown(podUid: string): Promise<void> {
+    const volumes = join(this.podDirectory(podUid), "volumes");
+    for (const kind of await namesIn(volumes)) {
+      for (const name of await namesIn(join(volumes, kind))) {
+        const directory = join(volumes, kind, name);
+        const plugin = this.#deps.plugins?.find((p) => p.name === kind);
+        if (plugin) {
+          await plugin.tearDown(podUid, name, directory);
+          // What is left must be an empty directory: never delete what may still be someone's data.
+          await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+            if (error.code !== "ENOENT") throw error;
+          });
+        } else {
+          await this.#deps.mounts.unmount(directory);
+          await rm(directory, { recursive: true, force: true });
+        }
+      }
+    }
+    await rm(volumes, { recursive: true, force: true });
+  }
+
+  /** The whole directory of a pod that is gone. */
+  async removePod(podUid: string): Promise<void> {
+    await this.tearDown(podUid);
+    await this.#deps.mounts.unmountBelow(this.podDirectory(podUid));
+    await rm(this.podDirectory(podUid), { recursive: true, force: true });
+  }
+
+  /** UIDs of pods that have a directory here. */
+  async podsOnDisk(): Promise<readonly string[]> {
+    return await namesIn(this.#podsDirectory);
+  }
+
+  async #setUpVolume(pod: Pod, volume: Volume): Promise<MountedVolume | undefined> {
+    if (volume.hostPath) {
+      await prepareHostPath(volume.hostPath);
+      return { hostPath: volume.hostPath.path, readOnly: false };
+    }
+    if (volume.emptyDir) return await this.#setUpEmptyDir(pod, volume);
+    const kind = (["configMap", "secret", "downwardAPI", "projected"] as const).find((k) => volume[k] !== undefined);
+    if (kind) return await this.#setUpFiles(pod, volume, kinds[kind], kind === "secret" || kind === "projected");
+    const plugin = this.#deps.plugins?.find((p) => p.supports(volume));
+    if (plugin) return await this.#setUpByPlugin(pod, volume, plugin);
+    // Images are mounted by the runtime itself.
+    if (volume.image) return undefined;
+    throw new Error(`no volume plugin matched (${Object.keys(volume).filter((k) => k !== "name").join(", ")})`);
+  }
+
+  /** Only once: afterwards its mode and owners are the containers' business. */
+  async #setUpEmptyDir(pod: Pod, volume: Volume): Promise<MountedVolume> {
+    const directory = this.#volumeDirectory(pod, kinds.emptyDir, volume.name);
+    const { medium = "", sizeLimit } = volume.emptyDir ?? {};
+    const made = { hostPath: directory, readOnly: false };
+    if (medium === "Memory") {
+      if (await this.#deps.mounts.isMounted(directory)) return made;
+      const sizeBytes = sizeLimit === undefined ? undefined : parseQuantity(sizeLimit).value();
+      await this.#deps.mounts.mountTmpfs(directory, { mode: "0777", ...(sizeBytes ? { sizeBytes } : {}) });
+      await this.#applyFsGroup(pod, directory, false);
+    } else if (medium === "") {
+      if (await exists(directory)) return made;
+      // Prepared under another name, so that a crash leaves nothing half done.
+      const fresh = `${directory}.new`;
+      await mkdir(fresh, { recursive: true });
+      await chmod(fresh, 0o777);
+      await this.#applyFsGroup(pod, fresh, false);
+      await rename(fresh, directory);
+    } else throw new Error(`unknown storage medium "${medium}"`);
+    return made;
+  }
+
+  async #setUpFiles(pod: Pod, volume: Volume, kind: string, inMemory: boolean): Promise<MountedVolume> {
+    const payload = await volumePayload(pod, volume, this.#deps.payload(pod));
+    const directory = this.#volumeDirectory(pod, kind, volume.name);
+    if (!inMemory) await mkdir(directory, { recursive: true });
+    else if (!(await this.#deps.mounts.isMounted(directory))) await this.#deps.mounts.mountTmpfs(directory, { mode: "0777" });
+    await chmod(directory, 0o777);
+    const prepare = async (files: string): Promise<void> => {
+      for (const [path, { uid }] of payload ?? []) if (uid !== undefined) await chown(join(files, path), uid, -1);
+      await this.#applyFsGroup(pod, files, true);
+    };
+    await writePayload(directory, payload ?? new Map(), { nowMs: this.#deps.clock.now(), prepare });
+    return { hostPath: directory, readOnly: false };
+  }
+
+  async #setUpByPlugin(pod: Pod, volume: Volume, plugin: VolumePlugin): Promise<MountedVolume> {
+    const directory = this.#volumeDirectory(pod, plugin.name, volume.name);
+    await mkdir(directory, { recursive: true });
+    return await plugin.setUp(pod, volume, directory);
+  }
+
+  async #applyFsGroup(pod: Pod, directory: string, readOnly: boolean): Promise<void> {
+    const { fsGroup, fsGroupChangePolicy } = pod.spec.securityContext ?? {};
+    if (fsGroup === undefined) return;
+    await applyFsGroup(directory, fsGroup, { readOnly, onRootMismatch: fsGroupChangePolicy === "OnRootMismatch" });
+  }
+
+  #volumeDirectory(pod: Pod, kind: string, name: string): string {
+    return join(this.podDirectory(pod.metadata.uid), "volumes", kind, name);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
