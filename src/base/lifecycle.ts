@@ -37,3 +37,13 @@ export class StopStack implements Running {
     return this.#stopping;
   }
 }
+
+/** Keeps the process alive until the work is done: timers of the clock do not, and work may be waiting for nothing else. */
+export async function keepingAlive<T>(work: Promise<T>): Promise<T> {
+  const handle = setInterval(() => undefined, 2 ** 30);
+  try {
+    return await work;
+  } finally {
+    clearInterval(handle);
+  }
+}

@@ -1,5 +1,6 @@
 // The command line of Coracle: `coracle COMMAND [flags]`. Each command is a module of its own, loaded only when it runs,
 // that exports `run(args)` and resolves with the process's exit code.
+import { keepingAlive } from "../base/lifecycle.ts";
 import { errorText } from "../base/log.ts";
 import { version } from "../base/version.ts";
 import { CommandError } from "./command-error.ts";
@@ -40,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 1;
   }
   try {
-    return await (await command.load()).run(rest);
+    return await keepingAlive((await command.load()).run(rest));
   } catch (error) {
     // Whatever is wrong with flags, files, ports or the machine is one line; a stack is for programming errors only.
     const expected = error instanceof CommandError || (error instanceof Error && "code" in error);

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Input } from "../rpc/protocol.ts";
 import { isRpcError } from "../rpc/rpc-error.ts";
-import type { TestImage } from "../testing/image-builder.ts";
 import type { CriRuntime } from "./cri.ts";
 import type { ContainerConfig, PodSandboxConfig } from "./generated/runtime-v1.ts";
 import type { ImageBehaviour } from "./simulated-container.ts";
@@ -31,8 +30,16 @@ export const spareImage = "coracle.test/spare:1";
 
 const output = { stdout: "hello from stdout", stderr: "hello from stderr" };
 
+/** What an image consists of, as buildImage() of src/testing takes it. */
+export interface SuiteImage {
+  readonly name: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly busybox?: boolean;
+  readonly entrypoint: readonly string[];
+}
+
 /** The images for runtimes that run real programs. */
-export function testImages(): readonly TestImage[] {
+export function testImages(): readonly SuiteImage[] {
   const server = `#!/bin/sh
 trap 'exit 0' TERM
 echo "${output.stdout}"

@@ -34,14 +34,23 @@ export interface EnsureImageRequest {
   readonly signal?: AbortSignal;
 }
 
+interface PullFailure {
+  readonly reason: StartFailure;
+  readonly message: string;
+  readonly shownUntilMs: number;
+}
+
+/** How long ErrImagePull is shown before ImagePullBackOff takes its place. */
+const showFailureMs = 5_000;
+
 const presentMessage = (image: string): string => `Container image "${image}" already present on machine and can be accessed by the pod`;
 
 export class ImageManager {
   readonly #deps: ImageManagerDependencies;
   readonly #options: Required<ImageManagerOptions>;
   readonly #backOff: CrashBackOff;
-  /** The last pull's error by pod and image, to be shown during the back-off. */
-  readonly #lastErrors = new LruMap<string, string>(1000);
+  /** The last failed pull by pod and image, to be shown during the back-off. */
+  readonly #lastFailures = new LruMap<string, PullFailure>(1000);
   readonly #queue: (() => void)[] = [];
   #pulling = 0;
 
@@ -105,12 +114,7 @@ export class ImageManager {
     const asked = container.image ?? "";
     const key = `${pod.metadata.uid}_${asked}`;
     const waiting = this.#backOff.delay(key);
-    if (waiting) {
-      this.#event(request, "Normal", "BackOff", `Back-off pulling image "${asked}"`);
-      const last = this.#lastErrors.get(key);
-      const message = `Back-off pulling image "${asked}"${last === undefined ? "" : `: ${last}`}`;
-      throw this.#failure(request, "ImagePullBackOff", undefined, message, undefined, waiting.untilMs);
-    }
+    if (waiting) throw this.#inBackOff(request, waiting.untilMs, this.#lastFailures.get(key));
     this.#event(request, "Normal", "Pulling", `Pulling image "${asked}"`);
     const queuedAt = clock.monotonic();
     await this.#acquire();
@@ -129,11 +133,21 @@ export class ImageManager {
       this.#event(request, "Warning", "Failed", `Failed to pull image "${asked}": ${text}`);
       this.#backOff.next(key, clock.now());
       const [reason, message] = pullFailure(asked, text);
-      this.#lastErrors.set(key, `${reason}: ${message}`);
-      throw this.#failure(request, reason, undefined, message, error, this.#backOff.delay(key)?.untilMs);
+      const shownUntilMs = clock.now() + showFailureMs;
+      this.#lastFailures.set(key, { reason, message, shownUntilMs });
+      throw this.#failure(request, reason, undefined, message, error, shownUntilMs);
     } finally {
       this.#release();
     }
+  }
+
+  #inBackOff(request: EnsureImageRequest, untilMs: number, last: PullFailure | undefined): StartError {
+    const image = request.container.image ?? "";
+    if (last && this.#deps.clock.now() < last.shownUntilMs) return new StartError(last.reason, last.message, { retryAtMs: last.shownUntilMs });
+    const message = `Back-off pulling image "${image}"`;
+    this.#event(request, "Normal", "BackOff", message);
+    const shown = last ? `${message}: ${last.reason}: ${last.message}` : message;
+    return this.#failure(request, "ImagePullBackOff", undefined, shown, undefined, untilMs);
   }
 
   async #pullWithCredentials(request: EnsureImageRequest, image: string): Promise<string> {

@@ -74,7 +74,8 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
     // Nobody registered it, as for image pull secrets: asked for once.
     if (!entry) return await this.#deps.client.get(type, { namespace, name });
     await entry.first;
-    if (!entry.object) throw notFound(type, name);
+    // In the singular, as the kubelet's messages have it.
+    if (!entry.object) throw notFound({ group: type.group, resource: type.singular }, name);
     // An entry's key contains the resource, so its object is of this type.
     return entry.object as T;
   }

@@ -95,7 +95,8 @@ function validateOwner({ apiVersion = "", kind = "", name = "", uid = "" }: Part
   if (kind === "") errors.push(invalidValue(`${field}.kind`, kind, "must not be empty"));
   if (name === "") errors.push(invalidValue(`${field}.name`, name, "must not be empty"));
   if (uid === "") errors.push(invalidValue(`${field}.uid`, uid, "must not be empty"));
-  if (apiVersion === "v1" && kind === "Event") errors.push(invalidValue(field, { apiVersion, kind, name, uid }, "/v1, Kind=Event is disallowed from being an owner"));
+  if (apiVersion === "v1" && kind === "Event")
+    errors.push(invalidValue(field, { apiVersion, kind, name, uid }, "/v1, Kind=Event is disallowed from being an owner"));
   return errors;
 }
 
@@ -105,7 +106,8 @@ function validateFinalizers(finalizers: readonly string[] | undefined, qualified
   if (!finalizers) return [];
   const field = "metadata.finalizers";
   const errors: FieldError[] = [];
-  for (const finalizer of finalizers) for (const problem of isQualifiedName(finalizer)) errors.push(invalidValue(field, finalizer, problem));
+  for (const finalizer of finalizers)
+    for (const problem of isQualifiedName(finalizer)) errors.push(invalidValue(field, finalizer, problem));
   if (finalizers.includes("orphan") && finalizers.includes("foregroundDeletion"))
     errors.push(invalidValue(field, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
   if (!qualified) return errors;
@@ -122,14 +124,18 @@ export function validateObjectMetaUpdate({ metadata }: KubernetesObject, { metad
   const errors: FieldError[] = [];
   if (old.deletionTimestamp !== undefined) {
     const added = (metadata.finalizers ?? []).filter((finalizer) => !old.finalizers?.includes(finalizer));
-    const list = added.sort().map((finalizer) => JSON.stringify(finalizer)).join(", ");
+    const list = added
+      .sort()
+      .map((finalizer) => JSON.stringify(finalizer))
+      .join(", ");
     const detail = `no new finalizers can be added if the object is being deleted, found new finalizers []string{${list}}`;
     if (added.length > 0) errors.push(forbiddenField("metadata.finalizers", detail));
   }
   if ((metadata.generation ?? 0) < (old.generation ?? 0))
     errors.push(invalidValue("metadata.generation", metadata.generation ?? 0, "must not be decremented"));
   for (const field of immutableFields)
-    if ((metadata[field] ?? "") !== (old[field] ?? "")) errors.push(invalidValue(`metadata.${field}`, metadata[field] ?? null, "field is immutable"));
+    if ((metadata[field] ?? "") !== (old[field] ?? ""))
+      errors.push(invalidValue(`metadata.${field}`, metadata[field] ?? null, "field is immutable"));
   errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations, "metadata.annotations"));
   errors.push(...validateOwners(metadata.ownerReferences));
   return errors;

@@ -2,14 +2,14 @@
 // empty one, to be created) with its ownership, and what has come out is decoded like a body. An applied Scale is applied
 // to the scaled object's spec.replicas, where its ownership is kept.
 import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
-import { withPlainNumbers, type ParsedText } from "../../api/encode/json-text.ts";
+import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import { emptyObject, fieldContext } from "./field-management.ts";
+import { emptyObject, fieldContext, withoutScaleTimes } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -37,7 +37,8 @@ export async function compileApply(
   return (current) => {
     const empty = emptyObject(type);
     const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
-    const merged = applyPatch(current ?? empty, applied, { ...fieldContext(type, writer), kind, empty, force });
+    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(type, writer), kind, empty, force });
+    const merged = request.subresource === "scale" ? withoutScaleTimes(applying) : applying;
     const object = decodeMerged(store, merged);
     const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
     checkName(named, target.name);

@@ -1,8 +1,9 @@
 // pods/binding and bindings: the scheduler's word on which node a pod runs. Sets spec.nodeName and the PodScheduled
 // condition once; a pod that has a node, is being deleted or waits at a scheduling gate is refused with a conflict.
-import { parseTime } from "../../api/meta/time.ts";
+
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, StatusError } from "../../api/meta/status-error.ts";
+import { parseTime } from "../../api/meta/time.ts";
 import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
@@ -15,10 +16,14 @@ export const bindingKind: ExpectedKind = { group: "", version: "v1", kind: "Bind
 /** Binds the pod named by the request. */
 export async function bindPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
   const subject = { operation: "CREATE", type: pods.type, name: request.name, kind: bindingKind } as const;
-  const binding = ((await env.admission.mutate(admissionRequest(request, { ...subject, object: sent }))) ?? sent) as Binding & KubernetesObject;
+  const binding = ((await env.admission.mutate(admissionRequest(request, { ...subject, object: sent }))) ?? sent) as Binding &
+    KubernetesObject;
   const { kind = "", name: node = "" } = binding.target ?? {};
   if (kind !== "" && kind !== "Node")
-    throw new StatusError({ code: 500, message: `target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"` });
+    throw new StatusError({
+      code: 500,
+      message: `target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`,
+    });
   if (node === "") throw new StatusError({ code: 500, message: "target.name: Required value" });
   await env.admission.validate(admissionRequest(request, { ...subject, object: binding }));
   const { uid, resourceVersion } = binding.metadata;

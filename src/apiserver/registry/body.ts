@@ -48,7 +48,8 @@ async function parseYamlBody(text: string, kind: string): Promise<ParsedText> {
   try {
     return parseYaml(text);
   } catch (error) {
-    if (error instanceof YamlSyntaxError) throw unrecognized(kind, `couldn't get version/kind; yaml parse error: ${error.message}`, Buffer.from(text));
+    if (error instanceof YamlSyntaxError)
+      throw unrecognized(kind, `couldn't get version/kind; yaml parse error: ${error.message}`, Buffer.from(text));
     throw error;
   }
 }
@@ -80,7 +81,11 @@ export function decodeAs(
   for (const field of ["apiVersion", "kind"] as const) {
     const given = withPlainNumbers(sent[field]);
     if (given === undefined || given === null || typeof given === "string") continue;
-    throw unrecognized(expected.kind, `${jsonParseError} cannot unmarshal ${goKind(given)} into Go struct field .${field} of type string`, textOf(value));
+    throw unrecognized(
+      expected.kind,
+      `${jsonParseError} cannot unmarshal ${goKind(given)} into Go struct field .${field} of type string`,
+      textOf(value),
+    );
   }
   checkKind(sent, expected, apiVersion);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
@@ -137,7 +142,9 @@ export async function readDeleteOptions(context: RequestContext): Promise<Delete
   if (value === undefined || value === null) return checkDeleteOptions(deleteOptionsOf(request.query));
   const { kind = "DeleteOptions", apiVersion } = value as { readonly kind?: string; readonly apiVersion?: string };
   if (kind !== "DeleteOptions")
-    throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "v1")} in scheme "${metaScheme}"`);
+    throw badRequest(
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "v1")} in scheme "${metaScheme}"`,
+    );
   try {
     const { object } = decodeObject(builtInSchemas.get("meta-v1.DeleteOptions"), value);
     return checkDeleteOptions(object as DeleteOptions);

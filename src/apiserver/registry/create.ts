@@ -8,7 +8,7 @@ import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
 import { type ResourceStore, unstored } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
-import { admissionRequest, strategyContext, hookOf, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
 
 export interface CreateOptions {
   /** The object's managedFields are right already (server-side apply). */
@@ -67,12 +67,13 @@ async function createNamed(
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
-    if (object.metadata.resourceVersion) throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
+    if (object.metadata.resourceVersion)
+      throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
     const version = await commitNew(store, object, request.dryRun);
     stored = true;
     return version;
   } finally {
-    reservation?.settle(stored);
+    reservation?.settle(stored && !request.dryRun);
   }
 }
 

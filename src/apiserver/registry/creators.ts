@@ -1,7 +1,8 @@
 // Requests that code answers instead of storage: virtual resources that are created and not kept (token reviews, access
 // reviews, service account tokens), and subresources that connect to a node. Admission sees both.
-import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
+
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
@@ -76,7 +77,8 @@ function connectOptions({ request }: RequestContext, kind: GroupVersionKind): Ku
   const options: Record<string, unknown> = {};
   for (const name of new Set(request.query.keys())) {
     const values = request.query.getAll(name);
-    options[name] = name === "command" || name === "ports" ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+    options[name] =
+      name === "command" || name === "ports" ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
   }
   return { ...options, kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {} as ObjectMeta };
 }

@@ -76,7 +76,10 @@ describe("create", () => {
   it("reports every problem of the metadata", async () => {
     const { status, body } = await server.send("POST", path, { body: configMap("Bad", {}, { labels: { a: "-x" } }) });
     expect(status).toBe(422);
-    expect((body as unknown as { details: { causes: { field: string }[] } }).details.causes.map((c) => c.field)).toEqual(["metadata.name", "metadata.labels"]);
+    expect((body as unknown as { details: { causes: { field: string }[] } }).details.causes.map((c) => c.field)).toEqual([
+      "metadata.name",
+      "metadata.labels",
+    ]);
   });
 });
 
@@ -91,7 +94,9 @@ describe("update", () => {
   it("refuses a stale resource version and a foreign uid", async () => {
     const created = (await server.send("POST", path, { body: configMap("a") })).body;
     await server.send("PUT", `${path}/a`, { body: configMap("a", { k: "1" }) });
-    const stale = await server.send("PUT", `${path}/a`, { body: configMap("a", { k: "2" }, { resourceVersion: created.metadata.resourceVersion }) });
+    const stale = await server.send("PUT", `${path}/a`, {
+      body: configMap("a", { k: "2" }, { resourceVersion: created.metadata.resourceVersion }),
+    });
     expect(stale.body).toMatchObject({ code: 409, reason: "Conflict" });
     const foreign = await server.send("PUT", `${path}/a`, { body: configMap("a", {}, { uid: "x" }) });
     expect(foreign.body.message).toContain("Precondition failed: UID in precondition: x, UID in object meta: ");
@@ -114,12 +119,24 @@ describe("update", () => {
 
   it("counts generations of what is desired, and keeps status and spec apart", async () => {
     const deployments = "/apis/apps/v1/namespaces/default/deployments";
-    const deployment = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "d" }, spec: { replicas: 1 }, status: { replicas: 9 } };
+    const deployment = {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "d" },
+      spec: { replicas: 1 },
+      status: { replicas: 9 },
+    };
     const created = (await server.send("POST", deployments, { body: deployment })).body;
     expect(created).toMatchObject({ metadata: { generation: 1 }, status: {} });
-    const status = await server.send("PATCH", `${deployments}/d/status`, { body: { spec: { replicas: 7 }, status: { replicas: 3 } }, contentType: merge });
+    const status = await server.send("PATCH", `${deployments}/d/status`, {
+      body: { spec: { replicas: 7 }, status: { replicas: 3 } },
+      contentType: merge,
+    });
     expect(status.body).toMatchObject({ metadata: { generation: 1 }, spec: { replicas: 1 }, status: { replicas: 3 } });
-    const spec = await server.send("PATCH", `${deployments}/d`, { body: { spec: { replicas: 2 }, status: { replicas: 8 } }, contentType: merge });
+    const spec = await server.send("PATCH", `${deployments}/d`, {
+      body: { spec: { replicas: 2 }, status: { replicas: 8 } },
+      contentType: merge,
+    });
     expect(spec.body).toMatchObject({ metadata: { generation: 2 }, spec: { replicas: 2 }, status: { replicas: 3 } });
   });
 });
@@ -131,21 +148,21 @@ describe("patch", () => {
       body: [{ op: "remove", path: "/data/y" }],
       contentType: "application/json-patch+json",
     });
-    expect(json.body["data"]).toEqual({ x: "1" });
+    expect(json.body.data).toEqual({ x: "1" });
     const merged = await server.send("PATCH", `${path}/a`, { body: { data: { z: "3" } }, contentType: merge });
-    expect(merged.body["data"]).toEqual({ x: "1", z: "3" });
+    expect(merged.body.data).toEqual({ x: "1", z: "3" });
     const strategic = await server.send("PATCH", `${path}/a`, {
       body: { data: { $patch: "replace", q: "4" } },
       contentType: "application/strategic-merge-patch+json",
     });
-    expect(strategic.body["data"]).toEqual({ q: "4" });
+    expect(strategic.body.data).toEqual({ q: "4" });
   });
 
   it("of concurrent patches loses none", async () => {
     await server.send("POST", path, { body: configMap("a") });
     const keys = ["a", "b", "c", "d", "e", "f"];
     await Promise.all(keys.map((key) => server.send("PATCH", `${path}/a`, { body: { data: { [key]: "1" } }, contentType: merge })));
-    expect(Object.keys((await server.send("GET", `${path}/a`)).body["data"] as object).sort()).toEqual(keys);
+    expect(Object.keys((await server.send("GET", `${path}/a`)).body.data as object).sort()).toEqual(keys);
   });
 
   it("refuses a new name, a wrong type and an unknown content type", async () => {
@@ -153,14 +170,19 @@ describe("patch", () => {
     const renamed = await server.send("PATCH", `${path}/a`, { body: { metadata: { name: "b" } }, contentType: merge });
     expect(renamed.body.message).toBe("the name of the object (b) does not match the name on the URL (a)");
     const wrong = await server.send("PATCH", `${path}/a`, { body: { data: { x: 5 } }, contentType: merge });
-    expect(wrong.body.message).toMatch(/^ "" is invalid: patch: Invalid value: .*json: cannot unmarshal number into Go struct field ConfigMap.data of type string$/);
+    expect(wrong.body.message).toMatch(
+      /^ "" is invalid: patch: Invalid value: .*json: cannot unmarshal number into Go struct field ConfigMap.data of type string$/,
+    );
     expect((await server.send("PATCH", `${path}/a`, { body: {}, contentType: "application/json" })).status).toBe(415);
     expect((await server.send("PATCH", `${path}/none`, { body: {}, contentType: merge })).status).toBe(404);
   });
 
   it("applies with ownership: creates, conflicts, forces", async () => {
     const apply = (manager: string, x: string, more = "") =>
-      server.send("PATCH", `${path}/a?fieldManager=${manager}${more}`, { body: configMap("a", { x }), contentType: "application/apply-patch+yaml" });
+      server.send("PATCH", `${path}/a?fieldManager=${manager}${more}`, {
+        body: configMap("a", { x }),
+        contentType: "application/apply-patch+yaml",
+      });
     expect((await apply("m1", "1")).status).toBe(201);
     const again = await apply("m1", "1");
     expect(again.status).toBe(200);

@@ -3,8 +3,8 @@
 // until its grace period is over and its last finalizer is gone. The steps and texts are upstream's.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, internalError, notFound } from "../../api/meta/status-error.ts";
-import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { parseTime } from "../../api/meta/time.ts";
+import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { withMetadata } from "./object-meta.ts";
@@ -59,7 +59,8 @@ async function attemptDelete(
   if (step.kind === "pending") return { result: { version: current, removed: false } };
   let version = current;
   if (step.object !== current.object) {
-    if (request.dryRun) return { result: { version: unstored(current.key, step.object, current.revision), removed: step.kind === "remove" } };
+    if (request.dryRun)
+      return { result: { version: unstored(current.key, step.object, current.revision), removed: step.kind === "remove" } };
     const marked = await store.commit(current.key, step.object, current);
     if (!marked.version) return { result: undefined, current: marked.current };
     version = marked.version;
@@ -106,7 +107,12 @@ function decideDeletion(
 }
 
 /** The object with the grace period of this deletion; undefined where the kind has none; "pending" where one runs that is no longer. */
-function gracefulMark(store: ResourceStore, options: DeleteOptions, object: KubernetesObject, nowMs: number): KubernetesObject | "pending" | undefined {
+function gracefulMark(
+  store: ResourceStore,
+  options: DeleteOptions,
+  object: KubernetesObject,
+  nowMs: number,
+): KubernetesObject | "pending" | undefined {
   const { gracefulDeletion } = store.definition;
   if (!gracefulDeletion) return undefined;
   const asked = options.gracePeriodSeconds;
@@ -162,7 +168,11 @@ function withDependentFinalizers(
   return withMetadata(object, wanted.length === 0 ? metadata : { ...metadata, finalizers: wanted });
 }
 
-function checkPreconditions({ type: { group, kind } }: ResourceStore, { metadata }: KubernetesObject, { preconditions }: DeleteOptions): void {
+function checkPreconditions(
+  { type: { group, kind } }: ResourceStore,
+  { metadata }: KubernetesObject,
+  { preconditions }: DeleteOptions,
+): void {
   const { uid, resourceVersion } = preconditions ?? {};
   // Upstream names the kind here where other conflicts name the resource.
   const subject = { group, resource: kind };

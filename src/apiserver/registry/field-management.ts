@@ -10,6 +10,7 @@ import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ManagedFieldsEntry, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
+import { withMetadata } from "./object-meta.ts";
 
 export interface FieldWriter {
   readonly manager: string;
@@ -18,8 +19,24 @@ export interface FieldWriter {
 }
 
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
-export function recordUpdate(type: ResourceType, old: KubernetesObject | undefined, object: KubernetesObject, writer: FieldWriter): KubernetesObject {
-  return updateManagedFields(old ?? emptyObject(type), object, fieldContext(type, writer));
+export function recordUpdate(
+  type: ResourceType,
+  old: KubernetesObject | undefined,
+  object: KubernetesObject,
+  writer: FieldWriter,
+): KubernetesObject {
+  const updated = updateManagedFields(old ?? emptyObject(type), object, fieldContext(type, writer));
+  return writer.subresource === "scale" ? withoutScaleTimes(updated) : updated;
+}
+
+/** Upstream's scale subresource records owners without a time. */
+export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
+  const entries = object.metadata.managedFields?.map((entry) => {
+    if (entry.subresource !== "scale") return entry;
+    const { time: _, ...rest } = entry;
+    return rest;
+  });
+  return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
 export function fieldContext(type: ResourceType, { manager, subresource, nowMs }: FieldWriter): WriteContext {
@@ -59,7 +76,8 @@ export function emptyObject(type: ResourceType): KubernetesObject {
 export function withConstantFields(type: ResourceType, object: KubernetesObject): KubernetesObject {
   const constant = emptyObject(type) as unknown as Readonly<Record<string, unknown>>;
   const own = object as unknown as Readonly<Record<string, unknown>>;
-  for (const field in constant) if (own[field] === undefined) return { ...constant, ...withoutUndefined(own) } as unknown as KubernetesObject;
+  for (const field in constant)
+    if (own[field] === undefined) return { ...constant, ...withoutUndefined(own) } as unknown as KubernetesObject;
   return object;
 }
 

@@ -17,8 +17,8 @@ import { answerGet, answerList, answerWatch } from "./read-verbs.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
-import { answerCreate, answerDelete, answerDeleteCollection, answerPatch, answerUpdate, writeRequest } from "./write-verbs.ts";
 import type { WriteEnvironment, WriteHook } from "./write-environment.ts";
+import { answerCreate, answerDelete, answerDeleteCollection, answerPatch, answerUpdate, writeRequest } from "./write-verbs.ts";
 
 export type { Connects, CreateHandler, CreateRequest, Creators } from "./handler-types.ts";
 

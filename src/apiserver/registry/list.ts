@@ -96,7 +96,11 @@ async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOp
 const storePageSize = 1000;
 
 /** Reads past the cache: a revision older than its events, or (for a cache that lags) newer than its state. */
-async function storedPage(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
+async function storedPage(
+  store: ResourceStore,
+  scope: RequestScope,
+  options: PageOptions & { readonly revision: number },
+): Promise<ListPage> {
   const { revision, limit } = options;
   const prefix = store.storageKey(scope.key ?? scope.prefix);
   const end = scope.key === undefined ? prefixEnd(prefix) : `${prefix}\0`;
@@ -112,7 +116,8 @@ async function storedPage(store: ResourceStore, scope: RequestScope, options: Pa
         versions.push(version);
       }
       const last = found.versions.at(-1);
-      if (!last || found.count <= found.versions.length) return page(store, scope, { versions, revision, next: undefined, remaining: undefined });
+      if (!last || found.count <= found.versions.length)
+        return page(store, scope, { versions, revision, next: undefined, remaining: undefined });
       start = `${store.storageKey(last.key)}\0`;
     }
   } catch (error) {

@@ -64,7 +64,9 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
 
 /** Counts a change of anything but metadata and status. */
 export function withCountedGeneration<T extends KubernetesObject>(object: T, old: T): T {
-  return sameDesiredState(object, old) ? object : withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
+  return sameDesiredState(object, old)
+    ? object
+    : withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
 }
 
 function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
@@ -87,6 +89,8 @@ export function withoutRepeatedOwners<T extends KubernetesObject>(object: T, war
     return false;
   });
   if (repeated.size === 0) return object;
-  warn(`.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`);
+  warn(
+    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`,
+  );
   return withMetadata(object, { ...object.metadata, ownerReferences: kept });
 }

@@ -99,7 +99,12 @@ function checked(
   };
 }
 
-function decodePatched(schema: ObjectSchema, patched: KubernetesObject, target: PatchTarget, refuse: (problem: string) => StatusError): KubernetesObject {
+function decodePatched(
+  schema: ObjectSchema,
+  patched: KubernetesObject,
+  target: PatchTarget,
+  refuse: (problem: string) => StatusError,
+): KubernetesObject {
   try {
     const { object, unknown } = decodeObject(schema, patched);
     const problems = unknown.map(unknownField);

@@ -1,7 +1,7 @@
 // The answers to reads at resource versions that are malformed, compacted away or not reached, with upstream's texts.
 import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import { CompactedError } from "../../storage/store.ts";
-import { RevisionNotReachedError } from "../watch-cache/watch-cache.ts";
+import { RevisionNotReachedError } from "../watch-cache/progress.ts";
 import { encodeContinue } from "./continue-token.ts";
 import { parseResourceVersion } from "./request-options.ts";
 

@@ -1,13 +1,13 @@
 // GET, list and watch as answers.
 import { notFound } from "../../api/meta/status-error.ts";
-import { scaleOf } from "./scale.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
-import { listChunks, listObject, type ListPage, listPage } from "./list.ts";
+import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import { partialList, partialVersion, type Representation, representationOf, tableOf } from "./representation.ts";
 import { parseListOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
+import { scaleOf } from "./scale.ts";
 import { scopeOf } from "./scope.ts";
 import { openWatch } from "./watch.ts";
 import type { WriteEnvironment } from "./write-environment.ts";

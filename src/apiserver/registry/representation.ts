@@ -1,8 +1,8 @@
 // How objects are shown: as they are, as a Table (what kubectl prints) or as metadata only. Which one, the client says by
 // parameters of Accept ("application/json;as=Table;v=v1;g=meta.k8s.io"), and what a table's rows hold by ?includeObject=.
 import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
-import { badRequest } from "../../api/meta/status-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { badRequest } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
@@ -29,7 +29,11 @@ export function representationOf(request: ApiRequest, answer: Answer): Represent
   });
   if (!as) return { as: "object", json: encoding === "json" && !pretty };
   if (as.kind !== "Table") return { as: "metadata" };
-  return { as: "table", apiVersion: `${as.group}/${as.version}`, includeObject: parseIncludeObject(request.query.get("includeObject") ?? "") };
+  return {
+    as: "table",
+    apiVersion: `${as.group}/${as.version}`,
+    includeObject: parseIncludeObject(request.query.get("includeObject") ?? ""),
+  };
 }
 
 const isMetaVersion = ({ group, version }: GroupVersionKind): boolean =>
@@ -102,7 +106,11 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   for (const object of objects) {
     const conditions = table.conditions?.(object);
     const cells = object.metadata.name === undefined ? emptyCells(table) : table.cells(object, nowMs);
-    rows.push({ cells, ...(conditions && conditions.length > 0 ? { conditions } : {}), object: rowObject(object, representation.includeObject) });
+    rows.push({
+      cells,
+      ...(conditions && conditions.length > 0 ? { conditions } : {}),
+      object: rowObject(object, representation.includeObject),
+    });
   }
   return {
     kind: "Table",

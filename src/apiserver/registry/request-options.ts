@@ -160,13 +160,13 @@ function checkListOptions(options: ListOptions): FieldError[] {
   if (match !== "") {
     if (options.resourceVersion === "")
       errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    if (options.continue !== "") errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
+    if (options.continue !== "")
+      errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
     if (!matches.includes(match)) errors.push(notSupported("resourceVersionMatch", match, matches));
     if (match === "Exact" && options.resourceVersion === "0")
       errors.push(forbiddenField("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
   }
-  if (options.sendInitialEvents !== undefined)
-    errors.push(forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+  if (options.sendInitialEvents !== undefined) errors.push(forbiddenField("sendInitialEvents", "sendInitialEvents is forbidden for list"));
   return errors;
 }
 
@@ -174,9 +174,7 @@ function checkWatchOptions(options: ListOptions): FieldError[] {
   const { resourceVersionMatch: match, sendInitialEvents } = options;
   const errors: FieldError[] = [];
   if (match !== "" && sendInitialEvents === undefined)
-    errors.push(
-      forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
-    );
+    errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
   if (sendInitialEvents !== undefined) {
     if (match === "")
       errors.push(forbiddenField("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));

@@ -42,8 +42,8 @@ export class ResourceStore {
     this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
-    for (const [field, valueOf] of Object.entries(definition.selectableFields ?? {}))
-      this.#fields.set(field, (version) => valueOf(this.view(version).object));
+    for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
+      this.#fields.set(field, (version) => fieldOf(this.view(version).object));
   }
 
   get type(): ResourceType {

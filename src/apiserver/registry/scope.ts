@@ -1,6 +1,13 @@
 // From a request's namespace and selectors to what the watch cache looks through: one object, a namespace, the objects
 // that have a value in a field, and what is left of the selectors as a predicate.
-import { everyFields, type FieldMatcher, type LabelMatcher, parseFieldSelector, parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
+import {
+  everyFields,
+  type FieldMatcher,
+  type LabelMatcher,
+  parseFieldSelector,
+  parseLabelSelector,
+  SelectorError,
+} from "../../api/meta/selectors.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { CacheScope, FieldTerm } from "../watch-cache/watcher.ts";
@@ -58,8 +65,8 @@ function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatc
 /** The field by which watchers and objects are looked up: the first that must have one value. */
 function fieldTerm(store: ResourceStore, fields: FieldMatcher): FieldTerm | undefined {
   for (const { field, operator, value } of fields.requirements) {
-    const valueOf = store.field(field);
-    if (operator === "=" && valueOf && !field.startsWith("metadata.")) return { valueOf, value };
+    const fieldOf = store.field(field);
+    if (operator === "=" && fieldOf && !field.startsWith("metadata.")) return { fieldOf, value };
   }
   return undefined;
 }

@@ -4,7 +4,7 @@
 // and every other write over an existing object pass here.
 import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { conflict, invalid, internalError, notFound } from "../../api/meta/status-error.ts";
+import { conflict, internalError, invalid, notFound } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { countsGeneration, createObject } from "./create.ts";
@@ -194,7 +194,11 @@ function checkUid(store: ResourceStore, request: UpdateRequest, old: KubernetesO
 function uidConflict(store: ResourceStore, request: UpdateRequest, uid: string): Error {
   const key = store.storageKey(store.keyOf(request.namespace, request.name));
   const why = `Precondition failed: UID in precondition: ${request.uid}, UID in object meta: ${uid}`;
-  return conflict(store.type, request.name, `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`);
+  return conflict(
+    store.type,
+    request.name,
+    `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`,
+  );
 }
 
 const outdated = "the object has been modified; please apply your changes to the latest version and try again";

@@ -118,7 +118,10 @@ function represented(
     return mapped(watcher, (event) => (event.type === "BOOKMARK" ? event : new StreamEvent(event.type, store.view(event.version))));
   }
   if (representation.as === "metadata")
-    return mapped(watcher, (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))));
+    return mapped(
+      watcher,
+      (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))),
+    );
   let withColumns = true;
   return mapped(watcher, (event) => {
     const { object } = event.type === "BOOKMARK" ? event.version : store.view(event.version);

@@ -8,7 +8,7 @@ import type { ApiResponse, RequestContext } from "../request.ts";
 import { compileApply } from "./apply.ts";
 import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
 import { createObject } from "./create.ts";
-import { deletedStatus, deleteObject, type DeleteResult } from "./delete.ts";
+import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
 import { listObject, listPage } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch } from "./patch.ts";
@@ -33,7 +33,12 @@ export function writeRequest(context: RequestContext, options: WriteOptions, tar
   return { context, ...target, dryRun: options.dryRun, options: options.asObject, manager };
 }
 
-const kindOf = ({ type }: ResourceStore): ExpectedKind => ({ group: type.group, version: type.version, kind: type.kind, schema: type.schema });
+const kindOf = ({ type }: ResourceStore): ExpectedKind => ({
+  group: type.group,
+  version: type.version,
+  kind: type.kind,
+  schema: type.schema,
+});
 
 export async function answerCreate(
   env: WriteEnvironment,

@@ -39,8 +39,8 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
     return version && this.#object(version);
   }
 
-  *list(): Iterable<T> {
-    for (const version of this.#cache.values()) yield this.#object(version);
+  list(): Iterable<T> {
+    return this.#cache.list({ prefix: "" }).map((version) => this.#object(version));
   }
 
   inNamespace(namespace: string): readonly T[] {
@@ -63,7 +63,7 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
   }
 
   addHandler(handler: InformerHandler<T>): { remove(): void } {
-    for (const version of this.#cache.values()) handler.onAdd?.(this.#object(version));
+    for (const version of this.#cache.list({ prefix: "" })) handler.onAdd?.(this.#object(version));
     return this.#cache.addListener((current, previous) => {
       if (current && previous) handler.onUpdate?.(this.#object(current), this.#object(previous));
       else if (current) handler.onAdd?.(this.#object(current));

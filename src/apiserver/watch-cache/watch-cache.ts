@@ -13,6 +13,8 @@ import { CacheEvent, StreamEvent } from "./cache-event.ts";
 import { CacheIndex } from "./cache-index.ts";
 import { EventRing, type EventRingOptions } from "./event-ring.ts";
 import type { ObjectCodec, ObjectVersion } from "./object-version.ts";
+import { Progress } from "./progress.ts";
+import { readHistory } from "./store-history.ts";
 import { type CacheScope, CacheWatcher, type FieldValue } from "./watcher.ts";
 import { WatcherIndex } from "./watcher-index.ts";
 
@@ -51,18 +53,6 @@ export class RevisionTooOldError extends Error {
   }
 }
 
-/** A revision was not reached in time. */
-export class RevisionNotReachedError extends Error {
-  readonly revision: number;
-  readonly current: number;
-  constructor(revision: number, current: number) {
-    super(`Too large resource version: ${revision}, current: ${current}`);
-    this.name = "RevisionNotReachedError";
-    this.revision = revision;
-    this.current = current;
-  }
-}
-
 const bookmarkPeriodMs = 60_000;
 const reloadDelayMs = 1000;
 
@@ -74,17 +64,17 @@ export class WatchCache {
   readonly #indexes = new Set<CacheIndex>();
   readonly #fieldIndexes = new Map<FieldValue, CacheIndex>();
   readonly #listeners = new Set<ChangeListener>();
-  readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
+  readonly #progress: Progress;
   #ready: Promise<void> | undefined;
   #loaded = false;
   #stopped = false;
-  #revision = 0;
   #storeWatch: Watch | undefined;
   #bookmarks: { cancel(): void } | undefined;
 
   constructor(options: WatchCacheOptions) {
     this.#options = options;
     this.#ring = new EventRing(options);
+    this.#progress = new Progress(options.clock);
   }
 
   /** Loads the objects on first use; resolves when they are there. */
@@ -99,7 +89,7 @@ export class WatchCache {
 
   /** The mirror shows the store at this revision, or at a later one at which this resource was the same. */
   get revision(): number {
-    return this.#revision;
+    return this.#progress.revision;
   }
 
   get size(): number {
@@ -127,7 +117,7 @@ export class WatchCache {
       return version && key >= from && (matches?.(version) ?? true) ? [version] : [];
     }
     if (field) {
-      const found = [...this.#fieldIndex(field.valueOf).get(field.value)];
+      const found = [...this.#fieldIndex(field.fieldOf).get(field.value)];
       const selected = found.filter((v) => v.key >= from && v.key.startsWith(prefix) && (matches?.(v) ?? true));
       return selected.sort((a, b) => (a.key < b.key ? -1 : 1));
     }
@@ -156,7 +146,7 @@ export class WatchCache {
    * false. Gives false, and visits nothing, where the events since then are no longer all here.
    */
   walkAt(revision: number, scope: CacheScope, from: string, visit: (version: ObjectVersion) => boolean): boolean {
-    if (revision < this.#ring.completeAfter || revision > this.#revision) return false;
+    if (revision < this.#ring.completeAfter || revision > this.#progress.revision) return false;
     // What the objects that have changed since were at that revision: before their first later event.
     const before = new Map<string, ObjectVersion | undefined>();
     this.#ring.forEachAfter(revision, (event) => {
@@ -176,22 +166,10 @@ export class WatchCache {
   /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`. */
   async reach(revision: number, timeoutMs = 3000): Promise<void> {
     await this.ready();
-    if (this.#revision >= revision) return;
-    await new Promise<void>((resolve, reject) => {
-      const timer = this.#options.clock.after(timeoutMs, () => {
-        this.#waiting.delete(waiter);
-        reject(new RevisionNotReachedError(revision, this.#revision));
-      });
-      const waiter = {
-        revision,
-        resolve: () => {
-          timer.cancel();
-          resolve();
-        },
-      };
-      this.#waiting.add(waiter);
-      this.#options.store.requestProgress();
-    });
+    if (this.#progress.revision >= revision) return;
+    const reached = this.#progress.reach(revision, timeoutMs);
+    this.#options.store.requestProgress();
+    await reached;
   }
 
   /** Waits until the mirror shows everything that was committed before the call. */
@@ -205,11 +183,11 @@ export class WatchCache {
     const initial: WatchStreamEvent[] = [];
     if (afterRevision === undefined) {
       for (const version of this.list(scope)) initial.push(new StreamEvent("ADDED", version));
-      if (bookmark && options.marksInitialEnd) initial.push(bookmark(this.#revision, true));
+      if (bookmark && options.marksInitialEnd) initial.push(bookmark(this.#progress.revision, true));
     } else if (afterRevision < this.#ring.completeAfter) throw new RevisionTooOldError(afterRevision, this.#ring.completeAfter);
     const watcher = new CacheWatcher({
       scope,
-      afterRevision: afterRevision ?? this.#revision,
+      afterRevision: afterRevision ?? this.#progress.revision,
       initial,
       bookmark: bookmark && ((revision) => bookmark(revision, false)),
       maxPending: this.#options.maxPending,
@@ -228,34 +206,16 @@ export class WatchCache {
   async reachBack(revision: number, timeoutMs = 3000): Promise<boolean> {
     const until = this.#ring.completeAfter;
     if (revision >= until) return true;
-    const found = await this.#history(revision, until, timeoutMs);
-    if (!found || this.#ring.completeAfter !== until) return found !== undefined && this.#ring.completeAfter <= revision;
-    return this.#ring.prepend(found, revision, this.#options.clock.monotonic());
-  }
-
-  /** The events after `after` up to `until`, from the store's history; undefined where it does not reach so far back. */
-  #history(after: number, until: number, timeoutMs: number): Promise<CacheEvent[] | undefined> {
-    const { store, prefix, clock } = this.#options;
-    const found: CacheEvent[] = [];
-    return new Promise((resolve) => {
-      const finish = (events: CacheEvent[] | undefined): void => {
-        timer.cancel();
-        watch.cancel();
-        resolve(events);
-      };
-      const timer = clock.after(timeoutMs, () => finish(undefined));
-      const watch = store.watch({
-        start: prefix,
-        end: prefixEnd(prefix),
-        afterRevision: after,
-        onEvents: (events, upTo) => {
-          for (const event of events) if (event.revision <= until) found.push(this.#pastEvent(event));
-          if (upTo >= until) finish(found);
-        },
-        onError: () => finish(undefined),
-      });
-      store.requestProgress();
-    });
+    const { store, clock, prefix } = this.#options;
+    const past = await readHistory({ store, clock, prefix, after: revision, until, timeoutMs });
+    if (!past) return false;
+    // Another watch may have reached back meanwhile.
+    if (this.#ring.completeAfter !== until) return this.#ring.completeAfter <= revision;
+    return this.#ring.prepend(
+      past.map((event) => this.#pastEvent(event)),
+      revision,
+      clock.monotonic(),
+    );
   }
 
   #pastEvent({ key, revision, kv, previous }: StoreEvent): CacheEvent {
@@ -289,11 +249,11 @@ export class WatchCache {
     return this.#objects.between(from < prefix ? prefix : from, endOf(prefix));
   }
 
-  #fieldIndex(valueOf: FieldValue): CacheIndex {
-    let index = this.#fieldIndexes.get(valueOf);
+  #fieldIndex(fieldOf: FieldValue): CacheIndex {
+    let index = this.#fieldIndexes.get(fieldOf);
     if (!index) {
-      index = this.addIndex((version) => [valueOf(version)]);
-      this.#fieldIndexes.set(valueOf, index);
+      index = this.addIndex((version) => [fieldOf(version)]);
+      this.#fieldIndexes.set(fieldOf, index);
     }
     return index;
   }
@@ -343,7 +303,7 @@ export class WatchCache {
       if (previous?.revision !== current.revision) this.#put(key, current, previous);
     }
     this.#ring.reset(revision);
-    this.#advance(revision);
+    this.#progress.advance(revision);
   }
 
   #apply(events: readonly StoreEvent[], revision: number): void {
@@ -361,7 +321,7 @@ export class WatchCache {
       this.#ring.push(change, nowMs);
       this.#watchers.dispatch(change);
     }
-    this.#advance(revision);
+    this.#progress.advance(revision);
   }
 
   #put(key: string, current: ObjectVersion | undefined, previous: ObjectVersion | undefined): void {
@@ -374,16 +334,6 @@ export class WatchCache {
       } catch (error) {
         this.#options.log.error("A listener of the watch cache failed", { prefix: this.#options.prefix, key, error });
       }
-    }
-  }
-
-  #advance(revision: number): void {
-    if (revision > this.#revision) this.#revision = revision;
-    if (this.#waiting.size === 0) return;
-    for (const waiter of this.#waiting) {
-      if (waiter.revision > this.#revision) continue;
-      this.#waiting.delete(waiter);
-      waiter.resolve();
     }
   }
 
@@ -411,7 +361,7 @@ export class WatchCache {
       if (!this.#stopped) this.#options.log.warn("Sending no bookmarks", { prefix: this.#options.prefix, error });
       return;
     }
-    for (const watcher of interested) if (watcher.bookmark) watcher.push(watcher.bookmark(this.#revision));
+    for (const watcher of interested) if (watcher.bookmark) watcher.push(watcher.bookmark(this.#progress.revision));
   }
 }
 
@@ -420,8 +370,8 @@ function offerInScope(watcher: CacheWatcher, event: CacheEvent): void {
   if (!inKeyRange(watcher.scope, event.key)) return;
   const { field } = watcher.scope;
   if (field) {
-    const { valueOf, value } = field;
-    const concerned = [event.current, event.previous].some((version) => version && valueOf(version) === value);
+    const { fieldOf, value } = field;
+    const concerned = [event.current, event.previous].some((version) => version && fieldOf(version) === value);
     if (!concerned) return;
   }
   watcher.offer(event);

@@ -22,8 +22,8 @@ export class WatcherIndex {
     const { key, prefix, field } = watcher.scope;
     if (key !== undefined) bucket(this.#byKey, key).add(watcher);
     else if (field) {
-      let values = this.#byField.get(field.valueOf);
-      if (!values) this.#byField.set(field.valueOf, (values = new Map()));
+      let values = this.#byField.get(field.fieldOf);
+      if (!values) this.#byField.set(field.fieldOf, (values = new Map()));
       bucket(values, field.value).add(watcher);
     } else if (prefix !== "") bucket(this.#byPrefix, prefix).add(watcher);
     else this.#everything.add(watcher);
@@ -35,10 +35,10 @@ export class WatcherIndex {
     this.#size--;
     if (key !== undefined) drop(this.#byKey, key, watcher);
     else if (field) {
-      const values = this.#byField.get(field.valueOf);
+      const values = this.#byField.get(field.fieldOf);
       if (!values) return;
       drop(values, field.value, watcher);
-      if (values.size === 0) this.#byField.delete(field.valueOf);
+      if (values.size === 0) this.#byField.delete(field.fieldOf);
     } else if (prefix !== "") drop(this.#byPrefix, prefix, watcher);
     else this.#everything.delete(watcher);
   }
@@ -51,12 +51,12 @@ export class WatcherIndex {
       const slash = event.key.indexOf("/");
       if (slash > 0) offerAll(this.#byPrefix.get(event.key.slice(0, slash + 1)), event);
     }
-    for (const [valueOf, values] of this.#byField) this.#dispatchByField(valueOf, values, event);
+    for (const [fieldOf, values] of this.#byField) this.#dispatchByField(fieldOf, values, event);
   }
 
-  #dispatchByField(valueOf: FieldValue, values: Map<string, Bucket>, event: CacheEvent): void {
-    const now = valueIn(valueOf, event.current);
-    const before = valueIn(valueOf, event.previous);
+  #dispatchByField(fieldOf: FieldValue, values: Map<string, Bucket>, event: CacheEvent): void {
+    const now = valueIn(fieldOf, event.current);
+    const before = valueIn(fieldOf, event.previous);
     if (now !== undefined) offerAll(values.get(now), event);
     if (before !== undefined && before !== now) offerAll(values.get(before), event);
   }
@@ -69,7 +69,7 @@ export class WatcherIndex {
   }
 }
 
-const valueIn = (valueOf: FieldValue, version: ObjectVersion | undefined): string | undefined => version && valueOf(version);
+const valueIn = (fieldOf: FieldValue, version: ObjectVersion | undefined): string | undefined => version && fieldOf(version);
 
 function offerAll(watchers: Bucket | undefined, event: CacheEvent): void {
   if (watchers) for (const watcher of watchers) watcher.offer(event);

@@ -20,7 +20,7 @@ export interface CacheScope {
 
 export interface FieldTerm {
   /** The identity of this function is the identity of the index. */
-  readonly valueOf: FieldValue;
+  readonly fieldOf: FieldValue;
   readonly value: string;
 }
 

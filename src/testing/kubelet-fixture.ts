@@ -1,6 +1,6 @@
 // A kubelet on a simulated runtime, a small API in memory and a clock that stands still: what the tests of the whole loop
 // share.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPod } from "../api/defaults/pod.ts";
@@ -12,10 +12,10 @@ import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { createSimulatedRuntime, type SimulatedRuntime, type SimulatedRuntimeOptions } from "../cri/simulated.ts";
-import { createFakeApi, type FakeApi } from "../testing/fake-api.ts";
-import { createKubelet, type Kubelet, type KubeletDependencies } from "./kubelet.ts";
-import type { KubeletOptions } from "./options.ts";
-import type { HostMounts } from "./volumes/volume-manager.ts";
+import { createFakeApi, type FakeApi } from "./fake-api.ts";
+import { createKubelet, type Kubelet, type KubeletDependencies } from "../kubelet/kubelet.ts";
+import type { KubeletOptions } from "../kubelet/options.ts";
+import type { HostMounts } from "../kubelet/volumes/volume-manager.ts";
 
 export interface RecordedEvent {
   readonly about: string;
@@ -44,7 +44,7 @@ export interface KubeletFixture extends AsyncDisposable {
 }
 
 export interface FixtureOptions {
-  readonly images?: SimulatedRuntimeOptions["images"];
+  readonly runtime?: Partial<SimulatedRuntimeOptions>;
   readonly options?: Partial<KubeletOptions>;
   readonly deps?: Partial<KubeletDependencies>;
   readonly logger?: Logger;
@@ -62,7 +62,6 @@ export function fakeMounts(): HostMounts & { readonly mounted: ReadonlySet<strin
   return {
     mounted,
     async mountTmpfs(target) {
-      const { mkdir } = await import("node:fs/promises");
       await mkdir(target, { recursive: true });
       mounted.add(target);
     },
@@ -79,7 +78,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
   const directory = await mkdtemp(join(tmpdir(), "coracle-kubelet-"));
   const api = createFakeApi(clock);
   const client = createClient(api);
-  const cri = createSimulatedRuntime({ clock, images: given.images ?? { "busybox:1": {} } } as SimulatedRuntimeOptions);
+  const cri = createSimulatedRuntime({ clock, images: ["busybox:1"], ...given.runtime });
   const events: RecordedEvent[] = [];
   const recorder: EventRecorder = {
     record(about, event) {
@@ -95,6 +94,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
         nodeName,
         rootDirectory: join(directory, "root"),
         nodeIPs: ["192.0.2.1"],
+        clusterDns: ["10.96.0.10"],
         evictionHard: { memoryBytes: 0, diskFraction: 0, inodeFraction: 0 },
         ...given.options,
       },
@@ -122,6 +122,8 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
       const endMs = clock.now() + limitMs;
       while (!(await condition())) {
         if (clock.now() >= endMs) throw new Error(`the condition does not hold after ${limitMs} ms`);
+        // Files are written in real time, however still the clock stands.
+        await new Promise((resolve) => setTimeout(resolve, 1));
         await clock.advance(50);
       }
     },
