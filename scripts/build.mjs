@@ -32,7 +32,7 @@ try {
   const descriptions = join(root, "scripts/build-descriptions.mjs");
   if (existsSync(descriptions)) {
     const { buildDescriptions } = await import(descriptions);
-    await buildDescriptions(staging);
+    await buildDescriptions(join(staging, "openapi-descriptions.json"));
   }
   // Two builds at once must not see each other's half-written output: the finished folder is moved into place.
   const dist = join(root, "dist");

@@ -29,9 +29,9 @@ export interface BootstrapOptions {
   readonly securePort: number;
 }
 
-/** The first address of the service range: that of the service "kubernetes". */
+/** The first address of the (first) service range: that of the service "kubernetes". */
 export function firstServiceIp(range: string): string {
-  const cidr = parseCIDR(range);
+  const cidr = parseCIDR(range.split(",")[0] ?? "");
   if (!cidr) throw new Error(`${range} is not a range of addresses`);
   const bytes = [...cidr.network];
   bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) | 1;

@@ -16,20 +16,25 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
   let closed = false;
 
   /** The answer within the deadline; throws as a connection would when the caller gives up or time runs out. */
-  const ask = async (request: TransportRequest): Promise<{ answer: Answer; stop: AbortController }> => {
+  const ask = async (request: TransportRequest): Promise<Answer> => {
     if (closed) throw new Error(`${request.method} ${request.path}: the transport is closed`);
     request.signal?.throwIfAborted();
     const stop = new AbortController();
     const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
-    const gaveUp = new Promise<never>((_resolve, reject) => stop.signal.addEventListener("abort", () => reject(stop.signal.reason)));
-    gaveUp.catch(() => undefined);
-    const late = (): void => stop.abort(new Error(`${request.method} ${request.path}: no answer in ${timeoutMs} ms`));
-    const timer = clock.after(timeoutMs, late);
-    const onAbort = (): void => stop.abort(request.signal?.reason);
+    let reject: (reason: unknown) => void = () => undefined;
+    const gaveUp = new Promise<never>((_resolve, rejected) => {
+      reject = rejected;
+    });
+    // The server may abort the request too (its own deadline): then it answers, and the answer counts.
+    const giveUp = (reason: unknown): void => {
+      stop.abort(reason);
+      reject(reason);
+    };
+    const timer = clock.after(timeoutMs, () => giveUp(new Error(`${request.method} ${request.path}: no answer in ${timeoutMs} ms`)));
+    const onAbort = (): void => giveUp(request.signal?.reason);
     request.signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const answered = api.handle(apiRequest(request, user, stop));
-      return { answer: await Promise.race([answered, gaveUp]), stop };
+      return await Promise.race([api.handle(apiRequest(request, user, stop)), gaveUp]);
     } finally {
       timer.cancel();
       request.signal?.removeEventListener("abort", onAbort);
@@ -38,12 +43,11 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
 
   return {
     async request(request) {
-      const { answer } = await ask(request);
+      const answer = await ask(request);
       return { ...(await bodyOf(answer.response)), warnings: answer.context.warnings };
     },
     async watch(request) {
-      const { answer } = await ask({ ...request, query: { ...request.query, watch: "true" } });
-      const { response } = answer;
+      const { response } = await ask({ ...request, query: { ...request.query, watch: "true" } });
       if (response.kind !== "watch") {
         const { status, body } = await bodyOf(response);
         if (status >= 400) throw new StatusError(body as Status);

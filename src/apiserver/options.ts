@@ -37,6 +37,7 @@ export interface ApiServerSettings {
   /** Serving certificate; default one issued by the cluster's own authority. Both or neither. */
   readonly tlsCertFile?: string;
   readonly tlsPrivateKeyFile?: string;
+  /** One range, or one of each family separated by a comma. */
   readonly serviceClusterIpRange: string;
   readonly serviceNodePortRange: PortRange;
   readonly authorizationModes: readonly AuthorizationMode[];
@@ -47,7 +48,6 @@ export interface ApiServerSettings {
   readonly apiAudiences: readonly string[];
   readonly serviceAccountMaxTokenExpirationMs: number;
   readonly requestTimeoutMs: number;
-  readonly eventTtlMs: number;
   readonly verbosity: number;
 }
 
@@ -62,7 +62,9 @@ const address: FlagType<string> = {
 const cidr: FlagType<string> = {
   placeholder: "cidr",
   parse(value) {
-    if (parseCIDR(value) === undefined) throw new Error('expected a range of addresses such as "10.96.0.0/16"');
+    const ranges = value.split(",");
+    if (ranges.length > 2 || ranges.some((range) => parseCIDR(range) === undefined))
+      throw new Error('expected a range of addresses such as "10.96.0.0/16", or one of each family separated by a comma');
     return value;
   },
 };
@@ -118,7 +120,6 @@ export const apiServerFlags = {
   "api-audiences": flag(list, [], "audiences of the API server; default the issuer"),
   "service-account-max-token-expiration": flag(durationMs, 0, "the longest a service-account token may live; 0 sets no limit"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
-  "event-ttl": flag(durationMs, 3_600_000, "how long events are kept"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -150,7 +151,6 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     apiAudiences: values["api-audiences"],
     serviceAccountMaxTokenExpirationMs: values["service-account-max-token-expiration"],
     requestTimeoutMs: values["request-timeout"],
-    eventTtlMs: values["event-ttl"],
     verbosity: values.v,
   };
 }

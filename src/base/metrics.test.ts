@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { realClock } from "./clock.ts";
 import { MetricsRegistry } from "./metrics.ts";
+import { registerProcessMetrics } from "./process-metrics.ts";
 
 describe("MetricsRegistry", () => {
   it("writes counters and gauges with escaped labels", () => {
@@ -36,6 +38,15 @@ describe("MetricsRegistry", () => {
     const requests = metrics.counter("requests_total", "Requests.", ["path"]);
     for (let i = 0; i < 5002; i++) requests.series(`/${i}`).add();
     expect(metrics.text()).toContain('requests_total{path="other"} 2');
+  });
+
+  it("exports what Prometheus clients say of their process", () => {
+    const metrics = new MetricsRegistry();
+    registerProcessMetrics(metrics, realClock);
+    const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(metrics.text())?.[1]);
+    expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e6);
+    expect(value("process_cpu_seconds_total")).toBeGreaterThan(0);
+    expect(Math.abs(value("process_start_time_seconds") - Date.now() / 1000)).toBeLessThan(600);
   });
 
   it("asks collectors before each scrape and refuses a name twice", () => {

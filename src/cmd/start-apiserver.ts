@@ -3,9 +3,6 @@
 import { readFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import type { KubernetesObject } from "../api/meta/object.ts";
-import type { ResourceType } from "../api/resource-type.ts";
-import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
@@ -14,7 +11,6 @@ import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apis
 import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
 import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
-import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
@@ -26,31 +22,27 @@ import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensureKubernetesService, ensurePriorityClasses, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
-import { createDiscovery } from "../apiserver/discovery/discovery.ts";
-import { versionInfo } from "../apiserver/discovery/version-info.ts";
-import { createHealth, type HealthCheck } from "../apiserver/health.ts";
-import { createEndpoints, fixedEndpoints, getOnly } from "../apiserver/http/endpoints.ts";
 import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
-import { negotiateRaw } from "../apiserver/http/negotiate.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
-import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
-import { rbacDefinitions } from "../apiserver/registry/resources/rbac.ts";
+import { describedResources } from "../apiserver/registry/resources/all.ts";
+import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
-import type { Handler } from "../apiserver/request.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
+import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { startCompactor } from "../storage/compactor.ts";
 import type { Store } from "../storage/store.ts";
+import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
@@ -106,9 +98,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.defer(() => store.close());
   stack.add(startCompactor({ store, clock, log: logger.named("compactor") }));
   const stores = stack.add(
-    createResourceStores({ store, clock, definitions: builtInDefinitions(rbacDefinitions) }, { log: logger.named("watch-cache") }),
+    createResourceStores({ store, clock, definitions: builtInDefinitions(describedResources) }, { log: logger.named("watch-cache") }),
   );
   const metrics = new MetricsRegistry();
+  registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false };
   const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
@@ -144,12 +137,6 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   };
 }
 
-interface ServerState {
-  /** Names of the start-up steps that are done. */
-  readonly ready: Set<string>;
-  stopping: boolean;
-}
-
 interface Wiring {
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
@@ -163,7 +150,7 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, clock, logger, stores, pki, metrics } = w;
+  const { settings, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
@@ -179,6 +166,7 @@ function wire(w: Wiring): ApiServer {
   const anyToken = tokenAuthenticator(w, tokens);
   const authenticators = [createClientCertificateAuthenticator({ clock }), createBearerTokenAuthenticator(anyToken)];
   const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
+  const nodePorts = settings.serviceNodePortRange;
   const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
   const resources = createResourceHandler(stores, {
     clock,
@@ -187,6 +175,12 @@ function wire(w: Wiring): ApiServer {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
       ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
+    },
+    hooks: {
+      "/services": createServiceAllocators(
+        { reader, clock },
+        { serviceClusterIpRange: settings.serviceClusterIpRange, nodePorts: `${nodePorts.first}-${nodePorts.last}` },
+      ),
     },
     connects: createConnects(reader, {
       cert: pki.apiserverKubeletClient.certificate,
@@ -200,7 +194,15 @@ function wire(w: Wiring): ApiServer {
       impersonation: impersonationStage(authorizer),
       authorization: authorizationStage(authorizer),
       resources,
-      endpoints: endpoints(w, tokens),
+      endpoints: apiServerEndpoints({
+        stores,
+        tokens,
+        metrics,
+        clock,
+        logger,
+        state,
+        address: `${urlHost(advertiseAddress)}:${settings.securePort}`,
+      }),
       metrics: createRequestMetrics(metrics),
       clock,
       logger,
@@ -229,84 +231,6 @@ function tokenAuthenticator({ settings, files, stores, clock }: Wiring, tokens: 
   }
 }
 
-/** Every path that is no resource. */
-function endpoints(w: Wiring, tokens: ServiceAccountTokens): Handler {
-  const { clock, logger, stores, metrics } = w;
-  const served = servedResources(stores);
-  const host = `${urlHost(w.advertiseAddress)}:${w.settings.securePort}`;
-  const version = versionInfo();
-  return createEndpoints([
-    createDiscovery({ resources: served, serverAddress: host }),
-    createHealth(healthChecks(w), { clock, logger }),
-    createOpenApi(served),
-    fixedEndpoints({
-      "/version": getOnly(async ({ request }) => {
-        negotiateRaw(request, "application/json");
-        return { kind: "object", status: 200, object: version };
-      }),
-      "/metrics": async () => ({
-        kind: "bytes",
-        status: 200,
-        contentType: "text/plain; version=0.0.4; charset=utf-8",
-        bytes: Buffer.from(metrics.text()),
-      }),
-      ...openIdHandlers({ tokens, keysUri: `https://${host}/openid/v1/jwks` }),
-    }),
-  ]);
-}
-
-/** The served resources as one array, the same as long as none has come or gone. */
-function servedResources(stores: ResourceStores): () => readonly ResourceType[] {
-  let last: readonly ResourceType[] = [];
-  return () => {
-    const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
-    // Built-in resources in their order, then the custom ones; the stores keep them in another.
-    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...now];
-    if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;
-    return last;
-  };
-}
-
-function healthChecks({ stores, state }: Wiring): HealthCheck[] {
-  const done = (name: string): HealthCheck => ({
-    name: `poststarthook/${name}`,
-    check() {
-      if (!state.ready.has(name)) throw new Error("not finished");
-    },
-  });
-  return [
-    { name: "ping", check: () => undefined },
-    { name: "log", check: () => undefined },
-    { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
-    ...startSteps.map((step) => done(step)),
-    {
-      name: "informer-sync",
-      readinessOnly: true,
-      check() {
-        for (const type of authorizationTypes)
-          if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
-      },
-    },
-    {
-      name: "shutdown",
-      readinessOnly: true,
-      check() {
-        if (state.stopping) throw new Error("process is shutting down");
-      },
-    },
-  ];
-}
-
-const authorizationTypes = [clusterroles, clusterrolebindings, roles, rolebindings] as readonly ResourceType<KubernetesObject>[];
-
-/** What a start does before /readyz is ok, by upstream's names. */
-const startSteps = [
-  "start-system-namespaces-controller",
-  "rbac/bootstrap-roles",
-  "scheduling/bootstrap-system-priority-classes",
-  "bootstrap-controller",
-] as const;
-
 interface BootstrapFacts {
   readonly settings: ApiServerSettings;
   readonly advertiseAddress: string;
@@ -314,7 +238,7 @@ interface BootstrapFacts {
 }
 
 async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port }: BootstrapFacts): Promise<void> {
-  const step = async (name: (typeof startSteps)[number], work: Promise<void>): Promise<void> => {
+  const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
   };

@@ -9,6 +9,7 @@ import { flag, integer, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
+import { podNetworkName } from "../cni/network-config.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
@@ -106,8 +107,10 @@ interface Shared {
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
   const [{ startControllerManager }, { startScheduler }] = await Promise.all([import("./controller-manager.ts"), import("./scheduler.ts")]);
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
+  const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+  const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
   const controllers = await startControllerManager(
-    { client: asComponent("system:kube-controller-manager"), clock, logger: logger.named("controllers") },
+    { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
     { controllers: values.controllers.split(","), rootCaPem: server.caPem, clusterCidrs: [values["cluster-cidr"]] },
   );
   stack.add(controllers);
@@ -121,19 +124,39 @@ async function startNodes(
   stack: StopStack,
   { clock, logger }: Shared,
 ): Promise<void> {
-  const [{ startNodeRuntime }, { startNode }] = await Promise.all([import("./node-runtime.ts"), import("./node.ts")]);
+  const [{ startNodeRuntime }, { startKubelet }] = await Promise.all([import("./node-runtime.ts"), import("./kubelet.ts")]);
   const dataDir = values["data-dir"];
   const machine = hostname().toLowerCase();
   const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
   for (const name of names) {
     const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs: [values["cluster-cidr"]], clock, logger });
     stack.defer(() => runtime.stop());
-    const folder = names.length === 1 ? "kubelet" : join("kubelets", name);
-    const node = await startNode({ name, rootDirectory: join(dataDir, folder), server, runtime, clock, logger });
-    stack.add(node);
+    const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
+    const node = stack.add(
+      await startKubelet(
+        {
+          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+          runtime,
+          clock,
+          logger: logger.named("kubelet"),
+        },
+        {
+          nodeName: name,
+          rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
+          cgroupRoot: podNetworkName(dataDir),
+          serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
+        },
+      ),
+    );
     await node.ready;
     announce(`node ${name} ready (${runtime.description})`);
   }
+}
+
+/** Under which the API server reaches the kubelets of this machine. */
+async function nodeAddresses(): Promise<readonly string[]> {
+  const { hostAddresses } = await import("../linux/system-info.ts");
+  return ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
 }
 
 async function publishKubeconfig(path: string | undefined, server: RunningApiServer): Promise<string> {

@@ -49,6 +49,8 @@ export interface Controller {
   readonly name: string;
   /** Event source where it is not the name. */
   readonly component?: string;
+  /** Its identity, an account in kube-system that its role system:controller:… is bound to; default the name. */
+  readonly serviceAccount?: string;
   /** Keys worked on at a time. Default 5. */
   readonly workers?: number;
   /** For one key. Default 2 minutes. */

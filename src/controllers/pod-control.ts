@@ -3,7 +3,7 @@ import { controllerRef, type KubernetesObject, type New } from "../api/meta/obje
 import { isStatus } from "../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../api/resource-type.ts";
 import { pods } from "../api/resources.generated.ts";
-import type { Pod, PodTemplateSpec } from "../api/types/core-v1.ts";
+import type { Pod, PodCondition, PodStatus, PodTemplateSpec } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { isNamespaceGoing } from "./service-account.ts";
@@ -67,4 +67,34 @@ export async function deletePod(
     });
     throw error;
   }
+}
+
+/** Changes a few fields of a pod's status: its phase, or single conditions. The uid keeps it from hitting a successor. */
+export function patchPodStatus(
+  client: Client,
+  pod: Pod,
+  {
+    status,
+    signal,
+  }: { readonly status: Pick<PodStatus, "phase"> & { readonly conditions?: readonly PodCondition[] }; readonly signal: AbortSignal },
+): Promise<Pod> {
+  const { namespace, name, uid } = pod.metadata;
+  return client.patch(pods, { namespace, name }, { metadata: { uid }, status }, { type: "strategic", subresource: "status", signal });
+}
+
+/** The condition that tells why a pod is about to be deleted by the control plane. */
+export function disruptionTarget(
+  pod: Pod,
+  cause: { readonly reason: string; readonly message: string; readonly at: string },
+): PodCondition {
+  const { reason, message, at } = cause;
+  const generation = pod.metadata.generation;
+  return {
+    type: "DisruptionTarget",
+    status: "True",
+    reason,
+    message,
+    lastTransitionTime: at,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+  };
 }

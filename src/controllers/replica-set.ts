@@ -87,6 +87,7 @@ type ReplicaOwner = ReplicaSet | ReplicationController;
 
 interface ReplicaKind<T extends ReplicaOwner> {
   readonly name: string;
+  readonly serviceAccount?: string;
   readonly type: ResourceType<T>;
   readonly selectorOf: (set: T) => LabelMatcher;
   readonly statusOf: (set: T, observed: ObservedPods, nowMs: number) => NonNullable<T["status"]>;
@@ -101,6 +102,7 @@ export const replicaSetController: Controller = replicaController<ReplicaSet>({
 
 export const replicationController: Controller = replicaController<ReplicationController>({
   name: "replicationcontroller-controller",
+  serviceAccount: "replication-controller",
   type: replicationcontrollers,
   // An empty selector, which validation does not let pass, must not select everything.
   selectorOf: (set) => (set.spec?.selector ? labelsMatcher(set.spec.selector) : noLabelsMatcher),
@@ -110,6 +112,7 @@ export const replicationController: Controller = replicaController<ReplicationCo
 function replicaController<T extends ReplicaOwner>(kind: ReplicaKind<T>): Controller {
   return {
     name: kind.name,
+    ...(kind.serviceAccount === undefined ? {} : { serviceAccount: kind.serviceAccount, component: kind.serviceAccount }),
     create(context) {
       const setInformer = context.informers.informer(kind.type);
       const podInformer = context.informers.informer(pods);

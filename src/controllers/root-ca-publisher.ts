@@ -13,6 +13,7 @@ const annotations = { "kubernetes.io/description": description };
 
 export const rootCaPublisher: Controller = {
   name: "root-ca-certificate-publisher-controller",
+  serviceAccount: "root-ca-cert-publisher",
   create({ client, informers, options }) {
     const namespaceInformer = informers.informer(namespaces);
     const configMapInformer = informers.informer(configmaps);

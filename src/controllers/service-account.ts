@@ -7,6 +7,7 @@ const accountName = "default";
 
 export const serviceAccountController: Controller = {
   name: "serviceaccount-controller",
+  serviceAccount: "service-account-controller",
   create({ client, informers }) {
     const namespaceInformer = informers.informer(namespaces);
     const accountInformer = informers.informer(serviceaccounts);

@@ -14,7 +14,10 @@ import type { ControllerOptions } from "./controller-options.ts";
 import { allControllers } from "./registry.ts";
 
 export interface ControllersDeps {
+  /** For informers' sake one identity reads for all; calls are made with it too where there is no `clientFor`. */
   readonly client: Client;
+  /** A client with the identity of a service account in kube-system: each controller may do no more than it must. */
+  readonly clientFor?: (serviceAccount: string) => Client;
   readonly informers: InformerFactory;
   readonly clock: Clock;
   readonly recorder: Pick<RunningEventRecorder, "named">;
@@ -75,8 +78,16 @@ export function startController(controller: Controller, deps: ControllersDeps, o
   const stack = new StopStack();
   let ready = false;
 
+  const queue = createWorkQueue({
+    name: controller.name,
+    clock,
+    logger,
+    process: (key, signal) => loop.reconcile(key, { signal }), // the queue starts when the loop is there
+    ...(controller.workers === undefined ? {} : { workers: controller.workers }),
+    ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
+  });
   const context: ControllerContext = {
-    client: deps.client,
+    client: deps.clientFor?.(controller.serviceAccount ?? controller.name) ?? deps.client,
     informers,
     clock,
     recorder: deps.recorder.named(controller.component ?? controller.name),
@@ -85,14 +96,6 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     enqueue: (key, delayMs = 0) => queue.addAfter(key, delayMs),
   };
   const loop = controller.create(context);
-  const queue = createWorkQueue({
-    name: controller.name,
-    clock,
-    logger,
-    process: (key, signal) => loop.reconcile(key, { signal }),
-    ...(controller.workers === undefined ? {} : { workers: controller.workers }),
-    ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
-  });
   for (const source of loop.watches) {
     const registration = source.start((key) => queue.add(key));
     stack.defer(() => registration.remove());
@@ -107,7 +110,7 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     ready = true;
   };
   const begun = begin().catch((error: unknown) => {
-    if (!stopping.signal.aborted) throw error;
+    if (!stopping.signal.aborted) logger.error("Failed to start", { error });
   });
   return {
     get isIdle() {

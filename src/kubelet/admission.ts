@@ -56,7 +56,9 @@ function wrongNode(pod: Pod, node: Node): PodVerdict | undefined {
 function portTaken(pod: Pod, others: readonly Pod[]): PodVerdict | undefined {
   const taken = others.flatMap(hostPorts);
   const clash = hostPorts(pod).some((wanted) => taken.some((port) => overlaps(wanted, port)));
-  return clash ? rejected("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports") : undefined;
+  return clash
+    ? rejected("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")
+    : undefined;
 }
 
 interface HostPort {
@@ -66,7 +68,10 @@ interface HostPort {
 }
 
 function hostPorts(pod: Pod): readonly HostPort[] {
-  const containers: readonly Container[] = [...(pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === "Always"), ...pod.spec.containers];
+  const containers: readonly Container[] = [
+    ...(pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === "Always"),
+    ...pod.spec.containers,
+  ];
   return containers.flatMap((c) =>
     (c.ports ?? [])
       .filter((p) => (p.hostPort ?? 0) > 0)

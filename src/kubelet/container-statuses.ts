@@ -94,7 +94,8 @@ function withWaitingReason(input: ContainerStatusInput, container: Container, st
   if (input.init) {
     if (newest?.state === "exited" && newest.exitCode === 0 && !isSidecar(container)) return status;
     if (!newest && status.state?.waiting && !isSidecar(container) && anyRegularContainerCreated(input.pod, input.runtime)) {
-      const message = "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally";
+      const message =
+        "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally";
       return { ...status, state: { terminated: { reason: "Completed", message, exitCode: 0 } } };
     }
   }
@@ -134,7 +135,10 @@ export function unknownEnd(message: string): ContainerStateTerminated {
 
 function resourceFields(container: Container): Pick<ContainerStatus, "resources" | "allocatedResources"> {
   const requests = container.resources?.requests;
-  return { resources: container.resources ?? {}, ...(requests && Object.keys(requests).length > 0 ? { allocatedResources: requests } : {}) };
+  return {
+    resources: container.resources ?? {},
+    ...(requests && Object.keys(requests).length > 0 ? { allocatedResources: requests } : {}),
+  };
 }
 
 function mountFields(container: Container): { readonly volumeMounts?: readonly VolumeMountStatus[] } {

@@ -25,7 +25,10 @@ export function parseResolvConf(text: string): ResolverConfig {
   let searches: readonly string[] = [];
   let options: readonly string[] = [];
   for (const line of text.split("\n")) {
-    const [keyword, ...values] = line.replace(/^\s*[#;].*/, "").trim().split(/\s+/);
+    const [keyword, ...values] = line
+      .replace(/^\s*[#;].*/, "")
+      .trim()
+      .split(/\s+/);
     if (keyword === "nameserver" && values[0]) servers.push(values[0]);
     else if (keyword === "search") searches = values;
     else if (keyword === "options") options = values;

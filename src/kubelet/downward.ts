@@ -54,7 +54,8 @@ export function resourceValue(pod: Pod, container: Container, selector: Resource
   const divisor = parseQuantity(selector.divisor ?? 1);
   const by = divisor.isZero ? parseQuantity(1) : divisor;
   if (name === "cpu") return String(Math.ceil(amount.milliValue() / by.milliValue()));
-  if (name === "memory" || name === "ephemeral-storage" || name.startsWith("hugepages-")) return String(Math.ceil(amount.value() / by.value()));
+  if (name === "memory" || name === "ephemeral-storage" || name.startsWith("hugepages-"))
+    return String(Math.ceil(amount.value() / by.value()));
   throw new Error(`unsupported container resource : ${selector.resource}`);
 }
 
@@ -68,10 +69,10 @@ function mapText(map: Readonly<Record<string, string>> | undefined): string {
 
 /** As Go's %q writes a string: JSON's escapes, and \xNN or \uNNNN for what cannot be printed. */
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])|\\b|\\f|\x7f/g, (escape, hex: string | undefined) => {
-    if (escape === "\x7f") return "\\x7f";
+  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])|\\b|\\f|\x7f/g, (written, hex: string | undefined) => {
+    if (written === "\x7f") return "\\x7f";
     if (hex === "07") return "\\a";
     if (hex === "0b") return "\\v";
-    return hex === undefined ? escape : `\\x${hex}`;
+    return hex === undefined ? written : `\\x${hex}`;
   });
 }

@@ -143,7 +143,8 @@ export class ImageManager {
 
   #inBackOff(request: EnsureImageRequest, untilMs: number, last: PullFailure | undefined): StartError {
     const image = request.container.image ?? "";
-    if (last && this.#deps.clock.now() < last.shownUntilMs) return new StartError(last.reason, last.message, { retryAtMs: last.shownUntilMs });
+    if (last && this.#deps.clock.now() < last.shownUntilMs)
+      return new StartError(last.reason, last.message, { retryAtMs: last.shownUntilMs });
     const message = `Back-off pulling image "${image}"`;
     this.#event(request, "Normal", "BackOff", message);
     const shown = last ? `${message}: ${last.reason}: ${last.message}` : message;

@@ -73,6 +73,7 @@ export class LogRotation implements Running {
       throw error;
     }
     const rotated = (await readdir(dirname(path))).filter((name) => name.startsWith(`${basename(path)}.`)).sort();
-    for (const name of rotated.slice(0, Math.max(0, rotated.length - (this.#options.maxFiles - 1)))) await rm(join(dirname(path), name), { force: true });
+    for (const name of rotated.slice(0, Math.max(0, rotated.length - (this.#options.maxFiles - 1))))
+      await rm(join(dirname(path), name), { force: true });
   }
 }

@@ -214,8 +214,7 @@ async function tailStart(file: FileHandle, size: number, lines: number): Promise
     const start = Math.max(0, end - chunkBytes);
     const data = await readRange(file, start, end);
     // The newline that ends the file ends its last line, it begins none.
-    for (let i = data.length - 1; i >= 0; i--)
-      if (data[i] === newline && start + i !== size - 1 && --left === 0) return start + i + 1;
+    for (let i = data.length - 1; i >= 0; i--) if (data[i] === newline && start + i !== size - 1 && --left === 0) return start + i + 1;
     end = start;
   }
   return 0;
@@ -244,7 +243,10 @@ function splitLines(data: Buffer): { readonly lines: readonly Buffer[]; readonly
 }
 
 /** The directory of a pod's logs below the root of all logs. */
-export function podLogDirectory(root: string, pod: { readonly metadata: { readonly namespace: string; readonly name: string; readonly uid: string } }): string {
+export function podLogDirectory(
+  root: string,
+  pod: { readonly metadata: { readonly namespace: string; readonly name: string; readonly uid: string } },
+): string {
   const { namespace, name, uid } = pod.metadata;
   return join(root, `${namespace}_${name}_${uid}`);
 }

@@ -59,7 +59,10 @@ export class NodeAgent implements Running {
   #failures = 0;
   #podCidrs = "";
 
-  constructor(deps: NodeAgentDependencies, about: { readonly facts: NodeFacts; readonly config: NodeConfig; readonly runtime: RuntimeIdentity }) {
+  constructor(
+    deps: NodeAgentDependencies,
+    about: { readonly facts: NodeFacts; readonly config: NodeConfig; readonly runtime: RuntimeIdentity },
+  ) {
     this.#deps = deps;
     this.#facts = about.facts;
     this.#config = about.config;
@@ -77,7 +80,11 @@ export class NodeAgent implements Running {
   }
 
   start(): void {
-    this.#deps.informer.addHandler({ onAdd: (node) => this.#observe(node), onUpdate: (node) => this.#observe(node), onDelete: () => this.#lost() });
+    this.#deps.informer.addHandler({
+      onAdd: (node) => this.#observe(node),
+      onUpdate: (node) => this.#observe(node),
+      onDelete: () => this.#lost(),
+    });
     const message = "Starting kubelet.";
     this.#deps.recorder.record(nodeReference(this.#facts.name), { type: "Normal", reason: "Starting", message });
     this.refresh();
@@ -125,7 +132,12 @@ export class NodeAgent implements Running {
     const current = this.#known?.status;
     if (!nodeStatusChanged(current, { ...current, ...status }) && now - this.#reportedAtMs < reportEveryMs) return;
     this.#announce(current, status);
-    const patched = await client.patch(nodes, { name: this.#facts.name }, { status: patchOf(current, status) }, { type: "strategic", subresource: "status", ...call });
+    const patched = await client.patch(
+      nodes,
+      { name: this.#facts.name },
+      { status: patchOf(current, status) },
+      { type: "strategic", subresource: "status", ...call },
+    );
     this.#reported = status;
     this.#reportedAtMs = now;
     this.#observe(patched);
@@ -187,7 +199,8 @@ export class NodeAgent implements Running {
 
   #observe(node: Node): void {
     const known = this.#known;
-    if (known && known.metadata.uid === node.metadata.uid && BigInt(known.metadata.resourceVersion) > BigInt(node.metadata.resourceVersion)) return;
+    if (known && known.metadata.uid === node.metadata.uid && BigInt(known.metadata.resourceVersion) > BigInt(node.metadata.resourceVersion))
+      return;
     this.#known = node;
     const cidrs = node.spec?.podCIDRs ?? (node.spec?.podCIDR ? [node.spec.podCIDR] : []);
     if (cidrs.length === 0 || cidrs.join() === this.#podCidrs) return;

@@ -7,7 +7,11 @@ import type { ResolvedOptions } from "./options.ts";
 export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts> {
   const [system, disk, found] = await Promise.all([readSystemInfo(), diskBytes(options.rootDirectory), hostAddresses()]);
   const { cpus = system.cpus, memoryBytes = system.memoryBytes } = options.capacity ?? {};
-  const given = options.nodeIPs?.map((address) => ({ interface: "", address, family: address.includes(":") ? (6 as const) : (4 as const) }));
+  const given = options.nodeIPs?.map((address) => ({
+    interface: "",
+    address,
+    family: address.includes(":") ? (6 as const) : (4 as const),
+  }));
   // One address of each family, IPv4 first: what pods and other nodes use.
   const own = [4, 6].flatMap((family) => found.filter((a) => a.family === family).slice(0, 1));
   return {

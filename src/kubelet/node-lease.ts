@@ -71,7 +71,11 @@ export class NodeLease implements Running {
     const held = this.#held ?? (await this.#read(call));
     if (!held) return await client.create(leases, { metadata: { name: nodeName, namespace, ...this.#owner() }, spec: this.#spec() }, call);
     const owner = held.metadata.ownerReferences?.length ? {} : this.#owner();
-    return await client.update(leases, { ...held, metadata: { ...held.metadata, ...owner }, spec: { ...held.spec, ...this.#spec() } }, call);
+    return await client.update(
+      leases,
+      { ...held, metadata: { ...held.metadata, ...owner }, spec: { ...held.spec, ...this.#spec() } },
+      call,
+    );
   }
 
   async #read(call: { readonly signal: AbortSignal }): Promise<Lease | undefined> {

@@ -43,7 +43,11 @@ export interface NodeObservation {
   readonly problems: readonly string[];
 }
 
-export function newNode(facts: NodeFacts, config: NodeConfig, status: NodeStatus): Omit<Node, "metadata"> & { readonly metadata: { readonly name: string } } {
+export function newNode(
+  facts: NodeFacts,
+  config: NodeConfig,
+  status: NodeStatus,
+): Omit<Node, "metadata"> & { readonly metadata: { readonly name: string } } {
   return {
     apiVersion: "v1",
     kind: "Node",
@@ -71,7 +75,13 @@ export function nodeLabels({ hostname, system }: NodeFacts, config: NodeConfig):
   };
 }
 
-export function nodeStatus(facts: NodeFacts, config: NodeConfig, seen: NodeObservation, previous: NodeStatus | undefined, nowMs: number): NodeStatus {
+export function nodeStatus(
+  facts: NodeFacts,
+  config: NodeConfig,
+  seen: NodeObservation,
+  previous: NodeStatus | undefined,
+  nowMs: number,
+): NodeStatus {
   const { system } = facts;
   return {
     addresses: nodeAddresses(facts),
@@ -145,9 +155,7 @@ function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[
     pid
       ? make("PIDPressure", true, "KubeletHasInsufficientPID", "kubelet has insufficient PID available")
       : make("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ready
-      ? make("Ready", true, "KubeletReady", "kubelet is posting ready status")
-      : make("Ready", false, "KubeletNotReady", why),
+    ready ? make("Ready", true, "KubeletReady", "kubelet is posting ready status") : make("Ready", false, "KubeletNotReady", why),
   ];
 }
 

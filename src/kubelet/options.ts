@@ -60,7 +60,8 @@ const evictionMemoryBytes = 100 * 2 ** 20;
 
 export function resolveOptions(options: KubeletOptions): ResolvedOptions {
   if (options.nodeName === "") throw new Error("kubelet options: nodeName must not be empty");
-  if (!options.rootDirectory.startsWith("/")) throw new Error(`kubelet options: rootDirectory must be absolute, not "${options.rootDirectory}"`);
+  if (!options.rootDirectory.startsWith("/"))
+    throw new Error(`kubelet options: rootDirectory must be absolute, not "${options.rootDirectory}"`);
   const podsDirectory = join(options.rootDirectory, "pods");
   return {
     logsDirectory: join(options.rootDirectory, "logs"),

@@ -174,7 +174,9 @@ function judgeInit(container: Container, last: RuntimeContainer, pod: Pod): Init
       if (last.exitCode === 0) return { done: true };
       return restartsAfterExit(container, pod.spec, last.exitCode) ? { restart: true } : { failed: true };
     case "unknown":
-      return restartsAfterKill(container, pod.spec) ? { restart: true, kill: killUnknown("Init container", container, last) } : { failed: true };
+      return restartsAfterKill(container, pod.spec)
+        ? { restart: true, kill: killUnknown("Init container", container, last) }
+        : { failed: true };
   }
 }
 

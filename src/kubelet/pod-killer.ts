@@ -77,7 +77,11 @@ export class PodKiller {
   async killPod(
     pod: Pod,
     runtime: RuntimePod,
-    { graceSeconds: override, signal, podIP = "" }: { readonly graceSeconds?: number; readonly signal?: AbortSignal; readonly podIP?: string } = {},
+    {
+      graceSeconds: override,
+      signal,
+      podIP = "",
+    }: { readonly graceSeconds?: number; readonly signal?: AbortSignal; readonly podIP?: string } = {},
   ): Promise<void> {
     const running = runtime.containers.filter((c) => c.state === "running" || c.state === "unknown");
     const ended = new Map<string, Promise<void>>();
@@ -94,8 +98,7 @@ export class PodKiller {
       });
     };
     const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar).reverse();
-    for (const instance of running)
-      if (!sidecars.some((s) => s.name === instance.name)) ended.set(instance.id, stop(instance, undefined));
+    for (const instance of running) if (!sidecars.some((s) => s.name === instance.name)) ended.set(instance.id, stop(instance, undefined));
     for (const { name } of sidecars) {
       const instance = running.find((c) => c.name === name);
       if (instance) ended.set(instance.id, stop(instance, Promise.allSettled([...ended.values()])));
@@ -126,7 +129,11 @@ export class PodKiller {
         if (signal?.aborted) return;
         logger.warn("PreStop hook failed", { pod: podText(pod), container: container.name, error: (error as Error).message });
         // Without its text, which may hold secrets of the hook.
-        recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "FailedPreStopHook", message: "PreStopHook failed" });
+        recorder.record(containerReference(pod, container.name), {
+          type: "Warning",
+          reason: "FailedPreStopHook",
+          message: "PreStopHook failed",
+        });
       },
     );
     await this.#within(leftMs, hook, signal);

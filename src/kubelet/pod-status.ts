@@ -86,7 +86,12 @@ export function finalPodStatus(pod: Pod, status: PodStatus): PodStatus {
   const lost = (s: ContainerStatus): ContainerStatus =>
     s.state?.terminated
       ? s
-      : { ...s, started: false, ready: false, state: { terminated: unknownEnd("The container could not be located when the pod was terminated") } };
+      : {
+          ...s,
+          started: false,
+          ready: false,
+          state: { terminated: unknownEnd("The container could not be located when the pod was terminated") },
+        };
   const init = status.initContainerStatuses ?? [];
   const lastStarted = init.findLastIndex((s) => s.state?.running || s.state?.terminated || s.lastState?.terminated);
   const initialized = init.length === 0 || hasInitialized(pod, init);

@@ -209,7 +209,9 @@ export class PodWorker {
   #deadlineMs(): number | undefined {
     const { activeDeadlineSeconds } = this.#pod.spec;
     const startTime = this.#deps.statuses.get(this.#pod.metadata.uid)?.startTime ?? this.#pod.status?.startTime;
-    return activeDeadlineSeconds === undefined || startTime === undefined ? undefined : Date.parse(startTime) + activeDeadlineSeconds * 1000;
+    return activeDeadlineSeconds === undefined || startTime === undefined
+      ? undefined
+      : Date.parse(startTime) + activeDeadlineSeconds * 1000;
   }
 
   #pastDeadline(): PodVerdict | undefined {
@@ -250,7 +252,10 @@ export class PodWorker {
     if (result.changed) this.#runtimeChanged = true;
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
-    return this.#nextWakeMs(actions, [...result.failed.values()].map((f) => f.retryAtMs ?? clock.now() + firstRetryMs * 20));
+    return this.#nextWakeMs(
+      actions,
+      [...result.failed.values()].map((f) => f.retryAtMs ?? clock.now() + firstRetryMs * 20),
+    );
   }
 
   /** After changes of the runtime the worker goes round once more; failures only have to be shown. */
@@ -302,7 +307,8 @@ export class PodWorker {
     } catch (error) {
       const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
       for (const failure of failures) {
-        const message = failure instanceof VolumeError ? failure.message : `Unable to attach or mount volumes: ${(failure as Error).message}`;
+        const message =
+          failure instanceof VolumeError ? failure.message : `Unable to attach or mount volumes: ${(failure as Error).message}`;
         this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedMount", message });
       }
       // A running pod lives on with the contents it has; a new one cannot start without.

@@ -2,8 +2,8 @@
 // (a kubelet may not watch all), until no pod of the node refers to it. Changes wake the pods that do. Immutable objects
 // are not watched. What does not exist is watched as well: its pods start as soon as it is made.
 import { isStatus, notFound } from "../api/meta/status-error.ts";
-import { configmaps, secrets } from "../api/resources.generated.ts";
 import type { ResourceType } from "../api/resource-type.ts";
+import { configmaps, secrets } from "../api/resources.generated.ts";
 import type { ConfigMap, Container, Pod, Secret } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -137,7 +137,11 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
           this.#notify(entry);
         }
         const selector = { namespace, fieldSelector: `metadata.name=${name}`, allowWatchBookmarks: true };
-        const batches: AsyncIterable<readonly WatchEvent<Referenced>[]> = await client.watch(type, { ...selector, resourceVersion: version, signal });
+        const batches: AsyncIterable<readonly WatchEvent<Referenced>[]> = await client.watch(type, {
+          ...selector,
+          resourceVersion: version,
+          signal,
+        });
         for await (const events of batches)
           for (const event of events) {
             version = event.object.metadata.resourceVersion;
@@ -149,7 +153,11 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
         if (signal.aborted) return;
         if (isStatus(error, "Expired", "Gone")) version = undefined;
         else {
-          logger.info("Watching a referenced object failed", { [type.resource]: `${namespace}/${name}`, error: (error as Error).message }, 2);
+          logger.info(
+            "Watching a referenced object failed",
+            { [type.resource]: `${namespace}/${name}`, error: (error as Error).message },
+            2,
+          );
           await clock.sleep(retryMs, signal).catch(() => undefined);
         }
       }

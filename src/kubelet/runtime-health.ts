@@ -83,7 +83,9 @@ export class RuntimeHealth implements Running {
       this.#handlers = runtimeHandlers
         .map(({ name, features }) => ({
           name,
-          ...(features ? { features: { recursiveReadOnlyMounts: features.recursiveReadOnlyMounts, userNamespaces: features.userNamespaces } } : {}),
+          ...(features
+            ? { features: { recursiveReadOnlyMounts: features.recursiveReadOnlyMounts, userNamespaces: features.userNamespaces } }
+            : {}),
         }))
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {

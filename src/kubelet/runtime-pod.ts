@@ -1,7 +1,8 @@
 // What the container runtime has of one pod: its sandboxes and containers, read from CRI into plain values, newest first.
 // Everything that decides about a pod (pod-actions.ts, pod-status.ts) works on this and never on CRI messages.
-import type { ContainerStatus as CriContainerStatus, PodSandboxStatus } from "../cri/generated/runtime-v1.ts";
+
 import { criTimeMs } from "../cri/cri.ts";
+import type { ContainerStatus as CriContainerStatus, PodSandboxStatus } from "../cri/generated/runtime-v1.ts";
 import { annotation, label } from "./labels.ts";
 
 export interface RuntimeSandbox {
@@ -55,7 +56,9 @@ export interface RuntimePod {
   readonly containers: readonly RuntimeContainer[];
 }
 
-export function emptyRuntimePod(pod: { readonly metadata: { readonly uid: string; readonly name: string; readonly namespace: string } }): RuntimePod {
+export function emptyRuntimePod(pod: {
+  readonly metadata: { readonly uid: string; readonly name: string; readonly namespace: string };
+}): RuntimePod {
   const { uid, name, namespace } = pod.metadata;
   return { uid, name, namespace, sandboxes: [], containers: [] };
 }

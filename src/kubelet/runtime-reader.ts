@@ -61,7 +61,9 @@ export class RuntimeReader {
       pod.states.push(`${item.id}:${item.state}`);
     }
     for (const id of this.#exited.keys()) if (!present.has(id)) this.#exited.delete(id);
-    return new Map([...parts].map(([uid, { name, namespace, states }]) => [uid, { uid, name, namespace, fingerprint: states.sort().join() }]));
+    return new Map(
+      [...parts].map(([uid, { name, namespace, states }]) => [uid, { uid, name, namespace, fingerprint: states.sort().join() }]),
+    );
   }
 
   async #sandbox(id: string): Promise<RuntimeSandbox | undefined> {

@@ -2,10 +2,10 @@
 import type { Pod } from "../api/types/core-v1.ts";
 import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
-import { sandboxLabels } from "./labels.ts";
-import { isSidecar } from "./pod-spec.ts";
 import type { ResolverConfig } from "./dns.ts";
+import { sandboxLabels } from "./labels.ts";
 import { podCgroupResources } from "./linux-resources.ts";
+import { isSidecar } from "./pod-spec.ts";
 import { sandboxSecurityContext } from "./security-context.ts";
 
 export interface SandboxContext {

@@ -109,7 +109,9 @@ export function verifyRunAsNonRoot(pod: Pod, container: Container, user: ImageUs
   }
   if (user.uid === 0) throw new Error(`container has runAsNonRoot and image will run as root ${where}`);
   if (user.uid === undefined && user.username)
-    throw new Error(`container has runAsNonRoot and image has non-numeric user (${user.username}), cannot verify user is non-root ${where}`);
+    throw new Error(
+      `container has runAsNonRoot and image has non-numeric user (${user.username}), cannot verify user is non-root ${where}`,
+    );
 }
 
 function runAs(explicit: number | undefined, user: ImageUser): Input<LinuxContainerSecurityContext> {

@@ -1,7 +1,8 @@
 // Why a container could not be started: `reason` is what its status shows under `state.waiting` ("ErrImagePull",
 // "CreateContainerConfigError" …), the message is shown beside it.
-import { RpcError } from "../rpc/rpc-error.ts";
+
 import { errorText } from "../base/log.ts";
+import { RpcError } from "../rpc/rpc-error.ts";
 
 export type StartFailure =
   | "ErrImagePull"
@@ -56,5 +57,7 @@ const goCodeNames: Readonly<Record<string, string>> = {
 
 /** A runtime's error as events show it: `rpc error: code = NotFound desc = …`. */
 export function runtimeErrorText(error: unknown): string {
-  return error instanceof RpcError ? `rpc error: code = ${goCodeNames[error.code] ?? error.code} desc = ${error.details}` : errorText(error);
+  return error instanceof RpcError
+    ? `rpc error: code = ${goCodeNames[error.code] ?? error.code} desc = ${error.details}`
+    : errorText(error);
 }

@@ -115,7 +115,8 @@ export class StatusManager implements Running {
     } catch (error) {
       // Gone, or another pod of this name: there is nothing to report to.
       if (isStatus(error, "NotFound", "Conflict")) return { kind: "done" };
-      if (!signal.aborted) this.#deps.logger.warn("Reporting a pod's status failed", { pod: `${namespace}/${name}`, error: (error as Error).message });
+      if (!signal.aborted)
+        this.#deps.logger.warn("Reporting a pod's status failed", { pod: `${namespace}/${name}`, error: (error as Error).message });
       return { kind: "retry" };
     }
   }
@@ -133,7 +134,9 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
     if (key === "conditions") continue;
     if (!semanticallyEqual(before[key], after[key])) patch[key] = after[key] ?? null;
   }
-  const conditions = (wanted.conditions ?? []).filter((c) => isKubeletCondition(c.type) && !semanticallyEqual(findType(current.conditions, c.type), c));
+  const conditions = (wanted.conditions ?? []).filter(
+    (c) => isKubeletCondition(c.type) && !semanticallyEqual(findType(current.conditions, c.type), c),
+  );
   if (conditions.length > 0) patch.conditions = conditions.map((c) => withRemovals(findType(current.conditions, c.type), c));
   return Object.keys(patch).length > 0 ? patch : undefined;
 }

@@ -6,16 +6,16 @@ import { join } from "node:path";
 import { defaultPod } from "../api/defaults/pod.ts";
 import { pods, serviceaccounts } from "../api/resources.generated.ts";
 import type { Container, Pod, PodSpec } from "../api/types/core-v1.ts";
-import { VirtualClock } from "../base/clock.ts";
+import { realClock, VirtualClock } from "../base/clock.ts";
 import { type Logger, silentLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { createSimulatedRuntime, type SimulatedRuntime, type SimulatedRuntimeOptions } from "../cri/simulated.ts";
-import { createFakeApi, type FakeApi } from "./fake-api.ts";
 import { createKubelet, type Kubelet, type KubeletDependencies } from "../kubelet/kubelet.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { HostMounts } from "../kubelet/volumes/volume-manager.ts";
+import { createFakeApi, type FakeApi } from "./fake-api.ts";
 
 export interface RecordedEvent {
   readonly about: string;
@@ -48,6 +48,8 @@ export interface FixtureOptions {
   readonly options?: Partial<KubeletOptions>;
   readonly deps?: Partial<KubeletDependencies>;
   readonly logger?: Logger;
+  /** Changes what the kubelet sees of the API. */
+  readonly wrapClient?: (client: Client, now: () => number) => Client;
 }
 
 export const nodeName = "n1";
@@ -89,7 +91,15 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
   const mounts = fakeMounts();
   const make = (): Kubelet =>
     createKubelet(
-      { client, cri, clock, recorder, mounts, logger: given.logger ?? silentLogger, ...given.deps },
+      {
+        client: given.wrapClient?.(client, () => clock.now()) ?? client,
+        cri,
+        clock,
+        recorder,
+        mounts,
+        logger: given.logger ?? silentLogger,
+        ...given.deps,
+      },
       {
         nodeName,
         rootDirectory: join(directory, "root"),
@@ -123,7 +133,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
       while (!(await condition())) {
         if (clock.now() >= endMs) throw new Error(`the condition does not hold after ${limitMs} ms`);
         // Files are written in real time, however still the clock stands.
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await realClock.sleep(1);
         await clock.advance(50);
       }
     },

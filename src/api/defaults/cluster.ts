@@ -1,7 +1,8 @@
 // Defaults of namespaces, nodes, secrets, limit ranges, RBAC bindings and priority classes.
-import type { LimitRange, LimitRangeItem, Namespace, Node, Secret } from "../types/core-v1.ts";
+import type { LimitRange, LimitRangeItem, Namespace, Node, NodeSpec, Secret } from "../types/core-v1.ts";
 import type { ClusterRoleBinding, RoleBinding, Subject } from "../types/rbac-v1.ts";
 import type { PriorityClass } from "../types/scheduling-v1.ts";
+import { encodeBase64 } from "../meta/base64.ts";
 import { change, changeEach, fill } from "./fill.ts";
 
 /** Every namespace can be selected by its name. */
@@ -11,14 +12,30 @@ export function defaultNamespace(namespace: Namespace): Namespace {
   return { ...namespace, metadata: { ...metadata, labels: { ...metadata.labels, "kubernetes.io/metadata.name": metadata.name } } };
 }
 
+/** The first of a node's pod ranges has a field of its own, older than the list and the one that counts where both differ. */
+function withBothRanges(spec: NodeSpec): NodeSpec {
+  const { podCIDR, podCIDRs } = spec;
+  const first = podCIDRs?.[0];
+  if (podCIDR) return first === podCIDR ? spec : { ...spec, podCIDRs: [podCIDR] };
+  return first ? { ...spec, podCIDR: first } : spec;
+}
+
 /** What can be allocated is all there is, unless the node says otherwise. */
-export function defaultNode(node: Node): Node {
+export function defaultNode(given: Node): Node {
+  const node = change(given, "spec", withBothRanges);
   const capacity = node.status?.capacity;
   if (!capacity || node.status?.allocatable) return node;
   return { ...node, status: { ...node.status, allocatable: capacity } };
 }
 
-export const defaultSecret = (secret: Secret): Secret => fill(secret, { type: "Opaque" });
+/** Plain texts become data, over what data says of the same keys. */
+export function defaultSecret(secret: Secret): Secret {
+  const { stringData, ...rest } = fill(secret, { type: "Opaque" });
+  if (!stringData) return fill(secret, { type: "Opaque" });
+  const data = { ...rest.data };
+  for (const key in stringData) data[key] = encodeBase64(stringData[key] ?? "");
+  return Object.keys(data).length === 0 ? rest : { ...rest, data };
+}
 
 /** A container limit's default and default request follow from its maximum, minimum and default. */
 function defaultLimitItem(item: LimitRangeItem): LimitRangeItem {

@@ -35,7 +35,8 @@ describe("defaultPullPolicy()", () => {
     ["nginx:1.27", "IfNotPresent"],
     ["registry.local:5000/nginx", "Always"],
     ["nginx@sha256:0123", "IfNotPresent"],
-    ["nginx:latest@sha256:0123", "IfNotPresent"],
+    ["nginx:latest@sha256:0123", "Always"],
+    ["nginx:1.27@sha256:0123", "IfNotPresent"],
   ])("pulls %s: %s", (image, policy) => {
     expect(defaultPullPolicy(image)).toBe(policy);
   });

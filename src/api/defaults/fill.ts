@@ -1,16 +1,19 @@
 // How defaults are filled in: objects are immutable, so each function gives back the very object it was given when nothing
 // was missing, and shares everything it did not touch.
 
-/** The object with every missing field taken from `defaults`. */
+/** The object with every missing field taken from `defaults`. A null is missing, as it is in Go. */
 export function fill<T extends object>(object: T, defaults: { readonly [K in keyof T]?: T[K] }): T {
-  for (const key in defaults) if (object[key] === undefined) return { ...defaults, ...withoutUndefined(object) } as T;
+  for (const key in defaults) if (object[key] === undefined || object[key] === null) return filled(object, defaults);
   return object;
 }
 
-function withoutUndefined<T extends object>(object: T): T {
-  for (const key in object)
-    if (object[key] === undefined) return Object.fromEntries(Object.entries(object).filter(([, v]) => v !== undefined)) as T;
-  return object;
+function filled<T extends object>(object: T, defaults: { readonly [K in keyof T]?: T[K] }): T {
+  const result: Record<string, unknown> = { ...defaults };
+  for (const key in object) {
+    const value = object[key];
+    if (value !== undefined && (value !== null || result[key] === undefined)) result[key] = value;
+  }
+  return result as T;
 }
 
 /** The object with one field replaced, or itself where the field already has that value. Absent fields stay absent. */

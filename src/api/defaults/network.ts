@@ -2,7 +2,7 @@
 // is given by the allocators of the API server.
 import type { Endpoints, Service, ServicePort } from "../types/core-v1.ts";
 import type { EndpointSlice } from "../types/discovery-v1.ts";
-import type { NetworkPolicy } from "../types/networking-v1.ts";
+import type { IngressClass, NetworkPolicy } from "../types/networking-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 
 const clientIpTimeoutSeconds = 10_800;
@@ -51,3 +51,6 @@ export function defaultNetworkPolicy(policy: NetworkPolicy): NetworkPolicy {
     return changeEach(spec, "egress", (rule) => changeEach(rule, "ports", (port) => fill(port, { protocol: "TCP" })));
   });
 }
+
+export const defaultIngressClass = (ingressClass: IngressClass): IngressClass =>
+  change(ingressClass, "spec", (spec) => change(spec, "parameters", (parameters) => fill(parameters, { scope: "Cluster" })));

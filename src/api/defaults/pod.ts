@@ -1,5 +1,5 @@
 // Defaults of pods themselves, beyond those of any pod spec: requests follow limits, host-network ports are host ports.
-import type { Container, Pod, PodSpec, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
+import type { Container, Pod, PodSpec, PodStatus, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { defaultPodSpec, defaultPodTemplate } from "./pod-spec.ts";
 
@@ -32,7 +32,16 @@ function hostNetworkPorts(spec: PodSpec): PodSpec {
   return changeEach(changeEach(spec, "containers", asHostPorts), "initContainers", asHostPorts);
 }
 
-export function defaultPod(pod: Pod): Pod {
+/** The first of a pod's addresses has a field of its own, older than the list and the one that counts where both differ. */
+function withBothAddresses(status: PodStatus): PodStatus {
+  const { podIP, podIPs } = status;
+  const first = podIPs?.[0]?.ip;
+  if (podIP) return first === podIP ? status : { ...status, podIPs: [{ ip: podIP }] };
+  return first ? { ...status, podIP: first } : status;
+}
+
+export function defaultPod(given: Pod): Pod {
+  const pod = change(given, "status", withBothAddresses);
   return change(pod, "spec", (given) => {
     let spec = fill(defaultPodSpec(given), { enableServiceLinks: true });
     spec = changeEach(changeEach(spec, "containers", defaultResources), "initContainers", defaultResources);

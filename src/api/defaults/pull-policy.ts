@@ -1,9 +1,9 @@
 // When an image is pulled, where its user does not say.
 
-/** Always for the tag "latest", given or meant; IfNotPresent for other tags and digests. */
+/** Always for the tag "latest", given or meant; IfNotPresent for other tags and for digests without a tag. */
 export function defaultPullPolicy(image: string): "Always" | "IfNotPresent" {
-  if (image.includes("@")) return "IfNotPresent";
-  const colon = image.lastIndexOf(":");
-  const tag = colon > image.lastIndexOf("/") ? image.slice(colon + 1) : "";
-  return tag === "" || tag === "latest" ? "Always" : "IfNotPresent";
+  const [name = "", digest] = image.split("@");
+  const colon = name.lastIndexOf(":");
+  const tag = colon > name.lastIndexOf("/") ? name.slice(colon + 1) : "";
+  return tag === "latest" || (tag === "" && digest === undefined) ? "Always" : "IfNotPresent";
 }

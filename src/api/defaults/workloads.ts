@@ -67,7 +67,7 @@ export function defaultDaemonSet(set: DaemonSet): DaemonSet {
 const maxBackoffLimit = 2 ** 31 - 1;
 
 function defaultFailureRule(rule: PodFailurePolicyRule): PodFailurePolicyRule {
-  return changeEach(rule, "onPodConditions", (pattern) => fill(pattern, { status: "True" }));
+  return changeEach(rule, "onPodConditions", (pattern) => (pattern.status ? pattern : { ...pattern, status: "True" }));
 }
 
 export function defaultJobSpec(given: JobSpec): JobSpec {
@@ -95,6 +95,7 @@ export function defaultJob(job: Job): Job {
 export function defaultCronJob(cronJob: CronJob): CronJob {
   return change(cronJob, "spec", (given) => {
     const spec = fill(given, { concurrencyPolicy: "Allow", suspend: false, successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1 });
-    return change(spec, "jobTemplate", (template) => change(template, "spec", defaultJobSpec));
+    // Of the job itself nothing is filled in before it is made.
+    return change(spec, "jobTemplate", (template) => change(template, "spec", (job) => change(job, "template", defaultPodTemplate)));
   });
 }

@@ -86,6 +86,8 @@ interface FieldDecoder {
   readonly decode: Decode;
   /** An empty value is left out. */
   readonly dropsEmpty: boolean;
+  /** An empty list or map becomes null, which is what it is once it has been stored as protobuf. */
+  readonly emptyIsNull: boolean;
   /** What is written when the field is absent, where something is. */
   readonly fill: (() => unknown) | undefined;
 }
@@ -93,7 +95,8 @@ interface FieldDecoder {
 function fieldDecoder(schema: ObjectSchema, field: FieldSchema): FieldDecoder {
   const { dropsEmpty, whenAbsent } = wireRules(schema, field);
   const fill = whenAbsent === "nothing" ? undefined : whenAbsent === "null" ? () => null : () => zeroOf(field.type);
-  return { name: field.name, decode: decoderOf(field.type), dropsEmpty, fill };
+  const emptyIsNull = whenAbsent === "null" && (field.type.kind === "array" || field.type.kind === "map");
+  return { name: field.name, decode: decoderOf(field.type), dropsEmpty, emptyIsNull, fill };
 }
 
 function decodeFields(
@@ -115,7 +118,10 @@ function decodeFields(
     } else {
       const decoded = field.decode(value, findings);
       if (field.dropsEmpty && isEmpty(decoded)) changed = true;
-      else {
+      else if (field.emptyIsNull && isEmpty(decoded)) {
+        output[key] = null;
+        changed = true;
+      } else {
         output[key] = decoded;
         if (decoded !== value) changed = true;
       }
@@ -142,6 +148,7 @@ const nothingFound: Findings = { unknown: false, wrong: false };
 function zeroOf(type: ValueType): unknown {
   switch (type.kind) {
     case "string":
+    case "bytes":
       return "";
     case "boolean":
       return false;

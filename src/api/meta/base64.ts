@@ -35,3 +35,10 @@ export function base64Problem(text: string): string {
   }
   return `illegal base64 data at input byte ${start}`;
 }
+
+/** The base64 of a text in UTF-8. */
+export function encodeBase64(text: string): string {
+  let binary = "";
+  for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte);
+  return btoa(binary);
+}

@@ -70,7 +70,9 @@ export function showValue(value: unknown): string {
 
 /** A text in quotes as Go writes it: control characters as \x01. */
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])/g, (_, code: string) => (code === "07" ? "\\a" : code === "0b" ? "\\v" : `\\x${code}`));
+  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])/g, (_, code: string) =>
+    code === "07" ? "\\a" : code === "0b" ? "\\v" : `\\x${code}`,
+  );
 }
 
 export const notFoundError = (field: string, value: unknown): FieldError => new FieldError("FieldValueNotFound", field, value, "");

@@ -20,3 +20,17 @@ export function untoleratedTaint(
 
 /** Taints that keep a pod from being placed. */
 export const keepsOut = (taint: Taint): boolean => taint.effect === "NoSchedule" || taint.effect === "NoExecute";
+
+export const notReadyTaintKey = "node.kubernetes.io/not-ready";
+export const unreachableTaintKey = "node.kubernetes.io/unreachable";
+export const unschedulableTaintKey = "node.kubernetes.io/unschedulable";
+export const outOfServiceTaintKey = "node.kubernetes.io/out-of-service";
+export const memoryPressureTaintKey = "node.kubernetes.io/memory-pressure";
+export const diskPressureTaintKey = "node.kubernetes.io/disk-pressure";
+export const pidPressureTaintKey = "node.kubernetes.io/pid-pressure";
+export const networkUnavailableTaintKey = "node.kubernetes.io/network-unavailable";
+
+/** Key and effect make a taint what it is; its value and time do not. */
+export function isSameTaint(a: Pick<Taint, "key" | "effect">, b: Pick<Taint, "key" | "effect">): boolean {
+  return a.key === b.key && a.effect === b.effect;
+}

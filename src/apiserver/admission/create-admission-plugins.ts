@@ -3,6 +3,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
+import { escalationCheck } from "../authz/escalation.ts";
 import type { AdmissionPlugin, AdmissionReader } from "./admission.ts";
 import { createCertificateApproval, createCertificateSigning, createCertificateSubjectRestriction } from "./certificate-signers.ts";
 import { createDefaultIngressClass } from "./default-ingress-class.ts";
@@ -12,6 +13,7 @@ import { createLimitRanger } from "./limit-ranger.ts";
 import { createNamespaceLifecycle } from "./namespace-lifecycle.ts";
 import { createNodeRestriction } from "./node-restriction.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
+import { createPodSecurity } from "./pod-security.ts";
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
 import { createPriority } from "./priority.ts";
 import { createResourceQuota } from "./resource-quota.ts";
@@ -44,7 +46,8 @@ export function createAdmissionPlugins(deps: AdmissionDependencies, options: Adm
     if (!known.has(name)) throw new Error(`unknown admission plugin ${JSON.stringify(name)}; known are ${[...known].join(", ")}`);
   for (const name of options.enable ?? [])
     if (options.disable?.includes(name)) throw new Error(`admission plugin ${JSON.stringify(name)} is both enabled and disabled`);
-  return all.filter((p) => !options.disable?.includes(p.name));
+  // That nobody grants what he does not hold is no option: upstream has it in the storage of roles and bindings.
+  return [escalationCheck(deps), ...all.filter((p) => !options.disable?.includes(p.name))];
 }
 
 function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {
@@ -54,6 +57,7 @@ function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): rea
     createServiceAccount(deps),
     createNodeRestriction(deps),
     createTaintNodesByCondition(),
+    createPodSecurity(deps),
     createPriority(deps),
     createDefaultTolerationSeconds(options.tolerations),
     createDefaultStorageClass(deps),

@@ -488,7 +488,27 @@ describe("createAdmissionPlugins()", () => {
     ).map((p) => p.name);
 
   it("gives them in upstream's order", () => {
-    expect(create().slice(0, 4)).toEqual(["NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction"]);
+    expect(create()).toEqual([
+      "RBACEscalation",
+      "NamespaceLifecycle",
+      "LimitRanger",
+      "ServiceAccount",
+      "NodeRestriction",
+      "TaintNodesByCondition",
+      "PodSecurity",
+      "Priority",
+      "DefaultTolerationSeconds",
+      "DefaultStorageClass",
+      "StorageObjectInUseProtection",
+      "PersistentVolumeClaimResize",
+      "RuntimeClass",
+      "CertificateApproval",
+      "CertificateSigning",
+      "CertificateSubjectRestriction",
+      "DefaultIngressClass",
+      "PodTopologyLabels",
+      "ResourceQuota",
+    ]);
   });
 
   it("leaves out what is disabled and refuses names it does not know", () => {

@@ -45,7 +45,7 @@ export function podReferences(pod: Pod): PodReferences {
 }
 
 /** All containers of a pod: init, ordinary and ephemeral ones. */
-export function containersOf(pod: Pod) {
+function containersOf(pod: Pod) {
   return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? []), ...(pod.spec?.ephemeralContainers ?? [])];
 }
 

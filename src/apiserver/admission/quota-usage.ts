@@ -120,10 +120,12 @@ export function missingValues(pod: Pod, names: readonly string[]): string | unde
   return texts.length === 0 ? undefined : `must specify ${texts.join("; ")}`;
 }
 
+type Scope = ScopedResourceSelectorRequirement["scopeName"];
+
 /** Whether the object is in all scopes of the quota. Only pods have scopes. */
 export function isInScope(type: ResourceType, object: KubernetesObject, { spec }: ResourceQuota): boolean {
   const scopes: readonly ScopedResourceSelectorRequirement[] = [
-    ...(spec?.scopes ?? []).map((scopeName) => ({ scopeName, operator: "Exists" as const })),
+    ...(spec?.scopes ?? []).map((scopeName) => ({ scopeName: scopeName as Scope, operator: "Exists" as const })),
     ...(spec?.scopeSelector?.matchExpressions ?? []),
   ];
   if (scopes.length === 0) return true;

@@ -7,7 +7,7 @@ import type { UserInfo } from "../authn/user.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import type { MemoryReader } from "./memory-reader.ts";
 
-export const jane: UserInfo = { name: "jane", groups: ["devs", "system:authenticated"] };
+const jane: UserInfo = { name: "jane", groups: ["devs", "system:authenticated"] };
 
 /** A CREATE of the object by jane, unless `more` says otherwise. Warnings are collected in `warnings`. */
 export function admissionRequest(

@@ -138,9 +138,10 @@ describe("ResourceQuota", () => {
     await expect(runPlugin(plugin, admissionRequest(persistentvolumeclaims, claim))).rejects.toThrow(
       `exceeded quota: q, requested: ${gold}=2Gi, used: ${gold}=0, limited: ${gold}=1Gi`,
     );
-    const deployment = new MemoryReader().put(deployments, { metadata: { namespace: "ns", name: "d" } } as Parameters<
-      typeof reader.put<KubernetesObject>
-    >[1]);
+    const deployment = new MemoryReader().put(deployments, {
+      metadata: { namespace: "ns", name: "d" },
+      spec: { selector: {}, template: { spec: { containers: [] } } },
+    });
     await expect(runPlugin(plugin, admissionRequest(deployments, deployment))).rejects.toThrow("requested: count/deployments.apps=1");
   });
 

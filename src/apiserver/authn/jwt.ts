@@ -21,7 +21,7 @@ function algorithmOf(key: KeyObject): Algorithm {
   return algorithm;
 }
 
-export function keyIdOf(publicKey: KeyObject): string {
+function keyIdOf(publicKey: KeyObject): string {
   return createHash("sha256")
     .update(publicKey.export({ type: "spki", format: "der" }))
     .digest("base64url");

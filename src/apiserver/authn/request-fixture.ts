@@ -11,7 +11,7 @@ export interface RequestFixture {
   readonly trustedUser?: UserInfo;
 }
 
-export function fakeRequest(fixture: RequestFixture = {}): ApiRequest {
+function fakeRequest(fixture: RequestFixture = {}): ApiRequest {
   const headers = Object.entries(fixture.headers ?? {}).map(
     ([name, value]) => [name, typeof value === "string" ? [value] : value] as const,
   );

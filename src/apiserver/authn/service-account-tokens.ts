@@ -15,7 +15,7 @@ import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
 import { createJwtSigner, decodeJwt, isSignedBy, jwkOf, type VerificationKey, verificationKey } from "./jwt.ts";
 import { type ObjectRef, serviceAccountUser, serviceAccountUsername } from "./service-account.ts";
 
-export const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
+const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
 
 export interface ServiceAccountTokensOptions {
   /** Signs new tokens. */

@@ -4,7 +4,7 @@ import type { UserInfo } from "./user.ts";
 
 const prefix = "system:serviceaccount:";
 
-export const allServiceAccountsGroup = "system:serviceaccounts";
+const allServiceAccountsGroup = "system:serviceaccounts";
 
 export interface ServiceAccountKey {
   readonly namespace: string;
@@ -42,7 +42,7 @@ export interface ServiceAccountIdentity extends ServiceAccountKey {
 }
 
 /** Keys of a user's extra information that tell which token was used and what it is bound to. */
-export const extraKeys = {
+const extraKeys = {
   credentialId: "authentication.kubernetes.io/credential-id",
   podName: "authentication.kubernetes.io/pod-name",
   podUid: "authentication.kubernetes.io/pod-uid",

@@ -17,7 +17,7 @@ export function createTokenFileAuthenticator(csv: string, path = "token file"): 
 }
 
 /** Records of an RFC 4180 text; empty lines are passed over. */
-export function parseCsv(text: string): string[][] {
+function parseCsv(text: string): string[][] {
   const records: string[][] = [];
   for (const line of text.split(/\r?\n/)) {
     if (line.trim() === "") continue;

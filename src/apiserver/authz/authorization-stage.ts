@@ -14,7 +14,7 @@ export function authorizationStage(authorizer: Authorizer): Stage {
   };
 }
 
-export function attributesOf({ info, user }: RequestContext): AuthorizationAttributes {
+function attributesOf({ info, user }: RequestContext): AuthorizationAttributes {
   return {
     user,
     verb: info.verb,

@@ -2,8 +2,8 @@
 // tables of default-cluster-roles.ts and default-controller-roles.ts. All carry the label that marks them as defaults and
 // the annotation by which an administrator can keep one from being repaired at the next start.
 import type { New } from "../../api/meta/object.ts";
+import { aggregatedRules } from "../../api/semantics/cluster-role-aggregation.ts";
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject } from "../../api/types/rbac-v1.ts";
-import { aggregatedRules } from "./aggregation.ts";
 import { defaultClusterRoles } from "./default-cluster-roles.ts";
 import { defaultControllerRoles } from "./default-controller-roles.ts";
 

@@ -41,19 +41,19 @@ const everything: AuthorizationRules = {
   incomplete: false,
 };
 
-export const alwaysAllow: Authorizer = { authorize: () => allowed, rulesFor: async () => everything };
+const alwaysAllow: Authorizer = { authorize: () => allowed, rulesFor: async () => everything };
 
-export const alwaysDeny: Authorizer = {
+const alwaysDeny: Authorizer = {
   authorize: () => ({ decision: "no-opinion", reason: "Everything is forbidden." }),
   rulesFor: async () => ({ resourceRules: [], nonResourceRules: [], incomplete: false }),
 };
 
 /** Members of system:masters may do everything, also while there are no roles yet. */
-export const superuserAuthorizer: Authorizer = {
+const superuserAuthorizer: Authorizer = {
   authorize: ({ user }) => (user.groups.includes("system:masters") ? allowed : noOpinion),
 };
 
-export function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
+function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
   return {
     authorize(attributes) {
       // Nearly all decisions are made at once: a promise is only made where an authorizer needs one.

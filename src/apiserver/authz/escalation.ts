@@ -17,12 +17,12 @@ const fullAuthority: readonly PolicyRule[] = [
   { verbs: ["*"], nonResourceURLs: ["*"] },
 ];
 
-export interface EscalationDependencies {
+interface EscalationDependencies {
   readonly authorizer: Authorizer;
   readonly resolver: RuleResolver;
 }
 
-/** The check as a validating hook that is always on; not one of upstream's plugins, so it has no switch. */
+/** The check as a validating hook that is always on (see create-admission-plugins.ts): not one of upstream's plugins. */
 export function escalationCheck(deps: {
   readonly authorizer: Authorizer;
   readonly reader: Parameters<typeof createRuleResolver>[0];
@@ -37,7 +37,7 @@ export function escalationCheck(deps: {
 }
 
 /** Throws 403 where the request grants more than its user holds. */
-export async function checkEscalation(request: AdmissionRequest, deps: EscalationDependencies): Promise<void> {
+async function checkEscalation(request: AdmissionRequest, deps: EscalationDependencies): Promise<void> {
   const { user, object, resource } = request;
   if (!object || user.groups.includes("system:masters")) return;
   if (request.oldObject && changesOwnershipOnly(object, request.oldObject)) return;

@@ -35,7 +35,7 @@ export function createRbacAuthorizer(resolver: RuleResolver): Authorizer {
 }
 
 /** Several errors as upstream joins them: without repetition, in brackets. */
-export function aggregate(errors: readonly string[]): string {
+function aggregate(errors: readonly string[]): string {
   const distinct = [...new Set(errors)];
   return distinct.length === 1 ? (distinct[0] ?? "") : `[${distinct.join(", ")}]`;
 }

@@ -3,6 +3,7 @@
 
 import type { ApiResponse, Handler } from "../request.ts";
 import { methodNotServed } from "../server.ts";
+import { negotiateRaw } from "./negotiate.ts";
 
 /** Serves some paths. */
 export interface EndpointSource {
@@ -55,4 +56,12 @@ export function getOnly(handler: Handler): Handler {
     if (context.request.method !== "GET") return Promise.reject(methodNotServed());
     return handler(context);
   };
+}
+
+/** A handler for GET of a path that produces one media type; asked for another it is the router's 406. */
+export function producing(contentType: string, handler: Handler): Handler {
+  return getOnly(async (context) => {
+    negotiateRaw(context.request, contentType);
+    return handler(context);
+  });
 }

@@ -3,21 +3,20 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ApiRequest, UpgradeHandle } from "../request.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
 
 export interface ConnectionFacts {
   readonly remoteAddress: string;
   readonly clientCertificate: Uint8Array | undefined;
 }
 
-/** `abort` ends the request's signal. */
+/** `clientGone` aborts the request's signal. */
 export function http1Request(
   message: IncomingMessage,
   facts: ConnectionFacts,
   upgrade?: UpgradeHandle,
-): { request: ApiRequest; abort: (reason: unknown) => void } {
+): { request: ApiRequest; clientGone: () => void } {
   const lazy = new LazyAbort();
-  const abort = (reason: unknown): void => lazy.abort(reason);
   const { path, query } = splitUrl(message.url ?? "/");
   const method = message.method ?? "GET";
   // Node gives arrays for set-cookie only, which is no header of requests.
@@ -32,12 +31,12 @@ export function http1Request(
     get signal() {
       return lazy.signal;
     },
-    abort,
+    abort: (reason) => lazy.abort(() => reason),
     remoteAddress: facts.remoteAddress,
     ...(facts.clientCertificate ? { clientCertificate: facts.clientCertificate } : {}),
     ...(upgrade ? { upgrade } : {}),
   };
-  return { request, abort };
+  return { request, clientGone: () => lazy.abort(clientGone) };
 }
 
 /** The path and the query of a request's target, whether in origin form or absolute form. */
@@ -63,7 +62,7 @@ export class Http1Sink implements Sink {
 
   send(status: number, headers: HeaderValues, body: Uint8Array | undefined): void {
     // Answers without a body (HEAD, 304) say nothing of its length.
-    const length = body === undefined ? {} : { "Content-Length": String(body.length) };
+    const length = body === undefined ? {} : { "content-length": String(body.length) };
     this.#response.writeHead(status, { ...(headers as Record<string, string | string[]>), ...length });
     this.#response.end(body);
   }

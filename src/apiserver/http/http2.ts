@@ -4,7 +4,7 @@ import type { ApiRequest } from "../request.ts";
 import { allowsGzip, type ConnectionFacts, splitUrl } from "./http1.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
 
 export interface Http2Head {
   readonly headers: IncomingHttpHeaders;
@@ -17,9 +17,8 @@ export function http2Request(
   stream: ServerHttp2Stream,
   head: Http2Head,
   facts: ConnectionFacts,
-): { request: ApiRequest; abort: (reason: unknown) => void } {
+): { request: ApiRequest; clientGone: () => void } {
   const lazy = new LazyAbort();
-  const abort = (reason: unknown): void => lazy.abort(reason);
   const headers = head.headers as Readonly<Record<string, string | undefined>>;
   const { path, query } = splitUrl(headers[":path"] ?? "/");
   const method = headers[":method"] ?? "GET";
@@ -33,11 +32,11 @@ export function http2Request(
     get signal() {
       return lazy.signal;
     },
-    abort,
+    abort: (reason) => lazy.abort(() => reason),
     remoteAddress: facts.remoteAddress,
     ...(facts.clientCertificate ? { clientCertificate: facts.clientCertificate } : {}),
   };
-  return { request, abort };
+  return { request, clientGone: () => lazy.abort(clientGone) };
 }
 
 function linesOf(rawHeaders: readonly string[], name: string): string[] {
@@ -95,7 +94,7 @@ export class Http2Sink implements Sink {
 
 function responseHeaders(status: number, headers: HeaderValues, length?: number): Record<string, string | number | string[]> {
   const all: Record<string, string | number | string[]> = { ":status": status };
-  for (const name in headers) all[name.toLowerCase()] = headers[name] as string | string[];
+  for (const name in headers) all[name] = headers[name] as string | string[];
   if (length !== undefined) all["content-length"] = length;
   return all;
 }

@@ -14,7 +14,6 @@ import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
 import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Sink, http1Request } from "./http1.ts";
 import { type Http2Head, Http2Sink, http2Request } from "./http2.ts";
-import { ClientGone } from "./sink.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
 import { writeAnswer } from "./write-answer.ts";
 
@@ -190,20 +189,20 @@ class ConnectionServer implements HttpsServer {
 
   #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
     this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
-    const { request, abort } = http2Request(stream, head, facts);
+    const { request, clientGone } = http2Request(stream, head, facts);
     stream.on("error", (error) => this.#deps.logger.info("HTTP/2 stream failed", { path: request.path, error }, 4));
     stream.once("close", () => {
       this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
-      abort(new ClientGone());
+      clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
     void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
   }
 
   #onHttp1(message: IncomingMessage, response: ServerResponse): void {
-    const { request, abort } = http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+    const { request, clientGone } = http1Request(message, this.#facts.get(message.socket) ?? noFacts);
     response.once("close", () => {
-      abort(new ClientGone());
+      clientGone();
       if (this.#stopping) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
@@ -231,8 +230,8 @@ class ConnectionServer implements HttpsServer {
 
   #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void {
     const upgrade: UpgradeHandle = { socket, head, rawHeaders: message.rawHeaders };
-    const { request, abort } = http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
-    socket.once("close", () => abort(new ClientGone()));
+    const { request, clientGone } = http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
+    socket.once("close", clientGone);
     socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
     void this.#serveUpgrade(message, request, upgrade);
   }

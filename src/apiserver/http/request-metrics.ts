@@ -6,8 +6,6 @@ import { isLongRunning } from "./request-info.ts";
 export interface RequestMetrics {
   begin(): void;
   end(context: RequestContext, response: ApiResponse, durationMs: number): void;
-  /** A watch has begun; call what is returned when it ends. */
-  watchStarted(context: RequestContext): () => void;
 }
 
 const durationBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
@@ -26,11 +24,6 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
   const inflight = registry
     .gauge("apiserver_current_inflight_requests", "Requests that are being handled, by kind.", ["request_kind"])
     .series("all");
-  const longRunning = registry.gauge(
-    "apiserver_longrunning_requests",
-    "Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component.",
-    ["component", "group", "resource", "scope", "subresource", "verb", "version"],
-  );
   return {
     begin: () => inflight.add(1),
     end(context, response, durationMs) {
@@ -47,20 +40,6 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
         durations
           .series("apiserver", dryRun, info.apiGroup, resource, scope, subresource, verb, info.apiVersion)
           .observe(durationMs / 1000);
-    },
-    watchStarted(context) {
-      const { info } = context;
-      const series = longRunning.series(
-        "apiserver",
-        info.apiGroup,
-        info.resource,
-        scopeOf(context),
-        info.subresource,
-        verbOf(context),
-        info.apiVersion,
-      );
-      series.add(1);
-      return () => series.add(-1);
     },
   };
 }

@@ -1,5 +1,6 @@
 // Where an answer is written: the one face that HTTP/1.1 responses and HTTP/2 streams show to write-answer.ts.
 
+/** Names in lower case. */
 export type HeaderValues = Readonly<Record<string, string | readonly string[]>>;
 
 export interface Sink {
@@ -45,3 +46,5 @@ export class ClientGone extends Error {
     this.name = "ClientGone";
   }
 }
+
+export const clientGone = (): ClientGone => new ClientGone();

@@ -75,12 +75,13 @@ async function encodeObject(response: ObjectResponse, answer: Answer): Promise<{
 export function headersOf(answer: Answer, contentType: string, own?: Readonly<Record<string, string>>): HeaderValues {
   const { warnings, auditId } = answer.context;
   const headers: Record<string, string | readonly string[]> = {
-    "Audit-Id": auditId ?? "",
-    "Cache-Control": "no-cache, private",
-    ...(contentType === "" ? {} : { "Content-Type": contentType }),
+    "audit-id": auditId ?? "",
+    "cache-control": "no-cache, private",
+    ...(contentType === "" ? {} : { "content-type": contentType }),
   };
-  if (warnings.length > 0) headers.Warning = warningHeaders(warnings);
-  return own ? { ...headers, ...own } : headers;
+  if (warnings.length > 0) headers.warning = warningHeaders(warnings);
+  for (const name in own) headers[name.toLowerCase()] = own[name] ?? "";
+  return headers;
 }
 
 interface Whole {
@@ -95,8 +96,8 @@ async function sendWhole(sink: Sink, status: number, headers: HeaderValues, { bo
 }
 
 function compressedHeaders(headers: HeaderValues): HeaderValues {
-  const vary = headers.Vary;
-  return { ...headers, "Content-Encoding": "gzip", Vary: vary === undefined ? "Accept-Encoding" : `Accept-Encoding, ${String(vary)}` };
+  const { vary } = headers;
+  return { ...headers, "content-encoding": "gzip", vary: vary === undefined ? "Accept-Encoding" : `Accept-Encoding, ${String(vary)}` };
 }
 
 type StreamResponse = Extract<ApiResponse, { kind: "stream" }>;

@@ -14,6 +14,20 @@ export const versionPath: OperationPath = read("/version/", {
   answer: "version.Info",
 });
 
+/** What the issuer of service-account tokens publishes about itself. */
+export const openIdPaths: readonly OperationPath[] = [
+  read("/.well-known/openid-configuration/", {
+    id: "getServiceAccountIssuerOpenIDConfiguration",
+    tag: "WellKnown",
+    description: "get the OpenID configuration of the issuer of service-account tokens",
+  }),
+  read("/openid/v1/jwks/", {
+    id: "getServiceAccountIssuerOpenIDKeyset",
+    tag: "openid",
+    description: "get the public keys that verify service-account tokens, as a JSON Web Key Set",
+  }),
+];
+
 /** /api/, /apis/ and /apis/<group>/. */
 export function indexPaths(groups: readonly ServedGroup[]): OperationPath[] {
   const named = groups.filter((g) => g.name !== "");

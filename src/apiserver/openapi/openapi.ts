@@ -12,7 +12,7 @@ import { negotiateRaw } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
 import { loadDescriptions } from "./descriptions.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
-import { indexPaths, versionPath } from "./index-paths.ts";
+import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
 
 const compress = promisify<Uint8Array, Buffer>(gzip);
@@ -76,7 +76,7 @@ export function createOpenApi(resources: () => readonly ResourceType[]): Endpoin
     };
   const v2: Handler = async ({ request }) => {
     negotiateRaw(request, "application/json");
-    const found = await document("v2", (context) => documentV2(context, [...indexPaths(context.groups), versionPath]));
+    const found = await document("v2", (context) => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]));
     return answer(found, request.headers, {});
   };
 
@@ -92,7 +92,7 @@ export function createOpenApi(resources: () => readonly ResourceType[]): Endpoin
 
 function partsOf(groups: readonly ServedGroup[]): Map<string, () => readonly OperationPath[]> {
   const parts = new Map<string, () => readonly OperationPath[]>();
-  for (const path of [...indexPaths(groups), versionPath]) parts.set(path.path.replace(/^\/|\/$/g, ""), () => [path]);
+  for (const path of [...indexPaths(groups), ...openIdPaths, versionPath]) parts.set(path.path.replace(/^\/|\/$/g, ""), () => [path]);
   for (const { name, versions } of groups)
     for (const { version, resources } of versions)
       parts.set(groupVersionPath({ group: name, version }).slice(1), () => pathsOf(name, version, resources));

@@ -15,7 +15,7 @@ export class AdmissionChain {
     for (const plugin of this.#plugins) {
       if (!plugin.admit || !plugin.handles(current)) continue;
       const object = await plugin.admit(current);
-      if (object && object !== current.object) current = { ...current, object };
+      if (object && object !== current.object) current = withObject(current, object);
     }
     return current.object;
   }
@@ -23,4 +23,25 @@ export class AdmissionChain {
   async validate(request: AdmissionRequest): Promise<void> {
     for (const plugin of this.#plugins) if (plugin.validate && plugin.handles(request)) await plugin.validate(request);
   }
+}
+
+/** Written out, because a spread would ask for the signal, which is made for those who ask. */
+function withObject(request: AdmissionRequest, object: KubernetesObject): AdmissionRequest {
+  return {
+    operation: request.operation,
+    resource: request.resource,
+    subresource: request.subresource,
+    kind: request.kind,
+    namespace: request.namespace,
+    name: request.name,
+    object,
+    ...(request.oldObject ? { oldObject: request.oldObject } : {}),
+    options: request.options,
+    user: request.user,
+    dryRun: request.dryRun,
+    warn: (text) => request.warn(text),
+    get signal() {
+      return request.signal;
+    },
+  };
 }

@@ -13,6 +13,7 @@ import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./req
 
 /** The largest body: upstream's limit for objects. */
 const maxBodyBytes = 3 * 1024 * 1024;
+const utf8 = new TextDecoder();
 
 /** What a body has to be. */
 export interface ExpectedKind extends GroupVersionKind {
@@ -32,7 +33,7 @@ export async function readObject(context: RequestContext, expected: ExpectedKind
 }
 
 async function parseBody(request: ApiRequest, bytes: Uint8Array, kind: string): Promise<ParsedText> {
-  const text = new TextDecoder().decode(bytes);
+  const text = utf8.decode(bytes);
   if (negotiateInput(request.headers["content-type"]) === "yaml") return parseYamlBody(text, kind);
   try {
     return parseJson(text);
@@ -160,7 +161,7 @@ async function readDeleteBody(request: ApiRequest): Promise<unknown> {
   if (body.kind === "none") return undefined;
   const bytes = await body.read(maxBodyBytes);
   if (bytes.length === 0) return undefined;
-  const text = new TextDecoder().decode(bytes);
+  const text = utf8.decode(bytes);
   if (negotiateInput(request.headers["content-type"]) === "yaml") {
     const { parseYaml } = await import("../../api/encode/yaml-text.ts");
     return parseYaml(text).value;
@@ -178,5 +179,5 @@ export async function readPatchBody(request: ApiRequest): Promise<{ readonly tex
   const { body } = request;
   if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
   if (body.kind === "none") return { text: "" };
-  return { text: new TextDecoder().decode(await body.read(maxBodyBytes)) };
+  return { text: utf8.decode(await body.read(maxBodyBytes)) };
 }

@@ -13,7 +13,7 @@ import type { ResourceDefinition } from "./resource-definition.ts";
 // biome-ignore lint/suspicious/noExplicitAny: the one place where definitions of all kinds meet
 export type AnyDefinition = ResourceDefinition<any>;
 
-/** One definition for each built-in resource, in discovery order. `described` are those with rules of their own. */
+/** One definition for each built-in resource, in discovery order. `described` are those with rules of their own (resources/all.ts). */
 export function builtInDefinitions(described: readonly AnyDefinition[]): readonly ResourceDefinition[] {
   const byType = new Map<ResourceType, AnyDefinition>(described.map((definition) => [definition.type, definition]));
   byType.set(namespaces, withNamespaceLifecycle(byType.get(namespaces) ?? plainResource(namespaces)));

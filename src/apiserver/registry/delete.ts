@@ -30,7 +30,7 @@ export async function deleteObject(
   let current = await store.read(key);
   if (!current) throw notFound(type, request.name);
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    request.context.request.signal.throwIfAborted();
+    if (attempt > 0) request.context.request.signal.throwIfAborted();
     checkPreconditions(store, current.object, options);
     const subject = admissionRequest(request, { operation: "DELETE", type, name: request.name, oldObject: current.object });
     if (attempt === 0) await env.admission.mutate(subject);
@@ -168,7 +168,8 @@ function withDependentFinalizers(
   return withMetadata(object, wanted.length === 0 ? metadata : { ...metadata, finalizers: wanted });
 }
 
-function checkPreconditions(
+/** Throws 409 where the object is not the one the client means. */
+export function checkPreconditions(
   { type: { group, kind } }: ResourceStore,
   { metadata }: KubernetesObject,
   { preconditions }: DeleteOptions,

@@ -4,12 +4,12 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { selects } from "../../api/meta/selectors.ts";
 import { badRequest, forbidden, notFound, StatusError } from "../../api/meta/status-error.ts";
 import { poddisruptionbudgets } from "../../api/resources.generated.ts";
-import type { Pod } from "../../api/types/core-v1.ts";
+import type { Pod, PodCondition } from "../../api/types/core-v1.ts";
 import type { Condition, DeleteOptions } from "../../api/types/meta-v1.ts";
 import type { PodDisruptionBudget, PodDisruptionBudgetStatus } from "../../api/types/policy-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
-import { deleteObject } from "./delete.ts";
+import { checkPreconditions, deleteObject } from "./delete.ts";
 import { checkDeleteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { updateObject } from "./update.ts";
@@ -40,8 +40,39 @@ export async function evictPod(env: WriteEnvironment, pods: ResourceStore, reque
   if (!version) throw notFound(pods.type, request.name);
   await env.admission.validate(admissionRequest(request, { ...subject, object: eviction }));
   const pod = version.object as Pod;
+  checkPreconditions(pods, pod, options);
   if (needsBudget(pod)) await charge(env, { ...request, dryRun }, pod);
-  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, options);
+  await markDisrupted(env, pods, { ...request, dryRun });
+  const { resourceVersion: _, ...preconditions } = options.preconditions ?? {};
+  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions });
+}
+
+/** Tells why the pod ends, for those who watch it. */
+async function markDisrupted(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest): Promise<void> {
+  await updateObject(env, pods, {
+    ...request,
+    strategy: {},
+    admitted: true,
+    keepsGeneration: true,
+    change: (current) => {
+      const pod = current as Pod; // an absent pod has been refused
+      const conditions = withDisruptionTarget(pod.status?.conditions ?? [], formatTime(env.clock.now()));
+      return { object: { ...pod, status: { ...pod.status, conditions } }, fieldsManaged: true };
+    },
+  });
+}
+
+function withDisruptionTarget(conditions: readonly PodCondition[], now: string): readonly PodCondition[] {
+  const before = conditions.find((c) => c.type === "DisruptionTarget");
+  const target = {
+    type: "DisruptionTarget",
+    status: "True",
+    reason: "EvictionByEvictionAPI",
+    message: "Eviction API: evicting",
+    lastProbeTime: null, // always on the wire, as null
+    lastTransitionTime: before?.status === "True" ? before.lastTransitionTime : now,
+  } as unknown as PodCondition;
+  return before ? conditions.map((c) => (c === before ? target : c)) : [...conditions, target];
 }
 
 function needsBudget({ metadata, status }: Pod): boolean {

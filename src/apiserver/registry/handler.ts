@@ -124,6 +124,8 @@ async function answerSubresource(dispatch: Dispatch, store: ResourceStore, conte
   if (verb === "create" && creator) return createVirtual(env, store, context, creator);
   if (verb === "create" && key === "/pods/binding") return answerBinding(env, context, namespace, info.name);
   if (verb === "create" && key === "/pods/eviction") return answerEviction(env, context, namespace);
+  const isOwnKind = served.kind.kind === type.kind || subresource === "scale";
+  if (!isOwnKind) throw methodNotAllowed();
   if (verb === "get") return answerGet(env, store, context, namespace);
   const strategy = subresource === "status" ? (definition.status ?? {}) : (definition.subresources?.[subresource] ?? definition.update);
   const target = { namespace, subresource, strategy };
@@ -169,12 +171,12 @@ function checkExport({ request }: RequestContext): void {
 }
 
 /** The answer to a resource or subresource that is not served. */
-export function unknownResource(): StatusError {
+function unknownResource(): StatusError {
   return new StatusError({ code: 404, reason: "NotFound", message: "the server could not find the requested resource", details: {} });
 }
 
 /** The answer to a verb that is not served. */
-export function methodNotAllowed(): StatusError {
+function methodNotAllowed(): StatusError {
   return new StatusError({
     code: 405,
     reason: "MethodNotAllowed",

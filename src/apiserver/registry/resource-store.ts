@@ -55,11 +55,6 @@ export class ResourceStore {
     return this.#fields.get(name);
   }
 
-  /** The fields that selectors may name, sorted. */
-  get fieldNames(): string[] {
-    return [...this.#fields.keys()].sort();
-  }
-
   /** "namespace/name" or "name". */
   keyOf(namespace: string, name: string): string {
     return this.type.namespaced ? `${namespace}/${name}` : name;
@@ -68,10 +63,6 @@ export class ResourceStore {
   /** The full key in the store. */
   storageKey(key: string): string {
     return this.#prefix + key;
-  }
-
-  get prefix(): string {
-    return this.#prefix;
   }
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */

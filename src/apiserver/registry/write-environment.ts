@@ -81,7 +81,10 @@ export function admissionRequest(request: WriteRequest, subject: AdmissionSubjec
     user: request.context.user,
     dryRun: request.dryRun,
     warn: (text) => warn(request, text),
-    signal: request.context.request.signal,
+    // Hardly a plugin waits: the signal is made for the one that does.
+    get signal() {
+      return request.context.request.signal;
+    },
   };
 }
 

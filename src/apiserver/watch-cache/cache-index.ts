@@ -15,10 +15,6 @@ export class CacheIndex {
     if (current) this.#add(current);
   }
 
-  clear(): void {
-    this.#byValue.clear();
-  }
-
   /** In the order in which they came to have the value. */
   get(value: string): Iterable<ObjectVersion> {
     return this.#byValue.get(value)?.values() ?? [];

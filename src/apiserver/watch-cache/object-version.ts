@@ -32,13 +32,19 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
 
   /** The object as JSON without its opening brace, kind and apiVersion: how lists of built-in kinds hold their items. */
   itemBytes(): Uint8Array {
-    return this.bytes().subarray(typePrefix(this.object).length);
+    return this.bytes().subarray(typePrefixLength(this.object));
   }
 }
 
-/** `{"kind":"Pod","apiVersion":"v1",` */
-function typePrefix(object: KubernetesObject): string {
-  return `{"kind":${JSON.stringify(object.kind)},"apiVersion":${JSON.stringify(object.apiVersion)},`;
+/** `{"kind":"Pod","apiVersion":"v1",`: kinds and versions are identifiers, nothing in them is escaped. */
+function typePrefix({ kind, apiVersion }: KubernetesObject): string {
+  return `{"kind":"${kind}","apiVersion":"${apiVersion}",`;
+}
+
+const emptyPrefixLength = '{"kind":"","apiVersion":"",'.length;
+
+function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
+  return emptyPrefixLength + kind.length + apiVersion.length;
 }
 
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */

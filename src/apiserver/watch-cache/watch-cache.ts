@@ -225,7 +225,7 @@ export class WatchCache {
     return new CacheEvent(key.slice(prefix.length), revision, current, before);
   }
 
-  /** Keeps an index until the returned function is called. */
+  /** Keeps an index up to date from now on. */
   addIndex(valuesOf: (version: ObjectVersion) => readonly string[]): CacheIndex {
     const index = new CacheIndex(valuesOf, this.values());
     this.#indexes.add(index);

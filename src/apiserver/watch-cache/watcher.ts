@@ -48,7 +48,6 @@ export class CacheWatcher<T extends KubernetesObject = KubernetesObject> {
   #pending: WatchStreamEvent[];
   #wake: (() => void) | undefined = undefined;
   #closed = false;
-  #tooSlow = false;
   #closeListener: (() => void) | undefined = undefined;
 
   constructor(options: WatcherOptions) {
@@ -58,11 +57,6 @@ export class CacheWatcher<T extends KubernetesObject = KubernetesObject> {
     this.#maxPending = (options.maxPending ?? 8192) + options.initial.length;
     this.#onClose = options.onClose;
     this.#pending = options.initial;
-  }
-
-  /** Whether it was closed for not keeping up. */
-  get tooSlow(): boolean {
-    return this.#tooSlow;
   }
 
   /** The cache offers every event that can concern this watcher, in order. */
@@ -79,7 +73,6 @@ export class CacheWatcher<T extends KubernetesObject = KubernetesObject> {
   push(event: WatchStreamEvent): void {
     if (this.#closed) return;
     if (this.#pending.length >= this.#maxPending) {
-      this.#tooSlow = true;
       this.#pending = [];
       this.close();
       return;

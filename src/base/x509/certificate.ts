@@ -34,7 +34,7 @@ import {
 import { decodePem, encodePem } from "./pem.ts";
 
 /** What a key may be used for, in the order of the bits of the KeyUsage extension. */
-export const keyUsages = [
+const keyUsages = [
   "digitalSignature",
   "contentCommitment",
   "keyEncipherment",

@@ -25,7 +25,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const openssl = (...args: string[]): string => execFileSync("openssl", args, { encoding: "utf8", cwd: dir });
+const openssl = (...args: string[]): string =>
+  execFileSync("openssl", args, { encoding: "utf8", cwd: dir, stdio: ["ignore", "pipe", "pipe"] });
 
 function authority(): KeyedCertificate {
   const keys = generateKey();

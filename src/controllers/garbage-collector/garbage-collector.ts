@@ -27,6 +27,7 @@ const maxAbsentOwners = 500;
 
 export const garbageCollector: Controller = {
   name: "garbage-collector-controller",
+  serviceAccount: "generic-garbage-collector",
   workers: 20,
   create(context) {
     const collector = new GarbageCollector(context);

@@ -1,6 +1,7 @@
 // The gRPC health check (grpc.health.v1.Health/Check) of a container. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
-import type { ProtocolTable } from "../../rpc/protocol.ts";
+
 import { createCodecs } from "../../rpc/protobuf.ts";
+import type { ProtocolTable } from "../../rpc/protocol.ts";
 import type { ProbeOutcome } from "./prober.ts";
 
 export interface GrpcHealthRequest {
@@ -42,7 +43,8 @@ export async function grpcHealth({ host, port, service, timeoutMs }: GrpcHealthR
         client.close();
         if (error) {
           const connecting = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
-          const lacking = error.code === status.UNIMPLEMENTED ? "this server does not implement the grpc health protocol (grpc.health.v1.Health): " : "";
+          const lacking =
+            error.code === status.UNIMPLEMENTED ? "this server does not implement the grpc health protocol (grpc.health.v1.Health): " : "";
           const within = `timeout: failed to connect service "${address}" within ${timeoutMs / 1000}s: `;
           return resolve({ result: "failure", output: `error: ${connecting ? within : lacking}${error.message}` });
         }

@@ -96,7 +96,8 @@ function probeTcp(host: string, port: number, timeoutMs: number): Promise<ProbeO
     const socket = connect({ host, port, signal: AbortSignal.timeout(timeoutMs) });
     socket.on("connect", () => finish({ result: "success", output: "" }));
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      const why = error.name === "AbortError" ? "i/o timeout" : error.code === "ECONNREFUSED" ? "connect: connection refused" : error.message;
+      const why =
+        error.name === "AbortError" ? "i/o timeout" : error.code === "ECONNREFUSED" ? "connect: connection refused" : error.message;
       finish({ result: "failure", output: `dial tcp ${where}: ${why}` });
     });
   });

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { type Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
-import { badRequest, isStatus, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, isStatus, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
@@ -16,7 +16,8 @@ import { type Caller, callerOf, createCallerAuthorizer } from "./authorization.t
 import type { ContainerReference, KubeletServerHost, LogOptions, RemoteCommandOptions } from "./host.ts";
 
 export interface KubeletServerDependencies {
-  readonly host: KubeletServerHost;
+  /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
+  readonly host: () => KubeletServerHost | undefined;
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -71,7 +72,7 @@ export async function startKubeletServer(
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     admit(request)
-      .then(() => streamUrl(deps.host, request))
+      .then(() => streamUrl(hostOf(deps), request))
       .then((url) =>
         passThrough({ socket, head }, url, {
           method: request.method ?? "POST",
@@ -122,10 +123,10 @@ async function answer(deps: KubeletServerDependencies, request: IncomingMessage,
     case "pods":
     case "runningpods":
       response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items: deps.host.pods() }));
+      response.end(JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items: hostOf(deps).pods() }));
       return;
     case "containerLogs":
-      return sendLog(deps.host, referenceOf(parts), url.searchParams, response);
+      return sendLog(hostOf(deps), referenceOf(parts), url.searchParams, response);
     case "exec":
     case "attach":
     case "portForward":
@@ -133,6 +134,12 @@ async function answer(deps: KubeletServerDependencies, request: IncomingMessage,
     default:
       throw new StatusError({ code: 404, reason: "NotFound", message: "404 page not found" });
   }
+}
+
+function hostOf(deps: KubeletServerDependencies): KubeletServerHost {
+  const host = deps.host();
+  if (!host) throw serviceUnavailable("the kubelet is starting");
+  return host;
 }
 
 /** [namespace, pod, container] or [namespace, pod, uid, container]. */

@@ -1,7 +1,7 @@
 // Writes the files of a volume so that a reader sees either all old or all new ones: they go into a new directory
 // "..<time>", and the link "..data" is moved to it in one rename. What the container sees by name are links into "..data".
 // Layout and behaviour are those of upstream's atomic writer, so that programs that watch "..data" work.
-import { mkdir, mkdtemp, lstat, readdir, readFile, readlink, rename, rm, symlink, writeFile, chmod } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 export interface PayloadFile {
@@ -58,7 +58,7 @@ async function isUnchanged(directory: string, payload: Payload): Promise<boolean
   if (present.length !== payload.size) return false;
   for (const [path, file] of payload) {
     const data = await readFile(join(directory, path)).catch(() => undefined);
-    if (!data || !data.equals(file.data)) return false;
+    if (!data?.equals(file.data)) return false;
     if (file.mode !== 0 && ((await lstat(join(directory, path))).mode & 0o700) !== (file.mode & 0o700)) return false;
   }
   return true;

@@ -12,8 +12,8 @@ import type {
 } from "../../api/types/core-v1.ts";
 import { type DownwardContext, fieldValue, resourceValue } from "../downward.ts";
 import type { ReferencedObjects } from "../environment.ts";
-import { fsUserOf } from "./ownership.ts";
 import type { Payload, PayloadFile } from "./atomic-writer.ts";
+import { fsUserOf } from "./ownership.ts";
 
 export interface PayloadContext extends DownwardContext {
   readonly objects: ReferencedObjects;
@@ -29,7 +29,13 @@ export async function volumePayload(pod: Pod, volume: Volume, context: PayloadCo
   if (volume.configMap) await addConfigMap(files, pod, volume.configMap, volume.configMap.defaultMode, context);
   else if (volume.secret) {
     const { secretName = "", items, optional, defaultMode: mode } = volume.secret;
-    await addSecret(files, pod, { name: secretName, ...(items ? { items } : {}), ...(optional === undefined ? {} : { optional }) }, mode, context);
+    await addSecret(
+      files,
+      pod,
+      { name: secretName, ...(items ? { items } : {}), ...(optional === undefined ? {} : { optional }) },
+      mode,
+      context,
+    );
   } else if (volume.downwardAPI) addDownward(files, pod, volume.downwardAPI.items, volume.downwardAPI.defaultMode, context);
   else if (volume.projected) await addProjected(files, pod, volume.projected, context);
   else return undefined;
@@ -110,7 +116,12 @@ function addDownward(
   }
 }
 
-async function addProjected(files: Map<string, PayloadFile>, pod: Pod, volume: ProjectedVolumeSource, context: PayloadContext): Promise<void> {
+async function addProjected(
+  files: Map<string, PayloadFile>,
+  pod: Pod,
+  volume: ProjectedVolumeSource,
+  context: PayloadContext,
+): Promise<void> {
   const mode = volume.defaultMode;
   for (const source of volume.sources ?? []) {
     if (source.configMap) await addConfigMap(files, pod, source.configMap, mode, context);

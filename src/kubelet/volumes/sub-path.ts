@@ -8,7 +8,10 @@ export async function resolveSubPath(volumePath: string, subPath: string): Promi
   if (isAbsolute(subPath)) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
   if (subPath.split("/").includes("..")) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
   const root = await realpath(volumePath);
-  await makeMissing(root, subPath.split("/").filter((part) => part !== "" && part !== "."));
+  await makeMissing(
+    root,
+    subPath.split("/").filter((part) => part !== "" && part !== "."),
+  );
   return await within(root, join(root, subPath));
 }
 

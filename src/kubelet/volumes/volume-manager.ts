@@ -146,7 +146,11 @@ export class VolumeManager {
     if (plugin) return await this.#setUpByPlugin(pod, volume, plugin);
     // Images are mounted by the runtime itself.
     if (volume.image) return undefined;
-    throw new Error(`no volume plugin matched (${Object.keys(volume).filter((k) => k !== "name").join(", ")})`);
+    throw new Error(
+      `no volume plugin matched (${Object.keys(volume)
+        .filter((k) => k !== "name")
+        .join(", ")})`,
+    );
   }
 
   /** Only once: afterwards its mode and owners are the containers' business. */

@@ -19,7 +19,8 @@ export const isEmptySet = (set: FieldSet): boolean => !set.member && set.childre
 /** A set under construction: paths are added while an object is walked. */
 export class FieldSetBuilder {
   member = false;
-  #children: Map<PathElement, FieldSetBuilder> | undefined;
+  #children: Map<PathElement, FieldSetBuilder> | undefined = undefined;
+  #built: Map<PathElement, FieldSet> | undefined = undefined;
 
   /** The node of a step below this one. */
   child(element: PathElement): FieldSetBuilder {
@@ -32,9 +33,15 @@ export class FieldSetBuilder {
     return child;
   }
 
+  /** Puts a finished set below a step that has no child. */
+  put(element: PathElement, set: FieldSet): void {
+    this.#built ??= new Map();
+    this.#built.set(element, set);
+  }
+
   build(): FieldSet {
-    if (!this.#children) return this.member ? leafSet : emptySet;
-    const children = new Map<PathElement, FieldSet>();
+    const children = this.#built ?? new Map<PathElement, FieldSet>();
+    if (!this.#children) return children.size > 0 ? { member: this.member, children } : this.member ? leafSet : emptySet;
     for (const [element, child] of this.#children) {
       const built = child.build();
       if (!isEmptySet(built)) children.set(element, built);
@@ -113,7 +120,24 @@ export function setOf(...paths: readonly (readonly string[])[]): FieldSet {
   return root.build();
 }
 
-export const fieldElement = (name: string): PathElement => `f:${name}`;
+/** The first results of a function of texts, for texts that recur: names of fields, keys of containers and conditions. */
+function remembering(make: (text: string) => PathElement): (text: string) => PathElement {
+  const known = new Map<string, PathElement>();
+  return (text) => {
+    let element = known.get(text);
+    if (element === undefined) {
+      element = make(text);
+      if (known.size < maxRemembered) known.set(text, element);
+    }
+    return element;
+  };
+}
+
+const maxRemembered = 8192;
+
+// A text that is put together each time would also be hashed each time.
+export const fieldElement = remembering((name) => `f:${name}`);
+
 export const valueElement = (value: unknown): PathElement => `v:${JSON.stringify(value)}`;
 
 /** The element of a list item by its keys, which are written in the order of their names. */
@@ -122,50 +146,49 @@ export function keyElement(keys: Readonly<Record<string, unknown>>): PathElement
   return `k:{${sorted.map((k) => `${JSON.stringify(k)}:${JSON.stringify(keys[k])}`).join(",")}}`;
 }
 
-const parsed = new WeakMap<object, FieldSet>();
-
-/** Reads FieldsV1; what is read is remembered with the object. Throws for anything that is no FieldsV1. */
+/** Reads FieldsV1. Throws for anything that is no FieldsV1. */
 export function parseFieldsV1(fields: unknown): FieldSet {
   if (typeof fields !== "object" || fields === null || Array.isArray(fields)) throw new Error("fieldsV1 is no object");
-  const known = parsed.get(fields);
-  if (known) return known;
-  const set = parseNode(fields as Readonly<Record<string, unknown>>, true);
-  parsed.set(fields, set);
-  return set;
+  // Not remembered with the object: the sets of all stored objects would take more memory than the objects.
+  return parseNode(fields as Readonly<Record<string, unknown>>, true);
 }
 
 function parseNode(fields: Readonly<Record<string, unknown>>, root: boolean): FieldSet {
-  const children = new Map<PathElement, FieldSet>();
+  let children: Map<PathElement, FieldSet> | undefined;
   let member = false;
-  for (const [key, value] of Object.entries(fields)) {
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`fieldsV1: ${key} is no object`);
     if (key === ".") member = true;
-    else children.set(parseElement(key), parseNode(value as Readonly<Record<string, unknown>>, false));
+    else {
+      children ??= new Map();
+      children.set(parseElement(key), parseNode(value as Readonly<Record<string, unknown>>, false));
+    }
   }
-  if (children.size === 0 && !root) return leafSet;
+  if (!children) return root ? emptySet : leafSet;
   return { member: member && !root, children };
 }
 
 function parseElement(key: string): PathElement {
   if (key.startsWith("f:") || /^i:\d+$/.test(key)) return key;
   if (key.startsWith("v:")) return valueElement(JSON.parse(key.slice(2)));
-  if (key.startsWith("k:")) return keyElement(JSON.parse(key.slice(2)) as Record<string, unknown>);
+  if (key.startsWith("k:")) return parseKeyElement(key);
   throw new Error(`fieldsV1: unknown kind of path element ${JSON.stringify(key)}`);
 }
 
-/** Writes a set as FieldsV1; reading the very object again costs nothing. */
-export function toFieldsV1(set: FieldSet): Record<string, unknown> {
-  const fields = writeNode(set);
-  parsed.set(fields, set);
-  return fields;
-}
+const parseKeyElement = remembering((key) => keyElement(JSON.parse(key.slice(2)) as Record<string, unknown>));
 
-function writeNode(set: FieldSet): Record<string, unknown> {
+/** Shared by all: a stored object has dozens. */
+const leafFields: Readonly<Record<string, unknown>> = Object.freeze({});
+
+/** Writes a set as FieldsV1. */
+export function toFieldsV1(set: FieldSet): Readonly<Record<string, unknown>> {
+  if (set.children.size === 0) return leafFields;
   const fields: Record<string, unknown> = {};
   if (set.member && set.children.size > 0) fields["."] = {};
   for (const element of sortedElements(set)) {
     const child = set.children.get(element);
-    if (child) fields[element] = writeNode(child);
+    if (child) fields[element] = toFieldsV1(child);
   }
   return fields;
 }
@@ -173,10 +196,13 @@ function writeNode(set: FieldSet): Record<string, unknown> {
 const kindOrder = "fkvi";
 
 function sortedElements(set: FieldSet): PathElement[] {
-  return [...set.children.keys()].sort((a, b) => {
-    const byKind = kindOrder.indexOf(a.charAt(0)) - kindOrder.indexOf(b.charAt(0));
-    return byKind !== 0 ? byKind : a < b ? -1 : a > b ? 1 : 0;
-  });
+  const elements = [...set.children.keys()];
+  return elements.length < 2 ? elements : elements.sort(compareElements);
+}
+
+function compareElements(a: PathElement, b: PathElement): number {
+  if (a.charCodeAt(0) !== b.charCodeAt(0)) return kindOrder.indexOf(a.charAt(0)) - kindOrder.indexOf(b.charAt(0));
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** The paths of a set as messages show them: ".spec.containers[name=\"c\"].image". */

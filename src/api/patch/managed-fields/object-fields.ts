@@ -2,7 +2,7 @@
 // modified. Values that are the same reference in both versions are equal and not looked into, so comparing an update costs
 // what it changed.
 import { jsonEqual } from "../json-patch.ts";
-import { type FieldSet, FieldSetBuilder, fieldElement, type PathElement } from "./field-set.ts";
+import { type FieldSet, FieldSetBuilder, fieldElement, leafSet, type PathElement } from "./field-set.ts";
 import {
   isDeclaredField,
   isObject,
@@ -81,8 +81,33 @@ const isBare = (value: unknown): boolean =>
   value === null ||
   (Array.isArray(value) ? value.length === 0 : !isObject(value) || Object.keys(value).length === 0);
 
-function compare(before: unknown, after: unknown, shape: Shape, nodes: Nodes): void {
+/** Compares what lies at one step below two values. What is on one side only is taken over as a whole. */
+function compareBelow(before: unknown, after: unknown, shape: Shape, parents: Nodes, element: PathElement): void {
   if (before === after) return;
+  if (before === undefined) parents.added.put(element, wholeOf(after, shape));
+  else if (after === undefined) parents.removed.put(element, wholeOf(before, shape));
+  else compare(before, after, shape, below(parents, element));
+}
+
+/** All paths of a value, the one to itself included. */
+function wholeOf(value: unknown, shape: Shape): FieldSet {
+  const resolved = resolveShape(shape, value);
+  if (resolved.kind === "leaf" || isBare(value)) return leafSet;
+  const children = new Map<PathElement, FieldSet>();
+  if (resolved.kind === "map") {
+    if (isObject(value))
+      for (const key of Object.keys(value))
+        if (value[key] !== undefined) children.set(fieldElement(key), wholeOf(value[key], shapeAt(resolved, key)));
+  } else if (Array.isArray(value)) {
+    for (const item of value) {
+      const element = itemElement(resolved, item);
+      if (element !== undefined) children.set(element, children.has(element) ? leafSet : wholeOf(item, itemShape(resolved)));
+    }
+  }
+  return children.size === 0 ? leafSet : { member: true, children };
+}
+
+function compare(before: unknown, after: unknown, shape: Shape, nodes: Nodes): void {
   if (shape.kind === "deduced" && before !== undefined && after !== undefined && isObject(before) !== isObject(after)) {
     nodes.modified.member = true;
     compareMaps(isObject(before) ? before : {}, isObject(after) ? after : {}, { kind: "map", values: shape }, nodes);
@@ -95,8 +120,6 @@ function compare(before: unknown, after: unknown, shape: Shape, nodes: Nodes): v
   }
   if (resolved.kind === "map") compareMaps(isObject(before) ? before : {}, isObject(after) ? after : {}, resolved, nodes);
   else compareLists(Array.isArray(before) ? before : [], Array.isArray(after) ? after : [], resolved, nodes);
-  if (before === undefined) nodes.added.member = true;
-  else if (after === undefined) nodes.removed.member = true;
 }
 
 function compareLeaf(before: unknown, after: unknown, nodes: Nodes): void {
@@ -107,9 +130,9 @@ function compareLeaf(before: unknown, after: unknown, nodes: Nodes): void {
 
 function compareMaps(before: JsonObject, after: JsonObject, shape: Extract<Shape, { kind: "map" }>, nodes: Nodes): void {
   for (const key of Object.keys(before))
-    if (before[key] !== after[key]) compare(before[key], after[key], shapeAt(shape, key), below(nodes, fieldElement(key)));
+    if (before[key] !== after[key]) compareBelow(before[key], after[key], shapeAt(shape, key), nodes, fieldElement(key));
   for (const key of Object.keys(after))
-    if (!Object.hasOwn(before, key)) compare(undefined, after[key], shapeAt(shape, key), below(nodes, fieldElement(key)));
+    if (!Object.hasOwn(before, key)) compareBelow(undefined, after[key], shapeAt(shape, key), nodes, fieldElement(key));
 }
 
 function compareLists(
@@ -121,7 +144,7 @@ function compareLists(
   const [left, right] = [groupItems(before, shape), groupItems(after, shape)];
   for (const element of new Set([...left.keys(), ...right.keys()])) {
     const [was, is] = [left.get(element) ?? [], right.get(element) ?? []];
-    if (was.length <= 1 && is.length <= 1) compare(was[0], is[0], itemShape(shape), below(nodes, element));
+    if (was.length <= 1 && is.length <= 1) compareBelow(was[0], is[0], itemShape(shape), nodes, element);
     else compareLeaf(was.length === 0 ? undefined : was, is.length === 0 ? undefined : is, below(nodes, element));
   }
 }

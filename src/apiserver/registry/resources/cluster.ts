@@ -1,8 +1,7 @@
 // Namespaces, nodes and what an administrator sets up for all: limit ranges, quotas, priority and runtime classes.
 import { randomUUID } from "node:crypto";
 import { defaultLimitRange, defaultNamespace, defaultNode, defaultPriorityClass } from "../../../api/defaults/cluster.ts";
-import { defaultRuntimeClass } from "../../../api/defaults/policy.ts";
-import { componentStatusTable, limitRangeTable, namespaceTable, resourceQuotaTable } from "../../../api/encode/table/core.ts";
+import { componentStatusTable, namespaceTable, resourceQuotaTable } from "../../../api/encode/table/core.ts";
 import { nodeTable } from "../../../api/encode/table/nodes.ts";
 import { priorityClassTable, runtimeClassTable } from "../../../api/encode/table/policy.ts";
 import { cidrWarnings } from "../../../api/meta/ip.ts";
@@ -81,7 +80,6 @@ export const limitRangeDefinition = describe(limitranges, {
     prepare: (range) => (range.metadata.name ? range : { ...range, metadata: { ...range.metadata, name: randomUUID() } }),
   },
   allowCreateOnUpdate: true,
-  table: limitRangeTable,
 });
 
 /** Requests above the limits of the same quota can never be used up. */
@@ -110,7 +108,6 @@ export const priorityClassDefinition = describe(priorityclasses, {
 });
 
 export const runtimeClassDefinition = describe(runtimeclasses, {
-  defaults: defaultRuntimeClass,
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   table: runtimeClassTable,

@@ -13,26 +13,29 @@ import type {
   WeightedPodAffinityTerm,
 } from "../../../api/types/core-v1.ts";
 import type { LabelSelector, LabelSelectorRequirement } from "../../../api/types/meta-v1.ts";
+import { formatTime } from "../../../base/clock.ts";
 
 /** A pod as it is created: pending, classed, and marked when it waits at scheduling gates. */
-export function withNewPodStatus(pod: Pod): Pod {
+export function withNewPodStatus(pod: Pod, nowMs: number): Pod {
   const gated = (pod.spec.schedulingGates ?? []).length > 0;
   return {
     ...pod,
     spec: withMergedLabelKeys(pod.spec, pod.metadata.labels ?? {}),
-    status: { phase: "Pending", ...(gated ? { conditions: [gatedCondition] } : {}), qosClass: computePodQos(pod.spec) },
+    status: { phase: "Pending", ...(gated ? { conditions: [gatedCondition(nowMs)] } : {}), qosClass: computePodQos(pod.spec) },
   };
 }
 
-// Both times are always on the wire, as null.
-const gatedCondition = {
-  type: "PodScheduled",
-  status: "False",
-  lastProbeTime: null,
-  lastTransitionTime: null,
-  reason: "SchedulingGated",
-  message: "Scheduling is blocked due to non-empty scheduling gates",
-} as unknown as PodCondition;
+function gatedCondition(nowMs: number): PodCondition {
+  const condition = {
+    type: "PodScheduled",
+    status: "False",
+    lastProbeTime: null,
+    lastTransitionTime: formatTime(nowMs),
+    reason: "SchedulingGated",
+    message: "Scheduling is blocked due to non-empty scheduling gates",
+  };
+  return condition as unknown as PodCondition; // the probe's time is always on the wire, as null
+}
 
 /** matchLabelKeys and mismatchLabelKeys become requirements on the pod's own values of those labels. */
 function withMergedLabelKeys(spec: PodSpec, labels: Labels): PodSpec {

@@ -13,7 +13,7 @@ import { withKeptObservedGenerations, withNewPodStatus, withResizedContainers } 
 
 export const podDefinition = describe<Pod>(pods, {
   defaults: defaultPod,
-  create: { prepare: withNewPodStatus },
+  create: { prepare: (pod, { nowMs }) => withNewPodStatus(pod, nowMs) },
   status: {
     prepare: (pod, old) => withKeptObservedGenerations(withOnlyStatus(withoutStatusOwners(pod, old), old), old),
     warnings: ({ status }) => [

@@ -14,12 +14,25 @@ import { describe } from "./describe.ts";
 import { serviceWarnings } from "./service-warnings.ts";
 import { withoutFieldsOfOldType } from "./service-types.ts";
 
+/** A name outside the cluster has no traffic within it. */
+function withoutInternalTraffic(service: Service): Service {
+  if (service.spec?.type !== "ExternalName" || service.spec.internalTrafficPolicy === undefined) return service;
+  const { internalTrafficPolicy: _, ...spec } = service.spec;
+  return { ...service, spec };
+}
+
 export const serviceDefinition = describe<Service>(services, {
   defaults: defaultService,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   countsGeneration: false,
-  create: { warnings: (service) => serviceWarnings(service) },
-  update: { prepare: (service, old) => withoutFieldsOfOldType(withStatusOf(service, old), old), warnings: serviceWarnings },
+  create: {
+    prepare: (service) => withoutInternalTraffic(withStatusOf(service, undefined)),
+    warnings: (service) => serviceWarnings(service),
+  },
+  update: {
+    prepare: (service, old) => withoutInternalTraffic(withoutFieldsOfOldType(withStatusOf(service, old), old)),
+    warnings: serviceWarnings,
+  },
   status: {
     warnings: ({ status }) =>
       (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "" }, i) => (ip === "" ? [] : ipWarnings(`status.loadBalancer.ingress[${i}]`, ip))),

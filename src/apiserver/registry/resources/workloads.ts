@@ -87,8 +87,11 @@ function withGeneratedSelector(job: Job): Job {
     [uidLabel]: metadata.uid,
     ...template.metadata?.labels,
   };
+  // Labels that the job has from its template by default are the template's, with all that is added to them.
+  const isDefault = metadata.labels === undefined || metadata.labels === template.metadata?.labels;
   return {
     ...job,
+    metadata: isDefault ? { ...metadata, labels } : metadata,
     spec: {
       ...spec,
       selector: { ...selector, matchLabels: { [uidLabel]: metadata.uid, ...selector?.matchLabels } },

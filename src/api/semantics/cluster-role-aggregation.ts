@@ -1,7 +1,7 @@
 // Aggregated cluster roles: a role with an aggregation rule has the rules of all cluster roles its selectors select, so
 // that "view" covers custom resources as soon as somebody labels a role for them.
-import { selects } from "../../api/meta/selectors.ts";
-import type { ClusterRole, PolicyRule } from "../../api/types/rbac-v1.ts";
+import { selects } from "../meta/selectors.ts";
+import type { ClusterRole, PolicyRule } from "../types/rbac-v1.ts";
 
 /** The rules an aggregating role has to have, in the order of the selected roles' names, each once. */
 export function aggregatedRules(role: ClusterRole, all: Iterable<ClusterRole>): readonly PolicyRule[] {

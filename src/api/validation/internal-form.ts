@@ -1,0 +1,62 @@
+// Objects as upstream's internal types show them: Go field names in the order of the Go types, absent lists and pointers as
+// null. Messages that carry a value or a difference of internal objects are written with this.
+import { parseQuantity } from "../meta/quantity.ts";
+import type { PodSpec } from "../types/core-v1.ts";
+import { internalFields } from "./internal-types.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const zeroes: Readonly<Record<string, unknown>> = { s: "", n: 0, b: false, q: "0", i: 0 };
+
+/** The internal form of a value of an internal type: "PodSpec", "SecurityContext". */
+export function internalForm(type: string, value: unknown): unknown {
+  if (value === undefined || value === null) return absentForm(type);
+  switch (type.charAt(0)) {
+    case "?":
+      return internalForm(type.slice(1), value);
+    case "[":
+      return (value as readonly unknown[]).map((item) => internalForm(type.slice(1), item));
+    case "{":
+      return mapForm(type.slice(1), value as Json);
+    case "q":
+      return parseQuantity(value as string | number).toString();
+    default:
+      return structForm(type, value);
+  }
+}
+
+/** The same as text with an indent of one space: the input of differences. */
+export const internalText = (type: string, value: unknown): string => escapeMarkup(JSON.stringify(internalForm(type, value), null, 1));
+
+/** Go writes <, > and & in JSON as escapes. */
+const escapeMarkup = (json: string): string =>
+  json.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+function absentForm(type: string): unknown {
+  if (/^[?[{j]/.test(type)) return null;
+  return type in zeroes ? zeroes[type] : structForm(type, {});
+}
+
+function mapForm(type: string, value: Json): Json {
+  const sorted = Object.keys(value).sort();
+  return Object.fromEntries(sorted.map((key) => [key, internalForm(type, value[key])]));
+}
+
+function structForm(type: string, value: unknown): unknown {
+  const fields = internalFields(type);
+  if (!fields) return value;
+  const source = type === "PodSpec" ? regroupedPodSpec(value as PodSpec) : (value as Json);
+  const form: Record<string, unknown> = {};
+  for (const field of fields) {
+    if (field.type === "m") Object.assign(form, source["metadata"]);
+    else form[field.name] = internalForm(field.type, source[field.json]);
+  }
+  return form;
+}
+
+/** A pod spec with the fields that the internal type keeps elsewhere: host namespaces in the security context. */
+function regroupedPodSpec(spec: PodSpec): Json {
+  const { hostNetwork, hostPID, hostIPC, hostUsers, shareProcessNamespace } = spec;
+  const securityContext = { hostNetwork, hostPID, hostIPC, hostUsers, shareProcessNamespace, ...spec.securityContext };
+  return { ...spec, securityContext, serviceAccountName: spec.serviceAccountName || spec.serviceAccount };
+}

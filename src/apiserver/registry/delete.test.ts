@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { namespaces, pods } from "../../api/resources.generated.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
+import { builtInDefinitions } from "./definitions.ts";
+import { plainResource } from "./plain-resource.ts";
+import { createFixture, type Fixture } from "./request-fixture.ts";
+
+const path = "/api/v1/namespaces/default/configmaps";
+const podPath = "/api/v1/namespaces/default/pods";
+const merge = "application/merge-patch+json";
+
+const gracefulPods = {
+  ...plainResource(pods),
+  deletionReturnsObject: true,
+  gracefulDeletion: {
+    gracePeriodSeconds: (pod: Pod, requested: number | undefined) =>
+      pod.spec.nodeName ? (requested ?? pod.spec.terminationGracePeriodSeconds ?? 30) : 0,
+  },
+};
+const finalizedNamespaces = {
+  ...plainResource(namespaces),
+  create: { prepare: (ns: object) => ({ ...ns, spec: { finalizers: ["kubernetes"] } }) as never },
+};
+
+let server: Fixture;
+beforeEach(() => {
+  server = createFixture({ definitions: builtInDefinitions([gracefulPods, finalizedNamespaces]) });
+});
+afterEach(() => server.stop());
+
+const create = (name: string, metadata: object = {}): Promise<unknown> =>
+  server.send("POST", path, { body: { metadata: { name, ...metadata } } });
+const createPod = (name: string, spec: object): Promise<unknown> =>
+  server.send("POST", podPath, { body: { metadata: { name }, spec: { containers: [], ...spec } } });
+
+describe("delete", () => {
+  it("answers a Status that names what is gone", async () => {
+    await create("a");
+    const { status, body } = await server.send("DELETE", `${path}/a`);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ kind: "Status", status: "Success", details: { name: "a", kind: "configmaps" } });
+    expect((await server.send("DELETE", `${path}/a`)).status).toBe(404);
+  });
+
+  it("only marks an object with finalizers, until the last is removed", async () => {
+    await create("a", { finalizers: ["example.com/f"] });
+    const marked = await server.send("DELETE", `${path}/a`);
+    expect(marked.body.metadata).toMatchObject({ deletionTimestamp: "2026-01-01T00:00:00Z", deletionGracePeriodSeconds: 0 });
+    expect((await server.send("POST", path, { body: { metadata: { name: "a" } } })).body.message).toBe(
+      'object is being deleted: configmaps "a" already exists',
+    );
+    const added = await server.send("PATCH", `${path}/a`, {
+      body: { metadata: { finalizers: ["example.com/f", "x.y/z"] } },
+      contentType: merge,
+    });
+    expect(added.body.message).toContain(
+      'no new finalizers can be added if the object is being deleted, found new finalizers []string{"x.y/z"}',
+    );
+    const removed = await server.send("PATCH", `${path}/a`, { body: { metadata: { finalizers: null } }, contentType: merge });
+    expect(removed.status).toBe(200);
+    expect((await server.send("GET", `${path}/a`)).status).toBe(404);
+  });
+
+  it.each([
+    ["Orphan", ["orphan"]],
+    ["Foreground", ["foregroundDeletion"]],
+  ])("with propagation %s leaves the garbage collector %j", async (propagationPolicy, finalizers) => {
+    await create("a");
+    const { body } = await server.send("DELETE", `${path}/a`, { body: { propagationPolicy } });
+    expect(body.metadata.finalizers).toEqual(finalizers);
+    const background = await server.send("DELETE", `${path}/a`, { body: { propagationPolicy: "Background" } });
+    expect(background.body).toMatchObject({ kind: "Status", status: "Success" });
+  });
+
+  it("checks preconditions", async () => {
+    await create("a");
+    const wrong = await server.send("DELETE", `${path}/a`, { body: { preconditions: { uid: "x" } } });
+    expect(wrong.body).toMatchObject({ code: 409 });
+    expect(wrong.body.message).toContain("the UID in the precondition (x) does not match the UID in record");
+    expect((await server.send("DELETE", `${path}/a`, { body: { preconditions: { resourceVersion: "1" } } })).status).toBe(409);
+    expect((await server.send("GET", `${path}/a`)).status).toBe(200);
+  });
+
+  it("changes nothing in a dry run", async () => {
+    await create("a", { finalizers: ["example.com/f"] });
+    const { body } = await server.send("DELETE", `${path}/a?dryRun=All`);
+    expect(body.metadata.deletionTimestamp).toBeDefined();
+    expect((await server.send("GET", `${path}/a`)).body.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it("refuses options that are wrong", async () => {
+    await create("a");
+    expect((await server.send("DELETE", `${path}/a?dryRun=Some`)).status).toBe(422);
+    expect((await server.send("DELETE", `${path}/a`, { body: "{not json" })).body.message).toBe(
+      "couldn't get version/kind; json parse error: invalid character 'n' looking for beginning of object key string",
+    );
+    expect((await server.send("DELETE", `${path}/a?gracePeriodSeconds=abc`)).status).toBe(400);
+    expect((await server.send("DELETE", `${path}/a`, { body: { orphanDependents: true, propagationPolicy: "Orphan" } })).status).toBe(422);
+  });
+});
+
+describe("graceful deletion", () => {
+  it("removes a pod without a node at once", async () => {
+    await createPod("a", {});
+    expect((await server.send("DELETE", `${podPath}/a`)).body).toMatchObject({
+      kind: "Pod",
+      metadata: { deletionGracePeriodSeconds: 0, generation: 2 },
+    });
+    expect((await server.send("GET", `${podPath}/a`)).status).toBe(404);
+  });
+
+  it("gives a pod on a node its grace period, which can be shortened but not lengthened", async () => {
+    await createPod("a", { nodeName: "n", terminationGracePeriodSeconds: 50 });
+    const first = await server.send("DELETE", `${podPath}/a`);
+    expect(first.body.metadata).toMatchObject({ deletionGracePeriodSeconds: 50, deletionTimestamp: "2026-01-01T00:00:50Z", generation: 2 });
+    expect((await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=80`)).body.metadata.deletionGracePeriodSeconds).toBe(50);
+    const shorter = await server.send("DELETE", `${podPath}/a`, { body: { gracePeriodSeconds: 5 } });
+    expect(shorter.body.metadata).toMatchObject({
+      deletionGracePeriodSeconds: 5,
+      deletionTimestamp: "2026-01-01T00:00:05Z",
+      generation: 2,
+    });
+    await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=0`);
+    expect((await server.send("GET", `${podPath}/a`)).status).toBe(404);
+  });
+
+  it("counts a negative grace period as one second", async () => {
+    await createPod("a", { nodeName: "n" });
+    expect((await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=-5`)).body.metadata.deletionGracePeriodSeconds).toBe(1);
+  });
+});
+
+describe("namespaces", () => {
+  it("are terminating until they are finalized", async () => {
+    await server.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    const { status, body } = await server.send("DELETE", "/api/v1/namespaces/n");
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" }, status: { phase: "Terminating" } });
+    expect((await server.send("GET", "/api/v1/namespaces/n")).body.status).toEqual({ phase: "Terminating" });
+    const finalized = await server.send("PUT", "/api/v1/namespaces/n/finalize", {
+      body: { metadata: { name: "n" }, spec: { finalizers: [] } },
+    });
+    expect(finalized.status).toBe(200);
+    expect((await server.send("GET", "/api/v1/namespaces/n")).status).toBe(404);
+  });
+});
+
+describe("deletecollection", () => {
+  it("deletes what the selectors select and answers with it", async () => {
+    for (const [name, l] of [
+      ["a", "1"],
+      ["b", "2"],
+      ["c", "1"],
+    ] as const)
+      await create(name, { labels: { l } });
+    const { body } = await server.send("DELETE", `${path}?labelSelector=l=1`);
+    expect(body).toMatchObject({ kind: "ConfigMapList", items: [{ metadata: { name: "a" } }, { metadata: { name: "c" } }] });
+    expect((await server.send("GET", path)).body.items.map((item) => item.metadata.name)).toEqual(["b"]);
+  });
+});

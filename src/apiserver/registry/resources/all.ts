@@ -1,0 +1,121 @@
+// All kinds with rules of their own: a line each. Those that are not here are served by their plain definition.
+import type { AnyDefinition } from "../definitions.ts";
+import { autoscalerDefinition, autoscalerV1Definition, disruptionBudgetDefinition } from "./autoscaling.ts";
+import { certificateSigningRequestDefinition } from "./certificates.ts";
+import {
+  componentStatusDefinition,
+  limitRangeDefinition,
+  namespaceDefinition,
+  nodeDefinition,
+  priorityClassDefinition,
+  resourceQuotaDefinition,
+  runtimeClassDefinition,
+} from "./cluster.ts";
+import { configMapDefinition, leaseDefinition, secretDefinition, serviceAccountDefinition } from "./core.ts";
+import { deviceClassDefinition, resourceClaimDefinition, resourceClaimTemplateDefinition, resourceSliceDefinition } from "./devices.ts";
+import { eventDefinition, eventV1Definition } from "./events.ts";
+import {
+  apiServiceDefinition,
+  customResourceDefinitionDefinition,
+  flowSchemaDefinition,
+  mutatingPolicyBindingDefinition,
+  mutatingPolicyDefinition,
+  mutatingWebhookDefinition,
+  priorityLevelDefinition,
+  validatingPolicyBindingDefinition,
+  validatingPolicyDefinition,
+  validatingWebhookDefinition,
+} from "./extension.ts";
+import {
+  ingressClassDefinition,
+  ingressDefinition,
+  ipAddressDefinition,
+  networkPolicyDefinition,
+  serviceCidrDefinition,
+} from "./networking.ts";
+import { podDefinition, podTemplateDefinition, replicationControllerDefinition } from "./pods.ts";
+import { clusterRoleBindingDefinition, clusterRoleDefinition, roleBindingDefinition, roleDefinition } from "./rbac.ts";
+import { endpointsDefinition, endpointSliceDefinition, serviceDefinition } from "./services.ts";
+import {
+  csiDriverDefinition,
+  csiNodeDefinition,
+  csiStorageCapacityDefinition,
+  persistentVolumeClaimDefinition,
+  persistentVolumeDefinition,
+  storageClassDefinition,
+  volumeAttachmentDefinition,
+  volumeAttributesClassDefinition,
+} from "./storage.ts";
+import {
+  controllerRevisionDefinition,
+  cronJobDefinition,
+  daemonSetDefinition,
+  deploymentDefinition,
+  jobDefinition,
+  replicaSetDefinition,
+  statefulSetDefinition,
+} from "./workloads.ts";
+
+export const describedResources: readonly AnyDefinition[] = [
+  apiServiceDefinition,
+  autoscalerDefinition,
+  autoscalerV1Definition,
+  certificateSigningRequestDefinition,
+  clusterRoleBindingDefinition,
+  clusterRoleDefinition,
+  componentStatusDefinition,
+  configMapDefinition,
+  controllerRevisionDefinition,
+  cronJobDefinition,
+  csiDriverDefinition,
+  csiNodeDefinition,
+  csiStorageCapacityDefinition,
+  customResourceDefinitionDefinition,
+  daemonSetDefinition,
+  deploymentDefinition,
+  deviceClassDefinition,
+  disruptionBudgetDefinition,
+  endpointsDefinition,
+  endpointSliceDefinition,
+  eventDefinition,
+  eventV1Definition,
+  flowSchemaDefinition,
+  ingressClassDefinition,
+  ingressDefinition,
+  ipAddressDefinition,
+  jobDefinition,
+  leaseDefinition,
+  limitRangeDefinition,
+  mutatingPolicyBindingDefinition,
+  mutatingPolicyDefinition,
+  mutatingWebhookDefinition,
+  namespaceDefinition,
+  networkPolicyDefinition,
+  nodeDefinition,
+  persistentVolumeClaimDefinition,
+  persistentVolumeDefinition,
+  podDefinition,
+  podTemplateDefinition,
+  priorityClassDefinition,
+  priorityLevelDefinition,
+  replicaSetDefinition,
+  replicationControllerDefinition,
+  resourceClaimDefinition,
+  resourceClaimTemplateDefinition,
+  resourceQuotaDefinition,
+  resourceSliceDefinition,
+  roleBindingDefinition,
+  roleDefinition,
+  runtimeClassDefinition,
+  secretDefinition,
+  serviceAccountDefinition,
+  serviceCidrDefinition,
+  serviceDefinition,
+  statefulSetDefinition,
+  storageClassDefinition,
+  validatingPolicyBindingDefinition,
+  validatingPolicyDefinition,
+  validatingWebhookDefinition,
+  volumeAttachmentDefinition,
+  volumeAttributesClassDefinition,
+];

@@ -1,0 +1,25 @@
+// Disruption budgets and autoscalers. Autoscalers are stored as v2; v1 sees the same objects through a conversion.
+import { defaultAutoscaler, defaultAutoscalerV1 } from "../../../api/defaults/autoscaling.ts";
+import { fromAutoscalerV2, toAutoscalerV2 } from "../../../api/conversion/autoscaler.ts";
+import { autoscalerTable, autoscalerV1Table, disruptionBudgetTable } from "../../../api/encode/table/policy.ts";
+import { horizontalpodautoscalers, horizontalpodautoscalersV1, poddisruptionbudgets } from "../../../api/resources.generated.ts";
+import { describe } from "./describe.ts";
+
+export const disruptionBudgetDefinition = describe(poddisruptionbudgets, {
+  allowUnconditionalUpdate: false,
+  table: disruptionBudgetTable,
+});
+
+export const autoscalerDefinition = describe(horizontalpodautoscalers, {
+  defaults: defaultAutoscaler,
+  countsGeneration: false,
+  table: autoscalerTable,
+});
+
+export const autoscalerV1Definition = describe(horizontalpodautoscalersV1, {
+  storagePath: autoscalerDefinition.storagePath,
+  sharesStorageOf: { type: horizontalpodautoscalers, fromStored: fromAutoscalerV2, toStored: toAutoscalerV2 },
+  defaults: defaultAutoscalerV1,
+  countsGeneration: false,
+  table: autoscalerV1Table,
+});

@@ -1,0 +1,128 @@
+// Persistent volumes and claims, and the kinds of storage.k8s.io.
+import { defaultCsiDriver, defaultPersistentVolume, defaultPersistentVolumeClaim, defaultStorageClass } from "../../../api/defaults/storage.ts";
+import {
+  csiDriverTable,
+  csiNodeTable,
+  csiStorageCapacityTable,
+  persistentVolumeClaimTable,
+  persistentVolumeTable,
+  storageClassTable,
+  volumeAttachmentTable,
+  volumeAttributesClassTable,
+} from "../../../api/encode/table/storage.ts";
+import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import {
+  csidrivers,
+  csinodes,
+  csistoragecapacities,
+  persistentvolumeclaims,
+  persistentvolumes,
+  storageclasses,
+  volumeattachments,
+  volumeattributesclasses,
+} from "../../../api/resources.generated.ts";
+import type { PersistentVolume } from "../../../api/types/core-v1.ts";
+import type { CSIDriver } from "../../../api/types/storage-v1.ts";
+import { formatTime } from "../../../base/clock.ts";
+import { withClaimDataSource } from "./claim-data-source.ts";
+import { describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { claimWarnings, storageCapacityWarnings, storageClassWarnings, volumeWarnings } from "./storage-warnings.ts";
+
+/** The time of the last change of phase is kept where the client does not say it. */
+function withPhaseTime(volume: PersistentVolume, old: PersistentVolume, nowMs: number): PersistentVolume {
+  const { status } = volume;
+  const before = old.status;
+  const { lastPhaseTransitionTime: _, ...rest } = status ?? {};
+  const said = status?.lastPhaseTransitionTime;
+  const was = before?.lastPhaseTransitionTime;
+  if (status?.phase === before?.phase) return said === undefined && was !== undefined ? withTime(was) : volume;
+  return said === undefined || said === was ? withTime(formatTime(nowMs)) : volume;
+
+  function withTime(lastPhaseTransitionTime: string): PersistentVolume {
+    return { ...volume, status: { ...rest, lastPhaseTransitionTime } };
+  }
+}
+
+export const persistentVolumeDefinition = describe<PersistentVolume>(persistentvolumes, {
+  defaults: defaultPersistentVolume,
+  countsGeneration: false,
+  create: {
+    prepare: (volume, { nowMs }) => ({ ...volume, status: { phase: "Pending", lastPhaseTransitionTime: formatTime(nowMs) } }),
+    warnings: volumeWarnings,
+  },
+  update: { warnings: volumeWarnings },
+  status: { prepare: (volume, old, { nowMs }) => withPhaseTime(withOnlyStatus(volume, old), old, nowMs) },
+  deletionReturnsObject: true,
+  table: persistentVolumeTable,
+});
+
+export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, {
+  defaults: defaultPersistentVolumeClaim,
+  countsGeneration: false,
+  create: { prepare: (claim) => withClaimDataSource({ ...claim, status: { phase: "Pending" } }, undefined), warnings: claimWarnings },
+  update: {
+    prepare: (claim, old) => withClaimDataSource({ ...claim, ...(old.status ? { status: old.status } : {}) }, old),
+    warnings: claimWarnings,
+  },
+  deletionReturnsObject: true,
+  table: persistentVolumeClaimTable,
+});
+
+export const storageClassDefinition = describe(storageclasses, {
+  defaults: defaultStorageClass,
+  create: { warnings: storageClassWarnings },
+  update: { warnings: storageClassWarnings },
+  deletionReturnsObject: true,
+  table: storageClassTable,
+});
+
+const tokenWarning =
+  "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
+
+const asksForTokens = ({ spec }: CSIDriver): boolean =>
+  (spec.tokenRequests ?? []).length > 0 && spec.serviceAccountTokenInSecrets === undefined;
+
+/** Changes are counted, the creation is not. */
+function withSpecGeneration(driver: CSIDriver, old: CSIDriver): CSIDriver {
+  if (semanticallyEqual(driver.spec, old.spec)) return driver;
+  return { ...driver, metadata: { ...driver.metadata, generation: (old.metadata.generation ?? 0) + 1 } };
+}
+
+export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
+  defaults: defaultCsiDriver,
+  create: { warnings: (driver) => (asksForTokens(driver) ? [tokenWarning] : []) },
+  update: {
+    prepare: withSpecGeneration,
+    warnings: (driver, old) =>
+      asksForTokens(driver) && !semanticallyEqual(driver.spec.tokenRequests, old.spec.tokenRequests) ? [tokenWarning] : [],
+  },
+  allowUnconditionalUpdate: false,
+  deletionReturnsObject: true,
+  table: csiDriverTable,
+});
+
+export const csiNodeDefinition = describe(csinodes, {
+  allowUnconditionalUpdate: false,
+  deletionReturnsObject: true,
+  table: csiNodeTable,
+});
+
+export const csiStorageCapacityDefinition = describe(csistoragecapacities, {
+  create: { warnings: storageCapacityWarnings },
+  update: { warnings: storageCapacityWarnings },
+  allowUnconditionalUpdate: false,
+  table: csiStorageCapacityTable,
+});
+
+export const volumeAttachmentDefinition = describe(volumeattachments, {
+  countsGeneration: false,
+  status: { prepare: withStatusKeepingMetadata },
+  allowUnconditionalUpdate: false,
+  deletionReturnsObject: true,
+  table: volumeAttachmentTable,
+});
+
+export const volumeAttributesClassDefinition = describe(volumeattributesclasses, {
+  deletionReturnsObject: true,
+  table: volumeAttributesClassTable,
+});

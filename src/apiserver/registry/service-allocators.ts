@@ -1,0 +1,272 @@
+// Cluster IPs and node ports of services, allocated before validation as upstream does. What is taken is read off the
+// services in the watch cache, so every API server on one store knows the others' allocations; what is being written is
+// reserved until it is seen there. A dry run reserves and gives back.
+import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
+import { parseIP } from "../../api/meta/ip.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { internalError, invalid } from "../../api/meta/status-error.ts";
+import { services as servicesType } from "../../api/resources.generated.ts";
+import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Informer } from "../../client/informer.ts";
+import type { AdmissionReader } from "../admission/admission.ts";
+import { NumberPool, staticBandOf } from "./number-pool.ts";
+import { isHeadless, withIpFamilies } from "./service-families.ts";
+import { ServiceIpRange } from "./service-ip-range.ts";
+import type { Reservation, WriteHook } from "./write-environment.ts";
+
+export interface ServiceAllocatorOptions {
+  /** One block, or one of each family separated by a comma; the first family is the default. Default "10.96.0.0/16". */
+  readonly serviceClusterIpRange?: string;
+  /** Inclusive. Default "30000-32767". */
+  readonly nodePorts?: string;
+}
+
+export interface ServiceAllocatorDependencies {
+  readonly reader: AdmissionReader;
+  readonly clock: Clock;
+}
+
+/** The hook to be given to the resource handler as "/services". Throws for ranges that cannot be read. */
+export function createServiceAllocators(dependencies: ServiceAllocatorDependencies, options: ServiceAllocatorOptions = {}): WriteHook {
+  return new ServiceAllocators(dependencies, options);
+}
+
+/** What one write has reserved. */
+interface Taken {
+  readonly addresses: { readonly range: ServiceIpRange; readonly number: number }[];
+  readonly ports: number[];
+}
+
+class ServiceAllocators implements WriteHook {
+  readonly #ranges: readonly ServiceIpRange[];
+  readonly #firstPort: number;
+  readonly #portRange: string;
+  readonly #portCount: number;
+  readonly #ports: NumberPool;
+  readonly #services: Informer<Service>;
+  #watching: Promise<void> | undefined;
+
+  constructor({ reader, clock }: ServiceAllocatorDependencies, options: ServiceAllocatorOptions) {
+    const random = (): number => clock.random();
+    this.#ranges = (options.serviceClusterIpRange ?? "10.96.0.0/16").split(",").map((text) => new ServiceIpRange(text, random));
+    this.#portRange = options.nodePorts ?? "30000-32767";
+    const [, first, last] = /^(\d+)-(\d+)$/.exec(this.#portRange) ?? [];
+    if (first === undefined || Number(last) < Number(first))
+      throw new Error(`node port range ${this.#portRange}: expected a range such as 30000-32767`);
+    this.#firstPort = Number(first);
+    this.#portCount = Number(last) - this.#firstPort + 1;
+    this.#ports = new NumberPool({
+      size: this.#portCount,
+      staticBand: staticBandOf(this.#portCount, { min: 16, max: 128, step: 32 }),
+      random,
+    });
+    this.#services = reader.informer(servicesType);
+  }
+
+  async reserve(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Promise<Reservation> {
+    await this.#synced();
+    const taken: Taken = { addresses: [], ports: [] };
+    const giveBack = (): void => {
+      for (const { range, number } of taken.addresses) range.pool.cancel(number);
+      for (const port of taken.ports) this.#ports.cancel(port);
+    };
+    try {
+      const service = this.#allocate(object as Service, old as Service | undefined, taken);
+      return { object: service, settle: (succeeded) => (succeeded && !dryRun ? undefined : giveBack()) };
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
+  }
+
+  /** What a deleted service held is released when the watch cache shows its deletion. */
+  release(): void {}
+
+  /** Follows the services in the watch cache from the first use on. */
+  #synced(): Promise<void> {
+    this.#watching ??= this.#services.synced().then(() => {
+      this.#services.addHandler({
+        onAdd: (service) => this.#hold(service, 1),
+        onUpdate: (service, previous) => {
+          this.#hold(service, 1);
+          this.#hold(previous, -1);
+        },
+        onDelete: (service) => this.#hold(service, -1),
+      });
+    });
+    return this.#watching;
+  }
+
+  #hold(service: Service, change: 1 | -1): void {
+    for (const address of addressesOf(service)) {
+      const ip = parseIP(address);
+      const range = ip && this.#ranges.find((r) => r.contains(ip));
+      const number = ip && range?.numberOf(ip);
+      if (!range || number === undefined) continue;
+      if (change === 1) range.pool.hold(number);
+      else range.pool.release(number);
+    }
+    for (const port of new Set(nodePortsOf(service))) {
+      if (change === 1) this.#ports.hold(port - this.#firstPort);
+      else this.#ports.release(port - this.#firstPort);
+    }
+  }
+
+  #allocate(sent: Service, old: Service | undefined, taken: Taken): Service {
+    const { service: chosen, errors } = withIpFamilies(
+      keepAllocated(sent, old),
+      this.#ranges.map((range) => range.family),
+    );
+    if (errors.length > 0) throw invalidService(sent, errors);
+    let service = this.#withAddresses(chosen, old, taken);
+    service = this.#withNodePorts(service, old, taken);
+    return this.#withHealthCheckPort(service, old, taken);
+  }
+
+  #withAddresses(service: Service, old: Service | undefined, taken: Taken): Service {
+    const spec = service.spec ?? {};
+    if (spec.type === "ExternalName") return service;
+    if (isHeadless(spec)) return withSpec(service, { clusterIP: "None", clusterIPs: ["None"] });
+    const said = spec.clusterIPs && spec.clusterIPs.length > 0 ? spec.clusterIPs : spec.clusterIP ? [spec.clusterIP] : [];
+    const before = old ? addressesOf(old) : [];
+    const addresses = said.map((address) => (before.includes(address) ? address : this.#takeAddress(service, said, address, taken)));
+    for (const family of (spec.ipFamilies ?? []).slice(addresses.length)) {
+      const range = this.#ranges.find((r) => r.family === family);
+      if (range) addresses.push(takeAnyAddress(range, taken));
+    }
+    const [clusterIP] = addresses;
+    return clusterIP === undefined ? service : withSpec(service, { clusterIP, clusterIPs: addresses });
+  }
+
+  #takeAddress(service: Service, said: readonly string[], address: string, taken: Taken): string {
+    const refuse = (why: string): Error =>
+      invalidService(service, [invalidValue("spec.clusterIPs", said, `failed to allocate IP ${address}: ${why}`)]);
+    const ip = parseIP(address);
+    // What is no address is refused by validation, with the right words.
+    if (!ip) return address;
+    const range = this.#ranges.find((r) => r.contains(ip));
+    const number = range?.numberOf(ip);
+    if (!range || number === undefined) throw refuse("the provided network does not match the current range");
+    if (!range.pool.reserve(number)) throw refuse("provided IP is already allocated");
+    taken.addresses.push({ range, number });
+    return address;
+  }
+
+  #withNodePorts(service: Service, old: Service | undefined, taken: Taken): Service {
+    const spec = service.spec ?? {};
+    const { ports } = spec;
+    if (!ports || !usesNodePorts(spec)) return service;
+    const allocates = spec.type === "NodePort" || spec.allocateLoadBalancerNodePorts !== false;
+    const before = new Set(old ? nodePortsOf(old) : []);
+    const own = new Map<number, Set<string>>();
+    return withSpec(service, { ports: ports.map((port, i) => this.#withNodePort(service, port, { i, allocates, before, own, taken })) });
+  }
+
+  #withNodePort(service: Service, port: ServicePort, context: PortContext): ServicePort {
+    const { i, allocates, before, own, taken } = context;
+    const protocol = port.protocol ?? "TCP";
+    if (!port.nodePort) return allocates ? { ...port, nodePort: this.#takeAnyPort(own, protocol, taken) } : port;
+    const refuse = (why: string): Error => invalidService(service, [invalidValue(`spec.ports[${i}].nodePort`, port.nodePort, why)]);
+    // One number may serve several protocols of one service.
+    const protocols = own.get(port.nodePort);
+    if (protocols?.has(protocol)) throw refuse("provided port is already allocated");
+    if (!protocols && !before.has(port.nodePort)) {
+      const number = port.nodePort - this.#firstPort;
+      if (number < 0 || number >= this.#portCount)
+        throw refuse(`provided port is not in the valid range. The range of valid ports is ${this.#portRange}`);
+      if (!this.#ports.reserve(number)) throw refuse("provided port is already allocated");
+      taken.ports.push(number);
+    }
+    own.set(port.nodePort, new Set(protocols).add(protocol));
+    return port;
+  }
+
+  #takeAnyPort(own: Map<number, Set<string>>, protocol: string, taken: Taken): number {
+    const number = this.#ports.reserveAny();
+    if (number === undefined) throw internalError(new Error("failed to allocate a nodePort: range is full"));
+    taken.ports.push(number);
+    own.set(number + this.#firstPort, new Set([protocol]));
+    return number + this.#firstPort;
+  }
+
+  #withHealthCheckPort(service: Service, old: Service | undefined, taken: Taken): Service {
+    const spec = service.spec ?? {};
+    if (!needsHealthCheck(spec)) return service;
+    const asked = spec.healthCheckNodePort;
+    if (!asked) return withSpec(service, { healthCheckNodePort: this.#takeAnyPort(new Map(), "TCP", taken) });
+    if (old?.spec?.healthCheckNodePort === asked) return service;
+    const number = asked - this.#firstPort;
+    const inRange = number >= 0 && number < this.#portCount;
+    if (!inRange || !this.#ports.reserve(number)) {
+      const why = inRange
+        ? "provided port is already allocated"
+        : `provided port is not in the valid range. The range of valid ports is ${this.#portRange}`;
+      throw internalError(new Error(`failed to allocate requested HealthCheck NodePort ${asked}: ${why}`));
+    }
+    taken.ports.push(number);
+    return service;
+  }
+}
+
+interface PortContext {
+  readonly i: number;
+  /** Ports without a number get one. */
+  readonly allocates: boolean;
+  /** Numbers the service had. */
+  readonly before: ReadonlySet<number>;
+  /** Numbers of this service so far, with their protocols. */
+  readonly own: Map<number, Set<string>>;
+  readonly taken: Taken;
+}
+
+function takeAnyAddress(range: ServiceIpRange, taken: Taken): string {
+  const number = range.pool.reserveAny();
+  if (number === undefined) throw internalError(new Error("failed to allocate a serviceIP: range is full"));
+  taken.addresses.push({ range, number });
+  return range.addressOf(number);
+}
+
+const withSpec = (service: Service, changes: Partial<ServiceSpec>): Service => ({ ...service, spec: { ...service.spec, ...changes } });
+
+const invalidService = ({ metadata }: Service, errors: readonly FieldError[]): Error =>
+  invalid({ group: "", kind: "Service" }, metadata.name, errors);
+
+const usesNodePorts = ({ type }: ServiceSpec): boolean => type === "NodePort" || type === "LoadBalancer";
+const needsHealthCheck = ({ type, externalTrafficPolicy }: ServiceSpec): boolean =>
+  type === "LoadBalancer" && externalTrafficPolicy === "Local";
+
+function addressesOf({ spec }: Service): readonly string[] {
+  const addresses = spec?.clusterIPs ?? (spec?.clusterIP ? [spec.clusterIP] : []);
+  return spec?.type === "ExternalName" ? [] : addresses.filter((address) => address !== "None");
+}
+
+function nodePortsOf({ spec }: Service): readonly number[] {
+  if (!spec || !usesNodePorts(spec)) return [];
+  const ports = (spec.ports ?? []).map((port) => port.nodePort ?? 0);
+  return [...ports, needsHealthCheck(spec) ? (spec.healthCheckNodePort ?? 0) : 0].filter((port) => port > 0);
+}
+
+/** What an update leaves out of what was allocated before is kept: clients may send what they would create. */
+function keepAllocated(service: Service, old: Service | undefined): Service {
+  const [spec, before] = [service.spec ?? {}, old?.spec];
+  if (!before || spec.type === "ExternalName" || before.type === "ExternalName") return service;
+  const kept: { -readonly [K in keyof ServiceSpec]: ServiceSpec[K] } = {};
+  if (!spec.clusterIP && (spec.clusterIPs ?? []).length === 0 && before.clusterIP) {
+    kept.clusterIP = before.clusterIP;
+    if (before.clusterIPs) kept.clusterIPs = before.clusterIPs;
+  }
+  if (usesNodePorts(spec) && usesNodePorts(before) && spec.ports) kept.ports = keepNodePorts(spec.ports, before.ports ?? []);
+  if (needsHealthCheck(spec) && needsHealthCheck(before) && !spec.healthCheckNodePort && before.healthCheckNodePort)
+    kept.healthCheckNodePort = before.healthCheckNodePort;
+  return Object.keys(kept).length === 0 ? service : withSpec(service, kept);
+}
+
+function keepNodePorts(ports: readonly ServicePort[], before: readonly ServicePort[]): readonly ServicePort[] {
+  const said = new Set(ports.map((port) => port.nodePort));
+  return ports.map((port) => {
+    if (port.nodePort) return port;
+    const same = before.find((b) => b.port === port.port && (b.protocol ?? "TCP") === (port.protocol ?? "TCP"));
+    return same?.nodePort && !said.has(same.nodePort) ? { ...port, nodePort: same.nodePort } : port;
+  });
+}

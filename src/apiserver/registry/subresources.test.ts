@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AdmissionPlugin, AdmissionRequest } from "../admission/admission.ts";
+import type { CreateRequest } from "./handler-types.ts";
+import { createFixture, type Fixture } from "./request-fixture.ts";
+
+const deployments = "/apis/apps/v1/namespaces/default/deployments";
+const pods = "/api/v1/namespaces/default/pods";
+const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+const merge = "application/merge-patch+json";
+
+const seen: AdmissionRequest[] = [];
+const recorder: AdmissionPlugin = { name: "Recorder", handles: () => true, validate: (request) => void seen.push(request) };
+const created: CreateRequest[] = [];
+
+let server: Fixture;
+beforeEach(() => {
+  seen.length = 0;
+  created.length = 0;
+  server = createFixture({
+    admission: [recorder],
+    creators: {
+      "/serviceaccounts/token": (request) => {
+        created.push(request);
+        return { ...request.object, status: { token: "t" } } as never;
+      },
+    },
+    connects: { "/pods/log": async () => ({ kind: "bytes", status: 200, contentType: "text/plain", bytes: Buffer.from("log") }) },
+  });
+});
+afterEach(() => server.stop());
+
+const createPod = (name: string, more: object = {}, labels: object = {}): Promise<unknown> =>
+  server.send("POST", pods, { body: { metadata: { name, labels }, spec: { containers: [], ...more } } });
+
+describe("scale", () => {
+  const template = { metadata: { labels: { app: "a" } }, spec: { containers: [] } };
+  const spec = {
+    replicas: 2,
+    selector: { matchLabels: { app: "a" }, matchExpressions: [{ key: "t", operator: "In", values: ["y", "x"] }] },
+    template,
+  };
+
+  it("reads and writes replicas through a Scale", async () => {
+    await server.send("POST", deployments, { body: { metadata: { name: "d" }, spec } });
+    const { body } = await server.send("GET", `${deployments}/d/scale`);
+    expect(body).toMatchObject({
+      kind: "Scale",
+      apiVersion: "autoscaling/v1",
+      spec: { replicas: 2 },
+      status: { replicas: 0, selector: "app=a,t in (x,y)" },
+    });
+    const patched = await server.send("PATCH", `${deployments}/d/scale`, { body: { spec: { replicas: 5 } }, contentType: merge });
+    expect(patched.body.spec).toEqual({ replicas: 5 });
+    expect((await server.send("GET", `${deployments}/d`)).body).toMatchObject({ spec: { replicas: 5 }, metadata: { generation: 2 } });
+    expect(seen.at(-1)).toMatchObject({
+      operation: "UPDATE",
+      subresource: "scale",
+      kind: { kind: "Scale" },
+      object: { spec: { replicas: 5 } },
+    });
+  });
+
+  it("refuses negative replicas and a stale resource version", async () => {
+    const { resourceVersion } = (await server.send("POST", deployments, { body: { metadata: { name: "d" }, spec } })).body.metadata;
+    const negative = await server.send("PUT", `${deployments}/d/scale`, { body: { metadata: { name: "d" }, spec: { replicas: -1 } } });
+    expect(negative.body.message).toBe(
+      'Scale.autoscaling "d" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0',
+    );
+    await server.send("PATCH", `${deployments}/d`, { body: { spec: { replicas: 3 } }, contentType: merge });
+    const stale = await server.send("PUT", `${deployments}/d/scale`, {
+      body: { metadata: { name: "d", resourceVersion }, spec: { replicas: 1 } },
+    });
+    expect(stale.status).toBe(409);
+  });
+});
+
+describe("binding", () => {
+  const bind = (target: object, query = "") =>
+    server.send("POST", `${pods}/a/binding${query}`, { body: { metadata: { name: "a", annotations: { n: "1" } }, target } });
+
+  it("sets the node and the condition once", async () => {
+    await createPod("a");
+    const { status, body } = await bind({ kind: "Node", name: "n1" });
+    expect([status, body.status]).toEqual([201, "Success"]);
+    const pod = (await server.send("GET", `${pods}/a`)).body;
+    expect(pod).toMatchObject({
+      metadata: { annotations: { n: "1" }, generation: 1 },
+      spec: { nodeName: "n1" },
+      status: { conditions: [{ type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: "2026-01-01T00:00:00Z" }] },
+    });
+    expect((await bind({ name: "n2" })).body.message).toBe(
+      'Operation cannot be fulfilled on pods/binding "a": pod a is already assigned to node "n1"',
+    );
+  });
+
+  it("refuses gated pods, wrong targets and absent pods; a dry run binds nothing", async () => {
+    expect((await bind({ name: "n1" })).status).toBe(404);
+    await createPod("a", { schedulingGates: [{ name: "g" }] });
+    expect((await bind({ name: "n1" })).status).toBe(409);
+    expect((await bind({ kind: "Pod", name: "n1" })).body.message).toContain('target.kind: Unsupported value: "Pod"');
+    await server.send("DELETE", `${pods}/a`);
+    await createPod("a");
+    expect((await bind({ name: "n1" }, "?dryRun=All")).status).toBe(201);
+    expect((await server.send("GET", `${pods}/a`)).body.spec).not.toHaveProperty("nodeName");
+  });
+
+  it("is also served by the bindings resource", async () => {
+    await createPod("a");
+    await server.send("POST", "/api/v1/namespaces/default/bindings", { body: { metadata: { name: "a" }, target: { name: "n1" } } });
+    expect((await server.send("GET", `${pods}/a`)).body.spec).toMatchObject({ nodeName: "n1" });
+  });
+});
+
+describe("eviction", () => {
+  const evict = () =>
+    server.send("POST", `${pods}/a/eviction`, { body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "a" } } });
+  const budget = async (name: string, status: object, spec: object = {}) => {
+    await server.send("POST", budgets, { body: { metadata: { name }, spec: { selector: { matchLabels: { app: "x" } }, ...spec } } });
+    await server.send("PATCH", `${budgets}/${name}/status`, { body: { status: { observedGeneration: 1, ...status } }, contentType: merge });
+  };
+  const running = async () => {
+    await createPod("a", {}, { app: "x" });
+    const status = { phase: "Running", conditions: [{ type: "Ready", status: "True" }] };
+    await server.send("PATCH", `${pods}/a/status`, { body: { status }, contentType: merge });
+  };
+
+  it("deletes a pod that no budget protects", async () => {
+    await running();
+    expect((await evict()).status).toBe(201);
+    expect((await server.send("GET", `${pods}/a`)).status).toBe(404);
+  });
+
+  it("is refused while the budget allows no disruption", async () => {
+    await running();
+    await budget("b", { disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 1 });
+    const { body } = await evict();
+    expect(body).toMatchObject({
+      code: 429,
+      message: "Cannot evict pod as it would violate the pod's disruption budget.",
+      details: { causes: [{ reason: "DisruptionBudget", message: "The disruption budget b needs 1 healthy pods and has 1 currently" }] },
+    });
+    expect((await server.send("GET", `${pods}/a`)).status).toBe(200);
+  });
+
+  it("takes an allowed disruption from the budget", async () => {
+    await running();
+    await budget("b", { disruptionsAllowed: 1, currentHealthy: 1, desiredHealthy: 0 });
+    expect((await evict()).status).toBe(201);
+    expect((await server.send("GET", `${budgets}/b`)).body.status).toMatchObject({
+      disruptionsAllowed: 0,
+      disruptedPods: { a: "2026-01-01T00:00:00Z" },
+      conditions: [{ type: "DisruptionAllowed", status: "False", reason: "InsufficientPods" }],
+    });
+  });
+
+  it("of a pod that stays for its finalizers tells why", async () => {
+    await server.send("POST", pods, { body: { metadata: { name: "a", finalizers: ["example.com/f"] }, spec: { containers: [] } } });
+    await evict();
+    const { body } = await server.send("GET", `${pods}/a`);
+    expect(body.metadata.deletionTimestamp).toBeDefined();
+    expect(body.status).toMatchObject({ conditions: [{ type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI" }] });
+  });
+
+  it("does not work under two budgets", async () => {
+    await running();
+    await budget("b", { disruptionsAllowed: 1 });
+    await budget("c", { disruptionsAllowed: 1 });
+    expect((await evict()).body.message).toBe(
+      "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+    );
+  });
+});
+
+describe("other subresources", () => {
+  it("hands creates to their creator and connections to theirs", async () => {
+    const path = "/api/v1/namespaces/default/serviceaccounts/sa/token";
+    const { status, body } = await server.send("POST", path, { body: { spec: {} } });
+    expect([status, body.status]).toEqual([201, { token: "t" }]);
+    expect(created).toMatchObject([{ subresource: "token", namespace: "default", name: "sa", object: { kind: "TokenRequest" } }]);
+    await createPod("a");
+    expect((await server.send("GET", `${pods}/a/log`)).body).toBe("log");
+  });
+});

@@ -1,0 +1,117 @@
+// The paths of the API server that are no resources, wired: discovery, OpenAPI, health, version, metrics, and the OpenID
+// documents of the service-account issuer.
+import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import { openIdHandlers } from "../apiserver/authn/openid.ts";
+import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
+import { createDiscovery } from "../apiserver/discovery/discovery.ts";
+import { versionInfo } from "../apiserver/discovery/version-info.ts";
+import { createHealth, type HealthCheck } from "../apiserver/health.ts";
+import { createEndpoints, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { createOpenApi } from "../apiserver/openapi/openapi.ts";
+import type { ResourceStores } from "../apiserver/registry/stores.ts";
+import type { Handler } from "../apiserver/request.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
+
+/** What a start does before /readyz is ok, by upstream's names. */
+export const startSteps = [
+  "start-system-namespaces-controller",
+  "rbac/bootstrap-roles",
+  "scheduling/bootstrap-system-priority-classes",
+  "bootstrap-controller",
+] as const;
+
+export type StartStep = (typeof startSteps)[number];
+
+/** How far the server has come; read by the health checks. */
+export interface ServerState {
+  /** Names of the start-up steps that are done. */
+  readonly ready: Set<StartStep>;
+  stopping: boolean;
+}
+
+export interface EndpointDeps {
+  readonly stores: ResourceStores;
+  readonly tokens: ServiceAccountTokens;
+  readonly metrics: MetricsRegistry;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly state: ServerState;
+  /** "192.168.1.10:6443", where others reach this server. */
+  readonly address: string;
+}
+
+/** Every path that is no resource. */
+export function apiServerEndpoints(deps: EndpointDeps): Handler {
+  const { clock, logger, stores, tokens, metrics, address } = deps;
+  const served = servedResources(stores);
+  const version = versionInfo();
+  return createEndpoints([
+    createDiscovery({ resources: served, serverAddress: address }),
+    createHealth(healthChecks(deps), { clock, logger }),
+    createOpenApi(served),
+    fixedEndpoints({
+      "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
+      "/metrics": async () => ({
+        kind: "bytes",
+        status: 200,
+        contentType: "text/plain; version=0.0.4; charset=utf-8",
+        bytes: Buffer.from(metrics.text()),
+      }),
+      ...openIdEndpoints(tokens, `https://${address}/openid/v1/jwks`),
+    }),
+  ]);
+}
+
+function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: string): Readonly<Record<string, Handler>> {
+  const produced: Readonly<Record<string, string>> = { "/openid/v1/jwks": "application/jwk-set+json" };
+  const handlers = Object.entries(openIdHandlers({ tokens, keysUri }));
+  return Object.fromEntries(handlers.map(([path, handler]) => [path, producing(produced[path] ?? "application/json", handler)]));
+}
+
+/** The served resources as one array, the same as long as none has come or gone. */
+function servedResources(stores: ResourceStores): () => readonly ResourceType[] {
+  let last: readonly ResourceType[] = [];
+  return () => {
+    const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
+    // Built-in resources in their order, then the custom ones; the stores keep them in another.
+    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...now];
+    if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;
+    return last;
+  };
+}
+
+function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
+  const done = (name: StartStep): HealthCheck => ({
+    name: `poststarthook/${name}`,
+    check() {
+      if (!state.ready.has(name)) throw new Error("not finished");
+    },
+  });
+  return [
+    { name: "ping", check: () => undefined },
+    { name: "log", check: () => undefined },
+    { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...startSteps.map((step) => done(step)),
+    {
+      name: "informer-sync",
+      readinessOnly: true,
+      check() {
+        for (const type of authorizationTypes)
+          if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
+      },
+    },
+    {
+      name: "shutdown",
+      readinessOnly: true,
+      check() {
+        if (state.stopping) throw new Error("process is shutting down");
+      },
+    },
+  ];
+}
+
+const authorizationTypes = [clusterroles, clusterrolebindings, roles, rolebindings] as readonly ResourceType<KubernetesObject>[];

@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import https from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { clusterroles, namespaces, services } from "../api/resources.generated.ts";
+import { loopbackUser } from "../apiserver/authn/user.ts";
+import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
+import { realClock } from "../base/clock.ts";
+import { parseFlags } from "../base/flags.ts";
+import { silentLogger } from "../base/log.ts";
+import { run } from "./apiserver.ts";
+import { CommandError } from "./command-error.ts";
+import { type RunningApiServer, startApiServer } from "./start-apiserver.ts";
+
+let directory = "";
+const running: RunningApiServer[] = [];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "coracle-apiserver-"));
+});
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+  await rm(directory, { recursive: true });
+});
+
+const base = (): string[] => ["--data-dir", directory, "--storage=memory", "--bind-address=127.0.0.1", "--secure-port=0"];
+
+async function start(...args: string[]): Promise<RunningApiServer> {
+  const { values } = parseFlags(apiServerFlags, [...base(), ...args]);
+  const server = await startApiServer(apiServerOptions(values), { clock: realClock, logger: silentLogger });
+  running.push(server);
+  await server.ready;
+  return server;
+}
+
+function get(server: RunningApiServer, path: string, token?: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const request = https.get(`${server.url}${path}`, { ca: server.caPem, agent: false, headers }, (response) => {
+      let text = "";
+      response.on("data", (chunk) => {
+        text += String(chunk);
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    request.on("error", reject);
+  });
+}
+
+describe("coracle apiserver", () => {
+  it("starts a cluster with what upstream puts into an empty one", async () => {
+    const server = await start("--service-cluster-ip-range=10.9.0.0/16");
+    const client = server.clientFor(loopbackUser);
+    const { items } = await client.list(namespaces);
+    expect(items.map((n) => n.metadata.name)).toEqual(["default", "kube-node-lease", "kube-public", "kube-system"]);
+    const service = await client.get(services, { namespace: "default", name: "kubernetes" });
+    expect(service.spec).toMatchObject({ clusterIP: "10.9.0.1", ports: [{ port: 443 }] });
+    expect((await client.get(clusterroles, { name: "cluster-admin" })).rules).toContainEqual({
+      verbs: ["*"],
+      apiGroups: ["*"],
+      resources: ["*"],
+    });
+    expect(await get(server, "/readyz")).toEqual({ status: 200, text: "ok" });
+  });
+
+  it("knows the users of its token file and refuses other tokens", async () => {
+    const file = join(directory, "tokens.csv");
+    await writeFile(file, 'secret,admin,1,"system:masters"\nother,bob,2\n');
+    const server = await start("--token-auth-file", file);
+    expect((await get(server, "/api/v1/namespaces", "secret")).status).toBe(200);
+    expect((await get(server, "/api/v1/namespaces", "other")).status).toBe(403);
+    expect((await get(server, "/api/v1/namespaces", "wrong")).status).toBe(401);
+    expect((await get(server, "/api/v1/namespaces")).status).toBe(403);
+    expect((await get(server, "/version")).status).toBe(200);
+  });
+
+  it("starts again on the same data", async () => {
+    const first = await start("--storage=lmdb");
+    await first.clientFor(loopbackUser).create(namespaces, { metadata: { name: "kept" }, spec: {} });
+    await first.stop();
+    const second = await start("--storage=lmdb");
+    expect((await second.clientFor(loopbackUser).get(namespaces, { name: "kept" })).metadata.name).toBe("kept");
+  });
+
+  it("says in one line which flag is wrong", async () => {
+    const problem = (...args: string[]): Promise<string> =>
+      run([...base(), ...args]).then(
+        () => "started",
+        (error: unknown) => (error instanceof CommandError ? error.message : `unexpected ${String(error)}`),
+      );
+    expect(await problem("--foo")).toMatch(/^unknown flag: --foo/);
+    expect(await problem("extra")).toMatch(/^unexpected argument "extra"/);
+    expect(await problem("--token-auth-file=/none/such")).toMatch(/^--token-auth-file: ENOENT/);
+    expect(await problem("--tls-cert-file=x")).toMatch(/^--tls-cert-file and --tls-private-key-file: expected both/);
+    expect(await problem("--service-node-port-range=9-1")).toMatch(/for --service-node-port-range: expected a range of ports/);
+    expect(await problem("--enable-admission-plugins=Nope")).toMatch(/^--enable-admission-plugins.*"Nope"/);
+    const other = await start();
+    expect(await problem(`--secure-port=${other.port}`)).toMatch(new RegExp(`^--secure-port: port ${other.port} of 127.0.0.1 is in use`));
+  });
+});

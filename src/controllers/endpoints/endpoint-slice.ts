@@ -1,0 +1,224 @@
+// endpointslice-controller: keeps the EndpointSlices of every service with a selector, for each of its address families.
+import { semanticallyEqual } from "../../api/meta/equality.ts";
+import { controllerOf, controllerRef, keyOf, type New } from "../../api/meta/object.ts";
+import { isStatus } from "../../api/meta/status-error.ts";
+import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { isPodReady } from "../../api/semantics/pod-status.ts";
+import type { Node, Pod, Service } from "../../api/types/core-v1.ts";
+import type { Endpoint, EndpointHints, EndpointSlice } from "../../api/types/discovery-v1.ts";
+import type { Informer } from "../../client/informer.ts";
+import { RecentWrites } from "../../client/recent-writes.ts";
+import type { RequeueAfter } from "../../client/work-queue.ts";
+import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { isNamespaceGoing } from "../service-account.ts";
+import { type EndpointGroup, planSlices, type SliceContent } from "./plan-slices.ts";
+import {
+  addressesOf,
+  familiesOf,
+  hasEndpoints,
+  hasManagedEndpoints,
+  headlessLabel,
+  hostnameOf,
+  type IPFamily,
+  isHeadless,
+  podsOf,
+  servedPorts,
+  servicesOf,
+} from "./service-pods.ts";
+
+const serviceNameLabel = "kubernetes.io/service-name";
+const managedByLabel = "endpointslice.kubernetes.io/managed-by";
+const manager = "endpointslice-controller.k8s.io";
+const zoneLabel = "topology.kubernetes.io/zone";
+/** How soon a pod is looked at again whose node is not known yet. */
+const missingNodeMs = 5_000;
+
+export const endpointSliceController: Controller = {
+  name: "endpointslice-controller",
+  create(context) {
+    const serviceInformer = context.informers.informer(services);
+    const podInformer = context.informers.informer(pods);
+    const nodeInformer = context.informers.informer(nodes);
+    const sliceInformer = context.informers.informer(endpointslices);
+    sliceInformer.addIndex("service", serviceOfSlice);
+    const recent = new RecentWrites<EndpointSlice>(sliceInformer);
+    return {
+      watches: [
+        watch(serviceInformer, (service) => [keyOf(service)]),
+        watch(podInformer, (pod) => servicesOf(pod, serviceInformer)),
+        watch(sliceInformer, serviceOfSlice),
+      ],
+      async reconcile(key, { signal }) {
+        const service = serviceInformer.get(key);
+        if (!service) {
+          // Its slices are its dependents: the garbage collector takes them.
+          recent.forget(key);
+          return undefined;
+        }
+        if (!hasManagedEndpoints(service) || service.metadata.deletionTimestamp !== undefined) return undefined;
+        const existing = recent
+          .correct(key, sliceInformer.byIndex("service", key))
+          .filter((slice) => slice.metadata.deletionTimestamp === undefined);
+        return reconcileSlices(context, { key, service, existing, recent, podInformer, nodeInformer, signal });
+      },
+    };
+  },
+};
+
+/** The key of the service that one of our slices belongs to. */
+function serviceOfSlice(slice: EndpointSlice): readonly string[] {
+  const { namespace, labels } = slice.metadata;
+  const name = labels?.[serviceNameLabel];
+  return name && labels?.[managedByLabel] === manager ? [`${namespace}/${name}`] : [];
+}
+
+interface Work {
+  readonly key: string;
+  readonly service: Service;
+  readonly existing: readonly EndpointSlice[];
+  readonly recent: RecentWrites<EndpointSlice>;
+  readonly podInformer: Informer<Pod>;
+  readonly nodeInformer: Informer<Node>;
+  readonly signal: AbortSignal;
+}
+
+async function reconcileSlices(context: ControllerContext, work: Work): Promise<RequeueAfter | undefined> {
+  const { service, existing, podInformer, nodeInformer } = work;
+  const families = familiesOf(service);
+  const serving = podsOf(service, podInformer).filter((pod) => hasEndpoints(pod, { includeTerminating: true }));
+  const nodeOf = (pod: Pod): Node | undefined => (pod.spec.nodeName ? nodeInformer.get(pod.spec.nodeName) : undefined);
+  // A reference to a node that is not there must not lead traffic anywhere, unless the service wants every address.
+  const isPlaced = (pod: Pod): boolean =>
+    !pod.spec.nodeName || nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
+  const placed = serving.filter(isPlaced);
+  for (const slice of existing) if (!families.includes(slice.addressType as IPFamily)) await remove(context, work, slice);
+  for (const family of families) {
+    const own = existing.filter((slice) => slice.addressType === family);
+    const plan = planSlices(own, endpointGroups(service, placed, { family, nodeOf }));
+    for (const slice of plan.remove) await remove(context, work, slice);
+    for (const { slice, content } of plan.update) await update(context, work, { slice, content });
+    for (const slice of plan.unchanged) {
+      await update(context, work, { slice, content: { ports: slice.ports ?? [], endpoints: slice.endpoints ?? [] } });
+    }
+    for (const content of plan.create) await create(context, work, { family, content });
+  }
+  return placed.length < serving.length ? { requeueAfterMs: missingNodeMs } : undefined;
+}
+
+/** The endpoints of the pods, by the ports at which they serve: named ports may differ from pod to pod. */
+export function endpointGroups(
+  service: Service,
+  serving: readonly Pod[],
+  { family, nodeOf }: { readonly family: IPFamily; readonly nodeOf: (pod: Pod) => Node | undefined },
+): readonly EndpointGroup[] {
+  const groups = new Map<string, { readonly ports: EndpointGroup["ports"]; readonly endpoints: Endpoint[] }>();
+  for (const pod of serving) {
+    const addresses = addressesOf(pod, family);
+    if (addresses.length === 0) continue;
+    const ports = servedPorts(service, pod);
+    // Without ports only a headless service has endpoints.
+    if (ports.length === 0 && !(isHeadless(service) && (service.spec?.ports ?? []).length === 0)) continue;
+    const key = JSON.stringify(ports);
+    const group = groups.get(key) ?? { ports, endpoints: [] };
+    groups.set(key, group);
+    group.endpoints.push(endpointOf(service, pod, { addresses, node: nodeOf(pod) }));
+  }
+  return [...groups.values()];
+}
+
+function endpointOf(
+  service: Service,
+  pod: Pod,
+  { addresses, node }: { readonly addresses: readonly string[]; readonly node: Node | undefined },
+): Endpoint {
+  const serving = isPodReady(pod);
+  const terminating = pod.metadata.deletionTimestamp !== undefined;
+  const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
+  const zone = node?.metadata.labels?.[zoneLabel];
+  const { namespace, name, uid } = pod.metadata;
+  const { nodeName } = pod.spec;
+  const hostname = hostnameOf(pod, service);
+  const hints = ready ? hintsOf(service, { zone, nodeName }) : undefined;
+  return {
+    addresses,
+    conditions: { ready, serving, terminating },
+    targetRef: { kind: "Pod", namespace, name, uid },
+    ...(nodeName ? { nodeName } : {}),
+    ...(zone ? { zone } : {}),
+    ...(hostname ? { hostname } : {}),
+    ...(hints ? { hints } : {}),
+  };
+}
+
+/** Where the service asks for near endpoints: for whom this one is near. */
+function hintsOf(
+  service: Service,
+  at: { readonly zone: string | undefined; readonly nodeName: string | undefined },
+): EndpointHints | undefined {
+  const distribution = service.spec?.trafficDistribution;
+  const byNode = distribution === "PreferSameNode";
+  if (!byNode && distribution !== "PreferClose" && distribution !== "PreferSameZone") return undefined;
+  const forZones = at.zone ? { forZones: [{ name: at.zone }] } : {};
+  const forNodes = byNode && at.nodeName ? { forNodes: [{ name: at.nodeName }] } : {};
+  const hints = { ...forZones, ...forNodes };
+  return Object.keys(hints).length > 0 ? hints : undefined;
+}
+
+function labelsFor(service: Service): Readonly<Record<string, string>> {
+  const { [serviceNameLabel]: _name, [managedByLabel]: _manager, [headlessLabel]: _headless, ...labels } = service.metadata.labels ?? {};
+  return {
+    ...labels,
+    [serviceNameLabel]: service.metadata.name,
+    [managedByLabel]: manager,
+    ...(isHeadless(service) ? { [headlessLabel]: "" } : {}),
+  };
+}
+
+async function create(
+  { client }: ControllerContext,
+  work: Work,
+  { family, content }: { readonly family: IPFamily; readonly content: SliceContent },
+): Promise<void> {
+  const { key, service, recent, signal } = work;
+  const { name, namespace } = service.metadata;
+  const metadata = { generateName: `${name}-`, namespace, labels: labelsFor(service), ownerReferences: [controllerRef(service, services)] };
+  const slice: New<EndpointSlice> = { metadata, addressType: family, ...filled(content) };
+  try {
+    recent.written(key, await client.create(endpointslices, slice, { signal }));
+  } catch (error) {
+    if (!isNamespaceGoing(error)) throw error;
+  }
+}
+
+/** Writes a slice where its content, its labels or its owner are not as they should be. */
+async function update(
+  { client }: ControllerContext,
+  work: Work,
+  { slice, content }: { readonly slice: EndpointSlice; readonly content: SliceContent },
+): Promise<void> {
+  const { key, service, recent, signal } = work;
+  const labels = labelsFor(service);
+  const isOwned = controllerOf(slice)?.uid === service.metadata.uid;
+  const isSame = semanticallyEqual(slice.endpoints, content.endpoints) && semanticallyEqual(slice.ports, content.ports);
+  if (isSame && isOwned && semanticallyEqual(slice.metadata.labels, labels)) return;
+  const others = (slice.metadata.ownerReferences ?? []).filter((reference) => reference.controller !== true);
+  const ownerReferences = isOwned ? (slice.metadata.ownerReferences ?? []) : [...others, controllerRef(service, services)];
+  const { endpoints: _endpoints, ports: _ports, ...rest } = slice;
+  const changed: EndpointSlice = { ...rest, metadata: { ...slice.metadata, labels, ownerReferences }, ...filled(content) };
+  recent.written(key, await client.update(endpointslices, changed, { signal }));
+}
+
+/** Empty lists are left out, as upstream's are null. */
+function filled({ endpoints, ports }: SliceContent): Pick<EndpointSlice, "endpoints" | "ports"> {
+  return { ...(endpoints.length > 0 ? { endpoints } : {}), ...(ports.length > 0 ? { ports } : {}) };
+}
+
+async function remove({ client }: ControllerContext, { key, recent, signal }: Work, slice: EndpointSlice): Promise<void> {
+  const { namespace, name, uid } = slice.metadata;
+  try {
+    await client.delete(endpointslices, { namespace, name }, { signal, body: { preconditions: { uid } } });
+  } catch (error) {
+    if (!isStatus(error, "NotFound")) throw error;
+  }
+  recent.deleted(key, slice);
+}

@@ -1,0 +1,171 @@
+// Longer stories of pods: static pods, hooks, sidecars, tokens, updates, logs of former instances.
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { nodes, pods } from "../api/resources.generated.ts";
+import type { ContainerStatus, Pod } from "../api/types/core-v1.ts";
+import type { Client } from "../client/client.ts";
+import { container, type KubeletFixture, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
+
+const statusOf = async (f: KubeletFixture, name: string, index = 0): Promise<ContainerStatus | undefined> =>
+  (await f.pod(name))?.status?.containerStatuses?.[index];
+
+async function logOf(f: KubeletFixture, pod: string, previous = false): Promise<string> {
+  const options = { follow: false, previous, timestamps: false };
+  const at = { namespace: "default", pod, container: "main" };
+  const pieces: Uint8Array[] = [];
+  for await (const piece of await f.kubelet.access.containerLog(at, options, new AbortController().signal)) pieces.push(piece);
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+describe("kubelet: static pods", () => {
+  it("runs pods of its manifest directory, mirrors them, and ends them with their file", async () => {
+    const manifests = await mkdtemp(join(tmpdir(), "coracle-manifests-"));
+    const file = join(manifests, "web.yaml");
+    await writeFile(
+      file,
+      "apiVersion: v1\nkind: Pod\nmetadata: { name: web }\nspec: { containers: [{ name: main, image: 'busybox:1' }] }\n",
+    );
+    await using f = await startKubelet({ options: { podManifestPath: manifests } });
+    const mirror = await f.untilPhase(`web-${nodeName}`, "Running");
+    expect(mirror.metadata.annotations?.["kubernetes.io/config.source"]).toBe("file");
+    expect(mirror.metadata.annotations?.["kubernetes.io/config.mirror"]).toBe(mirror.metadata.annotations?.["kubernetes.io/config.hash"]);
+    expect(mirror.metadata.ownerReferences?.[0]).toMatchObject({ kind: "Node", name: nodeName });
+
+    await f.client.delete(pods, mirror.metadata, { body: { gracePeriodSeconds: 0 } });
+    await f.until(async () => ((await f.pod(mirror.metadata.name))?.metadata.uid ?? mirror.metadata.uid) !== mirror.metadata.uid);
+    expect((await f.cri.listContainers({})).containers).toHaveLength(1);
+
+    await rm(manifests, { recursive: true });
+    await f.until(async () => (await f.pod(mirror.metadata.name)) === undefined && (await f.cri.listPodSandbox({})).items.length === 0);
+  });
+});
+
+describe("kubelet: the end of a pod", () => {
+  it("runs preStop before it stops the container, within the grace period", async () => {
+    const calls: string[] = [];
+    const app = {
+      exec: async (command: readonly string[]) => {
+        calls.push(command.join(" "));
+        return {};
+      },
+    };
+    await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": app } } });
+    const lifecycle = { preStop: { exec: { command: ["say", "bye"] } } };
+    await f.createPod("web", { containers: [container({ image: "app:1", lifecycle })] });
+    await f.untilPhase("web", "Running");
+    await f.client.delete(pods, { namespace: "default", name: "web" });
+    await f.until(async () => (await f.pod("web")) === undefined);
+    expect(calls).toEqual(["say bye"]);
+  });
+
+  it("kills what does not end within the grace period", async () => {
+    await using f = await startKubelet({ runtime: { images: ["deaf:1"], behaviours: { "deaf:1": { onTerminate: "ignore" } } } });
+    const pod = await f.createPod("web", { terminationGracePeriodSeconds: 5, containers: [container({ image: "deaf:1" })] });
+    await f.untilPhase("web", "Running");
+    const body = { gracePeriodSeconds: 5, preconditions: { uid: pod.metadata.uid } };
+    const beganMs = f.clock.now();
+    await f.client.delete(pods, pod.metadata, { body });
+    await f.until(async () => (await f.pod("web")) === undefined);
+    expect(f.clock.now() - beganMs).toBeGreaterThanOrEqual(5_000);
+    expect(f.clock.now() - beganMs).toBeLessThan(10_000);
+  });
+
+  it("removes a pod that was deleted by force", async () => {
+    await using f = await startKubelet();
+    const pod = await f.createPod("web", { terminationGracePeriodSeconds: 1 });
+    await f.untilPhase("web", "Running");
+    await f.client.delete(pods, pod.metadata, { body: { gracePeriodSeconds: 0 } });
+    await f.until(async () => (await f.cri.listPodSandbox({})).items.length === 0);
+  });
+});
+
+describe("kubelet: containers", () => {
+  it("replaces a container whose image is changed", async () => {
+    await using f = await startKubelet({ runtime: { images: ["busybox:1", "busybox:2"] } });
+    const pod = await f.createPod("web", { terminationGracePeriodSeconds: 1 });
+    const running = await f.untilPhase("web", "Running");
+    const containers = pod.spec.containers.map((c) => ({ ...c, image: "busybox:2" }));
+    await f.client.update(pods, { ...running, spec: { ...running.spec, containers } });
+    await f.until(async () => (await statusOf(f, "web"))?.restartCount === 1 && (await statusOf(f, "web"))?.ready === true);
+    expect((await statusOf(f, "web"))?.image).toContain("busybox:2");
+    expect(f.events.find((e) => e.reason === "Killing")?.message).toBe("Container main definition changed, will be restarted");
+  });
+
+  it("keeps the log of the instance before", async () => {
+    let instance = 0;
+    const app = {
+      run: (process: { print(text: string): void; exit(code: number): void }) => {
+        process.print(`instance ${++instance}`);
+        if (instance === 1) process.exit(1);
+      },
+    };
+    await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": app } } });
+    await f.createPod("web", { containers: [container({ image: "app:1" })] });
+    await f.until(async () => (await statusOf(f, "web"))?.ready === true && (await statusOf(f, "web"))?.restartCount === 1);
+    expect(await logOf(f, "web")).toBe("instance 2\n");
+    expect(await logOf(f, "web", true)).toBe("instance 1\n");
+    await expect(
+      f.kubelet.access.execUrl({ namespace: "default", pod: "web", container: "none" }, ["sh"], {
+        stdin: false,
+        stdout: true,
+        stderr: true,
+        tty: false,
+      }),
+    ).rejects.toMatchObject({ reason: "BadRequest" });
+    await expect(
+      f.kubelet.access.containerLog(
+        { namespace: "default", pod: "no", container: "main" },
+        { follow: false, previous: false, timestamps: false },
+        new AbortController().signal,
+      ),
+    ).rejects.toMatchObject({ reason: "NotFound" });
+  });
+
+  it("kills a container whose postStart hook fails", async () => {
+    await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": { exec: () => ({ exitCode: 1 }) } } } });
+    const lifecycle = { postStart: { exec: { command: ["prepare"] } } };
+    await f.createPod("web", { terminationGracePeriodSeconds: 1, containers: [container({ image: "app:1", lifecycle })] });
+    await f.until(async () => f.reasons("web").includes("FailedPostStartHook"));
+    await f.until(async () => ((await statusOf(f, "web"))?.restartCount ?? 0) > 0);
+  });
+
+  it("gives containers a token, and a new one when four fifths of its life are over", async () => {
+    let tokens = 0;
+    let askedSeconds = 0;
+    const withTokens = (client: Client, now: () => number): Client => ({
+      ...client,
+      createSubresource: async <R>(_type: unknown, _at: unknown, body: unknown): Promise<R> => {
+        const { spec } = body as { spec: { expirationSeconds: number } };
+        askedSeconds = spec.expirationSeconds;
+        const expirationTimestamp = new Date(now() + askedSeconds * 1000).toISOString();
+        return { status: { token: `token-${++tokens}`, expirationTimestamp } } as R;
+      },
+    });
+    await using f = await startKubelet({ wrapClient: withTokens });
+    const source = { sources: [{ serviceAccountToken: { path: "token", expirationSeconds: 600 } }] };
+    const pod = await f.createPod("web", { volumes: [{ name: "auth", projected: source }] });
+    await f.untilPhase("web", "Running");
+    const path = join(f.directory, "root", "pods", pod.metadata.uid, "volumes", "kubernetes.io~projected", "auth", "token");
+    expect(await readFile(path, "utf8")).toBe("token-1");
+    expect(askedSeconds).toBe(600);
+    await f.clock.advance(400_000);
+    expect(await readFile(path, "utf8")).toBe("token-1");
+    await f.until(async () => (await readFile(path, "utf8")) === "token-2", 200_000);
+  });
+});
+
+describe("kubelet: the node's pod network", () => {
+  it("sets up the network once the node has its range, and only then starts pods that need one", async () => {
+    const ranges: string[] = [];
+    await using f = await startKubelet({ deps: { configureNetwork: async (cidrs) => void ranges.push(...cidrs) } });
+    await f.until(async () => (await f.client.list(nodes)).items.length === 1);
+    await f.client.patch(nodes, { name: nodeName }, { spec: { podCIDR: "10.200.1.0/24" } }, { type: "merge" });
+    await f.until(async () => ranges.length > 0);
+    await f.createPod("web");
+    const pod: Pod = await f.untilPhase("web", "Running");
+    expect(ranges).toEqual(["10.200.1.0/24"]);
+    expect(pod.status?.podIP).toMatch(/^10\.200\.1\./);
+  });
+});

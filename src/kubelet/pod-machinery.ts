@@ -1,0 +1,118 @@
+// Everything a pod worker works with, put together: images, volumes, probes, starting and stopping.
+import { isStatus } from "../api/meta/status-error.ts";
+import { runtimeclasses } from "../api/resources.generated.ts";
+import type { Pod, Secret, Service } from "../api/types/core-v1.ts";
+import { CrashBackOff } from "./crash-backoff.ts";
+import type { ResolverConfig } from "./dns.ts";
+import { ImageManager } from "./images.ts";
+import type { KubeletDependencies } from "./kubelet.ts";
+import type { NodeFacts } from "./node-status.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { noPodCgroups } from "./pod-cgroups.ts";
+import { PodKiller } from "./pod-killer.ts";
+import { PodStarter } from "./pod-starter.ts";
+import type { PodWorkerDependencies } from "./pod-worker.ts";
+import { createHttpGet } from "./probes/http.ts";
+import { ProbeManager } from "./probes/probe-manager.ts";
+import { createProber } from "./probes/prober.ts";
+import type { ReferencedObjectCache } from "./referenced-objects.ts";
+import type { RuntimeReader } from "./runtime-reader.ts";
+import type { StatusManager } from "./status-manager.ts";
+import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
+import { VolumeManager } from "./volumes/volume-manager.ts";
+
+export interface MachineryContext {
+  readonly options: ResolvedOptions;
+  readonly facts: NodeFacts;
+  readonly resolver: ResolverConfig;
+  readonly runtimeName: string;
+  readonly reader: RuntimeReader;
+  readonly objects: ReferencedObjectCache;
+  readonly statuses: StatusManager;
+  readonly services: () => Iterable<Service>;
+  readonly allocatable: () => Readonly<Record<string, string | number>>;
+  readonly networkProblem: () => string | undefined;
+  readonly wake: (podUid: string) => void;
+  /** Nothing is left of the pod. */
+  readonly onGone: (pod: Pod) => Promise<void>;
+}
+
+/** User agent of probes and hooks: upstream's has the minor version only. */
+const agentVersion = "1.36";
+
+export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
+  const { cri, clock, logger, recorder, client } = deps;
+  const { options, facts, runtimeName, reader, objects, statuses, allocatable } = context;
+  const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
+  const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
+  const crashes = new CrashBackOff(clock);
+  const images = new ImageManager({ cri, clock, recorder }, { maxParallelPulls: options.maxParallelImagePulls });
+  const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
+  const tokens = new ServiceAccountTokens(client, clock);
+  const volumes = new VolumeManager(options.podsDirectory, {
+    ...{ mounts: deps.mounts, clock, plugins: deps.volumePlugins ?? [] },
+    payload: (pod) => ({
+      ...{ objects, hostIPs: hostIPs(), allocatable: allocatable() },
+      podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],
+      token: (of, projection) => tokens.token(of, projection),
+    }),
+  });
+  const run = deps.runProbe ?? createProber({ cri, httpGet });
+  const probes = new ProbeManager({ clock, recorder, runtimeName, run, onChange: context.wake });
+  const starter = new PodStarter(
+    {
+      ...{ cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      services: context.services,
+      nodeResolver: () => context.resolver,
+      runtimeHandler: (pod) => runtimeHandler(deps, pod),
+      podDirectory: (uid) => volumes.podDirectory(uid),
+    },
+    {
+      logsDirectory: options.logsDirectory,
+      clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
+      memoryBytes: facts.system.memoryBytes,
+      security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
+    },
+  );
+  const cgroups = deps.cgroups ?? noPodCgroups;
+  return {
+    ...{ cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes, statuses, runtimeName, hostIPs },
+    networkProblem: context.networkProblem,
+    ensureCgroup: (pod) => cgroups.ensure(pod),
+    removeCgroup: (pod) => cgroups.remove(pod),
+    pullSecrets: (pod) => pullSecrets(deps, objects, pod),
+    onGone: async (pod) => {
+      const { uid } = pod.metadata;
+      images.forget(uid);
+      tokens.forget(uid);
+      crashes.forgetPrefix(`${uid}_`);
+      await context.onGone(pod);
+    },
+  };
+}
+
+/** What the pod's RuntimeClass says; "" is the runtime's default. */
+async function runtimeHandler({ client }: KubeletDependencies, pod: Pod): Promise<string> {
+  const { runtimeClassName } = pod.spec;
+  if (!runtimeClassName) return "";
+  return (await client.get(runtimeclasses, { name: runtimeClassName })).handler;
+}
+
+/** Those that exist; for the others there is an event, and the registry may do without. */
+async function pullSecrets({ recorder }: KubeletDependencies, objects: ReferencedObjectCache, pod: Pod): Promise<readonly Secret[]> {
+  const found: Secret[] = [];
+  const missing: string[] = [];
+  for (const { name = "" } of pod.spec.imagePullSecrets ?? []) {
+    try {
+      found.push(await objects.secret(pod.metadata.namespace, name));
+    } catch (error) {
+      if (!isStatus(error, "NotFound", "Forbidden")) throw error;
+      missing.push(name);
+    }
+  }
+  if (missing.length > 0) {
+    const message = `Unable to retrieve some image pull secrets (${missing.join(", ")}); attempting to pull the image may not succeed.`;
+    recorder.record(pod, { type: "Warning", reason: "FailedToRetrieveImagePullSecret", message });
+  }
+  return found;
+}
