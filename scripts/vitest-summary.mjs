@@ -6,6 +6,8 @@ export default class Summary {
     let skipped = 0;
     for (const module of modules) {
       failed += module.errors().length;
+      // A hook that fails (beforeAll) leaves its tests skipped; the failure is the suite's.
+      for (const suite of module.children.allSuites()) failed += suite.errors().length;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === "passed") passed++;

@@ -162,9 +162,18 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 4; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+let lastSecond = Number.NaN;
+let lastText = "";
+
 /** RFC 3339 with whole seconds, as metav1.Time is written: "2026-11-22T13:45:08Z". */
 export function formatTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(ms / 1000);
+  // Nearly always asked for the present second, several times for each object that is written.
+  if (second !== lastSecond) {
+    lastText = `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastText;
 }
 
 /** RFC 3339 with six decimals, as metav1.MicroTime is written. */

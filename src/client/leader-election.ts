@@ -85,7 +85,15 @@ export class LeaderElector implements Running {
       }
       logger.info("Acquired the lease", { lease: `${this.#namespace}/${name}`, identity: this.#options.identity });
       this.#leading = true;
-      const led = await this.#options.lead();
+      let led: Running;
+      try {
+        led = await this.#options.lead();
+      } catch (error) {
+        logger.error("Failed to start leading", { lease: `${this.#namespace}/${name}`, error });
+        this.#leading = false;
+        await this.#pause(this.#renewDeadlineMs);
+        continue;
+      }
       const lost = await this.#renewUntilLost();
       this.#leading = false;
       await led.stop();

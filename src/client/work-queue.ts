@@ -60,8 +60,9 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   };
   const outcomeOf = (key: string, error: unknown): KeyOutcome => {
     const terminal = error instanceof TerminalError || queue.failures(key) + 1 >= (options.maxFailures ?? Number.POSITIVE_INFINITY);
-    // Conflicts are the normal course of things: someone was faster, the new state is on its way.
-    if (isStatus(error, "Conflict") && !terminal) logger.info("Conflict, trying again", { queue: options.name, key, error }, 4);
+    // Someone was faster, which is the normal course of things: the new state is on its way.
+    if (isStatus(error, "Conflict", "NotFound") && !terminal)
+      logger.info("Overtaken, trying again", { queue: options.name, key, error }, 4);
     else logger.error(terminal ? "Failed for good" : "Failed, trying again", { queue: options.name, key, error });
     return { kind: terminal ? "done" : "retry" };
   };

@@ -1,6 +1,6 @@
 // The kubelet as a command (`coracle kubelet`, a node of any cluster) and as the all-in-one starts it: which runtime, mounts
 // and control groups a node of this machine works with, and upstream's flags.
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { Taint } from "../api/types/core-v1.ts";
@@ -16,9 +16,9 @@ import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
 import { type KubeletServerDependencies, type KubeletServerOptions, startKubeletServer } from "../kubelet/server/server.ts";
-import type { HostMounts } from "../kubelet/volumes/volume-manager.ts";
+import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
+import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
-import { mountAt, mountTmpfs, unmount, unmountBelow } from "../linux/mounts.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
@@ -60,7 +60,8 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
-      mounts: runtime.simulated ? noMounts : hostMounts,
+      volumePlugins: [createPersistentVolumePlugin(client)],
+      mounts: runtime.simulated ? directoriesOnly : hostMounts,
       cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, clock, logger),
       ...(informers ? { informers } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
@@ -93,21 +94,6 @@ async function untilReady(kubelet: Kubelet, clock: Clock, signal: AbortSignal): 
   while (!kubelet.node?.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await clock.sleep(readyPollMs, signal);
 }
 
-const hostMounts: HostMounts = {
-  mountTmpfs,
-  unmount: (target) => unmount(target, { lazy: true }),
-  unmountBelow,
-  isMounted: async (target) => (await mountAt(target)) !== undefined,
-};
-
-/** Simulated pods need no memory file systems, and the machine may give no right to make them. */
-const noMounts: HostMounts = {
-  mountTmpfs: async (target) => void (await mkdir(target, { recursive: true })),
-  unmount: async () => undefined,
-  unmountBelow: async () => undefined,
-  isMounted: async () => false,
-};
-
 async function podCgroupsOf(root: string, clock: Clock, logger: Logger): Promise<PodCgroups> {
   try {
     return createPodCgroups(createCgroups(await detectCgroups(), { clock }), root);
@@ -117,7 +103,7 @@ async function podCgroupsOf(root: string, clock: Clock, logger: Logger): Promise
   }
 }
 
-const labels: FlagType<Readonly<Record<string, string>>> = {
+const labels: FlagType<Readonly<Record<string, string>> | undefined> = {
   placeholder: "key=value,…",
   parse(value, previous) {
     const pairs = value.split(",").filter((pair) => pair !== "");
@@ -156,7 +142,7 @@ const flags = {
   "data-dir": flag(text, defaultDataDir(), "directory of the runtime and of the kubelet"),
   "root-dir": flag(optionalText, undefined, "directory of the kubelet's own files; default <data-dir>/kubelet"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods"),
-  "node-labels": flag(labels, {}, "labels to register the node with"),
+  "node-labels": flag(labels, undefined, "labels to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
   "register-with-taints": flag(taints, [], "taints to register the node with"),
   "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
@@ -191,7 +177,7 @@ function optionsOf(values: KubeletFlags, nodeName: string): KubeletProcessOption
     nodeName,
     rootDirectory: resolve(values["root-dir"] ?? join(dataDir, "kubelet")),
     logsDirectory: join(dataDir, "pods", "logs"),
-    labels: values["node-labels"],
+    labels: values["node-labels"] ?? {},
     taints: values["register-with-taints"],
     unschedulable: !values["register-schedulable"],
     maxPods: values["max-pods"],

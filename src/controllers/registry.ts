@@ -4,6 +4,7 @@ import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
 import { deploymentController } from "./deployment/deployment.ts";
 import { endpointSliceController } from "./endpoints/endpoint-slice.ts";
+import { endpointSliceMirroring } from "./endpoints/endpoint-slice-mirroring.ts";
 import { endpointsController } from "./endpoints/endpoints.ts";
 import { garbageCollector } from "./garbage-collector/garbage-collector.ts";
 import { namespaceController } from "./namespace/namespace.ts";
@@ -27,6 +28,7 @@ export const allControllers: readonly Controller[] = [
   clusterRoleAggregation,
   endpointsController,
   endpointSliceController,
+  endpointSliceMirroring,
   replicationController,
   replicaSetController,
   deploymentController,

@@ -80,7 +80,7 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
 }
 
 /** Who the image runs as; without a word about it, root. */
-export function imageUser(image: Image): ImageUser {
+function imageUser(image: Image): ImageUser {
   if (image.uid) return { uid: image.uid.value };
   return image.username ? { username: image.username } : { uid: 0 };
 }

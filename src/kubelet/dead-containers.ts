@@ -7,7 +7,7 @@ import { isRpcError } from "../rpc/rpc-error.ts";
 import type { RuntimeContainer, RuntimePod, RuntimeSandbox } from "./runtime-pod.ts";
 
 /** What may be removed, oldest last as in the listing. */
-export function deadOf(pod: RuntimePod): {
+function deadOf(pod: RuntimePod): {
   readonly containers: readonly RuntimeContainer[];
   readonly sandboxes: readonly RuntimeSandbox[];
 } {

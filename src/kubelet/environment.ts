@@ -35,7 +35,7 @@ export async function buildEnvironment(pod: Pod, container: Container, context: 
   return variables;
 }
 
-export function decodeBase64(text: string): string {
+function decodeBase64(text: string): string {
   return Buffer.from(text, "base64").toString("utf8");
 }
 

@@ -3,10 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { nodes, pods } from "../api/resources.generated.ts";
+import { nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/resources.generated.ts";
 import type { ContainerStatus, Pod } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
 import { container, type KubeletFixture, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
+import { createPersistentVolumePlugin } from "./volumes/persistent-volumes.ts";
 
 const statusOf = async (f: KubeletFixture, name: string, index = 0): Promise<ContainerStatus | undefined> =>
   (await f.pod(name))?.status?.containerStatuses?.[index];
@@ -70,6 +71,18 @@ describe("kubelet: the end of a pod", () => {
     await f.until(async () => (await f.pod("web")) === undefined);
     expect(f.clock.now() - beganMs).toBeGreaterThanOrEqual(5_000);
     expect(f.clock.now() - beganMs).toBeLessThan(10_000);
+  });
+
+  it("hurries when a pod that is being ended is deleted by force", async () => {
+    await using f = await startKubelet({ runtime: { images: ["deaf:1"], behaviours: { "deaf:1": { onTerminate: "ignore" } } } });
+    const pod = await f.createPod("web", { terminationGracePeriodSeconds: 600, containers: [container({ image: "deaf:1" })] });
+    await f.untilPhase("web", "Running");
+    await f.client.delete(pods, pod.metadata);
+    await f.until(async () => f.reasons("web").includes("Killing"));
+    const beganMs = f.clock.now();
+    await f.client.delete(pods, pod.metadata, { body: { gracePeriodSeconds: 0 } });
+    await f.until(async () => (await f.cri.listPodSandbox({})).items.length === 0);
+    expect(f.clock.now() - beganMs).toBeLessThan(5_000);
   });
 
   it("removes a pod that was deleted by force", async () => {
@@ -167,5 +180,29 @@ describe("kubelet: the node's pod network", () => {
     const pod: Pod = await f.untilPhase("web", "Running");
     expect(ranges).toEqual(["10.200.1.0/24"]);
     expect(pod.status?.podIP).toMatch(/^10\.200\.1\./);
+  });
+});
+
+describe("kubelet: persistent volumes", () => {
+  it("waits until the claim is bound, then mounts the directory of its volume", async () => {
+    await using f = await startKubelet({ plugins: (client) => [createPersistentVolumePlugin(client)] });
+    const claim = await f.client.create(persistentvolumeclaims, {
+      metadata: { name: "data", namespace: "default" },
+      spec: { volumeName: "pv" },
+    });
+    const path = join(f.directory, "pv");
+    const spec = { hostPath: { path, type: "DirectoryOrCreate" as const }, claimRef: { uid: claim.metadata.uid } };
+    await f.client.create(persistentvolumes, { metadata: { name: "pv" }, spec });
+    await f.createPod("web", {
+      volumes: [{ name: "data", persistentVolumeClaim: { claimName: "data" } }],
+      containers: [container({ volumeMounts: [{ name: "data", mountPath: "/data" }] })],
+    });
+    await f.until(async () => f.reasons("web").includes("FailedMount"));
+    expect(f.events.find((e) => e.reason === "FailedMount")?.message).toContain("PVC is not bound");
+    await f.client.updateStatus(persistentvolumeclaims, { ...claim, status: { phase: "Bound" } });
+    await f.untilPhase("web", "Running");
+    const { containers } = await f.cri.listContainers({});
+    const { status } = await f.cri.containerStatus({ containerId: containers[0]?.id ?? "" });
+    expect(status?.mounts.find((m) => m.containerPath === "/data")?.hostPath).toBe(path);
   });
 });

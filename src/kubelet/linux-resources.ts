@@ -69,7 +69,7 @@ export function podCgroupResources(pod: Pod): PodCgroupResources {
 }
 
 /** Who is killed first when the node runs out of memory: 1000 first, -997 last. */
-export function oomScoreAdjust(pod: Pod, container: Container, memoryBytes: number): number {
+function oomScoreAdjust(pod: Pod, container: Container, memoryBytes: number): number {
   if ((pod.spec.priority ?? 0) >= systemCriticalPriority) return -997;
   const qos = podQos(pod);
   if (qos === "Guaranteed") return -997;

@@ -39,7 +39,7 @@ const newline = 0x0a;
 const space = 0x20;
 
 /** Undefined for a line that is no record. */
-export function parseRecord(line: Buffer): LogRecord | undefined {
+function parseRecord(line: Buffer): LogRecord | undefined {
   const first = line.indexOf(space);
   const second = line.indexOf(space, first + 1);
   const third = line.indexOf(space, second + 1);

@@ -74,6 +74,7 @@ export class PodLifecycleEvents implements Running {
 
   #schedule(): void {
     if (this.#abort.signal.aborted) return;
+    this.#timer?.cancel();
     const delayMs = this.#streaming ? this.#options.relistWithEventsMs : this.#options.relistMs;
     this.#timer = this.#deps.clock.after(delayMs, () => {
       this.#relisting = this.#list()
@@ -106,6 +107,8 @@ export class PodLifecycleEvents implements Running {
         if (!signal.aborted) logger.info("The runtime's event stream broke", { error: (error as Error).message }, 2);
       } finally {
         this.#streaming = false;
+        // From now on listing alone has to notice changes.
+        this.#schedule();
       }
       await clock.sleep(reconnectMs, signal).catch(() => undefined);
     }

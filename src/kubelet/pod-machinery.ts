@@ -10,6 +10,7 @@ import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { noPodCgroups } from "./pod-cgroups.ts";
 import { PodKiller } from "./pod-killer.ts";
+import { PodReporter } from "./pod-reporter.ts";
 import { PodStarter } from "./pod-starter.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import { createHttpGet } from "./probes/http.ts";
@@ -76,8 +77,10 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   );
   const cgroups = deps.cgroups ?? noPodCgroups;
   return {
-    ...{ cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes, statuses, runtimeName, hostIPs },
+    ...{ cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    reporter: new PodReporter({ statuses, probes, runtimeName, hostIPs }),
     networkProblem: context.networkProblem,
+    registerObjects: (pod) => objects.register(pod),
     ensureCgroup: (pod) => cgroups.ensure(pod),
     removeCgroup: (pod) => cgroups.remove(pod),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),

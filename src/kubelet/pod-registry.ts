@@ -78,7 +78,7 @@ export class PodRegistry implements Running {
 
   /** The API server has this pod, new or changed. */
   seen(pod: Pod): void {
-    const { objects, statuses, onStaticPod } = this.#deps;
+    const { statuses, onStaticPod } = this.#deps;
     const key = keyOf(pod);
     if (isMirrorPod(pod)) {
       this.#mirrors.set(key, pod);
@@ -89,7 +89,6 @@ export class PodRegistry implements Running {
     }
     const worker = this.#workers.get(pod.metadata.uid);
     if (!worker) return this.#add(pod);
-    objects.register(pod);
     worker.update(pod);
     statuses.observed(pod.metadata.uid);
   }
@@ -138,7 +137,6 @@ export class PodRegistry implements Running {
       const message = refused.message.replace(/^Pod was rejected: /, "");
       this.#deps.recorder.record(pod, { type: "Warning", reason: refused.reason, message });
     }
-    this.#deps.objects.register(pod);
     const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(refused ? { refused } : {}) });
     this.#workers.set(uid, worker);
     worker.wake();

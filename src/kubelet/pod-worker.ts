@@ -5,8 +5,7 @@
 //   finished     nothing runs; dead containers stay for logs until the API object is gone, then all is removed.
 // Whatever may matter (a new version of the pod, the runtime, a probe, a referenced object, the clock) only wakes the
 // worker; each step looks at everything anew. A step that fails is repeated with back-off.
-import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Pod, PodStatus, Secret } from "../api/types/core-v1.ts";
+import type { Pod, Secret } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
@@ -16,14 +15,14 @@ import type { CrashBackOff } from "./crash-backoff.ts";
 import { ignoringGone, removeDead } from "./dead-containers.ts";
 import { computePodActions, type PodActions } from "./pod-actions.ts";
 import type { PodKiller } from "./pod-killer.ts";
+import type { PodReport, PodReporter } from "./pod-reporter.ts";
 import { isTerminalPhase, podText } from "./pod-spec.ts";
 import { crashKey, type PodStarter } from "./pod-starter.ts";
-import { type ComputedStatus, computePodStatus, finalPodStatus, type PodVerdict } from "./pod-status.ts";
+import type { ComputedStatus, PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
-import type { StatusManager } from "./status-manager.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface PodWorkerDependencies {
@@ -36,12 +35,12 @@ export interface PodWorkerDependencies {
   readonly killer: PodKiller;
   readonly crashes: CrashBackOff;
   readonly probes: ProbeManager;
-  readonly statuses: StatusManager;
+  readonly reporter: PodReporter;
   readonly volumes: VolumeManager;
-  readonly runtimeName: string;
-  readonly hostIPs: () => readonly string[];
   /** Why pods with a network of their own cannot be started yet, if they cannot. */
   readonly networkProblem: () => string | undefined;
+  /** The pod's ConfigMaps and Secrets are to be followed. */
+  readonly registerObjects: (pod: Pod) => void;
   /** Makes the pod's cgroup; returns the parent for its containers' groups. */
   readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
@@ -53,6 +52,7 @@ export interface PodWorkerDependencies {
 export type PodWorkerState = "syncing" | "terminating" | "terminated" | "finished" | "gone";
 
 const resyncMs = 60_000;
+const forcedGraceSeconds = 1;
 const firstRetryMs = 500;
 const maxRetryMs = 60_000;
 
@@ -62,8 +62,9 @@ export class PodWorker {
   #state: PodWorkerState = "syncing";
   /** No longer in any source. */
   #removed = false;
+  #hurried = false;
   #verdict: PodVerdict | undefined;
-  readonly #refused: PodVerdict | undefined;
+  readonly #refused: boolean;
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
   readonly #waiting = new Map<string, WaitingReason>();
@@ -82,7 +83,7 @@ export class PodWorker {
     this.#deps = deps;
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
-    this.#refused = options.refused;
+    this.#refused = options.refused !== undefined;
     this.#verdict = options.refused;
     if (isTerminalPhase(pod.status?.phase)) this.#state = "terminating";
   }
@@ -119,7 +120,9 @@ export class PodWorker {
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
-    if (this.#state === "syncing") this.#interrupt();
+    // Only someone who deletes by force removes a pod that is still being ended: its grace is over.
+    this.#hurried = this.#state === "terminating";
+    if (this.#hurried || this.#state === "syncing") this.#interrupt();
     this.wake();
   }
 
@@ -208,7 +211,7 @@ export class PodWorker {
 
   #deadlineMs(): number | undefined {
     const { activeDeadlineSeconds } = this.#pod.spec;
-    const startTime = this.#deps.statuses.get(this.#pod.metadata.uid)?.startTime ?? this.#pod.status?.startTime;
+    const { startTime } = this.#deps.reporter.previous(this.#pod);
     return activeDeadlineSeconds === undefined || startTime === undefined
       ? undefined
       : Date.parse(startTime) + activeDeadlineSeconds * 1000;
@@ -226,7 +229,7 @@ export class PodWorker {
     const { probes, starter, clock } = this.#deps;
     const pod = this.#pod;
     const runtime = await this.#readRuntime();
-    probes.update(pod, runtime, this.#previousStatus());
+    probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
     if (this.#report(runtime, false).over) {
       this.#state = "terminating";
       this.#again = true;
@@ -239,13 +242,14 @@ export class PodWorker {
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "NetworkNotReady", message });
       throw new Error(message);
     }
+    this.#deps.registerObjects(pod);
     const cgroupParent = await this.#ensureCgroup(pod);
     const mounted = await this.#mountVolumes(pod);
     signal.throwIfAborted();
     const pullSecrets = await this.#deps.pullSecrets(pod);
     const result = await starter.apply({
       ...{ pod, runtime, actions, volumes: mounted, pullSecrets, cgroupParent, signal },
-      onSandboxReady: () => this.#reportSandbox(),
+      onSandboxReady: () => this.#deps.reporter.sandboxReady(pod),
     });
     for (const name of result.started) this.#waiting.delete(name);
     for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
@@ -302,16 +306,14 @@ export class PodWorker {
   }
 
   async #mountVolumes(pod: Pod): ReturnType<VolumeManager["setUp"]> {
+    const failed = (error: unknown): void => {
+      const message = error instanceof VolumeError ? error.message : `Unable to attach or mount volumes: ${(error as Error).message}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedMount", message });
+    };
     try {
-      return await this.#deps.volumes.setUp(pod);
+      return await this.#deps.volumes.setUp(pod, failed);
     } catch (error) {
-      const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
-      for (const failure of failures) {
-        const message =
-          failure instanceof VolumeError ? failure.message : `Unable to attach or mount volumes: ${(failure as Error).message}`;
-        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedMount", message });
-      }
-      // A running pod lives on with the contents it has; a new one cannot start without.
+      for (const failure of error instanceof AggregateError ? (error.errors as unknown[]) : [error]) failed(failure);
       throw error;
     }
   }
@@ -322,9 +324,9 @@ export class PodWorker {
     probes.stopLivenessAndStartup(uid);
     const runtime = await this.#readRuntime();
     this.#report(runtime, false);
-    const podIP = this.#previousStatus().podIP ?? "";
+    const podIP = this.#deps.reporter.previous(this.#pod).podIP ?? "";
     if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
-      await killer.killPod(this.#pod, runtime, { signal, podIP });
+      await killer.killPod(this.#pod, runtime, { signal, podIP, ...(this.#hurried ? { graceSeconds: forcedGraceSeconds } : {}) });
       this.#runtimeChanged = true;
     }
     probes.remove(uid);
@@ -337,10 +339,10 @@ export class PodWorker {
   }
 
   async #finish(): Promise<undefined> {
-    const { volumes, statuses } = this.#deps;
+    const { volumes, reporter } = this.#deps;
     await volumes.tearDown(this.#pod.metadata.uid);
     await this.#deps.removeCgroup(this.#pod);
-    statuses.set(this.#pod, finalPodStatus(this.#pod, this.#report(this.#runtime, true).status), { finished: true });
+    reporter.finish(this.#facts(this.#runtime, true));
     this.#state = "finished";
     this.#again = true;
     return undefined;
@@ -372,42 +374,13 @@ export class PodWorker {
     return this.#runtime;
   }
 
-  #previousStatus(): PodStatus {
-    return this.#deps.statuses.get(this.#pod.metadata.uid) ?? this.#pod.status ?? {};
-  }
-
   #report(runtime: RuntimePod, terminated: boolean): ComputedStatus {
-    if (this.#refused) return this.#reportRefusal(this.#refused);
-    const { probes, statuses, runtimeName } = this.#deps;
-    const idOf = (containerID: string | undefined): string => containerID?.slice(containerID.indexOf("://") + 3) ?? "";
-    const computed = computePodStatus({
-      pod: this.#pod,
-      runtime,
-      previous: this.#previousStatus(),
-      runtimeName,
-      waiting: this.#waiting,
-      started: (container, status) => probes.started(container, idOf(status.containerID)),
-      ready: (container, status) => probes.ready(container, idOf(status.containerID)),
-      hostIPs: this.#deps.hostIPs(),
-      terminated,
-      ...(this.#verdict ? { verdict: this.#verdict } : {}),
-    });
-    statuses.set(this.#pod, computed.status);
-    return computed;
+    return this.#deps.reporter.report(this.#facts(runtime, terminated));
   }
 
-  /** A pod that was refused has never been anything but Failed. */
-  #reportRefusal({ phase, reason, message }: PodVerdict): ComputedStatus {
-    const status: PodStatus = { phase, reason, message, qosClass: this.#pod.status?.qosClass ?? computePodQos(this.#pod.spec) };
-    this.#deps.statuses.set(this.#pod, status);
-    return { over: true, status };
-  }
-
-  /** Before images are pulled: PodReadyToStartContainers, with the addresses. */
-  #reportSandbox(): void {
-    const status = this.#previousStatus();
-    const conditions = (status.conditions ?? []).map((c) => (c.type === "PodReadyToStartContainers" ? { ...c, status: "True" } : c));
-    this.#deps.statuses.set(this.#pod, { ...status, conditions });
+  #facts(runtime: RuntimePod, terminated: boolean): PodReport {
+    const verdict = this.#verdict ? { verdict: this.#verdict } : {};
+    return { pod: this.#pod, runtime, terminated, waiting: this.#waiting, refused: this.#refused, ...verdict };
   }
 }
 

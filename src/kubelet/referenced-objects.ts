@@ -179,7 +179,7 @@ interface Reference {
 }
 
 /** Every ConfigMap and Secret the containers and volumes of a pod name. */
-export function referencesOf(pod: Pod): readonly Reference[] {
+function referencesOf(pod: Pod): readonly Reference[] {
   const found: Reference[] = [];
   const add = (type: ResourceType<ConfigMap> | ResourceType<Secret>, name: string | undefined): void => {
     // Only read: a type of ConfigMaps or of Secrets serves as one of either.

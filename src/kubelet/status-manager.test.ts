@@ -10,6 +10,11 @@ describe("statusPatch()", () => {
     expect(statusPatch({ phase: "Pending", reason: "x" }, { phase: "Running" })).toEqual({ phase: "Running", reason: null });
   });
 
+  it("replaces addresses as a whole, which would be merged otherwise", () => {
+    const patch = statusPatch({ podIPs: [{ ip: "10.0.0.1" }] }, { podIPs: [{ ip: "10.0.0.2" }] });
+    expect(patch).toEqual({ podIPs: [{ ip: "10.0.0.2" }, { $patch: "replace" }] });
+  });
+
   it("sends only the kubelet's own conditions, with fields they lose", () => {
     const gate = { type: "example.com/gate", status: "False" };
     const before = { conditions: [{ type: "Ready", status: "False", reason: "ContainersNotReady" }, gate] };

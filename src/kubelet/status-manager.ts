@@ -132,7 +132,9 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
   const after = wanted as Readonly<Record<string, unknown>>;
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
     if (key === "conditions") continue;
-    if (!semanticallyEqual(before[key], after[key])) patch[key] = after[key] ?? null;
+    if (semanticallyEqual(before[key], after[key])) continue;
+    const value = after[key];
+    patch[key] = mergedLists.has(key) && Array.isArray(value) ? [...(value as unknown[]), { $patch: "replace" }] : (value ?? null);
   }
   const conditions = (wanted.conditions ?? []).filter(
     (c) => isKubeletCondition(c.type) && !semanticallyEqual(findType(current.conditions, c.type), c),
@@ -140,6 +142,9 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
   if (conditions.length > 0) patch.conditions = conditions.map((c) => withRemovals(findType(current.conditions, c.type), c));
   return Object.keys(patch).length > 0 ? patch : undefined;
 }
+
+/** Lists a strategic merge patch would merge by their items' keys: old addresses have to go. */
+const mergedLists: ReadonlySet<string> = new Set(["podIPs", "hostIPs"]);
 
 function findType(conditions: readonly PodCondition[] | undefined, type: string): PodCondition | undefined {
   return conditions?.find((c) => c.type === type);

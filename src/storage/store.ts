@@ -88,6 +88,8 @@ export interface WatchOptions {
   readonly end: string;
   /** Deliver changes with a revision greater than this. */
   readonly afterRevision: number;
+  /** Whether events tell what the key held before: what mirrors the keys knows it, and saves the store the reading. Default true. */
+  readonly previous?: boolean;
   /**
    * Called with the changes of one or more whole transactions in order, never re-entrantly. `revision`: everything up to
    * it that concerns the range has been delivered. An empty batch is a progress notification.

@@ -1,6 +1,6 @@
 // The conformance suite's part on watches: what is delivered, in which order and batches, from the past and live.
 import { describe, expect, test } from "vitest";
-import { CompactedError, prefixEnd } from "./store.ts";
+import { CompactedError, prefixEnd, type StoreEvent } from "./store.ts";
 import { bytes, line, put, record, remove, type SuiteOptions, type WithStore } from "./testsuite-kit.ts";
 
 export function testWatches(given: WithStore, { inProcess }: SuiteOptions): void {
@@ -42,6 +42,28 @@ export function testWatches(given: WithStore, { inProcess }: SuiteOptions): void
             expect(event.previous?.modRevision).toBe(event.revision - base > 7 ? event.revision - 7 : undefined);
           }
         }
+      }),
+    );
+
+    test(
+      "leaves out what the keys held before where that is not wanted",
+      given(async ({ store, prefix }) => {
+        const base = await store.currentRevision();
+        await put(store, `${prefix}a`, "1");
+        await put(store, `${prefix}a`, "2");
+        const events = await new Promise<readonly StoreEvent[]>((resolve, reject) => {
+          const range = { start: prefix, end: prefixEnd(prefix), afterRevision: base + 1 };
+          const watch = store.watch({
+            ...range,
+            previous: false,
+            onEvents: (found) => {
+              watch.cancel();
+              resolve(found);
+            },
+            onError: reject,
+          });
+        });
+        expect(events.map((event) => line(event, prefix, base))).toEqual(["put a@2=2"]);
       }),
     );
 

@@ -54,8 +54,7 @@ export class WatchHub {
         else deliveries.set(watcher, [version]);
       }
     }
-    const events = new Map<Version, StoreEvent>();
-    for (const [watcher, wanted] of deliveries) this.#deliver(watcher, wanted, this.#index.revision, events);
+    for (const [watcher, wanted] of deliveries) this.#deliver(watcher, wanted, this.#index.revision);
   }
 
   requestProgress(): void {
@@ -91,16 +90,12 @@ export class WatchHub {
     this.#reportProgress(watcher);
   }
 
-  /** `shared`: the events that other watches of the same commit have been given. */
-  #deliver(watcher: Watcher, versions: readonly Version[], revision: number, shared?: Map<Version, StoreEvent>): void {
+  #deliver(watcher: Watcher, versions: readonly Version[], revision: number): void {
     // Ended by a consumer that was called a moment ago, perhaps.
     if (watcher.state === "ended") return;
     try {
-      const events = versions.map((version) => {
-        const event = shared?.get(version) ?? this.#toEvent(version);
-        shared?.set(version, event);
-        return event;
-      });
+      const withPrevious = watcher.options.previous ?? true;
+      const events = versions.map((version) => this.#toEvent(version, withPrevious));
       watcher.options.onEvents(events, revision);
     } catch (error) {
       this.#end(watcher, error);
@@ -131,9 +126,9 @@ export class WatchHub {
     this.#ranges = undefined;
   }
 
-  #toEvent(version: Version): StoreEvent {
+  #toEvent(version: Version, withPrevious: boolean): StoreEvent {
     const { key, modRevision: revision, previous } = version;
-    const before = previous && !isTombstone(previous) ? { previous: this.#toKeyValue(previous) } : undefined;
+    const before = withPrevious && previous && !isTombstone(previous) ? { previous: this.#toKeyValue(previous) } : undefined;
     return isTombstone(version)
       ? { type: "delete", key, revision, ...before }
       : { type: "put", key, revision, kv: this.#toKeyValue(version), ...before };

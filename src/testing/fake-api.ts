@@ -191,7 +191,8 @@ class MemoryApi implements FakeApi {
     const metadata = { ...(merged as unknown as KubernetesObject).metadata, ...kept };
     const object = { ...merged, metadata } as unknown as KubernetesObject;
     if (JSON.stringify(object) === JSON.stringify(old)) return old;
-    if (deletionTimestamp && !isHeld(object, target.type)) return this.#remove(target, object);
+    if (deletionTimestamp && (target.type.resource !== "pods" || isHeld(old, target.type)) && !isHeld(object, target.type))
+      return this.#remove(target, object);
     return this.#store("MODIFIED", target, object);
   }
 

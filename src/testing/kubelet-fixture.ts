@@ -14,7 +14,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import { createSimulatedRuntime, type SimulatedRuntime, type SimulatedRuntimeOptions } from "../cri/simulated.ts";
 import { createKubelet, type Kubelet, type KubeletDependencies } from "../kubelet/kubelet.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
-import type { HostMounts } from "../kubelet/volumes/volume-manager.ts";
+import type { HostMounts, VolumePlugin } from "../kubelet/volumes/volume-manager.ts";
 import { createFakeApi, type FakeApi } from "./fake-api.ts";
 
 export interface RecordedEvent {
@@ -48,6 +48,7 @@ export interface FixtureOptions {
   readonly options?: Partial<KubeletOptions>;
   readonly deps?: Partial<KubeletDependencies>;
   readonly logger?: Logger;
+  readonly plugins?: (client: Client) => readonly VolumePlugin[];
   /** Changes what the kubelet sees of the API. */
   readonly wrapClient?: (client: Client, now: () => number) => Client;
 }
@@ -98,6 +99,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
         recorder,
         mounts,
         logger: given.logger ?? silentLogger,
+        ...(given.plugins ? { volumePlugins: given.plugins(client) } : {}),
         ...given.deps,
       },
       {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defaultPod } from "../../src/api/defaults/pod.ts";
-import { nodes, pods } from "../../src/api/resources.generated.ts";
+import { configmaps, nodes, pods, secrets } from "../../src/api/resources.generated.ts";
 import type { Container, Pod, PodSpec } from "../../src/api/types/core-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
 import { createLogger } from "../../src/base/log.ts";
@@ -19,7 +19,8 @@ import { destroyContainerd, withContainerd } from "../../src/cri/containerd.ts";
 import { importImage } from "../../src/cri/images.ts";
 import { createCgroups, detectCgroups } from "../../src/linux/cgroups.ts";
 import { findDirectoryWith, findExecutable } from "../../src/linux/find-executable.ts";
-import { unmountBelow } from "../../src/linux/mounts.ts";
+import { listMounts, unmountBelow } from "../../src/linux/mounts.ts";
+import { findProcesses, signalProcess } from "../../src/linux/processes.ts";
 import { createFakeApi } from "../../src/testing/fake-api.ts";
 import { buildImage } from "../../src/testing/image-builder.ts";
 
@@ -123,10 +124,8 @@ describe.skipIf(!canRun)("a kubelet with containerd", () => {
       { name: "POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
       { name: "GREETING", value: "hello $(POD_IP)" },
     ];
-    const startedMs = Date.now();
     await create("web", [shell('echo "$GREETING"; cat /etc/hosts; echo done >/dev/termination-log; sleep 3600', { env })]);
     const pod = await untilPhase("web", "Running");
-    console.log(`created to Running: ${Date.now() - startedMs} ms`);
     expect(pod.status?.podIP).toMatch(/^10\.247\.0\./);
     await until("the log is there", async () => (await logOf("web")).includes("web"));
     expect(await logOf("web")).toContain(`hello ${pod.status?.podIP}\n# Kubernetes-managed hosts file.`);
@@ -161,15 +160,66 @@ describe.skipIf(!canRun)("a kubelet with containerd", () => {
     await remove("stays");
   });
 
+  test("volumes, probes and users are as the pod says", async () => {
+    await client.create(configmaps, { metadata: { name: "page", namespace: "default" }, data: { "index.html": "hello from a file" } });
+    await client.create(secrets, {
+      metadata: { name: "key", namespace: "default" },
+      data: { key: Buffer.from("sesame").toString("base64") },
+    });
+    const script = "id -u; id -G; cat /secret/key; echo; touch /scratch/x && ls /scratch; exec httpd -f -p 8080 -h /www";
+    const web = shell(script, {
+      ports: [{ name: "http", containerPort: 8080 }],
+      readinessProbe: { httpGet: { port: "http", path: "/index.html" }, periodSeconds: 1 },
+      livenessProbe: { tcpSocket: { port: 8080 }, initialDelaySeconds: 1, periodSeconds: 1 },
+      securityContext: { runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, readOnlyRootFilesystem: true },
+      resources: { requests: { cpu: "50m", memory: "16Mi" }, limits: { cpu: "500m", memory: "64Mi" } },
+      volumeMounts: [
+        { name: "page", mountPath: "/www" },
+        { name: "key", mountPath: "/secret", readOnly: true },
+        { name: "scratch", mountPath: "/scratch" },
+      ],
+    });
+    const volumes = [
+      { name: "page", configMap: { name: "page" } },
+      { name: "key", secret: { secretName: "key", defaultMode: 0o400 } },
+      { name: "scratch", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+    ];
+    await create("full", [web], { volumes, securityContext: { fsGroup: 2000 } });
+    await untilPhase("full", "Running");
+    await until("the pod is ready", async () => {
+      const pod = await client.get(pods, { namespace: "default", name: "full" });
+      return pod.status?.containerStatuses?.[0]?.ready === true;
+    });
+    expect(await logOf("full")).toBe("1000\n0 2000\nsesame\nx\n");
+    await realClock.sleep(2_500);
+    expect((await client.get(pods, { namespace: "default", name: "full" })).status?.containerStatuses?.[0]?.restartCount).toBe(0);
+    await remove("full");
+    expect((await listMounts()).filter((m) => m.mountPoint.includes(`${dataDir}/kubelet/pods`))).toEqual([]);
+  });
+
+  test("pods outlive containerd, and new ones start when it is back", async () => {
+    await create("stays", [shell("sleep 3600")]);
+    const before = await untilPhase("stays", "Running");
+    const [containerd] = await findProcesses((args) => args.some((arg) => arg.includes(dataDir)) && /containerd$/.test(args[0] ?? ""));
+    if (!containerd) throw new Error("containerd is not running");
+    await signalProcess(containerd, "SIGKILL");
+    await create("next", [shell("sleep 3600")]);
+    await untilPhase("next", "Running");
+    const after = await client.get(pods, { namespace: "default", name: "stays" });
+    expect(after.status?.containerStatuses?.[0]).toMatchObject({
+      restartCount: 0,
+      containerID: before.status?.containerStatuses?.[0]?.containerID,
+    });
+    await Promise.all([remove("stays"), remove("next")]);
+  });
+
   test("many pods start at once", async () => {
     const count = Number(process.env.CORACLE_TEST_PODS ?? 10);
-    const startedMs = Date.now();
     await Promise.all(Array.from({ length: count }, (_, i) => create(`many-${i}`, [shell("sleep 3600")])));
     await until(
       "all run",
       async () => (await client.list(pods, { namespace: "default" })).items.filter((p) => p.status?.phase === "Running").length === count,
     );
-    console.log(`${count} pods created to Running: ${Date.now() - startedMs} ms`);
     await Promise.all(Array.from({ length: count }, (_, i) => remove(`many-${i}`)));
   });
 });

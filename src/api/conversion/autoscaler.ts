@@ -28,7 +28,9 @@ export function fromAutoscalerV2(stored: KubernetesObject): V1 {
   const { minReplicas, maxReplicas, scaleTargetRef, metrics = [], behavior } = spec;
   const utilization = metrics.find(isCpuUtilization)?.resource?.target.averageUtilization;
   const others = metrics.filter((metric) => !isCpuUtilization(metric)).map(specToV1);
-  const { currentMetrics = [], conditions = [], ...shared } = status ?? ({} as Partial<NonNullable<V2["status"]>>);
+  const { currentMetrics: metricStatuses, conditions: given, ...shared } = status ?? ({} as Partial<NonNullable<V2["status"]>>);
+  const currentMetrics = metricStatuses ?? []; // null where there are none
+  const conditions = given ?? [];
   const current = currentMetrics.findLast(({ type, resource }) => type === "Resource" && resource?.name === "cpu");
   const currentUtilization = current?.resource?.current.averageUtilization;
   const carried: Record<string, string> = {
@@ -61,7 +63,7 @@ export function fromAutoscalerV2(stored: KubernetesObject): V1 {
 export function toAutoscalerV2({ spec, status, metadata, ...rest }: V1): V2 {
   const { annotations } = metadata;
   const { targetCPUUtilizationPercentage: utilization, minReplicas, maxReplicas, scaleTargetRef } = spec ?? ({} as V1["spec"]);
-  const { currentCPUUtilizationPercentage: current, ...shared } = status ?? ({} as Partial<NonNullable<V1["status"]>>);
+  const { currentCPUUtilizationPercentage: current, currentReplicas, ...shared } = status ?? ({} as Partial<NonNullable<V1["status"]>>);
   const cpu = utilization === undefined ? [] : [cpuMetric(utilization)];
   const others = parsed<readonly MetricSpecV1[]>(annotations?.[metricsKey]);
   const metrics = [...(others ?? []).map(specFromV1), ...cpu];
@@ -83,8 +85,10 @@ export function toAutoscalerV2({ spec, status, metadata, ...rest }: V1): V2 {
     },
     status: {
       ...shared,
+      ...(currentReplicas ? { currentReplicas } : {}),
       desiredReplicas: shared.desiredReplicas ?? 0,
-      ...(currentMetrics ? { currentMetrics } : {}),
+      // Always on the wire, as null where there are none.
+      currentMetrics: currentMetrics ?? (null as unknown as readonly MetricStatus[]),
       ...(conditions ? { conditions } : {}),
     },
   };

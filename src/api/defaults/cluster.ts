@@ -1,9 +1,10 @@
 // Defaults of namespaces, nodes, secrets, limit ranges, RBAC bindings and priority classes.
-import type { LimitRange, LimitRangeItem, Namespace, Node, NodeSpec, Secret } from "../types/core-v1.ts";
+import type { LimitRange, LimitRangeItem, Namespace, Node, NodeSpec, ResourceQuota, Secret } from "../types/core-v1.ts";
 import type { ClusterRoleBinding, RoleBinding, Subject } from "../types/rbac-v1.ts";
 import type { PriorityClass } from "../types/scheduling-v1.ts";
 import { encodeBase64 } from "../meta/base64.ts";
 import { change, changeEach, fill } from "./fill.ts";
+import { roundFields } from "./resource-list.ts";
 
 /** Every namespace can be selected by its name. */
 export function defaultNamespace(namespace: Namespace): Namespace {
@@ -23,9 +24,10 @@ function withBothRanges(spec: NodeSpec): NodeSpec {
 /** What can be allocated is all there is, unless the node says otherwise. */
 export function defaultNode(given: Node): Node {
   const node = change(given, "spec", withBothRanges);
-  const capacity = node.status?.capacity;
-  if (!capacity || node.status?.allocatable) return node;
-  return { ...node, status: { ...node.status, allocatable: capacity } };
+  return change(node, "status", (status) => {
+    const rounded = roundFields(status, "capacity", "allocatable");
+    return rounded.capacity ? fill(rounded, { allocatable: rounded.capacity }) : rounded;
+  });
 }
 
 /** Plain texts become data, over what data says of the same keys. */
@@ -38,7 +40,8 @@ export function defaultSecret(secret: Secret): Secret {
 }
 
 /** A container limit's default and default request follow from its maximum, minimum and default. */
-function defaultLimitItem(item: LimitRangeItem): LimitRangeItem {
+function defaultLimitItem(given: LimitRangeItem): LimitRangeItem {
+  const item = roundFields(given, "max", "min", "default", "defaultRequest", "maxLimitRequestRatio");
   if (item.type !== "Container") return item;
   const byDefault = { ...item.max, ...item.default };
   const request = { ...item.min, ...byDefault, ...item.defaultRequest };
@@ -51,6 +54,13 @@ function defaultLimitItem(item: LimitRangeItem): LimitRangeItem {
 
 export const defaultLimitRange = (range: LimitRange): LimitRange =>
   change(range, "spec", (spec) => changeEach(spec, "limits", defaultLimitItem));
+
+export const defaultResourceQuota = (quota: ResourceQuota): ResourceQuota =>
+  change(
+    change(quota, "spec", (spec) => roundFields(spec, "hard")),
+    "status",
+    (status) => roundFields(status, "hard", "used"),
+  );
 
 const rbacGroup = "rbac.authorization.k8s.io";
 

@@ -1,6 +1,6 @@
 // Defaults of services, endpoints, endpoint slices and network policies. What depends on the cluster (addresses, families)
 // is given by the allocators of the API server.
-import type { Endpoints, Service, ServicePort } from "../types/core-v1.ts";
+import type { Endpoints, Service, ServicePort, ServiceStatus } from "../types/core-v1.ts";
 import type { EndpointSlice } from "../types/discovery-v1.ts";
 import type { IngressClass, NetworkPolicy } from "../types/networking-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
@@ -13,7 +13,14 @@ function defaultServicePort(port: ServicePort): ServicePort {
   return target === undefined || target === 0 || target === "" ? { ...p, targetPort: p.port } : p;
 }
 
-export function defaultService(service: Service): Service {
+/** The address of a load balancer takes traffic itself unless it says otherwise. */
+const defaultLoadBalancer = (status: ServiceStatus): ServiceStatus =>
+  change(status, "loadBalancer", (balancer) =>
+    changeEach(balancer, "ingress", (point) => (point.ip ? fill(point, { ipMode: "VIP" }) : point)),
+  );
+
+export function defaultService(given: Service): Service {
+  const service = given.spec?.type === "LoadBalancer" ? change(given, "status", defaultLoadBalancer) : given;
   return change(service, "spec", (given) => {
     let spec = fill(given, { sessionAffinity: "None", type: "ClusterIP" });
     if (spec.sessionAffinity === "None" && spec.sessionAffinityConfig) {

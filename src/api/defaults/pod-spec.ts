@@ -15,6 +15,7 @@ import type {
 } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { defaultPullPolicy } from "./pull-policy.ts";
+import { roundFields } from "./resource-list.ts";
 import { defaultVolume } from "./volume.ts";
 
 const defaultPort = (port: ContainerPort): ContainerPort => fill(port, { protocol: "TCP" });
@@ -29,6 +30,14 @@ function defaultProbe(probe: Probe): Probe {
 
 const defaultHandler = (handler: LifecycleHandler): LifecycleHandler => change(handler, "httpGet", defaultHttpGet);
 const defaultLifecycle = (hooks: Lifecycle): Lifecycle => change(change(hooks, "postStart", defaultHandler), "preStop", defaultHandler);
+
+/** A signal of one's own is behind a feature gate that is off: the field is ignored. */
+function withoutStopSignal(container: Container): Container {
+  const { lifecycle, ...rest } = container;
+  if (lifecycle?.stopSignal === undefined) return container;
+  const { stopSignal: _, ...hooks } = lifecycle;
+  return Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks };
+}
 
 function defaultEnv(variable: EnvVar): EnvVar {
   return change(variable, "valueFrom", (source) =>
@@ -51,7 +60,8 @@ export function defaultContainer<C extends Container | EphemeralContainer>(conta
   c = change(c, "livenessProbe", defaultProbe);
   c = change(c, "readinessProbe", defaultProbe);
   c = change(c, "startupProbe", defaultProbe);
-  c = change(c, "lifecycle", defaultLifecycle);
+  c = change(withoutStopSignal(c), "lifecycle", defaultLifecycle);
+  c = change(c, "resources", (resources) => roundFields(resources, "limits", "requests"));
   return c as C;
 }
 
@@ -68,6 +78,7 @@ export function defaultPodSpec(spec: PodSpec): PodSpec {
   if (account && (s.serviceAccountName !== account || s.serviceAccount !== account))
     s = { ...s, serviceAccountName: account, serviceAccount: account };
   s = change(s, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));
+  s = change(roundFields(s, "overhead"), "resources", (resources) => roundFields(resources, "limits", "requests"));
   s = changeEach(s, "volumes", defaultVolume);
   s = changeEach(s, "initContainers", defaultContainer<Container>);
   s = changeEach(s, "containers", defaultContainer<Container>);

@@ -2,12 +2,13 @@
 import type { PersistentVolume, PersistentVolumeClaim } from "../types/core-v1.ts";
 import type { CSIDriver, StorageClass } from "../types/storage-v1.ts";
 import { change, fill } from "./fill.ts";
+import { roundFields } from "./resource-list.ts";
 import { defaultAzureDisk, defaultClaimSpec, defaultHostPath, defaultIscsi, defaultRbd, defaultScaleIo } from "./volume.ts";
 
 export function defaultPersistentVolume(volume: PersistentVolume): PersistentVolume {
   const withPhase = change(fill(volume, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
   return change(withPhase, "spec", (given) => {
-    let spec = fill(given, { persistentVolumeReclaimPolicy: "Retain", volumeMode: "Filesystem" });
+    let spec = fill(roundFields(given, "capacity"), { persistentVolumeReclaimPolicy: "Retain", volumeMode: "Filesystem" });
     spec = change(spec, "hostPath", defaultHostPath);
     spec = change(spec, "iscsi", defaultIscsi);
     spec = change(spec, "rbd", defaultRbd);
@@ -18,7 +19,8 @@ export function defaultPersistentVolume(volume: PersistentVolume): PersistentVol
 
 export function defaultPersistentVolumeClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {
   const withPhase = change(fill(claim, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
-  return change(withPhase, "spec", defaultClaimSpec);
+  const rounded = change(withPhase, "status", (status) => roundFields(status, "capacity"));
+  return change(rounded, "spec", defaultClaimSpec);
 }
 
 export const defaultStorageClass = (storageClass: StorageClass): StorageClass =>

@@ -9,6 +9,7 @@ import type {
   VolumeProjection,
 } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
+import { roundFields } from "./resource-list.ts";
 import { defaultPullPolicy } from "./pull-policy.ts";
 
 const fileMode = 0o644;
@@ -46,8 +47,8 @@ function defaultProjection(projection: VolumeProjection): VolumeProjection {
 const defaultProjected = (source: ProjectedVolumeSource): ProjectedVolumeSource =>
   changeEach(fill(source, { defaultMode: fileMode }), "sources", defaultProjection);
 
-export const defaultClaimSpec = <S extends Pick<PersistentVolumeClaimSpec, "volumeMode">>(spec: S): S =>
-  fill(spec as Pick<PersistentVolumeClaimSpec, "volumeMode">, { volumeMode: "Filesystem" }) as S;
+export const defaultClaimSpec = (spec: PersistentVolumeClaimSpec): PersistentVolumeClaimSpec =>
+  change(fill(spec, { volumeMode: "Filesystem" }), "resources", (resources) => roundFields(resources, "limits", "requests"));
 
 export function defaultVolume(volume: Volume): Volume {
   // A volume that names no source is an empty directory.

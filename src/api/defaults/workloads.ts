@@ -34,13 +34,20 @@ export function defaultReplicationController(controller: ReplicationController):
   });
 }
 
+/** How many pods may be missing during an update is behind a feature gate that is off: the field is ignored. */
+function withoutUnavailable<R extends { readonly maxUnavailable?: unknown }>(rolling: R): R {
+  if (rolling.maxUnavailable === undefined) return rolling;
+  const { maxUnavailable: _, ...rest } = rolling;
+  return rest as R;
+}
+
 export function defaultStatefulSet(set: StatefulSet): StatefulSet {
   return change(set, "spec", (given) => {
     let spec = fill(given, { podManagementPolicy: "OrderedReady", updateStrategy: {}, replicas: 1, revisionHistoryLimit: 10 });
     spec = change(spec, "updateStrategy", (strategy) => {
       const typed = fill(strategy, { type: "RollingUpdate" });
       if (typed.type !== "RollingUpdate") return typed;
-      return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => fill(r, { partition: 0 }));
+      return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => withoutUnavailable(fill(r, { partition: 0 })));
     });
     spec = fill(spec, { persistentVolumeClaimRetentionPolicy: {} });
     spec = change(spec, "persistentVolumeClaimRetentionPolicy", (policy) => fill(policy, { whenDeleted: "Retain", whenScaled: "Retain" }));

@@ -1,6 +1,7 @@
 // Validation of label selectors: matchLabels, and matchExpressions with their operators.
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { isLabelValue, isQualifiedName } from "../meta/names.ts";
+import { type LabelMatcher, labelMatcher, SelectorError } from "../meta/selectors.ts";
 import type { LabelSelector, LabelSelectorRequirement } from "../types/meta-v1.ts";
 import { validateLabels } from "./object-meta.ts";
 import { addProblems } from "./rules.ts";
@@ -44,6 +45,33 @@ function validateRequirement(
   addProblems(errors, `${field}.key`, key, isQualifiedName(key));
   if (allowInvalidValues) return;
   for (const [i, value] of values.entries()) addProblems(errors, `${field}.values[${i}]`, value, isLabelValue(value));
+}
+
+/** A selector compiled; undefined when it is malformed. */
+export function compiledSelector(selector: LabelSelector | undefined): LabelMatcher | undefined {
+  try {
+    return labelMatcher(selector);
+  } catch (error) {
+    if (error instanceof SelectorError) return undefined;
+    throw error;
+  }
+}
+
+/** A selector as messages show it: fields in upstream's order, labels sorted. */
+export function shownSelector(selector: LabelSelector | undefined): unknown {
+  if (!selector) return null;
+  const { matchLabels = {}, matchExpressions = [] } = selector;
+  return {
+    ...(Object.keys(matchLabels).length > 0 ? { matchLabels: sortedLabels(matchLabels) } : {}),
+    ...(matchExpressions.length > 0
+      ? { matchExpressions: matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values?.length ? { values } : {}) })) }
+      : {}),
+  };
+}
+
+/** Labels as messages show them; null without any. */
+export function sortedLabels(labels: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> | null {
+  return labels ? Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))) : null;
 }
 
 /** Whether a selector asks for nothing at all. */

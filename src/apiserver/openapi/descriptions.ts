@@ -12,8 +12,8 @@ type DescriptionFile = Readonly<Record<string, readonly [string, Readonly<Record
 
 export const noDescriptions: Descriptions = { ofType: () => undefined, ofField: () => undefined };
 
-/** Beside the bundle, or in dist/ when run from source. */
-const places = ["openapi-descriptions.json", "../../../dist/openapi-descriptions.json"];
+/** In dist/: beside the bundle, above its chunks, and seen from the source. */
+const places = ["openapi-descriptions.json", "../openapi-descriptions.json", "../../../dist/openapi-descriptions.json"];
 
 export async function loadDescriptions(): Promise<Descriptions> {
   for (const place of places) {

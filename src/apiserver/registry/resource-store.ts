@@ -103,7 +103,10 @@ export class ResourceStore {
     });
     if (!result.succeeded) return this.#failed(result.current[0]);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
-    return { version: this.view(this.#codec.version(kv)) };
+    const version = this.#codec.version(kv);
+    // Once mirrored, the version is found in the mirror and these bytes do not come back.
+    if (this.cache.get(key) === version) this.#codec.forget(value);
+    return { version: this.view(version) };
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */

@@ -7,11 +7,12 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { internalError, invalid } from "../../api/meta/status-error.ts";
 import { services as servicesType } from "../../api/resources.generated.ts";
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
+import { validateClusterAddresses } from "../../api/validation/service-addresses.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import { NumberPool, staticBandOf } from "./number-pool.ts";
-import { isHeadless, withIpFamilies } from "./service-families.ts";
+import { isHeadless, withBothAddressFields, withIpFamilies } from "./service-families.ts";
 import { ServiceIpRange } from "./service-ip-range.ts";
 import type { Reservation, WriteHook } from "./write-environment.ts";
 
@@ -114,8 +115,13 @@ class ServiceAllocators implements WriteHook {
   }
 
   #allocate(sent: Service, old: Service | undefined, taken: Taken): Service {
+    const complete = keepAllocated(withBothAddressFields(sent, old), old);
+    // What makes no sense is refused here already, in the words of validation.
+    const wrong: FieldError[] = [];
+    validateClusterAddresses(wrong, complete.spec ?? {}, old?.spec);
+    if (wrong.length > 0) throw invalidService(sent, wrong);
     const { service: chosen, errors } = withIpFamilies(
-      keepAllocated(sent, old),
+      complete,
       this.#ranges.map((range) => range.family),
     );
     if (errors.length > 0) throw invalidService(sent, errors);

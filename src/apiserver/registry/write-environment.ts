@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionRequest } from "../admission/admission.ts";
+import type { UserInfo } from "../authn/user.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { StrategyContext } from "./resource-definition.ts";
@@ -66,26 +67,54 @@ export interface AdmissionSubject {
   readonly kind?: GroupVersionKind;
 }
 
-export function admissionRequest(request: WriteRequest, subject: AdmissionSubject): AdmissionRequest {
-  const { operation, type, name, object, oldObject } = subject;
-  return {
-    operation,
-    resource: type,
-    subresource: request.subresource,
-    kind: subject.kind ?? { group: type.group, version: type.version, kind: type.kind },
-    namespace: request.namespace,
-    name,
-    ...(object ? { object } : {}),
-    ...(oldObject ? { oldObject } : {}),
-    options: request.options,
-    user: request.context.user,
-    dryRun: request.dryRun,
-    warn: (text) => warn(request, text),
-    // Hardly a plugin waits: the signal is made for the one that does.
-    get signal() {
-      return request.context.request.signal;
-    },
-  };
+export function admissionRequest(request: WriteRequest, subject: AdmissionSubject): WriteAdmission {
+  return new WriteAdmission(request, subject, subject.object);
+}
+
+/** A class for its getter: hardly a plugin waits, and the signal is made for the one that does. */
+export class WriteAdmission implements AdmissionRequest {
+  readonly operation: AdmissionRequest["operation"];
+  readonly resource: ResourceType;
+  readonly subresource: string;
+  readonly kind: GroupVersionKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object?: KubernetesObject;
+  readonly oldObject?: KubernetesObject;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly user: UserInfo;
+  readonly dryRun: boolean;
+  readonly #request: WriteRequest;
+  readonly #subject: AdmissionSubject;
+
+  constructor(request: WriteRequest, subject: AdmissionSubject, object: KubernetesObject | undefined) {
+    this.operation = subject.operation;
+    this.resource = subject.type;
+    this.subresource = request.subresource;
+    this.kind = subject.kind ?? { group: subject.type.group, version: subject.type.version, kind: subject.type.kind };
+    this.namespace = request.namespace;
+    this.name = subject.name;
+    if (object) this.object = object;
+    if (subject.oldObject) this.oldObject = subject.oldObject;
+    this.options = request.options;
+    this.user = request.context.user;
+    this.dryRun = request.dryRun;
+    this.#request = request;
+    this.#subject = subject;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.context.request.signal;
+  }
+
+  warn(text: string): void {
+    warn(this.#request, text);
+  }
+
+  /** The same request about the object as a plugin has left it. */
+  withObject(object: KubernetesObject): WriteAdmission {
+    return new WriteAdmission(this.#request, this.#subject, object);
+  }
 }
 
 /** The hook of a resource that has one. */

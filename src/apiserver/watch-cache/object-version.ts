@@ -122,7 +122,7 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
     return version;
   }
 
-  /** Lets go of what is known of a value that has left the cache, while the store may keep it for its history. */
+  /** Lets go of what is known of a value that will not be asked about again, while the store keeps it for its history. */
   forget(value: Uint8Array): void {
     this.#known.delete(value);
   }

@@ -276,6 +276,7 @@ export class WatchCache {
           start: prefix,
           end,
           afterRevision: revision,
+          previous: false,
           onEvents: (events, upTo) => this.#apply(events, upTo),
           onError: (error) => this.#reload(error),
         });
@@ -316,7 +317,6 @@ export class WatchCache {
       const previous = this.#objects.get(key);
       if (!current && !previous) continue;
       this.#put(key, current, previous);
-      if (event.previous) codec.forget(event.previous.value);
       const change = new CacheEvent(key, event.revision, current, previous);
       this.#ring.push(change, nowMs);
       this.#watchers.dispatch(change);

@@ -1,6 +1,7 @@
 // node-lifecycle-controller: notices nodes that have gone silent, turns the state of nodes into taints, and marks the pods
-// of nodes that are not ready as not ready. Every five seconds all nodes are looked at; NoSchedule taints and labels follow
+// of silent nodes as not ready. Every five seconds all nodes are looked at; NoSchedule taints and labels follow
 // each node's changes at once. NoExecute taints, which evict, are rationed by zone (zone-eviction.ts).
+import { keyOf } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { leases, nodes, pods } from "../../api/resources.generated.ts";
 import { findCondition } from "../../api/semantics/conditions.ts";
@@ -43,34 +44,35 @@ export const nodeLifecycleController: Controller = {
     return {
       watches: [
         watch(nodeInformer, (node) => [node.metadata.name]),
-        // A pod may be bound to a node that is no longer ready.
         {
           start: (enqueue) =>
             podInformer.addHandler({
-              onAdd: (pod) => bound(pod, enqueue),
-              onUpdate: (pod, old) => pod.spec.nodeName !== old.spec.nodeName && bound(pod, enqueue),
+              onAdd: (pod) => pod.spec.nodeName && enqueue(keyOf(pod)),
+              onUpdate: (pod, previous) => pod.spec.nodeName && pod.spec.nodeName !== previous.spec.nodeName && enqueue(keyOf(pod)),
             }),
         },
       ],
-      async reconcile(name, { signal }) {
-        const node = nodeInformer.get(name);
+      // Keys are names of nodes, and "namespace/name" of pods that have just been bound.
+      async reconcile(key, { signal }) {
+        if (key.includes("/")) {
+          const pod = podInformer.get(key);
+          const node = pod && nodeInformer.get(pod.spec.nodeName ?? "");
+          const ready = findCondition(node?.status?.conditions, "Ready");
+          if (pod && ready && ready.status !== "True") await markPodsNotReady(context, [pod], signal);
+          return undefined;
+        }
+        const node = nodeInformer.get(key);
         if (!node) return undefined;
         const change = taintChange(node.spec?.taints ?? [], noScheduleTaints(node), isNoScheduleTaintOfState);
-        if (change) await changeTaints(name, change, { ...context, signal });
+        if (change) await changeTaints(key, change, { ...context, signal });
         const labels = labelsToAdd(node);
-        if (labels) await context.client.patch(nodes, { name }, { metadata: { labels } }, { type: "merge", signal });
-        const ready = findCondition(node.status?.conditions, "Ready");
-        if (ready && ready.status !== "True") await markPodsNotReady(context, podsOnNode(podInformer, name), signal);
+        if (labels) await context.client.patch(nodes, { name: key }, { metadata: { labels } }, { type: "merge", signal });
         return undefined;
       },
       start: () => monitor.start(),
     };
   },
 };
-
-function bound(pod: Pod, enqueue: (key: string) => void): void {
-  if (pod.spec.nodeName) enqueue(pod.spec.nodeName);
-}
 
 /** Nobody else will say that the pods of a silent node no longer serve. */
 async function markPodsNotReady({ client, clock, recorder }: ControllerContext, on: readonly Pod[], signal: AbortSignal): Promise<void> {
@@ -100,6 +102,8 @@ class NodeMonitor {
   readonly #health = new Map<string, NodeHealth>();
   /** Nodes that have been seen, with their uids: for the events of their coming and going. */
   readonly #known = new Map<string, string>();
+  /** Nodes whose silence we noticed, with pods that do not say yet that they are not ready. */
+  readonly #toMark = new Set<string>();
   readonly #zones = new Map<string, { readonly queue: ZoneQueue; state: ZoneState | "Initial" }>();
   readonly #stopping = new AbortController();
 
@@ -167,6 +171,7 @@ class NodeMonitor {
       if (present.has(name)) continue;
       this.#known.delete(name);
       this.#health.delete(name);
+      this.#toMark.delete(name);
       this.#record(name, uid, "RemovingNode", `Node ${name} event: Removing Node ${name} from Controller`);
     }
   }
@@ -188,13 +193,24 @@ class NodeMonitor {
       if (conditions) current = await this.#markUnknown(node, conditions);
       await this.#followReadiness(current);
       const after = findCondition(current.status?.conditions, "Ready")?.status;
-      if (before === "True" && after !== "True") this.#record(name, uid, "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
+      if (conditions && before === "True") {
+        this.#record(name, uid, "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
+        this.#toMark.add(name);
+      }
+      await this.#markPods(name, after);
       return after === "True";
     } catch (error) {
       if (this.#stopping.signal.aborted) throw error;
       if (!isStatus(error, "NotFound", "Conflict")) logger.error("Failed to update a node's health", { node: name, error });
       return before === "True";
     }
+  }
+
+  /** A kubelet that reports tells the state of its pods itself; those of a silent one are no longer ready. */
+  async #markPods(name: string, ready: string | undefined): Promise<void> {
+    if (!this.#toMark.has(name)) return;
+    if (ready !== "True") await markPodsNotReady(this.#context, podsOnNode(this.#informers.podInformer, name), this.#stopping.signal);
+    this.#toMark.delete(name);
   }
 
   async #markUnknown(node: Node, conditions: NonNullable<NonNullable<Node["status"]>["conditions"]>): Promise<Node> {

@@ -31,7 +31,7 @@ export function createHttpGet(version: string): HttpGet {
 }
 
 /** "http://10.0.0.5:8080/healthz", as messages name the target. */
-export function urlOf({ action, host, port }: Pick<HttpGetRequest, "action" | "host" | "port">): string {
+function urlOf({ action, host, port }: Pick<HttpGetRequest, "action" | "host" | "port">): string {
   const path = action.path ?? "/";
   const hostText = host.includes(":") ? `[${host}]` : host;
   return `${(action.scheme ?? "HTTP").toLowerCase()}://${hostText}:${port}${path.startsWith("/") ? path : `/${path}`}`;

@@ -69,6 +69,8 @@ const kinds = {
 export class VolumeManager {
   readonly #deps: VolumeManagerDependencies;
   readonly #podsDirectory: string;
+  /** What has been made since the start, by pod. */
+  readonly #mounted = new Map<string, MountedVolumes>();
 
   constructor(podsDirectory: string, deps: VolumeManagerDependencies) {
     this.#podsDirectory = podsDirectory;
@@ -79,8 +81,12 @@ export class VolumeManager {
     return join(this.#podsDirectory, podUid);
   }
 
-  /** Makes all volumes, or brings the contents of those that exist up to date. Throws an AggregateError of VolumeErrors. */
-  async setUp(pod: Pod): Promise<MountedVolumes> {
+  /**
+   * Makes all volumes, or brings the contents of those that exist up to date. Throws an AggregateError of VolumeErrors when
+   * some cannot be made; what fails for a volume that was made before is told to `onStale`, and its contents stay.
+   */
+  async setUp(pod: Pod, onStale: (error: VolumeError) => void): Promise<MountedVolumes> {
+    const before = this.#mounted.get(pod.metadata.uid);
     const mounted = new Map<string, MountedVolume>();
     const failures: VolumeError[] = [];
     await Promise.all(
@@ -89,7 +95,11 @@ export class VolumeManager {
           const made = await this.#setUpVolume(pod, volume);
           if (made) mounted.set(volume.name, made);
         } catch (error) {
-          failures.push(new VolumeError(volume.name, error));
+          const failure = new VolumeError(volume.name, error);
+          const known = before?.get(volume.name);
+          if (!known) return void failures.push(failure);
+          mounted.set(volume.name, known);
+          onStale(failure);
         }
       }),
     );
@@ -97,11 +107,13 @@ export class VolumeManager {
       const unmounted = `unmounted volumes=[${failures.map((f) => f.volume).join(" ")}]`;
       throw new AggregateError(failures, `${unmounted}, unattached volumes=[], failed to process volumes=[]`);
     }
+    this.#mounted.set(pod.metadata.uid, mounted);
     return mounted;
   }
 
   /** Removes everything of the pod's volumes; what is under a hostPath is not the pod's. */
   async tearDown(podUid: string): Promise<void> {
+    this.#mounted.delete(podUid);
     const volumes = join(this.podDirectory(podUid), "volumes");
     for (const kind of await namesIn(volumes)) {
       for (const name of await namesIn(join(volumes, kind))) {

@@ -1,5 +1,6 @@
 // Header blocks of SPDY/3.1. All blocks of one direction of a connection share one zlib stream. Decoding inflates with
-// node:zlib; encoding writes stored (uncompressed) deflate blocks, which need no compressor state and end on a byte.
+// node:zlib; encoding writes stored (uncompressed) deflate blocks, which need no compressor state and end on a byte. An empty
+// one after each block makes the peer's inflater hand over what it has (a sync flush): Go's would wait for more.
 import type { TransformOptions } from "node:stream";
 import { constants, createInflate, type Inflate, type ZlibOptions } from "node:zlib";
 import { spdyDictionary, spdyDictionaryId } from "./dictionary.ts";
@@ -7,6 +8,7 @@ import { spdyDictionary, spdyDictionaryId } from "./dictionary.ts";
 export type SpdyHeaders = Readonly<Record<string, string>>;
 
 const maxBlockBytes = 64 * 1024;
+const syncFlush = Buffer.from([0, 0, 0, 0xff, 0xff]);
 /** Room for a whole inflated block, so that a write never waits for a read. */
 const inflateOptions: ZlibOptions & TransformOptions = {
   dictionary: spdyDictionary,
@@ -32,7 +34,7 @@ export class HeaderEncoder {
     stored.writeUInt16LE(block.length ^ 0xffff, 3);
     const start = this.#started ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x78, 0xf9]), uint32(spdyDictionaryId)]);
     this.#started = true;
-    return Buffer.concat([start, stored, block]);
+    return Buffer.concat([start, stored, block, syncFlush]);
   }
 }
 

@@ -11,15 +11,15 @@ export const table: TypeTable = {
     "revision": {"type":"integer:int64","default":0,"proto":"3 int64"}}},
   "ControllerRevisionList": {"kinds":["apps/v1/ControllerRevisionList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[apps-v1.ControllerRevision]","proto":"2 repeated ControllerRevision"},
+    "items": {"type":"[apps-v1.ControllerRevision]","proto":"2 repeated apps-v1.ControllerRevision"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "DaemonSet": {"kinds":["apps/v1/DaemonSet"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"apps-v1.DaemonSetSpec","default":{},"proto":"2 DaemonSetSpec"},
-    "status": {"type":"apps-v1.DaemonSetStatus","default":{},"proto":"3 DaemonSetStatus"}}},
+    "spec": {"type":"apps-v1.DaemonSetSpec","default":{},"proto":"2 apps-v1.DaemonSetSpec"},
+    "status": {"type":"apps-v1.DaemonSetStatus","default":{},"proto":"3 apps-v1.DaemonSetStatus"}}},
   "DaemonSetCondition": {"required":["type","status"], "fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"3 meta-v1.Time"},
     "message": {"type":"string","proto":"5 string"},
@@ -28,7 +28,7 @@ export const table: TypeTable = {
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "DaemonSetList": {"kinds":["apps/v1/DaemonSetList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[apps-v1.DaemonSet]","proto":"2 repeated DaemonSet"},
+    "items": {"type":"[apps-v1.DaemonSet]","proto":"2 repeated apps-v1.DaemonSet"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "DaemonSetSpec": {"required":["selector","template"], "fields": {
@@ -36,10 +36,10 @@ export const table: TypeTable = {
     "revisionHistoryLimit": {"type":"integer:int32","proto":"6 int32"},
     "selector": {"type":"meta-v1.LabelSelector","proto":"1 meta-v1.LabelSelector"},
     "template": {"type":"core-v1.PodTemplateSpec","default":{},"proto":"2 core-v1.PodTemplateSpec"},
-    "updateStrategy": {"type":"apps-v1.DaemonSetUpdateStrategy","default":{},"proto":"3 DaemonSetUpdateStrategy"}}},
+    "updateStrategy": {"type":"apps-v1.DaemonSetUpdateStrategy","default":{},"proto":"3 apps-v1.DaemonSetUpdateStrategy"}}},
   "DaemonSetStatus": {"required":["currentNumberScheduled","numberMisscheduled","desiredNumberScheduled","numberReady"], "fields": {
     "collisionCount": {"type":"integer:int32","proto":"9 int32"},
-    "conditions": {"type":"[apps-v1.DaemonSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"10 repeated DaemonSetCondition"},
+    "conditions": {"type":"[apps-v1.DaemonSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"10 repeated apps-v1.DaemonSetCondition"},
     "currentNumberScheduled": {"type":"integer:int32","default":0,"proto":"1 int32"},
     "desiredNumberScheduled": {"type":"integer:int32","default":0,"proto":"3 int32"},
     "numberAvailable": {"type":"integer:int32","proto":"7 int32"},
@@ -49,14 +49,14 @@ export const table: TypeTable = {
     "observedGeneration": {"type":"integer:int64","proto":"5 int64"},
     "updatedNumberScheduled": {"type":"integer:int32","proto":"6 int32"}}},
   "DaemonSetUpdateStrategy": {"fields": {
-    "rollingUpdate": {"type":"apps-v1.RollingUpdateDaemonSet","proto":"2 RollingUpdateDaemonSet"},
+    "rollingUpdate": {"type":"apps-v1.RollingUpdateDaemonSet","proto":"2 apps-v1.RollingUpdateDaemonSet"},
     "type": {"type":"string","enum":["OnDelete","RollingUpdate"],"proto":"1 string"}}},
   "Deployment": {"kinds":["apps/v1/Deployment"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"apps-v1.DeploymentSpec","default":{},"proto":"2 DeploymentSpec"},
-    "status": {"type":"apps-v1.DeploymentStatus","default":{},"proto":"3 DeploymentStatus"}}},
+    "spec": {"type":"apps-v1.DeploymentSpec","default":{},"proto":"2 apps-v1.DeploymentSpec"},
+    "status": {"type":"apps-v1.DeploymentStatus","default":{},"proto":"3 apps-v1.DeploymentStatus"}}},
   "DeploymentCondition": {"required":["type","status"], "fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"7 meta-v1.Time"},
     "lastUpdateTime": {"type":"meta-v1.Time","proto":"6 meta-v1.Time"},
@@ -66,7 +66,7 @@ export const table: TypeTable = {
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "DeploymentList": {"kinds":["apps/v1/DeploymentList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[apps-v1.Deployment]","proto":"2 repeated Deployment"},
+    "items": {"type":"[apps-v1.Deployment]","proto":"2 repeated apps-v1.Deployment"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "DeploymentSpec": {"required":["selector","template"], "fields": {
@@ -76,12 +76,12 @@ export const table: TypeTable = {
     "replicas": {"type":"integer:int32","proto":"1 int32"},
     "revisionHistoryLimit": {"type":"integer:int32","proto":"6 int32"},
     "selector": {"type":"meta-v1.LabelSelector","proto":"2 meta-v1.LabelSelector"},
-    "strategy": {"type":"apps-v1.DeploymentStrategy","default":{},"patchStrategy":"retainKeys","proto":"4 DeploymentStrategy"},
+    "strategy": {"type":"apps-v1.DeploymentStrategy","default":{},"patchStrategy":"retainKeys","proto":"4 apps-v1.DeploymentStrategy"},
     "template": {"type":"core-v1.PodTemplateSpec","default":{},"proto":"3 core-v1.PodTemplateSpec"}}},
   "DeploymentStatus": {"fields": {
     "availableReplicas": {"type":"integer:int32","proto":"4 int32"},
     "collisionCount": {"type":"integer:int32","proto":"8 int32"},
-    "conditions": {"type":"[apps-v1.DeploymentCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"6 repeated DeploymentCondition"},
+    "conditions": {"type":"[apps-v1.DeploymentCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"6 repeated apps-v1.DeploymentCondition"},
     "observedGeneration": {"type":"integer:int64","proto":"1 int64"},
     "readyReplicas": {"type":"integer:int32","proto":"7 int32"},
     "replicas": {"type":"integer:int32","proto":"2 int32"},
@@ -89,14 +89,14 @@ export const table: TypeTable = {
     "unavailableReplicas": {"type":"integer:int32","proto":"5 int32"},
     "updatedReplicas": {"type":"integer:int32","proto":"3 int32"}}},
   "DeploymentStrategy": {"fields": {
-    "rollingUpdate": {"type":"apps-v1.RollingUpdateDeployment","proto":"2 RollingUpdateDeployment"},
+    "rollingUpdate": {"type":"apps-v1.RollingUpdateDeployment","proto":"2 apps-v1.RollingUpdateDeployment"},
     "type": {"type":"string","enum":["Recreate","RollingUpdate"],"proto":"1 string"}}},
   "ReplicaSet": {"kinds":["apps/v1/ReplicaSet"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"apps-v1.ReplicaSetSpec","default":{},"proto":"2 ReplicaSetSpec"},
-    "status": {"type":"apps-v1.ReplicaSetStatus","default":{},"proto":"3 ReplicaSetStatus"}}},
+    "spec": {"type":"apps-v1.ReplicaSetSpec","default":{},"proto":"2 apps-v1.ReplicaSetSpec"},
+    "status": {"type":"apps-v1.ReplicaSetStatus","default":{},"proto":"3 apps-v1.ReplicaSetStatus"}}},
   "ReplicaSetCondition": {"required":["type","status"], "fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"3 meta-v1.Time"},
     "message": {"type":"string","proto":"5 string"},
@@ -105,7 +105,7 @@ export const table: TypeTable = {
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "ReplicaSetList": {"kinds":["apps/v1/ReplicaSetList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[apps-v1.ReplicaSet]","proto":"2 repeated ReplicaSet"},
+    "items": {"type":"[apps-v1.ReplicaSet]","proto":"2 repeated apps-v1.ReplicaSet"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "ReplicaSetSpec": {"required":["selector"], "fields": {
@@ -115,7 +115,7 @@ export const table: TypeTable = {
     "template": {"type":"core-v1.PodTemplateSpec","default":{},"proto":"3 core-v1.PodTemplateSpec"}}},
   "ReplicaSetStatus": {"required":["replicas"], "fields": {
     "availableReplicas": {"type":"integer:int32","proto":"5 int32"},
-    "conditions": {"type":"[apps-v1.ReplicaSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"6 repeated ReplicaSetCondition"},
+    "conditions": {"type":"[apps-v1.ReplicaSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"6 repeated apps-v1.ReplicaSetCondition"},
     "fullyLabeledReplicas": {"type":"integer:int32","proto":"2 int32"},
     "observedGeneration": {"type":"integer:int64","proto":"3 int64"},
     "readyReplicas": {"type":"integer:int32","proto":"4 int32"},
@@ -134,8 +134,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"apps-v1.StatefulSetSpec","default":{},"proto":"2 StatefulSetSpec"},
-    "status": {"type":"apps-v1.StatefulSetStatus","default":{},"proto":"3 StatefulSetStatus"}}},
+    "spec": {"type":"apps-v1.StatefulSetSpec","default":{},"proto":"2 apps-v1.StatefulSetSpec"},
+    "status": {"type":"apps-v1.StatefulSetStatus","default":{},"proto":"3 apps-v1.StatefulSetStatus"}}},
   "StatefulSetCondition": {"required":["type","status"], "fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"3 meta-v1.Time"},
     "message": {"type":"string","proto":"5 string"},
@@ -144,7 +144,7 @@ export const table: TypeTable = {
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "StatefulSetList": {"kinds":["apps/v1/StatefulSetList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[apps-v1.StatefulSet]","proto":"2 repeated StatefulSet"},
+    "items": {"type":"[apps-v1.StatefulSet]","proto":"2 repeated apps-v1.StatefulSet"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "StatefulSetOrdinals": {"fields": {
@@ -154,20 +154,20 @@ export const table: TypeTable = {
     "whenScaled": {"type":"string","proto":"2 string"}}},
   "StatefulSetSpec": {"required":["selector","template"], "fields": {
     "minReadySeconds": {"type":"integer:int32","proto":"9 int32"},
-    "ordinals": {"type":"apps-v1.StatefulSetOrdinals","proto":"11 StatefulSetOrdinals"},
-    "persistentVolumeClaimRetentionPolicy": {"type":"apps-v1.StatefulSetPersistentVolumeClaimRetentionPolicy","proto":"10 StatefulSetPersistentVolumeClaimRetentionPolicy"},
+    "ordinals": {"type":"apps-v1.StatefulSetOrdinals","proto":"11 apps-v1.StatefulSetOrdinals"},
+    "persistentVolumeClaimRetentionPolicy": {"type":"apps-v1.StatefulSetPersistentVolumeClaimRetentionPolicy","proto":"10 apps-v1.StatefulSetPersistentVolumeClaimRetentionPolicy"},
     "podManagementPolicy": {"type":"string","enum":["OrderedReady","Parallel"],"proto":"6 string"},
     "replicas": {"type":"integer:int32","proto":"1 int32"},
     "revisionHistoryLimit": {"type":"integer:int32","proto":"8 int32"},
     "selector": {"type":"meta-v1.LabelSelector","proto":"2 meta-v1.LabelSelector"},
     "serviceName": {"type":"string","default":"","proto":"5 string"},
     "template": {"type":"core-v1.PodTemplateSpec","default":{},"proto":"3 core-v1.PodTemplateSpec"},
-    "updateStrategy": {"type":"apps-v1.StatefulSetUpdateStrategy","default":{},"proto":"7 StatefulSetUpdateStrategy"},
+    "updateStrategy": {"type":"apps-v1.StatefulSetUpdateStrategy","default":{},"proto":"7 apps-v1.StatefulSetUpdateStrategy"},
     "volumeClaimTemplates": {"type":"[core-v1.PersistentVolumeClaim]","listType":"atomic","proto":"4 repeated core-v1.PersistentVolumeClaim"}}},
   "StatefulSetStatus": {"required":["replicas"], "fields": {
     "availableReplicas": {"type":"integer:int32","default":0,"proto":"11 int32"},
     "collisionCount": {"type":"integer:int32","proto":"9 int32"},
-    "conditions": {"type":"[apps-v1.StatefulSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"10 repeated StatefulSetCondition"},
+    "conditions": {"type":"[apps-v1.StatefulSetCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"10 repeated apps-v1.StatefulSetCondition"},
     "currentReplicas": {"type":"integer:int32","proto":"4 int32"},
     "currentRevision": {"type":"string","proto":"6 string"},
     "observedGeneration": {"type":"integer:int64","proto":"1 int64"},
@@ -176,6 +176,6 @@ export const table: TypeTable = {
     "updateRevision": {"type":"string","proto":"7 string"},
     "updatedReplicas": {"type":"integer:int32","proto":"5 int32"}}},
   "StatefulSetUpdateStrategy": {"fields": {
-    "rollingUpdate": {"type":"apps-v1.RollingUpdateStatefulSetStrategy","proto":"2 RollingUpdateStatefulSetStrategy"},
+    "rollingUpdate": {"type":"apps-v1.RollingUpdateStatefulSetStrategy","proto":"2 apps-v1.RollingUpdateStatefulSetStrategy"},
     "type": {"type":"string","enum":["OnDelete","RollingUpdate"],"proto":"1 string"}}},
 };

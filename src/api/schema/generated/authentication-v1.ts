@@ -7,23 +7,23 @@ export const table: TypeTable = {
     "apiVersion": {"type":"string","proto":"2 string"},
     "kind": {"type":"string","proto":"1 string"},
     "name": {"type":"string","proto":"3 string"},
-    "uid": "string"}},
+    "uid": {"type":"string","proto":"4 string"}}},
   "SelfSubjectReview": {"kinds":["authentication.k8s.io/v1/SelfSubjectReview"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "status": {"type":"authentication-v1.SelfSubjectReviewStatus","default":{},"proto":"2 SelfSubjectReviewStatus"}}},
+    "status": {"type":"authentication-v1.SelfSubjectReviewStatus","default":{},"proto":"2 authentication-v1.SelfSubjectReviewStatus"}}},
   "SelfSubjectReviewStatus": {"fields": {
-    "userInfo": {"type":"authentication-v1.UserInfo","default":{},"proto":"1 UserInfo"}}},
+    "userInfo": {"type":"authentication-v1.UserInfo","default":{},"proto":"1 authentication-v1.UserInfo"}}},
   "TokenRequest": {"kinds":["authentication.k8s.io/v1/TokenRequest"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authentication-v1.TokenRequestSpec","default":{},"proto":"2 TokenRequestSpec"},
-    "status": {"type":"authentication-v1.TokenRequestStatus","default":{},"proto":"3 TokenRequestStatus"}}},
+    "spec": {"type":"authentication-v1.TokenRequestSpec","default":{},"proto":"2 authentication-v1.TokenRequestSpec"},
+    "status": {"type":"authentication-v1.TokenRequestStatus","default":{},"proto":"3 authentication-v1.TokenRequestStatus"}}},
   "TokenRequestSpec": {"fields": {
     "audiences": {"type":"[string]","listType":"atomic","proto":"1 repeated string"},
-    "boundObjectRef": {"type":"authentication-v1.BoundObjectReference","proto":"3 BoundObjectReference"},
+    "boundObjectRef": {"type":"authentication-v1.BoundObjectReference","proto":"3 authentication-v1.BoundObjectReference"},
     "expirationSeconds": {"type":"integer:int64","proto":"4 int64"}}},
   "TokenRequestStatus": {"fields": {
     "expirationTimestamp": {"type":"meta-v1.Time","proto":"2 meta-v1.Time"},
@@ -32,8 +32,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authentication-v1.TokenReviewSpec","default":{},"proto":"2 TokenReviewSpec"},
-    "status": {"type":"authentication-v1.TokenReviewStatus","default":{},"proto":"3 TokenReviewStatus"}}},
+    "spec": {"type":"authentication-v1.TokenReviewSpec","default":{},"proto":"2 authentication-v1.TokenReviewSpec"},
+    "status": {"type":"authentication-v1.TokenReviewStatus","default":{},"proto":"3 authentication-v1.TokenReviewStatus"}}},
   "TokenReviewSpec": {"required":["token"], "fields": {
     "audiences": {"type":"[string]","listType":"atomic","proto":"2 repeated string"},
     "token": {"type":"string","proto":"1 string"}}},
@@ -41,9 +41,9 @@ export const table: TypeTable = {
     "audiences": {"type":"[string]","listType":"atomic","proto":"4 repeated string"},
     "authenticated": {"type":"boolean","proto":"1 bool"},
     "error": {"type":"string","proto":"3 string"},
-    "user": {"type":"authentication-v1.UserInfo","default":{},"proto":"2 UserInfo"}}},
+    "user": {"type":"authentication-v1.UserInfo","default":{},"proto":"2 authentication-v1.UserInfo"}}},
   "UserInfo": {"fields": {
-    "extra": {"type":"{[string]}","proto":"4 map<string,ExtraValue>"},
+    "extra": {"type":"{[string]}","proto":"4 map<string,authentication-v1.ExtraValue>"},
     "groups": {"type":"[string]","listType":"atomic","proto":"3 repeated string"},
     "uid": {"type":"string","proto":"2 string"},
     "username": {"type":"string","proto":"1 string"}}},

@@ -13,8 +13,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authorization-v1.SubjectAccessReviewSpec","default":{},"proto":"2 SubjectAccessReviewSpec"},
-    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 SubjectAccessReviewStatus"}}},
+    "spec": {"type":"authorization-v1.SubjectAccessReviewSpec","default":{},"proto":"2 authorization-v1.SubjectAccessReviewSpec"},
+    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 authorization-v1.SubjectAccessReviewStatus"}}},
   "NonResourceAttributes": {"fields": {
     "path": {"type":"string","proto":"1 string"},
     "verb": {"type":"string","proto":"2 string"}}},
@@ -22,9 +22,9 @@ export const table: TypeTable = {
     "nonResourceURLs": {"type":"[string]","listType":"atomic","proto":"2 repeated string"},
     "verbs": {"type":"[string]","listType":"atomic","proto":"1 repeated string"}}},
   "ResourceAttributes": {"fields": {
-    "fieldSelector": {"type":"authorization-v1.FieldSelectorAttributes","proto":"8 FieldSelectorAttributes"},
+    "fieldSelector": {"type":"authorization-v1.FieldSelectorAttributes","proto":"8 authorization-v1.FieldSelectorAttributes"},
     "group": {"type":"string","proto":"3 string"},
-    "labelSelector": {"type":"authorization-v1.LabelSelectorAttributes","proto":"9 LabelSelectorAttributes"},
+    "labelSelector": {"type":"authorization-v1.LabelSelectorAttributes","proto":"9 authorization-v1.LabelSelectorAttributes"},
     "name": {"type":"string","proto":"7 string"},
     "namespace": {"type":"string","proto":"1 string"},
     "resource": {"type":"string","proto":"5 string"},
@@ -40,30 +40,30 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authorization-v1.SelfSubjectAccessReviewSpec","default":{},"proto":"2 SelfSubjectAccessReviewSpec"},
-    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 SubjectAccessReviewStatus"}}},
+    "spec": {"type":"authorization-v1.SelfSubjectAccessReviewSpec","default":{},"proto":"2 authorization-v1.SelfSubjectAccessReviewSpec"},
+    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 authorization-v1.SubjectAccessReviewStatus"}}},
   "SelfSubjectAccessReviewSpec": {"fields": {
-    "nonResourceAttributes": {"type":"authorization-v1.NonResourceAttributes","proto":"2 NonResourceAttributes"},
-    "resourceAttributes": {"type":"authorization-v1.ResourceAttributes","proto":"1 ResourceAttributes"}}},
+    "nonResourceAttributes": {"type":"authorization-v1.NonResourceAttributes","proto":"2 authorization-v1.NonResourceAttributes"},
+    "resourceAttributes": {"type":"authorization-v1.ResourceAttributes","proto":"1 authorization-v1.ResourceAttributes"}}},
   "SelfSubjectRulesReview": {"kinds":["authorization.k8s.io/v1/SelfSubjectRulesReview"],"required":["spec"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authorization-v1.SelfSubjectRulesReviewSpec","default":{},"proto":"2 SelfSubjectRulesReviewSpec"},
-    "status": {"type":"authorization-v1.SubjectRulesReviewStatus","default":{},"proto":"3 SubjectRulesReviewStatus"}}},
+    "spec": {"type":"authorization-v1.SelfSubjectRulesReviewSpec","default":{},"proto":"2 authorization-v1.SelfSubjectRulesReviewSpec"},
+    "status": {"type":"authorization-v1.SubjectRulesReviewStatus","default":{},"proto":"3 authorization-v1.SubjectRulesReviewStatus"}}},
   "SelfSubjectRulesReviewSpec": {"fields": {
     "namespace": {"type":"string","proto":"1 string"}}},
   "SubjectAccessReview": {"kinds":["authorization.k8s.io/v1/SubjectAccessReview"],"required":["spec"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"authorization-v1.SubjectAccessReviewSpec","default":{},"proto":"2 SubjectAccessReviewSpec"},
-    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 SubjectAccessReviewStatus"}}},
+    "spec": {"type":"authorization-v1.SubjectAccessReviewSpec","default":{},"proto":"2 authorization-v1.SubjectAccessReviewSpec"},
+    "status": {"type":"authorization-v1.SubjectAccessReviewStatus","default":{},"proto":"3 authorization-v1.SubjectAccessReviewStatus"}}},
   "SubjectAccessReviewSpec": {"fields": {
-    "extra": {"type":"{[string]}","proto":"5 map<string,ExtraValue>"},
+    "extra": {"type":"{[string]}","proto":"5 map<string,authorization-v1.ExtraValue>"},
     "groups": {"type":"[string]","listType":"atomic","proto":"4 repeated string"},
-    "nonResourceAttributes": {"type":"authorization-v1.NonResourceAttributes","proto":"2 NonResourceAttributes"},
-    "resourceAttributes": {"type":"authorization-v1.ResourceAttributes","proto":"1 ResourceAttributes"},
+    "nonResourceAttributes": {"type":"authorization-v1.NonResourceAttributes","proto":"2 authorization-v1.NonResourceAttributes"},
+    "resourceAttributes": {"type":"authorization-v1.ResourceAttributes","proto":"1 authorization-v1.ResourceAttributes"},
     "uid": {"type":"string","proto":"6 string"},
     "user": {"type":"string","proto":"3 string"}}},
   "SubjectAccessReviewStatus": {"required":["allowed"], "fields": {
@@ -74,6 +74,6 @@ export const table: TypeTable = {
   "SubjectRulesReviewStatus": {"required":["resourceRules","nonResourceRules","incomplete"], "fields": {
     "evaluationError": {"type":"string","proto":"4 string"},
     "incomplete": {"type":"boolean","default":false,"proto":"3 bool"},
-    "nonResourceRules": {"type":"[authorization-v1.NonResourceRule]","listType":"atomic","proto":"2 repeated NonResourceRule"},
-    "resourceRules": {"type":"[authorization-v1.ResourceRule]","listType":"atomic","proto":"1 repeated ResourceRule"}}},
+    "nonResourceRules": {"type":"[authorization-v1.NonResourceRule]","listType":"atomic","proto":"2 repeated authorization-v1.NonResourceRule"},
+    "resourceRules": {"type":"[authorization-v1.ResourceRule]","listType":"atomic","proto":"1 repeated authorization-v1.ResourceRule"}}},
 };

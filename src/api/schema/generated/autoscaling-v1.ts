@@ -11,17 +11,17 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"autoscaling-v1.HorizontalPodAutoscalerSpec","default":{},"proto":"2 HorizontalPodAutoscalerSpec"},
-    "status": {"type":"autoscaling-v1.HorizontalPodAutoscalerStatus","default":{},"proto":"3 HorizontalPodAutoscalerStatus"}}},
+    "spec": {"type":"autoscaling-v1.HorizontalPodAutoscalerSpec","default":{},"proto":"2 autoscaling-v1.HorizontalPodAutoscalerSpec"},
+    "status": {"type":"autoscaling-v1.HorizontalPodAutoscalerStatus","default":{},"proto":"3 autoscaling-v1.HorizontalPodAutoscalerStatus"}}},
   "HorizontalPodAutoscalerList": {"kinds":["autoscaling/v1/HorizontalPodAutoscalerList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[autoscaling-v1.HorizontalPodAutoscaler]","proto":"2 repeated HorizontalPodAutoscaler"},
+    "items": {"type":"[autoscaling-v1.HorizontalPodAutoscaler]","proto":"2 repeated autoscaling-v1.HorizontalPodAutoscaler"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "HorizontalPodAutoscalerSpec": {"required":["scaleTargetRef","maxReplicas"], "fields": {
     "maxReplicas": {"type":"integer:int32","default":0,"proto":"3 int32"},
     "minReplicas": {"type":"integer:int32","proto":"2 int32"},
-    "scaleTargetRef": {"type":"autoscaling-v1.CrossVersionObjectReference","default":{},"proto":"1 CrossVersionObjectReference"},
+    "scaleTargetRef": {"type":"autoscaling-v1.CrossVersionObjectReference","default":{},"proto":"1 autoscaling-v1.CrossVersionObjectReference"},
     "targetCPUUtilizationPercentage": {"type":"integer:int32","proto":"4 int32"}}},
   "HorizontalPodAutoscalerStatus": {"required":["currentReplicas","desiredReplicas"], "fields": {
     "currentCPUUtilizationPercentage": {"type":"integer:int32","proto":"5 int32"},
@@ -33,8 +33,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"autoscaling-v1.ScaleSpec","default":{},"proto":"2 ScaleSpec"},
-    "status": {"type":"autoscaling-v1.ScaleStatus","default":{},"proto":"3 ScaleStatus"}}},
+    "spec": {"type":"autoscaling-v1.ScaleSpec","default":{},"proto":"2 autoscaling-v1.ScaleSpec"},
+    "status": {"type":"autoscaling-v1.ScaleStatus","default":{},"proto":"3 autoscaling-v1.ScaleStatus"}}},
   "ScaleSpec": {"fields": {
     "replicas": {"type":"integer:int32","default":0,"proto":"1 int32"}}},
   "ScaleStatus": {"required":["replicas"], "fields": {

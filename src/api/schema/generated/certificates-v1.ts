@@ -7,8 +7,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"certificates-v1.CertificateSigningRequestSpec","default":{},"proto":"2 CertificateSigningRequestSpec"},
-    "status": {"type":"certificates-v1.CertificateSigningRequestStatus","default":{},"proto":"3 CertificateSigningRequestStatus"}}},
+    "spec": {"type":"certificates-v1.CertificateSigningRequestSpec","default":{},"proto":"2 certificates-v1.CertificateSigningRequestSpec"},
+    "status": {"type":"certificates-v1.CertificateSigningRequestStatus","default":{},"proto":"3 certificates-v1.CertificateSigningRequestStatus"}}},
   "CertificateSigningRequestCondition": {"required":["type","status"], "fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"5 meta-v1.Time"},
     "lastUpdateTime": {"type":"meta-v1.Time","proto":"4 meta-v1.Time"},
@@ -18,12 +18,12 @@ export const table: TypeTable = {
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "CertificateSigningRequestList": {"kinds":["certificates.k8s.io/v1/CertificateSigningRequestList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[certificates-v1.CertificateSigningRequest]","proto":"2 repeated CertificateSigningRequest"},
+    "items": {"type":"[certificates-v1.CertificateSigningRequest]","proto":"2 repeated certificates-v1.CertificateSigningRequest"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "CertificateSigningRequestSpec": {"required":["request","signerName"], "fields": {
     "expirationSeconds": {"type":"integer:int32","proto":"8 int32"},
-    "extra": {"type":"{[string]}","proto":"6 map<string,ExtraValue>"},
+    "extra": {"type":"{[string]}","proto":"6 map<string,certificates-v1.ExtraValue>"},
     "groups": {"type":"[string]","listType":"atomic","proto":"4 repeated string"},
     "request": {"type":"string:byte","proto":"1 bytes"},
     "signerName": {"type":"string","default":"","proto":"7 string"},
@@ -32,5 +32,5 @@ export const table: TypeTable = {
     "username": {"type":"string","proto":"2 string"}}},
   "CertificateSigningRequestStatus": {"fields": {
     "certificate": {"type":"string:byte","proto":"2 bytes"},
-    "conditions": {"type":"[certificates-v1.CertificateSigningRequestCondition]","listType":"map","listMapKeys":["type"],"proto":"1 repeated CertificateSigningRequestCondition"}}},
+    "conditions": {"type":"[certificates-v1.CertificateSigningRequestCondition]","listType":"map","listMapKeys":["type"],"proto":"1 repeated certificates-v1.CertificateSigningRequestCondition"}}},
 };

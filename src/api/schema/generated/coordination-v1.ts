@@ -7,10 +7,10 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"coordination-v1.LeaseSpec","default":{},"proto":"2 LeaseSpec"}}},
+    "spec": {"type":"coordination-v1.LeaseSpec","default":{},"proto":"2 coordination-v1.LeaseSpec"}}},
   "LeaseList": {"kinds":["coordination.k8s.io/v1/LeaseList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[coordination-v1.Lease]","proto":"2 repeated Lease"},
+    "items": {"type":"[coordination-v1.Lease]","proto":"2 repeated coordination-v1.Lease"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "LeaseSpec": {"fields": {

@@ -5,9 +5,9 @@ import type { TypeTable } from "../table.ts";
 export const table: TypeTable = {
   "Endpoint": {"required":["addresses"], "fields": {
     "addresses": {"type":"[string]","listType":"set","proto":"1 repeated string"},
-    "conditions": {"type":"discovery-v1.EndpointConditions","default":{},"proto":"2 EndpointConditions"},
+    "conditions": {"type":"discovery-v1.EndpointConditions","default":{},"proto":"2 discovery-v1.EndpointConditions"},
     "deprecatedTopology": {"type":"{string}","proto":"5 map<string,string>"},
-    "hints": {"type":"discovery-v1.EndpointHints","proto":"8 EndpointHints"},
+    "hints": {"type":"discovery-v1.EndpointHints","proto":"8 discovery-v1.EndpointHints"},
     "hostname": {"type":"string","proto":"3 string"},
     "nodeName": {"type":"string","proto":"6 string"},
     "targetRef": {"type":"core-v1.ObjectReference","proto":"4 core-v1.ObjectReference"},
@@ -17,8 +17,8 @@ export const table: TypeTable = {
     "serving": {"type":"boolean","proto":"2 bool"},
     "terminating": {"type":"boolean","proto":"3 bool"}}},
   "EndpointHints": {"fields": {
-    "forNodes": {"type":"[discovery-v1.ForNode]","listType":"atomic","proto":"2 repeated ForNode"},
-    "forZones": {"type":"[discovery-v1.ForZone]","listType":"atomic","proto":"1 repeated ForZone"}}},
+    "forNodes": {"type":"[discovery-v1.ForNode]","listType":"atomic","proto":"2 repeated discovery-v1.ForNode"},
+    "forZones": {"type":"[discovery-v1.ForZone]","listType":"atomic","proto":"1 repeated discovery-v1.ForZone"}}},
   "EndpointPort": {"mapType":"atomic", "fields": {
     "appProtocol": {"type":"string","proto":"4 string"},
     "name": {"type":"string","proto":"1 string"},
@@ -27,13 +27,13 @@ export const table: TypeTable = {
   "EndpointSlice": {"kinds":["discovery.k8s.io/v1/EndpointSlice"],"required":["addressType"], "fields": {
     "addressType": {"type":"string","enum":["FQDN","IPv4","IPv6"],"default":"","proto":"4 string"},
     "apiVersion": "string",
-    "endpoints": {"type":"[discovery-v1.Endpoint]","listType":"atomic","proto":"2 repeated Endpoint"},
+    "endpoints": {"type":"[discovery-v1.Endpoint]","listType":"atomic","proto":"2 repeated discovery-v1.Endpoint"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "ports": {"type":"[discovery-v1.EndpointPort]","listType":"atomic","proto":"3 repeated EndpointPort"}}},
+    "ports": {"type":"[discovery-v1.EndpointPort]","listType":"atomic","proto":"3 repeated discovery-v1.EndpointPort"}}},
   "EndpointSliceList": {"kinds":["discovery.k8s.io/v1/EndpointSliceList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[discovery-v1.EndpointSlice]","proto":"2 repeated EndpointSlice"},
+    "items": {"type":"[discovery-v1.EndpointSlice]","proto":"2 repeated discovery-v1.EndpointSlice"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "ForNode": {"required":["name"], "fields": {

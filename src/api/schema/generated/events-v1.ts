@@ -19,11 +19,11 @@ export const table: TypeTable = {
     "related": {"type":"core-v1.ObjectReference","proto":"9 core-v1.ObjectReference"},
     "reportingController": {"type":"string","proto":"4 string"},
     "reportingInstance": {"type":"string","proto":"5 string"},
-    "series": {"type":"events-v1.EventSeries","proto":"3 EventSeries"},
+    "series": {"type":"events-v1.EventSeries","proto":"3 events-v1.EventSeries"},
     "type": {"type":"string","proto":"11 string"}}},
   "EventList": {"kinds":["events.k8s.io/v1/EventList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[events-v1.Event]","proto":"2 repeated Event"},
+    "items": {"type":"[events-v1.Event]","proto":"2 repeated events-v1.Event"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "EventSeries": {"required":["count","lastObservedTime"], "fields": {

@@ -12,8 +12,8 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"flowcontrol-v1.FlowSchemaSpec","default":{},"proto":"2 FlowSchemaSpec"},
-    "status": {"type":"flowcontrol-v1.FlowSchemaStatus","default":{},"proto":"3 FlowSchemaStatus"}}},
+    "spec": {"type":"flowcontrol-v1.FlowSchemaSpec","default":{},"proto":"2 flowcontrol-v1.FlowSchemaSpec"},
+    "status": {"type":"flowcontrol-v1.FlowSchemaStatus","default":{},"proto":"3 flowcontrol-v1.FlowSchemaStatus"}}},
   "FlowSchemaCondition": {"fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"3 meta-v1.Time"},
     "message": {"type":"string","proto":"5 string"},
@@ -22,39 +22,39 @@ export const table: TypeTable = {
     "type": {"type":"string","proto":"1 string"}}},
   "FlowSchemaList": {"kinds":["flowcontrol.apiserver.k8s.io/v1/FlowSchemaList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[flowcontrol-v1.FlowSchema]","proto":"2 repeated FlowSchema"},
+    "items": {"type":"[flowcontrol-v1.FlowSchema]","proto":"2 repeated flowcontrol-v1.FlowSchema"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "FlowSchemaSpec": {"required":["priorityLevelConfiguration"], "fields": {
-    "distinguisherMethod": {"type":"flowcontrol-v1.FlowDistinguisherMethod","proto":"3 FlowDistinguisherMethod"},
+    "distinguisherMethod": {"type":"flowcontrol-v1.FlowDistinguisherMethod","proto":"3 flowcontrol-v1.FlowDistinguisherMethod"},
     "matchingPrecedence": {"type":"integer:int32","default":0,"proto":"2 int32"},
-    "priorityLevelConfiguration": {"type":"flowcontrol-v1.PriorityLevelConfigurationReference","default":{},"proto":"1 PriorityLevelConfigurationReference"},
-    "rules": {"type":"[flowcontrol-v1.PolicyRulesWithSubjects]","listType":"atomic","proto":"4 repeated PolicyRulesWithSubjects"}}},
+    "priorityLevelConfiguration": {"type":"flowcontrol-v1.PriorityLevelConfigurationReference","default":{},"proto":"1 flowcontrol-v1.PriorityLevelConfigurationReference"},
+    "rules": {"type":"[flowcontrol-v1.PolicyRulesWithSubjects]","listType":"atomic","proto":"4 repeated flowcontrol-v1.PolicyRulesWithSubjects"}}},
   "FlowSchemaStatus": {"fields": {
-    "conditions": {"type":"[flowcontrol-v1.FlowSchemaCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"1 repeated FlowSchemaCondition"}}},
+    "conditions": {"type":"[flowcontrol-v1.FlowSchemaCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"1 repeated flowcontrol-v1.FlowSchemaCondition"}}},
   "GroupSubject": {"required":["name"], "fields": {
     "name": {"type":"string","default":"","proto":"1 string"}}},
   "LimitResponse": {"required":["type"],"unions":[{"discriminator":"type","fields-to-discriminateBy":{"queuing":"Queuing"}}], "fields": {
-    "queuing": {"type":"flowcontrol-v1.QueuingConfiguration","proto":"2 QueuingConfiguration"},
+    "queuing": {"type":"flowcontrol-v1.QueuingConfiguration","proto":"2 flowcontrol-v1.QueuingConfiguration"},
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "LimitedPriorityLevelConfiguration": {"fields": {
     "borrowingLimitPercent": {"type":"integer:int32","proto":"4 int32"},
     "lendablePercent": {"type":"integer:int32","proto":"3 int32"},
-    "limitResponse": {"type":"flowcontrol-v1.LimitResponse","default":{},"proto":"2 LimitResponse"},
+    "limitResponse": {"type":"flowcontrol-v1.LimitResponse","default":{},"proto":"2 flowcontrol-v1.LimitResponse"},
     "nominalConcurrencyShares": {"type":"integer:int32","proto":"1 int32"}}},
   "NonResourcePolicyRule": {"required":["verbs","nonResourceURLs"], "fields": {
     "nonResourceURLs": {"type":"[string]","listType":"set","proto":"6 repeated string"},
     "verbs": {"type":"[string]","listType":"set","proto":"1 repeated string"}}},
   "PolicyRulesWithSubjects": {"required":["subjects"], "fields": {
-    "nonResourceRules": {"type":"[flowcontrol-v1.NonResourcePolicyRule]","listType":"atomic","proto":"3 repeated NonResourcePolicyRule"},
-    "resourceRules": {"type":"[flowcontrol-v1.ResourcePolicyRule]","listType":"atomic","proto":"2 repeated ResourcePolicyRule"},
-    "subjects": {"type":"[flowcontrol-v1.Subject]","listType":"atomic","proto":"1 repeated Subject"}}},
+    "nonResourceRules": {"type":"[flowcontrol-v1.NonResourcePolicyRule]","listType":"atomic","proto":"3 repeated flowcontrol-v1.NonResourcePolicyRule"},
+    "resourceRules": {"type":"[flowcontrol-v1.ResourcePolicyRule]","listType":"atomic","proto":"2 repeated flowcontrol-v1.ResourcePolicyRule"},
+    "subjects": {"type":"[flowcontrol-v1.Subject]","listType":"atomic","proto":"1 repeated flowcontrol-v1.Subject"}}},
   "PriorityLevelConfiguration": {"kinds":["flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"flowcontrol-v1.PriorityLevelConfigurationSpec","default":{},"proto":"2 PriorityLevelConfigurationSpec"},
-    "status": {"type":"flowcontrol-v1.PriorityLevelConfigurationStatus","default":{},"proto":"3 PriorityLevelConfigurationStatus"}}},
+    "spec": {"type":"flowcontrol-v1.PriorityLevelConfigurationSpec","default":{},"proto":"2 flowcontrol-v1.PriorityLevelConfigurationSpec"},
+    "status": {"type":"flowcontrol-v1.PriorityLevelConfigurationStatus","default":{},"proto":"3 flowcontrol-v1.PriorityLevelConfigurationStatus"}}},
   "PriorityLevelConfigurationCondition": {"fields": {
     "lastTransitionTime": {"type":"meta-v1.Time","proto":"3 meta-v1.Time"},
     "message": {"type":"string","proto":"5 string"},
@@ -63,17 +63,17 @@ export const table: TypeTable = {
     "type": {"type":"string","proto":"1 string"}}},
   "PriorityLevelConfigurationList": {"kinds":["flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfigurationList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[flowcontrol-v1.PriorityLevelConfiguration]","proto":"2 repeated PriorityLevelConfiguration"},
+    "items": {"type":"[flowcontrol-v1.PriorityLevelConfiguration]","proto":"2 repeated flowcontrol-v1.PriorityLevelConfiguration"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "PriorityLevelConfigurationReference": {"required":["name"], "fields": {
     "name": {"type":"string","default":"","proto":"1 string"}}},
   "PriorityLevelConfigurationSpec": {"required":["type"],"unions":[{"discriminator":"type","fields-to-discriminateBy":{"exempt":"Exempt","limited":"Limited"}}], "fields": {
-    "exempt": {"type":"flowcontrol-v1.ExemptPriorityLevelConfiguration","proto":"3 ExemptPriorityLevelConfiguration"},
-    "limited": {"type":"flowcontrol-v1.LimitedPriorityLevelConfiguration","proto":"2 LimitedPriorityLevelConfiguration"},
+    "exempt": {"type":"flowcontrol-v1.ExemptPriorityLevelConfiguration","proto":"3 flowcontrol-v1.ExemptPriorityLevelConfiguration"},
+    "limited": {"type":"flowcontrol-v1.LimitedPriorityLevelConfiguration","proto":"2 flowcontrol-v1.LimitedPriorityLevelConfiguration"},
     "type": {"type":"string","default":"","proto":"1 string"}}},
   "PriorityLevelConfigurationStatus": {"fields": {
-    "conditions": {"type":"[flowcontrol-v1.PriorityLevelConfigurationCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"1 repeated PriorityLevelConfigurationCondition"}}},
+    "conditions": {"type":"[flowcontrol-v1.PriorityLevelConfigurationCondition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"1 repeated flowcontrol-v1.PriorityLevelConfigurationCondition"}}},
   "QueuingConfiguration": {"fields": {
     "handSize": {"type":"integer:int32","default":0,"proto":"2 int32"},
     "queueLengthLimit": {"type":"integer:int32","default":0,"proto":"3 int32"},
@@ -88,10 +88,10 @@ export const table: TypeTable = {
     "name": {"type":"string","default":"","proto":"2 string"},
     "namespace": {"type":"string","default":"","proto":"1 string"}}},
   "Subject": {"required":["kind"],"unions":[{"discriminator":"kind","fields-to-discriminateBy":{"group":"Group","serviceAccount":"ServiceAccount","user":"User"}}], "fields": {
-    "group": {"type":"flowcontrol-v1.GroupSubject","proto":"3 GroupSubject"},
+    "group": {"type":"flowcontrol-v1.GroupSubject","proto":"3 flowcontrol-v1.GroupSubject"},
     "kind": {"type":"string","default":"","proto":"1 string"},
-    "serviceAccount": {"type":"flowcontrol-v1.ServiceAccountSubject","proto":"4 ServiceAccountSubject"},
-    "user": {"type":"flowcontrol-v1.UserSubject","proto":"2 UserSubject"}}},
+    "serviceAccount": {"type":"flowcontrol-v1.ServiceAccountSubject","proto":"4 flowcontrol-v1.ServiceAccountSubject"},
+    "user": {"type":"flowcontrol-v1.UserSubject","proto":"2 flowcontrol-v1.UserSubject"}}},
   "UserSubject": {"required":["name"], "fields": {
     "name": {"type":"string","default":"","proto":"1 string"}}},
 };

@@ -4,23 +4,23 @@ import type { TypeTable } from "../table.ts";
 
 export const table: TypeTable = {
   "HTTPIngressPath": {"required":["pathType","backend"], "fields": {
-    "backend": {"type":"networking-v1.IngressBackend","default":{},"proto":"2 IngressBackend"},
+    "backend": {"type":"networking-v1.IngressBackend","default":{},"proto":"2 networking-v1.IngressBackend"},
     "path": {"type":"string","proto":"1 string"},
     "pathType": {"type":"string","enum":["Exact","ImplementationSpecific","Prefix"],"proto":"3 string"}}},
   "HTTPIngressRuleValue": {"required":["paths"], "fields": {
-    "paths": {"type":"[networking-v1.HTTPIngressPath]","listType":"atomic","proto":"1 repeated HTTPIngressPath"}}},
+    "paths": {"type":"[networking-v1.HTTPIngressPath]","listType":"atomic","proto":"1 repeated networking-v1.HTTPIngressPath"}}},
   "IPAddress": {"kinds":["networking.k8s.io/v1/IPAddress"],"required":["spec"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"networking-v1.IPAddressSpec","default":{},"proto":"2 IPAddressSpec"}}},
+    "spec": {"type":"networking-v1.IPAddressSpec","default":{},"proto":"2 networking-v1.IPAddressSpec"}}},
   "IPAddressList": {"kinds":["networking.k8s.io/v1/IPAddressList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[networking-v1.IPAddress]","proto":"2 repeated IPAddress"},
+    "items": {"type":"[networking-v1.IPAddress]","proto":"2 repeated networking-v1.IPAddress"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "IPAddressSpec": {"required":["parentRef"], "fields": {
-    "parentRef": {"type":"networking-v1.ParentReference","proto":"1 ParentReference"}}},
+    "parentRef": {"type":"networking-v1.ParentReference","proto":"1 networking-v1.ParentReference"}}},
   "IPBlock": {"required":["cidr"], "fields": {
     "cidr": {"type":"string","default":"","proto":"1 string"},
     "except": {"type":"[string]","listType":"atomic","proto":"2 repeated string"}}},
@@ -28,58 +28,58 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"networking-v1.IngressSpec","default":{},"proto":"2 IngressSpec"},
-    "status": {"type":"networking-v1.IngressStatus","default":{},"proto":"3 IngressStatus"}}},
+    "spec": {"type":"networking-v1.IngressSpec","default":{},"proto":"2 networking-v1.IngressSpec"},
+    "status": {"type":"networking-v1.IngressStatus","default":{},"proto":"3 networking-v1.IngressStatus"}}},
   "IngressBackend": {"fields": {
     "resource": {"type":"core-v1.TypedLocalObjectReference","proto":"3 core-v1.TypedLocalObjectReference"},
-    "service": {"type":"networking-v1.IngressServiceBackend","proto":"4 IngressServiceBackend"}}},
+    "service": {"type":"networking-v1.IngressServiceBackend","proto":"4 networking-v1.IngressServiceBackend"}}},
   "IngressClass": {"kinds":["networking.k8s.io/v1/IngressClass"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"networking-v1.IngressClassSpec","default":{},"proto":"2 IngressClassSpec"}}},
+    "spec": {"type":"networking-v1.IngressClassSpec","default":{},"proto":"2 networking-v1.IngressClassSpec"}}},
   "IngressClassList": {"kinds":["networking.k8s.io/v1/IngressClassList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[networking-v1.IngressClass]","proto":"2 repeated IngressClass"},
+    "items": {"type":"[networking-v1.IngressClass]","proto":"2 repeated networking-v1.IngressClass"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "IngressClassParametersReference": {"required":["kind","name"], "fields": {
-    "apiGroup": "string",
+    "apiGroup": {"type":"string","proto":"1 string"},
     "kind": {"type":"string","default":"","proto":"2 string"},
     "name": {"type":"string","default":"","proto":"3 string"},
     "namespace": {"type":"string","proto":"5 string"},
     "scope": {"type":"string","proto":"4 string"}}},
   "IngressClassSpec": {"fields": {
     "controller": {"type":"string","proto":"1 string"},
-    "parameters": {"type":"networking-v1.IngressClassParametersReference","proto":"2 IngressClassParametersReference"}}},
+    "parameters": {"type":"networking-v1.IngressClassParametersReference","proto":"2 networking-v1.IngressClassParametersReference"}}},
   "IngressList": {"kinds":["networking.k8s.io/v1/IngressList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[networking-v1.Ingress]","proto":"2 repeated Ingress"},
+    "items": {"type":"[networking-v1.Ingress]","proto":"2 repeated networking-v1.Ingress"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "IngressLoadBalancerIngress": {"fields": {
     "hostname": {"type":"string","proto":"2 string"},
     "ip": {"type":"string","proto":"1 string"},
-    "ports": {"type":"[networking-v1.IngressPortStatus]","listType":"atomic","proto":"4 repeated IngressPortStatus"}}},
+    "ports": {"type":"[networking-v1.IngressPortStatus]","listType":"atomic","proto":"4 repeated networking-v1.IngressPortStatus"}}},
   "IngressLoadBalancerStatus": {"fields": {
-    "ingress": {"type":"[networking-v1.IngressLoadBalancerIngress]","listType":"atomic","proto":"1 repeated IngressLoadBalancerIngress"}}},
+    "ingress": {"type":"[networking-v1.IngressLoadBalancerIngress]","listType":"atomic","proto":"1 repeated networking-v1.IngressLoadBalancerIngress"}}},
   "IngressPortStatus": {"required":["port","protocol"], "fields": {
     "error": {"type":"string","proto":"3 string"},
     "port": {"type":"integer:int32","default":0,"proto":"1 int32"},
     "protocol": {"type":"string","enum":["SCTP","TCP","UDP"],"default":"","proto":"2 string"}}},
   "IngressRule": {"fields": {
     "host": {"type":"string","proto":"1 string"},
-    "http": "networking-v1.HTTPIngressRuleValue"}},
+    "http": {"type":"networking-v1.HTTPIngressRuleValue","proto":"2/1 networking-v1.HTTPIngressRuleValue"}}},
   "IngressServiceBackend": {"required":["name"], "fields": {
     "name": {"type":"string","default":"","proto":"1 string"},
-    "port": {"type":"networking-v1.ServiceBackendPort","default":{},"proto":"2 ServiceBackendPort"}}},
+    "port": {"type":"networking-v1.ServiceBackendPort","default":{},"proto":"2 networking-v1.ServiceBackendPort"}}},
   "IngressSpec": {"fields": {
-    "defaultBackend": {"type":"networking-v1.IngressBackend","proto":"1 IngressBackend"},
+    "defaultBackend": {"type":"networking-v1.IngressBackend","proto":"1 networking-v1.IngressBackend"},
     "ingressClassName": {"type":"string","proto":"4 string"},
-    "rules": {"type":"[networking-v1.IngressRule]","listType":"atomic","proto":"3 repeated IngressRule"},
-    "tls": {"type":"[networking-v1.IngressTLS]","listType":"atomic","proto":"2 repeated IngressTLS"}}},
+    "rules": {"type":"[networking-v1.IngressRule]","listType":"atomic","proto":"3 repeated networking-v1.IngressRule"},
+    "tls": {"type":"[networking-v1.IngressTLS]","listType":"atomic","proto":"2 repeated networking-v1.IngressTLS"}}},
   "IngressStatus": {"fields": {
-    "loadBalancer": {"type":"networking-v1.IngressLoadBalancerStatus","default":{},"proto":"1 IngressLoadBalancerStatus"}}},
+    "loadBalancer": {"type":"networking-v1.IngressLoadBalancerStatus","default":{},"proto":"1 networking-v1.IngressLoadBalancerStatus"}}},
   "IngressTLS": {"fields": {
     "hosts": {"type":"[string]","listType":"atomic","proto":"1 repeated string"},
     "secretName": {"type":"string","proto":"2 string"}}},
@@ -87,20 +87,20 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"networking-v1.NetworkPolicySpec","default":{},"proto":"2 NetworkPolicySpec"}}},
+    "spec": {"type":"networking-v1.NetworkPolicySpec","default":{},"proto":"2 networking-v1.NetworkPolicySpec"}}},
   "NetworkPolicyEgressRule": {"fields": {
-    "ports": {"type":"[networking-v1.NetworkPolicyPort]","listType":"atomic","proto":"1 repeated NetworkPolicyPort"},
-    "to": {"type":"[networking-v1.NetworkPolicyPeer]","listType":"atomic","proto":"2 repeated NetworkPolicyPeer"}}},
+    "ports": {"type":"[networking-v1.NetworkPolicyPort]","listType":"atomic","proto":"1 repeated networking-v1.NetworkPolicyPort"},
+    "to": {"type":"[networking-v1.NetworkPolicyPeer]","listType":"atomic","proto":"2 repeated networking-v1.NetworkPolicyPeer"}}},
   "NetworkPolicyIngressRule": {"fields": {
-    "from": {"type":"[networking-v1.NetworkPolicyPeer]","listType":"atomic","proto":"2 repeated NetworkPolicyPeer"},
-    "ports": {"type":"[networking-v1.NetworkPolicyPort]","listType":"atomic","proto":"1 repeated NetworkPolicyPort"}}},
+    "from": {"type":"[networking-v1.NetworkPolicyPeer]","listType":"atomic","proto":"2 repeated networking-v1.NetworkPolicyPeer"},
+    "ports": {"type":"[networking-v1.NetworkPolicyPort]","listType":"atomic","proto":"1 repeated networking-v1.NetworkPolicyPort"}}},
   "NetworkPolicyList": {"kinds":["networking.k8s.io/v1/NetworkPolicyList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[networking-v1.NetworkPolicy]","proto":"2 repeated NetworkPolicy"},
+    "items": {"type":"[networking-v1.NetworkPolicy]","proto":"2 repeated networking-v1.NetworkPolicy"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "NetworkPolicyPeer": {"fields": {
-    "ipBlock": {"type":"networking-v1.IPBlock","proto":"3 IPBlock"},
+    "ipBlock": {"type":"networking-v1.IPBlock","proto":"3 networking-v1.IPBlock"},
     "namespaceSelector": {"type":"meta-v1.LabelSelector","proto":"2 meta-v1.LabelSelector"},
     "podSelector": {"type":"meta-v1.LabelSelector","proto":"1 meta-v1.LabelSelector"}}},
   "NetworkPolicyPort": {"fields": {
@@ -108,8 +108,8 @@ export const table: TypeTable = {
     "port": {"type":"intstr.IntOrString","proto":"2 intstr.IntOrString"},
     "protocol": {"type":"string","enum":["SCTP","TCP","UDP"],"proto":"1 string"}}},
   "NetworkPolicySpec": {"fields": {
-    "egress": {"type":"[networking-v1.NetworkPolicyEgressRule]","listType":"atomic","proto":"3 repeated NetworkPolicyEgressRule"},
-    "ingress": {"type":"[networking-v1.NetworkPolicyIngressRule]","listType":"atomic","proto":"2 repeated NetworkPolicyIngressRule"},
+    "egress": {"type":"[networking-v1.NetworkPolicyEgressRule]","listType":"atomic","proto":"3 repeated networking-v1.NetworkPolicyEgressRule"},
+    "ingress": {"type":"[networking-v1.NetworkPolicyIngressRule]","listType":"atomic","proto":"2 repeated networking-v1.NetworkPolicyIngressRule"},
     "podSelector": {"type":"meta-v1.LabelSelector","default":{},"proto":"1 meta-v1.LabelSelector"},
     "policyTypes": {"type":"[string]","listType":"atomic","proto":"4 repeated string"}}},
   "ParentReference": {"required":["resource","name"], "fields": {
@@ -124,11 +124,11 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"networking-v1.ServiceCIDRSpec","default":{},"proto":"2 ServiceCIDRSpec"},
-    "status": {"type":"networking-v1.ServiceCIDRStatus","default":{},"proto":"3 ServiceCIDRStatus"}}},
+    "spec": {"type":"networking-v1.ServiceCIDRSpec","default":{},"proto":"2 networking-v1.ServiceCIDRSpec"},
+    "status": {"type":"networking-v1.ServiceCIDRStatus","default":{},"proto":"3 networking-v1.ServiceCIDRStatus"}}},
   "ServiceCIDRList": {"kinds":["networking.k8s.io/v1/ServiceCIDRList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[networking-v1.ServiceCIDR]","proto":"2 repeated ServiceCIDR"},
+    "items": {"type":"[networking-v1.ServiceCIDR]","proto":"2 repeated networking-v1.ServiceCIDR"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "ServiceCIDRSpec": {"fields": {

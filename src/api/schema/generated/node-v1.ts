@@ -4,17 +4,17 @@ import type { TypeTable } from "../table.ts";
 
 export const table: TypeTable = {
   "Overhead": {"fields": {
-    "podFixed": {"type":"{quantity.Quantity}","proto":"1 map<string,.quantity.Quantity>"}}},
+    "podFixed": {"type":"{quantity.Quantity}","proto":"1 map<string,quantity.Quantity>"}}},
   "RuntimeClass": {"kinds":["node.k8s.io/v1/RuntimeClass"],"required":["handler"], "fields": {
     "apiVersion": "string",
     "handler": {"type":"string","default":"","proto":"2 string"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "overhead": {"type":"node-v1.Overhead","proto":"3 Overhead"},
-    "scheduling": {"type":"node-v1.Scheduling","proto":"4 Scheduling"}}},
+    "overhead": {"type":"node-v1.Overhead","proto":"3 node-v1.Overhead"},
+    "scheduling": {"type":"node-v1.Scheduling","proto":"4 node-v1.Scheduling"}}},
   "RuntimeClassList": {"kinds":["node.k8s.io/v1/RuntimeClassList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[node-v1.RuntimeClass]","proto":"2 repeated RuntimeClass"},
+    "items": {"type":"[node-v1.RuntimeClass]","proto":"2 repeated node-v1.RuntimeClass"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "Scheduling": {"fields": {

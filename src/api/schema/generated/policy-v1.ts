@@ -12,11 +12,11 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"policy-v1.PodDisruptionBudgetSpec","default":{},"proto":"2 PodDisruptionBudgetSpec"},
-    "status": {"type":"policy-v1.PodDisruptionBudgetStatus","default":{},"proto":"3 PodDisruptionBudgetStatus"}}},
+    "spec": {"type":"policy-v1.PodDisruptionBudgetSpec","default":{},"proto":"2 policy-v1.PodDisruptionBudgetSpec"},
+    "status": {"type":"policy-v1.PodDisruptionBudgetStatus","default":{},"proto":"3 policy-v1.PodDisruptionBudgetStatus"}}},
   "PodDisruptionBudgetList": {"kinds":["policy/v1/PodDisruptionBudgetList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[policy-v1.PodDisruptionBudget]","proto":"2 repeated PodDisruptionBudget"},
+    "items": {"type":"[policy-v1.PodDisruptionBudget]","proto":"2 repeated policy-v1.PodDisruptionBudget"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "PodDisruptionBudgetSpec": {"fields": {
@@ -28,7 +28,7 @@ export const table: TypeTable = {
     "conditions": {"type":"[meta-v1.Condition]","listType":"map","listMapKeys":["type"],"patchMergeKey":"type","patchStrategy":"merge","proto":"7 repeated meta-v1.Condition"},
     "currentHealthy": {"type":"integer:int32","default":0,"proto":"4 int32"},
     "desiredHealthy": {"type":"integer:int32","default":0,"proto":"5 int32"},
-    "disruptedPods": {"type":"{meta-v1.Time}","proto":"2 map<string,.meta-v1.Time>"},
+    "disruptedPods": {"type":"{meta-v1.Time}","proto":"2 map<string,meta-v1.Time>"},
     "disruptionsAllowed": {"type":"integer:int32","default":0,"proto":"3 int32"},
     "expectedPods": {"type":"integer:int32","default":0,"proto":"6 int32"},
     "observedGeneration": {"type":"integer:int64","proto":"1 int64"}}},

@@ -6,25 +6,25 @@ export const table: TypeTable = {
   "AggregationRule": {"fields": {
     "clusterRoleSelectors": {"type":"[meta-v1.LabelSelector]","listType":"atomic","proto":"1 repeated meta-v1.LabelSelector"}}},
   "ClusterRole": {"kinds":["rbac.authorization.k8s.io/v1/ClusterRole"], "fields": {
-    "aggregationRule": {"type":"rbac-v1.AggregationRule","proto":"3 AggregationRule"},
+    "aggregationRule": {"type":"rbac-v1.AggregationRule","proto":"3 rbac-v1.AggregationRule"},
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "rules": {"type":"[rbac-v1.PolicyRule]","listType":"atomic","proto":"2 repeated PolicyRule"}}},
+    "rules": {"type":"[rbac-v1.PolicyRule]","listType":"atomic","proto":"2 repeated rbac-v1.PolicyRule"}}},
   "ClusterRoleBinding": {"kinds":["rbac.authorization.k8s.io/v1/ClusterRoleBinding"],"required":["roleRef"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "roleRef": {"type":"rbac-v1.RoleRef","default":{},"proto":"3 RoleRef"},
-    "subjects": {"type":"[rbac-v1.Subject]","listType":"atomic","proto":"2 repeated Subject"}}},
+    "roleRef": {"type":"rbac-v1.RoleRef","default":{},"proto":"3 rbac-v1.RoleRef"},
+    "subjects": {"type":"[rbac-v1.Subject]","listType":"atomic","proto":"2 repeated rbac-v1.Subject"}}},
   "ClusterRoleBindingList": {"kinds":["rbac.authorization.k8s.io/v1/ClusterRoleBindingList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[rbac-v1.ClusterRoleBinding]","proto":"2 repeated ClusterRoleBinding"},
+    "items": {"type":"[rbac-v1.ClusterRoleBinding]","proto":"2 repeated rbac-v1.ClusterRoleBinding"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "ClusterRoleList": {"kinds":["rbac.authorization.k8s.io/v1/ClusterRoleList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[rbac-v1.ClusterRole]","proto":"2 repeated ClusterRole"},
+    "items": {"type":"[rbac-v1.ClusterRole]","proto":"2 repeated rbac-v1.ClusterRole"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "PolicyRule": {"required":["verbs"], "fields": {
@@ -37,21 +37,21 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "rules": {"type":"[rbac-v1.PolicyRule]","listType":"atomic","proto":"2 repeated PolicyRule"}}},
+    "rules": {"type":"[rbac-v1.PolicyRule]","listType":"atomic","proto":"2 repeated rbac-v1.PolicyRule"}}},
   "RoleBinding": {"kinds":["rbac.authorization.k8s.io/v1/RoleBinding"],"required":["roleRef"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "roleRef": {"type":"rbac-v1.RoleRef","default":{},"proto":"3 RoleRef"},
-    "subjects": {"type":"[rbac-v1.Subject]","listType":"atomic","proto":"2 repeated Subject"}}},
+    "roleRef": {"type":"rbac-v1.RoleRef","default":{},"proto":"3 rbac-v1.RoleRef"},
+    "subjects": {"type":"[rbac-v1.Subject]","listType":"atomic","proto":"2 repeated rbac-v1.Subject"}}},
   "RoleBindingList": {"kinds":["rbac.authorization.k8s.io/v1/RoleBindingList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[rbac-v1.RoleBinding]","proto":"2 repeated RoleBinding"},
+    "items": {"type":"[rbac-v1.RoleBinding]","proto":"2 repeated rbac-v1.RoleBinding"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "RoleList": {"kinds":["rbac.authorization.k8s.io/v1/RoleList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[rbac-v1.Role]","proto":"2 repeated Role"},
+    "items": {"type":"[rbac-v1.Role]","proto":"2 repeated rbac-v1.Role"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "RoleRef": {"required":["kind","name"],"mapType":"atomic", "fields": {

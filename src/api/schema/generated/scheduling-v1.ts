@@ -13,7 +13,7 @@ export const table: TypeTable = {
     "value": {"type":"integer:int32","default":0,"proto":"2 int32"}}},
   "PriorityClassList": {"kinds":["scheduling.k8s.io/v1/PriorityClassList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[scheduling-v1.PriorityClass]","proto":"2 repeated PriorityClass"},
+    "items": {"type":"[scheduling-v1.PriorityClass]","proto":"2 repeated scheduling-v1.PriorityClass"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
 };

@@ -7,10 +7,10 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"storage-v1.CSIDriverSpec","default":{},"proto":"2 CSIDriverSpec"}}},
+    "spec": {"type":"storage-v1.CSIDriverSpec","default":{},"proto":"2 storage-v1.CSIDriverSpec"}}},
   "CSIDriverList": {"kinds":["storage.k8s.io/v1/CSIDriverList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.CSIDriver]","proto":"2 repeated CSIDriver"},
+    "items": {"type":"[storage-v1.CSIDriver]","proto":"2 repeated storage-v1.CSIDriver"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "CSIDriverSpec": {"fields": {
@@ -23,25 +23,25 @@ export const table: TypeTable = {
     "seLinuxMount": {"type":"boolean","proto":"8 bool"},
     "serviceAccountTokenInSecrets": {"type":"boolean","proto":"10 bool"},
     "storageCapacity": {"type":"boolean","proto":"4 bool"},
-    "tokenRequests": {"type":"[storage-v1.TokenRequest]","listType":"atomic","proto":"6 repeated TokenRequest"},
+    "tokenRequests": {"type":"[storage-v1.TokenRequest]","listType":"atomic","proto":"6 repeated storage-v1.TokenRequest"},
     "volumeLifecycleModes": {"type":"[string]","listType":"set","proto":"3 repeated string"}}},
   "CSINode": {"kinds":["storage.k8s.io/v1/CSINode"],"required":["spec"], "fields": {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"storage-v1.CSINodeSpec","default":{},"proto":"2 CSINodeSpec"}}},
+    "spec": {"type":"storage-v1.CSINodeSpec","default":{},"proto":"2 storage-v1.CSINodeSpec"}}},
   "CSINodeDriver": {"required":["name","nodeID"], "fields": {
-    "allocatable": {"type":"storage-v1.VolumeNodeResources","proto":"4 VolumeNodeResources"},
+    "allocatable": {"type":"storage-v1.VolumeNodeResources","proto":"4 storage-v1.VolumeNodeResources"},
     "name": {"type":"string","default":"","proto":"1 string"},
     "nodeID": {"type":"string","default":"","proto":"2 string"},
     "topologyKeys": {"type":"[string]","listType":"atomic","proto":"3 repeated string"}}},
   "CSINodeList": {"kinds":["storage.k8s.io/v1/CSINodeList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.CSINode]","proto":"2 repeated CSINode"},
+    "items": {"type":"[storage-v1.CSINode]","proto":"2 repeated storage-v1.CSINode"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "CSINodeSpec": {"required":["drivers"], "fields": {
-    "drivers": {"type":"[storage-v1.CSINodeDriver]","listType":"map","listMapKeys":["name"],"patchMergeKey":"name","patchStrategy":"merge","proto":"1 repeated CSINodeDriver"}}},
+    "drivers": {"type":"[storage-v1.CSINodeDriver]","listType":"map","listMapKeys":["name"],"patchMergeKey":"name","patchStrategy":"merge","proto":"1 repeated storage-v1.CSINodeDriver"}}},
   "CSIStorageCapacity": {"kinds":["storage.k8s.io/v1/CSIStorageCapacity"],"required":["storageClassName"], "fields": {
     "apiVersion": "string",
     "capacity": {"type":"quantity.Quantity","proto":"4 quantity.Quantity"},
@@ -52,7 +52,7 @@ export const table: TypeTable = {
     "storageClassName": {"type":"string","default":"","proto":"3 string"}}},
   "CSIStorageCapacityList": {"kinds":["storage.k8s.io/v1/CSIStorageCapacityList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.CSIStorageCapacity]","proto":"2 repeated CSIStorageCapacity"},
+    "items": {"type":"[storage-v1.CSIStorageCapacity]","proto":"2 repeated storage-v1.CSIStorageCapacity"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "StorageClass": {"kinds":["storage.k8s.io/v1/StorageClass"],"required":["provisioner"], "fields": {
@@ -68,7 +68,7 @@ export const table: TypeTable = {
     "volumeBindingMode": {"type":"string","enum":["Immediate","WaitForFirstConsumer"],"proto":"7 string"}}},
   "StorageClassList": {"kinds":["storage.k8s.io/v1/StorageClassList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.StorageClass]","proto":"2 repeated StorageClass"},
+    "items": {"type":"[storage-v1.StorageClass]","proto":"2 repeated storage-v1.StorageClass"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "TokenRequest": {"required":["audience"], "fields": {
@@ -78,11 +78,11 @@ export const table: TypeTable = {
     "apiVersion": "string",
     "kind": "string",
     "metadata": {"type":"meta-v1.ObjectMeta","default":{},"proto":"1 meta-v1.ObjectMeta"},
-    "spec": {"type":"storage-v1.VolumeAttachmentSpec","default":{},"proto":"2 VolumeAttachmentSpec"},
-    "status": {"type":"storage-v1.VolumeAttachmentStatus","default":{},"proto":"3 VolumeAttachmentStatus"}}},
+    "spec": {"type":"storage-v1.VolumeAttachmentSpec","default":{},"proto":"2 storage-v1.VolumeAttachmentSpec"},
+    "status": {"type":"storage-v1.VolumeAttachmentStatus","default":{},"proto":"3 storage-v1.VolumeAttachmentStatus"}}},
   "VolumeAttachmentList": {"kinds":["storage.k8s.io/v1/VolumeAttachmentList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.VolumeAttachment]","proto":"2 repeated VolumeAttachment"},
+    "items": {"type":"[storage-v1.VolumeAttachment]","proto":"2 repeated storage-v1.VolumeAttachment"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "VolumeAttachmentSource": {"fields": {
@@ -91,12 +91,12 @@ export const table: TypeTable = {
   "VolumeAttachmentSpec": {"required":["attacher","source","nodeName"], "fields": {
     "attacher": {"type":"string","default":"","proto":"1 string"},
     "nodeName": {"type":"string","default":"","proto":"3 string"},
-    "source": {"type":"storage-v1.VolumeAttachmentSource","default":{},"proto":"2 VolumeAttachmentSource"}}},
+    "source": {"type":"storage-v1.VolumeAttachmentSource","default":{},"proto":"2 storage-v1.VolumeAttachmentSource"}}},
   "VolumeAttachmentStatus": {"required":["attached"], "fields": {
-    "attachError": {"type":"storage-v1.VolumeError","proto":"3 VolumeError"},
+    "attachError": {"type":"storage-v1.VolumeError","proto":"3 storage-v1.VolumeError"},
     "attached": {"type":"boolean","default":false,"proto":"1 bool"},
     "attachmentMetadata": {"type":"{string}","proto":"2 map<string,string>"},
-    "detachError": {"type":"storage-v1.VolumeError","proto":"4 VolumeError"}}},
+    "detachError": {"type":"storage-v1.VolumeError","proto":"4 storage-v1.VolumeError"}}},
   "VolumeAttributesClass": {"kinds":["storage.k8s.io/v1/VolumeAttributesClass"],"required":["driverName"], "fields": {
     "apiVersion": "string",
     "driverName": {"type":"string","default":"","proto":"2 string"},
@@ -105,7 +105,7 @@ export const table: TypeTable = {
     "parameters": {"type":"{string}","proto":"3 map<string,string>"}}},
   "VolumeAttributesClassList": {"kinds":["storage.k8s.io/v1/VolumeAttributesClassList"],"required":["items"], "fields": {
     "apiVersion": "string",
-    "items": {"type":"[storage-v1.VolumeAttributesClass]","proto":"2 repeated VolumeAttributesClass"},
+    "items": {"type":"[storage-v1.VolumeAttributesClass]","proto":"2 repeated storage-v1.VolumeAttributesClass"},
     "kind": "string",
     "metadata": {"type":"meta-v1.ListMeta","default":{},"proto":"1 meta-v1.ListMeta"}}},
   "VolumeError": {"fields": {

@@ -35,7 +35,7 @@ import {
 } from "./networking.ts";
 import { podDefinition, podTemplateDefinition, replicationControllerDefinition } from "./pods.ts";
 import { clusterRoleBindingDefinition, clusterRoleDefinition, roleBindingDefinition, roleDefinition } from "./rbac.ts";
-import { endpointsDefinition, endpointSliceDefinition, serviceDefinition } from "./services.ts";
+import { endpointSliceDefinition, endpointsDefinition, serviceDefinition } from "./services.ts";
 import {
   csiDriverDefinition,
   csiNodeDefinition,

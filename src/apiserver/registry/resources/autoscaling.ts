@@ -1,8 +1,10 @@
 // Disruption budgets and autoscalers. Autoscalers are stored as v2; v1 sees the same objects through a conversion.
-import { defaultAutoscaler, defaultAutoscalerV1 } from "../../../api/defaults/autoscaling.ts";
+
 import { fromAutoscalerV2, toAutoscalerV2 } from "../../../api/conversion/autoscaler.ts";
+import { defaultAutoscaler, defaultAutoscalerV1 } from "../../../api/defaults/autoscaling.ts";
 import { autoscalerTable, autoscalerV1Table, disruptionBudgetTable } from "../../../api/encode/table/policy.ts";
 import { horizontalpodautoscalers, horizontalpodautoscalersV1, poddisruptionbudgets } from "../../../api/resources.generated.ts";
+import { validateAutoscaler, validateAutoscalerStatus } from "../../../api/validation/hpa.ts";
 import { describe } from "./describe.ts";
 
 export const disruptionBudgetDefinition = describe(poddisruptionbudgets, {
@@ -13,6 +15,9 @@ export const disruptionBudgetDefinition = describe(poddisruptionbudgets, {
 export const autoscalerDefinition = describe(horizontalpodautoscalers, {
   defaults: defaultAutoscaler,
   countsGeneration: false,
+  create: { validate: (autoscaler) => validateAutoscaler(autoscaler) },
+  update: { validate: validateAutoscaler },
+  status: { validate: validateAutoscalerStatus },
   table: autoscalerTable,
 });
 
@@ -21,5 +26,8 @@ export const autoscalerV1Definition = describe(horizontalpodautoscalersV1, {
   sharesStorageOf: { type: horizontalpodautoscalers, fromStored: fromAutoscalerV2, toStored: toAutoscalerV2 },
   defaults: defaultAutoscalerV1,
   countsGeneration: false,
+  create: { validate: (autoscaler) => validateAutoscaler(toAutoscalerV2(autoscaler)) },
+  update: { validate: (autoscaler, old) => validateAutoscaler(toAutoscalerV2(autoscaler), toAutoscalerV2(old)) },
+  status: { validate: (autoscaler) => validateAutoscalerStatus(toAutoscalerV2(autoscaler)) },
   table: autoscalerV1Table,
 });

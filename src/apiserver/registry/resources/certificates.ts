@@ -33,9 +33,7 @@ function withConditionTimes(request: Request, old: Request, nowMs: number): Requ
   if (!conditions) return request;
   const now = formatTime(nowMs);
   const timed = conditions.map((condition): Condition => {
-    const before = old.status?.conditions?.find(
-      (c) => c.type === condition.type && c.status === condition.status && c.lastTransitionTime,
-    );
+    const before = old.status?.conditions?.find((c) => c.type === condition.type && c.status === condition.status && c.lastTransitionTime);
     return {
       ...condition,
       lastUpdateTime: condition.lastUpdateTime || now,

@@ -1,12 +1,18 @@
 // Namespaces, nodes and what an administrator sets up for all: limit ranges, quotas, priority and runtime classes.
 import { randomUUID } from "node:crypto";
-import { defaultLimitRange, defaultNamespace, defaultNode, defaultPriorityClass } from "../../../api/defaults/cluster.ts";
+import {
+  defaultLimitRange,
+  defaultNamespace,
+  defaultNode,
+  defaultPriorityClass,
+  defaultResourceQuota,
+} from "../../../api/defaults/cluster.ts";
 import { componentStatusTable, namespaceTable, resourceQuotaTable } from "../../../api/encode/table/core.ts";
 import { nodeTable } from "../../../api/encode/table/nodes.ts";
 import { priorityClassTable, runtimeClassTable } from "../../../api/encode/table/policy.ts";
 import { cidrWarnings } from "../../../api/meta/ip.ts";
-import { parseQuantity } from "../../../api/meta/quantity.ts";
 import { isDNS1123Label } from "../../../api/meta/names.ts";
+import { parseQuantity } from "../../../api/meta/quantity.ts";
 import {
   componentstatuses,
   limitranges,
@@ -95,6 +101,7 @@ function quotaWarnings({ spec }: ResourceQuota): string[] {
 }
 
 export const resourceQuotaDefinition = describe<ResourceQuota>(resourcequotas, {
+  defaults: defaultResourceQuota,
   countsGeneration: false,
   create: { warnings: quotaWarnings },
   deletionReturnsObject: true,

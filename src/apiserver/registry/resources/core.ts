@@ -24,7 +24,8 @@ function withBareSecrets(account: ServiceAccount): ServiceAccount {
 const mountableSecretsKey = "kubernetes.io/enforce-mountable-secrets";
 const mountableSecretsWarning = `metadata.annotations[${mountableSecretsKey}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`;
 
-const enforcesSecrets = (account: ServiceAccount | undefined): boolean => account?.metadata.annotations?.[mountableSecretsKey] !== undefined;
+const enforcesSecrets = (account: ServiceAccount | undefined): boolean =>
+  account?.metadata.annotations?.[mountableSecretsKey] !== undefined;
 
 export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts, {
   create: { prepare: withBareSecrets, warnings: (account) => (enforcesSecrets(account) ? [mountableSecretsWarning] : []) },

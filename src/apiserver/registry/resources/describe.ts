@@ -1,5 +1,6 @@
 // How the files of this folder describe a kind: what is said of it, on top of what nearly all kinds share. A kind with a
 // status keeps it apart: nobody sets it by writing the object, and writing the status changes nothing else but metadata.
+import type { FieldError } from "../../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { ResourceType } from "../../../api/resource-type.ts";
 import type { ObjectMeta } from "../../../api/types/meta-v1.ts";
@@ -27,6 +28,13 @@ export function describe<T extends KubernetesObject>(type: ResourceType<T>, rule
     update: { ...shared.update, ...rules.update },
     ...(shared.status ? { status: { ...shared.status, ...rules.status } } : {}),
   };
+}
+
+/** The strategies of a kind whose validator serves creates and updates. */
+export function checked<T extends KubernetesObject>(
+  validate: (object: T, old?: T) => readonly FieldError[],
+): Pick<ResourceDefinition<T>, "create" | "update"> {
+  return { create: { validate: (object) => validate(object) }, update: { validate } };
 }
 
 /** What a write to the status subresource of most kinds stores: the status and metadata as sent, the rest as it was. */

@@ -33,7 +33,7 @@ import {
   validatingadmissionpolicybindings,
   validatingwebhookconfigurations,
 } from "../../../api/resources.generated.ts";
-import type { CustomResourceDefinition } from "../../../api/types/apiextensions-v1.ts";
+import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { withStatusOf } from "../plain-resource.ts";
@@ -74,6 +74,9 @@ export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicyb
   table: mutatingPolicyBindingTable,
 });
 
+// All three are always on the wire, whether or not there is something to tell.
+const unacceptedStatus = { conditions: null, acceptedNames: { plural: "", kind: "" } } as unknown as CustomResourceDefinitionStatus;
+
 /** Versions that objects have ever been stored in are remembered until someone has migrated them. */
 function withStoredVersion(definition: CustomResourceDefinition): CustomResourceDefinition {
   const { status } = definition;
@@ -85,7 +88,7 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
   defaults: defaultCustomResourceDefinition,
-  create: { prepare: (definition) => withStoredVersion(withStatusOf(definition, undefined)) },
+  create: { prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }) },
   update: { prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)) },
   allowUnconditionalUpdate: false,
 });

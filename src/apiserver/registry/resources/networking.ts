@@ -1,34 +1,55 @@
 // Ingresses and their classes, network policies, service address ranges and addresses.
 import { defaultIngressClass, defaultNetworkPolicy } from "../../../api/defaults/network.ts";
-import { ingressClassTable, ingressTable, ipAddressTable, networkPolicyTable, serviceCidrTable } from "../../../api/encode/table/networking.ts";
+import {
+  ingressClassTable,
+  ingressTable,
+  ipAddressTable,
+  networkPolicyTable,
+  serviceCidrTable,
+} from "../../../api/encode/table/networking.ts";
 import { cidrWarnings, ipWarnings, isValidIP } from "../../../api/meta/ip.ts";
 import { ingressclasses, ingresses, ipaddresses, networkpolicies, servicecidrs } from "../../../api/resources.generated.ts";
 import type { Ingress, NetworkPolicy, NetworkPolicyPeer } from "../../../api/types/networking-v1.ts";
-import { describe, withStatusKeepingMetadata } from "./describe.ts";
+import { validateIngress, validateIngressClass, validateIngressStatus } from "../../../api/validation/ingress.ts";
+import { validateIPAddress, validateNetworkPolicy, validateServiceCIDR } from "../../../api/validation/network-policy.ts";
+import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 
 const classAnnotation = "kubernetes.io/ingress.class";
 
 export const ingressDefinition = describe<Ingress>(ingresses, {
   create: {
+    validate: (ingress) => validateIngress(ingress),
     warnings: ({ metadata, spec }) =>
       metadata.annotations?.[classAnnotation] !== undefined && spec?.ingressClassName === undefined
         ? [`annotation "${classAnnotation}" is deprecated, please use 'spec.ingressClassName' instead`]
         : [],
   },
+  update: { validate: validateIngress },
   status: {
+    validate: validateIngressStatus,
     warnings: ({ status }) =>
-      (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "" }, i) => (ip === "" ? [] : ipWarnings(`status.loadBalancer.ingress[${i}]`, ip))),
+      (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "" }, i) =>
+        ip === "" ? [] : ipWarnings(`status.loadBalancer.ingress[${i}]`, ip),
+      ),
   },
   table: ingressTable,
 });
 
-export const ingressClassDefinition = describe(ingressclasses, { defaults: defaultIngressClass, countsGeneration: true, table: ingressClassTable });
+export const ingressClassDefinition = describe(ingressclasses, {
+  defaults: defaultIngressClass,
+  countsGeneration: true,
+  ...checked(validateIngressClass),
+  table: ingressClassTable,
+});
 
 function peerWarnings(peers: readonly NetworkPolicyPeer[] | undefined, field: string): string[] {
   return (peers ?? []).flatMap(({ ipBlock }, j) => {
     if (!ipBlock) return [];
     const at = `${field}[${j}].ipBlock`;
-    return [...cidrWarnings(`${at}.cidr`, ipBlock.cidr), ...(ipBlock.except ?? []).flatMap((cidr, k) => cidrWarnings(`${at}.except[${k}]`, cidr))];
+    return [
+      ...cidrWarnings(`${at}.cidr`, ipBlock.cidr),
+      ...(ipBlock.except ?? []).flatMap((cidr, k) => cidrWarnings(`${at}.except[${k}]`, cidr)),
+    ];
   });
 }
 
@@ -40,18 +61,20 @@ const policyWarnings = ({ spec }: NetworkPolicy): string[] => [
 export const networkPolicyDefinition = describe<NetworkPolicy>(networkpolicies, {
   defaults: defaultNetworkPolicy,
   countsGeneration: true,
-  create: { warnings: policyWarnings },
-  update: { warnings: policyWarnings },
+  create: { validate: (policy) => validateNetworkPolicy(policy), warnings: policyWarnings },
+  update: { validate: validateNetworkPolicy, warnings: policyWarnings },
   table: networkPolicyTable,
 });
 
 export const serviceCidrDefinition = describe(servicecidrs, {
+  ...checked(validateServiceCIDR),
   countsGeneration: false,
   status: { prepare: withStatusKeepingMetadata },
   table: serviceCidrTable,
 });
 
 export const ipAddressDefinition = describe(ipaddresses, {
+  ...checked(validateIPAddress),
   validateName: isValidIP,
   table: ipAddressTable,
 });

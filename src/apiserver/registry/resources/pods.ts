@@ -8,13 +8,23 @@ import { ipWarnings } from "../../../api/meta/ip.ts";
 import { pods, podtemplates, replicationcontrollers } from "../../../api/resources.generated.ts";
 import { isPodTerminal } from "../../../api/semantics/pod-status.ts";
 import type { Pod } from "../../../api/types/core-v1.ts";
+import { validatePod } from "../../../api/validation/pod.ts";
+import { validatePodResize } from "../../../api/validation/pod-resize.ts";
+import { validatePodStatusUpdate } from "../../../api/validation/pod-status.ts";
+import { validatePodTemplateObject } from "../../../api/validation/pod-template.ts";
+import { validateEphemeralContainersUpdate, validatePodUpdate } from "../../../api/validation/pod-update.ts";
+import { nameWarnings, podTemplateWarnings, podWarnings } from "../../../api/validation/pod-warnings.ts";
+import { validateReplicationController, validateReplicationControllerStatus } from "../../../api/validation/replication-controller.ts";
 import { describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { changedTemplateWarnings } from "./template-warnings.ts";
 import { withKeptObservedGenerations, withNewPodStatus, withResizedContainers } from "./pod-preparation.ts";
 
 export const podDefinition = describe<Pod>(pods, {
   defaults: defaultPod,
-  create: { prepare: (pod, { nowMs }) => withNewPodStatus(pod, nowMs) },
+  create: { prepare: (pod, { nowMs }) => withNewPodStatus(pod, nowMs), validate: validatePod, warnings: podWarnings },
+  update: { validate: validatePodUpdate },
   status: {
+    validate: validatePodStatusUpdate,
     prepare: (pod, old) => withKeptObservedGenerations(withOnlyStatus(withoutStatusOwners(pod, old), old), old),
     warnings: ({ status }) => [
       ...(status?.podIPs ?? []).flatMap(({ ip }, i) => ipWarnings(`status.podIPs[${i}].ip`, ip)),
@@ -28,8 +38,9 @@ export const podDefinition = describe<Pod>(pods, {
         const { ephemeralContainers } = pod.spec;
         return { ...keptPod(pod, old), spec: ephemeralContainers ? { ...spec, ephemeralContainers } : spec };
       },
+      validate: validateEphemeralContainersUpdate,
     },
-    resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod) },
+    resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod), validate: validatePodResize },
   },
   gracefulDeletion: { gracePeriodSeconds },
   deletionReturnsObject: true,
@@ -69,6 +80,11 @@ const keptPod = (pod: Pod, old: Pod): Pod => ({ ...old, metadata: withStatusKeep
 
 export const podTemplateDefinition = describe(podtemplates, {
   defaults: defaultPodTemplateObject,
+  create: { validate: (object) => validatePodTemplateObject(object), warnings: ({ template }) => podTemplateWarnings("template", template ?? {}) },
+  update: {
+    validate: validatePodTemplateObject,
+    warnings: (object, old) => changedTemplateWarnings("template", object, old, object.template),
+  },
   countsGeneration: true,
   deletionReturnsObject: true,
   table: podTemplateTable,
@@ -76,6 +92,15 @@ export const podTemplateDefinition = describe(podtemplates, {
 
 export const replicationControllerDefinition = describe(replicationcontrollers, {
   defaults: defaultReplicationController,
+  create: {
+    validate: (controller) => validateReplicationController(controller),
+    warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
+  },
+  update: {
+    validate: validateReplicationController,
+    warnings: (controller, old) => changedTemplateWarnings("spec.template", controller, old, controller.spec?.template),
+  },
+  status: { validate: validateReplicationControllerStatus },
   // As old as its clients: dependents of a controller that is deleted without a word are kept.
   defaultDeletionPropagation: "orphan",
   selectableFields: { "status.replicas": ({ status }) => String(status?.replicas ?? 0) },

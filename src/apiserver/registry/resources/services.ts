@@ -1,18 +1,21 @@
 // Services, endpoints and endpoint slices. Addresses and node ports of services are given out by the service allocators;
 // here is what follows from a service's type alone.
-import { defaultEndpoints, defaultEndpointSlice, defaultService } from "../../../api/defaults/network.ts";
+import { changeEach } from "../../../api/defaults/fill.ts";
+import { defaultEndpointSlice, defaultEndpoints, defaultService } from "../../../api/defaults/network.ts";
 import { endpointSliceTable, endpointsTable, serviceTable } from "../../../api/encode/table/services.ts";
-import { ipWarnings } from "../../../api/meta/ip.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import { ipWarnings } from "../../../api/meta/ip.ts";
 import { isDNS1123Label } from "../../../api/meta/names.ts";
 import { endpoints, endpointslices, services } from "../../../api/resources.generated.ts";
 import type { Endpoints, Service } from "../../../api/types/core-v1.ts";
 import type { EndpointSlice } from "../../../api/types/discovery-v1.ts";
+import { validateEndpointSlice, validateEndpoints } from "../../../api/validation/endpoints.ts";
 import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
+import { validateService, validateServiceStatus } from "../../../api/validation/service.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { describe } from "./describe.ts";
-import { serviceWarnings } from "./service-warnings.ts";
+import { describe, withFirstGeneration } from "./describe.ts";
 import { withoutFieldsOfOldType } from "./service-types.ts";
+import { serviceWarnings } from "./service-warnings.ts";
 
 /** A name outside the cluster has no traffic within it. */
 function withoutInternalTraffic(service: Service): Service {
@@ -27,15 +30,20 @@ export const serviceDefinition = describe<Service>(services, {
   countsGeneration: false,
   create: {
     prepare: (service) => withoutInternalTraffic(withStatusOf(service, undefined)),
+    validate: (service) => validateService(service),
     warnings: (service) => serviceWarnings(service),
   },
   update: {
     prepare: (service, old) => withoutInternalTraffic(withoutFieldsOfOldType(withStatusOf(service, old), old)),
+    validate: validateService,
     warnings: serviceWarnings,
   },
   status: {
+    validate: validateServiceStatus,
     warnings: ({ status }) =>
-      (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "" }, i) => (ip === "" ? [] : ipWarnings(`status.loadBalancer.ingress[${i}]`, ip))),
+      (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "" }, i) =>
+        ip === "" ? [] : ipWarnings(`status.loadBalancer.ingress[${i}]`, ip),
+      ),
   },
   allowCreateOnUpdate: true,
   deletionReturnsObject: true,
@@ -53,8 +61,8 @@ function endpointsWarnings({ subsets = [] }: Endpoints): string[] {
 
 export const endpointsDefinition = describe<Endpoints>(endpoints, {
   defaults: defaultEndpoints,
-  create: { warnings: endpointsWarnings },
-  update: { warnings: endpointsWarnings },
+  create: { validate: (endpoints) => validateEndpoints(endpoints), warnings: endpointsWarnings },
+  update: { validate: validateEndpoints, warnings: endpointsWarnings },
   allowCreateOnUpdate: true,
   table: endpointsTable,
 });
@@ -70,6 +78,16 @@ function addressWarnings({ metadata, endpoints: list }: EndpointSlice): string[]
   );
 }
 
+/** Topology by labels is of an older version of the API; only endpoints that stay as they are keep it. */
+function withoutTopology(slice: EndpointSlice, old?: EndpointSlice): EndpointSlice {
+  if (old && semanticallyEqual(slice.endpoints, old.endpoints)) return slice;
+  return changeEach(slice, "endpoints", (endpoint) => {
+    if (endpoint.deprecatedTopology === undefined) return endpoint;
+    const { deprecatedTopology: _, ...rest } = endpoint;
+    return rest;
+  });
+}
+
 /** Labels count here, unlike in other kinds: consumers choose slices by them. */
 function withLabelGeneration(slice: EndpointSlice, old: EndpointSlice): EndpointSlice {
   const { metadata: before, ...rest } = old;
@@ -81,12 +99,17 @@ function withLabelGeneration(slice: EndpointSlice, old: EndpointSlice): Endpoint
 export const endpointSliceDefinition = describe<EndpointSlice>(endpointslices, {
   defaults: defaultEndpointSlice,
   create: {
-    prepare: (slice) => ({ ...slice, metadata: { ...slice.metadata, generation: 1 } }),
+    prepare: (slice) => withFirstGeneration(withoutTopology(slice)),
+    validate: (slice) => validateEndpointSlice(slice),
     warnings: (slice) => [
       ...(slice.addressType === "FQDN" ? ["spec.addressType: FQDN endpoints are deprecated"] : []),
       ...addressWarnings(slice),
     ],
   },
-  update: { prepare: withLabelGeneration, warnings: addressWarnings },
+  update: {
+    prepare: (slice, old) => withLabelGeneration(withoutTopology(slice, old), old),
+    validate: validateEndpointSlice,
+    warnings: addressWarnings,
+  },
   table: endpointSliceTable,
 });

@@ -1,8 +1,9 @@
 // What the server warns of in volumes, claims and storage classes: deprecated annotations, labels and plugins.
-import { deprecatedNodeLabel, nodeTermWarnings } from "../../../api/validation/deprecated-labels.ts";
+
 import { parseQuantity } from "../../../api/meta/quantity.ts";
 import type { PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec } from "../../../api/types/core-v1.ts";
 import type { CSIStorageCapacity, StorageClass } from "../../../api/types/storage-v1.ts";
+import { deprecatedNodeLabel, nodeTermWarnings } from "../../../api/validation/deprecated-labels.ts";
 
 const oldClassKey = "volume.beta.kubernetes.io/storage-class";
 const oldClassWarning = `metadata.annotations[${oldClassKey}]: deprecated since v1.8; use "storageClassName" attribute instead`;
@@ -30,7 +31,9 @@ export function volumeWarnings({ metadata, spec = {} }: PersistentVolume): reado
         ]
       : []),
     ...terms.flatMap((term, i) => nodeTermWarnings(term, `spec.nodeAffinity.required.nodeSelectorTerms[${i}]`)),
-    ...gonePlugins.flatMap(([plugin, text]) => (spec[plugin] === undefined ? [] : [`spec.${plugin === "storageos" ? "storageOS" : plugin}: ${text}`])),
+    ...gonePlugins.flatMap(([plugin, text]) =>
+      spec[plugin] === undefined ? [] : [`spec.${plugin === "storageos" ? "storageOS" : plugin}: ${text}`],
+    ),
   ];
 }
 

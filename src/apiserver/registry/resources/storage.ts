@@ -1,5 +1,10 @@
 // Persistent volumes and claims, and the kinds of storage.k8s.io.
-import { defaultCsiDriver, defaultPersistentVolume, defaultPersistentVolumeClaim, defaultStorageClass } from "../../../api/defaults/storage.ts";
+import {
+  defaultCsiDriver,
+  defaultPersistentVolume,
+  defaultPersistentVolumeClaim,
+  defaultStorageClass,
+} from "../../../api/defaults/storage.ts";
 import {
   csiDriverTable,
   csiNodeTable,

@@ -29,20 +29,67 @@ import {
 import type { DaemonSet } from "../../../api/types/apps-v1.ts";
 import type { Job } from "../../../api/types/batch-v1.ts";
 import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
+import { validateControllerRevision, validateControllerRevisionUpdate } from "../../../api/validation/controller-revision.ts";
+import { cronJobWarnings, validateCronJob, validateCronJobUpdate } from "../../../api/validation/cron-job.ts";
+import { validateDaemonSet, validateDaemonSetStatus, validateDaemonSetUpdate } from "../../../api/validation/daemon-set.ts";
+import { validateDeployment, validateDeploymentStatus, validateDeploymentUpdate } from "../../../api/validation/deployment.ts";
+import { jobSpecWarnings, validateJob, validateJobUpdate } from "../../../api/validation/job.ts";
+import { validateJobStatus } from "../../../api/validation/job-status.ts";
+import { nameWarnings, podTemplateWarnings } from "../../../api/validation/pod-warnings.ts";
+import { validateReplicaSet, validateReplicaSetStatus, validateReplicaSetUpdate } from "../../../api/validation/replica-set.ts";
+import {
+  statefulSetWarnings,
+  validateStatefulSet,
+  validateStatefulSetStatus,
+  validateStatefulSetUpdate,
+} from "../../../api/validation/stateful-set.ts";
 import { withStatusOf } from "../plain-resource.ts";
+import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 import { describe, withStatusKeepingLabels } from "./describe.ts";
 
 export const deploymentDefinition = describe(deployments, {
   defaults: defaultDeployment,
-  status: { prepare: withStatusKeepingLabels },
+  create: {
+    validate: (deployment) => validateDeployment(deployment),
+    warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
+  },
+  update: {
+    validate: validateDeploymentUpdate,
+    warnings: (deployment, old) => changedTemplateWarnings("spec.template", deployment, old, deployment.spec?.template),
+  },
+  status: { prepare: withStatusKeepingLabels, validate: validateDeploymentStatus },
   table: deploymentTable,
 });
 
-export const replicaSetDefinition = describe(replicasets, { defaults: defaultReplicaSet, table: replicaSetTable });
+export const replicaSetDefinition = describe(replicasets, {
+  defaults: defaultReplicaSet,
+  create: {
+    validate: (set) => validateReplicaSet(set),
+    warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
+  },
+  update: {
+    validate: validateReplicaSetUpdate,
+    warnings: (set, old) => changedTemplateWarnings("spec.template", set, old, set.spec?.template),
+  },
+  status: { validate: validateReplicaSetStatus },
+  table: replicaSetTable,
+});
 
 export const statefulSetDefinition = describe(statefulsets, {
   defaults: defaultStatefulSet,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
+  create: {
+    validate: validateStatefulSet,
+    warnings: (set) => [...podTemplateWarnings("spec.template", set.spec?.template ?? {}), ...statefulSetWarnings(set, "create")],
+  },
+  update: {
+    validate: validateStatefulSetUpdate,
+    warnings: (set, old) => [
+      ...changedTemplateWarnings("spec.template", set, old, set.spec?.template),
+      ...statefulSetWarnings(set, "update"),
+    ],
+  },
+  status: { validate: validateStatefulSetStatus },
   table: statefulSetTable,
 });
 
@@ -58,8 +105,16 @@ function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
 
 export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   defaults: defaultDaemonSet,
-  create: { prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)) },
+  create: {
+    prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)),
+    validate: (set) => validateDaemonSet(set),
+    warnings: ({ spec }) => podTemplateWarnings("spec.template", spec?.template ?? {}),
+  },
+  status: { validate: validateDaemonSetStatus },
   update: {
+    validate: validateDaemonSetUpdate,
+    warnings: (set, old) =>
+      templateGeneration(set) === templateGeneration(old) ? [] : podTemplateWarnings("spec.template", set.spec?.template ?? {}),
     prepare: (set, old) => {
       const changed = !semanticallyEqual(set.spec?.template, old.spec?.template);
       return withTemplateGeneration(withStatusOf(set, old), templateGeneration(old) + (changed ? 1 : 0));
@@ -68,7 +123,11 @@ export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   table: daemonSetTable,
 });
 
-export const controllerRevisionDefinition = describe(controllerrevisions, { table: controllerRevisionTable });
+export const controllerRevisionDefinition = describe(controllerrevisions, {
+  create: { validate: validateControllerRevision },
+  update: { validate: validateControllerRevisionUpdate },
+  table: controllerRevisionTable,
+});
 
 const legacyNameLabel = "job-name";
 const nameLabel = "batch.kubernetes.io/job-name";
@@ -102,21 +161,33 @@ function withGeneratedSelector(job: Job): Job {
 
 export const jobDefinition = describe<Job>(jobs, {
   defaults: defaultJob,
-  create: { prepare: (job) => withGeneratedSelector(withStatusOf(job, undefined)) },
+  create: {
+    prepare: (job) => withGeneratedSelector(withStatusOf(job, undefined)),
+    validate: (job) => validateJob(job),
+    warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...jobSpecWarnings("spec", spec ?? { template: {} })],
+  },
+  update: {
+    validate: validateJobUpdate,
+    warnings: (job, old) => (isChanged(job, old) ? jobSpecWarnings("spec", job.spec) : []),
+  },
+  status: { validate: validateJobStatus },
   defaultDeletionPropagation: "orphan",
   selectableFields: { "status.successful": ({ status }) => String(status?.succeeded ?? 0) },
   table: jobTable,
 });
 
+const zoneInSchedule =
+  "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+
 export const cronJobDefinition = describe(cronjobs, {
   defaults: defaultCronJob,
+  create: { validate: validateCronJob, warnings: cronJobWarnings },
   update: {
-    warnings: ({ spec }) =>
-      spec?.schedule.includes("TZ")
-        ? [
-            "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details",
-          ]
-        : [],
+    validate: validateCronJobUpdate,
+    warnings: (job, old) => [
+      ...(isChanged(job, old) ? jobSpecWarnings("spec.jobTemplate.spec", job.spec?.jobTemplate?.spec ?? { template: {} }) : []),
+      ...(job.spec?.schedule.includes("TZ") ? [zoneInSchedule] : []),
+    ],
   },
   table: cronJobTable,
 });

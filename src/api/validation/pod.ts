@@ -1,0 +1,52 @@
+// A pod as it is created, and what all updates of pods check besides their own rules.
+import { type FieldError, forbiddenField } from "../meta/field-error.ts";
+import type { Pod, PodSpec } from "../types/core-v1.ts";
+import { validateImageSpace } from "./container.ts";
+import { allowancesOf } from "./pod-allowances.ts";
+import { mirrorAnnotation, validatePodAnnotations, validateProfilesMatch } from "./pod-annotations.ts";
+import type { PodAllowances } from "./pod-rules.ts";
+import { validatePodSpec } from "./pod-spec.ts";
+
+const noSpec: PodSpec = { containers: [] };
+
+/** The problems of a new pod, apart from its metadata. */
+export function validatePod(pod: Pod): FieldError[] {
+  const errors: FieldError[] = [];
+  validateMetadataAndSpec(errors, pod, undefined);
+  const { spec = noSpec, metadata } = pod;
+  if ((spec.ephemeralContainers ?? []).length > 0) errors.push(forbiddenField("spec.ephemeralContainers", "cannot be set on create"));
+  if (spec.nodeName && (spec.schedulingGates ?? []).length > 0)
+    errors.push(forbiddenField("spec.nodeName", "cannot be set until all schedulingGates have been cleared"));
+  validateProfilesMatch(errors, "spec", metadata.annotations, spec);
+  return errors;
+}
+
+/** The problems of a changed pod as such; it may keep what the old one had. */
+export function validateChangedPod(errors: FieldError[], pod: Pod, old: Pod): void {
+  const found: FieldError[] = [];
+  validateMetadataAndSpec(found, pod, undefined);
+  if (found.length > 0) validateMetadataAndSpec(errors, pod, allowancesOf(old.spec, old.metadata.annotations));
+}
+
+function validateMetadataAndSpec(errors: FieldError[], { metadata, spec = noSpec }: Pod, allows: PodAllowances | undefined): void {
+  const mirror = metadata.annotations?.[mirrorAnnotation] !== undefined;
+  const rules = { isPod: true, mirror, podName: metadata.name, ...(allows ? { allows } : {}) };
+  validatePodAnnotations(errors, "metadata.annotations", metadata.annotations, spec, rules);
+  validatePodSpec(errors, "spec", spec, rules);
+  if (!spec.serviceAccountName) validateNoTokens(errors, spec);
+  for (const list of ["containers", "initContainers"] as const)
+    for (const [i, container] of (spec[list] ?? []).entries()) validateImageSpace(errors, `spec.${list}[${i}]`, container);
+}
+
+/** Without a service account there are no tokens of one. */
+function validateNoTokens(errors: FieldError[], { volumes = [] }: PodSpec): void {
+  for (const [i, { projected }] of volumes.entries())
+    for (const [j, { serviceAccountToken }] of (projected?.sources ?? []).entries())
+      if (serviceAccountToken)
+        errors.push(
+          forbiddenField(
+            `spec.volumes[${i}].projected.sources[${j}].serviceAccountToken`,
+            "must not be specified when serviceAccountName is not set",
+          ),
+        );
+}
