@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { WireError } from "../base/protobuf/wire.ts";
 import { createCodecs } from "./protobuf.ts";
 import type { ProtocolTable } from "./protocol.ts";
-import { WireError } from "./wire.ts";
 
 const table: ProtocolTable = {
   package: "test",

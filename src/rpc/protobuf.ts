@@ -2,9 +2,10 @@
 // names, messages, repeated fields (packed or not on reading, packed on writing), maps. Unknown fields are skipped. An enum
 // number without a name is kept as its decimal text, so that newer peers do not break older ones. Each message's table line is
 // compiled once, on first use.
+
+import { WireError, WireReader, WireWriter, wireType } from "../base/protobuf/wire.ts";
 import type { Input, ProtocolTable } from "./protocol.ts";
 import { scalars, type ValueType } from "./scalars.ts";
-import { WireError, WireReader, WireWriter, wireType } from "./wire.ts";
 
 export interface MessageCodec<T> {
   readonly name: string;

@@ -1,6 +1,6 @@
 // The scalar types of protobuf and how each is read and written, in three forms for 64-bit integers: exact numbers (an error
 // beyond 2^53), bigints, and numbers rounded to the nearest double. Values of the wrong JavaScript type are refused.
-import { WireError, type WireReader, type WireWriter, wireType } from "./wire.ts";
+import { WireError, type WireReader, type WireWriter, wireType } from "../base/protobuf/wire.ts";
 
 /** How one type is read, written and recognised as its default. */
 export interface ValueType {

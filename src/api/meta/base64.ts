@@ -42,3 +42,21 @@ export function encodeBase64(text: string): string {
   for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte);
   return btoa(binary);
 }
+
+/** The base64 of bytes. */
+export function base64OfBytes(bytes: Uint8Array): string {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += callArguments) binary += String.fromCharCode(...bytes.subarray(at, at + callArguments));
+  return btoa(binary);
+}
+
+/** How many arguments one call is given: far below what engines allow. */
+const callArguments = 8192;
+
+/** The bytes of a canonical base64 text, as `normalizeBase64` gives it. */
+export function bytesOfBase64(text: string): Uint8Array {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}

@@ -36,7 +36,7 @@ export interface FieldSchema {
   readonly patchMergeKey?: string;
   /** "merge", "replace", "retainKeys", or several joined by commas. */
   readonly patchStrategy?: string;
-  /** Field number, "repeated" or "map<…>" and protobuf type; "2/1 …" lies in the message that is field 2. */
+  /** Field number, "repeated" or "map<…>" and protobuf type; "2/1 …" is field 1 of the message that is field 2. */
   readonly proto?: string;
 }
 

@@ -17,7 +17,7 @@ export type FieldFacts =
       readonly mapType?: "granular" | "atomic";
       readonly patchMergeKey?: string;
       readonly patchStrategy?: string;
-      /** Field number, "repeated" or "map<…>" where it applies, and protobuf type: "3 repeated core-v1.Container"; "2/1 …" lies in the message that is field 2. */
+      /** Field number, "repeated" or "map<…>" where it applies, and protobuf type: "3 repeated core-v1.Container"; "2/1 …" is field 1 of field 2. */
       readonly proto?: string;
     };
 

@@ -1,10 +1,10 @@
 // Validation of config maps, secrets and leases.
 import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../meta/field-error.ts";
-import { byteLength, isConfigMapKey } from "../meta/names.ts";
+import { byteLength, isConfigMapKey, isQualifiedName } from "../meta/names.ts";
 import type { Lease } from "../types/coordination-v1.ts";
 import type { ConfigMap, Secret } from "../types/core-v1.ts";
-import { addProblems, checkImmutable, checkNonNegative } from "./rules.ts";
+import { addProblems, checkImmutable, checkNonNegative, checkSupported } from "./rules.ts";
 
 const maxDataBytes = 1024 * 1024;
 
@@ -130,8 +130,11 @@ export function validateLease({ spec = {} }: Lease): FieldError[] {
   const { leaseDurationSeconds: duration, leaseTransitions, strategy, preferredHolder } = spec;
   if (duration !== undefined && duration <= 0) errors.push(invalidValue("spec.leaseDurationSeconds", duration, "must be greater than 0"));
   checkNonNegative(errors, "spec.leaseTransitions", leaseTransitions);
-  if (strategy !== undefined && !strategies.includes(strategy) && !strategy.includes("/"))
-    errors.push(invalidValue("spec.strategy", strategy, "must be a domain-prefixed key (such as \"acme.io/foo\")"));
+  if (strategy !== undefined) {
+    // The path names the field twice, as upstream's does.
+    if (strategy.includes("/")) addProblems(errors, "spec.strategy.strategy", strategy, isQualifiedName(strategy));
+    else checkSupported(errors, "spec.strategy.strategy", strategy, strategies);
+  }
   if (preferredHolder && !strategy) errors.push(forbiddenField("spec.preferredHolder", "may only be specified if `strategy` is defined"));
   return errors;
 }

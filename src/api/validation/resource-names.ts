@@ -37,16 +37,18 @@ export const isIntegerResource = (name: string): boolean => countedResources.has
 /** Requests may be below limits. */
 export const mayOvercommit = (name: string): boolean => isNativeResource(name) && !isHugePageName(name);
 
-/** Of Kubernetes' own resources those that a quota can limit. */
-export const isStandardQuotaResource = (name: string): boolean =>
+const isStandardResource = (name: string): boolean =>
   quotaResources.has(name) || isHugePageName(name) || name.startsWith("requests.hugepages-");
+
+/** Of Kubernetes' own resources those that a quota can limit. */
+export const isStandardQuotaResource = (name: string): boolean => name !== "storage" && isStandardResource(name);
 
 /** Any resource; whether nothing was wrong. */
 export function validateResourceName(errors: FieldError[], field: string, name: string): boolean {
   const problems = isQualifiedName(name);
   addProblems(errors, field, name, problems);
   if (problems.length > 0) return false;
-  if (name.includes("/") || isStandardQuotaResource(name)) return true;
+  if (name.includes("/") || isStandardResource(name)) return true;
   errors.push(invalidValue(field, name, "must be a standard resource type or fully qualified"));
   return false;
 }
