@@ -63,11 +63,15 @@ export interface RequestContext {
 
 export type ApiResponse =
   | {
-      /** A JSON value, encoded at the edge in what the client accepts. `bytes` is its JSON encoding where it exists already. */
+      /**
+       * A JSON value, encoded at the edge in what the client accepts. `bytes` and `protobuf` are its encodings in JSON and
+       * protobuf, where they exist already.
+       */
       readonly kind: "object";
       readonly status: number;
       readonly object: unknown;
       readonly bytes?: () => Uint8Array;
+      readonly protobuf?: () => Uint8Array;
       readonly headers?: Readonly<Record<string, string>>;
     }
   | {
@@ -85,7 +89,8 @@ export type ApiResponse =
       readonly chunks: AsyncIterable<Uint8Array>;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  | { readonly kind: "watch"; readonly stream: WatchStream }
+  /** `encoding` is what the client asked for and the kind has; JSON where absent. */
+  | { readonly kind: "watch"; readonly stream: WatchStream; readonly encoding?: "json" | "protobuf" }
   | {
       /** The connection changes protocol: `serve` owns the socket from now on and has to write the 101 itself. */
       readonly kind: "upgrade";
@@ -105,6 +110,8 @@ export interface WatchStreamEvent {
   readonly object: unknown;
   /** JSON bytes of `object`, encoded once and shared by all watchers. */
   readonly bytes: () => Uint8Array;
+  /** The protobuf message of `object`, encoded once and shared likewise; absent for objects made for one watcher. */
+  readonly message?: () => Uint8Array;
 }
 
 export type Handler = (context: RequestContext) => Promise<ApiResponse>;

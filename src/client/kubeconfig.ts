@@ -143,7 +143,7 @@ async function readConfigFile(file: string, mustExist: boolean): Promise<Fields 
   let value: unknown;
   try {
     // Most servers write JSON when asked by a program; the YAML parser is loaded only where it is needed.
-    value = source.trimStart().startsWith("{") ? JSON.parse(source) : (await import("yaml")).parse(source);
+    value = source.trimStart().startsWith("{") ? JSON.parse(source) : (await import("../api/encode/yaml-text.ts")).parse(source);
   } catch (cause) {
     throw new KubeconfigError(`${file}: the kubeconfig is neither YAML nor JSON`, { cause });
   }

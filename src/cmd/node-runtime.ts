@@ -4,6 +4,7 @@ import { lstat } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
+import { findNetworkClash } from "../cni/network-clash.ts";
 import { writePodNetwork } from "../cni/network-config.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -70,6 +71,8 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     description: "containerd",
     simulated: false,
     async configureNetwork(podCidrs) {
+      const clash = await findNetworkClash(dataDir, podCidrs);
+      if (clash !== undefined) throw new Error(`pod range ${clash}`);
       await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
       await writePodNetwork({ dataDir, podCidrs, mtu: (await defaultRoute())?.mtu ?? ethernetMtu });
     },

@@ -1,6 +1,7 @@
 // `coracle up`: a whole cluster in one process, in the foreground. API server, controllers, scheduler and, unless --nodes 0,
 // this machine as a node. Ctrl-C ends it; the pods' containers run on, so that the next `up` with the same data directory
 // finds them as they were. `coracle down` ends those too.
+import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
@@ -32,6 +33,7 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
+  "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -84,6 +86,7 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 1 && choice !== "simulated")
     throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
+  if (values.nodes > 0 && choice === "containerd") await requireFreeRange(values);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
@@ -97,6 +100,14 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
   );
+}
+
+/** Two clusters with the same pod addresses on one machine would take each other's packets. */
+async function requireFreeRange(values: UpFlags & { readonly "data-dir": string }): Promise<void> {
+  const { findNetworkClash } = await import("../cni/network-clash.ts");
+  const clash = await findNetworkClash(values["data-dir"], [values["cluster-cidr"]]);
+  if (clash !== undefined)
+    throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
 }
 
 interface Shared {
@@ -142,6 +153,8 @@ async function startNodes(
         },
         {
           nodeName: name,
+          // Several nodes would run the same static pods: the first one has them.
+          ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
           cgroupRoot: podNetworkName(dataDir),
           serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
@@ -151,6 +164,17 @@ async function startNodes(
     await node.ready;
     announce(`node ${name} ready (${runtime.description})`);
   }
+}
+
+/** Where static pods are described; made if it is not there, so that it can be watched. */
+async function manifestDirectory(values: UpFlags & { readonly "data-dir": string }): Promise<string> {
+  const path = resolve(values["pod-manifest-path"] ?? join(values["data-dir"], "manifests"));
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw new CommandError(`--pod-manifest-path ${path}`, { cause: error });
+  }
+  return path;
 }
 
 /** Under which the API server reaches the kubelets of this machine. */

@@ -14,6 +14,8 @@ export interface ClaimOptions<O extends KubernetesObject, T extends KubernetesOb
   readonly owner: O;
   readonly type: ResourceType<T>;
   readonly selector: LabelMatcher;
+  /** Put on what is adopted and taken off what is released. */
+  readonly finalizer?: string;
   /** Told of every object that was adopted or released, in its new state. */
   readonly onWrite?: (object: T) => void;
 }
@@ -68,10 +70,11 @@ async function isOwnerAlive<O extends KubernetesObject, T extends KubernetesObje
 
 async function adopt<O extends KubernetesObject, T extends KubernetesObject>(
   object: T,
-  { client, owner, ownerType, type, signal, onWrite }: ClaimOptions<O, T>,
+  { client, owner, ownerType, type, signal, finalizer, onWrite }: ClaimOptions<O, T>,
 ): Promise<T | undefined> {
   const { namespace = "", name, uid } = object.metadata;
-  const patch = { metadata: { uid, ownerReferences: [controllerRef(owner, ownerType)] } };
+  const finalizers = finalizer === undefined ? {} : { finalizers: [finalizer] };
+  const patch = { metadata: { uid, ownerReferences: [controllerRef(owner, ownerType)], ...finalizers } };
   try {
     const adopted = await client.patch(type, { namespace, name }, patch, { type: "strategic", signal });
     onWrite?.(adopted);
@@ -84,10 +87,11 @@ async function adopt<O extends KubernetesObject, T extends KubernetesObject>(
 
 async function release<O extends KubernetesObject, T extends KubernetesObject>(
   object: T,
-  { client, owner, type, signal, onWrite }: ClaimOptions<O, T>,
+  { client, owner, type, signal, finalizer, onWrite }: ClaimOptions<O, T>,
 ): Promise<void> {
   const { namespace = "", name, uid } = object.metadata;
-  const patch = { metadata: { uid, ownerReferences: [{ $patch: "delete", uid: owner.metadata.uid }] } };
+  const finalizers = finalizer === undefined ? {} : { "$deleteFromPrimitiveList/finalizers": [finalizer] };
+  const patch = { metadata: { uid, ownerReferences: [{ $patch: "delete", uid: owner.metadata.uid }], ...finalizers } };
   try {
     onWrite?.(await client.patch(type, { namespace, name }, patch, { type: "strategic", signal }));
   } catch (error) {

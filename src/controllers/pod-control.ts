@@ -49,17 +49,21 @@ export async function createPod(
   }
 }
 
-/** Deletes the pod; one that is gone already is fine. A failure is told in an event and thrown. */
+/**
+ * Deletes the pod; one that is gone already is fine. A failure is told in an event and thrown. Returns the pod with the mark of
+ * its deletion, as it stays or as it was removed; undefined where the server does not say.
+ */
 export async function deletePod(
   { client, recorder }: PodControlDeps,
   { owner, pod, signal }: { readonly owner: KubernetesObject; readonly pod: Pod; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<Pod | undefined> {
   const { namespace, name, uid } = pod.metadata;
   try {
-    await client.delete(pods, { namespace, name }, { signal, body: { preconditions: { uid } } });
+    const answer = await client.delete(pods, { namespace, name }, { signal, body: { preconditions: { uid } } });
     recorder.record(owner, { type: "Normal", reason: "SuccessfulDelete", message: `Deleted pod: ${name}` });
+    return isMarkedPod(answer) ? answer : undefined;
   } catch (error) {
-    if (isStatus(error, "NotFound", "Conflict")) return;
+    if (isStatus(error, "NotFound", "Conflict")) return undefined;
     recorder.record(owner, {
       type: "Warning",
       reason: "FailedDelete",
@@ -67,6 +71,11 @@ export async function deletePod(
     });
     throw error;
   }
+}
+
+function isMarkedPod(answer: unknown): answer is Pod {
+  const object = answer as Partial<Pod> | undefined;
+  return object?.kind === "Pod" && object.metadata?.deletionTimestamp !== undefined;
 }
 
 /** Changes a few fields of a pod's status: its phase, or single conditions. The uid keeps it from hitting a successor. */

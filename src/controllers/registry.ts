@@ -7,6 +7,7 @@ import { endpointSliceController } from "./endpoints/endpoint-slice.ts";
 import { endpointSliceMirroring } from "./endpoints/endpoint-slice-mirroring.ts";
 import { endpointsController } from "./endpoints/endpoints.ts";
 import { garbageCollector } from "./garbage-collector/garbage-collector.ts";
+import { jobController } from "./job/job-controller.ts";
 import { namespaceController } from "./namespace/namespace.ts";
 import { nodeIpamController } from "./node-ipam/node-ipam.ts";
 import { nodeLifecycleController } from "./node-lifecycle/node-lifecycle.ts";
@@ -32,6 +33,7 @@ export const allControllers: readonly Controller[] = [
   replicationController,
   replicaSetController,
   deploymentController,
+  jobController,
   garbageCollector,
   podGarbageCollector,
 ];

@@ -12,3 +12,12 @@ export async function slowStart(count: number, action: () => Promise<void>): Pro
     left -= batch;
   }
 }
+
+/** The same for each of a list, in its order. */
+export async function slowStartEach<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
+  const left = items.values();
+  await slowStart(items.length, async () => {
+    const next = left.next();
+    if (!next.done) await action(next.value);
+  });
+}

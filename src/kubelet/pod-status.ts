@@ -53,7 +53,8 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   });
   const computed = podPhase(pod, statuses, { terminal: input.terminated, initialized });
   const known = [previous.phase, pod.status?.phase].find(isTerminalPhase);
-  const phase = isTerminalPhase(computed) ? (known ?? computed) : (known ?? input.verdict?.phase ?? computed);
+  // A pod that is ended for a reason has failed, however well its containers took it.
+  const phase = known ?? input.verdict?.phase ?? computed;
   const over = isTerminalPhase(phase);
   const mayRun = !input.terminated && runtime.containers.some((c) => c.state !== "exited");
   // Reported late: while something may run, a pod that is over keeps the phase it had.

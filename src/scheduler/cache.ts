@@ -4,7 +4,9 @@
 import { keyOf } from "../api/meta/object.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import { NodeInfo, podFacts } from "./node-info.ts";
-import { Columns, type Snapshot } from "./snapshot.ts";
+import { Nominations } from "./nominations.ts";
+import { PodGroups } from "./pod-groups.ts";
+import { Columns, type Snapshot, type Supposition } from "./snapshot.ts";
 
 interface Placement {
   readonly pod: Pod;
@@ -14,6 +16,8 @@ interface Placement {
 
 export class SchedulerCache implements Snapshot {
   readonly columns = new Columns();
+  readonly groups = new PodGroups();
+  readonly nominations = new Nominations();
   readonly #infos = new Map<string, NodeInfo>();
   /** By pod UID. */
   readonly #placements = new Map<string, Placement>();
@@ -56,7 +60,8 @@ export class SchedulerCache implements Snapshot {
 
   /** Holds room for a pod before it is bound. */
   assume(pod: Pod, nodeName: string): void {
-    this.#place(pod, nodeName, true);
+    this.nominations.delete(pod);
+    this.#place({ pod, nodeName, assumed: true });
   }
 
   /** Binding failed: the room is free again. Does nothing for a pod that the API server has reported bound meanwhile. */
@@ -72,30 +77,56 @@ export class SchedulerCache implements Snapshot {
   setPod(pod: Pod): void {
     const nodeName = pod.spec.nodeName;
     if (!nodeName) throw new Error(`pod ${keyOf(pod)} is not bound`);
-    this.#place(pod, nodeName, false);
+    this.nominations.delete(pod);
+    this.#place({ pod, nodeName, assumed: false });
   }
 
-  removePod(pod: Pod): void {
-    this.#displace(pod.metadata.uid);
+  /** False where the pod held no room. */
+  removePod(pod: Pod): boolean {
+    this.nominations.delete(pod);
+    return this.#displace(pod.metadata.uid) !== undefined;
   }
 
-  #place(pod: Pod, nodeName: string, assumed: boolean): void {
+  suppose(): Supposition {
+    const undo: (() => void)[] = [];
+    return {
+      add: (pod, nodeName) => {
+        const before = this.#displace(pod.metadata.uid);
+        this.#place({ pod, nodeName, assumed: true });
+        undo.push(() => (before ? this.#place(before) : this.#displace(pod.metadata.uid)));
+      },
+      remove: (pod) => {
+        const before = this.#displace(pod.metadata.uid);
+        if (before) undo.push(() => this.#place(before));
+      },
+      end: () => {
+        for (let last = undo.pop(); last; last = undo.pop()) last();
+      },
+    };
+  }
+
+  #place(placement: Placement): void {
+    const { pod, nodeName } = placement;
     this.#displace(pod.metadata.uid);
     const info = this.#info(nodeName);
-    info.addPod(podFacts(pod));
-    this.#placements.set(pod.metadata.uid, { pod, nodeName, assumed });
+    const facts = podFacts(pod);
+    info.addPod(facts);
+    this.groups.add(facts, info);
+    this.#placements.set(pod.metadata.uid, placement);
     this.columns.setUsage(info.index, info);
   }
 
-  #displace(uid: string): void {
+  #displace(uid: string): Placement | undefined {
     const placement = this.#placements.get(uid);
-    if (!placement) return;
+    if (!placement) return undefined;
     this.#placements.delete(uid);
     const info = this.#infos.get(placement.nodeName);
-    if (!info) return;
+    if (!info) return placement;
     info.removePod(uid);
+    this.groups.remove(podFacts(placement.pod), info);
     this.columns.setUsage(info.index, info);
     this.#dropIfEmpty(info);
+    return placement;
   }
 
   #info(name: string): NodeInfo {

@@ -1,5 +1,8 @@
 // What happens in a cluster that may make an unschedulable pod schedulable. Plugins name the events that concern them
 // (queueing hints); the queue wakes only the pods whose rejecting plugins asked for an event.
+import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { persistentvolumeclaims, persistentvolumes, resourceclaims, storageclasses } from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 
 export type ClusterEvent =
@@ -8,13 +11,27 @@ export type ClusterEvent =
   | "NodeLabel"
   | "NodeTaint"
   | "NodeCondition"
+  | "NodeDelete"
   /** A pod that holds room on a node was added, or its labels changed. */
   | "AssignedPodAdd"
   | "AssignedPodUpdate"
   /** A pod gave up its room. */
   | "AssignedPodDelete"
   /** The waiting pod itself was changed. */
-  | "UnscheduledPodUpdate";
+  | "UnscheduledPodUpdate"
+  /** One was added or changed. */
+  | "PersistentVolumeClaim"
+  | "PersistentVolume"
+  | "StorageClass"
+  | "ResourceClaim";
+
+/** Events that are about other objects than nodes and pods, with what is watched for them where a plugin asks. */
+export const objectEvents: readonly { readonly event: ClusterEvent; readonly type: ResourceType<KubernetesObject> }[] = [
+  { event: "PersistentVolumeClaim", type: persistentvolumeclaims },
+  { event: "PersistentVolume", type: persistentvolumes },
+  { event: "StorageClass", type: storageclasses },
+  { event: "ResourceClaim", type: resourceclaims },
+];
 
 /** Which of the node events an update amounts to. */
 export function nodeEvents(before: Node, after: Node): ClusterEvent[] {

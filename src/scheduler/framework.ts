@@ -19,7 +19,10 @@ export interface Rejection {
 export interface SchedulingCycle {
   readonly pod: Pod;
   readonly snapshot: Snapshot;
-  /** By plugin name or any key of the plugin's choosing. */
+  /**
+   * By plugin name or any key of the plugin's choosing. Nothing that depends on which pods stand where: a filter is asked
+   * again, with the same state, under suppositions.
+   */
   readonly state: Map<string, unknown>;
 }
 
@@ -32,6 +35,24 @@ export interface QueueingHint {
   /** Default: always worth a try. Pods, nodes: the object before and after. */
   readonly concerns?: (pod: Pod, before: unknown, after: unknown) => boolean;
 }
+
+export interface PostFilterContext {
+  readonly profile: Profile;
+  /** By node name; nodes that were not looked at are not in it. */
+  readonly rejections: ReadonlyMap<string, Rejection>;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** The room that was being made is there, or could not be made: a pod that PreEnqueue held back may be tried again. */
+  readonly released: (pod: Pod, how: "done" | "failed") => void;
+}
+
+export type PostFilterOutcome =
+  /** Room is being made on this node; nobody else is asked. */
+  | { readonly kind: "nominated"; readonly nodeName: string }
+  /** Nothing can be done. `message` is added to the pod's event. `hopeless`: an earlier nomination is void, too. */
+  | { readonly kind: "rejected"; readonly message: string; readonly hopeless?: boolean }
+  /** Nothing can be done, and nobody else is asked. */
+  | { readonly kind: "failed"; readonly message: string };
 
 export interface QueuedPodInfo {
   readonly pod: Pod;
@@ -57,11 +78,8 @@ export interface Plugin {
   readonly preFilter?: (cycle: SchedulingCycle) => Rejection | { readonly nodeNames: ReadonlySet<string> } | undefined;
   /** Filter: undefined where the pod needs no filtering by this plugin in this cycle. */
   readonly filter?: (cycle: SchedulingCycle) => NodeFilter | undefined;
-  /** PostFilter: no node was feasible; may make room and nominate a node. `message` is added to the pod's event. */
-  readonly postFilter?: (
-    cycle: SchedulingCycle,
-    rejections: ReadonlyMap<string, Rejection>,
-  ) => Promise<{ readonly nominatedNodeName?: string; readonly message?: string }>;
+  /** PostFilter: no node was feasible; may begin to make room. The plugins are asked in turn until one has an end. */
+  readonly postFilter?: (cycle: SchedulingCycle, context: PostFilterContext) => PostFilterOutcome;
   /** PreScore and Score: undefined where the plugin has no opinion in this cycle. */
   readonly score?: (cycle: SchedulingCycle, feasible: readonly NodeInfo[]) => NodeScorer | undefined;
   /** NormalizeScore: brings raw scores into 0 … 100, in place. */

@@ -1,5 +1,6 @@
 // A node as the scheduler sees it: the node, the pods that hold room on it (bound or assumed), and running totals of what
 // they ask for. Totals are kept incrementally and mirrored in the snapshot's columns.
+import { type CompiledPodAffinity, compilePodAffinity, identityOf, type PodIdentity } from "../api/semantics/pod-affinity.ts";
 import { amountsOf, podAmounts, type ResourceAmounts } from "../api/semantics/pod-resources.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 
@@ -14,6 +15,11 @@ export interface PodFacts {
   readonly scoredCpu: number;
   readonly scoredMemory: number;
   readonly hostPorts: readonly HostPort[];
+  readonly identity: PodIdentity;
+  readonly terminating: boolean;
+  readonly affinity: CompiledPodAffinity | undefined;
+  /** The same for pods of one namespace that no selector and no affinity can tell apart. */
+  readonly groupKey: string;
 }
 
 export interface HostPort {
@@ -35,10 +41,20 @@ export function podFacts(pod: Pod): PodFacts {
       scoredCpu: scored.cpu ?? 0,
       scoredMemory: scored.memory ?? 0,
       hostPorts: hostPortsOf(pod),
+      identity: identityOf(pod),
+      terminating: pod.metadata.deletionTimestamp !== undefined,
+      affinity: compilePodAffinity(pod),
+      groupKey: groupKeyOf(pod),
     };
     known.set(pod, facts);
   }
   return facts;
+}
+
+function groupKeyOf({ metadata, spec }: Pod): string {
+  const { podAffinity, podAntiAffinity } = spec.affinity ?? {};
+  const labels = JSON.stringify(metadata.labels ?? {}) + (metadata.deletionTimestamp ? "!" : "");
+  return podAffinity || podAntiAffinity ? labels + JSON.stringify([podAffinity, podAntiAffinity]) : labels;
 }
 
 const noPorts: readonly HostPort[] = [];
@@ -81,8 +97,8 @@ export class NodeInfo {
     return this.#node;
   }
 
-  get pods(): Iterable<Pod> {
-    return [...this.#pods.values()].map((facts) => facts.pod);
+  get pods(): Iterable<PodFacts> {
+    return this.#pods.values();
   }
 
   get podCount(): number {

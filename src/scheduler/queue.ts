@@ -26,7 +26,7 @@ interface QueuedPod extends QueuedPodInfo {
   pod: Pod;
   timestampMs: number;
   attempts: number;
-  /** Names of the plugins that rejected the pod at its last attempt. */
+  /** Names of the plugins that rejected the pod at its last attempt, or hold it back. */
   rejectedBy: ReadonlySet<string>;
   backoffUntilMs: number;
 }
@@ -150,10 +150,29 @@ export class SchedulingQueue {
     else this.#unschedulable.set(key, queued);
   }
 
+  /** Looks again at a pod that PreEnqueue holds back. */
+  release(pod: Pod): void {
+    const queued = this.#gated.get(keyOf(pod));
+    if (!queued) return;
+    this.#gated.delete(queued.key);
+    this.#enqueue(queued);
+  }
+
+  /** Tries a waiting pod as soon as possible, whatever it waits for. */
+  activate(pod: Pod): void {
+    const key = keyOf(pod);
+    const queued = this.#backoff.delete(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
+    if (!queued) return;
+    this.#unschedulable.delete(key);
+    this.#gated.delete(key);
+    this.#enqueue(queued);
+  }
+
   /** Something happened in the cluster: pods it may have made schedulable move on. */
   onEvent(event: ClusterEvent, before: unknown, after: unknown): void {
     const seen: SeenEvent = { event, before, after };
     this.#remember(seen);
+    if (this.#unschedulable.size === 0) return;
     for (const queued of [...this.#unschedulable.values()]) {
       if (!this.#concerns(queued, seen)) continue;
       this.#unschedulable.delete(queued.key);
@@ -180,7 +199,7 @@ export class SchedulingQueue {
   #enqueue(queued: QueuedPod): void {
     for (const plugin of this.#options.pluginsOf(queued.pod)) {
       if (plugin.preEnqueue?.(queued.pod)) {
-        queued.rejectedBy = new Set([plugin.name]);
+        queued.rejectedBy = new Set([...queued.rejectedBy, plugin.name]);
         this.#gated.set(queued.key, queued);
         return;
       }

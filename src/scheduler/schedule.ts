@@ -1,6 +1,8 @@
 // One scheduling decision: PreFilter, Filter over the nodes, PreScore and Score over the feasible ones, and the choice of
-// the best. No I/O: the same snapshot, pod and chance give the same node.
-import type { NodeFilter, NodeScorer, Plugin, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+// the best. A pod for which room has been made on a node goes there if it fits by now. No I/O: the same snapshot, pod and
+// chance give the same node.
+import type { NodeScorer, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import { NodeFilters } from "./node-filters.ts";
 import type { NodeInfo } from "./node-info.ts";
 
 /** No node fits. `message` is what users read in the pod's condition and event. */
@@ -40,13 +42,12 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
   if (all.length === 0) return unschedulable("no nodes available to schedule pods", new Set(), new Map());
   const candidates = preFilter(cycle, profile, all);
   if ("kind" in candidates) return candidates;
-  const found = findFeasible(cycle, profile, candidates, options);
+  const filters = new NodeFilters(cycle, profile);
+  const nominated = nominatedNode(cycle);
+  if (nominated && !filters.test(nominated)) return { kind: "node", nodeName: nominated.name, evaluatedNodes: 1, feasibleNodes: 1 };
+  const found = findFeasible(filters, candidates.nodes, { ...options, percentage: profile.percentageOfNodesToScore ?? 0 });
   if (found.feasible.length === 0) {
-    for (const node of all) {
-      if (candidates.length < all.length && !candidates.includes(node)) {
-        found.reject(node, "NodeAffinity", { reasons: ["node(s) didn't satisfy plugin(s) [NodeAffinity]"], unresolvable: true });
-      }
-    }
+    if (candidates.narrowedBy.length > 0) found.rejectOthers(all, candidates.narrowedBy);
     return unschedulable(describe(all.length, found.rejections.values()), found.rejectedBy, found.rejections);
   }
   const evaluatedNodes = found.rejections.size + found.feasible.length;
@@ -54,25 +55,44 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
   return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: found.feasible.length };
 }
 
+function nominatedNode({ pod, snapshot }: SchedulingCycle): NodeInfo | undefined {
+  const name = snapshot.nominations.nodeOf(pod) ?? pod.status?.nominatedNodeName;
+  return name ? snapshot.byName(name) : undefined;
+}
+
 function unschedulable(message: string, rejectedBy: ReadonlySet<string>, rejections: ReadonlyMap<string, Rejection>): Unschedulable {
   return { kind: "unschedulable", message, rejectedBy, rejections };
 }
 
+interface Candidates {
+  readonly nodes: readonly NodeInfo[];
+  /** Plugins that left some nodes out. */
+  readonly narrowedBy: readonly string[];
+}
+
 /** The nodes that are left to filter. */
-function preFilter(cycle: SchedulingCycle, profile: Profile, all: readonly NodeInfo[]): readonly NodeInfo[] | Unschedulable {
+function preFilter(cycle: SchedulingCycle, profile: Profile, all: readonly NodeInfo[]): Candidates | Unschedulable {
   let names: ReadonlySet<string> | undefined;
+  const narrowedBy: string[] = [];
   for (const plugin of profile.plugins) {
     const result = plugin.preFilter?.(cycle);
     if (!result) continue;
-    if ("reasons" in result) {
-      const message = `0/${all.length} nodes are available: ${result.reasons.join(", ")}.`;
-      return unschedulable(message, new Set([plugin.name]), new Map(all.map((node) => [node.name, result])));
-    }
+    if ("reasons" in result) return rejectedForAll(all, result, [plugin.name]);
+    narrowedBy.push(plugin.name);
     const before: ReadonlySet<string> | undefined = names;
     names = before ? new Set([...result.nodeNames].filter((n) => before.has(n))) : result.nodeNames;
+    if (names.size === 0) {
+      const reason = `node(s) didn't satisfy plugin(s) [${narrowedBy.sort().join(" ")}] simultaneously`;
+      return rejectedForAll(all, { reasons: [reason], unresolvable: true }, narrowedBy);
+    }
   }
-  if (!names) return all;
-  return [...names].flatMap((name) => cycle.snapshot.byName(name) ?? []);
+  if (!names) return { nodes: all, narrowedBy };
+  return { nodes: [...names].flatMap((name) => cycle.snapshot.byName(name) ?? []), narrowedBy };
+}
+
+function rejectedForAll(all: readonly NodeInfo[], rejection: Rejection, plugins: readonly string[]): Unschedulable {
+  const message = `0/${all.length} nodes are available: ${rejection.reasons.join(", ")}.`;
+  return unschedulable(message, new Set(plugins), new Map(all.map((node) => [node.name, rejection])));
 }
 
 class Search {
@@ -84,32 +104,30 @@ class Search {
     this.rejections.set(node.name, rejection);
     this.rejectedBy.add(plugin);
   }
+
+  /** Accounts for the nodes that PreFilter left out. */
+  rejectOthers(all: readonly NodeInfo[], plugins: readonly string[]): void {
+    const rejection = { reasons: [`node(s) didn't satisfy plugin(s) [${[...plugins].sort().join(" ")}]`], unresolvable: true };
+    for (const node of all) if (!this.rejections.has(node.name)) this.rejections.set(node.name, rejection);
+    for (const plugin of plugins) this.rejectedBy.add(plugin);
+  }
 }
 
-function findFeasible(cycle: SchedulingCycle, profile: Profile, candidates: readonly NodeInfo[], options: DecideOptions): Search {
-  const filters: { readonly plugin: Plugin; readonly test: NodeFilter }[] = [];
-  for (const plugin of profile.plugins) {
-    const test = plugin.filter?.(cycle);
-    if (test) filters.push({ plugin, test });
-  }
+function findFeasible(
+  filters: NodeFilters,
+  candidates: readonly NodeInfo[],
+  { startAt, percentage }: { readonly startAt: number; readonly percentage: number },
+): Search {
   const search = new Search();
-  const enough = feasibleNodesToFind(candidates.length, profile.percentageOfNodesToScore ?? 0);
+  const enough = feasibleNodesToFind(candidates.length, percentage);
   for (let i = 0; i < candidates.length && search.feasible.length < enough; i++) {
-    const node = candidates[(options.startAt + i) % candidates.length];
+    const node = candidates[(startAt + i) % candidates.length];
     if (!node) continue;
-    const rejected = firstRejection(filters, node);
+    const rejected = filters.test(node);
     if (rejected) search.reject(node, rejected.plugin, rejected.rejection);
     else search.feasible.push(node);
   }
   return search;
-}
-
-function firstRejection(filters: readonly { readonly plugin: Plugin; readonly test: NodeFilter }[], node: NodeInfo) {
-  for (const { plugin, test } of filters) {
-    const rejection = test(node);
-    if (rejection) return { plugin: plugin.name, rejection };
-  }
-  return undefined;
 }
 
 /** Sums every plugin's normalized and weighted scores; among the best, chance decides. */

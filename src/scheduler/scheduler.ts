@@ -4,16 +4,17 @@
 import { keyOf } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
-import type { Node, Pod, PodCondition } from "../api/types/core-v1.ts";
-import { type Clock, formatTime } from "../base/clock.ts";
+import type { Node, Pod } from "../api/types/core-v1.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
-import type { Logger } from "../base/log.ts";
+import { errorText, type Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import type { EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { SchedulerCache } from "./cache.ts";
-import { nodeEvents } from "./cluster-events.ts";
-import type { Plugin, Profile, QueuedPodInfo, Rejection, SchedulingCycle } from "./framework.ts";
+import { nodeEvents, objectEvents } from "./cluster-events.ts";
+import type { Plugin, PostFilterContext, Profile, QueuedPodInfo, Rejection, SchedulingCycle } from "./framework.ts";
+import { reportUnscheduled } from "./pod-status.ts";
 import { SchedulingQueue } from "./queue.ts";
 import { type Decision, decide, type Unschedulable } from "./schedule.ts";
 
@@ -47,6 +48,7 @@ export class Scheduler implements Running {
   readonly #bindings = new Set<Promise<void>>();
   readonly #handlers: { remove(): void }[] = [];
   #loop: Promise<void> | undefined;
+  #bindingEnded: (() => void) | undefined;
   #startAt = 0;
 
   constructor(deps: SchedulerDependencies, options: SchedulerOptions) {
@@ -67,7 +69,7 @@ export class Scheduler implements Running {
       nodeInformer.addHandler({
         onAdd: (node) => this.#setNode(node, undefined),
         onUpdate: (node, before) => this.#setNode(node, before),
-        onDelete: (node) => this.#cache.removeNode(node.metadata.name),
+        onDelete: (node) => this.#removeNode(node),
       }),
       podInformer.addHandler({
         onAdd: (pod) => this.#setPod(pod, undefined),
@@ -75,9 +77,25 @@ export class Scheduler implements Running {
         onDelete: (pod) => this.#removePod(pod),
       }),
     );
+    this.#watchOtherObjects();
     this.#deps.informers.start();
-    await Promise.all([nodeInformer.synced(this.#abort.signal), podInformer.synced(this.#abort.signal)]);
+    await this.#deps.informers.synced(this.#abort.signal);
     this.#loop = this.#run();
+  }
+
+  /** Watches what else some plugin wants to know of. */
+  #watchOtherObjects(): void {
+    const hints = [...this.#profiles.values()].flatMap((profile) => profile.plugins.flatMap((plugin) => plugin.queueingHints ?? []));
+    const wanted = new Set(hints.map((hint) => hint.event));
+    for (const { event, type } of objectEvents) {
+      if (!wanted.has(event)) continue;
+      this.#handlers.push(
+        this.#deps.informers.informer(type).addHandler({
+          onAdd: (object) => this.#queue.onEvent(event, undefined, object),
+          onUpdate: (object, before) => this.#queue.onEvent(event, before, object),
+        }),
+      );
+    }
   }
 
   async stop(): Promise<void> {
@@ -101,6 +119,11 @@ export class Scheduler implements Running {
     else for (const event of nodeEvents(before, node)) this.#queue.onEvent(event, before, node);
   }
 
+  #removeNode(node: Node): void {
+    this.#cache.removeNode(node.metadata.name);
+    this.#queue.onEvent("NodeDelete", node, undefined);
+  }
+
   #setPod(pod: Pod, before: Pod | undefined): void {
     if (isFinished(pod)) return this.#removePod(pod);
     if (pod.spec.nodeName) {
@@ -112,17 +135,28 @@ export class Scheduler implements Running {
       else if (!wasAssumed || this.#queue.sizes.unschedulable > 0) this.#queue.onEvent("AssignedPodAdd", undefined, pod);
       return;
     }
-    if (pod.metadata.deletionTimestamp || !this.#profileOf(pod)) return this.#queue.delete(pod);
     if (this.#cache.isAssumed(pod)) return;
+    if (pod.metadata.deletionTimestamp || !this.#profileOf(pod)) {
+      this.#cache.nominations.delete(pod);
+      return this.#queue.delete(pod);
+    }
+    this.#noteNomination(pod, before);
     if (before && before.metadata.uid === pod.metadata.uid) this.#queue.update(pod, before);
     else this.#queue.add(pod);
   }
 
+  /** A nomination that was made here counts until the API server has been told, or says that it is over. */
+  #noteNomination(pod: Pod, before: Pod | undefined): void {
+    const { nominations } = this.#cache;
+    const told = pod.status?.nominatedNodeName;
+    if (!told && before?.status?.nominatedNodeName) return nominations.delete(pod);
+    const nodeName = told || nominations.nodeOf(pod);
+    if (nodeName) nominations.set(pod, nodeName);
+  }
+
   #removePod(pod: Pod): void {
     this.#queue.delete(pod);
-    const held = pod.spec.nodeName !== undefined || this.#cache.isAssumed(pod);
-    this.#cache.removePod(pod);
-    if (held) this.#queue.onEvent("AssignedPodDelete", pod, undefined);
+    if (this.#cache.removePod(pod)) this.#queue.onEvent("AssignedPodDelete", pod, undefined);
   }
 
   #profileOf(pod: Pod): Profile | undefined {
@@ -136,8 +170,12 @@ export class Scheduler implements Running {
       const info = await this.#queue.pop();
       if (!info) return;
       this.#scheduleOne(info);
-      if (this.#bindings.size >= this.#maxBindings) await Promise.race(this.#bindings);
-      else if (count % podsPerTurn === 0) await this.#deps.clock.sleep(0, this.#abort.signal).catch(() => undefined);
+      while (this.#bindings.size >= this.#maxBindings) {
+        await new Promise<void>((resolve) => {
+          this.#bindingEnded = resolve;
+        });
+      }
+      if (count % podsPerTurn === 0) await this.#deps.clock.sleep(0, this.#abort.signal).catch(() => undefined);
     }
   }
 
@@ -150,23 +188,28 @@ export class Scheduler implements Running {
     try {
       result = decide(cycle, profile, { random: () => this.#deps.clock.random(), startAt: this.#startAt });
     } catch (error) {
-      this.#failed(info, cycle, new Set(), `running a plugin failed: ${error instanceof Error ? error.message : String(error)}`);
+      this.#deps.logger.error("Scheduling a pod failed", { pod: keyOf(pod), error });
+      this.#failed(info, cycle, { rejectedBy: new Set(), message: errorText(error) });
       return;
     }
-    if (result.kind === "unschedulable") {
-      this.#track(this.#postFilter(info, cycle, profile, result));
-      return;
-    }
+    if (result.kind === "unschedulable") return this.#failed(info, cycle, this.#postFilter(cycle, profile, result));
     this.#startAt = (this.#startAt + result.evaluatedNodes) % Math.max(1, this.#cache.nodes.length);
     this.#cache.assume(pod, result.nodeName);
     const rejected = reserve(cycle, profile.plugins, result.nodeName);
     if (rejected)
-      return this.#giveBack(info, cycle, profile, result.nodeName, new Set([rejected.plugin]), rejected.rejection.reasons.join(", "));
+      return this.#giveBack(info, cycle, profile, {
+        nodeName: result.nodeName,
+        rejectedBy: new Set([rejected.plugin]),
+        message: rejected.rejection.reasons.join(", "),
+      });
     this.#track(this.#bind(info, cycle, profile, result.nodeName));
   }
 
   #track(work: Promise<void>): void {
-    const tracked: Promise<void> = work.finally(() => this.#bindings.delete(tracked));
+    const tracked: Promise<void> = work.finally(() => {
+      this.#bindings.delete(tracked);
+      this.#bindingEnded?.();
+    });
     this.#bindings.add(tracked);
   }
 
@@ -179,24 +222,23 @@ export class Scheduler implements Running {
     const signal = AbortSignal.any([deadline.signal, this.#abort.signal]);
     try {
       for (const plugin of profile.plugins) {
-        const rejection = await plugin.permit?.(cycle, nodeName, signal);
-        if (rejection) return this.#giveBack(info, cycle, profile, nodeName, new Set([plugin.name]), rejection.reasons.join(", "));
+        const rejection = plugin.permit && (await plugin.permit(cycle, nodeName, signal));
+        if (!rejection) continue;
+        const message = rejection.reasons.join(", ");
+        return this.#giveBack(info, cycle, profile, { nodeName, rejectedBy: new Set([plugin.name]), message });
       }
-      for (const plugin of profile.plugins) await plugin.preBind?.(cycle, nodeName, signal);
+      for (const plugin of profile.plugins) if (plugin.preBind) await plugin.preBind(cycle, nodeName, signal);
       await bindWith(profile.plugins, cycle, nodeName, signal);
     } catch (error) {
       const gone = isStatus(error, "NotFound");
-      if (!gone && !signal.aborted) this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
-      this.#giveBack(
-        info,
-        cycle,
-        profile,
+      if (!gone && !this.#abort.signal.aborted)
+        this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
+      return this.#giveBack(info, cycle, profile, {
         nodeName,
-        new Set(),
-        `binding rejected: ${error instanceof Error ? error.message : String(error)}`,
+        rejectedBy: new Set(),
+        message: `binding rejected: ${errorText(error)}`,
         gone,
-      );
-      return;
+      });
     } finally {
       timer.cancel();
     }
@@ -216,75 +258,66 @@ export class Scheduler implements Running {
     info: QueuedPodInfo,
     cycle: SchedulingCycle,
     profile: Profile,
-    nodeName: string,
-    rejectedBy: ReadonlySet<string>,
-    message: string,
-    gone = false,
+    why: Failure & { readonly nodeName: string; readonly gone?: boolean },
   ): void {
-    for (const plugin of [...profile.plugins].reverse()) plugin.unreserve?.(cycle, nodeName);
+    for (const plugin of [...profile.plugins].reverse()) plugin.unreserve?.(cycle, why.nodeName);
     this.#cache.forget(cycle.pod);
-    if (gone) this.#queue.done(cycle.pod);
-    else this.#failed(info, cycle, rejectedBy, message);
+    if (why.gone) this.#queue.done(cycle.pod);
+    else this.#failed(info, cycle, { ...why, nomination: "" });
     this.#queue.onEvent("AssignedPodDelete", cycle.pod, undefined);
   }
 
   // ---- pods that found no place
 
-  async #postFilter(info: QueuedPodInfo, cycle: SchedulingCycle, profile: Profile, result: Unschedulable): Promise<void> {
-    let { message } = result;
+  /** Asks the plugins in turn whether they can make room. */
+  #postFilter(cycle: SchedulingCycle, profile: Profile, { message, rejectedBy, rejections }: Unschedulable): Failure {
+    if (rejections.size === 0) return { message, rejectedBy, nomination: "", reason: "Unschedulable" };
+    const context: PostFilterContext = {
+      profile,
+      rejections,
+      random: () => this.#deps.clock.random(),
+      released: (pod, how) => (how === "done" ? this.#queue.release(pod) : this.#queue.activate(pod)),
+    };
+    const reasons: string[] = [];
+    let hopeless = false;
     for (const plugin of profile.plugins) {
-      if (!plugin.postFilter) continue;
-      try {
-        const outcome = await plugin.postFilter(cycle, result.rejections);
-        if (outcome.message) message += ` ${outcome.message}`;
-        if (outcome.nominatedNodeName) break;
-      } catch (error) {
-        this.#deps.logger.error("PostFilter failed", { plugin: plugin.name, pod: keyOf(cycle.pod), error });
-      }
+      const outcome = plugin.postFilter?.(cycle, context);
+      if (!outcome) continue;
+      if (outcome.kind === "nominated") return { message, rejectedBy, nomination: outcome.nodeName };
+      reasons.push(outcome.message);
+      if (outcome.kind === "failed") break;
+      hopeless ||= outcome.hopeless ?? false;
     }
-    this.#failed(info, cycle, result.rejectedBy, message);
+    const added = reasons.length > 0 ? ` ${reasons.join(", ")}` : "";
+    return { message: message + added, rejectedBy, ...(hopeless ? { nomination: "" } : {}) };
   }
 
-  #failed(info: QueuedPodInfo, cycle: SchedulingCycle, rejectedBy: ReadonlySet<string>, message: string): void {
+  #failed(info: QueuedPodInfo, cycle: SchedulingCycle, failure: Failure): void {
     if (this.#abort.signal.aborted) return;
     // The pod may have changed or gone while it was being tried.
     const key = keyOf(cycle.pod);
     const current = this.#deps.informers.informer(pods).get(key);
     if (!current || current.metadata.uid !== cycle.pod.metadata.uid || current.spec.nodeName || current.metadata.deletionTimestamp)
       return this.#queue.done(cycle.pod);
+    const { rejectedBy, message, nomination } = failure;
     this.#queue.failed(info, current, rejectedBy);
+    if (nomination) this.#cache.nominations.set(current, nomination);
+    else if (nomination === "") this.#cache.nominations.delete(current);
     this.#deps.logger.info("Unable to schedule pod", { pod: key, message }, 2);
     this.#deps.recorder.record(current, { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note: message });
-    this.#track(
-      this.#reportCondition(current, {
-        type: "PodScheduled",
-        status: "False",
-        reason: rejectedBy.size > 0 ? "Unschedulable" : "SchedulerError",
-        message,
-      }),
-    );
+    const reason = failure.reason ?? (rejectedBy.size > 0 ? "Unschedulable" : "SchedulerError");
+    this.#track(reportUnscheduled({ ...this.#deps, signal: this.#abort.signal }, current, { reason, message, nomination }));
   }
+}
 
-  async #reportCondition(pod: Pod, wanted: PodCondition): Promise<void> {
-    const current = pod.status?.conditions?.find((c) => c.type === wanted.type);
-    if (current && current.status === wanted.status && current.reason === wanted.reason && current.message === wanted.message) return;
-    const lastTransitionTime =
-      current?.status === wanted.status && current.lastTransitionTime ? current.lastTransitionTime : formatTime(this.#deps.clock.now());
-    const { namespace, name } = pod.metadata;
-    const observed = pod.metadata.generation ? { observedGeneration: pod.metadata.generation } : {};
-    const condition = { lastProbeTime: null, lastTransitionTime, ...observed, ...wanted };
-    try {
-      await this.#deps.client.patch(
-        pods,
-        { namespace, name },
-        { status: { conditions: [condition] } },
-        { type: "strategic", subresource: "status", signal: this.#abort.signal },
-      );
-    } catch (error) {
-      if (!isStatus(error, "NotFound") && !this.#abort.signal.aborted)
-        this.#deps.logger.error("Reporting why a pod is not scheduled failed", { pod: keyOf(pod), error });
-    }
-  }
+interface Failure {
+  /** Empty after an error. */
+  readonly rejectedBy: ReadonlySet<string>;
+  readonly message: string;
+  /** The node the pod waits for; "" ends an earlier nomination, absent leaves it. */
+  readonly nomination?: string;
+  /** Default by whether some plugin rejected the pod. */
+  readonly reason?: "Unschedulable" | "SchedulerError";
 }
 
 function isFinished(pod: Pod): boolean {

@@ -2,8 +2,10 @@
 // cycles, so the snapshot is the cache itself: nothing is copied. Besides the NodeInfos it holds columns: typed arrays by
 // node index with the figures that every cycle reads of every node, and interned taint lists, so that each distinct list
 // is matched once per cycle however many nodes share it.
-import type { Node, Taint } from "../api/types/core-v1.ts";
+import type { Node, Pod, Taint } from "../api/types/core-v1.ts";
 import type { NodeInfo } from "./node-info.ts";
+import type { Nominations } from "./nominations.ts";
+import type { PodGroups } from "./pod-groups.ts";
 
 const noTaints: readonly Taint[] = [];
 
@@ -78,10 +80,23 @@ export class Columns {
   }
 }
 
+/**
+ * A question "what if": pods are placed and taken away as though it were so, within one turn of the event loop, and `end`
+ * puts everything back. Always ended in a `finally`.
+ */
+export interface Supposition {
+  add(pod: Pod, nodeName: string): void;
+  remove(pod: Pod): void;
+  end(): void;
+}
+
 export interface Snapshot {
   /** Nodes that exist, in a stable order that alternates between zones. */
   readonly nodes: readonly NodeInfo[];
   readonly columns: Columns;
+  readonly groups: PodGroups;
+  readonly nominations: Pick<Nominations, "on" | "nodeOf">;
+  suppose(): Supposition;
   byName(name: string): NodeInfo | undefined;
   /** How many nodes have an image of this name. */
   nodesWithImage(name: string): number;

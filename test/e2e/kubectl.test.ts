@@ -12,8 +12,9 @@ import { freePort, until } from "../support/processes.ts";
 const reason = await whyNoContainers();
 if (reason) console.log(`kubectl is not tried against real containers: ${reason}`);
 
-/** Serves its version and host name on 8080, and counts on its standard output. */
+/** Serves its version and host name on 8080, counts on its standard output, and ends when it is told to. */
 const server = (version: string) => `#!/bin/sh
+trap 'exit 0' TERM
 mkdir -p /www; echo "version ${version} on $(hostname)" > /www/index.html
 httpd -p 8080 -h /www
 i=0; while true; do echo "tick $i"; i=$((i+1)); sleep 1; done

@@ -83,7 +83,10 @@ describe.runIf(reason === undefined)("a cluster with real containers, started ag
     const before = await settled();
     const pid = Number(readFileSync(containerdPaths(cluster.dataDir).pidFile, "utf8").match(/\d+/)?.[0]);
     process.kill(pid, "SIGKILL");
-    await until("another containerd", () => Number(readFileSync(containerdPaths(cluster.dataDir).pidFile, "utf8").match(/\d+/)?.[0]) !== pid);
+    await until(
+      "another containerd",
+      () => Number(readFileSync(containerdPaths(cluster.dataDir).pidFile, "utf8").match(/\d+/)?.[0]) !== pid,
+    );
     await cluster.kubectl("run", "after", `--image=${image.name}`);
     await cluster.kubectl("wait", "--for=condition=Ready", "pod/after", "--timeout=60s");
     expect(await settled()).toEqual(before);
@@ -107,7 +110,11 @@ describe("what is wrong with a command line is one line", () => {
     ["an unknown command", ["upp"], /^coracle: unknown command "upp"; .*\n$/],
     ["an unknown flag", ["up", "--nodez=1"], /^coracle up: unknown flag: --nodez .*\n$/],
     ["a bad number", ["up", "--nodes=many"], /^coracle up: .*--nodes.*expected a whole number.*\n$/],
-    ["a bad port", ["apiserver", "--secure-port=70000"], /^coracle apiserver: .*--secure-port.*expected a whole number from 0 to 65535.*\n$/],
+    [
+      "a bad port",
+      ["apiserver", "--secure-port=70000"],
+      /^coracle apiserver: .*--secure-port.*expected a whole number from 0 to 65535.*\n$/,
+    ],
     ["a kubeconfig that is not there", ["scheduler", "--kubeconfig=/nonexistent"], /^coracle scheduler: .*\/nonexistent.*\n$/],
     ["no file to import", ["image", "import", "/nonexistent.tar"], /^coracle image: \/nonexistent\.tar: no such file\n$/],
     ["a data directory without a cluster", ["down", "--data-dir=/nonexistent"], /^coracle down: --data-dir \/nonexistent: .*\n$/],

@@ -28,6 +28,9 @@ export async function whyNoContainers(): Promise<string | undefined> {
   return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
 }
 
+/** Second byte of the pods' addresses, made from the cluster's port; off the ranges that networks commonly use. */
+const clusterNetwork = (port: number): number => 112 + (port % 128);
+
 export class Cluster {
   readonly dataDir: string;
   readonly kubeconfig: string;
@@ -60,6 +63,9 @@ export class Cluster {
       String(this.port),
       "--kubeconfig",
       this.kubeconfig,
+      // Of its own, like the port: other clusters may run on this machine.
+      "--cluster-cidr",
+      `10.${clusterNetwork(this.port)}.0.0/16`,
       ...this.#args,
     ]);
     this.#process = started;

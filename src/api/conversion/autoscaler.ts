@@ -7,9 +7,9 @@ import type {
   HorizontalPodAutoscalerBehavior,
   HorizontalPodAutoscalerCondition,
   HPAScalingRules,
-  HorizontalPodAutoscaler as V2,
   MetricSpec,
   MetricStatus,
+  HorizontalPodAutoscaler as V2,
 } from "../types/autoscaling-v2.ts";
 import { type MetricSpecV1, type MetricStatusV1, specFromV1, specToV1, statusFromV1, statusToV1 } from "./autoscaler-metrics.ts";
 

@@ -1,8 +1,9 @@
 // Defaults of namespaces, nodes, secrets, limit ranges, RBAC bindings and priority classes.
+
+import { encodeBase64 } from "../meta/base64.ts";
 import type { LimitRange, LimitRangeItem, Namespace, Node, NodeSpec, ResourceQuota, Secret } from "../types/core-v1.ts";
 import type { ClusterRoleBinding, RoleBinding, Subject } from "../types/rbac-v1.ts";
 import type { PriorityClass } from "../types/scheduling-v1.ts";
-import { encodeBase64 } from "../meta/base64.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { roundFields } from "./resource-list.ts";
 

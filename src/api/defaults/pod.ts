@@ -1,4 +1,5 @@
 // Defaults of pods themselves, beyond those of any pod spec: requests follow limits, host-network ports are host ports.
+import { containerSums } from "../semantics/container-sums.ts";
 import type { Container, Pod, PodSpec, PodStatus, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { defaultPodSpec, defaultPodTemplate } from "./pod-spec.ts";
@@ -16,13 +17,15 @@ const defaultResources = (container: Container): Container => change(container, 
 /** Resources a pod may set as a whole: their requests follow the pod's limits where its containers set none. */
 const podLevelResources = (name: string): boolean => name === "cpu" || name === "memory" || name.startsWith("hugepages-");
 
+/** Requests of the pod follow those of its containers, or else its own limits. */
 function defaultPodLevel(spec: PodSpec): PodSpec {
   const { resources } = spec;
-  const limits = Object.entries(resources?.limits ?? {}).filter(
-    ([name]) => podLevelResources(name) && resources?.requests?.[name] === undefined,
-  );
-  if (!resources || limits.length === 0) return spec;
-  return { ...spec, resources: { ...resources, requests: { ...Object.fromEntries(limits), ...resources.requests } } };
+  const { limits = {}, requests = {} } = resources ?? {};
+  if (!resources || Object.keys(limits).length === 0) return spec;
+  const added: Record<string, string | number> = {};
+  for (const [name, sum] of containerSums(spec, "requests")) if (name === "cpu" || name === "memory") added[name] = sum.toString();
+  const all = { ...Object.fromEntries(Object.entries(limits).filter(([name]) => podLevelResources(name))), ...added, ...requests };
+  return Object.keys(all).every((name) => requests[name] !== undefined) ? spec : { ...spec, resources: { ...resources, requests: all } };
 }
 
 function hostNetworkPorts(spec: PodSpec): PodSpec {

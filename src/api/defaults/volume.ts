@@ -9,8 +9,8 @@ import type {
   VolumeProjection,
 } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
-import { roundFields } from "./resource-list.ts";
 import { defaultPullPolicy } from "./pull-policy.ts";
+import { roundFields } from "./resource-list.ts";
 
 const fileMode = 0o644;
 const tokenExpirySeconds = 3600;
@@ -39,8 +39,17 @@ const defaultDownwardFile = (file: DownwardAPIVolumeFile): DownwardAPIVolumeFile
     (ref) => fill(ref, { divisor: "0" }),
   );
 
+/** Trust bundles and pod certificates are behind feature gates that are off: the fields are ignored. */
+function withoutDisabledSources(projection: VolumeProjection): VolumeProjection {
+  if (projection.clusterTrustBundle === undefined && projection.podCertificate === undefined) return projection;
+  const { clusterTrustBundle: _1, podCertificate: _2, ...rest } = projection;
+  return rest;
+}
+
 function defaultProjection(projection: VolumeProjection): VolumeProjection {
-  const withToken = change(projection, "serviceAccountToken", (token) => fill(token, { expirationSeconds: tokenExpirySeconds }));
+  const withToken = change(withoutDisabledSources(projection), "serviceAccountToken", (token) =>
+    fill(token, { expirationSeconds: tokenExpirySeconds }),
+  );
   return change(withToken, "downwardAPI", (source) => changeEach(source, "items", defaultDownwardFile));
 }
 

@@ -49,12 +49,22 @@ export function parseJson(text: string): ParsedText {
   return new Reader(text).read();
 }
 
-/** Replaces the numbers that kept their text by plain ones. */
+/** Replaces the numbers that kept their text by plain ones; the same reference where there are none. */
 export function withPlainNumbers(value: unknown): unknown {
-  if (value instanceof JsonNumber) return value.valueOf();
-  if (Array.isArray(value)) return value.map(withPlainNumbers);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, v]) => [key, withPlainNumbers(v)]));
+  if (value instanceof JsonNumber) return value.valueOf();
+  if (Array.isArray(value)) return plainItems(value);
+  const object = value as Readonly<Record<string, unknown>>;
+  for (const key in object) if (withPlainNumbers(object[key]) !== object[key]) return plainFields(object);
+  return object;
+}
+
+function plainItems(items: readonly unknown[]): readonly unknown[] {
+  return items.some((item) => withPlainNumbers(item) !== item) ? items.map(withPlainNumbers) : items;
+}
+
+function plainFields(object: Readonly<Record<string, unknown>>): unknown {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, withPlainNumbers(value)]));
 }
 
 const [quote, backslash, colon] = [34, 92, 58];

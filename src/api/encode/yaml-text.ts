@@ -4,6 +4,9 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, Scalar } from "yaml";
 import type { ParsedText } from "./json-text.ts";
 
+/** The library's own functions, for those who load it late: imported dynamically it has no names in the bundle, being CommonJS. */
+export { parse, stringify } from "yaml";
+
 /** A text that is no YAML. */
 export class YamlSyntaxError extends Error {
   constructor(message: string) {

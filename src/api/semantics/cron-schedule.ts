@@ -145,6 +145,7 @@ function parseInterval(text: string): number {
   const valid = /^[+-]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(duration);
   if (!valid) throw new CronError(`failed to parse duration ${text}: time: invalid duration ${JSON.stringify(duration)}`);
   let seconds = 0;
-  for (const [, number = "", unit = ""] of duration.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) seconds += Number(number) * (unitSeconds[unit] ?? 0);
+  for (const [, number = "", unit = ""] of duration.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g))
+    seconds += Number(number) * (unitSeconds[unit] ?? 0);
   return Math.max(1, Math.floor(duration.startsWith("-") ? 0 : seconds));
 }

@@ -12,7 +12,7 @@ const ranked = ["cpu", "memory"] as const;
 /** From the specification alone. */
 export function computePodQos(spec: PodSpec): PodQosClass {
   if (spec.resources) return classOf([spec.resources]);
-  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
+  const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   return classOf(containers.map((c) => c.resources ?? {}));
 }
 

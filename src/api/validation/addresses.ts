@@ -51,8 +51,7 @@ export function checkDomainName(errors: FieldError[], field: string, value: stri
   const labels = name.split(".");
   const wrong = labels.find((label) => isDNS1123Label(label).length > 0);
   if (problems.length > 0) errors.push(invalidValue(field, name, problems.join(",")));
-  else if (labels.length < 2)
-    errors.push(invalidValue(field, name, "should be a domain with at least two segments separated by dots"));
+  else if (labels.length < 2) errors.push(invalidValue(field, name, "should be a domain with at least two segments separated by dots"));
   else if (wrong !== undefined) errors.push(invalidValue(field, wrong, isDNS1123Label(wrong).join(",")));
 }
 
@@ -83,7 +82,13 @@ interface IngressPoint {
 }
 
 /** Where a load balancer can be reached, in the status of services and ingresses. */
-export function checkIngressPoint(errors: FieldError[], field: string, { ip, hostname }: IngressPoint, existing: readonly string[], between?: () => void): void {
+export function checkIngressPoint(
+  errors: FieldError[],
+  field: string,
+  { ip, hostname }: IngressPoint,
+  existing: readonly string[],
+  between?: () => void,
+): void {
   if (ip) checkLegacyIP(errors, `${field}.ip`, ip, existing);
   between?.();
   if (!hostname) return;

@@ -1,7 +1,15 @@
 // Node affinity, pod affinity and pod anti-affinity.
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../meta/names.ts";
-import type { Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinity, PodAffinityTerm } from "../types/core-v1.ts";
+import type {
+  Affinity,
+  NodeAffinity,
+  NodeSelector,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  PodAffinity,
+  PodAffinityTerm,
+} from "../types/core-v1.ts";
 import type { LabelSelector } from "../types/meta-v1.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import type { PodAllowances } from "./pod-rules.ts";
@@ -43,11 +51,15 @@ export function validateNodeSelector(errors: FieldError[], field: string, select
 function validateNodeSelectorTerm(errors: FieldError[], field: string, term: NodeSelectorTerm, allowInvalidValues: boolean): void {
   for (const [i, requirement] of (term.matchExpressions ?? []).entries())
     validateNodeExpression(errors, `${field}.matchExpressions[${i}]`, requirement, allowInvalidValues);
-  for (const [i, requirement] of (term.matchFields ?? []).entries())
-    validateNodeField(errors, `${field}.matchFields[${i}]`, requirement);
+  for (const [i, requirement] of (term.matchFields ?? []).entries()) validateNodeField(errors, `${field}.matchFields[${i}]`, requirement);
 }
 
-function validateNodeExpression(errors: FieldError[], field: string, requirement: NodeSelectorRequirement, allowInvalidValues: boolean): void {
+function validateNodeExpression(
+  errors: FieldError[],
+  field: string,
+  requirement: NodeSelectorRequirement,
+  allowInvalidValues: boolean,
+): void {
   const { key = "", operator, values = [] } = requirement;
   switch (operator) {
     case "In":
@@ -67,7 +79,8 @@ function validateNodeExpression(errors: FieldError[], field: string, requirement
       errors.push(invalidValue(`${field}.operator`, operator ?? "", "not a valid selector operator"));
   }
   addProblems(errors, `${field}.key`, key, isQualifiedName(key));
-  if (!allowInvalidValues) for (const [i, value] of values.entries()) addProblems(errors, `${field}.values[${i}]`, value, isLabelValue(value));
+  if (!allowInvalidValues)
+    for (const [i, value] of values.entries()) addProblems(errors, `${field}.values[${i}]`, value, isLabelValue(value));
 }
 
 function validateNodeField(errors: FieldError[], field: string, { key = "", operator, values = [] }: NodeSelectorRequirement): void {
@@ -89,7 +102,12 @@ function validatePodAffinity(errors: FieldError[], field: string, affinity: PodA
   }
 }
 
-function validatePodAffinityTerm(errors: FieldError[], field: string, term: Partial<PodAffinityTerm>, allows: PodAllowances | undefined): void {
+function validatePodAffinityTerm(
+  errors: FieldError[],
+  field: string,
+  term: Partial<PodAffinityTerm>,
+  allows: PodAllowances | undefined,
+): void {
   const options = { allowInvalidValues: allows?.invalidAffinitySelectorValues };
   const { labelSelector, topologyKey = "" } = term;
   validateLabelSelector(errors, `${field}.labelSelector`, labelSelector, options);

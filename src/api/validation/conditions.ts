@@ -1,8 +1,8 @@
 // Validation of metav1 conditions in a status: one of each type, with a known status, a reason and a time.
-import { type FieldError, invalidValue, required, tooLong } from "../meta/field-error.ts";
+import { duplicate, type FieldError, invalidValue, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, formatProblem, isQualifiedName } from "../meta/names.ts";
 import type { Condition } from "../types/meta-v1.ts";
-import { addProblems, checkNonNegative, checkSupported } from "./rules.ts";
+import { addProblems, checkSupported } from "./rules.ts";
 
 const reasonFormat = "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?";
 const reasonPattern = new RegExp(`^${reasonFormat}$`);
@@ -19,24 +19,19 @@ const maxReason = 1024;
 const maxMessage = 32_768;
 
 export function validateConditions(errors: FieldError[], field: string, conditions: readonly Condition[]): void {
-  const first = new Map<string, number>();
-  for (const [i, condition] of conditions.entries()) {
+  const types = new Set<string>();
+  for (const [i, { type = "", status, reason = "", message = "", lastTransitionTime, observedGeneration = 0 }] of conditions.entries()) {
     const at = `${field}[${i}]`;
-    const { type = "", status, reason = "", message = "", lastTransitionTime, observedGeneration } = condition;
-    if (first.has(type)) errors.push(invalidValue(`${at}.type`, type, "must be unique"));
-    else first.set(type, i);
-    validateType(errors, `${at}.type`, type);
+    if (types.has(type)) errors.push(duplicate(`${at}.type`, type));
+    types.add(type);
+    addProblems(errors, `${at}.type`, type, isQualifiedName(type));
     checkSupported(errors, `${at}.status`, status, ["False", "True", "Unknown"]);
-    checkNonNegative(errors, `${at}.observedGeneration`, observedGeneration);
-    if (!lastTransitionTime) errors.push(required(`${at}.lastTransitionTime`, "must be set"));
-    if (reason === "") errors.push(required(`${at}.reason`, "must be set"));
-    else if (byteLength(reason) > maxReason) errors.push(tooLong(`${at}.reason`, maxReason));
+    if (observedGeneration < 0)
+      errors.push(invalidValue(`${at}.observedGeneration`, observedGeneration, "must be greater than or equal to zero"));
+    if (!lastTransitionTime) errors.push(required(`${at}.lastTransitionTime`));
+    if (reason === "") errors.push(required(`${at}.reason`));
     else if (!reasonPattern.test(reason)) errors.push(invalidValue(`${at}.reason`, reason, reasonProblem));
+    if (byteLength(reason) > maxReason) errors.push(tooLong(`${at}.reason`, maxReason));
     if (byteLength(message) > maxMessage) errors.push(tooLong(`${at}.message`, maxMessage));
   }
-}
-
-function validateType(errors: FieldError[], field: string, type: string): void {
-  if (type === "") errors.push(required(field, "must be set"));
-  else addProblems(errors, field, type, isQualifiedName(type));
 }

@@ -21,7 +21,12 @@ interface Freezable {
 }
 
 /** An object that was made immutable stays as it is. */
-function validateFrozen<T extends Freezable>(errors: FieldError[], object: T, old: T | undefined, fields: readonly (keyof T & string)[]): void {
+function validateFrozen<T extends Freezable>(
+  errors: FieldError[],
+  object: T,
+  old: T | undefined,
+  fields: readonly (keyof T & string)[],
+): void {
   if (!old?.immutable) return;
   if (!object.immutable) errors.push(forbiddenField("immutable", frozen));
   for (const field of fields) if (!semanticallyEqual(object[field], old[field])) errors.push(forbiddenField(field, frozen));

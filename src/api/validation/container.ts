@@ -1,5 +1,14 @@
 // Containers of a pod spec: what all containers have in common, and what is special to init and ephemeral containers.
-import { duplicate, type FieldError, forbiddenField, invalidValue, notFoundError, notSupported, required, tooMany } from "../meta/field-error.ts";
+import {
+  duplicate,
+  type FieldError,
+  forbiddenField,
+  invalidValue,
+  notFoundError,
+  notSupported,
+  required,
+  tooMany,
+} from "../meta/field-error.ts";
 import { isDNS1123Label, isPortName, isPortNumber } from "../meta/names.ts";
 import type { Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, PodSpec } from "../types/core-v1.ts";
 import { validateEnv, validateEnvFrom } from "./env.ts";
@@ -50,12 +59,18 @@ export function validateInitContainers(errors: FieldError[], field: string, pod:
     // Upstream checks each init container for itself, and names it as the first.
     validateHostPorts(errors, [container], () => `${field}[0]`);
     if (sidecar) validateHooksAndProbes(errors, path, container, pod.spec);
-    else for (const key of ["lifecycle", ...probeKinds] as const) if (container[key]) errors.push(forbiddenField(`${path}.${key}`, onlyForSidecars));
+    else
+      for (const key of ["lifecycle", ...probeKinds] as const)
+        if (container[key]) errors.push(forbiddenField(`${path}.${key}`, onlyForSidecars));
     if (sidecar || pod.allows?.restartingInitContainerResize) continue;
     for (const [j, { restartPolicy }] of (container.resizePolicy ?? []).entries())
       if (restartPolicy === "RestartContainer")
         errors.push(
-          invalidValue(`${path}.resizePolicy[${j}].restartPolicy`, restartPolicy, "must not be set to 'RestartContainer' for non-sidecar initContainers"),
+          invalidValue(
+            `${path}.resizePolicy[${j}].restartPolicy`,
+            restartPolicy,
+            "must not be set to 'RestartContainer' for non-sidecar initContainers",
+          ),
         );
   }
 }
@@ -93,11 +108,13 @@ export function validateEphemeralContainers(errors: FieldError[], field: string,
 }
 
 /** `resources: {}` is the same as none. */
-const isGiven = (value: unknown): boolean => value !== undefined && !(typeof value === "object" && Object.keys(value ?? {}).length === 0 && !Array.isArray(value));
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && !(typeof value === "object" && Object.keys(value ?? {}).length === 0 && !Array.isArray(value));
 
 /** In a pod itself (a template may still be completed by someone) images have no space around them. */
 export function validateImageSpace(errors: FieldError[], path: string, { image = "" }: Pick<Container, "image">): void {
-  if (image.trim().length !== image.length) errors.push(invalidValue(`${path}.image`, image, "must not have leading or trailing whitespace"));
+  if (image.trim().length !== image.length)
+    errors.push(invalidValue(`${path}.image`, image, "must not have leading or trailing whitespace"));
 }
 
 function validateCommon(errors: FieldError[], path: string, container: Container, pod: ContainerSurroundings): void {
@@ -105,7 +122,13 @@ function validateCommon(errors: FieldError[], path: string, container: Container
   if (!name) errors.push(required(`${path}.name`));
   else addProblems(errors, `${path}.name`, name, isDNS1123Label(name));
   if (!container.image) errors.push(required(`${path}.image`));
-  checkSupported(errors, `${path}.terminationMessagePolicy`, container.terminationMessagePolicy, ["File", "FallbackToLogsOnError"], "required");
+  checkSupported(
+    errors,
+    `${path}.terminationMessagePolicy`,
+    container.terminationMessagePolicy,
+    ["File", "FallbackToLogsOnError"],
+    "required",
+  );
   if (ports) validatePorts(errors, `${path}.ports`, ports);
   if (env) validateEnv(errors, `${path}.env`, env);
   if (envFrom) validateEnvFrom(errors, `${path}.envFrom`, envFrom);
@@ -118,7 +141,7 @@ function validateCommon(errors: FieldError[], path: string, container: Container
 
 function validateHooksAndProbes(errors: FieldError[], path: string, container: Container, spec: PodSpec): void {
   const { lifecycle } = container;
-  if (lifecycle) validateLifecycle(errors, `${path}.lifecycle`, lifecycle, { gracePeriod: spec.terminationGracePeriodSeconds, os: spec.os?.name });
+  if (lifecycle) validateLifecycle(errors, `${path}.lifecycle`, lifecycle, spec.terminationGracePeriodSeconds);
   for (const kind of probeKinds) {
     const probe = container[kind];
     if (probe) validateProbe(errors, `${path}.${kind}`, kind, probe);
@@ -153,7 +176,12 @@ function validateHostPorts(errors: FieldError[], containers: readonly Container[
     }
 }
 
-function validateResizePolicy(errors: FieldError[], field: string, policies: readonly ContainerResizePolicy[], podRestartPolicy: string | undefined): void {
+function validateResizePolicy(
+  errors: FieldError[],
+  field: string,
+  policies: readonly ContainerResizePolicy[],
+  podRestartPolicy: string | undefined,
+): void {
   const seen = new Set<string>();
   for (const [i, { resourceName = "", restartPolicy = "" }] of policies.entries()) {
     if (seen.has(resourceName)) errors.push(duplicate(`${field}[${i}]`, resourceName));
@@ -165,7 +193,12 @@ function validateResizePolicy(errors: FieldError[], field: string, policies: rea
   }
 }
 
-function validateRestartPolicy(errors: FieldError[], path: string, { restartPolicy, restartPolicyRules: rules = [] }: Container, init: boolean): void {
+function validateRestartPolicy(
+  errors: FieldError[],
+  path: string,
+  { restartPolicy, restartPolicyRules: rules = [] }: Container,
+  init: boolean,
+): void {
   if (restartPolicy !== undefined) checkSupported(errors, `${path}.restartPolicy`, restartPolicy, ["Always", "Never", "OnFailure"]);
   else if (rules.length > 0) errors.push(required(`${path}.restartPolicy`, "must specify restartPolicy when restart rules are used"));
   if (restartPolicy === undefined && init) return;

@@ -46,7 +46,8 @@ function validateSchedule(errors: FieldError[], field: string, schedule: string,
   }
   if (!schedule.includes("TZ")) return;
   if (!zoneAllowed) errors.push(invalidValue(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"));
-  else if (timeZone !== undefined) errors.push(invalidValue(field, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"));
+  else if (timeZone !== undefined)
+    errors.push(invalidValue(field, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"));
 }
 
 const zonePart = /^[A-Za-z.\-_0-9+]{1,14}$/;

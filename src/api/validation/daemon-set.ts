@@ -15,7 +15,8 @@ export function validateDaemonSet({ spec }: DaemonSet, old?: DaemonSet): FieldEr
   validateLabelSelector(errors, "spec.selector", selector, { allowInvalidValues: hasInvalidValue(old?.spec?.selector) });
   const matcher = compiledSelector(selector);
   if (matcher) validateTemplateSelected(errors, "spec.template", template, matcher);
-  if (selector && isEmptySelector(selector)) errors.push(invalidValue("spec.selector", shownSelector(selector), "empty selector is invalid for daemonset"));
+  if (selector && isEmptySelector(selector))
+    errors.push(invalidValue("spec.selector", shownSelector(selector), "empty selector is invalid for daemonset"));
   validatePodTemplate(errors, "spec.template", template, old?.spec?.template);
   validateRunningTemplate(errors, "spec.template", template, "DaemonSet");
   checkNonNegative(errors, "spec.minReadySeconds", spec?.minReadySeconds);

@@ -28,7 +28,9 @@ function validateConfig(errors: FieldError[], field: string, { nameservers = [],
   const path = `${field}.searches`;
   if (searches.length > maxSearchPaths) errors.push(invalidValue(path, searches, `must not have more than ${maxSearchPaths} search paths`));
   if (byteLength(searches.join(" ")) > maxSearchCharacters)
-    errors.push(invalidValue(path, searches, `must not have more than ${maxSearchCharacters} characters (including spaces) in the search list`));
+    errors.push(
+      invalidValue(path, searches, `must not have more than ${maxSearchCharacters} characters (including spaces) in the search list`),
+    );
   for (const [i, search] of searches.entries()) {
     if (search === ".") continue;
     const name = search.endsWith(".") ? search.slice(0, -1) : search;

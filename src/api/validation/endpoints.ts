@@ -3,7 +3,7 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
 import { parseIP } from "../meta/ip.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isLabelValue, isPortNumber, isQualifiedName } from "../meta/names.ts";
-import type { EndpointAddress, Endpoints, EndpointSubset } from "../types/core-v1.ts";
+import type { EndpointAddress, EndpointSubset, Endpoints } from "../types/core-v1.ts";
 import type { Endpoint, EndpointHints, EndpointPort, EndpointSlice } from "../types/discovery-v1.ts";
 import { checkDomainName, checkEndpointIP, checkIP, checkLegacyIP } from "./addresses.ts";
 import { validateLabels } from "./object-meta.ts";

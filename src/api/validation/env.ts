@@ -4,8 +4,8 @@ import { isConfigMapKey, isDNS1123Label, isDNS1123Subdomain, isEnvVarName } from
 import type { ConfigMapKeySelector, EnvFromSource, EnvVar, EnvVarSource, FileKeySelector } from "../types/core-v1.ts";
 import { environmentFields, validateFieldReference, validateResourceReference } from "./field-references.ts";
 import { validatePathWithoutBacksteps } from "./file-paths.ts";
-import { asName, addProblems, checkName } from "./rules.ts";
 import { subdomainName, withoutTrailingDash } from "./object-meta.ts";
+import { addProblems, asName, checkName } from "./rules.ts";
 
 export function validateEnv(errors: FieldError[], field: string, variables: readonly EnvVar[]): void {
   for (let i = 0; i < variables.length; i++) {
@@ -26,7 +26,9 @@ function validateSource(errors: FieldError[], field: string, source: EnvVarSourc
   if (fileKeyRef) validateFileReference(errors, `${field}.fileKeyRef`, fileKeyRef);
   const sources = [fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef, fileKeyRef].filter((s) => s !== undefined).length;
   if (sources === 0)
-    errors.push(invalidValue(field, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"));
+    errors.push(
+      invalidValue(field, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"),
+    );
   else if (value) errors.push(invalidValue(field, "", "may not be specified when `value` is not empty"));
   else if (sources > 1) errors.push(invalidValue(field, "", "may not have more than one field specified at a time"));
 }

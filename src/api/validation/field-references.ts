@@ -32,7 +32,12 @@ const resources = [
   "requests.memory",
 ];
 
-export function validateFieldReference(errors: FieldError[], field: string, reference: ObjectFieldSelector, supported: readonly string[]): void {
+export function validateFieldReference(
+  errors: FieldError[],
+  field: string,
+  reference: ObjectFieldSelector,
+  supported: readonly string[],
+): void {
   const { apiVersion, fieldPath } = reference;
   if (!apiVersion) errors.push(required(`${field}.apiVersion`));
   else if (!fieldPath) errors.push(required(`${field}.fieldPath`));

@@ -39,7 +39,9 @@ export function validateAutoscaler({ spec = noSpec }: HorizontalPodAutoscaler, o
     anyVersion: before !== undefined && before.apiVersion === target.apiVersion && before.kind === target.kind,
     coreGroup: target.kind === "ReplicationController",
   });
-  const anyVersion = (old?.spec.metrics ?? []).some(({ object }) => object && versionProblem(object.describedObject.apiVersion, true) !== undefined);
+  const anyVersion = (old?.spec.metrics ?? []).some(
+    ({ object }) => object && versionProblem(object.describedObject.apiVersion, true) !== undefined,
+  );
   for (const [i, metric] of metrics.entries()) validateMetric(errors, `spec.metrics[${i}]`, metric, { coreGroup: true, anyVersion });
   if (minReplicas === 0 && !metrics.some(({ type }) => type === "Object" || type === "External"))
     errors.push(forbiddenField("spec.metrics", "must specify at least one Object or External metric to support scaling to zero replicas"));
@@ -97,13 +99,25 @@ function validateMetric(errors: FieldError[], field: string, metric: MetricSpec,
     if (source !== expected) errors.push(forbiddenField(`${field}.${source}`, "must populate the given metric source only"));
 }
 
-function validateSource(errors: FieldError[], field: string, metric: MetricSpec, source: (typeof sources)[number][0], rules: ReferenceRules): void {
+function validateSource(
+  errors: FieldError[],
+  field: string,
+  metric: MetricSpec,
+  source: (typeof sources)[number][0],
+  rules: ReferenceRules,
+): void {
   const path = `${field}.${source}`;
   const { object, external, pods, resource, containerResource } = metric;
   if (source === "object" && object) {
     validateReference(errors, `${path}.describedObject`, object.describedObject ?? noTarget, rules);
     validateIdentified(errors, path, object.metric, object.target);
-    checkEither(errors, `${path}.target.averageValue`, object.target, ["value", "averageValue"], "must set either a target value or averageValue");
+    checkEither(
+      errors,
+      `${path}.target.averageValue`,
+      object.target,
+      ["value", "averageValue"],
+      "must set either a target value or averageValue",
+    );
   } else if (source === "external" && external) {
     const { target } = external;
     validateIdentified(errors, path, external.metric, target);
@@ -127,11 +141,22 @@ function validateSource(errors: FieldError[], field: string, metric: MetricSpec,
   }
 }
 
-function checkEither(errors: FieldError[], field: string, target: MetricTarget | undefined, names: readonly (keyof MetricTarget)[], detail: string): void {
+function checkEither(
+  errors: FieldError[],
+  field: string,
+  target: MetricTarget | undefined,
+  names: readonly (keyof MetricTarget)[],
+  detail: string,
+): void {
   if (names.every((name) => target?.[name] === undefined)) errors.push(required(field, detail));
 }
 
-function validateIdentified(errors: FieldError[], field: string, metric: MetricIdentifier | undefined, target: MetricTarget | undefined): void {
+function validateIdentified(
+  errors: FieldError[],
+  field: string,
+  metric: MetricIdentifier | undefined,
+  target: MetricTarget | undefined,
+): void {
   if (!metric?.name) errors.push(required(`${field}.metric.name`, "must specify a metric name"));
   else addProblems(errors, `${field}.metric.name`, metric.name, isPathSegmentName(metric.name));
   validateTarget(errors, `${field}.target`, target);
@@ -175,7 +200,8 @@ function validateScalingRules(errors: FieldError[], field: string, rules: HPASca
     checkSupported(errors, `${at}.type`, type, ["Percent", "Pods"]);
     if (value <= 0) errors.push(invalidValue(`${at}.value`, value, "must be greater than zero"));
     if (period <= 0) errors.push(invalidValue(`${at}.periodSeconds`, period, "must be greater than zero"));
-    if (period > maxPeriodSeconds) errors.push(invalidValue(`${at}.periodSeconds`, period, `must be less than or equal to ${maxPeriodSeconds}`));
+    if (period > maxPeriodSeconds)
+      errors.push(invalidValue(`${at}.periodSeconds`, period, `must be less than or equal to ${maxPeriodSeconds}`));
   }
   if (tolerance !== undefined && parseQuantity(tolerance).sign < 0)
     errors.push(invalidValue(`${field}.tolerance`, String(parseQuantity(tolerance)), "must be greater than or equal to 0"));

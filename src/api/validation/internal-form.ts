@@ -48,7 +48,7 @@ function structForm(type: string, value: unknown): unknown {
   const source = type === "PodSpec" ? regroupedPodSpec(value as PodSpec) : (value as Json);
   const form: Record<string, unknown> = {};
   for (const field of fields) {
-    if (field.type === "m") Object.assign(form, source["metadata"]);
+    if (field.type === "m") Object.assign(form, source.metadata);
     else form[field.name] = internalForm(field.type, source[field.json]);
   }
   return form;

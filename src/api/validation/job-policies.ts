@@ -27,7 +27,8 @@ function checkListed(errors: FieldError[], field: string, value: string | undefi
   else checkSupported(errors, field, value, supported);
 }
 
-export function validateFailurePolicy(errors: FieldError[], field: string, { rules = [] }: PodFailurePolicy, spec: JobSpec): void {
+export function validateFailurePolicy(errors: FieldError[], field: string, policy: PodFailurePolicy, spec: JobSpec): void {
+  const rules = policy.rules ?? [];
   if (rules.length > maxRules) errors.push(tooMany(field, rules.length, maxRules));
   for (const [i, rule] of rules.entries()) validateFailureRule(errors, `${field}[${i}]`, rule, spec);
 }
@@ -43,13 +44,17 @@ function validateFailureRule(errors: FieldError[], field: string, rule: PodFailu
     addProblems(errors, `${field}.onPodConditions[${i}].type`, type, isQualifiedName(type));
     checkListed(errors, `${field}.onPodConditions[${i}].status`, status, ["False", "True", "Unknown"]);
   }
-  if (onExitCodes && patterns.length > 0) errors.push(invalidUnshown(field, "specifying both OnExitCodes and OnPodConditions is not supported"));
-  if (!onExitCodes && patterns.length === 0) errors.push(invalidUnshown(field, "specifying one of OnExitCodes and OnPodConditions is required"));
+  if (onExitCodes && patterns.length > 0)
+    errors.push(invalidUnshown(field, "specifying both OnExitCodes and OnPodConditions is not supported"));
+  if (!onExitCodes && patterns.length === 0)
+    errors.push(invalidUnshown(field, "specifying one of OnExitCodes and OnPodConditions is required"));
 }
 
 type ExitCodes = NonNullable<PodFailurePolicyRule["onExitCodes"]>;
 
-function validateExitCodes(errors: FieldError[], field: string, { operator, containerName, values = [] }: ExitCodes, { template }: JobSpec): void {
+function validateExitCodes(errors: FieldError[], field: string, codes: ExitCodes, { template }: JobSpec): void {
+  const { operator, containerName } = codes;
+  const values = codes.values ?? [];
   checkListed(errors, `${field}.operator`, operator, ["In", "NotIn"]);
   const containers = [...(template?.spec?.containers ?? []), ...(template?.spec?.initContainers ?? [])];
   if (containerName !== undefined && !containers.some(({ name }) => name === containerName))
@@ -66,7 +71,8 @@ function validateExitCodes(errors: FieldError[], field: string, { operator, cont
   if (values.some((value, i) => i > 0 && (values[i - 1] ?? 0) > value)) errors.push(invalidValue(path, values, "must be ordered"));
 }
 
-export function validateSuccessPolicy(errors: FieldError[], field: string, { rules = [] }: SuccessPolicy, completions: number): void {
+export function validateSuccessPolicy(errors: FieldError[], field: string, policy: SuccessPolicy, completions: number): void {
+  const rules = policy.rules ?? [];
   if (rules.length === 0) errors.push(required(field, "at least one rules must be specified when the successPolicy is specified"));
   if (rules.length > maxRules) errors.push(tooMany(field, rules.length, maxRules));
   for (const [i, rule] of rules.entries()) validateSuccessRule(errors, `${field}[${i}]`, rule, completions);

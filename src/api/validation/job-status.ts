@@ -67,7 +67,9 @@ function validateConditions(errors: FieldError[], job: Job, old: Job): void {
     errors.push(invalidUnshown(field, "cannot set Complete=True and FailureTarget=true conditions"));
   if (changed.complete || changed.completionTime) {
     if (completionTime !== undefined && !complete)
-      errors.push(invalidValue("status.completionTime", completionTime, "cannot set completionTime when there is no Complete=True condition"));
+      errors.push(
+        invalidValue("status.completionTime", completionTime, "cannot set completionTime when there is no Complete=True condition"),
+      );
     if (completionTime === undefined && complete)
       errors.push(required("status.completionTime", "completionTime is required for Complete jobs"));
   }
@@ -92,7 +94,9 @@ function validateFinished(errors: FieldError[], job: Job, old: Job): void {
     errors.push(required("status.startTime", "startTime is required for finished job"));
   const left = (uncounted?.failed ?? []).length + (uncounted?.succeeded ?? []).length;
   if ((changed.finished || changed.uncounted) && left > 0)
-    errors.push(invalidValue("status.uncountedTerminatedPods", internalForm("UncountedTerminatedPods", uncounted), "must be empty for finished job"));
+    errors.push(
+      invalidValue("status.uncountedTerminatedPods", internalForm("UncountedTerminatedPods", uncounted), "must be empty for finished job"),
+    );
 }
 
 function indexesProblem(text: string, completions: number): string | undefined {
@@ -115,7 +119,8 @@ function validateIndexSets(errors: FieldError[], job: Job, old: Job): void {
   if (completions !== undefined) {
     const problem = changed.completedIndexes ? indexesProblem(completed, completions) : undefined;
     if (problem !== undefined) refuse("completedIndexes", `error parsing completedIndexes: ${problem}`);
-    const failedProblem = changed.failedIndexes && limit !== undefined && failed !== undefined ? indexesProblem(failed, completions) : undefined;
+    const failedProblem =
+      changed.failedIndexes && limit !== undefined && failed !== undefined ? indexesProblem(failed, completions) : undefined;
     if (failedProblem !== undefined) refuse("failedIndexes", `error parsing failedIndexes: ${failedProblem}`);
   }
   if (changed.completedIndexes && completed !== "" && spec.completionMode !== "Indexed")
@@ -137,7 +142,8 @@ function validateLastRules(errors: FieldError[], job: Job, old: Job): void {
   if ((changed.ready || changed.active) && status.ready !== undefined && ready > active)
     errors.push(invalidValue("status.ready", ready, "cannot set more ready pods than active"));
   const met = isConditionTrue(status, "SuccessCriteriaMet");
-  if (met && isConditionTrue(status, "Failed")) errors.push(invalidUnshown(field, "cannot set SuccessCriteriaMet=True and Failed=true conditions"));
+  if (met && isConditionTrue(status, "Failed"))
+    errors.push(invalidUnshown(field, "cannot set SuccessCriteriaMet=True and Failed=true conditions"));
   if (met && isConditionTrue(status, "FailureTarget"))
     errors.push(invalidUnshown(field, "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"));
   if (spec.successPolicy && !met && isConditionTrue(status, "Complete"))
@@ -150,7 +156,8 @@ function validateProgress(errors: FieldError[], { spec, status = {} }: Job, { st
     if (isConditionTrue(old, type) && !isConditionTrue(status, type))
       errors.push(invalidUnshown(field, `cannot disable the terminal ${type}=True condition`));
   const elastic = spec.completionMode === "Indexed" && spec.completions === spec.parallelism;
-  if ((status.failed ?? 0) < (old.failed ?? 0)) errors.push(invalidValue("status.failed", status.failed ?? 0, "cannot decrease the failed counter"));
+  if ((status.failed ?? 0) < (old.failed ?? 0))
+    errors.push(invalidValue("status.failed", status.failed ?? 0, "cannot decrease the failed counter"));
   if (!elastic && (status.succeeded ?? 0) < (old.succeeded ?? 0))
     errors.push(invalidValue("status.succeeded", status.succeeded ?? 0, "cannot decrease the succeeded counter"));
   const { startTime, completionTime } = status;

@@ -5,8 +5,8 @@ import { byteLength, isDNS1123Label, isDNS1123Subdomain, isHTTPPath } from "../m
 import type { Job, JobSpec } from "../types/batch-v1.ts";
 import type { PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
 import { internalForm } from "./internal-form.ts";
-import { validateFailurePolicy, validateSuccessPolicy } from "./job-policies.ts";
 import { isConditionTrue } from "./job-conditions.ts";
+import { validateFailurePolicy, validateSuccessPolicy } from "./job-policies.ts";
 import { compiledSelector, shownSelector, sortedLabels, validateLabelSelector } from "./label-selector.ts";
 import { hasInvalidValue } from "./pod-allowances.ts";
 import { validatePodTemplate, validateTemplateSelected } from "./pod-template.ts";
@@ -82,11 +82,17 @@ function validateUnselected(errors: FieldError[], field: string, spec: JobSpec, 
     for (const name of ["backoffLimitPerIndex", "maxFailedIndexes"] as const)
       if (spec[name] !== undefined) errors.push(invalidValue(`${field}.${name}`, spec[name], "requires indexed completion mode"));
   if (podFailurePolicy) validateFailurePolicy(errors, `${field}.podFailurePolicy.rules`, podFailurePolicy, spec);
-  if (successPolicy && completionMode === "Indexed") validateSuccessPolicy(errors, `${field}.successPolicy.rules`, successPolicy, spec.completions ?? 0);
+  if (successPolicy && completionMode === "Indexed")
+    validateSuccessPolicy(errors, `${field}.successPolicy.rules`, successPolicy, spec.completions ?? 0);
   else if (successPolicy)
     errors.push(invalidValue(`${field}.successPolicy`, internalForm("SuccessPolicy", successPolicy), "requires indexed completion mode"));
   if (podReplacementPolicy !== undefined)
-    checkSupported(errors, `${field}.podReplacementPolicy`, podReplacementPolicy, podFailurePolicy ? ["Failed"] : ["Failed", "TerminatingOrFailed"]);
+    checkSupported(
+      errors,
+      `${field}.podReplacementPolicy`,
+      podReplacementPolicy,
+      podFailurePolicy ? ["Failed"] : ["Failed", "TerminatingOrFailed"],
+    );
   validatePodTemplate(errors, `${field}.template`, template, oldTemplate);
   validateRestartPolicy(errors, `${field}.template.spec.restartPolicy`, spec);
 }
@@ -130,7 +136,8 @@ function validateIndexed(errors: FieldError[], field: string, spec: JobSpec): vo
   if (maxFailed !== undefined && maxFailed > maxFailedIndexesLimit)
     errors.push(invalidValue(`${field}.maxFailedIndexes`, maxFailed, `must be less than or equal to ${maxFailedIndexesLimit}`));
   if ((completions ?? 0) <= manyCompletions || spec.backoffLimitPerIndex === undefined) return;
-  if (maxFailed === undefined) errors.push(required(`${field}.maxFailedIndexes`, `must be specified when completions is above ${manyCompletions}`));
+  if (maxFailed === undefined)
+    errors.push(required(`${field}.maxFailedIndexes`, `must be specified when completions is above ${manyCompletions}`));
   if (parallelism > limitForMany) errors.push(invalidValue(`${field}.parallelism`, parallelism, forMany));
   if (maxFailed !== undefined && maxFailed > limitForMany) errors.push(invalidValue(`${field}.maxFailedIndexes`, maxFailed, forMany));
 }
@@ -152,7 +159,13 @@ export function validateJobUpdate(job: Job, old: Job): FieldError[] {
   validateTemplateUpdate(errors, spec, old);
   checkImmutable(errors, "spec.completionMode", spec.completionMode, oldSpec.completionMode);
   const policy = (type: string, value: unknown): unknown => (value === undefined ? null : internalForm(type, value));
-  checkImmutable(errors, "spec.podFailurePolicy", spec.podFailurePolicy, oldSpec.podFailurePolicy, policy("PodFailurePolicy", spec.podFailurePolicy));
+  checkImmutable(
+    errors,
+    "spec.podFailurePolicy",
+    spec.podFailurePolicy,
+    oldSpec.podFailurePolicy,
+    policy("PodFailurePolicy", spec.podFailurePolicy),
+  );
   checkImmutable(errors, "spec.backoffLimitPerIndex", spec.backoffLimitPerIndex, oldSpec.backoffLimitPerIndex);
   checkImmutable(errors, "spec.managedBy", spec.managedBy, oldSpec.managedBy);
   checkImmutable(errors, "spec.successPolicy", spec.successPolicy, oldSpec.successPolicy, policy("SuccessPolicy", spec.successPolicy));

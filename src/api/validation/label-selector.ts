@@ -64,7 +64,9 @@ export function shownSelector(selector: LabelSelector | undefined): unknown {
   return {
     ...(Object.keys(matchLabels).length > 0 ? { matchLabels: sortedLabels(matchLabels) } : {}),
     ...(matchExpressions.length > 0
-      ? { matchExpressions: matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values?.length ? { values } : {}) })) }
+      ? {
+          matchExpressions: matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values?.length ? { values } : {}) })),
+        }
       : {}),
   };
 }

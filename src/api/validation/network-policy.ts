@@ -1,6 +1,6 @@
 // Validation of network policies, service address ranges and addresses.
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
-import { cidrContains, isValidCIDR, parseCIDR, parseIP, formatIP } from "../meta/ip.ts";
+import { cidrContains, formatIP, isValidCIDR, parseCIDR, parseIP } from "../meta/ip.ts";
 import { isDNS1123Subdomain, isInRange, isPathSegmentName, isPortName, isPortNumber } from "../meta/names.ts";
 import type {
   IPAddress,
@@ -45,7 +45,12 @@ interface RulePeers {
   readonly existing: Existing;
 }
 
-function validateRule(errors: FieldError[], field: string, ports: readonly NetworkPolicyPort[] = [], { from, to, existing }: RulePeers): void {
+function validateRule(
+  errors: FieldError[],
+  field: string,
+  ports: readonly NetworkPolicyPort[] = [],
+  { from, to, existing }: RulePeers,
+): void {
   for (const [i, port] of ports.entries()) validatePort(errors, `${field}.ports[${i}]`, port);
   for (const [i, peer] of (from ?? []).entries()) validatePeer(errors, `${field}.from[${i}]`, peer, existing);
   for (const [i, peer] of (to ?? []).entries()) validatePeer(errors, `${field}.to[${i}]`, peer, existing);
@@ -69,13 +74,19 @@ function validatePort(errors: FieldError[], field: string, { protocol, port, end
   }
 }
 
-function validatePeer(errors: FieldError[], field: string, { podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer, existing: Existing): void {
+function validatePeer(
+  errors: FieldError[],
+  field: string,
+  { podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer,
+  existing: Existing,
+): void {
   const options = { allowInvalidValues: existing.invalidSelectorValues };
   validateLabelSelector(errors, `${field}.podSelector`, podSelector, options);
   validateLabelSelector(errors, `${field}.namespaceSelector`, namespaceSelector, options);
   if (ipBlock) validateBlock(errors, `${field}.ipBlock`, ipBlock, existing.cidrs);
   if (!podSelector && !namespaceSelector && !ipBlock) errors.push(required(field, "must specify a peer"));
-  else if (ipBlock && (podSelector || namespaceSelector)) errors.push(forbiddenField(field, "may not specify both ipBlock and another peer"));
+  else if (ipBlock && (podSelector || namespaceSelector))
+    errors.push(forbiddenField(field, "may not specify both ipBlock and another peer"));
 }
 
 function validateBlock(errors: FieldError[], field: string, { cidr, except = [] }: IPBlock, existing: readonly string[]): void {
@@ -155,8 +166,6 @@ function validateRanges(errors: FieldError[], field: string, cidrs: readonly str
     for (const [i, cidr] of cidrs.entries()) addProblems(errors, `${field}[${i}]`, cidr, isValidCIDR(cidr));
     const [first, second] = cidrs.map((cidr) => parseCIDR(cidr)?.ip.family);
     if (first !== undefined && first === second)
-      errors.push(
-        invalidValue(field, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"),
-      );
+      errors.push(invalidValue(field, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"));
   }
 }

@@ -1,12 +1,12 @@
 // Validation of namespaces and nodes.
-import { duplicate, FieldError, type FieldError as Problem, forbiddenField, invalidValue } from "../meta/field-error.ts";
+import { duplicate, FieldError, forbiddenField, invalidValue, type FieldError as Problem } from "../meta/field-error.ts";
 import { parseCIDR } from "../meta/ip.ts";
 import { isLabelValue, isQualifiedName } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import type { Namespace, Node, NodeSpec, Taint } from "../types/core-v1.ts";
 import { checkLegacyCIDR } from "./addresses.ts";
-import { isFractional } from "./resources.ts";
 import { isIntegerResource } from "./resource-names.ts";
+import { isFractional } from "./resources.ts";
 import { addProblems, checkSupported } from "./rules.ts";
 
 const standardFinalizers = ["kubernetes", "orphan", "foregroundDeletion"];

@@ -20,7 +20,7 @@ export function validateClaimSpec(errors: FieldError[], field: string, spec: Per
   validateAccessModes(errors, `${field}.accessModes`, spec, () =>
     validateLabelSelector(errors, `${field}.selector`, spec.selector, { allowInvalidValues: rules.allowInvalidSelectorValues }),
   );
-  validateSize(errors, `${field}.resources[storage]`, spec.resources?.requests?.["storage"]);
+  validateSize(errors, `${field}.resources[storage]`, spec.resources?.requests?.storage);
   const { storageClassName: storageClass, volumeAttributesClassName: attributesClass } = spec;
   if (storageClass) addProblems(errors, `${field}.storageClassName`, storageClass, isDNS1123Subdomain(storageClass));
   if (spec.volumeMode !== undefined) checkSupported(errors, `${field}.volumeMode`, spec.volumeMode, ["Block", "Filesystem"]);
@@ -28,7 +28,12 @@ export function validateClaimSpec(errors: FieldError[], field: string, spec: Per
   if (attributesClass) addProblems(errors, `${field}.volumeAttributesClassName`, attributesClass, isDNS1123Subdomain(attributesClass));
 }
 
-function validateAccessModes(errors: FieldError[], field: string, { accessModes: modes = [] }: PersistentVolumeClaimSpec, selector: () => void): void {
+function validateAccessModes(
+  errors: FieldError[],
+  field: string,
+  { accessModes: modes = [] }: PersistentVolumeClaimSpec,
+  selector: () => void,
+): void {
   if (modes.length === 0) errors.push(required(field, "at least 1 access mode is required"));
   selector();
   for (const mode of modes) checkSupported(errors, field, mode, accessModes);
@@ -41,7 +46,12 @@ function validateSize(errors: FieldError[], field: string, size: string | number
   else if (parseQuantity(size).sign <= 0) errors.push(invalidValue(field, String(parseQuantity(size)), "must be greater than zero"));
 }
 
-function validateSources(errors: FieldError[], field: string, { dataSource, dataSourceRef }: PersistentVolumeClaimSpec, rules: ClaimSpecRules): void {
+function validateSources(
+  errors: FieldError[],
+  field: string,
+  { dataSource, dataSourceRef }: PersistentVolumeClaimSpec,
+  rules: ClaimSpecRules,
+): void {
   if (dataSource) validateSource(errors, `${field}.dataSource`, dataSource, rules);
   if (dataSourceRef) {
     validateSource(errors, `${field}.dataSourceRef`, dataSourceRef, rules);
@@ -51,7 +61,11 @@ function validateSources(errors: FieldError[], field: string, { dataSource, data
   if (!dataSource || !dataSourceRef) return;
   // Upstream shows the path of the field, an object without public fields, as the value.
   if (dataSourceRef.namespace) errors.push(invalidValue(field, {}, "may not be specified when dataSourceRef.namespace is specified"));
-  else if (dataSource.apiGroup !== dataSourceRef.apiGroup || dataSource.kind !== dataSourceRef.kind || dataSource.name !== dataSourceRef.name)
+  else if (
+    dataSource.apiGroup !== dataSourceRef.apiGroup ||
+    dataSource.kind !== dataSourceRef.kind ||
+    dataSource.name !== dataSourceRef.name
+  )
     errors.push(invalidValue(field, {}, "must match dataSourceRef"));
 }
 
@@ -68,7 +82,7 @@ function validateSource(errors: FieldError[], field: string, { name, kind, apiGr
 export function claimSpecWarnings(field: string, { resources }: PersistentVolumeClaimSpec): readonly string[] {
   const warnings: string[] = [];
   for (const list of ["requests", "limits"] as const) {
-    const size = resources?.[list]?.["storage"];
+    const size = resources?.[list]?.storage;
     if (size !== undefined && isFractional(parseQuantity(size)))
       warnings.push(`${field}.resources.${list}[storage]: fractional byte value "${parseQuantity(size)}" is invalid, must be an integer`);
   }

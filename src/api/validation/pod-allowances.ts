@@ -1,5 +1,5 @@
 // What an old version of a pod or template had that is refused in new ones; see pod-rules.ts.
-import { type FieldError } from "../meta/field-error.ts";
+import type { FieldError } from "../meta/field-error.ts";
 import { isLabelValue } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import type { PodAffinityTerm, PodSpec } from "../types/core-v1.ts";
@@ -18,9 +18,13 @@ export function allowancesOf(spec: PodSpec, annotations: Readonly<Record<string,
   return {
     invalidDeletionCost: !hasValidDeletionCost(annotations),
     indivisibleHugePages: hasIndivisibleHugePages(spec),
-    invalidAffinitySelectorValues: affinityTerms(spec).some((t) => hasInvalidValue(t.labelSelector) || hasInvalidValue(t.namespaceSelector)),
+    invalidAffinitySelectorValues: affinityTerms(spec).some(
+      (t) => hasInvalidValue(t.labelSelector) || hasInvalidValue(t.namespaceSelector),
+    ),
     invalidNodeAffinityValues: hasInvalidNodeAffinityValue(spec),
-    invalidSpreadSelectors: constraints.some(({ labelSelector }) => hasErrors((errors) => validateLabelSelector(errors, "", labelSelector))),
+    invalidSpreadSelectors: constraints.some(({ labelSelector }) =>
+      hasErrors((errors) => validateLabelSelector(errors, "", labelSelector)),
+    ),
     invalidSpreadLabelKeys: constraints.some(({ matchLabelKeys, labelSelector }) =>
       hasErrors((errors) => validateMatchLabelKeys(errors, "", matchLabelKeys, [], labelSelector)),
     ),
@@ -29,7 +33,8 @@ export function allowancesOf(spec: PodSpec, annotations: Readonly<Record<string,
     seLinuxChangePolicy: spec.securityContext?.seLinuxChangePolicy !== undefined,
     comparingTolerations: (spec.tolerations ?? []).some(({ operator }) => operator === "Lt" || operator === "Gt"),
     restartingInitContainerResize: (spec.initContainers ?? []).some(
-      ({ restartPolicy, resizePolicy = [] }) => restartPolicy !== "Always" && resizePolicy.some((policy) => policy.restartPolicy === "RestartContainer"),
+      ({ restartPolicy, resizePolicy = [] }) =>
+        restartPolicy !== "Always" && resizePolicy.some((policy) => policy.restartPolicy === "RestartContainer"),
     ),
     hostUsersFalseWithDevices: spec.hostUsers === false && hasDevices(spec),
   };

@@ -15,7 +15,13 @@ export const appArmorPrefix = "container.apparmor.security.beta.kubernetes.io/";
 const deletionCost = "controller.kubernetes.io/pod-deletion-cost";
 const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/tolerations";
 
-export function validatePodAnnotations(errors: FieldError[], field: string, annotations: Annotations | undefined, spec: PodSpec, rules: PodRules): void {
+export function validatePodAnnotations(
+  errors: FieldError[],
+  field: string,
+  annotations: Annotations | undefined,
+  spec: PodSpec,
+  rules: PodRules,
+): void {
   if (!annotations) return;
   const mirror = annotations[mirrorAnnotation];
   if (mirror !== undefined && !spec.nodeName)
@@ -25,8 +31,10 @@ export function validatePodAnnotations(errors: FieldError[], field: string, anno
     errors.push(invalidValue(`${field}[${deletionCost}]`, annotations[deletionCost], "must be a 32bit integer"));
   const seccomp = annotations[seccompAnnotation];
   if (seccomp !== undefined) validateSeccompText(errors, `${field}.${seccompAnnotation}`, seccomp);
-  for (const key in annotations) if (key.startsWith(seccompContainerPrefix)) validateSeccompText(errors, `${field}.${key}`, annotations[key] ?? "");
-  for (const key in annotations) if (key.startsWith(appArmorPrefix)) validateAppArmorText(errors, `${field}[${key}]`, key, annotations[key] ?? "", spec);
+  for (const key in annotations)
+    if (key.startsWith(seccompContainerPrefix)) validateSeccompText(errors, `${field}.${key}`, annotations[key] ?? "");
+  for (const key in annotations)
+    if (key.startsWith(appArmorPrefix)) validateAppArmorText(errors, `${field}[${key}]`, key, annotations[key] ?? "", spec);
 }
 
 export function hasValidDeletionCost(annotations: Annotations | undefined): boolean {
@@ -38,7 +46,8 @@ function validateTolerationsText(errors: FieldError[], field: string, text: stri
   try {
     const tolerations: unknown = JSON.parse(text);
     // What else is in the list is found out by the rules.
-    if (Array.isArray(tolerations)) validateTolerations(errors, `${field}.${tolerationsAnnotation}`, tolerations as readonly Toleration[], allows);
+    if (Array.isArray(tolerations))
+      validateTolerations(errors, `${field}.${tolerationsAnnotation}`, tolerations as readonly Toleration[], allows);
     else errors.push(invalidValue(field, tolerationsAnnotation, "json: cannot unmarshal into Go value of type []core.Toleration"));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
@@ -106,7 +115,12 @@ function compareProfile(
 }
 
 /** Annotations that describe how a pod was made cannot change while it lives. */
-export function validatePodAnnotationsUpdate(errors: FieldError[], field: string, annotations: Annotations = {}, old: Annotations = {}): void {
+export function validatePodAnnotationsUpdate(
+  errors: FieldError[],
+  field: string,
+  annotations: Annotations = {},
+  old: Annotations = {},
+): void {
   if (annotations === old) return;
   for (const key in old) {
     if (annotations[key] === old[key]) continue;

@@ -22,7 +22,13 @@ function validateLinux(errors: FieldError[], field: string, spec: PodSpec): void
 }
 
 /** Linux settings of a pod, in upstream's order: of its spec, and of its security context. */
-const linuxPodFields: readonly (keyof PodSecurityContext | "spec.hostUsers" | "spec.hostPID" | "spec.hostIPC" | "spec.shareProcessNamespace")[] = [
+const linuxPodFields: readonly (
+  | keyof PodSecurityContext
+  | "spec.hostUsers"
+  | "spec.hostPID"
+  | "spec.hostIPC"
+  | "spec.shareProcessNamespace"
+)[] = [
   "appArmorProfile",
   "seLinuxOptions",
   "spec.hostUsers",

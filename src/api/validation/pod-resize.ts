@@ -4,9 +4,10 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue } from "../meta/field-error.ts";
 import { computePodQos, podQos } from "../semantics/pod-qos.ts";
 import type { Container, Pod, PodSpec, ResourceRequirements } from "../types/core-v1.ts";
+import { internalForm } from "./internal-form.ts";
+import { validateChangedPod } from "./pod.ts";
 import { mirrorAnnotation } from "./pod-annotations.ts";
 import { sameSpec } from "./pod-update.ts";
-import { validateChangedPod } from "./pod.ts";
 
 type List = Readonly<Record<string, string | number>>;
 
@@ -27,11 +28,13 @@ export function validatePodResize(pod: Pod, old: Pod): FieldError[] {
   if (!validateOrder(errors, pod.spec, old.spec)) return errors;
   validateRemovals(errors, pod.spec, old.spec);
   const unchanged = validateRest(errors, rest, old.spec);
-  if (errors.length === 0 && !sameSpec(unchanged, old.spec)) errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
+  if (errors.length === 0 && !sameSpec(unchanged, old.spec))
+    errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
   return errors;
 }
 
-const isSet = ({ resources }: PodSpec): boolean => Object.keys(resources?.requests ?? {}).length + Object.keys(resources?.limits ?? {}).length > 0;
+const isSet = ({ resources }: PodSpec): boolean =>
+  Object.keys(resources?.requests ?? {}).length + Object.keys(resources?.limits ?? {}).length > 0;
 
 /** The new spec with the old CPU and memory of the pod as a whole. */
 function validatePodLevel(errors: FieldError[], spec: PodSpec, old: PodSpec): PodSpec {
@@ -45,7 +48,9 @@ function validatePodLevel(errors: FieldError[], spec: PodSpec, old: PodSpec): Po
       errors.push(forbiddenField(`spec.resources.${list}`, `pod-level resource ${list} cannot be removed`));
   const { resources, ...rest } = spec;
   const same = withOldAmounts(resources ?? {}, old.resources ?? {});
-  if (!semanticallyEqual(same, old.resources)) errors.push(forbiddenField("spec", "only cpu and memory resources are mutable at pod-level"));
+  const form = (value: ResourceRequirements | undefined): unknown => internalForm("ResourceRequirements", value);
+  if (!semanticallyEqual(form(same), form(old.resources)))
+    errors.push(forbiddenField("spec", "only cpu and memory resources are mutable at pod-level"));
   return semanticallyEqual(same, {}) && !old.resources ? rest : { ...rest, resources: same };
 }
 
@@ -53,7 +58,8 @@ function validateOrder(errors: FieldError[], spec: PodSpec, old: PodSpec): boole
   const before = errors.length;
   for (const list of ["containers", "initContainers"] as const) {
     const [containers, oldContainers] = [spec[list] ?? [], old[list] ?? []];
-    if (containers.length !== oldContainers.length) errors.push(forbiddenField(`spec.${list}`, `${list} may not be added or removed on resize`));
+    if (containers.length !== oldContainers.length)
+      errors.push(forbiddenField(`spec.${list}`, `${list} may not be added or removed on resize`));
     else
       for (const [i, container] of oldContainers.entries())
         if (containers[i]?.name !== container.name)
@@ -78,16 +84,16 @@ function removed(list: List = {}, old: List = {}): boolean {
 function validateRest(errors: FieldError[], spec: PodSpec, old: PodSpec): PodSpec {
   const containers = spec.containers.map((container, i) => {
     const same = withOldResources(container, old.containers[i]);
-    if (!semanticallyEqual(same, old.containers[i])) errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
+    if (!sameContainer(same, old.containers[i])) errors.push(forbiddenField("spec", "only cpu and memory resources are mutable"));
     return same;
   });
   const initContainers = spec.initContainers?.map((container, i) => {
     const before = old.initContainers?.[i];
     const field = `spec.initContainers[${i}]`;
     const same = withOldResources(container, before);
-    if (!semanticallyEqual(same, before))
+    if (!sameContainer(same, before))
       errors.push(forbiddenField(field, "only cpu and memory resources for init or sidecar containers are mutable"));
-    if (container.restartPolicy !== "Always" && !semanticallyEqual(container, before))
+    if (container.restartPolicy !== "Always" && !sameContainer(container, before))
       for (const { restartPolicy } of container.resizePolicy ?? [])
         if (restartPolicy === "RestartContainer")
           errors.push(forbiddenField(field, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"));
@@ -95,6 +101,9 @@ function validateRest(errors: FieldError[], spec: PodSpec, old: PodSpec): PodSpe
   });
   return { ...spec, containers, ...(initContainers ? { initContainers } : {}) };
 }
+
+const sameContainer = (a: Container | undefined, b: Container | undefined): boolean =>
+  semanticallyEqual(a, b) || semanticallyEqual(internalForm("Container", a), internalForm("Container", b));
 
 function withOldResources(container: Container, old: Container | undefined): Container {
   const { resources, ...rest } = container;

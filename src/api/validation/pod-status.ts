@@ -15,7 +15,8 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
   const [status, oldStatus] = [pod.status ?? {}, old.status ?? {}];
   validateAnnotationsUpdate(errors, pod, old);
   validateConditions(errors, status.conditions ?? []);
-  if ((pod.spec.nodeName ?? "") !== (old.spec.nodeName ?? "")) errors.push(forbiddenField("status.nodeName", "may not be changed directly"));
+  if ((pod.spec.nodeName ?? "") !== (old.spec.nodeName ?? ""))
+    errors.push(forbiddenField("status.nodeName", "may not be changed directly"));
   validateNominatedNode(errors, status.nominatedNodeName, oldStatus.nominatedNodeName, old.spec);
   if ((status.observedGeneration ?? 0) < 0)
     errors.push(invalidValue("status.observedGeneration", status.observedGeneration, "must be a non-negative integer"));
@@ -31,7 +32,9 @@ export function validatePodStatusUpdate(pod: Pod, old: Pod): FieldError[] {
   validateAllocated(errors, "status.initContainerStatuses", status.initContainerStatuses, pod.spec.initContainers ?? []);
   for (const [i, { allocatedResourcesStatus = [] }] of (status.ephemeralContainerStatuses ?? []).entries())
     if (allocatedResourcesStatus.length > 0)
-      errors.push(forbiddenField(`status.ephemeralContainerStatuses[${i}].allocatedResourcesStatus`, "must not be specified in container status"));
+      errors.push(
+        forbiddenField(`status.ephemeralContainerStatuses[${i}].allocatedResourcesStatus`, "must not be specified in container status"),
+      );
   return errors;
 }
 
@@ -40,7 +43,8 @@ const systemConditions = new Set(["PodScheduled", "Ready", "Initialized"]);
 function validateConditions(errors: FieldError[], conditions: readonly PodCondition[]): void {
   for (const [i, { type = "", observedGeneration = 0 }] of conditions.entries()) {
     const path = `status.conditions[${i}]`;
-    if (observedGeneration < 0) errors.push(invalidValue(`${path}.observedGeneration`, observedGeneration, "must be a non-negative integer"));
+    if (observedGeneration < 0)
+      errors.push(invalidValue(`${path}.observedGeneration`, observedGeneration, "must be a non-negative integer"));
     if (!systemConditions.has(type)) addProblems(errors, `${path}.Type`, type, isQualifiedName(type));
   }
 }
@@ -75,7 +79,9 @@ function validateTransitions(
 function mayRunAgain(list: StatusList, name: string, exitCode: number, spec: PodSpec): boolean {
   if (list === "ephemeralContainerStatuses") return false;
   const containers: readonly AnyContainer[] = [...(spec.initContainers ?? []), ...spec.containers];
-  const restartsAll = containers.some(({ restartPolicyRules = [] }) => restartPolicyRules.some(({ action }) => action === "RestartAllContainers"));
+  const restartsAll = containers.some(({ restartPolicyRules = [] }) =>
+    restartPolicyRules.some(({ action }) => action === "RestartAllContainers"),
+  );
   if (restartsAll) return true;
   const container = (list === "initContainerStatuses" ? (spec.initContainers ?? []) : spec.containers).find((c) => c.name === name);
   if (!container) return false;
@@ -95,7 +101,8 @@ function validateClaimStatuses(errors: FieldError[], status: PodStatus, spec: Po
       errors.push(invalidValue(`${field}[${i}].name`, name, "must match the name of an entry in `spec.resourceClaims`"));
     if (seen.has(name)) errors.push(duplicate(`${field}[${i}].name`, name));
     seen.add(name);
-    if (resourceClaimName !== undefined) addProblems(errors, `${field}[${i}].resourceClaimName`, resourceClaimName, isDNS1123Subdomain(resourceClaimName));
+    if (resourceClaimName !== undefined)
+      addProblems(errors, `${field}[${i}].resourceClaimName`, resourceClaimName, isDNS1123Subdomain(resourceClaimName));
   }
   const { extendedResourceClaimStatus: extended } = status;
   if (extended) validateExtendedClaim(errors, "status.extendedResourceClaimStatus", extended, spec);
@@ -103,7 +110,9 @@ function validateClaimStatuses(errors: FieldError[], status: PodStatus, spec: Po
 
 type ExtendedClaim = NonNullable<PodStatus["extendedResourceClaimStatus"]>;
 
-function validateExtendedClaim(errors: FieldError[], field: string, { requestMappings = [], resourceClaimName }: ExtendedClaim, spec: PodSpec): void {
+function validateExtendedClaim(errors: FieldError[], field: string, claim: ExtendedClaim, spec: PodSpec): void {
+  const { resourceClaimName } = claim;
+  const requestMappings = claim.requestMappings ?? [];
   if (requestMappings.length === 0) errors.push(required(`${field}.requestMappings`, "at least one request mapping is required"));
   const containers = [...(spec.initContainers ?? []), ...spec.containers];
   const where = "spec.initContainers.resources.requests or spec.containers.resources.requests";
@@ -114,13 +123,19 @@ function validateExtendedClaim(errors: FieldError[], field: string, { requestMap
     const container = containers.findLast(({ name }) => name === containerName);
     if (!container)
       errors.push(
-        invalidValue(`${path}.containerName`, containerName, "must match the name of an entry in spec.initContainers.name or spec.containers.name"),
+        invalidValue(
+          `${path}.containerName`,
+          containerName,
+          "must match the name of an entry in spec.initContainers.name or spec.containers.name",
+        ),
       );
     else if (container.resources?.requests?.[resourceName] === undefined)
       errors.push(invalidValue(`${path}.resourceName`, resourceName, `must match the extended resource name of an entry in ${where}`));
     addProblems(errors, `${field}.requestName`, requestName, isDNS1123Label(requestName));
     const key = JSON.stringify([containerName, resourceName, requestName]);
-    if (seen.has(key)) for (const name of ["containerName", "resourceName", "requestName"] as const) errors.push(duplicate(`${path}.${name}`, mapping[name]));
+    if (seen.has(key))
+      for (const name of ["containerName", "resourceName", "requestName"] as const)
+        errors.push(duplicate(`${path}.${name}`, mapping[name]));
     seen.add(key);
   }
   checkName(errors, `${field}.resourceClaimName`, resourceClaimName, isDNS1123Subdomain);
@@ -130,8 +145,7 @@ function validateExtendedClaim(errors: FieldError[], field: string, { requestMap
 function validateAddresses(errors: FieldError[], list: "podIPs" | "hostIPs", status: PodStatus, old: PodStatus): void {
   const addresses = (status[list] ?? []).map(({ ip = "" }) => ip);
   const known = new Set((old[list] ?? []).map(({ ip }) => ip));
-  for (const [i, ip] of addresses.entries())
-    if (!known.has(ip)) addProblems(errors, `status.${list}[${i}]`, ip, isLegacyIP(ip, true));
+  for (const [i, ip] of addresses.entries()) if (!known.has(ip)) addProblems(errors, `status.${list}[${i}]`, ip, isLegacyIP(ip, true));
   if (addresses.length < 2) return;
   const families = addresses.map((ip) => parseIP(ip)?.family);
   const unknown = addresses[families.indexOf(undefined)];
@@ -164,7 +178,12 @@ function validateUser(errors: FieldError[], field: string, { user }: ContainerSt
     addProblems(errors, `${field}.linux.supplementalGroups[${i}]`, group, isGroupID(group));
 }
 
-function validateAllocated(errors: FieldError[], field: string, statuses: readonly ContainerStatus[] = [], containers: readonly AnyContainer[]): void {
+function validateAllocated(
+  errors: FieldError[],
+  field: string,
+  statuses: readonly ContainerStatus[] = [],
+  containers: readonly AnyContainer[],
+): void {
   for (const [i, { name, allocatedResourcesStatus = [] }] of statuses.entries()) {
     const container = containers.find((c) => c.name === name);
     for (const [j, resource] of allocatedResourcesStatus.entries())
@@ -174,7 +193,12 @@ function validateAllocated(errors: FieldError[], field: string, statuses: readon
 
 const maxMessageBytes = 32768;
 
-function validateResourceStatus(errors: FieldError[], field: string, { name, resources = [] }: ResourceStatus, container: AnyContainer | undefined): void {
+function validateResourceStatus(
+  errors: FieldError[],
+  field: string,
+  { name, resources = [] }: ResourceStatus,
+  container: AnyContainer | undefined,
+): void {
   if (container) {
     const claims = (container.resources?.claims ?? []).map((claim) => `claim:${claim.name}${claim.request ? `/${claim.request}` : ""}`);
     const isClaim = name.startsWith("claim:");

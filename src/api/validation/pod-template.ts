@@ -29,7 +29,12 @@ function validateTemplate(errors: FieldError[], field: string, { metadata, spec 
 }
 
 /** Labels and annotations of a template. */
-export function validateTemplateMetadata(errors: FieldError[], field: string, { metadata, spec = noSpec }: PodTemplateSpec, rules: PodRules = {}): void {
+export function validateTemplateMetadata(
+  errors: FieldError[],
+  field: string,
+  { metadata, spec = noSpec }: PodTemplateSpec,
+  rules: PodRules = {},
+): void {
   if (metadata?.labels) errors.push(...validateLabels(metadata.labels, `${field}.labels`));
   if (!metadata?.annotations) return;
   errors.push(...validateAnnotations(metadata.annotations, `${field}.annotations`));

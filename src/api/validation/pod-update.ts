@@ -6,8 +6,8 @@ import type { Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSched
 import { validateImageSpace } from "./container.ts";
 import { internalForm, internalText } from "./internal-form.ts";
 import { validateChangedPod } from "./pod.ts";
-import { mirrorAnnotation, validatePodAnnotationsUpdate, validatePodAnnotations } from "./pod-annotations.ts";
 import { allowancesOf } from "./pod-allowances.ts";
+import { mirrorAnnotation, validatePodAnnotations, validatePodAnnotationsUpdate } from "./pod-annotations.ts";
 import { validateTolerations } from "./tolerations.ts";
 import { unifiedDiff } from "./unified-diff.ts";
 
@@ -73,7 +73,8 @@ function validateDeadline(errors: FieldError[], deadline: number | undefined, ol
   const field = "spec.activeDeadlineSeconds";
   if (deadline === undefined) {
     if (old !== undefined) errors.push(invalidValue(field, null, "must not update from a positive integer to nil value"));
-  } else if (deadline < 0 || deadline > maxInt32) errors.push(invalidValue(field, deadline, `must be between 0 and ${maxInt32}, inclusive`));
+  } else if (deadline < 0 || deadline > maxInt32)
+    errors.push(invalidValue(field, deadline, `must be between 0 and ${maxInt32}, inclusive`));
   else if (old !== undefined && old < deadline) errors.push(invalidValue(field, deadline, "must be less than or equal to previous value"));
 }
 
@@ -92,9 +93,7 @@ const sameButForSeconds = (a: Toleration, b: Toleration): boolean =>
 function validateDeletedGates(errors: FieldError[], gates: readonly PodSchedulingGate[], old: readonly PodSchedulingGate[]): void {
   for (const [i, { name }] of gates.entries())
     if (!old.some((gate) => gate.name === name))
-      errors.push(
-        forbiddenField(`spec.schedulingGates[${i}].name`, `only deletion is allowed, but found new scheduling gate '${name}'`),
-      );
+      errors.push(forbiddenField(`spec.schedulingGates[${i}].name`, `only deletion is allowed, but found new scheduling gate '${name}'`));
 }
 
 /** The new spec with the old values of what an update may change; what else differs is refused. */
@@ -156,7 +155,11 @@ function validateNodeAffinityUpdate(errors: FieldError[], affinity: NodeAffinity
   for (const [i, term] of oldTerms.entries())
     if (!onlyAdds(terms?.[i] ?? {}, term))
       errors.push(
-        invalidValue(`${field}[${i}]`, internalForm("NodeSelectorTerm", terms?.[i]), "only additions are allowed (no mutations or deletions)"),
+        invalidValue(
+          `${field}[${i}]`,
+          internalForm("NodeSelectorTerm", terms?.[i]),
+          "only additions are allowed (no mutations or deletions)",
+        ),
       );
 }
 

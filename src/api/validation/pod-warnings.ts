@@ -29,7 +29,9 @@ export function podWarnings({ metadata, spec = noSpec }: Pod): string[] {
 export function nameWarnings(name: string, use = "Pod names and hostnames"): string[] {
   const problems = isDNS1123Label(name);
   if (problems.length === 0) return [];
-  return [`metadata.name: this is used in ${use}, which can result in surprising behavior; a DNS label is recommended: [${problems.join(" ")}]`];
+  return [
+    `metadata.name: this is used in ${use}, which can result in surprising behavior; a DNS label is recommended: [${problems.join(" ")}]`,
+  ];
 }
 
 /** Warnings for a template at `field`. */
@@ -50,7 +52,12 @@ function specWarnings(prefix: string, spec: PodSpec, annotations: Annotations, i
     if (annotations[key] !== undefined) warnings.push(`${prefix}metadata.annotations[${key}]: ${text}`);
   for (const [i, volume] of (spec.volumes ?? []).entries()) addVolume(warnings, `${at("volumes")}[${i}]`, volume);
   if (spec.volumes) warnings.push(...overlapWarnings(spec.volumes));
-  addRepeated(warnings, at("hostAliases"), "ip", (spec.hostAliases ?? []).map(({ ip = "" }) => ip));
+  addRepeated(
+    warnings,
+    at("hostAliases"),
+    "ip",
+    (spec.hostAliases ?? []).map(({ ip = "" }) => ip),
+  );
   const secrets = (spec.imagePullSecrets ?? []).map(({ name = "" }) => name);
   addRepeated(warnings, at("imagePullSecrets"), "name", secrets);
   for (const [i, name] of secrets.entries()) if (name === "") warnings.push(`${at("imagePullSecrets")}[${i}].name: invalid empty name ""`);
@@ -61,7 +68,8 @@ function specWarnings(prefix: string, spec: PodSpec, annotations: Annotations, i
     warnings.push(`${at("terminationGracePeriodSeconds")}: must be >= 0; negative values are invalid and will be treated as 1`);
   addPodAffinity(warnings, at("affinity.podAffinity"), spec.affinity?.podAffinity);
   addPodAffinity(warnings, at("affinity.podAntiAffinity"), spec.affinity?.podAntiAffinity);
-  for (const [i, server] of (spec.dnsConfig?.nameservers ?? []).entries()) warnings.push(...ipWarnings(`${at("dnsConfig.nameservers")}[${i}]`, server));
+  for (const [i, server] of (spec.dnsConfig?.nameservers ?? []).entries())
+    warnings.push(...ipWarnings(`${at("dnsConfig.nameservers")}[${i}]`, server));
   for (const [i, { ip = "" }] of (spec.hostAliases ?? []).entries()) warnings.push(...ipWarnings(`${at("hostAliases")}[${i}].ip`, ip));
   return warnings;
 }
@@ -97,7 +105,11 @@ function addNodeAffinity(warnings: string[], field: string, affinity: NodeAffini
   const must = affinity.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
   const preferred = affinity.preferredDuringSchedulingIgnoredDuringExecution ?? [];
   const terms = [
-    ...must.map((term, i) => ({ term, path: `requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[${i}]`, checkValues: false })),
+    ...must.map((term, i) => ({
+      term,
+      path: `requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[${i}]`,
+      checkValues: false,
+    })),
     ...preferred.map(({ preference }, i) => ({
       term: preference ?? {},
       path: `preferredDuringSchedulingIgnoredDuringExecution[${i}].preference`,
@@ -127,7 +139,8 @@ function addSpread(warnings: string[], field: string, { topologySpreadConstraint
 
 function addPodAffinity(warnings: string[], field: string, affinity: PodAffinity | undefined): void {
   for (const [i, term] of (affinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).entries())
-    if (!term.labelSelector) warnings.push(`${field}.requiredDuringSchedulingIgnoredDuringExecution[${i}].labelSelector: ${matchesNothing}`);
+    if (!term.labelSelector)
+      warnings.push(`${field}.requiredDuringSchedulingIgnoredDuringExecution[${i}].labelSelector: ${matchesNothing}`);
   for (const [i, { podAffinityTerm }] of (affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries())
     if (!podAffinityTerm?.labelSelector)
       warnings.push(`${field}.preferredDuringSchedulingIgnoredDuringExecution[${i}].podAffinityTerm.labelSelector: ${matchesNothing}`);
@@ -158,7 +171,8 @@ function addContainers(warnings: string[], prefix: string, spec: PodSpec, annota
     if (isTemplate && !container.securityContext?.appArmorProfile && !isPodProfile(annotations[appArmorPrefix + container.name], spec))
       annotation(appArmorPrefix + container.name, appArmorText);
     for (const name of ["memory", "ephemeral-storage"])
-      for (const list of ["limits", "requests"] as const) addFractional(warnings, `${field}.resources.${list}`, container.resources?.[list], name);
+      for (const list of ["limits", "requests"] as const)
+        addFractional(warnings, `${field}.resources.${list}`, container.resources?.[list], name);
     addHiddenVariables(warnings, field, container);
   });
 }

@@ -1,9 +1,8 @@
 // Probes and lifecycle hooks of containers: each has one handler.
-import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
+import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import type { IntOrString } from "../meta/int-or-string.ts";
 import { isHTTPHeaderName, isPortName, isPortNumber } from "../meta/names.ts";
 import type { HTTPGetAction, Lifecycle, LifecycleHandler, Probe } from "../types/core-v1.ts";
-import { stopSignals } from "./stop-signals.ts";
 import { addProblems, checkNonNegative, checkSupported } from "./rules.ts";
 
 type Handler = LifecycleHandler & Pick<Probe, "exec" | "httpGet" | "tcpSocket" | "grpc">;
@@ -21,7 +20,13 @@ export function validateHandler(errors: FieldError[], field: string, handler: Ha
   for (const type of others) errors.push(forbiddenField(`${field}.${type}`, "may not specify more than 1 handler type"));
 }
 
-function validateAction(errors: FieldError[], field: string, handler: Handler, type: (typeof handlerTypes)[number], gracePeriod: number | undefined): void {
+function validateAction(
+  errors: FieldError[],
+  field: string,
+  handler: Handler,
+  type: (typeof handlerTypes)[number],
+  gracePeriod: number | undefined,
+): void {
   const { exec, httpGet, tcpSocket, grpc, sleep } = handler;
   if (type === "exec" && (exec?.command ?? []).length === 0) errors.push(required(`${field}.command`));
   if (type === "httpGet" && httpGet) validateHTTPGet(errors, field, httpGet);
@@ -61,19 +66,13 @@ export function validateProbe(errors: FieldError[], field: string, kind: ProbeKi
   } else if (successThreshold !== 1) errors.push(invalidValue(`${field}.successThreshold`, successThreshold, "must be 1"));
 }
 
-export interface LifecycleRules {
-  readonly gracePeriod: number | undefined;
-  /** The pod's operating system, where it names one. */
-  readonly os: string | undefined;
-}
-
-export function validateLifecycle(errors: FieldError[], field: string, lifecycle: Lifecycle, { gracePeriod, os }: LifecycleRules): void {
-  const { postStart, preStop, stopSignal } = lifecycle;
+/** Hooks of a container. (A stop signal of its own is dropped before: the feature is off by default.) */
+export function validateLifecycle(
+  errors: FieldError[],
+  field: string,
+  { postStart, preStop }: Lifecycle,
+  gracePeriod: number | undefined,
+): void {
   if (postStart) validateHandler(errors, `${field}.postStart`, postStart, gracePeriod);
   if (preStop) validateHandler(errors, `${field}.preStop`, preStop, gracePeriod);
-  if (stopSignal === undefined) return;
-  const supported = os === "linux" ? stopSignals : ["SIGKILL", "SIGTERM"];
-  if (os === undefined) errors.push(forbiddenField(`${field}.stopSignal`, "may not be set for containers with empty `spec.os.name`"));
-  else if ((os === "linux" || os === "windows") && !supported.includes(stopSignal))
-    errors.push(notSupported(`${field}.stopSignal`, stopSignal, supported));
 }

@@ -11,7 +11,12 @@ type TakePath = (path: string | undefined, shown: string) => void;
 
 const sourceTypes = ["secret", "configMap", "downwardAPI", "serviceAccountToken"] as const;
 
-export function validateProjectedVolume(errors: FieldError[], field: string, { defaultMode, sources }: ProjectedVolumeSource, rules: PodRules): void {
+export function validateProjectedVolume(
+  errors: FieldError[],
+  field: string,
+  { defaultMode, sources }: ProjectedVolumeSource,
+  rules: PodRules,
+): void {
   validateFileMode(errors, `${field}.defaultMode`, defaultMode);
   const paths = new Set<string>();
   const take: TakePath = (path, shown) => {
@@ -22,7 +27,14 @@ export function validateProjectedVolume(errors: FieldError[], field: string, { d
   for (const [i, source] of (sources ?? []).entries()) validateProjection(errors, field, `${field}.sources[${i}]`, source, take, rules);
 }
 
-function validateProjection(errors: FieldError[], volume: string, field: string, source: VolumeProjection, take: TakePath, rules: PodRules): void {
+function validateProjection(
+  errors: FieldError[],
+  volume: string,
+  field: string,
+  source: VolumeProjection,
+  take: TakePath,
+  rules: PodRules,
+): void {
   const { downwardAPI, serviceAccountToken } = source;
   for (const type of ["secret", "configMap"] as const) {
     const projection = source[type];
@@ -43,7 +55,13 @@ function validateProjection(errors: FieldError[], volume: string, field: string,
     errors.push(forbiddenField(field, "may not specify more than 1 volume type per source"));
 }
 
-function validateToken(errors: FieldError[], volume: string, field: string, token: ServiceAccountTokenProjection, { allows }: PodRules): void {
+function validateToken(
+  errors: FieldError[],
+  volume: string,
+  field: string,
+  token: ServiceAccountTokenProjection,
+  { allows }: PodRules,
+): void {
   const { expirationSeconds: seconds = 0, path } = token;
   if (seconds < 600) errors.push(invalidValue(`${field}.expirationSeconds`, seconds, "may not specify a duration less than 10 minutes"));
   if (seconds > 2 ** 32)

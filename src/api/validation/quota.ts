@@ -3,7 +3,6 @@ import { duplicate, type FieldError, forbiddenField, invalidValue, required } fr
 import { isQualifiedName } from "../meta/names.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
 import type { LimitRange, LimitRangeItem, ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement } from "../types/core-v1.ts";
-import { isFractional } from "./resources.ts";
 import {
   isIntegerResource,
   isStandardQuotaResource,
@@ -11,6 +10,7 @@ import {
   validateContainerResourceName,
   validateResourceName,
 } from "./resource-names.ts";
+import { isFractional } from "./resources.ts";
 import { addProblems } from "./rules.ts";
 
 type Amounts = Readonly<Record<string, string | number>>;
@@ -21,7 +21,12 @@ export function validateResourceQuota(quota: ResourceQuota, old?: ResourceQuota)
   validateHard(errors, "spec.hard", spec.hard);
   validateScopes(errors, spec);
   for (const requirement of spec.scopeSelector?.matchExpressions ?? []) validateRequirement(errors, spec, requirement);
-  if (spec.scopeSelector) validatePairs(errors, (spec.scopeSelector.matchExpressions ?? []).map((r) => r.scopeName), spec);
+  if (spec.scopeSelector)
+    validatePairs(
+      errors,
+      (spec.scopeSelector.matchExpressions ?? []).map((r) => r.scopeName),
+      spec,
+    );
   if (!old) {
     validateHard(errors, "status.hard", quota.status?.hard);
     validateHard(errors, "status.used", quota.status?.used);
@@ -55,15 +60,12 @@ const lifetimeScopes = ["Terminating", "NotTerminating"];
 const qosScopes = ["BestEffort", "NotBestEffort"];
 const classScopes = ["PriorityClass", "CrossNamespacePodAffinity"];
 const scopes = new Set([...lifetimeScopes, ...qosScopes, ...classScopes, "VolumeAttributesClass"]);
-const podAmounts = new Set([
-  "pods",
-  ...["cpu", "memory", "ephemeral-storage"].flatMap((name) => [name, `requests.${name}`, `limits.${name}`]),
-]);
+const podAmounts = new Set(["pods", ...["cpu", "memory"].flatMap((name) => [name, `requests.${name}`, `limits.${name}`])]);
 
 /** Whether a scope makes sense for a resource: most are about pods, one about claims. */
 function suitsScope(scope: string, resource: string): boolean {
   if (scope === "BestEffort") return resource === "pods";
-  if (scope === "VolumeAttributesClass") return resource === "persistentvolumeclaims" || resource.endsWith("storage");
+  if (scope === "VolumeAttributesClass") return resource === "persistentvolumeclaims" || resource === "requests.storage";
   if (scopes.has(scope)) return podAmounts.has(resource);
   return true;
 }
@@ -108,7 +110,9 @@ function validateRequirement(errors: FieldError[], spec: ResourceQuotaSpec, requ
       errors.push(required(`${field}.values`, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"));
   } else if (operator === "Exists" || operator === "DoesNotExist") {
     if (values.length > 0)
-      errors.push(invalidValue(`${field}.values`, values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"));
+      errors.push(
+        invalidValue(`${field}.values`, values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"),
+      );
   } else errors.push(invalidValue(`${field}.operator`, operator, "not a valid selector operator"));
 }
 
@@ -171,7 +175,8 @@ function validateOrder(errors: FieldError[], field: string, name: string, item: 
   if (above(min, max)) refuse("min", min, `min value ${min} is greater than max value ${max}`);
   if (above(min, request)) refuse("defaultRequest", request, `min value ${min} is greater than default request value ${request}`);
   if (above(request, max)) refuse("defaultRequest", request, `default request value ${request} is greater than max value ${max}`);
-  if (above(request, limit)) refuse("defaultRequest", request, `default request value ${request} is greater than default limit value ${limit}`);
+  if (above(request, limit))
+    refuse("defaultRequest", request, `default request value ${request} is greater than default limit value ${limit}`);
   if (above(min, limit)) refuse("default", min, `min value ${min} is greater than default value ${limit}`);
   if (above(limit, max)) refuse("default", max, `default value ${limit} is greater than max value ${max}`);
   if (ratio && ratio.milliValue() < 1000) refuse("maxLimitRequestRatio", ratio, `ratio ${ratio} is less than 1`);

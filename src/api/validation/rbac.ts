@@ -80,7 +80,12 @@ function validateBinding({ roleRef, subjects }: Binding, old: Binding | undefine
   return errors;
 }
 
-function validateSubject(errors: FieldError[], field: string, { kind, name, namespace, apiGroup = "" }: Subject, namespaced: boolean): void {
+function validateSubject(
+  errors: FieldError[],
+  field: string,
+  { kind, name, namespace, apiGroup = "" }: Subject,
+  namespaced: boolean,
+): void {
   if (!name) errors.push(required(`${field}.name`));
   switch (kind) {
     case "ServiceAccount":

@@ -47,13 +47,21 @@ export function validateRequiredSelector(errors: FieldError[], selector: LabelSe
     return;
   }
   validateLabelSelector(errors, "spec.selector", selector);
-  if (isEmptySelector(selector)) errors.push(invalidValue("spec.selector", shownSelector(selector), `empty selector is invalid for ${kind}`));
+  if (isEmptySelector(selector))
+    errors.push(invalidValue("spec.selector", shownSelector(selector), `empty selector is invalid for ${kind}`));
 }
 
 export function validateReplicaSetStatus({ status }: ReplicaSet): FieldError[] {
   const errors: FieldError[] = [];
   const counts = status ?? { replicas: 0 };
-  checkCounts(errors, counts, ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration", "terminatingReplicas"]);
+  checkCounts(errors, counts, [
+    "replicas",
+    "fullyLabeledReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "observedGeneration",
+    "terminatingReplicas",
+  ]);
   checkPartsOfReplicas(errors, counts, ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"]);
   return errors;
 }

@@ -25,5 +25,6 @@ export function checkPartsOfReplicas<K extends string>(
     const count: number = status[name] ?? 0;
     if (count > replicas) errors.push(invalidValue(`status.${name}`, count, "cannot be greater than status.replicas"));
   }
-  if (availableReplicas > readyReplicas) errors.push(invalidValue("status.availableReplicas", availableReplicas, `cannot be greater than ${ready}`));
+  if (availableReplicas > readyReplicas)
+    errors.push(invalidValue("status.availableReplicas", availableReplicas, `cannot be greater than ${ready}`));
 }

@@ -1,7 +1,8 @@
 // Requests, limits and claims of containers, and those of a pod as a whole.
-import { duplicate, FieldError, type FieldError as Problem, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
+import { duplicate, FieldError, forbiddenField, invalidValue, type FieldError as Problem, required } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
 import { isQuantity, parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { containerSums } from "../semantics/container-sums.ts";
 import type { PodSpec, ResourceClaim, ResourceRequirements } from "../types/core-v1.ts";
 import type { PodAllowances } from "./pod-rules.ts";
 import {
@@ -20,7 +21,12 @@ export interface ResourceRules {
 }
 
 /** The requests and limits of a container; also a pod's overhead, as limits. */
-export function validateContainerResources(errors: Problem[], field: string, resources: ResourceRequirements | undefined, rules: ResourceRules): void {
+export function validateContainerResources(
+  errors: Problem[],
+  field: string,
+  resources: ResourceRequirements | undefined,
+  rules: ResourceRules,
+): void {
   if (resources) validateRequirements(errors, field, resources, validateContainerResourceName, rules);
 }
 
@@ -39,7 +45,13 @@ export function validatePodResources(errors: Problem[], field: string, spec: Pod
 
 type NameRule = (errors: Problem[], field: string, name: string) => void;
 
-function validateRequirements(errors: Problem[], field: string, resources: ResourceRequirements, nameRule: NameRule, rules: ResourceRules): void {
+function validateRequirements(
+  errors: Problem[],
+  field: string,
+  resources: ResourceRequirements,
+  nameRule: NameRule,
+  rules: ResourceRules,
+): void {
   const { limits = {}, requests = {}, claims } = resources;
   for (const name in limits) validateAmount(errors, `${field}.limits[${name}]`, name, parseQuantity(limits[name] ?? 0), nameRule, rules);
   for (const name in requests) validateRequest(errors, field, name, resources, nameRule, rules);
@@ -49,7 +61,14 @@ function validateRequirements(errors: Problem[], field: string, resources: Resou
   if (claims) validateClaims(errors, `${field}.claims`, claims, rules.claimNames ?? []);
 }
 
-function validateRequest(errors: Problem[], field: string, name: string, resources: ResourceRequirements, nameRule: NameRule, rules: ResourceRules): void {
+function validateRequest(
+  errors: Problem[],
+  field: string,
+  name: string,
+  resources: ResourceRequirements,
+  nameRule: NameRule,
+  rules: ResourceRules,
+): void {
   const { limits = {}, requests = {} } = resources;
   const path = `${field}.requests[${name}]`;
   const request = parseQuantity(requests[name] ?? 0);
@@ -118,61 +137,38 @@ function validateClaims(errors: Problem[], field: string, claims: readonly Resou
 
 /** What the containers ask for together must fit into what the pod asks for. */
 function validateConsistency(errors: Problem[], field: string, spec: PodSpec, { requests = {}, limits = {} }: ResourceRequirements): void {
-  for (const [name, total] of aggregate(spec, "requests")) {
+  for (const [name, total] of containerSums(spec, "requests")) {
     const own = requests[name];
     if (own !== undefined && total.compare(parseQuantity(own)) > 0)
       errors.push(
-        invalidValue(`${field}.requests[${name}]`, String(parseQuantity(own)), `must be greater than or equal to aggregate container requests of ${total}`),
+        invalidValue(
+          `${field}.requests[${name}]`,
+          String(parseQuantity(own)),
+          `must be greater than or equal to aggregate container requests of ${total}`,
+        ),
       );
   }
-  for (const [name, total] of aggregate(spec, "limits")) {
+  for (const [name, total] of containerSums(spec, "limits")) {
     const own = limits[name];
     if (isHugePageName(name) && own !== undefined && total.compare(parseQuantity(own)) > 0)
       errors.push(
-        invalidValue(`${field}.limits[${name}]`, String(parseQuantity(own)), `must be greater than or equal to aggregate container limits of ${total}`),
+        invalidValue(
+          `${field}.limits[${name}]`,
+          String(parseQuantity(own)),
+          `must be greater than or equal to aggregate container limits of ${total}`,
+        ),
       );
   }
-  for (const [i, container] of spec.containers.entries())
+  for (const [i, container] of (spec.containers ?? []).entries())
     for (const [name, limit] of Object.entries(container.resources?.limits ?? {})) {
       const own = limits[name];
       if (own !== undefined && parseQuantity(limit).compare(parseQuantity(own)) > 0)
         errors.push(
-          invalidValue(`${field}.containers[${i}][${name}].limits`, String(parseQuantity(limit)), `must be less than or equal to pod limits of ${parseQuantity(own)}`),
+          invalidValue(
+            `${field}.containers[${i}][${name}].limits`,
+            String(parseQuantity(limit)),
+            `must be less than or equal to pod limits of ${parseQuantity(own)}`,
+          ),
         );
     }
-}
-
-type Amounts = Map<string, Quantity>;
-
-/** The sums over containers and sidecars, or what an init container needs beside the sidecars before it if that is more. */
-export function aggregate(spec: PodSpec, of: "requests" | "limits"): ReadonlyMap<string, Quantity> {
-  const total: Amounts = new Map();
-  for (const container of spec.containers) add(total, container.resources?.[of]);
-  const sidecars: Amounts = new Map();
-  const peak: Amounts = new Map();
-  for (const container of spec.initContainers ?? []) {
-    const amounts = container.resources?.[of];
-    if (container.restartPolicy === "Always") {
-      add(total, amounts);
-      add(sidecars, amounts);
-      raise(peak, sidecars);
-      continue;
-    }
-    const during = new Map(sidecars);
-    add(during, amounts);
-    raise(peak, during);
-  }
-  raise(total, peak);
-  return total;
-}
-
-function add(total: Amounts, amounts: ResourceRequirements["requests"]): void {
-  for (const name in amounts) {
-    const amount = parseQuantity(amounts[name] ?? 0);
-    total.set(name, total.get(name)?.add(amount) ?? amount);
-  }
-}
-
-function raise(total: Amounts, amounts: Amounts): void {
-  for (const [name, amount] of amounts) if ((total.get(name)?.compare(amount) ?? -1) < 0) total.set(name, amount);
 }

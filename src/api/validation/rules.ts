@@ -9,7 +9,12 @@ export function addProblems(errors: FieldError[], field: string, value: unknown,
 }
 
 /** A text that must be there and pass a check. */
-export function checkName(errors: FieldError[], field: string, value: string | undefined, check: (value: string) => readonly string[]): void {
+export function checkName(
+  errors: FieldError[],
+  field: string,
+  value: string | undefined,
+  check: (value: string) => readonly string[],
+): void {
   if (!value) errors.push(required(field));
   else addProblems(errors, field, value, check(value));
 }

@@ -15,7 +15,8 @@ export function validateSecurityContext(errors: FieldError[], field: string, con
   if (runAsGroup !== undefined) addProblems(errors, `${field}.runAsGroup`, runAsGroup, isGroupID(runAsGroup));
   if (procMount !== undefined) {
     checkSupported(errors, `${field}.procMount`, procMount, ["Default", "Unmasked"]);
-    if (hostUsers && procMount === "Unmasked") errors.push(invalidValue(`${field}.procMount`, procMount, "`hostUsers` must be false to use `Unmasked`"));
+    if (hostUsers && procMount === "Unmasked")
+      errors.push(invalidValue(`${field}.procMount`, procMount, "`hostUsers` must be false to use `Unmasked`"));
   }
   validateSeccompProfile(errors, `${field}.seccompProfile`, context.seccompProfile);
   if (context.allowPrivilegeEscalation === false) validateNoEscalation(errors, field, context);
@@ -25,7 +26,9 @@ export function validateSecurityContext(errors: FieldError[], field: string, con
 
 function validateNoEscalation(errors: FieldError[], field: string, context: SecurityContext): void {
   const refuse = (what: string): void => {
-    errors.push(invalidValue(field, internalForm("SecurityContext", context), `cannot set \`allowPrivilegeEscalation\` to false and ${what}`));
+    errors.push(
+      invalidValue(field, internalForm("SecurityContext", context), `cannot set \`allowPrivilegeEscalation\` to false and ${what}`),
+    );
   };
   if (context.privileged) refuse("`privileged` to true");
   for (const capability of context.capabilities?.add ?? []) if (capability === "CAP_SYS_ADMIN") refuse("`capabilities.Add` CAP_SYS_ADMIN");
@@ -42,7 +45,9 @@ function validateSeccompProfile(errors: FieldError[], field: string, profile: Se
     if (path === undefined) errors.push(required(`${field}.localhostProfile`, "must be set when seccomp type is Localhost"));
     else validateDescendingPath(errors, `${field}.localhostProfile`, path);
   } else if (path !== undefined)
-    errors.push(invalidValue(`${field}.localhostProfile`, internalForm("SeccompProfile", profile), "can only be set when seccomp type is Localhost"));
+    errors.push(
+      invalidValue(`${field}.localhostProfile`, internalForm("SeccompProfile", profile), "can only be set when seccomp type is Localhost"),
+    );
 }
 
 const maxPathLength = 4095;
@@ -61,23 +66,32 @@ export function validateAppArmorProfile(errors: FieldError[], field: string, pro
 }
 
 /** The pod's own context, and the host namespaces it shares. */
-export function validatePodSecurityContext(errors: FieldError[], specField: string, spec: PodSpec, allows: PodAllowances | undefined): void {
+export function validatePodSecurityContext(
+  errors: FieldError[],
+  specField: string,
+  spec: PodSpec,
+  allows: PodAllowances | undefined,
+): void {
   const field = `${specField}.securityContext`;
   const context = spec.securityContext ?? {};
-  const { fsGroup, runAsUser, runAsGroup, fsGroupChangePolicy, supplementalGroupsPolicy, seLinuxChangePolicy, supplementalGroups } = context;
+  const { fsGroup, runAsUser, runAsGroup, fsGroupChangePolicy, supplementalGroupsPolicy, seLinuxChangePolicy, supplementalGroups } =
+    context;
   if (fsGroup !== undefined) addProblems(errors, `${field}.fsGroup`, fsGroup, isGroupID(fsGroup));
   if (runAsUser !== undefined) addProblems(errors, `${field}.runAsUser`, runAsUser, isUserID(runAsUser));
   if (runAsGroup !== undefined) addProblems(errors, `${field}.runAsGroup`, runAsGroup, isGroupID(runAsGroup));
   if (supplementalGroups)
-    for (const [i, group] of supplementalGroups.entries()) addProblems(errors, `${field}.supplementalGroups[${i}]`, group, isGroupID(group));
+    for (const [i, group] of supplementalGroups.entries())
+      addProblems(errors, `${field}.supplementalGroups[${i}]`, group, isGroupID(group));
   if (spec.shareProcessNamespace && spec.hostPID)
     errors.push(invalidValue(`${field}.shareProcessNamespace`, true, "ShareProcessNamespace and HostPID cannot both be enabled"));
   if (context.sysctls) validateSysctls(errors, `${field}.sysctls`, spec, allows);
-  if (fsGroupChangePolicy !== undefined) checkSupported(errors, `${field}.fsGroupChangePolicy`, fsGroupChangePolicy, ["Always", "OnRootMismatch"]);
+  if (fsGroupChangePolicy !== undefined)
+    checkSupported(errors, `${field}.fsGroupChangePolicy`, fsGroupChangePolicy, ["Always", "OnRootMismatch"]);
   validateSeccompProfile(errors, `${field}.seccompProfile`, context.seccompProfile);
   validateWindowsOptions(errors, `${field}.windowsOptions`, context.windowsOptions);
   validateAppArmorProfile(errors, `${field}.appArmorProfile`, context.appArmorProfile);
-  if (supplementalGroupsPolicy !== undefined) checkSupported(errors, `${field}.supplementalGroupsPolicy`, supplementalGroupsPolicy, ["Merge", "Strict"]);
+  if (supplementalGroupsPolicy !== undefined)
+    checkSupported(errors, `${field}.supplementalGroupsPolicy`, supplementalGroupsPolicy, ["Merge", "Strict"]);
   if (seLinuxChangePolicy !== undefined) {
     const supported = allows?.seLinuxChangePolicy ? ["MountOption", "Recursive"] : ["Recursive"];
     checkSupported(errors, `${field}.seLinuxChangePolicy`, seLinuxChangePolicy, supported);

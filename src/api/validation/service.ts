@@ -95,7 +95,12 @@ function validatePorts(errors: FieldError[], { ports = [] }: ServiceSpec): void 
   for (const [i, port] of ports.entries()) validatePort(errors, `spec.ports[${i}]`, port, { named: ports.length > 1, names });
 }
 
-function validatePort(errors: FieldError[], field: string, port: ServicePort, { named, names }: { named: boolean; names: Set<string> }): void {
+function validatePort(
+  errors: FieldError[],
+  field: string,
+  port: ServicePort,
+  { named, names }: { named: boolean; names: Set<string> },
+): void {
   const { name = "", targetPort = 0, appProtocol } = port;
   if (name === "") {
     if (named) errors.push(required(`${field}.name`));

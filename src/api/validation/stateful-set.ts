@@ -1,7 +1,8 @@
 // Stateful sets.
+
+import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
-import { semanticallyEqual } from "../meta/equality.ts";
 import type { StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy } from "../types/apps-v1.ts";
 import type { PodTemplateSpec, Volume } from "../types/core-v1.ts";
 import { internalForm } from "./internal-form.ts";
@@ -29,9 +30,13 @@ function validateSpec(spec: StatefulSetSpec, rules: "create" | "update" | "keep"
   validateUpdateStrategy(errors, "spec.updateStrategy", spec.updateStrategy ?? {});
   if (spec.persistentVolumeClaimRetentionPolicy)
     for (const key of ["whenDeleted", "whenScaled"] as const)
-      checkSupported(errors, `spec.persistentVolumeClaimRetentionPolicy.${key}`, spec.persistentVolumeClaimRetentionPolicy[key], ["Retain", "Delete"]);
+      checkSupported(errors, `spec.persistentVolumeClaimRetentionPolicy.${key}`, spec.persistentVolumeClaimRetentionPolicy[key], [
+        "Retain",
+        "Delete",
+      ]);
   if (rules === "create")
-    for (const [i, claim] of (spec.volumeClaimTemplates ?? []).entries()) validateClaimSpec(errors, `spec.volumeClaimTemplates[${i}].spec`, claim.spec ?? {});
+    for (const [i, claim] of (spec.volumeClaimTemplates ?? []).entries())
+      validateClaimSpec(errors, `spec.volumeClaimTemplates[${i}].spec`, claim.spec ?? {});
   checkNonNegative(errors, "spec.replicas", spec.replicas);
   checkNonNegative(errors, "spec.minReadySeconds", spec.minReadySeconds);
   checkNonNegative(errors, "spec.ordinals.start", spec.ordinals?.start);
@@ -70,7 +75,11 @@ function validateUpdateStrategy(errors: FieldError[], field: string, strategy: S
   else if (type === "OnDelete") {
     if (rollingUpdate)
       errors.push(
-        invalidValue(`${field}.rollingUpdate`, shown("RollingUpdateStatefulSetStrategy", rollingUpdate), "only allowed for updateStrategy 'RollingUpdate'"),
+        invalidValue(
+          `${field}.rollingUpdate`,
+          shown("RollingUpdateStatefulSetStrategy", rollingUpdate),
+          "only allowed for updateStrategy 'RollingUpdate'",
+        ),
       );
   } else if (type !== "RollingUpdate")
     errors.push(invalidValue(field, shown("StatefulSetUpdateStrategy", strategy), "must be 'RollingUpdate' or 'OnDelete'"));
@@ -85,7 +94,8 @@ function validateUpdateStrategy(errors: FieldError[], field: string, strategy: S
   }
 }
 
-const updatable = "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'";
+const updatable =
+  "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'";
 
 export function validateStatefulSetUpdate({ spec = noSpec }: StatefulSet, { spec: old = noSpec }: StatefulSet): FieldError[] {
   let errors = validateSpec(spec, "update");
@@ -121,7 +131,12 @@ export function validateStatefulSetStatus({ status }: StatefulSet, old: Stateful
     "observedGeneration",
     "collisionCount",
   ]);
-  checkPartsOfReplicas(errors, counts, ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"], "status.readyReplicas");
+  checkPartsOfReplicas(
+    errors,
+    counts,
+    ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
+    "status.readyReplicas",
+  );
   checkNotDecremented(errors, "status.collisionCount", counts.collisionCount, old.status?.collisionCount);
   return errors;
 }

@@ -7,7 +7,12 @@ import { addProblems, checkSupported } from "./rules.ts";
 
 export const taintEffects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-export function validateTolerations(errors: FieldError[], field: string, tolerations: readonly Toleration[], allows: PodAllowances | undefined): void {
+export function validateTolerations(
+  errors: FieldError[],
+  field: string,
+  tolerations: readonly Toleration[],
+  allows: PodAllowances | undefined,
+): void {
   for (let i = 0; i < tolerations.length; i++) {
     const toleration = tolerations[i];
     if (!toleration) continue;
@@ -16,7 +21,11 @@ export function validateTolerations(errors: FieldError[], field: string, tolerat
     if (key) addProblems(errors, `${path}.key`, key, isQualifiedName(key));
     else if (operator !== "Exists")
       errors.push(
-        invalidValue(`${path}.operator`, operator, 'operator must be Exists when `key` is empty, which means "match all values and all keys"'),
+        invalidValue(
+          `${path}.operator`,
+          operator,
+          'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+        ),
       );
     if (tolerationSeconds !== undefined && effect !== "NoExecute")
       errors.push(invalidValue(`${path}.effect`, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"));
@@ -25,7 +34,12 @@ export function validateTolerations(errors: FieldError[], field: string, tolerat
   }
 }
 
-function validateOperator(errors: FieldError[], path: string, { operator, value = "" }: Toleration, allows: PodAllowances | undefined): void {
+function validateOperator(
+  errors: FieldError[],
+  path: string,
+  { operator, value = "" }: Toleration,
+  allows: PodAllowances | undefined,
+): void {
   const known: string = operator ?? "";
   switch (known) {
     case "":
@@ -40,7 +54,8 @@ function validateOperator(errors: FieldError[], path: string, { operator, value 
     case "Lt":
     case "Gt":
       if (!allows?.comparingTolerations) errors.push(notSupported(`${path}.operator`, known, ["Equal", "Exists", "Lt", "Gt"]));
-      else if (!/^-?(0|[1-9]\d*)$/.test(value)) errors.push(invalidValue(`${path}.value`, value, "must be a valid decimal integer in canonical form"));
+      else if (!/^-?(0|[1-9]\d*)$/.test(value))
+        errors.push(invalidValue(`${path}.value`, value, "must be a valid decimal integer in canonical form"));
       return;
     default:
       errors.push(notSupported(`${path}.operator`, known, ["Equal", "Exists"]));

@@ -19,10 +19,18 @@ export function validateMounts(errors: FieldError[], field: string, container: C
   }
   const paths = new Set<string>();
   const names = new Set<string>();
-  for (const [i, device] of devices.entries()) validateDevice(errors, `${field}.volumeDevices[${i}]`, device, mounts, volumes, { paths, names });
+  for (const [i, device] of devices.entries())
+    validateDevice(errors, `${field}.volumeDevices[${i}]`, device, mounts, volumes, { paths, names });
 }
 
-function validateMount(errors: FieldError[], field: string, index: number, mount: VolumeMount, container: Container, volumes: VolumesByName): void {
+function validateMount(
+  errors: FieldError[],
+  field: string,
+  index: number,
+  mount: VolumeMount,
+  container: Container,
+  volumes: VolumesByName,
+): void {
   const { name = "", mountPath, subPath, subPathExpr } = mount;
   const { volumeMounts: mounts = noMounts, volumeDevices: devices = noDevices } = container;
   const path = `${field}.volumeMounts[${index}]`;
@@ -36,7 +44,8 @@ function validateMount(errors: FieldError[], field: string, index: number, mount
       errors.push(invalidValue(`${path}.mountPath`, mountPath ?? "", "must be unique"));
       break;
     }
-  if (devices.some((device) => device.name === name)) errors.push(invalidValue(`${path}.name`, name, "must not already exist in volumeDevices"));
+  if (devices.some((device) => device.name === name))
+    errors.push(invalidValue(`${path}.name`, name, "must not already exist in volumeDevices"));
   if (devices.some((device) => device.devicePath === mountPath))
     errors.push(invalidValue(`${path}.mountPath`, mountPath, "must not already exist as a path in volumeDevices"));
   if (subPath) validateDescendingPath(errors, `${list}.subPath`, subPath);
@@ -55,7 +64,11 @@ function validatePropagation(errors: FieldError[], field: string, propagation: s
     errors.push(forbiddenField(field, "Bidirectional mount propagation is available only to privileged containers"));
 }
 
-function validateRecursiveReadOnly(errors: FieldError[], field: string, { recursiveReadOnly, readOnly, mountPropagation }: VolumeMount): void {
+function validateRecursiveReadOnly(
+  errors: FieldError[],
+  field: string,
+  { recursiveReadOnly, readOnly, mountPropagation }: VolumeMount,
+): void {
   checkSupported(errors, field, recursiveReadOnly, ["Disabled", "Enabled", "IfPossible"]);
   if (recursiveReadOnly !== "Enabled" && recursiveReadOnly !== "IfPossible") return;
   if (!readOnly) errors.push(forbiddenField(field, "may only be specified when readOnly is true"));

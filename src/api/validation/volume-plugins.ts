@@ -115,7 +115,8 @@ export function validateFlocker(errors: FieldError[], field: string, { datasetNa
 export function validateQuobyte(errors: FieldError[], field: string, { registry, tenant = "", volume }: QuobyteVolumeSource): void {
   const addresses = "must be a host:port pair or multiple pairs separated by commas";
   if (!registry) errors.push(required(`${field}.registry`, addresses));
-  else if (byteLength(tenant) >= 65) errors.push(required(`${field}.tenant`, "must be a UUID and may not exceed a length of 64 characters"));
+  else if (byteLength(tenant) >= 65)
+    errors.push(required(`${field}.tenant`, "must be a UUID and may not exceed a length of 64 characters"));
   else
     for (const pair of registry.split(","))
       if (!/^([^:[\]]*|\[[^[\]]*\]):[^:[\]]*$/.test(pair)) errors.push(invalidValue(`${field}.registry`, registry, addresses));
@@ -131,7 +132,11 @@ export function validateCinder(errors: FieldError[], field: string, { volumeID, 
   validateSecretReference(errors, field, secretRef);
 }
 
-export function validateStorageOS(errors: FieldError[], field: string, { volumeName, volumeNamespace, secretRef }: StorageOSVolumeSource): void {
+export function validateStorageOS(
+  errors: FieldError[],
+  field: string,
+  { volumeName, volumeNamespace, secretRef }: StorageOSVolumeSource,
+): void {
   checkName(errors, `${field}.volumeName`, volumeName, isDNS1123Label);
   if (volumeNamespace) addProblems(errors, `${field}.volumeNamespace`, volumeNamespace, isDNS1123Label(volumeNamespace));
   validateSecretReference(errors, field, secretRef);
@@ -147,7 +152,11 @@ export function validateFlexVolume(errors: FieldError[], field: string, { driver
 const managedDisk = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
 const blobDisk = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd";
 
-export function validateAzureDisk(errors: FieldError[], field: string, { diskName, diskURI = "", cachingMode, kind }: AzureDiskVolumeSource): void {
+export function validateAzureDisk(
+  errors: FieldError[],
+  field: string,
+  { diskName, diskURI = "", cachingMode, kind }: AzureDiskVolumeSource,
+): void {
   if (!diskName) errors.push(required(`${field}.diskName`));
   if (diskURI === "") errors.push(required(`${field}.diskURI`));
   if (cachingMode !== undefined) checkSupported(errors, `${field}.cachingMode`, cachingMode, ["None", "ReadOnly", "ReadWrite"]);

@@ -60,7 +60,11 @@ export function validateDownwardAPI(errors: FieldError[], field: string, { defau
 }
 
 /** A file with a fact about the pod; upstream reports its problems at the source, not at the item. */
-export function validateDownwardFile(errors: FieldError[], field: string, { path, fieldRef, resourceFieldRef, mode }: DownwardAPIVolumeFile): void {
+export function validateDownwardFile(
+  errors: FieldError[],
+  field: string,
+  { path, fieldRef, resourceFieldRef, mode }: DownwardAPIVolumeFile,
+): void {
   if (!path) errors.push(required(`${field}.path`));
   validateVolumeFilePath(errors, `${field}.path`, path ?? "");
   if (fieldRef) {
@@ -71,7 +75,12 @@ export function validateDownwardFile(errors: FieldError[], field: string, { path
   validateFileMode(errors, `${field}.mode`, mode);
 }
 
-export function validateImageVolume(errors: FieldError[], field: string, { reference, pullPolicy }: ImageVolumeSource, { isPod }: PodRules): void {
+export function validateImageVolume(
+  errors: FieldError[],
+  field: string,
+  { reference, pullPolicy }: ImageVolumeSource,
+  { isPod }: PodRules,
+): void {
   if (isPod && !reference) errors.push(required(`${field}.reference`));
   checkSupported(errors, `${field}.pullPolicy`, pullPolicy, ["Always", "IfNotPresent", "Never"], "required");
 }

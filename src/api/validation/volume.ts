@@ -3,10 +3,12 @@
 import { duplicate, type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Label } from "../meta/names.ts";
 import type { Volume } from "../types/core-v1.ts";
-import { asName, addProblems } from "./rules.ts";
 import { subdomainName } from "./object-meta.ts";
 import type { PodRules } from "./pod-rules.ts";
 import { validateProjectedVolume } from "./projected-volume.ts";
+import { addProblems, asName } from "./rules.ts";
+import type { VolumesByName } from "./volume-mount.ts";
+import * as plugins from "./volume-plugins.ts";
 import {
   validateConfigMap,
   validateDownwardAPI,
@@ -15,8 +17,6 @@ import {
   validateImageVolume,
   validateSecret,
 } from "./volume-sources.ts";
-import * as plugins from "./volume-plugins.ts";
-import type { VolumesByName } from "./volume-mount.ts";
 
 type Sources = Omit<Volume, "name">;
 type SourceName = keyof Sources;
@@ -89,7 +89,11 @@ export function validateVolumes(errors: FieldError[], field: string, volumes: re
     const claim = volume.persistentVolumeClaim?.claimName;
     if (claim !== undefined && ownClaims.includes(claim))
       errors.push(
-        invalidValue(`${path}.persistentVolumeClaim.claimName`, claim, "must not reference a PVC that gets created for an ephemeral volume"),
+        invalidValue(
+          `${path}.persistentVolumeClaim.claimName`,
+          claim,
+          "must not reference a PVC that gets created for an ephemeral volume",
+        ),
       );
   }
   return valid;

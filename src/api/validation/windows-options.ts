@@ -16,7 +16,8 @@ export function validateWindowsOptions(errors: FieldError[], field: string, opti
   if (!options) return;
   const { gmsaCredentialSpecName: name, gmsaCredentialSpec: credential, runAsUserName } = options;
   if (name !== undefined) addProblems(errors, `${field}.gmsaCredentialSpecName`, name, isDNS1123Subdomain(name));
-  if (credential === "") errors.push(invalidValue(`${field}.gmsaCredentialSpec`, credential, "gmsaCredentialSpec cannot be an empty string"));
+  if (credential === "")
+    errors.push(invalidValue(`${field}.gmsaCredentialSpec`, credential, "gmsaCredentialSpec cannot be an empty string"));
   else if (byteLength(credential ?? "") > maxCredentialBytes)
     errors.push(invalidValue(`${field}.gmsaCredentialSpec`, credential, "gmsaCredentialSpec size must be under 64 KiB"));
   if (runAsUserName !== undefined) addProblems(errors, `${field}.runAsUserName`, runAsUserName, userNameProblems(runAsUserName));
@@ -31,13 +32,15 @@ function userNameProblems(name: string): readonly string[] {
   const user = parts.at(-1) ?? "";
   const domain = parts.length === 2 ? (parts[0] ?? "") : undefined;
   const problems: string[] = [];
-  if (byteLength(domain ?? "") >= maxDomainLength) problems.push(`runAsUserName's Domain length must be under ${maxDomainLength} characters`);
+  if (byteLength(domain ?? "") >= maxDomainLength)
+    problems.push(`runAsUserName's Domain length must be under ${maxDomainLength} characters`);
   if (domain !== undefined && !netBiosName.test(domain) && !dnsName.test(domain))
     problems.push("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
   if (user === "") problems.push("runAsUserName's User cannot be empty");
-  else if (byteLength(user) > maxUserLength) problems.push(`runAsUserName's User length must not be longer than ${maxUserLength} characters`);
+  else if (byteLength(user) > maxUserLength)
+    problems.push(`runAsUserName's User length must not be longer than ${maxUserLength} characters`);
   if (/^[. ]+$/.test(user)) problems.push("runAsUserName's User cannot contain only periods or spaces");
-  if (/["/\\:;|=,+*?<>@[\]]/.test(user)) problems.push('runAsUserName\'s User cannot contain the following characters: "/\\:;|=,+*?<>@[]');
+  if (/["/\\:;|=,+*?<>@[\]]/.test(user)) problems.push("runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]");
   return problems;
 }
 
@@ -52,11 +55,16 @@ export function validateHostProcesses(errors: FieldError[], field: string, spec:
     if (own ?? ofPod) hostProcesses++;
     if (ofPod !== undefined && own !== undefined && own !== ofPod)
       errors.push(
-        invalidValue(`${path}.securityContext.windowsOptions.hostProcess`, own, `pod hostProcess value must be identical if both are specified, was ${ofPod}`),
+        invalidValue(
+          `${path}.securityContext.windowsOptions.hostProcess`,
+          own,
+          `pod hostProcess value must be identical if both are specified, was ${ofPod}`,
+        ),
       );
   });
   if (hostProcesses === 0) return;
   if (hostProcesses !== containers)
     errors.push(invalidValue(field, "", "If pod contains any hostProcess containers then all containers must be HostProcess containers"));
-  if (!spec.hostNetwork) errors.push(invalidValue(`${field}.hostNetwork`, false, "hostNetwork must be true if pod contains any hostProcess containers"));
+  if (!spec.hostNetwork)
+    errors.push(invalidValue(`${field}.hostNetwork`, false, "hostNetwork must be true if pod contains any hostProcess containers"));
 }

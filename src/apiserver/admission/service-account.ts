@@ -94,10 +94,12 @@ function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {
     needsMount(c)
       ? { ...c, volumeMounts: [...(c.volumeMounts ?? []), { name: volumeName, readOnly: true, mountPath: tokenMountPath }] }
       : c;
-  const isNeeded = [...(spec.initContainers ?? []), ...spec.containers].some(needsMount);
+  // A pod sent without containers has null here: validation, which comes later, refuses it.
+  const containers = spec.containers ?? [];
+  const isNeeded = [...(spec.initContainers ?? []), ...containers].some(needsMount);
   return {
     ...spec,
-    containers: spec.containers.map(mount),
+    containers: containers.map(mount),
     ...(spec.initContainers ? { initContainers: spec.initContainers.map(mount) } : {}),
     ...(isNeeded && !existing ? { volumes: [...(spec.volumes ?? []), tokenVolume(volumeName)] } : {}),
   };

@@ -230,12 +230,11 @@ function podRelations(pod: Pod): readonly string[] {
   if (!node || pod.metadata.annotations?.["kubernetes.io/config.mirror"] !== undefined) return [];
   const namespace = pod.metadata.namespace ?? "";
   const found = podReferences(pod);
-  const keys = (kind: string, names: Iterable<string>): string[] => [...names].map((name) => `${node}|${kind}|${namespace}/${name}`);
-  return [
-    ...keys("secret", found.secrets),
-    ...keys("configmap", found.configMaps),
-    ...keys("claim", found.claims),
-    ...keys("resourceclaim", found.resourceClaims),
-    ...keys("account", found.serviceAccount === "" ? [] : [found.serviceAccount]),
-  ];
+  const keys: string[] = [];
+  for (const name of found.secrets) keys.push(`${node}|secret|${namespace}/${name}`);
+  for (const name of found.configMaps) keys.push(`${node}|configmap|${namespace}/${name}`);
+  for (const name of found.claims) keys.push(`${node}|claim|${namespace}/${name}`);
+  for (const name of found.resourceClaims) keys.push(`${node}|resourceclaim|${namespace}/${name}`);
+  if (found.serviceAccount !== "") keys.push(`${node}|account|${namespace}/${found.serviceAccount}`);
+  return keys;
 }

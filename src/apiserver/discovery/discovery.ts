@@ -57,7 +57,10 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   const root =
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
     async ({ request }) => {
-      const { as, encoding } = negotiateOutput(request, { allows: isAggregated });
+      const { as, encoding } = negotiateOutput(request, {
+        allows: isAggregated,
+        encodes: (asked, target) => !target || asked !== "protobuf",
+      });
       if (!as) return { ...objectOf(encoded(path, plain)), headers: { Vary: "Accept" } };
       const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
       return aggregatedAnswer(document, encoding === "yaml", request.headers["if-none-match"]);

@@ -7,7 +7,7 @@ export function encodeJson(object: unknown, pretty = false): Uint8Array {
 
 /** YAML bytes, keys sorted and lists not indented. The encoder is loaded when first needed. */
 export async function encodeYaml(object: unknown): Promise<Uint8Array> {
-  const { stringify } = await import("yaml");
+  const { stringify } = await import("../../api/encode/yaml-text.ts");
   // By way of JSON, so that absent values stay absent and only JSON's types appear.
   const plain: unknown = JSON.parse(JSON.stringify(object));
   return Buffer.from(stringify(plain, { sortMapEntries: true, indentSeq: false, lineWidth: 0, version: "1.1" }));

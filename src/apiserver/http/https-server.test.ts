@@ -4,6 +4,7 @@ import { connect as tlsConnect } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import WebSocket from "ws";
+import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { realClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
 import { certificatePem, generateKey, issueCertificate, type KeyedCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
@@ -199,6 +200,21 @@ describe("HTTPS server", () => {
     expect((await request1(server, { method: "HEAD" })).body).toHaveLength(0);
   });
 
+  it("answers protobuf where asked, and JSON for kinds that have none", async () => {
+    const objects: Record<string, unknown> = {
+      "/pod": { apiVersion: "v1", kind: "Pod", metadata: { name: "a" } },
+      "/widget": { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "a" } },
+    };
+    const server = await serve(({ path }) => ({ kind: "object", status: 200, object: objects[path] }));
+    const headers = { accept: "application/vnd.kubernetes.protobuf,application/json" };
+    const pod = await request1(server, { path: "/pod", headers });
+    expect(pod.headers["content-type"]).toBe("application/vnd.kubernetes.protobuf");
+    expect(readEnvelope(pod.body)).toMatchObject({ apiVersion: "v1", kind: "Pod" });
+    const widget = await request1(server, { path: "/widget", headers });
+    expect(widget.headers["content-type"]).toBe("application/json");
+    expect(JSON.parse(widget.body.toString())).toEqual(objects["/widget"]);
+  });
+
   it("streams chunks and tells the producer when the client goes", async () => {
     let returned: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => {
@@ -324,6 +340,18 @@ describe("HTTPS server", () => {
       expect(frames).toEqual([line(1), line(2)]);
       socket.close();
       await whenClosed;
+    });
+
+    it("are framed in protobuf where the handler has agreed to it", async () => {
+      const object = { apiVersion: "v1", kind: "Pod", metadata: { name: "a" } };
+      const batches = (async function* () {
+        yield [{ type: "ADDED", object, bytes: () => new Uint8Array() } as const];
+      })();
+      const server = await serve(() => ({ kind: "watch", encoding: "protobuf", stream: { batches, close: () => undefined } }));
+      const { headers, body } = await request1(server);
+      expect(headers["content-type"]).toBe("application/vnd.kubernetes.protobuf;stream=watch");
+      expect(body.readUInt32BE(0)).toBe(body.length - 4);
+      expect(readEnvelope(body.subarray(body.indexOf("k8s\0")))).toMatchObject({ apiVersion: "v1", kind: "Pod" });
     });
 
     it("end politely when the server stops", async () => {

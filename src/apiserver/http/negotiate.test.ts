@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
-import { negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch } from "./negotiate.ts";
+import { negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch, type OutputOffer } from "./negotiate.ts";
 
 const request = (accept?: string, query = "", userAgent = "kubectl") => ({
   headers: { accept, "user-agent": userAgent },
@@ -28,9 +28,15 @@ describe("negotiateOutput()", () => {
     expect(negotiateOutput(request(accept)).as).toBeUndefined();
   });
 
-  it("falls back from protobuf to JSON, and refuses protobuf alone", () => {
-    expect(negotiateOutput(request("application/vnd.kubernetes.protobuf,application/json")).encoding).toBe("json");
-    expect(statusOf(() => negotiateOutput(request("application/vnd.kubernetes.protobuf")))).toMatchObject({
+  it("takes protobuf where it is asked for first", () => {
+    expect(negotiateOutput(request("application/vnd.kubernetes.protobuf,application/json")).encoding).toBe("protobuf");
+    expect(negotiateOutput(request("application/vnd.kubernetes.protobuf;stream=watch"), { stream: true }).encoding).toBe("protobuf");
+  });
+
+  it("falls back from protobuf to JSON where there is none, and refuses protobuf alone", () => {
+    const withoutProtobuf: OutputOffer = { encodes: (encoding) => encoding !== "protobuf" };
+    expect(negotiateOutput(request("application/vnd.kubernetes.protobuf,application/json"), withoutProtobuf).encoding).toBe("json");
+    expect(statusOf(() => negotiateOutput(request("application/vnd.kubernetes.protobuf"), withoutProtobuf))).toMatchObject({
       code: 406,
       message: "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
     });
@@ -80,12 +86,12 @@ describe("negotiateLeniently()", () => {
 });
 
 describe("negotiateInput() and negotiatePatch()", () => {
-  it("reads JSON and YAML and refuses the rest with 415", () => {
+  it("reads JSON, YAML and protobuf and refuses the rest with 415", () => {
     expect(negotiateInput(undefined)).toBe("json");
     expect(negotiateInput("application/json; charset=utf-8")).toBe("json");
     expect(negotiateInput("application/yaml")).toBe("yaml");
-    for (const type of ["application/vnd.kubernetes.protobuf", "text/plain"])
-      expect(statusOf(() => negotiateInput(type))).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
+    expect(negotiateInput("application/vnd.kubernetes.protobuf")).toBe("protobuf");
+    expect(statusOf(() => negotiateInput("text/plain"))).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
   });
 
   it("knows the four kinds of patch", () => {

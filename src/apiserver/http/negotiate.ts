@@ -14,16 +14,15 @@ export const mediaTypes: Readonly<Record<Encoding, string>> = {
   protobuf: "application/vnd.kubernetes.protobuf",
 };
 
-/** What this server can write and read today. Messages list all of upstream's types, as upstream does for kinds without protobuf. */
-const encodingsServed: readonly Encoding[] = ["json", "yaml"];
+const encodingsServed: readonly Encoding[] = ["json", "yaml", "protobuf"];
 const listedTypes: readonly string[] = Object.values(mediaTypes);
 const listedStreamTypes = [`${mediaTypes.json};stream=watch`, `${mediaTypes.protobuf};stream=watch`];
 
 export interface OutputOffer {
   /** Which transformations (`as`, `g`, `v`) are served here. Default: none. */
   readonly allows?: (target: GroupVersionKind) => boolean;
-  /** Encodings served here. Default: json and yaml. */
-  readonly encodings?: readonly Encoding[];
+  /** Encodings in which a transformation is served, or (`as` absent) the object itself. Default: all. */
+  readonly encodes?: (encoding: Encoding, as: GroupVersionKind | undefined) => boolean;
   /** The answer is a watch: its stream types are listed when refused, and YAML cannot be streamed. */
   readonly stream?: boolean;
   /** The route also serves watches: a refusal by the router lists their types too. */
@@ -66,10 +65,10 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   const clauses = parseAccept(accept);
   if (!clauses.some(routable)) throw notRoutable(offer);
   for (const clause of clauses) {
-    for (const encoding of offer.encodings ?? encodingsServed) {
+    for (const encoding of encodingsServed) {
       if (offer.stream && encoding === "yaml") continue;
       const output = match(clause, encoding, offer, pretty);
-      if (output) return output;
+      if (output && (offer.encodes?.(encoding, output.as) ?? true)) return output;
     }
   }
   throw notAcceptable(offer.stream ? listedStreamTypes : listedTypes);
@@ -89,11 +88,12 @@ export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput 
 }
 
 /** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
-export function negotiateInput(contentType: string | undefined): "json" | "yaml" {
+export function negotiateInput(contentType: string | undefined): Encoding {
   if (contentType === undefined || contentType === "" || contentType === "application/json") return "json";
   const type = mediaTypeOf(contentType);
   if (type === mediaTypes.json) return "json";
   if (type === mediaTypes.yaml) return "yaml";
+  if (type === mediaTypes.protobuf) return "protobuf";
   throw new StatusError({
     code: 415,
     reason: "UnsupportedMediaType",

@@ -2,11 +2,13 @@
 // compresses what is large, and streams watches and logs at the client's pace.
 import { promisify } from "node:util";
 import { constants, createGzip, gzip } from "node:zlib";
+import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
-import type { ApiResponse, WatchStream } from "../request.ts";
+import type { ApiResponse, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
 import { mediaTypes, negotiateLeniently } from "./negotiate.ts";
+import { protobufWatchFrames } from "./protobuf-watch-frames.ts";
 import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
 import { warningHeaders } from "./warnings.ts";
 import { watchFrames } from "./watch-frames.ts";
@@ -38,7 +40,7 @@ async function write(answer: Answer, sink: Sink): Promise<void> {
     case "object": {
       const { bytes, contentType } = await encodeObject(response, answer);
       const headers = headersOf(answer, contentType, response.headers);
-      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: contentType === mediaTypes.json });
+      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: contentType !== mediaTypes.yaml });
     }
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
@@ -48,9 +50,11 @@ async function write(answer: Answer, sink: Sink): Promise<void> {
     }
     case "stream":
       return sendStream(answer, response, sink);
-    case "watch":
-      sink.open(200, headersOf(answer, mediaTypes.json));
-      return sendWatch(response.stream, sink);
+    case "watch": {
+      const protobuf = response.encoding === "protobuf";
+      sink.open(200, headersOf(answer, protobuf ? `${mediaTypes.protobuf};stream=watch` : mediaTypes.json));
+      return sendWatch(response.stream, protobuf ? protobufWatchFrames : watchFrames, sink);
+    }
     case "upgrade":
       throw new Error("the request is not an upgrade, its answer is one");
   }
@@ -67,6 +71,11 @@ type ObjectResponse = Extract<ApiResponse, { kind: "object" }>;
 async function encodeObject(response: ObjectResponse, answer: Answer): Promise<{ bytes: Uint8Array; contentType: string }> {
   const { encoding, pretty } = negotiateLeniently(answer.context.request);
   if (encoding === "yaml") return { bytes: await encodeYaml(response.object), contentType: mediaTypes.yaml };
+  if (encoding === "protobuf") {
+    // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
+    const encoded = encodeProtobuf(response.object, response.protobuf);
+    if (encoded) return { bytes: encoded, contentType: mediaTypes.protobuf };
+  }
   const bytes = response.bytes && !pretty ? response.bytes() : encodeJson(response.object, pretty);
   return { bytes, contentType: mediaTypes.json };
 }
@@ -105,7 +114,8 @@ type StreamResponse = Extract<ApiResponse, { kind: "stream" }>;
 async function sendStream(answer: Answer, response: StreamResponse, sink: Sink): Promise<void> {
   const headers = headersOf(answer, response.contentType, response.headers);
   // Lists are compressed as upstream's are; logs and the like go out as they come.
-  if (response.contentType === mediaTypes.json && sink.acceptsGzip) return sendCompressedStream(response, sink, headers);
+  const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
+  if (isList && sink.acceptsGzip) return sendCompressedStream(response, sink, headers);
   sink.open(response.status, headers);
   for await (const chunk of response.chunks) await sink.write(chunk);
   sink.end();
@@ -129,10 +139,12 @@ async function sendCompressedStream(response: StreamResponse, sink: Sink, header
   sink.end();
 }
 
-async function sendWatch(stream: WatchStream, sink: Sink): Promise<void> {
+type Frames = (batch: readonly WatchStreamEvent[]) => Iterable<Uint8Array>;
+
+async function sendWatch(stream: WatchStream, frames: Frames, sink: Sink): Promise<void> {
   sink.onClose(() => stream.close());
   for await (const batch of stream.batches) {
-    for (const chunk of watchFrames(batch)) {
+    for (const chunk of frames(batch)) {
       const wait = sink.write(chunk);
       if (wait) await wait;
     }

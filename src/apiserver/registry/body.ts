@@ -1,12 +1,15 @@
-// Request bodies: read, parsed (JSON or YAML), checked to be of the kind the path is about, and decoded by its schema.
+// Request bodies: read, parsed (JSON, YAML or protobuf), checked to be of the kind the path is about, and decoded by its schema.
 // Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process bodies are values.
 import { cannotBeHandled, DecodeError, decodeObject, duplicateField, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
+import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
-import { builtInSchemas, schemaOfKind } from "../../api/schema/schema.ts";
+import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
+import { WireError } from "../../base/protobuf/wire.ts";
 import { negotiateInput } from "../http/negotiate.ts";
 import type { ApiRequest, RequestContext } from "../request.ts";
 import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./request-options.ts";
@@ -29,16 +32,19 @@ export async function readObject(context: RequestContext, expected: ExpectedKind
   const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
   if (body.kind === "value") return decodeAs({ value: body.value, duplicates: [] }, expected, validation, warn);
   const bytes = body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes);
-  return decodeAs(await parseBody(context.request, bytes, expected.kind), expected, validation, warn);
+  return decodeAs(await parseBody(context.request, bytes, expected), expected, validation, warn);
 }
 
-async function parseBody(request: ApiRequest, bytes: Uint8Array, kind: string): Promise<ParsedText> {
+async function parseBody(request: ApiRequest, bytes: Uint8Array, expected: ExpectedKind): Promise<ParsedText> {
+  const encoding = negotiateInput(request.headers["content-type"]);
+  if (encoding === "protobuf") return parseProtobufBody(bytes, expected);
   const text = utf8.decode(bytes);
-  if (negotiateInput(request.headers["content-type"]) === "yaml") return parseYamlBody(text, kind);
+  if (encoding === "yaml") return parseYamlBody(text, expected.kind);
   try {
     return parseJson(text);
   } catch (error) {
-    if (error instanceof JsonSyntaxError) throw unrecognized(kind, `couldn't get version/kind; json parse error: ${error.message}`, bytes);
+    if (error instanceof JsonSyntaxError)
+      throw unrecognized(expected.kind, `couldn't get version/kind; json parse error: ${error.message}`, bytes);
     throw error;
   }
 }
@@ -51,6 +57,35 @@ async function parseYamlBody(text: string, kind: string): Promise<ParsedText> {
   } catch (error) {
     if (error instanceof YamlSyntaxError)
       throw unrecognized(kind, `couldn't get version/kind; yaml parse error: ${error.message}`, Buffer.from(text));
+    throw error;
+  }
+}
+
+const notProtobuf =
+  "object *unstructured.Unstructured does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message";
+
+/** A protobuf body as the values its JSON would have. */
+function parseProtobufBody(bytes: Uint8Array, expected: ExpectedKind): ParsedText {
+  const { message, ...type } = orWireProblem(
+    () => readEnvelope(bytes),
+    (problem) => unrecognized(expected.kind, problem, bytes),
+  );
+  const apiVersion = versionOf(expected);
+  checkKind(type, expected, apiVersion);
+  const schema = schemaOf(expected, apiVersion);
+  if (!schema) throw cannotBeHandled(expected, expected.kind, notProtobuf);
+  const fields = orWireProblem(
+    () => decodeMessage(schema, message),
+    (problem) => cannotBeHandled(expected, expected.kind, problem),
+  );
+  return { value: { ...fields, ...type }, duplicates: [] };
+}
+
+function orWireProblem<T>(read: () => T, refusal: (problem: string) => Error): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof WireError) throw refusal(error.message);
     throw error;
   }
 }
@@ -76,7 +111,7 @@ export function decodeAs(
   validation: FieldValidation,
   warn: (text: string) => void,
 ): KubernetesObject {
-  const apiVersion = expected.group === "" ? expected.version : `${expected.group}/${expected.version}`;
+  const apiVersion = versionOf(expected);
   if (value !== null && (typeof value !== "object" || Array.isArray(value))) throw notAnObject(expected.kind, value);
   const sent = (value ?? {}) as Sent;
   for (const field of ["apiVersion", "kind"] as const) {
@@ -98,8 +133,14 @@ export function decodeAs(
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }
 
+const versionOf = ({ group, version }: ExpectedKind): string => (group === "" ? version : `${group}/${version}`);
+
+function schemaOf({ schema, kind }: ExpectedKind, apiVersion: string): ObjectSchema | undefined {
+  return schema === undefined ? schemaOfKind(apiVersion, kind) : builtInSchemas.get(schema);
+}
+
 function decoded(expected: ExpectedKind, value: unknown, apiVersion: string): ReturnType<typeof decodeObject> {
-  const schema = expected.schema === undefined ? schemaOfKind(apiVersion, expected.kind) : builtInSchemas.get(expected.schema);
+  const schema = schemaOf(expected, apiVersion);
   if (!schema) return { object: withPlainNumbers(value) as Readonly<Record<string, unknown>>, unknown: [] };
   try {
     return decodeObject(schema, value);
@@ -161,8 +202,10 @@ async function readDeleteBody(request: ApiRequest): Promise<unknown> {
   if (body.kind === "none") return undefined;
   const bytes = await body.read(maxBodyBytes);
   if (bytes.length === 0) return undefined;
+  const encoding = negotiateInput(request.headers["content-type"]);
+  if (encoding === "protobuf") return readProtobufDeleteOptions(bytes);
   const text = utf8.decode(bytes);
-  if (negotiateInput(request.headers["content-type"]) === "yaml") {
+  if (encoding === "yaml") {
     const { parseYaml } = await import("../../api/encode/yaml-text.ts");
     return parseYaml(text).value;
   }
@@ -172,6 +215,16 @@ async function readDeleteBody(request: ApiRequest): Promise<unknown> {
     if (error instanceof JsonSyntaxError) throw badRequest(`couldn't get version/kind; json parse error: ${error.message}`);
     throw error;
   }
+}
+
+function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
+  return orWireProblem(() => {
+    const { message, apiVersion, kind } = readEnvelope(bytes);
+    // A kind that was not sent is the expected one; another is for the caller to refuse.
+    const type = { ...(apiVersion === "" ? {} : { apiVersion }), ...(kind === "" ? {} : { kind }) };
+    const isOptions = kind === "" || kind === "DeleteOptions";
+    return isOptions ? { ...decodeMessage(builtInSchemas.get("meta-v1.DeleteOptions"), message), ...type } : type;
+  }, badRequest);
 }
 
 /** A patch as sent: text, or (in-process) a value. */

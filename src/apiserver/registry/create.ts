@@ -63,7 +63,7 @@ async function createNamed(
   try {
     object = reservation?.object ?? object;
     const errors = validateNewObject(definition, object);
-    if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
+    if (errors.length > 0) throw invalid(definition.sharesStorageOf?.type ?? type, object.metadata.name ?? "", errors);
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));

@@ -1,8 +1,11 @@
 // GET, list and watch as answers.
 import { notFound } from "../../api/meta/status-error.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
+import { protobufList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import { partialList, partialVersion, type Representation, representationOf, tableOf } from "./representation.ts";
 import { parseListOptions } from "./request-options.ts";
@@ -19,7 +22,7 @@ export async function answerGet(
   namespace: string,
 ): Promise<ApiResponse> {
   const { info, request } = context;
-  const representation = representationOf(request, "object");
+  const representation = representationOf(request, "object", store.type);
   const key = store.keyOf(namespace, info.name);
   const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
   if (!version) throw notFound(store.type, info.name);
@@ -44,15 +47,16 @@ export function objectAnswer(
   representation: Representation,
   status: number,
 ): ApiResponse {
-  if (representation.as === "object") return { kind: "object", status, object: version.object, bytes: () => version.bytes() };
-  if (representation.as === "metadata") {
-    const partial = partialVersion(version);
-    return { kind: "object", status, object: partial.object, bytes: () => partial.bytes() };
-  }
+  if (representation.as === "object") return versionAnswer(version, status);
+  if (representation.as === "metadata") return versionAnswer(partialVersion(version), status);
   const { resourceVersion } = version.object.metadata;
   const metadata = resourceVersion === undefined ? {} : { resourceVersion };
   const options = { definition: store.definition, representation, metadata, withColumns: true, nowMs: env.clock.now() };
   return { kind: "object", status, object: tableOf([version.object], options) };
+}
+
+function versionAnswer(version: ObjectVersion, status: number): ApiResponse {
+  return { kind: "object", status, object: version.object, bytes: () => version.bytes(), protobuf: () => version.protobuf() };
 }
 
 export async function answerList(
@@ -61,14 +65,14 @@ export async function answerList(
   { info, request }: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
-  const representation = representationOf(request, "list");
+  const representation = representationOf(request, "list", store.type);
   const options = parseListOptions(request.query, false);
   const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
   const page = await listPage(store, scope, options);
   return listAnswer(env, store, page, representation, request.trustedUser !== undefined || info.verb !== "list");
 }
 
-/** Lists of more objects are sent in chunks, to clients that take JSON over a connection. */
+/** Lists of more objects are sent in chunks, to clients that take JSON or protobuf over a connection. */
 const streamedItems = 64;
 
 function listAnswer(
@@ -85,9 +89,18 @@ function listAnswer(
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
-  if (representation.json && !inProcess && page.versions.length > streamedItems)
+  const streams = !inProcess && page.versions.length > streamedItems;
+  if (representation.encoding === "protobuf") return protobufListAnswer(type, page, streams);
+  if (streams && representation.encoding === "json" && !representation.pretty)
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)) };
   return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
+}
+
+function protobufListAnswer(type: ResourceType, page: ListPage, streams: boolean): ApiResponse {
+  const { length, chunks } = protobufList(type, page);
+  const contentType = mediaTypes.protobuf;
+  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks) };
+  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length) };
 }
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
@@ -100,7 +113,7 @@ export async function answerWatch(
   { info, request }: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
-  const representation = representationOf(request, "watch");
+  const representation = representationOf(request, "watch", store.type);
   const options = parseListOptions(request.query, true);
   const name = info.parts[1];
   const scope = scopeOf(store, {
@@ -110,5 +123,5 @@ export async function answerWatch(
     fieldSelector: options.fieldSelector,
   });
   const stream = await openWatch(store, { scope, options, representation, signal: request.signal, clock: env.clock });
-  return { kind: "watch", stream };
+  return { kind: "watch", stream, encoding: representation.encoding === "protobuf" ? "protobuf" : "json" };
 }

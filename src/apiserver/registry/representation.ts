@@ -3,34 +3,41 @@
 import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
-import type { GroupVersionKind } from "../../api/resource-type.ts";
+import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
-import { negotiateOutput } from "../http/negotiate.ts";
+import { type Encoding, negotiateOutput } from "../http/negotiate.ts";
 import type { ApiRequest } from "../request.ts";
 import { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { ListPage } from "./list.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
-export type Representation =
-  | { readonly as: "object"; readonly json: boolean }
+export type Representation = (
+  | { readonly as: "object" }
   | { readonly as: "metadata" }
-  | { readonly as: "table"; readonly apiVersion: string; readonly includeObject: "Metadata" | "Object" | "None" };
+  | { readonly as: "table"; readonly apiVersion: string; readonly includeObject: "Metadata" | "Object" | "None" }
+) & { readonly encoding: Encoding; readonly pretty: boolean };
 
 /** What kind of answer is to be represented. */
 export type Answer = "object" | "list" | "watch";
 
-/** What the client accepts; throws 406 for what is not served and 400 for a bad ?includeObject=. */
-export function representationOf(request: ApiRequest, answer: Answer): Representation {
+/**
+ * What the client accepts; throws 406 for what is not served and 400 for a bad ?includeObject=. Custom resources have no
+ * protobuf encoding (their metadata alone has), tables of anything have none.
+ */
+export function representationOf(request: ApiRequest, answer: Answer, type: ResourceType): Representation {
   const partialKind = answer === "list" ? "PartialObjectMetadataList" : "PartialObjectMetadata";
   const { as, encoding, pretty } = negotiateOutput(request, {
     allows: (target) => isMetaVersion(target) && (target.kind === "Table" || target.kind === partialKind),
+    encodes: (encoding, target) => encoding !== "protobuf" || (target ? target.kind !== "Table" : type.schema !== undefined),
     stream: answer === "watch",
     listsWatch: answer === "list",
   });
-  if (!as) return { as: "object", json: encoding === "json" && !pretty };
-  if (as.kind !== "Table") return { as: "metadata" };
+  if (!as) return { as: "object", encoding, pretty };
+  if (as.kind !== "Table") return { as: "metadata", encoding, pretty };
   return {
     as: "table",
+    encoding,
+    pretty,
     apiVersion: `${as.group}/${as.version}`,
     includeObject: parseIncludeObject(request.query.get("includeObject") ?? ""),
   };

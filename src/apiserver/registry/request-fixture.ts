@@ -21,7 +21,7 @@ export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies
 }
 
 export interface SendOptions {
-  /** Sent as JSON; a string as it is. */
+  /** Sent as JSON; a string and bytes as they are. */
   readonly body?: unknown;
   readonly contentType?: string;
   readonly accept?: string;
@@ -57,6 +57,8 @@ export interface Fixture {
   readonly stores: ResourceStores;
   readonly handler: Handler;
   send(method: string, path: string, options?: SendOptions): Promise<Reply>;
+  /** The answer as the handler gives it. Rejects with a StatusError. */
+  answer(method: string, path: string, options?: SendOptions): Promise<ApiResponse>;
   /** Opens a watch and collects its events. */
   watch(path: string, options?: SendOptions): Promise<WatchLog>;
   stop(): Promise<void>;
@@ -87,6 +89,7 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
         throw error;
       }
     },
+    answer: async (method, path, sent = {}) => (await ask(method, path, sent)).response,
     async watch(path, sent = {}) {
       const { response } = await ask("GET", path, sent);
       if (response.kind !== "watch") throw new Error(`GET ${path} answered no watch`);
@@ -102,14 +105,15 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
 function contextOf(method: string, url: string, sent: SendOptions, nowMs: number): RequestContext {
   const [path = "", search = ""] = url.split("?");
   const query = new URLSearchParams(search);
-  const text = typeof sent.body === "string" ? sent.body : JSON.stringify(sent.body);
+  const { body } = sent;
+  const bytes = (): Uint8Array => (body instanceof Uint8Array ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body)));
   const request: ApiRequest = {
     method,
     path,
     query,
     headers: { "content-type": sent.contentType, accept: sent.accept, "user-agent": sent.userAgent ?? "test/1" },
     headerLines: () => [],
-    body: sent.body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => Buffer.from(text) },
+    body: body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => bytes() },
     signal: sent.signal ?? new AbortController().signal,
     remoteAddress: "",
   };

@@ -66,6 +66,8 @@ class Stores implements ResourceStores {
   readonly #byIdentity = new Map<string, ResourceStore>();
   readonly #caches = new Map<string, WatchCache>();
   readonly #informers = new Map<ResourceStore, Informer<KubernetesObject>>();
+  /** The same, by the types they were asked for with; made anew when a resource is no longer served. */
+  #informersOfTypes = new WeakMap<ResourceType, Informer<KubernetesObject>>();
 
   constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
@@ -109,6 +111,7 @@ class Stores implements ResourceStores {
     if (!removed) return;
     this.#byIdentity.delete(identityOf(type));
     this.#informers.delete(removed);
+    this.#informersOfTypes = new WeakMap();
     const { storagePath } = removed.definition;
     for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
     this.#caches.delete(storagePath);
@@ -136,6 +139,9 @@ class Stores implements ResourceStores {
   }
 
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
+    // Admission asks several times a request, by the same constants.
+    const known = this.#informersOfTypes.get(type);
+    if (known) return known as unknown as Informer<T>;
     const store = this.forType(type);
     let informer = this.#informers.get(store);
     if (!informer) {
@@ -143,6 +149,7 @@ class Stores implements ResourceStores {
       informer.start();
       this.#informers.set(store, informer);
     }
+    this.#informersOfTypes.set(type, informer);
     return informer as unknown as Informer<T>;
   }
 }

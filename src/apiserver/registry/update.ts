@@ -142,7 +142,7 @@ async function storeChange(
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
-    if (errors.length > 0) throw invalid(type, request.name, errors);
+    if (errors.length > 0) throw invalid(store.definition.sharesStorageOf?.type ?? type, request.name, errors);
     for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (!request.admitted) await validateAdmission(env, store, request, object, old);
     const outcome = await commitChange(env, store, request, object, current);

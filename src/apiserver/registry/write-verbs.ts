@@ -46,7 +46,7 @@ export async function answerCreate(
   context: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
-  const representation = representationOf(context.request, "object");
+  const representation = representationOf(context.request, "object", store.type);
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const object = await readObject(context, kindOf(store), options.fieldValidation);
   const version = await createObject(env, store, writeRequest(context, options, { namespace, name: "", subresource: "" }), object);
@@ -65,7 +65,7 @@ export async function answerUpdate(
   context: RequestContext,
   { namespace, subresource, strategy }: UpdateTarget,
 ): Promise<ApiResponse> {
-  const representation = representationOf(context.request, "object");
+  const representation = representationOf(context.request, "object", store.type);
   const options = parseWriteOptions("UpdateOptions", context.request.query);
   const { name } = context.info;
   const request = writeRequest(context, options, { namespace, name, subresource });
@@ -91,7 +91,7 @@ export async function answerPatch(
 ): Promise<ApiResponse> {
   const { request: http, info } = context;
   const content = negotiatePatch(http.headers["content-type"]);
-  const representation = representationOf(http, "object");
+  const representation = representationOf(http, "object", store.type);
   const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
   const body = await readPatchBody(http);
   const scales = subresource === "scale";
@@ -128,7 +128,7 @@ export async function answerDelete(
   context: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
-  const representation = representationOf(context.request, "object");
+  const representation = representationOf(context.request, "object", store.type);
   const options = await readDeleteOptions(context);
   const result = await deleteObject(env, store, deleteRequest(context, namespace, context.info.name, options), options);
   if (result.removed && !store.definition.deletionReturnsObject)

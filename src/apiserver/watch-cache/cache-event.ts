@@ -23,6 +23,10 @@ export class StreamEvent<T extends KubernetesObject = KubernetesObject> implemen
   bytes(): Uint8Array {
     return this.version.bytes();
   }
+
+  message(): Uint8Array {
+    return this.version.message();
+  }
 }
 
 export class CacheEvent<T extends KubernetesObject = KubernetesObject> {

@@ -1,7 +1,9 @@
-// One version of one object: the value, where it lies and its JSON bytes, which are made once, when first sent, and shared
-// by every get, list and watch that sends this version. Objects are stored as upstream stores them with
+// One version of one object: the value, where it lies and its JSON and protobuf bytes, which are made once, when first sent,
+// and shared by every get, list and watch that sends this version. Objects are stored as upstream stores them with
 // --storage-media-type=application/json: the object without its resourceVersion, which is the key's modRevision. The bytes
 // for clients are the stored bytes with the resource version put in where metadata begins, so nothing is serialised twice.
+import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
+import { encodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { KeyValue } from "../../storage/store.ts";
 
@@ -13,6 +15,7 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
   readonly revision: number;
   #stored: Uint8Array | undefined;
   #bytes: Uint8Array | undefined;
+  #message: Uint8Array | undefined;
 
   /** `stored`: what the store holds, where it is exactly this object but for the resource version. */
   constructor(key: string, object: T, revision: number, stored?: Uint8Array) {
@@ -21,6 +24,7 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
     this.revision = revision;
     this.#stored = stored;
     this.#bytes = undefined;
+    this.#message = undefined;
   }
 
   /** The object as JSON, kind and apiVersion first. */
@@ -30,10 +34,26 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
     return this.#bytes;
   }
 
+  /** The object as a protobuf message, without kind and apiVersion. Throws for a kind that has no protobuf encoding. */
+  message(): Uint8Array {
+    return (this.#message ??= encodeAsMessage(this.object));
+  }
+
+  /** The object in protobuf, with its envelope. */
+  protobuf(): Uint8Array {
+    return wrapMessage(this.object, this.message());
+  }
+
   /** The object as JSON without its opening brace, kind and apiVersion: how lists of built-in kinds hold their items. */
   itemBytes(): Uint8Array {
     return this.bytes().subarray(typePrefixLength(this.object));
   }
+}
+
+function encodeAsMessage(object: KubernetesObject): Uint8Array {
+  const schema = protobufSchema(object);
+  if (!schema) throw new Error(`${object.apiVersion} ${object.kind} has no protobuf encoding`);
+  return encodeMessage(schema, object);
 }
 
 /** `{"kind":"Pod","apiVersion":"v1",`: kinds and versions are identifiers, nothing in them is escaped. */

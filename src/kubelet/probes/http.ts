@@ -3,6 +3,7 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Container, HTTPGetAction } from "../../api/types/core-v1.ts";
+import { requestErrorText } from "./dial-error.ts";
 
 export interface HttpGetRequest {
   readonly action: HTTPGetAction;
@@ -52,8 +53,10 @@ function httpGet(request: HttpGetRequest, version: string): Promise<HttpGetAnswe
   const send = action.scheme === "HTTPS" ? httpsRequest : httpRequest;
   const deadline = AbortSignal.timeout(timeoutMs);
   return new Promise((resolve, reject) => {
-    const fail = (error: Error): void => {
-      const text = deadline.aborted ? "context deadline exceeded (Client.Timeout exceeded while awaiting headers)" : error.message;
+    const fail = (error: NodeJS.ErrnoException): void => {
+      const text = deadline.aborted
+        ? "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        : requestErrorText(request.host, request.port, error);
       reject(new Error(`Get "${url}": ${text}`, { cause: error }));
     };
     const sent = send(

@@ -57,7 +57,10 @@ describe("HTTP probes", () => {
     expect(slow.output).toBe(
       `Get "http://127.0.0.1:${port}/slow": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
     );
-    expect((await get("/", { port: 1 })).result).toBe("failure");
+    expect(await get("/", { port: 1 })).toEqual({
+      result: "failure",
+      output: 'Get "http://127.0.0.1:1/": dial tcp 127.0.0.1:1: connect: connection refused',
+    });
   });
 
   it("cannot be made for a port without a number", async () => {

@@ -5,6 +5,7 @@ import type { Container, Probe } from "../../api/types/core-v1.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import { isRpcError } from "../../rpc/rpc-error.ts";
 import { runtimeErrorText } from "../start-error.ts";
+import { dialErrorText } from "./dial-error.ts";
 import { grpcHealth } from "./grpc-health.ts";
 import { containerPort, type HttpGet } from "./http.ts";
 
@@ -88,17 +89,12 @@ async function followRedirect(
 
 function probeTcp(host: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
-    const where = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
     const finish = (outcome: ProbeOutcome): void => {
       socket.destroy();
       resolve(outcome);
     };
     const socket = connect({ host, port, signal: AbortSignal.timeout(timeoutMs) });
     socket.on("connect", () => finish({ result: "success", output: "" }));
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      const why =
-        error.name === "AbortError" ? "i/o timeout" : error.code === "ECONNREFUSED" ? "connect: connection refused" : error.message;
-      finish({ result: "failure", output: `dial tcp ${where}: ${why}` });
-    });
+    socket.on("error", (error) => finish({ result: "failure", output: dialErrorText(host, port, error) }));
   });
 }

@@ -40,13 +40,14 @@ export const nodeAffinity: Plugin = {
     // Terms that all name nodes by metadata.name leave only those nodes to look at.
     const terms = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
     if (!terms?.length) return undefined;
-    const names = new Set<string>();
+    const nodeNames = new Set<string>();
     for (const term of terms) {
-      const byName = term.matchFields?.find((f) => f.key === "metadata.name" && f.operator === "In");
-      if (!byName) return undefined;
-      for (const name of byName.values ?? []) names.add(name);
+      const named = (term.matchFields ?? []).filter((f) => f.key === "metadata.name" && f.operator === "In");
+      const [first, ...others] = named.map((f) => f.values ?? []);
+      if (!first) return undefined;
+      for (const name of first) if (others.every((values) => values.includes(name))) nodeNames.add(name);
     }
-    return { nodeNames: names };
+    return nodeNames.size > 0 ? { nodeNames } : { reasons: ["pod affinity terms conflict"], unresolvable: true };
   },
   filter({ pod }) {
     const matches = requiredNodeMatcher(pod.spec);

@@ -1,6 +1,7 @@
 // Plugins about resources. NodeResourcesFit: what the pod asks for must be free, and nodes with more left are better
 // (LeastAllocated). NodeResourcesBalancedAllocation: cpu and memory should be used in like proportion.
 // ImageLocality: nodes that already have the pod's large images are better.
+import { amountsOf } from "../../api/semantics/pod-resources.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import { maxNodeScore, type Plugin, type Rejection } from "../framework.ts";
 import { type NodeInfo, podFacts } from "../node-info.ts";
@@ -38,9 +39,9 @@ export const nodeResourcesFit: Plugin = {
   },
   queueingHints: [
     { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
-    { event: "NodeAllocatable", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
+    { event: "NodeAllocatable", concerns: (pod, before, after) => fitsEmpty(pod, after as Node) && grew(pod, before as Node, after as Node) },
     { event: "AssignedPodDelete" },
-    { event: "AssignedPodUpdate" },
+    { event: "AssignedPodUpdate", concerns: (pod, before, after) => shrank(pod, before as Pod, after as Pod) },
     { event: "UnscheduledPodUpdate" },
   ],
 };
@@ -60,9 +61,26 @@ function insufficient(pod: Pod, node: NodeInfo): Rejection {
   return { reasons, unresolvable };
 }
 
+/** Whether the pod would fit if the node were empty. */
 function fitsEmpty(pod: Pod, node: Node): boolean {
-  const allocatable = node.status?.allocatable ?? {};
-  return Object.entries(podFacts(pod).requests).every(([name, amount]) => amount === 0 || allocatable[name] !== undefined);
+  const allocatable = amountsOf(node.status?.allocatable);
+  return Object.entries(podFacts(pod).requests).every(([name, amount]) => amount <= (allocatable[name] ?? 0));
+}
+
+/** Whether the node has more of something than before that the pod needs: every pod needs a place. */
+function grew(pod: Pod, before: Node, after: Node): boolean {
+  const [had, has] = [amountsOf(before.status?.allocatable), amountsOf(after.status?.allocatable)];
+  return ["pods", ...asked(pod)].some((name) => (has[name] ?? 0) > (had[name] ?? 0));
+}
+
+/** Whether a placed pod gave up something that the waiting one needs. */
+function shrank(pod: Pod, before: Pod, after: Pod): boolean {
+  const [had, has] = [podFacts(before).requests, podFacts(after).requests];
+  return asked(pod).some((name) => (has[name] ?? 0) < (had[name] ?? 0));
+}
+
+function asked(pod: Pod): readonly string[] {
+  return Object.entries(podFacts(pod).requests).flatMap(([name, amount]) => (amount > 0 ? [name] : []));
 }
 
 function leastAllocated(requested: number, allocatable: number): number | undefined {
@@ -80,18 +98,20 @@ export const nodeResourcesBalancedAllocation: Plugin = {
     return (node) => {
       const without = balance(columns, node.index, 0, 0);
       const withPod = balance(columns, node.index, cpu, memory);
-      // 50 where the pod changes nothing, more where it makes the node more even.
-      return Math.floor(maxNodeScore / 2 + (maxNodeScore / 2) * (withPod - without));
+      // 75 where the pod changes nothing, more where it makes the node more even.
+      return maxNodeScore / 2 + Math.trunc((maxNodeScore / 2 + withPod - without) / 2);
     };
   },
 };
 
-/** 1 where cpu and memory are used in the same proportion, down to 0.5. */
+/** 100 where cpu and memory are used in the same proportion, down to 50. A resource the node does not have is left out. */
 function balance(columns: Columns, at: number, cpu: number, memory: number): number {
-  const share = (requested: number, allocatable: number): number => (allocatable === 0 ? 0 : Math.min(1, requested / allocatable));
-  const cpuShare = share((columns.requestedCpu[at] ?? 0) + cpu, columns.allocatableCpu[at] ?? 0);
-  const memoryShare = share((columns.requestedMemory[at] ?? 0) + memory, columns.allocatableMemory[at] ?? 0);
-  return 1 - Math.abs(cpuShare - memoryShare) / 2;
+  const allocatableCpu = columns.allocatableCpu[at] ?? 0;
+  const allocatableMemory = columns.allocatableMemory[at] ?? 0;
+  if (allocatableCpu === 0 || allocatableMemory === 0) return maxNodeScore;
+  const cpuShare = Math.min(1, ((columns.requestedCpu[at] ?? 0) + cpu) / allocatableCpu);
+  const memoryShare = Math.min(1, ((columns.requestedMemory[at] ?? 0) + memory) / allocatableMemory);
+  return Math.trunc((1 - Math.abs(cpuShare - memoryShare) / 2) * maxNodeScore);
 }
 
 const mebibyte = 1024 * 1024;

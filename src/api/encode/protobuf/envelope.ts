@@ -4,7 +4,7 @@
 import { WireError, WireReader, WireWriter, wireType } from "../../../base/protobuf/wire.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../schema/schema.ts";
 import { encodeMessage } from "./message.ts";
-import { expectWire } from "./values.ts";
+import { expectWire, readAll } from "./values.ts";
 
 /** "k8s" and a zero byte. */
 const prefix = Uint8Array.of(0x6b, 0x38, 0x73, 0x00);
@@ -26,7 +26,7 @@ export function readEnvelope(bytes: Uint8Array): Envelope {
     throw new WireError(`provided data does not appear to be a protobuf message, expected prefix [${prefix.join(" ")}]`);
   if (bytes.length === prefix.length) throw new WireError("empty body");
   let type: TypeMeta = { apiVersion: "", kind: "" };
-  let message = new Uint8Array();
+  let message: Uint8Array = new Uint8Array();
   readDelimited(bytes.subarray(prefix.length), (number, content) => {
     if (number === 1) type = readTypeMeta(content);
     else if (number === 2) message = content;
@@ -47,18 +47,14 @@ const utf8 = new TextDecoder();
 const envelopeFields = ["", "typeMeta", "raw", "contentEncoding", "contentType"];
 
 /** Calls `field` with the length-delimited fields 1 to 4; others are skipped. */
-function readDelimited(bytes: Uint8Array, field: (number: number, content: Uint8Array<ArrayBuffer>) => void): void {
+function readDelimited(bytes: Uint8Array, field: (number: number, content: Uint8Array) => void): void {
   const reader = new WireReader(bytes);
-  while (!reader.done) {
-    const tag = reader.uint32();
-    const number = tag >>> 3;
-    if (number === 0) throw new WireError("field number 0 is not allowed");
-    if (number >= envelopeFields.length) reader.skip(tag & 7);
-    else {
-      expectWire(tag & 7, wireType.delimited, envelopeFields[number] ?? "");
-      field(number, reader.bytes() as Uint8Array<ArrayBuffer>);
-    }
-  }
+  readAll(reader, (number, wire) => {
+    if (number >= envelopeFields.length) return false;
+    expectWire(wire, wireType.delimited, envelopeFields[number] ?? "");
+    field(number, reader.bytes());
+    return true;
+  });
 }
 
 /** The parts of an encoding that lie before and after a message of a length. */
@@ -71,7 +67,8 @@ const heads = new Map<string, Uint8Array>();
 const maxHeads = 1024;
 const tail = Uint8Array.of(0x1a, 0x00, 0x22, 0x00); // contentEncoding "" and contentType ""
 
-function envelopeOf({ apiVersion, kind }: TypeMeta, messageBytes: number): Wrapping {
+/** What lies around a message of a length in its envelope. */
+export function envelopeAround({ apiVersion, kind }: TypeMeta, messageBytes: number): Wrapping {
   const name = `${apiVersion}/${kind}`;
   let head = heads.get(name);
   if (!head) {
@@ -109,7 +106,7 @@ function join(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** A message with its envelope. */
 export function wrapMessage(type: TypeMeta, message: Uint8Array): Uint8Array {
-  const { before, after } = envelopeOf(type, message.length);
+  const { before, after } = envelopeAround(type, message.length);
   return join(before, message, after);
 }
 
@@ -149,12 +146,12 @@ function withMetadata(name: string, metadata: string, items?: ObjectSchema): Obj
   return { name, fields, kinds: [] };
 }
 
-/** An object with kind and apiVersion in its envelope; undefined for kinds that have no protobuf encoding. */
-export function encodeProtobuf(object: unknown): Uint8Array | undefined {
-  const { apiVersion, kind } = (object ?? {}) as Partial<TypeMeta>;
-  if (typeof apiVersion !== "string" || typeof kind !== "string") return undefined;
-  const schema = protobufSchema({ apiVersion, kind });
-  return schema && wrapMessage({ apiVersion, kind }, encodeMessage(schema, object));
+/** An object in its envelope (`known` gives it where it exists already); undefined for kinds that have no protobuf encoding. */
+export function encodeProtobuf(object: unknown, known?: () => Uint8Array): Uint8Array | undefined {
+  const { apiVersion = "", kind = "" } = (object ?? {}) as Partial<TypeMeta>;
+  // Discovery documents name a kind of v1 without its version.
+  const schema = protobufSchema({ apiVersion: apiVersion === "" ? "v1" : apiVersion, kind });
+  return schema && (known?.() ?? wrapMessage({ apiVersion, kind }, encodeMessage(schema, object)));
 }
 
 /** The head of a list: its metadata. The items follow, each `listItemHead` and a message. */
@@ -170,22 +167,14 @@ export function listItemHead(messageBytes: number): Uint8Array {
 
 const fieldTag = (number: number): number => (number << 3) | wireType.delimited;
 
-/** The bytes around a message of a length: of its envelope. */
-export function envelopeAround(type: TypeMeta, messageBytes: number): Wrapping {
-  return envelopeOf(type, messageBytes);
-}
+const utf8Encoder = new TextEncoder();
 
-/** An event of a watch (meta.v1.WatchEvent): its type and the object with its envelope. */
-export function encodeWatchEvent(type: string, envelope: Uint8Array): Uint8Array {
-  const name = new TextEncoder().encode(type);
-  const raw = join(Uint8Array.of(fieldTag(1)), varint(envelope.length));
-  return join(
-    Uint8Array.of(fieldTag(1)),
-    varint(name.length),
-    name,
-    Uint8Array.of(fieldTag(2)),
-    varint(raw.length + envelope.length),
-    raw,
-    envelope,
-  );
+/** What lies around an object's message in an event of a watch: a meta.v1.WatchEvent and, within it, the envelope. */
+export function watchEventAround(eventType: string, type: TypeMeta, messageBytes: number): Wrapping {
+  const envelope = envelopeAround(type, messageBytes);
+  const envelopeBytes = envelope.before.length + messageBytes + envelope.after.length;
+  const raw = join(Uint8Array.of(fieldTag(1)), varint(envelopeBytes));
+  const name = utf8Encoder.encode(eventType);
+  const event = join(Uint8Array.of(fieldTag(1), name.length), name, Uint8Array.of(fieldTag(2)), varint(raw.length + envelopeBytes));
+  return { before: join(event, raw, envelope.before), after: envelope.after };
 }

@@ -6,7 +6,7 @@
 import { WireError, WireReader, WireWriter, wireType } from "../../../base/protobuf/wire.ts";
 import { builtInSchemas, type FieldSchema, type ObjectSchema, type ValueType } from "../../schema/schema.ts";
 import { decodeObject } from "../decode.ts";
-import { embeddedJson, emptyMessage, expectWire, readMessage, scalarCodecs, type ValueCodec } from "./values.ts";
+import { embeddedJson, emptyMessage, expectWire, readAll, readMessage, scalarCodecs, type TakeField, type ValueCodec } from "./values.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 type MutableFields = Record<string, unknown>;
@@ -80,11 +80,15 @@ function writeFields(writer: WireWriter, message: Message, object: Fields): void
 
 function readFields(reader: WireReader, message: Message, object: MutableFields, depth: number): void {
   if (depth > maxDepth) throw new WireError(`more than ${maxDepth} messages within each other`);
-  readMessage(reader, (number, wire) => {
+  readMessage(reader, taking(reader, message, object, depth));
+}
+
+function taking(reader: WireReader, message: Message, object: MutableFields, depth: number): TakeField {
+  return (number, wire) => {
     const place = message.get(number);
     place?.read(reader, wire, object, depth);
     return place !== undefined;
-  });
+  };
 }
 
 function embeddedMessage(number: number, message: Message): Place {
@@ -280,16 +284,7 @@ export function encodeMessage(schema: ObjectSchema, object: unknown): Uint8Array
 /** What a message says, as values for decodeObject. Throws a WireError for bytes that are no such message. */
 export function decodeMessage(schema: ObjectSchema, bytes: Uint8Array): Record<string, unknown> {
   const object: MutableFields = {};
-  const message = messageOf(schema);
   const reader = new WireReader(bytes);
-  while (!reader.done) readField(reader, message, object);
+  readAll(reader, taking(reader, messageOf(schema), object, 1));
   return object;
-}
-
-function readField(reader: WireReader, message: Message, object: MutableFields): void {
-  const tag = reader.uint32();
-  if (tag >>> 3 === 0) throw new WireError("field number 0 is not allowed");
-  const place = message.get(tag >>> 3);
-  if (place) place.read(reader, tag & 7, object, 1);
-  else reader.skip(tag & 7);
 }

@@ -17,13 +17,23 @@ export interface ValueCodec {
   read(reader: WireReader, depth: number): unknown;
 }
 
-/** Calls `field` for each field of a message; what it does not take (returns false) is skipped. */
-export function readMessage(reader: WireReader, field: (number: number, wire: number) => boolean): void {
-  reader.delimited(() => {
-    const tag = reader.uint32();
-    if (tag >>> 3 === 0) throw new WireError("field number 0 is not allowed");
-    if (!field(tag >>> 3, tag & 7)) reader.skip(tag & 7);
-  });
+/** Takes the field after a tag, or returns false to have it skipped. */
+export type TakeField = (number: number, wire: number) => boolean;
+
+/** Reads a length and that many bytes of fields. */
+export function readMessage(reader: WireReader, take: TakeField): void {
+  reader.delimited(() => readField(reader, take));
+}
+
+/** Reads fields to the end of the bytes. */
+export function readAll(reader: WireReader, take: TakeField): void {
+  while (!reader.done) readField(reader, take);
+}
+
+function readField(reader: WireReader, take: TakeField): void {
+  const tag = reader.uint32();
+  if (tag >>> 3 === 0) throw new WireError("field number 0 is not allowed");
+  if (!take(tag >>> 3, tag & 7)) reader.skip(tag & 7);
 }
 
 export function expectWire(actual: number, expected: number, field: string): void {

@@ -1,5 +1,5 @@
 // The columns that many tables share, and the texts of their cells: ages, lists cut short, selectors, containers.
-import { labelMatcher, type Labels, SelectorError } from "../../meta/selectors.ts";
+import { type Labels, labelMatcher, SelectorError } from "../../meta/selectors.ts";
 import { parseTime } from "../../meta/time.ts";
 import type { Container } from "../../types/core-v1.ts";
 import type { LabelSelector } from "../../types/meta-v1.ts";

@@ -47,10 +47,7 @@ export const resourceQuotaTable: TableConvertor<ResourceQuota> = {
   columns: [
     nameColumn,
     column("Request", "Request represents a minimum amount of cpu/memory that a container may consume."),
-    column(
-      "Limit",
-      "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
-    ),
+    column("Limit", "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
     ageColumn,
   ],
   cells: (quota, nowMs) => [

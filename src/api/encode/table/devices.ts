@@ -35,11 +35,5 @@ export const resourceSliceTable: TableConvertor<ResourceSlice> = {
     column("Pool", texts.ResourcePool.name),
     ageColumn,
   ],
-  cells: (slice, nowMs) => [
-    slice.metadata.name,
-    slice.spec.nodeName ?? "",
-    slice.spec.driver,
-    slice.spec.pool.name,
-    age(slice, nowMs),
-  ],
+  cells: (slice, nowMs) => [slice.metadata.name, slice.spec.nodeName ?? "", slice.spec.driver, slice.spec.pool.name, age(slice, nowMs)],
 };

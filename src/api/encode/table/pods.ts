@@ -98,7 +98,10 @@ function endReason({ reason, signal, exitCode }: ContainerStateTerminated): stri
 }
 
 /** Goes through the containers from the last to the first: the first one that has something to tell has the last word. */
-function summarizeContainers({ status }: Pod, basis: string): { readonly ready: number; readonly status: string; readonly count: Restarts } {
+function summarizeContainers(
+  { status }: Pod,
+  basis: string,
+): { readonly ready: number; readonly status: string; readonly count: Restarts } {
   const restarts: Restarts = { restarts: 0, lastRestartMs: 0 };
   let text = basis;
   let failure = "";

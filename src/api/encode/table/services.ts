@@ -6,9 +6,7 @@ import { fieldTexts as texts } from "./field-texts.ts";
 import type { TableConvertor } from "./table.ts";
 
 /** The addresses and host names of a load balancer, sorted and each once. */
-export function loadBalancerTexts(
-  ingress: readonly { readonly ip?: string; readonly hostname?: string }[] | undefined,
-): readonly string[] {
+export function loadBalancerTexts(ingress: readonly { readonly ip?: string; readonly hostname?: string }[] | undefined): readonly string[] {
   const texts = (ingress ?? []).map(({ ip, hostname }) => ip || hostname || "").filter((text) => text !== "");
   return [...new Set(texts)].sort();
 }
@@ -64,9 +62,7 @@ const joinHostPort = (host: string, port: number): string => (host.includes(":")
 function endpointsText({ subsets = [] }: Endpoints): string {
   if (subsets.length === 0) return "<none>";
   const all = subsets.flatMap(({ addresses = [], ports = [] }) =>
-    ports.length === 0
-      ? addresses.map(({ ip }) => ip)
-      : ports.flatMap(({ port }) => addresses.map(({ ip }) => joinHostPort(ip, port))),
+    ports.length === 0 ? addresses.map(({ ip }) => ip) : ports.flatMap(({ port }) => addresses.map(({ ip }) => joinHostPort(ip, port))),
   );
   return shortList(all, 3);
 }
@@ -90,7 +86,10 @@ export const endpointSliceTable: TableConvertor<EndpointSlice> = {
     slice.metadata.name,
     slice.addressType,
     shortList((slice.ports ?? []).map(slicePortText), 3) || "<unset>",
-    shortList((slice.endpoints ?? []).flatMap(({ addresses }) => addresses), 3) || "<unset>",
+    shortList(
+      (slice.endpoints ?? []).flatMap(({ addresses }) => addresses ?? []),
+      3,
+    ) || "<unset>",
     age(slice, nowMs),
   ],
 };

@@ -1,6 +1,13 @@
 // Tables of volumes, claims and the kinds of storage.k8s.io.
 import type { PersistentVolume, PersistentVolumeClaim } from "../../types/core-v1.ts";
-import type { CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass } from "../../types/storage-v1.ts";
+import type {
+  CSIDriver,
+  CSINode,
+  CSIStorageCapacity,
+  StorageClass,
+  VolumeAttachment,
+  VolumeAttributesClass,
+} from "../../types/storage-v1.ts";
 import { age, ageColumn, column, nameColumn, wideColumn } from "./columns.ts";
 import { fieldTexts as texts } from "./field-texts.ts";
 import type { TableConvertor } from "./table.ts";
@@ -22,7 +29,10 @@ export function accessModesText(modes: readonly string[] | undefined): string {
 
 const oldClassKey = "volume.beta.kubernetes.io/storage-class";
 
-type Classed = { readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }; readonly spec?: { readonly storageClassName?: string } };
+type Classed = {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec?: { readonly storageClassName?: string };
+};
 
 const classText = ({ metadata, spec }: Classed): string => metadata.annotations?.[oldClassKey] ?? spec?.storageClassName ?? "";
 
@@ -135,11 +145,7 @@ export const volumeAttachmentTable: TableConvertor<VolumeAttachment> = {
 };
 
 export const csiNodeTable: TableConvertor<CSINode> = {
-  columns: [
-    nameColumn,
-    column("Drivers", "Drivers indicates the number of CSI drivers registered on the node", "integer"),
-    ageColumn,
-  ],
+  columns: [nameColumn, column("Drivers", "Drivers indicates the number of CSI drivers registered on the node", "integer"), ageColumn],
   cells: (node, nowMs) => [node.metadata.name, (node.spec.drivers ?? []).length, age(node, nowMs)],
 };
 

@@ -130,11 +130,6 @@ function controllerText(revision: ControllerRevision): string {
 }
 
 export const controllerRevisionTable: TableConvertor<ControllerRevision> = {
-  columns: [
-    nameColumn,
-    column("Controller", "Controller of the object"),
-    column("Revision", texts.ControllerRevision.revision),
-    ageColumn,
-  ],
+  columns: [nameColumn, column("Controller", "Controller of the object"), column("Revision", texts.ControllerRevision.revision), ageColumn],
   cells: (revision, nowMs) => [revision.metadata.name, controllerText(revision), revision.revision, age(revision, nowMs)],
 };

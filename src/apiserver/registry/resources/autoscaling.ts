@@ -4,10 +4,14 @@ import { fromAutoscalerV2, toAutoscalerV2 } from "../../../api/conversion/autosc
 import { defaultAutoscaler, defaultAutoscalerV1 } from "../../../api/defaults/autoscaling.ts";
 import { autoscalerTable, autoscalerV1Table, disruptionBudgetTable } from "../../../api/encode/table/policy.ts";
 import { horizontalpodautoscalers, horizontalpodautoscalersV1, poddisruptionbudgets } from "../../../api/resources.generated.ts";
+import type { PodDisruptionBudget } from "../../../api/types/policy-v1.ts";
 import { validateAutoscaler, validateAutoscalerStatus } from "../../../api/validation/hpa.ts";
-import { describe } from "./describe.ts";
+import { validateDisruptionBudget, validateDisruptionBudgetStatus } from "../../../api/validation/policy.ts";
+import { checked, describe } from "./describe.ts";
 
-export const disruptionBudgetDefinition = describe(poddisruptionbudgets, {
+export const disruptionBudgetDefinition = describe<PodDisruptionBudget>(poddisruptionbudgets, {
+  ...checked(validateDisruptionBudget),
+  status: { validate: validateDisruptionBudgetStatus },
   allowUnconditionalUpdate: false,
   table: disruptionBudgetTable,
 });

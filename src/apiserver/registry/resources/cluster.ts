@@ -23,7 +23,12 @@ import {
   runtimeclasses,
 } from "../../../api/resources.generated.ts";
 import type { Namespace, Node, ResourceQuota } from "../../../api/types/core-v1.ts";
+import type { RuntimeClass } from "../../../api/types/node-v1.ts";
+import { deprecatedNodeLabel } from "../../../api/validation/deprecated-labels.ts";
+import { validateNamespace, validateNamespaceStatus, validateNode, validateNodeUpdate } from "../../../api/validation/node.ts";
 import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
+import { validatePriorityClass, validatePriorityClassUpdate, validateRuntimeClass } from "../../../api/validation/policy.ts";
+import { validateLimitRange, validateResourceQuota, validateResourceQuotaStatus } from "../../../api/validation/quota.ts";
 
 import { withStatusOf } from "../plain-resource.ts";
 import { describe, withFirstGeneration, withOnlyStatus } from "./describe.ts";
@@ -41,14 +46,16 @@ export const namespaceDefinition = describe<Namespace>(namespaces, {
   defaults: defaultNamespace,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   countsGeneration: false,
-  create: { prepare: withNamespaceFinalizer },
+  create: { prepare: withNamespaceFinalizer, validate: validateNamespace },
   update: {
+    validate: validateNamespace,
     prepare: (namespace, old) => {
       const { finalizers: _, ...spec } = namespace.spec ?? {};
       const { finalizers } = old.spec ?? {};
       return withStatusOf({ ...namespace, spec: finalizers ? { ...spec, finalizers } : spec }, old);
     },
   },
+  status: { validate: validateNamespaceStatus },
   deletionReturnsObject: true,
   selectableFields: { "status.phase": ({ status }) => status?.phase ?? "" },
   table: namespaceTable,
@@ -71,9 +78,13 @@ export const nodeDefinition = describe<Node>(nodes, {
   defaults: defaultNode,
   countsGeneration: false,
   // A kubelet registers its node with the status it has.
-  create: { prepare: (node) => withoutConfigSource(node, undefined), warnings: nodeWarnings },
-  update: { prepare: (node, old) => withoutConfigSource(withStatusOf(node, old), old), warnings: nodeWarnings },
-  status: { prepare: withOnlyStatus },
+  create: { prepare: (node) => withoutConfigSource(node, undefined), validate: validateNode, warnings: nodeWarnings },
+  update: {
+    prepare: (node, old) => withoutConfigSource(withStatusOf(node, old), old),
+    validate: (node, old) => [...validateNode(node), ...validateNodeUpdate(node, old)],
+    warnings: nodeWarnings,
+  },
+  status: { prepare: withOnlyStatus, validate: validateNodeUpdate },
   selectableFields: { "spec.unschedulable": ({ spec }) => String(spec?.unschedulable ?? false) },
   table: nodeTable,
 });
@@ -83,8 +94,10 @@ export const componentStatusDefinition = describe(componentstatuses, { table: co
 export const limitRangeDefinition = describe(limitranges, {
   defaults: defaultLimitRange,
   create: {
+    validate: validateLimitRange,
     prepare: (range) => (range.metadata.name ? range : { ...range, metadata: { ...range.metadata, name: randomUUID() } }),
   },
+  update: { validate: validateLimitRange },
   allowCreateOnUpdate: true,
 });
 
@@ -103,18 +116,30 @@ function quotaWarnings({ spec }: ResourceQuota): string[] {
 export const resourceQuotaDefinition = describe<ResourceQuota>(resourcequotas, {
   defaults: defaultResourceQuota,
   countsGeneration: false,
-  create: { warnings: quotaWarnings },
+  create: { validate: (quota) => validateResourceQuota(quota), warnings: quotaWarnings },
+  update: { validate: validateResourceQuota },
+  status: { validate: validateResourceQuotaStatus },
   deletionReturnsObject: true,
   table: resourceQuotaTable,
 });
 
 export const priorityClassDefinition = describe(priorityclasses, {
   defaults: defaultPriorityClass,
-  create: { prepare: withFirstGeneration },
+  create: { prepare: withFirstGeneration, validate: validatePriorityClass },
+  update: { validate: validatePriorityClassUpdate },
   table: priorityClassTable,
 });
 
-export const runtimeClassDefinition = describe(runtimeclasses, {
+function runtimeClassWarnings({ scheduling }: RuntimeClass): string[] {
+  return Object.keys(scheduling?.nodeSelector ?? {}).flatMap((key) => {
+    const text = deprecatedNodeLabel(key);
+    return text === undefined ? [] : [`scheduling.nodeSelector: ${text}`];
+  });
+}
+
+export const runtimeClassDefinition = describe<RuntimeClass>(runtimeclasses, {
+  create: { validate: (runtimeClass) => validateRuntimeClass(runtimeClass), warnings: runtimeClassWarnings },
+  update: { validate: validateRuntimeClass, warnings: runtimeClassWarnings },
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   table: runtimeClassTable,

@@ -2,14 +2,17 @@
 import { defaultSecret } from "../../../api/defaults/cluster.ts";
 import { configMapTable, leaseTable, secretTable, serviceAccountTable } from "../../../api/encode/table/core.ts";
 import { configmaps, leases, secrets, serviceaccounts } from "../../../api/resources.generated.ts";
+import type { Lease } from "../../../api/types/coordination-v1.ts";
 import type { Secret, ServiceAccount } from "../../../api/types/core-v1.ts";
-import { describe } from "./describe.ts";
+import { validateConfigMap, validateLease, validateSecret } from "../../../api/validation/config.ts";
+import { checked, describe } from "./describe.ts";
 
-export const configMapDefinition = describe(configmaps, { table: configMapTable });
+export const configMapDefinition = describe(configmaps, { ...checked(validateConfigMap), table: configMapTable });
 
 export const secretDefinition = describe<Secret>(secrets, {
   defaults: defaultSecret,
-  update: { prepare: (secret, old) => (secret.type || !old.type ? secret : { ...secret, type: old.type }) },
+  create: { validate: (secret) => validateSecret(secret) },
+  update: { prepare: (secret, old) => (secret.type || !old.type ? secret : { ...secret, type: old.type }), validate: validateSecret },
   selectableFields: { type: ({ type }) => type ?? "" },
   table: secretTable,
 });
@@ -37,4 +40,9 @@ export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts
   table: serviceAccountTable,
 });
 
-export const leaseDefinition = describe(leases, { allowCreateOnUpdate: true, allowUnconditionalUpdate: false, table: leaseTable });
+export const leaseDefinition = describe(leases, {
+  ...checked<Lease>(validateLease),
+  allowCreateOnUpdate: true,
+  allowUnconditionalUpdate: false,
+  table: leaseTable,
+});

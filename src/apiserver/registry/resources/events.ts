@@ -5,11 +5,16 @@ import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { events, eventsV1 } from "../../../api/resources.generated.ts";
 import type { Event as CoreEvent } from "../../../api/types/core-v1.ts";
 import type { Event } from "../../../api/types/events-v1.ts";
-import { describe, type KindRules } from "./describe.ts";
+import { validateCoreEvent, validateEvent } from "../../../api/validation/event.ts";
+import { checked, describe, type KindRules } from "./describe.ts";
+import { pathSegmentName } from "./rbac.ts";
 
 const ttlSeconds = (): number => 3600;
 
 export const eventDefinition = describe<CoreEvent>(events, {
+  validateName: pathSegmentName,
+  create: { validate: validateCoreEvent },
+  update: { validate: validateCoreEvent },
   allowCreateOnUpdate: true,
   ttlSeconds,
   selectableFields: {
@@ -73,6 +78,7 @@ export function toCoreEvent(event: Event): CoreEvent {
 }
 
 const rules: KindRules<Event> = {
+  ...checked(validateEvent),
   storagePath: eventDefinition.storagePath,
   sharesStorageOf: { type: events, fromStored: fromCoreEvent, toStored: toCoreEvent },
   allowCreateOnUpdate: true,

@@ -81,7 +81,7 @@ const unacceptedStatus = { conditions: null, acceptedNames: { plural: "", kind: 
 function withStoredVersion(definition: CustomResourceDefinition): CustomResourceDefinition {
   const { status } = definition;
   const stored = status?.storedVersions ?? [];
-  const version = definition.spec.versions.find((v) => v.storage)?.name;
+  const version = (definition.spec.versions ?? []).find((v) => v.storage)?.name;
   if (version === undefined || stored.includes(version)) return definition;
   return { ...definition, status: { ...status, storedVersions: [...stored, version] } };
 }

@@ -16,8 +16,8 @@ import { validateEphemeralContainersUpdate, validatePodUpdate } from "../../../a
 import { nameWarnings, podTemplateWarnings, podWarnings } from "../../../api/validation/pod-warnings.ts";
 import { validateReplicationController, validateReplicationControllerStatus } from "../../../api/validation/replication-controller.ts";
 import { describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
-import { changedTemplateWarnings } from "./template-warnings.ts";
 import { withKeptObservedGenerations, withNewPodStatus, withResizedContainers } from "./pod-preparation.ts";
+import { changedTemplateWarnings } from "./template-warnings.ts";
 
 export const podDefinition = describe<Pod>(pods, {
   defaults: defaultPod,
@@ -80,7 +80,10 @@ const keptPod = (pod: Pod, old: Pod): Pod => ({ ...old, metadata: withStatusKeep
 
 export const podTemplateDefinition = describe(podtemplates, {
   defaults: defaultPodTemplateObject,
-  create: { validate: (object) => validatePodTemplateObject(object), warnings: ({ template }) => podTemplateWarnings("template", template ?? {}) },
+  create: {
+    validate: (object) => validatePodTemplateObject(object),
+    warnings: ({ template }) => podTemplateWarnings("template", template ?? {}),
+  },
   update: {
     validate: validatePodTemplateObject,
     warnings: (object, old) => changedTemplateWarnings("template", object, old, object.template),

@@ -3,23 +3,26 @@ import { defaultRoleBinding } from "../../../api/defaults/cluster.ts";
 import { clusterRoleBindingTable, roleBindingTable } from "../../../api/encode/table/rbac.ts";
 import { isPathSegmentName, isPathSegmentPrefix } from "../../../api/meta/names.ts";
 import { clusterrolebindings, clusterroles, rolebindings, roles } from "../../../api/resources.generated.ts";
-import type { ClusterRoleBinding, RoleBinding } from "../../../api/types/rbac-v1.ts";
+import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from "../../../api/types/rbac-v1.ts";
 import type { NameCheck } from "../../../api/validation/object-meta.ts";
-import { describe } from "./describe.ts";
+import { validateClusterRole, validateClusterRoleBinding, validateRole, validateRoleBinding } from "../../../api/validation/rbac.ts";
+import { checked, describe } from "./describe.ts";
 
 export const pathSegmentName: NameCheck = (name, prefix) => (prefix ? isPathSegmentPrefix(name) : isPathSegmentName(name));
 
 const shared = { validateName: pathSegmentName, allowCreateOnUpdate: true };
 
-export const roleDefinition = describe(roles, shared);
-export const clusterRoleDefinition = describe(clusterroles, shared);
+export const roleDefinition = describe<Role>(roles, { ...shared, ...checked(validateRole) });
+export const clusterRoleDefinition = describe<ClusterRole>(clusterroles, { ...shared, ...checked(validateClusterRole) });
 export const roleBindingDefinition = describe<RoleBinding>(rolebindings, {
   ...shared,
+  ...checked(validateRoleBinding),
   defaults: defaultRoleBinding,
   table: roleBindingTable,
 });
 export const clusterRoleBindingDefinition = describe<ClusterRoleBinding>(clusterrolebindings, {
   ...shared,
+  ...checked(validateClusterRoleBinding),
   defaults: defaultRoleBinding,
   table: clusterRoleBindingTable,
 });

@@ -74,7 +74,7 @@ const silentManagers = new Set(["endpointslice-controller.k8s.io", "endpointslic
 function addressWarnings({ metadata, endpoints: list }: EndpointSlice): string[] {
   if (silentManagers.has(metadata.labels?.[managedByKey] ?? "")) return [];
   return (list ?? []).flatMap(({ addresses }, i) =>
-    addresses.flatMap((address, j) => ipWarnings(`endpoints[${i}].addresses[${j}]`, address)),
+    (addresses ?? []).flatMap((address, j) => ipWarnings(`endpoints[${i}].addresses[${j}]`, address)),
   );
 }
 

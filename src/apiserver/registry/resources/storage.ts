@@ -27,10 +27,22 @@ import {
   volumeattributesclasses,
 } from "../../../api/resources.generated.ts";
 import type { PersistentVolume } from "../../../api/types/core-v1.ts";
-import type { CSIDriver } from "../../../api/types/storage-v1.ts";
+import type { CSIDriver, CSIStorageCapacity } from "../../../api/types/storage-v1.ts";
+import { validatePersistentVolume } from "../../../api/validation/persistent-volume.ts";
+import { validatePersistentVolumeClaim, validatePersistentVolumeClaimStatus } from "../../../api/validation/persistent-volume-claim.ts";
+import {
+  csiDriverName,
+  validateCSIDriver,
+  validateCSINode,
+  validateCSIStorageCapacity,
+  validateStorageClass,
+  validateStorageClassUpdate,
+  validateVolumeAttachment,
+  validateVolumeAttributesClass,
+} from "../../../api/validation/storage.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { withClaimDataSource } from "./claim-data-source.ts";
-import { describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 import { claimWarnings, storageCapacityWarnings, storageClassWarnings, volumeWarnings } from "./storage-warnings.ts";
 
 /** The time of the last change of phase is kept where the client does not say it. */
@@ -53,9 +65,10 @@ export const persistentVolumeDefinition = describe<PersistentVolume>(persistentv
   countsGeneration: false,
   create: {
     prepare: (volume, { nowMs }) => ({ ...volume, status: { phase: "Pending", lastPhaseTransitionTime: formatTime(nowMs) } }),
+    validate: (volume) => validatePersistentVolume(volume),
     warnings: volumeWarnings,
   },
-  update: { warnings: volumeWarnings },
+  update: { validate: validatePersistentVolume, warnings: volumeWarnings },
   status: { prepare: (volume, old, { nowMs }) => withPhaseTime(withOnlyStatus(volume, old), old, nowMs) },
   deletionReturnsObject: true,
   table: persistentVolumeTable,
@@ -64,19 +77,25 @@ export const persistentVolumeDefinition = describe<PersistentVolume>(persistentv
 export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, {
   defaults: defaultPersistentVolumeClaim,
   countsGeneration: false,
-  create: { prepare: (claim) => withClaimDataSource({ ...claim, status: { phase: "Pending" } }, undefined), warnings: claimWarnings },
-  update: {
-    prepare: (claim, old) => withClaimDataSource({ ...claim, ...(old.status ? { status: old.status } : {}) }, old),
+  create: {
+    prepare: (claim) => withClaimDataSource({ ...claim, status: { phase: "Pending" } }, undefined),
+    validate: (claim) => validatePersistentVolumeClaim(claim),
     warnings: claimWarnings,
   },
+  update: {
+    prepare: (claim, old) => withClaimDataSource({ ...claim, ...(old.status ? { status: old.status } : {}) }, old),
+    validate: validatePersistentVolumeClaim,
+    warnings: claimWarnings,
+  },
+  status: { validate: validatePersistentVolumeClaimStatus },
   deletionReturnsObject: true,
   table: persistentVolumeClaimTable,
 });
 
 export const storageClassDefinition = describe(storageclasses, {
   defaults: defaultStorageClass,
-  create: { warnings: storageClassWarnings },
-  update: { warnings: storageClassWarnings },
+  create: { validate: validateStorageClass, warnings: storageClassWarnings },
+  update: { validate: validateStorageClassUpdate, warnings: storageClassWarnings },
   deletionReturnsObject: true,
   table: storageClassTable,
 });
@@ -95,9 +114,11 @@ function withSpecGeneration(driver: CSIDriver, old: CSIDriver): CSIDriver {
 
 export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
   defaults: defaultCsiDriver,
-  create: { warnings: (driver) => (asksForTokens(driver) ? [tokenWarning] : []) },
+  validateName: csiDriverName,
+  create: { validate: (driver) => validateCSIDriver(driver), warnings: (driver) => (asksForTokens(driver) ? [tokenWarning] : []) },
   update: {
     prepare: withSpecGeneration,
+    validate: validateCSIDriver,
     warnings: (driver, old) =>
       asksForTokens(driver) && !semanticallyEqual(driver.spec.tokenRequests, old.spec.tokenRequests) ? [tokenWarning] : [],
   },
@@ -107,19 +128,21 @@ export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
 });
 
 export const csiNodeDefinition = describe(csinodes, {
+  ...checked(validateCSINode),
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,
   table: csiNodeTable,
 });
 
-export const csiStorageCapacityDefinition = describe(csistoragecapacities, {
-  create: { warnings: storageCapacityWarnings },
-  update: { warnings: storageCapacityWarnings },
+export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistoragecapacities, {
+  create: { validate: (capacity) => validateCSIStorageCapacity(capacity), warnings: storageCapacityWarnings },
+  update: { validate: validateCSIStorageCapacity, warnings: storageCapacityWarnings },
   allowUnconditionalUpdate: false,
   table: csiStorageCapacityTable,
 });
 
 export const volumeAttachmentDefinition = describe(volumeattachments, {
+  ...checked(validateVolumeAttachment),
   countsGeneration: false,
   status: { prepare: withStatusKeepingMetadata },
   allowUnconditionalUpdate: false,
@@ -128,6 +151,7 @@ export const volumeAttachmentDefinition = describe(volumeattachments, {
 });
 
 export const volumeAttributesClassDefinition = describe(volumeattributesclasses, {
+  ...checked(validateVolumeAttributesClass),
   deletionReturnsObject: true,
   table: volumeAttributesClassTable,
 });

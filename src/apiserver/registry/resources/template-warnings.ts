@@ -4,7 +4,8 @@ import type { PodTemplateSpec } from "../../../api/types/core-v1.ts";
 import { podTemplateWarnings } from "../../../api/validation/pod-warnings.ts";
 
 /** Whether the write counts as a change of what is desired. */
-export const isChanged = (object: KubernetesObject, old: KubernetesObject): boolean => object.metadata.generation !== old.metadata.generation;
+export const isChanged = (object: KubernetesObject, old: KubernetesObject): boolean =>
+  object.metadata.generation !== old.metadata.generation;
 
 export function changedTemplateWarnings(
   field: string,

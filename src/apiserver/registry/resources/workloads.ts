@@ -28,13 +28,13 @@ import {
 } from "../../../api/resources.generated.ts";
 import type { DaemonSet } from "../../../api/types/apps-v1.ts";
 import type { Job } from "../../../api/types/batch-v1.ts";
-import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
 import { validateControllerRevision, validateControllerRevisionUpdate } from "../../../api/validation/controller-revision.ts";
 import { cronJobWarnings, validateCronJob, validateCronJobUpdate } from "../../../api/validation/cron-job.ts";
 import { validateDaemonSet, validateDaemonSetStatus, validateDaemonSetUpdate } from "../../../api/validation/daemon-set.ts";
 import { validateDeployment, validateDeploymentStatus, validateDeploymentUpdate } from "../../../api/validation/deployment.ts";
 import { jobSpecWarnings, validateJob, validateJobUpdate } from "../../../api/validation/job.ts";
 import { validateJobStatus } from "../../../api/validation/job-status.ts";
+import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
 import { nameWarnings, podTemplateWarnings } from "../../../api/validation/pod-warnings.ts";
 import { validateReplicaSet, validateReplicaSetStatus, validateReplicaSetUpdate } from "../../../api/validation/replica-set.ts";
 import {
@@ -44,8 +44,8 @@ import {
   validateStatefulSetUpdate,
 } from "../../../api/validation/stateful-set.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 import { describe, withStatusKeepingLabels } from "./describe.ts";
+import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 
 export const deploymentDefinition = describe(deployments, {
   defaults: defaultDeployment,

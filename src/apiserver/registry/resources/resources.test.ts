@@ -1,0 +1,206 @@
+// The built-in kinds through the resource handler: what each strategy does to an object, seen from outside.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { builtInDefinitions } from "../definitions.ts";
+import { createFixture, type Fixture, type Reply } from "../request-fixture.ts";
+import { describedResources } from "./all.ts";
+
+let fixture: Fixture;
+
+beforeEach(() => {
+  fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
+});
+afterEach(() => fixture.stop());
+
+const ns = "/api/v1/namespaces/default";
+const post = async (path: string, body: unknown): Promise<Reply["body"]> => {
+  const { status, body: made } = await fixture.send("POST", path, { body });
+  expect(status, JSON.stringify(made)).toBe(201);
+  return made;
+};
+const merge = (path: string, body: unknown): Promise<Reply> =>
+  fixture.send("PATCH", path, { body, contentType: "application/merge-patch+json" });
+const podBody = (name: string, spec: object = {}): object => ({
+  metadata: { name },
+  spec: { containers: [{ name: "c", image: "i" }], ...spec },
+});
+
+describe("pods", () => {
+  it("are pending when made, whatever status was sent, and classed by their resources", async () => {
+    const pod = await post(`${ns}/pods`, { ...podBody("a"), status: { phase: "Running" } });
+    expect(pod["status"]).toEqual({ phase: "Pending", qosClass: "BestEffort" });
+    expect(pod.metadata.generation).toBe(1);
+  });
+
+  it("with scheduling gates say that they wait", async () => {
+    const pod = await post(`${ns}/pods`, podBody("a", { schedulingGates: [{ name: "x" }] }));
+    expect(pod["status"]).toMatchObject({ conditions: [{ type: "PodScheduled", status: "False", reason: "SchedulingGated" }] });
+  });
+
+  it("without a node disappear at once, on a node after their grace period", async () => {
+    await post(`${ns}/pods`, podBody("loose"));
+    await fixture.send("DELETE", `${ns}/pods/loose`);
+    expect((await fixture.send("GET", `${ns}/pods/loose`)).status).toBe(404);
+    await post(`${ns}/pods`, podBody("placed", { nodeName: "n" }));
+    const { body } = await fixture.send("DELETE", `${ns}/pods/placed`);
+    expect(body).toMatchObject({ kind: "Pod", metadata: { deletionGracePeriodSeconds: 30, generation: 2 } });
+    expect((await fixture.send("GET", `${ns}/pods/placed`)).status).toBe(200);
+  });
+
+  it("that have ended disappear at once", async () => {
+    await post(`${ns}/pods`, podBody("a", { nodeName: "n" }));
+    await merge(`${ns}/pods/a/status`, { status: { phase: "Succeeded" } });
+    await fixture.send("DELETE", `${ns}/pods/a`);
+    expect((await fixture.send("GET", `${ns}/pods/a`)).status).toBe(404);
+  });
+
+  it("keep their owners and their class when a node writes the status", async () => {
+    await post(`${ns}/pods`, podBody("a", { nodeName: "n" }));
+    const owner = { apiVersion: "v1", kind: "Node", name: "n", uid: "u" };
+    const { body } = await merge(`${ns}/pods/a/status`, {
+      metadata: { ownerReferences: [owner] },
+      spec: { nodeName: "other" },
+      status: { phase: "Running", podIP: "10.0.0.1", qosClass: null },
+    });
+    expect(body.metadata.ownerReferences).toBeUndefined();
+    expect(body["spec"]).toMatchObject({ nodeName: "n" });
+    expect(body["status"]).toMatchObject({ qosClass: "BestEffort", podIPs: [{ ip: "10.0.0.1" }] });
+  });
+
+  it("turn matchLabelKeys into requirements on their own labels", async () => {
+    const term = { labelSelector: { matchLabels: { app: "a" } }, matchLabelKeys: ["rev"], topologyKey: "zone" };
+    const spec = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
+    const pod = await post(`${ns}/pods`, { ...podBody("a", spec), metadata: { name: "a", labels: { rev: "7" } } });
+    expect(JSON.stringify(pod["spec"])).toContain('"matchExpressions":[{"key":"rev","operator":"In","values":["7"]}]');
+  });
+
+  it("can be selected by node and phase", async () => {
+    await post(`${ns}/pods`, podBody("here", { nodeName: "n" }));
+    await post(`${ns}/pods`, podBody("there", { nodeName: "m" }));
+    const { body } = await fixture.send("GET", `${ns}/pods?fieldSelector=spec.nodeName%3Dn,status.phase%3DPending`);
+    expect(body.items.map((item) => item.metadata.name)).toEqual(["here"]);
+  });
+});
+
+describe("workloads", () => {
+  const template = { metadata: { labels: { app: "a" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+
+  it("count changes of what is desired, not of labels or status", async () => {
+    const path = "/apis/apps/v1/namespaces/default/deployments";
+    await post(path, { metadata: { name: "a" }, spec: { selector: { matchLabels: { app: "a" } }, template }, status: { replicas: 9 } });
+    expect((await merge(`${path}/a`, { metadata: { labels: { x: "y" } } })).body.metadata.generation).toBe(1);
+    expect((await merge(`${path}/a`, { spec: { replicas: 2 } })).body.metadata.generation).toBe(2);
+    const { body } = await merge(`${path}/a/status`, { metadata: { labels: { x: "z" } }, spec: { replicas: 5 }, status: { replicas: 1 } });
+    expect(body).toMatchObject({ metadata: { generation: 2, labels: { x: "y" } }, spec: { replicas: 2 }, status: { replicas: 1 } });
+  });
+
+  it("a job selects its pods by its own uid, and is deleted without its pods unless told", async () => {
+    const path = "/apis/batch/v1/namespaces/default/jobs";
+    const job = await post(path, { metadata: { name: "a" }, spec: { template: { spec: { ...template.spec, restartPolicy: "Never" } } } });
+    const label = { "batch.kubernetes.io/controller-uid": job.metadata.uid };
+    expect(job["spec"]).toMatchObject({
+      selector: { matchLabels: label },
+      template: { metadata: { labels: { ...label, "job-name": "a" } } },
+    });
+    const { body } = await fixture.send("DELETE", `${path}/a`);
+    expect(body.metadata.finalizers).toEqual(["orphan"]);
+  });
+
+  it("a daemon set counts the versions of its template in an annotation", async () => {
+    const path = "/apis/apps/v1/namespaces/default/daemonsets";
+    await post(path, { metadata: { name: "a" }, spec: { selector: { matchLabels: { app: "a" } }, template } });
+    const key = "deprecated.daemonset.template.generation";
+    const same = await merge(`${path}/a`, { spec: { minReadySeconds: 5 } });
+    expect(same.body.metadata.annotations?.[key]).toBe("1");
+    const changed = await merge(`${path}/a`, { spec: { template: { metadata: { labels: { app: "a", v: "2" } } } } });
+    expect(changed.body.metadata.annotations?.[key]).toBe("2");
+  });
+});
+
+describe("other kinds", () => {
+  it("namespaces are active and kept by a finalizer until they are finalized", async () => {
+    const made = await post("/api/v1/namespaces", { metadata: { generateName: "team-" } });
+    const { name } = made.metadata;
+    expect(made).toMatchObject({
+      metadata: { labels: { "kubernetes.io/metadata.name": name } },
+      spec: { finalizers: ["kubernetes"] },
+      status: { phase: "Active" },
+    });
+    const deleted = await fixture.send("DELETE", `/api/v1/namespaces/${name}`);
+    expect(deleted.body["status"]).toMatchObject({ phase: "Terminating" });
+    await fixture.send("PUT", `/api/v1/namespaces/${name}/finalize`, { body: { ...deleted.body, spec: {} } });
+    expect((await fixture.send("GET", `/api/v1/namespaces/${name}`)).status).toBe(404);
+  });
+
+  it("the plain texts of a secret become data", async () => {
+    const secret = await post(`${ns}/secrets`, { metadata: { name: "a" }, data: { a: "eA==" }, stringData: { b: "é" } });
+    expect(secret).toMatchObject({ type: "Opaque", data: { a: "eA==", b: "w6k=" } });
+    expect(secret["stringData"]).toBeUndefined();
+  });
+
+  it("both groups of events serve the same objects", async () => {
+    await post("/apis/events.k8s.io/v1/namespaces/default/events", {
+      metadata: { name: "a" },
+      eventTime: "2026-01-01T00:00:00.000000Z",
+      regarding: { kind: "Pod", namespace: "default", name: "p" },
+      reportingController: "example.com/c",
+      reportingInstance: "i",
+      action: "A",
+      reason: "R",
+      note: "N",
+      type: "Normal",
+    });
+    const core = await fixture.send("GET", `${ns}/events?fieldSelector=involvedObject.name%3Dp`);
+    expect(core.body.items[0]).toMatchObject({ message: "N", reportingComponent: "example.com/c", involvedObject: { name: "p" } });
+    const own = await fixture.send("GET", "/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector=regarding.name%3Dp");
+    expect(own.body.items[0]).toMatchObject({ note: "N", regarding: { name: "p" } });
+  });
+
+  it("both versions of autoscalers serve the same objects", async () => {
+    const spec = {
+      maxReplicas: 5,
+      scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "d" },
+      targetCPUUtilizationPercentage: 33,
+    };
+    await post("/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", { metadata: { name: "a" }, spec });
+    const { body } = await fixture.send("GET", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/a");
+    expect(body["spec"]).toMatchObject({ metrics: [{ resource: { name: "cpu", target: { averageUtilization: 33 } } }] });
+  });
+
+  it("a signing request is for whoever sends it, and approving it changes nothing but conditions", async () => {
+    const path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    const pem = btoa("-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n");
+    const spec = { request: pem, signerName: "example.com/signer", usages: ["client auth"], username: "someone-else" };
+    const made = await post(path, { metadata: { name: "a" }, spec, status: { conditions: [{ type: "Approved", status: "True" }] } });
+    expect(made).toMatchObject({ spec: { username: "system:apiserver" }, status: {} });
+    const conditions = [{ type: "Approved", status: "True", reason: "Ok" }];
+    const { body } = await merge(`${path}/a/approval`, { spec: { signerName: "other.example/x" }, status: { conditions } });
+    expect(body["spec"]).toMatchObject({ signerName: "example.com/signer" });
+    expect(JSON.stringify(body["status"])).toContain('"lastUpdateTime"');
+  });
+
+  it("a claim's two data sources are one", async () => {
+    const spec = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+    const dataSourceRef = { apiGroup: "snapshot.storage.k8s.io", kind: "VolumeSnapshot", name: "s" };
+    const made = await post(`${ns}/persistentvolumeclaims`, { metadata: { name: "a" }, spec: { ...spec, dataSourceRef } });
+    expect(made["spec"]).toMatchObject({ dataSource: dataSourceRef });
+    const foreign = { apiGroup: "example.com", kind: "Thing", name: "t" };
+    const other = await post(`${ns}/persistentvolumeclaims`, { metadata: { name: "b" }, spec: { ...spec, dataSource: foreign } });
+    expect(other["spec"]).not.toHaveProperty("dataSource");
+  });
+
+  it("leases can be made by PUT, and are not overwritten blindly", async () => {
+    const path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a";
+    const body = { metadata: { name: "a" }, spec: { holderIdentity: "x" } };
+    expect((await fixture.send("PUT", path, { body })).status).toBe(201);
+    expect((await fixture.send("PUT", path, { body })).status).toBe(422);
+  });
+
+  it("every described kind lists as a table", async () => {
+    for (const { type } of describedResources) {
+      if (!type.verbs.includes("list") || type.resource === "componentstatuses") continue;
+      const base = type.group === "" ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
+      const reply = await fixture.send("GET", `${base}/${type.resource}`, { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" });
+      expect([type.resource, reply.status, reply.body.kind]).toEqual([type.resource, 200, "Table"]);
+    }
+  });
+});

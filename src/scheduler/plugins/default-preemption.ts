@@ -1,0 +1,78 @@
+// DefaultPreemption: a pod that fits nowhere makes room for itself by evicting pods of lower priority, as few and as
+// unimportant ones as possible, and waits, nominated, for the node where they were. Not when its preemptionPolicy is Never,
+// nor while victims of an earlier attempt are still terminating on its nominated node.
+import type { Pod } from "../../api/types/core-v1.ts";
+import type { PodDisruptionBudget } from "../../api/types/policy-v1.ts";
+import type { Plugin, PostFilterContext, PostFilterOutcome, SchedulingCycle } from "../framework.ts";
+import { type EvictionDependencies, Evictions } from "../preemption/evictions.ts";
+import { bestCandidate, findCandidates } from "../preemption/victims.ts";
+import { describe } from "../schedule.ts";
+import { priorityOf } from "./queue.ts";
+
+export interface PreemptionDependencies extends EvictionDependencies {
+  readonly budgets: () => Iterable<PodDisruptionBudget>;
+}
+
+/** Candidates are looked for on a tenth of the nodes, but on this many at least. */
+const minCandidateNodes = 100;
+const candidateShare = 0.1;
+
+export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
+  const evictions = new Evictions(deps);
+  return {
+    name: "DefaultPreemption",
+    preEnqueue(pod) {
+      if (!evictions.isRunning(pod)) return undefined;
+      return { reasons: ["waiting for the preemption for this pod to be finished"], unresolvable: true };
+    },
+    postFilter(cycle, context) {
+      const refusal = ineligible(cycle, context);
+      if (refusal) return { kind: "rejected", message: `preemption: ${refusal}` };
+      const chosen = choose(cycle, context, [...deps.budgets()]);
+      if (chosen.kind === "rejected") return chosen;
+      const { nodeName, victims } = chosen;
+      const nominated = [...cycle.snapshot.nominations.on(nodeName).values()];
+      const losers = nominated.filter((pod) => priorityOf(pod) < priorityOf(cycle.pod));
+      void evictions
+        .evict({ preemptor: cycle.pod, nodeName, victims, losers })
+        .then((done) => context.released(cycle.pod, done ? "done" : "failed"));
+      return { kind: "nominated", nodeName };
+    },
+  };
+}
+
+function ineligible({ pod, snapshot }: SchedulingCycle, { rejections }: PostFilterContext): string | undefined {
+  if (pod.spec.preemptionPolicy === "Never") return "not eligible due to preemptionPolicy=Never.";
+  const nominatedTo = snapshot.nominations.nodeOf(pod) ?? pod.status?.nominatedNodeName;
+  if (!nominatedTo || rejections.get(nominatedTo)?.unresolvable) return undefined;
+  for (const { pod: other } of snapshot.byName(nominatedTo)?.pods ?? []) {
+    if (priorityOf(other) < priorityOf(pod) && isBeingPreempted(other)) return "not eligible due to a terminating pod on the nominated node.";
+  }
+  return undefined;
+}
+
+function isBeingPreempted({ metadata, status }: Pod): boolean {
+  const condition = status?.conditions?.find((c) => c.type === "DisruptionTarget");
+  return metadata.deletionTimestamp !== undefined && condition?.status === "True" && condition.reason === "PreemptionByScheduler";
+}
+
+type Choice =
+  | { readonly kind: "chosen"; readonly nodeName: string; readonly victims: readonly Pod[] }
+  | Extract<PostFilterOutcome, { kind: "rejected" }>;
+
+function choose(cycle: SchedulingCycle, { profile, rejections, random }: PostFilterContext, budgets: readonly PodDisruptionBudget[]): Choice {
+  const all = cycle.snapshot.nodes;
+  const helpful = all.filter((node) => {
+    const rejection = rejections.get(node.name);
+    return rejection !== undefined && !rejection.unresolvable;
+  });
+  const enough = Math.min(helpful.length, Math.max(minCandidateNodes, Math.floor(helpful.length * candidateShare)));
+  const offset = Math.floor(random() * helpful.length);
+  const search = findCandidates(cycle, helpful, { profile, budgets, offset, enough });
+  const best = bestCandidate(search.candidates);
+  if (best) return { kind: "chosen", nodeName: best.nodeName, victims: best.victims };
+  const others = all.filter((node) => !search.rejections.has(node.name));
+  const unhelpful = others.map(() => ({ reasons: ["Preemption is not helpful for scheduling"] }));
+  const message = describe(all.length, [...search.rejections.values(), ...unhelpful]);
+  return { kind: "rejected", message: `preemption: ${message}`, hopeless: true };
+}
