@@ -49,8 +49,9 @@ function dependenciesAreInstalled() {
 /** Installs npm dependencies where there are none, or others than package-lock.json names. */
 export function ensureDependencies() {
   if (dependenciesAreInstalled()) return;
-  say("setup: installing npm dependencies (npm ci)");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  say("setup: installing npm dependencies");
+  // Not `npm ci`: it refuses a lock file that was made where the optional packages of other platforms could not be had.
+  run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
 
 /** Whether the build is older than what it is made from. */

@@ -1,11 +1,14 @@
 // What the API server puts into an empty cluster, and restores when it is missing: the system namespaces, the two system
-// priority classes, and the service "kubernetes" with the address of this server.
+// priority classes, the range of service addresses, and the service "kubernetes" with the address of this server.
 
+import type { FieldError } from "../api/meta/field-error.ts";
 import { formatIP, parseCIDR, parseIP } from "../api/meta/ip.ts";
 import type { KubernetesObject, New } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { endpoints, endpointslices, namespaces, priorityclasses, services } from "../api/resources.generated.ts";
+import { endpoints, endpointslices, namespaces, priorityclasses, servicecidrs, services } from "../api/resources.generated.ts";
+import { checkEndpointIP } from "../api/validation/addresses.ts";
+import { formatTime } from "../base/clock.ts";
 import type { Client, NamedTarget } from "../client/client.ts";
 
 export const systemNamespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -51,10 +54,30 @@ export async function ensurePriorityClasses(client: Client): Promise<void> {
   );
 }
 
+/** The range (or ranges) of the flag as an object. It stays as it was made, and is not said to be ready, when the flag changes. */
+export async function ensureServiceCidr(client: Client, range: string, nowMs: number): Promise<void> {
+  const name = "kubernetes";
+  const cidrs = range.split(",");
+  await createMissing(client, servicecidrs, { metadata: { name }, spec: { cidrs } });
+  const found = await client.get(servicecidrs, { name });
+  if (found.spec?.cidrs?.join(",") !== range || found.status?.conditions?.some(({ type }) => type === "Ready")) return;
+  const ready = { type: "Ready", status: "True", reason: "", message: "Kubernetes default Service CIDR is ready" };
+  const condition = { ...ready, lastTransitionTime: formatTime(nowMs) };
+  try {
+    await client.updateStatus(servicecidrs, { ...found, status: { ...found.status, conditions: [condition] } });
+  } catch (error) {
+    // Another API server on the same store says the same.
+    if (!isStatus(error, "Conflict")) throw error;
+  }
+}
+
 const kubernetes: NamedTarget = { namespace: "default", name: "kubernetes" };
 const serviceLabels = { component: "apiserver", provider: "kubernetes" };
 
-/** The service, its Endpoints and its EndpointSlice; the addresses are brought up to date at every start. */
+/**
+ * The service, its Endpoints and its EndpointSlice; the addresses are brought up to date at every start. There are none on a
+ * machine that only reaches itself.
+ */
 export async function ensureKubernetesService(client: Client, options: BootstrapOptions): Promise<void> {
   const { advertiseAddress, securePort } = options;
   const clusterIP = firstServiceIp(options.serviceClusterIpRange);
@@ -72,14 +95,15 @@ export async function ensureKubernetesService(client: Client, options: Bootstrap
     },
   });
   const port = { name: "https", port: securePort, protocol: "TCP" } as const;
+  const published = isPublishable(advertiseAddress) ? [advertiseAddress] : [];
   await createOrReplace(
     client,
     endpoints,
     {
       metadata: { ...kubernetes, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
-      subsets: [{ addresses: [{ ip: advertiseAddress }], ports: [port] }],
+      subsets: published.map((ip) => ({ addresses: [{ ip }], ports: [port] })),
     },
-    (found) => found.subsets?.[0]?.addresses?.[0]?.ip === advertiseAddress && found.subsets[0].ports?.[0]?.port === securePort,
+    (found) => found.subsets?.[0]?.addresses?.[0]?.ip === published[0] && found.subsets?.[0]?.ports?.[0]?.port === securePort,
   );
   await createOrReplace(
     client,
@@ -87,11 +111,18 @@ export async function ensureKubernetesService(client: Client, options: Bootstrap
     {
       metadata: { ...kubernetes, labels: { "kubernetes.io/service-name": "kubernetes" } },
       addressType: parseIP(advertiseAddress)?.family === 6 ? "IPv6" : "IPv4",
-      endpoints: [{ addresses: [advertiseAddress], conditions: { ready: true } }],
+      endpoints: published.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
       ports: [port],
     },
-    (found) => found.endpoints?.[0]?.addresses[0] === advertiseAddress && found.ports?.[0]?.port === securePort,
+    (found) => found.endpoints?.[0]?.addresses[0] === published[0] && found.ports?.[0]?.port === securePort,
   );
+}
+
+/** Whether endpoints may carry it. A loopback address leads every pod to itself. */
+function isPublishable(address: string): boolean {
+  const problems: FieldError[] = [];
+  checkEndpointIP(problems, "ip", address);
+  return problems.length === 0;
 }
 
 async function createMissing<T extends KubernetesObject>(client: Client, type: ResourceType<T>, object: New<T>): Promise<void> {

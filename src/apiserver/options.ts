@@ -28,7 +28,7 @@ export interface ApiServerSettings {
   readonly bindAddress: string;
   /** 0 takes any free port. */
   readonly securePort: number;
-  /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address. */
+  /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address or a loopback one. */
   readonly advertiseAddress?: string;
   /** Lines of "token,user,uid,groups". */
   readonly tokenAuthFile?: string;

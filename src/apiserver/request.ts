@@ -53,6 +53,8 @@ export interface RequestContext {
   user: UserInfo;
   /** By impersonation: who really asks. */
   impersonator?: UserInfo;
+  /** By flow control: the flow schema that took the request, and its priority level. */
+  flow?: { readonly schemaUid: string; readonly levelUid: string };
   /** Texts for Warning headers (299), in order, without duplicates. */
   readonly warnings: string[];
   /** Milliseconds since the epoch when the request arrived. */

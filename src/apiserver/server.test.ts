@@ -26,7 +26,7 @@ function setUp(resources: Handler, more: Partial<ApiServerDeps> = {}) {
   const registry = new MetricsRegistry();
   let broken = false;
   const sources = [
-    createDiscovery({ resources: () => builtInResources, serverAddress: "10.0.0.1:6443" }),
+    createDiscovery({ resources: () => builtInResources, serverAddress: () => "10.0.0.1:6443" }),
     createHealth(
       [
         { name: "ping", check: () => undefined },
@@ -46,6 +46,7 @@ function setUp(resources: Handler, more: Partial<ApiServerDeps> = {}) {
   const api = createApiServer({
     authentication: trusting,
     impersonation: through,
+    flowControl: through,
     authorization: through,
     resources,
     endpoints: createEndpoints(sources),

@@ -1,5 +1,6 @@
 // The API server without its sockets: the list of stages that every request passes, whichever transport brought it.
-// Reading the list reads the architecture: request info → authentication → impersonation → authorization → dispatch,
+// Reading the list reads the architecture: request info → authentication → impersonation → flow control →
+// authorization → dispatch,
 // inside the stages that count, recover and keep the deadline.
 import { randomUUID } from "node:crypto";
 import { internalError, StatusError } from "../api/meta/status-error.ts";
@@ -14,6 +15,7 @@ import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./
 export interface ApiServerDeps {
   readonly authentication: Stage;
   readonly impersonation: Stage;
+  readonly flowControl: Stage;
   readonly authorization: Stage;
   /** Serves /api/<version>/… and /apis/<group>/<version>/…. */
   readonly resources: Handler;
@@ -52,6 +54,7 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
       withDeadline(deps.clock, options.requestTimeoutMs ?? 60_000),
       deps.authentication,
       deps.impersonation,
+      deps.flowControl,
       deps.authorization,
     ],
     (context) => (context.info.isResourceRequest ? deps.resources(context) : deps.endpoints(context)),

@@ -21,6 +21,9 @@ export const startSteps = [
   "start-system-namespaces-controller",
   "rbac/bootstrap-roles",
   "scheduling/bootstrap-system-priority-classes",
+  "start-kubernetes-service-cidr-controller",
+  "priority-and-fairness-config-producer",
+  "priority-and-fairness-config-consumer",
   "bootstrap-controller",
 ] as const;
 
@@ -31,6 +34,8 @@ export interface ServerState {
   /** Names of the start-up steps that are done. */
   readonly ready: Set<StartStep>;
   stopping: boolean;
+  /** The one really bound, once it is. */
+  port: number;
 }
 
 export interface EndpointDeps {
@@ -41,7 +46,7 @@ export interface EndpointDeps {
   readonly logger: Logger;
   readonly state: ServerState;
   /** "192.168.1.10:6443", where others reach this server. */
-  readonly address: string;
+  readonly address: () => string;
 }
 
 /** Every path that is no resource. */
@@ -61,12 +66,12 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         contentType: "text/plain; version=0.0.4; charset=utf-8",
         bytes: Buffer.from(metrics.text()),
       }),
-      ...openIdEndpoints(tokens, `https://${address}/openid/v1/jwks`),
+      ...openIdEndpoints(tokens, () => `https://${address()}/openid/v1/jwks`),
     }),
   ]);
 }
 
-function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: string): Readonly<Record<string, Handler>> {
+function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: () => string): Readonly<Record<string, Handler>> {
   const produced: Readonly<Record<string, string>> = { "/openid/v1/jwks": "application/jwk-set+json" };
   const handlers = Object.entries(openIdHandlers({ tokens, keysUri }));
   return Object.fromEntries(handlers.map(([path, handler]) => [path, producing(produced[path] ?? "application/json", handler)]));

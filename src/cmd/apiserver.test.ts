@@ -3,7 +3,7 @@ import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { clusterroles, namespaces, services } from "../api/resources.generated.ts";
+import { clusterroles, endpoints, endpointslices, namespaces, services } from "../api/resources.generated.ts";
 import { loopbackUser } from "../apiserver/authn/user.ts";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { realClock } from "../base/clock.ts";
@@ -61,6 +61,25 @@ describe("coracle apiserver", () => {
       resources: ["*"],
     });
     expect(await get(server, "/readyz")).toEqual({ status: 200, text: "ok" });
+  });
+
+  it("tells others the address it advertises and the port it has bound", async () => {
+    const server = await start("--advertise-address=192.0.2.9", "--anonymous-auth", "--authorization-mode=AlwaysAllow");
+    const client = server.clientFor(loopbackUser);
+    const kubernetes = { namespace: "default", name: "kubernetes" };
+    const ports = [{ name: "https", port: server.port, protocol: "TCP" }];
+    expect(await client.get(endpoints, kubernetes)).toMatchObject({ subsets: [{ addresses: [{ ip: "192.0.2.9" }], ports }] });
+    expect(await client.get(endpointslices, kubernetes)).toMatchObject({ endpoints: [{ addresses: ["192.0.2.9"] }], ports });
+    const address = `192.0.2.9:${server.port}`;
+    expect((await get(server, "/api")).text).toContain(`"serverAddress":"${address}"`);
+    expect((await get(server, "/.well-known/openid-configuration")).text).toContain(`"jwks_uri":"https://${address}/openid/v1/jwks"`);
+  });
+
+  it("publishes no endpoint where it can be reached by its own machine only", async () => {
+    const server = await start("--advertise-address=127.0.0.1");
+    const found = await server.clientFor(loopbackUser).get(endpoints, { namespace: "default", name: "kubernetes" });
+    expect(found.subsets ?? []).toEqual([]);
+    expect(found.metadata.labels).toEqual({ "endpointslice.kubernetes.io/skip-mirror": "true" });
   });
 
   it("knows the users of its token file and refuses other tokens", async () => {

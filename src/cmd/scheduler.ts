@@ -28,7 +28,8 @@ export async function startScheduler({ client, clock, logger }: SchedulerProcess
   const recorder = stack.add(
     createEventSeriesRecorder({ client, clock, logger, reportingController: name, reportingInstance: `${name}-${hostname()}` }),
   );
-  const scheduler = stack.add(new Scheduler({ client, informers, clock, logger, recorder }, { profiles: [defaultProfile(client)] }));
+  const deps = { client, informers, clock, logger, recorder };
+  const scheduler = stack.add(new Scheduler(deps, { profiles: [defaultProfile(deps)] }));
   try {
     await scheduler.start();
   } catch (error) {

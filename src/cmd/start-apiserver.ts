@@ -1,7 +1,6 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { readFile } from "node:fs/promises";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
@@ -20,8 +19,17 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
-import { ensureKubernetesService, ensurePriorityClasses, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
+import {
+  ensureKubernetesService,
+  ensurePriorityClasses,
+  ensureServiceCidr,
+  ensureSystemNamespaces,
+  firstServiceIp,
+} from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
+import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
+import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
+import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -42,6 +50,7 @@ import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { startCompactor } from "../storage/compactor.ts";
 import type { Store } from "../storage/store.ts";
+import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -84,16 +93,19 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
-  const advertiseAddress = settings.advertiseAddress ?? addressOf(settings.bindAddress);
-  const [store, pki, files] = await Promise.all([
+  // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
+  const [files, advertiseAddress] = await Promise.all([
+    readFiles(settings),
+    settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
+  ]);
+  const [store, pki] = await Promise.all([
     openStore(settings, clock),
     loadOrCreatePki({
       dataDir: settings.dataDir,
-      serverNames: [...new Set([advertiseAddress, addressOf(settings.bindAddress)])],
+      serverNames: isEveryAddress(settings.bindAddress) ? [advertiseAddress] : [advertiseAddress, settings.bindAddress],
       serviceIp: firstServiceIp(settings.serviceClusterIpRange),
       clock,
     }),
-    readFiles(settings),
   ]);
   stack.defer(() => store.close());
   stack.add(startCompactor({ store, clock, log: logger.named("compactor") }));
@@ -102,14 +114,18 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   );
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
-  const state: ServerState = { ready: new Set(), stopping: false };
+  const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const certificate = servingCertificate(files, pki);
   const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
+  state.port = https.port;
   stack.defer(() => {
     state.stopping = true;
   });
+  const client = createClient(transportFor(loopbackUser));
+  stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  state.ready.add("priority-and-fairness-config-consumer");
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
   const written = writeKubeconfig(adminKubeconfig, {
@@ -118,10 +134,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     credentials: pki.admin,
     user: "kubernetes-admin",
   });
-  const ready = Promise.all([
-    written,
-    bootstrap(createClient(transportFor(loopbackUser)), state, { settings, advertiseAddress, port: https.port }),
-  ]).then(() => undefined);
+  const ready = Promise.all([written, bootstrap(client, state, { settings, advertiseAddress, port: https.port, nowMs: clock.now() })]).then(
+    () => undefined,
+  );
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
     url,
@@ -192,6 +207,7 @@ function wire(w: Wiring): ApiServer {
     {
       authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
       impersonation: impersonationStage(authorizer),
+      flowControl: flowControlStage(reader),
       authorization: authorizationStage(authorizer),
       resources,
       endpoints: apiServerEndpoints({
@@ -201,7 +217,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         state,
-        address: `${urlHost(advertiseAddress)}:${settings.securePort}`,
+        address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
       metrics: createRequestMetrics(metrics),
       clock,
@@ -235,9 +251,10 @@ interface BootstrapFacts {
   readonly settings: ApiServerSettings;
   readonly advertiseAddress: string;
   readonly port: number;
+  readonly nowMs: number;
 }
 
-async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port }: BootstrapFacts): Promise<void> {
+async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port, nowMs }: BootstrapFacts): Promise<void> {
   const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -247,6 +264,8 @@ async function bootstrap(client: Client, state: ServerState, { settings, adverti
   await Promise.all([
     step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
     step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
+    step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
+    step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
     step("bootstrap-controller", ensureKubernetesService(client, { serviceClusterIpRange, advertiseAddress, securePort: port })),
   ]);
 }
@@ -316,16 +335,10 @@ async function listen(
   }
 }
 
-/** An address others can use: the bound one, or this machine's first where every address is bound. */
-function addressOf(bindAddress: string): string {
-  if (bindAddress !== "0.0.0.0" && bindAddress !== "::") return bindAddress;
-  for (const addresses of Object.values(networkInterfaces()))
-    for (const { internal, family, address } of addresses ?? []) if (!internal && family === "IPv4") return address;
-  return "127.0.0.1";
-}
+const isEveryAddress = (address: string): boolean => address === "0.0.0.0" || address === "::";
 
 /** The host of a URL at which this machine reaches the server. */
 function urlHost(address: string): string {
-  if (address === "0.0.0.0" || address === "::") return "127.0.0.1";
+  if (isEveryAddress(address)) return "127.0.0.1";
   return address.includes(":") ? `[${address}]` : address;
 }

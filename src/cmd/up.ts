@@ -106,8 +106,7 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
 async function requireFreeRange(values: UpFlags & { readonly "data-dir": string }): Promise<void> {
   const { findNetworkClash } = await import("../cni/network-clash.ts");
   const clash = await findNetworkClash(values["data-dir"], [values["cluster-cidr"]]);
-  if (clash !== undefined)
-    throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
+  if (clash !== undefined) throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
 }
 
 interface Shared {

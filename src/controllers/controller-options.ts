@@ -1,4 +1,5 @@
 // Options of the controllers, with upstream's names, defaults and units.
+import type { KeyedCertificate } from "../base/x509/certificate.ts";
 
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
@@ -17,4 +18,8 @@ export interface ControllerOptions {
   readonly nodeMonitorPeriodMs?: number;
   /** Ended pods that are kept. Default 12,500. */
   readonly terminatedPodGcThreshold?: number;
+  /** The authority that signs certificate signing requests; without it none is signed. */
+  readonly clusterSigning?: KeyedCertificate;
+  /** The longest that a signed certificate is valid. Default a year. */
+  readonly clusterSigningDurationMs?: number;
 }

@@ -2,7 +2,10 @@
 
 import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
+import { cronJobController } from "./cronjob/cronjob-controller.ts";
+import { daemonSetController } from "./daemon-set/daemon-set.ts";
 import { deploymentController } from "./deployment/deployment.ts";
+import { disruptionController } from "./disruption/disruption.ts";
 import { endpointSliceController } from "./endpoints/endpoint-slice.ts";
 import { endpointSliceMirroring } from "./endpoints/endpoint-slice-mirroring.ts";
 import { endpointsController } from "./endpoints/endpoints.ts";
@@ -14,9 +17,14 @@ import { nodeLifecycleController } from "./node-lifecycle/node-lifecycle.ts";
 import { nodeTtlController } from "./node-ttl.ts";
 import { podGarbageCollector } from "./pod-gc.ts";
 import { replicaSetController, replicationController } from "./replica-set.ts";
+import { resourceQuotaController } from "./resource-quota/resource-quota.ts";
 import { rootCaPublisher } from "./root-ca-publisher.ts";
 import { serviceAccountController } from "./service-account.ts";
+import { statefulSetController } from "./stateful-set/stateful-set.ts";
+import { attributesClassProtectionController, claimProtectionController, volumeProtectionController } from "./storage-protection.ts";
 import { taintEvictionController } from "./taint-eviction.ts";
+import { ttlAfterFinishedController } from "./ttl-after-finished.ts";
+import { volumeBinder } from "./volume-binding/volume-binder.ts";
 
 export const allControllers: readonly Controller[] = [
   serviceAccountController,
@@ -33,7 +41,17 @@ export const allControllers: readonly Controller[] = [
   replicationController,
   replicaSetController,
   deploymentController,
+  daemonSetController,
+  statefulSetController,
+  disruptionController,
+  claimProtectionController,
+  volumeProtectionController,
+  attributesClassProtectionController,
+  ttlAfterFinishedController,
+  resourceQuotaController,
   jobController,
+  cronJobController,
+  volumeBinder,
   garbageCollector,
   podGarbageCollector,
 ];

@@ -183,6 +183,16 @@ describe("kubelet: pods", () => {
     expect(f.events.find((e) => e.reason === "Killing")?.message).toBe("Container main failed liveness probe, will be restarted");
   });
 
+  it("delays the restarts of a container whose liveness probe keeps failing", async () => {
+    await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": { exec: () => ({ exitCode: 1 }) } } } });
+    const livenessProbe = { exec: { command: ["check"] }, periodSeconds: 1, failureThreshold: 1 };
+    await f.createPod("web", { terminationGracePeriodSeconds: 1, containers: [container({ image: "app:1", livenessProbe })] });
+    await f.until(async () => (await f.pod("web"))?.status?.containerStatuses?.[0]?.state?.waiting?.reason === "CrashLoopBackOff");
+    await f.clock.advance(60_000);
+    // Killed at once three times, then after 10, 20 and 40 seconds at the earliest.
+    expect((await f.pod("web"))?.status?.containerStatuses?.[0]?.restartCount).toBeLessThanOrEqual(5);
+  });
+
   it("is ready only while the readiness probe succeeds", async () => {
     let healthy = false;
     await using f = await startKubelet({
@@ -231,6 +241,13 @@ describe("kubelet: pods", () => {
       reason: "DeadlineExceeded",
       message: "Pod was active on the node longer than the specified deadline",
     });
+  });
+
+  it("fails a pod past its deadline also when its containers take that well", async () => {
+    await using f = await startKubelet({ runtime: { images: ["polite:1"], behaviours: { "polite:1": { onTerminate: 0 } } } });
+    await f.createPod("polite", { activeDeadlineSeconds: 5, restartPolicy: "Never", containers: [container({ image: "polite:1" })] });
+    const pod = await f.untilPhase("polite", "Failed");
+    expect(pod.status).toMatchObject({ reason: "DeadlineExceeded", containerStatuses: [{ state: { terminated: { exitCode: 0 } } }] });
   });
 
   it("takes over running pods after a restart without touching their containers", async () => {

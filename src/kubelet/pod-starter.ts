@@ -199,7 +199,9 @@ export class PodStarter {
     const { pod, runtime, sandboxId, config, pullSecrets, signal } = context;
     const { cri, images, crashes } = this.#deps;
     const last = latestContainer(runtime, container.name);
-    if (last?.state === "exited") crashes.next(crashKey(pod, container), last.finishedAtMs);
+    // Not always the last one, which may have been running until it was killed in this very step.
+    const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
+    if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     const image = await images.ensure({ pod, container, sandboxConfig: config, pullSecrets, signal });
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);

@@ -1,7 +1,7 @@
 // Control groups of pods, made and removed directly in the cgroup file system (the kubelet's "cgroupfs" driver). A group is
 // named by its path from the root of the trees, the same in all of them, which is also what CRI takes as cgroup_parent:
 //   /coracle-1a2b3c4d/kubepods/burstable/pod<uid>
-import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type CgroupLimits, cgroupWrites } from "./cgroup-limits.ts";
@@ -153,8 +153,8 @@ async function subdirectories(directory: string): Promise<readonly string[]> {
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return readdir(path).then(
-    () => true,
+  return stat(path).then(
+    (found) => found.isDirectory(),
     () => false,
   );
 }

@@ -95,6 +95,16 @@ describe("SchedulingQueue", () => {
     expect(take(queue).pod.metadata.name).toBe("p");
   });
 
+  it("tries an activated pod at once, and looks again at a released one that is held back", () => {
+    const { queue } = setUp();
+    queue.add(testPod("p"));
+    queue.failed(take(queue), testPod("p"), new Set(["NodeResourcesFit"]));
+    queue.release(testPod("p"));
+    expect(queue.popNow()).toBeUndefined();
+    queue.activate(testPod("p"));
+    expect(take(queue).pod.metadata.name).toBe("p");
+  });
+
   it("forgets a deleted pod wherever it waits", () => {
     const { queue } = setUp();
     queue.add(testPod("a"));

@@ -130,10 +130,8 @@ function findFeasible(
   return search;
 }
 
-/** Sums every plugin's normalized and weighted scores; among the best, chance decides. */
-function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
-  const [only] = feasible;
-  if (only && feasible.length === 1) return only;
+/** The sum of every plugin's normalized and weighted scores, in the order of the nodes. */
+export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[]): Float64Array {
   const totals = new Float64Array(feasible.length);
   const scores = new Float64Array(feasible.length);
   for (const plugin of profile.plugins) {
@@ -144,6 +142,14 @@ function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly N
     const weight = profile.scoreWeights?.[plugin.name] ?? 1;
     for (let i = 0; i < totals.length; i++) totals[i] = (totals[i] ?? 0) + weight * (scores[i] ?? 0);
   }
+  return totals;
+}
+
+/** The node with the highest score; among equals, chance decides. */
+function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
+  const [only] = feasible;
+  if (only && feasible.length === 1) return only;
+  const totals = scoreNodes(cycle, profile, feasible);
   let best = 0;
   let ties = 1;
   for (let i = 1; i < totals.length; i++) {

@@ -1,6 +1,7 @@
 // The scheduler: keeps the cache and the queue in step with the API server, takes one pod after the other through its
 // scheduling cycle, and binds in the background. It never waits for the API server between two decisions: a chosen node's
 // room is assumed at once and given back when binding fails.
+import { setMaxListeners } from "node:events";
 import { keyOf } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
@@ -30,7 +31,7 @@ export interface SchedulerOptions {
   readonly profiles: readonly Profile[];
   /** Bindings under way at a time; further decisions wait. Default 256. */
   readonly maxBindings?: number;
-  /** For a pod's whole binding cycle. Default 60 s. */
+  /** For a pod's whole binding cycle, which may wait for volumes. Default 10 minutes. */
   readonly bindTimeoutMs?: number;
 }
 
@@ -53,9 +54,11 @@ export class Scheduler implements Running {
 
   constructor(deps: SchedulerDependencies, options: SchedulerOptions) {
     this.#deps = deps;
+    // One listener per call under way: many are no leak.
+    setMaxListeners(0, this.#abort.signal);
     this.#profiles = new Map(options.profiles.map((p) => [p.schedulerName, p]));
     this.#maxBindings = options.maxBindings ?? 256;
-    this.#bindTimeoutMs = options.bindTimeoutMs ?? 60_000;
+    this.#bindTimeoutMs = options.bindTimeoutMs ?? 600_000;
     const sort = options.profiles[0]?.plugins.find((p) => p.queueSort)?.queueSort;
     if (!sort) throw new Error("the first profile has no QueueSort plugin");
     this.#queue = new SchedulingQueue({ clock: deps.clock, pluginsOf: (pod) => this.#profileOf(pod)?.plugins ?? [], sort });
@@ -231,8 +234,7 @@ export class Scheduler implements Running {
       await bindWith(profile.plugins, cycle, nodeName, signal);
     } catch (error) {
       const gone = isStatus(error, "NotFound");
-      if (!gone && !this.#abort.signal.aborted)
-        this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
+      if (!gone && !this.#abort.signal.aborted) this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
       return this.#giveBack(info, cycle, profile, {
         nodeName,
         rejectedBy: new Set(),

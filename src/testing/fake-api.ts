@@ -181,7 +181,7 @@ class MemoryApi implements FakeApi {
     const sent = body as unknown as Json;
     const stored = old as unknown as Json;
     const merged =
-      target.subresource === "status"
+      target.subresource === "status" || target.subresource === "approval"
         ? { ...stored, metadata: { ...old.metadata, annotations: body.metadata.annotations }, status: sent.status }
         : { ...sent, status: stored.status };
     const changed = JSON.stringify(sent.spec) !== JSON.stringify(stored.spec) && target.subresource === "";

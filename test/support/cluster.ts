@@ -19,13 +19,19 @@ import {
 
 const needed = ["containerd", "runc", "busybox", "nft", "kubectl"];
 
-/** Why real containers cannot run here; undefined when they can. */
+/** The oldest kubectl that knows the commands these tests use. */
+const oldestKubectlMinor = 28;
+
+/** Why real containers, or kubectl beside them, cannot be tried here; undefined when they can. */
 export async function whyNoContainers(): Promise<string | undefined> {
   if (process.platform !== "linux") return `containers need Linux, this is ${process.platform}`;
   if (process.getuid?.() !== 0) return "containers need root";
   const found = await Promise.all(needed.map(findExecutable));
   const missing = needed.filter((_, i) => found[i] === undefined);
-  return missing.length === 0 ? undefined : `not installed: ${missing.join(", ")}`;
+  if (missing.length > 0) return `not installed: ${missing.join(", ")}`;
+  const { clientVersion } = JSON.parse(await mustRun("kubectl", ["version", "--client", "-o", "json"]));
+  const isOld = Number(clientVersion.major) === 1 && Number.parseInt(clientVersion.minor, 10) < oldestKubectlMinor;
+  return isOld ? `kubectl ${clientVersion.gitVersion} is older than 1.${oldestKubectlMinor}` : undefined;
 }
 
 /** Second byte of the pods' addresses, made from the cluster's port; off the ranges that networks commonly use. */
@@ -102,7 +108,7 @@ export class Cluster {
 
   /** Also for commands that are to fail. */
   tryKubectl(args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
-    return run("kubectl", args, { ...options, env: this.#env });
+    return run("kubectl", args, { ...options, env: { ...this.#env, ...options.env } });
   }
 
   /** Applies manifests given as values. */

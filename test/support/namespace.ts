@@ -1,7 +1,9 @@
 // A namespace of one test on a shared cluster: pods made from shell scripts, what they become, and what they print. What a
 // test is about goes through kubectl; waiting goes through a client of our own, which is quicker than a kubectl per look.
+
+import type { New } from "../../src/api/meta/object.ts";
 import { configmaps, events, namespaces, pods, secrets, serviceaccounts } from "../../src/api/resources.generated.ts";
-import type { Container, ContainerStatus, Pod, PodSpec } from "../../src/api/types/core-v1.ts";
+import type { ContainerStatus, Pod } from "../../src/api/types/core-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
 import type { Client } from "../../src/client/client.ts";
 import { type ClusterClient, connectToCluster } from "../../src/cmd/connect.ts";
@@ -15,12 +17,13 @@ export const box: TestImage = { name: "example.test/box:1" };
 /** Runs until it is told to end, and ends at once then. */
 export const idle = "trap 'exit 0' TERM; sleep 3600 & wait";
 
+/** Part of a manifest, as a person writes it: what is wrong in it is the server's to say. */
+export type Manifest = Readonly<Record<string, unknown>>;
+
 /** A container of the box that runs a script. */
-export function shell(script: string, fields: Partial<Container> = {}): Container {
+export function shell(script: string, fields: Manifest = {}): Manifest {
   return { name: "main", image: box.name, command: ["/bin/sh", "-c", script], ...fields };
 }
-
-export type PodFields = Partial<PodSpec> & { readonly labels?: Record<string, string>; readonly annotations?: Record<string, string> };
 
 /** The cluster of a test file, with the box imported, and a client to look at it with. */
 export class TestBed {
@@ -55,7 +58,7 @@ export class TestBed {
 
   /** A new namespace, once pods can be made in it. */
   async namespace(name: string): Promise<TestNamespace> {
-    await this.client.create(namespaces, { metadata: { name } });
+    await this.client.create(namespaces, { metadata: { name }, spec: {} });
     await until(`the default service account of ${name}`, async () => {
       const { items } = await this.client.list(serviceaccounts, { namespace: name });
       return items.some((account) => account.metadata.name === "default");
@@ -85,16 +88,17 @@ export class TestNamespace {
   }
 
   /** `kubectl apply`, of objects that get the namespace. */
-  async apply(...objects: readonly { readonly metadata: object }[]): Promise<string> {
+  async apply(...objects: readonly (Manifest & { readonly metadata: object })[]): Promise<string> {
     return this.#cluster.apply(...objects.map((o) => ({ ...o, metadata: { namespace: this.name, ...o.metadata } })));
   }
 
   /** A pod of the containers; ended within a second when it is deleted, unless its fields say otherwise. */
-  async pod(name: string, containers: Container | readonly Container[], { labels, annotations, ...spec }: PodFields = {}): Promise<void> {
-    await this.client.create(pods, {
-      metadata: { name, namespace: this.name, ...(labels && { labels }), ...(annotations && { annotations }) },
+  async pod(name: string, containers: Manifest | readonly Manifest[], { labels, annotations, ...spec }: Manifest = {}): Promise<void> {
+    const object = {
+      metadata: { name, namespace: this.name, labels, annotations },
       spec: { terminationGracePeriodSeconds: 1, containers: [containers].flat(), ...spec },
-    } as never); // fields that the server's defaults fill in
+    };
+    await this.client.create(pods, object as unknown as New<Pod>); // a manifest
   }
 
   async configMap(name: string, data: Record<string, string>): Promise<void> {

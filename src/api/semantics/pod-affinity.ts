@@ -47,7 +47,7 @@ export function compilePodAffinity(pod: Pod): CompiledPodAffinity | undefined {
   const compile = (term: PodAffinityTerm): CompiledAffinityTerm => compileAffinityTerm(term, own);
   const weighted = (terms: readonly WeightedPodAffinityTerm[] | undefined, sign: 1 | -1): WeightedTerm[] =>
     (terms ?? []).map((t) => ({ term: compile(t.podAffinityTerm), weight: sign * t.weight }));
-  return {
+  const compiled: CompiledPodAffinity = {
     required: (podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(compile),
     requiredAnti: (podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []).map(compile),
     preferred: [
@@ -55,6 +55,7 @@ export function compilePodAffinity(pod: Pod): CompiledPodAffinity | undefined {
       ...weighted(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution, -1),
     ],
   };
+  return compiled.required.length + compiled.requiredAnti.length + compiled.preferred.length > 0 ? compiled : undefined;
 }
 
 export function compileAffinityTerm(term: PodAffinityTerm, ownNamespace: string): CompiledAffinityTerm {

@@ -19,7 +19,7 @@ export function checkLegacyCIDR(errors: FieldError[], field: string, value: stri
 export const checkIP = (errors: FieldError[], field: string, value: string): void => addProblems(errors, field, value, isValidIP(value));
 
 const startsWith = (bytes: readonly number[], ...prefix: readonly number[]): boolean => prefix.every((byte, i) => bytes[i] === byte);
-const isLoopback = ({ family, bytes }: ParsedIP): boolean =>
+export const isLoopback = ({ family, bytes }: ParsedIP): boolean =>
   family === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
 const isLinkLocal = ({ family, bytes }: ParsedIP): boolean =>
   family === 4 ? startsWith(bytes, 169, 254) : bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;

@@ -13,7 +13,7 @@ const maxNameBytes = 63 - 11;
 export function validateCronJob({ metadata, spec }: CronJob): FieldError[] {
   const errors: FieldError[] = [];
   validateSpec(errors, spec, undefined);
-  if (byteLength(metadata.name) > maxNameBytes)
+  if (byteLength(metadata.name ?? "") > maxNameBytes)
     errors.push(invalidValue("metadata.name", metadata.name, `must be no more than ${maxNameBytes} characters`));
   return errors;
 }

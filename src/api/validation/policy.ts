@@ -56,7 +56,7 @@ const systemClasses: ReadonlyMap<string, number> = new Map([
 export function validatePriorityClass(priorityClass: PriorityClass): FieldError[] {
   const errors: FieldError[] = [];
   const { metadata, value = 0, preemptionPolicy } = priorityClass;
-  if (metadata.name.startsWith(systemPrefix)) {
+  if (metadata.name?.startsWith(systemPrefix)) {
     const problem = systemClassProblem(priorityClass);
     const reserved = `priority class names with '${systemPrefix}' prefix are reserved for system use only. error: ${problem}`;
     if (problem !== undefined) errors.push(forbiddenField("metadata.name", reserved));

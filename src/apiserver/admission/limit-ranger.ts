@@ -2,9 +2,9 @@
 // and claims outside the ranges. What it has set stands in an annotation of the pod.
 import type { Quantity } from "../../api/meta/quantity.ts";
 import { limitranges, persistentvolumeclaims, pods } from "../../api/resources.generated.ts";
+import { podQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
 import type { Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
 import { isAbout, joinProblems, refuse } from "./refusal.ts";
 
 const annotation = "kubernetes.io/limit-ranger";

@@ -5,11 +5,11 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, resourcequotas } from "../../api/resources.generated.ts";
+import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
+import { isCountedFor, isInScope, missingValues, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { addQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
-import { isCountedFor, isInScope, missingValues, usageOf } from "./quota-usage.ts";
 import { isAbout, refuse } from "./refusal.ts";
 
 export interface ResourceQuotaDependencies {

@@ -1,37 +1,36 @@
 // OpenID Connect discovery of the service-account issuer, so that others can check the tokens: the issuer's metadata and
 // its public keys. Served to whoever authorization lets in (all service accounts by default).
-import type { ApiResponse, Handler } from "../request.ts";
+import type { Handler } from "../request.ts";
 import type { ServiceAccountTokens } from "./service-account-tokens.ts";
 
 export interface OpenIdOptions {
   readonly tokens: Pick<ServiceAccountTokens, "issuer" | "keySet">;
   /** Where the keys are fetched: "https://<address>/openid/v1/jwks". */
-  readonly keysUri: string;
+  readonly keysUri: () => string;
 }
 
 /** Handlers by path. */
 export function openIdHandlers({ tokens, keysUri }: OpenIdOptions): Readonly<Record<string, Handler>> {
   const keySet = tokens.keySet();
-  const configuration = {
+  const configuration = (): object => ({
     issuer: tokens.issuer,
-    jwks_uri: keysUri,
+    jwks_uri: keysUri(),
     response_types_supported: ["id_token"],
     subject_types_supported: ["public"],
     id_token_signing_alg_values_supported: [...new Set(keySet.keys.map((k) => String(k.alg)))].sort(),
-  };
+  });
   return {
     "/.well-known/openid-configuration": answer(configuration, "application/json"),
-    "/openid/v1/jwks": answer(keySet, "application/jwk-set+json"),
+    "/openid/v1/jwks": answer(() => keySet, "application/jwk-set+json"),
   };
 }
 
-function answer(value: unknown, contentType: string): Handler {
-  const response: ApiResponse = {
+function answer(value: () => unknown, contentType: string): Handler {
+  return async () => ({
     kind: "bytes",
     status: 200,
     contentType,
-    bytes: Buffer.from(JSON.stringify(value)),
+    bytes: Buffer.from(JSON.stringify(value())),
     headers: { "cache-control": "public, max-age=3600" },
-  };
-  return async () => response;
+  });
 }

@@ -231,7 +231,7 @@ describe("token reviews", () => {
 
 describe("openIdHandlers()", () => {
   it("serve the issuer's metadata and keys", async () => {
-    const handlers = openIdHandlers({ tokens, keysUri: "https://10.0.0.1:6443/openid/v1/jwks" });
+    const handlers = openIdHandlers({ tokens, keysUri: () => "https://10.0.0.1:6443/openid/v1/jwks" });
     const read = async (path: string) => {
       const response = await handlers[path]?.(fakeContext());
       if (response?.kind !== "bytes") throw new Error("no bytes");

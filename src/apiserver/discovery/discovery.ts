@@ -14,7 +14,7 @@ export interface DiscoveryOptions {
   /** What is served now; another array when it has changed. */
   readonly resources: () => readonly ResourceType[];
   /** "192.168.1.10:6443", told to clients that ask which address to use. */
-  readonly serverAddress: string;
+  readonly serverAddress: () => string;
 }
 
 const aggregated = { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" };
@@ -72,7 +72,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       (groups) =>
         apiVersions(
           groups.find((g) => g.name === ""),
-          options.serverAddress,
+          options.serverAddress(),
         ),
       (g) => g.name === "",
     ),

@@ -201,12 +201,18 @@ function parseClause(text: string): Clause | undefined {
   return { type, subtype: subtype ?? "*", parameters, quality };
 }
 
-/** For paths that produce one media type, whatever its parameters; throws the router's 406 Status. */
-export function negotiateRaw(request: NegotiationInput, produced: string): void {
+/**
+ * For paths that produce media types of their own, whatever their parameters: the one the client wants most. Throws the
+ * router's 406 Status.
+ */
+export function negotiateRaw(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string {
   const accept = request.headers.accept;
-  if (accept === undefined || accept === "") return;
-  const [type] = produced.split("/");
-  const fits = (c: Clause): boolean =>
-    (c.type === "*" && c.subtype === "*") || (c.type === type && (c.subtype === "*" || `${type}/${c.subtype}` === produced));
-  if (!parseAccept(accept).some(fits)) throw notProduced([produced]);
+  if (accept === undefined || accept === "") return produced[0];
+  for (const { type, subtype } of parseAccept(accept)) {
+    const found = produced.find(
+      (p) => (type === "*" && subtype === "*") || p === `${type}/${subtype}` || (subtype === "*" && p.startsWith(`${type}/`)),
+    );
+    if (found !== undefined) return found;
+  }
+  throw notProduced(produced);
 }

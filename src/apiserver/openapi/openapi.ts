@@ -11,9 +11,16 @@ import { allowsGzip } from "../http/http1.ts";
 import { negotiateRaw } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
 import { loadDescriptions } from "./descriptions.ts";
+import { encodeDocumentV2 } from "./document-v2-protobuf.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
 import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
+
+/** The v2 document in protobuf, as it is named in answers, and as clients ask for it. */
+const protobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const askedProtobufV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+const encodeJson = (document: object): Uint8Array => Buffer.from(JSON.stringify(document));
 
 const compress = promisify<Uint8Array, Buffer>(gzip);
 
@@ -42,11 +49,11 @@ export function createOpenApi(resources: () => readonly ResourceType[]): Endpoin
     }
     return current;
   };
-  const document = (key: string, make: (context: DocumentContext) => object): Promise<Document> => {
+  const document = (key: string, make: (context: DocumentContext) => object, encode = encodeJson): Promise<Document> => {
     const { documents, groups } = generation();
     const known = documents.get(key);
     if (known) return known;
-    const made = build(() => loadDescriptions().then((descriptions) => make({ groups, descriptions })));
+    const made = build(async () => encode(make({ groups, descriptions: await loadDescriptions() })));
     made.catch(() => documents.delete(key));
     documents.set(key, made);
     return made;
@@ -75,9 +82,10 @@ export function createOpenApi(resources: () => readonly ResourceType[]): Endpoin
       return answer(found, request.headers, asked === null ? {} : forever);
     };
   const v2: Handler = async ({ request }) => {
-    negotiateRaw(request, "application/json");
-    const found = await document("v2", (context) => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]));
-    return answer(found, request.headers, {});
+    const asked = negotiateRaw(request, "application/json", protobufV2, askedProtobufV2);
+    const make = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
+    if (asked === "application/json") return answer(await document("v2", make), request.headers, {});
+    return answer(await document("v2.pb", make, encodeDocumentV2), request.headers, {}, protobufV2);
   };
 
   return {
@@ -110,19 +118,24 @@ function hashOf(key: string, groups: readonly ServedGroup[]): string {
     .toUpperCase();
 }
 
-async function build(make: () => Promise<object>): Promise<Document> {
-  const bytes = Buffer.from(JSON.stringify(await make()));
+async function build(make: () => Promise<Uint8Array>): Promise<Document> {
+  const bytes = await make();
   return { bytes, zipped: await compress(bytes), etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
 }
 
-function answer(document: Document, headers: Readonly<Record<string, string | undefined>>, more: Record<string, string>): ApiResponse {
+function answer(
+  document: Document,
+  headers: Readonly<Record<string, string | undefined>>,
+  more: Record<string, string>,
+  contentType = "application/json",
+): ApiResponse {
   const common = { Etag: document.etag, "Cache-Control": "no-cache, private", ...more };
   if (headers["if-none-match"] === document.etag) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
   const zip = allowsGzip(headers["accept-encoding"]);
   return {
     kind: "bytes",
     status: 200,
-    contentType: "application/json",
+    contentType,
     bytes: zip ? document.zipped : document.bytes,
     headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: zip ? "Accept-Encoding, Accept" : "Accept" },
   };

@@ -58,6 +58,8 @@ const extendedKeyUsageOids = {
   ipsecUser: "1.3.6.1.5.5.7.3.7",
   timeStamping: "1.3.6.1.5.5.7.3.8",
   ocspSigning: "1.3.6.1.5.5.7.3.9",
+  microsoftGatedCrypto: "1.3.6.1.4.1.311.10.3.3",
+  netscapeGatedCrypto: "2.16.840.1.113730.4.1",
 } as const;
 export type ExtendedKeyUsage = keyof typeof extendedKeyUsageOids;
 

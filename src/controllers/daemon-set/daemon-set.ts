@@ -18,7 +18,16 @@ import { ownerKeys } from "../owner-keys.ts";
 import { createPod, deletePod, podFromTemplate } from "../pod-control.ts";
 import { addNodeIndex, podsOnNode } from "../pods-by-node.ts";
 import { presentPods } from "../present-pods.ts";
-import { claimRevisions, deleteRevisions, ensureRevision, type History, historyOf, revisionHashLabel } from "../revisions.ts";
+import {
+  claimRevisions,
+  deleteRevisions,
+  ensureRevision,
+  type History,
+  historyOf,
+  type RevisionWork,
+  revisionHashLabel,
+} from "../revisions.ts";
+import { isNamespaceGoing } from "../service-account.ts";
 import { slowStartEach } from "../slow-start.ts";
 import { FailedPodBackoff } from "./failed-pods.ts";
 import { daemonTemplate, placementsOf } from "./placement.ts";
@@ -60,7 +69,7 @@ export const daemonSetController: Controller = {
       ],
       async reconcile(key, { signal }) {
         const set = setInformer.get(key);
-        if (set) return reconcileSet(context, { parts, key, set, signal });
+        if (set) return reconcileSet(context, { parts, key, set, signal }).catch(endWithNamespace);
         parts.recentPods.forget(key);
         parts.recentRevisions.forget(key);
         return undefined;
@@ -68,6 +77,11 @@ export const daemonSetController: Controller = {
     };
   },
 };
+
+/** Nothing can be made in a namespace that is being deleted, and nothing need be. */
+function endWithNamespace(error: unknown): undefined {
+  if (!isNamespaceGoing(error)) throw error;
+}
 
 function createParts({ informers }: ControllerContext): Parts {
   const podInformer = informers.informer(pods);
@@ -176,7 +190,7 @@ function ownPods({ clock }: ControllerContext, { parts, key, set }: Work, claime
   return present.filter((pod) => isControlledBy(pod, set));
 }
 
-const revisionWork = ({ client }: ControllerContext, { parts, key, set, signal }: Work) => ({
+const revisionWork = ({ client }: ControllerContext, { parts, key, set, signal }: Work): RevisionWork<DaemonSet> => ({
   client,
   signal,
   key,
@@ -266,7 +280,7 @@ async function mergeDuplicates(
 }
 
 /** Deletes the oldest revisions beyond the limit, except those that pods still have. */
-async function truncateHistory(versions: ReturnType<typeof revisionWork>, { older }: History, claimed: readonly Pod[]): Promise<void> {
+async function truncateHistory(versions: RevisionWork<DaemonSet>, { older }: History, claimed: readonly Pod[]): Promise<void> {
   const surplus = older.length - (versions.owner.spec.revisionHistoryLimit ?? 10);
   if (surplus <= 0) return;
   const live = new Set(claimed.map((pod) => pod.metadata.labels?.[revisionHashLabel]));

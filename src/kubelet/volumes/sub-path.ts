@@ -35,6 +35,8 @@ async function makeMissing(root: string, parts: readonly string[]): Promise<void
 async function within(root: string, path: string): Promise<string> {
   const real = await realpath(path);
   const inside = relative(root, real);
-  if (inside.startsWith("..") || isAbsolute(inside)) throw new Error(`subpath "${real}" is outside of the volume "${root}"`);
+  // Not every name that begins with dots leads out: atomic writers keep their data in "..<time>".
+  if (inside === ".." || inside.startsWith("../") || isAbsolute(inside))
+    throw new Error(`subpath "${real}" is outside of the volume "${root}"`);
   return real;
 }

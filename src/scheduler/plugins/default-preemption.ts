@@ -46,7 +46,8 @@ function ineligible({ pod, snapshot }: SchedulingCycle, { rejections }: PostFilt
   const nominatedTo = snapshot.nominations.nodeOf(pod) ?? pod.status?.nominatedNodeName;
   if (!nominatedTo || rejections.get(nominatedTo)?.unresolvable) return undefined;
   for (const { pod: other } of snapshot.byName(nominatedTo)?.pods ?? []) {
-    if (priorityOf(other) < priorityOf(pod) && isBeingPreempted(other)) return "not eligible due to a terminating pod on the nominated node.";
+    if (priorityOf(other) < priorityOf(pod) && isBeingPreempted(other))
+      return "not eligible due to a terminating pod on the nominated node.";
   }
   return undefined;
 }
@@ -60,7 +61,11 @@ type Choice =
   | { readonly kind: "chosen"; readonly nodeName: string; readonly victims: readonly Pod[] }
   | Extract<PostFilterOutcome, { kind: "rejected" }>;
 
-function choose(cycle: SchedulingCycle, { profile, rejections, random }: PostFilterContext, budgets: readonly PodDisruptionBudget[]): Choice {
+function choose(
+  cycle: SchedulingCycle,
+  { profile, rejections, random }: PostFilterContext,
+  budgets: readonly PodDisruptionBudget[],
+): Choice {
   const all = cycle.snapshot.nodes;
   const helpful = all.filter((node) => {
     const rejection = rejections.get(node.name);

@@ -35,12 +35,14 @@ export function createDynamicResources(claim: (key: string) => ResourceClaim | u
       if (placesOf(cycle) === undefined) return { kind: "failed", message: "not found" };
       return { kind: "rejected", message: "no new claims to deallocate" };
     },
-    queueingHints: [{ event: "UnscheduledPodUpdate" }, { event: "ResourceClaim", concerns: (pod) => (pod.spec.resourceClaims ?? []).length > 0 }],
+    queueingHints: [
+      { event: "UnscheduledPodUpdate" },
+      { event: "ResourceClaim", concerns: (pod) => (pod.spec.resourceClaims ?? []).length > 0 },
+    ],
   };
 }
 
-const placesOf = ({ state }: SchedulingCycle): readonly NodeMatcher[] | undefined =>
-  state.get(name) as readonly NodeMatcher[] | undefined; // nobody else writes under this plugin's name
+const placesOf = ({ state }: SchedulingCycle): readonly NodeMatcher[] | undefined => state.get(name) as readonly NodeMatcher[] | undefined; // nobody else writes under this plugin's name
 
 function findClaim(pod: Pod, name: string, claim: (key: string) => ResourceClaim | undefined): ResourceClaim | Rejection {
   const reference = pod.spec.resourceClaims?.find((r) => r.name === name);

@@ -152,9 +152,7 @@ function hints(namespaceLabels: NamespaceLabels): readonly QueueingHint[] {
       concerns: (pod, before, after) => {
         const { required, requiredAnti } = wishesOf(pod);
         const [was, is] = [before as Pod, after as Pod];
-        return (
-          (!matchesAll(required, was) && matchesAll(required, is)) || (matchesAll(requiredAnti, was) && !matchesAll(requiredAnti, is))
-        );
+        return (!matchesAll(required, was) && matchesAll(required, is)) || (matchesAll(requiredAnti, was) && !matchesAll(requiredAnti, is));
       },
     },
     {

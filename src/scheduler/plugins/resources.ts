@@ -39,7 +39,10 @@ export const nodeResourcesFit: Plugin = {
   },
   queueingHints: [
     { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
-    { event: "NodeAllocatable", concerns: (pod, before, after) => fitsEmpty(pod, after as Node) && grew(pod, before as Node, after as Node) },
+    {
+      event: "NodeAllocatable",
+      concerns: (pod, before, after) => fitsEmpty(pod, after as Node) && grew(pod, before as Node, after as Node),
+    },
     { event: "AssignedPodDelete" },
     { event: "AssignedPodUpdate", concerns: (pod, before, after) => shrank(pod, before as Pod, after as Pod) },
     { event: "UnscheduledPodUpdate" },

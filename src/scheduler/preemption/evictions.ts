@@ -108,8 +108,7 @@ export class Evictions {
     try {
       await this.#deps.client.patch(pods, { namespace, name }, patch, { type: "merge", subresource: "status", timeoutMs: callTimeoutMs });
     } catch (error) {
-      if (!isStatus(error, "NotFound"))
-        this.#deps.logger.error("Taking back a pod's nomination failed", { pod: keyOf(pod), error });
+      if (!isStatus(error, "NotFound")) this.#deps.logger.error("Taking back a pod's nomination failed", { pod: keyOf(pod), error });
     }
   }
 }

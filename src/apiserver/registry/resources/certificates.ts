@@ -3,6 +3,7 @@
 import { certificateSigningRequestTable } from "../../../api/encode/table/certificates.ts";
 import { certificatesigningrequests } from "../../../api/resources.generated.ts";
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../../api/types/certificates-v1.ts";
+import { validateSigningRequest, validateSigningRequestUpdate } from "../../../api/validation/signing-request.ts";
 import { formatTime } from "../../../base/clock.ts";
 import type { StrategyContext } from "../resource-definition.ts";
 import { describe, withOnlyStatus } from "./describe.ts";
@@ -60,9 +61,15 @@ function withOldDecisions(request: Request, old: Request): Request {
 
 export const certificateSigningRequestDefinition = describe<Request>(certificatesigningrequests, {
   countsGeneration: false,
-  create: { prepare: withRequester },
-  update: { prepare: (request, old) => ({ ...request, spec: old.spec, ...(old.status ? { status: old.status } : { status: {} }) }) },
-  status: { prepare: (request, old, { nowMs }) => withConditionTimes(withOldDecisions(withOnlyStatus(request, old), old), old, nowMs) },
+  create: { prepare: withRequester, validate: (request) => validateSigningRequest(request) },
+  update: {
+    prepare: (request, old) => ({ ...request, spec: old.spec, ...(old.status ? { status: old.status } : { status: {} }) }),
+    validate: (request, old) => validateSigningRequestUpdate(request, old),
+  },
+  status: {
+    prepare: (request, old, { nowMs }) => withConditionTimes(withOldDecisions(withOnlyStatus(request, old), old), old, nowMs),
+    validate: (request, old) => validateSigningRequestUpdate(request, old, "status"),
+  },
   subresources: {
     approval: {
       prepare: (request, old, { nowMs }) => {
@@ -70,6 +77,7 @@ export const certificateSigningRequestDefinition = describe<Request>(certificate
         const { conditions: _, ...rest } = old.status ?? {};
         return { ...old, metadata: request.metadata, status: conditions.length > 0 ? { ...rest, conditions } : rest };
       },
+      validate: (request, old) => validateSigningRequestUpdate(request, old, "approval"),
     },
   },
   selectableFields: { "spec.signerName": ({ spec }) => spec.signerName },

@@ -33,22 +33,29 @@ import {
   validatingadmissionpolicybindings,
   validatingwebhookconfigurations,
 } from "../../../api/resources.generated.ts";
+import type { MutatingWebhookConfiguration, ValidatingWebhookConfiguration } from "../../../api/types/admissionregistration-v1.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
+import { validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
+import { validateFlowSchema, validateFlowSchemaStatus, validatePriorityLevel } from "../../../api/validation/flow-control.ts";
+import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from "../../../api/validation/policy-binding.ts";
+import { validateWebhooks } from "../../../api/validation/webhook.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { describe, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
   ...counted,
+  ...checked<ValidatingWebhookConfiguration>(validateWebhooks),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
   ...counted,
+  ...checked<MutatingWebhookConfiguration>(validateWebhooks),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
@@ -60,6 +67,7 @@ export const validatingPolicyDefinition = describe(validatingadmissionpolicies, 
 });
 export const validatingPolicyBindingDefinition = describe(validatingadmissionpolicybindings, {
   ...counted,
+  ...checked(validateValidatingPolicyBinding),
   defaults: defaultValidatingPolicyBinding,
   table: validatingPolicyBindingTable,
 });
@@ -70,6 +78,7 @@ export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
 });
 export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicybindings, {
   ...counted,
+  ...checked(validateMutatingPolicyBinding),
   defaults: defaultMutatingPolicyBinding,
   table: mutatingPolicyBindingTable,
 });
@@ -110,20 +119,26 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
   defaults: defaultApiService,
   validateName: pathSegmentName,
   countsGeneration: false,
-  create: { prepare: (service, { nowMs }) => withLocalAvailability(withStatusOf(service, undefined), nowMs) },
-  status: { prepare: withStatusKeepingMetadata },
+  create: {
+    prepare: (service, { nowMs }) => withLocalAvailability(withStatusOf(service, undefined), nowMs),
+    validate: validateApiService,
+  },
+  update: { validate: validateApiService },
+  status: { prepare: withStatusKeepingMetadata, validate: validateApiServiceStatus },
   allowUnconditionalUpdate: false,
   table: apiServiceTable,
 });
 
 export const flowSchemaDefinition = describe(flowschemas, {
+  ...checked(validateFlowSchema),
   defaults: defaultFlowSchema,
-  status: { prepare: withStatusKeepingMetadata },
+  status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
   table: flowSchemaTable,
 });
 
 export const priorityLevelDefinition = describe(prioritylevelconfigurations, {
+  ...checked(validatePriorityLevel),
   defaults: defaultPriorityLevel,
-  status: { prepare: withStatusKeepingMetadata },
+  status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
   table: priorityLevelTable,
 });

@@ -1,5 +1,7 @@
 // The built-in kinds through the resource handler: what each strategy does to an object, seen from outside.
+import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createSigningRequest } from "../../../base/x509/signing-request.ts";
 import { builtInDefinitions } from "../definitions.ts";
 import { createFixture, type Fixture, type Reply } from "../request-fixture.ts";
 import { describedResources } from "./all.ts";
@@ -168,7 +170,7 @@ describe("other kinds", () => {
 
   it("a signing request is for whoever sends it, and approving it changes nothing but conditions", async () => {
     const path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
-    const pem = btoa("-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n");
+    const pem = btoa(createSigningRequest({ commonName: "a", organizations: [] }, generateKeyPairSync("ed25519")));
     const spec = { request: pem, signerName: "example.com/signer", usages: ["client auth"], username: "someone-else" };
     const made = await post(path, { metadata: { name: "a" }, spec, status: { conditions: [{ type: "Approved", status: "True" }] } });
     expect(made).toMatchObject({ spec: { username: "system:apiserver" }, status: {} });

@@ -1,8 +1,8 @@
 // A pod's requests and limits as exact quantities, for limits and quotas that have to name them: the sum over containers,
 // or what an init container needs where that is more; sidecars (init containers that always restart) count with both.
 // Values for the whole pod win over the sum, for CPU, memory and huge pages.
-import { parseQuantity, type Quantity } from "../../api/meta/quantity.ts";
-import type { Pod } from "../../api/types/core-v1.ts";
+import { parseQuantity, type Quantity } from "../meta/quantity.ts";
+import type { Pod } from "../types/core-v1.ts";
 
 export type Quantities = Readonly<Record<string, Quantity>>;
 type Listed = Readonly<Record<string, string | number>> | undefined;

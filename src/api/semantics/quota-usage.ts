@@ -1,11 +1,11 @@
 // What an object costs of a resource quota: pods by their requests and limits, services by type, claims by size and class,
 // everything else by count. Names are those of quotas: "requests.cpu", "services.nodeports", "count/deployments.apps".
 
-import type { KubernetesObject } from "../../api/meta/object.ts";
-import { parseQuantity, type Quantity } from "../../api/meta/quantity.ts";
-import { groupResourceOf, type ResourceType } from "../../api/resource-type.ts";
-import { podQos } from "../../api/semantics/pod-qos.ts";
-import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../../api/types/core-v1.ts";
+import type { KubernetesObject } from "../meta/object.ts";
+import { parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { groupResourceOf, type ResourceType } from "../resource-type.ts";
+import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
+import { podQos } from "./pod-qos.ts";
 import { addQuantities, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
 
 const one = parseQuantity("1");

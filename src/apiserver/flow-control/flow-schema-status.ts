@@ -1,0 +1,79 @@
+// Keeps the condition Dangling of every flow schema: whether the priority level it refers to exists. Follows both kinds by
+// the server's own caches; each schema is a key of a queue, so that a failed write is tried again with back-off.
+import { isStatus } from "../../api/meta/status-error.ts";
+import { flowschemas, prioritylevelconfigurations } from "../../api/resources.generated.ts";
+import type { FlowSchema, FlowSchemaCondition } from "../../api/types/flowcontrol-v1.ts";
+import { type Clock, formatTime } from "../../base/clock.ts";
+import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
+import type { Client } from "../../client/client.ts";
+import type { AdmissionReader } from "../admission/admission.ts";
+
+export interface FlowSchemaStatusDeps {
+  readonly reader: AdmissionReader;
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const fieldManager = "api-priority-and-fairness-config-consumer-v1";
+const backoff = { baseMs: 100, maxMs: 30_000 };
+
+export function startFlowSchemaStatus({ reader, client, clock, logger }: FlowSchemaStatusDeps): Running {
+  const schemas = reader.informer(flowschemas);
+  const levels = reader.informer(prioritylevelconfigurations);
+  const work = async (name: string, signal: AbortSignal): Promise<KeyOutcome> => {
+    const schema = schemas.get(name);
+    const condition = schema && danglingCondition(schema, levels.get(levelOf(schema)) !== undefined, clock.now());
+    if (!condition) return { kind: "done" };
+    const others = (schema.status?.conditions ?? []).filter(({ type }) => type !== condition.type);
+    const status = { ...schema.status, conditions: [...others, condition] };
+    try {
+      await client.updateStatus(flowschemas, { ...schema, status }, { signal, fieldManager });
+      return { kind: "done" };
+    } catch (error) {
+      // The cache is behind: the event that is on its way brings the schema back here, and so does the back-off.
+      if (!isStatus(error, "Conflict", "NotFound")) logger.warn("Status of a flow schema not written", { flowSchema: name, error });
+      return { kind: "retry" };
+    }
+  };
+  const queue = new KeyedQueue({ clock, work, backoff });
+  const add = ({ metadata }: FlowSchema): void => queue.add(metadata.name);
+  const addReferring = (level: string): void => {
+    for (const schema of schemas.list()) if (levelOf(schema) === level) add(schema);
+  };
+  const handlers = [
+    schemas.addHandler({ onAdd: add, onUpdate: add }),
+    levels.addHandler({ onAdd: (level) => addReferring(level.metadata.name), onDelete: (level) => addReferring(level.metadata.name) }),
+  ];
+  schemas.start();
+  levels.start();
+  void Promise.all([schemas.synced(), levels.synced()]).then(
+    () => queue.start(),
+    // The caches stop with the server.
+    () => undefined,
+  );
+  return {
+    async stop() {
+      for (const handler of handlers) handler.remove();
+      await queue.stop();
+    },
+  };
+}
+
+const levelOf = ({ spec }: FlowSchema): string => spec.priorityLevelConfiguration.name;
+
+/** The condition as it should be; undefined where the schema has it already. */
+export function danglingCondition(schema: FlowSchema, levelExists: boolean, nowMs: number): FlowSchemaCondition | undefined {
+  const wanted = {
+    type: "Dangling",
+    status: levelExists ? "False" : "True",
+    reason: levelExists ? "Found" : "NotFound",
+    message: `This FlowSchema references the PriorityLevelConfiguration object named ${JSON.stringify(levelOf(schema))} ${levelExists ? "and it exists" : "but there is no such object"}`,
+  };
+  const found = schema.status?.conditions?.find(({ type }) => type === wanted.type);
+  if (found?.status === wanted.status && found.reason === wanted.reason && found.message === wanted.message) return undefined;
+  const lastTransitionTime = found?.status === wanted.status ? found.lastTransitionTime : undefined;
+  return { ...wanted, lastTransitionTime: lastTransitionTime ?? formatTime(nowMs) };
+}

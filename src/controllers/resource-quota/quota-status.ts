@@ -1,0 +1,54 @@
+// A resource quota's status as a pure function of what is in its namespace. Admission charges what it lets in; this is the
+// recount that gives back what has gone.
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { parseQuantity } from "../../api/meta/quantity.ts";
+import { parseTime } from "../../api/meta/time.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
+import { pods } from "../../api/resources.generated.ts";
+import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
+import { isPodTerminal } from "../../api/semantics/pod-status.ts";
+import { isCountedFor, isInScope, usageOf } from "../../api/semantics/quota-usage.ts";
+import type { Pod, ResourceQuota, ResourceQuotaStatus } from "../../api/types/core-v1.ts";
+
+/** The objects of one resource in a quota's namespace. */
+export interface Population {
+  readonly type: ResourceType;
+  readonly objects: readonly KubernetesObject[];
+}
+
+/** What an object costs at present: pods that have ended, or should long have gone, count as objects only. */
+export function presentUsage(type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
+  const usage = usageOf(type, object);
+  if (type !== pods || !isOver(object as Pod, nowMs)) return usage;
+  return Object.fromEntries(Object.entries(usage).filter(([name]) => name === "count/pods"));
+}
+
+function isOver(pod: Pod, nowMs: number): boolean {
+  if (isPodTerminal(pod)) return true;
+  const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
+  if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return false;
+  return nowMs > (parseTime(deletionTimestamp) ?? nowMs) + deletionGracePeriodSeconds * 1000;
+}
+
+const zero = parseQuantity("0");
+
+/** The quota's limits as they are taken over, and the use of each. What nothing here counts keeps the use it had. */
+export function quotaStatus(quota: ResourceQuota, populations: readonly Population[], nowMs: number): ResourceQuotaStatus {
+  const hard = quota.spec?.hard ?? {};
+  const names = Object.keys(hard);
+  let used: Quantities = {};
+  for (const { type, objects } of populations) {
+    const counted = names.filter((name) => isCountedFor(type, name));
+    used = addQuantities(used, Object.fromEntries(counted.map((name) => [name, zero])));
+    for (const object of objects) {
+      if (!isInScope(type, object, quota)) continue;
+      const usage = Object.entries(presentUsage(type, object, nowMs)).filter(([name]) => counted.includes(name));
+      used = addQuantities(used, Object.fromEntries(usage));
+    }
+  }
+  const texts = names.flatMap((name) => {
+    const text = used[name]?.toString() ?? quota.status?.used?.[name];
+    return text === undefined ? [] : [[name, text] as const];
+  });
+  return { hard, used: Object.fromEntries(texts) };
+}
