@@ -1,6 +1,6 @@
 // What every request pays before its resource is looked at: the stages of server.ts around a handler that answers at once.
 import { bench, describe } from "vitest";
-import { clusterrolebindings, clusterroles } from "../api/resources.generated.ts";
+import { clusterrolebindings, clusterroles, flowschemas, prioritylevelconfigurations } from "../api/resources.generated.ts";
 import { realClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
@@ -11,6 +11,13 @@ import { impersonationStage } from "./authn/impersonation-stage.ts";
 import { createTokenFileAuthenticator } from "./authn/token-file.ts";
 import { authorizationStage } from "./authz/authorization-stage.ts";
 import { createAuthorizer } from "./authz/create-authorizer.ts";
+import {
+  mandatoryFlowSchemas,
+  mandatoryPriorityLevels,
+  suggestedFlowSchemas,
+  suggestedPriorityLevels,
+} from "./flow-control/default-configuration.ts";
+import { flowControlStage } from "./flow-control/flow-control-stage.ts";
 import { createRequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler } from "./request.ts";
 import { createApiServer } from "./server.ts";
@@ -29,13 +36,17 @@ function readerWithRoles(): MemoryReader {
     const subjects = [{ kind: "Group", apiGroup, name: i === 299 ? "ops" : `group-${i}` }];
     reader.put(clusterrolebindings, { metadata: { name }, roleRef: { apiGroup, kind: "ClusterRole", name }, subjects });
   }
+  for (const level of [...mandatoryPriorityLevels, ...suggestedPriorityLevels]) reader.put(prioritylevelconfigurations, level);
+  for (const schema of [...mandatoryFlowSchemas, ...suggestedFlowSchemas]) reader.put(flowschemas, schema);
   return reader;
 }
 
-const authorizer = createAuthorizer({ reader: readerWithRoles() });
+const reader = readerWithRoles();
+const authorizer = createAuthorizer({ reader });
 const server = createApiServer({
   authentication: authenticationStage({ authenticators: [createBearerTokenAuthenticator(tokens)], logger: silentLogger }),
   impersonation: impersonationStage(authorizer),
+  flowControl: flowControlStage(reader),
   authorization: authorizationStage(authorizer),
   resources: answerAtOnce,
   endpoints: answerAtOnce,

@@ -1,10 +1,12 @@
 // The controllers as a command (`coracle controller-manager`, against any API server, one of several leading) and as the
 // all-in-one starts them.
+import { createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type Clock, realClock } from "../base/clock.ts";
 import { boolean, durationMs, flag, integer, list, optionalText } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { certificateFromPem, type KeyedCertificate, keyMatches } from "../base/x509/certificate.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
@@ -55,6 +57,9 @@ const flags = {
   "node-monitor-period": flag(durationMs, 5_000, "how often nodes are looked at"),
   "terminated-pod-gc-threshold": flag(integer({ min: 0 }), 12_500, "ended pods that are kept; 0 keeps all"),
   "root-ca-file": flag(optionalText, undefined, "certificates published in every namespace as kube-root-ca.crt"),
+  "cluster-signing-cert-file": flag(optionalText, undefined, "certificate of the authority that signs certificate signing requests"),
+  "cluster-signing-key-file": flag(optionalText, undefined, "its key; without the two no request is signed"),
+  "cluster-signing-duration": flag(durationMs, 365 * 24 * 3_600_000, "the longest that signed certificates are valid"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -72,7 +77,9 @@ export async function run(args: readonly string[]): Promise<number> {
     nodeStartupGracePeriodMs: values["node-startup-grace-period"],
     nodeMonitorPeriodMs: values["node-monitor-period"],
     terminatedPodGcThreshold: values["terminated-pod-gc-threshold"],
-    ...(rootCaFile === undefined ? {} : { rootCaPem: await readRootCa(rootCaFile) }),
+    ...(rootCaFile === undefined ? {} : { rootCaPem: await readPem("root-ca-file", rootCaFile) }),
+    ...(await readSigningAuthority(values["cluster-signing-cert-file"], values["cluster-signing-key-file"])),
+    clusterSigningDurationMs: values["cluster-signing-duration"],
   };
   const cluster = await connectToCluster({ kubeconfig, clock: realClock, userAgent: "kube-controller-manager" });
   const deps = { client: cluster.client, clock: realClock, logger };
@@ -85,10 +92,33 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function readRootCa(file: string): Promise<string> {
+async function readPem(flagName: string, file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw new CommandError(`--root-ca-file: ${file} cannot be read`, { cause });
+    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
   }
+}
+
+async function readSigningAuthority(
+  certFile: string | undefined,
+  keyFile: string | undefined,
+): Promise<Pick<StartControllersOptions, "clusterSigning">> {
+  if (certFile === undefined && keyFile === undefined) return {};
+  if (certFile === undefined || keyFile === undefined)
+    throw new CommandError("--cluster-signing-cert-file and --cluster-signing-key-file belong together: give both or neither");
+  const certificatePem = await readPem("cluster-signing-cert-file", certFile);
+  const keyPem = await readPem("cluster-signing-key-file", keyFile);
+  let authority: KeyedCertificate;
+  try {
+    authority = { certificate: certificateFromPem(certificatePem), key: createPrivateKey(keyPem) };
+  } catch (cause) {
+    throw new CommandError(
+      `--cluster-signing-cert-file ${certFile}, --cluster-signing-key-file ${keyFile}: not a certificate and its key`,
+      { cause },
+    );
+  }
+  if (!keyMatches(authority.certificate, authority.key))
+    throw new CommandError(`--cluster-signing-key-file: ${keyFile} is not the key of the certificate in ${certFile}`);
+  return { clusterSigning: authority };
 }

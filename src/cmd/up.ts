@@ -121,7 +121,12 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
   const controllers = await startControllerManager(
     { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
-    { controllers: values.controllers.split(","), rootCaPem: server.caPem, clusterCidrs: [values["cluster-cidr"]] },
+    {
+      controllers: values.controllers.split(","),
+      rootCaPem: server.caPem,
+      clusterCidrs: [values["cluster-cidr"]],
+      clusterSigning: server.pki.ca,
+    },
   );
   stack.add(controllers);
   stack.add(await startScheduler({ client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") }));

@@ -51,6 +51,8 @@ export interface Controller {
   readonly component?: string;
   /** Its identity, an account in kube-system that its role system:controller:… is bound to; default the name. */
   readonly serviceAccount?: string;
+  /** Acts with the identity of the manager itself: no account in the cluster may do what it does. */
+  readonly actsAsManager?: boolean;
   /** Keys worked on at a time. Default 5. */
   readonly workers?: number;
   /** For one key. Default 2 minutes. */

@@ -1,5 +1,6 @@
 // Every controller there is, in the order in which they start. Adding one is adding a file and a line.
 
+import { signingRequestApprover, signingRequestCleaner, signingRequestSigner } from "./certificates/signing-requests.ts";
 import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
 import { cronJobController } from "./cronjob/cronjob-controller.ts";
@@ -20,11 +21,14 @@ import { replicaSetController, replicationController } from "./replica-set.ts";
 import { resourceQuotaController } from "./resource-quota/resource-quota.ts";
 import { rootCaPublisher } from "./root-ca-publisher.ts";
 import { serviceAccountController } from "./service-account.ts";
+import { serviceAccountTokenController } from "./service-account-tokens.ts";
 import { statefulSetController } from "./stateful-set/stateful-set.ts";
 import { attributesClassProtectionController, claimProtectionController, volumeProtectionController } from "./storage-protection.ts";
 import { taintEvictionController } from "./taint-eviction.ts";
 import { ttlAfterFinishedController } from "./ttl-after-finished.ts";
+import { ephemeralVolumeController } from "./volume-binding/ephemeral-volume.ts";
 import { volumeBinder } from "./volume-binding/volume-binder.ts";
+import { volumeExpander } from "./volume-binding/volume-expander.ts";
 
 export const allControllers: readonly Controller[] = [
   serviceAccountController,
@@ -52,6 +56,12 @@ export const allControllers: readonly Controller[] = [
   jobController,
   cronJobController,
   volumeBinder,
+  ephemeralVolumeController,
+  volumeExpander,
+  signingRequestApprover,
+  signingRequestSigner,
+  signingRequestCleaner,
+  serviceAccountTokenController,
   garbageCollector,
   podGarbageCollector,
 ];

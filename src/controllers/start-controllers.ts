@@ -87,7 +87,7 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
   });
   const context: ControllerContext = {
-    client: deps.clientFor?.(controller.serviceAccount ?? controller.name) ?? deps.client,
+    client: (controller.actsAsManager ? undefined : deps.clientFor?.(controller.serviceAccount ?? controller.name)) ?? deps.client,
     informers,
     clock,
     recorder: deps.recorder.named(controller.component ?? controller.name),

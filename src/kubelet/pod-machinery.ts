@@ -2,6 +2,7 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { Pod, Secret, Service } from "../api/types/core-v1.ts";
+import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import type { ResolverConfig } from "./dns.ts";
 import { ImageManager } from "./images.ts";
@@ -67,6 +68,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       nodeResolver: () => context.resolver,
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
       podDirectory: (uid) => volumes.podDirectory(uid),
+      turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
     {
       logsDirectory: options.logsDirectory,

@@ -2,6 +2,7 @@
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
 import type { Container, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
@@ -41,6 +42,8 @@ export interface PodStarterDependencies {
   readonly hostIPs: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly podDirectory: (podUid: string) => string;
+  /** For what costs the runtime most: more at a time would only take each other's processors. */
+  readonly turns: Turns;
 }
 
 export interface PodStarterOptions {
@@ -150,7 +153,8 @@ export class PodStarter {
   async #createSandbox({ pod, signal }: ApplyRequest, config: Input<PodSandboxConfig>): Promise<string> {
     try {
       const runtimeHandler = await this.#deps.runtimeHandler(pod);
-      const answer = await this.#deps.cri.runPodSandbox({ config, runtimeHandler }, { signal, timeoutMs: sandboxTimeoutMs });
+      const make = () => this.#deps.cri.runPodSandbox({ config, runtimeHandler }, { signal, timeoutMs: sandboxTimeoutMs });
+      const answer = await this.#deps.turns.take(make, { signal });
       return answer.podSandboxId;
     } catch (error) {
       if (!signal.aborted) {
@@ -197,7 +201,9 @@ export class PodStarter {
 
   async #start(context: StartContext, container: Container): Promise<void> {
     const { pod, runtime, sandboxId, config, pullSecrets, signal } = context;
-    const { cri, images, crashes } = this.#deps;
+    const { cri, images, crashes, turns } = this.#deps;
+    // A pod that was begun is finished before another one is begun.
+    const urgent = { urgent: true, signal };
     const last = latestContainer(runtime, container.name);
     // Not always the last one, which may have been running until it was killed in this very step.
     const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
@@ -228,10 +234,15 @@ export class PodStarter {
       });
     });
     const { containerId } = await this.#step(context, container, "CreateContainerError", () =>
-      cri.createContainer({ podSandboxId: sandboxId, config: containerConfig, sandboxConfig: config }, { signal }),
+      turns.take(
+        () => cri.createContainer({ podSandboxId: sandboxId, config: containerConfig, sandboxConfig: config }, { signal }),
+        urgent,
+      ),
     );
     this.#event(pod, container, "Normal", "Created", "Container created");
-    await this.#step(context, container, "RunContainerError", () => cri.startContainer({ containerId }, { signal }));
+    await this.#step(context, container, "RunContainerError", () =>
+      turns.take(() => cri.startContainer({ containerId }, { signal }), urgent),
+    );
     this.#event(pod, container, "Normal", "Started", "Container started");
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
   }

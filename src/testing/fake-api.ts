@@ -207,6 +207,7 @@ class MemoryApi implements FakeApi {
   }
 
   #bind(target: Target, body: Json): unknown {
+    if (target.subresource === "token") return { ...body, status: { token: `token of ${this.#get(target).metadata.uid}` } };
     if (target.subresource !== "binding") throw new StatusError({ code: 404, message: `no subresource ${target.subresource}` });
     const pod = this.#get(target) as KubernetesObject & { readonly spec: Json };
     const nodeName = (body.target as Json).name;

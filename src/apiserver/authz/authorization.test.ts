@@ -174,12 +174,9 @@ describe("createAuthorizer()", () => {
 
 describe("authorizationStage()", () => {
   const refusal = async (info: Parameters<typeof fakeContext>[0]) => {
-    try {
-      await authorizationStage(authorizer)(fakeContext(info), answerOk);
-      throw new Error("was allowed");
-    } catch (error) {
-      return (error as { status: unknown }).status;
-    }
+    const answer = await authorizationStage(authorizer)(fakeContext(info), answerOk);
+    expect(answer).toMatchObject({ status: 403, headers: { "X-Content-Type-Options": "nosniff" } });
+    return answer.kind === "object" ? answer.object : undefined;
   };
 
   it("refuses with who, what and where", async () => {

@@ -24,7 +24,7 @@ function podLog(deps: ConnectDependencies): Handler {
     const container = containerOf(pod, context.request.query.get("container") ?? "");
     if (!pod.spec.nodeName) {
       // Not yet scheduled: there is no log, and that is no error.
-      return { kind: "bytes", status: 200, contentType: "text/plain", bytes: new Uint8Array() };
+      return { kind: "bytes", status: 204, contentType: "", bytes: new Uint8Array() };
     }
     const url = new URL(`${kubeletUrlOf(deps, pod)}/containerLogs/${info.namespace}/${info.name}/${container}`);
     for (const [name, value] of Object.entries(options)) url.searchParams.set(name, value);
@@ -52,7 +52,7 @@ export function parseLogOptions(query: URLSearchParams, podName: string): Record
   const sinceTime = query.get("sinceTime");
   if (sinceTime) {
     if (options.sinceSeconds !== undefined)
-      errors.push(new FieldError("FieldValueForbidden", "", "", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+      errors.push(new FieldError("FieldValueForbidden", "[]", "", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
     if (Number.isNaN(Date.parse(sinceTime))) errors.push(invalidValue("sinceTime", sinceTime, "must be an RFC 3339 time"));
     options.sinceTime = sinceTime;
   }

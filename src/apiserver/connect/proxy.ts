@@ -2,15 +2,12 @@
 // kubelet, and the answer comes back as it is. Upgrades (WebSockets of web applications) pass through too.
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { badRequest, notFound, serviceUnavailable } from "../../api/meta/status-error.ts";
-import { services } from "../../api/resources.generated.ts";
-import type { Service } from "../../api/types/core-v1.ts";
-import type { EndpointSlice } from "../../api/types/discovery-v1.ts";
-import type { Lister } from "../../client/informer.ts";
+import { badRequest, serviceUnavailable } from "../../api/meta/status-error.ts";
 import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
 import { type ConnectDependencies, kubeletUrlOfNode, podOf } from "./node-endpoint.ts";
+import { type ServiceTargetDeps, serviceDestination } from "./service-target.ts";
 
 const timeoutMs = 60_000;
 const maxBodyBytes = 64 * 1024 * 1024;
@@ -18,10 +15,7 @@ const maxBodyBytes = 64 * 1024 * 1024;
 const notForwarded =
   /^(connection|upgrade|keep-alive|transfer-encoding|te|trailer|proxy-.*|authorization|impersonate-.*|content-length|:.*)$/;
 
-export interface ProxyDependencies extends ConnectDependencies {
-  readonly services: Pick<Lister<Service>, "get">;
-  readonly endpointSlices: Pick<Lister<EndpointSlice>, "inNamespace">;
-}
+export type ProxyDependencies = ConnectDependencies & ServiceTargetDeps;
 
 export function proxyConnects(deps: ProxyDependencies): Connects {
   return {
@@ -52,18 +46,8 @@ function podTarget(deps: ProxyDependencies, namespace: string, id: string): stri
 
 function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): string {
   const { scheme, name, port } = splitName(id);
-  const service = deps.services.get(`${namespace}/${name}`);
-  if (!service) throw notFound(services, name);
-  const wanted =
-    service.spec.ports?.find((p) => p.name === port || String(p.port) === port) ?? (port === "" ? service.spec.ports?.[0] : undefined);
-  if (!wanted) throw serviceUnavailable(`no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`);
-  for (const slice of deps.endpointSlices.inNamespace(namespace)) {
-    if (slice.metadata.labels?.["kubernetes.io/service-name"] !== name) continue;
-    const endpointPort = slice.ports?.find((p) => (p.name ?? "") === (wanted.name ?? ""))?.port;
-    const address = slice.endpoints?.find((e) => e.conditions?.ready !== false)?.addresses[0];
-    if (endpointPort !== undefined && address !== undefined) return `${scheme}://${host(address)}:${endpointPort}`;
-  }
-  throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
+  const { address, port: number } = serviceDestination(deps, { namespace, service: name, port });
+  return `${scheme}://${host(address)}:${number}`;
 }
 
 const host = (address: string): string => (address.includes(":") ? `[${address}]` : address);

@@ -1,4 +1,7 @@
 // GET, list and watch as answers.
+import { scaleTable } from "../../api/encode/table/policy.ts";
+import type { TableConvertor } from "../../api/encode/table/table.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { notFound } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
@@ -7,7 +10,15 @@ import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
 import { protobufList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
-import { partialList, partialVersion, type Representation, representationOf, tableOf } from "./representation.ts";
+import {
+  partialList,
+  partialMetadata,
+  partialVersion,
+  type Representation,
+  representationOf,
+  type TableOptions,
+  tableOf,
+} from "./representation.ts";
 import { parseListOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { scaleOf } from "./scale.ts";
@@ -26,7 +37,7 @@ export async function answerGet(
   const key = store.keyOf(namespace, info.name);
   const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
   if (!version) throw notFound(store.type, info.name);
-  if (info.subresource === "scale") return { kind: "object", status: 200, object: scaleOf(version.object) };
+  if (info.subresource === "scale") return scaleAnswer(env, version, representation);
   return objectAnswer(env, store, version, representation, 200);
 }
 
@@ -49,10 +60,31 @@ export function objectAnswer(
 ): ApiResponse {
   if (representation.as === "object") return versionAnswer(version, status);
   if (representation.as === "metadata") return versionAnswer(partialVersion(version), status);
-  const { resourceVersion } = version.object.metadata;
+  return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
+}
+
+/** The Scale of an object as the client wants it shown. */
+export function scaleAnswer(env: WriteEnvironment, version: ObjectVersion, representation: Representation): ApiResponse {
+  const scale = scaleOf(version.object);
+  if (representation.as === "object") return { kind: "object", status: 200, object: scale };
+  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialMetadata(scale) };
+  return {
+    kind: "object",
+    status: 200,
+    object: rowOf(env, scale, representation, { table: scaleTable as TableConvertor<KubernetesObject> }),
+  };
+}
+
+/** A table of one object. */
+function rowOf(
+  env: WriteEnvironment,
+  object: KubernetesObject,
+  representation: TableOptions["representation"],
+  definition: TableOptions["definition"],
+): unknown {
+  const { resourceVersion } = object.metadata;
   const metadata = resourceVersion === undefined ? {} : { resourceVersion };
-  const options = { definition: store.definition, representation, metadata, withColumns: true, nowMs: env.clock.now() };
-  return { kind: "object", status, object: tableOf([version.object], options) };
+  return tableOf([object], { definition, representation, metadata, withColumns: true, nowMs: env.clock.now() });
 }
 
 function versionAnswer(version: ObjectVersion, status: number): ApiResponse {

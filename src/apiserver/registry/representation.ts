@@ -97,7 +97,8 @@ export const defaultTable: TableConvertor<KubernetesObject> = {
 };
 
 export interface TableOptions {
-  readonly definition: ResourceDefinition;
+  /** What has the columns of the kind, where it has any of its own. */
+  readonly definition: Pick<ResourceDefinition, "table">;
   readonly representation: Extract<Representation, { as: "table" }>;
   readonly metadata: ListMeta;
   /** False leaves them out: all events of a watch but the first. */

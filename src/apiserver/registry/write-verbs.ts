@@ -12,14 +12,14 @@ import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
 import { listObject, listPage } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch } from "./patch.ts";
-import { objectAnswer } from "./read-verbs.ts";
+import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
 import { representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { scaleKind, scaleOf, updateScale } from "./scale.ts";
+import { scaleKind, updateScale } from "./scale.ts";
 import { scopeOf } from "./scope.ts";
-import { type Change, type UpdateResult, updateObject } from "./update.ts";
+import { type Change, updateObject } from "./update.ts";
 import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
 
 export interface WriteTarget {
@@ -73,14 +73,10 @@ export async function answerUpdate(
   const sent = await readObject(context, scales ? scaleKind : kindOf(store), options.fieldValidation);
   const object = inNamespace(sent, namespace);
   checkName(object, name);
-  if (scales) return scaleAnswer(await updateScale(env, store, request, () => object));
+  if (scales) return scaleAnswer(env, (await updateScale(env, store, request, () => object)).version, representation);
   const uid = object.metadata.uid;
   const result = await updateObject(env, store, { ...request, strategy, uid, change: () => ({ object }) });
   return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
-}
-
-function scaleAnswer({ version }: UpdateResult): ApiResponse {
-  return { kind: "object", status: 200, object: scaleOf(version.object) };
 }
 
 export async function answerPatch(
@@ -105,12 +101,15 @@ export async function answerPatch(
   const request = writeRequest(context, options, { namespace, name: info.name, subresource });
   if (content === "apply") {
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
-    if (scales) return scaleAnswer(await updateObject(env, store, { ...request, strategy: store.definition.update, change: apply }));
+    if (scales) {
+      const { version } = await updateObject(env, store, { ...request, strategy: store.definition.update, change: apply });
+      return scaleAnswer(env, version, representation);
+    }
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
   const patch = compilePatch(content, body, target);
-  if (scales) return scaleAnswer(await updateScale(env, store, request, patch));
+  if (scales) return scaleAnswer(env, (await updateScale(env, store, request, patch)).version, representation);
   // Patches never create, so there is an object.
   const change = (current: KubernetesObject | undefined): Change => ({ object: patch(current as KubernetesObject) });
   const result = await updateObject(env, store, { ...request, strategy, change, neverCreates: true });

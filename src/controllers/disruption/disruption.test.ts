@@ -1,13 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { New } from "../../api/meta/object.ts";
-import {
-  customresourcedefinitions,
-  daemonsets,
-  deployments,
-  poddisruptionbudgets,
-  pods,
-  replicasets,
-} from "../../api/resources.generated.ts";
+import { daemonsets, deployments, poddisruptionbudgets, pods, replicasets } from "../../api/resources.generated.ts";
 import type { Deployment, ReplicaSet } from "../../api/types/apps-v1.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { OwnerReference } from "../../api/types/meta-v1.ts";

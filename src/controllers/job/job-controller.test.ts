@@ -213,6 +213,23 @@ describe("job-controller", () => {
     expect(await statusOf(fixture)).toEqual({});
   });
 
+  it("holds pods that it takes over and frees those it gives up", async () => {
+    await using fixture = await started({ completions: 3, parallelism: 2 });
+    const [mine] = await podsIn(fixture);
+    await fixture.client.create(pods, {
+      metadata: { name: "orphan", namespace: "default", labels: { uid: "u" } },
+      spec: { containers: [] },
+    });
+    const relabelled = { namespace: "default", name: mine?.metadata.name ?? "" };
+    await fixture.client.patch(pods, relabelled, { metadata: { labels: { uid: "other" } } }, { type: "merge" });
+    await fixture.settle();
+    const adopted = await fixture.client.get(pods, { namespace: "default", name: "orphan" });
+    expect(adopted.metadata).toMatchObject({ ownerReferences: [{ kind: "Job", name: "work" }], finalizers: [trackingFinalizer] });
+    const released = await fixture.client.get(pods, relabelled);
+    expect(released.metadata.ownerReferences ?? []).toEqual([]);
+    expect(isTracked(released)).toBe(false);
+  });
+
   it("frees the pods of a job that is gone", async () => {
     await using fixture = await started({ completions: 2, parallelism: 2 });
     expect((await podsIn(fixture)).every(isTracked)).toBe(true);

@@ -1,13 +1,29 @@
-// Tables of disruption budgets, autoscalers, priority classes and runtime classes.
+// Tables of disruption budgets, autoscalers, scales, priority classes and runtime classes.
 import { toAutoscalerV2 } from "../../conversion/autoscaler.ts";
+import type { KubernetesObject } from "../../meta/object.ts";
 import type { HorizontalPodAutoscaler as AutoscalerV1 } from "../../types/autoscaling-v1.ts";
 import type { HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus } from "../../types/autoscaling-v2.ts";
 import type { RuntimeClass } from "../../types/node-v1.ts";
 import type { PodDisruptionBudget } from "../../types/policy-v1.ts";
 import type { PriorityClass } from "../../types/scheduling-v1.ts";
-import { age, ageColumn, column, nameColumn, shortList } from "./columns.ts";
+import { age, ageColumn, column, nameColumn, nameText, shortList } from "./columns.ts";
 import { fieldTexts as texts } from "./field-texts.ts";
 import type { TableConvertor } from "./table.ts";
+
+interface Scale extends KubernetesObject {
+  readonly spec: { readonly replicas?: number };
+  readonly status: { readonly replicas: number };
+}
+
+export const scaleTable: TableConvertor<Scale> = {
+  columns: [
+    column("Name", nameText),
+    column("Desired", "replicas is the desired number of instances for the scaled object.", "integer"),
+    column("Available", "replicas is the actual number of observed instances of the scaled object.", "integer"),
+    ageColumn,
+  ],
+  cells: (scale, nowMs) => [scale.metadata.name, scale.spec.replicas ?? 0, scale.status.replicas, age(scale, nowMs)],
+};
 
 export const disruptionBudgetTable: TableConvertor<PodDisruptionBudget> = {
   columns: [

@@ -1,0 +1,170 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { flowschemas, prioritylevelconfigurations } from "../../api/resources.generated.ts";
+import type { FlowSchema } from "../../api/types/flowcontrol-v1.ts";
+import { silentLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
+import { createClient } from "../../client/create-client.ts";
+import { loopbackUser, type UserInfo } from "../authn/user.ts";
+import { createEndpoints } from "../http/endpoints.ts";
+import { parseRequestInfo } from "../http/request-info.ts";
+import { createRequestMetrics } from "../http/request-metrics.ts";
+import { createInProcessTransport } from "../in-process-transport.ts";
+import { builtInDefinitions } from "../registry/definitions.ts";
+import { createFixture } from "../registry/request-fixture.ts";
+import { describedResources } from "../registry/resources/all.ts";
+import type { Stage } from "../request.ts";
+import { createApiServer } from "../server.ts";
+import { mandatoryFlowSchemas, suggestedFlowSchemas } from "./default-configuration.ts";
+import { flowControlStage } from "./flow-control-stage.ts";
+import { startFlowSchemaStatus } from "./flow-schema-status.ts";
+import { inMatchingOrder, matchFlowSchema } from "./match-flow-schema.ts";
+import { reconcileFlowControlDefaults } from "./reconcile-defaults.ts";
+
+function setUp() {
+  const fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
+  const { clock, stores } = fixture;
+  const through: Stage = (context, next) => next(context);
+  const api = createApiServer({
+    authentication(context, next) {
+      context.user = context.request.trustedUser ?? context.user;
+      return next(context);
+    },
+    impersonation: through,
+    flowControl: flowControlStage(stores.reader),
+    authorization: through,
+    resources: fixture.handler,
+    endpoints: createEndpoints([]),
+    metrics: createRequestMetrics(new MetricsRegistry()),
+    clock,
+    logger: silentLogger,
+  });
+  const client = createClient(createInProcessTransport(api, loopbackUser, clock));
+  return { ...fixture, api, client };
+}
+
+let cluster: ReturnType<typeof setUp>;
+beforeEach(() => {
+  cluster = setUp();
+});
+afterEach(() => cluster.stop());
+
+const schemaNamed = (name: string): Promise<FlowSchema> => cluster.client.get(flowschemas, { name });
+
+describe("reconcileFlowControlDefaults()", () => {
+  it("makes the mandatory and the suggested objects, and changes nothing when all is well", async () => {
+    const { client } = cluster;
+    await reconcileFlowControlDefaults(client);
+    const before = await client.list(flowschemas);
+    expect(before.items).toHaveLength(11);
+    expect((await client.list(prioritylevelconfigurations)).items.map((l) => l.metadata.name)).toEqual([
+      ...["catch-all", "exempt", "global-default", "leader-election", "node-high", "system", "workload-high", "workload-low"],
+    ]);
+    await reconcileFlowControlDefaults(client);
+    expect((await client.list(flowschemas)).items).toEqual(before.items);
+  });
+
+  it("leaves a suggested schema to whoever has changed it and said so, and restores the others", async () => {
+    const { client } = cluster;
+    await reconcileFlowControlDefaults(client);
+    const change = async (name: string, annotation: string | null) => {
+      const metadata = { annotations: { "apf.kubernetes.io/autoupdate-spec": annotation } };
+      await client.patch(flowschemas, { name }, { metadata, spec: { matchingPrecedence: 7777 } }, { type: "merge" });
+    };
+    await change("probes", "false");
+    await change("system-nodes", "true");
+    await change("service-accounts", null);
+    await change("catch-all", "false");
+    await reconcileFlowControlDefaults(client);
+    const found = async (name: string) => {
+      const { spec, metadata } = await schemaNamed(name);
+      return [spec.matchingPrecedence, metadata.annotations?.["apf.kubernetes.io/autoupdate-spec"]];
+    };
+    expect(await found("probes")).toEqual([7777, "false"]);
+    expect(await found("system-nodes")).toEqual([500, "true"]);
+    expect(await found("service-accounts")).toEqual([7777, "false"]);
+    expect(await found("catch-all")).toEqual([10_000, "true"]);
+  });
+});
+
+describe("startFlowSchemaStatus()", () => {
+  it("says of every schema whether its priority level exists, as that changes", async () => {
+    const { client, stores, clock } = cluster;
+    const running = startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: silentLogger });
+    const level = { name: "mine" };
+    const spec = { priorityLevelConfiguration: level, matchingPrecedence: 50, rules: [] };
+    await client.create(flowschemas, { metadata: { name: "s" }, spec });
+    const dangling = async () => (await schemaNamed("s")).status?.conditions?.map(({ type, status, reason }) => [type, status, reason]);
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
+    await client.create(prioritylevelconfigurations, { metadata: level, spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } } });
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "False", "Found"]]));
+    await client.delete(prioritylevelconfigurations, level);
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
+    await running.stop();
+  });
+});
+
+describe("flowControlStage()", () => {
+  it("names the schema and the level that took a request", async () => {
+    const { api, client } = cluster;
+    await reconcileFlowControlDefaults(client);
+    let flow: unknown;
+    const spying = createInProcessTransport(
+      {
+        async handle(request) {
+          const answer = await api.handle(request);
+          flow = answer.context.flow;
+          return answer;
+        },
+      },
+      loopbackUser,
+      cluster.clock,
+    );
+    const { uid: schemaUid } = (await schemaNamed("exempt")).metadata;
+    const { uid: levelUid } = (await client.get(prioritylevelconfigurations, { name: "exempt" })).metadata;
+    await vi.waitFor(async () => {
+      await createClient(spying).list(flowschemas);
+      expect(flow).toEqual({ schemaUid, levelUid });
+    });
+  });
+});
+
+describe("matchFlowSchema()", () => {
+  const schemas = inMatchingOrder(
+    [...suggestedFlowSchemas, ...mandatoryFlowSchemas].map((schema) => ({ ...schema, apiVersion: "", kind: "" }) as unknown as FlowSchema),
+  );
+  const everyone = ["system:authenticated"];
+  const matched = (user: UserInfo, method: string, url: string): string | undefined => {
+    const [path = "", query] = url.split("?");
+    return matchFlowSchema(schemas, user, parseRequestInfo(method, path, new URLSearchParams(query)))?.metadata.name;
+  };
+  const account = (namespace: string): UserInfo => ({
+    name: `system:serviceaccount:${namespace}:x`,
+    groups: ["system:serviceaccounts", ...everyone],
+  });
+  const node: UserInfo = { name: "system:node:n", groups: ["system:nodes", ...everyone] };
+
+  it.each([
+    [{ name: "root", groups: ["system:masters", ...everyone] }, "DELETE", "/api/v1/pods", "exempt"],
+    [{ name: "jane", groups: everyone }, "GET", "/readyz", "probes"],
+    [{ name: "jane", groups: everyone }, "GET", "/readyz/ping", "probes"],
+    [{ name: "jane", groups: everyone }, "GET", "/version", "global-default"],
+    [{ name: "jane", groups: everyone }, "GET", "/api/v1/pods", "global-default"],
+    [
+      { name: "system:kube-scheduler", groups: everyone },
+      "PUT",
+      "/apis/coordination.k8s.io/v1/namespaces/n/leases/l",
+      "system-leader-election",
+    ],
+    [{ name: "system:kube-scheduler", groups: everyone }, "DELETE", "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", "kube-scheduler"],
+    [account("kube-system"), "GET", "/api/v1/pods", "kube-system-service-accounts"],
+    [account("kube-systems"), "GET", "/api/v1/pods", "service-accounts"],
+    [node, "PATCH", "/api/v1/nodes/n/status", "system-node-high"],
+    [node, "GET", "/api/v1/namespaces/n/pods/p", "system-nodes"],
+  ] as const)("gives %o %s %s to %s", (user, method, url, name) => {
+    expect(matched({ name: user.name, groups: user.groups }, method, url)).toBe(name);
+  });
+
+  it("knows nobody who is in neither group of users", () => {
+    expect(matched({ name: "jane", groups: [] }, "GET", "/api/v1/pods")).toBeUndefined();
+  });
+});

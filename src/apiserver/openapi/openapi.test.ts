@@ -1,0 +1,49 @@
+import { gunzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { configmaps } from "../../api/resources.generated.ts";
+import { fakeContext } from "../authn/fake-context.ts";
+import type { ApiResponse } from "../request.ts";
+import { createOpenApi } from "./openapi.ts";
+
+type Bytes = Extract<ApiResponse, { kind: "bytes" }>;
+const served = [configmaps];
+const openApi = createOpenApi(() => served);
+
+async function get(headers: Readonly<Record<string, string>>): Promise<Bytes> {
+  const answer = await openApi.find("/openapi/v2")?.(fakeContext({ headers }));
+  if (answer?.kind !== "bytes") throw new Error("no bytes");
+  return answer;
+}
+
+const json = "application/json";
+const protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const askedProtobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+describe("/openapi/v2", () => {
+  it.each([
+    ["*/*", json],
+    ["application/*", json],
+    [protobuf, protobuf],
+    [askedProtobuf, protobuf],
+    [`application/xml,${askedProtobuf};q=0.5,${json};q=0.4`, protobuf],
+    [`${askedProtobuf};q=0.5,${json}`, json],
+  ])("answers Accept: %s with %s", async (accept, contentType) => {
+    const answer = await get({ accept });
+    expect(answer).toMatchObject({ status: 200, contentType });
+    expect(Buffer.from(answer.bytes).subarray(0, 5).toString("hex")).toBe(contentType === json ? "7b22737761" : "0a03322e30");
+  });
+
+  it("refuses what it cannot make", async () => {
+    await expect(get({ accept: "application/xml" })).rejects.toMatchObject({ code: 406 });
+  });
+
+  it("is compressed for those who can read that, and not sent again to those who have it", async () => {
+    const plain = await get({ accept: protobuf });
+    const zipped = await get({ accept: protobuf, "accept-encoding": "gzip" });
+    expect(zipped.headers).toMatchObject({ "Content-Encoding": "gzip" });
+    expect(gunzipSync(zipped.bytes).equals(plain.bytes)).toBe(true);
+    const etag = plain.headers?.Etag ?? "";
+    expect(await get({ accept: protobuf, "if-none-match": etag })).toMatchObject({ status: 304, bytes: new Uint8Array() });
+    expect((await get({ accept: json, "if-none-match": etag })).status).toBe(200);
+  });
+});
