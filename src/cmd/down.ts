@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { realClock } from "../base/clock.ts";
 import { boolean, flag, integer, optionalText } from "../base/flags.ts";
 import { createLogger } from "../base/log.ts";
+import { podNetworkName } from "../cni/network-config.ts";
 import { removePodNetwork } from "../cni/teardown.ts";
 import { destroyContainerd } from "../cri/containerd.ts";
+import type { CgroupSystem } from "../linux/cgroup-system.ts";
+import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
 import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
@@ -29,11 +32,22 @@ export async function run(args: readonly string[]): Promise<number> {
   await endProcess(dataDir, input.values.force);
   if (process.platform === "linux" && process.getuid?.() === 0) {
     await destroyContainerd(dataDir, { clock: realClock, log: createLogger("down", { verbosity: input.values.v }) });
+    await removePodCgroups(dataDir);
     await unmountBelow(join(dataDir, "kubelet"));
     await removePodNetwork(dataDir);
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;
+}
+
+async function removePodCgroups(dataDir: string): Promise<void> {
+  let system: CgroupSystem;
+  try {
+    system = await detectCgroups();
+  } catch {
+    return; // a machine without control groups has none of ours
+  }
+  await createCgroups(system, { clock: realClock }).remove(`/${podNetworkName(dataDir)}`);
 }
 
 async function endProcess(dataDir: string, force: boolean): Promise<void> {

@@ -1,6 +1,8 @@
 // Removes what the pod network of a data directory leaves in the kernel once its pods are gone, or were killed: the bridge with
 // its interfaces, host port rules of the portmap plugin, the masquerade table. Nothing that belongs to another network.
+import { readdir, rm } from "node:fs/promises";
 import { BlockList, isIPv6 } from "node:net";
+import { join } from "node:path";
 import { CommandError, runCommand } from "../linux/run-command.ts";
 import { removeMasquerade } from "./masquerade.ts";
 import { podBridgeName, podNetworkName, removePodNetworkFiles, writtenPodCidrs } from "./network-config.ts";
@@ -14,6 +16,7 @@ export async function removePodNetwork(dataDir: string): Promise<void> {
     await removeRules(command, "filter", (saved) => forwardRuleRemoval(saved, cidrs));
   }
   await removeBridge(podBridgeName(dataDir));
+  await removeResults(podNetworkName(dataDir));
   await removePodNetworkFiles(dataDir);
 }
 
@@ -25,6 +28,13 @@ async function removeBridge(name: string): Promise<void> {
   // Deleting the node's end of a veth pair deletes the pod's.
   const ours = interfaces.filter((link) => link.master === name || link.ifname === name);
   for (const { ifname } of ours) await runCommand("ip", ["link", "delete", ifname]).catch(ignoreGone);
+}
+
+/** What the runtime remembers of each pod's network, in a directory all of the machine's runtimes share. */
+async function removeResults(network: string): Promise<void> {
+  const directory = "/var/lib/cni/results";
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names) if (name.startsWith(`${network}-`)) await rm(join(directory, name), { force: true });
 }
 
 async function removeRules(

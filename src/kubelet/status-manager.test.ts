@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { statusPatch } from "./status-manager.ts";
+import { fieldError } from "../api/meta/field-error.ts";
+import { invalid, type StatusError, serviceUnavailable } from "../api/meta/status-error.ts";
+import type { Pod } from "../api/types/core-v1.ts";
+import { VirtualClock } from "../base/clock.ts";
+import { silentLogger } from "../base/log.ts";
+import type { Client } from "../client/client.ts";
+import { StatusManager, statusPatch } from "./status-manager.ts";
 
 describe("statusPatch()", () => {
   it("is nothing when nothing differs, whatever the order of keys", () => {
@@ -25,5 +31,35 @@ describe("statusPatch()", () => {
       ],
     };
     expect(statusPatch(before, after)).toEqual({ conditions: [{ type: "Ready", status: "True", reason: null }] });
+  });
+});
+
+describe("StatusManager", () => {
+  const pod = { metadata: { uid: "old", name: "web", namespace: "default" }, status: { phase: "Pending" } } as Pod;
+
+  /** How often a status is sent in a minute when every answer is that error. */
+  async function attempts(error: StatusError): Promise<number> {
+    let sent = 0;
+    const patch = async () => {
+      sent++;
+      throw error;
+    };
+    const clock = new VirtualClock();
+    const client = { patch } as unknown as Client; // nothing else is called
+    const manager = new StatusManager({ client, clock, logger: silentLogger, apiPodOf: () => pod });
+    manager.start();
+    manager.set(pod, { phase: "Running" });
+    await clock.advance(60_000);
+    await manager.stop();
+    return sent;
+  }
+
+  it("tries again while the server is away", async () => {
+    expect(await attempts(serviceUnavailable("away"))).toBeGreaterThan(3);
+  });
+
+  it("gives up when another pod has taken the name", async () => {
+    const error = UID_ERROR;
+    expect(await attempts(invalid({ group: "", kind: "Pod" }, "web", [error]))).toBe(1);
   });
 });

@@ -114,12 +114,17 @@ export class StatusManager implements Running {
       return { kind: "done" };
     } catch (error) {
       // Gone, or another pod of this name: there is nothing to report to.
-      if (isStatus(error, "NotFound", "Conflict")) return { kind: "done" };
+      if (isStatus(error, "NotFound", "Conflict") || isAboutUid(error)) return { kind: "done" };
       if (!signal.aborted)
         this.#deps.logger.warn("Reporting a pod's status failed", { pod: `${namespace}/${name}`, error: (error as Error).message });
       return { kind: "retry" };
     }
   }
+}
+
+/** How a patch is refused that is for a pod of another uid. */
+function isAboutUid(error: unknown): boolean {
+  return isStatus(error, "Invalid") && error.status.details?.causes?.some((cause) => cause.field === "metadata.uid") === true;
 }
 
 /**

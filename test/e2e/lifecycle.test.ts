@@ -1,11 +1,15 @@
 // Starting, stopping, crashing and starting again: what a user's cluster survives, on real containers.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Pod, PodList } from "../../src/api/types/core-v1.ts";
+import { podBridgeName, podNetworkName } from "../../src/cni/network-config.ts";
 import { containerdPaths } from "../../src/cri/containerd-paths.ts";
+import { detectCgroups } from "../../src/linux/cgroup-system.ts";
 import { findProcesses } from "../../src/linux/processes.ts";
 import { Cluster, whyNoContainers } from "../support/cluster.ts";
-import { coracle, until } from "../support/processes.ts";
+import { coracle, mustRun, temporaryDirectory, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`starting again is not tried with real containers: ${reason}`);
@@ -47,10 +51,32 @@ describe.runIf(reason === undefined)("a cluster with real containers, started ag
     return lives();
   };
 
+  /** What a cluster has outside of its directory, as far as it is there. */
+  const tracesOnMachine = async (): Promise<readonly string[]> => {
+    const name = podNetworkName(cluster.dataDir);
+    const mounts = (await readFile("/proc/mounts", "utf8")).split("\n").filter((line) => line.includes(cluster.dataDir));
+    const interfaces = (await readdir("/sys/class/net")).filter((i) => i === podBridgeName(cluster.dataDir));
+    const cgroups = (await detectCgroups()).trees.map((tree) => join(tree, name)).filter(existsSync);
+    const results = (await readdir("/var/lib/cni/results").catch(() => [])).filter((file) => file.startsWith(name));
+    const tables = (await mustRun("nft", ["list", "tables"])).split("\n").filter((table) => table.endsWith(name));
+    return [...mounts, ...interfaces, ...cgroups, ...results, ...tables];
+  };
+
   it("refuses a second cluster in the same directory, in one line", async () => {
     const second = await coracle(["up", "--data-dir", cluster.dataDir, "--secure-port", "0"]);
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(/^coracle up: --data-dir .*: a cluster already runs here \(process \d+\).*\n$/);
+  });
+
+  it("refuses a second cluster with the same pod addresses, in one line", async () => {
+    const other = await temporaryDirectory("clash");
+    try {
+      const second = await coracle(["up", "--data-dir", other.path, "--secure-port", "0", "--cluster-cidr", cluster.podRange]);
+      expect(second.code).toBe(1);
+      expect(second.stderr).toMatch(/^coracle up: --cluster-cidr 10\..* is in use on this machine: interface cor-\w+ has 10\..*\n$/);
+    } finally {
+      await other.remove();
+    }
   });
 
   it("after Ctrl-C and a new start the same pods run, none restarted", async () => {
@@ -97,6 +123,7 @@ describe.runIf(reason === undefined)("a cluster with real containers, started ag
     expect(down).toMatchObject({ code: 0, stderr: "" });
     const left = await findProcesses((args) => args.some((a) => a.includes(cluster.dataDir)) && !args.some((a) => a.includes("vitest")));
     expect(left).toEqual([]);
+    expect(await tracesOnMachine()).toEqual([]);
   });
 
   it("after down and a new start the pods run again", async () => {

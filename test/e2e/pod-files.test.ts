@@ -368,6 +368,14 @@ describe.runIf(reason === undefined)("inside of pods", { timeout: 120_000, concu
       expect(text).toBe("behind the port\n");
     });
 
+    it("without a cluster DNS the resolver is the node's, and an event says so", async () => {
+      const ns = await bed.namespace("resolver");
+      await ns.pod("plain", shell("cat /etc/resolv.conf"), never);
+      const nameservers = (text: string) => text.split("\n").filter((line) => line.startsWith("nameserver"));
+      expect(nameservers(await ns.output("plain"))).toEqual(nameservers(await readFile("/etc/resolv.conf", "utf8")).slice(0, 3));
+      await ns.untilEvent("plain", /Warning MissingClusterDNS: .*Falling back to "Default" policy/);
+    });
+
     it("hosts and resolver: hostname, hostAliases, dnsPolicy None and its options", async () => {
       const ns = await bed.namespace("names");
       const dnsConfig = { nameservers: ["192.0.2.53"], searches: ["example.test"], options: [{ name: "ndots", value: "3" }] };

@@ -34,13 +34,12 @@ export async function whyNoContainers(): Promise<string | undefined> {
   return isOld ? `kubectl ${clientVersion.gitVersion} is older than 1.${oldestKubectlMinor}` : undefined;
 }
 
-/** Second byte of the pods' addresses, made from the cluster's port; off the ranges that networks commonly use. */
-const clusterNetwork = (port: number): number => 112 + (port % 128);
-
 export class Cluster {
   readonly dataDir: string;
   readonly kubeconfig: string;
   readonly port: number;
+  /** Of its own, like the port, from which it is made: other clusters may run on this machine. */
+  readonly podRange: string;
   readonly #args: readonly string[];
   readonly #remove: () => Promise<void>;
   #process: BackgroundCoracle | undefined;
@@ -48,6 +47,7 @@ export class Cluster {
   private constructor(dataDir: string, port: number, args: readonly string[], remove: () => Promise<void>) {
     this.dataDir = dataDir;
     this.port = port;
+    this.podRange = `10.${112 + (port % 128)}.0.0/16`;
     this.kubeconfig = join(dataDir, "kubeconfig");
     this.#args = args;
     this.#remove = remove;
@@ -69,23 +69,19 @@ export class Cluster {
       String(this.port),
       "--kubeconfig",
       this.kubeconfig,
-      // Of its own, like the port: other clusters may run on this machine.
       "--cluster-cidr",
-      `10.${clusterNetwork(this.port)}.0.0/16`,
+      this.podRange,
       ...this.#args,
     ]);
     this.#process = started;
-    await until(
-      "the cluster is up",
-      () => {
-        if (started.process.exitCode !== null) throw new Error(`coracle up has ended:\n${started.output()}`);
-        return started.output().includes("Ctrl-C stops the cluster");
-      },
-      90_000,
-    ).catch(async (error: unknown) => {
+    const isUp = (): boolean => started.output().includes("Ctrl-C stops the cluster");
+    try {
+      await until("the cluster is up", () => isUp() || started.process.exitCode !== null, 90_000);
+      if (!isUp()) throw new Error("coracle up has ended");
+    } catch (error) {
       await started.stop("SIGKILL");
       throw new Error(`${(error as Error).message}\n${started.output()}`);
-    });
+    }
   }
 
   get output(): string {

@@ -1,15 +1,11 @@
-// Webhooks, policy bindings, flow control, signing requests and API services: a few behaviours each.
-import { generateKeyPairSync } from "node:crypto";
+// Webhooks, policy bindings, flow control and API services: a few behaviours each.
 import { describe, expect, it } from "vitest";
-import { createSigningRequest } from "../../base/x509/signing-request.ts";
 import type { FieldError } from "../meta/field-error.ts";
 import type { ValidatingWebhook, ValidatingWebhookConfiguration } from "../types/admissionregistration-v1.ts";
-import type { CertificateSigningRequest, CertificateSigningRequestStatus } from "../types/certificates-v1.ts";
 import type { FlowSchemaSpec } from "../types/flowcontrol-v1.ts";
 import { validateApiService } from "./api-service.ts";
 import { validateFlowSchema, validatePriorityLevel } from "./flow-control.ts";
 import { validateValidatingPolicyBinding } from "./policy-binding.ts";
-import { validateSigningRequest, validateSigningRequestUpdate } from "./signing-request.ts";
 import { validateWebhooks } from "./webhook.ts";
 
 const metadata = { name: "a", namespace: "", uid: "u", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
@@ -100,64 +96,6 @@ describe("flow control", () => {
     const level = { apiVersion: "flowcontrol.apiserver.k8s.io/v1", kind: "PriorityLevelConfiguration", metadata, spec } as const;
     expect(messages(validatePriorityLevel(level))).toEqual([
       "spec.limited.limitResponse.queuing.handSize: Invalid value: 7: required entropy bits of deckSize 1024 and handSize 7 should not be greater than 60",
-    ]);
-  });
-});
-
-describe("validateSigningRequest()", () => {
-  const keys = generateKeyPairSync("ed25519");
-  const pem = createSigningRequest({ commonName: "a", organizations: [] }, keys);
-  const request = (status: CertificateSigningRequestStatus): CertificateSigningRequest => ({
-    apiVersion: "certificates.k8s.io/v1",
-    kind: "CertificateSigningRequest",
-    metadata,
-    spec: { request: Buffer.from(pem).toString("base64"), signerName: "example.com/x", usages: ["client auth"] },
-    status,
-  });
-  const approved = { type: "Approved", status: "True" };
-
-  it("decisions are always true, and one of two", () => {
-    expect(validateSigningRequest(request({}))).toEqual([]);
-    expect(
-      messages(
-        validateSigningRequest(
-          request({
-            conditions: [
-              { ...approved, status: "False" },
-              { type: "Denied", status: "True" },
-            ],
-          }),
-        ),
-      ),
-    ).toEqual([
-      'status.conditions[0].status: Unsupported value: "False": supported values: "True"',
-      'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
-    ]);
-  });
-
-  it("decisions come through approval only, and stay", () => {
-    const [plain, decided] = [request({}), request({ conditions: [approved] })];
-    expect(validateSigningRequestUpdate(decided, plain, "approval")).toEqual([]);
-    expect(messages(validateSigningRequestUpdate(decided, plain, "status"))).toEqual([
-      'status.conditions: Forbidden: updates may not add a condition of type "Approved"',
-    ]);
-    expect(messages(validateSigningRequestUpdate(plain, decided, "approval"))).toEqual([
-      'status.conditions: Forbidden: updates may not remove a condition of type "Approved"',
-    ]);
-  });
-
-  it("certificates are PEM", () => {
-    const certificate = Buffer.from(pem).toString("base64");
-    expect(messages(validateSigningRequestUpdate(request({ certificate }), request({}), "status"))).toEqual([
-      'status.certificate: Invalid value: "<certificate data>": only CERTIFICATE PEM blocks are allowed, found "CERTIFICATE REQUEST"',
-    ]);
-  });
-
-  it("signer names are a domain and a path", () => {
-    const spec = { ...request({}).spec, signerName: "local/A" };
-    expect(messages(validateSigningRequest({ ...request({}), spec }))).toEqual([
-      'spec.signerName: Invalid value: "local": should be a domain with at least two segments separated by dots',
-      expect.stringContaining('spec.signerName: Invalid value: "A": validating label "A": a lowercase RFC 1123 subdomain'),
     ]);
   });
 });

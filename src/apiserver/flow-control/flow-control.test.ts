@@ -95,7 +95,10 @@ describe("startFlowSchemaStatus()", () => {
     await client.create(flowschemas, { metadata: { name: "s" }, spec });
     const dangling = async () => (await schemaNamed("s")).status?.conditions?.map(({ type, status, reason }) => [type, status, reason]);
     await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
-    await client.create(prioritylevelconfigurations, { metadata: level, spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } } });
+    await client.create(prioritylevelconfigurations, {
+      metadata: level,
+      spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } },
+    });
     await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "False", "Found"]]));
     await client.delete(prioritylevelconfigurations, level);
     await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));

@@ -1,12 +1,13 @@
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import type { ResourceType } from "../../api/resource-type.ts";
 import { configmaps } from "../../api/resources.generated.ts";
-import { fakeContext } from "../authn/fake-context.ts";
+import { fakeContext } from "../authn/request-fixture.ts";
 import type { ApiResponse } from "../request.ts";
 import { createOpenApi } from "./openapi.ts";
 
 type Bytes = Extract<ApiResponse, { kind: "bytes" }>;
-const served = [configmaps];
+const served = [configmaps as ResourceType];
 const openApi = createOpenApi(() => served);
 
 async function get(headers: Readonly<Record<string, string>>): Promise<Bytes> {

@@ -158,6 +158,14 @@ describe("patch", () => {
     expect(strategic.body.data).toEqual({ q: "4" });
   });
 
+  it("warns of unknown fields as they come, of a strategic patch in the order of their names", async () => {
+    await server.send("POST", path, { body: configMap("a", {}) });
+    const warned = async (contentType: string) =>
+      (await server.send("PATCH", `${path}/a?fieldValidation=Warn`, { body: { foo: 1, bar: 2 }, contentType })).warnings;
+    expect(await warned(merge)).toEqual(['unknown field "foo"', 'unknown field "bar"']);
+    expect(await warned("application/strategic-merge-patch+json")).toEqual(['unknown field "bar"', 'unknown field "foo"']);
+  });
+
   it("of concurrent patches loses none", async () => {
     await server.send("POST", path, { body: configMap("a") });
     const keys = ["a", "b", "c", "d", "e", "f"];

@@ -40,19 +40,17 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
-      return checked(target, schema, (current) => applyJsonPatch(current, operations), patchedText);
+      return checked(target, schema, (current) => applyJsonPatch(current, operations), jsonReport);
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, schema, (current) => applyMergePatch(current, changes), patchedText);
+      return checked(target, schema, (current) => applyMergePatch(current, changes), jsonReport);
     }
     case "strategic":
-      return checked(
-        target,
-        schema,
-        (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema),
-        () => goText(patch),
-      );
+      return checked(target, schema, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
+        show: () => goText(patch),
+        order: (problems) => problems.toSorted(),
+      });
   }
 }
 
@@ -76,12 +74,20 @@ function parsePatch(content: PatchContent, body: PatchBody): unknown {
   }
 }
 
+/** What is said about a patched object that is not right. */
+interface Report {
+  /** The object, or the patch, as errors quote it. */
+  readonly show: (patched: KubernetesObject) => string;
+  /** Of several unknown fields: as they come, or sorted. */
+  readonly order: (problems: readonly string[]) => readonly string[];
+}
+
 /** Applies, then checks what has come out: its kind, types, name and namespace. */
 function checked(
   target: PatchTarget,
   schema: ObjectSchema | undefined,
   apply: (current: KubernetesObject) => unknown,
-  show: (patched: KubernetesObject) => string,
+  { show, order }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
@@ -92,7 +98,7 @@ function checked(
       throw refuse(
         `no kind ${JSON.stringify(patched.kind)} is registered for version ${JSON.stringify(patched.apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
       );
-    const object = schema ? decodePatched(schema, patched, target, refuse) : patched;
+    const object = schema ? decodePatched(schema, patched, target, { refuse, order }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(named, target.namespace);
@@ -103,11 +109,11 @@ function decodePatched(
   schema: ObjectSchema,
   patched: KubernetesObject,
   target: PatchTarget,
-  refuse: (problem: string) => StatusError,
+  { refuse, order }: Pick<Report, "order"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decodeObject(schema, patched);
-    const problems = unknown.map(unknownField);
+    const problems = order(unknown.map(unknownField));
     if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
@@ -134,6 +140,9 @@ const metadataOrder = [
   "finalizers",
   "managedFields",
 ];
+
+/** Of json and merge patches, whose result is decoded from text. */
+const jsonReport: Report = { show: patchedText, order: (problems) => problems };
 
 /** The patched object as errors quote it: JSON with the outer fields sorted and metadata in the order of its type. */
 function patchedText(patched: KubernetesObject): string {

@@ -42,6 +42,8 @@ describe("scale", () => {
 
   it("reads and writes replicas through a Scale", async () => {
     await server.send("POST", deployments, { body: { metadata: { name: "d" }, spec } });
+    const table = await server.send("GET", `${deployments}/d/scale`, { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" });
+    expect(table.body).toMatchObject({ kind: "Table", rows: [{ cells: ["d", 2, 0, "0s"], object: { metadata: { name: "d" } } }] });
     const { body } = await server.send("GET", `${deployments}/d/scale`);
     expect(body).toMatchObject({
       kind: "Scale",

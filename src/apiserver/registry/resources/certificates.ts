@@ -3,10 +3,10 @@
 import { certificateSigningRequestTable } from "../../../api/encode/table/certificates.ts";
 import { certificatesigningrequests } from "../../../api/resources.generated.ts";
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../../api/types/certificates-v1.ts";
-import { validateSigningRequest, validateSigningRequestUpdate } from "../../../api/validation/signing-request.ts";
 import { formatTime } from "../../../base/clock.ts";
 import type { StrategyContext } from "../resource-definition.ts";
 import { describe, withOnlyStatus } from "./describe.ts";
+import { validateSigningRequest, validateSigningRequestUpdate } from "./validate-signing-request.ts";
 
 type Request = CertificateSigningRequest;
 type Condition = CertificateSigningRequestCondition;

@@ -1,11 +1,12 @@
-// Certificate signing requests: what is asked for, and that decisions and certificates, once there, stay.
+// Certificate signing requests: what is asked for, and that decisions and certificates, once there, stay. Beside the resource
+// rather than in api/validation, because it reads certificates with Node's crypto.
 import { X509Certificate } from "node:crypto";
-import { parseSigningRequest } from "../../base/x509/signing-request.ts";
-import { semanticallyEqual } from "../meta/equality.ts";
-import { duplicate, type FieldError, forbiddenField, invalidValue, required, tooLong } from "../meta/field-error.ts";
-import { byteLength, isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
-import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../types/certificates-v1.ts";
-import { checkSupported } from "./rules.ts";
+import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, required, tooLong } from "../../../api/meta/field-error.ts";
+import { byteLength, isDNS1123Label, isDNS1123Subdomain } from "../../../api/meta/names.ts";
+import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../../api/types/certificates-v1.ts";
+import { checkSupported } from "../../../api/validation/rules.ts";
+import { parseSigningRequest } from "../../../base/x509/signing-request.ts";
 
 const usages: readonly string[] = [
   "any",
