@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fieldError } from "../api/meta/field-error.ts";
+import { invalidValue } from "../api/meta/field-error.ts";
 import { invalid, type StatusError, serviceUnavailable } from "../api/meta/status-error.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
@@ -59,7 +59,7 @@ describe("StatusManager", () => {
   });
 
   it("gives up when another pod has taken the name", async () => {
-    const error = UID_ERROR;
+    const error = invalidValue("metadata.uid", "old", "field is immutable");
     expect(await attempts(invalid({ group: "", kind: "Pod" }, "web", [error]))).toBe(1);
   });
 });
