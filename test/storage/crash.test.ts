@@ -85,8 +85,11 @@ async function writeAndKill(storeDir: string, killAfter: number): Promise<{ newe
   return { newest, count };
 }
 
-/** Every writer's pair is whole, and at its last acknowledged number or the one after, which was under way. */
-async function expectWrites(store: Store, newest: ReadonlyMap<number, Acknowledged>): Promise<void> {
+/**
+ * Every writer's pair is whole, and at its last acknowledged number or the one after, which was under way. What was found is
+ * what the next round begins with, and must not be lost either.
+ */
+async function expectWrites(store: Store, newest: Map<number, Acknowledged>): Promise<void> {
   for (const [writer, last] of newest) {
     const left = await store.get(`/left/${writer}`);
     const right = await store.get(`/right/${writer}`);
@@ -97,6 +100,7 @@ async function expectWrites(store: Store, newest: ReadonlyMap<number, Acknowledg
     expect(right?.modRevision).toBe(left?.modRevision);
     expect(text(left?.value)).toBe(`${number} ${"x".repeat(200 + writer * 30)}`);
     expect(text(right?.value)).toBe(text(left?.value));
+    newest.set(writer, { number, revision: left?.modRevision ?? 0 });
   }
 }
 
