@@ -241,7 +241,11 @@ export function describeCriRuntime(name: string, setUp: () => Promise<CriFixture
 
     test("writes both output streams in the CRI log format, and to a new file after a rotation", async () => {
       const containerId = await startContainer("logging", { image: { image: serverImage } });
-      await fixture.until(async () => (await logOf("logging")).includes(output.stderr));
+      // The two streams are written by two threads of the runtime.
+      await fixture.until(async () => {
+        const log = await logOf("logging");
+        return [output.stdout, output.stderr].every((text) => log.includes(`F ${text}\n`));
+      });
       const lines = (await logOf("logging"))
         .trimEnd()
         .split("\n")

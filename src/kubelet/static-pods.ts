@@ -48,13 +48,21 @@ export class StaticPodSource implements Running {
 
   /** Resolves when the directory has been read once. */
   async start(): Promise<void> {
-    try {
-      this.#watcher = watch(this.#options.directory, () => this.#readSoon(settleMs));
-      this.#watcher.on("error", () => this.#watcher?.close());
-    } catch {
-      // Not there yet, or no watches left: reading it now and then has to do.
-    }
     await this.#read();
+  }
+
+  #watchDirectory(): void {
+    if (this.#watcher || this.#stopped) return;
+    try {
+      const watcher = watch(this.#options.directory, () => this.#readSoon(settleMs));
+      watcher.on("error", () => {
+        watcher.close();
+        if (this.#watcher === watcher) this.#watcher = undefined;
+      });
+      this.#watcher = watcher;
+    } catch {
+      // Not there yet, or no watches left: tried again with the next reading.
+    }
   }
 
   async stop(): Promise<void> {
@@ -74,6 +82,7 @@ export class StaticPodSource implements Running {
 
   async #read(): Promise<void> {
     const { directory, periodMs = 20_000 } = this.#options;
+    this.#watchDirectory(); // before reading, so that no change falls between
     const pods: Pod[] = [];
     for (const name of await manifestsIn(directory)) {
       const path = join(directory, name);
