@@ -350,7 +350,7 @@ describe.runIf(reason === undefined)("pods on real containers", { timeout: 120_0
     });
   });
 
-  it("static pods run from a directory, have a mirror, and end with their file", async () => {
+  it("static pods run from a directory, have a mirror, and end with their file", { timeout: 180_000 }, async () => {
     const directory = join(bed.cluster.dataDir, "manifests");
     await mkdir(directory, { recursive: true });
     const file = join(directory, "static.json");
@@ -367,7 +367,8 @@ describe.runIf(reason === undefined)("pods on real containers", { timeout: 120_0
       "the mirror pod is ready",
       async () => (await bed.cluster.tryKubectl(["wait", "--for=condition=Ready", `pod/${name}`])).code === 0,
     );
-    await bed.cluster.kubectl("delete", "pod", name);
+    // Not waited for: the next mirror has the same name.
+    await bed.cluster.kubectl("delete", "pod", name, "--wait=false");
     await until("the mirror pod is back", async () => (await bed.cluster.tryKubectl(["get", "pod", name])).code === 0);
     await rm(file);
     await until("the mirror pod is gone", async () => (await bed.cluster.tryKubectl(["get", "pod", name])).code !== 0);
