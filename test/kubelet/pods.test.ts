@@ -27,6 +27,10 @@ import { buildImage } from "../../src/testing/image-builder.ts";
 const tools = await Promise.all(["containerd", "ctr", "runc", "busybox", "nft"].map(findExecutable));
 const plugins = await findDirectoryWith(["bridge"], ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]);
 const canRun = process.platform === "linux" && process.getuid?.() === 0 && tools.every(Boolean) && plugins !== undefined;
+if (!canRun)
+  console.log(
+    "the kubelet is not tried with containerd: it needs Linux, root, containerd, runc, busybox-static, nftables and the CNI plugins",
+  );
 
 const nodeName = "kubelet-test";
 const image = "coracle.test/busybox:1";
