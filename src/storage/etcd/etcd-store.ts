@@ -125,7 +125,6 @@ export class EtcdStore implements Store {
   }
 
   requestProgress(): void {
-    for (const watches of this.#allWatches) watches.wantProgress();
     this.#progressAgain = true;
     if (!this.#progressing) void this.#reportProgress();
   }
@@ -201,7 +200,7 @@ export class EtcdStore implements Store {
       for (const watches of this.#allWatches) watches.expect(known);
       try {
         const current = await this.currentRevision();
-        for (const watches of this.#allWatches) watches.expect(current);
+        if (current > known) for (const watches of this.#allWatches) watches.expect(current);
       } catch (error) {
         if (!this.#closing) this.#log.warn("Asking etcd for its revision failed", { error });
       }

@@ -50,6 +50,8 @@ export class Feed {
   #endpoint: Endpoint | undefined;
   #fragments: EtcdEvent[] = [];
   #failures = 0;
+  /** etcd has begun the watch: what it reaches from now on is not lost to a compaction. */
+  #established = false;
   #stopped = false;
   #timer: Timer | undefined;
 
@@ -71,7 +73,7 @@ export class Feed {
   expect(revision: number): void {
     if (this.#stopped) return;
     this.#expected = Math.max(this.#expected, revision);
-    if (this.#position >= this.#expected) this.#options.onProgress(this.#position);
+    if (this.#established && this.#position >= this.#expected) this.#options.onProgress(this.#position);
     else this.#timer ??= this.#options.clock.after(nudgeAfterMs, () => void this.#nudge());
   }
 
@@ -121,7 +123,11 @@ export class Feed {
     if (response.compactRevision > 0) return this.#end(new CompactedError(response.compactRevision));
     if (response.canceled) return this.#lost(new Error(`etcd has cancelled a watch: ${response.cancelReason}`));
     this.#failures = 0;
-    if (response.created) return;
+    if (response.created) {
+      this.#established = true;
+      this.#reached();
+      return;
+    }
     if (response.fragment || this.#fragments.length > 0) this.#fragments.push(...response.events);
     if (response.fragment) return;
     const found = this.#fragments.length > 0 ? this.#fragments : response.events;

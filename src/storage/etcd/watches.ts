@@ -28,6 +28,7 @@ export class SharedWatches {
   #feed: Feed | undefined;
   #recent = new RecentEvents(0);
   #replays = 0;
+  #expected = 0;
 
   constructor(parts: FeedParts, withPrevious: boolean) {
     this.#parts = parts;
@@ -44,11 +45,9 @@ export class SharedWatches {
   }
 
   /** Every watch reports (an empty batch) when it has reached the revision. */
-  wantProgress(): void {
-    for (const watcher of this.#watchers) watcher.progressWanted = true;
-  }
-
   expect(revision: number): void {
+    this.#expected = revision;
+    for (const watcher of this.#watchers) watcher.progressWanted = true;
     this.#feed?.expect(revision);
     for (const { replay } of this.#watchers) replay?.expect(revision);
   }
@@ -85,7 +84,7 @@ export class SharedWatches {
     watcher.state = "live";
     watcher.revision = Math.max(watcher.revision, position);
     if (missed.length > 0) this.#deliver(watcher, missed, watcher.revision);
-    if (watcher.progressWanted) this.#feed?.expect(position);
+    if (watcher.progressWanted) this.#feed?.expect(this.#expected);
   }
 
   #replay(watcher: Watcher): void {
