@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findExecutable } from "../../src/linux/find-executable.ts";
+import { freePort } from "../support/processes.ts";
 
 export interface EtcdProcess {
   readonly url: string;
@@ -12,14 +13,9 @@ export interface EtcdProcess {
   stop(): Promise<void>;
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (!address || typeof address === "string") throw new Error("no port");
-  return address.port;
+/** Why no etcd can be started here; undefined when one can. */
+export async function whyNoEtcd(): Promise<string | undefined> {
+  return (await findExecutable("etcd")) === undefined ? "etcd (Debian's etcd-server) is not installed" : undefined;
 }
 
 /** One cluster of so many members; resolves when each says that it is ready. */
