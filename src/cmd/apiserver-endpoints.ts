@@ -8,7 +8,7 @@ import type { ServiceAccountTokens } from "../apiserver/authn/service-account-to
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
-import { createEndpoints, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { Handler } from "../apiserver/request.ts";
@@ -45,6 +45,8 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** What parts of the server serve of themselves. */
+  readonly more?: readonly EndpointSource[];
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
@@ -58,6 +60,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
     createOpenApi(served),
+    ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
       "/metrics": async () => ({

@@ -27,9 +27,8 @@ import {
   firstServiceIp,
 } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
-import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
-import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -53,6 +52,7 @@ import type { Store } from "../storage/store.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { CommandError } from "./command-error.ts";
+import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 
@@ -115,7 +115,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const api = wire({ stack, settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const certificate = servingCertificate(files, pki);
   const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
@@ -125,6 +125,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   });
   const client = createClient(transportFor(loopbackUser));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
@@ -153,6 +154,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 }
 
 interface Wiring {
+  readonly stack: StopStack;
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
   readonly clock: Clock;
@@ -203,11 +205,12 @@ function wire(w: Wiring): ApiServer {
       ca: pki.ca.pem.certificate,
     }),
   });
+  const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
       authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
       impersonation: impersonationStage(authorizer),
-      flowControl: flowControlStage(reader),
+      flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer),
       resources,
       endpoints: apiServerEndpoints({
@@ -217,6 +220,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         state,
+        more: flowControl.endpoints,
         address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
       metrics: createRequestMetrics(metrics),
