@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
@@ -51,6 +52,7 @@ import { startCompactor } from "../storage/compactor.ts";
 import type { Store } from "../storage/store.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
+import { createAudit } from "./audit.ts";
 import { CommandError } from "./command-error.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -115,7 +117,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const api = wire({ stack, settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
+  if (audit) stack.add(audit);
+  const api = wire({ stack, audit: audit?.stages, settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const certificate = servingCertificate(files, pki);
   const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
@@ -155,6 +159,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 
 interface Wiring {
   readonly stack: StopStack;
+  readonly audit: AuditStages | undefined;
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
   readonly clock: Clock;
@@ -209,6 +214,7 @@ function wire(w: Wiring): ApiServer {
   const api = createApiServer(
     {
       authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
+      audit: w.audit,
       impersonation: impersonationStage(authorizer),
       flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer),
