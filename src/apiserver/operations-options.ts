@@ -64,6 +64,8 @@ export const operationsFlags = {
   ),
   "max-mutating-requests-inflight": flag(integer({ min: 0 }), 200, "mutating requests served at a time"),
   ...auditFlags,
+  "encryption-provider-config": flag(optionalText, undefined, "which resources are encrypted in the store, and how"),
+  "encryption-provider-config-automatic-reload": flag(boolean, false, "follow changes of that file"),
   profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process and the state of priority and fairness"),
 };
 
@@ -93,6 +95,8 @@ export interface AuditSettings {
 export interface OperationsSettings {
   /** Absent: nothing is recorded. */
   readonly audit?: AuditSettings;
+  /** Absent: nothing is encrypted. */
+  readonly encryption?: { readonly path: string; readonly automaticReload: boolean };
   readonly priorityAndFairness: boolean;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
@@ -101,8 +105,13 @@ export interface OperationsSettings {
 
 export function operationsSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings {
   const audit = auditSettings(values);
+  const path = values["encryption-provider-config"];
+  const automaticReload = values["encryption-provider-config-automatic-reload"];
+  if (automaticReload && !path)
+    throw new FlagError("--encryption-provider-config-automatic-reload: expected --encryption-provider-config too");
   return {
     ...(audit ? { audit } : {}),
+    ...(path ? { encryption: { path, automaticReload } } : {}),
     priorityAndFairness: values["enable-priority-and-fairness"],
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],

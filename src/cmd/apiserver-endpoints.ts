@@ -45,6 +45,8 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** Health checks of parts that are not always there. */
+  readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
   /** "192.168.1.10:6443", where others reach this server. */
@@ -92,7 +94,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
   };
 }
 
-function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -103,6 +105,7 @@ function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...checks,
     ...startSteps.map((step) => done(step)),
     {
       name: "informer-sync",

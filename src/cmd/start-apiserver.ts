@@ -30,6 +30,7 @@ import {
 import { createConnects } from "../apiserver/connect/connects.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import type { HealthCheck } from "../apiserver/health.ts";
 import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -54,6 +55,7 @@ import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
 import { CommandError } from "./command-error.ts";
+import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
@@ -111,15 +113,33 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   stack.add(startCompactor({ store, clock, log: logger.named("compactor") }));
-  const stores = stack.add(
-    createResourceStores({ store, clock, definitions: builtInDefinitions(describedResources) }, { log: logger.named("watch-cache") }),
-  );
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
+  const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
+  if (encryption) stack.add(encryption);
+  const stores = stack.add(
+    createResourceStores(
+      { store, clock, definitions: builtInDefinitions(describedResources) },
+      { log: logger.named("watch-cache"), ...(encryption ? { storeFor: encryption.storeFor } : {}) },
+    ),
+  );
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
-  const api = wire({ stack, audit: audit?.stages, settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const api = wire({
+    stack,
+    audit: audit?.stages,
+    checks: encryption?.healthChecks ?? [],
+    settings,
+    files,
+    clock,
+    logger,
+    stores,
+    pki,
+    metrics,
+    state,
+    advertiseAddress,
+  });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const certificate = servingCertificate(files, pki);
   const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
@@ -160,6 +180,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 interface Wiring {
   readonly stack: StopStack;
   readonly audit: AuditStages | undefined;
+  readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
   readonly clock: Clock;
@@ -226,6 +247,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         state,
+        checks: w.checks,
         more: flowControl.endpoints,
         address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
