@@ -8,12 +8,13 @@ import { type Logger, silentLogger } from "../../base/log.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
+import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
-import { ResourceStore } from "./resource-store.ts";
+import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
 
 export interface ResourceStoresDependencies {
   readonly store: Store;
@@ -29,6 +30,8 @@ export interface ResourceStoresOptions {
   readonly events?: EventRingOptions;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
+  /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
+  readonly storeFor?: (store: Store, resource: ResourceType) => TransformingStore | undefined;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -101,7 +104,7 @@ class Stores implements ResourceStores {
   add(definition: ResourceDefinition): ResourceStore {
     this.remove(definition.type);
     const cache = this.#cache(definition);
-    const added = new ResourceStore({ definition, store: this.store, ...cache });
+    const added = new ResourceStore({ definition, ...cache });
     this.#byIdentity.set(identityOf(definition.type), added);
     return added;
   }
@@ -115,6 +118,7 @@ class Stores implements ResourceStores {
     const { storagePath } = removed.definition;
     for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
     this.#caches.delete(storagePath);
+    this.#storesOfCaches.delete(removed.cache);
     removed.cache.stop();
   }
 
@@ -123,19 +127,25 @@ class Stores implements ResourceStores {
   }
 
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
+  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale">>();
 
-  #cache(definition: ResourceDefinition): { readonly cache: WatchCache; readonly codec: ObjectCodec; readonly prefix: string } {
+  #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
     const prefix = `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
-    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix };
+    const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
+    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
-    const cache = new WatchCache({ store: this.store, clock: this.clock, log, prefix, codec, maxPending, ...events });
+    const transforming = this.#options.storeFor?.(this.store, definition.type);
+    const store = transforming ?? this.store;
+    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
-    return { cache, codec, prefix };
+    const storage = transforming ? { store, isStale: (key: string) => transforming.isStale(key) } : { store };
+    this.#storesOfCaches.set(cache, storage);
+    return { cache, codec, prefix, ...storage };
   }
 
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
