@@ -63,8 +63,8 @@ export interface RequestContext {
   readonly auditId?: string;
   /** By audit, where the request is recorded: what stages and admission have to say about it, by annotation. */
   auditAnnotations?: Map<string, string>;
-  /** By audit, where it wants the request's object: whoever decodes it puts it here. */
-  auditBody?: { value: unknown };
+  /** By audit, where the request is recorded: whoever decodes its object puts it here; a patch only where audit wants it `whole`. */
+  auditBody?: { value: unknown; readonly whole: boolean };
 }
 
 export type ApiResponse =

@@ -83,7 +83,7 @@ export class AuditedRequest {
       ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
       ...(sourceIPs.length > 0 ? { sourceIPs } : {}),
       ...(userAgent === undefined ? {} : { userAgent }),
-      ...(info.isResourceRequest ? { objectRef: objectRef(this.#context, sent) } : {}),
+      ...(info.isResourceRequest ? { objectRef: objectRef(this.#context, info.verb === "patch" ? undefined : sent) } : {}),
       ...(this.#outcome && stage !== "RequestReceived" ? { responseStatus: statusOf(this.#outcome) } : {}),
       ...(objects && sent !== undefined ? { requestObject: this.#shown(sent) } : {}),
       ...(responded === undefined ? {} : { responseObject: this.#shown(responded) }),

@@ -93,7 +93,7 @@ describe("createAuditStages()", () => {
       user: { username: "jane", groups: ["devs"] },
       sourceIPs: ["192.0.2.1", "10.0.0.7"],
       userAgent: "test",
-      objectRef: { resource: "configmaps", namespace: "default", apiVersion: "v1" },
+      objectRef: { name: "c", resource: "configmaps", namespace: "default", apiVersion: "v1" },
       responseStatus: { metadata: {}, code: 201 },
       requestReceivedTimestamp: "2026-01-01T00:00:00.000000Z",
       stageTimestamp: "2026-01-01T00:00:00.000000Z",

@@ -92,7 +92,7 @@ class Recorder {
     this.#levels.series(decision.level).add();
     if (decision.level === "None") return undefined;
     context.auditAnnotations ??= new Map();
-    if (decision.level !== "Metadata") context.auditBody = { value: undefined };
+    context.auditBody = { value: undefined, whole: decision.level !== "Metadata" };
     return new AuditedRequest(context, decision);
   }
 

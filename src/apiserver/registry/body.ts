@@ -240,7 +240,7 @@ function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
 /** A patch as sent: text, or (in-process) a value. */
 export async function readPatchBody(context: RequestContext): Promise<PatchBody> {
   const patch = await readPatch(context.request);
-  if (context.auditBody) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
+  if (context.auditBody?.whole) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
   return patch;
 }
 
