@@ -219,10 +219,10 @@ function wire(w: Wiring): ApiServer {
       ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
     },
     hooks: {
-      "/services": createServiceAllocators(
-        { reader, clock },
-        { serviceClusterIpRange: settings.serviceClusterIpRange, nodePorts: `${nodePorts.first}-${nodePorts.last}` },
-      ),
+      "/services": createServiceAllocators(stores, {
+        serviceClusterIpRange: settings.serviceClusterIpRange,
+        nodePorts: `${nodePorts.first}-${nodePorts.last}`,
+      }),
     },
     connects: createConnects(reader, {
       cert: pki.apiserverKubeletClient.certificate,
