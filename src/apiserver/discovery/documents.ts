@@ -83,7 +83,7 @@ const storedAs: Readonly<Record<string, string>> = {
 
 /** Changes when the kind objects are stored as changes: clients that migrate storage compare it. */
 function storageVersionHash(type: ResourceType): string {
-  const kind = `${type.group}/${type.version}/${type.kind}`;
+  const kind = `${type.group}/${type.storageVersion ?? type.version}/${type.kind}`;
   return createHash("sha256")
     .update(storedAs[kind] ?? kind)
     .digest()
