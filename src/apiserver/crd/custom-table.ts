@@ -7,12 +7,14 @@ import { parseTime } from "../../api/meta/time.ts";
 import type { CustomResourceColumnDefinition } from "../../api/types/apiextensions-v1.ts";
 import { compileJsonPath } from "./json-path.ts";
 
+const customAgeColumn: TableColumnDefinition = { ...ageColumn, type: "date" };
+
 type Cell = (object: KubernetesObject, nowMs: number) => unknown;
 
 export function customTable(columns: readonly CustomResourceColumnDefinition[] | undefined): TableConvertor<KubernetesObject> {
   const cells = columns?.map(cellOf) ?? [({ metadata }: KubernetesObject, nowMs: number) => since(metadata.creationTimestamp, nowMs)];
   return {
-    columns: [nameColumn, ...(columns?.map(columnOf) ?? [ageColumn])],
+    columns: [nameColumn, ...(columns?.map(columnOf) ?? [customAgeColumn])],
     cells: (object, nowMs) => [object.metadata.name, ...cells.map((cell) => cell(object, nowMs))],
   };
 }

@@ -19,15 +19,16 @@ export function fieldsOfPath(path: string): readonly string[] {
 }
 
 const token =
-  /\.?\*|\.?\[\*\]|\.((?:\\.|[^.[\]\\])+)|\.?\[(-?\d+)\]|\.?\['([^']*)'\]|\.?\["([^"]*)"\]|\.?\[\?\(@((?:\.[^=!<>\s)]+)+)\s*(==|!=)\s*([^)]+)\)\]/y;
+  /\.?\*|\.?\[\*\]|\.((?:\\.|[^.[\]\\])+)|\.?\[(-?\d+)\]|\.?\['([^']*)'\]|\.?\["([^"]*)"\]|\.?\[\?\(@((?:\.[^=!<>\s)]+)+)\s*(==|!=)\s*([^)]+)\)\]/;
 
 function stepsOf(path: string): readonly Step[] | undefined {
   const steps: Step[] = [];
   let text = path.startsWith("$") ? path.slice(1) : path;
   if (text !== "" && !text.startsWith(".") && !text.startsWith("[")) text = `.${text}`;
-  token.lastIndex = 0;
-  while (token.lastIndex < text.length) {
-    const found = token.exec(text);
+  // Filters hold paths of their own, which are read meanwhile: each has its own place in its text.
+  const reader = new RegExp(token, "y");
+  while (reader.lastIndex < text.length) {
+    const found = reader.exec(text);
     if (!found) return undefined;
     const [, field, index, single, double, filterPath, operator, constant] = found;
     const name = field?.replace(/\\(.)/g, "$1") ?? single ?? double;

@@ -72,8 +72,9 @@ function apiSubresource(type: ResourceType, sub: SubresourceType): object {
   };
 }
 
-const sortedSubresources = (type: ResourceType): readonly SubresourceType[] =>
-  [...type.subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
+/** By name; those of custom resources are given in upstream's order, status first. */
+const sortedSubresources = ({ schema, subresources }: ResourceType): readonly SubresourceType[] =>
+  schema === undefined ? subresources : [...subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Kinds that are stored as another version or group than they are served in. */
 const storedAs: Readonly<Record<string, string>> = {

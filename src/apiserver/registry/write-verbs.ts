@@ -161,10 +161,14 @@ export async function answerDeleteCollection(
     }
   };
   await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
-  return { kind: "object", status: 200, object: bareItems(listObject(store.type, page)) };
+  return {
+    kind: "object",
+    status: 200,
+    object: store.definition.custom ? listObject(store.type, page) : bareItems(listObject(store.type, page)),
+  };
 }
 
-/** Upstream's answer to a deletecollection holds the items as a list does. */
+/** Upstream's answer to a deletecollection of a built-in kind holds the items as a list does. */
 function bareItems(list: unknown): unknown {
   const { items, ...rest } = list as { readonly items: readonly KubernetesObject[] };
   return { ...rest, items: items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
