@@ -27,6 +27,8 @@ import {
   firstServiceIp,
 } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
+import { startCustomResources } from "../apiserver/crd/custom-resources.ts";
+import { compileCustomSchema } from "../apiserver/crd/custom-schema.ts";
 import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
@@ -124,6 +126,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
+  stack.add(startCustomResources({ stores, client, clock, logger: logger.named("custom-resources"), compile: compileCustomSchema }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;

@@ -130,7 +130,9 @@ export class ResourceStore {
     const { sharesStorageOf, defaults } = this.definition;
     if (!sharesStorageOf) return version;
     const served = sharesStorageOf.fromStored(version.object);
-    const converted = new ObjectVersion(version.key, defaults ? defaults(served) : served, version.revision);
+    const object = defaults ? defaults(served) : served;
+    // What is served as it is stored shares its bytes too.
+    const converted = object === version.object ? version : new ObjectVersion(version.key, object, version.revision);
     this.#views.set(version, converted);
     return converted;
   }

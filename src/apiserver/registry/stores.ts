@@ -44,6 +44,7 @@ export interface ResourceStores extends Running {
   /** Throws for a type that is not served. */
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
+  /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
   /** Serves a further resource (custom resources); the one it replaces, if any, loses its watches. */
   add(definition: ResourceDefinition): ResourceStore;
@@ -94,7 +95,7 @@ class Stores implements ResourceStores {
   }
 
   hasGroup(group: string): boolean {
-    for (const { type } of this.#byIdentity.values()) if (type.group === group) return true;
+    for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
     return false;
   }
 
@@ -115,6 +116,7 @@ class Stores implements ResourceStores {
     const { storagePath } = removed.definition;
     for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
     this.#caches.delete(storagePath);
+    this.#codecs.delete(removed.cache);
     removed.cache.stop();
   }
 
@@ -130,7 +132,9 @@ class Stores implements ResourceStores {
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix };
-    const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
+    // What only sees the objects of another version adds its defaults in its view of them.
+    const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const cache = new WatchCache({ store: this.store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);

@@ -41,6 +41,7 @@ import { validateFlowSchema, validateFlowSchemaStatus, validatePriorityLevel } f
 import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from "../../../api/validation/policy-binding.ts";
 import { validateWebhooks } from "../../../api/validation/webhook.ts";
 import { formatTime } from "../../../base/clock.ts";
+import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
 import { withStatusOf } from "../plain-resource.ts";
 import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
@@ -100,6 +101,7 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
   create: { prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }) },
   update: { prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)) },
   allowUnconditionalUpdate: false,
+  deletion: customResourceDefinitionDeletion,
 });
 
 /** An API that this server serves itself is available from the start. */
