@@ -2,6 +2,7 @@
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { compileSchema } from "../api/structural/compile-schema.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
@@ -28,7 +29,6 @@ import {
 } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
 import { startCustomResources } from "../apiserver/crd/custom-resources.ts";
-import { compileCustomSchema } from "../apiserver/crd/custom-schema.ts";
 import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
@@ -126,7 +126,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
-  stack.add(startCustomResources({ stores, client, clock, logger: logger.named("custom-resources"), compile: compileCustomSchema }));
+  stack.add(startCustomResources({ stores, client, clock, logger: logger.named("custom-resources"), compile: compileSchema }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;

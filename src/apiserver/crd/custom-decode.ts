@@ -3,17 +3,17 @@
 import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
 import { withPlainNumbers } from "../../api/encode/json-text.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
-import type { CustomSchema } from "./custom-schema.ts";
+import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Decodes a parsed body. Throws DecodeError for metadata that is not. */
-export function decodeCustom(schema: CustomSchema, value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {
+/** Decodes a parsed body. Throws DecodeError for metadata that is not, its own or that of embedded resources. */
+export function decodeCustom(schema: CompiledSchema, value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {
   const sent = withPlainNumbers(value) as Fields;
   const metadata = sent["metadata"] === undefined || sent["metadata"] === null ? undefined : decodeMetadata(sent["metadata"]);
   const { metadata: _, ...rest } = sent;
-  const pruned = schema.prune(metadata ? { ...rest, metadata: metadata.object } : rest);
-  return { object: pruned.object, unknown: [...(metadata?.unknown ?? []), ...pruned.unknown] };
+  const decoded = schema.decode(metadata ? { ...rest, metadata: metadata.object } : rest);
+  return { object: decoded.object, unknown: [...(metadata?.unknown ?? []), ...decoded.unknown] };
 }
 
 function decodeMetadata(value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {

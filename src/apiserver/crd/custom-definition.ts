@@ -4,17 +4,21 @@ import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { structuralShape } from "../../api/patch/managed-fields/structural-shape.ts";
 import { apiVersionOf, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
-import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from "../../api/types/apiextensions-v1.ts";
+import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
+import type { JsonObject } from "../../api/structural/json.ts";
+import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
 import { withCountedGeneration, withMetadata } from "../registry/object-meta.ts";
 import { withStatusOf } from "../registry/plain-resource.ts";
 import type { CustomRules, ResourceDefinition, ScalePaths, UpdateStrategy } from "../registry/resource-definition.ts";
 import { decodeCustom } from "./custom-decode.ts";
-import type { CustomSchema, SchemaCompiler } from "./custom-schema.ts";
 import { customTable } from "./custom-table.ts";
 import { compileJsonPath, fieldsOfPath } from "./json-path.ts";
 import { customObjectProblems, scaleProblems } from "./validate-custom.ts";
 
+export type SchemaCompiler = (schema: JSONSchemaProps | undefined) => CompiledSchema;
+
 export interface CustomDefinitionOptions {
+  /** Called when a version is first used: a definition that nobody uses costs nothing but its own text. */
   readonly compile: SchemaCompiler;
   /** Why nothing can be created now. */
   readonly createRefusal: () => string | undefined;
@@ -69,8 +73,8 @@ function customDefinition(
   const served = apiVersionOf(type);
   const stored = apiVersionOf({ group: type.group, version: type.storageVersion ?? type.version });
   const openApi = version.schema?.openAPIV3Schema;
-  let compiled: CustomSchema | undefined;
-  const schema = (): CustomSchema => (compiled ??= compile(openApi));
+  let compiled: CompiledSchema | undefined;
+  const schema = (): CompiledSchema => (compiled ??= compile(openApi));
   const scale = scalePathsOf(version);
   const deprecation = deprecationOf(type, version);
   const custom: CustomRules = {
@@ -86,7 +90,7 @@ function customDefinition(
     sharesStorageOf: {
       type,
       fromStored: (object) =>
-        schema().prune(inVersion(object, served) as unknown as Readonly<Record<string, unknown>>).object as unknown as KubernetesObject,
+        schema().decode(fieldsOf(inVersion(object, served)), { dropInvalid: true }).object as unknown as KubernetesObject,
       toStored: (object) => inVersion(object, stored),
     },
     defaults: (object) => schema().applyDefaults(object),
@@ -99,6 +103,9 @@ function customDefinition(
   };
 }
 
+/** An object seen as what it is made of. */
+const fieldsOf = (object: KubernetesObject): JsonObject => object as unknown as JsonObject;
+
 const inVersion = (object: KubernetesObject, apiVersion: string): KubernetesObject =>
   object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 
@@ -107,7 +114,7 @@ type Strategies = Pick<ResourceDefinition, "create" | "update" | "status">;
 function strategies(
   type: ResourceType,
   { subresources }: CustomResourceDefinitionVersion,
-  schema: () => CustomSchema,
+  schema: () => CompiledSchema,
   scale: ScalePaths | undefined,
 ): Strategies {
   const keepsStatus = subresources?.status !== undefined;
@@ -117,12 +124,15 @@ function strategies(
     ...(scale ? scaleProblems(object, scale) : []),
   ];
   const validate: NonNullable<UpdateStrategy<KubernetesObject>["validate"]> = (object, old) =>
-    problems(object, schema().validateUpdate(object, old));
-  const status: UpdateStrategy<KubernetesObject> = { prepare: withOnlyCustomStatus, validate };
+    problems(object, schema().validateUpdate(fieldsOf(object), fieldsOf(old)));
+  const status: UpdateStrategy<KubernetesObject> = {
+    prepare: withOnlyCustomStatus,
+    validate: (object, old) => problems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old))),
+  };
   return {
     create: {
       prepare: (object) => withFirstGeneration(keepsStatus ? withStatusOf(object, undefined) : object),
-      validate: (object) => problems(object, schema().validate(object)),
+      validate: (object) => problems(object, schema().validate(fieldsOf(object))),
     },
     update: {
       prepare: (object, old) => (keepsStatus ? withCountedGeneration(withStatusOf(object, old), old) : withGenerationOfAll(object, old)),

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
+import { compileSchema } from "../../api/structural/compile-schema.ts";
 import { createLogger } from "../../base/log.ts";
 import { createClient } from "../../client/create-client.ts";
 import { loopbackUser } from "../authn/user.ts";
@@ -11,7 +12,6 @@ import { describedResources } from "../registry/resources/all.ts";
 import type { RequestContext } from "../request.ts";
 import { statusResponse } from "../server.ts";
 import { startCustomResources } from "./custom-resources.ts";
-import { anySchema } from "./custom-schema.ts";
 
 const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const widgets = "/apis/example.com/v1/namespaces/default/widgets";
@@ -53,7 +53,7 @@ describe("startCustomResources()", () => {
     };
     const client = createClient(createInProcessTransport(api, loopbackUser, clock));
     const logger = createLogger("test", { write: () => undefined });
-    const running = startCustomResources({ stores, client, clock, logger, compile: () => anySchema });
+    const running = startCustomResources({ stores, client, clock, logger, compile: compileSchema });
     stop = async () => {
       const stopped = running.stop();
       await clock.advance(10_000);

@@ -13,8 +13,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { ResourceStores } from "../registry/stores.ts";
-import { customDefinitions, customStoragePath } from "./custom-definition.ts";
-import type { SchemaCompiler } from "./custom-schema.ts";
+import { customDefinitions, customStoragePath, type SchemaCompiler } from "./custom-definition.ts";
 import { decideStatus, instanceCleanupFinalizer, isServed, withTermination } from "./decide-status.ts";
 import { removeInstances } from "./remove-instances.ts";
 
