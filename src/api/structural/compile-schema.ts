@@ -43,10 +43,16 @@ export interface CompiledSchema {
   validateStatusUpdate(object: JsonObject, old: JsonObject): readonly FieldError[];
 }
 
+export interface RuleRun {
+  /** What the value was, with how its parts correspond; absent for a new one. */
+  readonly old?: Correlation | undefined;
+  /** Where the value stands. Default: it is a whole object. */
+  readonly field?: string;
+}
+
 /** The compiled rules of a schema. */
 export interface SchemaRules {
-  /** `old`: what the object was, with how its parts correspond; absent for a new object. */
-  validate(object: JsonObject, old?: Correlation): readonly FieldError[];
+  validate(value: unknown, run?: RuleRun): readonly FieldError[];
 }
 
 /** Compiles the rules of a schema; undefined where it has none. */
@@ -68,7 +74,7 @@ export function compileSchema(schema: JSONSchemaProps = {}, { compileRules }: Co
   const others = (errors: FieldError[], object: JsonObject, correlation?: Correlation): readonly FieldError[] => {
     validateLists(errors, root, object, correlation?.old);
     if (!rules) return errors;
-    const found = errors.some(keepsFromRules) ? [rulesNotChecked] : rules.validate(object, correlation);
+    const found = errors.some(keepsFromRules) ? [rulesNotChecked] : rules.validate(object, { old: correlation });
     return [...errors, ...found];
   };
 
