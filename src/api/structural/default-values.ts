@@ -75,7 +75,7 @@ function validateDefault(errors: FieldError[], schema: JSONSchemaProps, value: u
   const found = new Findings();
   compileValues(schema)(value, "", found, undefined);
   errors.push(...asFieldErrors(found.problems, field));
-  if (found.problems.length === 0) validateByRules(errors, schema, node, value, field, options);
+  if (!found.hasProblems) validateByRules(errors, schema, node, value, field, options);
 }
 
 const pruned = (node: StructuralNode, value: unknown): unknown =>

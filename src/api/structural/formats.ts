@@ -26,7 +26,7 @@ const checks: Readonly<Record<string, Check>> = {
   bsonobjectid: matches(/^[0-9a-fA-F]{24}$/),
   uri: isRequestUri,
   email: isEmail,
-  hostname: (text) => hostName.test(text) && byteLength(text) <= 255 && text.split(".").every((label) => byteLength(label) <= 63),
+  hostname: (text) => byteLength(text) <= 255 && hostName.test(text) && text.split(".").every((label) => byteLength(label) <= 63),
   ipv4: (text) => text.includes(".") && parseIP(text) !== undefined,
   ipv6: (text) => text.includes(":") && parseIP(text) !== undefined,
   cidr: (text) => parseCIDR(text) !== undefined,
@@ -96,7 +96,7 @@ const atom = '[^\\s()<>\\[\\]:;@\\\\,."]+';
 const quotedText = '"(?:[^"\\\\]|\\\\.)*"';
 const address = `(?:${atom}(?:\\.${atom})*|${quotedText})@(?:${atom}(?:\\.${atom})*|\\[[^\\[\\]\\\\]*\\])`;
 const bareAddress = new RegExp(`^\\s*${address}\\s*$`);
-const namedAddress = new RegExp(`^\\s*(?:(?:${quotedText}|[^\\s()<>\\[\\]:;@\\\\,"]+)\\s*)*<${address}>\\s*$`);
+const namedAddress = new RegExp(`^\\s*(?:(?:${quotedText}|[^\\s()<>\\[\\]:;@\\\\,"]+)(?:\\s+|(?=["<])))*<${address}>\\s*$`);
 
 /** An address as mail has it, with or without a name. */
 function isEmail(text: string): boolean {
@@ -149,7 +149,7 @@ function isDateTime(text: string): boolean {
   return parts !== null && (parts[1] ?? "") <= "23" && (parts[2] ?? "") <= "59" && (parts[3] ?? "") <= "59";
 }
 
-const goDuration = /^[-+]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+const goDuration = /^[-+]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
 const wordUnit = /^(?:ns|nano.*|us|µs|micro.*|ms|milli.*|s|sec.*|m|min.*|h|hr|hour.*|d|day.*|w|wk|week.*)$/i;
 
 /** What Go reads as a duration, or one in words: "22 ns", "3 days". */

@@ -10,17 +10,32 @@ export interface ValueProblem {
   readonly toError: (field: string) => FieldError;
 }
 
-/** Problems, and how many checks passed, which decides between alternatives. */
+/** Problems, each once, and how many checks passed, which decides between alternatives. */
 export class Findings {
-  problems: ValueProblem[] = [];
+  /** Most values have none. */
+  #problems: Map<string, ValueProblem> | undefined;
   matches = 0;
 
+  get problems(): readonly ValueProblem[] {
+    return this.#problems ? [...this.#problems.values()] : [];
+  }
+
+  get hasProblems(): boolean {
+    return this.#problems !== undefined;
+  }
+
   add(problem: ValueProblem): void {
-    if (!this.problems.some(({ message }) => message === problem.message)) this.problems.push(problem);
+    this.#problems ??= new Map();
+    if (!this.#problems.has(problem.message)) this.#problems.set(problem.message, problem);
+  }
+
+  /** Forgets the problems, not what passed. */
+  forgive(): void {
+    this.#problems = undefined;
   }
 
   merge(other: Findings): void {
-    for (const problem of other.problems) this.add(problem);
+    if (other.#problems) for (const problem of other.#problems.values()) this.add(problem);
     this.matches += other.matches;
   }
 }

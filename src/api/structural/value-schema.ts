@@ -3,7 +3,7 @@
 // those of the library that upstream validates with.
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import type { Correlation } from "./correlation.ts";
-import { type JsonObject, sameJson } from "./json.ts";
+import { type JsonObject, jsonKey, sameJson } from "./json.ts";
 import { formatTextCheck, kindOf, numberCheck, stringCheck, typeCheck } from "./scalar-checks.ts";
 import { Findings, forbiddenProperty, missing, moreThan, notAmong, placeless, unfit } from "./value-problem.ts";
 
@@ -61,7 +61,7 @@ export function checkPart(check: ValueCheck, value: unknown, path: string, found
   }
   const own = new Findings();
   check(value, path, own, old);
-  if (own.problems.length > 0 && old.unchanged) own.problems = [];
+  if (own.hasProblems && old.unchanged) own.forgive();
   found.merge(own);
 }
 
@@ -101,7 +101,7 @@ const anyOfCheck =
     let best: Findings | undefined;
     for (const check of checks) {
       const result = run(check, value, path, old);
-      if (result.problems.length === 0) {
+      if (!result.hasProblems) {
         found.matches += result.matches;
         return;
       }
@@ -119,7 +119,7 @@ const oneOfCheck =
     let count = 0;
     for (const check of checks) {
       const result = run(check, value, path, old);
-      if (result.problems.length === 0) {
+      if (!result.hasProblems) {
         count++;
         passed ??= result;
         best = undefined;
@@ -140,7 +140,7 @@ const allOfCheck =
     let passed = 0;
     for (const check of checks) {
       const result = run(check, value, path, old);
-      if (result.problems.length === 0) passed++;
+      if (!result.hasProblems) passed++;
       found.merge(result);
     }
     if (passed === checks.length) return;
@@ -150,7 +150,7 @@ const allOfCheck =
 const notCheck =
   (check: ValueCheck): ValueCheck =>
   (value, path, found, old) => {
-    if (run(check, value, path, old).problems.length > 0) return;
+    if (run(check, value, path, old).hasProblems) return;
     found.add(placeless(`${JSON.stringify(path)} must not validate the schema (not)`));
   };
 
@@ -164,8 +164,7 @@ function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps)
     const size = list.length;
     if (minItems !== undefined && size < minItems) found.add(unfit(path, size, `should have at least ${minItems} items`));
     if (maxItems !== undefined && size > maxItems) found.add(moreThan(path, size, maxItems, "items"));
-    if (uniqueItems && list.some((item, i) => list.slice(0, i).some((other) => sameJson(item, other))))
-      found.add(unfit(path, "", "shouldn't contain duplicates"));
+    if (uniqueItems && new Set(list.map(jsonKey)).size < size) found.add(unfit(path, "", "shouldn't contain duplicates"));
   };
 }
 

@@ -7,6 +7,7 @@ import type { RuleCompiler } from "../structural/compile-schema.ts";
 import { validateDefaults } from "../structural/default-values.ts";
 import { validateDefinitionSchema } from "../structural/definition-schema.ts";
 import { type RuleAnalyzer, TotalCost } from "../structural/rule-analysis.ts";
+import { someSchema } from "../structural/schema-walk.ts";
 import { unsupportedKeyword, validateStructural } from "../structural/structural-rules.ts";
 import type { CustomResourceConversion, CustomResourceDefinition, JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { type DefinitionRules, isUnreadableCABundle, reviewVersions, rulesOfNew, rulesOfUpdate } from "./definition-allowances.ts";
@@ -68,9 +69,10 @@ function validateWhole(
   return errors;
 }
 
-function validateSpec(errors: FieldError[], { spec }: CustomResourceDefinition, rules: DefinitionRules, tools: DefinitionRuleTools): void {
+function validateSpec(errors: FieldError[], { spec }: CustomResourceDefinition, given: DefinitionRules, tools: DefinitionRuleTools): void {
   const { group = "", scope = "", preserveUnknownFields = false } = spec;
   const form = definitionForm(spec);
+  const rules = { ...given, requireStructural: given.requireStructural || needsStructural(spec) };
   if (group === "") errors.push(required("spec.group"));
   else if (isDNS1123Subdomain(group).length > 0) errors.push(invalidValue("spec.group", group, isDNS1123Subdomain(group).join(",")));
   else if (!group.includes(".")) errors.push(invalidValue("spec.group", group, "should be a domain with at least one dot"));
@@ -95,6 +97,14 @@ function validateSpec(errors: FieldError[], { spec }: CustomResourceDefinition, 
   if (strategy !== undefined && strategy !== "None" && preserveUnknownFields)
     errors.push(invalidValue("spec.conversion.strategy", strategy, "must be None if spec.preserveUnknownFields is true"));
   if (spec.conversion) validateConversion(errors, spec.conversion, rules);
+}
+
+/** What drops unknown fields, has defaults or says more than OpenAPI does needs structural schemas, however old it is. */
+function needsStructural({ preserveUnknownFields = false, versions = [] }: CustomResourceDefinition["spec"]): boolean {
+  if (!preserveUnknownFields) return true;
+  const saysMore = (schema: JSONSchemaProps): boolean =>
+    schema.default !== undefined || Object.keys(schema).some((keyword) => keyword.startsWith("x-kubernetes-"));
+  return versions.some(({ schema }) => someSchema(schema?.openAPIV3Schema, saysMore));
 }
 
 function checkSchemasPresent(errors: FieldError[], { shared, versions }: DefinitionForm, rules: DefinitionRules, preserves: boolean): void {
@@ -150,21 +160,21 @@ function schemaErrors(
   if (schema.nullable) errors.push(forbiddenField(`${field}.nullable`, "nullable cannot be true at the root"));
   const unreadable = unsupportedKeyword(schema);
   let structural: FieldError[] = [];
-  if (unreadable === undefined) {
+  if (unreadable === undefined && rules.requireStructural) {
     structural = validateStructural(schema, field);
     if (structural.length === 0)
       structural = validateDefaults(schema, field, { compileRules: compile, requirePruned: rules.requirePrunedDefaults });
     errors.push(...structural);
   }
   const total = new TotalCost();
-  const looksAtRules = analyze !== undefined && unreadable === undefined && structural.length === 0;
+  const looksAtRules = analyze !== undefined && rules.requireStructural && unreadable === undefined && structural.length === 0;
   const found = validateDefinitionSchema(
     schema,
     { field, isRoot: true, rules: looksAtRules ? { analyze, total, cardinality: 1 } : undefined },
     { ...rules, suppressRuleCost: unchanged },
   );
   errors.push(...found.schema, ...found.rules);
-  if (errors.length === 0 && unreadable !== undefined) errors.push(invalidValue(field, "", unreadable));
+  if (errors.length === 0 && rules.requireStructural && unreadable !== undefined) errors.push(invalidValue(field, "", unreadable));
   errors.push(...total.errors(field));
   return errors;
 }

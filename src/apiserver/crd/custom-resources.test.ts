@@ -3,6 +3,7 @@ import { StatusError } from "../../api/meta/status-error.ts";
 import { compileSchema } from "../../api/structural/compile-schema.ts";
 import { createLogger } from "../../base/log.ts";
 import { createClient } from "../../client/create-client.ts";
+import { prefixEnd } from "../../storage/store.ts";
 import { loopbackUser } from "../authn/user.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
 import { createInProcessTransport } from "../in-process-transport.ts";
@@ -126,6 +127,64 @@ describe("startCustomResources()", () => {
     expect(watch.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED", "DELETED"]);
   });
 
+  it("deletes the objects of a definition that serves no version any more", async () => {
+    await define(widgetDefinition());
+    await create("w");
+    const unserved = [{ op: "replace", path: "/spec/versions/0/served", value: false }];
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, { body: unserved, contentType: "application/json-patch+json" });
+    await settle();
+    expect((await fixture.send("GET", widgets)).status).toBe(404);
+    const prefix = "/registry/example.com/widgets/";
+    expect((await fixture.store.range({ start: prefix, end: prefixEnd(prefix) })).count).toBe(1);
+    await fixture.send("DELETE", `${definitions}/widgets.example.com`);
+    await settle();
+    expect((await fixture.send("GET", `${definitions}/widgets.example.com`)).status).toBe(404);
+    expect((await fixture.store.range({ start: prefix, end: prefixEnd(prefix) })).count).toBe(0);
+  });
+
+  it("ends watches when the definition changes, and lists go on", async () => {
+    await define(widgetDefinition());
+    await create("w");
+    const watch = await fixture.watch(`${widgets}?watch=true`);
+    const { metadata } = (await fixture.send("GET", `${definitions}/widgets.example.com`)).body;
+    const { cache } = fixture.stores.find("example.com", "v1", "widgets") ?? {};
+    const reading = cache?.reach(Number(metadata.resourceVersion) + 1);
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, {
+      body: [{ op: "add", path: "/spec/names/shortNames", value: ["w"] }],
+      contentType: "application/json-patch+json",
+    });
+    await settle();
+    await watch.ended;
+    expect(watch.events.map(({ type }) => type)).toEqual(["ADDED"]);
+    await create("x");
+    await settle();
+    await expect(reading).resolves.toBeUndefined();
+    expect((await fixture.send("GET", widgets)).body.items.map((item) => item.metadata.name)).toEqual(["w", "x"]);
+  });
+
+  it("prunes, defaults and validates what is written, and lets values stay that were wrong before", async () => {
+    const size = { type: "integer", minimum: 1, default: 3 };
+    const withSpec = (properties: object): object => ({
+      openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties } } },
+    });
+    await define(widgetDefinition({}, { schema: withSpec({ size, note: { type: "string" } }) }));
+    const created = await create("w", { spec: { colour: "red", note: "long" } });
+    expect(created.body["spec"]).toEqual({ note: "long", size: 3 });
+    const refused = await create("x", { spec: { size: 0 } });
+    expect(refused.status).toBe(422);
+    expect(refused.body.message).toBe(
+      'Widget.example.com "x" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1',
+    );
+    const path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/note/maxLength";
+    const shorter = [{ op: "add", path, value: 2 }];
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, { body: shorter, contentType: "application/json-patch+json" });
+    await settle();
+    const merge = (body: object): ReturnType<Fixture["send"]> =>
+      fixture.send("PATCH", `${widgets}/w`, { body, contentType: "application/merge-patch+json" });
+    expect((await merge({ spec: { size: 5 } })).status).toBe(200);
+    expect((await merge({ spec: { note: "longer" } })).status).toBe(422);
+  });
+
   it("shows an object in each served version, and keeps it when the definition changes", async () => {
     const versions = [v1, { ...v1, name: "v2", storage: false }];
     await define(widgetDefinition({ versions }));
@@ -168,7 +227,9 @@ describe("startCustomResources()", () => {
       { name: "Colour", type: "string", jsonPath: ".spec.colour" },
       { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
     ];
-    await define(widgetDefinition({}, { selectableFields, additionalPrinterColumns }));
+    const spec = { type: "object", properties: { colour: { type: "string" } } };
+    const openAPIV3Schema = { type: "object", properties: { spec }, "x-kubernetes-preserve-unknown-fields": true };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema }, selectableFields, additionalPrinterColumns }));
     await create("w", { spec: { colour: "red" }, status: { conditions: [{ type: "Ready", status: "True" }] } });
     await create("x", { spec: { colour: "blue" } });
     const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";

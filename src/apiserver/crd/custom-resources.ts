@@ -34,7 +34,7 @@ export function startCustomResources(deps: CustomResourcesDeps): Running {
   const served = new ServedDefinitions(deps);
   const definitions = deps.stores.reader.informer(customresourcedefinitions);
   const groups = new GroupIndex();
-  const work = createWork(deps, { definitions, served, groups });
+  const work = createWork(deps, { definitions, groups });
   const queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work });
   const changed = (definition: CustomResourceDefinition): void => {
     groups.put(definition);
@@ -110,18 +110,21 @@ class ServedDefinitions {
     else this.#terminating.delete(name);
     if (!isServed(definition)) return this.#unserve(name);
     const key = `${uid} ${generation} ${JSON.stringify(definition.status?.acceptedNames)}`;
-    if (this.#served.get(name)?.key === key) return;
-    this.#unserve(name);
+    const before = this.#served.get(name);
+    if (before?.key === key) return;
     const { stores, compile } = this.#deps;
     const createRefusal = (): string | undefined => (this.#terminating.has(name) ? terminating : undefined);
     const types: ResourceType[] = [];
     for (const resource of customDefinitions(definition, { compile, createRefusal })) {
       const { group, version, resource: plural } = resource.type;
       // What is built in stays as it is.
-      if (stores.find(group, version, plural)) continue;
+      const known = stores.find(group, version, plural);
+      if (known && !known.definition.custom) continue;
       stores.add(resource);
       types.push(resource.type);
     }
+    // Only now: what is served in another way keeps the mirror of its objects.
+    for (const type of before?.types ?? []) if (!types.some((now) => isSameResource(now, type))) stores.remove(type);
     this.#served.set(name, { key, types });
   }
 
@@ -131,20 +134,17 @@ class ServedDefinitions {
     this.#terminating.delete(name);
   }
 
-  /** One of the types by which the objects of a definition can be reached. */
-  typeOf(name: string): ResourceType | undefined {
-    return this.#served.get(name)?.types[0];
-  }
-
   #unserve(name: string): void {
     for (const type of this.#served.get(name)?.types ?? []) this.#deps.stores.remove(type);
     this.#served.delete(name);
   }
 }
 
+const isSameResource = (a: ResourceType, b: ResourceType): boolean =>
+  a.group === b.group && a.version === b.version && a.resource === b.resource;
+
 interface Work {
   readonly definitions: Informer<CustomResourceDefinition>;
-  readonly served: ServedDefinitions;
   readonly groups: GroupIndex;
 }
 
@@ -157,7 +157,7 @@ function createWork(deps: CustomResourcesDeps, work: Work): (name: string, signa
       const definition = work.definitions.get(name);
       if (!definition) return done;
       if (await settleStatus(deps, work, definition, signal)) return done;
-      return await terminate(deps, work, definition, signal);
+      return await terminate(deps, definition, signal);
     } catch (error) {
       // The cache is behind: the event that is on its way brings the definition back here, and so does the back-off.
       if (!isStatus(error, "Conflict", "NotFound") && !signal.aborted)
@@ -184,13 +184,8 @@ async function settleStatus(
 }
 
 /** Deletes the objects of a definition that is being deleted, then lets it go. */
-async function terminate(
-  deps: CustomResourcesDeps,
-  work: Work,
-  definition: CustomResourceDefinition,
-  signal: AbortSignal,
-): Promise<KeyOutcome> {
-  const { client, clock } = deps;
+async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDefinition, signal: AbortSignal): Promise<KeyOutcome> {
+  const { client, clock, stores } = deps;
   const { metadata } = definition;
   if (metadata.deletionTimestamp === undefined || !metadata.finalizers?.includes(instanceCleanupFinalizer)) return done;
   const write = async (why: Parameters<typeof withTermination>[1]): Promise<CustomResourceDefinition> => {
@@ -200,21 +195,12 @@ async function terminate(
   const active = { active: true, reason: "InstanceDeletionInProgress", message: "CustomResource deletion is in progress" };
   const told = await write(active);
   if (told !== definition) return done;
-  const type = work.served.typeOf(metadata.name);
-  const remaining = type ? await removeInstances(client, type, signal) : await removeUnserved(deps, definition);
+  const prefix = stores.prefixOf(customStoragePath(definition));
+  const remaining = await removeInstances(stores.store, { prefix, nowMs: clock.now(), signal });
   if (remaining > 0) return { kind: "after", delayMs: remainingMs };
   const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== instanceCleanupFinalizer);
   const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
   const last = await write(completed);
   await client.update(customresourcedefinitions, { ...last, metadata: { ...last.metadata, finalizers } }, { signal });
   return done;
-}
-
-/** Objects of a definition of which no version is served: nobody can see them go, they are taken out of the store. */
-async function removeUnserved({ stores }: CustomResourcesDeps, definition: CustomResourceDefinition): Promise<number> {
-  const prefix = `/registry/${customStoragePath(definition)}/`;
-  const { items } = await stores.store.range({ start: prefix, end: `${prefix.slice(0, -1)}0` });
-  for (const { key, modRevision } of items)
-    await stores.store.transact({ conditions: [{ key, modRevision }], operations: [{ type: "delete", key }] });
-  return 0;
 }

@@ -1,6 +1,8 @@
 // What the status of a CustomResourceDefinition has to say: which of its names are accepted, whether it is established, and
 // whether a group that belongs to the community has been approved. Pure; names, reasons and messages are upstream's.
-import { findCondition, isConditionTrue, withCondition } from "../../api/semantics/conditions.ts";
+import { invalidValue } from "../../api/meta/field-error.ts";
+import { findCondition, isConditionTrue, withCondition, withoutCondition } from "../../api/semantics/conditions.ts";
+import { unsupportedKeyword, validateStructural } from "../../api/structural/structural-rules.ts";
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionCondition,
@@ -25,6 +27,9 @@ export function decideStatus(
   conditions = changed(conditions, establishedCondition(conditions, condition.status === "True"), nowMs);
   const approval = approvalCondition(definition);
   if (approval) conditions = changed(conditions, approval, nowMs);
+  const violations = nonStructuralCondition(definition);
+  if (violations) conditions = changed(conditions, violations, nowMs);
+  else if (findCondition(conditions, "NonStructuralSchema")) conditions = withoutCondition(conditions, "NonStructuralSchema");
   const wanted = { ...status, acceptedNames, conditions };
   const same = JSON.stringify(status?.acceptedNames) === JSON.stringify(acceptedNames) && conditions === status?.conditions;
   return same ? undefined : wanted;
@@ -130,6 +135,26 @@ function approvalCondition({ spec, metadata }: CustomResourceDefinition): Condit
     return { type, status: "True", reason: "ApprovedAnnotation", message: `approved in ${annotation}` };
   const message = `protected groups must have approval annotation ${quoted} with either a URL or a reason starting with "unapproved", see ${approvalHelp}`;
   return { type, status: "False", reason: "InvalidAnnotation", message };
+}
+
+/** Definitions of the time before schemas had to be structural. */
+function nonStructuralCondition({ spec }: CustomResourceDefinition): Condition | undefined {
+  const type = "NonStructuralSchema";
+  const messages: string[] = spec.preserveUnknownFields ? [invalidValue("spec.preserveUnknownFields", true, "must be false").message] : [];
+  for (const [i, { name, schema }] of spec.versions.entries()) {
+    const { openAPIV3Schema } = schema ?? {};
+    if (!openAPIV3Schema) continue;
+    const unreadable = unsupportedKeyword(openAPIV3Schema);
+    if (unreadable !== undefined) {
+      const message = `failed to check validation schema for version ${name}: ${unreadable}`;
+      return { type, status: "Unknown", reason: "StructuralError", message };
+    }
+    const errors = validateStructural(openAPIV3Schema, `spec.versions[${i}].schema.openAPIV3Schema`);
+    messages.push(...errors.map(({ message }) => message));
+  }
+  if (messages.length === 0) return undefined;
+  const told = [...new Set(messages)];
+  return { type, status: "True", reason: "Violations", message: told.length === 1 ? (told[0] ?? "") : `[${told.join(", ")}]` };
 }
 
 /** Whether the definition's resource is served. */

@@ -55,6 +55,11 @@ export class ResourceStore {
     return this.#fields.get(name);
   }
 
+  /** The functions of all such fields. */
+  get fields(): Iterable<FieldValue> {
+    return this.#fields.values();
+  }
+
   /** "namespace/name" or "name". */
   keyOf(namespace: string, name: string): string {
     return this.type.namespaced ? `${namespace}/${name}` : name;
