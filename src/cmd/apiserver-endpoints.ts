@@ -16,7 +16,7 @@ import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
-import { createEndpoints, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { Handler } from "../apiserver/request.ts";
@@ -53,6 +53,10 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** Health checks of parts that are not always there. */
+  readonly checks?: readonly HealthCheck[];
+  /** What parts of the server serve of themselves. */
+  readonly more?: readonly EndpointSource[];
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
@@ -66,6 +70,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
     createOpenApi(served),
+    ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
       "/metrics": async () => ({
@@ -100,7 +105,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -111,6 +116,7 @@ function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...checks,
     ...startSteps.map((step) => done(step)),
     {
       name: "informer-sync",

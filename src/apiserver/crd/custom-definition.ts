@@ -28,8 +28,13 @@ const verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "
 const subresourceVerbs = ["get", "patch", "update"];
 
 /** Where objects lie below /registry/. */
-export function customStoragePath({ spec }: CustomResourceDefinition): string {
-  return `${spec.group}/${spec.names.plural}`;
+const customStoragePath = ({ spec }: CustomResourceDefinition): string => `${spec.group}/${spec.names.plural}`;
+
+/** Where the objects of a definition lie, whichever of its versions is served. */
+export function customKeySpace(definition: CustomResourceDefinition): Pick<ResourceDefinition, "type" | "storagePath"> {
+  const [version] = definition.spec.versions;
+  if (!version) throw new Error(`${definition.metadata.name} has no versions`); // validation asks for one that stores
+  return { type: customType(definition, version), storagePath: customStoragePath(definition) };
 }
 
 export function customDefinitions(definition: CustomResourceDefinition, options: CustomDefinitionOptions): readonly ResourceDefinition[] {

@@ -13,7 +13,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { ResourceStores } from "../registry/stores.ts";
-import { customDefinitions, customStoragePath, type SchemaCompiler } from "./custom-definition.ts";
+import { customDefinitions, customKeySpace, type SchemaCompiler } from "./custom-definition.ts";
 import { decideStatus, instanceCleanupFinalizer, isServed, withTermination } from "./decide-status.ts";
 import { removeInstances } from "./remove-instances.ts";
 
@@ -195,8 +195,8 @@ async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDe
   const active = { active: true, reason: "InstanceDeletionInProgress", message: "CustomResource deletion is in progress" };
   const told = await write(active);
   if (told !== definition) return done;
-  const prefix = stores.prefixOf(customStoragePath(definition));
-  const remaining = await removeInstances(stores.store, { prefix, nowMs: clock.now(), signal });
+  const { store, prefix } = stores.keySpace(customKeySpace(definition));
+  const remaining = await removeInstances(store, { prefix, nowMs: clock.now(), signal });
   if (remaining > 0) return { kind: "after", delayMs: remainingMs };
   const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== instanceCleanupFinalizer);
   const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };

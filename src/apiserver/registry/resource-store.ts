@@ -15,6 +15,8 @@ export interface ResourceStoreParts {
   readonly cache: WatchCache;
   readonly codec: ObjectCodec;
   readonly prefix: string;
+  /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
+  readonly isStale?: (storageKey: string) => Promise<boolean>;
 }
 
 export type CommitResult =
@@ -30,15 +32,17 @@ export class ResourceStore {
   readonly #store: Store;
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
+  readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
   readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
 
-  constructor({ definition, store, cache, codec, prefix }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, isStale }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
     this.#store = store;
     this.#codec = codec;
     this.#prefix = prefix;
+    this.#isStale = isStale;
     this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
@@ -68,6 +72,11 @@ export class ResourceStore {
   /** The full key in the store. */
   storageKey(key: string): string {
     return this.#prefix + key;
+  }
+
+  /** Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be. */
+  async needsRewrite(key: string): Promise<boolean> {
+    return this.#isStale !== undefined && this.#isStale(this.#prefix + key);
   }
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */

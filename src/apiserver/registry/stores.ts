@@ -8,12 +8,13 @@ import { type Logger, silentLogger } from "../../base/log.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
+import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
-import { ResourceStore } from "./resource-store.ts";
+import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
 
 export interface ResourceStoresDependencies {
   readonly store: Store;
@@ -29,6 +30,8 @@ export interface ResourceStoresOptions {
   readonly events?: EventRingOptions;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
+  /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
+  readonly storeFor?: (store: Store, resource: ResourceType) => TransformingStore | undefined;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -53,8 +56,15 @@ export interface ResourceStores extends Running {
   add(definition: ResourceDefinition): ResourceStore;
   /** Serves a resource no longer and ends its watches. The objects stay. */
   remove(type: ResourceType): void;
-  /** The prefix of all keys of a storage path: "/registry/example.com/widgets/". */
-  prefixOf(storagePath: string): string;
+  /** Where the objects of a resource lie, whether or not it is served. */
+  keySpace(definition: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace;
+}
+
+export interface KeySpace {
+  /** As the objects are to be read and written. */
+  readonly store: Store;
+  /** "/registry/example.com/widgets/". */
+  readonly prefix: string;
 }
 
 export function createResourceStores(dependencies: ResourceStoresDependencies, options: ResourceStoresOptions = {}): ResourceStores {
@@ -108,7 +118,7 @@ class Stores implements ResourceStores {
   add(definition: ResourceDefinition): ResourceStore {
     const identity = identityOf(definition.type);
     const replaced = this.#byIdentity.get(identity);
-    const added = new ResourceStore({ definition, store: this.store, ...this.#cache(definition) });
+    const added = new ResourceStore({ definition, ...this.#cache(definition) });
     this.#byIdentity.set(identity, added);
     if (replaced) this.#retire(replaced);
     return added;
@@ -123,7 +133,11 @@ class Stores implements ResourceStores {
     this.#retire(removed);
   }
 
-  prefixOf(storagePath: string): string {
+  keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
+    return { store: this.#options.storeFor?.(this.store, type) ?? this.store, prefix: this.#prefixOf(storagePath) };
+  }
+
+  #prefixOf(storagePath: string): string {
     return `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
   }
 
@@ -135,6 +149,7 @@ class Stores implements ResourceStores {
     for (const other of this.#byIdentity.values()) if (other.cache === cache) return;
     this.#caches.delete(definition.storagePath);
     this.#codecs.delete(cache);
+    this.#storesOfCaches.delete(cache);
     cache.stop();
   }
 
@@ -143,21 +158,27 @@ class Stores implements ResourceStores {
   }
 
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
+  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale">>();
 
-  #cache(definition: ResourceDefinition): { readonly cache: WatchCache; readonly codec: ObjectCodec; readonly prefix: string } {
+  #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
-    const prefix = this.prefixOf(storagePath);
+    const prefix = this.#prefixOf(storagePath);
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
-    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix };
+    const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
+    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
     const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
-    const cache = new WatchCache({ store: this.store, clock: this.clock, log, prefix, codec, maxPending, ...events });
+    const transforming = this.#options.storeFor?.(this.store, definition.type);
+    const store = transforming ?? this.store;
+    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
-    return { cache, codec, prefix };
+    const storage = transforming ? { store, isStale: (key: string) => transforming.isStale(key) } : { store };
+    this.#storesOfCaches.set(cache, storage);
+    return { cache, codec, prefix, ...storage };
   }
 
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
