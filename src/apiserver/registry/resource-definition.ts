@@ -46,6 +46,16 @@ export interface CustomRules {
   readonly deprecation?: string;
 }
 
+/** Conversion by someone else. All throw StatusError. */
+export interface ObjectConversion {
+  /** Whether a stored object has to be converted to be served. */
+  isNeeded(stored: KubernetesObject): boolean;
+  /** As they are served, in the same order. */
+  fromStored(stored: readonly KubernetesObject[]): Promise<readonly KubernetesObject[]>;
+  /** As it is to be stored. */
+  toStored(object: KubernetesObject): Promise<KubernetesObject>;
+}
+
 export interface ResourceDefinition<T extends KubernetesObject = KubernetesObject> {
   readonly type: ResourceType<T>;
   /** Key space below /registry/: "pods", "minions", "services/specs", "apiregistration.k8s.io/apiservices". */
@@ -56,6 +66,10 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     /** From what is stored to what this type serves, and back. */
     readonly fromStored: (stored: KubernetesObject) => T;
     readonly toStored: (object: T) => KubernetesObject;
+    /** Present where a webhook converts between some versions; then `fromStored` and `toStored` are for the others. */
+    readonly conversion?: ObjectConversion;
+    /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
+    readonly isOutdated?: (stored: KubernetesObject) => boolean;
   };
   /** Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where nothing was missing. */
   readonly defaults?: (object: T) => T;

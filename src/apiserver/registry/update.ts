@@ -173,7 +173,7 @@ async function commitChange(
   current: ObjectVersion,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
-  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current.key)))
+  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current)))
     return { result: { version: current, created: false }, stored: false };
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
   const result = removes ? await store.remove(current) : await store.commit(current.key, object, current);
