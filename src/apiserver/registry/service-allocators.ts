@@ -125,7 +125,7 @@ class ServiceAllocators implements WriteHook {
     };
     const addresses = this.#stores.forType(ipaddresses);
     for (const { range, number } of taken.addresses) {
-      const object = newIPAddress(service, range.addressOf(number), this.#stores.clock.now());
+      const object = newIPAddress(addresses.definition, service, range.addressOf(number), this.#stores.clock.now());
       take(await addresses.asCompanion(object.metadata.name, object));
     }
     for (const number of new Set(taken.ports)) take({ type: "put", key: this.#portKey(number), value: nodePortHolder(service) });

@@ -3,11 +3,11 @@
 // in one transaction, so that several API servers on one store never give the same twice and nothing is left behind.
 import { formatIP, parseIP } from "../../api/meta/ip.ts";
 import type { New } from "../../api/meta/object.ts";
-import { ipaddresses } from "../../api/resources.generated.ts";
 import type { Service, ServiceSpec } from "../../api/types/core-v1.ts";
 import type { IPAddress } from "../../api/types/networking-v1.ts";
 import { recordUpdate } from "./field-management.ts";
 import { withSystemFields } from "./object-meta.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 
 export const familyLabel = "ipaddress.kubernetes.io/ip-family";
 export const managedByLabel = "ipaddress.kubernetes.io/managed-by";
@@ -58,9 +58,9 @@ export function ipAddressFor(service: Service, address: string): New<IPAddress> 
 }
 
 /** The same with what the API server gives every object. */
-export function newIPAddress(service: Service, address: string, nowMs: number): IPAddress {
+export function newIPAddress(definition: ResourceDefinition, service: Service, address: string, nowMs: number): IPAddress {
   const object = withSystemFields(ipAddressFor(service, address) as IPAddress, nowMs);
-  return recordUpdate(ipaddresses, undefined, object, { manager: "kube-apiserver", subresource: "", nowMs }) as IPAddress;
+  return recordUpdate(definition, undefined, object, { manager: "kube-apiserver", subresource: "", nowMs }) as IPAddress;
 }
 
 /** Whether an address's object names this service. */
