@@ -100,12 +100,12 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
     shape: () => structuralShape(openApi),
     createRefusal,
     ...(scale ? { scale } : {}),
-    ...(deprecation === undefined ? {} : { deprecation }),
   };
   return {
     type,
     storagePath: customStoragePath(definition),
     sharesStorageOf: { type, ...customStorage({ served, stored, schemas, convert }) },
+    ...(deprecation === undefined ? {} : { deprecation }),
     defaults: (object) => schema().applyDefaults(object),
     countsGeneration: false,
     ...strategies(type, version, schema, scale),

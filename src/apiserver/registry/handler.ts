@@ -51,6 +51,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       return pageNotFound();
     }
     checkExport(context);
+    if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
     if (store.definition.custom) return answerCustomResource(dispatch, store, context);
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
@@ -98,10 +99,8 @@ async function answerResource(dispatch: Dispatch, store: ResourceStore, context:
 
 /** Custom resources: upstream answers what does not fit as a handler behind its router. */
 async function answerCustomResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
-  const { info, warnings } = context;
-  const { type, definition } = store;
-  const deprecation = definition.custom?.deprecation;
-  if (deprecation !== undefined && !warnings.includes(deprecation)) warnings.push(deprecation);
+  const { info } = context;
+  const { type } = store;
   const acrossNamespaces = info.verb === "list" || info.verb === "watch";
   if (type.namespaced ? info.namespace === "" && !acrossNamespaces : info.namespace !== "") return pageNotFound();
   if (info.subresource === "") {

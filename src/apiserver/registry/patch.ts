@@ -1,6 +1,7 @@
 // PATCH: a change in one of four forms, applied to the current version and stored like an update. What the patch makes is
 // decoded like a body, so that a patch cannot make what a PUT could not. When another write comes first the patch is
 // applied again to the new version, unless the patch itself names the version it is meant for.
+import { conversionProblem } from "../../api/encode/conversion-problem.ts";
 import { DecodeError, decodeObject, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
@@ -10,10 +11,10 @@ import { applyJsonPatch, checkJsonPatch } from "../../api/patch/json-patch.ts";
 import { applyMergePatch, checkMergePatch } from "../../api/patch/merge-patch.ts";
 import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merge-patch.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
-import { builtInSchemas, type ObjectSchema } from "../../api/schema/schema.ts";
+import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { PatchContent } from "../http/negotiate.ts";
-import type { ExpectedKind } from "./body.ts";
+import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { FieldValidation } from "./request-options.ts";
 
@@ -51,6 +52,9 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
       return checked(target, decode, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
         show: () => goText(patch),
         order: (problems) => problems.toSorted(),
+        // The result is no text that is decoded, but a value that is converted.
+        problemOf: (error, patched) =>
+          conversionProblem(schemaOfKind(patched.apiVersion, patched.kind) ?? (schema as ObjectSchema), patched) ?? error.message,
       });
   }
 }
@@ -81,6 +85,8 @@ interface Report {
   readonly show: (patched: KubernetesObject) => string;
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
+  /** What is wrong with a value that cannot be decoded. */
+  readonly problemOf: (error: DecodeError, patched: KubernetesObject) => string;
 }
 
 type Decode = NonNullable<ExpectedKind["decode"]>;
@@ -90,7 +96,7 @@ function checked(
   target: PatchTarget,
   decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, order }: Report,
+  { show, order, problemOf }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
@@ -99,11 +105,13 @@ function checked(
     const apiVersion = apiVersionOf(target.kind);
     // Another kind is refused by validation where it is a custom one.
     const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;
-    if (patched.apiVersion !== apiVersion || wrongKind)
-      throw refuse(
-        `no kind ${JSON.stringify(patched.kind)} is registered for version ${JSON.stringify(patched.apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
-      );
-    const object = decode ? decodePatched(decode, patched, target, { refuse, order }) : patched;
+    if (patched.apiVersion !== apiVersion || wrongKind) {
+      const other = schemaOfKind(patched.apiVersion, patched.kind);
+      // It is read as what it says it is, and then found to be something else.
+      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, order, problemOf });
+      throw refuse(otherKindProblem(patched, target.kind));
+    }
+    const object = decode ? decodePatched(decode, patched, target, { refuse, order, problemOf }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(named, target.namespace);
@@ -114,7 +122,7 @@ function decodePatched(
   decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
-  { refuse, order }: Pick<Report, "order"> & { readonly refuse: (problem: string) => StatusError },
+  { refuse, order, problemOf }: Pick<Report, "order" | "problemOf"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decode(patched);
@@ -123,7 +131,7 @@ function decodePatched(
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
   } catch (error) {
-    if (error instanceof DecodeError) throw refuse(error.message);
+    if (error instanceof DecodeError) throw refuse(problemOf(error, patched));
     throw error;
   }
 }
@@ -147,7 +155,7 @@ const metadataOrder = [
 ];
 
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport: Report = { show: patchedText, order: (problems) => problems };
+const jsonReport: Report = { show: patchedText, order: (problems) => problems, problemOf: (error) => error.message };
 
 /** The patched object as errors quote it: JSON with the outer fields sorted and metadata in the order of its type. */
 function patchedText(patched: KubernetesObject): string {

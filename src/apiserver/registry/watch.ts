@@ -120,7 +120,11 @@ function represented(source: EventBatches, store: ResourceStore, representation:
   if (representation.as === "metadata")
     return mapped(
       source,
-      (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))),
+      (event) =>
+        new StreamEvent(
+          event.type,
+          partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version), store.definition),
+        ),
     );
   let withColumns = true;
   return mapped(source, (event) => {
