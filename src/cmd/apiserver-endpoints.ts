@@ -3,6 +3,7 @@
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import type { Aggregator } from "../apiserver/aggregation/aggregator.ts";
 import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
@@ -49,19 +50,20 @@ export interface EndpointDeps {
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
+  readonly aggregator: Aggregator;
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
 
 /** Every path that is no resource. */
 export function apiServerEndpoints(deps: EndpointDeps): Handler {
-  const { clock, logger, stores, tokens, metrics, address } = deps;
+  const { clock, logger, stores, tokens, metrics, address, aggregator } = deps;
   const served = servedResources(stores);
   const version = versionInfo();
   return createEndpoints([
-    createDiscovery({ resources: served, serverAddress: address }),
+    createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
     createHealth(healthChecks(deps), { clock, logger }),
-    createOpenApi(served),
+    createOpenApi(served, aggregator.openApi),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
@@ -94,7 +96,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
   };
 }
 
-function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -107,6 +109,7 @@ function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
     ...checks,
     ...startSteps.map((step) => done(step)),
+    ...aggregator.checks,
     {
       name: "informer-sync",
       readinessOnly: true,
