@@ -2,7 +2,14 @@
 // documents of the service-account issuer.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import {
+  builtInResources,
+  clusterrolebindings,
+  clusterroles,
+  customresourcedefinitions,
+  rolebindings,
+  roles,
+} from "../api/resources.generated.ts";
 import type { Aggregator } from "../apiserver/aggregation/aggregator.ts";
 import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
@@ -109,6 +116,12 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
     ...checks,
     ...startSteps.map((step) => done(step)),
+    {
+      name: "poststarthook/crd-informer-synced",
+      check() {
+        if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
+      },
+    },
     ...aggregator.checks,
     {
       name: "informer-sync",

@@ -72,7 +72,9 @@ export function connectionError(url: string, error: unknown): WebhookError {
 
 /** The same without the call that it is about. */
 export function connectionProblem(error: unknown): { readonly failure: "connection" | "certificate"; readonly why: string } {
-  const { code = "", address, port, hostname, host, cert, message } = error as NetworkError;
+  // A name with several addresses fails once for each.
+  const one = error instanceof AggregateError ? (error.errors as readonly unknown[]).at(-1) : error;
+  const { code = "", address, port, hostname, host, cert, message } = one as NetworkError;
   const certificate = (why: string) => ({ failure: "certificate", why: `tls: failed to verify certificate: x509: ${why}` }) as const;
   const connection = (why: string) => ({ failure: "connection", why }) as const;
   if (unknownAuthority.has(code)) return certificate("certificate signed by unknown authority");
