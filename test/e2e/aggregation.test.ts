@@ -6,6 +6,7 @@ import { sampleApiService, sampleService, serviceDns } from "../../src/apiserver
 import { ExtensionServer } from "../../src/apiserver/aggregation/extension-server-fixture.ts";
 import { findExecutable } from "../../src/linux/find-executable.ts";
 import { type ApiServerProcess, startApiServerProcess } from "../support/apiserver-process.ts";
+import { Cluster } from "../support/cluster.ts";
 import { mustRun, run, until } from "../support/processes.ts";
 
 const hasKubectl = (await findExecutable("kubectl")) !== undefined;
@@ -83,5 +84,46 @@ describe.runIf(hasKubectl)("kubectl through the aggregation layer", { timeout: 6
     expect(await kubectl("get", "namespaces", "-o", "name")).toContain("namespace/default\n");
     await kubectl("delete", "apiservice", "v1.sample.example.com");
     expect(await kubectl("api-versions")).not.toContain("sample.example.com");
+  });
+});
+
+describe.runIf(hasKubectl)("controllers and aggregated resources", { timeout: 120_000 }, () => {
+  let cluster: Cluster;
+  let extension: ExtensionServer;
+  beforeAll(async () => {
+    cluster = await Cluster.prepare("aggregation", ["--nodes", "0"]);
+    await cluster.start();
+    const frontProxyCaPem = await readFile(join(cluster.dataDir, "pki", "front-proxy-ca.crt"), "utf8");
+    extension = new ExtensionServer({ frontProxyCaPem, dns: [serviceDns] });
+    await extension.start();
+    await cluster.apply({ apiVersion: "v1", kind: "Service", ...sampleService }, sampleApiService(extension));
+    await cluster.kubectl("wait", "--for=condition=Available", "apiservice/v1.sample.example.com", "--timeout=20s");
+  }, 120_000);
+  afterAll(async () => {
+    await extension?.stop();
+    await cluster?.remove();
+  }, 120_000);
+
+  const widget = (name: string, namespace: string, more: object = {}) =>
+    cluster.tryKubectl(["create", "--validate=false", "-f", "-"], {
+      input: JSON.stringify({ apiVersion: "sample.example.com/v1", kind: "Widget", metadata: { name, namespace, ...more } }),
+    });
+
+  it("the namespace controller empties them with their namespace", async () => {
+    await cluster.kubectl("create", "namespace", "short-lived");
+    expect((await widget("w", "short-lived")).stdout).toBe("widget.sample.example.com/w created\n");
+    await cluster.kubectl("delete", "namespace", "short-lived", "--timeout=30s");
+    const deletion = extension.requests.find(({ method, url }) => method === "DELETE" && url.includes("/namespaces/short-lived/widgets/w"));
+    expect(deletion?.headers["x-remote-user"]).toBe("system:serviceaccount:kube-system:namespace-controller");
+  });
+
+  it("the garbage collector watches them, and deletes those whose owner is gone", async () => {
+    await until("the garbage collector watches the widgets", () => extension.watches > 0, 60_000);
+    await cluster.kubectl("create", "configmap", "owner");
+    const uid = await cluster.kubectl("get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}");
+    const ownerReferences = [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid }];
+    expect((await widget("owned", "default", { ownerReferences })).code).toBe(0);
+    await cluster.kubectl("delete", "configmap", "owner");
+    await until("the owned widget is gone", async () => (await cluster.tryKubectl(["get", "wd", "owned"])).code !== 0, 30_000);
   });
 });

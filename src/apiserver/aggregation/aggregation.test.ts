@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { KubernetesObject, New } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import { apiservices, endpointslices, services } from "../../api/resources.generated.ts";
+import { apiservices, customresourcedefinitions, endpointslices, services } from "../../api/resources.generated.ts";
+import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../api/types/apiregistration-v1.ts";
 import { realClock } from "../../base/clock.ts";
 import { parseFlags } from "../../base/flags.ts";
@@ -132,6 +133,34 @@ describe("aggregation", () => {
     const ready = (await ask("/readyz?verbose")).text;
     expect(ready).toContain("[+]autoregister-completion ok\n");
     expect(ready).toContain("[+]poststarthook/apiservice-registration-controller ok\n");
+  });
+
+  it("registers the versions of custom resource definitions as long as these serve them", async () => {
+    const schema = { openAPIV3Schema: { type: "object" } };
+    const version = (name: string, served: boolean, storage = false) => ({ name, served, storage, schema });
+    const names = { plural: "things", kind: "Thing", singular: "thing", listKind: "ThingList" };
+    const made = await client.create(customresourcedefinitions, {
+      metadata: { name: "things.custom.example.com" },
+      spec: { group: "custom.example.com", scope: "Namespaced", names, versions: [version("v1", true, true), version("v2", false)] },
+    } as unknown as New<CustomResourceDefinition>);
+    const registered = async () =>
+      (await client.list(apiservices)).items.flatMap(({ metadata }) =>
+        metadata.name.endsWith(".custom.example.com") ? [metadata.name] : [],
+      );
+    await vi.waitFor(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
+    expect(await client.get(apiservices, { name: "v1.custom.example.com" })).toMatchObject({
+      metadata: { labels: { "kube-aggregator.kubernetes.io/automanaged": "true" } },
+      spec: { groupPriorityMinimum: 1000, versionPriority: 100 },
+      status: { conditions: [{ status: "True", reason: "Local" }] },
+    });
+    await client.delete(apiservices, { name: "v1.custom.example.com" });
+    await vi.waitFor(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
+    const latest = await client.get(customresourcedefinitions, { name: made.metadata.name });
+    const versions = [version("v1", false, true), version("v2", true)];
+    await client.update(customresourcedefinitions, { ...latest, spec: { ...latest.spec, versions } } as CustomResourceDefinition);
+    await vi.waitFor(async () => expect(await registered()).toEqual(["v2.custom.example.com"]));
+    await client.delete(customresourcedefinitions, { name: made.metadata.name });
+    await vi.waitFor(async () => expect(await registered()).toEqual([]));
   });
 
   it("passes requests on, with who asks and without what the client says of itself", async () => {

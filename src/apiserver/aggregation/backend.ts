@@ -1,6 +1,6 @@
 // The server behind one APIService: where it is and how to connect to it. It is reached at a ready endpoint of the service, over
 // TLS with the name "<service>.<namespace>.svc" and the certificate of the front proxy, on kept connections of a bounded number.
-import { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, STATUS_CODES } from "node:http";
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { Readable } from "node:stream";
 import { bytesOfBase64 } from "../../api/meta/base64.ts";
@@ -182,6 +182,3 @@ function identityOf({ metadata, spec }: APIService): string {
   const { namespace, name, port } = spec.service ?? {};
   return JSON.stringify([metadata.uid, namespace, name, port, spec.caBundle, spec.insecureSkipTLSVerify]);
 }
-
-/** "404 Not Found". */
-export const statusText = (status: number): string => `${status} ${STATUS_CODES[status] ?? ""}`.trim();

@@ -86,8 +86,6 @@ async function exchange({ backend, context, address, clock, limitMs }: Exchange)
     return answerWith(response, stop, finish);
   } catch (error) {
     finish();
-    // Who has gone gets no answer; the reason says so.
-    if (request.signal.aborted) throw request.signal.reason;
     const why = stop.signal.aborted ? errorText(stop.signal.reason) : connectionProblem(error).why;
     return failure(503, `error trying to reach service: ${why}`);
   }
