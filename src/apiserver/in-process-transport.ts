@@ -5,21 +5,22 @@ import { serviceUnavailable } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import { statusErrorOf } from "../client/create-client.ts";
 import type { RawWatchEvent, Transport, TransportRequest, TransportResponse } from "../client/transport.ts";
+import { readWatchEvents } from "../client/watch-lines.ts";
 import type { UserInfo } from "./authn/user.ts";
 import type { ApiRequest, ApiResponse, WatchStream } from "./request.ts";
 import type { Answer, ApiServer } from "./server.ts";
 
 const defaultTimeoutMs = 30_000;
+const maxForwardedEventBytes = 16 * 1024 * 1024;
 
 export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: Clock): Transport {
-  const open = new Set<WatchStream>();
+  const open = new Set<Pick<WatchStream, "close">>();
   let closed = false;
 
   /** The answer within the deadline; throws as a connection would when the caller gives up or time runs out. */
-  const ask = async (request: TransportRequest): Promise<Answer> => {
+  const ask = async (request: TransportRequest, stop = new AbortController()): Promise<Answer> => {
     if (closed) throw new Error(`${request.method} ${request.path}: the transport is closed`);
     request.signal?.throwIfAborted();
-    const stop = new AbortController();
     const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
     let reject: (reason: unknown) => void = () => undefined;
     const gaveUp = new Promise<never>((_resolve, rejected) => {
@@ -47,7 +48,13 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
       return { ...(await bodyOf(answer.response)), warnings: answer.context.warnings };
     },
     async watch(request) {
-      const { response } = await ask({ ...request, query: { ...request.query, watch: "true" } });
+      const stop = new AbortController();
+      const { response } = await ask({ ...request, query: { ...request.query, watch: "true" } }, stop);
+      if (response.kind === "stream" && response.status === 200) {
+        const ending = { close: () => stop.abort(new Error("the watch was ended")) };
+        open.add(ending);
+        return forwardedEvents(response.chunks, request, { ...ending, done: () => open.delete(ending) });
+      }
       if (response.kind !== "watch") {
         const { status, body } = await bodyOf(response);
         if (status >= 400) throw statusErrorOf(status, body, `WATCH ${request.path}`);
@@ -110,6 +117,29 @@ async function bodyOf(response: ApiResponse): Promise<Omit<TransportResponse, "w
 function parse(bytes: Uint8Array, contentType: string): unknown {
   const text = Buffer.from(bytes).toString("utf8");
   return contentType.startsWith("application/json") && text !== "" ? JSON.parse(text) : text;
+}
+
+interface Ending {
+  close(): void;
+  done(): void;
+}
+
+/** The events of a watch that another server answers: lines of JSON. Ends as one of this server does. */
+async function* forwardedEvents(
+  chunks: AsyncIterable<Uint8Array>,
+  { signal, path }: TransportRequest,
+  { close, done }: Ending,
+): AsyncGenerator<readonly RawWatchEvent[], void, undefined> {
+  signal?.addEventListener("abort", close, { once: true });
+  try {
+    yield* readWatchEvents(chunks, { maxLineBytes: maxForwardedEventBytes, what: path });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+  } finally {
+    signal?.removeEventListener("abort", close);
+    close();
+    done();
+  }
 }
 
 /** The batches themselves; ends when the signal aborts, and ends the watch when the caller stops reading. */

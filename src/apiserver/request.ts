@@ -31,7 +31,12 @@ export interface ApiRequest {
 export type RequestBody =
   | { readonly kind: "none" }
   /** Reads it all, at most `limitBytes` (413 beyond). */
-  | { readonly kind: "bytes"; read(limitBytes: number): Promise<Uint8Array> }
+  | {
+      readonly kind: "bytes";
+      read(limitBytes: number): Promise<Uint8Array>;
+      /** The body as it comes, for those who send it on; instead of read(). */
+      stream(): import("node:stream").Readable;
+    }
   /** In-process: a JSON value, shared and immutable. */
   | { readonly kind: "value"; readonly value: unknown };
 
@@ -95,6 +100,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly chunks: AsyncIterable<Uint8Array>;
+      /** Not to be compressed here: another server has seen to what the client accepts. */
+      readonly asIs?: boolean;
       /** What the chunks encode, for audit. */
       readonly object?: () => unknown;
       readonly headers?: Readonly<Record<string, string>>;

@@ -10,6 +10,7 @@ import {
   rolebindings,
   roles,
 } from "../api/resources.generated.ts";
+import type { Aggregator } from "../apiserver/aggregation/aggregator.ts";
 import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
@@ -57,19 +58,20 @@ export interface EndpointDeps {
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
+  readonly aggregator: Aggregator;
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
 
 /** Every path that is no resource. */
 export function apiServerEndpoints(deps: EndpointDeps): Handler {
-  const { clock, logger, stores, tokens, metrics, address } = deps;
+  const { clock, logger, stores, tokens, metrics, address, aggregator } = deps;
   const served = servedResources(stores);
   const version = versionInfo();
   return createEndpoints([
-    createDiscovery({ resources: served, serverAddress: address }),
+    createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
     createHealth(healthChecks(deps), { clock, logger }),
-    createOpenApi(served),
+    createOpenApi(served, aggregator.openApi),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
@@ -105,7 +107,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -118,6 +120,13 @@ function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
     ...checks,
     ...startSteps.map((step) => done(step)),
+    {
+      name: "poststarthook/crd-informer-synced",
+      check() {
+        if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
+      },
+    },
+    ...aggregator.checks,
     {
       name: "informer-sync",
       readinessOnly: true,

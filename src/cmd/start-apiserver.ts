@@ -2,8 +2,10 @@
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { builtInResources } from "../api/resources.generated.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggregator.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
@@ -122,8 +124,15 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
+  const aggregator = stack.add(
+    createAggregator(
+      { reader: stores.reader, clock, logger: logger.named("aggregator"), metrics, clientCertificate: () => pki.frontProxyClient },
+      { requestTimeoutMs: settings.requestTimeoutMs },
+    ),
+  );
   const api = wire({
     stack,
+    aggregator,
     audit: audit?.stages,
     checks: encryption?.healthChecks ?? [],
     settings,
@@ -157,7 +166,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
-  const ready = Promise.all([written, bootstrap(client, state, { settings, peers, nowMs: clock.now() })]).then(() => undefined);
+  const bootstrapped = bootstrap(client, state, { settings, peers, nowMs: clock.now() });
+  const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
     url,
@@ -175,6 +185,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 
 interface Wiring {
   readonly stack: StopStack;
+  readonly aggregator: Aggregator;
   readonly audit: AuditStages | undefined;
   readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
@@ -189,7 +200,7 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
+  const { settings, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
@@ -235,18 +246,21 @@ function wire(w: Wiring): ApiServer {
       impersonation: impersonationStage(authorizer),
       flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer),
-      resources,
-      endpoints: apiServerEndpoints({
-        stores,
-        tokens,
-        metrics,
-        clock,
-        logger,
-        state,
-        checks: w.checks,
-        more: flowControl.endpoints,
-        address: () => `${urlHost(advertiseAddress)}:${state.port}`,
-      }),
+      resources: aggregator.routed(resources),
+      endpoints: aggregator.routed(
+        apiServerEndpoints({
+          stores,
+          tokens,
+          metrics,
+          clock,
+          logger,
+          state,
+          aggregator,
+          checks: w.checks,
+          more: flowControl.endpoints,
+          address: () => `${urlHost(advertiseAddress)}:${state.port}`,
+        }),
+      ),
       metrics: createRequestMetrics(metrics),
       clock,
       logger,

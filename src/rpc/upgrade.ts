@@ -20,6 +20,8 @@ export interface DialOptions {
   readonly tls?: ClientTls;
   /** Until the answer's head has arrived. */
   readonly timeoutMs: number;
+  /** What passThrough answers where there is no answer. Default 502. */
+  readonly failureStatus?: number;
 }
 
 /** PEM texts. */
@@ -27,6 +29,10 @@ export interface ClientTls {
   readonly cert?: string;
   readonly key?: string;
   readonly ca?: string;
+  /** The name the server's certificate has to be for; default the host of the URL. */
+  readonly servername?: string;
+  /** Whether the server's certificate is checked; default: where there is a CA. */
+  readonly rejectUnauthorized?: boolean;
 }
 
 export type DialResult =
@@ -48,7 +54,7 @@ export async function dialUpgrade(url: URL, options: DialOptions): Promise<DialR
     method: options.method,
     headers: { ...options.headers, "content-length": "0" } as Record<string, string | string[]>,
     agent: false,
-    ...(secure ? { ...options.tls, rejectUnauthorized: options.tls?.ca !== undefined } : {}),
+    ...(secure ? { rejectUnauthorized: options.tls?.ca !== undefined, ...options.tls } : {}),
   });
   const timer = AbortSignal.timeout(options.timeoutMs);
   const onTimeout = (): void => void request.destroy(new Error(`no answer from ${url.host} in ${options.timeoutMs} ms`));
@@ -116,7 +122,7 @@ export async function passThrough(client: UpgradeRequest, url: URL, options: Dia
     answer = await dialUpgrade(url, options);
   } catch (error) {
     refuseUpgrade(client.socket, {
-      status: 502,
+      status: options.failureStatus ?? 502,
       contentType: "text/plain",
       body: Buffer.from(`error dialing backend: ${(error as Error).message}`),
     });

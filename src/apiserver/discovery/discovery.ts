@@ -8,13 +8,25 @@ import { pageNotFound } from "../http/endpoints.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
 import { methodNotServed, resourceNotServed } from "../server.ts";
-import { aggregatedDiscovery, apiGroup, apiResourceList, apiVersions, discoveryPaths, groupsOf, type ServedGroup } from "./documents.ts";
+import {
+  type AggregatedGroups,
+  aggregatedDiscovery,
+  apiGroup,
+  apiResourceList,
+  apiVersions,
+  discoveryPaths,
+  groupsOf,
+  inListOrder,
+  type ServedGroup,
+} from "./documents.ts";
 
 export interface DiscoveryOptions {
   /** What is served now; another array when it has changed. */
   readonly resources: () => readonly ResourceType[];
   /** "192.168.1.10:6443", told to clients that ask which address to use. */
   readonly serverAddress: () => string;
+  /** What extension servers add. */
+  readonly aggregated?: AggregatedGroups;
 }
 
 const aggregated = { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" };
@@ -24,6 +36,7 @@ const isAggregated = (as: GroupVersionKind): boolean =>
 
 interface Documents {
   readonly made: readonly ResourceType[];
+  readonly generation: number | undefined;
   readonly groups: readonly ServedGroup[];
   /** Encoded documents by path, and the aggregated ones by "aggregated" and path. */
   readonly encoded: Map<string, EncodedDocument>;
@@ -39,7 +52,12 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   let current: Documents | undefined;
   const documents = (): Documents => {
     const resources = options.resources();
-    if (current?.made !== resources) current = { made: resources, groups: groupsOf(resources), encoded: new Map() };
+    const generation = options.aggregated?.generation;
+    if (current?.made !== resources || current.generation !== generation) {
+      const local = groupsOf(resources);
+      const groups = options.aggregated?.merge(local) ?? local;
+      current = { made: resources, generation, groups, encoded: new Map() };
+    }
     return current;
   };
   const encoded = (key: string, make: (groups: readonly ServedGroup[]) => object): EncodedDocument => {
@@ -78,7 +96,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     ),
     "/apis": root(
       "/apis",
-      (groups) => ({ kind: "APIGroupList", apiVersion: "v1", groups: groups.filter((g) => g.name !== "").map(apiGroup) }),
+      (groups) => ({ kind: "APIGroupList", apiVersion: "v1", groups: inListOrder(groups.filter((g) => g.name !== "")).map(apiGroup) }),
       (g) => g.name !== "",
     ),
   };
@@ -100,6 +118,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       if (!group) return pageNotFound;
       const served = group.versions.find((v) => v.version === version);
       if (!served) throw resourceNotServed();
+      if (served.isNamedOnly) return pageNotFound;
       if (request.method !== "GET") throw methodNotServed();
       negotiateOutput(request);
       return objectOf(encoded(info.path, () => apiResourceList(groupName, version, served.resources)));

@@ -3,10 +3,36 @@
 import { createHash } from "node:crypto";
 import { apiVersionOf, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 
+/** A group version of an extension server. */
+export interface RemoteVersion {
+  /** In the form of the aggregated document, as the server says it. */
+  readonly resources: readonly object[];
+  /** Stale: the server could not be asked; what it serves may be more or less. */
+  readonly freshness: "Current" | "Stale";
+}
+
+export interface ServedVersion {
+  readonly version: string;
+  readonly resources: readonly ResourceType[];
+  /** Another server's; `resources` is empty then. */
+  readonly remote?: RemoteVersion;
+  /** It has an APIService, and nobody serves it. */
+  readonly isNamedOnly?: boolean;
+}
+
 /** The versions of one group, the preferred one first, with their resources by name. */
 export interface ServedGroup {
   readonly name: string;
-  readonly versions: readonly { readonly version: string; readonly resources: readonly ResourceType[] }[];
+  readonly versions: readonly ServedVersion[];
+  /** Of groups in order of priority; groups without one stay as they are. */
+  readonly priority?: number;
+}
+
+/** What extension servers add to the groups of this server. */
+export interface AggregatedGroups {
+  /** Another value when merge() would give something else. */
+  readonly generation: number;
+  merge(groups: readonly ServedGroup[]): readonly ServedGroup[];
 }
 
 /** Groups in the order in which the resources name them first; the core group is "". */
@@ -31,6 +57,17 @@ export function apiVersions(core: ServedGroup | undefined, serverAddress: string
     versions: core?.versions.map((v) => v.version) ?? [],
     serverAddressByClientCIDRs: [{ clientCIDR: "0.0.0.0/0", serverAddress }],
   };
+}
+
+/** The groups in the order of APIGroupList: upstream breaks ties by the names of APIServices there ("v1.apps"). */
+export function inListOrder(groups: readonly ServedGroup[]): readonly ServedGroup[] {
+  const firstName = ({ name, versions }: ServedGroup): string =>
+    versions.reduce((first, { version }) => (`${version}.${name}` < first ? `${version}.${name}` : first), "\uffff");
+  return [...groups].sort((a, b) => {
+    const byPriority = (b.priority ?? 0) - (a.priority ?? 0);
+    if (byPriority !== 0 || a.priority === undefined) return byPriority;
+    return firstName(a) < firstName(b) ? -1 : 1;
+  });
 }
 
 export function apiGroup(group: ServedGroup): object {
@@ -98,15 +135,16 @@ export function aggregatedDiscovery(groups: readonly ServedGroup[]): object {
     kind: "APIGroupDiscoveryList",
     apiVersion: "apidiscovery.k8s.io/v2",
     metadata: {},
-    items: groups.map((group) => ({
-      metadata: group.name === "" ? {} : { name: group.name },
-      versions: group.versions.map(({ version, resources }) => ({
-        version,
-        resources: resources.map(aggregatedResource),
-        freshness: "Current",
-      })),
-    })),
+    items: groups.flatMap((group) => {
+      const versions = group.versions.filter(({ isNamedOnly }) => !isNamedOnly).map(aggregatedVersion);
+      return versions.length === 0 ? [] : [{ metadata: group.name === "" ? {} : { name: group.name }, versions }];
+    }),
   };
+}
+
+function aggregatedVersion({ version, resources, remote }: ServedVersion): object {
+  if (!remote) return { version, resources: resources.map(aggregatedResource), freshness: "Current" };
+  return { version, ...(remote.resources.length > 0 ? { resources: remote.resources } : {}), freshness: remote.freshness };
 }
 
 function aggregatedResource(type: ResourceType): object {

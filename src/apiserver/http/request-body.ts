@@ -9,7 +9,26 @@ const noBody: RequestBody = { kind: "none" };
 export function requestBody(stream: Readable, method: string, declaredBytes: string | undefined, chunked: boolean): RequestBody {
   if (declaredBytes === "0" || (declaredBytes === undefined && !chunked) || method === "GET" || method === "HEAD") return noBody;
   const declared = declaredBytes === undefined ? 0 : Number(declaredBytes);
-  return { kind: "bytes", read: (limitBytes) => readAll(stream, declared, limitBytes) };
+  return new ReadableBody(stream, declared);
+}
+
+class ReadableBody {
+  readonly kind = "bytes";
+  readonly #stream: Readable;
+  readonly #declared: number;
+
+  constructor(stream: Readable, declared: number) {
+    this.#stream = stream;
+    this.#declared = declared;
+  }
+
+  read(limitBytes: number): Promise<Uint8Array> {
+    return readAll(this.#stream, this.#declared, limitBytes);
+  }
+
+  stream(): Readable {
+    return this.#stream;
+  }
 }
 
 export function bodyTooLarge(limitBytes: number): StatusError {

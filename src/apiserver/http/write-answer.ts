@@ -119,7 +119,7 @@ async function sendStream(answer: Answer, response: StreamResponse, sink: Sink):
   const headers = headersOf(answer, response.contentType, response.headers);
   // Lists are compressed as upstream's are; logs and the like go out as they come.
   const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
-  if (isList && sink.acceptsGzip) return sendCompressedStream(response, sink, headers);
+  if (isList && sink.acceptsGzip && !response.asIs) return sendCompressedStream(response, sink, headers);
   sink.open(response.status, headers);
   for await (const chunk of response.chunks) await sink.write(chunk);
   sink.end();

@@ -1,5 +1,6 @@
 // For tests: a resource handler over a memory store and a virtual clock, asked by method and path as a client would, without
 // sockets. Every object that enters a cache is frozen.
+import { Readable } from "node:stream";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { VirtualClock } from "../../base/clock.ts";
@@ -115,7 +116,7 @@ function contextOf(method: string, url: string, sent: SendOptions, nowMs: number
     query,
     headers: { "content-type": sent.contentType, accept: sent.accept, "user-agent": sent.userAgent ?? "test/1" },
     headerLines: () => [],
-    body: body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => bytes() },
+    body: body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => bytes(), stream: () => Readable.from([bytes()]) },
     signal: sent.signal ?? new AbortController().signal,
     remoteAddress: "",
   };

@@ -33,9 +33,7 @@ export function createServiceResolver({ reader, clock }: ServiceResolverDependen
     if (!service) throw serviceNotFound(name);
     if (service.spec.type === "ExternalName") return { host: service.spec.externalName ?? "", port: number };
     const port = portOf(service, number);
-    const informer = reader.informer(endpointslices);
-    informer.addIndex(byService, servicesOfSlice);
-    const slices = informer.byIndex(byService, sliceKey(namespace, name));
+    const slices = slicesOfService(reader, { namespace, name });
     const chosen = pickEndpoint(byPreference(slices, service), port, clock);
     if (chosen) return chosen;
     const hasAddress = service.spec.clusterIP !== undefined && service.spec.clusterIP !== "" && service.spec.clusterIP !== "None";
@@ -43,6 +41,16 @@ export function createServiceResolver({ reader, clock }: ServiceResolverDependen
       return { host: service.spec.clusterIP, port: number };
     throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
   };
+}
+
+/** The endpoint slices of a service. */
+export function slicesOfService(
+  reader: AdmissionReader,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): readonly EndpointSlice[] {
+  const informer = reader.informer(endpointslices);
+  informer.addIndex(byService, servicesOfSlice);
+  return informer.byIndex(byService, sliceKey(namespace, name));
 }
 
 function serviceNotFound(name: string): StatusError {

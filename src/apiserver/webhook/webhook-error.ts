@@ -66,19 +66,26 @@ interface NetworkError extends Error {
 
 /** An error of a socket as upstream words it. */
 export function connectionError(url: string, error: unknown): WebhookError {
-  const { code = "", address, port, hostname, host, cert, message } = error as NetworkError;
-  const certificate = (why: string): WebhookError =>
-    postError("certificate", url, `tls: failed to verify certificate: x509: ${why}`, error);
+  const { failure, why } = connectionProblem(error);
+  return postError(failure, url, why, error);
+}
+
+/** The same without the call that it is about. */
+export function connectionProblem(error: unknown): { readonly failure: "connection" | "certificate"; readonly why: string } {
+  // A name with several addresses fails once for each.
+  const one = error instanceof AggregateError ? (error.errors as readonly unknown[]).at(-1) : error;
+  const { code = "", address, port, hostname, host, cert, message } = one as NetworkError;
+  const certificate = (why: string) => ({ failure: "certificate", why: `tls: failed to verify certificate: x509: ${why}` }) as const;
+  const connection = (why: string) => ({ failure: "connection", why }) as const;
   if (unknownAuthority.has(code)) return certificate("certificate signed by unknown authority");
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") return certificate("certificate has expired or is not yet valid");
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return certificate(otherNames(cert, host ?? ""));
   const dial = dialProblems[code];
   const at = address?.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-  if (dial !== undefined) return postError("connection", url, `dial tcp ${at}: connect: ${dial}`, error);
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
-    return postError("connection", url, `dial tcp: lookup ${hostname}: no such host`, error);
-  if (code === "ECONNRESET") return postError("connection", url, message === "socket hang up" ? "EOF" : "connection reset by peer", error);
-  return postError("connection", url, message, error);
+  if (dial !== undefined) return connection(`dial tcp ${at}: connect: ${dial}`);
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return connection(`dial tcp: lookup ${hostname}: no such host`);
+  if (code === "ECONNRESET") return connection(message === "socket hang up" ? "EOF" : "connection reset by peer");
+  return connection(message);
 }
 
 function otherNames(certificate: PeerCertificate | undefined, wanted: string): string {

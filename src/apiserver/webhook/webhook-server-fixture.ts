@@ -36,8 +36,16 @@ export interface WebhookServer extends AsyncDisposable {
 
 const hourMs = 3600_000;
 
-/** Listens on 127.0.0.1, with a certificate for these names besides the address. */
-export async function startWebhookServer(answer: Answering, dns: readonly string[] = ["localhost"]): Promise<WebhookServer> {
+export interface ServerCertificate {
+  /** PEM of the certificate and of its key. */
+  readonly cert: string;
+  readonly key: string;
+  /** PEM of what signed it. */
+  readonly caPem: string;
+}
+
+/** A certificate for these names and 127.0.0.1, signed by an authority made for it. */
+export function makeServerCertificate(dns: readonly string[]): ServerCertificate {
   const authorityKey = generateKey();
   const times = { notBeforeMs: realClock.now() - hourMs, notAfterMs: realClock.now() + hourMs };
   const authority = issueCertificate(
@@ -62,9 +70,14 @@ export async function startWebhookServer(answer: Answering, dns: readonly string
     },
     { certificate: authority, key: authorityKey.privateKey },
   );
+  return { cert: certificatePem(certificate), key: privateKeyPem(privateKey), caPem: certificatePem(authority) };
+}
+
+/** Listens on 127.0.0.1, with a certificate for these names besides the address. */
+export async function startWebhookServer(answer: Answering, dns: readonly string[] = ["localhost"]): Promise<WebhookServer> {
+  const { cert, key, caPem } = makeServerCertificate(dns);
   const sockets = new Set<Socket>();
   let connections = 0;
-  const caPem = certificatePem(authority);
   const webhook = {
     port: 0,
     caPem,
@@ -82,7 +95,7 @@ export async function startWebhookServer(answer: Answering, dns: readonly string
       await new Promise((resolve) => server.close(resolve));
     },
   };
-  const server = createServer({ cert: certificatePem(certificate), key: privateKeyPem(privateKey) }, (request, response) => {
+  const server = createServer({ cert, key }, (request, response) => {
     void (async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);

@@ -1,0 +1,184 @@
+// The server behind one APIService: where it is and how to connect to it. It is reached at a ready endpoint of the service, over
+// TLS with the name "<service>.<namespace>.svc" and the certificate of the front proxy, on kept connections of a bounded number.
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import https from "node:https";
+import type { Readable } from "node:stream";
+import { bytesOfBase64 } from "../../api/meta/base64.ts";
+import { isConditionTrue } from "../../api/semantics/conditions.ts";
+import type { APIService } from "../../api/types/apiregistration-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { ClientTls } from "../../rpc/upgrade.ts";
+import type { ServiceResolver } from "../webhook/webhook-client.ts";
+
+/** A certificate with its key, in PEM. */
+export interface ClientPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface BackendDeps {
+  readonly clock: Clock;
+  readonly resolve: ServiceResolver;
+  /** What this server shows as front proxy; asked for every connection, so that it may be replaced. */
+  readonly clientCertificate: () => ClientPair | undefined;
+}
+
+export interface BackendRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body?: Readable | Uint8Array;
+  readonly signal: AbortSignal;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const defaultPort = 443;
+/** Every watch has a connection of its own. */
+const maxConnections = 4096;
+const maxIdleConnections = 16;
+const dialTimeoutMs = 30_000;
+
+export class Backend {
+  readonly apiService: string;
+  readonly group: string;
+  readonly version: string;
+  readonly service: { readonly namespace: string; readonly name: string; readonly port: number };
+  /** Whether the APIService's condition says so. */
+  available: boolean;
+  /** Why no connection can be made, whatever the server does. */
+  readonly problem: string | undefined;
+  readonly #deps: BackendDeps;
+  readonly #identity: string;
+  readonly #tls: ClientTls;
+  readonly #agent = new https.Agent({
+    keepAlive: true,
+    maxSockets: maxConnections,
+    maxTotalSockets: maxConnections,
+    maxFreeSockets: maxIdleConnections,
+  });
+
+  constructor(deps: BackendDeps, apiService: APIService) {
+    const { metadata, spec } = apiService;
+    const { namespace = "", name = "", port = defaultPort } = spec.service ?? {};
+    const ca = spec.caBundle ? Buffer.from(bytesOfBase64(spec.caBundle)).toString() : undefined;
+    this.#deps = deps;
+    this.#identity = identityOf(apiService);
+    this.apiService = metadata.name;
+    this.group = spec.group ?? "";
+    this.version = spec.version ?? "";
+    this.service = { namespace, name, port };
+    this.available = isAvailable(apiService);
+    this.#tls = {
+      servername: `${name}.${namespace}.svc`,
+      rejectUnauthorized: !spec.insecureSkipTLSVerify,
+      ...(ca === undefined ? {} : { ca }),
+    };
+    if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----"))
+      this.problem = "unable to load root certificates: unable to parse bytes as PEM block";
+  }
+
+  /** Whether it is still the right one for the APIService as it is now. */
+  serves(apiService: APIService): boolean {
+    return this.#identity === identityOf(apiService);
+  }
+
+  /** "/apis/<group>/<version>", or "/api/v1". */
+  get root(): string {
+    return this.group === "" ? `/api/${this.version}` : `/apis/${this.group}/${this.version}`;
+  }
+
+  /** A ready endpoint; throws where there is none. */
+  resolve(): Address {
+    return this.#deps.resolve(this.service);
+  }
+
+  get tls(): ClientTls {
+    const pair = this.#deps.clientCertificate();
+    return { ...this.#tls, ...(pair ? { cert: pair.certificate, key: pair.key } : {}) };
+  }
+
+  /** Resolves with the head of the answer. Rejects when there is none. */
+  async send(request: BackendRequest, address: Address): Promise<IncomingMessage> {
+    try {
+      return await this.#attempt(request, address);
+    } catch (error) {
+      // A kept connection that the server had closed meanwhile; a body that is a stream cannot be sent again.
+      if (!(error instanceof StaleConnection) || isStream(request.body)) throw error instanceof StaleConnection ? error.cause : error;
+      return this.#attempt(request, address);
+    }
+  }
+
+  /** Lets requests in progress end and keeps no connections any more. */
+  retire(): void {
+    this.#agent.maxFreeSockets = 0;
+    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of [...(sockets ?? [])]) socket.destroy();
+  }
+
+  /** Ends everything. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #attempt(request: BackendRequest, { host, port }: Address): Promise<IncomingMessage> {
+    const { method, path, headers, body, signal } = request;
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const outgoing = https.request({ method, path, headers, host, port, ...this.tls, agent: this.#agent, signal });
+      let answered = false;
+      outgoing.on("response", (response) => {
+        answered = true;
+        resolve(response);
+      });
+      outgoing.on("error", (error: NodeJS.ErrnoException) => {
+        const isStale = outgoing.reusedSocket && !answered && (error.code === "ECONNRESET" || error.code === "EPIPE");
+        reject(isStale ? new StaleConnection("the connection was closed", { cause: error }) : error);
+      });
+      this.#limitDialling(outgoing, `${host}:${port}`);
+      sendBody(outgoing, body);
+    });
+  }
+
+  #limitDialling(outgoing: ClientRequest, at: string): void {
+    outgoing.once("socket", (socket) => {
+      if (!socket.connecting) return;
+      const timer = this.#deps.clock.after(dialTimeoutMs, () => outgoing.destroy(new Error(`dial tcp ${at}: i/o timeout`)));
+      socket.once("secureConnect", () => timer.cancel());
+      socket.once("close", () => timer.cancel());
+    });
+  }
+}
+
+class StaleConnection extends Error {}
+
+const isStream = (body: BackendRequest["body"]): body is Readable => body !== undefined && !(body instanceof Uint8Array);
+
+function sendBody(outgoing: ClientRequest, body: BackendRequest["body"]): void {
+  if (!isStream(body)) {
+    outgoing.end(body);
+    return;
+  }
+  const broken = (): void => {
+    if (!body.readableEnded) outgoing.destroy(new Error("the body of the request was cut short"));
+  };
+  body.pipe(outgoing);
+  body.once("error", broken).once("close", broken);
+  // Who answers before all has been sent does not want the rest.
+  outgoing.once("close", () => {
+    body.off("error", broken).off("close", broken);
+    body.unpipe(outgoing);
+    body.resume();
+  });
+}
+
+export const isAvailable = ({ status }: APIService): boolean => isConditionTrue(status?.conditions, "Available");
+
+/** Another when connections have to be made anew. */
+function identityOf({ metadata, spec }: APIService): string {
+  const { namespace, name, port } = spec.service ?? {};
+  return JSON.stringify([metadata.uid, namespace, name, port, spec.caBundle, spec.insecureSkipTLSVerify]);
+}

@@ -1,0 +1,148 @@
+// Sends a request on to the extension server whose it is, and its answer back, streaming both ways; watches and upgrades
+// (WebSocket, SPDY) too. The request has been authenticated, authorized and classified before. The texts are upstream's.
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import type { Clock } from "../../base/clock.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import { passThrough } from "../../rpc/upgrade.ts";
+import { plainText } from "../http/endpoints.ts";
+import { isLongRunning } from "../http/request-info.ts";
+import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
+import { connectionProblem } from "../webhook/webhook-error.ts";
+import type { Address, Backend } from "./backend.ts";
+import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
+
+export interface ProxyDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ProxyOptions {
+  /** How long a whole exchange may take that is no watch, log, exec or the like. Default 60 s. */
+  readonly requestTimeoutMs?: number;
+}
+
+export type ForwardRequest = (backend: Backend, context: RequestContext) => Promise<ApiResponse>;
+
+/** Discovery of one group version is asked for by every client, and has to be quick. */
+const discoveryTimeoutMs = 5000;
+const dialTimeoutMs = 30_000;
+
+export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: ProxyOptions = {}): ForwardRequest {
+  return async (backend, context) => {
+    if (!backend.available) return failure(503, "service unavailable");
+    if (backend.problem !== undefined) return failure(500, backend.problem);
+    let address: Address;
+    try {
+      address = backend.resolve();
+    } catch (error) {
+      deps.logger.error("No endpoint of an API service", { apiService: backend.apiService, error });
+      return failure(503, "service unavailable");
+    }
+    if (context.request.upgrade) return upgrade(backend, context, address);
+    const { info } = context;
+    const isDiscovery = !info.isResourceRequest && info.path.split("/").filter((part) => part !== "").length === 3;
+    const limitMs = isDiscovery ? Math.min(discoveryTimeoutMs, requestTimeoutMs) : isLongRunning(info) ? undefined : requestTimeoutMs;
+    return exchange({ backend, context, address, clock: deps.clock, limitMs });
+  };
+}
+
+/** A plain text with a line break, as Go's http.Error writes it. */
+const failure = (status: number, text: string): ApiResponse => plainText(status, `${text}\n`);
+
+function headersFor({ request, user, auditId }: RequestContext, { host, port }: Address): ReturnType<typeof forwardedHeaders> {
+  const { path, remoteAddress, headers } = request;
+  const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return forwardedHeaders(headers, { user, host: authority, path, remoteAddress, auditId });
+}
+
+function pathWithQuery({ path, query }: ApiRequest): string {
+  return query.size > 0 ? `${path}?${query.toString()}` : path;
+}
+
+interface Exchange {
+  readonly backend: Backend;
+  readonly context: RequestContext;
+  readonly address: Address;
+  readonly clock: Clock;
+  readonly limitMs: number | undefined;
+}
+
+async function exchange({ backend, context, address, clock, limitMs }: Exchange): Promise<ApiResponse> {
+  const { request } = context;
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(request.signal.reason);
+  const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => stop.abort(new Error("context deadline exceeded")));
+  request.signal.addEventListener("abort", onAbort, { once: true });
+  if (request.signal.aborted) onAbort();
+  const finish = (): void => {
+    timer?.cancel();
+    request.signal.removeEventListener("abort", onAbort);
+  };
+  try {
+    const { body, headers } = bodyOf(request);
+    const outgoing = { method: request.method, path: pathWithQuery(request), signal: stop.signal, ...(body ? { body } : {}) };
+    const response = await backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers } }, address);
+    return answerWith(response, stop, finish);
+  } catch (error) {
+    finish();
+    const why = stop.signal.aborted ? errorText(stop.signal.reason) : connectionProblem(error).why;
+    return failure(503, `error trying to reach service: ${why}`);
+  }
+}
+
+interface OutgoingBody {
+  readonly body?: Readable | Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function bodyOf({ body, headers }: ApiRequest): OutgoingBody {
+  if (body.kind === "none") return { headers: {} };
+  if (body.kind === "value") {
+    const bytes = Buffer.from(JSON.stringify(body.value));
+    return { body: bytes, headers: { "content-length": String(bytes.length) } };
+  }
+  const length = headers["content-length"];
+  return { body: body.stream(), headers: length === undefined ? {} : { "content-length": length } };
+}
+
+function answerWith(response: IncomingMessage, stop: AbortController, finish: () => void): ApiResponse {
+  const status = response.statusCode ?? 502;
+  if (status >= 300 && status <= 399 && response.headers.location) {
+    finish();
+    response.destroy();
+    return failure(502, "the backend attempted to redirect this request, which is not permitted");
+  }
+  return {
+    kind: "stream",
+    status,
+    contentType: response.headers["content-type"] ?? "",
+    chunks: chunksOf(response, stop, finish),
+    asIs: true,
+    headers: answeredHeaders(response.headers),
+  };
+}
+
+async function* chunksOf(response: IncomingMessage, { signal }: AbortController, finish: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    finish();
+  }
+}
+
+function upgrade(backend: Backend, context: RequestContext, address: Address): ApiResponse {
+  const { request } = context;
+  const { connection = "Upgrade", upgrade: protocol = "" } = request.headers;
+  const headers: Record<string, string | readonly string[]> = { connection, upgrade: protocol };
+  for (const [name, value] of Object.entries(headersFor(context, address)))
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value : String(value);
+  // The names of protocols are told apart by their lines.
+  const protocols = request.headerLines("x-stream-protocol-version");
+  if (protocols.length > 0) headers["x-stream-protocol-version"] = protocols;
+  const url = new URL(`https://${headers.host}${pathWithQuery(request)}`);
+  const options = { method: request.method, headers, tls: backend.tls, timeoutMs: dialTimeoutMs, failureStatus: 503 };
+  return { kind: "upgrade", serve: (client) => void passThrough(client, url, options) };
+}
