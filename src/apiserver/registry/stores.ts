@@ -48,6 +48,8 @@ export interface ResourceStores extends Running {
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
   hasGroup(group: string): boolean;
+  /** Every store of the same objects, itself included. The list is another one after a change. */
+  sharing(store: ResourceStore): readonly ResourceStore[];
   /** Serves a further resource (custom resources); the one it replaces, if any, loses its watches. */
   add(definition: ResourceDefinition): ResourceStore;
   /** Serves a resource no longer and ends its watches. The objects stay. */
@@ -67,6 +69,8 @@ class Stores implements ResourceStores {
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
   readonly #byIdentity = new Map<string, ResourceStore>();
+  /** By storage path. */
+  readonly #sharing = new Map<string, readonly ResourceStore[]>();
   readonly #caches = new Map<string, WatchCache>();
   readonly #informers = new Map<ResourceStore, Informer<KubernetesObject>>();
   /** The same, by the types they were asked for with; made anew when a resource is no longer served. */
@@ -101,11 +105,16 @@ class Stores implements ResourceStores {
     return false;
   }
 
+  sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
+    return this.#sharing.get(storagePath) ?? [];
+  }
+
   add(definition: ResourceDefinition): ResourceStore {
     this.remove(definition.type);
     const cache = this.#cache(definition);
     const added = new ResourceStore({ definition, ...cache });
     this.#byIdentity.set(identityOf(definition.type), added);
+    this.#sharing.set(definition.storagePath, [...this.sharing(added), added]);
     return added;
   }
 
@@ -116,7 +125,9 @@ class Stores implements ResourceStores {
     this.#informers.delete(removed);
     this.#informersOfTypes = new WeakMap();
     const { storagePath } = removed.definition;
-    for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
+    const others = this.sharing(removed).filter((other) => other !== removed);
+    if (others.length > 0) return void this.#sharing.set(storagePath, others);
+    this.#sharing.delete(storagePath);
     this.#caches.delete(storagePath);
     this.#storesOfCaches.delete(removed.cache);
     removed.cache.stop();
