@@ -215,7 +215,16 @@ function wire(w: Wiring): ApiServer {
   const resources = createResourceHandler(stores, {
     clock,
     admission: admissionPlugins(
-      { reader, authorizer, client, clock, logger, metrics, webhooks: w.stack.add(createWebhookClient({ clock })), kinds: servedKinds(stores) },
+      {
+        reader,
+        authorizer,
+        client,
+        clock,
+        logger,
+        metrics,
+        webhooks: w.stack.add(createWebhookClient({ clock })),
+        kinds: servedKinds(stores),
+      },
       settings,
     ),
     creators: {

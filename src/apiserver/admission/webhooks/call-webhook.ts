@@ -101,7 +101,7 @@ export function denial(webhook: string, status: Partial<Status> = {}): StatusErr
     ...(details ? { details } : {}),
     ...(reason === "" ? {} : { reason }),
     message: why === "" ? `${deniedBy} without explanation` : `${deniedBy}: ${why}`,
-    code: code < 400 ? 400 : code,
+    code: Math.max(code, 400),
   });
 }
 
