@@ -4,7 +4,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { builtInResources } from "../api/resources.generated.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
-import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import {
+  type AdmissionDependencies,
+  type AdmissionOptions,
+  createAdmissionPlugins,
+} from "../apiserver/admission/create-admission-plugins.ts";
 import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggregator.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
@@ -35,9 +39,11 @@ import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
 import { describedResources } from "../apiserver/registry/resources/all.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
+import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
+import { createWebhookClient } from "../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
@@ -46,6 +52,7 @@ import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
+import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
@@ -96,8 +103,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const { clock } = deps;
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
-  const [files, advertiseAddress] = await Promise.all([
+  const [files, admission, advertiseAddress] = await Promise.all([
     readFiles(settings),
+    readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const [{ store, prefix, compactor }, pki] = await Promise.all([
@@ -137,6 +145,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     checks: encryption?.healthChecks ?? [],
     settings,
     files,
+    admission,
     clock,
     logger,
     stores,
@@ -190,6 +199,7 @@ interface Wiring {
   readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
+  readonly admission: AdmissionOptions;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stores: ResourceStores;
@@ -220,7 +230,19 @@ function wire(w: Wiring): ApiServer {
   const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
   const resources = createResourceHandler(stores, {
     clock,
-    admission: admissionPlugins({ reader, authorizer, client, clock }, settings),
+    admission: admissionPlugins(
+      {
+        reader,
+        authorizer,
+        client,
+        clock,
+        logger,
+        metrics,
+        webhooks: w.stack.add(createWebhookClient({ clock })),
+        kinds: servedKinds(stores),
+      },
+      w.admission,
+    ),
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
@@ -270,10 +292,9 @@ function wire(w: Wiring): ApiServer {
   return api;
 }
 
-function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettings): readonly AdmissionPlugin[] {
-  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = settings;
+function admissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {
   try {
-    return createAdmissionPlugins(deps, { enable, disable });
+    return createAdmissionPlugins(deps, options);
   } catch (error) {
     throw new CommandError(`--enable-admission-plugins, --disable-admission-plugins: ${errorText(error)}`);
   }

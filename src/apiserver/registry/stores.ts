@@ -51,6 +51,8 @@ export interface ResourceStores extends Running {
   find(group: string, version: string, resource: string): ResourceStore | undefined;
   /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
+  /** Every store of the same objects, itself included. The list is another one after a change. */
+  sharing(store: ResourceStore): readonly ResourceStore[];
   /**
    * Serves a further resource (custom resources). Where it replaces one, the mirror of the objects stays, so that requests in
    * progress find what they wait for, and watches end.
@@ -83,6 +85,8 @@ class Stores implements ResourceStores {
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
   readonly #byIdentity = new Map<string, ResourceStore>();
+  /** By storage path. */
+  readonly #sharing = new Map<string, readonly ResourceStore[]>();
   readonly #caches = new Map<string, WatchCache>();
   /** By the resource's identity: a resource that is replaced keeps its informers. */
   readonly #informers = new Map<string, Informer<KubernetesObject>>();
@@ -119,11 +123,16 @@ class Stores implements ResourceStores {
     return false;
   }
 
+  sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
+    return this.#sharing.get(storagePath) ?? [];
+  }
+
   add(definition: ResourceDefinition): ResourceStore {
     const identity = identityOf(definition.type);
     const replaced = this.#byIdentity.get(identity);
     const added = new ResourceStore({ definition, ...this.#cache(definition) });
     this.#byIdentity.set(identity, added);
+    this.#share(added, replaced);
     if (replaced) this.#retire(replaced);
     return added;
   }
@@ -134,7 +143,17 @@ class Stores implements ResourceStores {
     this.#byIdentity.delete(identityOf(type));
     this.#informers.delete(identityOf(type));
     this.#informersOfTypes = new WeakMap();
+    this.#share(undefined, removed);
     this.#retire(removed);
+  }
+
+  /** One store in the place of another among those of the same objects. */
+  #share(added: ResourceStore | undefined, replaced: ResourceStore | undefined): void {
+    const path = (added ?? replaced)?.definition.storagePath ?? "";
+    const others = (this.#sharing.get(path) ?? []).filter((store) => store !== replaced);
+    const now = added ? [...others, added] : others;
+    if (now.length > 0) this.#sharing.set(path, now);
+    else this.#sharing.delete(path);
   }
 
   keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
@@ -151,7 +170,7 @@ class Stores implements ResourceStores {
     const { cache, definition } = store;
     cache.endWatches();
     cache.dropFieldIndexes(store.fields);
-    for (const other of this.#byIdentity.values()) if (other.cache === cache) return;
+    if (this.sharing(store).length > 0) return;
     this.#caches.delete(definition.storagePath);
     this.#codecs.delete(cache);
     this.#storesOfCaches.delete(cache);
