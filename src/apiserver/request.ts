@@ -53,6 +53,10 @@ export interface RequestContext {
   user: UserInfo;
   /** By impersonation: who really asks. */
   impersonator?: UserInfo;
+  /** By impersonation: the verb that allowed it, where that was a constrained one ("impersonate:user-info"). For audit. */
+  impersonationConstraint?: string;
+  /** By any stage: what the audit event is annotated with. Absent until there is something. */
+  auditAnnotations?: Map<string, string>;
   /** By flow control: the flow schema that took the request, and its priority level. */
   flow?: { readonly schemaUid: string; readonly levelUid: string };
   /** Texts for Warning headers (299), in order, without duplicates. */

@@ -13,6 +13,7 @@ import type { Client } from "../../client/client.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
 import { createJwtSigner, decodeJwt, isSignedBy, jwkOf, type VerificationKey, verificationKey } from "./jwt.ts";
+import { quoteList } from "./quote-list.ts";
 import { type ObjectRef, serviceAccountUser, serviceAccountUsername } from "./service-account.ts";
 
 const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
@@ -218,9 +219,4 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     const { deletionTimestamp } = object.metadata;
     return deletionTimestamp !== undefined && Date.parse(deletionTimestamp) < this.#clock.now() - leewaySeconds * 1000;
   }
-}
-
-/** A list as Go prints it: ["a" "b"]. */
-export function quoteList(values: readonly string[]): string {
-  return `[${values.map((v) => JSON.stringify(v)).join(" ")}]`;
 }

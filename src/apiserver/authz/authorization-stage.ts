@@ -7,7 +7,7 @@ import { forbiddenRequest } from "./forbidden.ts";
 
 export function authorizationStage(authorizer: Authorizer): Stage {
   return async (context, next) => {
-    const attributes = attributesOf(context);
+    const attributes = requestAttributes(context);
     const answer = authorizer.authorize(attributes);
     const { decision, reason } = answer instanceof Promise ? await answer : answer;
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
@@ -20,7 +20,8 @@ function refusal({ code, status }: StatusError): ApiResponse {
   return { kind: "object", status: code, object: status, headers: { "X-Content-Type-Options": "nosniff" } };
 }
 
-function attributesOf({ info, user }: RequestContext): AuthorizationAttributes {
+/** What a request asks authorization for. */
+export function requestAttributes({ info, user }: Pick<RequestContext, "info" | "user">): AuthorizationAttributes {
   return {
     user,
     verb: info.verb,
