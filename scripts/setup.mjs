@@ -24,6 +24,7 @@ export const testPackages = [
   { name: "kubernetes-client", why: "kubectl, for the tests", found: () => onPath("kubectl") },
   { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
   { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
+  { name: "etcd-server", why: "the store of several API servers, for the tests", found: () => onPath("etcd") },
   { name: "curl", why: "an HTTP client for the tests", found: () => onPath("curl") },
 ];
 

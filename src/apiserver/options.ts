@@ -15,6 +15,7 @@ import {
   text,
 } from "../base/flags.ts";
 import { type AuthorizationMode, authorizationModes } from "./authz/create-authorizer.ts";
+import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
 
 export interface PortRange {
   readonly first: number;
@@ -22,7 +23,9 @@ export interface PortRange {
 }
 
 export interface ApiServerSettings {
-  readonly storage: "memory" | "lmdb";
+  readonly storage: "memory" | "lmdb" | "etcd";
+  /** Present where the objects are kept in etcd. */
+  readonly etcd?: EtcdSettings;
   /** Certificates, keys and the lmdb store lie here. */
   readonly dataDir: string;
   readonly bindAddress: string;
@@ -93,7 +96,12 @@ const modes: FlagType<readonly AuthorizationMode[]> = {
 
 /** Default of every flag; what an embedding process starts from. */
 export const apiServerFlags = {
-  storage: flag(oneOf("memory", "lmdb"), "lmdb", "where objects are kept: in memory, or durably in the data directory"),
+  storage: flag(
+    oneOf("memory", "lmdb", "etcd"),
+    "lmdb",
+    "where objects are kept: in memory, durably in the data directory, or in etcd (implied by --etcd-servers)",
+  ),
+  ...etcdFlags,
   "data-dir": flag(text, "coracle-data", "directory of certificates, keys and the store"),
   "bind-address": flag(address, "0.0.0.0", "address to listen on"),
   "secure-port": flag(integer({ min: 0, max: 65535 }), 6443, "port to serve HTTPS on; 0 takes any that is free"),
@@ -131,8 +139,11 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
   const present = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
     value === undefined || value === "" ? {} : ({ [key]: value } as { readonly [P in K]?: string });
+  const etcd = etcdOptions(values);
+  if (values.storage === "etcd" && !etcd) throw new FlagError("--storage etcd: expected --etcd-servers");
   return {
-    storage: values.storage,
+    storage: etcd ? "etcd" : values.storage,
+    ...(etcd ? { etcd } : {}),
     dataDir: values["data-dir"],
     bindAddress: values["bind-address"],
     securePort: values["secure-port"],

@@ -48,12 +48,11 @@ import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
-import { startCompactor } from "../storage/compactor.ts";
-import type { Store } from "../storage/store.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
+import { openStore } from "./open-store.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 
 export interface StartApiServerDeps {
@@ -98,8 +97,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readFiles(settings),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
-  const [store, pki] = await Promise.all([
-    openStore(settings, clock),
+  const [{ store, prefix, compactor }, pki] = await Promise.all([
+    openStore(settings, { clock, logger }),
     loadOrCreatePki({
       dataDir: settings.dataDir,
       serverNames: isEveryAddress(settings.bindAddress) ? [advertiseAddress] : [advertiseAddress, settings.bindAddress],
@@ -108,9 +107,12 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
-  stack.add(startCompactor({ store, clock, log: logger.named("compactor") }));
+  stack.add(compactor);
   const stores = stack.add(
-    createResourceStores({ store, clock, definitions: builtInDefinitions(describedResources) }, { log: logger.named("watch-cache") }),
+    createResourceStores(
+      { store, clock, definitions: builtInDefinitions(describedResources) },
+      { log: logger.named("watch-cache"), prefix },
+    ),
   );
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
@@ -268,16 +270,6 @@ async function bootstrap(client: Client, state: ServerState, { settings, adverti
     step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
     step("bootstrap-controller", ensureKubernetesService(client, { serviceClusterIpRange, advertiseAddress, securePort: port })),
   ]);
-}
-
-async function openStore({ storage, dataDir }: ApiServerSettings, clock: Clock): Promise<Store> {
-  if (storage === "memory") return (await import("../storage/memory.ts")).createMemoryStore({ clock });
-  const { createLmdbStore } = await import("../storage/lmdb.ts");
-  try {
-    return await createLmdbStore({ dir: join(dataDir, "lmdb"), clock });
-  } catch (error) {
-    throw new CommandError(`--data-dir: ${errorText(error)}`);
-  }
 }
 
 interface FlagFiles {

@@ -19,6 +19,7 @@ import {
   type Watch,
   type WatchOptions,
 } from "./store.ts";
+import { assertKeysDiffer } from "./transaction.ts";
 import type { Version, VersionIndex } from "./version-index.ts";
 import { WatchHub } from "./watch-hub.ts";
 
@@ -201,15 +202,5 @@ export class MvccStore implements Store {
       modRevision: version.modRevision,
       version: version.version,
     };
-  }
-}
-
-/** As etcd: what two operations on one key mean would depend on their order. */
-function assertKeysDiffer({ operations }: Transaction): void {
-  if (operations.length < 2) return;
-  const keys = new Set<string>();
-  for (const { key } of operations) {
-    if (keys.has(key)) throw new Error(`a transaction names the key ${key} in two operations`);
-    keys.add(key);
   }
 }

@@ -3,6 +3,7 @@
 // the buffer, and compaction bounds it.
 import { CompactedError, type KeyValue, type StoreEvent, type Watch, type WatchOptions } from "./store.ts";
 import { isTombstone, type Version, type VersionIndex } from "./version-index.ts";
+import { WatchedRanges } from "./watched-ranges.ts";
 
 /** So many changes are replayed before other work gets a turn. */
 const stretch = 1000;
@@ -25,7 +26,7 @@ export class WatchHub {
   readonly #toKeyValue: (version: Version) => KeyValue;
   readonly #watchers = new Set<Watcher>();
   /** Made anew when watches have come or gone. */
-  #ranges: WatchedRanges | undefined;
+  #ranges: WatchedRanges<Watcher> | undefined;
 
   constructor({ index, toKeyValue }: WatchHubOptions) {
     this.#index = index;
@@ -132,37 +133,5 @@ export class WatchHub {
     return isTombstone(version)
       ? { type: "delete", key, revision, ...before }
       : { type: "put", key, revision, kv: this.#toKeyValue(version), ...before };
-  }
-}
-
-/** Finds the watches that a key concerns without asking each: those of an API server hardly overlap, one per resource. */
-class WatchedRanges {
-  readonly #byStart: Watcher[];
-  /** The greatest end of this and all ranges before. */
-  readonly #greatestEnd: string[] = [];
-
-  constructor(watchers: Iterable<Watcher>) {
-    this.#byStart = [...watchers].sort(({ options: a }, { options: b }) => (a.start < b.start ? -1 : Number(a.start > b.start)));
-    let greatest = "";
-    for (const { options } of this.#byStart) {
-      if (options.end > greatest) greatest = options.end;
-      this.#greatestEnd.push(greatest);
-    }
-  }
-
-  containing(key: string): Watcher[] {
-    const found: Watcher[] = [];
-    let low = 0;
-    let high = this.#byStart.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#byStart[middle] as Watcher).options.start <= key) low = middle + 1;
-      else high = middle;
-    }
-    for (let i = low - 1; i >= 0 && (this.#greatestEnd[i] as string) > key; i--) {
-      const watcher = this.#byStart[i] as Watcher;
-      if (watcher.options.end > key) found.push(watcher);
-    }
-    return found;
   }
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Deployment } from "../../src/api/types/apps-v1.ts";
 import type { Pod, PodList } from "../../src/api/types/core-v1.ts";
 import { Cluster, whyNoContainers } from "../support/cluster.ts";
-import { freePort, until } from "../support/processes.ts";
+import { freePort, run, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`kubectl is not tried against real containers: ${reason}`);
@@ -101,11 +101,16 @@ describe.runIf(reason === undefined)("kubectl on a cluster with real containers"
     expect((await exec([name, "-c", "nope", "--", "true"])).stderr).toMatch(/container nope is not valid for pod|container not found/);
   });
 
-  it("exec -it gives a terminal", async () => {
+  it.each(["true", "false"])("exec -it from a terminal is a terminal of the same size (websockets: %s)", async (webSockets) => {
     const name = await firstPod();
-    const result = await cluster.tryKubectl(["exec", "-i", "-t", name, "--", "sh", "-c", "test -t 0 && echo terminal"]);
-    // kubectl itself has no terminal here and says so, but asks for one.
-    expect(result.stdout + result.stderr).toMatch(/terminal|Unable to use a TTY/);
+    const exec = `kubectl exec -it ${name} -- sh`;
+    // script(1) gives kubectl a terminal of its own, types what it reads, and ends as kubectl ends.
+    const { code, stdout } = await run("script", ["-qec", `stty rows 33 cols 111; exec ${exec}`, "/dev/null"], {
+      input: "test -t 0 && test -t 1 && stty size; exit 7\n",
+      env: { KUBECONFIG: cluster.kubeconfig, KUBECTL_REMOTE_COMMAND_WEBSOCKETS: webSockets },
+    });
+    expect(stdout).toMatch(/^33 111\r?$/m);
+    expect(code).toBe(7);
   });
 
   it("cp to and from a pod", async () => {

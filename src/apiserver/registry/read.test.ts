@@ -249,6 +249,19 @@ describe("watch", () => {
     ]);
   });
 
+  it("by name sees an object go and another come in its place", async () => {
+    const first = await create("a");
+    const byName = `${path}?watch=true&fieldSelector=metadata.name%3Da`;
+    const started = await server.watch(byName);
+    await create("b");
+    await server.send("DELETE", `${path}/a`);
+    await create("a");
+    const late = await server.watch(`${byName}&resourceVersion=${first}`);
+    await server.clock.settle();
+    expect(shown(started.events)).toEqual(["ADDED a", "DELETED a", "ADDED a"]);
+    expect(shown(late.events)).toEqual(["DELETED a", "ADDED a"]);
+  });
+
   it("watches one object by the old path", async () => {
     const log = await server.watch("/api/v1/watch/namespaces/default/configmaps/a");
     await create("b");

@@ -1,17 +1,15 @@
 // endpointslicemirroring-controller: copies Endpoints that someone keeps by hand, for a service without a selector, into
 // EndpointSlices, which is all that proxies look at. Endpoints with the label that says so are not copied.
-import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { parseIP } from "../../api/meta/ip.ts";
-import { controllerRef, keyOf, type New } from "../../api/meta/object.ts";
-import { isStatus } from "../../api/meta/status-error.ts";
+import { controllerRef, keyOf } from "../../api/meta/object.ts";
 import { endpointslices, endpoints as endpointsType, services } from "../../api/resources.generated.ts";
 import type { EndpointAddress, EndpointSubset, Endpoints } from "../../api/types/core-v1.ts";
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/discovery-v1.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
-import { type Controller, type ControllerContext, watch } from "../controller.ts";
-import { isNamespaceGoing } from "../service-account.ts";
-import { type EndpointGroup, planSlices, type SliceContent } from "./plan-slices.ts";
+import { type Controller, watch } from "../controller.ts";
+import { type EndpointGroup, planSlices } from "./plan-slices.ts";
 import type { IPFamily } from "./service-pods.ts";
+import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
@@ -58,13 +56,6 @@ function mirrored({ ip, hostname, nodeName, targetRef }: EndpointAddress, ready:
   };
 }
 
-interface Work {
-  readonly key: string;
-  readonly source: Endpoints;
-  readonly recent: RecentWrites<EndpointSlice>;
-  readonly signal: AbortSignal;
-}
-
 export const endpointSliceMirroring: Controller = {
   name: "endpointslice-mirroring-controller",
   serviceAccount: "endpointslicemirroring-controller",
@@ -81,15 +72,16 @@ export const endpointSliceMirroring: Controller = {
         watch(sliceInformer, mirroredKeys),
       ],
       async reconcile(key, { signal }) {
+        const work: SliceWork = { client: context.client, key, recent, signal };
         const existing = recent.correct(key, sliceInformer.byIndex("mirrored", key));
         const service = serviceInformer.get(key);
         const source = endpointsInformer.get(key);
         if (!source || !isMirrored(source) || !service || service.spec?.selector !== undefined) {
-          for (const slice of existing) await remove(context, { key, recent, signal }, slice);
+          for (const slice of existing) await removeSlice(work, slice);
           if (!service) recent.forget(key);
           return undefined;
         }
-        await mirror(context, { key, source, recent, signal }, existing);
+        await mirror(work, source, existing);
         return undefined;
       },
     };
@@ -101,73 +93,24 @@ function mirroredKeys({ metadata: { namespace, labels } }: EndpointSlice): reado
   return name && labels?.[managedByLabel] === manager ? [`${namespace}/${name}`] : [];
 }
 
-async function mirror(context: ControllerContext, work: Work, existing: readonly EndpointSlice[]): Promise<void> {
+async function mirror(work: SliceWork, source: Endpoints, existing: readonly EndpointSlice[]): Promise<void> {
+  const { name, namespace } = source.metadata;
+  const metadata = { generateName: `${name}-`, namespace, ...metadataFor(source), owner: controllerRef(source, endpointsType) };
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
-    const groups = mirroredGroups(work.source.subsets ?? [], family);
+    const groups = mirroredGroups(source.subsets ?? [], family);
     if (groups.length === 0) {
       // Nothing to mirror is mirrored by nothing: no empty slice is kept.
-      for (const slice of own) await remove(context, work, slice);
+      for (const slice of own) await removeSlice(work, slice);
       continue;
     }
     const plan = planSlices(own, groups);
-    for (const slice of plan.remove) await remove(context, work, slice);
-    for (const { slice, content } of plan.update) await update(context, work, { slice, content });
-    for (const slice of plan.unchanged) {
-      await update(context, work, { slice, content: { ports: slice.ports ?? [], endpoints: slice.endpoints ?? [] } });
-    }
-    for (const content of plan.create) await create(context, work, { family, content });
+    await writeSlices(work, plan, { metadata, addressType: family });
   }
 }
 
-function metadataFor({ metadata }: Endpoints): Pick<EndpointSlice["metadata"], "labels" | "annotations"> {
+function metadataFor({ metadata }: Endpoints): { readonly labels: Record<string, string>; readonly annotations: Record<string, string> } {
   const { [skipLabel]: _, ...labels } = metadata.labels ?? {};
   const annotations = Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !notCopied.has(name)));
   return { labels: { ...labels, [serviceNameLabel]: metadata.name, [managedByLabel]: manager }, annotations };
-}
-
-async function create(
-  { client }: ControllerContext,
-  work: Work,
-  { family, content }: { readonly family: IPFamily; readonly content: SliceContent },
-): Promise<void> {
-  const { key, source, recent, signal } = work;
-  const { name, namespace } = source.metadata;
-  const metadata = { generateName: `${name}-`, namespace, ...metadataFor(source), ownerReferences: [controllerRef(source, endpointsType)] };
-  const slice: New<EndpointSlice> = { metadata, addressType: family, endpoints: content.endpoints, ports: content.ports };
-  try {
-    recent.written(key, await client.create(endpointslices, slice, { signal }));
-  } catch (error) {
-    if (!isNamespaceGoing(error)) throw error;
-  }
-}
-
-async function update(
-  { client }: ControllerContext,
-  work: Work,
-  { slice, content }: { readonly slice: EndpointSlice; readonly content: SliceContent },
-): Promise<void> {
-  const { key, source, recent, signal } = work;
-  const wanted = metadataFor(source);
-  const isSame = semanticallyEqual(slice.endpoints, content.endpoints) && semanticallyEqual(slice.ports, content.ports);
-  const isLabelled =
-    semanticallyEqual(slice.metadata.labels, wanted.labels) && semanticallyEqual(slice.metadata.annotations, wanted.annotations);
-  if (isSame && isLabelled) return;
-  const changed: EndpointSlice = {
-    ...slice,
-    metadata: { ...slice.metadata, ...wanted },
-    endpoints: content.endpoints,
-    ports: content.ports,
-  };
-  recent.written(key, await client.update(endpointslices, changed, { signal }));
-}
-
-async function remove({ client }: ControllerContext, { key, recent, signal }: Omit<Work, "source">, slice: EndpointSlice): Promise<void> {
-  const { namespace, name, uid } = slice.metadata;
-  try {
-    await client.delete(endpointslices, { namespace, name }, { signal, body: { preconditions: { uid } } });
-  } catch (error) {
-    if (!isStatus(error, "NotFound")) throw error;
-  }
-  recent.deleted(key, slice);
 }

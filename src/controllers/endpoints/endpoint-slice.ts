@@ -1,7 +1,5 @@
 // endpointslice-controller: keeps the EndpointSlices of every service with a selector, for each of its address families.
-import { semanticallyEqual } from "../../api/meta/equality.ts";
-import { controllerOf, controllerRef, keyOf, type New } from "../../api/meta/object.ts";
-import { isStatus } from "../../api/meta/status-error.ts";
+import { controllerRef, keyOf } from "../../api/meta/object.ts";
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
 import { isPodReady } from "../../api/semantics/pod-status.ts";
 import type { Node, Pod, Service } from "../../api/types/core-v1.ts";
@@ -10,8 +8,7 @@ import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
 import { type Controller, type ControllerContext, watch } from "../controller.ts";
-import { isNamespaceGoing } from "../service-account.ts";
-import { type EndpointGroup, planSlices, type SliceContent } from "./plan-slices.ts";
+import { type EndpointGroup, planSlices } from "./plan-slices.ts";
 import {
   addressesOf,
   familiesOf,
@@ -25,6 +22,7 @@ import {
   servedPorts,
   servicesOf,
 } from "./service-pods.ts";
+import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
@@ -91,16 +89,14 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   const isPlaced = (pod: Pod): boolean =>
     !pod.spec.nodeName || nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
   const placed = serving.filter(isPlaced);
-  for (const slice of existing) if (!families.includes(slice.addressType as IPFamily)) await remove(context, work, slice);
+  const slices: SliceWork = { client: context.client, ...work };
+  const { name, namespace } = service.metadata;
+  const metadata = { generateName: `${name}-`, namespace, labels: labelsFor(service), owner: controllerRef(service, services) };
+  for (const slice of existing) if (!families.includes(slice.addressType as IPFamily)) await removeSlice(slices, slice);
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
     const plan = planSlices(own, endpointGroups(service, placed, { family, nodeOf }));
-    for (const slice of plan.remove) await remove(context, work, slice);
-    for (const { slice, content } of plan.update) await update(context, work, { slice, content });
-    for (const slice of plan.unchanged) {
-      await update(context, work, { slice, content: { ports: slice.ports ?? [], endpoints: slice.endpoints ?? [] } });
-    }
-    for (const content of plan.create) await create(context, work, { family, content });
+    await writeSlices(slices, plan, { metadata, addressType: family });
   }
   return placed.length < serving.length ? { requeueAfterMs: missingNodeMs } : undefined;
 }
@@ -172,53 +168,4 @@ function labelsFor(service: Service): Readonly<Record<string, string>> {
     [managedByLabel]: manager,
     ...(isHeadless(service) ? { [headlessLabel]: "" } : {}),
   };
-}
-
-async function create(
-  { client }: ControllerContext,
-  work: Work,
-  { family, content }: { readonly family: IPFamily; readonly content: SliceContent },
-): Promise<void> {
-  const { key, service, recent, signal } = work;
-  const { name, namespace } = service.metadata;
-  const metadata = { generateName: `${name}-`, namespace, labels: labelsFor(service), ownerReferences: [controllerRef(service, services)] };
-  const slice: New<EndpointSlice> = { metadata, addressType: family, ...filled(content) };
-  try {
-    recent.written(key, await client.create(endpointslices, slice, { signal }));
-  } catch (error) {
-    if (!isNamespaceGoing(error)) throw error;
-  }
-}
-
-/** Writes a slice where its content, its labels or its owner are not as they should be. */
-async function update(
-  { client }: ControllerContext,
-  work: Work,
-  { slice, content }: { readonly slice: EndpointSlice; readonly content: SliceContent },
-): Promise<void> {
-  const { key, service, recent, signal } = work;
-  const labels = labelsFor(service);
-  const isOwned = controllerOf(slice)?.uid === service.metadata.uid;
-  const isSame = semanticallyEqual(slice.endpoints, content.endpoints) && semanticallyEqual(slice.ports, content.ports);
-  if (isSame && isOwned && semanticallyEqual(slice.metadata.labels, labels)) return;
-  const others = (slice.metadata.ownerReferences ?? []).filter((reference) => reference.controller !== true);
-  const ownerReferences = isOwned ? (slice.metadata.ownerReferences ?? []) : [...others, controllerRef(service, services)];
-  const { endpoints: _endpoints, ports: _ports, ...rest } = slice;
-  const changed: EndpointSlice = { ...rest, metadata: { ...slice.metadata, labels, ownerReferences }, ...filled(content) };
-  recent.written(key, await client.update(endpointslices, changed, { signal }));
-}
-
-/** Empty lists are left out, as upstream's are null. */
-function filled({ endpoints, ports }: SliceContent): Pick<EndpointSlice, "endpoints" | "ports"> {
-  return { ...(endpoints.length > 0 ? { endpoints } : {}), ...(ports.length > 0 ? { ports } : {}) };
-}
-
-async function remove({ client }: ControllerContext, { key, recent, signal }: Work, slice: EndpointSlice): Promise<void> {
-  const { namespace, name, uid } = slice.metadata;
-  try {
-    await client.delete(endpointslices, { namespace, name }, { signal, body: { preconditions: { uid } } });
-  } catch (error) {
-    if (!isStatus(error, "NotFound")) throw error;
-  }
-  recent.deleted(key, slice);
 }

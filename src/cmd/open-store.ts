@@ -1,0 +1,77 @@
+// Opens the store that an API server's settings ask for, and has its history compacted.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { EtcdSettings } from "../apiserver/etcd-options.ts";
+import type { ApiServerSettings } from "../apiserver/options.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Running } from "../base/lifecycle.ts";
+import { errorText, type Logger } from "../base/log.ts";
+import { startCompactor } from "../storage/compactor.ts";
+import type { Store } from "../storage/store.ts";
+import { CommandError } from "./command-error.ts";
+
+export interface OpenStore {
+  readonly store: Store;
+  /** Before every key: "/registry/". */
+  readonly prefix: string;
+  readonly compactor: Running;
+}
+
+interface OpenStoreDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export async function openStore(settings: ApiServerSettings, { clock, logger }: OpenStoreDependencies): Promise<OpenStore> {
+  const log = logger.named("compactor");
+  if (settings.etcd) {
+    const { store, prefix } = await openEtcd(settings.etcd, { clock, logger });
+    const { startSharedCompactor } = await import("../storage/etcd/shared-compactor.ts");
+    return { store, prefix, compactor: startSharedCompactor({ store, clock, log }, { intervalMs: settings.etcd.compactionIntervalMs }) };
+  }
+  const store =
+    settings.storage === "memory" ? (await import("../storage/memory.ts")).createMemoryStore({ clock }) : await openLmdb(settings, clock);
+  return { store, prefix: "/registry/", compactor: startCompactor({ store, clock, log }) };
+}
+
+async function openLmdb({ dataDir }: ApiServerSettings, clock: Clock): Promise<Store> {
+  const { createLmdbStore } = await import("../storage/lmdb.ts");
+  try {
+    return await createLmdbStore({ dir: join(dataDir, "lmdb"), clock });
+  } catch (error) {
+    throw new CommandError(`--data-dir: ${errorText(error)}`);
+  }
+}
+
+/** Connected when it resolves, so that a wrong address or certificate is told at once. */
+async function openEtcd(
+  etcd: EtcdSettings,
+  { clock, logger }: OpenStoreDependencies,
+): Promise<{ readonly store: Store; readonly prefix: string }> {
+  const [{ EtcdStore }, ca, cert, key] = await Promise.all([
+    import("../storage/etcd/etcd-store.ts"),
+    readPem("etcd-cafile", etcd.caFile),
+    readPem("etcd-certfile", etcd.certFile),
+    readPem("etcd-keyfile", etcd.keyFile),
+  ]);
+  const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const prefix = `${etcd.prefix}/`;
+  let store: Store | undefined;
+  try {
+    store = new EtcdStore({ clock, log: logger.named("etcd") }, { servers: etcd.servers, tls, prefix });
+    await store.currentRevision();
+    return { store, prefix };
+  } catch (error) {
+    await store?.close();
+    throw new CommandError(`--etcd-servers: ${errorText(error)}`);
+  }
+}
+
+async function readPem(flag: string, path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new CommandError(`--${flag}: ${errorText(error)}`);
+  }
+}
