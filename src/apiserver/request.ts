@@ -20,8 +20,10 @@ export interface ApiRequest {
   abort?(reason: unknown): void;
   /** The client's address, "" in-process. */
   readonly remoteAddress: string;
-  /** DER of the verified TLS client certificate, where one was presented. */
+  /** DER of the TLS client certificate, where one was presented that the client CA vouches for. */
   readonly clientCertificate?: Uint8Array;
+  /** DER of the TLS client certificate, where one was presented that the front proxy's CA vouches for. */
+  readonly frontProxyCertificate?: Uint8Array;
   /** Set by the in-process transport: already authenticated. */
   readonly trustedUser?: UserInfo;
   /** Present when the connection can be taken over (HTTP/1.1 Upgrade, or an HTTP/2 extended CONNECT later). */

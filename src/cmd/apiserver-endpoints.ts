@@ -19,6 +19,7 @@ import type { MetricsRegistry } from "../base/metrics.ts";
 /** What a start does before /readyz is ok, by upstream's names. */
 export const startSteps = [
   "start-system-namespaces-controller",
+  "start-cluster-authentication-info-controller",
   "rbac/bootstrap-roles",
   "scheduling/bootstrap-system-priority-classes",
   "start-kubernetes-service-cidr-controller",

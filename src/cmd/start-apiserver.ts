@@ -1,18 +1,12 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
-import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
-import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
-import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
-import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
-import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
-import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
 import { accessReviews } from "../apiserver/authz/access-reviews.ts";
@@ -30,7 +24,7 @@ import { createConnects } from "../apiserver/connect/connects.ts";
 import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
-import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
+import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -50,10 +44,13 @@ import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
+import { type AuthenticationFiles, createAuthentication, readAuthenticationFiles } from "./authentication.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
+import { openProxyClient, type ProxyClient } from "./proxy-client.ts";
+import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
@@ -94,7 +91,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const [files, advertiseAddress] = await Promise.all([
-    readFiles(settings),
+    readAuthenticationFiles(settings),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const [{ store, prefix, compactor }, pki] = await Promise.all([
@@ -107,6 +104,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
+  const material = await loadServingMaterial(settings, pki, { clock, logger });
+  const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   const stores = stack.add(
     createResourceStores(
@@ -117,10 +116,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const api = wire({ settings, files, material, proxyClient, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
-  const certificate = servingCertificate(files, pki);
-  const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
+  const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
   stack.defer(() => {
     state.stopping = true;
@@ -128,6 +126,23 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const client = createClient(transportFor(loopbackUser));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
+  const { authorities, requestHeader } = material;
+  const authenticationMap = stack.add(
+    createAuthenticationConfigMap({
+      client,
+      reader: stores.reader,
+      clock,
+      logger: logger.named("authentication"),
+      authorities,
+      requestHeader,
+    }),
+  );
+  stack.add(
+    material.follow(
+      (tls) => https.setTls(tls),
+      () => authenticationMap.changed(),
+    ),
+  );
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
   const written = writeKubeconfig(adminKubeconfig, {
@@ -136,9 +151,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     credentials: pki.admin,
     user: "kubernetes-admin",
   });
-  const ready = Promise.all([written, bootstrap(client, state, { settings, advertiseAddress, port: https.port, nowMs: clock.now() })]).then(
-    () => undefined,
-  );
+  const ready = Promise.all([
+    written,
+    bootstrap(client, state, { settings, authenticationMap, advertiseAddress, port: https.port, nowMs: clock.now() }),
+  ]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
     url,
@@ -156,7 +172,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 
 interface Wiring {
   readonly settings: ApiServerSettings;
-  readonly files: FlagFiles;
+  readonly files: AuthenticationFiles;
+  readonly material: ServingMaterial;
+  readonly proxyClient: ProxyClient;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stores: ResourceStores;
@@ -167,31 +185,32 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
+  const { settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
   const client = createClient(createInProcessTransport(self, loopbackUser, clock));
-  const tokens = createServiceAccountTokens({
-    signingKey: pki.serviceAccountKey.privateKey,
-    issuers: settings.serviceAccountIssuers,
-    ...(settings.apiAudiences.length > 0 ? { audiences: settings.apiAudiences } : {}),
+  const {
+    authenticators,
+    anyToken,
+    serviceAccountTokens: tokens,
+  } = createAuthentication(settings, files, {
     reader,
     client,
     clock,
+    pki,
+    requestHeader: w.material.requestHeader,
   });
-  const anyToken = tokenAuthenticator(w, tokens);
-  const authenticators = [createClientCertificateAuthenticator({ clock }), createBearerTokenAuthenticator(anyToken)];
   const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
   const nodePorts = settings.serviceNodePortRange;
-  const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
+  const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
     clock,
     admission: admissionPlugins({ reader, authorizer, client, clock }, settings),
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
-      ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
+      ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
     },
     hooks: {
       "/services": createServiceAllocators(
@@ -207,7 +226,7 @@ function wire(w: Wiring): ApiServer {
   });
   const api = createApiServer(
     {
-      authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
+      authentication: authenticationStage({ authenticators, anonymous: settings.authentication.anonymous ?? true, logger }),
       impersonation: impersonationStage(authorizer),
       flowControl: flowControlStage(reader),
       authorization: authorizationStage(authorizer),
@@ -239,24 +258,16 @@ function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettin
   }
 }
 
-function tokenAuthenticator({ settings, files, stores, clock }: Wiring, tokens: ServiceAccountTokens): TokenAuthenticator {
-  const bootstrapTokens = createBootstrapTokenAuthenticator({ reader: stores.reader, clock });
-  if (files.tokens === undefined) return unionTokenAuthenticator([tokens, bootstrapTokens]);
-  try {
-    return unionTokenAuthenticator([createTokenFileAuthenticator(files.tokens, settings.tokenAuthFile), tokens, bootstrapTokens]);
-  } catch (error) {
-    throw new CommandError(`--token-auth-file: ${errorText(error)}`);
-  }
-}
-
 interface BootstrapFacts {
   readonly settings: ApiServerSettings;
+  readonly authenticationMap: AuthenticationConfigMap;
   readonly advertiseAddress: string;
   readonly port: number;
   readonly nowMs: number;
 }
 
-async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port, nowMs }: BootstrapFacts): Promise<void> {
+async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
+  const { settings, authenticationMap, advertiseAddress, port, nowMs } = facts;
   const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -265,6 +276,7 @@ async function bootstrap(client: Client, state: ServerState, { settings, adverti
   const { serviceClusterIpRange } = settings;
   await Promise.all([
     step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step("start-cluster-authentication-info-controller", authenticationMap.start()),
     step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
     step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
     step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
@@ -272,57 +284,25 @@ async function bootstrap(client: Client, state: ServerState, { settings, adverti
   ]);
 }
 
-interface FlagFiles {
-  readonly tokens: string | undefined;
-  readonly clientCa: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
-}
-
-async function readFiles(settings: ApiServerSettings): Promise<FlagFiles> {
-  const [tokens, clientCa, cert, key] = await Promise.all([
-    readFlagFile("token-auth-file", settings.tokenAuthFile),
-    readFlagFile("client-ca-file", settings.clientCaFile),
-    readFlagFile("tls-cert-file", settings.tlsCertFile),
-    readFlagFile("tls-private-key-file", settings.tlsPrivateKeyFile),
-  ]);
-  return { tokens, clientCa, cert, key };
-}
-
-async function readFlagFile(flag: string, path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new CommandError(`--${flag}: ${errorText(error)}`);
-  }
-}
-
-/** Client certificates of the cluster's own authority are always believed, besides those of --client-ca-file. */
-function servingCertificate({ cert, key, clientCa }: FlagFiles, pki: Pki): ServingCertificate {
-  return {
-    certPem: cert ?? pki.apiserver.certificate,
-    keyPem: key ?? pki.apiserver.key,
-    clientCaPem: clientCa === undefined ? pki.ca.pem.certificate : `${clientCa}\n${pki.ca.pem.certificate}`,
-  };
-}
-
 async function listen(
   api: ApiServer,
   settings: ApiServerSettings,
-  certificate: ServingCertificate,
+  material: ServingMaterial,
   deps: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<HttpsServer> {
-  const { bindAddress: host, securePort: port } = settings;
+  const { bindAddress: host, securePort: port, serving } = settings;
   try {
-    return await startHttpsServer({ api, ...deps }, { certificate, host, port });
+    return await startHttpsServer(
+      { api, ...deps },
+      { tls: material.tls, minTlsVersion: serving.minTlsVersion, ...(serving.ciphers ? { ciphers: serving.ciphers } : {}), host, port },
+    );
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EADDRINUSE") throw new CommandError(`--secure-port: port ${port} of ${host} is in use by another process`);
     if (code === "EACCES") throw new CommandError(`--secure-port: port ${port} may not be used without more privileges`);
     if (code === "EADDRNOTAVAIL") throw new CommandError(`--bind-address: ${host} is not an address of this machine`);
     if (code?.startsWith("ERR_OSSL") || code?.startsWith("ERR_SSL"))
-      throw new CommandError(`--tls-cert-file, --tls-private-key-file: ${errorText(error)}`);
+      throw new CommandError(`--tls-min-version, --tls-cipher-suites: ${errorText(error)}`);
     throw error;
   }
 }

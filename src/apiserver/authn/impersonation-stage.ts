@@ -44,7 +44,7 @@ function extraOf(request: ApiRequest): Record<string, readonly string[]> {
 }
 
 /** Keys may be percent-encoded; what is not well encoded is taken as it stands. */
-function unescapeKey(key: string): string {
+export function unescapeKey(key: string): string {
   try {
     return decodeURIComponent(key);
   } catch (error) {
