@@ -46,6 +46,8 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** --service-account-jwks-uri. */
+  readonly keysUri?: string | undefined;
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
@@ -67,7 +69,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         contentType: "text/plain; version=0.0.4; charset=utf-8",
         bytes: Buffer.from(metrics.text()),
       }),
-      ...openIdEndpoints(tokens, () => `https://${address()}/openid/v1/jwks`),
+      ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
     }),
   ]);
 }

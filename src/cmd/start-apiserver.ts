@@ -199,6 +199,7 @@ function wire(w: Wiring): ApiServer {
     client,
     clock,
     pki,
+    logger: logger.named("authentication"),
     requestHeader: w.material.requestHeader,
   });
   const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
@@ -238,6 +239,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         state,
+        keysUri: settings.authentication.serviceAccounts.jwksUri,
         address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
       metrics: createRequestMetrics(metrics),
