@@ -3,7 +3,7 @@
 import { parseCIDR } from "../api/meta/ip.ts";
 import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, text } from "../base/flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
-import { type AuthorizationMode, authorizationModes } from "./authz/create-authorizer.ts";
+import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
@@ -28,7 +28,7 @@ export interface ApiServerSettings {
   /** One range, or one of each family separated by a comma. */
   readonly serviceClusterIpRange: string;
   readonly serviceNodePortRange: PortRange;
-  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly authorization: AuthorizationSettings;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   readonly requestTimeoutMs: number;
@@ -64,17 +64,6 @@ const portRange: FlagType<PortRange> = {
   },
 };
 
-const modes: FlagType<readonly AuthorizationMode[]> = {
-  placeholder: "strings",
-  parse(value) {
-    return value.split(",").map((part) => {
-      const mode = authorizationModes.find((m) => m === part);
-      if (mode === undefined) throw new Error(`expected some of ${authorizationModes.join(", ")}`);
-      return mode;
-    });
-  },
-};
-
 /** Default of every flag; what an embedding process starts from. */
 export const apiServerFlags = {
   storage: flag(
@@ -95,7 +84,7 @@ export const apiServerFlags = {
   ...authenticationFlags,
   "service-cluster-ip-range": flag(cidr, "10.96.0.0/16", "addresses of services"),
   "service-node-port-range": flag(portRange, { first: 30000, last: 32767 }, "ports of services on every node"),
-  "authorization-mode": flag(modes, ["Node", "RBAC"], "who decides what a user may do, in order"),
+  ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
@@ -119,7 +108,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     authentication: authenticationOptions(values),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],
-    authorizationModes: values["authorization-mode"],
+    authorization: authorizationOptions(values),
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
     requestTimeoutMs: values["request-timeout"],

@@ -11,7 +11,7 @@ import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
 import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
-import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
+import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import {
   ensureKubernetesService,
@@ -44,7 +44,9 @@ import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
-import { type AuthenticationFiles, createAuthentication, readAuthenticationFiles } from "./authentication.ts";
+import { createAuthentication } from "./authentication.ts";
+import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
+import { openAuthorization } from "./authorization.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
@@ -89,11 +91,11 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
-  const [files, advertiseAddress] = await Promise.all([
-    readAuthenticationFiles(settings),
-    settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
-  ]);
+  const authenticationLogger = logger.named("authentication");
+  const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
+  const advertiseAddress = settings.advertiseAddress ?? (await advertiseAddressFor(settings.bindAddress));
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -113,10 +115,11 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       { log: logger.named("watch-cache"), prefix },
     ),
   );
-  const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const api = wire({ settings, files, material, proxyClient, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const authorization = { reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
+  const { authorizer } = stack.add(await openAuthorization(settings, authorization));
+  const api = wire({ settings, sources, authorizer, material, proxyClient, clock, logger, stores, pki, metrics, state, advertiseAddress });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
@@ -132,7 +135,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       client,
       reader: stores.reader,
       clock,
-      logger: logger.named("authentication"),
+      logger: authenticationLogger,
       authorities,
       requestHeader,
     }),
@@ -172,7 +175,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 
 interface Wiring {
   readonly settings: ApiServerSettings;
-  readonly files: AuthenticationFiles;
+  readonly sources: AuthenticationSources;
+  readonly authorizer: Authorizer;
   readonly material: ServingMaterial;
   readonly proxyClient: ProxyClient;
   readonly clock: Clock;
@@ -185,7 +189,7 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
+  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
@@ -194,7 +198,7 @@ function wire(w: Wiring): ApiServer {
     authenticators,
     anyToken,
     serviceAccountTokens: tokens,
-  } = createAuthentication(settings, files, {
+  } = createAuthentication(settings, sources, {
     reader,
     client,
     clock,
@@ -202,7 +206,6 @@ function wire(w: Wiring): ApiServer {
     logger: logger.named("authentication"),
     requestHeader: w.material.requestHeader,
   });
-  const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
@@ -227,7 +230,7 @@ function wire(w: Wiring): ApiServer {
   });
   const api = createApiServer(
     {
-      authentication: authenticationStage({ authenticators, anonymous: settings.authentication.anonymous ?? true, logger }),
+      authentication: authenticationStage({ authenticators, anonymous: sources.anonymous, logger }),
       impersonation: impersonationStage(authorizer),
       flowControl: flowControlStage(reader),
       authorization: authorizationStage(authorizer),

@@ -1,7 +1,8 @@
 // The file of --authentication-config (AuthenticationConfiguration): issuers of JSON Web Tokens with the rules by which their
 // claims become users, and which paths may be asked for without credentials.
-import { ConfigFields, readConfigText } from "../configuration/config-fields.ts";
+
 import type { OidcSettings } from "../authentication-options.ts";
+import { ConfigFields, readConfigText } from "../configuration/config-fields.ts";
 
 export interface AuthenticationConfig {
   readonly jwt: readonly JwtConfig[];
@@ -85,24 +86,32 @@ function readAnonymous(fields: ConfigFields): AnonymousConfig {
 }
 
 function readJwt(fields: ConfigFields): JwtConfig {
-  const issuer = section(fields, "issuer", (f): IssuerConfig => ({
-    url: f.text("url") ?? "",
-    discoveryUrl: f.text("discoveryURL") ?? "",
-    certificateAuthority: f.text("certificateAuthority") ?? "",
-    audiences: f.texts("audiences"),
-    audienceMatchPolicy: f.text("audienceMatchPolicy") ?? "",
-    egressSelectorType: f.text("egressSelectorType") ?? "",
-  }));
-  const claimMappings = section(fields, "claimMappings", (f): ClaimMappings => ({
-    username: section(f, "username", prefixed),
-    groups: section(f, "groups", prefixed),
-    uid: section(f, "uid", claimOrExpression),
-    extra: f.objects("extra").map((extra) => {
-      const mapping = { key: extra.text("key") ?? "", valueExpression: extra.text("valueExpression") ?? "" };
-      extra.end();
-      return mapping;
+  const issuer = section(
+    fields,
+    "issuer",
+    (f): IssuerConfig => ({
+      url: f.text("url") ?? "",
+      discoveryUrl: f.text("discoveryURL") ?? "",
+      certificateAuthority: f.text("certificateAuthority") ?? "",
+      audiences: f.texts("audiences"),
+      audienceMatchPolicy: f.text("audienceMatchPolicy") ?? "",
+      egressSelectorType: f.text("egressSelectorType") ?? "",
     }),
-  }));
+  );
+  const claimMappings = section(
+    fields,
+    "claimMappings",
+    (f): ClaimMappings => ({
+      username: section(f, "username", prefixed),
+      groups: section(f, "groups", prefixed),
+      uid: section(f, "uid", claimOrExpression),
+      extra: f.objects("extra").map((extra) => {
+        const mapping = { key: extra.text("key") ?? "", valueExpression: extra.text("valueExpression") ?? "" };
+        extra.end();
+        return mapping;
+      }),
+    }),
+  );
   const claimValidationRules = fields.objects("claimValidationRules").map((rule) => {
     const read = { ...readRule(rule), claim: rule.text("claim") ?? "", requiredValue: rule.text("requiredValue") ?? "" };
     rule.end();

@@ -7,10 +7,17 @@ import type { ApiRequest, Stage } from "../request.ts";
 import type { Authentication, Authenticator } from "./authenticator.ts";
 import { anonymousUser, type UserInfo } from "./user.ts";
 
+/** Whether requests without credentials are let through to authorization. */
+export interface AnonymousOptions {
+  readonly enabled: boolean;
+  /** Only for these paths; none: for all. */
+  readonly paths: readonly string[];
+}
+
 export interface AuthenticationOptions {
   readonly authenticators: readonly Authenticator[];
-  /** --anonymous-auth. Default true. */
-  readonly anonymous?: boolean;
+  /** Default: for all paths. */
+  readonly anonymous?: AnonymousOptions;
   readonly logger: Logger;
 }
 
@@ -40,10 +47,15 @@ async function authenticate(request: ApiRequest, options: AuthenticationOptions)
       problems.push(error);
     }
   }
-  if (problems.length === 0 && options.anonymous !== false) return { user: anonymousUser };
+  if (problems.length === 0 && isAnonymousAllowed(request, options.anonymous)) return { user: anonymousUser };
   if (problems.length > 0)
     options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
   throw unauthorized();
+}
+
+function isAnonymousAllowed({ path }: ApiRequest, anonymous: AnonymousOptions | undefined): boolean {
+  if (!anonymous) return true;
+  return anonymous.enabled && (anonymous.paths.length === 0 || anonymous.paths.includes(path));
 }
 
 const authenticatedGroup = "system:authenticated";

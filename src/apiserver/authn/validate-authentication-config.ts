@@ -1,14 +1,14 @@
 // Checks an AuthenticationConfiguration, with upstream's messages, and compiles its expressions: what comes out is how the
 // tokens of each issuer are to be judged.
-import {
-  duplicate,
-  type FieldError,
-  invalidValue,
-  required,
-  tooMany,
-} from "../../api/meta/field-error.ts";
+import { duplicate, type FieldError, invalidValue, required, tooMany } from "../../api/meta/field-error.ts";
 import { checkDomainPrefixedPath } from "../../api/validation/domain-prefixed-path.ts";
-import { type Expression, type ExpressionCompiler, ExpressionError, type ExpressionResult, type ExpressionVariable } from "../configuration/expressions.ts";
+import {
+  type Expression,
+  type ExpressionCompiler,
+  ExpressionError,
+  type ExpressionResult,
+  type ExpressionVariable,
+} from "../configuration/expressions.ts";
 import type { AuthenticationConfig, ClaimMappings, IssuerConfig, JwtConfig, PrefixedClaimOrExpression } from "./authentication-config.ts";
 import { AuthorityBundle } from "./client-authorities.ts";
 
@@ -144,7 +144,11 @@ class JwtValidation {
       this.#usesEmailVerified ||= name.expression.reads("email_verified");
     }
     const groupSource = this.#source(`${path}.groups`, groups, { isRequired: false, result: "string or list" });
-    const uidSource = this.#source(`${path}.uid`, { ...uid, prefix: uid.claim === "" ? undefined : "" }, { isRequired: false, result: "string" });
+    const uidSource = this.#source(
+      `${path}.uid`,
+      { ...uid, prefix: uid.claim === "" ? undefined : "" },
+      { isRequired: false, result: "string" },
+    );
     const extraRules = this.#extra(`${path}.extra`, extra);
     if (this.#usesEmail && !this.#usesEmailVerified)
       this.#errors.push(invalidValue(`${path}.username.expression`, username.expression, emailUnverified));
@@ -169,8 +173,7 @@ class JwtValidation {
         );
       return { claim, prefix: prefix ?? "" };
     } else if (text !== "") {
-      if (prefix !== undefined)
-        this.#errors.push(invalidValue(`${path}.prefix`, prefix, "may not be specified when expression is set"));
+      if (prefix !== undefined) this.#errors.push(invalidValue(`${path}.prefix`, prefix, "may not be specified when expression is set"));
       const expression = this.#compile(`${path}.expression`, text, { variable: "claims", result });
       return expression && { expression };
     } else if (isRequired) this.#errors.push(required(path, "claim or expression is required"));
@@ -184,9 +187,7 @@ class JwtValidation {
       this.#errors.push(...checkDomainPrefixedPath(`${at}.key`, key));
       if (key !== key.toLowerCase()) this.#errors.push(invalidValue(`${at}.key`, key, "must be lowercase"));
       if (/^([^/]*\.)?(kubernetes|k8s)\.io\//.test(key))
-        this.#errors.push(
-          invalidValue(`${at}.key`, key, "k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use"),
-        );
+        this.#errors.push(invalidValue(`${at}.key`, key, "k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use"));
       const isRepeated = keys.has(key);
       keys.add(key);
       if (isRepeated) this.#errors.push(duplicate(`${at}.key`, key));
@@ -249,9 +250,7 @@ function validateIssuer(path: string, issuer: IssuerConfig, disallowed: readonly
     }
   }
   if (egressSelectorType !== "" && egressSelectorType !== "controlplane" && egressSelectorType !== "cluster")
-    errors.push(
-      invalidValue(`${path}.egressSelectorType`, egressSelectorType, "egress selector must be either controlplane or cluster"),
-    );
+    errors.push(invalidValue(`${path}.egressSelectorType`, egressSelectorType, "egress selector must be either controlplane or cluster"));
   else if (egressSelectorType !== "")
     errors.push(invalidValue(`${path}.egressSelectorType`, egressSelectorType, "this server has no egress selectors"));
   return errors;
@@ -284,14 +283,6 @@ function validateAudiences(path: string, audiences: readonly string[], policy: s
   if (audiences.length > 1 && policy !== "MatchAny")
     errors.push(invalidValue(`${path}.audienceMatchPolicy`, policy, "audienceMatchPolicy must be MatchAny for multiple audiences"));
   if (audiences.length === 1 && policy !== "" && policy !== "MatchAny")
-    errors.push(
-      invalidValue(`${path}.audienceMatchPolicy`, policy, "audienceMatchPolicy must be empty or MatchAny for single audience"),
-    );
+    errors.push(invalidValue(`${path}.audienceMatchPolicy`, policy, "audienceMatchPolicy must be empty or MatchAny for single audience"));
   return errors;
-}
-
-/** All problems in one line, as upstream puts them together. */
-export function describeErrors(errors: readonly FieldError[]): string {
-  const texts = [...new Set(errors.map((error) => error.message))];
-  return texts.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
 }

@@ -3,13 +3,14 @@
 import type { StatusError } from "../../api/meta/status-error.ts";
 import type { ApiResponse, RequestContext, Stage } from "../request.ts";
 import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
-import { forbiddenRequest } from "./forbidden.ts";
+import { forbiddenRequest, sanitize } from "./forbidden.ts";
 
 export function authorizationStage(authorizer: Authorizer): Stage {
   return async (context, next) => {
     const attributes = requestAttributes(context);
     const answer = authorizer.authorize(attributes);
-    const { decision, reason } = answer instanceof Promise ? await answer : answer;
+    const { decision, reason, error } = answer instanceof Promise ? await answer : answer;
+    if (decision !== "allow" && error !== undefined) return failure(context, error);
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
     return next(context);
   };
@@ -18,6 +19,20 @@ export function authorizationStage(authorizer: Authorizer): Stage {
 /** Parts of the text are the client's: no browser is to take it for something else. */
 function refusal({ code, status }: StatusError): ApiResponse {
   return { kind: "object", status: code, object: status, headers: { "X-Content-Type-Options": "nosniff" } };
+}
+
+/** Nobody allowed the request, and one who might have could not be asked. */
+function failure({ request }: RequestContext, error: string): ApiResponse {
+  const query = request.query.toString();
+  const target = `${request.path}${query === "" ? "" : `?${query}`}`;
+  const text = sanitize(`Internal Server Error: ${JSON.stringify(target)}: ${error}`);
+  return {
+    kind: "bytes",
+    status: 500,
+    contentType: "text/plain; charset=utf-8",
+    bytes: Buffer.from(`${text}\n`),
+    headers: { "X-Content-Type-Options": "nosniff" },
+  };
 }
 
 /** What a request asks authorization for. */

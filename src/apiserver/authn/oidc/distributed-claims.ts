@@ -1,7 +1,8 @@
 // Distributed claims (OpenID Connect Core 5.6.2): a token may say that a claim, the groups mostly, is to be fetched elsewhere.
 // What is found there is a token again, of an issuer that has keys of its own.
-import { LruMap } from "../../../base/lru-map.ts";
+
 import type { Running } from "../../../base/lifecycle.ts";
+import { LruMap } from "../../../base/lru-map.ts";
 import { decodeJwt } from "../jwt.ts";
 import type { HttpsGet } from "./https-get.ts";
 import { type Claims, OidcProvider, type ProviderDeps, type ProviderOptions } from "./provider.ts";
@@ -35,7 +36,10 @@ export function createClaimResolver(
       if (!source) return claims;
       const token = await fetchClaim(claim, source, deps.get);
       const named = decodeJwt(token);
-      if (!named) throw new Error(`getting untrusted issuer from endpoint ${source.endpoint} failed for claim ${JSON.stringify(claim)}: malformed token`);
+      if (!named)
+        throw new Error(
+          `getting untrusted issuer from endpoint ${source.endpoint} failed for claim ${JSON.stringify(claim)}: malformed token`,
+        );
       const issuer = typeof named.iss === "string" ? named.iss : "";
       const provider = await providerOf(issuer);
       if (provider.problem !== undefined) {
@@ -47,7 +51,7 @@ export function createClaimResolver(
       try {
         await provider.verify(token, named);
       } catch (error) {
-        throw new Error(`verify distributed claim token: ${(error as Error).message}`, { cause: error });
+        throw new Error(`verify distributed claim token: ${(error as Error).message}`);
       }
       if (!Object.hasOwn(named, claim))
         throw new Error(`jwt returned by distributed claim endpoint ${JSON.stringify(source.endpoint)} did not contain claim: ${claim}`);
@@ -91,6 +95,6 @@ async function fetchClaim(claim: string, { endpoint, accessToken }: Source, get:
     if (answer.status < 200 || answer.status > 226) throw new Error(`error while getting distributed claim JWT: ${answer.statusText}`);
     return answer.body.trim();
   } catch (error) {
-    throw new Error(`while getting distributed claim ${JSON.stringify(claim)}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`while getting distributed claim ${JSON.stringify(claim)}: ${(error as Error).message}`);
   }
 }

@@ -1,7 +1,8 @@
 // Fetches documents of OpenID providers: discovery, keys, distributed claims. Each call has a deadline, answers have a bound,
 // redirects are followed a few times.
-import https from "node:https";
+
 import type { IncomingMessage } from "node:http";
+import https from "node:https";
 import type { Clock } from "../../../base/clock.ts";
 
 export interface HttpsGetOptions {
@@ -52,12 +53,13 @@ interface GetOptions {
 }
 
 function getOnce(url: string, { caPem, token, signal }: GetOptions): Promise<Fetched> {
-  if (!URL.canParse(url) || new URL(url).protocol !== "https:") return Promise.reject(new Error(`Get ${JSON.stringify(url)}: expected https`));
+  if (!URL.canParse(url) || new URL(url).protocol !== "https:")
+    return Promise.reject(new Error(`Get ${JSON.stringify(url)}: expected https`));
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       const cause: unknown = signal.aborted ? signal.reason : error;
       const why = cause instanceof Error ? cause.message : String(cause);
-      reject(signal.aborted ? cause : new Error(`Get ${JSON.stringify(url)}: ${why}`, { cause }));
+      reject(signal.aborted ? cause : new Error(`Get ${JSON.stringify(url)}: ${why}`));
     };
     const headers = { accept: "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
     const request = https.get(url, { agent: false, signal, headers, ...(caPem === "" ? {} : { ca: caPem }) }, (response) => {

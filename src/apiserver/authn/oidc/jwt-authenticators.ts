@@ -109,13 +109,13 @@ async function userBy({ provider, resolver, rules }: Issuer, token: string, clai
   try {
     await provider.verify(token, claims);
   } catch (error) {
-    throw new Error(`oidc: verify token: ${(error as Error).message}`, { cause: error });
+    throw new Error(`oidc: verify token: ${(error as Error).message}`);
   }
   let expanded = claims;
   try {
     expanded = (await resolver?.expand(claims)) ?? claims;
   } catch (error) {
-    throw new Error(`oidc: could not expand distributed claims: ${(error as Error).message}`, { cause: error });
+    throw new Error(`oidc: could not expand distributed claims: ${(error as Error).message}`);
   }
   return userOfClaims(expanded, rules);
 }

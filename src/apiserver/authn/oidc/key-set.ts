@@ -30,8 +30,7 @@ export class ProviderKeySet {
 
   /** Throws where none of the provider's keys has signed the token, or they cannot be fetched. */
   async verify(token: string, { keyId, algorithm }: { readonly keyId: string; readonly algorithm: AlgorithmName }): Promise<void> {
-    const isKnown = (): boolean =>
-      this.#keys.some(({ id, key }) => (keyId === "" || id === keyId) && isSignedWith(token, key, algorithm));
+    const isKnown = (): boolean => this.#keys.some(({ id, key }) => (keyId === "" || id === keyId) && isSignedWith(token, key, algorithm));
     if (isKnown()) return;
     const failure = "failed to verify signature: failed to verify id token signature";
     if (this.#clock.now() + expiryDeltaMs <= this.#expiresAtMs) throw new Error(failure);
@@ -47,7 +46,7 @@ export class ProviderKeySet {
     try {
       answer = await this.#get(this.#url);
     } catch (error) {
-      throw new Error(`failed to verify signature: fetching keys oidc: get keys failed ${(error as Error).message}`, { cause: error });
+      throw new Error(`failed to verify signature: fetching keys oidc: get keys failed ${(error as Error).message}`);
     }
     if (answer.status !== 200) throw new Error(`failed to verify signature: fetching keys oidc: get keys failed: ${answer.statusText}`);
     this.#keys = readKeys(answer.body);

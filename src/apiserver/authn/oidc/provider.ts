@@ -64,7 +64,9 @@ export class OidcProvider implements Running {
     const { alg, kid } = decodeJwtHeader(token) ?? {};
     const algorithm = algorithmNames.find((name) => name === alg);
     if (!algorithm || !this.#options.algorithms.includes(algorithm))
-      throw new Error(`oidc: id token signed with unsupported algorithm, expected ${quoteList(this.#options.algorithms)} got ${JSON.stringify(alg ?? "")}`);
+      throw new Error(
+        `oidc: id token signed with unsupported algorithm, expected ${quoteList(this.#options.algorithms)} got ${JSON.stringify(alg ?? "")}`,
+      );
     await this.#keys.verify(token, { keyId: typeof kid === "string" ? kid : "", algorithm });
     this.#checkAudience(claims);
     checkTimes(claims, this.#deps.clock.now());
@@ -77,8 +79,7 @@ export class OidcProvider implements Running {
         return;
       } catch (error) {
         this.#problem = errorText(error);
-        if (!this.#stop.signal.aborted)
-          this.#deps.logger.error("OpenID provider not found, trying again", { issuer: this.url, error });
+        if (!this.#stop.signal.aborted) this.#deps.logger.error("OpenID provider not found, trying again", { issuer: this.url, error });
         await this.#deps.clock.sleep(retryMs, this.#stop.signal);
       }
     }
@@ -107,7 +108,8 @@ export class OidcProvider implements Running {
     const { audiences } = this.#options;
     const named: readonly unknown[] = Array.isArray(aud) ? aud : typeof aud === "string" ? [aud] : [];
     if (audiences.some((audience) => named.includes(audience))) return;
-    const expected = audiences.length === 1 ? `audience ${JSON.stringify(audiences[0])}` : `audience in ${quoteList([...audiences].sort())}`;
+    const expected =
+      audiences.length === 1 ? `audience ${JSON.stringify(audiences[0])}` : `audience in ${quoteList([...audiences].sort())}`;
     throw new Error(`oidc: expected ${expected} got ${quoteList(named.map(String))}`);
   }
 }
@@ -122,4 +124,3 @@ function checkTimes({ exp, nbf }: Claims, nowMs: number): void {
 
 /** 2026-01-01 00:00:00 +0000 UTC */
 const goTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
-

@@ -46,7 +46,9 @@ function groupsOf(claims: Claims, source: ClaimSource): readonly string[] {
   const groups = Array.isArray(value) ? value : [value];
   const wrong = groups.find((group) => typeof group !== "string");
   if (wrong !== undefined)
-    throw new Error(`oidc: parse groups claim ${JSON.stringify(source.claim)}: ${cannotDecode(Array.isArray(value) ? value : wrong, "string")}`);
+    throw new Error(
+      `oidc: parse groups claim ${JSON.stringify(source.claim)}: ${cannotDecode(Array.isArray(value) ? value : wrong, "string")}`,
+    );
   return groups.map((group) => `${source.prefix}${group}`);
 }
 
@@ -109,6 +111,6 @@ function within<T>(doing: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw new Error(`${doing}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${doing}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
