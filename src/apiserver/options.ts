@@ -5,6 +5,7 @@ import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, l
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
+import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
 export interface PortRange {
@@ -32,6 +33,7 @@ export interface ApiServerSettings {
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   readonly requestTimeoutMs: number;
+  readonly operations: OperationsSettings;
   readonly verbosity: number;
 }
 
@@ -88,6 +90,7 @@ export const apiServerFlags = {
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  ...operationsFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -112,6 +115,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
     requestTimeoutMs: values["request-timeout"],
+    operations: operationsSettings(values),
     verbosity: values.v,
   };
 }

@@ -57,8 +57,6 @@ export interface RequestContext {
   impersonator?: UserInfo;
   /** By impersonation: the verb that allowed it, where that was a constrained one ("impersonate:user-info"). For audit. */
   impersonationConstraint?: string;
-  /** By any stage: what the audit event is annotated with. Absent until there is something. */
-  auditAnnotations?: Map<string, string>;
   /** By flow control: the flow schema that took the request, and its priority level. */
   flow?: { readonly schemaUid: string; readonly levelUid: string };
   /** Texts for Warning headers (299), in order, without duplicates. */
@@ -67,6 +65,10 @@ export interface RequestContext {
   readonly receivedAtMs: number;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
+  /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */
+  auditAnnotations?: Map<string, string>;
+  /** By audit, where the request is recorded: whoever decodes its object puts it here; a patch only where audit wants it `whole`. */
+  auditBody?: { value: unknown; readonly whole: boolean };
 }
 
 export type ApiResponse =
@@ -87,6 +89,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly bytes: Uint8Array;
+      /** What the bytes encode, for audit. */
+      readonly object?: () => unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
   | {
@@ -95,6 +99,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly chunks: AsyncIterable<Uint8Array>;
+      /** What the chunks encode, for audit. */
+      readonly object?: () => unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
   /** `encoding` is what the client asked for and the kind has; JSON where absent. */

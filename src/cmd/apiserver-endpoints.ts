@@ -8,7 +8,7 @@ import type { ServiceAccountTokens } from "../apiserver/authn/service-account-to
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
-import { createEndpoints, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { Handler } from "../apiserver/request.ts";
@@ -48,6 +48,10 @@ export interface EndpointDeps {
   readonly state: ServerState;
   /** --service-account-jwks-uri. */
   readonly keysUri?: string | undefined;
+  /** Health checks of parts that are not always there. */
+  readonly checks?: readonly HealthCheck[];
+  /** What parts of the server serve of themselves. */
+  readonly more?: readonly EndpointSource[];
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
@@ -61,6 +65,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
     createOpenApi(served),
+    ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
       "/metrics": async () => ({
@@ -92,7 +97,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
   };
 }
 
-function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -103,6 +108,7 @@ function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...checks,
     ...startSteps.map((step) => done(step)),
     {
       name: "informer-sync",

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
@@ -13,17 +14,11 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
-import {
-  ensureKubernetesService,
-  ensurePriorityClasses,
-  ensureServiceCidr,
-  ensureSystemNamespaces,
-  firstServiceIp,
-} from "../apiserver/bootstrap.ts";
+import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
-import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
-import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import type { HealthCheck } from "../apiserver/health.ts";
 import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -31,6 +26,7 @@ import type { ApiServerSettings } from "../apiserver/options.ts";
 import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
 import { describedResources } from "../apiserver/registry/resources/all.ts";
+import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
@@ -44,12 +40,16 @@ import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
+import { createAudit } from "./audit.ts";
 import { createAuthentication } from "./authentication.ts";
 import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
 import { openAuthorization } from "./authorization.ts";
 import { CommandError } from "./command-error.ts";
+import { openEncryption } from "./encryption.ts";
+import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
+import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 import { openProxyClient, type ProxyClient } from "./proxy-client.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -109,17 +109,37 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const material = await loadServingMaterial(settings, pki, { clock, logger });
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
+  registerProcessMetrics(metrics, clock);
+  const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
+  if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { store, clock, definitions: builtInDefinitions(describedResources) },
-      { log: logger.named("watch-cache"), prefix },
+      { store, clock, definitions: withEventTtl(builtInDefinitions(describedResources), settings.operations.eventTtlMs / 1000) },
+      { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
-  registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   const authorization = { reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
-  const api = wire({ settings, sources, authorizer, material, proxyClient, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
+  if (audit) stack.add(audit);
+  const api = wire({
+    stack,
+    audit: audit?.stages,
+    checks: encryption?.healthChecks ?? [],
+    settings,
+    sources,
+    authorizer,
+    material,
+    proxyClient,
+    clock,
+    logger,
+    stores,
+    pki,
+    metrics,
+    state,
+    advertiseAddress,
+  });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
@@ -128,6 +148,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   });
   const client = createClient(transportFor(loopbackUser));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   const { authorities, requestHeader } = material;
   const authenticationMap = stack.add(
@@ -154,10 +175,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     credentials: pki.admin,
     user: "kubernetes-admin",
   });
-  const ready = Promise.all([
-    written,
-    bootstrap(client, state, { settings, authenticationMap, advertiseAddress, port: https.port, nowMs: clock.now() }),
-  ]).then(() => undefined);
+  const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
+  const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
+  const ready = Promise.all([written, bootstrapped]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
     url,
@@ -174,6 +194,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 }
 
 interface Wiring {
+  readonly stack: StopStack;
+  readonly audit: AuditStages | undefined;
+  readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly sources: AuthenticationSources;
   readonly authorizer: Authorizer;
@@ -217,10 +240,10 @@ function wire(w: Wiring): ApiServer {
       ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
     },
     hooks: {
-      "/services": createServiceAllocators(
-        { reader, clock },
-        { serviceClusterIpRange: settings.serviceClusterIpRange, nodePorts: `${nodePorts.first}-${nodePorts.last}` },
-      ),
+      "/services": createServiceAllocators(stores, {
+        serviceClusterIpRange: settings.serviceClusterIpRange,
+        nodePorts: `${nodePorts.first}-${nodePorts.last}`,
+      }),
     },
     connects: createConnects(reader, {
       cert: pki.apiserverKubeletClient.certificate,
@@ -228,11 +251,13 @@ function wire(w: Wiring): ApiServer {
       ca: pki.ca.pem.certificate,
     }),
   });
+  const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
       authentication: authenticationStage({ authenticators, anonymous: sources.anonymous, logger }),
+      audit: w.audit,
       impersonation: impersonationStage(authorizer),
-      flowControl: flowControlStage(reader),
+      flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer),
       resources,
       endpoints: apiServerEndpoints({
@@ -243,6 +268,8 @@ function wire(w: Wiring): ApiServer {
         logger,
         state,
         keysUri: settings.authentication.serviceAccounts.jwksUri,
+        checks: w.checks,
+        more: flowControl.endpoints,
         address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
       metrics: createRequestMetrics(metrics),
@@ -266,13 +293,12 @@ function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettin
 interface BootstrapFacts {
   readonly settings: ApiServerSettings;
   readonly authenticationMap: AuthenticationConfigMap;
-  readonly advertiseAddress: string;
-  readonly port: number;
+  readonly peers: Peers;
   readonly nowMs: number;
 }
 
 async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, advertiseAddress, port, nowMs } = facts;
+  const { settings, authenticationMap, peers, nowMs } = facts;
   const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -285,8 +311,9 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
     step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
     step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
     step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
-    step("bootstrap-controller", ensureKubernetesService(client, { serviceClusterIpRange, advertiseAddress, securePort: port })),
+    step("bootstrap-controller", peers.startService()),
   ]);
+  peers.startLoops();
 }
 
 async function listen(

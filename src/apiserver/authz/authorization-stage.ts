@@ -10,7 +10,12 @@ export function authorizationStage(authorizer: Authorizer): Stage {
     const attributes = requestAttributes(context);
     const answer = authorizer.authorize(attributes);
     const { decision, reason, error } = answer instanceof Promise ? await answer : answer;
-    if (decision !== "allow" && error !== undefined) return failure(context, error);
+    if (decision !== "allow" && error !== undefined) {
+      context.auditAnnotations?.set("authorization.k8s.io/reason", "internal error");
+      return failure(context, error);
+    }
+    context.auditAnnotations?.set("authorization.k8s.io/decision", decision === "allow" ? "allow" : "forbid");
+    context.auditAnnotations?.set("authorization.k8s.io/reason", reason);
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
     return next(context);
   };

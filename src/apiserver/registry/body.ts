@@ -30,9 +30,18 @@ export interface ExpectedKind extends GroupVersionKind {
 export async function readObject(context: RequestContext, expected: ExpectedKind, validation: FieldValidation): Promise<KubernetesObject> {
   const { body } = context.request;
   const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
-  if (body.kind === "value") return decodeAs({ value: body.value, duplicates: [] }, expected, validation, warn);
-  const bytes = body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes);
-  return decodeAs(await parseBody(context.request, bytes, expected), expected, validation, warn);
+  const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context.request, body, expected);
+  const object = decodeAs(parsed, expected, validation, warn);
+  if (context.auditBody) context.auditBody.value = object;
+  return object;
+}
+
+async function parseSent(
+  request: ApiRequest,
+  body: Exclude<ApiRequest["body"], { kind: "value" }>,
+  expected: ExpectedKind,
+): Promise<ParsedText> {
+  return parseBody(request, body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes), expected);
 }
 
 async function parseBody(request: ApiRequest, bytes: Uint8Array, expected: ExpectedKind): Promise<ParsedText> {
@@ -189,6 +198,7 @@ export async function readDeleteOptions(context: RequestContext): Promise<Delete
     );
   try {
     const { object } = decodeObject(builtInSchemas.get("meta-v1.DeleteOptions"), value);
+    if (context.auditBody) context.auditBody.value = object;
     return checkDeleteOptions(object as DeleteOptions);
   } catch (error) {
     if (error instanceof DecodeError) throw badRequest(error.message);
@@ -228,8 +238,24 @@ function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
 }
 
 /** A patch as sent: text, or (in-process) a value. */
-export async function readPatchBody(request: ApiRequest): Promise<{ readonly text: string } | { readonly value: unknown }> {
-  const { body } = request;
+export async function readPatchBody(context: RequestContext): Promise<PatchBody> {
+  const patch = await readPatch(context.request);
+  if (context.auditBody?.whole) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
+  return patch;
+}
+
+export type PatchBody = { readonly text: string } | { readonly value: unknown };
+
+function parsedIfJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The patch will be refused, or is an apply in YAML.
+    return text;
+  }
+}
+
+async function readPatch({ body }: ApiRequest): Promise<PatchBody> {
   if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
   if (body.kind === "none") return { text: "" };
   return { text: utf8.decode(await body.read(maxBodyBytes)) };

@@ -121,18 +121,20 @@ function listAnswer(
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
+  const object = (): unknown => listObject(type, page);
   const streams = !inProcess && page.versions.length > streamedItems;
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, streams);
   if (streams && representation.encoding === "json" && !representation.pretty)
-    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)) };
+    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
   return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
 }
 
 function protobufListAnswer(type: ResourceType, page: ListPage, streams: boolean): ApiResponse {
   const { length, chunks } = protobufList(type, page);
   const contentType = mediaTypes.protobuf;
-  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks) };
-  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length) };
+  const object = (): unknown => listObject(type, page);
+  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
+  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length), object };
 }
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {

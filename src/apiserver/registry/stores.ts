@@ -6,14 +6,15 @@ import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { type Logger, silentLogger } from "../../base/log.ts";
 import type { Informer } from "../../client/informer.ts";
-import type { Store } from "../../storage/store.ts";
+import type { Operation, Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
+import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
-import { ResourceStore } from "./resource-store.ts";
+import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
 
 export interface ResourceStoresDependencies {
   readonly store: Store;
@@ -29,6 +30,8 @@ export interface ResourceStoresOptions {
   readonly events?: EventRingOptions;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
+  /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
+  readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -38,6 +41,8 @@ export interface ResourceStores extends Running {
   readonly reader: AdmissionReader;
   /** The underlying store. */
   readonly store: Store;
+  /** Before every key: "/registry/". */
+  readonly prefix: string;
   readonly clock: Clock;
   /** Every resource served now. */
   readonly all: Iterable<ResourceStore>;
@@ -60,6 +65,7 @@ const identityOf = (t: { readonly group: string; readonly version: string; reado
 
 class Stores implements ResourceStores {
   readonly store: Store;
+  readonly prefix: string;
   readonly clock: Clock;
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
@@ -71,6 +77,7 @@ class Stores implements ResourceStores {
 
   constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
+    this.prefix = options.prefix ?? "/registry/";
     this.clock = clock;
     this.#options = options;
     this.reader = { informer: (type) => this.#informer(type) };
@@ -101,7 +108,7 @@ class Stores implements ResourceStores {
   add(definition: ResourceDefinition): ResourceStore {
     this.remove(definition.type);
     const cache = this.#cache(definition);
-    const added = new ResourceStore({ definition, store: this.store, ...cache });
+    const added = new ResourceStore({ definition, ...cache });
     this.#byIdentity.set(identityOf(definition.type), added);
     return added;
   }
@@ -115,6 +122,7 @@ class Stores implements ResourceStores {
     const { storagePath } = removed.definition;
     for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
     this.#caches.delete(storagePath);
+    this.#storesOfCaches.delete(removed.cache);
     removed.cache.stop();
   }
 
@@ -123,19 +131,27 @@ class Stores implements ResourceStores {
   }
 
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
+  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale" | "sealed">>();
 
-  #cache(definition: ResourceDefinition): { readonly cache: WatchCache; readonly codec: ObjectCodec; readonly prefix: string } {
+  #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
-    const prefix = `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
+    const prefix = `${this.prefix}${storagePath}/`;
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
-    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix };
+    const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
+    if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
-    const cache = new WatchCache({ store: this.store, clock: this.clock, log, prefix, codec, maxPending, ...events });
+    const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
+    const store = transforming ?? this.store;
+    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
-    return { cache, codec, prefix };
+    const storage = transforming
+      ? { store, isStale: (key: string) => transforming.isStale(key), sealed: (operation: Operation) => transforming.sealed(operation) }
+      : { store };
+    this.#storesOfCaches.set(cache, storage);
+    return { cache, codec, prefix, ...storage };
   }
 
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {

@@ -89,7 +89,7 @@ export async function answerPatch(
   const content = negotiatePatch(http.headers["content-type"]);
   const representation = representationOf(http, "object", store.type);
   const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
-  const body = await readPatchBody(http);
+  const body = await readPatchBody(context);
   const scales = subresource === "scale";
   const target = {
     kind: scales ? scaleKind : kindOf(store),
