@@ -1,22 +1,12 @@
 // The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
 // the options directly.
 import { parseCIDR } from "../api/meta/ip.ts";
-import {
-  boolean,
-  durationMs,
-  FlagError,
-  type FlagType,
-  type FlagValues,
-  flag,
-  integer,
-  list,
-  oneOf,
-  optionalText,
-  text,
-} from "../base/flags.ts";
-import { type AuthorizationMode, authorizationModes } from "./authz/create-authorizer.ts";
+import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
+import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
+import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
+import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
 export interface PortRange {
   readonly first: number;
@@ -34,25 +24,16 @@ export interface ApiServerSettings {
   readonly securePort: number;
   /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address or a loopback one. */
   readonly advertiseAddress?: string;
-  /** Lines of "token,user,uid,groups". */
-  readonly tokenAuthFile?: string;
-  /** Signs client certificates; default the cluster's own authority. */
-  readonly clientCaFile?: string;
-  /** Serving certificate; default one issued by the cluster's own authority. Both or neither. */
-  readonly tlsCertFile?: string;
-  readonly tlsPrivateKeyFile?: string;
+  readonly serving: ServingSettings;
+  readonly authentication: AuthenticationSettings;
   /** One range, or one of each family separated by a comma. */
   readonly serviceClusterIpRange: string;
   readonly serviceNodePortRange: PortRange;
-  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly authorization: AuthorizationSettings;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   /** Configures admission plugins. */
   readonly admissionControlConfigFile?: string;
-  readonly anonymousAuth: boolean;
-  readonly serviceAccountIssuers: readonly string[];
-  readonly apiAudiences: readonly string[];
-  readonly serviceAccountMaxTokenExpirationMs: number;
   readonly requestTimeoutMs: number;
   readonly operations: OperationsSettings;
   readonly verbosity: number;
@@ -87,17 +68,6 @@ const portRange: FlagType<PortRange> = {
   },
 };
 
-const modes: FlagType<readonly AuthorizationMode[]> = {
-  placeholder: "strings",
-  parse(value) {
-    return value.split(",").map((part) => {
-      const mode = authorizationModes.find((m) => m === part);
-      if (mode === undefined) throw new Error(`expected some of ${authorizationModes.join(", ")}`);
-      return mode;
-    });
-  },
-};
-
 /** Default of every flag; what an embedding process starts from. */
 export const apiServerFlags = {
   storage: flag(
@@ -114,24 +84,14 @@ export const apiServerFlags = {
     undefined,
     "address under which other machines reach this server",
   ),
-  "token-auth-file": flag(optionalText, undefined, 'file with lines of "token,user,uid,groups"'),
-  "client-ca-file": flag(optionalText, undefined, "authority that signs client certificates"),
-  "tls-cert-file": flag(optionalText, undefined, "serving certificate, with its chain"),
-  "tls-private-key-file": flag(optionalText, undefined, "key of the serving certificate"),
+  ...servingFlags,
+  ...authenticationFlags,
   "service-cluster-ip-range": flag(cidr, "10.96.0.0/16", "addresses of services"),
   "service-node-port-range": flag(portRange, { first: 30000, last: 32767 }, "ports of services on every node"),
-  "authorization-mode": flag(modes, ["Node", "RBAC"], "who decides what a user may do, in order"),
+  ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
-  "anonymous-auth": flag(boolean, true, "let requests without credentials through to authorization"),
-  "service-account-issuer": flag(
-    list,
-    ["https://kubernetes.default.svc.cluster.local"],
-    "issuer of service-account tokens; the first issues, all are accepted",
-  ),
-  "api-audiences": flag(list, [], "audiences of the API server; default the issuer"),
-  "service-account-max-token-expiration": flag(durationMs, 0, "the longest a service-account token may live; 0 sets no limit"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
   ...operationsFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
@@ -139,10 +99,6 @@ export const apiServerFlags = {
 
 /** Checks what flags cannot check alone; throws FlagError. */
 export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): ApiServerSettings {
-  const certFile = values["tls-cert-file"];
-  const keyFile = values["tls-private-key-file"];
-  if ((certFile === undefined) !== (keyFile === undefined))
-    throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
   const present = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
     value === undefined || value === "" ? {} : ({ [key]: value } as { readonly [P in K]?: string });
   const etcd = etcdOptions(values);
@@ -154,20 +110,14 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     bindAddress: values["bind-address"],
     securePort: values["secure-port"],
     ...present("advertiseAddress", values["advertise-address"]),
-    ...present("tokenAuthFile", values["token-auth-file"]),
-    ...present("clientCaFile", values["client-ca-file"]),
-    ...present("tlsCertFile", certFile),
-    ...present("tlsPrivateKeyFile", keyFile),
+    serving: servingOptions(values),
+    authentication: authenticationOptions(values),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],
-    authorizationModes: values["authorization-mode"],
+    authorization: authorizationOptions(values),
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
     ...present("admissionControlConfigFile", values["admission-control-config-file"]),
-    anonymousAuth: values["anonymous-auth"],
-    serviceAccountIssuers: values["service-account-issuer"],
-    apiAudiences: values["api-audiences"],
-    serviceAccountMaxTokenExpirationMs: values["service-account-max-token-expiration"],
     requestTimeoutMs: values["request-timeout"],
     operations: operationsSettings(values),
     verbosity: values.v,

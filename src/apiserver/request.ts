@@ -20,8 +20,10 @@ export interface ApiRequest {
   abort?(reason: unknown): void;
   /** The client's address, "" in-process. */
   readonly remoteAddress: string;
-  /** DER of the verified TLS client certificate, where one was presented. */
+  /** DER of the TLS client certificate, where one was presented that the client CA vouches for. */
   readonly clientCertificate?: Uint8Array;
+  /** DER of the TLS client certificate, where one was presented that the front proxy's CA vouches for. */
+  readonly frontProxyCertificate?: Uint8Array;
   /** Set by the in-process transport: already authenticated. */
   readonly trustedUser?: UserInfo;
   /** Present when the connection can be taken over (HTTP/1.1 Upgrade, or an HTTP/2 extended CONNECT later). */
@@ -58,6 +60,8 @@ export interface RequestContext {
   user: UserInfo;
   /** By impersonation: who really asks. */
   impersonator?: UserInfo;
+  /** By impersonation: the verb that allowed it, where that was a constrained one ("impersonate:user-info"). For audit. */
+  impersonationConstraint?: string;
   /** By flow control: the flow schema that took the request, and its priority level. */
   flow?: { readonly schemaUid: string; readonly levelUid: string };
   /** Texts for Warning headers (299), in order, without duplicates. */
@@ -66,7 +70,7 @@ export interface RequestContext {
   readonly receivedAtMs: number;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
-  /** By audit, where the request is recorded: what stages and admission have to say about it, by annotation. */
+  /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */
   auditAnnotations?: Map<string, string>;
   /** By audit, where the request is recorded: whoever decodes its object puts it here; a patch only where audit wants it `whole`. */
   auditBody?: { value: unknown; readonly whole: boolean };

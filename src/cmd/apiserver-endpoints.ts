@@ -28,6 +28,7 @@ import type { MetricsRegistry } from "../base/metrics.ts";
 /** What a start does before /readyz is ok, by upstream's names. */
 export const startSteps = [
   "start-system-namespaces-controller",
+  "start-cluster-authentication-info-controller",
   "rbac/bootstrap-roles",
   "scheduling/bootstrap-system-priority-classes",
   "start-kubernetes-service-cidr-controller",
@@ -54,6 +55,8 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** --service-account-jwks-uri. */
+  readonly keysUri?: string | undefined;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
@@ -81,7 +84,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         contentType: "text/plain; version=0.0.4; charset=utf-8",
         bytes: Buffer.from(metrics.text()),
       }),
-      ...openIdEndpoints(tokens, () => `https://${address()}/openid/v1/jwks`),
+      ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
     }),
   ]);
 }

@@ -64,15 +64,19 @@ describe("coracle apiserver", () => {
   });
 
   it("tells others the address it advertises and the port it has bound", async () => {
-    const server = await start("--advertise-address=192.0.2.9", "--anonymous-auth", "--authorization-mode=AlwaysAllow");
+    const file = join(directory, "tokens.csv");
+    await writeFile(file, "secret,jane,1\n");
+    const server = await start("--advertise-address=192.0.2.9", `--token-auth-file=${file}`, "--authorization-mode=AlwaysAllow");
     const client = server.clientFor(loopbackUser);
     const kubernetes = { namespace: "default", name: "kubernetes" };
     const ports = [{ name: "https", port: server.port, protocol: "TCP" }];
     expect(await client.get(endpoints, kubernetes)).toMatchObject({ subsets: [{ addresses: [{ ip: "192.0.2.9" }], ports }] });
     expect(await client.get(endpointslices, kubernetes)).toMatchObject({ endpoints: [{ addresses: ["192.0.2.9"] }], ports });
     const address = `192.0.2.9:${server.port}`;
-    expect((await get(server, "/api")).text).toContain(`"serverAddress":"${address}"`);
-    expect((await get(server, "/.well-known/openid-configuration")).text).toContain(`"jwks_uri":"https://${address}/openid/v1/jwks"`);
+    expect((await get(server, "/api", "secret")).text).toContain(`"serverAddress":"${address}"`);
+    expect((await get(server, "/.well-known/openid-configuration", "secret")).text).toContain(
+      `"jwks_uri":"https://${address}/openid/v1/jwks"`,
+    );
   });
 
   it("publishes no endpoint where it can be reached by its own machine only", async () => {

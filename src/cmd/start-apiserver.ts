@@ -1,6 +1,5 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { builtInResources } from "../api/resources.generated.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
@@ -11,27 +10,22 @@ import {
 } from "../apiserver/admission/create-admission-plugins.ts";
 import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggregator.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
+import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
-import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
-import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
-import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
-import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
-import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
-import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
 import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
-import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
+import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
-import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
+import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -56,6 +50,9 @@ import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
+import { createAuthentication } from "./authentication.ts";
+import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
+import { openAuthorization } from "./authorization.ts";
 import { CommandError } from "./command-error.ts";
 import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
@@ -64,6 +61,8 @@ import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
+import { openProxyClient } from "./proxy-client.ts";
+import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
@@ -102,12 +101,12 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
-  const [files, admission, advertiseAddress] = await Promise.all([
-    readFiles(settings),
-    readAdmissionOptions(settings, clock),
-    settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
-  ]);
+  const authenticationLogger = logger.named("authentication");
+  const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
+  const admission = await readAdmissionOptions(settings, clock);
+  const advertiseAddress = settings.advertiseAddress ?? (await advertiseAddressFor(settings.bindAddress));
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -118,8 +117,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
+  const material = await loadServingMaterial(settings, pki, { clock, logger });
+  const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
-  const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, clock);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
@@ -130,11 +130,13 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     ),
   );
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
+  const authorization = { reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
+  const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
   const aggregator = stack.add(
     createAggregator(
-      { reader: stores.reader, clock, logger: logger.named("aggregator"), metrics, clientCertificate: () => pki.frontProxyClient },
+      { reader: stores.reader, clock, logger: logger.named("aggregator"), metrics, clientCertificate: () => proxyClient.current() },
       { requestTimeoutMs: settings.requestTimeoutMs },
     ),
   );
@@ -144,8 +146,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     audit: audit?.stages,
     checks: encryption?.healthChecks ?? [],
     settings,
-    files,
     admission,
+    sources,
+    authorizer,
+    material,
     clock,
     logger,
     stores,
@@ -155,8 +159,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     advertiseAddress,
   });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
-  const certificate = servingCertificate(files, pki);
-  const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
+  const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
   stack.defer(() => {
     state.stopping = true;
@@ -166,6 +169,23 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
+  const { authorities, requestHeader } = material;
+  const authenticationMap = stack.add(
+    createAuthenticationConfigMap({
+      client,
+      reader: stores.reader,
+      clock,
+      logger: authenticationLogger,
+      authorities,
+      requestHeader,
+    }),
+  );
+  stack.add(
+    material.follow(
+      (tls) => https.setTls(tls),
+      () => authenticationMap.changed(),
+    ),
+  );
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
   const written = writeKubeconfig(adminKubeconfig, {
@@ -175,7 +195,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
-  const bootstrapped = bootstrap(client, state, { settings, peers, nowMs: clock.now() });
+  const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
   const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
@@ -198,8 +218,10 @@ interface Wiring {
   readonly audit: AuditStages | undefined;
   readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
-  readonly files: FlagFiles;
   readonly admission: AdmissionOptions;
+  readonly sources: AuthenticationSources;
+  readonly authorizer: Authorizer;
+  readonly material: ServingMaterial;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stores: ResourceStores;
@@ -210,24 +232,25 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator } = w;
+  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
   const client = createClient(createInProcessTransport(self, loopbackUser, clock));
-  const tokens = createServiceAccountTokens({
-    signingKey: pki.serviceAccountKey.privateKey,
-    issuers: settings.serviceAccountIssuers,
-    ...(settings.apiAudiences.length > 0 ? { audiences: settings.apiAudiences } : {}),
+  const {
+    authenticators,
+    anyToken,
+    serviceAccountTokens: tokens,
+  } = createAuthentication(settings, sources, {
     reader,
     client,
     clock,
+    pki,
+    logger: logger.named("authentication"),
+    requestHeader: w.material.requestHeader,
   });
-  const anyToken = tokenAuthenticator(w, tokens);
-  const authenticators = [createClientCertificateAuthenticator({ clock }), createBearerTokenAuthenticator(anyToken)];
-  const authorizer = createAuthorizer({ modes: settings.authorizationModes, reader });
   const nodePorts = settings.serviceNodePortRange;
-  const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
+  const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
     clock,
     admission: admissionPlugins(
@@ -246,7 +269,7 @@ function wire(w: Wiring): ApiServer {
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
-      ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
+      ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
     },
     hooks: {
       "/services": createServiceAllocators(stores, {
@@ -263,7 +286,7 @@ function wire(w: Wiring): ApiServer {
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
-      authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
+      authentication: authenticationStage({ authenticators, anonymous: sources.anonymous, logger }),
       audit: w.audit,
       impersonation: impersonationStage(authorizer),
       flowControl: flowControl.stage,
@@ -278,6 +301,7 @@ function wire(w: Wiring): ApiServer {
           logger,
           state,
           aggregator,
+          keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
           more: flowControl.endpoints,
           address: () => `${urlHost(advertiseAddress)}:${state.port}`,
@@ -300,23 +324,15 @@ function admissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions
   }
 }
 
-function tokenAuthenticator({ settings, files, stores, clock }: Wiring, tokens: ServiceAccountTokens): TokenAuthenticator {
-  const bootstrapTokens = createBootstrapTokenAuthenticator({ reader: stores.reader, clock });
-  if (files.tokens === undefined) return unionTokenAuthenticator([tokens, bootstrapTokens]);
-  try {
-    return unionTokenAuthenticator([createTokenFileAuthenticator(files.tokens, settings.tokenAuthFile), tokens, bootstrapTokens]);
-  } catch (error) {
-    throw new CommandError(`--token-auth-file: ${errorText(error)}`);
-  }
-}
-
 interface BootstrapFacts {
   readonly settings: ApiServerSettings;
+  readonly authenticationMap: AuthenticationConfigMap;
   readonly peers: Peers;
   readonly nowMs: number;
 }
 
-async function bootstrap(client: Client, state: ServerState, { settings, peers, nowMs }: BootstrapFacts): Promise<void> {
+async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
+  const { settings, authenticationMap, peers, nowMs } = facts;
   const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -325,6 +341,7 @@ async function bootstrap(client: Client, state: ServerState, { settings, peers, 
   const { serviceClusterIpRange } = settings;
   await Promise.all([
     step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step("start-cluster-authentication-info-controller", authenticationMap.start()),
     step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
     step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
     step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
@@ -333,57 +350,25 @@ async function bootstrap(client: Client, state: ServerState, { settings, peers, 
   peers.startLoops();
 }
 
-interface FlagFiles {
-  readonly tokens: string | undefined;
-  readonly clientCa: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
-}
-
-async function readFiles(settings: ApiServerSettings): Promise<FlagFiles> {
-  const [tokens, clientCa, cert, key] = await Promise.all([
-    readFlagFile("token-auth-file", settings.tokenAuthFile),
-    readFlagFile("client-ca-file", settings.clientCaFile),
-    readFlagFile("tls-cert-file", settings.tlsCertFile),
-    readFlagFile("tls-private-key-file", settings.tlsPrivateKeyFile),
-  ]);
-  return { tokens, clientCa, cert, key };
-}
-
-async function readFlagFile(flag: string, path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new CommandError(`--${flag}: ${errorText(error)}`);
-  }
-}
-
-/** Client certificates of the cluster's own authority are always believed, besides those of --client-ca-file. */
-function servingCertificate({ cert, key, clientCa }: FlagFiles, pki: Pki): ServingCertificate {
-  return {
-    certPem: cert ?? pki.apiserver.certificate,
-    keyPem: key ?? pki.apiserver.key,
-    clientCaPem: clientCa === undefined ? pki.ca.pem.certificate : `${clientCa}\n${pki.ca.pem.certificate}`,
-  };
-}
-
 async function listen(
   api: ApiServer,
   settings: ApiServerSettings,
-  certificate: ServingCertificate,
+  material: ServingMaterial,
   deps: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<HttpsServer> {
-  const { bindAddress: host, securePort: port } = settings;
+  const { bindAddress: host, securePort: port, serving } = settings;
   try {
-    return await startHttpsServer({ api, ...deps }, { certificate, host, port });
+    return await startHttpsServer(
+      { api, ...deps },
+      { tls: material.tls, minTlsVersion: serving.minTlsVersion, ...(serving.ciphers ? { ciphers: serving.ciphers } : {}), host, port },
+    );
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EADDRINUSE") throw new CommandError(`--secure-port: port ${port} of ${host} is in use by another process`);
     if (code === "EACCES") throw new CommandError(`--secure-port: port ${port} may not be used without more privileges`);
     if (code === "EADDRNOTAVAIL") throw new CommandError(`--bind-address: ${host} is not an address of this machine`);
     if (code?.startsWith("ERR_OSSL") || code?.startsWith("ERR_SSL"))
-      throw new CommandError(`--tls-cert-file, --tls-private-key-file: ${errorText(error)}`);
+      throw new CommandError(`--tls-min-version, --tls-cipher-suites: ${errorText(error)}`);
     throw error;
   }
 }

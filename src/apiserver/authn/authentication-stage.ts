@@ -4,38 +4,58 @@
 import { unauthorized } from "../../api/meta/status-error.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { ApiRequest, Stage } from "../request.ts";
-import type { Authenticator } from "./authenticator.ts";
+import type { Authentication, Authenticator } from "./authenticator.ts";
 import { anonymousUser, type UserInfo } from "./user.ts";
+
+/** Whether requests without credentials are let through to authorization. */
+export interface AnonymousOptions {
+  readonly enabled: boolean;
+  /** Only for these paths; none: for all. */
+  readonly paths: readonly string[];
+}
 
 export interface AuthenticationOptions {
   readonly authenticators: readonly Authenticator[];
-  /** --anonymous-auth. Default true. */
-  readonly anonymous?: boolean;
+  /** Default: for all paths. */
+  readonly anonymous?: AnonymousOptions;
   readonly logger: Logger;
 }
 
 export function authenticationStage(options: AuthenticationOptions): Stage {
   return async (context, next) => {
-    context.user = context.request.trustedUser ?? (await authenticate(context.request, options));
+    const { trustedUser } = context.request;
+    if (trustedUser) {
+      context.user = trustedUser;
+      return next(context);
+    }
+    const { user, warnings, auditAnnotations } = await authenticate(context.request, options);
+    context.user = user;
+    if (warnings) context.warnings.push(...warnings);
+    if (auditAnnotations) context.auditAnnotations = new Map([...(context.auditAnnotations ?? []), ...Object.entries(auditAnnotations)]);
     return next(context);
   };
 }
 
 /** Throws 401 where there are credentials and none of them is accepted. */
-async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<UserInfo> {
+async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Authentication> {
   const problems: unknown[] = [];
   for (const authenticator of options.authenticators) {
     try {
       const found = await authenticator.authenticate(request);
-      if (found) return withAuthenticatedGroup(found.user);
+      if (found) return { ...found, user: withAuthenticatedGroup(found.user) };
     } catch (error) {
       problems.push(error);
     }
   }
-  if (problems.length === 0 && options.anonymous !== false) return anonymousUser;
+  if (problems.length === 0 && isAnonymousAllowed(request, options.anonymous)) return { user: anonymousUser };
   if (problems.length > 0)
     options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
   throw unauthorized();
+}
+
+function isAnonymousAllowed({ path }: ApiRequest, anonymous: AnonymousOptions | undefined): boolean {
+  if (!anonymous) return true;
+  return anonymous.enabled && (anonymous.paths.length === 0 || anonymous.paths.includes(path));
 }
 
 const authenticatedGroup = "system:authenticated";

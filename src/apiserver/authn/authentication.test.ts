@@ -15,7 +15,11 @@ import { loopbackUser } from "./user.ts";
 
 const tokenFile = createTokenFileAuthenticator('t1,jane,7,"devs,ops"\n"t""2",bob,8\n,nobody,9\n');
 
-async function userFor(fixture: RequestFixture, authenticators: readonly Authenticator[], anonymous = true) {
+async function userFor(
+  fixture: RequestFixture,
+  authenticators: readonly Authenticator[],
+  anonymous = { enabled: true, paths: [] as string[] },
+) {
   const context = fakeContext(fixture);
   await authenticationStage({ authenticators, anonymous, logger: silentLogger })(context, answerOk);
   return context.user;
@@ -28,7 +32,7 @@ describe("authenticationStage()", () => {
 
   it("takes requests without credentials for anonymous, unless that is forbidden", async () => {
     expect(await userFor({}, tokens)).toEqual({ name: "system:anonymous", groups: ["system:unauthenticated"] });
-    await expect(userFor({}, tokens, false)).rejects.toMatchObject({ code: 401, reason: "Unauthorized" });
+    await expect(userFor({}, tokens, { enabled: false, paths: [] })).rejects.toMatchObject({ code: 401, reason: "Unauthorized" });
   });
 
   it("refuses bad credentials rather than calling them anonymous", async () => {

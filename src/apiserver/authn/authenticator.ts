@@ -6,6 +6,10 @@ export interface Authentication {
   readonly user: UserInfo;
   /** Audiences the credential is good for, where it says so. */
   readonly audiences?: readonly string[];
+  /** Texts for Warning headers. */
+  readonly warnings?: readonly string[];
+  /** What the audit event is annotated with. */
+  readonly auditAnnotations?: Readonly<Record<string, string>>;
 }
 
 export interface Authenticator {

@@ -1,37 +1,23 @@
 // The impersonation stage: a client acts as somebody else by the headers Impersonate-User, -Group, -Uid and
-// -Extra-<key>. The verb "impersonate" on each part (users, serviceaccounts, groups, uids, userextras/<key>) must be
-// allowed to the one who really asks. From here on the request is the other user's.
+// -Extra-<key>. Whether it may is asked by modes (impersonation-modes.ts); from here on the request is the other user's.
 import { badRequest } from "../../api/meta/status-error.ts";
-import type { AuthorizationAttributes, Authorizer } from "../authz/authorizer.ts";
-import { forbiddenRequest } from "../authz/forbidden.ts";
+import { requestAttributes } from "../authz/authorization-stage.ts";
+import type { Authorizer } from "../authz/authorizer.ts";
 import type { ApiRequest, Stage } from "../request.ts";
-import { parseServiceAccountUsername, serviceAccountGroups } from "./service-account.ts";
-import { anonymousUser, type UserInfo } from "./user.ts";
+import { createImpersonationModes } from "./impersonation-modes.ts";
+import type { UserInfo } from "./user.ts";
 
 const extraPrefix = "impersonate-extra-";
-const authenticationGroup = "authentication.k8s.io";
-
-/** One part of the identity that is asked for, as authorization sees it. */
-interface Part {
-  readonly apiGroup: "" | typeof authenticationGroup;
-  readonly resource: string;
-  readonly subresource?: string;
-  readonly namespace?: string;
-  readonly name: string;
-}
 
 export function impersonationStage(authorizer: Authorizer): Stage {
+  const modes = createImpersonationModes(authorizer);
   return async (context, next) => {
     const wanted = requestedIdentity(context.request);
     if (!wanted) return next(context);
-    const real = context.user;
-    for (const part of partsOf(wanted)) {
-      const attributes = attributesOf(part, real);
-      const { decision, reason } = await authorizer.authorize(attributes);
-      if (decision !== "allow") throw forbiddenRequest(attributes, reason);
-    }
-    context.user = withImpliedGroups(wanted);
-    context.impersonator = real;
+    const { user, constraint } = await modes.impersonate(wanted, requestAttributes(context));
+    context.impersonator = context.user;
+    context.user = user;
+    if (constraint !== "") context.impersonationConstraint = constraint;
     return next(context);
   };
 }
@@ -58,47 +44,11 @@ function extraOf(request: ApiRequest): Record<string, readonly string[]> {
 }
 
 /** Keys may be percent-encoded; what is not well encoded is taken as it stands. */
-function unescapeKey(key: string): string {
+export function unescapeKey(key: string): string {
   try {
     return decodeURIComponent(key);
   } catch (error) {
     if (error instanceof URIError) return key;
     throw error;
   }
-}
-
-/** In upstream's order: user, groups, extra, uid. */
-function* partsOf(wanted: UserInfo): Generator<Part> {
-  const account = parseServiceAccountUsername(wanted.name);
-  if (account) yield { apiGroup: "", resource: "serviceaccounts", namespace: account.namespace, name: account.name };
-  else yield { apiGroup: "", resource: "users", name: wanted.name };
-  for (const name of wanted.groups) yield { apiGroup: "", resource: "groups", name };
-  for (const [key, values] of Object.entries(wanted.extra ?? {}))
-    for (const name of values) yield { apiGroup: authenticationGroup, resource: "userextras", subresource: key, name };
-  if (wanted.uid !== undefined) yield { apiGroup: authenticationGroup, resource: "uids", name: wanted.uid };
-}
-
-function attributesOf(part: Part, user: UserInfo): AuthorizationAttributes {
-  return {
-    user,
-    verb: "impersonate",
-    isResourceRequest: true,
-    path: "",
-    apiGroup: part.apiGroup,
-    apiVersion: "v1",
-    resource: part.resource,
-    subresource: part.subresource ?? "",
-    namespace: part.namespace ?? "",
-    name: part.name,
-  };
-}
-
-/** Groups that go with the name: a service account's where none were asked for, and authenticated or unauthenticated. */
-function withImpliedGroups(wanted: UserInfo): UserInfo {
-  const account = wanted.groups.length === 0 ? parseServiceAccountUsername(wanted.name) : undefined;
-  const groups = account ? serviceAccountGroups(account.namespace) : wanted.groups;
-  const isAnonymous = wanted.name === anonymousUser.name;
-  const implied = isAnonymous ? "system:unauthenticated" : "system:authenticated";
-  const isSaid = groups.includes("system:unauthenticated") || (!isAnonymous && groups.includes("system:authenticated"));
-  return { ...wanted, groups: isSaid ? groups : [...groups, implied] };
 }

@@ -9,8 +9,9 @@ export interface OpenIdOptions {
   readonly keysUri: () => string;
 }
 
-/** Handlers by path. */
+/** Handlers by path; none where the issuer is no URL that discovery can start from. */
 export function openIdHandlers({ tokens, keysUri }: OpenIdOptions): Readonly<Record<string, Handler>> {
+  if (!isDiscoverable(tokens.issuer)) return {};
   const keySet = tokens.keySet();
   const configuration = (): object => ({
     issuer: tokens.issuer,
@@ -33,4 +34,9 @@ function answer(value: () => unknown, contentType: string): Handler {
     bytes: Buffer.from(JSON.stringify(value())),
     headers: { "cache-control": "public, max-age=3600" },
   });
+}
+
+function isDiscoverable(issuer: string): boolean {
+  const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
+  return url?.protocol === "https:" && url.search === "" && url.hash === "";
 }

@@ -8,6 +8,7 @@ export interface RequestFixture {
   readonly user?: UserInfo;
   readonly info?: Partial<RequestInfo>;
   readonly clientCertificate?: Uint8Array;
+  readonly frontProxyCertificate?: Uint8Array;
   readonly trustedUser?: UserInfo;
 }
 
@@ -25,6 +26,7 @@ function fakeRequest(fixture: RequestFixture = {}): ApiRequest {
     signal: new AbortController().signal,
     remoteAddress: "10.0.0.9",
     ...(fixture.clientCertificate ? { clientCertificate: fixture.clientCertificate } : {}),
+    ...(fixture.frontProxyCertificate ? { frontProxyCertificate: fixture.frontProxyCertificate } : {}),
     ...(fixture.trustedUser ? { trustedUser: fixture.trustedUser } : {}),
   };
 }

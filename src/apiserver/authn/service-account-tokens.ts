@@ -1,10 +1,9 @@
 // Service-account tokens: JWTs that the API server signs for TokenRequests and accepts from clients. A token is good
 // while its signature, issuer, audience and times are, and while the service account and what it is bound to (pod, secret
-// or node) still exist with the same uid: deleting a pod revokes its tokens. Checking a signature is the expensive part,
-// so its result is remembered for a bounded number of tokens; everything else is looked at each time.
+// or node) still exist with the same uid: deleting a pod revokes its tokens. Only signatures are remembered; everything
+// else is looked at each time.
 import { type KeyObject, randomUUID } from "node:crypto";
-import { type KubernetesObject, parseKey } from "../../api/meta/object.ts";
-import { isStatus } from "../../api/meta/status-error.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { nodes, pods, secrets, serviceaccounts } from "../../api/resources.generated.ts";
 import type { ServiceAccount } from "../../api/types/core-v1.ts";
@@ -12,23 +11,28 @@ import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
-import { createJwtSigner, decodeJwt, isSignedBy, jwkOf, type VerificationKey, verificationKey } from "./jwt.ts";
+import { type BoundObjects, createBoundObjects, grantedAudiences } from "./bound-objects.ts";
+import { createJwtSigner, jwkOf } from "./jwt.ts";
+import { isTokenOf, type SecretTokenUse, tokenSecretType } from "./secret-tokens.ts";
 import { type ObjectRef, serviceAccountUser, serviceAccountUsername } from "./service-account.ts";
+import { ServiceAccountKeys, type TokenClaims } from "./service-account-keys.ts";
 
 const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
 
 export interface ServiceAccountTokensOptions {
   /** Signs new tokens. */
   readonly signingKey: KeyObject;
-  /** Further keys whose tokens are accepted: earlier signing keys. */
-  readonly verificationKeys?: readonly KeyObject[];
+  /** Whose tokens are accepted. Default: the signing key. */
+  readonly keys?: ServiceAccountKeys;
   /** The first one issues; tokens of all are accepted. Default upstream's. */
   readonly issuers?: readonly string[];
-  /** Audiences of the API server. Default: the first issuer. */
+  /** Audiences of the API server. Default: the issuers. */
   readonly audiences?: readonly string[];
   readonly reader: AdmissionReader;
   /** Asked about objects that the reader has not (yet): a token may be used before it has heard of the account. */
   readonly client?: Pick<Client, "get">;
+  /** Told of the use of tokens that stand in secrets. */
+  readonly secretUse?: SecretTokenUse;
   readonly clock: Clock;
 }
 
@@ -62,20 +66,8 @@ interface PrivateClaims {
   readonly warnafter?: number;
 }
 
-interface Claims {
-  readonly iss?: string;
-  readonly aud?: string | readonly string[];
-  readonly exp?: number;
-  readonly iat?: number;
-  readonly nbf?: number;
-  readonly jti?: string;
-  readonly sub?: string;
-  readonly "kubernetes.io"?: PrivateClaims;
-}
-
 /** Clocks may differ by this much; objects deleted within it still count. */
 const leewaySeconds = 60;
-const rememberedTokens = 1024;
 
 export function createServiceAccountTokens(options: ServiceAccountTokensOptions): ServiceAccountTokens {
   return new JwtServiceAccountTokens(options);
@@ -86,23 +78,20 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   readonly audiences: readonly string[];
   readonly #issuers: ReadonlySet<string>;
   readonly #sign: (claims: object) => string;
-  readonly #keys: readonly VerificationKey[];
-  readonly #reader: AdmissionReader;
-  readonly #client: Pick<Client, "get"> | undefined;
+  readonly #keys: ServiceAccountKeys;
+  readonly #objects: BoundObjects;
+  readonly #secretUse: SecretTokenUse | undefined;
   readonly #clock: Clock;
-  /** Claims of tokens whose signature has been found good, the least recently used first. */
-  readonly #verified = new Map<string, Claims>();
 
   constructor(options: ServiceAccountTokensOptions) {
     const issuers = options.issuers ?? [defaultServiceAccountIssuer];
     this.issuer = issuers[0] ?? defaultServiceAccountIssuer;
     this.#issuers = new Set(issuers);
-    this.audiences = options.audiences ?? [this.issuer];
+    this.audiences = options.audiences ?? issuers;
     this.#sign = createJwtSigner(options.signingKey);
-    const keys = [options.signingKey, ...(options.verificationKeys ?? [])].map(verificationKey);
-    this.#keys = [...new Map(keys.map((k) => [k.id, k])).values()];
-    this.#reader = options.reader;
-    this.#client = options.client;
+    this.#keys = options.keys ?? new ServiceAccountKeys([options.signingKey]);
+    this.#objects = createBoundObjects(options.reader, options.client);
+    this.#secretUse = options.secretUse;
     this.#clock = options.clock;
   }
 
@@ -129,19 +118,17 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   }
 
   keySet(): { readonly keys: readonly Readonly<Record<string, unknown>>[] } {
-    return { keys: this.#keys.map(jwkOf) };
+    return { keys: this.#keys.all.map(jwkOf) };
   }
 
   async authenticateToken(token: string, audiences: readonly string[] = this.audiences): Promise<Authentication | undefined> {
-    const claims = this.#claimsOf(token);
+    const claims = this.#keys.claimsOf(token, (issuer) => this.#issuers.has(issuer));
     if (!claims) return undefined;
-    const own = typeof claims.aud === "string" ? [claims.aud] : (claims.aud ?? []);
-    const granted = (own.length > 0 ? own : this.audiences).filter((a) => audiences.includes(a));
-    if (granted.length === 0)
-      throw new Error(`token audiences ${quoteList(own)} is invalid for the target audiences ${quoteList(audiences)}`);
+    const granted = grantedAudiences(claims, { own: this.audiences, asked: audiences });
     this.#checkTimes(claims);
-    const identity = claims["kubernetes.io"] ?? {};
-    await this.#checkObjects(identity);
+    const identity = (claims["kubernetes.io"] ?? {}) as PrivateClaims;
+    const remarks = await this.#checkObjects(identity, token);
+    const stale = staleness(claims, identity, Math.floor(this.#clock.now() / 1000));
     return {
       user: serviceAccountUser({
         namespace: identity.namespace ?? "",
@@ -152,27 +139,12 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
         ...(claims.jti ? { credentialId: `JTI=${claims.jti}` } : {}),
       }),
       audiences: granted,
+      ...remarks,
+      ...(stale === undefined ? {} : { auditAnnotations: { ...remarks.auditAnnotations, ...stale } }),
     };
   }
 
-  /** Undefined where the token is not of our issuers; throws where nobody we know signed it. */
-  #claimsOf(token: string): Claims | undefined {
-    const known = this.#verified.get(token);
-    if (known) {
-      this.#verified.delete(token);
-      this.#verified.set(token, known);
-      return known;
-    }
-    const claims = decodeJwt(token) as Claims | undefined;
-    if (!claims || typeof claims.iss !== "string" || !this.#issuers.has(claims.iss)) return undefined;
-    if (!isSignedBy(token, this.#keys)) throw new Error("invalid signature, no keys found");
-    const oldest = this.#verified.keys().next();
-    if (this.#verified.size >= rememberedTokens && !oldest.done) this.#verified.delete(oldest.value);
-    this.#verified.set(token, claims);
-    return claims;
-  }
-
-  #checkTimes(claims: Claims): void {
+  #checkTimes(claims: TokenClaims): void {
     const now = this.#clock.now() / 1000;
     if (typeof claims.exp !== "number" || now > claims.exp + leewaySeconds) throw new Error("service account token has expired");
     if (typeof claims.nbf === "number" && now + leewaySeconds < claims.nbf) throw new Error("service account token is not valid yet");
@@ -180,38 +152,29 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
       throw new Error("service account token is issued in the future");
   }
 
-  async #checkObjects(claims: PrivateClaims): Promise<void> {
+  async #checkObjects(claims: PrivateClaims, token: string): Promise<Pick<Authentication, "warnings" | "auditAnnotations">> {
     const namespace = claims.namespace ?? "";
     const name = claims.serviceaccount?.name ?? "";
-    const account = await this.#find(serviceaccounts, `${namespace}/${name}`, claims.serviceaccount?.uid);
+    const account = await this.#objects.find(serviceaccounts, `${namespace}/${name}`, claims.serviceaccount?.uid);
     if (!account) throw new Error(`serviceaccounts "${name}" not found`);
     if (account.metadata.uid !== claims.serviceaccount?.uid)
       throw new Error(`service account UID (${account.metadata.uid}) does not match claim (${claims.serviceaccount?.uid ?? ""})`);
     if (this.#isGone(account)) throw new Error(`service account ${namespace}/${name} has been deleted`);
     const { pod, secret, node } = claims;
-    if (secret) await this.#checkBound(secrets, `${namespace}/${secret.name}`, secret, "secret");
+    const stored = secret && (await this.#checkBound(secrets, `${namespace}/${secret.name}`, secret, "secret"));
     if (pod) await this.#checkBound(pods, `${namespace}/${pod.name}`, pod, "pod");
     else if (node) await this.#checkBound(nodes, node.name, node, "node");
+    if (stored?.type !== tokenSecretType || !isTokenOf(stored, token)) return {};
+    return (await this.#secretUse?.note(stored, account)) ?? {};
   }
 
-  async #checkBound<T extends KubernetesObject>(type: ResourceType<T>, key: string, bound: ObjectRef, noun: string): Promise<void> {
-    const object = await this.#find(type, key, bound.uid);
+  async #checkBound<T extends KubernetesObject>(type: ResourceType<T>, key: string, bound: ObjectRef, noun: string): Promise<T> {
+    const object = await this.#objects.find(type, key, bound.uid);
     if (!object) throw new Error("service account token has been invalidated");
     if (object.metadata.uid !== bound.uid)
       throw new Error(`${noun} UID (${object.metadata.uid}) does not match service account ${noun} ref claim (${bound.uid ?? ""})`);
     if (this.#isGone(object)) throw new Error("service account token has been invalidated");
-  }
-
-  /** From the reader where it has the right one; otherwise from the store, in case the reader is behind. */
-  async #find<T extends KubernetesObject>(type: ResourceType<T>, key: string, uid: string | undefined): Promise<T | undefined> {
-    const known = this.#reader.informer(type).get(key);
-    if (known?.metadata.uid === uid || !this.#client) return known;
-    try {
-      return await this.#client.get(type, parseKey(key));
-    } catch (error) {
-      if (isStatus(error, "NotFound")) return undefined;
-      throw error;
-    }
+    return object;
   }
 
   #isGone(object: KubernetesObject): boolean {
@@ -220,7 +183,8 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   }
 }
 
-/** A list as Go prints it: ["a" "b"]. */
-export function quoteList(values: readonly string[]): string {
-  return `[${values.map((v) => JSON.stringify(v)).join(" ")}]`;
+/** What audit is told of a token that lives longer than was asked for, so that pods that do not renew it are found. */
+function staleness({ sub }: TokenClaims, { warnafter }: PrivateClaims, now: number): Readonly<Record<string, string>> | undefined {
+  if (!warnafter || now <= warnafter) return undefined;
+  return { "authentication.k8s.io/stale-token": `subject: ${sub}, seconds after warning threshold: ${now - warnafter}` };
 }

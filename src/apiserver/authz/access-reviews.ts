@@ -146,7 +146,8 @@ function userOf(spec: SubjectAccessReviewSpec): UserInfo {
 
 async function ask(authorizer: Authorizer, spec: Asked, user: UserInfo): Promise<SubjectAccessReviewStatus> {
   const errors: string[] = [];
-  const { decision, reason } = await authorizer.authorize(attributesOf(spec, user, errors));
+  const { decision, reason, error } = await authorizer.authorize(attributesOf(spec, user, errors));
+  if (error !== undefined) errors.unshift(error);
   return {
     allowed: decision === "allow",
     ...(decision === "deny" ? { denied: true } : {}),

@@ -3,13 +3,17 @@
 import type { StatusError } from "../../api/meta/status-error.ts";
 import type { ApiResponse, RequestContext, Stage } from "../request.ts";
 import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
-import { forbiddenRequest } from "./forbidden.ts";
+import { forbiddenRequest, sanitize } from "./forbidden.ts";
 
 export function authorizationStage(authorizer: Authorizer): Stage {
   return async (context, next) => {
-    const attributes = attributesOf(context);
+    const attributes = requestAttributes(context);
     const answer = authorizer.authorize(attributes);
-    const { decision, reason } = answer instanceof Promise ? await answer : answer;
+    const { decision, reason, error } = answer instanceof Promise ? await answer : answer;
+    if (decision !== "allow" && error !== undefined) {
+      context.auditAnnotations?.set("authorization.k8s.io/reason", "internal error");
+      return failure(context, error);
+    }
     context.auditAnnotations?.set("authorization.k8s.io/decision", decision === "allow" ? "allow" : "forbid");
     context.auditAnnotations?.set("authorization.k8s.io/reason", reason);
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
@@ -22,7 +26,22 @@ function refusal({ code, status }: StatusError): ApiResponse {
   return { kind: "object", status: code, object: status, headers: { "X-Content-Type-Options": "nosniff" } };
 }
 
-function attributesOf({ info, user }: RequestContext): AuthorizationAttributes {
+/** Nobody allowed the request, and one who might have could not be asked. */
+function failure({ request }: RequestContext, error: string): ApiResponse {
+  const query = request.query.toString();
+  const target = `${request.path}${query === "" ? "" : `?${query}`}`;
+  const text = sanitize(`Internal Server Error: ${JSON.stringify(target)}: ${error}`);
+  return {
+    kind: "bytes",
+    status: 500,
+    contentType: "text/plain; charset=utf-8",
+    bytes: Buffer.from(`${text}\n`),
+    headers: { "X-Content-Type-Options": "nosniff" },
+  };
+}
+
+/** What a request asks authorization for. */
+export function requestAttributes({ info, user }: Pick<RequestContext, "info" | "user">): AuthorizationAttributes {
   return {
     user,
     verb: info.verb,

@@ -21,6 +21,8 @@ export interface AuthorizationDecision {
   /** "no-opinion" lets the next authorizer of the chain decide; at its end it is a denial. */
   readonly decision: "allow" | "deny" | "no-opinion";
   readonly reason: string;
+  /** Why it could not be found out properly: where nobody allows the request, it fails with it. */
+  readonly error?: string;
 }
 
 export interface Authorizer {

@@ -6,21 +6,21 @@ import { createNodeAuthorizer } from "./node-authorizer.ts";
 import { createRbacAuthorizer } from "./rbac-authorizer.ts";
 import { createRuleResolver } from "./rule-resolver.ts";
 
-export const authorizationModes = ["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"] as const;
-export type AuthorizationMode = (typeof authorizationModes)[number];
+export const builtInModes = ["Node", "RBAC", "AlwaysAllow", "AlwaysDeny"] as const;
+export type BuiltInMode = (typeof builtInModes)[number];
 
 export interface AuthorizerOptions {
-  /** Default Node, RBAC. */
-  readonly modes?: readonly AuthorizationMode[];
+  /** Built-in ones by name, in order. Default Node, RBAC. */
+  readonly modes?: readonly (BuiltInMode | Authorizer)[];
   readonly reader: AdmissionReader;
 }
 
-export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const modes = options.modes ?? ["Node", "RBAC"];
-  return unionAuthorizer([superuserAuthorizer, ...modes.map((mode) => authorizerOf(mode, options.reader))]);
+export function createAuthorizer({ modes = ["Node", "RBAC"], reader }: AuthorizerOptions): Authorizer {
+  const chain = modes.map((mode) => (typeof mode === "string" ? createBuiltInAuthorizer(mode, reader) : mode));
+  return unionAuthorizer([superuserAuthorizer, ...chain]);
 }
 
-function authorizerOf(mode: AuthorizationMode, reader: AdmissionReader): Authorizer {
+export function createBuiltInAuthorizer(mode: BuiltInMode, reader: AdmissionReader): Authorizer {
   switch (mode) {
     case "Node":
       return createNodeAuthorizer(reader);
@@ -57,14 +57,13 @@ function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
   return {
     authorize(attributes) {
       // Nearly all decisions are made at once: a promise is only made where an authorizer needs one.
-      const reasons: string[] = [];
+      const collected: Collected = { reasons: [], errors: [] };
       for (const [i, authorizer] of authorizers.entries()) {
         const answer = authorizer.authorize(attributes);
-        if (answer instanceof Promise) return answer.then((first) => decideFrom(first, authorizers.slice(i + 1), attributes, reasons));
-        if (answer.decision !== "no-opinion") return answer;
-        if (answer.reason !== "") reasons.push(answer.reason);
+        if (answer instanceof Promise) return decideFrom(i, answer, { authorizers, attributes, collected });
+        if (collect(answer, collected)) return decided(answer, collected);
       }
-      return { decision: "no-opinion", reason: reasons.join("\n") };
+      return undecided(collected);
     },
     async rulesFor(user, namespace) {
       const found = await Promise.all(authorizers.map((a) => a.rulesFor?.(user, namespace)));
@@ -80,14 +79,53 @@ function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
   };
 }
 
+interface Collected {
+  readonly reasons: string[];
+  readonly errors: string[];
+}
+
+/** Whether the answer decides; else its reason and its error are kept. */
+function collect({ decision, reason, error }: AuthorizationDecision, { reasons, errors }: Collected): boolean {
+  if (error !== undefined) errors.push(error);
+  if (decision !== "no-opinion") return true;
+  if (reason !== "") reasons.push(reason);
+  return false;
+}
+
+function decided(answer: AuthorizationDecision, collected: Collected): AuthorizationDecision {
+  const { decision, reason } = answer;
+  return collected.errors.length === 0 || decision === "allow" ? answer : { decision, reason, ...errorOf(collected) };
+}
+
+const undecided = (collected: Collected): AuthorizationDecision => ({
+  decision: "no-opinion",
+  reason: collected.reasons.join("\n"),
+  ...errorOf(collected),
+});
+
+function errorOf({ errors }: Collected): { readonly error?: string } {
+  const distinct = [...new Set(errors)];
+  if (distinct.length === 0) return {};
+  return { error: distinct.length === 1 ? (distinct[0] ?? "") : `[${distinct.join(", ")}]` };
+}
+
+interface Deciding {
+  readonly authorizers: readonly Authorizer[];
+  readonly attributes: Parameters<Authorizer["authorize"]>[0];
+  readonly collected: Collected;
+}
+
+/** From an authorizer on that does not answer at once. */
 async function decideFrom(
-  first: AuthorizationDecision,
-  others: readonly Authorizer[],
-  attributes: Parameters<Authorizer["authorize"]>[0],
-  reasons: string[],
+  index: number,
+  first: Promise<AuthorizationDecision>,
+  { authorizers, attributes, collected }: Deciding,
 ): Promise<AuthorizationDecision> {
-  if (first.decision !== "no-opinion") return first;
-  if (first.reason !== "") reasons.push(first.reason);
-  const rest = await unionAuthorizer(others).authorize(attributes);
-  return rest.decision === "no-opinion" ? { ...rest, reason: [...reasons, ...(rest.reason === "" ? [] : [rest.reason])].join("\n") } : rest;
+  let answer = await first;
+  for (let i = index + 1; ; i++) {
+    if (collect(answer, collected)) return decided(answer, collected);
+    const next = authorizers[i];
+    if (!next) return undecided(collected);
+    answer = await next.authorize(attributes);
+  }
 }

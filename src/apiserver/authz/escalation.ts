@@ -5,7 +5,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { forbidden, notFound } from "../../api/meta/status-error.ts";
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding } from "../../api/types/rbac-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission/admission.ts";
-import { quoteList } from "../authn/service-account-tokens.ts";
+import { quoteList } from "../authn/quote-list.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { Authorizer } from "./authorizer.ts";
 import { createRuleResolver, RoleResolutionError, type RuleResolver } from "./rule-resolver.ts";

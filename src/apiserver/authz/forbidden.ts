@@ -20,6 +20,6 @@ function describe(attributes: AuthorizationAttributes): string {
 }
 
 /** User names and paths come from outside: the text must not pass for HTML. */
-function sanitize(text: string): string {
+export function sanitize(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

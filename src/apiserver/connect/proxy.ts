@@ -13,7 +13,7 @@ const timeoutMs = 60_000;
 const maxBodyBytes = 64 * 1024 * 1024;
 /** Headers that belong to one connection, or that the API server itself consumes. */
 const notForwarded =
-  /^(connection|upgrade|keep-alive|transfer-encoding|te|trailer|proxy-.*|authorization|impersonate-.*|content-length|:.*)$/;
+  /^(connection|upgrade|keep-alive|transfer-encoding|te|trailer|proxy-.*|authorization|impersonate-.*|x-remote-(user|uid|group|extra-.*)|content-length|:.*)$/;
 
 export type ProxyDependencies = ConnectDependencies & ServiceTargetDeps;
 

@@ -7,7 +7,19 @@ import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from ".
 
 export interface ConnectionFacts {
   readonly remoteAddress: string;
+  /** DER of a certificate that the client CA vouches for. */
   readonly clientCertificate: Uint8Array | undefined;
+  /** DER of a certificate that the front proxy's CA vouches for. */
+  readonly frontProxyCertificate: Uint8Array | undefined;
+}
+
+/** The certificates of a connection, as a request has them. */
+export function presentedCertificates(facts: ConnectionFacts): Pick<ApiRequest, "clientCertificate" | "frontProxyCertificate"> {
+  const { clientCertificate, frontProxyCertificate } = facts;
+  return {
+    ...(clientCertificate ? { clientCertificate } : {}),
+    ...(frontProxyCertificate ? { frontProxyCertificate } : {}),
+  };
 }
 
 /** `clientGone` aborts the request's signal. */
@@ -33,7 +45,7 @@ export function http1Request(
     },
     abort: (reason) => lazy.abort(() => reason),
     remoteAddress: facts.remoteAddress,
-    ...(facts.clientCertificate ? { clientCertificate: facts.clientCertificate } : {}),
+    ...presentedCertificates(facts),
     ...(upgrade ? { upgrade } : {}),
   };
   return { request, clientGone: () => lazy.abort(clientGone) };

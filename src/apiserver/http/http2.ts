@@ -1,7 +1,7 @@
 // HTTP/2 by the raw stream API (the compatibility layer halves the rate): a stream as an ApiRequest, and as a Sink.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { ApiRequest } from "../request.ts";
-import { allowsGzip, type ConnectionFacts, splitUrl } from "./http1.ts";
+import { allowsGzip, type ConnectionFacts, presentedCertificates, splitUrl } from "./http1.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
@@ -34,7 +34,7 @@ export function http2Request(
     },
     abort: (reason) => lazy.abort(() => reason),
     remoteAddress: facts.remoteAddress,
-    ...(facts.clientCertificate ? { clientCertificate: facts.clientCertificate } : {}),
+    ...presentedCertificates(facts),
   };
   return { request, clientGone: () => lazy.abort(clientGone) };
 }

@@ -8,6 +8,7 @@ import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { realClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
 import { certificatePem, generateKey, issueCertificate, type KeyedCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
+import { AuthorityBundle } from "../authn/client-authorities.ts";
 import { anonymousUser } from "../authn/user.ts";
 import type { ApiRequest, ApiResponse, WatchStreamEvent } from "../request.ts";
 import type { ApiServer } from "../server.ts";
@@ -52,7 +53,13 @@ async function serve(answer: Answerer, options: Partial<HttpsServerOptions> = {}
   const { cert, key } = pem(serverCertificate);
   const server = await startHttpsServer(
     { api, clock: realClock, logger: silentLogger },
-    { certificate: { certPem: cert, keyPem: key, clientCaPem: ca }, host: "127.0.0.1", port: 0, drainMs: 500, ...options },
+    {
+      tls: { certificate: { certPem: cert, keyPem: key }, authorities: { client: new AuthorityBundle(ca) } },
+      host: "127.0.0.1",
+      port: 0,
+      drainMs: 500,
+      ...options,
+    },
   );
   running.push(server);
   return server;
@@ -416,7 +423,7 @@ describe("HTTPS server", () => {
   it("serves new connections with a new certificate", async () => {
     const server = await serve(echo);
     const other = certificate("second", authority);
-    server.setCertificate({ certPem: pem(other).cert, keyPem: pem(other).key, clientCaPem: ca });
+    server.setTls({ certificate: { certPem: pem(other).cert, keyPem: pem(other).key } });
     const subject = await new Promise((resolve, reject) => {
       const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca }, () => {
         resolve(socket.getPeerCertificate().subject.CN);

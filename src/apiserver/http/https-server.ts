@@ -1,28 +1,23 @@
 // The API server's port: TLS with HTTP/1.1 and HTTP/2 chosen by ALPN, each served by Node's own raw interface, because the
 // compatibility layer of node:http2 halves the rate of both. Client certificates are asked for, not demanded; only one
-// that the client CA has signed is handed on. Upgrades (exec, attach, port-forward, watches over WebSocket) own their socket.
+// that an authority vouches for is handed on. Upgrades (exec, attach, port-forward, watches over WebSocket) own their socket.
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { SecureVersion, TLSSocket } from "node:tls";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import type { ClientAuthorities } from "../authn/client-authorities.ts";
 import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
 import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Sink, http1Request } from "./http1.ts";
 import { type Http2Head, Http2Sink, http2Request } from "./http2.ts";
+import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
 import { writeAnswer } from "./write-answer.ts";
-
-export interface ServingCertificate {
-  readonly certPem: string;
-  readonly keyPem: string;
-  /** Signs the client certificates that are believed. Without it no client certificate counts. */
-  readonly clientCaPem?: string;
-}
 
 export interface HttpsServerDeps {
   readonly api: ApiServer;
@@ -31,7 +26,11 @@ export interface HttpsServerDeps {
 }
 
 export interface HttpsServerOptions {
-  readonly certificate: ServingCertificate;
+  readonly tls: TlsMaterial;
+  /** The oldest TLS version spoken. Default TLSv1.2. */
+  readonly minTlsVersion?: SecureVersion;
+  /** OpenSSL's names of the cipher suites, joined by ":". Default Node's. */
+  readonly ciphers?: string;
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
@@ -45,8 +44,8 @@ export interface HttpsServerOptions {
 
 export interface HttpsServer extends Running {
   readonly port: number;
-  /** Serves new connections with another certificate; open ones stay. */
-  setCertificate(certificate: ServingCertificate): void;
+  /** Serves new connections with other certificates; open ones stay, but their clients are judged by the new authorities. */
+  setTls(tls: TlsMaterial): void;
 }
 
 const defaultDrainMs = 5000;
@@ -76,18 +75,24 @@ class ConnectionServer implements HttpsServer {
   readonly #facts = new WeakMap<Duplex, ConnectionFacts>();
   /** Open streams of each HTTP/2 session. */
   readonly #streams = new WeakMap<ServerHttp2Session, number>();
-  #believesClients: boolean;
+  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers?: string };
+  readonly #chains = new PresentedChains();
+  #authorities: ClientAuthorities;
+  #named: NamedContexts;
   #stopping: Promise<void> | undefined;
 
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
     this.#drainMs = options.drainMs ?? defaultDrainMs;
-    this.#believesClients = options.certificate.clientCaPem !== undefined;
+    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
+    this.#authorities = options.tls.authorities ?? {};
+    this.#named = new NamedContexts(options.tls, this.#limits);
     const headersTimeout = options.headersTimeoutMs ?? 32_000;
     this.#server = createServer({
-      ...tlsContext(options.certificate),
+      ...secureContextOf(options.tls),
+      ...this.#limits,
       ALPNProtocols: ["h2", "http/1.1"],
-      minVersion: "TLSv1.2",
+      SNICallback: (name, choose) => choose(null, this.#named.find(name)),
       requestCert: true,
       rejectUnauthorized: false,
       maxHeaderSize: options.maxHeaderBytes ?? 256 * 1024,
@@ -112,9 +117,11 @@ class ConnectionServer implements HttpsServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  setCertificate(certificate: ServingCertificate): void {
-    this.#believesClients = certificate.clientCaPem !== undefined;
-    this.#server.setSecureContext(tlsContext(certificate));
+  setTls(tls: TlsMaterial): void {
+    const named = new NamedContexts(tls, this.#limits);
+    this.#server.setSecureContext({ ...this.#limits, ...secureContextOf(tls) });
+    this.#named = named;
+    this.#authorities = tls.authorities ?? {};
   }
 
   listen(host: string, port: number): Promise<void> {
@@ -152,15 +159,10 @@ class ConnectionServer implements HttpsServer {
     const serveHttp1 = this.#server.listeners("secureConnection") as ((socket: TLSSocket) => void)[];
     this.#server.removeAllListeners("secureConnection");
     this.#server.on("secureConnection", (socket: TLSSocket) => {
-      this.#facts.set(socket, this.#factsOf(socket));
+      this.#facts.set(socket, new PeerFacts(socket, this.#chains, () => this.#authorities));
       if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? 256 * 1024);
       else for (const serve of serveHttp1) serve.call(this.#server, socket);
     });
-  }
-
-  #factsOf(socket: TLSSocket): ConnectionFacts {
-    const verified = this.#believesClients && socket.authorized ? socket.getPeerX509Certificate()?.raw : undefined;
-    return { remoteAddress: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""), clientCertificate: verified };
   }
 
   #onHttp2Session(socket: TLSSocket, maxHeaderListSize: number): void {
@@ -264,9 +266,4 @@ class ConnectionServer implements HttpsServer {
   }
 }
 
-const noFacts: ConnectionFacts = { remoteAddress: "", clientCertificate: undefined };
-
-function tlsContext(certificate: ServingCertificate): { cert: string; key: string; ca?: string } {
-  const { certPem, keyPem, clientCaPem } = certificate;
-  return { cert: certPem, key: keyPem, ...(clientCaPem === undefined ? {} : { ca: clientCaPem }) };
-}
+const noFacts: ConnectionFacts = { remoteAddress: "", clientCertificate: undefined, frontProxyCertificate: undefined };

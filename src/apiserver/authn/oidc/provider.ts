@@ -1,0 +1,126 @@
+// An OpenID provider: found by its discovery document, which is tried for every ten seconds until it answers, and asked whether
+// it has issued a token.
+import type { Clock } from "../../../base/clock.ts";
+import type { Running } from "../../../base/lifecycle.ts";
+import { errorText, type Logger } from "../../../base/log.ts";
+import { algorithmNames, decodeJwtHeader } from "../jwt.ts";
+import { quoteList } from "../quote-list.ts";
+import type { HttpsGet } from "./https-get.ts";
+import { ProviderKeySet } from "./key-set.ts";
+
+export type Claims = Readonly<Record<string, unknown>>;
+
+export interface ProviderOptions {
+  /** The issuer: as tokens name it, and below which the discovery document lies. */
+  readonly url: string;
+  /** Where the discovery document lies instead; "" for there. */
+  readonly discoveryUrl?: string;
+  readonly audiences: readonly string[];
+  /** Algorithms that tokens may be signed with. */
+  readonly algorithms: readonly string[];
+}
+
+export interface ProviderDeps {
+  readonly get: HttpsGet;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const retryMs = 10_000;
+const notBeforeLeewayMs = 60_000;
+
+export class OidcProvider implements Running {
+  readonly url: string;
+  /** Resolves when the provider has been found. */
+  readonly found: Promise<void>;
+  readonly #options: ProviderOptions;
+  readonly #deps: ProviderDeps;
+  readonly #stop = new AbortController();
+  #keys: ProviderKeySet | undefined;
+  #problem: string;
+
+  constructor(options: ProviderOptions, deps: ProviderDeps) {
+    this.url = options.url;
+    this.#options = options;
+    this.#deps = deps;
+    this.#problem = `oidc: authenticator for issuer ${JSON.stringify(this.url)} is not initialized`;
+    this.found = this.#find();
+    this.found.catch(() => undefined); // only when stopped
+  }
+
+  /** Why tokens of the provider cannot be judged; undefined when they can. */
+  get problem(): string | undefined {
+    return this.#keys ? undefined : this.#problem;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort(new Error("stopped"));
+    await this.found.catch(() => undefined);
+  }
+
+  /** The checks of a token whose claims name this issuer: signature, audience, times. Throws with upstream's texts. */
+  async verify(token: string, claims: Claims): Promise<void> {
+    if (!this.#keys) throw new Error("oidc: authenticator not initialized");
+    const { alg, kid } = decodeJwtHeader(token) ?? {};
+    const algorithm = algorithmNames.find((name) => name === alg);
+    if (!algorithm || !this.#options.algorithms.includes(algorithm))
+      throw new Error(
+        `oidc: id token signed with unsupported algorithm, expected ${quoteList(this.#options.algorithms)} got ${JSON.stringify(alg ?? "")}`,
+      );
+    await this.#keys.verify(token, { keyId: typeof kid === "string" ? kid : "", algorithm });
+    this.#checkAudience(claims);
+    checkTimes(claims, this.#deps.clock.now());
+  }
+
+  async #find(): Promise<void> {
+    for (;;) {
+      try {
+        this.#keys = await this.#discover();
+        return;
+      } catch (error) {
+        this.#problem = errorText(error);
+        if (!this.#stop.signal.aborted) this.#deps.logger.error("OpenID provider not found, trying again", { issuer: this.url, error });
+        await this.#deps.clock.sleep(retryMs, this.#stop.signal);
+      }
+    }
+  }
+
+  async #discover(): Promise<ProviderKeySet> {
+    const { discoveryUrl } = this.#options;
+    const answer = await this.#deps.get(discoveryUrl || `${this.url.replace(/\/$/, "")}/.well-known/openid-configuration`);
+    if (answer.status !== 200) throw new Error(answer.statusText);
+    let document: { readonly issuer?: unknown; readonly jwks_uri?: unknown };
+    try {
+      document = JSON.parse(answer.body) ?? {};
+    } catch (error) {
+      throw new Error("oidc: failed to decode provider discovery object", { cause: error });
+    }
+    const { issuer, jwks_uri: keysUrl } = document;
+    if (issuer !== this.url)
+      throw new Error(
+        `oidc: issuer did not match the issuer returned by provider, expected ${JSON.stringify(this.url)} got ${JSON.stringify(issuer ?? "")}`,
+      );
+    if (typeof keysUrl !== "string" || keysUrl === "") throw new Error("provider did not return JWKS URL");
+    return new ProviderKeySet(keysUrl, this.#deps);
+  }
+
+  #checkAudience({ aud }: Claims): void {
+    const { audiences } = this.#options;
+    const named: readonly unknown[] = Array.isArray(aud) ? aud : typeof aud === "string" ? [aud] : [];
+    if (audiences.some((audience) => named.includes(audience))) return;
+    const expected =
+      audiences.length === 1 ? `audience ${JSON.stringify(audiences[0])}` : `audience in ${quoteList([...audiences].sort())}`;
+    throw new Error(`oidc: expected ${expected} got ${quoteList(named.map(String))}`);
+  }
+}
+
+/** A token without an expiry has expired. */
+function checkTimes({ exp, nbf }: Claims, nowMs: number): void {
+  const expiryMs = typeof exp === "number" ? exp * 1000 : 0;
+  if (expiryMs < nowMs) throw new Error(`oidc: token is expired (Token Expiry: ${goTime(expiryMs)})`);
+  if (typeof nbf === "number" && nowMs + notBeforeLeewayMs < nbf * 1000)
+    throw new Error(`oidc: current time ${goTime(nowMs)} before the nbf (not before) time: ${goTime(nbf * 1000)}`);
+}
+
+/** 2026-01-01 00:00:00 +0000 UTC */
+const goTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;

@@ -1,0 +1,77 @@
+// The keys of service-account tokens: read from PEM files, and used to tell whose tokens are ours. Checking a signature is
+// the expensive part of a token, so its result is remembered for a bounded number of them.
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { LruMap } from "../../base/lru-map.ts";
+import { decodeJwt, decodeJwtHeader, isSignedWith, signingAlgorithmOf, type VerificationKey, verificationKey } from "./jwt.ts";
+
+/** Claims of any service-account token; what is private to a kind stands under its own names. */
+export interface TokenClaims {
+  readonly iss?: string;
+  readonly aud?: string | readonly string[];
+  readonly exp?: number;
+  readonly iat?: number;
+  readonly nbf?: number;
+  readonly jti?: string;
+  readonly sub?: string;
+  readonly [name: string]: unknown;
+}
+
+const rememberedTokens = 1024;
+
+export class ServiceAccountKeys {
+  readonly all: readonly VerificationKey[];
+  readonly #verified = new LruMap<string, TokenClaims>(rememberedTokens);
+
+  /** Keys given twice count once; of pairs the public part. */
+  constructor(keys: readonly KeyObject[]) {
+    const read = keys.map(verificationKey);
+    this.all = [...new Map(read.map((key) => [key.id, key])).values()];
+  }
+
+  /** Undefined where the token is not of these issuers; throws where nobody we know signed it. */
+  claimsOf(token: string, isIssuer: (issuer: string) => boolean): TokenClaims | undefined {
+    const known = this.#verified.get(token);
+    if (known) return isIssuer(known.iss ?? "") ? known : undefined;
+    const claims = decodeJwt(token) as TokenClaims | undefined;
+    if (!claims || typeof claims.iss !== "string" || !isIssuer(claims.iss)) return undefined;
+    this.#verify(token);
+    this.#verified.set(token, claims);
+    return claims;
+  }
+
+  /** By the keys with the id in the token's header, or all of them where it has none. */
+  #verify(token: string): void {
+    const { kid, alg } = decodeJwtHeader(token) ?? {};
+    const candidates = typeof kid === "string" && kid !== "" ? this.all.filter((key) => key.id === kid) : this.all;
+    if (candidates.length === 0) throw new Error("invalid signature, no keys found");
+    if (candidates.some(({ key, algorithm }) => alg === algorithm && isSignedWith(token, key, algorithm))) return;
+    throw new Error("go-jose/go-jose: error in cryptographic primitive");
+  }
+}
+
+const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
+
+/** All keys of a PEM text, public parts of private ones and of certificates too. Throws where there is none. */
+export function readPublicKeys(pem: string): readonly KeyObject[] {
+  const keys = (pem.match(block) ?? []).flatMap((text) => usable(() => createPublicKey(text)));
+  if (keys.length === 0) throw new Error("data does not contain any valid RSA or ECDSA public keys");
+  return keys;
+}
+
+/** The first private key of a PEM text. Throws where there is none. */
+export function readSigningKey(pem: string): KeyObject {
+  const [key] = (pem.match(block) ?? []).flatMap((text) => usable(() => createPrivateKey(text)));
+  if (!key) throw new Error("data does not contain a valid RSA or ECDSA private key");
+  return key;
+}
+
+/** Blocks that are no keys ("EC PARAMETERS") or keys of another kind are passed over. */
+function usable(read: () => KeyObject): KeyObject[] {
+  try {
+    const key = read();
+    signingAlgorithmOf(key);
+    return [key];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,41 @@
+// Expressions (CEL) in the server's configuration files: what maps claims of tokens to users, and which requests a webhook is
+// asked about. This is all the rest of authentication and authorization knows of the language.
+
+/** The variable an expression is about. */
+export type ExpressionVariable =
+  /** The claims of a token. */
+  | "claims"
+  /** What a token's claims have been mapped to: username, uid, groups, extra. */
+  | "user"
+  /** The spec of a SubjectAccessReview. */
+  | "request";
+
+export interface Expression {
+  /** Whether the expression reads this field of its variable. */
+  reads(field: string): boolean;
+  /** The result as JSON. Throws what went wrong. */
+  evaluate(value: object): unknown;
+}
+
+/** What an expression may give. */
+export type ExpressionResult = "bool" | "string" | "string or list";
+
+export interface ExpressionCompiler {
+  /** Throws ExpressionError. */
+  compile(text: string, about: { readonly variable: ExpressionVariable; readonly result: ExpressionResult }): Expression;
+}
+
+/** What is wrong with an expression, as the detail of a field's error. */
+export class ExpressionError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ExpressionError";
+  }
+}
+
+/** Where there is nothing to evaluate expressions with. */
+export const noExpressions: ExpressionCompiler = {
+  compile() {
+    throw new ExpressionError("expressions are not supported by this server yet");
+  },
+};

@@ -1,0 +1,48 @@
+// A call that asks somebody else for a review (of a token, of access): sent again after a pause when the failure is one that
+// passes, as upstream does: a broken connection, 429, 500, 504, or an answer that says when to come back.
+import type { Clock } from "../../base/clock.ts";
+import type { WebhookClient, WebhookTarget } from "./webhook-client.ts";
+import { WebhookError } from "./webhook-error.ts";
+
+export interface ReviewCaller {
+  readonly client: WebhookClient;
+  /** Where to call, and what to present now. */
+  readonly target: () => Promise<WebhookTarget>;
+  readonly clock: Clock;
+}
+
+export interface ReviewCallOptions {
+  /** Of each attempt. */
+  readonly timeoutMs: number;
+}
+
+const attempts = 5;
+const firstPauseMs = 500;
+const factor = 1.5;
+const jitter = 0.2;
+/** However long an answer asks to wait. */
+const longestPauseMs = 10_000;
+
+/** Throws what was wrong with the last attempt. */
+export async function callForReview(
+  { client, target, clock }: ReviewCaller,
+  body: object,
+  { timeoutMs }: ReviewCallOptions,
+): Promise<unknown> {
+  let pauseMs = firstPauseMs;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await client.post(await target(), { body, timeoutMs });
+    } catch (error) {
+      if (!(error instanceof WebhookError) || attempt === attempts || !passes(error)) throw error;
+      const askedMs = (error.retryAfterSeconds ?? 0) * 1000;
+      await clock.sleep(Math.min(longestPauseMs, Math.max(askedMs, pauseMs * (1 + jitter * clock.random()))));
+      pauseMs *= factor;
+    }
+  }
+}
+
+function passes({ failure, httpStatus, retryAfterSeconds, message }: WebhookError): boolean {
+  if (failure === "connection") return message.endsWith("connection reset by peer");
+  return httpStatus === 429 || httpStatus === 500 || httpStatus === 504 || retryAfterSeconds !== undefined;
+}

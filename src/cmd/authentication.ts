@@ -1,0 +1,80 @@
+// Wires authentication: which ways of saying who asks are believed, in upstream's order (front proxy, client certificate,
+// bearer tokens: static, of service accounts, bootstrap, of issuers, of a webhook).
+import type { AdmissionReader } from "../apiserver/admission/admission.ts";
+import type { Authenticator, TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
+import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
+import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
+import { createBoundObjects } from "../apiserver/authn/bound-objects.ts";
+import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
+import { createRequestHeaderAuthenticator, type RequestHeaderOptions } from "../apiserver/authn/request-header.ts";
+import { createLegacyTokens, createSecretTokenUse } from "../apiserver/authn/secret-tokens.ts";
+import { ServiceAccountKeys } from "../apiserver/authn/service-account-keys.ts";
+import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
+import type { ApiServerSettings } from "../apiserver/options.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { Client } from "../client/client.ts";
+import { type AuthenticationSources, apiAudiences } from "./authentication-sources.ts";
+import type { Pki } from "./pki.ts";
+
+export interface AuthenticationDeps {
+  readonly reader: AdmissionReader;
+  /** The server's own. */
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly pki: Pki;
+  readonly logger: Logger;
+  readonly requestHeader: RequestHeaderOptions;
+}
+
+export interface Authentication {
+  readonly authenticators: readonly Authenticator[];
+  /** All kinds of bearer tokens. */
+  readonly anyToken: TokenAuthenticator;
+  readonly serviceAccountTokens: ServiceAccountTokens;
+}
+
+export function createAuthentication(
+  { authentication }: ApiServerSettings,
+  sources: AuthenticationSources,
+  deps: AuthenticationDeps,
+): Authentication {
+  const { reader, client, clock, pki, logger, requestHeader } = deps;
+  const { serviceAccounts } = authentication;
+  const signingKey = sources.signingKey ?? pki.serviceAccountKey.privateKey;
+  // Keys of flags take the place of the cluster's own, but what is being signed can always be verified.
+  const keys = new ServiceAccountKeys([signingKey, ...sources.serviceAccountKeys]);
+  const audiences = apiAudiences(authentication);
+  const secretUse = createSecretTokenUse({ client, clock, logger });
+  const serviceAccountTokens = createServiceAccountTokens({
+    signingKey,
+    keys,
+    issuers: serviceAccounts.issuers,
+    audiences,
+    reader,
+    client,
+    secretUse,
+    clock,
+  });
+  const legacy = createLegacyTokens({
+    keys,
+    audiences,
+    objects: createBoundObjects(reader, client),
+    use: secretUse,
+    lookup: serviceAccounts.lookup,
+  });
+  const anyToken = unionTokenAuthenticator([
+    ...(sources.tokens ? [sources.tokens] : []),
+    legacy,
+    serviceAccountTokens,
+    ...(authentication.bootstrapTokens ? [createBootstrapTokenAuthenticator({ reader, clock })] : []),
+    ...(sources.jwt ? [sources.jwt] : []),
+    ...(sources.webhook ? [sources.webhook] : []),
+  ]);
+  const authenticators = [
+    createRequestHeaderAuthenticator(requestHeader, { clock }),
+    createClientCertificateAuthenticator({ clock }),
+    createBearerTokenAuthenticator(anyToken),
+  ];
+  return { authenticators, anyToken, serviceAccountTokens };
+}
