@@ -163,6 +163,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   state.port = https.port;
   stack.defer(() => {
     state.stopping = true;
+    aggregator.endWatches();
   });
   const client = createClient(transportFor(loopbackUser));
   stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));

@@ -126,4 +126,16 @@ describe.runIf(hasKubectl)("controllers and aggregated resources", { timeout: 12
     await cluster.kubectl("delete", "configmap", "owner");
     await until("the owned widget is gone", async () => (await cluster.tryKubectl(["get", "wd", "owned"])).code !== 0, 30_000);
   });
+
+  it("the garbage collector goes on with everything else while their server is down", async () => {
+    await extension.stop();
+    await cluster.kubectl("label", "apiservice", "v1.sample.example.com", "touched=yes");
+    await cluster.kubectl("wait", "--for=condition=Available=false", "apiservice/v1.sample.example.com", "--timeout=20s");
+    await cluster.kubectl("create", "configmap", "owner");
+    const uid = await cluster.kubectl("get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}");
+    const ownerReferences = [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid }];
+    await cluster.apply({ apiVersion: "v1", kind: "Secret", metadata: { name: "owned", ownerReferences } });
+    await cluster.kubectl("delete", "configmap", "owner");
+    await until("the owned secret is gone", async () => (await cluster.tryKubectl(["get", "secret", "owned"])).code !== 0, 30_000);
+  });
 });

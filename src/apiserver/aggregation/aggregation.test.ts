@@ -108,17 +108,22 @@ async function watchOverHttps(path: string) {
   const headers = { authorization: "Bearer T", "accept-encoding": "gzip" };
   const request = https.get(`${server.url}${path}`, { ca: server.caPem, agent: false, headers });
   const ended = new Promise<void>((resolve) => request.on("close", resolve));
+  let complete: () => void = () => undefined;
+  const completed = new Promise<void>((resolve) => {
+    complete = resolve;
+  });
   request.on("error", () => undefined);
   const opened = new Promise<number>((resolve) => {
     request.on("response", (response) => {
       response.on("error", () => undefined);
+      response.on("end", () => complete());
       response.on("data", (chunk) => {
         for (const line of String(chunk).split("\n")) if (line !== "") lines.push(JSON.parse(line));
       });
       resolve(response.statusCode ?? 0);
     });
   });
-  return { status: await opened, lines, end: () => request.destroy(), ended };
+  return { status: await opened, lines, end: () => request.destroy(), ended, completed };
 }
 
 describe("aggregation", () => {
@@ -223,6 +228,18 @@ describe("aggregation", () => {
     expect(await next).toEqual({ done: true, value: undefined });
     overHttps.end();
     await overHttps.ended;
+    await vi.waitFor(() => expect(extension.watches).toBe(0));
+  });
+
+  it("ends watches properly when this server stops", async () => {
+    await startExtension();
+    await register();
+    await available();
+    const watch = await watchOverHttps(`${root}/widgets?watch=true`);
+    expect(watch.status).toBe(200);
+    const stopping = server.stop();
+    await watch.completed;
+    await stopping;
     await vi.waitFor(() => expect(extension.watches).toBe(0));
   });
 

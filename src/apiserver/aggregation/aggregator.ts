@@ -20,7 +20,7 @@ import { startAvailability } from "./availability.ts";
 import type { ClientPair } from "./backend.ts";
 import { Backends } from "./backends.ts";
 import { mergeGroups, type RegisteredVersion } from "./merge-groups.ts";
-import { createProxy } from "./proxy.ts";
+import { type AggregationProxy, createProxy } from "./proxy.ts";
 import { RemoteDiscovery } from "./remote-discovery.ts";
 import { RemoteOpenApi } from "./remote-openapi.ts";
 
@@ -39,6 +39,8 @@ export interface AggregatorOptions {
 }
 
 export interface Aggregator extends Running {
+  /** Ends the watches that are sent on, before the server waits for open requests. */
+  endWatches(): void;
   /** Sends on what belongs to an extension server, and hands on the rest. */
   routed(local: Handler): Handler;
   readonly groups: AggregatedGroups;
@@ -69,7 +71,7 @@ class AggregationLayer implements Aggregator {
   readonly checks: readonly HealthCheck[];
   readonly #deps: AggregatorDeps;
   readonly #backends: Backends;
-  readonly #proxy: ReturnType<typeof createProxy>;
+  readonly #proxy: AggregationProxy;
   readonly #stack = new StopStack();
   #registration: AutoRegistration | undefined;
   #isStarted = false;
@@ -81,7 +83,7 @@ class AggregationLayer implements Aggregator {
     this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate }));
     this.#proxy = createProxy({ clock, logger }, options);
     const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, backends: this.#backends }));
-    const openApi = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, proxy: this.#proxy }));
+    const openApi = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, forward: this.#proxy.forward }));
     this.#backends.addListener(discovery);
     this.#backends.addListener(openApi);
     this.openApi = openApi;
@@ -94,7 +96,7 @@ class AggregationLayer implements Aggregator {
       if (!this.#backends.isSynced) return answeredBefore(context, local);
       if (this.#backends.isEmpty) return local(context);
       const backend = this.#backends.find(context.info);
-      return backend ? this.#proxy(backend, context) : local(context);
+      return backend ? this.#proxy.forward(backend, context) : local(context);
     };
   }
 
@@ -106,6 +108,10 @@ class AggregationLayer implements Aggregator {
     await this.#backends.start(reader);
     this.#isStarted = true;
     await this.#registration.completed;
+  }
+
+  endWatches(): void {
+    this.#proxy.endWatches();
   }
 
   stop(): Promise<void> {

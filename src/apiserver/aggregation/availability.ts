@@ -64,7 +64,11 @@ class AvailabilityController implements Running {
     this.#turnedUnavailable = this.#registerMetrics(deps.metrics);
     this.#queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work: (name, signal) => this.#work(name, signal) });
     const changed = (service: APIService): void => {
-      if (service.spec.service) this.#followed ??= this.#followServices();
+      if (service.spec.service && !this.#followed) {
+        this.#followed = this.#followServices();
+        // Who waits for it learns that the caches have stopped.
+        this.#followed.catch(() => undefined);
+      }
       this.#queue.add(service.metadata.name);
     };
     this.#handlers.push(this.#apiServices.addHandler({ onAdd: changed, onUpdate: changed }));
@@ -142,19 +146,14 @@ class AvailabilityController implements Running {
   }
 
   async #probe(backend: Backend, signal: AbortSignal): Promise<Availability> {
-    const calls = new AbortController();
-    const onAbort = (): void => calls.abort();
-    signal.addEventListener("abort", onAbort, { once: true });
     try {
-      await Promise.any(Array.from({ length: attempts }, () => this.#call(backend, calls.signal)));
+      // The others go on: what they have connected is kept for the next time.
+      await Promise.any(Array.from({ length: attempts }, () => this.#call(backend, signal)));
       return passed;
     } catch (error) {
       signal.throwIfAborted();
       const failures = (error as AggregateError).errors as readonly Error[];
       return unavailable("FailedDiscoveryCheck", failures.at(-1)?.message ?? "");
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-      calls.abort();
     }
   }
 

@@ -49,7 +49,7 @@ async function silentServer() {
 }
 
 describe("createProxy()", () => {
-  const proxy = createProxy({ clock: realClock, logger: silentLogger });
+  const { forward: proxy } = createProxy({ clock: realClock, logger: silentLogger });
 
   it("says in plain text why there is no answer", async () => {
     const unavailable = backendAt(1);
@@ -70,7 +70,7 @@ describe("createProxy()", () => {
   it("gives up when the time of the request has passed, and sooner for discovery", async () => {
     const server = await silentServer();
     const clock = new VirtualClock();
-    const patient = createProxy({ clock, logger: silentLogger }, { requestTimeoutMs: 20_000 });
+    const { forward: patient } = createProxy({ clock, logger: silentLogger }, { requestTimeoutMs: 20_000 });
     const backend = backendAt(server.port, {}, clock);
     const expired = "503 text/plain; charset=utf-8: error trying to reach service: context deadline exceeded\n";
     const list = patient(backend, context());

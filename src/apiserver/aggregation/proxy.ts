@@ -24,12 +24,19 @@ export interface ProxyOptions {
 
 export type ForwardRequest = (backend: Backend, context: RequestContext) => Promise<ApiResponse>;
 
+export interface AggregationProxy {
+  readonly forward: ForwardRequest;
+  /** Ends what would not end by itself: the server is about to stop. */
+  endWatches(): void;
+}
+
 /** Discovery of one group version is asked for by every client, and has to be quick. */
 const discoveryTimeoutMs = 5000;
 const dialTimeoutMs = 30_000;
 
-export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: ProxyOptions = {}): ForwardRequest {
-  return async (backend, context) => {
+export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: ProxyOptions = {}): AggregationProxy {
+  const watches = new Set<AbortController>();
+  const forward: ForwardRequest = async (backend, context) => {
     if (!backend.available) return failure(503, "service unavailable");
     if (backend.problem !== undefined) return failure(500, backend.problem);
     let address: Address;
@@ -43,9 +50,18 @@ export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: Prox
     const { info } = context;
     const isDiscovery = !info.isResourceRequest && info.path.split("/").filter((part) => part !== "").length === 3;
     const limitMs = isDiscovery ? Math.min(discoveryTimeoutMs, requestTimeoutMs) : isLongRunning(info) ? undefined : requestTimeoutMs;
-    return exchange({ backend, context, address, clock: deps.clock, limitMs });
+    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches });
+  };
+  return {
+    forward,
+    endWatches() {
+      for (const watch of watches) watch.abort(ended);
+    },
   };
 }
+
+/** Why a watch that the server ends itself is over: no failure. */
+const ended = Symbol("ended");
 
 /** A plain text with a line break, as Go's http.Error writes it. */
 const failure = (status: number, text: string): ApiResponse => plainText(status, `${text}\n`);
@@ -65,18 +81,23 @@ interface Exchange {
   readonly context: RequestContext;
   readonly address: Address;
   readonly clock: Clock;
+  /** Undefined for what is long-running. */
   readonly limitMs: number | undefined;
+  /** What is long-running now. */
+  readonly watches: Set<AbortController>;
 }
 
-async function exchange({ backend, context, address, clock, limitMs }: Exchange): Promise<ApiResponse> {
+async function exchange({ backend, context, address, clock, limitMs, watches }: Exchange): Promise<ApiResponse> {
   const { request } = context;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(request.signal.reason);
   const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => stop.abort(new Error("context deadline exceeded")));
   request.signal.addEventListener("abort", onAbort, { once: true });
   if (request.signal.aborted) onAbort();
+  if (limitMs === undefined) watches.add(stop);
   const finish = (): void => {
     timer?.cancel();
+    watches.delete(stop);
     request.signal.removeEventListener("abort", onAbort);
   };
   try {
@@ -127,7 +148,7 @@ async function* chunksOf(response: IncomingMessage, { signal }: AbortController,
   try {
     yield* response as AsyncIterable<Uint8Array>;
   } catch (error) {
-    throw signal.aborted ? signal.reason : error;
+    if (signal.reason !== ended) throw signal.aborted ? signal.reason : error;
   } finally {
     finish();
   }

@@ -20,7 +20,7 @@ export interface RemoteOpenApiDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly backends: Backends;
-  readonly proxy: ForwardRequest;
+  readonly forward: ForwardRequest;
 }
 
 const refreshMs = 60_000;
@@ -76,7 +76,7 @@ export class RemoteOpenApi implements BackendListener, RemoteDocuments, Running 
 
   find(path: string): Handler | undefined {
     for (const { backend, links, converted } of this.#ordered()) {
-      if (links.has(path)) return (context) => this.#deps.proxy(backend, context);
+      if (links.has(path)) return (context) => this.#deps.forward(backend, context);
       if (converted && path === backend.root.slice(1)) return answer(converted);
     }
     return undefined;

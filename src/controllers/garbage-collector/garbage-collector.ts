@@ -86,9 +86,8 @@ class GarbageCollector {
 
   async #discover(signal: AbortSignal): Promise<void> {
     const { resources, stale } = await discoverResources(this.#context.client, { signal });
-    // What a server that cannot be reached serves is unknown: what is watched of it stays watched.
     if (stale.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: stale.join(",") });
-    else await this.#ownership.follow(resources);
+    await this.#ownership.follow(resources, new Set(stale));
   }
 
   #handlerFor(type: ResourceType<KubernetesObject>): InformerHandler<KubernetesObject> {

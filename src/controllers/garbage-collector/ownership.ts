@@ -1,7 +1,7 @@
 // Who owns what in the whole cluster: an informer for every resource that can be listed, watched and deleted, each with an
 // index by owner. There is no graph beside it: dependents are found by the index, owners by the name in the reference.
 import { type KubernetesObject, keyOf } from "../../api/meta/object.ts";
-import type { ResourceType } from "../../api/resource-type.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { OwnerReference } from "../../api/types/meta-v1.ts";
 import type { Informer, InformerFactory, InformerHandler } from "../../client/informer.ts";
 
@@ -37,11 +37,15 @@ export class Ownership {
     return this.#monitors.size > 0;
   }
 
-  /** Brings what is watched in line with what is served now. */
-  async follow(served: readonly ResourceType[]): Promise<void> {
-    const wanted = new Map(served.filter(isCollectable).map((type) => [nameOf(type), type as ResourceType<KubernetesObject>]));
+  /**
+   * Brings what is watched in line with what is served now. Of group versions whose server cannot be reached (`unreachable`:
+   * "apps/v1") what is watched stays watched, and nothing more is: it would never have its first list.
+   */
+  async follow(served: readonly ResourceType[], unreachable: ReadonlySet<string> = new Set()): Promise<void> {
+    const known = served.filter((type) => isCollectable(type) && !unreachable.has(apiVersionOf(type)));
+    const wanted = new Map(known.map((type) => [nameOf(type), type as ResourceType<KubernetesObject>]));
     for (const [type, monitor] of this.#monitors) {
-      if (wanted.delete(nameOf(type))) continue;
+      if (wanted.delete(nameOf(type)) || unreachable.has(apiVersionOf(type))) continue;
       this.#monitors.delete(type);
       this.#byKind.delete(kindOf(type.group, type.kind));
       monitor.registration.remove();
