@@ -420,6 +420,39 @@ describe("aggregation", () => {
     expect(protobuf.text).toContain("com.example.Widget");
   });
 
+  it("loses nothing of its own to a server that answers nonsense", async () => {
+    await startExtension();
+    const asked: string[] = [];
+    extension.answer = (request, response) => {
+      asked.push(request.url ?? "");
+      response.writeHead(200, { "content-type": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList" });
+      response.end('{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"sample.example.com"},"versions":[7]}],"paths":3}');
+    };
+    await register();
+    await available();
+    await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(["/apis", "/openapi/v3"])), { timeout: 10_000 });
+    const { resources, stale } = await discoverResources(client);
+    expect(stale).toEqual(["sample.example.com/v1"]);
+    expect(resources.map(({ resource }) => resource)).toContain("pods");
+    expect((await ask("/openapi/v3")).text).toContain('"/openapi/v3/apis/apps/v1?hash=');
+    expect(await ask("/openapi/v2")).toMatchObject({ status: 200 });
+    expect(await ask("/readyz")).toMatchObject({ status: 200, text: "ok" });
+  });
+
+  it("keeps conditions of others", async () => {
+    await startExtension();
+    await register();
+    await available();
+    const mine = { type: "StatusUpdated", status: "True", reason: "E2E", message: "Set by e2e test" };
+    const found = await client.get(apiservices, { name: "v1.sample.example.com" });
+    await client.updateStatus(apiservices, { ...found, status: { conditions: [...(found.status?.conditions ?? []), mine] } });
+    await extension.stop();
+    await touch();
+    await becomes({ type: "Available", status: "False" });
+    const { status } = await client.get(apiservices, { name: "v1.sample.example.com" });
+    expect(status?.conditions).toMatchObject([{ type: "Available", reason: "FailedDiscoveryCheck" }, mine]);
+  });
+
   it("understands servers from before aggregated discovery and OpenAPI v3", async () => {
     await startExtension({ isOld: true });
     await register();

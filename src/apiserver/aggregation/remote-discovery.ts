@@ -22,7 +22,7 @@ const refreshMs = 60_000;
 const backoff = { baseMs: 500, maxMs: refreshMs };
 const timeoutMs = 5000;
 const maxDocumentBytes = 4 * 1024 * 1024;
-const unknown: RemoteVersion = { resources: [], freshness: "Stale" };
+const notKnown: RemoteVersion = { resources: [], freshness: "Stale" };
 const aggregatedTypes = ["v2", "v2beta1"].map((version) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`);
 
 /** What a service has said, for all its group versions. */
@@ -55,7 +55,7 @@ export class RemoteDiscovery implements BackendListener, Running {
 
   /** By the name of the APIService. */
   version(apiService: string): RemoteVersion {
-    return this.#versions.get(apiService) ?? unknown;
+    return this.#versions.get(apiService) ?? notKnown;
   }
 
   onChange({ apiService }: Backend): void {
