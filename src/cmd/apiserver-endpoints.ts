@@ -74,7 +74,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
     createHealth(healthChecks(deps), { clock, logger }),
-    createOpenApi(served, aggregator.openApi),
+    aggregator.openApi(createOpenApi(served)),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),

@@ -12,9 +12,10 @@ import type { Client } from "../../client/client.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { AggregatedGroups, ServedGroup } from "../discovery/documents.ts";
 import type { HealthCheck } from "../health.ts";
-import type { RemoteDocuments } from "../openapi/openapi.ts";
+import type { EndpointSource } from "../http/endpoints.ts";
 import type { Handler } from "../request.ts";
 import { createServiceResolver } from "../webhook/service-resolver.ts";
+import { aggregatedOpenApi } from "./aggregated-openapi.ts";
 import { type AutoRegistration, startAutoRegistration } from "./auto-registration.ts";
 import { startAvailability } from "./availability.ts";
 import type { ClientPair } from "./backend.ts";
@@ -44,7 +45,8 @@ export interface Aggregator extends Running {
   /** Sends on what belongs to an extension server, and hands on the rest. */
   routed(local: Handler): Handler;
   readonly groups: AggregatedGroups;
-  readonly openApi: RemoteDocuments;
+  /** The server's OpenAPI documents with those of extension servers. */
+  openApi(own: EndpointSource): EndpointSource;
   readonly checks: readonly HealthCheck[];
   /** Resolves when every built-in group version has its APIService. `client` may do everything. */
   start(client: Client, builtIn: readonly ResourceType[]): Promise<void>;
@@ -66,11 +68,11 @@ export function createAggregator(deps: AggregatorDeps, options: AggregatorOption
 }
 
 class AggregationLayer implements Aggregator {
-  readonly openApi: RemoteDocuments;
   readonly groups: AggregatedGroups;
   readonly checks: readonly HealthCheck[];
   readonly #deps: AggregatorDeps;
   readonly #backends: Backends;
+  readonly #documents: RemoteOpenApi;
   readonly #proxy: AggregationProxy;
   readonly #stack = new StopStack();
   #registration: AutoRegistration | undefined;
@@ -83,10 +85,9 @@ class AggregationLayer implements Aggregator {
     this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate }));
     this.#proxy = createProxy({ clock, logger }, options);
     const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, backends: this.#backends }));
-    const openApi = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, forward: this.#proxy.forward }));
+    this.#documents = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, forward: this.#proxy.forward }));
     this.#backends.addListener(discovery);
-    this.#backends.addListener(openApi);
-    this.openApi = openApi;
+    this.#backends.addListener(this.#documents);
     this.groups = new RegisteredGroups(reader, discovery);
     this.checks = this.#healthChecks();
   }
@@ -108,6 +109,10 @@ class AggregationLayer implements Aggregator {
     await this.#backends.start(reader);
     this.#isStarted = true;
     await this.#registration.completed;
+  }
+
+  openApi(own: EndpointSource): EndpointSource {
+    return aggregatedOpenApi(own, this.#documents);
   }
 
   endWatches(): void {

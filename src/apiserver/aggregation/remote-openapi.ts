@@ -7,8 +7,8 @@ import type { Clock } from "../../base/clock.ts";
 import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
-import type { RemoteDocuments } from "../openapi/openapi.ts";
 import type { Handler } from "../request.ts";
+import type { RemoteDocuments } from "./aggregated-openapi.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendListener, Backends } from "./backends.ts";
 import { convertToV3 } from "./convert-openapi.ts";
@@ -64,6 +64,11 @@ export class RemoteOpenApi implements BackendListener, RemoteDocuments, Running 
     return this.#generation;
   }
 
+  get hasSpecs(): boolean {
+    for (const { v2 } of this.#known.values()) if (v2) return true;
+    return false;
+  }
+
   get links(): ReadonlyMap<string, string> {
     const all = new Map<string, string>();
     for (const { links, converted, backend } of this.#ordered()) {
@@ -83,8 +88,10 @@ export class RemoteOpenApi implements BackendListener, RemoteDocuments, Running 
   }
 
   merge(document: object): object {
-    const specs = this.#ordered().flatMap(({ v2 }) => (v2 ? [v2.spec] : []));
-    return specs.length === 0 ? document : mergeSpecsV2(document, specs);
+    return mergeSpecsV2(
+      document,
+      this.#ordered().flatMap(({ v2 }) => (v2 ? [v2.spec] : [])),
+    );
   }
 
   onChange(backend: Backend, { spec }: APIService): void {
@@ -136,7 +143,6 @@ export class RemoteOpenApi implements BackendListener, RemoteDocuments, Running 
     const { status, text } = await this.#fetch(known, { path: "/openapi/v3", maxBytes: maxIndexBytes, signal });
     if (status !== 200 && status !== 404) throw new Error(`could not get the list of OpenAPI documents: status ${status}`);
     const links = status === 200 ? readIndex(text) : new Map<string, string>();
-    if (!isSameMap(links, known.links)) this.#generation++;
     known.links = links;
     return status === 200;
   }
@@ -174,9 +180,6 @@ function readIndex(text: string): ReadonlyMap<string, string> {
   }
   return links;
 }
-
-const isSameMap = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean =>
-  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 function convertedOf(document: object): Converted {
   const bytes = Buffer.from(JSON.stringify(document));

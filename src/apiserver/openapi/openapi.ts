@@ -20,26 +20,14 @@ import { type OperationPath, pathsOf } from "./operations.ts";
 const protobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const askedProtobufV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
-const encodeJson = (document: object): Uint8Array => Buffer.from(JSON.stringify(document));
+/** The media types of the v2 document. */
+export const documentTypesV2 = { json: "application/json", protobuf: protobufV2, askedProtobuf: askedProtobufV2 } as const;
 
-/** Those into which the documents of extension servers go. */
-const mergedDocuments: ReadonlySet<string> = new Set(["v2", "v2.pb"]);
+const encodeJson = (document: object): Uint8Array => Buffer.from(JSON.stringify(document));
 
 const compress = promisify<Uint8Array, Buffer>(gzip);
 
-/** The documents of extension servers. */
-export interface RemoteDocuments {
-  /** Another value when links or merge() would give something else. */
-  readonly generation: number;
-  /** Links of the v3 index by their paths ("apis/metrics.k8s.io/v1beta1"). */
-  readonly links: ReadonlyMap<string, string>;
-  /** What answers for one of these paths. */
-  find(path: string): Handler | undefined;
-  /** The v2 document with what the others add. */
-  merge(document: object): object;
-}
-
-interface Document {
+export interface Document {
   readonly bytes: Uint8Array;
   readonly zipped: Uint8Array;
   readonly etag: string;
@@ -47,24 +35,20 @@ interface Document {
 
 interface Generation {
   readonly madeFrom: readonly ResourceType[];
-  readonly remote: number | undefined;
   readonly groups: readonly ServedGroup[];
   /** What makes the paths of each v3 document, by its path: "api/v1", "apis/apps", "version". */
   readonly parts: ReadonlyMap<string, () => readonly OperationPath[]>;
   readonly documents: Map<string, Promise<Document>>;
 }
 
-/** `resources`: what is served now; another array when it has changed. `remote`: what extension servers serve. */
-export function createOpenApi(resources: () => readonly ResourceType[], remote?: RemoteDocuments): EndpointSource {
+/** `resources`: what is served now; another array when it has changed. */
+export function createOpenApi(resources: () => readonly ResourceType[]): EndpointSource {
   let current: Generation | undefined;
   const generation = (): Generation => {
     const served = resources();
     if (current?.madeFrom !== served) {
       const groups = groupsOf(served);
-      current = { madeFrom: served, remote: remote?.generation, groups, parts: partsOf(groups), documents: new Map() };
-    } else if (current.remote !== remote?.generation) {
-      const documents = new Map([...current.documents].filter(([key]) => !mergedDocuments.has(key)));
-      current = { ...current, remote: remote?.generation, documents };
+      current = { madeFrom: served, groups, parts: partsOf(groups), documents: new Map() };
     }
     return current;
   };
@@ -80,18 +64,17 @@ export function createOpenApi(resources: () => readonly ResourceType[], remote?:
 
   const index: Handler = async () => {
     const { parts, groups } = generation();
-    const own = [...parts.keys()].map((key) => [key, `/openapi/v3/${key}?hash=${hashOf(key, groups)}`] as const);
-    const links = new Map([...(remote?.links ?? []), ...own]);
-    const paths = Object.fromEntries([...links].map(([key, link]) => [key, { serverRelativeURL: link }]));
+    const paths = Object.fromEntries(
+      [...parts.keys()].map((key) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hashOf(key, groups)}` }]),
+    );
     return { kind: "bytes", status: 200, contentType: "application/json", bytes: Buffer.from(JSON.stringify({ paths })) };
   };
   const part =
     (key: string): Handler =>
-    async (context) => {
-      const { request } = context;
+    async ({ request }) => {
       const { parts, groups } = generation();
       const make = parts.get(key);
-      if (!make) return remote?.find(key)?.(context) ?? empty(404);
+      if (!make) return empty(404);
       negotiateRaw(request, "application/json");
       const hash = hashOf(key, groups);
       const asked = request.query.get("hash");
@@ -103,10 +86,7 @@ export function createOpenApi(resources: () => readonly ResourceType[], remote?:
     };
   const v2: Handler = async ({ request }) => {
     const asked = negotiateRaw(request, "application/json", protobufV2, askedProtobufV2);
-    const make = (context: DocumentContext): object => {
-      const own = documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
-      return remote?.merge(own) ?? own;
-    };
+    const make = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
     if (asked === "application/json") return answer(await document("v2", make), request.headers, {});
     return answer(await document("v2.pb", make, encodeDocumentV2), request.headers, {}, protobufV2);
   };
@@ -141,12 +121,12 @@ function hashOf(key: string, groups: readonly ServedGroup[]): string {
     .toUpperCase();
 }
 
-async function build(make: () => Promise<Uint8Array>): Promise<Document> {
+export async function build(make: () => Promise<Uint8Array>): Promise<Document> {
   const bytes = await make();
   return { bytes, zipped: await compress(bytes), etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
 }
 
-function answer(
+export function answer(
   document: Document,
   headers: Readonly<Record<string, string | undefined>>,
   more: Record<string, string>,
