@@ -439,6 +439,20 @@ describe("aggregation", () => {
     expect(await ask("/readyz")).toMatchObject({ status: 200, text: "ok" });
   });
 
+  it("gives its own APIServices to nobody", async () => {
+    await startExtension();
+    await client.create(services, sampleService);
+    const { spec } = sampleApiService(extension);
+    const name = "v1.apiregistration.k8s.io";
+    await client.create(apiservices, { metadata: { name }, spec: { ...spec, group: "apiregistration.k8s.io" } });
+    extension.answer = (_request, response) => response.end("{}");
+    await vi.waitFor(async () => expect(await condition(name)).toMatchObject({ status: "True", reason: "Passed" }));
+    expect(await json(`/apis/apiregistration.k8s.io/v1/apiservices/${name}`)).toMatchObject({ metadata: { name } });
+    expect((await json("/apis/apiregistration.k8s.io/v1")).resources[0].name).toBe("apiservices");
+    const { resources } = await discoverResources(client);
+    expect(resources.map(({ resource }) => resource)).toContain("apiservices");
+  });
+
   it("keeps conditions of others", async () => {
     await startExtension();
     await register();

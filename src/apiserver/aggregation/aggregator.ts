@@ -20,6 +20,7 @@ import { type AutoRegistration, startAutoRegistration } from "./auto-registratio
 import { startAvailability } from "./availability.ts";
 import type { ClientPair } from "./backend.ts";
 import { Backends } from "./backends.ts";
+import { registrationGroup } from "./group-priorities.ts";
 import { mergeGroups, type RegisteredVersion } from "./merge-groups.ts";
 import { type AggregationProxy, createProxy } from "./proxy.ts";
 import { RemoteDiscovery } from "./remote-discovery.ts";
@@ -183,8 +184,8 @@ class RegisteredGroups implements AggregatedGroups {
   *#registered(): Generator<RegisteredVersion> {
     for (const { metadata, spec } of this.#services.values()) {
       const { group = "", version = "", groupPriorityMinimum, versionPriority } = spec;
-      // The core group is not listed among groups.
-      if (group === "") continue;
+      // The core group is not listed among groups, and that of APIServices is this server's own.
+      if (group === "" || group === registrationGroup) continue;
       yield {
         group,
         version,

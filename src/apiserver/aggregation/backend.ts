@@ -41,6 +41,8 @@ const defaultPort = 443;
 /** Every watch has a connection of its own. */
 const maxConnections = 4096;
 const maxIdleConnections = 16;
+/** Kept connections are given up before the libraries of such servers close them (after 90 s), but not between two checks. */
+const idleConnectionMs = 50_000;
 const dialTimeoutMs = 30_000;
 
 export class Backend {
@@ -60,6 +62,7 @@ export class Backend {
     maxSockets: maxConnections,
     maxTotalSockets: maxConnections,
     maxFreeSockets: maxIdleConnections,
+    timeout: idleConnectionMs,
   });
 
   constructor(deps: BackendDeps, apiService: APIService) {

@@ -7,6 +7,7 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 import { Backend, type BackendDeps, isAvailable } from "./backend.ts";
+import { registrationGroup } from "./group-priorities.ts";
 
 export interface BackendListener {
   /** It is there, or its APIService has changed (its condition, most of the time). */
@@ -88,9 +89,11 @@ export class Backends implements Running {
   }
 
   #add(backend: Backend): Backend {
+    this.#byName.set(backend.apiService, backend);
+    // APIServices themselves are never somebody else's: nobody could take that back.
+    if (backend.group === registrationGroup) return backend;
     const versions = this.#byGroup.get(backend.group) ?? new Map<string, Backend>();
     this.#byGroup.set(backend.group, versions.set(backend.version, backend));
-    this.#byName.set(backend.apiService, backend);
     return backend;
   }
 

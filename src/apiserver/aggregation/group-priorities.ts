@@ -41,7 +41,7 @@ const builtIn: Readonly<Record<string, { readonly group: number; readonly versio
 };
 
 /** APIServices themselves come first, and have no APIService. */
-const registrationGroup = "apiregistration.k8s.io";
+export const registrationGroup = "apiregistration.k8s.io";
 const registrationPriority: Priority = { group: 20_001, version: 0 };
 
 /** Of the group versions that custom resource definitions bring. */
