@@ -66,9 +66,10 @@ async function register(spec: Partial<APIService["spec"]> = {}): Promise<void> {
   await client.create(apiservices, { ...service, spec: { ...service.spec, ...spec } });
 }
 
+/** Waits until the check does not throw. */
+const eventually = (check: () => Promise<void> | void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 20 });
 const condition = async (name = "v1.sample.example.com") => (await client.get(apiservices, { name })).status?.conditions?.[0];
-const becomes = (expected: object): Promise<void> =>
-  vi.waitFor(async () => expect(await condition()).toMatchObject(expected), { timeout: 10_000, interval: 20 });
+const becomes = (expected: object): Promise<void> => eventually(async () => expect(await condition()).toMatchObject(expected));
 const available = () => becomes({ type: "Available", status: "True", reason: "Passed", message: "all checks passed" });
 
 interface Asked {
@@ -152,20 +153,20 @@ describe("aggregation", () => {
       (await client.list(apiservices)).items.flatMap(({ metadata }) =>
         metadata.name.endsWith(".custom.example.com") ? [metadata.name] : [],
       );
-    await vi.waitFor(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
+    await eventually(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
     expect(await client.get(apiservices, { name: "v1.custom.example.com" })).toMatchObject({
       metadata: { labels: { "kube-aggregator.kubernetes.io/automanaged": "true" } },
       spec: { groupPriorityMinimum: 1000, versionPriority: 100 },
       status: { conditions: [{ status: "True", reason: "Local" }] },
     });
     await client.delete(apiservices, { name: "v1.custom.example.com" });
-    await vi.waitFor(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
+    await eventually(async () => expect(await registered()).toEqual(["v1.custom.example.com"]));
     const latest = await client.get(customresourcedefinitions, { name: made.metadata.name });
     const versions = [version("v1", false, true), version("v2", true)];
     await client.update(customresourcedefinitions, { ...latest, spec: { ...latest.spec, versions } } as CustomResourceDefinition);
-    await vi.waitFor(async () => expect(await registered()).toEqual(["v2.custom.example.com"]));
+    await eventually(async () => expect(await registered()).toEqual(["v2.custom.example.com"]));
     await client.delete(customresourcedefinitions, { name: made.metadata.name });
-    await vi.waitFor(async () => expect(await registered()).toEqual([]));
+    await eventually(async () => expect(await registered()).toEqual([]));
   });
 
   it("passes requests on, with who asks and without what the client says of itself", async () => {
@@ -219,16 +220,16 @@ describe("aggregation", () => {
     const stop = new AbortController();
     const inProcess = await client.watch(widgets, { signal: stop.signal });
     const events = inProcess[Symbol.asyncIterator]();
-    await vi.waitFor(() => expect(extension.watches).toBe(2));
+    await eventually(() => expect(extension.watches).toBe(2));
     await client.create(widgets, { ...widget("w"), metadata: { name: "w", namespace: "n" } });
     expect((await events.next()).value).toMatchObject([{ type: "ADDED", object: { metadata: { name: "w" } } }]);
-    await vi.waitFor(() => expect(overHttps.lines).toMatchObject([{ type: "ADDED", object: { metadata: { name: "w" } } }]));
+    await eventually(() => expect(overHttps.lines).toMatchObject([{ type: "ADDED", object: { metadata: { name: "w" } } }]));
     const next = events.next();
     stop.abort();
     expect(await next).toEqual({ done: true, value: undefined });
     overHttps.end();
     await overHttps.ended;
-    await vi.waitFor(() => expect(extension.watches).toBe(0));
+    await eventually(() => expect(extension.watches).toBe(0));
   });
 
   it("ends watches properly when this server stops", async () => {
@@ -240,7 +241,7 @@ describe("aggregation", () => {
     const stopping = server.stop();
     await watch.completed;
     await stopping;
-    await vi.waitFor(() => expect(extension.watches).toBe(0));
+    await eventually(() => expect(extension.watches).toBe(0));
   });
 
   it("passes requests of HTTP/2 on, with bodies as they come", async () => {
@@ -290,7 +291,7 @@ describe("aggregation", () => {
     expect(groups[0].name).toBe("apiregistration.k8s.io");
     expect(await json("/apis/sample.example.com")).toMatchObject({ kind: "APIGroup", ...group });
     expect(await json(root)).toMatchObject({ kind: "APIResourceList", resources: [{ name: "widgets" }, { name: "widgets/status" }] });
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { resources, stale } = await discoverResources(client);
       expect(stale).toEqual([]);
       expect(resources.find(({ resource }) => resource === "widgets")).toMatchObject({ kind: "Widget", namespaced: true });
@@ -308,12 +309,12 @@ describe("aggregation", () => {
       const found = (JSON.parse(text).items as { metadata: { name: string } }[]).find((g) => g.metadata.name === "sample.example.com");
       return { found, etag: headers.etag as string };
     };
-    await vi.waitFor(async () => expect((await find()).found).toMatchObject({ versions: [{ freshness: "Current" }] }));
+    await eventually(async () => expect((await find()).found).toMatchObject({ versions: [{ freshness: "Current" }] }));
     const { etag } = await find();
     expect(await ask("/apis", { headers: { accept, "if-none-match": etag } })).toMatchObject({ status: 304 });
     await extension.stop();
     await touch();
-    await vi.waitFor(async () => expect((await find()).found).toMatchObject({ versions: [{ freshness: "Stale", resources: [{}] }] }));
+    await eventually(async () => expect((await find()).found).toMatchObject({ versions: [{ freshness: "Stale", resources: [{}] }] }));
     expect((await find()).etag).not.toBe(etag);
     expect((await discoverResources(client)).stale).toEqual(["sample.example.com/v1"]);
   });
@@ -406,9 +407,9 @@ describe("aggregation", () => {
     await startExtension();
     await register();
     await available();
-    await vi.waitFor(async () => expect((await ask("/openapi/v3")).text).toContain(`"/openapi/v3${root}?hash=ABC"`), { timeout: 10_000 });
+    await eventually(async () => expect((await ask("/openapi/v3")).text).toContain(`"/openapi/v3${root}?hash=ABC"`));
     expect((await json(`/openapi/v3${root}?hash=ABC`)).info).toEqual({ title: "sample" });
-    await vi.waitFor(async () => expect(Object.keys((await json("/openapi/v2")).definitions)).toContain("com.example.Widget"));
+    await eventually(async () => expect(Object.keys((await json("/openapi/v2")).definitions)).toContain("com.example.Widget"));
     const { paths, definitions } = await json("/openapi/v2");
     const path = `${root}/namespaces/{namespace}/widgets/{name}`;
     expect(paths[path].parameters).toMatchObject([{ name: "name", in: "path" }]);
@@ -430,7 +431,7 @@ describe("aggregation", () => {
     };
     await register();
     await available();
-    await vi.waitFor(() => expect(asked).toEqual(expect.arrayContaining(["/apis", "/openapi/v3"])), { timeout: 10_000 });
+    await eventually(() => expect(asked).toEqual(expect.arrayContaining(["/apis", "/openapi/v3"])));
     const { resources, stale } = await discoverResources(client);
     expect(stale).toEqual(["sample.example.com/v1"]);
     expect(resources.map(({ resource }) => resource)).toContain("pods");
@@ -446,7 +447,7 @@ describe("aggregation", () => {
     const name = "v1.apiregistration.k8s.io";
     await client.create(apiservices, { metadata: { name }, spec: { ...spec, group: "apiregistration.k8s.io" } });
     extension.answer = (_request, response) => response.end("{}");
-    await vi.waitFor(async () => expect(await condition(name)).toMatchObject({ status: "True", reason: "Passed" }));
+    await eventually(async () => expect(await condition(name)).toMatchObject({ status: "True", reason: "Passed" }));
     expect(await json(`/apis/apiregistration.k8s.io/v1/apiservices/${name}`)).toMatchObject({ metadata: { name } });
     expect((await json("/apis/apiregistration.k8s.io/v1")).resources[0].name).toBe("apiservices");
     const { resources } = await discoverResources(client);
@@ -471,14 +472,14 @@ describe("aggregation", () => {
     await startExtension({ isOld: true });
     await register();
     await available();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { resources } = await discoverResources(client);
       expect(resources.find(({ resource }) => resource === "widgets")).toMatchObject({
         kind: "Widget",
         subresources: [{ name: "status" }],
       });
     });
-    await vi.waitFor(async () => expect((await ask("/openapi/v3")).text).toContain(`"/openapi/v3${root}?hash=`), { timeout: 10_000 });
+    await eventually(async () => expect((await ask("/openapi/v3")).text).toContain(`"/openapi/v3${root}?hash=`));
     const document = await json(`/openapi/v3${root}`);
     const { get } = document.paths[`${root}/namespaces/{namespace}/widgets/{name}`];
     const schema = { $ref: "#/components/schemas/com.example.Widget" };

@@ -99,6 +99,7 @@ async function forward(url: URL, tls: ConnectDependencies["kubeletTls"], context
     status: response.statusCode ?? 502,
     contentType: response.headers["content-type"] ?? "text/plain",
     chunks: response,
+    asIs: true,
     headers: passed,
   };
 }
