@@ -139,3 +139,53 @@ describe.runIf(hasKubectl)("controllers and aggregated resources", { timeout: 12
     await until("the owned secret is gone", async () => (await cluster.tryKubectl(["get", "secret", "owned"])).code !== 0, 30_000);
   });
 });
+
+describe.runIf(hasKubectl)("an API server of ours behind another", { timeout: 60_000 }, () => {
+  let front: ApiServerProcess;
+  let behind: ApiServerProcess;
+  const kubectl = (server: ApiServerProcess, ...args: readonly string[]) =>
+    mustRun("kubectl", args, { env: { KUBECONFIG: join(server.dataDir, "admin.kubeconfig"), HOME: join(server.dataDir, "home") } });
+  beforeAll(async () => {
+    front = await startApiServerProcess();
+    behind = await startApiServerProcess([
+      ...["--requestheader-client-ca-file", join(front.dataDir, "pki", "front-proxy-ca.crt")],
+      ...["--requestheader-allowed-names", "front-proxy-client", "--requestheader-username-headers", "X-Remote-User"],
+      ...["--requestheader-uid-headers", "X-Remote-Uid", "--requestheader-group-headers", "X-Remote-Group"],
+      ...["--requestheader-extra-headers-prefix", "X-Remote-Extra-"],
+    ]);
+    const file = join(front.dataDir, "service.json");
+    await writeFile(file, JSON.stringify({ apiVersion: "v1", kind: "Service", ...sampleService }));
+    await kubectl(front, "create", "-f", file);
+    const service = { namespace: "default", name: "sample", port: Number(new URL(behind.url).port) };
+    const patch = JSON.stringify({ spec: { service, insecureSkipTLSVerify: true } });
+    await kubectl(front, "patch", "apiservice", "v1.batch", "--type=merge", "-p", patch);
+    // What was local a moment ago is still said to be available.
+    await until("the other server has been asked", async () =>
+      (await kubectl(front, "get", "apiservice", "v1.batch", "-o", "json")).includes("Passed"),
+    );
+  }, 60_000);
+  afterAll(async () => {
+    await front?.stop();
+    await behind?.stop();
+  });
+
+  it("keeps the group's objects, and knows who asks", async () => {
+    await kubectl(front, "create", "cronjob", "tick", "--image=box", "--schedule=0 0 * * *");
+    expect(await kubectl(behind, "get", "cronjobs", "-o", "name")).toBe("cronjob.batch/tick\n");
+    expect(await kubectl(front, "get", "cronjobs")).toMatch(/^NAME +SCHEDULE .*\ntick +0 0 \* \* \* /);
+    expect(await kubectl(front, "explain", "cronjob.spec.schedule")).toContain("CronJob");
+    const as = ["--as=alice", "--as-group=system:authenticated"];
+    await kubectl(front, "create", "rolebinding", "alice", "--clusterrole=admin", "--user=alice", "-n", "default");
+    const { stderr } = await run("kubectl", ["--kubeconfig", join(front.dataDir, "admin.kubeconfig"), "get", "cronjobs", ...as]);
+    // The first server lets her through; the other one has no such binding.
+    expect(stderr).toContain('User "alice" cannot list resource "cronjobs" in API group "batch" in the namespace "default"');
+    await kubectl(behind, "create", "rolebinding", "alice", "--clusterrole=admin", "--user=alice", "-n", "default");
+    expect(await kubectl(front, "get", "cronjobs", "-o", "name", ...as)).toBe("cronjob.batch/tick\n");
+  });
+
+  it("serves the group itself again when the service is taken away", async () => {
+    await kubectl(front, "patch", "apiservice", "v1.batch", "--type=merge", "-p", '{"spec":{"service":null,"insecureSkipTLSVerify":null}}');
+    await kubectl(front, "wait", "--for=jsonpath={.status.conditions[0].reason}=Local", "apiservice/v1.batch", "--timeout=20s");
+    expect(await kubectl(front, "get", "cronjobs", "-o", "name")).toBe("");
+  });
+});
