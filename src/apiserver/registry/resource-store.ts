@@ -2,7 +2,7 @@
 // type (events.k8s.io on events) share that type's cache and see its versions through a conversion, made once a version.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import type { Store } from "../../storage/store.ts";
+import type { Condition, Operation, Store, TransactionResult } from "../../storage/store.ts";
 import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
@@ -18,12 +18,25 @@ export interface ResourceStoreParts {
   readonly prefix: string;
   /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
   readonly isStale?: (storageKey: string) => Promise<boolean>;
+  /** Makes an operation on this resource's keys one on the store beneath, where they differ. */
+  readonly sealed?: (operation: Operation) => Promise<Operation>;
+}
+
+/** What is written with an object, or not at all: keys beside its own that no two objects may have. */
+export interface Companions {
+  readonly conditions: readonly Condition[];
+  readonly operations: readonly Operation[];
 }
 
 export type CommitResult =
   | { readonly version: ObjectVersion }
-  /** Another write came first; what the key holds now. */
-  | { readonly version: undefined; readonly current: ObjectVersion | undefined };
+  /**
+   * Another write came first; what the key holds now. Where it is still what was read, the companions were contested: their
+   * keys held something else at that revision.
+   */
+  | { readonly version: undefined; readonly current: ObjectVersion | undefined; readonly contestedAt?: number };
+
+type Put = Extract<Operation, { type: "put" }>;
 
 export class ResourceStore {
   readonly definition: ResourceDefinition;
@@ -36,10 +49,11 @@ export class ResourceStore {
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
   readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
+  readonly #sealed: ((operation: Operation) => Promise<Operation>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
   readonly #views: ObjectViews;
 
-  constructor({ definition, store, cache, codec, prefix, isStale }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
     this.#store = store;
@@ -49,6 +63,7 @@ export class ResourceStore {
     this.#views = new ObjectViews(definition);
     this.converts = definition.sharesStorageOf?.conversion !== undefined;
     this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
+    this.#sealed = sealed;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
@@ -126,18 +141,20 @@ export class ResourceStore {
   }
 
   /** Writes an object over the version that was read (absent: creates it). */
-  async commit(key: string, object: KubernetesObject, over: ObjectVersion | undefined): Promise<CommitResult> {
-    const { sharesStorageOf, ttlSeconds } = this.definition;
-    const bare = withoutResourceVersion(object);
-    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
-    const value = this.#codec.toStored(shared ?? bare);
-    const storageKey = this.#prefix + key;
-    const ttl = ttlSeconds?.(object);
+  async commit(
+    key: string,
+    object: KubernetesObject,
+    over: ObjectVersion | undefined,
+    companions: Companions = noCompanions,
+  ): Promise<CommitResult> {
+    const operation = this.converts ? await this.#putConverted(key, object) : this.#put(key, object);
+    const { key: storageKey, value } = operation;
+    const read = over?.revision ?? 0;
     const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: over?.revision ?? 0 }],
-      operations: [{ type: "put", key: storageKey, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) }],
+      conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
+      operations: [operation, ...companions.operations],
     });
-    if (!result.succeeded) return this.#failed(result.current[0]);
+    if (!result.succeeded) return this.#failed(result, read);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
     // Once mirrored, the version is found in the mirror and these bytes do not come back.
@@ -146,20 +163,47 @@ export class ResourceStore {
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */
-  async remove(version: ObjectVersion): Promise<CommitResult> {
+  async remove(version: ObjectVersion, companions: Companions = noCompanions): Promise<CommitResult> {
     const storageKey = this.#prefix + version.key;
     const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: version.revision }],
-      operations: [{ type: "delete", key: storageKey }],
+      conditions: [{ key: storageKey, modRevision: version.revision }, ...companions.conditions],
+      operations: [{ type: "delete", key: storageKey }, ...companions.operations],
     });
-    if (!result.succeeded) return this.#failed(result.current[0]);
+    if (!result.succeeded) return this.#failed(result, version.revision);
     return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
   }
 
-  async #failed(kv: Parameters<ObjectCodec["version"]>[0] | undefined): Promise<CommitResult> {
-    return { version: undefined, current: kv && (await this.#views.prepared(this.#codec.version(kv))) };
+  /** The writing of an object as a companion of another resource's. */
+  async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
+    const operation = this.#put(key, object);
+    return this.#sealed ? this.#sealed(operation) : operation;
+  }
+
+  #put(key: string, object: KubernetesObject): Put {
+    const { sharesStorageOf } = this.definition;
+    const bare = withoutResourceVersion(object);
+    return this.#putStored(key, object, sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+  }
+
+  async #putConverted(key: string, object: KubernetesObject): Promise<Put> {
+    const bare = withoutResourceVersion(object);
+    return this.#putStored(key, object, (await this.definition.sharesStorageOf?.conversion?.toStored(bare)) ?? bare);
+  }
+
+  #putStored(key: string, object: KubernetesObject, stored: KubernetesObject): Put {
+    const ttl = this.definition.ttlSeconds?.(object);
+    const value = this.#codec.toStored(stored);
+    return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
+  }
+
+  async #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): Promise<CommitResult> {
+    const contested = (kv?.modRevision ?? 0) === read;
+    const current = kv && (await this.#views.prepared(this.#codec.version(kv)));
+    return { version: undefined, current, ...(contested ? { contestedAt: revision } : {}) };
   }
 }
+
+const noCompanions: Companions = { conditions: [], operations: [] };
 
 /** An object that was not stored (a dry run), as a version. */
 export function unstored(key: string, object: KubernetesObject, revision: number | undefined): ObjectVersion {
