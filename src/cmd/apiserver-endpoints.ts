@@ -74,7 +74,11 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
     createHealth(healthChecks(deps), { clock, logger }),
-    aggregator.openApi(createOpenApi(served)),
+    aggregator.openApi(
+      createOpenApi(served, {
+        publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
+      }),
+    ),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),

@@ -99,6 +99,12 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
     decode: (value) => decodeCustom(schema(), value, decoding),
     shape: () => structuralShape(openApi),
     createRefusal,
+    published: {
+      key: `${definition.metadata.uid} ${definition.metadata.generation}`,
+      schema: openApi,
+      preserveUnknownFields: decoding.preserveUnknownFields,
+      selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => fieldName(jsonPath)),
+    },
     ...(scale ? { scale } : {}),
   };
   return {
@@ -197,9 +203,12 @@ function selectableFieldsOf({ selectableFields }: CustomResourceDefinitionVersio
   return Object.fromEntries(
     (selectableFields ?? []).map(({ jsonPath }) => {
       const read = compileJsonPath(jsonPath);
-      return [jsonPath.replace(/^\./, ""), (object: KubernetesObject) => fieldText(read(object)[0])];
+      return [fieldName(jsonPath), (object: KubernetesObject) => fieldText(read(object)[0])];
     }),
   );
 }
+
+/** As field selectors name it. */
+const fieldName = (jsonPath: string): string => jsonPath.replace(/^\./, "");
 
 const fieldText = (value: unknown): string => (value === undefined || value === null ? "" : String(value));

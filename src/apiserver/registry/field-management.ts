@@ -13,6 +13,9 @@ import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
+/** What decides on how the fields of objects are owned. */
+type ManagedKind = Pick<ResourceDefinition, "type" | "custom">;
+
 export interface FieldWriter {
   readonly manager: string;
   readonly subresource: string;
@@ -21,7 +24,7 @@ export interface FieldWriter {
 
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  definition: ResourceDefinition,
+  definition: ManagedKind,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
@@ -40,7 +43,7 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext({ type, custom }: ResourceDefinition, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+export function fieldContext({ type, custom }: ManagedKind, { manager, subresource, nowMs }: FieldWriter): WriteContext {
   const resetFields = resetBy(type, subresource);
   return {
     shape: custom ? custom.shape() : type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),

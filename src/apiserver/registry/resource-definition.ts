@@ -6,6 +6,7 @@ import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { Shape } from "../../api/patch/managed-fields/shape.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
+import type { JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
 import type { UserInfo } from "../authn/user.ts";
 
 /** What a strategy may depend on besides the object. */
@@ -33,6 +34,16 @@ export interface ScalePaths {
   readonly selector?: readonly string[];
 }
 
+/** What OpenAPI documents tell of a custom resource. */
+export interface PublishedSchema {
+  /** Changes with the definition. */
+  readonly key: string;
+  readonly schema: JSONSchemaProps | undefined;
+  readonly preserveUnknownFields: boolean;
+  /** "spec.colour". */
+  readonly selectableFields: readonly string[];
+}
+
 /** What custom resources have that built-in kinds have not: all of it follows from their definition. */
 export interface CustomRules {
   /** Checks the metadata of a parsed object and takes away what its schema does not know. Throws DecodeError. */
@@ -42,6 +53,7 @@ export interface CustomRules {
   readonly scale?: ScalePaths;
   /** Why nothing can be created now. */
   createRefusal(): string | undefined;
+  readonly published: PublishedSchema;
 }
 
 /** Conversion by someone else. All throw StatusError. */

@@ -162,7 +162,7 @@ class Stores implements ResourceStores {
   }
 
   #prefixOf(storagePath: string): string {
-    return `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
+    return `${this.prefix}${storagePath}/`;
   }
 
   /** Ends the watches that were opened by a resource; where no other is served from its mirror, the mirror goes too. */
