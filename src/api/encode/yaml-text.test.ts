@@ -56,7 +56,11 @@ describe("parseYaml()", () => {
   });
 
   it("refuses broken texts and exploding aliases", () => {
-    expect(() => parseYaml("a: [")).toThrow(/^yaml: line \d+: /);
+    expect(() => parseYaml("a: [")).toThrow("yaml: line 1: did not find expected node content");
+    expect(() => parseYaml("a: 1\nb: [c, d\n")).toThrow("yaml: line 2: did not find expected ',' or ']'");
+    expect(() => parseYaml("a: b: c")).toThrow("yaml: mapping values are not allowed in this context");
+    expect(() => parseYaml("a: 1\nb: c: d")).toThrow("yaml: line 2: mapping values are not allowed in this context");
+    expect(() => parseYaml("a:\n\t- b")).toThrow("yaml: line 2: found character that cannot start any token");
     const bomb = Array.from(
       { length: 9 },
       (_, i) =>

@@ -3,6 +3,7 @@
 // Go library that upstream uses, which differ from those of YAML 1.1 proper (no base-60 numbers).
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, Scalar } from "yaml";
 import type { ParsedText } from "./json-text.ts";
+import { yamlProblemText } from "./yaml-problems.ts";
 
 /** The library's own functions, for those who load it late: imported dynamically it has no names in the bundle, being CommonJS. */
 export { parse, stringify } from "yaml";
@@ -32,7 +33,7 @@ export function parseYamlDocuments(text: string): ParsedText[] {
   if (!Array.isArray(documents)) return [];
   const texts = documents.map((document) => {
     const error = document.errors[0];
-    if (error) throw new YamlSyntaxError(`yaml: line ${error.linePos?.[0].line ?? 1}: ${error.message.split("\n")[0]}`);
+    if (error) throw new YamlSyntaxError(yamlProblemText({ ...error, message: error.message, line: error.linePos?.[0].line ?? 1 }, text));
     const conversion = new Conversion(lineCounter);
     return { value: conversion.convert(document.contents), duplicates: conversion.duplicates };
   });

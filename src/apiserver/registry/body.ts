@@ -176,12 +176,19 @@ function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string): void
   if (sentVersion.split("/").length > 2) throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, textOf(sent));
   if (kind === expected.kind && (sentVersion === apiVersion || expected.alsoVersions?.includes(sentVersion))) return;
   const version = sentVersion.slice(sentVersion.indexOf("/") + 1);
-  const known = schemaOfKind(sentVersion, kind) !== undefined || (sentVersion === "v1" && kind === "List");
+  throw cannotBeHandled({ version, kind }, expected.kind, otherKindProblem({ apiVersion: sentVersion, kind }, expected));
+}
+
+/** Why an object of another kind or version cannot be taken for one of the expected. */
+export function otherKindProblem(
+  { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },
+  expected: ExpectedKind,
+): string {
+  const known = schemaOfKind(apiVersion, kind) !== undefined || (apiVersion === "v1" && kind === "List");
   const internal = expected.group === "" ? "core" : (expected.group.split(".")[0] ?? "");
-  const problem = known
-    ? `converting (${version}.${kind}) to (${internal}.${expected.kind}): unknown conversion`
-    : `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(sentVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`;
-  throw cannotBeHandled({ version, kind }, expected.kind, problem);
+  return known
+    ? `converting (${apiVersion.slice(apiVersion.indexOf("/") + 1)}.${kind}) to (${internal}.${expected.kind}): unknown conversion`
+    : `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`;
 }
 
 const metaScheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";

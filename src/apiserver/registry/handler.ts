@@ -51,6 +51,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       return pageNotFound();
     }
     checkExport(context);
+    if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
   };

@@ -1,6 +1,7 @@
 // PATCH: a change in one of four forms, applied to the current version and stored like an update. What the patch makes is
 // decoded like a body, so that a patch cannot make what a PUT could not. When another write comes first the patch is
 // applied again to the new version, unless the patch itself names the version it is meant for.
+import { conversionProblem } from "../../api/encode/conversion-problem.ts";
 import { DecodeError, decodeObject, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
@@ -10,10 +11,10 @@ import { applyJsonPatch, checkJsonPatch } from "../../api/patch/json-patch.ts";
 import { applyMergePatch, checkMergePatch } from "../../api/patch/merge-patch.ts";
 import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merge-patch.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
-import { builtInSchemas, type ObjectSchema } from "../../api/schema/schema.ts";
+import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { PatchContent } from "../http/negotiate.ts";
-import type { ExpectedKind } from "./body.ts";
+import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { FieldValidation } from "./request-options.ts";
 
@@ -50,6 +51,8 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
       return checked(target, schema, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
         show: () => goText(patch),
         order: (problems) => problems.toSorted(),
+        // The result is no text that is decoded, but a value that is converted.
+        problemOf: (error, against, patched) => conversionProblem(against, patched) ?? error.message,
       });
   }
 }
@@ -80,6 +83,8 @@ interface Report {
   readonly show: (patched: KubernetesObject) => string;
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
+  /** What is wrong with a value that cannot be decoded. */
+  readonly problemOf: (error: DecodeError, schema: ObjectSchema, patched: KubernetesObject) => string;
 }
 
 /** Applies, then checks what has come out: its kind, types, name and namespace. */
@@ -87,18 +92,20 @@ function checked(
   target: PatchTarget,
   schema: ObjectSchema | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, order }: Report,
+  { show, order, problemOf }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
     if (patched === current) return current;
     const refuse = (problem: string): StatusError => invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched), problem)]);
     const apiVersion = apiVersionOf(target.kind);
-    if (patched.apiVersion !== apiVersion || patched.kind !== target.kind.kind)
-      throw refuse(
-        `no kind ${JSON.stringify(patched.kind)} is registered for version ${JSON.stringify(patched.apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
-      );
-    const object = schema ? decodePatched(schema, patched, target, { refuse, order }) : patched;
+    if (patched.apiVersion !== apiVersion || patched.kind !== target.kind.kind) {
+      const other = schemaOfKind(patched.apiVersion, patched.kind);
+      // It is read as what it says it is, and then found to be something else.
+      if (other) decodePatched(other, patched, target, { refuse, order, problemOf });
+      throw refuse(otherKindProblem(patched, target.kind));
+    }
+    const object = schema ? decodePatched(schema, patched, target, { refuse, order, problemOf }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(named, target.namespace);
@@ -109,7 +116,7 @@ function decodePatched(
   schema: ObjectSchema,
   patched: KubernetesObject,
   target: PatchTarget,
-  { refuse, order }: Pick<Report, "order"> & { readonly refuse: (problem: string) => StatusError },
+  { refuse, order, problemOf }: Pick<Report, "order" | "problemOf"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decodeObject(schema, patched);
@@ -118,7 +125,7 @@ function decodePatched(
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
   } catch (error) {
-    if (error instanceof DecodeError) throw refuse(error.message);
+    if (error instanceof DecodeError) throw refuse(problemOf(error, schema, patched));
     throw error;
   }
 }
@@ -142,7 +149,7 @@ const metadataOrder = [
 ];
 
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport: Report = { show: patchedText, order: (problems) => problems };
+const jsonReport: Report = { show: patchedText, order: (problems) => problems, problemOf: (error) => error.message };
 
 /** The patched object as errors quote it: JSON with the outer fields sorted and metadata in the order of its type. */
 function patchedText(patched: KubernetesObject): string {

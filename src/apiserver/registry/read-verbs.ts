@@ -59,7 +59,7 @@ export function objectAnswer(
   status: number,
 ): ApiResponse {
   if (representation.as === "object") return versionAnswer(version, status);
-  if (representation.as === "metadata") return versionAnswer(partialVersion(version), status);
+  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition), status);
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
@@ -115,7 +115,7 @@ function listAnswer(
   inProcess: boolean,
 ): ApiResponse {
   const { type } = store;
-  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialList(page) };
+  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialList(page, store.definition) };
   if (representation.as === "table") {
     const objects = page.versions.map((version) => version.object);
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };

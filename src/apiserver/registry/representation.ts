@@ -4,7 +4,7 @@ import type { TableColumnDefinition, TableConvertor } from "../../api/encode/tab
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
-import type { ListMeta } from "../../api/types/meta-v1.ts";
+import type { ListMeta, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type Encoding, negotiateOutput } from "../http/negotiate.ts";
 import type { ApiRequest } from "../request.ts";
 import { ObjectVersion } from "../watch-cache/object-version.ts";
@@ -59,24 +59,33 @@ export interface PartialObjectMetadata extends KubernetesObject {
   readonly kind: "PartialObjectMetadata";
 }
 
-export function partialMetadata(object: KubernetesObject): PartialObjectMetadata {
-  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata };
+type MetadataRules = Pick<ResourceDefinition, "fieldAnnotations">;
+
+export function partialMetadata({ metadata }: KubernetesObject, { fieldAnnotations }: MetadataRules = {}): PartialObjectMetadata {
+  const shown = fieldAnnotations ? withoutAnnotations(metadata, fieldAnnotations) : metadata;
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: shown };
+}
+
+function withoutAnnotations(metadata: ObjectMeta, names: readonly string[]): ObjectMeta {
+  const { annotations, ...rest } = metadata;
+  const shown = Object.entries(annotations ?? {}).filter(([name]) => !names.includes(name));
+  return shown.length > 0 ? { ...rest, annotations: Object.fromEntries(shown) } : rest;
 }
 
 const partials = new WeakMap<ObjectVersion, ObjectVersion>();
 
 /** The metadata of a version as an object of its own, encoded once for all who ask. */
-export function partialVersion(version: ObjectVersion): ObjectVersion {
+export function partialVersion(version: ObjectVersion, rules: MetadataRules): ObjectVersion {
   let partial = partials.get(version);
   if (!partial) {
-    partial = new ObjectVersion(version.key, partialMetadata(version.object), version.revision);
+    partial = new ObjectVersion(version.key, partialMetadata(version.object, rules), version.revision);
     partials.set(version, partial);
   }
   return partial;
 }
 
-export function partialList({ versions, metadata }: ListPage): unknown {
-  const items = versions.map((version) => partialVersion(version).object);
+export function partialList({ versions, metadata }: ListPage, rules: MetadataRules): unknown {
+  const items = versions.map((version) => partialVersion(version, rules).object);
   return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata, items };
 }
 
@@ -98,7 +107,7 @@ export const defaultTable: TableConvertor<KubernetesObject> = {
 
 export interface TableOptions {
   /** What has the columns of the kind, where it has any of its own. */
-  readonly definition: Pick<ResourceDefinition, "table">;
+  readonly definition: Pick<ResourceDefinition, "table" | "fieldAnnotations">;
   readonly representation: Extract<Representation, { as: "table" }>;
   readonly metadata: ListMeta;
   /** False leaves them out: all events of a watch but the first. */
@@ -117,7 +126,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
     rows.push({
       cells,
       ...(conditions && conditions.length > 0 ? { conditions } : {}),
-      object: rowObject(object, representation.includeObject),
+      object: rowObject(object, representation.includeObject, definition),
     });
   }
   return {
@@ -129,9 +138,9 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   };
 }
 
-function rowObject(object: KubernetesObject, include: "Metadata" | "Object" | "None"): unknown {
+function rowObject(object: KubernetesObject, include: "Metadata" | "Object" | "None", rules: MetadataRules): unknown {
   if (include === "None") return null;
-  return include === "Object" ? object : partialMetadata(object);
+  return include === "Object" ? object : partialMetadata(object, rules);
 }
 
 /** The row of a bookmark, which is no object. */

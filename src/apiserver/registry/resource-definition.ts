@@ -75,6 +75,10 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly deletionReturnsObject?: boolean;
   /** Objects disappear after so many seconds (events). */
   readonly ttlSeconds?: (object: T) => number | undefined;
+  /** Annotations in which this version carries what other versions have as fields: metadata on its own is shown without them. */
+  readonly fieldAnnotations?: readonly string[];
+  /** What every request for the resource is warned of: "v1 Endpoints is deprecated in v1.33+". */
+  readonly deprecation?: string;
   /** Server-side table; default: Name and Created At. */
   readonly table?: TableConvertor<T>;
 }

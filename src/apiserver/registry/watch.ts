@@ -120,7 +120,11 @@ function represented(
   if (representation.as === "metadata")
     return mapped(
       watcher,
-      (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))),
+      (event) =>
+        new StreamEvent(
+          event.type,
+          partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version), store.definition),
+        ),
     );
   let withColumns = true;
   return mapped(watcher, (event) => {

@@ -27,6 +27,7 @@ export const autoscalerDefinition = describe(horizontalpodautoscalers, {
 
 export const autoscalerV1Definition = describe(horizontalpodautoscalersV1, {
   storagePath: autoscalerDefinition.storagePath,
+  fieldAnnotations: ["metrics", "current-metrics", "conditions", "behavior"].map((field) => `autoscaling.alpha.kubernetes.io/${field}`),
   sharesStorageOf: { type: horizontalpodautoscalers, fromStored: fromAutoscalerV2, toStored: toAutoscalerV2 },
   defaults: defaultAutoscalerV1,
   countsGeneration: false,

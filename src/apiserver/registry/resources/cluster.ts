@@ -89,7 +89,10 @@ export const nodeDefinition = describe<Node>(nodes, {
   table: nodeTable,
 });
 
-export const componentStatusDefinition = describe(componentstatuses, { table: componentStatusTable });
+export const componentStatusDefinition = describe(componentstatuses, {
+  deprecation: "v1 ComponentStatus is deprecated in v1.19+",
+  table: componentStatusTable,
+});
 
 export const limitRangeDefinition = describe(limitranges, {
   defaults: defaultLimitRange,

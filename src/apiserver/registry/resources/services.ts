@@ -61,6 +61,7 @@ function endpointsWarnings({ subsets = [] }: Endpoints): string[] {
 
 export const endpointsDefinition = describe<Endpoints>(endpoints, {
   defaults: defaultEndpoints,
+  deprecation: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   create: { validate: (endpoints) => validateEndpoints(endpoints), warnings: endpointsWarnings },
   update: { validate: validateEndpoints, warnings: endpointsWarnings },
   allowCreateOnUpdate: true,

@@ -16,7 +16,7 @@ import {
   statefulSetTable,
 } from "../../../api/encode/table/workloads.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
-import { isDNS1123Label } from "../../../api/meta/names.ts";
+import { isDNS1123Label, isLabelValue } from "../../../api/meta/names.ts";
 import {
   controllerrevisions,
   cronjobs,
@@ -49,6 +49,7 @@ import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 
 export const deploymentDefinition = describe(deployments, {
   defaults: defaultDeployment,
+  fieldAnnotations: ["deprecated.deployment.rollback.to"],
   create: {
     validate: (deployment) => validateDeployment(deployment),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
@@ -105,6 +106,7 @@ function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
 
 export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   defaults: defaultDaemonSet,
+  fieldAnnotations: [templateGenerationKey],
   create: {
     prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)),
     validate: (set) => validateDaemonSet(set),
@@ -146,8 +148,10 @@ function withGeneratedSelector(job: Job): Job {
     [uidLabel]: metadata.uid,
     ...template.metadata?.labels,
   };
-  // Labels that the job has from its template by default are the template's, with all that is added to them.
-  const isDefault = metadata.labels === undefined || metadata.labels === template.metadata?.labels;
+  // Labels that the job has from its template by default are the template's, with all that is added to them. A name that is
+  // no label is reported of the template, and not of labels the job would never have had.
+  const isDefault =
+    metadata.labels === undefined ? isLabelValue(metadata.name).length === 0 : metadata.labels === template.metadata?.labels;
   return {
     ...job,
     metadata: isDefault ? { ...metadata, labels } : metadata,
