@@ -9,9 +9,11 @@ import { createCertificateApproval, createCertificateSigning, createCertificateS
 import { createDefaultIngressClass } from "./default-ingress-class.ts";
 import { createDefaultStorageClass } from "./default-storage-class.ts";
 import { createDefaultTolerationSeconds, type DefaultTolerationSecondsOptions } from "./default-toleration-seconds.ts";
+import { deviceAccessCheck } from "./device-access.ts";
 import { createLimitRanger } from "./limit-ranger.ts";
 import { createNamespaceLifecycle } from "./namespace-lifecycle.ts";
 import { createNodeRestriction } from "./node-restriction.ts";
+import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { createPodSecurity } from "./pod-security.ts";
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
@@ -46,8 +48,13 @@ export function createAdmissionPlugins(deps: AdmissionDependencies, options: Adm
     if (!known.has(name)) throw new Error(`unknown admission plugin ${JSON.stringify(name)}; known are ${[...known].join(", ")}`);
   for (const name of options.enable ?? [])
     if (options.disable?.includes(name)) throw new Error(`admission plugin ${JSON.stringify(name)} is both enabled and disabled`);
-  // That nobody grants what he does not hold is no option: upstream has it in the storage of roles and bindings.
-  return [escalationCheck(deps), ...all.filter((p) => !options.disable?.includes(p.name))];
+  // That nobody grants or uses what he does not hold is no option: upstream has it in the storage of these kinds.
+  return [
+    escalationCheck(deps),
+    parameterAccessCheck(deps),
+    deviceAccessCheck(deps),
+    ...all.filter((p) => !options.disable?.includes(p.name)),
+  ];
 }
 
 function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {

@@ -490,6 +490,8 @@ describe("createAdmissionPlugins()", () => {
   it("gives them in upstream's order", () => {
     expect(create()).toEqual([
       "RBACEscalation",
+      "ParameterAccess",
+      "DeviceAccess",
       "NamespaceLifecycle",
       "LimitRanger",
       "ServiceAccount",

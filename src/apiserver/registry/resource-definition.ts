@@ -12,6 +12,8 @@ export interface StrategyContext {
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
   readonly userName: string;
+  /** The warnings of the answer; preparing may add some. */
+  readonly warnings: string[];
   /** Who writes, for kinds that record it (CertificateSigningRequest). */
   readonly user?: UserInfo;
 }
