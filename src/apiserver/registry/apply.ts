@@ -37,7 +37,7 @@ export async function compileApply(
   return (current) => {
     const empty = emptyObject(type);
     const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
-    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(type, writer), kind, empty, force });
+    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(store.definition, writer), kind, empty, force });
     const merged = request.subresource === "scale" ? withoutScaleTimes(applying) : applying;
     const object = decodeMerged(store, merged);
     const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };

@@ -11,6 +11,7 @@ import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ManagedFieldsEntry, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 
 export interface FieldWriter {
   readonly manager: string;
@@ -20,12 +21,12 @@ export interface FieldWriter {
 
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  type: ResourceType,
+  definition: ResourceDefinition,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
 ): KubernetesObject {
-  const updated = updateManagedFields(old ?? emptyObject(type), object, fieldContext(type, writer));
+  const updated = updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
   return writer.subresource === "scale" ? withoutScaleTimes(updated) : updated;
 }
 
@@ -39,8 +40,9 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext(type: ResourceType, { manager, subresource, nowMs }: FieldWriter): WriteContext {
-  const resetFields = resetBy(type, subresource);
+export function fieldContext(definition: ResourceDefinition, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+  const { type } = definition;
+  const resetFields = resetBy(definition, subresource);
   return {
     shape: type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
     manager,
@@ -51,12 +53,31 @@ export function fieldContext(type: ResourceType, { manager, subresource, nowMs }
 }
 
 const statusFields = setOf(["status"]);
+const specFields = setOf(["spec"]);
 const allButStatusFields = setOf(["spec"], ["metadata", "labels"]);
 
+const resetSets = new WeakMap<ResourceDefinition, Map<string, FieldSet>>();
+
 /** Fields that a write to this endpoint leaves as they were. */
-function resetBy(type: ResourceType, subresource: string): FieldSet | undefined {
-  if (subresource === "status") return allButStatusFields;
-  return type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
+function resetBy(definition: ResourceDefinition, subresource: string): FieldSet | undefined {
+  const fields = definition.resetFields?.[subresource];
+  if (fields) return resetSet(definition, subresource, fields);
+  if (subresource === "status") return definition.type.schema === undefined ? allButStatusFields : specFields;
+  return definition.type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
+}
+
+function resetSet(definition: ResourceDefinition, subresource: string, fields: readonly string[]): FieldSet {
+  let sets = resetSets.get(definition);
+  if (!sets) {
+    sets = new Map();
+    resetSets.set(definition, sets);
+  }
+  let set = sets.get(subresource);
+  if (!set) {
+    set = setOf(...fields.map((field) => field.split(".")));
+    sets.set(subresource, set);
+  }
+  return set;
 }
 
 const emptyObjects = new WeakMap<ResourceType, KubernetesObject>();

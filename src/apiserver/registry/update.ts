@@ -125,7 +125,7 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(type, old, object, { ...request, nowMs: env.clock.now() });
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, { ...request, nowMs: env.clock.now() });
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;

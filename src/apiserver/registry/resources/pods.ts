@@ -42,6 +42,7 @@ export const podDefinition = describe<Pod>(pods, {
     },
     resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod), validate: validatePodResize },
   },
+  resetFields: { status: ["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"] },
   gracefulDeletion: { gracePeriodSeconds },
   deletionReturnsObject: true,
   selectableFields: {

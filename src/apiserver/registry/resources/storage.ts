@@ -42,7 +42,7 @@ import {
 } from "../../../api/validation/storage.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { withClaimDataSource } from "./claim-data-source.ts";
-import { checked, describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 import { claimWarnings, storageCapacityWarnings, storageClassWarnings, volumeWarnings } from "./storage-warnings.ts";
 
 /** The time of the last change of phase is kept where the client does not say it. */
@@ -157,6 +157,7 @@ export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistor
 export const volumeAttachmentDefinition = describe(volumeattachments, {
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata },
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,

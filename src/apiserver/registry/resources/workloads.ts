@@ -58,6 +58,7 @@ function withAnnotationGeneration(deployment: Deployment, old: Deployment): Depl
 export const deploymentDefinition = describe<Deployment>(deployments, {
   defaults: defaultDeployment,
   fieldAnnotations: ["deprecated.deployment.rollback.to"],
+  resetFields: { status: ["spec", "metadata.labels"] },
   create: {
     validate: (deployment) => validateDeployment(deployment),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
