@@ -19,9 +19,12 @@ export interface FieldWriter {
   readonly nowMs: number;
 }
 
+/** What a definition says of the fields that its writers own. */
+type OwnershipRules = Pick<ResourceDefinition, "type" | "resetFields">;
+
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  definition: ResourceDefinition,
+  definition: OwnershipRules,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
@@ -40,7 +43,7 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext(definition: ResourceDefinition, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs }: FieldWriter): WriteContext {
   const { type } = definition;
   const resetFields = resetBy(definition, subresource);
   return {
@@ -56,17 +59,17 @@ const statusFields = setOf(["status"]);
 const specFields = setOf(["spec"]);
 const allButStatusFields = setOf(["spec"], ["metadata", "labels"]);
 
-const resetSets = new WeakMap<ResourceDefinition, Map<string, FieldSet>>();
+const resetSets = new WeakMap<OwnershipRules, Map<string, FieldSet>>();
 
 /** Fields that a write to this endpoint leaves as they were. */
-function resetBy(definition: ResourceDefinition, subresource: string): FieldSet | undefined {
+function resetBy(definition: OwnershipRules, subresource: string): FieldSet | undefined {
   const fields = definition.resetFields?.[subresource];
   if (fields) return resetSet(definition, subresource, fields);
   if (subresource === "status") return definition.type.schema === undefined ? allButStatusFields : specFields;
   return definition.type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
 }
 
-function resetSet(definition: ResourceDefinition, subresource: string, fields: readonly string[]): FieldSet {
+function resetSet(definition: OwnershipRules, subresource: string, fields: readonly string[]): FieldSet {
   let sets = resetSets.get(definition);
   if (!sets) {
     sets = new Map();
