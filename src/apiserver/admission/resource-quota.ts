@@ -9,7 +9,7 @@ import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantic
 import { isCountedFor, isInScope, missingValues, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
-import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { type AdmissionPlugin, type AdmissionReader, type AdmissionRequest, loadedInformer } from "./admission.ts";
 import { isAbout, refuse } from "./refusal.ts";
 
 export interface ResourceQuotaDependencies {
@@ -37,10 +37,11 @@ export function createResourceQuota(deps: ResourceQuotaDependencies): AdmissionP
         ((group === "" && request.subresource === "" && chargedOnUpdate.has(resource)) || isAbout(request, pods, "resize"))
       );
     },
-    validate(request) {
+    async validate(request) {
+      await loadedInformer(deps.reader, resourcequotas);
       // Most namespaces have no quota: they do not queue.
       if (quotas.in(request.namespace).length === 0) return;
-      return queue.run(request.namespace, () => quotas.charge(request));
+      await queue.run(request.namespace, () => quotas.charge(request));
     },
   };
 }
