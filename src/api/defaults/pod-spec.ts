@@ -65,7 +65,15 @@ export function defaultContainer<C extends Container | EphemeralContainer>(conta
   return c as C;
 }
 
-export function defaultPodSpec(spec: PodSpec): PodSpec {
+/** Groups of pods that are scheduled together are behind a feature gate that is off: the field is ignored. */
+function withoutSchedulingGroup(spec: PodSpec): PodSpec {
+  if (spec.schedulingGroup === undefined) return spec;
+  const { schedulingGroup: _, ...rest } = spec;
+  return rest;
+}
+
+export function defaultPodSpec(given: PodSpec): PodSpec {
+  const spec = withoutSchedulingGroup(given);
   // serviceAccount is the old name of serviceAccountName: each stands in for the other.
   const account = spec.serviceAccountName || spec.serviceAccount;
   let s = fill(spec, {

@@ -13,6 +13,9 @@ export interface WireRules {
   readonly typeName: string;
 }
 
+/** Lists that mean something else when they are empty than when they are absent, though neither is written. */
+const keptLists = new Set(["autoscaling-v2.HPAScalingRules.policies"]);
+
 /** The rules of one field. Types that are not built in (made for a test) follow from `required` and `default` alone. */
 export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
   const [flags = "", name] = (wireFacts[schema.name]?.[field.name] ?? "").split(" ");
@@ -29,7 +32,7 @@ export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
     case "array":
     case "map":
     case "bytes":
-      return { dropsEmpty: omits, whenAbsent: omits ? "nothing" : "null", typeName };
+      return { dropsEmpty: omits && !keptLists.has(`${schema.name}.${field.name}`), whenAbsent: omits ? "nothing" : "null", typeName };
     case "time":
     case "microTime": {
       const left = flags.includes("z") || (pointer && omits);

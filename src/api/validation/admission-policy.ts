@@ -38,11 +38,12 @@ interface PolicySpec {
 type PolicyExpressions = (errors: FieldError[], purpose: ExpressionPurpose, field: string, expression: string) => void;
 
 export function validateValidatingPolicy(
-  { metadata, spec = {} }: ValidatingAdmissionPolicy,
+  { metadata, spec: given }: ValidatingAdmissionPolicy,
   old?: ValidatingAdmissionPolicy,
   check?: ExpressionCheck,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  const spec = given ?? {};
   const { validations = [], auditAnnotations = [], variables = [] } = spec;
   const expressions = expressionsOf(spec, storedExpressions(old?.spec), check);
   validateMatching(errors, spec);
@@ -70,11 +71,12 @@ export function validateValidatingPolicyStatus({ status }: ValidatingAdmissionPo
 }
 
 export function validateMutatingPolicy(
-  { spec = {} }: MutatingAdmissionPolicy,
+  { spec: given }: MutatingAdmissionPolicy,
   old?: MutatingAdmissionPolicy,
   check?: ExpressionCheck,
 ): FieldError[] {
   const errors: FieldError[] = [];
+  const spec = given ?? {};
   const { mutations = [], variables = [], reinvocationPolicy } = spec;
   const expressions = expressionsOf(spec, storedExpressions(old?.spec), check);
   validateMatching(errors, spec);

@@ -225,7 +225,7 @@ interface BindingConditions {
 
 /** What has to become true before a pod is bound to the node of a device, and what makes the scheduler give up. */
 export function validateBindingConditions(errors: FieldError[], field: string, conditions: BindingConditions): void {
-  const { bindingConditions: ready = [], bindingFailureConditions: failed = [] } = conditions;
+  const [ready, failed] = [conditions.bindingConditions ?? [], conditions.bindingFailureConditions ?? []];
   const [readyField, failedField] = [`${field}.bindingConditions`, `${field}.bindingFailureConditions`];
   const rules = { max: maxBindingConditions, check: (name: string, at: string) => checkLabelName(errors, at, name) };
   validateItems(errors, readyField, ready, rules);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { FieldError } from "../meta/field-error.ts";
 import type { ValidatingWebhook, ValidatingWebhookConfiguration } from "../types/admissionregistration-v1.ts";
-import type { FlowSchemaSpec } from "../types/flowcontrol-v1.ts";
+import type { FlowSchemaSpec, PriorityLevelConfiguration } from "../types/flowcontrol-v1.ts";
 import { validateApiService } from "./api-service.ts";
 import { validateFlowSchema, validatePriorityLevel } from "./flow-control.ts";
 import { validateValidatingPolicyBinding } from "./policy-binding.ts";
@@ -96,6 +96,36 @@ describe("flow control", () => {
     const level = { apiVersion: "flowcontrol.apiserver.k8s.io/v1", kind: "PriorityLevelConfiguration", metadata, spec } as const;
     expect(messages(validatePriorityLevel(level))).toEqual([
       "spec.limited.limitResponse.queuing.handSize: Invalid value: 7: required entropy bits of deckSize 1024 and handSize 7 should not be greater than 60",
+    ]);
+  });
+});
+
+describe("mandatory flow control", () => {
+  const level = (name: string, spec: object) =>
+    ({
+      apiVersion: "flowcontrol.apiserver.k8s.io/v1",
+      kind: "PriorityLevelConfiguration",
+      metadata: { ...metadata, name },
+      spec,
+    }) as PriorityLevelConfiguration;
+  const exempt = { type: "Exempt", exempt: { nominalConcurrencyShares: 0, lendablePercent: 0 } };
+  const limited = { type: "Limited", limited: { nominalConcurrencyShares: 5, lendablePercent: 0, limitResponse: { type: "Reject" } } };
+  const mandatory = {
+    schemas: new Map(),
+    levels: new Map([
+      ["exempt", exempt as PriorityLevelConfiguration["spec"]],
+      ["catch-all", limited as PriorityLevelConfiguration["spec"]],
+    ]),
+  };
+
+  it("stays as it is, but for the shares of what is exempt", () => {
+    expect(validatePriorityLevel(level("exempt", { ...exempt, exempt: { nominalConcurrencyShares: 9 } }), mandatory)).toEqual([]);
+    expect(validatePriorityLevel(level("catch-all", limited), mandatory)).toEqual([]);
+    const changed = { type: "Limited", limited: { ...limited.limited, nominalConcurrencyShares: 6 } };
+    expect(messages(validatePriorityLevel(level("catch-all", changed), mandatory))).toEqual([
+      expect.stringMatching(
+        /^spec: Invalid value: \{"Type":"Limited","Limited":\{"NominalConcurrencyShares":6,.*spec of 'catch-all' must equal the fixed value$/,
+      ),
     ]);
   });
 });

@@ -1,4 +1,5 @@
 // Flow control: which requests belong together (flow schemas), and how many of them are served at once (priority levels).
+import { semanticallyEqual } from "../meta/equality.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
 import type {
@@ -13,13 +14,20 @@ import type {
   ServiceAccountSubject,
   Subject,
 } from "../types/flowcontrol-v1.ts";
+import { internalForm } from "./internal-form.ts";
 import { addProblems, checkName, checkPresent, checkSupported } from "./rules.ts";
 
 const exemptName = "exempt";
 const maxPrecedence = 10_000;
 const distinguishers = ["ByNamespace", "ByUser"];
 
-export function validateFlowSchema({ metadata, spec, status }: FlowSchema): FieldError[] {
+/** Schemas and levels that every server has, by name, and nobody may change. */
+export interface MandatoryFlowControl {
+  readonly schemas: ReadonlyMap<string, FlowSchema["spec"] | undefined>;
+  readonly levels: ReadonlyMap<string, PriorityLevelConfiguration["spec"] | undefined>;
+}
+
+export function validateFlowSchema({ metadata, spec, status }: FlowSchema, mandatory?: MandatoryFlowControl): FieldError[] {
   const errors: FieldError[] = [];
   const { matchingPrecedence: precedence = 0, distinguisherMethod, priorityLevelConfiguration, rules } = spec ?? {};
   const refuse = (detail: string): void => {
@@ -34,6 +42,10 @@ export function validateFlowSchema({ metadata, spec, status }: FlowSchema): Fiel
   if (level) addProblems(errors, "spec.priorityLevelConfiguration.name", level, isDNS1123Subdomain(level));
   else errors.push(required("spec.priorityLevelConfiguration.name", "must reference a priority level"));
   for (const [i, rule] of (rules ?? []).entries()) validateRules(errors, `spec.rules[${i}]`, rule);
+  const fixed = mandatory?.schemas.get(metadata.name);
+  const shown = internalForm("FlowSchemaSpec", spec);
+  if (fixed && !semanticallyEqual(shown, internalForm("FlowSchemaSpec", fixed)))
+    errors.push(invalidValue("spec", shown, `spec of '${metadata.name}' must equal the fixed value`));
   validateStatus(errors, status);
   return errors;
 }
@@ -138,8 +150,15 @@ function pathProblem(path: string): string | undefined {
   return star >= 0 && !(star === path.length - 1 && path.endsWith("/*")) ? "wildcard can only do suffix matching" : undefined;
 }
 
-export function validatePriorityLevel({ metadata, spec, status }: PriorityLevelConfiguration): FieldError[] {
+const zeroSharesKey = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares";
+
+export function validatePriorityLevel(
+  { metadata, spec, status }: PriorityLevelConfiguration,
+  mandatory?: MandatoryFlowControl,
+): FieldError[] {
   const errors: FieldError[] = [];
+  if (metadata.annotations?.[zeroSharesKey] !== undefined)
+    errors.push(forbiddenField("metadata.annotations", `annotation '${zeroSharesKey}' is forbidden`));
   const { type = "", limited, exempt } = spec ?? {};
   if ((metadata.name === exemptName) !== (type === "Exempt"))
     errors.push(invalidValue("spec.type", type, "must be 'Exempt' if and only if `name` is 'exempt'"));
@@ -154,8 +173,23 @@ export function validatePriorityLevel({ metadata, spec, status }: PriorityLevelC
     if (limited) validateLimited(errors, "spec.limited", limited);
     else errors.push(required("spec.limited", "must not be empty when type is Limited"));
   } else errors.push(notSupported("spec.type", type, ["Exempt", "Limited"]));
+  validateMandatoryLevel(errors, metadata.name, spec, mandatory?.levels.get(metadata.name));
   validateStatus(errors, status);
   return errors;
+}
+
+type LevelSpec = PriorityLevelConfiguration["spec"] | undefined;
+
+/** Of the level of what is exempt, the shares may be changed. */
+function validateMandatoryLevel(errors: FieldError[], name: string, spec: LevelSpec, fixed: LevelSpec): void {
+  if (!fixed) return;
+  const form = (of: LevelSpec): unknown => internalForm("PriorityLevelConfigurationSpec", of);
+  const isExempt = name === exemptName;
+  const { exempt: _, ...rest } = spec ?? { type: "" };
+  const compared = isExempt ? { ...rest, ...(fixed.exempt ? { exempt: fixed.exempt } : {}) } : spec;
+  if (semanticallyEqual(form(compared), form(fixed))) return;
+  const what = isExempt ? `'${name}' except the 'spec.exempt' field` : `'${name}'`;
+  errors.push(invalidValue("spec", form(spec), `spec of ${what} must equal the fixed value`));
 }
 
 function checkShares(errors: FieldError[], field: string, shares = 0): void {

@@ -203,6 +203,21 @@ CELDeviceSelector: Expression:s
 CapacityRequirements: Requests:{q
 DeviceAllocationConfiguration: Source:s Requests:[s Opaque:?OpaqueDeviceConfiguration
 DeviceAllocationResult: Results:[DeviceRequestAllocationResult Config:[DeviceAllocationConfiguration
+FlowDistinguisherMethod: Type:s
+FlowSchemaSpec: PriorityLevelConfiguration:PriorityLevelConfigurationReference MatchingPrecedence:n
+  DistinguisherMethod:?FlowDistinguisherMethod Rules:[PolicyRulesWithSubjects
+FlowSubject: Kind:s User:?FlowUserSubject Group:?FlowUserSubject ServiceAccount:?FlowServiceAccountSubject
+FlowUserSubject: Name:s
+FlowServiceAccountSubject: Namespace:s Name:s
+PolicyRulesWithSubjects: Subjects:[FlowSubject ResourceRules:[FlowResourceRule NonResourceRules:[FlowPathRule
+FlowResourceRule: Verbs:[s APIGroups=apiGroups:[s Resources:[s ClusterScope:b Namespaces:[s
+FlowPathRule: Verbs:[s NonResourceURLs=nonResourceURLs:[s
+PriorityLevelConfigurationReference: Name:s
+PriorityLevelConfigurationSpec: Type:s Limited:?LimitedPriorityLevelConfiguration Exempt:?ExemptPriorityLevelConfiguration
+LimitedPriorityLevelConfiguration: NominalConcurrencyShares:n LimitResponse:LimitResponse LendablePercent:?n BorrowingLimitPercent:?n
+ExemptPriorityLevelConfiguration: NominalConcurrencyShares:?n LendablePercent:?n
+LimitResponse: Type:s Queuing:?QueuingConfiguration
+QueuingConfiguration: Queues:n HandSize:n QueueLengthLimit:n
 DeviceAttribute: IntValue=int:?n BoolValue=bool:?b StringValue=string:?s VersionValue=version:?s IntValues=ints:[n BoolValues=bools:[b
   StringValues=strings:[s VersionValues=versions:[s
 DeviceClaim: Requests:[DeviceRequest Constraints:[DeviceConstraint Config:[DeviceClaimConfiguration

@@ -5,6 +5,7 @@ import { isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import type {
   CSIPersistentVolumeSource,
+  GlusterfsPersistentVolumeSource,
   HostPathVolumeSource,
   LocalVolumeSource,
   PersistentVolume,
@@ -41,11 +42,42 @@ import {
 } from "./volume-plugins.ts";
 import { validateHostPath } from "./volume-sources.ts";
 
-export function validatePersistentVolume({ spec }: PersistentVolume, old?: PersistentVolume): FieldError[] {
+export function validatePersistentVolume({ metadata, spec = {} }: PersistentVolume, old?: PersistentVolume): FieldError[] {
   const errors: FieldError[] = [];
-  validateVolumeSpec(errors, "spec", spec ?? {});
-  if (old) validateChange(errors, spec ?? {}, old.spec ?? {});
+  validateVolumeSpec(errors, "spec", spec);
+  validateMountOptions(errors, metadata.annotations, spec);
+  if (!old) return errors;
+  // Upstream looks at the volume twice on updates, and lists what it finds as often.
+  validateVolumeSpec(errors, "spec", spec);
+  validateChange(errors, spec, old.spec ?? {});
   return errors;
+}
+
+const mountOptionsKey = "volume.beta.kubernetes.io/mount-options";
+const mountable = [
+  "gcePersistentDisk",
+  "awsElasticBlockStore",
+  "glusterfs",
+  "nfs",
+  "rbd",
+  "quobyte",
+  "iscsi",
+  "cinder",
+  "cephfs",
+  "azureFile",
+  "vsphereVolume",
+  "azureDisk",
+  "photonPersistentDisk",
+] as const;
+
+/** Options in the old annotation are for the plugins of its time. */
+function validateMountOptions(
+  errors: FieldError[],
+  annotations: Readonly<Record<string, string>> | undefined,
+  spec: PersistentVolumeSpec,
+): void {
+  if (annotations?.[mountOptionsKey] === undefined || mountable.some((source) => spec[source] !== undefined)) return;
+  errors.push(forbiddenField(`metadata.annotations.${mountOptionsKey}`, "may not specify mount options for this volume type"));
 }
 
 /** The specification of a volume; `inline`: within a volume attachment, where a CSI source is all there may be. */
@@ -110,7 +142,7 @@ const sources: readonly SourceCheck[] = [
   ["hostPath", validateHostPath],
   ["gcePersistentDisk", validateGCEPersistentDisk, "persistentDisk"],
   ["awsElasticBlockStore", validateAWSElasticBlockStore],
-  ["glusterfs", validateGlusterfs],
+  ["glusterfs", validateGlusterfsVolume],
   ["flocker", validateFlocker],
   ["nfs", validateNFS],
   ["rbd", validateRBD],
@@ -147,6 +179,14 @@ function validateSource(errors: FieldError[], field: string, spec: PersistentVol
   if (count === 0) errors.push(required(field, "must specify a volume type"));
 }
 
+function validateGlusterfsVolume(errors: FieldError[], field: string, source: GlusterfsPersistentVolumeSource): void {
+  validateGlusterfs(errors, field, source);
+  const { endpointsNamespace: namespace } = source;
+  const at = `${field}.endpointsNamespace`;
+  if (namespace === "") errors.push(invalidValue(at, "", "if the endpointnamespace is set, it must be a valid namespace name"));
+  else if (namespace !== undefined) addProblems(errors, at, namespace, isDNS1123Label(namespace));
+}
+
 function validateLocal(errors: FieldError[], field: string, { path }: LocalVolumeSource): void {
   if (!path) errors.push(required(`${field}.path`));
   else validatePathWithoutBacksteps(errors, `${field}.path`, path);
@@ -172,6 +212,8 @@ function validateClasses(errors: FieldError[], field: string, spec: PersistentVo
   const { storageClassName, volumeMode, volumeAttributesClassName } = spec;
   if (storageClassName && !inline) addProblems(errors, `${field}.storageClassName`, storageClassName, isDNS1123Subdomain(storageClassName));
   if (volumeMode !== undefined && !inline) checkSupported(errors, `${field}.volumeMode`, volumeMode, ["Block", "Filesystem"]);
+  else if (volumeMode !== undefined && volumeMode !== "Filesystem")
+    errors.push(forbiddenField(`${field}.volumeMode`, `may not specify volumeMode other than Filesystem ${inlineOnly}`));
   if (volumeAttributesClassName === undefined) return;
   const at = `${field}.volumeAttributesClassName`;
   if (volumeAttributesClassName === "") errors.push(required(at, "an empty string is disallowed"));

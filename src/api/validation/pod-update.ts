@@ -28,7 +28,7 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
   validateAnnotationsUpdate(errors, pod, old);
   const [spec, oldSpec] = [pod.spec, old.spec];
   if (!validateSameContainers(errors, spec, oldSpec)) return errors;
-  validateDeadline(errors, spec.activeDeadlineSeconds, oldSpec.activeDeadlineSeconds);
+  if (!validateDeadline(errors, spec.activeDeadlineSeconds, oldSpec.activeDeadlineSeconds)) return errors;
   validateAddedTolerations(errors, spec.tolerations ?? [], oldSpec);
   validateDeletedGates(errors, spec.schedulingGates ?? [], oldSpec.schedulingGates ?? []);
   if (sameSpec(spec, oldSpec)) return errors;
@@ -69,13 +69,17 @@ function validateSameContainers(errors: FieldError[], spec: PodSpec, old: PodSpe
   return true;
 }
 
-function validateDeadline(errors: FieldError[], deadline: number | undefined, old: number | undefined): void {
+/** Whether there is anything more to look at. */
+function validateDeadline(errors: FieldError[], deadline: number | undefined, old: number | undefined): boolean {
   const field = "spec.activeDeadlineSeconds";
   if (deadline === undefined) {
     if (old !== undefined) errors.push(invalidValue(field, null, "must not update from a positive integer to nil value"));
-  } else if (deadline < 0 || deadline > maxInt32)
-    errors.push(invalidValue(field, deadline, `must be between 0 and ${maxInt32}, inclusive`));
+    return true;
+  }
+  if (deadline < 0 || deadline > maxInt32) errors.push(invalidValue(field, deadline, `must be between 0 and ${maxInt32}, inclusive`));
   else if (old !== undefined && old < deadline) errors.push(invalidValue(field, deadline, "must be less than or equal to previous value"));
+  else return true;
+  return false;
 }
 
 function validateAddedTolerations(errors: FieldError[], tolerations: readonly Toleration[], old: PodSpec): void {

@@ -20,8 +20,6 @@ const noSpec: PodSpec = { containers: [] };
 export function podWarnings({ metadata, spec = noSpec }: Pod): string[] {
   const warnings = nameWarnings(metadata.name, "the Pod's hostname");
   warnings.push(...specWarnings("", spec, metadata.annotations ?? {}));
-  const os: string | undefined = spec.os?.name;
-  if (os !== "windows") warnings.push(...appArmorWarnings(spec, metadata.annotations ?? {}));
   return warnings;
 }
 
@@ -177,7 +175,8 @@ function addContainers(warnings: string[], prefix: string, spec: PodSpec, annota
   });
 }
 
-const appArmorText = 'deprecated since v1.30; use the "appArmorProfile" field instead';
+/** Of pods themselves the server warns where it takes the annotation over into the field. */
+export const appArmorText = 'deprecated since v1.30; use the "appArmorProfile" field instead';
 
 /** Whether an annotation says the same as the pod's own profile. */
 function isPodProfile(text: string | undefined, spec: PodSpec): boolean {
@@ -185,17 +184,6 @@ function isPodProfile(text: string | undefined, spec: PodSpec): boolean {
   if (!profile || text === undefined) return false;
   if (profile.type === "Localhost") return text === `localhost/${profile.localhostProfile}`;
   return text === (profile.type === "Unconfined" ? "unconfined" : "runtime/default");
-}
-
-function appArmorWarnings(spec: PodSpec, annotations: Annotations): string[] {
-  const warnings: string[] = [];
-  eachContainer(spec, "", ({ name, securityContext }) => {
-    const key = appArmorPrefix + name;
-    const text = annotations[key];
-    if (text === undefined || securityContext?.appArmorProfile || isPodProfile(text, spec)) return;
-    warnings.push(`metadata.annotations[${key}]: ${appArmorText}`);
-  });
-  return warnings;
 }
 
 /** A variable that is defined twice, unless the second definition extends the first. */

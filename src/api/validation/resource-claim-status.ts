@@ -49,7 +49,8 @@ const hiddenIdentity = { Driver: {}, Pool: {}, Device: {}, ShareID: {} };
 
 export function validateResourceClaimStatus(claim: ResourceClaim, old: ResourceClaim): FieldError[] {
   const errors: FieldError[] = [];
-  const { allocation, devices = [], reservedFor = [] } = claim.status ?? {};
+  const { allocation } = claim.status ?? {};
+  const [devices, reservedFor] = [claim.status?.devices ?? [], claim.status?.reservedFor ?? []];
   const names = requestNames(claim.spec?.devices ?? {});
   validateUniqueItems(errors, "status.reservedFor", reservedFor, {
     max: maxConsumers,

@@ -61,13 +61,9 @@ export function validateResourceClaimTemplate(
   return errors;
 }
 
-function validateClaimSpec(
-  errors: FieldError[],
-  field: string,
-  { devices = {} }: ResourceClaimSpec,
-  check: ExpressionCheck | undefined,
-): void {
+function validateClaimSpec(errors: FieldError[], field: string, spec: ResourceClaimSpec, check: ExpressionCheck | undefined): void {
   const at = `${field}.devices`;
+  const devices = spec.devices ?? {};
   const names = requestNames(devices);
   validateUniqueItems(errors, `${at}.requests`, devices.requests ?? [], {
     max: maxRequests,
@@ -85,7 +81,8 @@ function validateClaimSpec(
 }
 
 function validateRequest(errors: FieldError[], field: string, request: DeviceRequest, check: ExpressionCheck | undefined): void {
-  const { name, exactly, firstAvailable = [] } = request;
+  const { name, exactly } = request;
+  const firstAvailable = request.firstAvailable ?? [];
   const oneOf = "exactly one of `exactly` or `firstAvailable` is required";
   checkDnsLabel(errors, `${field}.name`, name);
   if (exactly && firstAvailable.length > 0) errors.push(invalidValue(field, null, `${oneOf}, but multiple fields are set`));
@@ -135,8 +132,11 @@ function validateConfiguration(errors: FieldError[], field: string, configuratio
 /** The requests of a claim, each with its alternatives. */
 export type RequestNames = ReadonlyMap<string, ReadonlySet<string>>;
 
-export const requestNames = ({ requests = [] }: DeviceClaim): RequestNames =>
-  new Map(requests.map(({ name, firstAvailable = [] }) => [name, new Set(firstAvailable.map((alternative) => alternative.name))]));
+// Lists that are always on the wire are null where there is nothing.
+export const requestNames = ({ requests }: DeviceClaim): RequestNames =>
+  new Map(
+    (requests ?? []).map(({ name, firstAvailable }) => [name, new Set((firstAvailable ?? []).map((alternative) => alternative.name))]),
+  );
 
 export function validateRequestReferences(
   errors: FieldError[],

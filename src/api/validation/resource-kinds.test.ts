@@ -23,6 +23,12 @@ const claim = (devices: ResourceClaim["spec"]["devices"], status: ResourceClaim[
 const one = claim({ requests: [{ name: "a", exactly }] });
 
 describe("validateResourceClaim()", () => {
+  it("takes a claim for nothing, whose lists the wire has as null", () => {
+    const nothing = claim({ requests: null as never });
+    expect(validateResourceClaim(nothing)).toEqual([]);
+    expect(validateResourceClaimStatus(nothing, nothing)).toEqual([]);
+  });
+
   it("asks for devices in exactly one way", () => {
     const alternative = { ...exactly, name: "b" };
     const requests = [

@@ -47,6 +47,13 @@ export interface AdmissionPlugin {
   validate?(request: AdmissionRequest): Promise<void> | void;
 }
 
+/** The mirror of a resource once it has been loaded: for plugins to which an empty one would mean that there is nothing. */
+export async function loadedInformer<T extends KubernetesObject>(reader: AdmissionReader, type: ResourceType<T>): Promise<Informer<T>> {
+  const informer = reader.informer(type);
+  if (!informer.hasSynced) await informer.synced();
+  return informer;
+}
+
 /** What plugins may read: indexed mirrors of the server's own watch caches, without a round trip. */
 export interface AdmissionReader {
   informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T>;

@@ -20,6 +20,7 @@ import { createDefaultIngressClass } from "./default-ingress-class.ts";
 import { createDefaultStorageClass } from "./default-storage-class.ts";
 import { createDefaultTolerationSeconds, type DefaultTolerationSecondsOptions } from "./default-toleration-seconds.ts";
 import { createDenyServiceExternalIPs } from "./deny-service-external-ips.ts";
+import { deviceAccessCheck } from "./device-access.ts";
 import { createEventRateLimit } from "./event-rate-limit.ts";
 import { createExtendedResourceToleration } from "./extended-resource-toleration.ts";
 import { createImagePolicyWebhook } from "./image-policy-webhook.ts";
@@ -31,6 +32,7 @@ import { createNamespaceLifecycle } from "./namespace-lifecycle.ts";
 import { createNodeDeclaredFeatureValidator } from "./node-declared-feature-validator.ts";
 import { createNodeRestriction } from "./node-restriction.ts";
 import { createOwnerReferencesPermission } from "./owner-references-permission.ts";
+import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
@@ -82,8 +84,8 @@ export interface AdmissionOptions {
 export function createAdmissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions = {}): readonly AdmissionPlugin[] {
   const enabled = enabledPlugins(options);
   const plugins = pluginTable(deps, options).filter(({ name }) => enabled.has(name));
-  // That nobody grants what he does not hold is no option: upstream has it in the storage of roles and bindings.
-  return [escalationCheck(deps), ...plugins.flatMap(({ create }) => create?.() ?? [])];
+  // That nobody grants or uses what he does not hold is no option: upstream has it in the storage of these kinds.
+  return [escalationCheck(deps), parameterAccessCheck(deps), deviceAccessCheck(deps), ...plugins.flatMap(({ create }) => create?.() ?? [])];
 }
 
 interface PluginEntry {

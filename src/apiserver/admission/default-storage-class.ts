@@ -1,7 +1,7 @@
 // DefaultStorageClass: a claim without a class gets the one marked as the default, the newest where several are.
 import { persistentvolumeclaims, storageclasses } from "../../api/resources.generated.ts";
 import type { PersistentVolumeClaim } from "../../api/types/core-v1.ts";
-import type { AdmissionPlugin, AdmissionReader } from "./admission.ts";
+import { type AdmissionPlugin, type AdmissionReader, loadedInformer } from "./admission.ts";
 import { newestDefault } from "./newest-default.ts";
 import { isAbout } from "./refusal.ts";
 
@@ -13,10 +13,10 @@ export function createDefaultStorageClass({ reader }: { readonly reader: Admissi
   return {
     name: "DefaultStorageClass",
     handles: (request) => request.operation === "CREATE" && isAbout(request, persistentvolumeclaims),
-    admit(request) {
+    async admit(request) {
       const claim = request.object as PersistentVolumeClaim;
       if (claim.spec?.storageClassName !== undefined || claim.metadata.annotations?.[classAnnotation] !== undefined) return claim;
-      const found = newestDefault(reader.informer(storageclasses).list(), defaultAnnotations);
+      const found = newestDefault((await loadedInformer(reader, storageclasses)).list(), defaultAnnotations);
       return found ? ({ ...claim, spec: { ...claim.spec, storageClassName: found.metadata.name } } as PersistentVolumeClaim) : claim;
     },
   };

@@ -4,23 +4,25 @@ import type { Quantity } from "../../api/meta/quantity.ts";
 import { limitranges, persistentvolumeclaims, pods } from "../../api/resources.generated.ts";
 import { podQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
 import type { Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
-import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { type AdmissionPlugin, type AdmissionReader, type AdmissionRequest, loadedInformer } from "./admission.ts";
 import { isAbout, joinProblems, refuse } from "./refusal.ts";
 
 const annotation = "kubernetes.io/limit-ranger";
 
 export function createLimitRanger({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
-  const rangesIn = (namespace: string): readonly LimitRange[] =>
-    [...reader.informer(limitranges).inNamespace(namespace)].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const rangesIn = async (namespace: string): Promise<readonly LimitRange[]> => {
+    const ranges = await loadedInformer(reader, limitranges);
+    return [...ranges.inNamespace(namespace)].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  };
   return {
     name: "LimitRanger",
     handles: (request) => concerns(request) && request.oldObject?.metadata.deletionTimestamp === undefined,
-    admit(request) {
+    async admit(request) {
       if (!isAbout(request, pods)) return request.object;
-      return rangesIn(request.namespace).reduce(withDefaults, request.object as Pod);
+      return (await rangesIn(request.namespace)).reduce(withDefaults, request.object as Pod);
     },
-    validate(request) {
-      for (const range of rangesIn(request.namespace)) {
+    async validate(request) {
+      for (const range of await rangesIn(request.namespace)) {
         const problems = (range.spec?.limits ?? []).flatMap((limit) => problemsOf(limit, request));
         if (problems.length > 0) throw refuse(request, joinProblems(problems));
       }

@@ -507,6 +507,8 @@ describe("createAdmissionPlugins()", () => {
   it("gives them in upstream's order", () => {
     expect(create()).toEqual([
       "RBACEscalation",
+      "ParameterAccess",
+      "DeviceAccess",
       "NamespaceLifecycle",
       "LimitRanger",
       "ServiceAccount",

@@ -60,7 +60,14 @@ describe("reconcileFlowControlDefaults()", () => {
     await change("probes", "false");
     await change("system-nodes", "true");
     await change("service-accounts", null);
-    await change("catch-all", "false");
+    // A mandatory one cannot be changed at all.
+    await expect(change("catch-all", "false")).rejects.toMatchObject({ reason: "Invalid" });
+    await client.patch(
+      flowschemas,
+      { name: "catch-all" },
+      { metadata: { annotations: { "apf.kubernetes.io/autoupdate-spec": "false" } } },
+      { type: "merge" },
+    );
     await reconcileFlowControlDefaults(client);
     const found = async (name: string) => {
       const { spec, metadata } = await schemaNamed(name);

@@ -13,18 +13,18 @@ import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
-/** What decides on how the fields of objects are owned. */
-type ManagedKind = Pick<ResourceDefinition, "type" | "custom">;
-
 export interface FieldWriter {
   readonly manager: string;
   readonly subresource: string;
   readonly nowMs: number;
 }
 
+/** What a definition says of the fields that its writers own. */
+type OwnershipRules = Pick<ResourceDefinition, "type" | "custom" | "resetFields">;
+
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  definition: ManagedKind,
+  definition: OwnershipRules,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
@@ -43,8 +43,9 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext({ type, custom }: ManagedKind, { manager, subresource, nowMs }: FieldWriter): WriteContext {
-  const resetFields = resetBy(type, subresource);
+export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+  const { type, custom } = definition;
+  const resetFields = resetBy(definition, subresource);
   return {
     shape: custom ? custom.shape() : type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
     manager,
@@ -55,13 +56,31 @@ export function fieldContext({ type, custom }: ManagedKind, { manager, subresour
 }
 
 const statusFields = setOf(["status"]);
-const allButStatusFields = setOf(["spec"], ["metadata", "labels"]);
+const specFields = setOf(["spec"]);
 const allButCustomStatus = setOf(["spec"], ["metadata"]);
 
+const resetSets = new WeakMap<OwnershipRules, Map<string, FieldSet>>();
+
 /** Fields that a write to this endpoint leaves as they were. */
-function resetBy(type: ResourceType, subresource: string): FieldSet | undefined {
-  if (subresource === "status") return type.schema === undefined ? allButCustomStatus : allButStatusFields;
-  return type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
+function resetBy(definition: OwnershipRules, subresource: string): FieldSet | undefined {
+  const fields = definition.resetFields?.[subresource];
+  if (fields) return resetSet(definition, subresource, fields);
+  if (subresource === "status") return definition.custom ? allButCustomStatus : specFields;
+  return definition.type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
+}
+
+function resetSet(definition: OwnershipRules, subresource: string, fields: readonly string[]): FieldSet {
+  let sets = resetSets.get(definition);
+  if (!sets) {
+    sets = new Map();
+    resetSets.set(definition, sets);
+  }
+  let set = sets.get(subresource);
+  if (!set) {
+    set = setOf(...fields.map((field) => field.split(".")));
+    sets.set(subresource, set);
+  }
+  return set;
 }
 
 const emptyObjects = new WeakMap<ResourceType, KubernetesObject>();

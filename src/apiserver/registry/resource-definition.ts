@@ -14,6 +14,8 @@ export interface StrategyContext {
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
   readonly userName: string;
+  /** The warnings of the answer; preparing may add some. */
+  readonly warnings: string[];
   /** Who writes, for kinds that record it (CertificateSigningRequest). */
   readonly user?: UserInfo;
 }
@@ -123,6 +125,11 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly ttlSeconds?: (object: T) => number | undefined;
   /** Annotations in which this version carries what other versions have as fields: metadata on its own is shown without them. */
   readonly fieldAnnotations?: readonly string[];
+  /**
+   * Fields that a write to the object ("") or to a subresource leaves as they were, and that its writer does not come to
+   * own: "metadata.labels". Default: the status, and for the status subresource the spec.
+   */
+  readonly resetFields?: Readonly<Record<string, readonly string[]>>;
   /** What every request for the resource is warned of: "v1 Endpoints is deprecated in v1.33+". */
   readonly deprecation?: string;
   /** Server-side table; default: Name and Created At. */

@@ -52,8 +52,8 @@ export interface WriteRequest {
 }
 
 export function strategyContext(env: WriteEnvironment, request: WriteRequest): StrategyContext {
-  const { user } = request.context;
-  return { nowMs: env.clock.now(), userName: user.name, user };
+  const { user, warnings } = request.context;
+  return { nowMs: env.clock.now(), userName: user.name, user, warnings };
 }
 
 export function warn(request: WriteRequest, text: string): void {

@@ -20,7 +20,8 @@ function fill(field: FieldSchema, type: ValueType, filling: Filling, around: rea
     case "object":
       return around.includes(type.schema) ? undefined : fullObject(type.schema, filling, around);
     case "array": {
-      if (filling === "zero") return [];
+      // An empty list is not written, so one that JSON tells from none cannot come back.
+      if (filling === "zero") return field.name === "policies" ? undefined : [];
       const item = fill(field, type.items, filling, around);
       return item === undefined ? undefined : [item, item];
     }

@@ -80,6 +80,7 @@ export const certificateSigningRequestDefinition = describe<Request>(certificate
       validate: (request, old) => validateSigningRequestUpdate(request, old, "approval"),
     },
   },
+  resetFields: { "": ["spec", "status"], status: ["spec", "status.conditions"], approval: ["spec", "status.certificate"] },
   selectableFields: { "spec.signerName": ({ spec }) => spec.signerName },
   table: certificateSigningRequestTable,
 });

@@ -6,13 +6,18 @@ import type { Lease } from "../../../api/types/coordination-v1.ts";
 import type { Secret, ServiceAccount } from "../../../api/types/core-v1.ts";
 import { validateConfigMap, validateLease, validateSecret } from "../../../api/validation/config.ts";
 import { checked, describe } from "./describe.ts";
+import { secretWarnings } from "./secret-warnings.ts";
 
 export const configMapDefinition = describe(configmaps, { ...checked(validateConfigMap), table: configMapTable });
 
 export const secretDefinition = describe<Secret>(secrets, {
   defaults: defaultSecret,
-  create: { validate: (secret) => validateSecret(secret) },
-  update: { prepare: (secret, old) => (secret.type || !old.type ? secret : { ...secret, type: old.type }), validate: validateSecret },
+  create: { validate: (secret) => validateSecret(secret), warnings: secretWarnings },
+  update: {
+    prepare: (secret, old) => (secret.type || !old.type ? secret : { ...secret, type: old.type }),
+    validate: validateSecret,
+    warnings: secretWarnings,
+  },
   selectableFields: { type: ({ type }) => type ?? "" },
   table: secretTable,
 });
@@ -40,8 +45,16 @@ export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts
   table: serviceAccountTable,
 });
 
-export const leaseDefinition = describe(leases, {
-  ...checked<Lease>(validateLease),
+/** Choosing a leader by a strategy is behind a feature gate that is off: its fields are ignored. */
+function withoutStrategy(lease: Lease): Lease {
+  if (lease.spec?.strategy === undefined && lease.spec?.preferredHolder === undefined) return lease;
+  const { strategy: _1, preferredHolder: _2, ...spec } = lease.spec;
+  return { ...lease, spec };
+}
+
+export const leaseDefinition = describe<Lease>(leases, {
+  create: { prepare: withoutStrategy, validate: validateLease },
+  update: { prepare: withoutStrategy, validate: validateLease },
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   table: leaseTable,

@@ -62,6 +62,9 @@ export function withStatusKeepingMetadata<T extends KubernetesObject>(object: T,
   return withOnlyStatus({ ...object, metadata: metadata as unknown as ObjectMeta }, old);
 }
 
+/** What kinds whose metadata cannot be changed with the status say of it. */
+export const statusKeepsMetadata = { status: ["spec", "metadata"] } as const;
+
 /** The object with a generation of 1 for good: kinds that carry one and do not count it. */
 export function withFirstGeneration<T extends KubernetesObject>(object: T): T {
   return { ...object, metadata: { ...object.metadata, generation: 1 } };

@@ -22,7 +22,7 @@ import {
 import { identityOf, validateResourceClaimStatus } from "../../../api/validation/resource-claim-status.ts";
 import { validateResourceSlice } from "../../../api/validation/resource-slice.ts";
 import { formatTime } from "../../../base/clock.ts";
-import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 export const deviceClassDefinition = describe(deviceclasses, {
   ...checked<DeviceClass>((deviceClass, old) => validateDeviceClass(deviceClass, old)),
@@ -48,6 +48,7 @@ export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
   countsGeneration: false,
   create: { validate: (claim) => validateResourceClaim(claim) },
   update: { validate: validateResourceClaimUpdate },
+  resetFields: statusKeepsMetadata,
   status: {
     prepare: (claim, old) => withoutDeallocatedDevices(withStatusKeepingMetadata(claim, old), old),
     validate: validateResourceClaimStatus,

@@ -43,6 +43,7 @@ import type {
 } from "../../../api/types/admissionregistration-v1.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
+import type { FlowSchema, PriorityLevelConfiguration } from "../../../api/types/flowcontrol-v1.ts";
 import {
   validateMutatingPolicy,
   validateValidatingPolicy,
@@ -55,13 +56,19 @@ import {
   validateDefinitionUpdate,
 } from "../../../api/validation/custom-resource-definition.ts";
 import { definitionWarnings } from "../../../api/validation/definition-warnings.ts";
-import { validateFlowSchema, validateFlowSchemaStatus, validatePriorityLevel } from "../../../api/validation/flow-control.ts";
+import {
+  type MandatoryFlowControl,
+  validateFlowSchema,
+  validateFlowSchemaStatus,
+  validatePriorityLevel,
+} from "../../../api/validation/flow-control.ts";
 import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from "../../../api/validation/policy-binding.ts";
 import { validateWebhooks } from "../../../api/validation/webhook.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
+import { mandatoryFlowSchemas, mandatoryPriorityLevels } from "../../flow-control/default-configuration.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
@@ -95,6 +102,7 @@ export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations,
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
   ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old)),
   defaults: defaultValidatingPolicy,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
   table: validatingPolicyTable,
 });
@@ -165,21 +173,37 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
     validate: validateApiService,
   },
   update: { validate: validateApiService },
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateApiServiceStatus },
   allowUnconditionalUpdate: false,
   table: apiServiceTable,
 });
 
+let mandatory: MandatoryFlowControl | undefined;
+
+/** What no one may change, as it is with its defaults. */
+function mandatoryFlowControl(): MandatoryFlowControl {
+  mandatory ??= {
+    schemas: new Map(mandatoryFlowSchemas.map((schema) => [schema.metadata.name ?? "", defaultFlowSchema(schema as FlowSchema).spec])),
+    levels: new Map(
+      mandatoryPriorityLevels.map((level) => [level.metadata.name ?? "", defaultPriorityLevel(level as PriorityLevelConfiguration).spec]),
+    ),
+  };
+  return mandatory;
+}
+
 export const flowSchemaDefinition = describe(flowschemas, {
-  ...checked(validateFlowSchema),
+  ...checked<FlowSchema>((schema) => validateFlowSchema(schema, mandatoryFlowControl())),
   defaults: defaultFlowSchema,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
   table: flowSchemaTable,
 });
 
 export const priorityLevelDefinition = describe(prioritylevelconfigurations, {
-  ...checked(validatePriorityLevel),
+  ...checked<PriorityLevelConfiguration>((level) => validatePriorityLevel(level, mandatoryFlowControl())),
   defaults: defaultPriorityLevel,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
   table: priorityLevelTable,
 });

@@ -12,7 +12,7 @@ import { ingressclasses, ingresses, ipaddresses, networkpolicies, servicecidrs }
 import type { Ingress, NetworkPolicy, NetworkPolicyPeer } from "../../../api/types/networking-v1.ts";
 import { validateIngress, validateIngressClass, validateIngressStatus } from "../../../api/validation/ingress.ts";
 import { validateIPAddress, validateNetworkPolicy, validateServiceCIDR } from "../../../api/validation/network-policy.ts";
-import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 const classAnnotation = "kubernetes.io/ingress.class";
 
@@ -69,6 +69,7 @@ export const networkPolicyDefinition = describe<NetworkPolicy>(networkpolicies, 
 export const serviceCidrDefinition = describe(servicecidrs, {
   ...checked(validateServiceCIDR),
   countsGeneration: false,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata },
   table: serviceCidrTable,
 });

@@ -14,9 +14,12 @@ import type {
 } from "../../../api/types/core-v1.ts";
 import type { LabelSelector, LabelSelectorRequirement } from "../../../api/types/meta-v1.ts";
 import { formatTime } from "../../../base/clock.ts";
+import type { StrategyContext } from "../resource-definition.ts";
+import { withAppArmorFields } from "./app-armor.ts";
 
 /** A pod as it is created: pending, classed, and marked when it waits at scheduling gates. */
-export function withNewPodStatus(pod: Pod, nowMs: number): Pod {
+export function withNewPodStatus(given: Pod, { nowMs, warnings }: StrategyContext): Pod {
+  const pod = withAppArmorFields(given, warnings);
   const gated = (pod.spec.schedulingGates ?? []).length > 0;
   return {
     ...pod,

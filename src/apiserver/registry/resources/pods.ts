@@ -21,7 +21,7 @@ import { changedTemplateWarnings } from "./template-warnings.ts";
 
 export const podDefinition = describe<Pod>(pods, {
   defaults: defaultPod,
-  create: { prepare: (pod, { nowMs }) => withNewPodStatus(pod, nowMs), validate: validatePod, warnings: podWarnings },
+  create: { prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
   update: { validate: validatePodUpdate },
   status: {
     validate: validatePodStatusUpdate,
@@ -42,6 +42,7 @@ export const podDefinition = describe<Pod>(pods, {
     },
     resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod), validate: validatePodResize },
   },
+  resetFields: { status: ["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"] },
   gracefulDeletion: { gracePeriodSeconds },
   deletionReturnsObject: true,
   selectableFields: {

@@ -1,6 +1,7 @@
 // The built-in kinds through the resource handler: what each strategy does to an object, seen from outside.
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../../base/x509/certificate.ts";
 import { createSigningRequest } from "../../../base/x509/signing-request.ts";
 import { builtInDefinitions } from "../definitions.ts";
 import { createFixture, type Fixture, type Reply } from "../request-fixture.ts";
@@ -204,5 +205,113 @@ describe("other kinds", () => {
       const reply = await fixture.send("GET", `${base}/${type.resource}`, { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" });
       expect([type.resource, reply.status, reply.body.kind]).toEqual([type.resource, 200, "Table"]);
     }
+  });
+});
+
+describe("warnings", () => {
+  const tls = (data: object): Promise<Reply> =>
+    fixture.send("POST", `${ns}/secrets`, { body: { metadata: { generateName: "s-" }, type: "kubernetes.io/tls", data } });
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+  it("a certificate and its key fit together", async () => {
+    const [empty, switched] = [
+      await tls({ "tls.crt": "", "tls.key": "" }),
+      await tls({ "tls.crt": base64("-----BEGIN RSA PRIVATE KEY-----\nAA==\n-----END RSA PRIVATE KEY-----\n"), "tls.key": "" }),
+    ];
+    expect(empty.warnings).toEqual(["tls: failed to find any PEM data in certificate input"]);
+    expect(switched.warnings).toEqual([expect.stringMatching(/did find a private key; PEM inputs may have been switched$/)]);
+    const [one, other] = [issued(), issued()];
+    expect((await tls({ "tls.crt": base64(one.certificate), "tls.key": base64(one.key) })).warnings).toEqual([]);
+    expect((await tls({ "tls.crt": base64(one.certificate), "tls.key": base64(other.key) })).warnings).toEqual([
+      "tls: private key does not match public key",
+    ]);
+    expect((await tls({ "tls.crt": base64(one.certificate), "tls.key": base64(one.certificate) })).warnings).toEqual([
+      "tls: found a certificate rather than a key in the PEM for the private key",
+    ]);
+  });
+
+  function issued(): { readonly certificate: string; readonly key: string } {
+    const { privateKey: key, publicKey } = generateKey();
+    const certificate = issueCertificate(
+      { subject: { commonName: "a", organizations: [] }, publicKey, notBeforeMs: 0, notAfterMs: 1e12, keyUsages: [] },
+      { key },
+    );
+    return { certificate: certificatePem(certificate), key: privateKeyPem(key) };
+  }
+
+  it("kinds that are on their way out say so", async () => {
+    const { warnings } = await fixture.send("GET", `${ns}/endpoints`);
+    expect(warnings).toEqual(["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]);
+  });
+
+  it("AppArmor profiles by annotation become fields", async () => {
+    const key = "container.apparmor.security.beta.kubernetes.io/c";
+    const { body, warnings } = await fixture.send("POST", `${ns}/pods`, {
+      body: { ...podBody("a"), metadata: { name: "a", annotations: { [key]: "unconfined" } } },
+    });
+    expect(body["spec"]).toMatchObject({ containers: [{ securityContext: { appArmorProfile: { type: "Unconfined" } } }] });
+    expect(warnings).toEqual([`metadata.annotations[${key}]: deprecated since v1.30; use the "appArmorProfile" field instead`]);
+    const spec = { securityContext: { appArmorProfile: { type: "Unconfined" } } };
+    const same = await fixture.send("POST", `${ns}/pods`, {
+      body: { ...podBody("b", spec), metadata: { name: "b", annotations: { [key]: "unconfined" } } },
+    });
+    expect(same.warnings).toEqual([]);
+  });
+});
+
+describe("metadata on its own", () => {
+  it("has no annotations that stand for fields", async () => {
+    const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const path = "/apis/apps/v1/namespaces/default/daemonsets";
+    const made = await post(path, { metadata: { name: "d" }, spec: { selector: { matchLabels: { a: "b" } }, template } });
+    expect(made.metadata.annotations).toEqual({ "deprecated.daemonset.template.generation": "1" });
+    const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    expect((await fixture.send("GET", `${path}/d`, { accept })).body.metadata.annotations).toBeUndefined();
+  });
+});
+
+describe("fields of features that are off", () => {
+  it("are dropped", async () => {
+    const lease = await post("/apis/coordination.k8s.io/v1/namespaces/default/leases", {
+      metadata: { name: "l" },
+      spec: { holderIdentity: "h", strategy: "OldestEmulationVersion", preferredHolder: "p" },
+    });
+    expect(lease["spec"]).toEqual({ holderIdentity: "h" });
+    const pod = await post(`${ns}/pods`, podBody("a", { schedulingGroup: { podGroupName: "g" } }));
+    expect(pod["spec"]).not.toHaveProperty("schedulingGroup");
+    const slice = await post("/apis/resource.k8s.io/v1/resourceslices", {
+      metadata: { name: "s" },
+      spec: {
+        driver: "d.example.com",
+        pool: { name: "p", generation: 1, resourceSliceCount: 1 },
+        allNodes: true,
+        devices: [{ name: "a", attributes: { x: { int: 1, ints: [1, 2] } } }],
+      },
+    });
+    expect(slice["spec"]).toMatchObject({ devices: [{ name: "a", attributes: { x: { int: 1 } } }] });
+  });
+});
+
+describe("deployments", () => {
+  it("count changes of annotations as changes", async () => {
+    const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const path = "/apis/apps/v1/namespaces/default/deployments";
+    await post(path, { metadata: { name: "d" }, spec: { selector: { matchLabels: { a: "b" } }, template } });
+    const annotated = await merge(`${path}/d`, { metadata: { annotations: { x: "y" }, labels: { l: "m" } } });
+    expect(annotated.body.metadata.generation).toBe(2);
+    const labelled = await merge(`${path}/d`, { metadata: { labels: { l: "n" } } });
+    expect(labelled.body.metadata.generation).toBe(2);
+  });
+});
+
+describe("autoscalers", () => {
+  it("with a behaviour say what it is", async () => {
+    const spec = { scaleTargetRef: { kind: "Deployment", name: "d", apiVersion: "apps/v1" }, maxReplicas: 3 };
+    const path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    const behavior = { scaleUp: { policies: [] } };
+    const { body } = await fixture.send("POST", path, { body: { metadata: { name: "a" }, spec: { ...spec, behavior } } });
+    expect(body.message).toBe(
+      'HorizontalPodAutoscaler.autoscaling "a" is invalid: spec.behavior.scaleUp.policies: Required value: must specify at least one Policy',
+    );
   });
 });

@@ -51,7 +51,9 @@ export const serviceDefinition = describe<Service>(services, {
   table: serviceTable,
 });
 
-function endpointsWarnings({ subsets = [] }: Endpoints): string[] {
+function endpointsWarnings({ metadata, subsets = [] }: Endpoints): string[] {
+  // The controller copies addresses of pods, which have been warned about already.
+  if (metadata.labels?.["endpoints.kubernetes.io/managed-by"] === "endpoint-controller") return [];
   return subsets.flatMap((subset, i) =>
     (["addresses", "notReadyAddresses"] as const).flatMap((list) =>
       (subset[list] ?? []).flatMap(({ ip }, j) => ipWarnings(`subsets[${i}].${list}[${j}].ip`, ip)),

@@ -42,7 +42,7 @@ import {
 } from "../../../api/validation/storage.ts";
 import { formatTime } from "../../../base/clock.ts";
 import { withClaimDataSource } from "./claim-data-source.ts";
-import { checked, describe, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 import { claimWarnings, storageCapacityWarnings, storageClassWarnings, volumeWarnings } from "./storage-warnings.ts";
 
 /** The time of the last change of phase is kept where the client does not say it. */
@@ -95,7 +95,10 @@ export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, 
 export const storageClassDefinition = describe(storageclasses, {
   defaults: defaultStorageClass,
   create: { validate: validateStorageClass, warnings: storageClassWarnings },
-  update: { validate: validateStorageClassUpdate, warnings: storageClassWarnings },
+  update: {
+    validate: (storageClass, old) => [...validateStorageClass(storageClass), ...validateStorageClassUpdate(storageClass, old)],
+    warnings: storageClassWarnings,
+  },
   deletionReturnsObject: true,
   table: storageClassTable,
 });
@@ -106,6 +109,12 @@ const tokenWarning =
 const asksForTokens = ({ spec }: CSIDriver): boolean =>
   (spec.tokenRequests ?? []).length > 0 && spec.serviceAccountTokenInSecrets === undefined;
 
+/** That pods wait for a driver is behind a feature gate that is off: the field is ignored. */
+function withoutDisabledFields(driver: CSIDriver): CSIDriver {
+  const { preventPodSchedulingIfMissing, ...spec } = driver.spec;
+  return preventPodSchedulingIfMissing === undefined ? driver : { ...driver, spec };
+}
+
 /** Changes are counted, the creation is not. */
 function withSpecGeneration(driver: CSIDriver, old: CSIDriver): CSIDriver {
   if (semanticallyEqual(driver.spec, old.spec)) return driver;
@@ -115,9 +124,13 @@ function withSpecGeneration(driver: CSIDriver, old: CSIDriver): CSIDriver {
 export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
   defaults: defaultCsiDriver,
   validateName: csiDriverName,
-  create: { validate: (driver) => validateCSIDriver(driver), warnings: (driver) => (asksForTokens(driver) ? [tokenWarning] : []) },
+  create: {
+    prepare: withoutDisabledFields,
+    validate: (driver) => validateCSIDriver(driver),
+    warnings: (driver) => (asksForTokens(driver) ? [tokenWarning] : []),
+  },
   update: {
-    prepare: withSpecGeneration,
+    prepare: (driver, old) => withSpecGeneration(withoutDisabledFields(driver), old),
     validate: validateCSIDriver,
     warnings: (driver, old) =>
       asksForTokens(driver) && !semanticallyEqual(driver.spec.tokenRequests, old.spec.tokenRequests) ? [tokenWarning] : [],
@@ -144,6 +157,7 @@ export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistor
 export const volumeAttachmentDefinition = describe(volumeattachments, {
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
+  resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata },
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,

@@ -26,7 +26,7 @@ import {
   replicasets,
   statefulsets,
 } from "../../../api/resources.generated.ts";
-import type { DaemonSet } from "../../../api/types/apps-v1.ts";
+import type { DaemonSet, Deployment } from "../../../api/types/apps-v1.ts";
 import type { Job } from "../../../api/types/batch-v1.ts";
 import { validateControllerRevision, validateControllerRevisionUpdate } from "../../../api/validation/controller-revision.ts";
 import { cronJobWarnings, validateCronJob, validateCronJobUpdate } from "../../../api/validation/cron-job.ts";
@@ -47,14 +47,24 @@ import { withStatusOf } from "../plain-resource.ts";
 import { describe, withStatusKeepingLabels } from "./describe.ts";
 import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 
-export const deploymentDefinition = describe(deployments, {
+/** Annotations count here, as tools use them to ask for a new rollout. */
+function withAnnotationGeneration(deployment: Deployment, old: Deployment): Deployment {
+  const { metadata: before } = old;
+  const { metadata } = deployment;
+  if (semanticallyEqual(metadata.annotations ?? {}, before.annotations ?? {})) return deployment;
+  return { ...deployment, metadata: { ...metadata, generation: (before.generation ?? 0) + 1 } };
+}
+
+export const deploymentDefinition = describe<Deployment>(deployments, {
   defaults: defaultDeployment,
   fieldAnnotations: ["deprecated.deployment.rollback.to"],
+  resetFields: { status: ["spec", "metadata.labels"] },
   create: {
     validate: (deployment) => validateDeployment(deployment),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
   },
   update: {
+    prepare: (deployment, old) => withAnnotationGeneration(withStatusOf(deployment, old), old),
     validate: validateDeploymentUpdate,
     warnings: (deployment, old) => changedTemplateWarnings("spec.template", deployment, old, deployment.spec?.template),
   },
