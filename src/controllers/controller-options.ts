@@ -1,5 +1,6 @@
 // Options of the controllers, with upstream's names, defaults and units.
 import type { KeyedCertificate } from "../base/x509/certificate.ts";
+import type { AutoscalerOptions } from "./autoscaling/autoscaler-options.ts";
 
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
@@ -22,4 +23,6 @@ export interface ControllerOptions {
   readonly clusterSigning?: KeyedCertificate;
   /** The longest that a signed certificate is valid. Default a year. */
   readonly clusterSigningDurationMs?: number;
+  /** Of the horizontal pod autoscaler. */
+  readonly autoscaler?: Partial<AutoscalerOptions>;
 }

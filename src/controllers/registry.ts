@@ -1,5 +1,6 @@
 // Every controller there is, in the order in which they start. Adding one is adding a file and a line.
 
+import { horizontalPodAutoscalerController } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { signingRequestApprover, signingRequestCleaner, signingRequestSigner } from "./certificates/signing-requests.ts";
 import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
@@ -47,6 +48,7 @@ export const allControllers: readonly Controller[] = [
   deploymentController,
   daemonSetController,
   statefulSetController,
+  horizontalPodAutoscalerController,
   disruptionController,
   claimProtectionController,
   volumeProtectionController,

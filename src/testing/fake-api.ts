@@ -1,14 +1,14 @@
 // A small API in memory for tests of the client and of control loops: names, uids, versions, conflicts, finalizers, status
 // subresources, patches and watches over the built-in resources. It has no defaults, validation or admission.
 import type { KubernetesObject } from "../api/meta/object.ts";
-import { parseFieldSelector, parseLabelSelector } from "../api/meta/selectors.ts";
+import { labelMatcher, parseFieldSelector, parseLabelSelector } from "../api/meta/selectors.ts";
 import { alreadyExists, conflict, expired, notFound, StatusError } from "../api/meta/status-error.ts";
 import { applyMergePatch } from "../api/patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "../api/patch/strategic-merge-patch.ts";
 import { groupVersionPath, type ResourceType } from "../api/resource-type.ts";
 import { builtInResources } from "../api/resources.generated.ts";
 import { builtInSchemas } from "../api/schema/schema.ts";
-import type { DeleteOptions } from "../api/types/meta-v1.ts";
+import type { DeleteOptions, LabelSelector } from "../api/types/meta-v1.ts";
 import { type Clock, formatTime } from "../base/clock.ts";
 import { deepFreeze } from "../base/deep-freeze.ts";
 import type { RawWatchEvent, Transport, TransportRequest, TransportResponse } from "../client/transport.ts";
@@ -32,6 +32,8 @@ type Json = Readonly<Record<string, unknown>>;
 export interface FakeApi extends Transport {
   /** Called before each request; throw to make it fail. */
   intercept: (request: TransportRequest) => void;
+  /** Serves what it has an answer for, as aggregated servers do; undefined leaves the request to the API. */
+  answer: (request: TransportRequest) => unknown;
   /** How late watches tell of changes, by path: a cache that lags. */
   watchDelayMs: (path: string) => number;
   /** Ends all watches, as a server does that goes down. */
@@ -46,6 +48,7 @@ export function createFakeApi(clock: Clock): FakeApi {
 
 class MemoryApi implements FakeApi {
   intercept: FakeApi["intercept"] = () => undefined;
+  answer: FakeApi["answer"] = () => undefined;
   watchDelayMs: FakeApi["watchDelayMs"] = () => 0;
   readonly #clock: Clock;
   readonly #objects = new Map<string, { readonly type: ResourceType; readonly object: KubernetesObject }>();
@@ -62,7 +65,11 @@ class MemoryApi implements FakeApi {
     try {
       this.intercept(request);
       request.signal?.throwIfAborted();
-      return { status: request.method === "POST" ? 201 : 200, body: deepFreeze(this.#serve(request)), warnings: [] };
+      return {
+        status: request.method === "POST" ? 201 : 200,
+        body: deepFreeze(this.answer(request) ?? this.#serve(request)),
+        warnings: [],
+      };
     } catch (error) {
       if (error instanceof StatusError) return { status: error.code, body: error.status, warnings: [] };
       throw error;
@@ -121,6 +128,7 @@ class MemoryApi implements FakeApi {
   #serve(request: TransportRequest): unknown {
     if (request.path === "/api" || request.path === "/apis") return discoveryOf(request.path === "/api");
     const target = targetOf(request.path);
+    if (target.subresource === "scale") return this.#scale(target, request);
     if (request.method === "POST")
       return target.subresource ? this.#bind(target, request.body as Json) : this.#create(target, request.body as Json);
     if (target.name === "") return request.method === "GET" ? this.#list(target, request) : this.#deleteCollection(target, request);
@@ -140,6 +148,30 @@ class MemoryApi implements FakeApi {
     const found = this.#objects.get(keyOf(target));
     if (!found) throw notFound(target.type, target.name);
     return found.object;
+  }
+
+  /** The scale of anything with replicas and a selector of labels. */
+  #scale(target: Target, { method, body }: TransportRequest): unknown {
+    type Scaled = KubernetesObject & {
+      readonly spec: { replicas?: number; selector?: LabelSelector };
+      readonly status?: { replicas?: number };
+    };
+    const object = this.#get(target) as Scaled;
+    const resized = method === "PUT" ? (body as { readonly spec: { readonly replicas: number } }).spec.replicas : undefined;
+    const { spec, metadata, status } =
+      resized === undefined
+        ? object
+        : (this.#write({ ...target, subresource: "" }, { ...object, spec: { ...object.spec, replicas: resized } } as Scaled) as Scaled);
+    const { name, namespace, uid, resourceVersion } = metadata;
+    const replicas = spec.replicas ?? 0;
+    const selector = spec.selector ? labelMatcher(spec.selector).toString() : "";
+    return {
+      apiVersion: "autoscaling/v1",
+      kind: "Scale",
+      metadata: { name, namespace, uid, resourceVersion },
+      spec: { replicas },
+      status: { replicas: status?.replicas ?? replicas, selector },
+    };
   }
 
   #list(target: Target, request: TransportRequest): unknown {
