@@ -1,6 +1,7 @@
 // Options of the controllers, with upstream's names, defaults and units.
 import type { KeyedCertificate } from "../base/x509/certificate.ts";
 import type { AutoscalerOptions } from "./autoscaling/autoscaler-options.ts";
+import type { EvictionRates } from "./node-lifecycle/zone-eviction.ts";
 
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
@@ -25,4 +26,10 @@ export interface ControllerOptions {
   readonly clusterSigningDurationMs?: number;
   /** Of the horizontal pod autoscaler. */
   readonly autoscaler?: Partial<AutoscalerOptions>;
+  /** Keys worked on at a time, by the controller's name. */
+  readonly concurrency?: Readonly<Record<string, number>>;
+  /** How fast the pods of nodes that are down are evicted. */
+  readonly evictionRates?: Partial<EvictionRates>;
+  /** Tokens of service accounts that lie in secrets and have not been used for so long are deleted. Default a year. */
+  readonly legacyTokenCleanUpPeriodMs?: number;
 }
