@@ -7,6 +7,7 @@ import type { Controller } from "./controller.ts";
 import { cronJobController } from "./cronjob/cronjob-controller.ts";
 import { daemonSetController } from "./daemon-set/daemon-set.ts";
 import { deploymentController } from "./deployment/deployment.ts";
+import { deviceTaintEvictionController } from "./device-taint-eviction.ts";
 import { disruptionController } from "./disruption/disruption.ts";
 import { endpointSliceController } from "./endpoints/endpoint-slice.ts";
 import { endpointSliceMirroring } from "./endpoints/endpoint-slice-mirroring.ts";
@@ -19,10 +20,12 @@ import { nodeLifecycleController } from "./node-lifecycle/node-lifecycle.ts";
 import { nodeTtlController } from "./node-ttl.ts";
 import { podGarbageCollector } from "./pod-gc.ts";
 import { replicaSetController, replicationController } from "./replica-set.ts";
+import { resourceClaimController } from "./resource-claim/resource-claim.ts";
 import { resourceQuotaController } from "./resource-quota/resource-quota.ts";
 import { rootCaPublisher } from "./root-ca-publisher.ts";
 import { serviceAccountController } from "./service-account.ts";
 import { serviceAccountTokenController } from "./service-account-tokens.ts";
+import { serviceCidrController } from "./service-cidr.ts";
 import { statefulSetController } from "./stateful-set/stateful-set.ts";
 import { attributesClassProtectionController, claimProtectionController, volumeProtectionController } from "./storage-protection.ts";
 import { taintEvictionController } from "./taint-eviction.ts";
@@ -38,6 +41,7 @@ export const allControllers: readonly Controller[] = [
   nodeIpamController,
   nodeLifecycleController,
   taintEvictionController,
+  deviceTaintEvictionController,
   nodeTtlController,
   clusterRoleAggregation,
   endpointsController,
@@ -59,6 +63,8 @@ export const allControllers: readonly Controller[] = [
   cronJobController,
   volumeBinder,
   ephemeralVolumeController,
+  resourceClaimController,
+  serviceCidrController,
   volumeExpander,
   signingRequestApprover,
   signingRequestSigner,
