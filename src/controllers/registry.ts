@@ -1,6 +1,7 @@
 // Every controller there is, in the order in which they start. Adding one is adding a file and a line.
 
 import { horizontalPodAutoscalerController } from "./autoscaling/horizontal-pod-autoscaler.ts";
+import { bootstrapSigner, tokenCleaner } from "./bootstrap-tokens.ts";
 import { signingRequestApprover, signingRequestCleaner, signingRequestSigner } from "./certificates/signing-requests.ts";
 import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
@@ -14,6 +15,7 @@ import { endpointSliceMirroring } from "./endpoints/endpoint-slice-mirroring.ts"
 import { endpointsController } from "./endpoints/endpoints.ts";
 import { garbageCollector } from "./garbage-collector/garbage-collector.ts";
 import { jobController } from "./job/job-controller.ts";
+import { legacyTokenCleaner } from "./legacy-token-cleaner.ts";
 import { namespaceController } from "./namespace/namespace.ts";
 import { nodeIpamController } from "./node-ipam/node-ipam.ts";
 import { nodeLifecycleController } from "./node-lifecycle/node-lifecycle.ts";
@@ -70,6 +72,9 @@ export const allControllers: readonly Controller[] = [
   signingRequestSigner,
   signingRequestCleaner,
   serviceAccountTokenController,
+  legacyTokenCleaner,
+  bootstrapSigner,
+  tokenCleaner,
   garbageCollector,
   podGarbageCollector,
 ];
