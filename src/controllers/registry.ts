@@ -1,5 +1,6 @@
 // Every controller there is, in the order in which they start. Adding one is adding a file and a line.
 
+import { attachDetachController } from "./attach-detach/attach-detach.ts";
 import { horizontalPodAutoscalerController } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { bootstrapSigner, tokenCleaner } from "./bootstrap-tokens.ts";
 import { signingRequestApprover, signingRequestCleaner, signingRequestSigner } from "./certificates/signing-requests.ts";
@@ -68,6 +69,7 @@ export const allControllers: readonly Controller[] = [
   resourceClaimController,
   serviceCidrController,
   volumeExpander,
+  attachDetachController,
   signingRequestApprover,
   signingRequestSigner,
   signingRequestCleaner,
