@@ -80,7 +80,6 @@ const withoutEffect = {
   "resource-quota-sync-period": undefined,
   "route-reconciliation-period": undefined,
   "service-account-private-key-file": undefined,
-  "service-cluster-ip-range": undefined,
   "show-hidden-metrics-for-version": undefined,
   "tls-cipher-suites": undefined,
   "tls-min-version": undefined,
@@ -106,6 +105,7 @@ const ignored = Object.fromEntries(
 const nodeFlags = {
   "allocate-node-cidrs": flag(boolean, true, "give each node a range for its pods (upstream's default is false)"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "ranges from which nodes get those of their pods, at most one of each family"),
+  "service-cluster-ip-range": flag(list, [], "ranges of services, which no node gets"),
   "node-cidr-mask-size": flag(integer({ min: 1, max: 32 }), 24, "length of a node's IPv4 range"),
   "node-cidr-mask-size-ipv4": flag(integer({ min: 0, max: 32 }), 0, "the same in a cluster of both families; 0 is --node-cidr-mask-size"),
   "node-cidr-mask-size-ipv6": flag(integer({ min: 1, max: 128 }), 64, "length of a node's IPv6 range"),
@@ -135,6 +135,28 @@ const secretFlags = {
   "use-service-account-credentials": flag(boolean, false, "each controller with a service account of its own in kube-system"),
   "legacy-service-account-token-clean-up-period": flag(durationMs, 365 * 24 * 3_600_000, "unused legacy tokens are deleted after so long"),
 };
+
+const ofSigner = (what: string, signer: string) => flag(optionalText, undefined, `${what} for ${signer}, instead of the cluster's`);
+
+/** Authorities of single signers: certificate, key, and the signer's name. */
+const signerFlags = {
+  "cluster-signing-kubelet-serving-cert-file": ofSigner("certificate", "kubernetes.io/kubelet-serving"),
+  "cluster-signing-kubelet-serving-key-file": ofSigner("key", "kubernetes.io/kubelet-serving"),
+  "cluster-signing-kubelet-client-cert-file": ofSigner("certificate", "kubernetes.io/kube-apiserver-client-kubelet"),
+  "cluster-signing-kubelet-client-key-file": ofSigner("key", "kubernetes.io/kube-apiserver-client-kubelet"),
+  "cluster-signing-kube-apiserver-client-cert-file": ofSigner("certificate", "kubernetes.io/kube-apiserver-client"),
+  "cluster-signing-kube-apiserver-client-key-file": ofSigner("key", "kubernetes.io/kube-apiserver-client"),
+  "cluster-signing-legacy-unknown-cert-file": ofSigner("certificate", "kubernetes.io/legacy-unknown"),
+  "cluster-signing-legacy-unknown-key-file": ofSigner("key", "kubernetes.io/legacy-unknown"),
+};
+
+/** By the name of a signer the part of its flags' names that is its own. */
+export const signerFlagNames = {
+  "kubernetes.io/kubelet-serving": "kubelet-serving",
+  "kubernetes.io/kube-apiserver-client-kubelet": "kubelet-client",
+  "kubernetes.io/kube-apiserver-client": "kube-apiserver-client",
+  "kubernetes.io/legacy-unknown": "legacy-unknown",
+} as const;
 
 const electionFlags = {
   "leader-elect": flag(boolean, true, "let one of several managers lead"),
@@ -167,6 +189,7 @@ export const controllerManagerFlags = {
   ...nodeFlags,
   ...autoscalerFlags,
   ...secretFlags,
+  ...signerFlags,
   ...concurrency,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
   ...ignored,

@@ -1,23 +1,19 @@
 // The controllers as a command (`coracle controller-manager`, against any API server, one of several leading) and as the
 // all-in-one starts them. As a command it serves health and metrics on a port of its own, leader or not.
-import { createPrivateKey } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { type Clock, realClock } from "../base/clock.ts";
-import type { FlagValues } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
-import { certificateFromPem, type KeyedCertificate, keyMatches } from "../base/x509/certificate.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import { type RunningControllers, type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
-import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
-import { checkSelection, concurrencyOf, controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
+import { controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
+import { type ControllerManagerValues, controllerManagerOptions, readPem } from "./controller-manager-options.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
 import { createServiceAccountClients } from "./service-account-clients.ts";
 
@@ -48,14 +44,12 @@ export async function startControllerManager(
   }
 }
 
-type Values = FlagValues<typeof controllerManagerFlags>;
-
 export async function run(args: readonly string[]): Promise<number> {
   const usage = { name: "controller-manager", summary: "Runs the control loops of the cluster." };
   const values = parseCommand(usage, controllerManagerFlags, args)?.values;
   if (!values) return 0;
   const logger = createLogger("controller-manager", { verbosity: values.v });
-  const options = await optionsOf(values);
+  const options = await controllerManagerOptions(values);
   const ignored = ignoredFlags(values);
   if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
   const connection = { kubeconfig: values.kubeconfig, ...(values.master === undefined ? {} : { server: values.master }) };
@@ -73,7 +67,7 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 interface Manager {
-  readonly values: Values;
+  readonly values: ControllerManagerValues;
   readonly options: StartControllersOptions;
   readonly cluster: ClusterClient;
   readonly logger: Logger;
@@ -123,7 +117,7 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
 }
 
 interface Served {
-  readonly values: Values;
+  readonly values: ControllerManagerValues;
   readonly registry: MetricsRegistry;
   readonly checks: () => ReadonlyMap<string, string | undefined>;
   readonly client: Client;
@@ -146,82 +140,4 @@ async function serve({ values, registry, checks, client, logger }: Served, stack
   const address = { address: values["bind-address"], port: values["secure-port"] };
   const options = { ...address, ...pair, ...(clientCa === undefined ? {} : { clientCa }) };
   stack.add(await startComponentServer({ logger: logger.named("server"), metrics: registry, access, checks, configuration }, options));
-}
-
-/** What the flags ask of the controllers. Throws CommandError. */
-async function optionsOf(values: Values): Promise<StartControllersOptions> {
-  try {
-    checkSelection(values.controllers);
-  } catch (error) {
-    throw new CommandError(`--controllers: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const election = [
-    values["leader-elect-lease-duration"],
-    values["leader-elect-renew-deadline"],
-    values["leader-elect-retry-period"] * 1.2,
-  ];
-  if (!(Number(election[0]) > Number(election[1]) && Number(election[1]) > Number(election[2])))
-    throw new CommandError(
-      "--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline, and that than 1.2 times --leader-elect-retry-period",
-    );
-  const rootCaFile = values["root-ca-file"];
-  return {
-    controllers: values.controllers,
-    concurrency: concurrencyOf(values),
-    clusterCidrs: values["allocate-node-cidrs"] ? values["cluster-cidr"] : [],
-    nodeCidrMaskSizeIpv4: values["node-cidr-mask-size-ipv4"] || values["node-cidr-mask-size"],
-    nodeCidrMaskSizeIpv6: values["node-cidr-mask-size-ipv6"],
-    nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
-    nodeStartupGracePeriodMs: values["node-startup-grace-period"],
-    nodeMonitorPeriodMs: values["node-monitor-period"],
-    evictionRates: {
-      normalPerSecond: values["node-eviction-rate"],
-      slowPerSecond: values["secondary-node-eviction-rate"],
-      largeZone: values["large-cluster-size-threshold"],
-      unhealthyFraction: values["unhealthy-zone-threshold"],
-    },
-    terminatedPodGcThreshold: Math.max(0, values["terminated-pod-gc-threshold"]),
-    autoscaler: {
-      syncPeriodMs: values["horizontal-pod-autoscaler-sync-period"],
-      downscaleStabilizationMs: values["horizontal-pod-autoscaler-downscale-stabilization"],
-      tolerance: values["horizontal-pod-autoscaler-tolerance"],
-      cpuInitializationPeriodMs: values["horizontal-pod-autoscaler-cpu-initialization-period"],
-      initialReadinessDelayMs: values["horizontal-pod-autoscaler-initial-readiness-delay"],
-    },
-    ...(rootCaFile === undefined ? {} : { rootCaPem: await readPem("root-ca-file", rootCaFile) }),
-    ...(await readSigningAuthority(values["cluster-signing-cert-file"], values["cluster-signing-key-file"])),
-    clusterSigningDurationMs: values["cluster-signing-duration"],
-    legacyTokenCleanUpPeriodMs: values["legacy-service-account-token-clean-up-period"],
-  };
-}
-
-async function readPem(flagName: string, file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
-  }
-}
-
-async function readSigningAuthority(
-  certFile: string | undefined,
-  keyFile: string | undefined,
-): Promise<Pick<StartControllersOptions, "clusterSigning">> {
-  if (certFile === undefined && keyFile === undefined) return {};
-  if (certFile === undefined || keyFile === undefined)
-    throw new CommandError("--cluster-signing-cert-file and --cluster-signing-key-file belong together: give both or neither");
-  const certificatePem = await readPem("cluster-signing-cert-file", certFile);
-  const keyPem = await readPem("cluster-signing-key-file", keyFile);
-  let authority: KeyedCertificate;
-  try {
-    authority = { certificate: certificateFromPem(certificatePem), key: createPrivateKey(keyPem) };
-  } catch (cause) {
-    throw new CommandError(
-      `--cluster-signing-cert-file ${certFile}, --cluster-signing-key-file ${keyFile}: not a certificate and its key`,
-      { cause },
-    );
-  }
-  if (!keyMatches(authority.certificate, authority.key))
-    throw new CommandError(`--cluster-signing-key-file: ${keyFile} is not the key of the certificate in ${certFile}`);
-  return { clusterSigning: authority };
 }

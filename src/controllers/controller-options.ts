@@ -8,6 +8,8 @@ export interface ControllerOptions {
   readonly rootCaPem?: string;
   /** Ranges from which nodes get theirs, at most one of each family. Default 10.244.0.0/16; empty: no allocation. */
   readonly clusterCidrs?: readonly string[];
+  /** Ranges of services, which no node gets where they lie in one of those. */
+  readonly serviceCidrs?: readonly string[];
   /** Default 24. */
   readonly nodeCidrMaskSizeIpv4?: number;
   /** Default 64. */
@@ -22,6 +24,8 @@ export interface ControllerOptions {
   readonly terminatedPodGcThreshold?: number;
   /** The authority that signs certificate signing requests; without it none is signed. */
   readonly clusterSigning?: KeyedCertificate;
+  /** Other authorities for single signers, by the signer's name. */
+  readonly clusterSigningFor?: Readonly<Record<string, KeyedCertificate>>;
   /** The longest that a signed certificate is valid. Default a year. */
   readonly clusterSigningDurationMs?: number;
   /** Of the horizontal pod autoscaler. */

@@ -81,6 +81,7 @@ class Attaching {
       watch(this.#pods, (pod) => (pod.spec.nodeName ? this.#volumesOf(pod) : [])),
       watch(this.#claims, ({ spec }) => (spec?.volumeName ? [spec.volumeName] : [])),
       watch(this.#volumes, ({ metadata, spec }) => (spec?.csi ? [metadata.name] : [])),
+      { start: () => this.#attachments.addHandler({ onDelete: ({ metadata }) => this.#forget(metadata.name) }) },
       watch(this.#attachments, (attachment) => [...volumeOf(attachment), `node:${attachment.spec.nodeName}`]),
       this.#watchNodes(),
     ];
@@ -229,7 +230,6 @@ class Attaching {
   async report(nodeName: string, signal: AbortSignal): Promise<void> {
     const node = this.#nodes.get(nodeName);
     if (node?.metadata.annotations?.[managedAnnotation] === undefined) return;
-    for (const name of this.#detaching) if (!this.#attachments.get(name)) this.#forget(name);
     const attached = this.#attachments
       .byIndex(byNode, nodeName)
       .filter(({ metadata, status }) => status?.attached && !this.#detaching.has(metadata.name) && metadata.deletionTimestamp === undefined)
