@@ -4,6 +4,7 @@
 import { boolean, durationMs, flag, integer, list, number, optionalText, text } from "../base/flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
+import { CommandError } from "./command-error.ts";
 
 const workers = integer({ min: 1, max: 10_000 });
 
@@ -210,7 +211,12 @@ export function ignoredFlags(values: Readonly<Record<IgnoredFlag, unknown>>): re
   return (Object.keys(withoutEffect) as IgnoredFlag[]).filter((name) => values[name] !== undefined);
 }
 
-/** Throws for a name that --controllers does not know. */
-export function checkSelection(selection: readonly string[]): void {
-  selectControllers(allControllers, selection);
+/** The selection, if --controllers knows all its names; throws CommandError otherwise. */
+export function checkedSelection(selection: readonly string[]): readonly string[] {
+  try {
+    selectControllers(allControllers, selection);
+  } catch (error) {
+    throw new CommandError(`--controllers: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return selection;
 }

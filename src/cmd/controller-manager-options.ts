@@ -7,7 +7,7 @@ import type { FlagValues } from "../base/flags.ts";
 import { certificateFromPem, type KeyedCertificate, keyMatches } from "../base/x509/certificate.ts";
 import type { StartControllersOptions } from "../controllers/start-controllers.ts";
 import { CommandError } from "./command-error.ts";
-import { checkSelection, concurrencyOf, type controllerManagerFlags, signerFlagNames } from "./controller-manager-flags.ts";
+import { checkedSelection, concurrencyOf, type controllerManagerFlags, signerFlagNames } from "./controller-manager-flags.ts";
 
 export type ControllerManagerValues = FlagValues<typeof controllerManagerFlags>;
 
@@ -16,11 +16,6 @@ const maxRangeBits = 16;
 
 /** What the flags ask of the controllers. Throws CommandError. */
 export async function controllerManagerOptions(values: ControllerManagerValues): Promise<StartControllersOptions> {
-  try {
-    checkSelection(values.controllers);
-  } catch (error) {
-    throw new CommandError(`--controllers: ${error instanceof Error ? error.message : String(error)}`);
-  }
   const election = [
     values["leader-elect-lease-duration"],
     values["leader-elect-renew-deadline"],
@@ -33,7 +28,7 @@ export async function controllerManagerOptions(values: ControllerManagerValues):
   const rootCaFile = values["root-ca-file"];
   checkRanges(values);
   return {
-    controllers: values.controllers,
+    controllers: checkedSelection(values.controllers),
     concurrency: concurrencyOf(values),
     clusterCidrs: values["allocate-node-cidrs"] ? values["cluster-cidr"] : [],
     serviceCidrs: values["service-cluster-ip-range"],
