@@ -73,6 +73,20 @@ export function integer(bounds: { readonly min?: number; readonly max?: number }
   };
 }
 
+/** A number, whole or not, within bounds. */
+export function number(bounds: { readonly min?: number; readonly max?: number } = {}): FlagType<number> {
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = bounds;
+  const range = bounds.min === undefined ? "" : bounds.max === undefined ? ` of at least ${min}` : ` from ${min} to ${max}`;
+  return {
+    placeholder: "float",
+    parse(value) {
+      const parsed = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN;
+      if (!Number.isFinite(parsed) || parsed < min || parsed > max) throw new Error(`expected a number${range}`);
+      return parsed;
+    },
+  };
+}
+
 export function oneOf<const T extends string>(...choices: readonly T[]): FlagType<T> {
   return {
     placeholder: choices.join("|"),

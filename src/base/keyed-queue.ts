@@ -43,7 +43,7 @@ export class KeyedQueue<K> implements Running {
   /** Keys ready to be worked on, in order, with the time they were added. */
   readonly #ready = new Map<K, number>();
   readonly #delayed = new Map<K, { readonly dueMs: number; readonly timer: Timer }>();
-  readonly #inProgress = new Map<K, AbortController>();
+  readonly #inProgress = new Map<K, { readonly controller: AbortController; readonly startedMs: number }>();
   /** Added while in progress. */
   readonly #again = new Set<K>();
   readonly #idle: (() => void)[] = [];
@@ -70,6 +70,17 @@ export class KeyedQueue<K> implements Running {
   /** Nothing waits or is in progress; delayed keys do not count. */
   get isIdle(): boolean {
     return this.#ready.size === 0 && this.#inProgress.size === 0;
+  }
+
+  /** How long the work in progress has taken so far, altogether and the longest of it. */
+  get unfinished(): { readonly totalMs: number; readonly longestMs: number } {
+    const nowMs = this.#clock.monotonic();
+    let [totalMs, longestMs] = [0, 0];
+    for (const { startedMs } of this.#inProgress.values()) {
+      totalMs += nowMs - startedMs;
+      longestMs = Math.max(longestMs, nowMs - startedMs);
+    }
+    return { totalMs, longestMs };
   }
 
   /** Work begins; keys may have been added before. */
@@ -127,7 +138,7 @@ export class KeyedQueue<K> implements Running {
     if (this.#inProgress.size === 0) return;
     const idle = new Promise<void>((resolve) => this.#idle.push(resolve));
     const abort = this.#clock.after(this.#drainMs, () => {
-      for (const controller of this.#inProgress.values()) controller.abort(new Error("the queue is stopping"));
+      for (const { controller } of this.#inProgress.values()) controller.abort(new Error("the queue is stopping"));
       // Work that ignores its signal is not waited for.
       for (const resolve of this.#idle.splice(0)) resolve();
     });
@@ -156,7 +167,7 @@ export class KeyedQueue<K> implements Running {
   async #serve(key: K, waitedMs: number): Promise<void> {
     const controller = new AbortController();
     const startedMs = this.#clock.monotonic();
-    this.#inProgress.set(key, controller);
+    this.#inProgress.set(key, { controller, startedMs });
     this.#busyWorkers++;
     this.#metrics.started?.(waitedMs);
     let holdsWorker = true;

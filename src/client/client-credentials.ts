@@ -10,6 +10,8 @@ export type ClientCredentials =
   | { readonly kind: "certificateFiles"; readonly certFile: string; readonly keyFile: string }
   | { readonly kind: "token"; readonly token: string }
   | { readonly kind: "tokenFile"; readonly tokenFile: string }
+  /** Asked before each request: it keeps its token and renews it in time. */
+  | { readonly kind: "tokenSource"; readonly token: () => Promise<string> }
   | { readonly kind: "basic"; readonly username: string; readonly password: string };
 
 /** What a request presents. */
@@ -35,6 +37,8 @@ export function presentCredentials(credentials: ClientCredentials, clock: Clock)
       const presented = { authorization: `Bearer ${credentials.token}` };
       return async () => presented;
     }
+    case "tokenSource":
+      return async () => ({ authorization: `Bearer ${await credentials.token()}` });
     case "basic": {
       const text = Buffer.from(`${credentials.username}:${credentials.password}`).toString("base64");
       const presented = { authorization: `Basic ${text}` };

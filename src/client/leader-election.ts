@@ -45,6 +45,7 @@ export class LeaderElector implements Running {
   #observed: { readonly lease: Lease; readonly atMs: number } | undefined;
   #running: Promise<void> | undefined;
   #leading = false;
+  #renewedMs = 0;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -63,6 +64,11 @@ export class LeaderElector implements Running {
   /** The identity that holds the lease as far as is known; "" when nobody does. */
   get leader(): string {
     return this.#observed?.lease.spec.holderIdentity ?? "";
+  }
+
+  /** Whether it leads although the lease has run out: then something keeps it from noticing. */
+  isLeadingBeyond(graceMs: number): boolean {
+    return this.#leading && this.#options.clock.monotonic() - this.#renewedMs > this.#leaseDurationMs + graceMs;
   }
 
   start(): void {
@@ -85,6 +91,7 @@ export class LeaderElector implements Running {
       }
       logger.info("Acquired the lease", { lease: `${this.#namespace}/${name}`, identity: this.#options.identity });
       this.#leading = true;
+      this.#renewedMs = this.#options.clock.monotonic();
       let led: Running;
       try {
         led = await this.#options.lead();
@@ -109,13 +116,13 @@ export class LeaderElector implements Running {
   async #renewUntilLost(): Promise<boolean> {
     const { clock } = this.#options;
     const { signal } = this.#abort;
-    let renewedMs = clock.monotonic();
+    this.#renewedMs = clock.monotonic();
     for (;;) {
       await this.#pause(this.#retryPeriodMs);
       if (signal.aborted) return false;
-      const leftMs = this.#renewDeadlineMs - (clock.monotonic() - renewedMs);
+      const leftMs = this.#renewDeadlineMs - (clock.monotonic() - this.#renewedMs);
       if (leftMs <= 0) return true;
-      if (await this.#tryOnce(leftMs)) renewedMs = clock.monotonic();
+      if (await this.#tryOnce(leftMs)) this.#renewedMs = clock.monotonic();
       else if (this.#observed?.lease.spec.holderIdentity !== this.#options.identity) return true;
     }
   }

@@ -44,6 +44,8 @@ export interface WorkQueue extends Running {
   start(): void;
   /** Keys waiting for a worker. */
   readonly depth: number;
+  /** How long the work in progress has taken so far, altogether and the longest of it. */
+  readonly unfinished: { readonly totalMs: number; readonly longestMs: number };
   /** Nothing waits or is in progress; delayed keys do not count. */
   readonly isIdle: boolean;
 }

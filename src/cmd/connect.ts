@@ -2,12 +2,14 @@
 import type { Clock } from "../base/clock.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
-import { createHttpsTransport } from "../client/https-transport.ts";
+import { createHttpsTransport, type HttpsTransportOptions } from "../client/https-transport.ts";
 import { inClusterConnection, KubeconfigError, loadKubeconfig } from "../client/kubeconfig.ts";
 import { CommandError } from "./command-error.ts";
 
 export interface ClusterClient {
   readonly client: Client;
+  /** How it was reached, for clients with other credentials. */
+  readonly connection: HttpsTransportOptions;
   /** "https://10.0.0.1:6443". */
   readonly server: string;
   close(): Promise<void>;
@@ -18,15 +20,23 @@ export interface ConnectOptions {
   readonly kubeconfig?: string | undefined;
   readonly clock: Clock;
   readonly userAgent?: string;
+  /** Instead of the kubeconfig's. */
+  readonly server?: string;
 }
 
-export async function connectToCluster(options: ConnectOptions): Promise<ClusterClient> {
-  const { clock, kubeconfig, userAgent } = options;
+export async function connectToCluster(given: ConnectOptions): Promise<ClusterClient> {
+  const { clock, kubeconfig, userAgent } = given;
   try {
     const inPod = kubeconfig === undefined && process.env.KUBECONFIG === undefined ? await inClusterConnection() : undefined;
     const connection = inPod ?? (await loadKubeconfig(kubeconfig === undefined ? {} : { path: kubeconfig }));
-    const transport = createHttpsTransport({ ...connection, clock, ...(userAgent ? { userAgent } : {}) });
-    return { client: createClient(transport), server: connection.server, close: () => transport.close() };
+    const options: HttpsTransportOptions = {
+      ...connection,
+      clock,
+      ...(userAgent ? { userAgent } : {}),
+      ...(given.server ? { server: given.server } : {}),
+    };
+    const transport = createHttpsTransport(options);
+    return { client: createClient(transport), connection: options, server: options.server, close: () => transport.close() };
   } catch (error) {
     if (error instanceof KubeconfigError) throw new CommandError(error.message, { cause: error.cause });
     throw error;

@@ -1,20 +1,21 @@
 // The controllers as a command (`coracle controller-manager`, against any API server, one of several leading) and as the
-// all-in-one starts them.
-import { createPrivateKey } from "node:crypto";
-import { readFile } from "node:fs/promises";
+// all-in-one starts them. As a command it serves health and metrics on a port of its own, leader or not.
 import { type Clock, realClock } from "../base/clock.ts";
-import { boolean, durationMs, flag, integer, list, optionalText } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
-import { certificateFromPem, type KeyedCertificate, keyMatches } from "../base/x509/certificate.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
+import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
-import { type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
-import { CommandError } from "./command-error.ts";
+import { ControllerMetrics } from "../controllers/controller-metrics.ts";
+import { type RunningControllers, type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
-import { connectToCluster } from "./connect.ts";
-import { runElected } from "./run-elected.ts";
+import { type ClusterClient, connectToCluster } from "./connect.ts";
+import { controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
+import { type ControllerManagerValues, controllerManagerOptions, readPem } from "./controller-manager-options.ts";
+import { type ElectedProcess, runElected } from "./run-elected.ts";
+import { createServiceAccountClients } from "./service-account-clients.ts";
 
 export interface ControllerManagerDeps {
   readonly client: Client;
@@ -22,103 +23,121 @@ export interface ControllerManagerDeps {
   readonly clientFor?: (serviceAccount: string) => Client;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: ControllerMetrics;
 }
 
 /** Resolves when the controllers run; their informers sync in the background. */
 export async function startControllerManager(
-  { client, clientFor, clock, logger }: ControllerManagerDeps,
+  { client, clientFor, clock, logger, metrics }: ControllerManagerDeps,
   options: StartControllersOptions = {},
-): Promise<Running> {
+): Promise<Running & Pick<RunningControllers, "problems">> {
   const stack = new StopStack();
   const informers = stack.add(createInformerFactory(client, { clock, logger }));
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "kube-controller-manager" }));
+  const deps = { client, ...(clientFor ? { clientFor } : {}), informers, clock, recorder, logger, ...(metrics ? { metrics } : {}) };
   try {
-    stack.add(startControllers({ client, ...(clientFor ? { clientFor } : {}), informers, clock, recorder, logger }, options));
+    const controllers = stack.add(startControllers(deps, options));
+    return { problems: () => controllers.problems(), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
     throw error;
   }
-  return stack;
 }
 
-const flags = {
-  kubeconfig: flag(
-    optionalText,
-    undefined,
-    "how to reach the API server; default $KUBECONFIG, ~/.kube/config or the pod's service account",
-  ),
-  "leader-elect": flag(boolean, true, "let one of several managers lead, by the lease kube-system/kube-controller-manager"),
-  controllers: flag(list, ["*"], "controllers to run: '*' is all that are on by default, 'foo' adds, '-foo' takes away"),
-  "cluster-cidr": flag(list, ["10.244.0.0/16"], "ranges from which nodes get those of their pods, at most one of each family"),
-  "node-cidr-mask-size": flag(integer({ min: 1, max: 32 }), 24, "length of a node's IPv4 range"),
-  "node-cidr-mask-size-ipv6": flag(integer({ min: 1, max: 128 }), 64, "length of a node's IPv6 range"),
-  "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
-  "node-startup-grace-period": flag(durationMs, 60_000, "the same for a node that has never reported"),
-  "node-monitor-period": flag(durationMs, 5_000, "how often nodes are looked at"),
-  "terminated-pod-gc-threshold": flag(integer({ min: 0 }), 12_500, "ended pods that are kept; 0 keeps all"),
-  "root-ca-file": flag(optionalText, undefined, "certificates published in every namespace as kube-root-ca.crt"),
-  "cluster-signing-cert-file": flag(optionalText, undefined, "certificate of the authority that signs certificate signing requests"),
-  "cluster-signing-key-file": flag(optionalText, undefined, "its key; without the two no request is signed"),
-  "cluster-signing-duration": flag(durationMs, 365 * 24 * 3_600_000, "the longest that signed certificates are valid"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
-};
-
 export async function run(args: readonly string[]): Promise<number> {
-  const input = parseCommand({ name: "controller-manager", summary: "Runs the control loops of the cluster." }, flags, args);
-  if (!input) return 0;
-  const { kubeconfig, v, "leader-elect": elect, "root-ca-file": rootCaFile, ...values } = input.values;
-  const logger = createLogger("controller-manager", { verbosity: v });
-  const options: StartControllersOptions = {
-    controllers: values.controllers,
-    clusterCidrs: values["cluster-cidr"],
-    nodeCidrMaskSizeIpv4: values["node-cidr-mask-size"],
-    nodeCidrMaskSizeIpv6: values["node-cidr-mask-size-ipv6"],
-    nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
-    nodeStartupGracePeriodMs: values["node-startup-grace-period"],
-    nodeMonitorPeriodMs: values["node-monitor-period"],
-    terminatedPodGcThreshold: values["terminated-pod-gc-threshold"],
-    ...(rootCaFile === undefined ? {} : { rootCaPem: await readPem("root-ca-file", rootCaFile) }),
-    ...(await readSigningAuthority(values["cluster-signing-cert-file"], values["cluster-signing-key-file"])),
-    clusterSigningDurationMs: values["cluster-signing-duration"],
-  };
-  const cluster = await connectToCluster({ kubeconfig, clock: realClock, userAgent: "kube-controller-manager" });
-  const deps = { client: cluster.client, clock: realClock, logger };
-  const start = (): Promise<Running> => startControllerManager(deps, options);
-  const running = await runElected({ ...deps, lease: "kube-controller-manager", elect, start });
-  process.stdout.write(`controller-manager ${elect ? "stands for election" : "runs"} at ${cluster.server}\n`);
-  await untilSignal();
-  await running.stop();
-  await cluster.close();
+  const usage = { name: "controller-manager", summary: "Runs the control loops of the cluster." };
+  const values = parseCommand(usage, controllerManagerFlags, args)?.values;
+  if (!values) return 0;
+  const logger = createLogger("controller-manager", { verbosity: values.v });
+  const options = await controllerManagerOptions(values);
+  const ignored = ignoredFlags(values);
+  if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
+  const connection = { kubeconfig: values.kubeconfig, ...(values.master === undefined ? {} : { server: values.master }) };
+  const cluster = await connectToCluster({ ...connection, clock: realClock, userAgent: "kube-controller-manager" });
+  const stack = new StopStack();
+  stack.defer(() => cluster.close());
+  try {
+    await runManager({ values, options, cluster, logger }, stack);
+    process.stdout.write(`controller-manager ${values["leader-elect"] ? "stands for election" : "runs"} at ${cluster.server}\n`);
+    await untilSignal();
+  } finally {
+    await stack.stop();
+  }
   return 0;
 }
 
-async function readPem(flagName: string, file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
-  }
+interface Manager {
+  readonly values: ControllerManagerValues;
+  readonly options: StartControllersOptions;
+  readonly cluster: ClusterClient;
+  readonly logger: Logger;
 }
 
-async function readSigningAuthority(
-  certFile: string | undefined,
-  keyFile: string | undefined,
-): Promise<Pick<StartControllersOptions, "clusterSigning">> {
-  if (certFile === undefined && keyFile === undefined) return {};
-  if (certFile === undefined || keyFile === undefined)
-    throw new CommandError("--cluster-signing-cert-file and --cluster-signing-key-file belong together: give both or neither");
-  const certificatePem = await readPem("cluster-signing-cert-file", certFile);
-  const keyPem = await readPem("cluster-signing-key-file", keyFile);
-  let authority: KeyedCertificate;
-  try {
-    authority = { certificate: certificateFromPem(certificatePem), key: createPrivateKey(keyPem) };
-  } catch (cause) {
-    throw new CommandError(
-      `--cluster-signing-cert-file ${certFile}, --cluster-signing-key-file ${keyFile}: not a certificate and its key`,
-      { cause },
-    );
-  }
-  if (!keyMatches(authority.certificate, authority.key))
-    throw new CommandError(`--cluster-signing-key-file: ${keyFile} is not the key of the certificate in ${certFile}`);
-  return { clusterSigning: authority };
+async function runManager({ values, options, cluster, logger }: Manager, stack: StopStack): Promise<void> {
+  const registry = new MetricsRegistry();
+  registerProcessMetrics(registry, realClock);
+  const accounts = values["use-service-account-credentials"]
+    ? createServiceAccountClients({ client: cluster.client, clock: realClock, connection: cluster.connection })
+    : undefined;
+  if (accounts) stack.defer(() => accounts.close());
+  const deps = {
+    client: cluster.client,
+    ...(accounts ? { clientFor: (account: string) => accounts.clientFor(account) } : {}),
+    clock: realClock,
+    logger,
+    metrics: new ControllerMetrics(registry),
+  };
+  let controllers: Pick<RunningControllers, "problems"> | undefined;
+  const start = async (): Promise<Running> => {
+    const started = await startControllerManager(deps, options);
+    controllers = started;
+    return {
+      stop: async () => {
+        controllers = undefined;
+        await started.stop();
+      },
+    };
+  };
+  let elected: ElectedProcess | undefined;
+  const checks = (): ReadonlyMap<string, string | undefined> =>
+    new Map([...(values["leader-elect"] ? [["leaderElection", elected?.problem] as const] : []), ...(controllers?.problems() ?? [])]);
+  await serve({ values, registry, checks, client: cluster.client, logger }, stack);
+  elected = stack.add(
+    await runElected({
+      ...deps,
+      lease: values["leader-elect-resource-name"],
+      namespace: values["leader-elect-resource-namespace"],
+      leaseDurationMs: values["leader-elect-lease-duration"],
+      renewDeadlineMs: values["leader-elect-renew-deadline"],
+      retryPeriodMs: values["leader-elect-retry-period"],
+      elect: values["leader-elect"],
+      start,
+    }),
+  );
+}
+
+interface Served {
+  readonly values: ControllerManagerValues;
+  readonly registry: MetricsRegistry;
+  readonly checks: () => ReadonlyMap<string, string | undefined>;
+  readonly client: Client;
+  readonly logger: Logger;
+}
+
+async function serve({ values, registry, checks, client, logger }: Served, stack: StopStack): Promise<void> {
+  if (values["secure-port"] === 0) return;
+  const [{ startComponentServer }, { createComponentAccess }, { servingPair }] = await Promise.all([
+    import("./component-server.ts"),
+    import("./component-access.ts"),
+    import("./component-certificate.ts"),
+  ]);
+  const clientCaFile = values["client-ca-file"];
+  const clientCa = clientCaFile === undefined ? undefined : await readPem("client-ca-file", clientCaFile);
+  const pair = await servingPair(values["tls-cert-file"], values["tls-private-key-file"], realClock);
+  const access = createComponentAccess({ client, clock: realClock, alwaysAllow: values["authorization-always-allow-paths"] });
+  // What the process was started with; flags name files, never secrets.
+  const configuration = { "kubecontrollermanager.config.k8s.io": { ...values } };
+  const address = { address: values["bind-address"], port: values["secure-port"] };
+  const options = { ...address, ...pair, ...(clientCa === undefined ? {} : { clientCa }) };
+  stack.add(await startComponentServer({ logger: logger.named("server"), metrics: registry, access, checks, configuration }, options));
 }

@@ -15,12 +15,29 @@ export interface RunElectedOptions {
   /** False runs it at once. */
   readonly elect: boolean;
   readonly start: () => Promise<Running>;
+  /** Default kube-system. */
+  readonly namespace?: string;
+  readonly leaseDurationMs?: number;
+  readonly renewDeadlineMs?: number;
+  readonly retryPeriodMs?: number;
 }
 
+export interface ElectedProcess extends Running {
+  /** What is wrong with the election; undefined where nothing is. */
+  readonly problem: string | undefined;
+}
+
+/** A leader that has not noticed for so long that its lease has run out is not well. */
+const electionGraceMs = 20_000;
+
 /** Resolves when it runs, or stands for election. */
-export async function runElected(options: RunElectedOptions): Promise<Running> {
+export async function runElected(options: RunElectedOptions): Promise<ElectedProcess> {
   const { client, clock, logger } = options;
-  if (!options.elect) return options.start();
+  if (!options.elect) {
+    const running = await options.start();
+    return { problem: undefined, stop: () => running.stop() };
+  }
+  const { namespace, leaseDurationMs, renewDeadlineMs, retryPeriodMs } = options;
   const unique = Math.floor(clock.random() * 2 ** 48).toString(36);
   const elector = new LeaderElector({
     client,
@@ -29,7 +46,16 @@ export async function runElected(options: RunElectedOptions): Promise<Running> {
     name: options.lease,
     identity: `${hostname()}_${process.pid}_${unique}`,
     lead: options.start,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(leaseDurationMs === undefined ? {} : { leaseDurationMs }),
+    ...(renewDeadlineMs === undefined ? {} : { renewDeadlineMs }),
+    ...(retryPeriodMs === undefined ? {} : { retryPeriodMs }),
   });
   elector.start();
-  return elector;
+  return {
+    get problem() {
+      return elector.isLeadingBeyond(electionGraceMs) ? `failed election to renew leadership on lease ${options.lease}` : undefined;
+    },
+    stop: () => elector.stop(),
+  };
 }

@@ -115,14 +115,18 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { startScheduler }] = await Promise.all([import("./controller-manager.ts"), import("./scheduler.ts")]);
+  const [{ startControllerManager }, { checkedSelection }, { startScheduler }] = await Promise.all([
+    import("./controller-manager.ts"),
+    import("./controller-manager-flags.ts"),
+    import("./scheduler.ts"),
+  ]);
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
   const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
   const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
   const controllers = await startControllerManager(
     { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
     {
-      controllers: values.controllers.split(","),
+      controllers: checkedSelection(values.controllers.split(",")),
       rootCaPem: server.caPem,
       clusterCidrs: [values["cluster-cidr"]],
       clusterSigning: server.pki.ca,

@@ -1,12 +1,15 @@
 // Options of the controllers, with upstream's names, defaults and units.
 import type { KeyedCertificate } from "../base/x509/certificate.ts";
 import type { AutoscalerOptions } from "./autoscaling/autoscaler-options.ts";
+import type { EvictionRates } from "./node-lifecycle/zone-eviction.ts";
 
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
   readonly rootCaPem?: string;
   /** Ranges from which nodes get theirs, at most one of each family. Default 10.244.0.0/16; empty: no allocation. */
   readonly clusterCidrs?: readonly string[];
+  /** Ranges of services, which no node gets where they lie in one of those. */
+  readonly serviceCidrs?: readonly string[];
   /** Default 24. */
   readonly nodeCidrMaskSizeIpv4?: number;
   /** Default 64. */
@@ -21,8 +24,16 @@ export interface ControllerOptions {
   readonly terminatedPodGcThreshold?: number;
   /** The authority that signs certificate signing requests; without it none is signed. */
   readonly clusterSigning?: KeyedCertificate;
+  /** Other authorities for single signers, by the signer's name. */
+  readonly clusterSigningFor?: Readonly<Record<string, KeyedCertificate>>;
   /** The longest that a signed certificate is valid. Default a year. */
   readonly clusterSigningDurationMs?: number;
   /** Of the horizontal pod autoscaler. */
   readonly autoscaler?: Partial<AutoscalerOptions>;
+  /** Keys worked on at a time, by the controller's name. */
+  readonly concurrency?: Readonly<Record<string, number>>;
+  /** How fast the pods of nodes that are down are evicted. */
+  readonly evictionRates?: Partial<EvictionRates>;
+  /** Tokens of service accounts that lie in secrets and have not been used for so long are deleted. Default a year. */
+  readonly legacyTokenCleanUpPeriodMs?: number;
 }

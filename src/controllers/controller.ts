@@ -53,7 +53,9 @@ export interface Controller {
   readonly serviceAccount?: string;
   /** Acts with the identity of the manager itself: no account in the cluster may do what it does. */
   readonly actsAsManager?: boolean;
-  /** Keys worked on at a time. Default 5. */
+  /** Runs only where --controllers names it. */
+  readonly isOffByDefault?: boolean;
+  /** Keys worked on at a time, unless the options say otherwise. Default 5. */
   readonly workers?: number;
   /** For one key. Default 2 minutes. */
   readonly deadlineMs?: number;

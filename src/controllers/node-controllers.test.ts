@@ -184,10 +184,10 @@ describe("zones", () => {
     expect(zoneState({ ready: 2, notReady: 3 })).toBe("PartialDisruption");
     expect(zoneState({ ready: 1, notReady: 2 })).toBe("Normal");
     expect([
-      evictionRate("Normal", 5),
-      evictionRate("PartialDisruption", 5),
-      evictionRate("PartialDisruption", 51),
-      evictionRate("FullDisruption", 5),
+      evictionRate({ state: "Normal", size: 5 }),
+      evictionRate({ state: "PartialDisruption", size: 5 }),
+      evictionRate({ state: "PartialDisruption", size: 51 }),
+      evictionRate({ state: "FullDisruption", size: 5 }),
     ]).toEqual([0.1, 0, 0.01, 0.1]);
   });
 

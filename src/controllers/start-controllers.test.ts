@@ -3,8 +3,8 @@ import { configmaps } from "../api/resources.generated.ts";
 import { TerminalError } from "../client/work-queue.ts";
 import { createControllerFixture } from "../testing/controller-fixture.ts";
 import { type Controller, watch } from "./controller.ts";
+import { selectControllers } from "./controller-names.ts";
 import { allControllers } from "./registry.ts";
-import { selectControllers } from "./start-controllers.ts";
 
 const named = (name: string): Controller => ({ name, create: () => ({ watches: [], reconcile: async () => undefined }) });
 const three = ["a", "b", "c"].map(named);
@@ -15,8 +15,19 @@ describe("selectControllers()", () => {
     expect(select("*")).toEqual(["a", "b", "c"]);
     expect(select("*", "-b")).toEqual(["a", "c"]);
     expect(select("b")).toEqual(["b"]);
-    expect(select("-b", "b")).toEqual(["b"]);
-    expect(() => select("nope")).toThrow('"nope" is not in the list of known controllers: a, b, c');
+    expect(select("-b", "b", "*")).toEqual(["a", "c"]);
+    expect(select("b", "-b")).toEqual(["b"]);
+    expect(() => select("-nope")).toThrow(
+      /^"nope" is not in the list of known controllers: a, b, c, .*storage-version-migrator-controller/,
+    );
+  });
+
+  it("knows former names, and leaves out what is off by default until it is named", () => {
+    const off: Controller = { ...named("token-cleaner-controller"), isOffByDefault: true };
+    const of = (...selection: string[]) => selectControllers([...three, off], selection).map(({ name }) => name);
+    expect(of("*")).toEqual(["a", "b", "c"]);
+    expect(of("*", "tokencleaner")).toEqual(["a", "b", "c", "token-cleaner-controller"]);
+    expect(of("*", "selinux-warning-controller")).toEqual(["a", "b", "c"]);
   });
 
   it("has every controller once", () => {

@@ -1,15 +1,17 @@
 // Runs a selection of controllers: creates each over shared informers, waits until what it watches is synced, and feeds
-// its queue. The selection has upstream's form: "*" is all that are on by default, "name" adds, "-name" takes away.
+// its queue. Says of each whether it is well, and counts what its queue does.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
-import type { Logger } from "../base/log.ts";
+import { errorText, type Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import type { RunningEventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory, InformerOptions } from "../client/informer.ts";
 import { createWorkQueue } from "../client/work-queue.ts";
 import type { Controller, ControllerContext } from "./controller.ts";
+import type { ControllerMetrics } from "./controller-metrics.ts";
+import { selectControllers } from "./controller-names.ts";
 import type { ControllerOptions } from "./controller-options.ts";
 import { allControllers } from "./registry.ts";
 
@@ -22,6 +24,7 @@ export interface ControllersDeps {
   readonly clock: Clock;
   readonly recorder: Pick<RunningEventRecorder, "named">;
   readonly logger: Logger;
+  readonly metrics?: ControllerMetrics;
 }
 
 export interface StartControllersOptions extends ControllerOptions {
@@ -32,6 +35,8 @@ export interface StartControllersOptions extends ControllerOptions {
 export interface RunningControllers extends Running {
   /** Names of those that run. */
   readonly names: readonly string[];
+  /** What is wrong with each controller by its name; undefined where nothing is. */
+  problems(): ReadonlyMap<string, string | undefined>;
   /** No controller has anything to do at present; what it will come back to later does not count. */
   readonly isIdle: boolean;
 }
@@ -43,6 +48,7 @@ export function startControllers(deps: ControllersDeps, options: StartController
   const running = selected.map((controller) => stack.add(startController(controller, deps, options)));
   return {
     names: selected.map((controller) => controller.name),
+    problems: () => new Map(running.map(({ name, problem }) => [name, problem])),
     get isIdle() {
       return running.every((controller) => controller.isIdle);
     },
@@ -50,21 +56,10 @@ export function startControllers(deps: ControllersDeps, options: StartController
   };
 }
 
-/** Those of `controllers` that the selection asks for. Throws for a name that does not exist. */
-export function selectControllers(controllers: readonly Controller[], selection: readonly string[]): readonly Controller[] {
-  const known = new Set(controllers.map((controller) => controller.name));
-  for (const item of selection) {
-    const name = item.replace(/^-/, "");
-    if (name !== "*" && !known.has(name))
-      throw new Error(`"${name}" is not in the list of known controllers: ${[...known].sort().join(", ")}`);
-  }
-  return controllers.filter(({ name }) => {
-    if (selection.includes(name)) return true;
-    return !selection.includes(`-${name}`) && selection.includes("*");
-  });
-}
-
 interface RunningController extends Running {
+  readonly name: string;
+  /** Why it does not work; undefined where it does, or is about to begin. */
+  readonly problem: string | undefined;
   readonly isIdle: boolean;
 }
 
@@ -77,13 +72,16 @@ export function startController(controller: Controller, deps: ControllersDeps, o
   const stopping = new AbortController();
   const stack = new StopStack();
   let ready = false;
+  let problem: string | undefined;
+  const workers = options.concurrency?.[controller.name] ?? controller.workers;
 
   const queue = createWorkQueue({
     name: controller.name,
     clock,
     logger,
     process: (key, signal) => loop.reconcile(key, { signal }), // the queue starts when the loop is there
-    ...(controller.workers === undefined ? {} : { workers: controller.workers }),
+    ...(workers === undefined ? {} : { workers }),
+    ...(deps.metrics ? { metrics: deps.metrics.hooks(controller.name) } : {}),
     ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
   });
   const context: ControllerContext = {
@@ -102,6 +100,7 @@ export function startController(controller: Controller, deps: ControllersDeps, o
   }
   stack.add(queue);
   deps.informers.start();
+  if (deps.metrics) stack.defer(deps.metrics.running(controller.name, queue));
 
   const begin = async (): Promise<void> => {
     await Promise.all([...watched].map((informer) => informer.synced(stopping.signal)));
@@ -110,9 +109,15 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     ready = true;
   };
   const begun = begin().catch((error: unknown) => {
-    if (!stopping.signal.aborted) logger.error("Failed to start", { error });
+    if (stopping.signal.aborted) return;
+    problem = `failed to start: ${errorText(error)}`;
+    logger.error("Failed to start", { error });
   });
   return {
+    name: controller.name,
+    get problem() {
+      return problem;
+    },
     get isIdle() {
       return ready && queue.isIdle;
     },

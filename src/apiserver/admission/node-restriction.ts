@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { notFound } from "../../api/meta/status-error.ts";
 import { nodes, pods } from "../../api/resources.generated.ts";
+import { podReferences } from "../../api/semantics/pod-references.ts";
 import type { CertificateSigningRequest } from "../../api/types/certificates-v1.ts";
 import type { Node, PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import type { ResourceSlice } from "../../api/types/resource-v1.ts";
@@ -12,7 +13,6 @@ import type { Authorizer } from "../authz/authorizer.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { readSigningRequest } from "./certificate-signers.ts";
 import { checkNodeToken } from "./node-tokens.ts";
-import { podReferences } from "./pod-references.ts";
 import { refuse } from "./refusal.ts";
 
 const mirrorAnnotation = "kubernetes.io/config.mirror";

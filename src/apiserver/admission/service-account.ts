@@ -3,11 +3,11 @@
 // /var/run/secrets/kubernetes.io/serviceaccount. An account may be limited to the secrets it lists.
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, serviceaccounts } from "../../api/resources.generated.ts";
+import { podReferences } from "../../api/semantics/pod-references.ts";
 import type { Container, Pod, PodSpec, ServiceAccount, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { podReferences } from "./pod-references.ts";
 import { isAbout, refuse } from "./refusal.ts";
 
 const mirrorAnnotation = "kubernetes.io/config.mirror";

@@ -4,9 +4,9 @@
 // sees the objects. Relations are found through indexes over the pods bound to nodes: "<node>|secret|<namespace>/<name>".
 import { parseFieldSelector, SelectorError } from "../../api/meta/selectors.ts";
 import { persistentvolumes, pods, resourceslices, volumeattachments } from "../../api/resources.generated.ts";
+import { persistentVolumeSecrets, podReferences } from "../../api/semantics/pod-references.ts";
 import type { PersistentVolume, Pod } from "../../api/types/core-v1.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
-import { persistentVolumeSecrets, podReferences } from "../admission/pod-references.ts";
 import { nodeNameOf } from "../authn/node-identity.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
 import { parseRule } from "./bootstrap-policy.ts";

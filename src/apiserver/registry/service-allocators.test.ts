@@ -152,7 +152,7 @@ describe("what a service holds", () => {
   it("is said by an IPAddress of the address's name, and a key for each node port", async () => {
     await create("a", { type: "NodePort", clusterIP: "10.96.0.9", ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }] });
     const { body } = await server.send("GET", `${addressPath}/10.96.0.9`);
-    expect(body.spec).toEqual({ parentRef: { group: "", resource: "services", namespace: "default", name: "a" } });
+    expect(body.spec).toEqual({ parentRef: { resource: "services", namespace: "default", name: "a" } });
     expect(body.metadata).toMatchObject({
       labels: { "ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io" },
       managedFields: [{ manager: "kube-apiserver", operation: "Update", apiVersion: "networking.k8s.io/v1" }],

@@ -53,7 +53,7 @@ export function ipAddressFor(service: Service, address: string): New<IPAddress> 
     apiVersion: "networking.k8s.io/v1",
     kind: "IPAddress",
     metadata: { name: ipAddressName(address), labels },
-    spec: { parentRef: { group: "", resource: "services", namespace, name } },
+    spec: { parentRef: { resource: "services", namespace, name } },
   };
 }
 

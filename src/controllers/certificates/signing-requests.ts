@@ -115,7 +115,7 @@ export const signingRequestSigner: Controller = requestController(
   async (context, request, signal) => {
     const { client, clock, options } = context;
     const { status, spec } = request;
-    const authority = options.clusterSigning;
+    const authority = options.clusterSigningFor?.[spec.signerName] ?? options.clusterSigning;
     if (!authority || status?.certificate || !isKnownSigner(spec.signerName)) return undefined;
     if (!isConditionTrue(status?.conditions, "Approved") || isConditionTrue(status?.conditions, "Failed")) return undefined;
     const asked = read(request);

@@ -46,7 +46,9 @@ export const nodeIpamController: Controller = {
 function createPools({ options }: ControllerContext): readonly CidrPool[] {
   return (options.clusterCidrs ?? ["10.244.0.0/16"]).map((range) => {
     const length = range.includes(":") ? (options.nodeCidrMaskSizeIpv6 ?? 64) : (options.nodeCidrMaskSizeIpv4 ?? 24);
-    return new CidrPool(range, length);
+    const pool = new CidrPool(range, length);
+    for (const services of options.serviceCidrs ?? []) pool.occupy(services);
+    return pool;
   });
 }
 

@@ -23,7 +23,7 @@ import {
   noExecuteTaint,
   noScheduleTaints,
 } from "./node-taint-rules.ts";
-import { evictionRate, ZoneQueue, type ZoneState, zoneOf, zoneState } from "./zone-eviction.ts";
+import { defaultEvictionRates, type EvictionRates, evictionRate, ZoneQueue, type ZoneState, zoneOf, zoneState } from "./zone-eviction.ts";
 
 const leaseNamespace = "kube-node-lease";
 const excludedLabel = "node.kubernetes.io/exclude-disruption";
@@ -99,6 +99,7 @@ class NodeMonitor {
   readonly #context: ControllerContext;
   readonly #informers: Informers;
   readonly #limits: HealthLimits;
+  readonly #rates: EvictionRates;
   readonly #health = new Map<string, NodeHealth>();
   /** Nodes that have been seen, with their uids: for the events of their coming and going. */
   readonly #known = new Map<string, string>();
@@ -109,6 +110,7 @@ class NodeMonitor {
 
   constructor(context: ControllerContext, informers: Informers) {
     this.#context = context;
+    this.#rates = { ...defaultEvictionRates, ...context.options.evictionRates };
     this.#informers = informers;
     this.#limits = {
       gracePeriodMs: context.options.nodeMonitorGracePeriodMs ?? 50_000,
@@ -262,7 +264,7 @@ class NodeMonitor {
     const { clock, logger } = this.#context;
     const nowMs = clock.monotonic();
     for (const key of [...this.#zones.keys()]) if (!counts.has(key)) this.#zones.delete(key);
-    const states = new Map([...counts].map(([key, count]) => [key, zoneState(count)]));
+    const states = new Map([...counts].map(([key, count]) => [key, zoneState(count, this.#rates)]));
     const isAllDown = states.size > 0 && [...states.values()].every((state) => state === "FullDisruption");
     const wasAllDown = this.#zones.size > 0 && [...this.#zones.values()].every(({ state }) => state === "FullDisruption");
     if (isAllDown && wasAllDown) return;
@@ -287,7 +289,7 @@ class NodeMonitor {
       if (zone.state === state) continue;
       const { ready = 0, notReady = 0 } = counts.get(key) ?? {};
       if (zone.state !== "Initial") logger.warn("The state of a zone has changed", { zone: key, state });
-      zone.queue.setRate(evictionRate(state, ready + notReady), nowMs);
+      zone.queue.setRate(evictionRate({ state, size: ready + notReady }, this.#rates), nowMs);
       zone.state = state;
     }
   }

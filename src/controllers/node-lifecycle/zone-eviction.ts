@@ -5,10 +5,18 @@ import type { Node } from "../../api/types/core-v1.ts";
 
 export type ZoneState = "Normal" | "PartialDisruption" | "FullDisruption";
 
-const normalPerSecond = 0.1;
-const slowPerSecond = 0.01;
-const largeZone = 50;
-const unhealthyFraction = 0.55;
+export interface EvictionRates {
+  /** Nodes per second in a zone that is well. Default 0.1. */
+  readonly normalPerSecond: number;
+  /** The same in a large zone that is not. Default 0.01. */
+  readonly slowPerSecond: number;
+  /** Nodes beyond which a zone is large. Default 50. */
+  readonly largeZone: number;
+  /** The share of nodes that are not ready at which a zone is not well. Default 0.55. */
+  readonly unhealthyFraction: number;
+}
+
+export const defaultEvictionRates: EvictionRates = { normalPerSecond: 0.1, slowPerSecond: 0.01, largeZone: 50, unhealthyFraction: 0.55 };
 
 /** Region and zone of a node, as one key. */
 export function zoneOf(node: Node): string {
@@ -18,22 +26,28 @@ export function zoneOf(node: Node): string {
   return `${region}:${zone}`;
 }
 
-export function zoneState(counts: { readonly ready: number; readonly notReady: number }): ZoneState {
+export function zoneState(
+  counts: { readonly ready: number; readonly notReady: number },
+  { unhealthyFraction }: EvictionRates = defaultEvictionRates,
+): ZoneState {
   const { ready, notReady } = counts;
   if (ready === 0 && notReady > 0) return "FullDisruption";
   return notReady > 2 && notReady / (notReady + ready) >= unhealthyFraction ? "PartialDisruption" : "Normal";
 }
 
 /** Nodes that may be tainted per second in a zone of this state and size. */
-export function evictionRate(state: ZoneState, zoneSize: number): number {
+export function evictionRate(
+  { state, size }: { readonly state: ZoneState; readonly size: number },
+  { normalPerSecond, slowPerSecond, largeZone }: EvictionRates = defaultEvictionRates,
+): number {
   if (state !== "PartialDisruption") return normalPerSecond;
-  return zoneSize > largeZone ? slowPerSecond : 0;
+  return size > largeZone ? slowPerSecond : 0;
 }
 
 /** The nodes of one zone that wait to be tainted, and the allowance that lets them through one at a time. */
 export class ZoneQueue {
   readonly #waiting = new Set<string>();
-  #perSecond = normalPerSecond;
+  #perSecond = defaultEvictionRates.normalPerSecond;
   #tokens = 1;
   #atMs: number;
 

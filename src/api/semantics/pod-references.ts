@@ -1,6 +1,6 @@
 // What a pod refers to by name in its own namespace: secrets, config maps, volume claims, resource claims and its service
 // account. A node may read exactly these of the pods bound to it, and a pod a node itself creates may have none of them.
-import type { Container, PersistentVolume, Pod, Volume } from "../../api/types/core-v1.ts";
+import type { Container, PersistentVolume, Pod, Volume } from "../types/core-v1.ts";
 
 export interface PodReferences {
   readonly secrets: ReadonlySet<string>;

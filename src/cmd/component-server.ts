@@ -1,0 +1,139 @@
+// The HTTPS server that a component has for those who watch over it: /healthz, /livez and /readyz with their named checks,
+// /metrics, /configz, /version. Health may be asked for by everybody; the rest needs a bearer token or a client certificate
+// of the cluster, and leave of the API server (SubjectAccessReview on the path), as upstream.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { StatusError } from "../api/meta/status-error.ts";
+import type { Running } from "../base/lifecycle.ts";
+import { errorText, type Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
+import { version } from "../base/version.ts";
+import { CommandError } from "./command-error.ts";
+import type { ComponentAccess } from "./component-access.ts";
+
+export interface ComponentServerDeps {
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly access: ComponentAccess;
+  /** What is wrong by the name of the check, undefined where nothing is; asked at each request. */
+  readonly checks: () => ReadonlyMap<string, string | undefined>;
+  /** What /configz shows. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+}
+
+export interface ComponentServerOptions {
+  readonly address: string;
+  /** 0 chooses a free one. */
+  readonly port: number;
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** PEM; certificates of clients are believed when one of these has signed them. */
+  readonly clientCa?: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly contentType?: string;
+}
+
+const headersTimeoutMs = 10_000;
+const maxConnections = 100;
+
+export async function startComponentServer(
+  deps: ComponentServerDeps,
+  options: ComponentServerOptions,
+): Promise<Running & { readonly port: number }> {
+  const { cert, key, clientCa } = options;
+  const tls = { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }), requestCert: true, rejectUnauthorized: false };
+  const server = createServer({ ...tls, minVersion: "TLSv1.2", headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs });
+  server.maxConnections = maxConnections;
+  const sockets = new Set<Socket>();
+  server.on("secureConnection", (socket: TLSSocket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+  });
+  server.on("request", (request, response) => void respond(deps, request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(new CommandError(`cannot listen on ${options.address}:${options.port}`, { cause })));
+    server.listen(options.port, options.address, resolve);
+  });
+  server.on("error", (error) => deps.logger.error("The server for health and metrics failed", { error }));
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+async function respond(deps: ComponentServerDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let answer: Answer;
+  try {
+    const url = new URL(request.url ?? "/", "https://component");
+    await deps.access.admit(request, url.pathname);
+    answer = request.method === "GET" || request.method === "HEAD" ? answerTo(deps, url) : text(405, "405 method not allowed\n");
+  } catch (error) {
+    if (!(error instanceof StatusError)) deps.logger.warn("A request could not be answered", { path: request.url, error });
+    const status = error instanceof StatusError ? error.code : 500;
+    answer = text(status, error instanceof StatusError ? error.message : `internal server error: ${errorText(error)}\n`);
+  }
+  response.writeHead(answer.status, {
+    "content-type": answer.contentType ?? "text/plain; charset=utf-8",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache, private",
+  });
+  response.end(request.method === "HEAD" ? undefined : answer.body);
+}
+
+function answerTo(deps: ComponentServerDeps, url: URL): Answer {
+  const { pathname } = url;
+  const health = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(pathname);
+  if (health?.[1] !== undefined) return healthOf(deps, health[1], health[2], url.searchParams);
+  switch (pathname) {
+    case "/metrics":
+      return { status: 200, body: deps.metrics.text(), contentType: "text/plain; version=0.0.4; charset=utf-8" };
+    case "/configz":
+      return { status: 200, body: `${JSON.stringify(deps.configuration)}\n`, contentType: "application/json" };
+    case "/version":
+      return { status: 200, body: `${JSON.stringify({ gitVersion: version })}\n`, contentType: "application/json" };
+    default:
+      return text(404, "404 page not found\n");
+  }
+}
+
+function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
+  const checks = new Map<string, string | undefined>([["ping", undefined], ...deps.checks()]);
+  if (single !== undefined) {
+    if (!checks.has(single)) return text(404, "404 page not found\n");
+    const problem = checks.get(single);
+    return problem === undefined ? text(200, "ok") : text(500, `internal server error: ${problem}\n`);
+  }
+  const excluded = new Set(query.getAll("exclude"));
+  const lines: string[] = [];
+  let isWell = true;
+  for (const [name, problem] of checks) {
+    if (excluded.delete(name)) lines.push(`[+]${name} excluded: ok\n`);
+    else if (problem === undefined) lines.push(`[+]${name} ok\n`);
+    else {
+      // The reason is for the log: everybody may ask for this path.
+      lines.push(`[-]${name} failed: reason withheld\n`);
+      deps.logger.info("Health check failed", { check: name, problem }, 2);
+      isWell = false;
+    }
+  }
+  if (excluded.size > 0) {
+    const names = [...excluded].sort().map((name) => JSON.stringify(name));
+    lines.push(`warn: some health checks cannot be excluded: no matches for ${names.join(", ")}\n`);
+  }
+  if (!isWell) return text(500, `${lines.join("")}${endpoint} check failed\n`);
+  return text(200, query.has("verbose") ? `${lines.join("")}${endpoint} check passed\n` : "ok");
+}
+
+const text = (status: number, body: string): Answer => ({ status, body });
