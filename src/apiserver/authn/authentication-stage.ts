@@ -3,7 +3,7 @@
 // credentials is refused with 401.
 import { unauthorized } from "../../api/meta/status-error.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import type { ApiRequest, Stage } from "../request.ts";
+import type { ApiRequest, RequestContext, Stage } from "../request.ts";
 import type { Authentication, Authenticator } from "./authenticator.ts";
 import { anonymousUser, type UserInfo } from "./user.ts";
 
@@ -23,31 +23,35 @@ export interface AuthenticationOptions {
 
 export function authenticationStage(options: AuthenticationOptions): Stage {
   return async (context, next) => {
-    const { trustedUser } = context.request;
-    if (trustedUser) {
-      context.user = trustedUser;
-      return next(context);
+    const { request } = context;
+    if (request.trustedUser) context.user = request.trustedUser;
+    else {
+      const found = await authenticate(request, options);
+      context.user = found ? withAuthenticatedGroup(found.user) : anonymousUser;
+      if (found?.warnings) context.warnings.push(...found.warnings);
+      if (found?.auditAnnotations) annotate(context, found.auditAnnotations);
     }
-    const { user, warnings, auditAnnotations } = await authenticate(context.request, options);
-    context.user = user;
-    if (warnings) context.warnings.push(...warnings);
-    if (auditAnnotations) context.auditAnnotations = new Map([...(context.auditAnnotations ?? []), ...Object.entries(auditAnnotations)]);
     return next(context);
   };
 }
 
-/** Throws 401 where there are credentials and none of them is accepted. */
-async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Authentication> {
+function annotate(context: RequestContext, annotations: Readonly<Record<string, string>>): void {
+  context.auditAnnotations ??= new Map();
+  for (const [key, value] of Object.entries(annotations)) context.auditAnnotations.set(key, value);
+}
+
+/** Undefined for anonymous requests. Throws 401 where there are credentials and none of them is accepted. */
+async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Authentication | undefined> {
   const problems: unknown[] = [];
   for (const authenticator of options.authenticators) {
     try {
       const found = await authenticator.authenticate(request);
-      if (found) return { ...found, user: withAuthenticatedGroup(found.user) };
+      if (found) return found;
     } catch (error) {
       problems.push(error);
     }
   }
-  if (problems.length === 0 && isAnonymousAllowed(request, options.anonymous)) return { user: anonymousUser };
+  if (problems.length === 0 && isAnonymousAllowed(request, options.anonymous)) return undefined;
   if (problems.length > 0)
     options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
   throw unauthorized();
