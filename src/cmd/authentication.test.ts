@@ -293,6 +293,21 @@ describe("service-account keys", () => {
   });
 });
 
+describe("static tokens", () => {
+  it("are good for the audiences of the API server, and for no others", async () => {
+    const file = await fixture.file("tokens.csv", "secret,jane,7\n");
+    const server = await fixture.start(`--token-auth-file=${file}`, "--api-audiences=api,kube");
+    const review = async (audiences: readonly string[]): Promise<unknown> => {
+      const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token: "secret", audiences } };
+      const path = "/apis/authentication.k8s.io/v1/tokenreviews";
+      const answer = await server.transportFor(loopbackUser).request({ method: "POST", path, body });
+      return (answer.body as { status: unknown }).status;
+    };
+    expect(await review(["kube", "vault"])).toMatchObject({ authenticated: true, audiences: ["kube"], user: { username: "jane" } });
+    expect(await review(["vault"])).toEqual({ error: "invalid bearer token", user: {} });
+  });
+});
+
 describe("--authentication-token-webhook-config-file", () => {
   it("asks a webhook about tokens that nobody else knows, and remembers what it says", async () => {
     const webhook = await startWebhookServer((body) => {

@@ -2,7 +2,7 @@
 // bearer tokens: static, of service accounts, bootstrap, of issuers, of a webhook).
 import type { AdmissionReader } from "../apiserver/admission/admission.ts";
 import type { Authenticator, TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
-import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
+import { createBearerTokenAuthenticator, forAudiences, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
 import { createBootstrapTokenAuthenticator } from "../apiserver/authn/bootstrap-token.ts";
 import { createBoundObjects } from "../apiserver/authn/bound-objects.ts";
 import { createClientCertificateAuthenticator } from "../apiserver/authn/client-certificate.ts";
@@ -64,10 +64,10 @@ export function createAuthentication(
     lookup: serviceAccounts.lookup,
   });
   const anyToken = unionTokenAuthenticator([
-    ...(sources.tokens ? [sources.tokens] : []),
+    ...(sources.tokens ? [forAudiences(audiences, sources.tokens)] : []),
     legacy,
     serviceAccountTokens,
-    ...(authentication.bootstrapTokens ? [createBootstrapTokenAuthenticator({ reader, clock })] : []),
+    ...(authentication.bootstrapTokens ? [forAudiences(audiences, createBootstrapTokenAuthenticator({ reader, clock }))] : []),
     ...(sources.jwt ? [sources.jwt] : []),
     ...(sources.webhook ? [sources.webhook] : []),
   ]);

@@ -31,6 +31,17 @@ export function unionTokenAuthenticator(authenticators: readonly TokenAuthentica
   };
 }
 
+/** For tokens that know no audiences: they are good for those of the API server. */
+export function forAudiences(own: readonly string[], tokens: TokenAuthenticator): TokenAuthenticator {
+  return {
+    async authenticateToken(token, asked = own) {
+      const granted = own.filter((audience) => asked.includes(audience));
+      const found = granted.length === 0 ? undefined : await tokens.authenticateToken(token, asked);
+      return found && { ...found, audiences: granted };
+    },
+  };
+}
+
 /** Throws "invalid bearer token" where nobody knows the token, and what is wrong with it where somebody does. */
 export async function requireToken(tokens: TokenAuthenticator, token: string, audiences?: readonly string[]): Promise<Authentication> {
   const found = await tokens.authenticateToken(token, audiences);

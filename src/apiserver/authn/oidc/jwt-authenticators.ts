@@ -19,8 +19,6 @@ export interface JwtAuthenticatorsDeps {
 export interface JwtAuthenticatorsOptions {
   /** Algorithms that tokens may be signed with. */
   readonly algorithms: readonly string[];
-  /** Audiences of the API server: such tokens are for no other. */
-  readonly audiences: readonly string[];
 }
 
 export class JwtAuthenticators implements TokenAuthenticator, Running {
@@ -47,11 +45,8 @@ export class JwtAuthenticators implements TokenAuthenticator, Running {
     await previous.stop();
   }
 
-  async authenticateToken(token: string, audiences: readonly string[] = this.#options.audiences): Promise<Authentication | undefined> {
-    const found = await this.#current.authenticate(token);
-    if (!found) return undefined;
-    const granted = this.#options.audiences.filter((audience) => audiences.includes(audience));
-    return granted.length === 0 ? undefined : { ...found, audiences: granted };
+  authenticateToken(token: string): Promise<Authentication | undefined> {
+    return this.#current.authenticate(token);
   }
 
   async stop(): Promise<void> {
