@@ -219,6 +219,7 @@ function wire(w: Wiring): ApiServer {
     clock,
     pki,
     logger: logger.named("authentication"),
+    metrics,
     requestHeader: w.material.requestHeader,
   });
   const nodePorts = settings.serviceNodePortRange;
