@@ -24,6 +24,8 @@ export interface ApiRequest {
   readonly clientCertificate?: Uint8Array;
   /** DER of the TLS client certificate, where one was presented that the front proxy's CA vouches for. */
   readonly frontProxyCertificate?: Uint8Array;
+  /** A TLS client certificate was presented, and the client CA does not vouch for it. */
+  readonly hasUnknownCertificate?: boolean;
   /** Set by the in-process transport: already authenticated. */
   readonly trustedUser?: UserInfo;
   /** Present when the connection can be taken over (HTTP/1.1 Upgrade, or an HTTP/2 extended CONNECT later). */

@@ -3,15 +3,12 @@
 import type { KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { AuthenticationSettings, TokenWebhookSettings } from "../apiserver/authentication-options.ts";
-import type { AuthenticationConfig } from "../apiserver/authn/authentication-config.ts";
 import type { AnonymousOptions } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { readPublicKeys, readSigningKey } from "../apiserver/authn/service-account-keys.ts";
 import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
-import { noExpressions } from "../apiserver/configuration/expressions.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { Clock } from "../base/clock.ts";
-import { followFiles } from "../base/followed-files.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
@@ -35,6 +32,16 @@ export interface SourcesDeps {
 
 /** Reads the files of the flags, before anything else is started. Throws CommandError. */
 export async function openAuthenticationSources(settings: ApiServerSettings, deps: SourcesDeps): Promise<AuthenticationSources> {
+  const stack = new StopStack();
+  try {
+    return { ...(await readSources(settings, stack, deps)), stop: () => stack.stop() };
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+async function readSources(settings: ApiServerSettings, stack: StopStack, deps: SourcesDeps): Promise<Omit<AuthenticationSources, "stop">> {
   const { tokenAuthFile, serviceAccounts, webhook } = settings.authentication;
   const { keyFiles, signingKeyFile } = serviceAccounts;
   const [tokens, signingKey, ...serviceAccountKeys] = await Promise.all([
@@ -42,7 +49,6 @@ export async function openAuthenticationSources(settings: ApiServerSettings, dep
     readFor("service-account-signing-key-file", signingKeyFile, readSigningKey),
     ...keyFiles.map((path) => readFor("service-account-key-file", path, readPublicKeys)),
   ]);
-  const stack = new StopStack();
   const audiences = apiAudiences(settings.authentication);
   const webhookTokens = webhook && (await openWebhook(webhook, audiences, stack, deps));
   const { jwt, anonymous } = await openJwt(settings, audiences, stack, deps);
@@ -53,7 +59,6 @@ export async function openAuthenticationSources(settings: ApiServerSettings, dep
     jwt,
     webhook: webhookTokens,
     anonymous: withoutAlwaysAllow(anonymous, settings, deps.logger),
-    stop: () => stack.stop(),
   };
 }
 
@@ -103,9 +108,7 @@ interface JwtSource {
   readonly anonymous: AnonymousOptions;
 }
 
-/** Tokens that were accepted are not looked at again for so long, as upstream does. */
-const rememberedMs = 10_000;
-
+/** Tokens of issuers, by the flags or by the configuration file. */
 async function openJwt(
   { authentication }: ApiServerSettings,
   audiences: readonly string[],
@@ -115,68 +118,19 @@ async function openJwt(
   const { configFile, oidc, anonymous: anonymousFlag, serviceAccounts } = authentication;
   const byFlag = { enabled: anonymousFlag ?? true, paths: [] };
   if (configFile === undefined && !oidc) return { jwt: undefined, anonymous: byFlag };
-  const { configOfFlags, parseAuthenticationConfig } = await import("../apiserver/authn/authentication-config.ts");
-  const { validateAuthenticationConfig } = await import("../apiserver/authn/validate-authentication-config.ts");
-  const { describeErrors } = await import("../apiserver/configuration/describe-errors.ts");
-  const { JwtAuthenticators } = await import("../apiserver/authn/oidc/jwt-authenticators.ts");
-  const { cachedTokens } = await import("../apiserver/authn/cached-tokens.ts");
-  const { algorithmNames } = await import("../apiserver/authn/jwt.ts");
-  const rulesOf = (config: AuthenticationConfig) => {
-    const { errors, rules } = validateAuthenticationConfig(config, {
-      expressions: noExpressions,
-      disallowedIssuers: serviceAccounts.issuers,
-    });
-    if (errors.length > 0) throw new Error(`invalid authentication configuration: ${describeErrors(errors)}`);
-    return rules;
-  };
-  const options = { algorithms: oidc?.signingAlgs ?? algorithmNames, audiences };
-  const remembered = (tokens: TokenAuthenticator): TokenAuthenticator =>
-    cachedTokens(tokens, deps, { successTtlMs: rememberedMs, failureTtlMs: 0 });
+  const { JwtTokens } = await import("./jwt-tokens.ts");
+  const options = { audiences, disallowedIssuers: serviceAccounts.issuers };
   if (configFile === undefined) {
     const caPem = await readFor("oidc-ca-file", oidc?.caFile, (text) => text);
-    const rules = await forFlag("oidc-issuer-url and other --oidc-* flags", async () => (oidc ? rulesOf(configOfFlags(oidc, caPem)) : []));
-    return { jwt: remembered(stack.add(new JwtAuthenticators(rules, deps, options))), anonymous: byFlag };
+    const jwt = await forFlag("oidc-issuer-url and other --oidc-* flags", async () =>
+      oidc ? JwtTokens.byFlags({ settings: oidc, caPem }, deps, options) : undefined,
+    );
+    return { jwt: jwt && stack.add(jwt), anonymous: byFlag };
   }
-  const { text, config, rules } = await forFlag("authentication-config", async () => {
-    const contents = await readFile(configFile, "utf8");
-    const parsed = await parseAuthenticationConfig(contents);
-    if (parsed.anonymous && anonymousFlag !== undefined)
-      throw new Error(
-        "anonymous: Forbidden: --anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file",
-      );
-    return { text: contents, config: parsed, rules: rulesOf(parsed) };
-  });
-  const authenticators = stack.add(new JwtAuthenticators(rules, deps, options));
-  let tokens = remembered(authenticators);
-  const reloads = deps.metrics.counter(
-    "apiserver_authentication_config_controller_automatic_reloads_total",
-    "Total number of automatic reloads of authentication configuration split by status and apiserver identity.",
-    ["status"],
-  );
-  const take = async (next: AuthenticationConfig): Promise<void> => {
-    await authenticators.update(rulesOf(next));
-    // What was remembered was said by the old issuers.
-    tokens = remembered(authenticators);
-    reloads.series("success").add();
-    deps.logger.info("Authentication configuration reloaded", { file: configFile });
-  };
-  const failed = (error: unknown): void => {
-    reloads.series("failure").add();
-    deps.logger.error("Authentication configuration not reloaded, the old one stays", { file: configFile, error });
-  };
-  stack.add(
-    followFiles([{ path: configFile, contents: text }], {
-      clock: deps.clock,
-      failed,
-      async changed([contents = ""]) {
-        const next = await parseAuthenticationConfig(contents);
-        if (JSON.stringify(next.anonymous) !== JSON.stringify(config.anonymous))
-          throw new Error("anonymous: Forbidden: changed from initial configuration file");
-        rulesOf(next);
-        // Not waited for: until its issuers are found the file may change again.
-        void take(next).catch(failed);
-      },
-    }),
-  );
-  return { jwt: { authenticateToken: (token, asked) => tokens.authenticateToken(token, asked) }, anonymous: config.anonymous ?? byFlag };
+  const jwt = stack.add(await forFlag("authentication-config", () => JwtTokens.byFile(configFile, deps, options)));
+  if (jwt.anonymous && anonymousFlag !== undefined)
+    throw new CommandError(
+      "--authentication-config: anonymous: Forbidden: --anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file",
+    );
+  return { jwt, anonymous: jwt.anonymous ?? byFlag };
 }

@@ -184,6 +184,22 @@ describe("--authentication-config", () => {
     expect(server.metrics.text()).toMatch(/authentication_config_controller_automatic_reloads_total\{status="success"\} 1/);
   }, 20_000);
 
+  it("keeps the issuers it has until all of a new configuration are found, or that is replaced", async () => {
+    const [one, two] = [await startIssuer(), await startIssuer()];
+    const path = await fixture.file("authn.yaml", config([issuerConfig(one, "one:")]));
+    const server = await fixture.start(`--authentication-config=${path}`);
+    const ask = (issuer: Issuer) => whoIs(server, issuer.token({ oid: "7" }));
+    await vi.waitFor(async () => expect(await ask(one)).toMatchObject({ username: "one:jane" }));
+    const absent = { ...two, url: `${two.url}/absent` };
+    await writeFile(path, config([issuerConfig(absent, "absent:")]));
+    await vi.waitFor(() => expect(two.asked).toContain("/absent/.well-known/openid-configuration"), 5000);
+    expect(await ask(one)).toMatchObject({ username: "one:jane" });
+    await writeFile(path, config([issuerConfig(two, "two:")]));
+    await vi.waitFor(async () => expect(await ask(two)).toMatchObject({ username: "two:jane" }), 5000);
+    expect(await ask(one)).toBe(401);
+    expect(server.metrics.text()).toMatch(/automatic_reloads_total\{status="success"\} 1/);
+  }, 20_000);
+
   it("may let some paths be asked for anonymously", async () => {
     const path = await fixture.file("authn.yaml", config([], { anonymous: { enabled: true, conditions: [{ path: "/livez" }] } }));
     const server = await fixture.start(`--authentication-config=${path}`);
@@ -290,6 +306,21 @@ describe("service-account keys", () => {
     expect(await fixture.problem("--authentication-config=x", "--oidc-client-id=x", "--oidc-issuer-url=https://x")).toMatch(
       /^--authentication-config: expected no --oidc-\* flags/,
     );
+  });
+});
+
+describe("static tokens", () => {
+  it("are good for the audiences of the API server, and for no others", async () => {
+    const file = await fixture.file("tokens.csv", "secret,jane,7\n");
+    const server = await fixture.start(`--token-auth-file=${file}`, "--api-audiences=api,kube");
+    const review = async (audiences: readonly string[]): Promise<unknown> => {
+      const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token: "secret", audiences } };
+      const path = "/apis/authentication.k8s.io/v1/tokenreviews";
+      const answer = await server.transportFor(loopbackUser).request({ method: "POST", path, body });
+      return (answer.body as { status: unknown }).status;
+    };
+    expect(await review(["kube", "vault"])).toMatchObject({ authenticated: true, audiences: ["kube"], user: { username: "jane" } });
+    expect(await review(["vault"])).toEqual({ error: "invalid bearer token", user: {} });
   });
 });
 

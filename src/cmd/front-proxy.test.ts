@@ -1,45 +1,23 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import https from "node:https";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type ConnectionOptions, connect } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { configmaps } from "../api/resources.generated.ts";
 import { loopbackUser } from "../apiserver/authn/user.ts";
-import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { realClock } from "../base/clock.ts";
-import { parseFlags } from "../base/flags.ts";
-import { silentLogger } from "../base/log.ts";
 import { certificatePem, generateKey, issueCertificate, type KeyedCertificate, privateKeyPem } from "../base/x509/certificate.ts";
-import { run } from "./apiserver.ts";
-import { CommandError } from "./command-error.ts";
-import { type RunningApiServer, startApiServer } from "./start-apiserver.ts";
+import { ApiServerFixture } from "./apiserver-fixture.ts";
+import type { RunningApiServer } from "./start-apiserver.ts";
 
-let directory = "";
-const running: RunningApiServer[] = [];
+let fixture: ApiServerFixture;
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "coracle-front-proxy-"));
+  fixture = await ApiServerFixture.create();
 });
-afterEach(async () => {
-  for (const server of running.splice(0)) await server.stop();
-  await rm(directory, { recursive: true });
-});
+afterEach(() => fixture[Symbol.asyncDispose]());
 
-const base = (): string[] => ["--data-dir", directory, "--storage=memory", "--bind-address=127.0.0.1", "--secure-port=0"];
-
-async function start(...args: string[]): Promise<RunningApiServer> {
-  const { values } = parseFlags(apiServerFlags, [...base(), ...args]);
-  const server = await startApiServer(apiServerOptions(values), { clock: realClock, logger: silentLogger });
-  running.push(server);
-  await server.ready;
-  return server;
-}
-
-const problem = (...args: string[]): Promise<string> =>
-  run([...base(), ...args]).then(
-    () => "started",
-    (error: unknown) => (error instanceof CommandError ? error.message : `unexpected ${String(error)}`),
-  );
+const start = (...args: string[]): Promise<RunningApiServer> => fixture.start(...args);
+const problem = (...args: string[]): Promise<string> => fixture.problem(...args);
+const file = (name: string, text: string): Promise<string> => fixture.file(name, text);
 
 interface Pem {
   readonly cert: string;
@@ -64,12 +42,6 @@ function issue(commonName: string, issuer?: Pem, usage: "clientAuth" | "serverAu
     issuer?.keyed ?? { key: privateKey },
   );
   return { cert: certificatePem(certificate), key: privateKeyPem(privateKey), keyed: { certificate, key: privateKey } };
-}
-
-async function file(name: string, text: string): Promise<string> {
-  const path = join(directory, name);
-  await writeFile(path, text);
-  return path;
 }
 
 interface WhoAmI {
@@ -125,7 +97,7 @@ describe("the front proxy", () => {
   it("is not itself a user: without headers its certificate says nothing", async () => {
     const server = await start();
     const { certificate: cert, key } = server.pki.frontProxyClient;
-    expect((await whoAmI(server, { cert, key })).status).toBe(403);
+    expect((await whoAmI(server, { cert, key })).status).toBe(401);
     const other = issue("admin", { keyed: server.pki.frontProxyCa, cert: "", key: "" });
     expect((await whoAmI(server, other)).status).toBe(401);
   });
@@ -135,6 +107,13 @@ describe("the front proxy", () => {
     const { certificate: cert, key } = server.pki.admin;
     expect((await whoAmI(server, { cert, key }, asAlice)).user.username).toBe("kubernetes-admin");
     expect((await whoAmI(server, {}, asAlice)).status).toBe(403);
+  });
+
+  it("and other certificates of nobody we know leave it to a token who asks", async () => {
+    const server = await start(`--token-auth-file=${await file("tokens.csv", "secret,jane,7\n")}`);
+    const stranger = issue("admin", issue("unknown"));
+    expect((await whoAmI(server, stranger)).status).toBe(401);
+    expect((await whoAmI(server, stranger, { authorization: "Bearer secret" })).user.username).toBe("jane");
   });
 
   it("may be another one by flags, whose certificates may have an intermediate authority", async () => {
@@ -156,7 +135,7 @@ describe("the front proxy", () => {
     }
     expect((await whoAmI(server, issue("other", authority), { "x-who": "bob" })).status).toBe(401);
     const { certificate: cert, key } = server.pki.frontProxyClient;
-    expect((await whoAmI(server, { cert, key }, asAlice)).status).toBe(403);
+    expect((await whoAmI(server, { cert, key }, asAlice)).status).toBe(401);
   });
 
   it("is told to aggregated API servers in a config map, which keeps what others have put there", async () => {
@@ -233,7 +212,7 @@ describe("files of certificates", () => {
       expect((await whoAmI(server, issue("admin", clients[1]), {}, insecure)).user.username).toBe("admin");
     }, 10_000);
     // The connection is the same one, and its certificate no longer counts.
-    expect((await whoAmI(server, kept, {}, agent)).status).toBe(403);
+    expect((await whoAmI(server, kept, {}, agent)).status).toBe(401);
     agent.destroy();
     await vi.waitFor(async () => {
       const target = { namespace: "kube-system", name: "extension-apiserver-authentication" };

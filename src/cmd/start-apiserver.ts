@@ -10,13 +10,19 @@ import {
 } from "../apiserver/admission/create-admission-plugins.ts";
 import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggregator.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
-import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
+import {
+  type AuthenticationConfigMap,
+  type AuthenticationConfigMapDeps,
+  createAuthenticationConfigMap,
+} from "../apiserver/authn/authentication-config-map.ts";
+import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
 import { accessReviews } from "../apiserver/authz/access-reviews.ts";
+import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
@@ -170,22 +176,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
-  const { authorities, requestHeader } = material;
   const authenticationMap = stack.add(
-    createAuthenticationConfigMap({
-      client,
-      reader: stores.reader,
-      clock,
-      logger: authenticationLogger,
-      authorities,
-      requestHeader,
-    }),
-  );
-  stack.add(
-    material.follow(
-      (tls) => https.setTls(tls),
-      () => authenticationMap.changed(),
-    ),
+    followCertificates(material, https, { client, reader: stores.reader, clock, logger: authenticationLogger }),
   );
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
@@ -248,6 +240,7 @@ function wire(w: Wiring): ApiServer {
     clock,
     pki,
     logger: logger.named("authentication"),
+    metrics,
     requestHeader: w.material.requestHeader,
   });
   const nodePorts = settings.serviceNodePortRange;
@@ -287,11 +280,16 @@ function wire(w: Wiring): ApiServer {
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
-      authentication: authenticationStage({ authenticators, anonymous: sources.anonymous, logger }),
+      authentication: authenticationStage({
+        authenticators,
+        anonymous: sources.anonymous,
+        logger,
+        metrics: createAuthenticationMetrics(metrics, clock),
+      }),
       audit: w.audit,
       impersonation: impersonationStage(authorizer),
       flowControl: flowControl.stage,
-      authorization: authorizationStage(authorizer),
+      authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
       resources: aggregator.routed(resources),
       endpoints: aggregator.routed(
         apiServerEndpoints({
@@ -349,6 +347,28 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
+}
+
+/** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */
+function followCertificates(
+  material: ServingMaterial,
+  https: HttpsServer,
+  deps: Pick<AuthenticationConfigMapDeps, "client" | "reader" | "clock" | "logger">,
+): AuthenticationConfigMap {
+  const { authorities, requestHeader } = material;
+  const map = createAuthenticationConfigMap({ ...deps, authorities, requestHeader });
+  const following = material.follow(
+    (tls) => https.setTls(tls),
+    () => map.changed(),
+  );
+  return {
+    start: () => map.start(),
+    changed: () => map.changed(),
+    async stop() {
+      await following.stop();
+      await map.stop();
+    },
+  };
 }
 
 async function listen(

@@ -22,6 +22,8 @@ export interface AuditEvent {
   readonly verb: string;
   readonly user: AuditUser;
   readonly impersonatedUser?: AuditUser;
+  /** Which constrained mode of impersonation allowed it. */
+  readonly authenticationMetadata?: { readonly impersonationConstraint: string };
   readonly sourceIPs?: readonly string[];
   readonly userAgent?: string;
   readonly objectRef?: Readonly<Record<string, string>>;
@@ -63,7 +65,8 @@ export class AuditedRequest {
   }
 
   event(stage: AuditStage, nowMs: number): AuditEvent {
-    const { request, info, auditId, receivedAtMs, impersonator, user, auditAnnotations, auditBody } = this.#context;
+    const { request, info, auditId, receivedAtMs, impersonator, impersonationConstraint, user, auditAnnotations, auditBody } =
+      this.#context;
     const { level } = this.decision;
     const userAgent = request.headers["user-agent"];
     const sourceIPs = sourcesOf(this.#context);
@@ -81,6 +84,7 @@ export class AuditedRequest {
       verb: info.verb,
       user: auditUser(this.#user),
       ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
+      ...(impersonationConstraint === undefined ? {} : { authenticationMetadata: { impersonationConstraint } }),
       ...(sourceIPs.length > 0 ? { sourceIPs } : {}),
       ...(userAgent === undefined ? {} : { userAgent }),
       ...(info.isResourceRequest ? { objectRef: objectRef(this.#context, info.verb === "patch" ? undefined : sent) } : {}),

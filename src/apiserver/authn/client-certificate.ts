@@ -36,6 +36,8 @@ export function createClientCertificateAuthenticator(deps: { readonly clock: Clo
   const known = new WeakMap<Certificate, Authentication>();
   return {
     authenticate(request) {
+      // Who shows a certificate is not anonymous: unless a token says who it is, the request is refused.
+      if (request.hasUnknownCertificate) throw new Error("x509: certificate signed by unknown authority");
       if (!request.clientCertificate) return undefined;
       const certificate = read(request.clientCertificate);
       if (certificate.subject.commonName === "") return undefined;

@@ -3,7 +3,9 @@
 // of authentication.k8s.io) and one on what is done as them ("impersonate-on:<mode>:<verb>" on the request itself). The
 // last mode is the unconstrained verb "impersonate". Each is tried until one allows it; the error of the first is
 // answered, where the mode that last worked for this user counts as the first.
+
 import { isDNS1123Subdomain } from "../../api/meta/names.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { AuthorizationAttributes, Authorizer } from "../authz/authorizer.ts";
 import { forbiddenRequest } from "../authz/forbidden.ts";
@@ -58,6 +60,7 @@ export function createImpersonationModes(authorizer: Authorizer): ImpersonationM
           if (mode !== preferred) lastWorking.set(request.user.name, mode);
           return impersonated;
         } catch (error) {
+          if (!(error instanceof StatusError)) throw error;
           refusal ??= error;
         }
       }

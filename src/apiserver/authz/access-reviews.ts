@@ -44,12 +44,12 @@ async function reviewSubject({ object }: CreateRequest, authorizer: Authorizer):
 async function reviewLocally({ object, namespace }: CreateRequest, authorizer: Authorizer): Promise<LocalSubjectAccessReview> {
   const review = object as LocalSubjectAccessReview;
   const { resourceAttributes, nonResourceAttributes } = review.spec;
-  const { namespace: own = "", ...rest } = review.metadata;
+  const { namespace: own = "" } = review.metadata;
   const errors = [
     ...validateSpec(review.spec),
     ...validateSubject(review.spec),
     ...validateSelectors(review.spec),
-    ...validateMetadata(rest, "must be empty except for namespace"),
+    ...validateMetadata(review.metadata, "namespace"),
   ];
   const asked = resourceAttributes?.namespace ?? "";
   if (resourceAttributes && asked !== own)
@@ -129,10 +129,26 @@ function validateSelector(path: string, selector: Selector | undefined): FieldEr
   return errors;
 }
 
-function validateMetadata(metadata: Partial<ObjectMeta> | undefined, detail = "must be empty"): FieldError[] {
-  const { managedFields: _, ...rest } = metadata ?? {};
-  const isEmpty = Object.values(rest).every((v) => v === undefined || v === null || v === "");
-  return isEmpty ? [] : [invalidValue("metadata", metadata, detail)];
+const metadataOrder = [
+  "name",
+  "generateName",
+  "namespace",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "labels",
+  "annotations",
+];
+
+function validateMetadata(metadata: Partial<ObjectMeta> = {}, except?: "namespace"): FieldError[] {
+  const isEmpty = Object.entries(metadata).every(
+    ([key, value]) => key === "managedFields" || key === except || value === undefined || value === null || value === "",
+  );
+  if (isEmpty) return [];
+  const rank = (key: string): number => (metadataOrder.includes(key) ? metadataOrder.indexOf(key) : metadataOrder.length);
+  const shown = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => rank(a) - rank(b)));
+  return [invalidValue("metadata", shown, except === undefined ? "must be empty" : `must be empty except for ${except}`)];
 }
 
 function userOf(spec: SubjectAccessReviewSpec): UserInfo {

@@ -56,14 +56,17 @@ const superuserAuthorizer: Authorizer = {
 function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
   return {
     authorize(attributes) {
-      // Nearly all decisions are made at once: a promise is only made where an authorizer needs one.
-      const collected: Collected = { reasons: [], errors: [] };
-      for (const [i, authorizer] of authorizers.entries()) {
-        const answer = authorizer.authorize(attributes);
-        if (answer instanceof Promise) return decideFrom(i, answer, { authorizers, attributes, collected });
+      // Nearly all decisions are made at once and without a word: only what has something to keep makes something to keep it in.
+      let collected: Collected | undefined;
+      for (let i = 0; i < authorizers.length; i++) {
+        const answer = (authorizers[i] as Authorizer).authorize(attributes);
+        if (answer instanceof Promise) return decideFrom(i, answer, { authorizers, attributes, collected: collected ?? nothingYet() });
+        if (answer.decision === "allow") return answer;
+        if (answer === noOpinion) continue;
+        collected ??= nothingYet();
         if (collect(answer, collected)) return decided(answer, collected);
       }
-      return undecided(collected);
+      return collected ? undecided(collected) : noOpinion;
     },
     async rulesFor(user, namespace) {
       const found = await Promise.all(authorizers.map((a) => a.rulesFor?.(user, namespace)));
@@ -83,6 +86,8 @@ interface Collected {
   readonly reasons: string[];
   readonly errors: string[];
 }
+
+const nothingYet = (): Collected => ({ reasons: [], errors: [] });
 
 /** Whether the answer decides; else its reason and its error are kept. */
 function collect({ decision, reason, error }: AuthorizationDecision, { reasons, errors }: Collected): boolean {

@@ -11,12 +11,17 @@ export interface ConnectionFacts {
   readonly clientCertificate: Uint8Array | undefined;
   /** DER of a certificate that the front proxy's CA vouches for. */
   readonly frontProxyCertificate: Uint8Array | undefined;
+  /** A certificate was presented, and the client CA does not vouch for it. */
+  readonly hasUnknownCertificate: boolean;
 }
 
 /** The certificates of a connection, as a request has them. */
-export function presentedCertificates(facts: ConnectionFacts): Pick<ApiRequest, "clientCertificate" | "frontProxyCertificate"> {
-  const { clientCertificate, frontProxyCertificate } = facts;
+export function presentedCertificates(
+  facts: ConnectionFacts,
+): Pick<ApiRequest, "clientCertificate" | "frontProxyCertificate" | "hasUnknownCertificate"> {
+  const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
   return {
+    ...(hasUnknownCertificate ? { hasUnknownCertificate } : {}),
     ...(clientCertificate ? { clientCertificate } : {}),
     ...(frontProxyCertificate ? { frontProxyCertificate } : {}),
   };

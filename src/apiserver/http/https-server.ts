@@ -266,4 +266,9 @@ class ConnectionServer implements HttpsServer {
   }
 }
 
-const noFacts: ConnectionFacts = { remoteAddress: "", clientCertificate: undefined, frontProxyCertificate: undefined };
+const noFacts: ConnectionFacts = {
+  remoteAddress: "",
+  clientCertificate: undefined,
+  frontProxyCertificate: undefined,
+  hasUnknownCertificate: false,
+};

@@ -85,6 +85,8 @@ export class PresentedChains {
 export class PeerFacts implements ConnectionFacts {
   readonly remoteAddress: string;
   readonly #authorities: () => ClientAuthorities;
+  readonly #isPresented: boolean;
+  /** Where TLS has found its chain good. */
   readonly #leaf: X509Certificate | undefined;
   readonly #der: Uint8Array | undefined;
   readonly #presented: readonly X509Certificate[];
@@ -96,7 +98,9 @@ export class PeerFacts implements ConnectionFacts {
     this.remoteAddress = (socket.remoteAddress ?? "").replace(/^::ffff:/, "");
     this.#authorities = authorities;
     // OpenSSL has checked the whole chain, with its times and constraints, against both bundles together.
-    this.#leaf = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+    const presented = socket.getPeerX509Certificate();
+    this.#isPresented = presented !== undefined;
+    this.#leaf = socket.authorized ? presented : undefined;
     this.#der = this.#leaf?.raw;
     this.#presented = this.#leaf ? chains.of(this.#leaf) : [];
   }
@@ -109,6 +113,10 @@ export class PeerFacts implements ConnectionFacts {
   get frontProxyCertificate(): Uint8Array | undefined {
     this.#judge();
     return this.#byFrontProxy;
+  }
+
+  get hasUnknownCertificate(): boolean {
+    return this.#isPresented && this.clientCertificate === undefined;
   }
 
   #judge(): void {

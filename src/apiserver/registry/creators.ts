@@ -6,6 +6,7 @@ import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts"
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
+import { recordUpdate } from "./field-management.ts";
 import type { CreateHandler } from "./handler-types.ts";
 import { inNamespace } from "./object-meta.ts";
 import { parseWriteOptions } from "./request-options.ts";
@@ -28,7 +29,9 @@ export async function createVirtual(
   const sent = await readObject(context, { group: kind.group, version: kind.version, kind: kind.kind, schema }, options.fieldValidation);
   const namespace = type.namespaced ? info.namespace : "";
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
-  const object = inNamespace(sent, namespace);
+  const placed = inNamespace(sent, namespace);
+  // What is not kept has managed fields all the same: its answer shows them.
+  const object = kind === type ? recordUpdate(type, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
   const subject = { operation: "CREATE", type, name: info.name, kind } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));

@@ -19,8 +19,6 @@ export interface JwtAuthenticatorsDeps {
 export interface JwtAuthenticatorsOptions {
   /** Algorithms that tokens may be signed with. */
   readonly algorithms: readonly string[];
-  /** Audiences of the API server: such tokens are for no other. */
-  readonly audiences: readonly string[];
 }
 
 export class JwtAuthenticators implements TokenAuthenticator, Running {
@@ -35,23 +33,21 @@ export class JwtAuthenticators implements TokenAuthenticator, Running {
     this.#current = new IssuerSet(rules, deps, options);
   }
 
-  /** Takes over other issuers when they have all been found. Resolves when that is so, or a later update has taken its place. */
-  async update(rules: readonly JwtRules[]): Promise<void> {
+  /** Takes over other issuers when they have all been found. False where a later update, or the end, has come before. */
+  async update(rules: readonly JwtRules[]): Promise<boolean> {
     await this.#next?.stop();
     const next = new IssuerSet(rules, this.#deps, this.#options);
     this.#next = next;
-    if (!(await next.found()) || this.#next !== next) return;
+    if (!(await next.found()) || this.#next !== next) return false;
     const previous = this.#current;
     this.#current = next;
     this.#next = undefined;
     await previous.stop();
+    return true;
   }
 
-  async authenticateToken(token: string, audiences: readonly string[] = this.#options.audiences): Promise<Authentication | undefined> {
-    const found = await this.#current.authenticate(token);
-    if (!found) return undefined;
-    const granted = this.#options.audiences.filter((audience) => audiences.includes(audience));
-    return granted.length === 0 ? undefined : { ...found, audiences: granted };
+  authenticateToken(token: string): Promise<Authentication | undefined> {
+    return this.#current.authenticate(token);
   }
 
   async stop(): Promise<void> {
