@@ -1,9 +1,9 @@
 // The client's way into an API server of the same process: the same stages as over HTTPS, but bodies, answers and watch
 // batches are handed over as shared, immutable values, without sockets or bytes. The caller's identity is given.
 
-import { StatusError, serviceUnavailable } from "../api/meta/status-error.ts";
-import type { Status } from "../api/types/meta-v1.ts";
+import { serviceUnavailable } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
+import { statusErrorOf } from "../client/create-client.ts";
 import type { RawWatchEvent, Transport, TransportRequest, TransportResponse } from "../client/transport.ts";
 import type { UserInfo } from "./authn/user.ts";
 import type { ApiRequest, ApiResponse, WatchStream } from "./request.ts";
@@ -50,7 +50,7 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
       const { response } = await ask({ ...request, query: { ...request.query, watch: "true" } });
       if (response.kind !== "watch") {
         const { status, body } = await bodyOf(response);
-        if (status >= 400) throw new StatusError(body as Status);
+        if (status >= 400) throw statusErrorOf(status, body, `WATCH ${request.path}`);
         throw new Error(`${request.path} answered a watch with status ${status} and no events`);
       }
       const { stream } = response;

@@ -16,6 +16,7 @@ import {
 } from "../base/flags.ts";
 import { type AuthorizationMode, authorizationModes } from "./authz/create-authorizer.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
+import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
 
 export interface PortRange {
   readonly first: number;
@@ -51,6 +52,7 @@ export interface ApiServerSettings {
   readonly apiAudiences: readonly string[];
   readonly serviceAccountMaxTokenExpirationMs: number;
   readonly requestTimeoutMs: number;
+  readonly operations: OperationsSettings;
   readonly verbosity: number;
 }
 
@@ -128,6 +130,7 @@ export const apiServerFlags = {
   "api-audiences": flag(list, [], "audiences of the API server; default the issuer"),
   "service-account-max-token-expiration": flag(durationMs, 0, "the longest a service-account token may live; 0 sets no limit"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  ...operationsFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -162,6 +165,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     apiAudiences: values["api-audiences"],
     serviceAccountMaxTokenExpirationMs: values["service-account-max-token-expiration"],
     requestTimeoutMs: values["request-timeout"],
+    operations: operationsSettings(values),
     verbosity: values.v,
   };
 }

@@ -61,6 +61,10 @@ export interface RequestContext {
   readonly receivedAtMs: number;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
+  /** By audit, where the request is recorded: what stages and admission have to say about it, by annotation. */
+  auditAnnotations?: Map<string, string>;
+  /** By audit, where the request is recorded: whoever decodes its object puts it here; a patch only where audit wants it `whole`. */
+  auditBody?: { value: unknown; readonly whole: boolean };
 }
 
 export type ApiResponse =
@@ -81,6 +85,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly bytes: Uint8Array;
+      /** What the bytes encode, for audit. */
+      readonly object?: () => unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
   | {
@@ -89,6 +95,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly chunks: AsyncIterable<Uint8Array>;
+      /** What the chunks encode, for audit. */
+      readonly object?: () => unknown;
       readonly headers?: Readonly<Record<string, string>>;
     }
   /** `encoding` is what the client asked for and the kind has; JSON where absent. */

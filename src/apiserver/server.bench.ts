@@ -18,6 +18,7 @@ import {
   suggestedPriorityLevels,
 } from "./flow-control/default-configuration.ts";
 import { flowControlStage } from "./flow-control/flow-control-stage.ts";
+import { FlowController } from "./flow-control/flow-controller.ts";
 import { createRequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler } from "./request.ts";
 import { createApiServer } from "./server.ts";
@@ -43,14 +44,19 @@ function readerWithRoles(): MemoryReader {
 
 const reader = readerWithRoles();
 const authorizer = createAuthorizer({ reader });
+const registry = new MetricsRegistry();
 const server = createApiServer({
   authentication: authenticationStage({ authenticators: [createBearerTokenAuthenticator(tokens)], logger: silentLogger }),
   impersonation: impersonationStage(authorizer),
-  flowControl: flowControlStage(reader),
+  flowControl: flowControlStage({
+    controller: new FlowController({ reader, clock: realClock, metrics: registry }),
+    load: () => undefined,
+    clock: realClock,
+  }),
   authorization: authorizationStage(authorizer),
   resources: answerAtOnce,
   endpoints: answerAtOnce,
-  metrics: createRequestMetrics(new MetricsRegistry()),
+  metrics: createRequestMetrics(registry),
   clock: realClock,
   logger: silentLogger,
 });

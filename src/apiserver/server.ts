@@ -1,5 +1,5 @@
 // The API server without its sockets: the list of stages that every request passes, whichever transport brought it.
-// Reading the list reads the architecture: request info → authentication → impersonation → flow control →
+// Reading the list reads the architecture: request info → authentication → audit → impersonation → flow control →
 // authorization → dispatch,
 // inside the stages that count, recover and keep the deadline.
 import { randomUUID } from "node:crypto";
@@ -7,6 +7,7 @@ import { internalError, StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import { parseDurationMs } from "../base/flags.ts";
 import type { Logger } from "../base/log.ts";
+import type { AuditStages } from "./audit/audit-stage.ts";
 import { anonymousUser } from "./authn/user.ts";
 import { isLongRunning, parseRequestInfo, type RequestInfo } from "./http/request-info.ts";
 import type { RequestMetrics } from "./http/request-metrics.ts";
@@ -14,6 +15,8 @@ import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./
 
 export interface ApiServerDeps {
   readonly authentication: Stage;
+  /** Absent without an audit policy. */
+  readonly audit?: AuditStages | undefined;
   readonly impersonation: Stage;
   readonly flowControl: Stage;
   readonly authorization: Stage;
@@ -52,7 +55,8 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
       recovered(deps.logger),
       requestInfo,
       withDeadline(deps.clock, options.requestTimeoutMs ?? 60_000),
-      deps.authentication,
+      deps.audit ? deps.audit.aroundAuthentication(deps.authentication) : deps.authentication,
+      ...(deps.audit ? [deps.audit.requests] : []),
       deps.impersonation,
       deps.flowControl,
       deps.authorization,

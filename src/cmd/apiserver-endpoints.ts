@@ -2,13 +2,21 @@
 // documents of the service-account issuer.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import {
+  builtInResources,
+  clusterrolebindings,
+  clusterroles,
+  customresourcedefinitions,
+  rolebindings,
+  roles,
+} from "../api/resources.generated.ts";
 import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
+import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
-import { createEndpoints, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { Handler } from "../apiserver/request.ts";
@@ -45,6 +53,10 @@ export interface EndpointDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly state: ServerState;
+  /** Health checks of parts that are not always there. */
+  readonly checks?: readonly HealthCheck[];
+  /** What parts of the server serve of themselves. */
+  readonly more?: readonly EndpointSource[];
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
@@ -58,6 +70,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
     createOpenApi(served),
+    ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
       "/metrics": async () => ({
@@ -83,13 +96,16 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
   return () => {
     const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
     // Built-in resources in their order, then the custom ones; the stores keep them in another.
-    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...now];
+    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...[...now].sort(byGroupAndVersion)];
     if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;
     return last;
   };
 }
 
-function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
+const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
+  a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
+
+function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
     check() {
@@ -100,12 +116,13 @@ function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    ...checks,
     ...startSteps.map((step) => done(step)),
     {
       name: "informer-sync",
       readinessOnly: true,
       check() {
-        for (const type of authorizationTypes)
+        for (const type of neededTypes)
           if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
       },
     },
@@ -119,4 +136,10 @@ function healthChecks({ stores, state }: EndpointDeps): HealthCheck[] {
   ];
 }
 
-const authorizationTypes = [clusterroles, clusterrolebindings, roles, rolebindings] as readonly ResourceType<KubernetesObject>[];
+const neededTypes = [
+  customresourcedefinitions,
+  clusterroles,
+  clusterrolebindings,
+  roles,
+  rolebindings,
+] as readonly ResourceType<KubernetesObject>[];

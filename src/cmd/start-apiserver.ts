@@ -2,8 +2,10 @@
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { compileSchema } from "../api/structural/compile-schema.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { createBearerTokenAuthenticator, unionTokenAuthenticator } from "../apiserver/authn/bearer-token.ts";
@@ -27,9 +29,10 @@ import {
   firstServiceIp,
 } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
-import { flowControlStage } from "../apiserver/flow-control/flow-control-stage.ts";
+import { startCustomResources } from "../apiserver/crd/custom-resources.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
-import { reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import type { HealthCheck } from "../apiserver/health.ts";
 import { type HttpsServer, type ServingCertificate, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -50,7 +53,10 @@ import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
+import { createAudit } from "./audit.ts";
 import { CommandError } from "./command-error.ts";
+import { openEncryption } from "./encryption.ts";
+import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
@@ -108,16 +114,33 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   stack.add(compactor);
+  const metrics = new MetricsRegistry();
+  registerProcessMetrics(metrics, clock);
+  const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
+  if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
       { store, clock, definitions: builtInDefinitions(describedResources) },
-      { log: logger.named("watch-cache"), prefix },
+      { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
-  const metrics = new MetricsRegistry();
-  registerProcessMetrics(metrics, clock);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const api = wire({ settings, files, clock, logger, stores, pki, metrics, state, advertiseAddress });
+  const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
+  if (audit) stack.add(audit);
+  const api = wire({
+    stack,
+    audit: audit?.stages,
+    checks: encryption?.healthChecks ?? [],
+    settings,
+    files,
+    clock,
+    logger,
+    stores,
+    pki,
+    metrics,
+    state,
+    advertiseAddress,
+  });
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const certificate = servingCertificate(files, pki);
   const https = stack.add(await listen(api, settings, certificate, { clock, logger }));
@@ -126,7 +149,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
+  stack.add(startCustomResources({ stores, client, clock, logger: logger.named("custom-resources"), compile: compileSchema }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
@@ -155,6 +180,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
 }
 
 interface Wiring {
+  readonly stack: StopStack;
+  readonly audit: AuditStages | undefined;
+  readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
   readonly clock: Clock;
@@ -205,11 +233,13 @@ function wire(w: Wiring): ApiServer {
       ca: pki.ca.pem.certificate,
     }),
   });
+  const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
       authentication: authenticationStage({ authenticators, anonymous: settings.anonymousAuth, logger }),
+      audit: w.audit,
       impersonation: impersonationStage(authorizer),
-      flowControl: flowControlStage(reader),
+      flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer),
       resources,
       endpoints: apiServerEndpoints({
@@ -219,6 +249,8 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         state,
+        checks: w.checks,
+        more: flowControl.endpoints,
         address: () => `${urlHost(advertiseAddress)}:${state.port}`,
       }),
       metrics: createRequestMetrics(metrics),

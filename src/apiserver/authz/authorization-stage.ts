@@ -10,6 +10,8 @@ export function authorizationStage(authorizer: Authorizer): Stage {
     const attributes = attributesOf(context);
     const answer = authorizer.authorize(attributes);
     const { decision, reason } = answer instanceof Promise ? await answer : answer;
+    context.auditAnnotations?.set("authorization.k8s.io/decision", decision === "allow" ? "allow" : "forbid");
+    context.auditAnnotations?.set("authorization.k8s.io/reason", reason);
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
     return next(context);
   };

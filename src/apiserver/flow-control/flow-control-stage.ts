@@ -1,32 +1,117 @@
-// The priority and fairness stage: finds the flow schema and the priority level of a request and tells the client by the
-// headers X-Kubernetes-PF-FlowSchema-UID and X-Kubernetes-PF-PriorityLevel-UID. It queues nothing: requests are served in the
-// order in which they come, whatever the shares of their levels.
-import { flowschemas, prioritylevelconfigurations } from "../../api/resources.generated.ts";
-import type { FlowSchema } from "../../api/types/flowcontrol-v1.ts";
-import type { AdmissionReader } from "../admission/admission.ts";
-import type { Stage } from "../request.ts";
-import { inMatchingOrder, matchFlowSchema } from "./match-flow-schema.ts";
+// The priority and fairness stage: a request gets its seats at the priority level of its flow schema, waits for them in that
+// level's queues, or is refused with 429. The client learns schema and level by the headers X-Kubernetes-PF-FlowSchema-UID and
+// X-Kubernetes-PF-PriorityLevel-UID. A watch holds its seats until it has begun; what else is long-running takes none.
+import type { Clock } from "../../base/clock.ts";
+import { plainText } from "../http/endpoints.ts";
+import { isLongRunning } from "../http/request-info.ts";
+import type { ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
+import { SeatsRefused } from "./fair-queues.ts";
+import type { FlowArrival, FlowController, SchemaFlow } from "./flow-controller.ts";
+import { estimateWork, type ResourceLoad } from "./work-estimate.ts";
 
-export function flowControlStage(reader: AdmissionReader): Stage {
-  const schemas = reader.informer(flowschemas);
-  const levels = reader.informer(prioritylevelconfigurations);
-  let ordered: readonly FlowSchema[] | undefined;
-  const changed = (): void => {
-    ordered = undefined;
-  };
-  const handler = { onAdd: changed, onUpdate: changed, onDelete: changed };
-  schemas.addHandler(handler);
-  levels.addHandler(handler);
-  schemas.start();
-  levels.start();
+export interface FlowControlDeps {
+  readonly controller: FlowController;
+  readonly load: ResourceLoad;
+  readonly clock: Clock;
+}
+
+export interface FlowControlOptions {
+  /** How long a request may wait. Default 15 s, a quarter of the default --request-timeout. */
+  readonly maxWaitMs?: number;
+}
+
+export function flowControlStage({ controller, load, clock }: FlowControlDeps, { maxWaitMs = 15_000 }: FlowControlOptions = {}): Stage {
   return (context, next) => {
-    // A schema without its level takes no requests.
-    ordered ??= inMatchingOrder(schemas.list()).filter((schema) => levels.get(levelOf(schema)));
-    const schema = matchFlowSchema(ordered, context.user, context.info);
-    const level = schema && levels.get(levelOf(schema));
-    if (level) context.flow = { schemaUid: schema.metadata.uid, levelUid: level.metadata.uid };
-    return next(context);
+    if (isLongRunning(context.info) && context.info.verb !== "watch") return next(context);
+    const flow = controller.flowOf(context);
+    const { level, schemaUid } = flow;
+    if (schemaUid !== "" && level.uid !== "") context.flow = { schemaUid, levelUid: level.uid };
+    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats), maxWaitMs);
+    return seated(arrival, clock, next);
   };
 }
 
-const levelOf = ({ spec }: FlowSchema): string => spec.priorityLevelConfiguration.name;
+class RequestArrival implements FlowArrival {
+  readonly context: RequestContext;
+  readonly flow: string;
+  readonly of: SchemaFlow;
+  readonly work: FlowArrival["work"];
+  readonly maxWaitMs: number;
+  readonly distinguisher: string;
+  waits = false;
+
+  constructor(context: RequestContext, of: SchemaFlow, work: FlowArrival["work"], maxWaitMs: number) {
+    this.context = context;
+    this.of = of;
+    this.work = work;
+    this.maxWaitMs = maxWaitMs;
+    this.distinguisher = of.by === "ByUser" ? context.user.name : of.by === "ByNamespace" ? context.info.namespace : "";
+    this.flow = `${of.schema}/${this.distinguisher}`;
+  }
+
+  get schema(): string {
+    return this.of.schema;
+  }
+
+  get seats(): number {
+    return Math.max(this.work.seats, this.work.finalSeats);
+  }
+
+  signal(): AbortSignal {
+    return this.context.request.signal;
+  }
+
+  onWait(): void {
+    this.waits = true;
+    this.of.waiting++;
+    this.of.waitingSeats += this.seats;
+  }
+
+  endWait(): void {
+    if (!this.waits) return;
+    this.waits = false;
+    this.of.waiting--;
+    this.of.waitingSeats -= this.seats;
+  }
+}
+
+async function seated(arrival: RequestArrival, clock: Clock, next: Handler): Promise<ApiResponse> {
+  const { of: flow, context, seats } = arrival;
+  const arrivedMs = clock.monotonic();
+  let startedMs = arrivedMs;
+  let leave: () => void;
+  try {
+    const entered = flow.level.queues.enter(arrival);
+    if (entered instanceof Promise) {
+      leave = await entered;
+      startedMs = clock.monotonic();
+    } else leave = entered;
+  } catch (error) {
+    if (!(error instanceof SeatsRefused)) throw error;
+    flow.series.refused(error.reason, (clock.monotonic() - arrivedMs) / 1000);
+    return tooManyRequests;
+  } finally {
+    arrival.endWait();
+  }
+  const { series } = flow;
+  series.dispatched.add();
+  series.waitedToExecute.observe((startedMs - arrivedMs) / 1000);
+  series.seats.observe(seats);
+  flow.executing++;
+  flow.executingSeats += seats;
+  try {
+    return await next(context);
+  } finally {
+    flow.executing--;
+    flow.executingSeats -= seats;
+    series.execution.observe((clock.monotonic() - startedMs) / 1000);
+    leave();
+  }
+}
+
+const refusal = plainText(429, "Too many requests, please try again later.\n");
+/** Also the answer of the limits that hold without priority and fairness. */
+export const tooManyRequests: ApiResponse = {
+  ...(refusal as Extract<ApiResponse, { kind: "bytes" }>),
+  headers: { "X-Content-Type-Options": "nosniff", "Retry-After": "1" },
+};

@@ -12,25 +12,27 @@ import { createInProcessTransport } from "../in-process-transport.ts";
 import { builtInDefinitions } from "../registry/definitions.ts";
 import { createFixture } from "../registry/request-fixture.ts";
 import { describedResources } from "../registry/resources/all.ts";
-import type { Stage } from "../request.ts";
+import type { RequestContext, Stage } from "../request.ts";
 import { createApiServer } from "../server.ts";
 import { mandatoryFlowSchemas, suggestedFlowSchemas } from "./default-configuration.ts";
 import { flowControlStage } from "./flow-control-stage.ts";
+import { FlowController } from "./flow-controller.ts";
 import { startFlowSchemaStatus } from "./flow-schema-status.ts";
 import { inMatchingOrder, matchFlowSchema } from "./match-flow-schema.ts";
-import { reconcileFlowControlDefaults } from "./reconcile-defaults.ts";
+import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "./reconcile-defaults.ts";
 
 function setUp() {
   const fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
   const { clock, stores } = fixture;
   const through: Stage = (context, next) => next(context);
+  const controller = new FlowController({ reader: stores.reader, clock, metrics: new MetricsRegistry() });
   const api = createApiServer({
     authentication(context, next) {
       context.user = context.request.trustedUser ?? context.user;
       return next(context);
     },
     impersonation: through,
-    flowControl: flowControlStage(stores.reader),
+    flowControl: flowControlStage({ controller, load: () => undefined, clock }),
     authorization: through,
     resources: fixture.handler,
     endpoints: createEndpoints([]),
@@ -39,7 +41,11 @@ function setUp() {
     logger: silentLogger,
   });
   const client = createClient(createInProcessTransport(api, loopbackUser, clock));
-  return { ...fixture, api, client };
+  const stop = async (): Promise<void> => {
+    await controller.stop();
+    await fixture.stop();
+  };
+  return { ...fixture, stop, api, client, controller };
 }
 
 let cluster: ReturnType<typeof setUp>;
@@ -86,6 +92,28 @@ describe("reconcileFlowControlDefaults()", () => {
   });
 });
 
+describe("keepFlowControlDefaults()", () => {
+  it("brings back within a minute what was deleted or changed", async () => {
+    const { client, clock } = cluster;
+    await reconcileFlowControlDefaults(client);
+    const running = keepFlowControlDefaults(client, { clock, logger: silentLogger });
+    await client.delete(flowschemas, { name: "catch-all" });
+    await client.patch(
+      prioritylevelconfigurations,
+      { name: "system" },
+      { spec: { limited: { nominalConcurrencyShares: 1 } } },
+      { type: "merge" },
+    );
+    await clock.advance(60_000);
+    await vi.waitFor(async () => expect((await schemaNamed("catch-all")).spec.matchingPrecedence).toBe(10_000));
+    await vi.waitFor(async () => {
+      const { spec } = await client.get(prioritylevelconfigurations, { name: "system" });
+      expect(spec.limited?.nominalConcurrencyShares).toBe(30);
+    });
+    await running.stop();
+  });
+});
+
 describe("startFlowSchemaStatus()", () => {
   it("says of every schema whether its priority level exists, as that changes", async () => {
     const { client, stores, clock } = cluster;
@@ -103,6 +131,28 @@ describe("startFlowSchemaStatus()", () => {
     await client.delete(prioritylevelconfigurations, level);
     await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
     await running.stop();
+  });
+});
+
+describe("FlowController", () => {
+  it("follows the configuration: a schema without its level takes nothing, and a level that is gone goes when it is idle", async () => {
+    const { client, clock, controller } = cluster;
+    const query = new URLSearchParams();
+    const context = { user: { name: "jane", groups: [] }, info: parseRequestInfo("GET", "/version", query) } as unknown as RequestContext;
+    const level = { name: "mine" };
+    const subjects = [{ kind: "User", user: { name: "jane" } }];
+    const rules = [{ subjects, nonResourceRules: [{ verbs: ["*"], nonResourceURLs: ["*"] }] }];
+    await client.create(flowschemas, { metadata: { name: "s" }, spec: { priorityLevelConfiguration: level, rules } });
+    expect(controller.flowOf(context).schema).toBe("catch-all");
+    const limitResponse = { type: "Reject" };
+    await client.create(prioritylevelconfigurations, { metadata: level, spec: { type: "Limited", limited: { limitResponse } } });
+    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("s"));
+    // 30 of 35 shares of 600 seats, the catch-all has the others.
+    expect(controller.flowOf(context).level.bounds.nominal).toBe(515);
+    await client.delete(prioritylevelconfigurations, level);
+    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("catch-all"));
+    await clock.advance(10_000);
+    expect([...controller.levels].map(({ name }) => name).sort()).toEqual(["catch-all", "exempt"]);
   });
 });
 

@@ -1,4 +1,4 @@
-// Brings the default flow schemas and priority levels into being at start. The spec of a mandatory one is set right again
+// Brings the default flow schemas and priority levels into being at start, and back every minute. The spec of a mandatory one is set right again
 // whatever was done to it; that of a suggested one as long as its annotation says so, or, where somebody took the annotation
 // away, as long as nobody has changed the spec.
 import type { KubernetesObject, New } from "../../api/meta/object.ts";
@@ -6,6 +6,9 @@ import { isStatus } from "../../api/meta/status-error.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { flowschemas, prioritylevelconfigurations } from "../../api/resources.generated.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import {
   autoUpdateAnnotation,
@@ -16,6 +19,24 @@ import {
 } from "./default-configuration.ts";
 
 const fieldManager = "api-priority-and-fairness-config-producer-v1";
+
+const periodMs = 60_000;
+
+/** Sets them right again every minute, as upstream does: what is deleted or changed comes back. */
+export function keepFlowControlDefaults(client: Client, deps: { readonly clock: Clock; readonly logger: Logger }): Running {
+  let running = Promise.resolve();
+  const timer = deps.clock.every(periodMs, () => {
+    running = reconcileFlowControlDefaults(client).catch((error: unknown) =>
+      deps.logger.warn("Flow control defaults not restored", { error }),
+    );
+  });
+  return {
+    async stop() {
+      timer.cancel();
+      await running;
+    },
+  };
+}
 
 interface WithSpec extends KubernetesObject {
   readonly spec: object;

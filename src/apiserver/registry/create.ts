@@ -30,7 +30,7 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(sent, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(type, undefined, object, { ...request, nowMs: env.clock.now() });
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, { ...request, nowMs: env.clock.now() });
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;

@@ -134,7 +134,8 @@ function gracefulMark(
   return withMetadata(object, { ...object.metadata, deletionTimestamp: formatTime(endMs), deletionGracePeriodSeconds: requested });
 }
 
-function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
+/** Waiting for its finalizers from now on. */
+export function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
   const { deletionTimestamp, generation = 0 } = object.metadata;
   if (deletionTimestamp !== undefined) return object;
   return withMetadata(object, {

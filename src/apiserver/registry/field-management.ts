@@ -11,6 +11,7 @@ import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ManagedFieldsEntry, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 
 export interface FieldWriter {
   readonly manager: string;
@@ -20,12 +21,12 @@ export interface FieldWriter {
 
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  type: ResourceType,
+  definition: ResourceDefinition,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
 ): KubernetesObject {
-  const updated = updateManagedFields(old ?? emptyObject(type), object, fieldContext(type, writer));
+  const updated = updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
   return writer.subresource === "scale" ? withoutScaleTimes(updated) : updated;
 }
 
@@ -39,10 +40,10 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext(type: ResourceType, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+export function fieldContext({ type, custom }: ResourceDefinition, { manager, subresource, nowMs }: FieldWriter): WriteContext {
   const resetFields = resetBy(type, subresource);
   return {
-    shape: type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
+    shape: custom ? custom.shape() : type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
     manager,
     now: formatTime(nowMs),
     subresource,
@@ -52,10 +53,11 @@ export function fieldContext(type: ResourceType, { manager, subresource, nowMs }
 
 const statusFields = setOf(["status"]);
 const allButStatusFields = setOf(["spec"], ["metadata", "labels"]);
+const allButCustomStatus = setOf(["spec"], ["metadata"]);
 
 /** Fields that a write to this endpoint leaves as they were. */
 function resetBy(type: ResourceType, subresource: string): FieldSet | undefined {
-  if (subresource === "status") return allButStatusFields;
+  if (subresource === "status") return type.schema === undefined ? allButCustomStatus : allButStatusFields;
   return type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
 }
 

@@ -146,14 +146,26 @@ function page(store: ResourceStore, scope: RequestScope, { versions, revision, n
 
 /** The list as a value; its items are the shared objects. */
 export function listObject(type: ResourceType, { versions, metadata }: ListPage): unknown {
-  return { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata, items: versions.map((version) => version.object) };
+  return {
+    kind: listKindOf(type),
+    apiVersion: apiVersionOf(type),
+    metadata: listMetadata(type, metadata),
+    items: versions.map((version) => version.object),
+  };
+}
+
+const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;
+
+/** Lists of custom resources always say where they go on. */
+function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
+  return schema === undefined && metadata.continue === undefined ? { ...metadata, continue: "" } : metadata;
 }
 
 const chunkBytes = 128 * 1024;
 
 /** The list as JSON in chunks of about 128 KiB. */
 export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
-  const head = JSON.stringify({ kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata });
+  const head = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
   let parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
   let size = 0;
   // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.

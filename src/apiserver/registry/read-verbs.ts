@@ -7,6 +7,7 @@ import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { customScaleOf } from "./custom-scale.ts";
 import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
 import { protobufList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
@@ -37,7 +38,7 @@ export async function answerGet(
   const key = store.keyOf(namespace, info.name);
   const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
   if (!version) throw notFound(store.type, info.name);
-  if (info.subresource === "scale") return scaleAnswer(env, version, representation);
+  if (info.subresource === "scale") return scaleAnswer(env, store, version, representation);
   return objectAnswer(env, store, version, representation, 200);
 }
 
@@ -64,8 +65,13 @@ export function objectAnswer(
 }
 
 /** The Scale of an object as the client wants it shown. */
-export function scaleAnswer(env: WriteEnvironment, version: ObjectVersion, representation: Representation): ApiResponse {
-  const scale = scaleOf(version.object);
+export function scaleAnswer(
+  env: WriteEnvironment,
+  { definition }: ResourceStore,
+  version: ObjectVersion,
+  representation: Representation,
+): ApiResponse {
+  const scale = definition.custom?.scale ? customScaleOf(version.object, definition.custom.scale) : scaleOf(version.object);
   if (representation.as === "object") return { kind: "object", status: 200, object: scale };
   if (representation.as === "metadata") return { kind: "object", status: 200, object: partialMetadata(scale) };
   return {
@@ -121,18 +127,20 @@ function listAnswer(
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
+  const object = (): unknown => listObject(type, page);
   const streams = !inProcess && page.versions.length > streamedItems;
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, streams);
   if (streams && representation.encoding === "json" && !representation.pretty)
-    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)) };
+    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
   return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
 }
 
 function protobufListAnswer(type: ResourceType, page: ListPage, streams: boolean): ApiResponse {
   const { length, chunks } = protobufList(type, page);
   const contentType = mediaTypes.protobuf;
-  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks) };
-  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length) };
+  const object = (): unknown => listObject(type, page);
+  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
+  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length), object };
 }
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {

@@ -4,6 +4,7 @@
 import type { TableConvertor } from "../../api/encode/table/table.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { Shape } from "../../api/patch/managed-fields/shape.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { UserInfo } from "../authn/user.ts";
 
@@ -22,6 +23,27 @@ export interface UpdateStrategy<T> {
   prepare?(object: T, old: T, context: StrategyContext): T;
   validate?(object: T, old: T): readonly FieldError[];
   warnings?(object: T, old: T): readonly string[];
+}
+
+/** Where the fields lie that the scale subresource of custom resources shows. Paths are lists of field names. */
+export interface ScalePaths {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  /** Of a field that holds a selector as text. */
+  readonly selector?: readonly string[];
+}
+
+/** What custom resources have that built-in kinds have not: all of it follows from their definition. */
+export interface CustomRules {
+  /** Checks the metadata of a parsed object and takes away what its schema does not know. Throws DecodeError. */
+  decode(value: unknown): { readonly object: Readonly<Record<string, unknown>>; readonly unknown: readonly string[] };
+  /** How the fields are owned. */
+  shape(): Shape;
+  readonly scale?: ScalePaths;
+  /** Why nothing can be created now. */
+  createRefusal(): string | undefined;
+  /** Told to whoever uses this version. */
+  readonly deprecation?: string;
 }
 
 export interface ResourceDefinition<T extends KubernetesObject = KubernetesObject> {
@@ -77,4 +99,6 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly ttlSeconds?: (object: T) => number | undefined;
   /** Server-side table; default: Name and Created At. */
   readonly table?: TableConvertor<T>;
+  /** Present for custom resources only. */
+  readonly custom?: CustomRules;
 }

@@ -15,6 +15,8 @@ export interface ResourceStoreParts {
   readonly cache: WatchCache;
   readonly codec: ObjectCodec;
   readonly prefix: string;
+  /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
+  readonly isStale?: (storageKey: string) => Promise<boolean>;
 }
 
 export type CommitResult =
@@ -30,15 +32,17 @@ export class ResourceStore {
   readonly #store: Store;
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
+  readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
   readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
 
-  constructor({ definition, store, cache, codec, prefix }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, isStale }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
     this.#store = store;
     this.#codec = codec;
     this.#prefix = prefix;
+    this.#isStale = isStale;
     this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
@@ -55,6 +59,11 @@ export class ResourceStore {
     return this.#fields.get(name);
   }
 
+  /** The functions of all such fields. */
+  get fields(): Iterable<FieldValue> {
+    return this.#fields.values();
+  }
+
   /** "namespace/name" or "name". */
   keyOf(namespace: string, name: string): string {
     return this.type.namespaced ? `${namespace}/${name}` : name;
@@ -63,6 +72,11 @@ export class ResourceStore {
   /** The full key in the store. */
   storageKey(key: string): string {
     return this.#prefix + key;
+  }
+
+  /** Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be. */
+  async needsRewrite(key: string): Promise<boolean> {
+    return this.#isStale !== undefined && this.#isStale(this.#prefix + key);
   }
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */
@@ -130,7 +144,9 @@ export class ResourceStore {
     const { sharesStorageOf, defaults } = this.definition;
     if (!sharesStorageOf) return version;
     const served = sharesStorageOf.fromStored(version.object);
-    const converted = new ObjectVersion(version.key, defaults ? defaults(served) : served, version.revision);
+    const object = defaults ? defaults(served) : served;
+    // What is served as it is stored shares its bytes too.
+    const converted = object === version.object ? version : new ObjectVersion(version.key, object, version.revision);
     this.#views.set(version, converted);
     return converted;
   }

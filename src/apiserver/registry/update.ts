@@ -117,7 +117,7 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(type, old, object, { ...request, nowMs: env.clock.now() });
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, { ...request, nowMs: env.clock.now() });
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
@@ -173,7 +173,8 @@ async function commitChange(
   current: ObjectVersion,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
-  if (!removes && sameButForTimes(object, current.object)) return { result: { version: current, created: false }, stored: false };
+  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current.key)))
+    return { result: { version: current, created: false }, stored: false };
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
   const result = removes ? await store.remove(current) : await store.commit(current.key, object, current);
   if (!result.version) return { result: undefined, current: result.current };

@@ -37,10 +37,17 @@ import type { MutatingWebhookConfiguration, ValidatingWebhookConfiguration } fro
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
 import { validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
+import {
+  validateDefinition,
+  validateDefinitionStatus,
+  validateDefinitionUpdate,
+} from "../../../api/validation/custom-resource-definition.ts";
+import { definitionWarnings } from "../../../api/validation/definition-warnings.ts";
 import { validateFlowSchema, validateFlowSchemaStatus, validatePriorityLevel } from "../../../api/validation/flow-control.ts";
 import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from "../../../api/validation/policy-binding.ts";
 import { validateWebhooks } from "../../../api/validation/webhook.ts";
 import { formatTime } from "../../../base/clock.ts";
+import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
 import { withStatusOf } from "../plain-resource.ts";
 import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
@@ -97,9 +104,19 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
   defaults: defaultCustomResourceDefinition,
-  create: { prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }) },
-  update: { prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)) },
+  create: {
+    prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
+    validate: (definition) => validateDefinition(definition),
+    warnings: (definition) => definitionWarnings(definition),
+  },
+  update: {
+    prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)),
+    validate: (definition, old) => validateDefinitionUpdate(definition, old),
+    warnings: definitionWarnings,
+  },
+  status: { validate: validateDefinitionStatus },
   allowUnconditionalUpdate: false,
+  deletion: customResourceDefinitionDeletion,
 });
 
 /** An API that this server serves itself is available from the start. */

@@ -1,0 +1,155 @@
+// One audited request on its way: what is known of it by now, as events of audit.k8s.io/v1. Request and response objects are
+// those that the server has decoded or made anyway; managed fields are taken out of copies.
+import { formatMicroTime } from "../../base/clock.ts";
+import type { UserInfo } from "../authn/user.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
+import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
+
+export interface AuditUser {
+  readonly username: string;
+  readonly uid?: string;
+  readonly groups?: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface AuditEvent {
+  readonly kind: "Event";
+  readonly apiVersion: "audit.k8s.io/v1";
+  readonly level: AuditLevel;
+  readonly auditID: string;
+  readonly stage: AuditStage;
+  readonly requestURI: string;
+  readonly verb: string;
+  readonly user: AuditUser;
+  readonly impersonatedUser?: AuditUser;
+  readonly sourceIPs?: readonly string[];
+  readonly userAgent?: string;
+  readonly objectRef?: Readonly<Record<string, string>>;
+  readonly responseStatus?: Readonly<Record<string, unknown>>;
+  readonly requestObject?: unknown;
+  readonly responseObject?: unknown;
+  readonly requestReceivedTimestamp: string;
+  readonly stageTimestamp: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly object?: unknown;
+  readonly message?: string;
+}
+
+export class AuditedRequest {
+  readonly decision: AuditDecision;
+  readonly #context: RequestContext;
+  /** Before impersonation. */
+  readonly #user: UserInfo;
+  #outcome: Outcome | undefined = undefined;
+
+  constructor(context: RequestContext, decision: AuditDecision) {
+    this.#context = context;
+    this.decision = decision;
+    this.#user = context.user;
+  }
+
+  answered(response: ApiResponse): void {
+    if (response.kind === "watch") this.#outcome = { code: 200 };
+    else if (response.kind === "upgrade") this.#outcome = { code: 101 };
+    else this.#outcome = { code: response.status, object: objectOf(response, this.decision.level) };
+  }
+
+  failed(outcome: Outcome): void {
+    this.#outcome = outcome;
+  }
+
+  event(stage: AuditStage, nowMs: number): AuditEvent {
+    const { request, info, auditId, receivedAtMs, impersonator, user, auditAnnotations, auditBody } = this.#context;
+    const { level } = this.decision;
+    const userAgent = request.headers["user-agent"];
+    const sourceIPs = sourcesOf(this.#context);
+    const query = request.query.toString();
+    const sent = auditBody?.value;
+    const objects = level === "Request" || level === "RequestResponse";
+    const responded = level === "RequestResponse" && stage !== "RequestReceived" ? this.#outcome?.object : undefined;
+    return {
+      kind: "Event",
+      apiVersion: "audit.k8s.io/v1",
+      level,
+      auditID: auditId ?? "",
+      stage,
+      requestURI: query === "" ? request.path : `${request.path}?${query}`,
+      verb: info.verb,
+      user: auditUser(this.#user),
+      ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
+      ...(sourceIPs.length > 0 ? { sourceIPs } : {}),
+      ...(userAgent === undefined ? {} : { userAgent }),
+      ...(info.isResourceRequest ? { objectRef: objectRef(this.#context, info.verb === "patch" ? undefined : sent) } : {}),
+      ...(this.#outcome && stage !== "RequestReceived" ? { responseStatus: statusOf(this.#outcome) } : {}),
+      ...(objects && sent !== undefined ? { requestObject: this.#shown(sent) } : {}),
+      ...(responded === undefined ? {} : { responseObject: this.#shown(responded) }),
+      requestReceivedTimestamp: formatMicroTime(receivedAtMs),
+      stageTimestamp: formatMicroTime(nowMs),
+      ...(auditAnnotations && auditAnnotations.size > 0 ? { annotations: Object.fromEntries(auditAnnotations) } : {}),
+    };
+  }
+
+  #shown(object: unknown): unknown {
+    return this.decision.omitManagedFields ? withoutManagedFields(object) : object;
+  }
+}
+
+function objectOf(response: Exclude<ApiResponse, { kind: "watch" | "upgrade" }>, level: AuditLevel): unknown {
+  if (response.kind === "object") return response.object;
+  return level === "RequestResponse" ? response.object?.() : undefined;
+}
+
+function auditUser({ name, uid, groups, extra }: UserInfo): AuditUser {
+  return { username: name, ...(uid === undefined ? {} : { uid }), ...(groups.length > 0 ? { groups } : {}), ...(extra ? { extra } : {}) };
+}
+
+/** Proxies' headers first, as they claim, then the address of the connection. */
+function sourcesOf({ request }: RequestContext): readonly string[] {
+  const forwarded = request.headers["x-forwarded-for"]?.split(",").map((address) => address.trim()) ?? [];
+  const real = request.headers["x-real-ip"] ?? "";
+  const found = [...forwarded, real, request.remoteAddress].filter((address) => /^[\da-fA-F.:]+$/.test(address));
+  return [...new Set(found)];
+}
+
+interface Meta {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+}
+
+function objectRef({ info }: RequestContext, sent: unknown): Readonly<Record<string, string>> {
+  const meta = ((sent as { readonly metadata?: Meta } | undefined)?.metadata ?? {}) as Meta;
+  const fields = {
+    resource: info.resource,
+    namespace: info.namespace || meta.namespace,
+    name: info.name || meta.name,
+    uid: meta.uid,
+    apiGroup: info.apiGroup,
+    apiVersion: info.apiVersion,
+    resourceVersion: meta.resourceVersion,
+    subresource: info.subresource,
+  };
+  return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, string] => !!entry[1]));
+}
+
+/** Of a Status what matters; of other answers the code alone. */
+function statusOf({ code, object, message }: Outcome): Readonly<Record<string, unknown>> {
+  const status = object as { readonly kind?: string; readonly apiVersion?: string; readonly status?: string } | undefined;
+  if (status?.kind !== "Status" || status.apiVersion !== "v1") return { metadata: {}, ...(message === undefined ? {} : { message }), code };
+  const { status: result, message: text, reason, details } = object as Readonly<Record<string, unknown>>;
+  const all = { metadata: {}, status: result, message: text, reason, details, code };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+function withoutManagedFields(object: unknown): unknown {
+  const { metadata, items } = object as { readonly metadata?: Readonly<Record<string, unknown>>; readonly items?: unknown };
+  if (Array.isArray(items)) return { ...(object as object), items: items.map(withoutManagedFields) };
+  if (metadata?.managedFields === undefined) return object;
+  const { managedFields: _, ...rest } = metadata;
+  return { ...(object as object), metadata: rest };
+}

@@ -1,0 +1,201 @@
+// The audit stage, between authentication and impersonation: asks the policy, hands the request on with a place for what is
+// found out about it, and writes events as it passes its stages. Long-running requests have a ResponseStarted event when their
+// answer begins and are complete when it ends. Without a policy there is no such stage at all.
+import { isStatus, type StatusError } from "../../api/meta/status-error.ts";
+import type { Clock } from "../../base/clock.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
+import { isLongRunning } from "../http/request-info.ts";
+import type { ApiResponse, RequestContext, Stage, UpgradeHandle, WatchStream } from "../request.ts";
+import type { AuditBackend } from "./audit-backend.ts";
+import { AuditedRequest } from "./audit-event.ts";
+import type { AuditPolicy, AuditStage } from "./audit-policy.ts";
+
+export interface AuditDeps {
+  readonly policy: AuditPolicy;
+  readonly backend: AuditBackend;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+}
+
+export interface AuditOptions {
+  /** A request whose first event cannot be written is refused (blocking-strict). Default false. */
+  readonly strict?: boolean;
+}
+
+export interface AuditStages {
+  /** Authentication that records whom it refuses. */
+  aroundAuthentication(authentication: Stage): Stage;
+  readonly requests: Stage;
+}
+
+export function createAuditStages(deps: AuditDeps, options: AuditOptions = {}): AuditStages {
+  const recorder = new Recorder(deps, options);
+  return {
+    aroundAuthentication: (authentication) => async (context, next) => {
+      let passed = false;
+      try {
+        return await authentication(context, (authenticated) => {
+          passed = true;
+          return next(authenticated);
+        });
+      } catch (error) {
+        if (!passed && isStatus(error, "Unauthorized")) await recorder.refused(context, error);
+        throw error;
+      }
+    },
+    async requests(context, next) {
+      const audited = recorder.begin(context);
+      if (!audited) return next(context);
+      await recorder.record(audited, "RequestReceived");
+      let response: ApiResponse;
+      try {
+        response = await next(context);
+      } catch (error) {
+        await recorder.failed(audited, error);
+        throw error;
+      }
+      audited.answered(response);
+      if (isLongRunning(context.info)) return recorder.following(audited, response);
+      await recorder.record(audited, "ResponseComplete");
+      return response;
+    },
+  };
+}
+
+class Recorder {
+  readonly #deps: AuditDeps;
+  readonly #strict: boolean;
+  readonly #events;
+  readonly #levels;
+  readonly #rejected;
+
+  constructor(deps: AuditDeps, { strict = false }: AuditOptions) {
+    this.#deps = deps;
+    this.#strict = strict;
+    const { metrics } = deps;
+    this.#events = metrics
+      .counter("apiserver_audit_event_total", "Counter of audit events generated and sent to the audit backend.")
+      .series();
+    this.#levels = metrics.counter("apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", ["level"]);
+    this.#rejected = metrics
+      .counter(
+        "apiserver_audit_requests_rejected_total",
+        "Counter of apiserver requests rejected due to an error in audit logging backend.",
+      )
+      .series();
+  }
+
+  begin(context: RequestContext): AuditedRequest | undefined {
+    const decision = this.#deps.policy.decide(context.user, context.info);
+    this.#levels.series(decision.level).add();
+    if (decision.level === "None") return undefined;
+    context.auditAnnotations ??= new Map();
+    context.auditBody = { value: undefined, whole: decision.level !== "Metadata" };
+    return new AuditedRequest(context, decision);
+  }
+
+  /** Nobody has been authenticated: the event has no user. */
+  async refused(context: RequestContext, error: StatusError): Promise<void> {
+    const decision = this.#deps.policy.decide({ name: "", groups: [] }, context.info);
+    this.#levels.series(decision.level).add();
+    if (decision.level === "None") return;
+    const audited = new AuditedRequest({ ...contextFacts(context), user: { name: "", groups: [] } }, decision);
+    audited.failed({ code: error.code, message: `Authentication failed, attempted: ${attempted(context)}` });
+    await this.record(audited, "ResponseStarted");
+  }
+
+  async failed(audited: AuditedRequest, error: unknown): Promise<void> {
+    if (isStatus(error)) {
+      audited.failed({ code: error.code, object: error.status });
+      return this.record(audited, "ResponseComplete");
+    }
+    const message = `APIServer panic'd: ${errorText(error)}`;
+    const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "InternalError", message };
+    audited.failed({ code: 500, object: status });
+    await this.record(audited, "Panic");
+  }
+
+  async record(audited: AuditedRequest, stage: AuditStage): Promise<void> {
+    if (audited.decision.omitStages.has(stage)) return;
+    const { backend, clock, logger } = this.#deps;
+    this.#events.add();
+    try {
+      const written = backend.write([audited.event(stage, clock.now())]);
+      if (written) await written;
+    } catch (error) {
+      logger.error("Audit event not written", { stage, error });
+      if (!this.#strict || stage !== "RequestReceived") return;
+      this.#rejected.add();
+      throw new Error("the request was refused because its audit event could not be written", { cause: error });
+    }
+  }
+
+  /** The answer of a long-running request, complete when it has ended. */
+  async following(audited: AuditedRequest, response: ApiResponse): Promise<ApiResponse> {
+    await this.record(audited, "ResponseStarted");
+    const ended = (): Promise<void> => this.record(audited, "ResponseComplete");
+    switch (response.kind) {
+      case "watch":
+        return { ...response, stream: followed(response.stream, ended) };
+      case "stream":
+        return { ...response, chunks: untilEnd(response.chunks, ended) };
+      case "upgrade":
+        return {
+          ...response,
+          serve: (upgrade: UpgradeHandle) => {
+            upgrade.socket.once("close", () => void ended());
+            response.serve(upgrade);
+          },
+        };
+      default:
+        await ended();
+        return response;
+    }
+  }
+}
+
+/** What an event is made of, without the getters that make signals. */
+function contextFacts(context: RequestContext): RequestContext {
+  const { request, info, warnings, receivedAtMs, auditId } = context;
+  return { request, info, user: context.user, warnings, receivedAtMs, ...(auditId === undefined ? {} : { auditId }) };
+}
+
+function attempted({ request }: RequestContext): string {
+  const { authorization } = request.headers;
+  const scheme = authorization?.split(" ", 1)[0]?.toLowerCase();
+  const methods = [
+    ...(scheme === "bearer" ? ["bearer"] : scheme === "basic" ? ["basic"] : []),
+    ...(request.query.has("access_token") ? ["access_token"] : []),
+    ...(request.clientCertificate ? ["x509"] : []),
+  ];
+  return methods.join(", ") || "none";
+}
+
+/** Ends when its batches end, or when it is closed before anybody has read them. */
+function followed(stream: WatchStream, ended: () => Promise<void>): WatchStream {
+  let read = false;
+  const batches = untilEnd(stream.batches, ended);
+  return {
+    batches: {
+      [Symbol.asyncIterator]() {
+        read = true;
+        return batches[Symbol.asyncIterator]();
+      },
+    },
+    close() {
+      stream.close();
+      if (!read) void ended();
+      read = true;
+    },
+  };
+}
+
+async function* untilEnd<T>(source: AsyncIterable<T>, ended: () => Promise<void>): AsyncGenerator<T, void, undefined> {
+  try {
+    yield* source;
+  } finally {
+    await ended();
+  }
+}

@@ -1,0 +1,104 @@
+// Gathers events and hands them on in batches, so that requests never wait for what is behind. The buffer has a bound: what
+// finds it full is dropped and counted. Batches go out one after the other, no more of them a second than allowed.
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Logger } from "../../base/log.ts";
+import type { Series } from "../../base/metrics.ts";
+import type { AuditBackend } from "./audit-backend.ts";
+import type { AuditEvent } from "./audit-event.ts";
+
+export interface BatchOptions {
+  /** Events that may wait. */
+  readonly bufferSize: number;
+  /** Events in a batch. */
+  readonly maxBatchSize: number;
+  /** After so long an incomplete batch goes out; 0: at once. */
+  readonly maxWaitMs: number;
+  /** Batches a second, and how many may go at once after a pause. Absent: no limit. */
+  readonly throttle?: { readonly perSecond: number; readonly burst: number };
+}
+
+export interface BatchDeps {
+  readonly next: AuditBackend;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Counts what is lost. */
+  readonly errors: Series;
+}
+
+export function createBatchBackend(deps: BatchDeps, options: BatchOptions): AuditBackend {
+  return new Batches(deps, options);
+}
+
+class Batches implements AuditBackend {
+  readonly #deps: BatchDeps;
+  readonly #options: BatchOptions;
+  #buffer: AuditEvent[] = [];
+  #timer: Timer | undefined;
+  #sending: Promise<void> | undefined;
+  #stopped = false;
+  #tokens: number;
+  #tokensAtMs: number;
+
+  constructor(deps: BatchDeps, options: BatchOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#tokens = options.throttle?.burst ?? 0;
+    this.#tokensAtMs = deps.clock.monotonic();
+  }
+
+  write(events: readonly AuditEvent[]): void {
+    for (const event of events) {
+      if (this.#stopped || this.#buffer.length >= this.#options.bufferSize) {
+        this.#deps.errors.add();
+        this.#deps.logger.info("Audit event dropped: the buffer is full", { auditID: event.auditID }, 2);
+      } else this.#buffer.push(event);
+    }
+    if (this.#buffer.length >= this.#options.maxBatchSize || this.#options.maxWaitMs <= 0) this.#send();
+    else this.#timer ??= this.#deps.clock.after(this.#options.maxWaitMs, () => this.#send());
+  }
+
+  /** Sends what is left. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#send();
+    await this.#sending;
+    await this.#deps.next.stop();
+  }
+
+  #send(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#buffer.length === 0) return;
+    this.#sending ??= this.#drain().finally(() => {
+      this.#sending = undefined;
+      // What came while the last batch went out, and is no whole batch, waits for its time.
+      if (this.#buffer.length > 0) this.#timer ??= this.#deps.clock.after(this.#options.maxWaitMs, () => this.#send());
+    });
+  }
+
+  async #drain(): Promise<void> {
+    const { next, logger, errors } = this.#deps;
+    do {
+      await this.#turn();
+      const batch = this.#buffer.splice(0, this.#options.maxBatchSize);
+      try {
+        await next.write(batch);
+      } catch (error) {
+        errors.add(batch.length);
+        logger.error("Audit events lost", { events: batch.length, error });
+      }
+    } while (this.#buffer.length >= this.#options.maxBatchSize || (this.#stopped && this.#buffer.length > 0));
+  }
+
+  /** Waits until another batch may go; what is left at the end may always. */
+  async #turn(): Promise<void> {
+    const { throttle } = this.#options;
+    if (!throttle || this.#stopped) return;
+    const { clock } = this.#deps;
+    const nowMs = clock.monotonic();
+    this.#tokens = Math.min(throttle.burst, this.#tokens + ((nowMs - this.#tokensAtMs) / 1000) * throttle.perSecond);
+    this.#tokensAtMs = nowMs;
+    if (this.#tokens < 1) await clock.sleep(((1 - this.#tokens) / throttle.perSecond) * 1000);
+    this.#tokens--;
+  }
+}

@@ -1,0 +1,44 @@
+// Audit events as lines: JSON, or the older legible form, to a file that rotates or to standard output.
+import type { AuditBackend } from "./audit-backend.ts";
+import type { AuditEvent, AuditUser } from "./audit-event.ts";
+
+export type AuditLogFormat = "json" | "legacy";
+
+export interface LineSink {
+  append(text: string): void;
+  close(): Promise<void>;
+}
+
+export const standardOutput: LineSink = {
+  append: (text) => void process.stdout.write(text),
+  close: async () => undefined,
+};
+
+export function createLogBackend(sink: LineSink, format: AuditLogFormat): AuditBackend {
+  const lineOf = format === "json" ? (event: AuditEvent) => `${JSON.stringify(event)}\n` : legacyLine;
+  return {
+    write: (events) => sink.append(events.map(lineOf).join("")),
+    stop: () => sink.close(),
+  };
+}
+
+function legacyLine(event: AuditEvent): string {
+  const { user, impersonatedUser, objectRef, sourceIPs } = event;
+  const ip = sourceIPs?.[0] ?? "<unknown>";
+  const as = impersonatedUser
+    ? { name: impersonatedUser.username || "<self>", groups: groupsOf(impersonatedUser) }
+    : { name: "<self>", groups: "<lookup>" };
+  const response = (event.responseStatus as { readonly code?: number } | undefined)?.code ?? "<deferred>";
+  const namespace = objectRef?.namespace ?? "<none>";
+  const q = JSON.stringify;
+  return (
+    `${event.requestReceivedTimestamp} AUDIT: id=${q(event.auditID)} stage=${q(event.stage)} ip=${q(ip)} method=${q(event.verb)} ` +
+    `user=${q(user.username || "<none>")} groups=${q(groupsOf(user))} as=${q(as.name)} asgroups=${q(as.groups)} ` +
+    `user-agent=${q(event.userAgent ?? "")} namespace=${q(namespace)} uri=${q(event.requestURI)} response=${q(String(response))}\n`
+  );
+}
+
+/** Quoted and joined, as the older logs had them. */
+function groupsOf({ groups = [] }: AuditUser): string {
+  return groups.length === 0 ? "<none>" : groups.map((group) => JSON.stringify(group)).join(",");
+}

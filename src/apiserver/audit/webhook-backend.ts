@@ -1,0 +1,52 @@
+// Sends audit events to a webhook as an EventList, and tries again with growing pauses when it cannot be reached or is not well.
+import { backoffDelay } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { WebhookClient, WebhookTarget } from "../webhook/webhook-client.ts";
+import { WebhookError } from "../webhook/webhook-error.ts";
+import type { AuditBackend } from "./audit-backend.ts";
+
+export interface AuditWebhookDeps {
+  readonly client: WebhookClient;
+  /** Where to, with the credentials of now. */
+  readonly target: () => Promise<WebhookTarget>;
+  readonly clock: Clock;
+}
+
+export interface AuditWebhookOptions {
+  /** Pause before the second attempt. Default 10 s. */
+  readonly initialBackoffMs?: number;
+}
+
+const attempts = 5;
+const timeoutMs = 30_000;
+
+export function createAuditWebhook({ client, target, clock }: AuditWebhookDeps, options: AuditWebhookOptions = {}): AuditBackend {
+  const pauses = { baseMs: options.initialBackoffMs ?? 10_000, maxMs: 5 * 60_000, factor: 1.5, jitter: 0.2 };
+  const stopped = new AbortController();
+  return {
+    async write(items) {
+      const body = { kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items };
+      for (let failures = 0; ; failures++) {
+        try {
+          await client.post(await target(), { body, timeoutMs });
+          return;
+        } catch (error) {
+          if (!(error instanceof WebhookError) || error.failure === "certificate") throw error;
+          // It has the events: what it answers besides is of no interest.
+          if (error.failure === "answer") return;
+          if (!isTransient(error) || failures + 1 >= attempts || stopped.signal.aborted) throw error;
+          await clock.sleep(backoffDelay(failures, pauses, clock.random()), stopped.signal).catch(() => undefined);
+        }
+      }
+    },
+    async stop() {
+      stopped.abort();
+      await client.stop();
+    },
+  };
+}
+
+/** Worth another attempt: no connection, no answer in time, 429 and the server's own errors. */
+function isTransient({ failure, httpStatus = 0 }: WebhookError): boolean {
+  return failure !== "status" || httpStatus === 429 || httpStatus >= 500;
+}

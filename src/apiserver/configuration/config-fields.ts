@@ -1,0 +1,125 @@
+// Reads the files that configure the server (audit policy, encryption): YAML or JSON of a known kind, every field known and of
+// its type. Problems name the path: `rules[2].level: expected one of None, Metadata, Request, RequestResponse`.
+import { withPlainNumbers } from "../../api/encode/json-text.ts";
+
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ConfigError";
+  }
+}
+
+/** The root of a document of this kind in one of these versions. Throws ConfigError. */
+export async function readConfigText(text: string, kind: string, apiVersions: readonly string[]): Promise<ConfigFields> {
+  // The YAML parser is loaded when the first file wants it.
+  const { parseYamlDocuments, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
+  let documents: ReturnType<typeof parseYamlDocuments>;
+  try {
+    documents = parseYamlDocuments(text);
+  } catch (error) {
+    if (error instanceof YamlSyntaxError) throw new ConfigError(error.message);
+    throw error;
+  }
+  const [document] = documents;
+  if (!document || documents.length > 1) throw new ConfigError(`expected one document of kind ${kind}, found ${documents.length}`);
+  if (document.duplicates.length > 0) throw new ConfigError(`${document.duplicates[0]}: given twice`);
+  const root = new ConfigFields(withPlainNumbers(document.value), "");
+  root.oneOf("kind", [kind]);
+  root.oneOf("apiVersion", apiVersions);
+  return root;
+}
+
+/** The fields of one object; `end` complains about those that nobody has asked for. */
+export class ConfigFields {
+  readonly path: string;
+  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #asked = new Set<string>();
+
+  constructor(value: unknown, path: string) {
+    this.path = path;
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new ConfigError(`${path || "document"}: expected an object`);
+    this.#fields = value as Readonly<Record<string, unknown>>;
+  }
+
+  has(name: string): boolean {
+    return this.#get(name) !== undefined;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#get(name);
+    if (value !== undefined && typeof value !== "string") throw this.problem(name, "expected a string");
+    return value;
+  }
+
+  required(name: string): string {
+    return this.text(name) || this.#missing(name);
+  }
+
+  boolean(name: string): boolean | undefined {
+    const value = this.#get(name);
+    if (value !== undefined && typeof value !== "boolean") throw this.problem(name, "expected true or false");
+    return value;
+  }
+
+  integer(name: string): number | undefined {
+    const value = this.#get(name);
+    if (value !== undefined && !Number.isInteger(value)) throw this.problem(name, "expected a whole number");
+    return value as number | undefined;
+  }
+
+  oneOf<const T extends string>(name: string, choices: readonly T[]): T {
+    const value = this.text(name);
+    const choice = choices.find((c) => c === value);
+    if (choice === undefined) throw this.problem(name, `expected ${choices.length === 1 ? choices[0] : `one of ${choices.join(", ")}`}`);
+    return choice;
+  }
+
+  texts(name: string): readonly string[] {
+    return this.#list(name).map((value, i) => {
+      if (typeof value !== "string") throw this.problem(`${name}[${i}]`, "expected a string");
+      return value;
+    });
+  }
+
+  objects(name: string): readonly ConfigFields[] {
+    return this.#list(name).map((value, i) => new ConfigFields(value, `${this.#at(name)}[${i}]`));
+  }
+
+  object(name: string): ConfigFields | undefined {
+    const value = this.#get(name);
+    return value === undefined ? undefined : new ConfigFields(value, this.#at(name));
+  }
+
+  /** Anything under a name is taken as it is. */
+  ignore(...names: readonly string[]): void {
+    for (const name of names) this.#asked.add(name);
+  }
+
+  end(): void {
+    for (const name of Object.keys(this.#fields)) if (!this.#asked.has(name)) throw new ConfigError(`${this.#at(name)}: unknown field`);
+  }
+
+  problem(name: string, text: string): ConfigError {
+    return new ConfigError(`${this.#at(name)}: ${text}`);
+  }
+
+  #missing(name: string): never {
+    throw this.problem(name, "required");
+  }
+
+  #list(name: string): readonly unknown[] {
+    const value = this.#get(name) ?? [];
+    if (!Array.isArray(value)) throw this.problem(name, "expected a list");
+    return value;
+  }
+
+  #get(name: string): unknown {
+    this.#asked.add(name);
+    return this.#fields[name] ?? undefined;
+  }
+
+  #at(name: string): string {
+    return this.path === "" ? name : `${this.path}.${name}`;
+  }
+}

@@ -1,0 +1,113 @@
+// The file of --encryption-provider-config: which resources are encrypted, by which providers. The first provider of a list
+// writes, all of them read.
+
+import { parseDurationMs } from "../../base/flags.ts";
+import { type ConfigFields, readConfigText } from "../configuration/config-fields.ts";
+
+export type LocalCipher = "aescbc" | "aesgcm" | "secretbox";
+
+export interface NamedKey {
+  readonly name: string;
+  readonly secret: Uint8Array;
+}
+
+export interface KmsConfig {
+  readonly name: string;
+  /** "unix:///run/kms.sock". */
+  readonly endpoint: string;
+  readonly timeoutMs: number;
+}
+
+export type ProviderConfig =
+  | { readonly kind: "identity" }
+  | { readonly kind: LocalCipher; readonly keys: readonly NamedKey[] }
+  | { readonly kind: "kms"; readonly kms: KmsConfig };
+
+export interface ResourceEncryption {
+  /** "secrets", "deployments.apps", "*.apps", "*." (the core group), "*.*". */
+  readonly resources: readonly string[];
+  readonly providers: readonly ProviderConfig[];
+}
+
+const keyLengths: Readonly<Record<LocalCipher, readonly number[]>> = { aescbc: [16, 24, 32], aesgcm: [16, 24, 32], secretbox: [32] };
+const kinds = ["identity", "aescbc", "aesgcm", "secretbox", "kms"] as const;
+const defaultTimeoutMs = 3000;
+
+/** Throws ConfigError; no message repeats a secret. */
+export async function parseEncryptionConfig(text: string): Promise<readonly ResourceEncryption[]> {
+  const root = await readConfigText(text, "EncryptionConfiguration", ["apiserver.config.k8s.io/v1"]);
+  const kmsNames = new Set<string>();
+  const parsed = root.objects("resources").map((entry) => parseEntry(entry, kmsNames));
+  root.end();
+  if (parsed.length === 0) throw root.problem("resources", "expected at least one");
+  const seen = new Set<string>();
+  for (const resource of parsed.flatMap(({ resources }) => resources)) {
+    if (seen.has(resource)) throw root.problem("resources", `${JSON.stringify(resource)} is named twice`);
+    if (seen.has("*.*")) throw root.problem("resources", `${JSON.stringify(resource)} is hidden by the earlier "*.*"`);
+    seen.add(resource);
+  }
+  return parsed;
+}
+
+function parseEntry(entry: ConfigFields, kmsNames: Set<string>): ResourceEncryption {
+  const resources = entry.texts("resources");
+  if (resources.length === 0) throw entry.problem("resources", "expected at least one");
+  for (const name of resources) {
+    if (name !== name.toLowerCase() || name === "" || name === "*" || name.includes("/") || /\*.*\*/.test(name.replace("*.*", "")))
+      throw entry.problem("resources", `${JSON.stringify(name)}: expected "resource", "resource.group", "*.group", "*." or "*.*"`);
+    if (name.endsWith(".events.k8s.io")) throw entry.problem("resources", `${JSON.stringify(name)}: stored as "events", name that instead`);
+  }
+  const providers = entry.objects("providers").map((fields) => parseProvider(fields, kmsNames));
+  if (providers.length === 0) throw entry.problem("providers", "expected at least one");
+  entry.end();
+  return { resources, providers };
+}
+
+function parseProvider(fields: ConfigFields, kmsNames: Set<string>): ProviderConfig {
+  const given = kinds.filter((kind) => fields.has(kind));
+  const [kind] = given;
+  fields.end();
+  const body = kind && fields.object(kind);
+  if (!kind || !body || given.length > 1) throw fields.problem("", `expected exactly one of ${kinds.join(", ")}`);
+  const provider =
+    kind === "identity" ? { kind } : kind === "kms" ? { kind, kms: parseKms(body, kmsNames) } : { kind, keys: parseKeys(body, kind) };
+  body.end();
+  return provider;
+}
+
+function parseKeys(fields: ConfigFields, kind: LocalCipher): readonly NamedKey[] {
+  const keys = fields.objects("keys").map((key) => {
+    const name = key.required("name");
+    const secret = Buffer.from(key.required("secret"), "base64");
+    key.end();
+    if (!keyLengths[kind].includes(secret.length))
+      throw key.problem("secret", `expected base64 of ${keyLengths[kind].join(", ")} bytes, found ${secret.length}`);
+    if (name.includes(":")) throw key.problem("name", 'may not contain ":"');
+    return { name, secret };
+  });
+  if (keys.length === 0) throw fields.problem("keys", "expected at least one");
+  return keys;
+}
+
+function parseKms(fields: ConfigFields, names: Set<string>): KmsConfig {
+  const version = fields.text("apiVersion") ?? "v1";
+  if (version === "v1") throw fields.problem("apiVersion", "KMS v1 is deprecated and not served: expected v2, and a plugin that speaks it");
+  if (version !== "v2") throw fields.problem("apiVersion", "expected v2");
+  const name = fields.required("name");
+  if (name.includes(":")) throw fields.problem("name", 'may not contain ":"');
+  if (names.has(name)) throw fields.problem("name", `${JSON.stringify(name)} is taken: names of KMS providers are unique`);
+  names.add(name);
+  const endpoint = fields.required("endpoint");
+  if (!/^unix:\/\/\/./.test(endpoint)) throw fields.problem("endpoint", "expected unix:///absolute/path");
+  if (fields.has("cachesize")) throw fields.problem("cachesize", "not used with KMS v2");
+  const timeout = fields.text("timeout");
+  const timeoutMs = timeout === undefined ? defaultTimeoutMs : parseDurationMs(timeout);
+  if (timeoutMs === undefined || timeoutMs <= 0) throw fields.problem("timeout", 'expected a duration such as "3s"');
+  return { name, endpoint, timeoutMs };
+}
+
+/** The providers of a resource: the first entry that names it. */
+export function encryptionOf(config: readonly ResourceEncryption[], group: string, resource: string): ResourceEncryption | undefined {
+  const wanted = new Set(["*.*", `*.${group}`, group === "" ? resource : `${resource}.${group}`]);
+  return config.find(({ resources }) => resources.some((name) => wanted.has(name)));
+}

@@ -1,0 +1,231 @@
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { VirtualClock } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import { silentLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
+import { serveRpc } from "../../rpc/server.ts";
+import { createMemoryStore } from "../../storage/memory.ts";
+import type { Store } from "../../storage/store.ts";
+import { builtInDefinitions } from "../registry/definitions.ts";
+import { createFixture, type Fixture } from "../registry/request-fixture.ts";
+import { describedResources } from "../registry/resources/all.ts";
+import { createEncryption, type Encryption } from "./encryption.ts";
+import { type KeyManagementServiceHandlers, kmsV2 } from "./generated/kms-v2.ts";
+
+let directory = "";
+let store: Store;
+const running: Running[] = [];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "coracle-encryption-"));
+  store = createMemoryStore({ clock: new VirtualClock() });
+});
+afterEach(async () => {
+  for (const one of running.splice(0).reverse()) await one.stop();
+  await store.close();
+  await rm(directory, { recursive: true });
+});
+
+const keyOf = (name: string, byte: number): string => `{name: ${name}, secret: ${Buffer.alloc(32, byte).toString("base64")}}`;
+const old = `{aescbc: {keys: [${keyOf("old", 1)}]}}`;
+const fresh = `{secretbox: {keys: [${keyOf("new", 2)}]}}`;
+
+interface Server extends Fixture {
+  readonly encryption: Encryption;
+  readonly configure: (providers: string, resource?: string) => Promise<void>;
+  readonly metrics: MetricsRegistry;
+}
+
+/** A server on the store of this test, as if it had just been started. */
+async function start(providers: string, automaticReload = false): Promise<Server> {
+  const path = join(directory, "encryption.yaml");
+  const configure = (list: string, resource = "secrets") =>
+    writeFile(
+      path,
+      `apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: [{resources: [${resource}], providers: [${list}]}]\n`,
+    );
+  await configure(providers);
+  const clock = new VirtualClock();
+  const metrics = new MetricsRegistry();
+  const encryption = await createEncryption({ clock, logger: silentLogger, metrics }, { path, automaticReload });
+  const fixture = createFixture({
+    definitions: builtInDefinitions(describedResources),
+    storeFor: (_own, resource) => encryption.storeFor(store, resource),
+  });
+  running.push(encryption, fixture);
+  return { ...fixture, clock, encryption, configure, metrics };
+}
+
+const path = "/api/v1/namespaces/default/secrets";
+const secret = (name: string) => ({ apiVersion: "v1", kind: "Secret", metadata: { name }, data: { password: "c2VjcmV0" } });
+const storedAt = async (name: string): Promise<string> =>
+  Buffer.from((await store.get(`/registry/secrets/default/${name}`))?.value ?? new Uint8Array()).toString("latin1");
+const passwordOf = async (server: Server, name: string): Promise<unknown> =>
+  ((await server.send("GET", `${path}/${name}`)).body.data as { password?: string })?.password;
+
+/** A KMS plugin: encrypts with keys that a test rotates. */
+async function startPlugin(endpoint: string) {
+  const keys = new Map([["key-1", randomBytes(32)]]);
+  const plugin = {
+    keyId: "key-1",
+    healthz: "ok",
+    encryptions: 0,
+    decryptions: 0,
+    rotate: (id: string) => void keys.set(id, randomBytes(32)),
+  };
+  const handlers: KeyManagementServiceHandlers = {
+    status: async () => ({ version: "v2", healthz: plugin.healthz, keyId: plugin.keyId }),
+    async encrypt({ plaintext }) {
+      plugin.encryptions++;
+      const iv = randomBytes(12);
+      const cipher = createCipheriv("aes-256-gcm", keys.get(plugin.keyId) ?? "", iv);
+      const text = Buffer.concat([iv, cipher.update(plaintext), cipher.final()]);
+      return { ciphertext: text, keyId: plugin.keyId, annotations: { "tag.kms.example.com": cipher.getAuthTag() } };
+    },
+    async decrypt({ ciphertext, keyId, annotations }) {
+      plugin.decryptions++;
+      const cipher = createDecipheriv("aes-256-gcm", keys.get(keyId) ?? "", ciphertext.subarray(0, 12));
+      cipher.setAuthTag(annotations["tag.kms.example.com"] ?? new Uint8Array());
+      return { plaintext: Buffer.concat([cipher.update(ciphertext.subarray(12)), cipher.final()]) };
+    },
+  };
+  const server = await serveRpc({ endpoint, services: [{ protocol: kmsV2, service: "KeyManagementService", handlers }] });
+  running.push(server);
+  return Object.assign(plugin, { stop: () => server.stop() });
+}
+
+describe("createEncryption()", () => {
+  it("encrypts the resources it names, with upstream's prefix, and no others", async () => {
+    const server = await start(old);
+    await server.send("POST", path, { body: secret("s") });
+    await server.send("POST", "/api/v1/namespaces/default/configmaps", { body: { metadata: { name: "c" } } });
+    expect(await storedAt("s")).toMatch(/^k8s:enc:aescbc:v1:old:/);
+    expect(await storedAt("s")).not.toContain("c2VjcmV0");
+    expect(await passwordOf(server, "s")).toBe("c2VjcmV0");
+    expect(await store.get("/registry/configmaps/default/c")).toBeUndefined();
+    expect(await server.store.get("/registry/configmaps/default/c")).toBeDefined();
+  });
+
+  it("serves lists, watches, updates and conflicts as ever, also after a restart", async () => {
+    const server = await start(old);
+    const log = await server.watch(`${path}?watch=1`);
+    await server.send("POST", path, { body: secret("a") });
+    await server.send("PATCH", `${path}/a`, { body: { data: { password: "bmV3" } }, contentType: "application/merge-patch+json" });
+    await vi.waitFor(() => expect(log.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED"]));
+    expect(log.events[1]?.object.data).toEqual({ password: "bmV3" });
+    expect((await server.send("POST", path, { body: secret("a") })).status).toBe(409);
+    const again = await start(old);
+    expect((await again.send("GET", path)).body.items.map(({ data }) => data)).toEqual([{ password: "bmV3" }]);
+    expect((await again.send("DELETE", `${path}/a`)).status).toBe(200);
+    await vi.waitFor(() => expect(log.events.at(-1)?.type).toBe("DELETED"));
+  });
+
+  it("reads by every provider and rewrites by the first when an object is written, changed or not", async () => {
+    const before = await start("{identity: {}}");
+    await before.send("POST", path, { body: secret("s") });
+    expect(await storedAt("s")).toMatch(/^\{"kind":"Secret"/);
+    const after = await start(`${fresh}, ${old}, {identity: {}}`);
+    expect(await passwordOf(after, "s")).toBe("c2VjcmV0");
+    const { body } = await after.send("GET", `${path}/s`);
+    const { body: rewritten } = await after.send("PUT", `${path}/s`, { body });
+    expect(await storedAt("s")).toMatch(/^k8s:enc:secretbox:v1:new:/);
+    expect(rewritten.metadata.resourceVersion).not.toBe(body.metadata.resourceVersion);
+    const { body: same } = await after.send("PUT", `${path}/s`, { body: rewritten });
+    expect(same.metadata.resourceVersion).toBe(rewritten.metadata.resourceVersion);
+  });
+
+  it("answers 500 for what no provider can read", async () => {
+    await (await start(old)).send("POST", path, { body: secret("s") });
+    const server = await start(fresh);
+    await expect(server.send("GET", `${path}/s`)).rejects.toThrow(
+      'unable to transform key "/registry/secrets/default/s": no matching prefix found',
+    );
+    const plain = await start("{identity: {}}");
+    await expect(plain.send("GET", `${path}/s`)).rejects.toThrow("identity transformer tried to read encrypted data");
+  });
+
+  it("follows its file where told so, and keeps what it has when the new one is wrong", async () => {
+    const server = await start("{identity: {}}", true);
+    await server.configure("{nonsense: {}}");
+    await server.clock.advance(10_000);
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('automatic_reloads_total{status="failure"} 1'));
+    await server.send("POST", path, { body: secret("a") });
+    expect(await storedAt("a")).toMatch(/^\{/);
+    await server.configure(`${fresh}, {identity: {}}`);
+    await server.clock.advance(10_000);
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('automatic_reloads_total{status="success"} 1'));
+    await server.send("POST", path, { body: secret("b") });
+    expect(await storedAt("b")).toMatch(/^k8s:enc:secretbox:v1:new:/);
+    expect(await passwordOf(server, "a")).toBe("c2VjcmV0");
+  });
+});
+
+describe("KMS v2", () => {
+  const kms = () => `{kms: {apiVersion: v2, name: vault, endpoint: "unix://${join(directory, "kms.sock")}", timeout: 2s}}`;
+
+  it("encrypts a seed once and uses it for every value; another server asks to decrypt it once", async () => {
+    const plugin = await startPlugin(`unix://${join(directory, "kms.sock")}`);
+    const server = await start(kms());
+    for (const name of ["a", "b", "c"]) await server.send("POST", path, { body: secret(name) });
+    expect(await storedAt("a")).toMatch(/^k8s:enc:kms:v2:vault:/);
+    expect(await passwordOf(server, "b")).toBe("c2VjcmV0");
+    expect([plugin.encryptions, plugin.decryptions]).toEqual([1, 0]);
+    const again = await start(kms());
+    const log = await again.watch(`${path}?watch=1`);
+    await vi.waitFor(() => expect(log.events).toHaveLength(3));
+    expect(plugin.decryptions).toBe(1);
+    // What the first server writes after its key has changed comes to the second one's watch, in order.
+    plugin.rotate("key-2");
+    plugin.keyId = "key-2";
+    await server.clock.advance(60_000);
+    await vi.waitFor(() => expect(plugin.encryptions).toBe(3));
+    await server.send("POST", path, { body: secret("d") });
+    await server.send("DELETE", `${path}/a`);
+    await vi.waitFor(() =>
+      expect(log.events.slice(3).map(({ type, object }) => [type, object.metadata.name])).toEqual([
+        ["ADDED", "d"],
+        ["DELETED", "a"],
+      ]),
+    );
+  });
+
+  it("rewrites objects of an older key", async () => {
+    const plugin = await startPlugin(`unix://${join(directory, "kms.sock")}`);
+    const server = await start(kms());
+    const { body } = await server.send("POST", path, { body: secret("s") });
+    const before = await storedAt("s");
+    expect((await server.send("PUT", `${path}/s`, { body })).body.metadata.resourceVersion).toBe(body.metadata.resourceVersion);
+    plugin.rotate("key-2");
+    plugin.keyId = "key-2";
+    await server.clock.advance(60_000);
+    await vi.waitFor(() => expect(plugin.encryptions).toBe(2));
+    await vi.waitFor(async () => {
+      await server.send("PUT", `${path}/s`, { body: { ...body, metadata: { ...body.metadata, resourceVersion: undefined } } });
+      expect(await storedAt("s")).not.toBe(before);
+    });
+    expect(await storedAt("s")).toContain("key-2");
+  });
+
+  it("fails its health check while the plugin is not well, and writes for three more minutes", async () => {
+    const plugin = await startPlugin(`unix://${join(directory, "kms.sock")}`);
+    const server = await start(kms());
+    const [check] = server.encryption.healthChecks;
+    expect(check?.name).toBe("kms-provider-0");
+    expect(() => check?.check()).not.toThrow();
+    plugin.healthz = "sealed";
+    await server.clock.advance(60_000);
+    await vi.waitFor(() => expect(() => check?.check()).toThrow("KMS vault is not well"));
+    await server.send("POST", path, { body: secret("still") });
+    for (let i = 0; i < 20; i++) await server.clock.advance(10_000);
+    await expect(server.send("POST", path, { body: secret("late") })).rejects.toThrow("has not been confirmed");
+    plugin.healthz = "ok";
+    await vi.waitFor(async () => {
+      await server.clock.advance(10_000);
+      expect(() => check?.check()).not.toThrow();
+    });
+    expect((await server.send("POST", path, { body: secret("late") })).status).toBe(201);
+  });
+});

@@ -1,0 +1,170 @@
+// A store whose values are encrypted on their way in and decrypted on their way out: for the key space of one resource. Bytes
+// that this process has just written come back from its watch as the very plain bytes they were made of, so that the watch
+// cache need not parse them. Where a key has to be asked for first (a KMS), what follows in a watch waits behind it.
+import type {
+  KeyValue,
+  RangeOptions,
+  RangeResult,
+  Store,
+  StoreEvent,
+  Transaction,
+  TransactionResult,
+  Watch,
+  WatchOptions,
+} from "../../storage/store.ts";
+import { DecryptError, type Plain, type Transformer } from "./transformer.ts";
+
+/** Batches of a watch that may wait for keys. */
+const maxWaitingBatches = 1000;
+
+export class TransformingStore implements Store {
+  readonly #store: Store;
+  readonly #transformer: () => Transformer;
+  /** Plain bytes by what they were stored as, until the watch has brought them back. */
+  readonly #written = new WeakMap<Uint8Array, Uint8Array>();
+
+  /** `transformer` is asked for at every use: configuration may change. */
+  constructor(store: Store, transformer: () => Transformer) {
+    this.#store = store;
+    this.#transformer = transformer;
+  }
+
+  currentRevision(): Promise<number> {
+    return this.#store.currentRevision();
+  }
+
+  async get(key: string, options?: { readonly revision?: number }): Promise<KeyValue | undefined> {
+    const kv = await this.#store.get(key, options);
+    return kv && this.#open(kv);
+  }
+
+  async range(options: RangeOptions): Promise<RangeResult> {
+    const result = await this.#store.range(options);
+    const items: KeyValue[] = [];
+    for (const kv of result.items) {
+      const opened = this.#open(kv);
+      items.push(opened instanceof Promise ? await opened : opened);
+    }
+    return { ...result, items };
+  }
+
+  async transact(transaction: Transaction): Promise<TransactionResult> {
+    const operations: Transaction["operations"][number][] = [];
+    for (const operation of transaction.operations) {
+      if (operation.type === "delete") operations.push(operation);
+      else {
+        const value = await this.#transformer().encrypt(operation.value, operation.key);
+        this.#written.set(value, operation.value);
+        operations.push({ ...operation, value });
+      }
+    }
+    const result = await this.#store.transact({ ...transaction, operations });
+    if (result.succeeded) return result;
+    const current: (KeyValue | undefined)[] = [];
+    for (const kv of result.current) current.push(kv && (await this.#open(kv)));
+    return { ...result, current };
+  }
+
+  watch(options: WatchOptions): Watch {
+    let tail: Promise<void> | undefined;
+    let waiting = 0;
+    let ended = false;
+    const fail = (error: unknown): void => {
+      if (ended) return;
+      ended = true;
+      watch.cancel();
+      options.onError(error);
+    };
+    const deliver = (events: readonly StoreEvent[], revision: number): void => {
+      if (!ended) options.onEvents(events, revision);
+    };
+    const onEvents = (events: readonly StoreEvent[], revision: number): void => {
+      if (ended) return;
+      try {
+        const opened = this.#openAll(events);
+        if (!tail && !(opened instanceof Promise)) return deliver(opened, revision);
+        if (++waiting > maxWaitingBatches) return fail(new Error(`${waiting} batches of changes wait for a key`));
+        const mine = Promise.all([opened, tail])
+          .then(([ready]) => deliver(ready, revision))
+          .catch(fail)
+          .finally(() => {
+            waiting--;
+            if (tail === mine) tail = undefined;
+          });
+        tail = mine;
+      } catch (error) {
+        fail(error);
+      }
+    };
+    const watch = this.#store.watch({ ...options, onEvents, onError: fail });
+    return {
+      cancel() {
+        ended = true;
+        watch.cancel();
+      },
+    };
+  }
+
+  requestProgress(): void {
+    this.#store.requestProgress();
+  }
+
+  compact(revision: number): Promise<void> {
+    return this.#store.compact(revision);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  /** Whether what lies at a key would be written otherwise now. */
+  async isStale(key: string): Promise<boolean> {
+    const kv = await this.#store.get(key);
+    return kv !== undefined && (await this.#decrypt(kv)).stale;
+  }
+
+  #openAll(events: readonly StoreEvent[]): readonly StoreEvent[] | Promise<readonly StoreEvent[]> {
+    const opened = events.map((event) => this.#openEvent(event));
+    return opened.some((event) => event instanceof Promise) ? Promise.all(opened) : (opened as readonly StoreEvent[]);
+  }
+
+  #openEvent(event: StoreEvent): StoreEvent | Promise<StoreEvent> {
+    if (!event.kv && !event.previous) return event;
+    const kv = event.kv && this.#opened(event.kv);
+    const previous = event.previous && this.#open(event.previous);
+    if (kv instanceof Promise || previous instanceof Promise)
+      return Promise.all([kv, previous]).then(([now, before]) => withValues(event, now, before));
+    return withValues(event, kv, previous);
+  }
+
+  /** As #open, or what has been written by this process. */
+  #opened(kv: KeyValue): KeyValue | Promise<KeyValue> {
+    const plain = this.#written.get(kv.value);
+    if (!plain) return this.#open(kv);
+    this.#written.delete(kv.value);
+    return { ...kv, value: plain };
+  }
+
+  #open(kv: KeyValue): KeyValue | Promise<KeyValue> {
+    const plain = this.#decrypt(kv);
+    return plain instanceof Promise ? plain.then(({ bytes: value }) => ({ ...kv, value })) : { ...kv, value: plain.bytes };
+  }
+
+  #decrypt(kv: KeyValue): Plain | Promise<Plain> {
+    try {
+      const plain = this.#transformer().decrypt(kv.value, kv.key);
+      return plain instanceof Promise ? plain.catch((error: unknown) => Promise.reject(unreadable(kv.key, error))) : plain;
+    } catch (error) {
+      throw unreadable(kv.key, error);
+    }
+  }
+}
+
+function withValues(event: StoreEvent, kv: KeyValue | undefined, previous: KeyValue | undefined): StoreEvent {
+  return { ...event, ...(kv ? { kv } : {}), ...(previous ? { previous } : {}) };
+}
+
+function unreadable(key: string, cause: unknown): Error {
+  if (!(cause instanceof DecryptError)) return cause instanceof Error ? cause : new Error(String(cause));
+  return new DecryptError(`unable to transform key ${JSON.stringify(key)}: ${cause.message}`, { cause });
+}

@@ -1,0 +1,63 @@
+// What a request will cost, in seats: lists by the number of objects they hold, writes by the watchers that will be told of
+// them, everything else one. Upstream reckons lists by the size of the objects, 100 KB to a seat and at most 1 MB; here an
+// object counts as 1 KB.
+import type { RequestContext } from "../request.ts";
+import type { WorkEstimate } from "./fair-queues.ts";
+
+/** How many objects and watchers a resource has; undefined for what is not served. */
+export type ResourceLoad = (context: RequestContext) => { readonly objects: number; readonly watchers: number } | undefined;
+
+const objectsPerSeat = 100;
+const watchesPerSeat = 10;
+const eventMs = 5;
+const maxSeats = 10;
+
+const single: WorkEstimate = { seats: 1, finalSeats: 0, additionalMs: 0 };
+
+/** `levelMaxSeats`: no request may take more of its level. */
+export function estimateWork(context: RequestContext, load: ResourceLoad, levelMaxSeats: number): WorkEstimate {
+  const { info } = context;
+  if (!info.isResourceRequest) return single;
+  const limit = Math.min(maxSeats, levelMaxSeats);
+  switch (info.verb) {
+    case "list":
+    case "watch":
+      return estimateList(context, load, limit);
+    case "create":
+    case "update":
+    case "patch":
+    case "delete":
+      return estimateWrite(context, load, limit);
+    default:
+      return single;
+  }
+}
+
+function estimateList(context: RequestContext, load: ResourceLoad, maximum: number): WorkEstimate {
+  const { info, request } = context;
+  if (info.name !== "") return single;
+  const { query } = request;
+  if (info.verb === "watch" && !wantsInitialEvents(query)) return single;
+  const objects = load(context)?.objects ?? 0;
+  if (objects <= objectsPerSeat || maximum <= 1) return single;
+  const limit = Number(query.get("limit") ?? 0);
+  const seats = Math.min(maximum, Math.ceil((limit > 0 ? Math.min(limit, objects) : objects) / objectsPerSeat));
+  return { seats, finalSeats: 0, additionalMs: 0 };
+}
+
+function wantsInitialEvents(query: URLSearchParams): boolean {
+  const from = query.get("resourceVersion") ?? "";
+  return query.get("sendInitialEvents") === "true" || from === "" || from === "0";
+}
+
+function estimateWrite(context: RequestContext, load: ResourceLoad, maximum: number): WorkEstimate {
+  const { resource, subresource } = context.info;
+  // A token makes no event.
+  if (resource === "serviceaccounts" && subresource === "token") return single;
+  const watchers = load(context)?.watchers ?? 0;
+  if (watchers < watchesPerSeat) return single;
+  const wanted = Math.ceil(watchers / watchesPerSeat);
+  const finalSeats = Math.min(wanted, Math.max(1, maximum));
+  // The same work, narrower and longer where there are not so many seats.
+  return { seats: 1, finalSeats, additionalMs: (wanted * eventMs) / finalSeats };
+}
