@@ -62,7 +62,7 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
   const { sideEffects, timeoutSeconds, clientConfig = {} } = webhook;
   validateWebhookName(errors, `${field}.name`, webhook.name);
   for (const [i, rule] of (webhook.rules ?? []).entries()) validateAdmissionRule(errors, `${field}.rules[${i}]`, rule);
-  if (webhook.failurePolicy !== undefined) checkSupported(errors, `${field}.failurePolicy`, webhook.failurePolicy, ["Fail", "Ignore"]);
+  if (webhook.failurePolicy !== undefined) checkSupported(errors, `${field}.failurePolicy`, webhook.failurePolicy, failurePolicies);
   if (webhook.matchPolicy !== undefined) checkSupported(errors, `${field}.matchPolicy`, webhook.matchPolicy, matchPolicies);
   const sideEffectClasses = allowed.sideEffects ? ["None", "NoneOnDryRun", "Some", "Unknown"] : sideEffectFree;
   if (!sideEffects) errors.push(required(`${field}.sideEffects`, `must specify one of ${sideEffectClasses.join(", ")}`));
@@ -71,12 +71,14 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
     errors.push(invalidValue(`${field}.timeoutSeconds`, timeoutSeconds, "the timeout value must be between 1 and 30 seconds"));
   validateSelectors(errors, `${field}.`, webhook, allowed.selectors);
   if (webhook.reinvocationPolicy !== undefined)
-    checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, ["IfNeeded", "Never"]);
+    checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, reinvocationPolicies);
   validateClientConfig(errors, `${field}.clientConfig`, clientConfig);
   validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? []);
 }
 
 export const matchPolicies: readonly string[] = ["Equivalent", "Exact"];
+export const failurePolicies: readonly string[] = ["Fail", "Ignore"];
+export const reinvocationPolicies: readonly string[] = ["IfNeeded", "Never"];
 
 function validateSelectors(
   errors: FieldError[],
@@ -214,11 +216,18 @@ function validateServicePath(errors: FieldError[], field: string, path: string):
   }
 }
 
-export function validateMatchConditions(errors: FieldError[], field: string, conditions: readonly MatchCondition[]): void {
+/** `check` is asked about each expression that is there. */
+export function validateMatchConditions(
+  errors: FieldError[],
+  field: string,
+  conditions: readonly MatchCondition[],
+  check?: (field: string, expression: string) => void,
+): void {
   if (conditions.length > maxMatchConditions) errors.push(tooMany(field, conditions.length, maxMatchConditions));
   const names = new Set<string>();
   for (const [i, { name, expression = "" }] of conditions.entries()) {
     if (expression.trim() === "") errors.push(required(`${field}[${i}].expression`));
+    else check?.(`${field}[${i}].expression`, expression.trim());
     checkName(errors, `${field}[${i}].name`, name, isQualifiedName);
     if (!name) continue;
     if (names.has(name)) errors.push(duplicate(`${field}[${i}].name`, name));

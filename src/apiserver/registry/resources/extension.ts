@@ -21,6 +21,8 @@ import {
   validatingPolicyTable,
   validatingWebhookTable,
 } from "../../../api/encode/table/extension.ts";
+import type { FieldError } from "../../../api/meta/field-error.ts";
+import type { KubernetesObject } from "../../../api/meta/object.ts";
 import {
   apiservices,
   customresourcedefinitions,
@@ -33,9 +35,19 @@ import {
   validatingadmissionpolicybindings,
   validatingwebhookconfigurations,
 } from "../../../api/resources.generated.ts";
-import type { MutatingWebhookConfiguration, ValidatingWebhookConfiguration } from "../../../api/types/admissionregistration-v1.ts";
+import type {
+  MutatingAdmissionPolicy,
+  MutatingWebhookConfiguration,
+  ValidatingAdmissionPolicy,
+  ValidatingWebhookConfiguration,
+} from "../../../api/types/admissionregistration-v1.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
+import {
+  validateMutatingPolicy,
+  validateValidatingPolicy,
+  validateValidatingPolicyStatus,
+} from "../../../api/validation/admission-policy.ts";
 import { validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
 import {
   validateDefinition,
@@ -54,38 +66,50 @@ import { pathSegmentName } from "./rbac.ts";
 
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
+const staticSuffix = ".static.k8s.io";
+
+/** Names that are kept for what the server reads from files at its start. */
+const staticNameWarnings = ({ metadata }: KubernetesObject): string[] =>
+  metadata.name?.endsWith(staticSuffix)
+    ? [
+        `metadata.name: names ending with "${staticSuffix}" are reserved for static manifest-based configurations and cannot be managed via the API`,
+      ]
+    : [];
+
+/** Kinds that decide about admission: their validator serves creates and updates. */
+const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) => readonly FieldError[]) => {
+  const { create, update } = checked(validate);
+  return { ...counted, create: { ...create, warnings: staticNameWarnings }, update: { ...update, warnings: staticNameWarnings } };
+};
+
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
-  ...counted,
-  ...checked<ValidatingWebhookConfiguration>(validateWebhooks),
+  ...admission<ValidatingWebhookConfiguration>(validateWebhooks),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
-  ...counted,
-  ...checked<MutatingWebhookConfiguration>(validateWebhooks),
+  ...admission<MutatingWebhookConfiguration>(validateWebhooks),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
-  ...counted,
+  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old)),
   defaults: defaultValidatingPolicy,
-  status: { prepare: withStatusKeepingMetadata },
+  status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
   table: validatingPolicyTable,
 });
 export const validatingPolicyBindingDefinition = describe(validatingadmissionpolicybindings, {
-  ...counted,
-  ...checked(validateValidatingPolicyBinding),
+  ...admission(validateValidatingPolicyBinding),
   defaults: defaultValidatingPolicyBinding,
   table: validatingPolicyBindingTable,
 });
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
-  ...counted,
+  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old)),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
 export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicybindings, {
-  ...counted,
-  ...checked(validateMutatingPolicyBinding),
+  ...admission(validateMutatingPolicyBinding),
   defaults: defaultMutatingPolicyBinding,
   table: mutatingPolicyBindingTable,
 });
