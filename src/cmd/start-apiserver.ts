@@ -40,9 +40,11 @@ import type { ApiServerSettings } from "../apiserver/options.ts";
 import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
 import { describedResources } from "../apiserver/registry/resources/all.ts";
+import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
+import { createWebhookClient } from "../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
@@ -215,7 +217,19 @@ function wire(w: Wiring): ApiServer {
   const maxExpirationSeconds = settings.serviceAccountMaxTokenExpirationMs / 1000;
   const resources = createResourceHandler(stores, {
     clock,
-    admission: admissionPlugins({ reader, authorizer, client, clock }, settings),
+    admission: admissionPlugins(
+      {
+        reader,
+        authorizer,
+        client,
+        clock,
+        logger,
+        metrics,
+        webhooks: w.stack.add(createWebhookClient({ clock })),
+        kinds: servedKinds(stores),
+      },
+      settings,
+    ),
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),

@@ -1,7 +1,7 @@
 // Expressions of AuthenticationConfiguration: over the claims of a token, which become a user, and over the user made of them.
 import type { CelEnvironment } from "../../cel/cel.ts";
 import { CelError } from "../../cel/cel.ts";
-import { celToJson } from "../../cel/values.ts";
+import { celToJson } from "../../cel/json.ts";
 import { boolType, type CelType, dynType, mapOf, stringType } from "../../cel/types.ts";
 import { userInfoType } from "./admission-types.ts";
 import { type CompiledExpression, compileExpression } from "./expression.ts";

@@ -1,23 +1,25 @@
 // Lists whose items are told apart by what they are (sets) or by their keys (map lists): equal in any order, and added so that
 // no item is there twice.
 import { adaptJson } from "../../cel/adapt.ts";
-import { celEquals } from "../../cel/equality.ts";
-import type { CelListType } from "../../cel/types.ts";
-import { CelList, type CelValue, celToJson } from "../../cel/values.ts";
+import { CelError } from "../../cel/cel-error.ts";
+import { celEquals } from "../../cel/compare.ts";
+import { celToJson } from "../../cel/json.ts";
+import type { CelListType, CelType } from "../../cel/types.ts";
+import { CelList, type CelValue } from "../../cel/values.ts";
 import { isJsonObject, jsonKey } from "../structural/json.ts";
 
 type KeyOf = (item: unknown) => string;
 
 class KeyedList extends CelList {
   readonly #items: readonly unknown[];
-  readonly #type: CelListType;
+  readonly #itemType: CelType;
   readonly #keyOf: KeyOf;
   #byKey: ReadonlyMap<string, number> | undefined;
 
-  constructor(items: readonly unknown[], type: CelListType, keyOf: KeyOf) {
+  constructor(items: readonly unknown[], itemType: CelType, keyOf: KeyOf) {
     super();
     this.#items = items;
-    this.#type = type;
+    this.#itemType = itemType;
     this.#keyOf = keyOf;
   }
 
@@ -26,7 +28,7 @@ class KeyedList extends CelList {
   }
 
   at(index: number): CelValue {
-    return adaptJson(this.#items[index], this.#type.items);
+    return adaptJson(this.#items[index], this.#itemType);
   }
 
   /** Indexes by keys. */
@@ -54,13 +56,20 @@ class KeyedList extends CelList {
       items[index] = item;
       indexes.set(key, index);
     }
-    return new KeyedList(items, this.#type, this.#keyOf);
+    return new KeyedList(items, this.#itemType, this.#keyOf);
   }
 }
 
-export const wrapSet: NonNullable<CelListType["wrap"]> = (items, type) => new KeyedList(items, type, jsonKey);
+/** What a list type says of its values where items are told apart by themselves. */
+export const setOf = (items: CelType): Pick<CelListType, "adapt"> => keyed(items, jsonKey);
 
-export function wrapMapList(keys: readonly string[]): NonNullable<CelListType["wrap"]> {
-  const keyOf: KeyOf = (item) => jsonKey(keys.map((key) => (isJsonObject(item) ? (item[key] ?? null) : null)));
-  return (items, type) => new KeyedList(items, type, keyOf);
-}
+/** The same where they are told apart by keys. */
+export const mapListOf = (items: CelType, keys: readonly string[]): Pick<CelListType, "adapt"> =>
+  keyed(items, (item) => jsonKey(keys.map((key) => (isJsonObject(item) ? (item[key] ?? null) : null))));
+
+const keyed = (items: CelType, keyOf: KeyOf): Pick<CelListType, "adapt"> => ({
+  adapt: (json) => {
+    if (Array.isArray(json)) return new KeyedList(json, items, keyOf);
+    throw new CelError("invalid data, expected an array for the provided schema with type=array");
+  },
+});

@@ -5,6 +5,7 @@ import { boolType, optionalOf } from "../../cel/types.ts";
 import type { RuleAnalyzer } from "../structural/rule-analysis.ts";
 import { SchemaFieldPathError, schemaFieldPath } from "../structural/schema-field-path.ts";
 import type { JSONSchemaProps, ValidationRule } from "../types/apiextensions-v1.ts";
+import { compilationProblem } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 import { maxRequestBytes, type SchemaType, schemaType } from "./schema-type.ts";
 
@@ -49,8 +50,8 @@ function ruleEnvironments({ type }: SchemaType): (optionalOldSelf: boolean) => C
 function compileRule(schema: JSONSchemaProps, rule: ValidationRule, environment: CelEnvironment): CompiledRule {
   const nothing = { rule, usesOldSelf: false, fieldPath: "" };
   if ((rule.rule ?? "").trim() === "") return nothing;
-  const { program, message } = environment.compile(rule.rule);
-  if (!program) return { ...nothing, problem: `compilation failed: ${message}` };
+  const { program, ...failure } = environment.compile(rule.rule);
+  if (!program) return { ...nothing, problem: compilationProblem(failure) };
   if (program.resultType.kind !== boolType.kind) return { ...nothing, problem: "cel expression must evaluate to a bool" };
   const compiled = { rule, program, usesOldSelf: program.variables.has("oldSelf"), fieldPath: fieldPathOf(schema, rule) };
   if (!rule.messageExpression) return compiled;
@@ -58,8 +59,8 @@ function compileRule(schema: JSONSchemaProps, rule: ValidationRule, environment:
 }
 
 function compileMessage(environment: CelEnvironment, expression: string): Pick<CompiledRule, "message" | "messageProblem"> {
-  const { program, message } = environment.compile(expression);
-  if (!program) return { messageProblem: `messageExpression compilation failed: ${message}` };
+  const { program, ...failure } = environment.compile(expression);
+  if (!program) return { messageProblem: `messageExpression ${compilationProblem(failure).replace(/^program /, "")}` };
   if (program.resultType.kind !== "string") return { messageProblem: "messageExpression must evaluate to a string" };
   return { message: program };
 }

@@ -14,7 +14,7 @@ import { byteLength } from "../meta/names.ts";
 import { additionalSchema, itemsSchema } from "../structural/schema-walk.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { escapeField } from "./escape-field.ts";
-import { wrapMapList, wrapSet } from "./keyed-lists.ts";
+import { mapListOf, setOf } from "./keyed-lists.ts";
 
 export interface SchemaType {
   readonly type: CelType;
@@ -63,8 +63,8 @@ function listType(schema: JSONSchemaProps, name: string): SchemaType | undefined
   const maxSize = schema.maxItems === undefined ? Math.floor((maxRequestBytes - 2) / (item.minBytes + 1)) : Math.max(0, schema.maxItems);
   const list = schema["x-kubernetes-list-type"];
   const keys = schema["x-kubernetes-list-map-keys"] ?? [];
-  const wrap = list === "set" ? wrapSet : list === "map" ? wrapMapList(keys) : undefined;
-  return { type: { kind: "list", items: item.type, maxSize, ...(wrap ? { wrap } : {}) }, minBytes: 2 };
+  const values = list === "set" ? setOf(item.type) : list === "map" ? mapListOf(item.type, keys) : {};
+  return { type: { kind: "list", items: item.type, maxSize, ...values }, minBytes: 2 };
 }
 
 function mapType(schema: JSONSchemaProps, name: string): SchemaType | undefined {

@@ -1,5 +1,5 @@
 // Admission webhooks: which requests they see, and how they are called. Expressions of match conditions are not compiled here.
-import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, required, tooMany } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain, isPortNumber, isQualifiedName } from "../meta/names.ts";
 import type {
   MatchCondition,
@@ -74,6 +74,9 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
     checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, reinvocationPolicies);
   validateClientConfig(errors, `${field}.clientConfig`, clientConfig);
   validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? []);
+  // Better refused than ignored: a webhook would be called for more than its conditions say.
+  if ((webhook.matchConditions ?? []).length > 0)
+    errors.push(forbiddenField(`${field}.matchConditions`, "match conditions of webhooks are not evaluated by this server"));
 }
 
 export const matchPolicies: readonly string[] = ["Equivalent", "Exact"];

@@ -1,9 +1,13 @@
 // The admission plugins in upstream's order, with those that are on by default, and --enable-admission-plugins and
 // --disable-admission-plugins applied. NodeRestriction is on here, as every installer of upstream switches it on.
 import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/log.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import { escalationCheck } from "../authz/escalation.ts";
+import { createServiceResolver } from "../webhook/service-resolver.ts";
+import type { WebhookClient } from "../webhook/webhook-client.ts";
 import type { AdmissionPlugin, AdmissionReader } from "./admission.ts";
 import { createCertificateApproval, createCertificateSigning, createCertificateSubjectRestriction } from "./certificate-signers.ts";
 import { createDefaultIngressClass } from "./default-ingress-class.ts";
@@ -21,6 +25,12 @@ import { createRuntimeClass } from "./runtime-class.ts";
 import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
+import type { WebhookDependencies } from "./webhooks/call-webhook.ts";
+import { withoutExpressions } from "./webhooks/match-conditions.ts";
+import { createMutatingWebhooks } from "./webhooks/mutating-webhooks.ts";
+import type { ServedKinds } from "./webhooks/served-kinds.ts";
+import { createValidatingWebhooks } from "./webhooks/validating-webhooks.ts";
+import { createWebhookMetrics } from "./webhooks/webhook-metrics.ts";
 
 export interface AdmissionDependencies {
   readonly reader: AdmissionReader;
@@ -28,6 +38,11 @@ export interface AdmissionDependencies {
   /** The server's own client: asked where the reader may be behind, and to write the use of quotas. */
   readonly client: Pick<Client, "get" | "updateStatus">;
   readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  /** Calls webhooks. */
+  readonly webhooks: WebhookClient;
+  readonly kinds: ServedKinds;
 }
 
 export interface AdmissionOptions {
@@ -51,6 +66,12 @@ export function createAdmissionPlugins(deps: AdmissionDependencies, options: Adm
 }
 
 function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {
+  const webhooks: WebhookDependencies = {
+    ...deps,
+    logger: deps.logger.named("admission-webhooks"),
+    metrics: createWebhookMetrics(deps.metrics),
+    resolve: createServiceResolver(deps),
+  };
   return [
     createNamespaceLifecycle(deps),
     createLimitRanger(deps),
@@ -69,6 +90,8 @@ function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): rea
     createCertificateSubjectRestriction(),
     createDefaultIngressClass(deps),
     createPodTopologyLabels(deps),
+    createMutatingWebhooks(webhooks, withoutExpressions),
+    createValidatingWebhooks(webhooks, withoutExpressions),
     createResourceQuota(deps),
   ];
 }

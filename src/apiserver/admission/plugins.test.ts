@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import {
   certificatesigningrequests,
   configmaps,
@@ -17,6 +18,8 @@ import {
 } from "../../api/resources.generated.ts";
 import type { Container, LimitRangeItem, Pod, PodSpec, ServiceAccount } from "../../api/types/core-v1.ts";
 import { VirtualClock } from "../../base/clock.ts";
+import { silentLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { generateKey } from "../../base/x509/certificate.ts";
 import { createSigningRequest } from "../../base/x509/signing-request.ts";
 import type { AuthorizationAttributes, Authorizer } from "../authz/authorizer.ts";
@@ -483,7 +486,16 @@ describe("DefaultIngressClass and PodTopologyLabels", () => {
 describe("createAdmissionPlugins()", () => {
   const create = (options?: Parameters<typeof createAdmissionPlugins>[1]) =>
     createAdmissionPlugins(
-      { reader, authorizer: mayDo(() => true), client: { ...readingClient(reader), updateStatus: async (_type, object) => object }, clock },
+      {
+        reader,
+        authorizer: mayDo(() => true),
+        client: { ...readingClient(reader), updateStatus: async (_type, object) => object },
+        clock,
+        logger: silentLogger,
+        metrics: new MetricsRegistry(),
+        webhooks: { post: () => Promise.reject(new Error("nothing is configured")), stop: async () => undefined },
+        kinds: { equivalentsOf: () => [], read: (_type, _kind, value) => value as KubernetesObject },
+      },
       options,
     ).map((p) => p.name);
 
@@ -507,6 +519,8 @@ describe("createAdmissionPlugins()", () => {
       "CertificateSubjectRestriction",
       "DefaultIngressClass",
       "PodTopologyLabels",
+      "MutatingAdmissionWebhook",
+      "ValidatingAdmissionWebhook",
       "ResourceQuota",
     ]);
   });

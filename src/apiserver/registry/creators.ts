@@ -64,10 +64,19 @@ export async function connect(
   // Logs are read, not connected to.
   if (info.subresource !== "log") {
     const subject = { operation: "CONNECT", type: store.type, name: info.name, object, kind } as const;
-    await env.admission.mutate(admissionRequest(request, subject));
-    await env.admission.validate(admissionRequest(request, subject));
+    const admitted = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
+    await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
+    if (admitted !== object) return connector(withOptions(context, admitted));
   }
   return connector(context);
+}
+
+/** The request with the options that admission has made of it. */
+function withOptions(context: RequestContext, { kind: _1, apiVersion: _2, metadata: _3, ...options }: KubernetesObject): RequestContext {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(options))
+    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) query.append(name, String(one));
+  return { ...context, request: { ...context.request, query } };
 }
 
 const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);

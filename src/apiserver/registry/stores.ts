@@ -49,6 +49,8 @@ export interface ResourceStores extends Running {
   find(group: string, version: string, resource: string): ResourceStore | undefined;
   /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
+  /** Every store of the same objects, itself included. The list is another one after a change. */
+  sharing(store: ResourceStore): readonly ResourceStore[];
   /**
    * Serves a further resource (custom resources). Where it replaces one, the mirror of the objects stays, so that requests in
    * progress find what they wait for, and watches end.
@@ -80,6 +82,8 @@ class Stores implements ResourceStores {
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
   readonly #byIdentity = new Map<string, ResourceStore>();
+  /** By storage path. */
+  readonly #sharing = new Map<string, readonly ResourceStore[]>();
   readonly #caches = new Map<string, WatchCache>();
   /** By the resource's identity: a resource that is replaced keeps its informers. */
   readonly #informers = new Map<string, Informer<KubernetesObject>>();
@@ -115,11 +119,16 @@ class Stores implements ResourceStores {
     return false;
   }
 
+  sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
+    return this.#sharing.get(storagePath) ?? [];
+  }
+
   add(definition: ResourceDefinition): ResourceStore {
     const identity = identityOf(definition.type);
     const replaced = this.#byIdentity.get(identity);
     const added = new ResourceStore({ definition, ...this.#cache(definition) });
     this.#byIdentity.set(identity, added);
+    this.#sharing.set(definition.storagePath, [...this.sharing(added), added]);
     if (replaced) this.#retire(replaced);
     return added;
   }
@@ -146,7 +155,12 @@ class Stores implements ResourceStores {
     const { cache, definition } = store;
     cache.endWatches();
     cache.dropFieldIndexes(store.fields);
-    for (const other of this.#byIdentity.values()) if (other.cache === cache) return;
+    const others = this.sharing(store).filter((other) => other !== store);
+    if (others.length > 0) {
+      this.#sharing.set(definition.storagePath, others);
+      return;
+    }
+    this.#sharing.delete(definition.storagePath);
     this.#caches.delete(definition.storagePath);
     this.#codecs.delete(cache);
     this.#storesOfCaches.delete(cache);

@@ -7,6 +7,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, internalError, invalid, notFound } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { asAdmitted } from "./admitted-object.ts";
 import { countsGeneration, createObject } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
 import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
@@ -121,7 +122,7 @@ async function admitted(
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  return result === object || !defaults ? result : defaults(result);
+  return result === object ? object : asAdmitted(store, request, result);
 }
 
 async function storeChange(

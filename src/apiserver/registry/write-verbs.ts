@@ -120,7 +120,7 @@ export async function answerPatch(
 }
 
 function deleteRequest(context: RequestContext, namespace: string, name: string, options: DeleteOptions): WriteRequest {
-  const asObject = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...options };
+  const asObject = { ...options, kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1" };
   return { context, namespace, name, subresource: "", dryRun: (options.dryRun ?? []).length > 0, options: asObject, manager: "" };
 }
 
@@ -181,7 +181,7 @@ async function deletePresent(
   options: DeleteOptions,
 ): Promise<DeleteResult | undefined> {
   try {
-    return await deleteObject(env, store, request, options);
+    return await deleteObject(env, store, request, options, { admission: "" });
   } catch (error) {
     if (isStatus(error, "NotFound")) return undefined;
     throw error;
