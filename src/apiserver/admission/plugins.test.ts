@@ -35,10 +35,11 @@ import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-res
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
 import { createPriority } from "./priority.ts";
 import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
-import { createRuntimeClass, mergeTolerations } from "./runtime-class.ts";
+import { createRuntimeClass } from "./runtime-class.ts";
 import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
+import { mergeTolerations } from "./tolerations.ts";
 
 const clock = new VirtualClock();
 let reader: MemoryReader;
@@ -494,7 +495,7 @@ describe("createAdmissionPlugins()", () => {
         logger: silentLogger,
         metrics: new MetricsRegistry(),
         webhooks: { post: () => Promise.reject(new Error("nothing is configured")), stop: async () => undefined },
-        kinds: { equivalentsOf: () => [], read: (_type, _kind, value) => value as KubernetesObject },
+        kinds: { equivalentsOf: () => [], resourcesOf: () => [], read: (_type, _kind, value) => value as KubernetesObject },
       },
       options,
     ).map((p) => p.name);

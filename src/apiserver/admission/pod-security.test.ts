@@ -4,7 +4,7 @@ import type { Pod, PodSpec } from "../../api/types/core-v1.ts";
 import { MemoryReader } from "./memory-reader.ts";
 import { createPodSecurity } from "./pod-security.ts";
 import { podViolations } from "./pod-security-checks.ts";
-import { admissionRequest, runPlugin } from "./request-fixture.ts";
+import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
 
 const key = "pod-security.kubernetes.io/";
 let reader: MemoryReader;
@@ -152,7 +152,7 @@ describe("the restricted level", () => {
 describe("PodSecurity", () => {
   const run = async (request: ReturnType<typeof admissionRequest>) => {
     const warnings: string[] = [];
-    await runPlugin(createPodSecurity({ reader }), { ...request, warn: (text) => warnings.push(text) });
+    await runPlugin(createPodSecurity({ reader, client: readingClient(reader) }), { ...request, warn: (text) => warnings.push(text) });
     return warnings;
   };
 

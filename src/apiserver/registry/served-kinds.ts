@@ -21,6 +21,10 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
       if (sharing.length < 2) return none;
       return sharing.filter((other) => other !== own).map((other) => equivalent(own.definition, other.definition));
     },
+    resourcesOf({ group, version, kind }) {
+      const types = Array.from(stores.all, (store) => store.type);
+      return types.filter((type) => type.kind === kind && type.group === group && type.version === version);
+    },
     read(type, kind, value) {
       const apiVersion = apiVersionOf(kind);
       const { kind: name, apiVersion: version } = value as KubernetesObject;

@@ -15,6 +15,8 @@ export interface EquivalentResource {
 export interface ServedKinds {
   /** Resources with the same objects in other groups and versions. */
   equivalentsOf(type: ResourceType): readonly EquivalentResource[];
+  /** The resources of a kind. */
+  resourcesOf(kind: GroupVersionKind): readonly ResourceType[];
   /**
    * A JSON value as an object of the kind, as if it had been sent: fields the kind has not are left out, defaults filled in.
    * Throws an Error that says what is wrong.
