@@ -75,9 +75,8 @@ async function attemptDelete(
   }
   if (step.kind === "mark") return { result: { version, removed: false } };
   if (request.dryRun) return { result: { version, removed: true } };
-  const removed = await store.remove(version);
+  const removed = await store.remove(version, hookOf(env, store.type)?.removal(version.object));
   if (!removed.version) return { result: undefined, current: removed.current };
-  hookOf(env, store.type)?.release(version.object);
   return { result: { version: removed.version, removed: true } };
 }
 

@@ -16,8 +16,13 @@ import { createResourceStores, type ResourceStores, type ResourceStoresOptions }
 
 export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies, "clock">>, ResourceStoresOptions {
   readonly definitions?: readonly ResourceDefinition[];
+<<<<<<< HEAD
   /** Makes the admission plugins, which need the stores. */
   readonly admissionOf?: (stores: ResourceStores, clock: VirtualClock) => ResourceHandlerDependencies["admission"];
+=======
+  /** Shared with another fixture, which closes it. */
+  readonly store?: Store;
+>>>>>>> main
   /** Makes the hooks, which need the stores. */
   readonly hooksOf?: (stores: ResourceStores) => ResourceHandlerDependencies["hooks"];
 }
@@ -68,7 +73,7 @@ export interface Fixture {
 
 export function createFixture(options: FixtureOptions = {}): Fixture {
   const clock = new VirtualClock();
-  const store = createMemoryStore({ clock });
+  const store = options.store ?? createMemoryStore({ clock });
   const definitions = options.definitions ?? builtInDefinitions([]);
   const stores = createResourceStores({ store, clock, definitions }, { onObject: deepFreeze, ...options });
   const {
@@ -106,7 +111,7 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
     },
     async stop() {
       await stores.stop();
-      await store.close();
+      if (!options.store) await store.close();
     },
   };
 }

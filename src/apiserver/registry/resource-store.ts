@@ -2,7 +2,7 @@
 // type (events.k8s.io on events) share that type's cache and see its versions through a conversion, made once a version.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import type { Store } from "../../storage/store.ts";
+import type { Condition, Operation, Store, TransactionResult } from "../../storage/store.ts";
 import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
@@ -17,12 +17,23 @@ export interface ResourceStoreParts {
   readonly prefix: string;
   /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
   readonly isStale?: (storageKey: string) => Promise<boolean>;
+  /** Makes an operation on this resource's keys one on the store beneath, where they differ. */
+  readonly sealed?: (operation: Operation) => Promise<Operation>;
+}
+
+/** What is written with an object, or not at all: keys beside its own that no two objects may have. */
+export interface Companions {
+  readonly conditions: readonly Condition[];
+  readonly operations: readonly Operation[];
 }
 
 export type CommitResult =
   | { readonly version: ObjectVersion }
-  /** Another write came first; what the key holds now. */
-  | { readonly version: undefined; readonly current: ObjectVersion | undefined };
+  /**
+   * Another write came first; what the key holds now. Where it is still what was read, the companions were contested: their
+   * keys held something else at that revision.
+   */
+  | { readonly version: undefined; readonly current: ObjectVersion | undefined; readonly contestedAt?: number };
 
 export class ResourceStore {
   readonly definition: ResourceDefinition;
@@ -33,16 +44,18 @@ export class ResourceStore {
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
   readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
+  readonly #sealed: ((operation: Operation) => Promise<Operation>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
   readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
 
-  constructor({ definition, store, cache, codec, prefix, isStale }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
     this.#store = store;
     this.#codec = codec;
     this.#prefix = prefix;
     this.#isStale = isStale;
+    this.#sealed = sealed;
     this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
@@ -105,17 +118,20 @@ export class ResourceStore {
   }
 
   /** Writes an object over the version that was read (absent: creates it). */
-  async commit(key: string, object: KubernetesObject, over: ObjectVersion | undefined): Promise<CommitResult> {
-    const { sharesStorageOf, ttlSeconds } = this.definition;
-    const bare = withoutResourceVersion(object);
-    const value = this.#codec.toStored(sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
-    const storageKey = this.#prefix + key;
-    const ttl = ttlSeconds?.(object);
+  async commit(
+    key: string,
+    object: KubernetesObject,
+    over: ObjectVersion | undefined,
+    companions: Companions = noCompanions,
+  ): Promise<CommitResult> {
+    const operation = this.#put(key, object);
+    const { key: storageKey, value } = operation;
+    const read = over?.revision ?? 0;
     const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: over?.revision ?? 0 }],
-      operations: [{ type: "put", key: storageKey, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) }],
+      conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
+      operations: [operation, ...companions.operations],
     });
-    if (!result.succeeded) return this.#failed(result.current[0]);
+    if (!result.succeeded) return this.#failed(result, read);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
     // Once mirrored, the version is found in the mirror and these bytes do not come back.
@@ -124,18 +140,33 @@ export class ResourceStore {
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */
-  async remove(version: ObjectVersion): Promise<CommitResult> {
+  async remove(version: ObjectVersion, companions: Companions = noCompanions): Promise<CommitResult> {
     const storageKey = this.#prefix + version.key;
     const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: version.revision }],
-      operations: [{ type: "delete", key: storageKey }],
+      conditions: [{ key: storageKey, modRevision: version.revision }, ...companions.conditions],
+      operations: [{ type: "delete", key: storageKey }, ...companions.operations],
     });
-    if (!result.succeeded) return this.#failed(result.current[0]);
+    if (!result.succeeded) return this.#failed(result, version.revision);
     return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
   }
 
-  #failed(kv: Parameters<ObjectCodec["version"]>[0] | undefined): CommitResult {
-    return { version: undefined, current: kv && this.view(this.#codec.version(kv)) };
+  /** The writing of an object as a companion of another resource's. */
+  async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
+    const operation = this.#put(key, object);
+    return this.#sealed ? this.#sealed(operation) : operation;
+  }
+
+  #put(key: string, object: KubernetesObject): Extract<Operation, { type: "put" }> {
+    const { sharesStorageOf, ttlSeconds } = this.definition;
+    const bare = withoutResourceVersion(object);
+    const value = this.#codec.toStored(sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+    const ttl = ttlSeconds?.(object);
+    return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
+  }
+
+  #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): CommitResult {
+    const contested = (kv?.modRevision ?? 0) === read;
+    return { version: undefined, current: kv && this.view(this.#codec.version(kv)), ...(contested ? { contestedAt: revision } : {}) };
   }
 
   #convert(version: ObjectVersion): ObjectVersion {
@@ -151,6 +182,8 @@ export class ResourceStore {
     return converted;
   }
 }
+
+const noCompanions: Companions = { conditions: [], operations: [] };
 
 /** An object that was not stored (a dry run), as a version. */
 export function unstored(key: string, object: KubernetesObject, revision: number | undefined): ObjectVersion {

@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { type Logger, silentLogger } from "../../base/log.ts";
 import type { Informer } from "../../client/informer.ts";
-import type { Store } from "../../storage/store.ts";
+import type { Operation, Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
@@ -31,7 +31,7 @@ export interface ResourceStoresOptions {
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
   /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
-  readonly storeFor?: (store: Store, resource: ResourceType) => TransformingStore | undefined;
+  readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -41,6 +41,8 @@ export interface ResourceStores extends Running {
   readonly reader: AdmissionReader;
   /** The underlying store. */
   readonly store: Store;
+  /** Before every key: "/registry/". */
+  readonly prefix: string;
   readonly clock: Clock;
   /** Every resource served now. */
   readonly all: Iterable<ResourceStore>;
@@ -78,6 +80,7 @@ const identityOf = (t: { readonly group: string; readonly version: string; reado
 
 class Stores implements ResourceStores {
   readonly store: Store;
+  readonly prefix: string;
   readonly clock: Clock;
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
@@ -92,6 +95,7 @@ class Stores implements ResourceStores {
 
   constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
+    this.prefix = options.prefix ?? "/registry/";
     this.clock = clock;
     this.#options = options;
     this.reader = { informer: (type) => this.#informer(type) };
@@ -172,11 +176,15 @@ class Stores implements ResourceStores {
   }
 
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
-  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale">>();
+  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale" | "sealed">>();
 
   #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
+<<<<<<< HEAD
     const prefix = this.#prefixOf(storagePath);
+=======
+    const prefix = `${this.prefix}${storagePath}/`;
+>>>>>>> main
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
@@ -185,12 +193,14 @@ class Stores implements ResourceStores {
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
     const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
-    const transforming = this.#options.storeFor?.(this.store, definition.type);
+    const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
     const store = transforming ?? this.store;
     const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
-    const storage = transforming ? { store, isStale: (key: string) => transforming.isStale(key) } : { store };
+    const storage = transforming
+      ? { store, isStale: (key: string) => transforming.isStale(key), sealed: (operation: Operation) => transforming.sealed(operation) }
+      : { store };
     this.#storesOfCaches.set(cache, storage);
     return { cache, codec, prefix, ...storage };
   }

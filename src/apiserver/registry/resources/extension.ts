@@ -1,5 +1,8 @@
 // Kinds that extend the API server itself: admission webhooks and policies, custom resource definitions, API services, and
 // flow control.
+import { checkExpression } from "../../../api/cel/expression-check.ts";
+import { analyzeRules } from "../../../api/cel/rule-compiler.ts";
+import { compileSchemaRules } from "../../../api/cel/validate-rules.ts";
 import {
   defaultMutatingPolicy,
   defaultMutatingPolicyBinding,
@@ -64,6 +67,8 @@ import { withStatusOf } from "../plain-resource.ts";
 import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
+const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
+
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
 const staticSuffix = ".static.k8s.io";
@@ -93,7 +98,7 @@ export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations,
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
-  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old)),
+  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old, checkExpression)),
   defaults: defaultValidatingPolicy,
   status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
   table: validatingPolicyTable,
@@ -104,7 +109,7 @@ export const validatingPolicyBindingDefinition = describe(validatingadmissionpol
   table: validatingPolicyBindingTable,
 });
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
-  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old)),
+  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old, checkExpression)),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
@@ -130,12 +135,12 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
   defaults: defaultCustomResourceDefinition,
   create: {
     prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
-    validate: (definition) => validateDefinition(definition),
+    validate: (definition) => validateDefinition(definition, ruleTools),
     warnings: (definition) => definitionWarnings(definition),
   },
   update: {
     prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)),
-    validate: (definition, old) => validateDefinitionUpdate(definition, old),
+    validate: (definition, old) => validateDefinitionUpdate(definition, old, ruleTools),
     warnings: definitionWarnings,
   },
   status: { validate: validateDefinitionStatus },
