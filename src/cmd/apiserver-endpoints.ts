@@ -69,7 +69,9 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
-    createOpenApi(served),
+    createOpenApi(served, {
+      publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
+    }),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),

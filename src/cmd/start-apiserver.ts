@@ -2,8 +2,6 @@
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compileSchemaRules } from "../api/cel/validate-rules.ts";
-import { compileSchema } from "../api/structural/compile-schema.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
@@ -24,7 +22,6 @@ import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
-import { startCustomResources } from "../apiserver/crd/custom-resources.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
@@ -53,6 +50,7 @@ import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
 import { CommandError } from "./command-error.ts";
+import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -148,7 +146,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
-  stack.add(startCustomResources({ stores, client, clock, logger: logger.named("custom-resources"), compile: (schema) => compileSchema(schema, { compileRules: compileSchemaRules }) }));
+  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");

@@ -3,16 +3,20 @@
 import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
 import { withPlainNumbers } from "../../api/encode/json-text.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
-import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
+import type { CompiledSchema, DecodeOptions } from "../../api/structural/compile-schema.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Decodes a parsed body. Throws DecodeError for metadata that is not, its own or that of embedded resources. */
-export function decodeCustom(schema: CompiledSchema, value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {
+export function decodeCustom(
+  schema: CompiledSchema,
+  value: unknown,
+  options?: DecodeOptions,
+): { readonly object: Fields; readonly unknown: readonly string[] } {
   const sent = withPlainNumbers(value) as Fields;
   const metadata = sent["metadata"] === undefined || sent["metadata"] === null ? undefined : decodeMetadata(sent["metadata"]);
   const { metadata: _, ...rest } = sent;
-  const decoded = schema.decode(metadata ? { ...rest, metadata: metadata.object } : rest);
+  const decoded = schema.decode(metadata ? { ...rest, metadata: metadata.object } : rest, options);
   return { object: decoded.object, unknown: [...(metadata?.unknown ?? []), ...decoded.unknown] };
 }
 

@@ -1,5 +1,5 @@
-// A CustomResourceDefinition as resource definitions: one for each version that is served. What lies in storage is in the
-// storage version; each version sees it with its own apiVersion, without what its schema does not know, and with its defaults.
+// A CustomResourceDefinition as resource definitions: one for each version that is served. What is served of them follows
+// from the schemas of the version, how stored objects become what is served and back from custom-storage.ts.
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { structuralShape } from "../../api/patch/managed-fields/structural-shape.ts";
@@ -10,7 +10,9 @@ import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSch
 import { withCountedGeneration, withMetadata } from "../registry/object-meta.ts";
 import { withStatusOf } from "../registry/plain-resource.ts";
 import type { CustomRules, ResourceDefinition, ScalePaths, UpdateStrategy } from "../registry/resource-definition.ts";
+import type { ObjectConverter } from "./conversion-webhook.ts";
 import { decodeCustom } from "./custom-decode.ts";
+import { customStorage, type VersionSchemas, versionSchemas } from "./custom-storage.ts";
 import { customTable } from "./custom-table.ts";
 import { compileJsonPath, fieldsOfPath } from "./json-path.ts";
 import { customObjectProblems, scaleProblems } from "./validate-custom.ts";
@@ -20,6 +22,8 @@ export type SchemaCompiler = (schema: JSONSchemaProps | undefined) => CompiledSc
 export interface CustomDefinitionOptions {
   /** Called when a version is first used: a definition that nobody uses costs nothing but its own text. */
   readonly compile: SchemaCompiler;
+  /** Makes what converts between the versions of a definition that has a webhook for it. */
+  readonly converterOf: (definition: CustomResourceDefinition) => ObjectConverter;
   /** Why nothing can be created now. */
   readonly createRefusal: () => string | undefined;
 }
@@ -38,7 +42,11 @@ export function customKeySpace(definition: CustomResourceDefinition): Pick<Resou
 }
 
 export function customDefinitions(definition: CustomResourceDefinition, options: CustomDefinitionOptions): readonly ResourceDefinition[] {
-  return definition.spec.versions.filter((version) => version.served).map((version) => customDefinition(definition, version, options));
+  const { spec } = definition;
+  const schemas = versionSchemas(spec, options.compile);
+  const convert = spec.conversion?.strategy === "Webhook" ? options.converterOf(definition) : undefined;
+  const parts: DefinitionParts = { definition, schemas, convert, createRefusal: options.createRefusal };
+  return spec.versions.filter((version) => version.served).map((version) => customDefinition(version, parts));
 }
 
 function customType({ spec, status }: CustomResourceDefinition, version: CustomResourceDefinitionVersion): ResourceType<KubernetesObject> {
@@ -65,39 +73,45 @@ function customType({ spec, status }: CustomResourceDefinition, version: CustomR
   };
 }
 
+interface DefinitionParts {
+  readonly definition: CustomResourceDefinition;
+  readonly schemas: VersionSchemas;
+  /** undefined: versions differ in their names only. */
+  readonly convert: ObjectConverter | undefined;
+  readonly createRefusal: CustomDefinitionOptions["createRefusal"];
+}
+
 function storageVersionOf({ versions }: CustomResourceDefinition["spec"]): string {
   return versions.find((v) => v.storage)?.name ?? "";
 }
 
-function customDefinition(
-  definition: CustomResourceDefinition,
-  version: CustomResourceDefinitionVersion,
-  { compile, createRefusal }: CustomDefinitionOptions,
-): ResourceDefinition {
+function customDefinition(version: CustomResourceDefinitionVersion, parts: DefinitionParts): ResourceDefinition {
+  const { definition, schemas, convert, createRefusal } = parts;
   const type = customType(definition, version);
+  const openApi = version.schema?.openAPIV3Schema;
   const served = apiVersionOf(type);
   const stored = apiVersionOf({ group: type.group, version: type.storageVersion ?? type.version });
-  const openApi = version.schema?.openAPIV3Schema;
-  let compiled: CompiledSchema | undefined;
-  const schema = (): CompiledSchema => (compiled ??= compile(openApi));
+  const schema = (): CompiledSchema => schemas.of(served);
   const scale = scalePathsOf(version);
   const deprecation = deprecationOf(type, version);
+  const decoding = { preserveUnknownFields: definition.spec.preserveUnknownFields === true };
   const custom: CustomRules = {
-    decode: (value) => decodeCustom(schema(), value),
+    decode: (value) => decodeCustom(schema(), value, decoding),
     shape: () => structuralShape(openApi),
     createRefusal,
+    published: {
+      key: `${definition.metadata.uid} ${definition.metadata.generation}`,
+      schema: openApi,
+      preserveUnknownFields: decoding.preserveUnknownFields,
+      selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => fieldName(jsonPath)),
+    },
     ...(scale ? { scale } : {}),
     ...(deprecation === undefined ? {} : { deprecation }),
   };
   return {
     type,
     storagePath: customStoragePath(definition),
-    sharesStorageOf: {
-      type,
-      fromStored: (object) =>
-        schema().decode(fieldsOf(inVersion(object, served)), { dropInvalid: true }).object as unknown as KubernetesObject,
-      toStored: (object) => inVersion(object, stored),
-    },
+    sharesStorageOf: { type, ...customStorage({ served, stored, schemas, convert }) },
     defaults: (object) => schema().applyDefaults(object),
     countsGeneration: false,
     ...strategies(type, version, schema, scale),
@@ -110,9 +124,6 @@ function customDefinition(
 
 /** An object seen as what it is made of. */
 const fieldsOf = (object: KubernetesObject): JsonObject => object as unknown as JsonObject;
-
-const inVersion = (object: KubernetesObject, apiVersion: string): KubernetesObject =>
-  object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 
 type Strategies = Pick<ResourceDefinition, "create" | "update" | "status">;
 
@@ -192,9 +203,12 @@ function selectableFieldsOf({ selectableFields }: CustomResourceDefinitionVersio
   return Object.fromEntries(
     (selectableFields ?? []).map(({ jsonPath }) => {
       const read = compileJsonPath(jsonPath);
-      return [jsonPath.replace(/^\./, ""), (object: KubernetesObject) => fieldText(read(object)[0])];
+      return [fieldName(jsonPath), (object: KubernetesObject) => fieldText(read(object)[0])];
     }),
   );
 }
+
+/** As field selectors name it. */
+const fieldName = (jsonPath: string): string => jsonPath.replace(/^\./, "");
 
 const fieldText = (value: unknown): string => (value === undefined || value === null ? "" : String(value));

@@ -1,20 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StatusError } from "../../api/meta/status-error.ts";
-import { compileSchema } from "../../api/structural/compile-schema.ts";
-import { createLogger } from "../../base/log.ts";
-import { createClient } from "../../client/create-client.ts";
 import { prefixEnd } from "../../storage/store.ts";
-import { loopbackUser } from "../authn/user.ts";
-import { parseRequestInfo } from "../http/request-info.ts";
-import { createInProcessTransport } from "../in-process-transport.ts";
-import { builtInDefinitions } from "../registry/definitions.ts";
-import { createFixture, type Fixture, type Reading } from "../registry/request-fixture.ts";
-import { describedResources } from "../registry/resources/all.ts";
-import type { RequestContext } from "../request.ts";
-import { statusResponse } from "../server.ts";
-import { startCustomResources } from "./custom-resources.ts";
+import type { Fixture, Reading } from "../registry/request-fixture.ts";
+import { type CustomFixture, createCustomFixture, definitions } from "./custom-fixture.ts";
 
-const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const widgets = "/apis/example.com/v1/namespaces/default/widgets";
 
 const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
@@ -34,46 +22,16 @@ function widgetDefinition(spec: object = {}, version: object = {}): object {
 }
 
 describe("startCustomResources()", () => {
-  let fixture: Fixture;
-  let stop: () => Promise<void>;
+  let fixture: CustomFixture;
 
   beforeEach(() => {
-    fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
-    const { clock, stores, handler } = fixture;
-    const api = {
-      async handle(request: RequestContext["request"]) {
-        const info = parseRequestInfo(request.method, request.path, request.query);
-        const context: RequestContext = { request, info, user: loopbackUser, warnings: [], receivedAtMs: clock.now() };
-        try {
-          return { response: await handler(context), context };
-        } catch (error) {
-          if (error instanceof StatusError) return { response: statusResponse(error), context };
-          throw error;
-        }
-      },
-    };
-    const client = createClient(createInProcessTransport(api, loopbackUser, clock));
-    const logger = createLogger("test", { write: () => undefined });
-    const running = startCustomResources({ stores, client, clock, logger, compile: compileSchema });
-    stop = async () => {
-      const stopped = running.stop();
-      await clock.advance(10_000);
-      await stopped;
-      await fixture.stop();
-    };
+    fixture = createCustomFixture();
   });
 
-  afterEach(() => stop());
+  afterEach(() => fixture.stop());
 
-  async function settle(): Promise<void> {
-    for (let i = 0; i < 10; i++) await fixture.clock.advance(200);
-  }
-
-  async function define(body: object): Promise<void> {
-    const created = await fixture.send("POST", definitions, { body });
-    expect(created.status).toBe(201);
-    await settle();
-  }
+  const settle = (): Promise<void> => fixture.settle();
+  const define = (definition: object): Promise<void> => fixture.define(definition);
 
   const conditionsOf = ({ status }: Reading): readonly string[] =>
     (status as { readonly conditions: readonly { type: string; status: string; reason: string }[] }).conditions.map(

@@ -13,6 +13,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { ResourceStores } from "../registry/stores.ts";
+import { type ConversionWebhookDeps, createWebhookConverter, type ObjectConverter } from "./conversion-webhook.ts";
 import { customDefinitions, customKeySpace, type SchemaCompiler } from "./custom-definition.ts";
 import { decideStatus, instanceCleanupFinalizer, isServed, withTermination } from "./decide-status.ts";
 import { removeInstances } from "./remove-instances.ts";
@@ -23,6 +24,8 @@ export interface CustomResourcesDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly compile: SchemaCompiler;
+  /** How conversion webhooks are called. */
+  readonly conversion: ConversionWebhookDeps;
 }
 
 const backoff = { baseMs: 50, maxMs: 30_000 };
@@ -112,10 +115,11 @@ class ServedDefinitions {
     const key = `${uid} ${generation} ${JSON.stringify(definition.status?.acceptedNames)}`;
     const before = this.#served.get(name);
     if (before?.key === key) return;
-    const { stores, compile } = this.#deps;
+    const { stores, compile, conversion } = this.#deps;
+    const converterOf = (of: CustomResourceDefinition): ObjectConverter => createWebhookConverter(of, conversion);
     const createRefusal = (): string | undefined => (this.#terminating.has(name) ? terminating : undefined);
     const types: ResourceType[] = [];
-    for (const resource of customDefinitions(definition, { compile, createRefusal })) {
+    for (const resource of customDefinitions(definition, { compile, converterOf, createRefusal })) {
       const { group, version, resource: plural } = resource.type;
       // What is built in stays as it is.
       const known = stores.find(group, version, plural);

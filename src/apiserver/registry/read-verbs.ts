@@ -48,6 +48,7 @@ async function readAt(store: ResourceStore, key: string, resourceVersion: string
   if (revision === undefined) return store.read(key);
   await answeringRevisionErrors(() => store.cache.reach(revision));
   const version = store.cache.get(key);
+  if (version && store.converts) await store.prepare([version]);
   return version && store.view(version);
 }
 

@@ -7,6 +7,7 @@ import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { FieldValue } from "../watch-cache/watcher.ts";
+import { ObjectViews } from "./object-views.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
 export interface ResourceStoreParts {
@@ -40,13 +41,15 @@ export class ResourceStore {
   readonly cache: WatchCache;
   /** From a stored version to the version this type serves. */
   readonly view: (version: ObjectVersion) => ObjectVersion;
+  /** Whether stored versions have to be prepared before they can be viewed. */
+  readonly converts: boolean;
   readonly #store: Store;
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
   readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
   readonly #sealed: ((operation: Operation) => Promise<Operation>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
-  readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
+  readonly #views: ObjectViews;
 
   constructor({ definition, store, cache, codec, prefix, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
@@ -55,8 +58,14 @@ export class ResourceStore {
     this.#codec = codec;
     this.#prefix = prefix;
     this.#isStale = isStale;
+<<<<<<< HEAD
     this.#sealed = sealed;
     this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
+=======
+    this.#views = new ObjectViews(definition);
+    this.converts = definition.sharesStorageOf?.conversion !== undefined;
+    this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
+>>>>>>> crdschema
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
@@ -87,9 +96,23 @@ export class ResourceStore {
     return this.#prefix + key;
   }
 
-  /** Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be. */
-  async needsRewrite(key: string): Promise<boolean> {
-    return this.#isStale !== undefined && this.#isStale(this.#prefix + key);
+  /** Has what is stored converted, so that it can be viewed. Throws StatusError. */
+  prepare(versions: Iterable<ObjectVersion>): Promise<void> {
+    return this.#views.prepare(versions);
+  }
+
+  /** Lets the last state of an object be viewed as it was while it was there, where it was. */
+  prepareLast(last: ObjectVersion, before: ObjectVersion): void {
+    this.#views.prepareLast(last, before);
+  }
+
+  /**
+   * Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be, or in
+   * another version, without its defaults or with fields that nobody sees.
+   */
+  async needsRewrite(view: ObjectVersion): Promise<boolean> {
+    if (this.#views.isOutdated(view)) return true;
+    return this.#isStale?.(this.#prefix + view.key) ?? false;
   }
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */
@@ -97,13 +120,15 @@ export class ResourceStore {
     const kv = await this.#store.get(this.#prefix + key);
     if (!kv) return undefined;
     const mirrored = this.cache.get(key);
-    return this.view(mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv));
+    const version = mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv);
+    return this.converts ? this.#views.prepared(version) : this.view(version);
   }
 
   /** The object as the mirror has it, perhaps a moment old; read from the store where there is no mirror yet. */
   async recent(key: string): Promise<{ readonly version: ObjectVersion | undefined; readonly fresh: boolean }> {
     if (!this.cache.hasLoaded) return { version: await this.read(key), fresh: true };
     const mirrored = this.cache.get(key);
+    if (mirrored && this.converts) await this.prepare([mirrored]);
     return { version: mirrored && this.view(mirrored), fresh: false };
   }
 
@@ -118,6 +143,7 @@ export class ResourceStore {
   }
 
   /** Writes an object over the version that was read (absent: creates it). */
+<<<<<<< HEAD
   async commit(
     key: string,
     object: KubernetesObject,
@@ -127,6 +153,15 @@ export class ResourceStore {
     const operation = this.#put(key, object);
     const { key: storageKey, value } = operation;
     const read = over?.revision ?? 0;
+=======
+  async commit(key: string, object: KubernetesObject, over: ObjectVersion | undefined): Promise<CommitResult> {
+    const { sharesStorageOf, ttlSeconds } = this.definition;
+    const bare = withoutResourceVersion(object);
+    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
+    const value = this.#codec.toStored(shared ?? bare);
+    const storageKey = this.#prefix + key;
+    const ttl = ttlSeconds?.(object);
+>>>>>>> crdschema
     const result = await this.#store.transact({
       conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
       operations: [operation, ...companions.operations],
@@ -136,7 +171,7 @@ export class ResourceStore {
     const version = this.#codec.version(kv);
     // Once mirrored, the version is found in the mirror and these bytes do not come back.
     if (this.cache.get(key) === version) this.#codec.forget(value);
-    return { version: this.view(version) };
+    return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */
@@ -150,6 +185,7 @@ export class ResourceStore {
     return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
   }
 
+<<<<<<< HEAD
   /** The writing of an object as a companion of another resource's. */
   async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
     const operation = this.#put(key, object);
@@ -180,6 +216,10 @@ export class ResourceStore {
     const converted = object === version.object ? version : new ObjectVersion(version.key, object, version.revision);
     this.#views.set(version, converted);
     return converted;
+=======
+  async #failed(kv: Parameters<ObjectCodec["version"]>[0] | undefined): Promise<CommitResult> {
+    return { version: undefined, current: kv && (await this.#views.prepared(this.#codec.version(kv))) };
+>>>>>>> crdschema
   }
 }
 

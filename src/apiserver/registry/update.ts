@@ -185,7 +185,7 @@ async function commitChange(
   reservation: Reservation | undefined,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
-  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current.key)))
+  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current)))
     return { result: { version: current, created: false }, stored: false };
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
   const result = removes
