@@ -30,9 +30,14 @@ export interface CelEnvironment {
 }
 
 export type CelCompilation =
-  | { readonly program: CelProgram; readonly problems?: undefined; readonly message?: undefined }
+  | { readonly program: CelProgram; readonly stage?: undefined; readonly problems?: undefined; readonly message?: undefined }
   | {
       readonly program?: undefined;
+      /**
+       * "plan": the expression is well-formed and typed, but a constant part of it has no value (`int('a')`); the message is then
+       * only the error's text. Upstream's words for it are "program instantiation failed: " and that.
+       */
+      readonly stage: "parse" | "check" | "plan";
       readonly problems: readonly CelProblem[];
       /** All problems as the wire shows them, one after the other: "ERROR: <input>:1:5: …\n | source\n | ....^". */
       readonly message: string;
@@ -92,18 +97,5 @@ export interface CelResult {
 /** The default of CelEvaluateOptions.costLimit. */
 export const defaultCostLimit = 1_000_000;
 
-/** Why an evaluation has no value: "no such key: x", "division by zero", "operation cancelled: actual cost limit exceeded". */
-export class CelError extends Error {
-  /** The budget ended it. */
-  readonly exceededBudget: boolean;
-  /** What was spent until then; set once the error leaves evaluate(). */
-  cost = 0;
-
-  constructor(message: string, options: { readonly exceededBudget?: boolean; readonly cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = "CelError";
-    this.exceededBudget = options.exceededBudget ?? false;
-  }
-}
-
+export { CelError } from "./cel-error.ts";
 export { createCelEnvironment } from "./environment.ts";

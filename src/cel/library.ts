@@ -2,7 +2,7 @@
 // an environment is made of any number of them. The standard functions and the extensions of extensions/ are declared by the
 // same means as those of Kubernetes.
 
-import type { CelExpr } from "./ast.ts";
+import type { CelComprehension, CelExpr } from "./ast.ts";
 import type { CelCostEstimate } from "./cel.ts";
 import type { CelType } from "./types.ts";
 import type { CelValue } from "./values.ts";
@@ -12,6 +12,8 @@ export interface CelLibrary {
   readonly name: string;
   readonly functions?: readonly CelFunction[];
   readonly macros?: readonly CelMacro[];
+  /** Allows `a.?b`, `a[?b]`, `[?x]`, `{?k: v}`. */
+  readonly optionalSyntax?: boolean;
   /** Names that stand for values (a type's name for its CelTypeValue, say). */
   readonly constants?: readonly CelConstant[];
   /** Looks at the checked expression for what only literals show: a regular expression that does not compile. */
@@ -22,6 +24,18 @@ export interface CelFunction {
   /** As expressions write it: "quantity", "strings.quote" (a qualified global function), "_+_" (an operator). */
   readonly name: string;
   readonly overloads: readonly CelOverload[];
+  /**
+   * What a call costs where the types of its arguments leave several overloads open (dyn). Default: what the overload that is
+   * called says; the standard functions cost 1 then.
+   */
+  readonly ambiguousCost?: number;
+  /**
+   * Which overloads a call may end at when the types leave it open: those that the checker found to fit (default), or any that
+   * takes the values, as the operators do.
+   */
+  readonly dispatchesByValue?: boolean;
+  /** The error where no overload takes the values. Default: "no such overload: f(string, int)", with the types of all arguments. */
+  readonly mismatch?: (args: readonly CelValue[]) => string;
 }
 
 export interface CelOverload {
@@ -108,7 +122,7 @@ export interface CelExprFactory {
   memberCall(name: string, target: CelExpr, args: readonly CelExpr[]): CelExpr;
   list(elements: readonly CelExpr[]): CelExpr;
   map(entries: readonly (readonly [CelExpr, CelExpr])[]): CelExpr;
-  comprehension(parts: Omit<import("./ast.ts").CelComprehension, "kind" | "id">): CelExpr;
+  comprehension(parts: Omit<CelComprehension, "kind" | "id">): CelExpr;
   /** The same tree with ids of its own, for an expression that is used twice. */
   copy(expression: CelExpr): CelExpr;
 }

@@ -2,6 +2,8 @@
 // largest size of its values, which is what the estimate of an expression's cost is computed from. Types are plain values:
 // made by whoever knows the schema, compared by their structure, shared freely.
 
+import type { CelValue } from "./values.ts";
+
 /** The type of a declared variable, of a parameter, of an expression's result. */
 export type CelType =
   | CelSimpleType
@@ -14,36 +16,40 @@ export type CelType =
   | CelNullableType
   | CelTypeParameter;
 
-export type CelSimpleKind = "dyn" | "bool" | "int" | "uint" | "double" | "string" | "bytes" | "null" | "timestamp" | "duration";
+/** "error" is what the checker gives to an expression that it has complained about; no compiled expression has it. */
+export type CelSimpleKind = "dyn" | "bool" | "int" | "uint" | "double" | "string" | "bytes" | "null" | "timestamp" | "duration" | "error";
 
-interface Sized {
+interface Declared {
   /**
    * The largest number of elements that a value has: characters of a string, bytes, items, entries. What upstream calls
    * MaxElements of a declaration: where it is set (also to 0, as upstream does for numbers), estimates take 0…maxSize as the
    * size of what is reached by this declaration; where it is absent, strings and collections are of unknown size.
    */
   readonly maxSize?: number;
+  /**
+   * Makes the value of JSON of this type, where it is not what adapt.ts makes of it by the kind: a list that is a set or a map has
+   * its own equality and `+` (a CelList of its own), a string of some format is something else. Throws CelError.
+   */
+  readonly adapt?: (json: unknown) => CelValue;
 }
 
-export interface CelSimpleType extends Sized {
+export interface CelSimpleType extends Declared {
   readonly kind: CelSimpleKind;
 }
 
-export interface CelListType extends Sized {
+export interface CelListType extends Declared {
   readonly kind: "list";
   readonly items: CelType;
-  /** Makes the value of a JSON array of this type, where it is not an ordinary list: a set or a map list has its own equality and `+`. */
-  readonly wrap?: (items: readonly unknown[], type: CelListType) => import("./values.ts").CelList;
 }
 
-export interface CelMapType extends Sized {
+export interface CelMapType extends Declared {
   readonly kind: "map";
   /** Default: string. */
   readonly keys?: CelType;
   readonly values: CelType;
 }
 
-export interface CelObjectType extends Sized {
+export interface CelObjectType extends Declared {
   readonly kind: "object";
   /** As error messages and `type(x)` name it: "apps.v1.Deployment", "Object.spec", "kubernetes.Quantity". */
   readonly name: string;
@@ -52,7 +58,7 @@ export interface CelObjectType extends Sized {
   /** Every field's name, in no special order. Absent where any name is a field: values then list what their JSON has. */
   readonly fieldNames?: () => Iterable<string>;
   /** What `Name{field: value}` makes. Default: a CelRecord of the fields. Throws CelError. */
-  readonly create?: (fields: ReadonlyMap<string, import("./values.ts").CelValue>) => import("./values.ts").CelValue;
+  readonly create?: (fields: ReadonlyMap<string, CelValue>) => CelValue;
 }
 
 export interface CelField {
@@ -62,31 +68,31 @@ export interface CelField {
 }
 
 /** A type of a library whose values only its functions know: "net.IP", "kubernetes.NamedFormat". */
-export interface CelOpaqueType extends Sized {
+export interface CelOpaqueType extends Declared {
   readonly kind: "opaque";
   readonly name: string;
 }
 
 /** optional_type(of). */
-export interface CelOptionalType extends Sized {
+export interface CelOptionalType extends Declared {
   readonly kind: "optional";
   readonly of: CelType;
 }
 
 /** The type of a type: of `int`, of `type(x)`. */
-export interface CelTypeType extends Sized {
+export interface CelTypeType extends Declared {
   readonly kind: "type";
   readonly of?: CelType;
 }
 
 /** wrapper(of): a scalar or null. */
-export interface CelNullableType extends Sized {
+export interface CelNullableType extends Declared {
   readonly kind: "wrapper";
   readonly of: CelSimpleType;
 }
 
 /** A type parameter of an overload ("A" in list(A) + list(A)): any type, the same one at each place in one call. */
-export interface CelTypeParameter extends Sized {
+export interface CelTypeParameter extends Declared {
   readonly kind: "parameter";
   readonly name: string;
 }
@@ -101,6 +107,8 @@ export const bytesType: CelSimpleType = { kind: "bytes" };
 export const nullType: CelSimpleType = { kind: "null" };
 export const timestampType: CelSimpleType = { kind: "timestamp" };
 export const durationType: CelSimpleType = { kind: "duration" };
+export const errorType: CelSimpleType = { kind: "error" };
+export const typeType: CelTypeType = { kind: "type" };
 
 export const listOf = (items: CelType): CelListType => ({ kind: "list", items });
 export const mapOf = (keys: CelType, values: CelType): CelMapType => ({ kind: "map", keys, values });
@@ -125,6 +133,7 @@ const simpleNames: Readonly<Record<CelSimpleKind, string>> = {
   null: "null",
   timestamp: "timestamp",
   duration: "duration",
+  error: "!error!",
 };
 
 /** A type as messages show it: "list(int)", "map(string, dyn)", "optional_type(string)". */

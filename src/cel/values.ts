@@ -4,8 +4,6 @@
 //
 // A library that has values of its own extends CelOpaque. Values are immutable.
 
-import type { CelType } from "./types.ts";
-
 export type CelValue =
   | null
   | boolean
@@ -34,8 +32,11 @@ export class CelUint {
 /** An instant between the years 1 and 9999, in nanoseconds since the epoch. */
 export class CelTimestamp {
   readonly nanoseconds: bigint;
-  constructor(nanoseconds: bigint) {
+  /** The zone it was written in, seconds east of UTC: what string() writes it in again. */
+  readonly offset: number;
+  constructor(nanoseconds: bigint, offset = 0) {
     this.nanoseconds = nanoseconds;
+    this.offset = offset;
   }
 }
 
@@ -169,6 +170,3 @@ export function isCelInstance(value: unknown): value is CelValue {
     value instanceof Uint8Array
   );
 }
-
-/** Wraps JSON by its declared type; see adapt.ts. */
-export type CelAdapter = (json: unknown, type: CelType) => CelValue;
