@@ -3,7 +3,14 @@ import type { CelEnvironment } from "../../cel/cel.ts";
 import { type CelType, dynType } from "../../cel/types.ts";
 import { admissionRequestType, namespaceType } from "./admission-types.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
-import { type AccessAnswers, type AccessSubject, authorizerType, CelAuthorizer, CelResourceCheck, resourceCheckType } from "./library/authorizer.ts";
+import {
+  type AccessAnswers,
+  type AccessSubject,
+  authorizerType,
+  CelAuthorizer,
+  CelResourceCheck,
+  resourceCheckType,
+} from "./library/authorizer.ts";
 import { jsonPatchLibrary, mutationType } from "./mutation-types.ts";
 
 export interface AdmissionVariables {

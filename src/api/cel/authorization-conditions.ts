@@ -71,12 +71,18 @@ export function compileAuthorizationConditions(expressions: readonly string[]): 
 }
 
 /** Upstream shows conditions every plain field, set or not. */
-function reviewFields({ user = "", groups = [], uid = "", extra = {}, resourceAttributes, nonResourceAttributes }: SubjectAccessReviewSpec): unknown {
+function reviewFields({
+  user = "",
+  groups = [],
+  uid = "",
+  extra = {},
+  resourceAttributes,
+  nonResourceAttributes,
+}: SubjectAccessReviewSpec): unknown {
   const { fieldSelector, labelSelector, ...resource } = resourceAttributes ?? {};
   const shown = (selector: typeof fieldSelector): unknown =>
     selector?.rawSelector ? { rawSelector: selector.rawSelector } : { requirements: selector?.requirements };
-  const says = (selector: typeof fieldSelector): boolean =>
-    Boolean(selector?.rawSelector) || (selector?.requirements ?? []).length > 0;
+  const says = (selector: typeof fieldSelector): boolean => Boolean(selector?.rawSelector) || (selector?.requirements ?? []).length > 0;
   return {
     user,
     groups,

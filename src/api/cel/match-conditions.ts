@@ -1,8 +1,9 @@
 // Match conditions: expressions that decide whether a webhook or policy is asked about a request at all. They are compiled
 // once, and all of them have to be true; one that fails counts only where none is false, and then the failure policy decides.
+
+import { boolType } from "../../cel/types.ts";
 import { type FieldError, invalidValue } from "../meta/field-error.ts";
 import type { MatchCondition } from "../types/admissionregistration-v1.ts";
-import { boolType } from "../../cel/types.ts";
 import { type AdmissionInput, type AdmissionVariables, admissionEnvironment, admissionValues } from "./admission-environment.ts";
 import { Budget, BudgetExceeded, evaluateWithin, matchBudget } from "./budget.ts";
 import { type CompiledExpression, compileExpression } from "./expression.ts";

@@ -1,10 +1,11 @@
 // MutatingAdmissionPolicy: its expressions compiled, and the object as its mutations leave it: patched by the operations that
 // an expression lists, or merged with the configuration that an expression makes, as server-side apply would, but without
 // taking a list or structure that is owned as a whole.
+
+import { CelError } from "../../cel/cel-error.ts";
 import { celToJson } from "../../cel/json.ts";
 import { listOf } from "../../cel/types.ts";
 import { CelList, CelObject, type CelValue, celTypeName } from "../../cel/values.ts";
-import { CelError } from "../../cel/cel-error.ts";
 import { StatusError } from "../meta/status-error.ts";
 import { applyJsonPatch, type JsonPatchOperation } from "../patch/json-patch.ts";
 import { mergeApplied } from "../patch/managed-fields/merge-objects.ts";
@@ -115,8 +116,7 @@ function merged(object: JsonObject, value: CelValue, shape: Shape): JsonObject {
   const problem = appliedProblem(configuration, shape);
   if (problem !== undefined) throw refuse(`failed to convert patch object to typed object: ${problem}`);
   const atomic = atomics(configuration, shape, "");
-  if (atomic.length > 0)
-    throw refuse(`invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomic.join(", ")}`);
+  if (atomic.length > 0) throw refuse(`invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomic.join(", ")}`);
   return mergeApplied(object, configuration, shape) as JsonObject;
 }
 

@@ -28,11 +28,7 @@ export class PolicyExpressions {
     }
   }
 
-  compile(
-    expression: string,
-    results: readonly CelType[],
-    use: Pick<AdmissionVariables, "authorizer" | "patches">,
-  ): CompiledExpression {
+  compile(expression: string, results: readonly CelType[], use: Pick<AdmissionVariables, "authorizer" | "patches">): CompiledExpression {
     return compileExpression(this.#environment(use), expression, results);
   }
 

@@ -60,7 +60,7 @@ export class PolicyVariables extends CelObject {
 
   find(name: string): CelValue | undefined {
     const known = this.#known.get(name);
-    if (known) return valueOf(known);
+    if (known) return settled(known);
     const expression = this.#expressions.get(name);
     if (!expression) return undefined;
     if (this.#running.has(name)) throw new CelError(`composited variable ${JSON.stringify(name)} refers to itself`);
@@ -68,7 +68,7 @@ export class PolicyVariables extends CelObject {
     try {
       const outcome = this.#evaluate(name, expression);
       this.#known.set(name, outcome);
-      return valueOf(outcome);
+      return settled(outcome);
     } finally {
       this.#running.delete(name);
     }
@@ -100,7 +100,7 @@ export class PolicyVariables extends CelObject {
   }
 }
 
-function valueOf(outcome: Outcome): CelValue {
+function settled(outcome: Outcome): CelValue {
   if ("error" in outcome) throw outcome.error;
   return outcome.value;
 }

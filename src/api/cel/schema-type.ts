@@ -35,7 +35,10 @@ export interface SchemaTypeOptions {
 /** undefined where nothing is known of the values. */
 export function schemaType(schema: JSONSchemaProps, { name, isResource = false }: SchemaTypeOptions): SchemaType | undefined {
   if (schema["x-kubernetes-int-or-string"])
-    return { type: { ...dynType, maxSize: schema.maxLength === undefined ? maxRequestBytes - 2 : textSize(schema.maxLength) }, minBytes: 1 };
+    return {
+      type: { ...dynType, maxSize: schema.maxLength === undefined ? maxRequestBytes - 2 : textSize(schema.maxLength) },
+      minBytes: 1,
+    };
   switch (schema.type) {
     case "array":
       return listType(schema, name);

@@ -186,7 +186,8 @@ function evaluateRule(run: Run, compiled: CompiledRule, { at, type, value, varia
 
 function failureDetail(error: CelError, rule: ValidationRule, end: (detail: string) => never): string {
   const text = ruleText(rule);
-  if (error.exceededBudget) end(`'${error.message}': no further validation rules will be run due to call cost exceeds limit for rule: ${text}`);
+  if (error.exceededBudget)
+    end(`'${error.message}': no further validation rules will be run due to call cost exceeds limit for rule: ${text}`);
   if (error.message.startsWith("no such overload"))
     return `'${error.message}': call arguments did not match a supported operator, function or macro signature for rule: ${text}`;
   return `${error.message} evaluating rule: ${text}`;
@@ -201,7 +202,8 @@ function messageOf(
 ): string | undefined {
   if (!message) return undefined;
   const spend = (cost: number): void => {
-    if (cost > run.left) end("messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run");
+    if (cost > run.left)
+      end("messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run");
     run.left -= cost;
   };
   try {
@@ -214,7 +216,8 @@ function messageOf(
     if (!(error instanceof CelError)) throw error;
     spend(error.cost);
     const quoted = JSON.stringify(rule.messageExpression);
-    if (error.exceededBudget) end(`no further validation rules will be run due to call cost exceeds limit for messageExpression: ${quoted}`);
+    if (error.exceededBudget)
+      end(`no further validation rules will be run due to call cost exceeds limit for messageExpression: ${quoted}`);
     return undefined;
   }
 }

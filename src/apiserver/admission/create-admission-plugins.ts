@@ -19,6 +19,8 @@ import { createNodeRestriction } from "./node-restriction.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { createPodSecurity } from "./pod-security.ts";
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
+import { createMutatingPolicies } from "./policies/mutating-policies.ts";
+import { createValidatingPolicies } from "./policies/validating-policies.ts";
 import { createPriority } from "./priority.ts";
 import { createResourceQuota } from "./resource-quota.ts";
 import { createRuntimeClass } from "./runtime-class.ts";
@@ -26,10 +28,10 @@ import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
 import type { WebhookDependencies } from "./webhooks/call-webhook.ts";
-import { withoutExpressions } from "./webhooks/match-conditions.ts";
 import { createMutatingWebhooks } from "./webhooks/mutating-webhooks.ts";
 import type { ServedKinds } from "./webhooks/served-kinds.ts";
 import { createValidatingWebhooks } from "./webhooks/validating-webhooks.ts";
+import { webhookConditions } from "./webhooks/webhook-conditions.ts";
 import { createWebhookMetrics } from "./webhooks/webhook-metrics.ts";
 
 export interface AdmissionDependencies {
@@ -90,8 +92,10 @@ function allPlugins(deps: AdmissionDependencies, options: AdmissionOptions): rea
     createCertificateSubjectRestriction(),
     createDefaultIngressClass(deps),
     createPodTopologyLabels(deps),
-    createMutatingWebhooks(webhooks, withoutExpressions),
-    createValidatingWebhooks(webhooks, withoutExpressions),
+    createMutatingPolicies(deps),
+    createMutatingWebhooks(webhooks, webhookConditions(deps.authorizer)),
+    createValidatingPolicies(deps),
+    createValidatingWebhooks(webhooks, webhookConditions(deps.authorizer)),
     createResourceQuota(deps),
   ];
 }

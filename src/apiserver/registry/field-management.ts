@@ -4,7 +4,7 @@ import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
-import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
@@ -19,9 +19,12 @@ export interface FieldWriter {
   readonly nowMs: number;
 }
 
+/** What says how the fields of objects are owned. */
+type ManagedResource = Pick<ResourceDefinition, "type" | "custom">;
+
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  definition: ResourceDefinition,
+  definition: ManagedResource,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
@@ -40,15 +43,21 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext({ type, custom }: ResourceDefinition, { manager, subresource, nowMs }: FieldWriter): WriteContext {
-  const resetFields = resetBy(type, subresource);
+export function fieldContext(definition: ManagedResource, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+  const resetFields = resetBy(definition.type, subresource);
   return {
-    shape: custom ? custom.shape() : type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
+    shape: shapeOfDefinition(definition),
     manager,
     now: formatTime(nowMs),
     subresource,
     ...(resetFields ? { resetFields } : {}),
   };
+}
+
+/** How the fields of a resource's objects are owned. */
+export function shapeOfDefinition({ type, custom }: ManagedResource): Shape {
+  if (custom) return custom.shape();
+  return type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema));
 }
 
 const statusFields = setOf(["status"]);

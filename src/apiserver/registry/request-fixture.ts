@@ -16,13 +16,10 @@ import { createResourceStores, type ResourceStores, type ResourceStoresOptions }
 
 export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies, "clock">>, ResourceStoresOptions {
   readonly definitions?: readonly ResourceDefinition[];
-<<<<<<< HEAD
-  /** Makes the admission plugins, which need the stores. */
-  readonly admissionOf?: (stores: ResourceStores, clock: VirtualClock) => ResourceHandlerDependencies["admission"];
-=======
   /** Shared with another fixture, which closes it. */
   readonly store?: Store;
->>>>>>> main
+  /** Makes the admission plugins, which need the stores. */
+  readonly admissionOf?: (stores: ResourceStores, clock: VirtualClock) => ResourceHandlerDependencies["admission"];
   /** Makes the hooks, which need the stores. */
   readonly hooksOf?: (stores: ResourceStores) => ResourceHandlerDependencies["hooks"];
 }

@@ -58,14 +58,10 @@ export class ResourceStore {
     this.#codec = codec;
     this.#prefix = prefix;
     this.#isStale = isStale;
-<<<<<<< HEAD
     this.#sealed = sealed;
-    this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
-=======
     this.#views = new ObjectViews(definition);
     this.converts = definition.sharesStorageOf?.conversion !== undefined;
     this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
->>>>>>> crdschema
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
@@ -143,25 +139,15 @@ export class ResourceStore {
   }
 
   /** Writes an object over the version that was read (absent: creates it). */
-<<<<<<< HEAD
   async commit(
     key: string,
     object: KubernetesObject,
     over: ObjectVersion | undefined,
     companions: Companions = noCompanions,
   ): Promise<CommitResult> {
-    const operation = this.#put(key, object);
+    const operation = await this.#put(key, object);
     const { key: storageKey, value } = operation;
     const read = over?.revision ?? 0;
-=======
-  async commit(key: string, object: KubernetesObject, over: ObjectVersion | undefined): Promise<CommitResult> {
-    const { sharesStorageOf, ttlSeconds } = this.definition;
-    const bare = withoutResourceVersion(object);
-    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
-    const value = this.#codec.toStored(shared ?? bare);
-    const storageKey = this.#prefix + key;
-    const ttl = ttlSeconds?.(object);
->>>>>>> crdschema
     const result = await this.#store.transact({
       conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
       operations: [operation, ...companions.operations],
@@ -185,41 +171,25 @@ export class ResourceStore {
     return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
   }
 
-<<<<<<< HEAD
   /** The writing of an object as a companion of another resource's. */
   async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
-    const operation = this.#put(key, object);
+    const operation = await this.#put(key, object);
     return this.#sealed ? this.#sealed(operation) : operation;
   }
 
-  #put(key: string, object: KubernetesObject): Extract<Operation, { type: "put" }> {
+  async #put(key: string, object: KubernetesObject): Promise<Extract<Operation, { type: "put" }>> {
     const { sharesStorageOf, ttlSeconds } = this.definition;
     const bare = withoutResourceVersion(object);
-    const value = this.#codec.toStored(sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
+    const value = this.#codec.toStored(shared ?? bare);
     const ttl = ttlSeconds?.(object);
     return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
   }
 
-  #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): CommitResult {
+  async #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): Promise<CommitResult> {
     const contested = (kv?.modRevision ?? 0) === read;
-    return { version: undefined, current: kv && this.view(this.#codec.version(kv)), ...(contested ? { contestedAt: revision } : {}) };
-  }
-
-  #convert(version: ObjectVersion): ObjectVersion {
-    const known = this.#views.get(version);
-    if (known) return known;
-    const { sharesStorageOf, defaults } = this.definition;
-    if (!sharesStorageOf) return version;
-    const served = sharesStorageOf.fromStored(version.object);
-    const object = defaults ? defaults(served) : served;
-    // What is served as it is stored shares its bytes too.
-    const converted = object === version.object ? version : new ObjectVersion(version.key, object, version.revision);
-    this.#views.set(version, converted);
-    return converted;
-=======
-  async #failed(kv: Parameters<ObjectCodec["version"]>[0] | undefined): Promise<CommitResult> {
-    return { version: undefined, current: kv && (await this.#views.prepared(this.#codec.version(kv))) };
->>>>>>> crdschema
+    const current = kv && (await this.#views.prepared(this.#codec.version(kv)));
+    return { version: undefined, current, ...(contested ? { contestedAt: revision } : {}) };
   }
 }
 

@@ -147,11 +147,12 @@ class Stores implements ResourceStores {
   }
 
   keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
-    return { store: this.#options.storeFor?.(this.store, type) ?? this.store, prefix: this.#prefixOf(storagePath) };
+    const prefix = this.#prefixOf(storagePath);
+    return { store: this.#options.storeFor?.(this.store, type, prefix) ?? this.store, prefix };
   }
 
   #prefixOf(storagePath: string): string {
-    return `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
+    return `${this.prefix}${storagePath}/`;
   }
 
   /** Ends the watches that were opened by a resource; where no other is served from its mirror, the mirror goes too. */
@@ -180,11 +181,7 @@ class Stores implements ResourceStores {
 
   #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
-<<<<<<< HEAD
     const prefix = this.#prefixOf(storagePath);
-=======
-    const prefix = `${this.prefix}${storagePath}/`;
->>>>>>> main
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };

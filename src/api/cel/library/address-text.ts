@@ -42,8 +42,7 @@ export function parsePrefix(text: string): Prefix {
 
 /** Why a text is no address, in Go's words; undefined where it is one. */
 function addressProblem(text: string): string | undefined {
-  const tell = (problem: string, at = ""): string =>
-    `ParseAddr(${quoted(text)}): ${problem}${at === "" ? "" : ` (at ${quoted(at)})`}`;
+  const tell = (problem: string, at = ""): string => `ParseAddr(${quoted(text)}): ${problem}${at === "" ? "" : ` (at ${quoted(at)})`}`;
   const kind = /[.:%]/.exec(text)?.[0];
   if (kind === undefined) return tell("unable to parse IP");
   if (kind === "%") return tell("missing IPv6 address");
@@ -76,11 +75,13 @@ function ipv6Problem(address: string): readonly [string, string?] {
   const wrong = /[^0-9a-fA-F:.]/.exec(address);
   if (wrong) return ["unexpected character, want colon", address.slice(wrong.index)];
   const double = address.indexOf("::");
-  if (double >= 0 && address.indexOf("::", double + 1) >= 0) return ["multiple :: in address", address.slice(address.lastIndexOf("::") + 1)];
+  if (double >= 0 && address.indexOf("::", double + 1) >= 0)
+    return ["multiple :: in address", address.slice(address.lastIndexOf("::") + 1)];
   const long = /[0-9a-fA-F]{5,}/.exec(address);
   if (long) return ["each group must have 4 or less digits", address.slice(long.index)];
   if (/[^:]:$/.test(address)) return ["colon must be followed by more characters", ":"];
   const groups = address.split(":").length;
-  if (double < 0) return groups < 8 ? ["address string too short"] : ["trailing garbage after address", address.split(":").slice(8).join(":")];
+  if (double < 0)
+    return groups < 8 ? ["address string too short"] : ["trailing garbage after address", address.split(":").slice(8).join(":")];
   return ["the :: must expand to at least one field of zeros"];
 }

@@ -2,11 +2,12 @@
 // earnest may have to wait for the answer, which an expression cannot: then the evaluation ends with AccessPending, and is
 // begun again when the answer is there (see evaluateWithAccess in ../access.ts).
 import { CelError } from "../../../cel/cel.ts";
+import { addRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelObjectType, type CelType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../../meta/names.ts";
-import { characterCost, plus, sizeOf, times } from "./costs.ts";
+import { sizeOf } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const authorizerType: CelObjectType = fieldless("kubernetes.authorization.Authorizer");
@@ -184,7 +185,7 @@ const read = (id: string, result: CelType, of: (answer: AccessAnswer) => CelValu
 const selectorBase = { min: 10, max: 10 };
 const requirementCost = 10 + 40;
 const selectorCosts = ({ min, max }: { readonly min: number; readonly max: number }): { readonly min: number; readonly max: number } =>
-  plus(plus(selectorBase, times({ min, max }, characterCost)), times(times({ min, max }, 0.5), requirementCost));
+  addRanges(addRanges(selectorBase, scaleRange({ min, max }, traversalFactor)), scaleRange(scaleRange({ min, max }, 0.5), requirementCost));
 
 const selector = (id: string, part: "fieldSelector" | "labelSelector"): CelOverload => ({
   ...refine(id, part),

@@ -1,11 +1,13 @@
 // Named formats of texts: format.dns1123Label().validate(x) gives the problems, or none.
+
+import { patternFactor, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelFunction, CelLibrary } from "../../../cel/library.ts";
 import { type CelObjectType, listOf, optionalOf, stringType } from "../../../cel/types.ts";
 import { CelArray, CelOpaque, CelOptional, type CelValue } from "../../../cel/values.ts";
 import { GoUrlError, parseRequestUrl } from "../../meta/go-url.ts";
 import { isDNS1035Label, isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../../meta/names.ts";
 import { formatCheck } from "../../structural/formats.ts";
-import { characterCost, patternCharacterCost, sizeOf, times } from "./costs.ts";
+import { sizeOf } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const formatType: CelObjectType = fieldless("kubernetes.NamedFormat");
@@ -113,8 +115,9 @@ export const formatLibrary: CelLibrary = {
             return problems.length === 0 ? CelOptional.none : some(new CelArray(problems));
           },
           cost: ([format, text]) =>
-            Math.ceil((1 + sizeOf(text)) * characterCost) * Math.ceil((format as CelFormat).patternSize * patternCharacterCost),
-          estimate: ({ args: [text] }) => text && { cost: times(times(text.size, characterCost), maxPatternSize * patternCharacterCost) },
+            Math.ceil((1 + sizeOf(text)) * traversalFactor) * Math.ceil((format as CelFormat).patternSize * patternFactor),
+          estimate: ({ args: [text] }) =>
+            text && { cost: scaleRange(scaleRange(text.size, traversalFactor), maxPatternSize * patternFactor) },
         },
       ],
     },

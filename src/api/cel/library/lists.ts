@@ -2,6 +2,7 @@
 // and lastIndexOf too is the string library's doing.
 import { CelError } from "../../../cel/cel.ts";
 import { celCompare, celEquals } from "../../../cel/compare.ts";
+import { addRanges, multiplyRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelFunction, CelLibrary, CelOverload } from "../../../cel/library.ts";
 import {
   boolType,
@@ -17,7 +18,7 @@ import {
   uintType,
 } from "../../../cel/types.ts";
 import { CelDuration, type CelList, CelUint, type CelValue } from "../../../cel/values.ts";
-import { characterCost, plus, product, times, traversalCost } from "./costs.ts";
+import { traversalCost } from "./costs.ts";
 
 const costs: Pick<CelOverload, "cost" | "estimate"> = {
   cost: ([list]) => traversalCost(list ?? null),
@@ -26,7 +27,7 @@ const costs: Pick<CelOverload, "cost" | "estimate"> = {
     const item = target.element?.();
     const one = { min: 1, max: 1 };
     const isText = item?.type.kind === "string" || item?.type.kind === "bytes";
-    return { cost: product(target.size, isText ? plus(one, times(item.size, characterCost)) : one) };
+    return { cost: multiplyRanges(target.size, isText ? addRanges(one, scaleRange(item.size, traversalFactor)) : one) };
   },
 };
 
@@ -70,7 +71,7 @@ function isSorted(list: CelList): boolean {
   return true;
 }
 
-/** The last item for which `sign` times its order with all others is not less. */
+/** The last item for which `sign` scaleRange its order with all others is not less. */
 function extreme(list: CelList, name: "min" | "max"): CelValue {
   if (list.size === 0) throw new CelError(`${name} called on empty list`);
   const sign = name === "min" ? 1 : -1;

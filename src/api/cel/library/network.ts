@@ -1,11 +1,12 @@
 // Addresses and blocks of addresses: parsed strictly, with Go's words for what is wrong, and asked what they are.
 import { CelError } from "../../../cel/cel.ts";
+import { addRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelConstant, CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelOpaqueType, type CelType, intType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, CelTypeValue, type CelValue } from "../../../cel/values.ts";
 import { formatIP, maskIP } from "../../meta/ip.ts";
 import { parseAddress, parsePrefix } from "./address-text.ts";
-import { characterCost, costByText, plus, sizeOf, times } from "./costs.ts";
+import { costByText, sizeOf } from "./costs.ts";
 
 export const ipType: CelOpaqueType = { kind: "opaque", name: "net.IP" };
 export const cidrType: CelOpaqueType = { kind: "opaque", name: "net.CIDR" };
@@ -62,8 +63,7 @@ export class CelCIDR extends CelOpaque {
 
 const isV4 = (bytes: Bytes): boolean => bytes.length === 4;
 const isUnspecified = (bytes: Bytes): boolean => bytes.every((byte) => byte === 0);
-const isLoopback = (bytes: Bytes): boolean =>
-  isV4(bytes) ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
+const isLoopback = (bytes: Bytes): boolean => (isV4(bytes) ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0)));
 const isMulticast = ([first = 0, ...rest]: Bytes): boolean => (rest.length === 3 ? (first & 0xf0) === 0xe0 : first === 0xff);
 const isLinkLocalMulticast = (bytes: Bytes): boolean =>
   isV4(bytes) ? bytes[0] === 224 && bytes[1] === 0 && bytes[2] === 0 : bytes[0] === 0xff && ((bytes[1] ?? 0) & 0x0f) === 2;
@@ -99,7 +99,7 @@ const ofIP = (id: string, result: CelType, read: (bytes: Bytes) => CelValue): Ce
   call: ([ip]) => read((ip as CelIP).bytes),
 });
 
-const ofText = (id: string, result: CelType, read: (text: CelValue | undefined) => CelValue, factor = characterCost): CelOverload => ({
+const ofText = (id: string, result: CelType, read: (text: CelValue | undefined) => CelValue, factor = traversalFactor): CelOverload => ({
   id,
   parameters: [stringType],
   result,
@@ -125,7 +125,7 @@ export const ipLibrary: CelLibrary = {
     { name: "isIP", overloads: [ofText("is_ip", boolType, (text) => isReadBy(parseAddress, text))] },
     {
       name: "ip.isCanonical",
-      overloads: [ofText("ip_is_canonical", boolType, (text) => formatIP(parseAddress(text as string)) === text, 2 * characterCost)],
+      overloads: [ofText("ip_is_canonical", boolType, (text) => formatIP(parseAddress(text as string)) === text, 2 * traversalFactor)],
     },
     { name: "family", overloads: [ofIP("ip_family", intType, (bytes) => (isV4(bytes) ? 4n : 6n))] },
     { name: "isUnspecified", overloads: [ofIP("ip_is_unspecified", boolType, isUnspecified)] },
@@ -144,8 +144,8 @@ const prefixBytes = (cidr: CelValue | undefined): number => Math.ceil((cidr as C
 
 /** Addresses are 4 or 16 bytes. */
 const addressSize = { min: 4, max: 16 };
-const containsIPEstimate = times(plus(addressSize, addressSize), characterCost);
-const containsCIDREstimate = plus(plus(containsIPEstimate, times(addressSize, characterCost)), { min: 1, max: 1 });
+const containsIPEstimate = scaleRange(addRanges(addressSize, addressSize), traversalFactor);
+const containsCIDREstimate = addRanges(addRanges(containsIPEstimate, scaleRange(addressSize, traversalFactor)), { min: 1, max: 1 });
 
 interface Containment {
   readonly id: string;
@@ -166,10 +166,10 @@ function containment({ id, other, ofBlocks, test }: Containment): CelOverload {
     call: ([cidr, value]) => test(cidr as CelCIDR, value),
     cost: ([cidr, value]) => {
       const bytes = prefixBytes(cidr);
-      const blocks = ofBlocks ? Math.ceil(bytes * characterCost) + 1 : 0;
-      return Math.ceil(2 * bytes * characterCost) + blocks + (isText ? Math.ceil(sizeOf(value) * characterCost) : 0);
+      const blocks = ofBlocks ? Math.ceil(bytes * traversalFactor) + 1 : 0;
+      return Math.ceil(2 * bytes * traversalFactor) + blocks + (isText ? Math.ceil(sizeOf(value) * traversalFactor) : 0);
     },
-    estimate: ({ args: [value] }) => ({ cost: isText && value ? plus(base, times(value.size, characterCost)) : base }),
+    estimate: ({ args: [value] }) => ({ cost: isText && value ? addRanges(base, scaleRange(value.size, traversalFactor)) : base }),
   };
 }
 

@@ -116,13 +116,25 @@ export const quantityLibrary: CelLibrary = {
     {
       name: "quantity",
       overloads: [
-        { id: "string_to_quantity", parameters: [stringType], result: quantityType, call: ([text]) => parse(text as string), ...costByText() },
+        {
+          id: "string_to_quantity",
+          parameters: [stringType],
+          result: quantityType,
+          call: ([text]) => parse(text as string),
+          ...costByText(),
+        },
       ],
     },
     {
       name: "isQuantity",
       overloads: [
-        { id: "is_quantity_string", parameters: [stringType], result: boolType, call: ([text]) => isQuantity(text as string), ...costByText() },
+        {
+          id: "is_quantity_string",
+          parameters: [stringType],
+          result: boolType,
+          call: ([text]) => isQuantity(text as string),
+          ...costByText(),
+        },
       ],
     },
     { name: "sign", overloads: [on("quantity_sign", intType, ({ quantity }) => BigInt(quantity.sign), false)] },

@@ -1,17 +1,18 @@
 // find and findAll: the parts of a text that match a regular expression (in Go's syntax).
 import { CelError } from "../../../cel/cel.ts";
+import { addRanges, multiplyRanges, patternFactor, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
+import { compilePattern, type Pattern, PatternError } from "../../../cel/regex/pattern.ts";
 import { intType, listOf, stringType } from "../../../cel/types.ts";
 import { CelArray, type CelValue } from "../../../cel/values.ts";
-import { compileGoPattern, GoPatternError } from "../../meta/go-pattern.ts";
-import { characterCost, patternCharacterCost, plus, product, sizeOf, times } from "./costs.ts";
+import { sizeOf } from "./costs.ts";
 
 const costs: Pick<CelOverload, "cost" | "estimate"> = {
-  cost: ([text, pattern]) => Math.ceil((1 + sizeOf(text)) * characterCost) * Math.ceil(sizeOf(pattern) * patternCharacterCost),
+  cost: ([text, pattern]) => Math.ceil((1 + sizeOf(text)) * traversalFactor) * Math.ceil(sizeOf(pattern) * patternFactor),
   estimate: ({ target, args: [pattern] }) => {
     if (!target || !pattern) return undefined;
-    const text = times(plus(target.size, { min: 1, max: 1 }), characterCost);
-    return { cost: product(text, times(pattern.size, patternCharacterCost)), resultSize: { min: 0, max: target.size.max } };
+    const text = scaleRange(addRanges(target.size, { min: 1, max: 1 }), traversalFactor);
+    return { cost: multiplyRanges(text, scaleRange(pattern.size, patternFactor)), resultSize: { min: 0, max: target.size.max } };
   },
 };
 
@@ -26,7 +27,7 @@ export const regexLibrary: CelLibrary = {
           member: true,
           parameters: [stringType, stringType],
           result: stringType,
-          call: ([text, pattern]) => patternOf(pattern).exec(text as string)?.[0] ?? "",
+          call: ([text, pattern]) => findFirst(text as string, patternOf(pattern)),
           ...costs,
         },
       ],
@@ -55,23 +56,32 @@ export const regexLibrary: CelLibrary = {
   ],
 };
 
-function patternOf(pattern: CelValue | undefined): RegExp {
+function patternOf(pattern: CelValue | undefined): Pattern {
   try {
-    return compileGoPattern(pattern as string);
+    return compilePattern(pattern as string);
   } catch (error) {
-    if (!(error instanceof GoPatternError)) throw error;
+    if (!(error instanceof PatternError)) throw error;
     throw new CelError(`Illegal regex: ${error.message}`, { cause: error });
   }
 }
 
+function findFirst(text: string, pattern: Pattern): string {
+  const match = pattern.find(text);
+  return match ? text.slice(match.start, match.end) : "";
+}
+
 /** All matches, or the first `limit` where that is not negative. An empty match right behind another one is none. */
-export function findAll(text: string, pattern: RegExp, limit: number): string[] {
+function findAll(text: string, pattern: Pattern, limit: number): string[] {
   const found: string[] = [];
-  let end = -1;
-  for (const match of text.matchAll(new RegExp(pattern.source, `${pattern.flags}g`))) {
-    if (limit >= 0 && found.length >= limit) break;
-    if (match[0] !== "" || match.index !== end) found.push(match[0]);
-    end = match.index + match[0].length;
+  let previousEnd = -1;
+  for (let from = 0; from <= text.length && (limit < 0 || found.length < limit); ) {
+    const match = pattern.find(text, from);
+    if (!match) break;
+    const { start, end } = match;
+    if (end > start || start !== previousEnd) found.push(text.slice(start, end));
+    previousEnd = end;
+    // A character is never cut in two.
+    from = end > start ? end : end + ((text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1);
   }
   return found;
 }

@@ -42,7 +42,9 @@ export const urlLibrary: CelLibrary = {
   functions: [
     {
       name: "url",
-      overloads: [{ id: "string_to_url", parameters: [stringType], result: urlType, call: ([text]) => parse(text as string), ...urlCosts() }],
+      overloads: [
+        { id: "string_to_url", parameters: [stringType], result: urlType, call: ([text]) => parse(text as string), ...urlCosts() },
+      ],
     },
     {
       name: "isURL",

@@ -1,9 +1,10 @@
 // MutatingAdmissionPolicy: policies of expressions that change the object, one after the other, each about what the one before
 // has left. When one has changed something, all plugins run once more, and with them those policies that want to see what has
 // become of the object since (reinvocationPolicy IfNeeded).
-import { type CompiledMutatingPolicy, compileMutatingPolicy, MutationError } from "../../../api/cel/mutating-policy.ts";
-import type { AccessAnswers } from "../../../api/cel/library/authorizer.ts";
+
 import { BudgetExceeded } from "../../../api/cel/budget.ts";
+import type { AccessAnswers } from "../../../api/cel/library/authorizer.ts";
+import { type CompiledMutatingPolicy, compileMutatingPolicy, MutationError } from "../../../api/cel/mutating-policy.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { internalError, StatusError } from "../../../api/meta/status-error.ts";
@@ -83,7 +84,11 @@ interface Invocation {
   readonly params: KubernetesObject | undefined;
 }
 
-async function mutate(deps: PolicyDependencies, policies: readonly Bound[], request: AdmissionRequest): Promise<KubernetesObject | undefined> {
+async function mutate(
+  deps: PolicyDependencies,
+  policies: readonly Bound[],
+  request: AdmissionRequest,
+): Promise<KubernetesObject | undefined> {
   const run: Run = { deps, request, access: accessOf(deps.authorizer), failures: [] };
   const invocations: Invocation[] = [];
   for (const bound of policies) invocations.push(...(await invocationsOf(run, bound)));
@@ -145,7 +150,11 @@ async function invokeAll(run: Run, invocations: readonly Invocation[]): Promise<
     const { bound, binding, params } = invocation;
     const { namespace: paramNamespace = "", name: paramName = "" } = params?.metadata ?? {};
     const key = [bound.name, binding.name, paramNamespace, paramName].join("/");
-    const changed = await invoke(run, invocation, { object, namespace, isWanted: () => !reinvocation.isSecond || memory.isWantedAgain(key) });
+    const changed = await invoke(run, invocation, {
+      object,
+      namespace,
+      isWanted: () => !reinvocation.isSecond || memory.isWantedAgain(key),
+    });
     if (!changed) continue;
     if (!semanticallyEqual(changed, object)) {
       memory.requireAgain();
@@ -178,7 +187,9 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
   for (const mutation of bound.compiled.mutations) {
     if (!object) continue;
     try {
-      const made = await mutation.apply(object as unknown as JsonObject, admissionInput(seen()), () => deps.kinds.shapeOf(matched.resource, matched.kind));
+      const made = await mutation.apply(object as unknown as JsonObject, admissionInput(seen()), () =>
+        deps.kinds.shapeOf(matched.resource, matched.kind),
+      );
       object = readBack(deps, matched, made);
     } catch (error) {
       if (!(error instanceof MutationError || error instanceof BudgetExceeded)) throw error;

@@ -11,9 +11,12 @@ export interface PolicyDependencies extends MatchDependencies {
 }
 
 const excluded = new Set([
-  ...["validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"].map(
-    (resource) => `${resource}.admissionregistration.k8s.io`,
-  ),
+  ...[
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+  ].map((resource) => `${resource}.admissionregistration.k8s.io`),
   ...["selfsubjectreviews", "tokenreviews"].map((resource) => `${resource}.authentication.k8s.io`),
   ...["localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews"].map(
     (resource) => `${resource}.authorization.k8s.io`,

@@ -1,6 +1,7 @@
 // A request as the expressions of policies and of match conditions see it.
-import { type AccessAnswer, type AccessAnswers, KnownAnswers } from "../../../api/cel/access.ts";
+import { KnownAnswers } from "../../../api/cel/access.ts";
 import type { AdmissionInput } from "../../../api/cel/admission-environment.ts";
+import type { AccessAnswer, AccessAnswers } from "../../../api/cel/library/authorizer.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";

@@ -54,8 +54,7 @@ export async function findParams(
 /** "" for all of a cluster. */
 function namespaceOfParams({ namespaced }: ResourceType, { namespace = "" }: ParamRef, ofRequest: string): string {
   if (!namespaced) {
-    if (namespace !== "")
-      throw new ConfigurationProblem("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
+    if (namespace !== "") throw new ConfigurationProblem("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
     return "";
   }
   const where = namespace || ofRequest;
@@ -73,5 +72,7 @@ function select(informer: Informer<KubernetesObject>, { name = "", selector }: P
   if (!selector) throw new ConfigurationProblem("one of name or selector must be provided");
   const matcher = labelMatcher(selector);
   const candidates = namespace === "" ? [...informer.list()] : informer.inNamespace(namespace);
-  return candidates.filter(({ metadata }) => matcher.matches(metadata.labels)).toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  return candidates
+    .filter(({ metadata }) => matcher.matches(metadata.labels))
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }

@@ -1,14 +1,15 @@
 // ValidatingAdmissionPolicy: policies of expressions that may refuse what is about to be stored, warn about it, or note it in
 // the audit log, as their bindings say. All that match are evaluated; the first refusal is the answer.
-import { type CompiledValidatingPolicy, compileValidatingPolicy, type PolicyDecision } from "../../../api/cel/validating-policy.ts";
+
 import type { AccessAnswers } from "../../../api/cel/library/authorizer.ts";
+import { type CompiledValidatingPolicy, compileValidatingPolicy, type PolicyDecision } from "../../../api/cel/validating-policy.ts";
 import { StatusError } from "../../../api/meta/status-error.ts";
 import { validatingadmissionpolicies, validatingadmissionpolicybindings } from "../../../api/resources.generated.ts";
 import type { ValidatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { refuse } from "../refusal.ts";
-import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { type MatchedResource, matchResources } from "./match-resources.ts";
+import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput } from "./policy-input.ts";
 import { ConfigurationProblem, findParams, paramType } from "./policy-params.ts";
 import { type BoundPolicy, type CompiledBinding, type Match, type Policy, type PolicyBinding, PolicySource } from "./policy-source.ts";
@@ -58,7 +59,12 @@ async function validateOne(run: Run, bound: Bound): Promise<void> {
   const fail = (problem: ConfigurationProblem, binding?: string): void => {
     if (bound.ignoresFailures) return;
     const what = binding === undefined ? "policy" : "binding";
-    run.denials.push({ policy, ...(binding === undefined ? {} : { binding }), message: `failed to configure ${what}: ${problem.message}`, reason: "" });
+    run.denials.push({
+      policy,
+      ...(binding === undefined ? {} : { binding }),
+      message: `failed to configure ${what}: ${problem.message}`,
+      reason: "",
+    });
   };
   await orProblem(fail, async () => {
     const matched = await matches(run, bound.match);
@@ -104,7 +110,11 @@ interface Invocation {
   readonly params: ReturnType<typeof paramType>;
 }
 
-async function validateBinding(run: Run, { bound, binding, matched, params }: Invocation, annotations: Map<string, string[]>): Promise<void> {
+async function validateBinding(
+  run: Run,
+  { bound, binding, matched, params }: Invocation,
+  annotations: Map<string, string[]>,
+): Promise<void> {
   const { deps, request, access } = run;
   const { paramRef, validationActions = [] } = binding.binding.spec ?? {};
   const found = await findParams(deps, { type: params, paramRef, namespace: request.namespace, signal: request.signal });
@@ -162,5 +172,10 @@ function denial(request: AdmissionRequest, { policy, binding, message, reason }:
   const text = `ValidatingAdmissionPolicy ${by} denied request: ${message}`;
   const { status } = refuse(request, text);
   const { details } = status;
-  return new StatusError({ ...status, reason: reason || "Invalid", code: codes[reason] ?? 422, details: { ...details, causes: [{ message: text }] } });
+  return new StatusError({
+    ...status,
+    reason: reason || "Invalid",
+    code: codes[reason] ?? 422,
+    details: { ...details, causes: [{ message: text }] },
+  });
 }

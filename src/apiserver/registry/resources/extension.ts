@@ -88,12 +88,12 @@ const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) =>
 };
 
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
-  ...admission<ValidatingWebhookConfiguration>(validateWebhooks),
+  ...admission<ValidatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
-  ...admission<MutatingWebhookConfiguration>(validateWebhooks),
+  ...admission<MutatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
