@@ -2,7 +2,18 @@
 // NaN equals nothing and has no order.
 
 import { CelError } from "./cel-error.ts";
-import { CelDuration, CelList, CelMap, CelObject, CelOpaque, CelOptional, CelTimestamp, CelTypeValue, CelUint, type CelValue } from "./values.ts";
+import {
+  CelDuration,
+  CelList,
+  CelMap,
+  CelObject,
+  CelOpaque,
+  CelOptional,
+  CelTimestamp,
+  CelTypeValue,
+  CelUint,
+  type CelValue,
+} from "./values.ts";
 
 export function celEquals(a: CelValue, b: CelValue): boolean {
   if (a === b) return true;
@@ -15,7 +26,8 @@ export function celEquals(a: CelValue, b: CelValue): boolean {
       return typeof b === "number" || typeof b === "bigint" ? a == b : b instanceof CelUint && a == b.value;
   }
   if (a === null || b === null) return false;
-  if (a instanceof CelUint) return b instanceof CelUint ? a.value === b.value : (typeof b === "number" || typeof b === "bigint") && a.value == b;
+  if (a instanceof CelUint)
+    return b instanceof CelUint ? a.value === b.value : (typeof b === "number" || typeof b === "bigint") && a.value == b;
   if (a instanceof CelOpaque) return a.equals(b);
   if (b instanceof CelOpaque) return b.equals(a);
   if (a instanceof CelList) return a.equals ? a.equals(b) : b instanceof CelList && equalLists(a, b);
@@ -56,7 +68,8 @@ function equalObjects(a: CelObject, b: CelObject): boolean {
 }
 
 type Comparable = number | bigint | CelUint;
-const isNumeric = (value: CelValue): value is Comparable => typeof value === "number" || typeof value === "bigint" || value instanceof CelUint;
+const isNumeric = (value: CelValue): value is Comparable =>
+  typeof value === "number" || typeof value === "bigint" || value instanceof CelUint;
 const plain = (value: Comparable): number | bigint => (value instanceof CelUint ? value.value : value);
 const sign = <T extends number | bigint | string | boolean>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
 

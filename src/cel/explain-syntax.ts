@@ -360,7 +360,8 @@ class Walker {
     if (this.#is(".") && this.#token(2).kind !== "IDENTIFIER") throw this.#noWay(2);
     if (this.#is(".")) this.#match(".", then("IDENTIFIER"));
     let ahead = 1;
-    while (this.#token(ahead).kind === "IDENTIFIER" && this.#token(ahead + 1).kind === "." && this.#token(ahead + 2).kind === "IDENTIFIER") ahead += 2;
+    while (this.#token(ahead).kind === "IDENTIFIER" && this.#token(ahead + 1).kind === "." && this.#token(ahead + 2).kind === "IDENTIFIER")
+      ahead += 2;
     if (this.#token(ahead + 1).kind !== "{") {
       this.#match("IDENTIFIER", orEnd(kinds("(")));
       if (this.#is("(")) this.#arguments(orEnd(none));
@@ -394,7 +395,8 @@ class Walker {
     const inside = kinds(optionalFirst, ",", "}");
     this.#match("{", { tokens: inside, ends: false });
     this.#sync(inside);
-    if (this.#is(optionalFirst)) this.#rule("entries", then(",", "}"), () => this.#entries(() => this.#optionalExpr(then(":")), optionalFirst));
+    if (this.#is(optionalFirst))
+      this.#rule("entries", then(",", "}"), () => this.#entries(() => this.#optionalExpr(then(":")), optionalFirst));
     this.#close("}");
   }
 

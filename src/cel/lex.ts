@@ -72,8 +72,8 @@ const integer = /0x[0-9a-fA-F]+[uU]?|\d+[uU]?/y;
 const operator = /==|!=|<=|>=|&&|\|\||[<>[\]{}().,\-!?:+*/%]/y;
 const escape = "\\\\(?:[abfnrtv\"'\\\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})";
 const strings = [
-  /[rR]"""[^]*?"""/y,
-  /[rR]'''[^]*?'''/y,
+  /[rR]"""[\s\S]*?"""/y,
+  /[rR]'''[\s\S]*?'''/y,
   /[rR]"[^"\n\r]*"/y,
   /[rR]'[^'\n\r]*'/y,
   new RegExp(`"""(?:${escape}|[^\\\\])*?"""`, "y"),
@@ -83,8 +83,8 @@ const strings = [
 ];
 /** How far a string that never ends can be read. */
 const brokenStrings = [
-  /[rR]"""[^]*/y,
-  /[rR]'''[^]*/y,
+  /[rR]"""[\s\S]*/y,
+  /[rR]'''[\s\S]*/y,
   /[rR]"[^"\n\r]*/y,
   /[rR]'[^'\n\r]*/y,
   new RegExp(`"""(?:${escape}|[^\\\\])*`, "y"),

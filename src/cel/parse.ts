@@ -3,8 +3,8 @@
 // names, arguments that a macro cannot take) is reported here.
 
 import type { CelCall, CelExpr } from "./ast.ts";
-import { ExprFactory } from "./expr-factory.ts";
 import { explainSyntax } from "./explain-syntax.ts";
+import { ExprFactory } from "./expr-factory.ts";
 import { lex, type Token, type TokenKind } from "./lex.ts";
 import { type CelMacro, CelMacroError } from "./library.ts";
 import { maxExpressionSize, maxRecursion } from "./limits.ts";

@@ -1,6 +1,7 @@
 // Arithmetic of estimated costs and sizes: ranges that saturate at maxCelCost. Factors round up.
 
-import { type CelCostEstimate, maxCelCost } from "../cel.ts";
+import type { CelCostEstimate } from "../cel.ts";
+import { maxCelCost } from "../limits.ts";
 
 export type Range = CelCostEstimate;
 
