@@ -98,8 +98,8 @@ export function goQuoted(text: string): string {
   };
   const quoted = text.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/gu, (char) => {
     const code = char.codePointAt(0) ?? 0;
-    const escape = escapes[char];
-    if (escape !== undefined) return escape;
+    const known = escapes[char];
+    if (known !== undefined) return known;
     if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
     if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(char)) return char;
     return code > 0xffff ? `\\U${code.toString(16).padStart(8, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
