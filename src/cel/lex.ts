@@ -55,6 +55,8 @@ export interface Token {
 export interface LexicalProblem {
   readonly message: string;
   readonly offset: number;
+  /** Where the tokens go on. */
+  readonly end: number;
 }
 
 const words = new Map<string, TokenKind>([

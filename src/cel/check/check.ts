@@ -294,6 +294,7 @@ class Checker {
 
   #struct(expr: CelStructExpr): CelType {
     const type = this.#structType(expr);
+    if (!type) return this.#undeclared(expr.id, expr.name);
     for (const field of expr.fields) {
       let valueType = this.#check(field.value);
       const fieldType = type.kind === "object" ? this.#fieldType(type, field.id, field.name) : errorType;
@@ -305,9 +306,10 @@ class Checker {
     return type;
   }
 
-  #structType(expr: CelStructExpr): CelType {
+  /** undefined: there is nothing of the name. */
+  #structType(expr: CelStructExpr): CelType | undefined {
     const found = lookUp(this.#declarations, expr.name);
-    if (!found) return this.#undeclared(expr.id, expr.name);
+    if (!found) return undefined;
     const type =
       found.kind === "type"
         ? found.type

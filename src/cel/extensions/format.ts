@@ -140,9 +140,17 @@ function unbounded(value: number): string | undefined {
   return Number.isNaN(value) ? "NaN" : value === Number.POSITIVE_INFINITY ? "∞" : value === Number.NEGATIVE_INFINITY ? "-∞" : undefined;
 }
 
+/** Halves are rounded to even digits, where toFixed() rounds them up. */
+function rounded(value: number, precision: number): string {
+  const exact = value.toFixed(100);
+  const end = exact.length - 100 + precision;
+  const cut = exact.slice(0, precision === 0 ? end - 1 : end);
+  return /^50*$/.test(exact.slice(end)) && /[02468]$/.test(cut) ? cut : value.toFixed(precision);
+}
+
 function fixedDigits(value: number, precision: number): string {
   const shown = Math.min(precision, 100);
-  const text = Math.abs(value) < 1e21 ? value.toFixed(shown) : BigInt(value).toString() + (shown > 0 ? `.${"0".repeat(shown)}` : "");
+  const text = Math.abs(value) < 1e21 ? rounded(value, shown) : BigInt(value).toString() + (shown > 0 ? `.${"0".repeat(shown)}` : "");
   return text + "0".repeat(precision - shown);
 }
 
