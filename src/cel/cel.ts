@@ -59,12 +59,6 @@ export interface CelCostEstimate {
   readonly max: number;
 }
 
-/**
- * Where costs and sizes saturate, standing for upstream's largest unsigned integer: a quantity that reaches it is unbounded.
- * Costs below 2^53 are exact.
- */
-export const maxCelCost = 2 ** 64;
-
 export interface CelProgram {
   readonly expression: string;
   readonly resultType: CelType;
@@ -94,8 +88,6 @@ export interface CelResult {
   readonly cost: number;
 }
 
-/** The default of CelEvaluateOptions.costLimit. */
-export const defaultCostLimit = 1_000_000;
-
 export { CelError } from "./cel-error.ts";
 export { createCelEnvironment } from "./environment.ts";
+export { defaultCostLimit, maxCelCost } from "./limits.ts";

@@ -2,7 +2,26 @@
 // NaN equals nothing and has no order.
 
 import { CelError } from "./cel-error.ts";
-import { CelDuration, CelList, CelMap, CelObject, CelOpaque, CelOptional, CelTimestamp, CelTypeValue, CelUint, type CelValue } from "./values.ts";
+import {
+  CelDuration,
+  CelList,
+  CelMap,
+  CelObject,
+  CelOpaque,
+  CelOptional,
+  CelTimestamp,
+  CelTypeValue,
+  CelUint,
+  type CelValue,
+} from "./values.ts";
+
+type Comparable = number | bigint | CelUint;
+const isNumeric = (value: CelValue): value is Comparable =>
+  typeof value === "number" || typeof value === "bigint" || value instanceof CelUint;
+const plain = (value: Comparable): number | bigint => (value instanceof CelUint ? value.value : value);
+
+/** Where one is a double, both are taken as doubles, as upstream does. */
+const equalNumbers = (a: number | bigint, b: number | bigint): boolean => (typeof a === typeof b ? a === b : Number(a) === Number(b));
 
 export function celEquals(a: CelValue, b: CelValue): boolean {
   if (a === b) return true;
@@ -12,10 +31,10 @@ export function celEquals(a: CelValue, b: CelValue): boolean {
       return false;
     case "number":
     case "bigint":
-      return typeof b === "number" || typeof b === "bigint" ? a == b : b instanceof CelUint && a == b.value;
+      return isNumeric(b) && equalNumbers(a, plain(b));
   }
   if (a === null || b === null) return false;
-  if (a instanceof CelUint) return b instanceof CelUint ? a.value === b.value : (typeof b === "number" || typeof b === "bigint") && a.value == b;
+  if (a instanceof CelUint) return isNumeric(b) && equalNumbers(a.value, plain(b));
   if (a instanceof CelOpaque) return a.equals(b);
   if (b instanceof CelOpaque) return b.equals(a);
   if (a instanceof CelList) return a.equals ? a.equals(b) : b instanceof CelList && equalLists(a, b);
@@ -55,9 +74,6 @@ function equalObjects(a: CelObject, b: CelObject): boolean {
   return true;
 }
 
-type Comparable = number | bigint | CelUint;
-const isNumeric = (value: CelValue): value is Comparable => typeof value === "number" || typeof value === "bigint" || value instanceof CelUint;
-const plain = (value: Comparable): number | bigint => (value instanceof CelUint ? value.value : value);
 const sign = <T extends number | bigint | string | boolean>(a: T, b: T): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Less than 0, 0 or more; undefined where the two have no order. Throws CelError for NaN. */
@@ -67,7 +83,7 @@ export function celCompare(a: CelValue, b: CelValue): number | undefined {
     if (!isNumeric(b)) return undefined;
     const [x, y] = [plain(a), plain(b)];
     if (Number.isNaN(x) || Number.isNaN(y)) throw new CelError("NaN values cannot be ordered");
-    return sign(x, y);
+    return typeof x === "bigint" && typeof y === "bigint" ? sign(x, y) : sign(Number(x), Number(y));
   }
   if (typeof a === "boolean") return typeof b === "boolean" ? sign(a, b) : undefined;
   if (a instanceof CelTimestamp) return b instanceof CelTimestamp ? sign(a.nanoseconds, b.nanoseconds) : undefined;

@@ -2,8 +2,8 @@
 // makes a new set that shares what it does not change.
 
 import type { CelEnvironmentOptions } from "./cel.ts";
-import type { CelConstant, CelFunction, CelLibrary, CelMacro, CelOverload, CelValidator } from "./library.ts";
 import { parameterNames } from "./check/unify.ts";
+import type { CelConstant, CelFunction, CelLibrary, CelMacro, CelOverload, CelValidator } from "./library.ts";
 import { macroKey } from "./parse.ts";
 import type { CelType } from "./types.ts";
 

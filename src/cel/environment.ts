@@ -56,4 +56,3 @@ function failed(stage: "parse" | "check", source: CelSource, problems: readonly 
   );
   return { stage, problems: listed, message: source.displayAll(problems) };
 }
-

@@ -3,7 +3,7 @@
 // token where that helps, and else gives up the rule and skips to a token that some open rule can go on with. This walks the
 // tokens by the same rules and by the same strategy. It runs only for texts that the parser (parse.ts) has refused.
 
-import { type Token, type TokenKind, tokenOrder } from "./lex.ts";
+import { type LexicalProblem, type Token, type TokenKind, tokenOrder } from "./lex.ts";
 import { maxRecoveries } from "./limits.ts";
 
 export interface SyntaxProblem {
@@ -50,8 +50,11 @@ class GiveUp extends Error {
 /** No more is reported. */
 class Stop extends Error {}
 
-export function explainSyntax(text: string, tokens: readonly Token[]): readonly SyntaxProblem[] {
-  const walker = new Walker(text, tokens);
+export function explainSyntax(
+  text: string,
+  lexed: { readonly tokens: readonly Token[]; readonly problems: readonly LexicalProblem[] },
+): readonly SyntaxProblem[] {
+  const walker = new Walker(text, lexed.tokens, lexed.problems);
   try {
     walker.start();
   } catch (error) {
@@ -64,15 +67,18 @@ class Walker {
   readonly problems: SyntaxProblem[] = [];
   readonly #text: string;
   readonly #tokens: readonly Token[];
+  /** What is no token. */
+  readonly #skipped: readonly LexicalProblem[];
   #at = 0;
   #isRecovering = false;
   #recoveries = 0;
   #lastGiveUp: { readonly at: number; readonly rules: Set<string> } | undefined;
   readonly #follows: Follow[] = [];
 
-  constructor(text: string, tokens: readonly Token[]) {
+  constructor(text: string, tokens: readonly Token[], skipped: readonly LexicalProblem[]) {
     this.#text = text;
     this.#tokens = tokens;
+    this.#skipped = skipped;
   }
 
   #token(ahead = 1): Token {
@@ -183,8 +189,19 @@ class Walker {
     const from = this.#token();
     const to = this.#token(ahead);
     const end = to.kind === "<EOF>" ? this.#text.length : to.start + to.text.length;
-    const input = from.kind === "<EOF>" ? "<EOF>" : this.#text.slice(from.start, end);
+    const input = from.kind === "<EOF>" ? "<EOF>" : this.#written(from.start, end);
     return new GiveUp(`no viable alternative at input ${quote(input)}`, to);
+  }
+
+  /** A part of the text, without what is no token in it. */
+  #written(start: number, end: number): string {
+    const skipped = this.#skipped.filter((problem) => problem.offset >= start && problem.end <= end);
+    let [written, at] = ["", start];
+    for (const problem of skipped) {
+      written += this.#text.slice(at, problem.offset);
+      at = problem.end;
+    }
+    return written + this.#text.slice(at, end);
   }
 
   start(): void {
@@ -251,10 +268,8 @@ class Walker {
     this.#rule("unary", follow, () => {
       this.#sync(first);
       if (this.#is("!")) this.#signs("!");
-      else if (this.#is("-") && !this.#isNumber(2)) {
-        if (!primaryFirst.has(this.#token(2).kind)) throw this.#noWay(2);
-        this.#signs("-");
-      } else if (!this.#is(primaryFirst)) throw this.#noWay(1);
+      else if (this.#is("-") && !this.#isNumber(2)) this.#signs("-");
+      else if (!this.#is(primaryFirst)) throw this.#noWay(1);
       this.#member(orEnd(none));
     });
   }
@@ -262,6 +277,7 @@ class Walker {
   #signs(sign: "!" | "-"): void {
     const expected = kinds(sign, primaryFirst);
     do {
+      if (sign === "-" && !primaryFirst.has(this.#token(2).kind)) throw this.#noWay(2);
       this.#match(sign, { tokens: expected, ends: false });
       if (this.#isRecovering || this.#is(expected)) continue;
       this.#report(`extraneous input ${quote(this.#token().text)} expecting ${list(expected)}`, this.#token());
@@ -360,7 +376,8 @@ class Walker {
     if (this.#is(".") && this.#token(2).kind !== "IDENTIFIER") throw this.#noWay(2);
     if (this.#is(".")) this.#match(".", then("IDENTIFIER"));
     let ahead = 1;
-    while (this.#token(ahead).kind === "IDENTIFIER" && this.#token(ahead + 1).kind === "." && this.#token(ahead + 2).kind === "IDENTIFIER") ahead += 2;
+    while (this.#token(ahead).kind === "IDENTIFIER" && this.#token(ahead + 1).kind === "." && this.#token(ahead + 2).kind === "IDENTIFIER")
+      ahead += 2;
     if (this.#token(ahead + 1).kind !== "{") {
       this.#match("IDENTIFIER", orEnd(kinds("(")));
       if (this.#is("(")) this.#arguments(orEnd(none));
@@ -394,7 +411,8 @@ class Walker {
     const inside = kinds(optionalFirst, ",", "}");
     this.#match("{", { tokens: inside, ends: false });
     this.#sync(inside);
-    if (this.#is(optionalFirst)) this.#rule("entries", then(",", "}"), () => this.#entries(() => this.#optionalExpr(then(":")), optionalFirst));
+    if (this.#is(optionalFirst))
+      this.#rule("entries", then(",", "}"), () => this.#entries(() => this.#optionalExpr(then(":")), optionalFirst));
     this.#close("}");
   }
 

@@ -86,7 +86,11 @@ export class ExprFactory implements CelExprFactory {
       case "list":
         return { ...expr, id, elements: expr.elements.map((element) => this.copy(element)) };
       case "map":
-        return { ...expr, id, entries: expr.entries.map((entry) => ({ ...entry, id: at.id(), key: this.copy(entry.key), value: this.copy(entry.value) })) };
+        return {
+          ...expr,
+          id,
+          entries: expr.entries.map((entry) => ({ ...entry, id: at.id(), key: this.copy(entry.key), value: this.copy(entry.value) })),
+        };
       case "struct":
         return { ...expr, id, fields: expr.fields.map((field) => ({ ...field, id: at.id(), value: this.copy(field.value) })) };
       case "comprehension":

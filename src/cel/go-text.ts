@@ -1,6 +1,17 @@
 // Texts of values as Go writes them: in messages ("no such key: x"), and what string() makes of numbers, instants and spans.
 
-import { CelDuration, CelList, CelMap, CelOpaque, CelOptional, CelTimestamp, CelTypeValue, CelUint, celTypeName, type CelValue } from "./values.ts";
+import {
+  CelDuration,
+  CelList,
+  CelMap,
+  CelOpaque,
+  CelOptional,
+  CelTimestamp,
+  CelTypeValue,
+  CelUint,
+  type CelValue,
+  celTypeName,
+} from "./values.ts";
 
 /** A value in a message, as Go's %v writes it. */
 export function goText(value: CelValue): string {
@@ -13,7 +24,8 @@ export function goText(value: CelValue): string {
   if (value instanceof CelTypeValue) return value.name;
   if (value instanceof Uint8Array) return `[${value.join(" ")}]`;
   if (value instanceof CelList) return `[${[...value].map(goText).join(", ")}]`;
-  if (value instanceof CelMap) return `{${[...value.keys()].map((key) => `${goText(key)}: ${goText(value.find(key) ?? null)}`).join(", ")}}`;
+  if (value instanceof CelMap)
+    return `{${[...value.keys()].map((key) => `${goText(key)}: ${goText(value.find(key) ?? null)}`).join(", ")}}`;
   if (value instanceof CelOptional) return value.value === undefined ? "optional.none()" : `optional(${goText(value.value)})`;
   return value instanceof CelOpaque ? String(value) : celTypeName(value);
 }
@@ -46,7 +58,9 @@ function plainDigits(value: number): string {
 export function timestampText(value: CelTimestamp): string {
   const nanoseconds = value.nanoseconds + BigInt(value.offset) * 1_000_000_000n;
   const seconds = floorDivide(nanoseconds, 1_000_000_000n);
-  const fraction = String(nanoseconds - seconds * 1_000_000_000n).padStart(9, "0").replace(/0+$/, "");
+  const fraction = String(nanoseconds - seconds * 1_000_000_000n)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
   const text = new Date(Number(seconds) * 1000).toISOString().slice(0, 19);
   return `${text}${fraction && `.${fraction}`}${zoneText(value.offset)}`;
 }
@@ -73,11 +87,19 @@ export function floorDivide(value: bigint, divisor: bigint): bigint {
 
 /** A text in quotes as Go's %q writes it. */
 export function goQuoted(text: string): string {
-  const escapes: Readonly<Record<string, string>> = { "\u0007": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v" };
+  const escapes: Readonly<Record<string, string>> = {
+    "\u0007": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+  };
   const quoted = text.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/gu, (char) => {
     const code = char.codePointAt(0) ?? 0;
-    const escape = escapes[char];
-    if (escape !== undefined) return escape;
+    const known = escapes[char];
+    if (known !== undefined) return known;
     if (code < 0x80) return `\\x${code.toString(16).padStart(2, "0")}`;
     if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(char)) return char;
     return code > 0xffff ? `\\U${code.toString(16).padStart(8, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;

@@ -1,10 +1,21 @@
 // What a value is as JSON: plain objects and arrays; ints beyond 2^53 as strings of digits, bytes as base64, instants and spans
 // as their texts. What came from JSON is given back as it is, not copied.
 
-import { JsonList, JsonMap, JsonObject, encodeBase64 } from "./adapt.ts";
+import { encodeBase64, JsonList, JsonMap, JsonObject } from "./adapt.ts";
 import { CelError } from "./cel-error.ts";
 import { durationText, timestampText } from "./go-text.ts";
-import { CelDuration, CelList, CelMap, CelObject, CelOpaque, CelOptional, CelTimestamp, CelUint, celTypeName, type CelValue } from "./values.ts";
+import {
+  CelDuration,
+  CelList,
+  CelMap,
+  CelObject,
+  CelOpaque,
+  CelOptional,
+  CelTimestamp,
+  CelUint,
+  type CelValue,
+  celTypeName,
+} from "./values.ts";
 
 /** Throws CelError for what JSON cannot say: a type, a map with keys that are no scalars, an opaque value. */
 export function celToJson(value: CelValue): unknown {
@@ -14,7 +25,8 @@ export function celToJson(value: CelValue): unknown {
   if (value instanceof JsonList || value instanceof JsonMap || value instanceof JsonObject) return value.json;
   if (value instanceof CelUint) return integer(value.value);
   if (value instanceof CelList) return [...value].map(celToJson);
-  if (value instanceof CelMap) return Object.fromEntries([...value.keys()].map((key) => [keyText(key), celToJson(value.find(key) ?? null)]));
+  if (value instanceof CelMap)
+    return Object.fromEntries([...value.keys()].map((key) => [keyText(key), celToJson(value.find(key) ?? null)]));
   if (value instanceof CelObject || value instanceof CelOpaque) return value.toJson();
   if (value instanceof Uint8Array) return encodeBase64(value);
   if (value instanceof CelTimestamp) return timestampText(value);

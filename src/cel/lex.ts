@@ -55,6 +55,8 @@ export interface Token {
 export interface LexicalProblem {
   readonly message: string;
   readonly offset: number;
+  /** Where the tokens go on. */
+  readonly end: number;
 }
 
 const words = new Map<string, TokenKind>([
@@ -70,27 +72,27 @@ const escapedIdentifier = /`[A-Za-z0-9_./ -]+`/y;
 const float = /\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?/y;
 const integer = /0x[0-9a-fA-F]+[uU]?|\d+[uU]?/y;
 const operator = /==|!=|<=|>=|&&|\|\||[<>[\]{}().,\-!?:+*/%]/y;
-const escape = "\\\\(?:[abfnrtv\"'\\\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})";
+const escaped = "\\\\(?:[abfnrtv\"'\\\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})";
 const strings = [
-  /[rR]"""[^]*?"""/y,
-  /[rR]'''[^]*?'''/y,
+  /[rR]"""[\s\S]*?"""/y,
+  /[rR]'''[\s\S]*?'''/y,
   /[rR]"[^"\n\r]*"/y,
   /[rR]'[^'\n\r]*'/y,
-  new RegExp(`"""(?:${escape}|[^\\\\])*?"""`, "y"),
-  new RegExp(`'''(?:${escape}|[^\\\\])*?'''`, "y"),
-  new RegExp(`"(?:${escape}|[^\\\\"\\n\\r])*"`, "y"),
-  new RegExp(`'(?:${escape}|[^\\\\'\\n\\r])*'`, "y"),
+  new RegExp(`"""(?:${escaped}|[^\\\\])*?"""`, "y"),
+  new RegExp(`'''(?:${escaped}|[^\\\\])*?'''`, "y"),
+  new RegExp(`"(?:${escaped}|[^\\\\"\\n\\r])*"`, "y"),
+  new RegExp(`'(?:${escaped}|[^\\\\'\\n\\r])*'`, "y"),
 ];
 /** How far a string that never ends can be read. */
 const brokenStrings = [
-  /[rR]"""[^]*/y,
-  /[rR]'''[^]*/y,
+  /[rR]"""[\s\S]*/y,
+  /[rR]'''[\s\S]*/y,
   /[rR]"[^"\n\r]*/y,
   /[rR]'[^'\n\r]*/y,
-  new RegExp(`"""(?:${escape}|[^\\\\])*`, "y"),
-  new RegExp(`'''(?:${escape}|[^\\\\])*`, "y"),
-  new RegExp(`"(?:${escape}|[^\\\\"\\n\\r])*`, "y"),
-  new RegExp(`'(?:${escape}|[^\\\\'\\n\\r])*`, "y"),
+  new RegExp(`"""(?:${escaped}|[^\\\\])*`, "y"),
+  new RegExp(`'''(?:${escaped}|[^\\\\])*`, "y"),
+  new RegExp(`"(?:${escaped}|[^\\\\"\\n\\r])*`, "y"),
+  new RegExp(`'(?:${escaped}|[^\\\\'\\n\\r])*`, "y"),
 ];
 const partialEscape = /\\(?:[0-3][0-7]?|[xX][0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7})?/y;
 
@@ -134,8 +136,8 @@ function tokenAt(text: string, at: number): Token | undefined {
   const name = match(identifier, text, at);
   if (name !== undefined) return { kind: words.get(name) ?? "IDENTIFIER", text: name, start: at };
   if (code === 96) {
-    const escaped = match(escapedIdentifier, text, at);
-    return escaped === undefined ? undefined : { kind: "ESC_IDENTIFIER", text: escaped, start: at };
+    const quoted = match(escapedIdentifier, text, at);
+    return quoted === undefined ? undefined : { kind: "ESC_IDENTIFIER", text: quoted, start: at };
   }
   const sign = match(operator, text, at);
   return sign === undefined ? undefined : { kind: sign as TokenKind, text: sign, start: at };

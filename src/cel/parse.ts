@@ -2,9 +2,9 @@
 // handed to explain-syntax.ts, which finds upstream's words for it; what the grammar allows and the language does not (reserved
 // names, arguments that a macro cannot take) is reported here.
 
-import type { CelCall, CelExpr } from "./ast.ts";
-import { ExprFactory } from "./expr-factory.ts";
+import type { CelExpr } from "./ast.ts";
 import { explainSyntax } from "./explain-syntax.ts";
+import { ExprFactory } from "./expr-factory.ts";
 import { lex, type Token, type TokenKind } from "./lex.ts";
 import { type CelMacro, CelMacroError } from "./library.ts";
 import { maxExpressionSize, maxRecursion } from "./limits.ts";
@@ -51,9 +51,9 @@ export function parse(source: CelSource, options: ParseOptions): ParseResult {
     const message = `expression code point size exceeds limit: size: ${size}, limit ${maxExpressionSize}`;
     return { problems: [{ message, place: noPlace }] };
   }
-  const { tokens, problems: lexical } = lex(source.text);
-  const problems = lexical.map(({ message, offset }) => ({ message, place: source.place(offset) }));
-  const parser = new Parser(source, tokens, options);
+  const lexed = lex(source.text);
+  const problems = lexed.problems.map(({ message, offset }) => ({ message, place: source.place(offset) }));
+  const parser = new Parser(source, lexed.tokens, options);
   try {
     const expr = parser.parse();
     problems.push(...parser.problems);
@@ -63,7 +63,7 @@ export function parse(source: CelSource, options: ParseOptions): ParseResult {
     if (!(error instanceof NotAnExpression)) throw error;
   }
   const place = (offset: number) => (source.text === "" ? { line: 1, column: -1 } : source.place(offset));
-  for (const { message, offset } of explainSyntax(source.text, tokens)) problems.push({ message, place: place(offset) });
+  for (const { message, offset } of explainSyntax(source.text, lexed)) problems.push({ message, place: place(offset) });
   return { problems };
 }
 
@@ -74,7 +74,9 @@ class Parser {
   readonly #tokens: readonly Token[];
   readonly #options: ParseOptions;
   readonly #make: ExprFactory;
-  readonly #depths = { expr: 0, relation: 0, calc: 0, member: 0 };
+  #depth = 0;
+  /** How deep operators, selections and calls are nested below a node. */
+  readonly #heights = new WeakMap<CelExpr, number>();
   #at = 0;
 
   constructor(source: CelSource, tokens: readonly Token[], options: ParseOptions) {
@@ -87,6 +89,7 @@ class Parser {
   parse(): CelExpr {
     const expr = this.#expr();
     this.#expect("<EOF>");
+    if (this.#heightOf([expr]) > maxRecursion) throw new TooDeep("max recursion depth exceeded");
     return expr;
   }
 
@@ -109,8 +112,16 @@ class Parser {
     return this.#kind() === kind ? this.#expect(kind) : undefined;
   }
 
-  #enter(rule: "expr" | "relation" | "calc" | "member"): void {
-    if (++this.#depths[rule] > maxRecursion) throw new TooDeep(`expression recursion limit exceeded: ${maxRecursion}`);
+  #heightOf(exprs: readonly CelExpr[]): number {
+    let height = 0;
+    for (const expr of exprs) height = Math.max(height, this.#heights.get(expr) ?? 0);
+    return height;
+  }
+
+  /** Notes what a node is made of; `levels` is 1 for what upstream counts as a level of recursion. */
+  #noted<T extends CelExpr>(expr: T, parts: readonly CelExpr[], levels: 0 | 1): T {
+    this.#heights.set(expr, this.#heightOf(parts) + levels);
+    return expr;
   }
 
   #problem(message: string, offset: number): CelExpr {
@@ -119,7 +130,7 @@ class Parser {
   }
 
   #expr(): CelExpr {
-    this.#enter("expr");
+    if (++this.#depth > maxRecursion) throw new TooDeep(`expression recursion limit exceeded: ${maxRecursion}`);
     let result = this.#logical("||");
     const question = this.#accept("?");
     if (question) {
@@ -127,7 +138,7 @@ class Parser {
       this.#expect(":");
       result = this.#call(question.start, "_?_:_", [result, whenTrue, this.#expr()]);
     }
-    this.#depths.expr--;
+    this.#depth--;
     return result;
   }
 
@@ -145,34 +156,26 @@ class Parser {
       const middle = Math.floor((from + to + 1) / 2);
       const left = middle === from ? (terms[middle] as CelExpr) : tree(from, middle - 1);
       const right = middle === to ? (terms[middle + 1] as CelExpr) : tree(middle + 1, to);
-      return this.#call(signs[middle] as number, `_${sign}_`, [left, right]);
+      return this.#call(signs[middle] as number, `_${sign}_`, [left, right], 0);
     };
     return signs.length === 0 ? (terms[0] as CelExpr) : tree(0, signs.length - 1);
   }
 
   #relation(): CelExpr {
-    const before = this.#depths.relation;
-    this.#enter("relation");
     let left = this.#calc(1);
     for (let name = relationNames.get(this.#kind()); name !== undefined; name = relationNames.get(this.#kind())) {
       const { start } = this.#expect(this.#kind());
-      this.#enter("relation");
       left = this.#call(start, name, [left, this.#calc(1)]);
     }
-    this.#depths.relation = before;
     return left;
   }
 
   #calc(precedence: number): CelExpr {
-    const before = this.#depths.calc;
-    this.#enter("calc");
     let left = this.#unary();
     for (let next = calculations.get(this.#kind()); next && next.precedence >= precedence; next = calculations.get(this.#kind())) {
       const { start } = this.#expect(this.#kind());
-      this.#enter("calc");
       left = this.#call(start, next.name, [left, this.#calc(next.precedence + 1)]);
     }
-    this.#depths.calc = before;
     return left;
   }
 
@@ -183,7 +186,7 @@ class Parser {
     let count = 0;
     while (this.#accept(kind)) count++;
     const operand = this.#member();
-    return count % 2 === 0 ? operand : this.#call(start, kind === "!" ? "!_" : "-_", [operand]);
+    return count % 2 === 0 ? operand : this.#call(start, kind === "!" ? "!_" : "-_", [operand], 0);
   }
 
   #isNumber(ahead: number): boolean {
@@ -192,16 +195,12 @@ class Parser {
   }
 
   #member(): CelExpr {
-    const before = this.#depths.member;
-    this.#enter("member");
     let operand = this.#primary();
     for (;;) {
       if (this.#kind() === ".") operand = this.#selection(operand);
       else if (this.#kind() === "[") operand = this.#index(operand);
       else break;
-      this.#enter("member");
     }
-    this.#depths.member = before;
     return operand;
   }
 
@@ -215,7 +214,7 @@ class Parser {
     const optional = this.#accept("?");
     const at = this.#token.start;
     const name = this.#fieldName();
-    if (!optional) return this.#make.at(dot.start).select(operand, name);
+    if (!optional) return this.#noted(this.#make.at(dot.start).select(operand, name), [operand], 1);
     if (!this.#options.optionalSyntax) return this.#problem("unsupported syntax '.?'", dot.start);
     return this.#call(dot.start, "_?._", [operand, this.#make.at(at).literal(name)]);
   }
@@ -297,7 +296,12 @@ class Parser {
       const colon = this.#expect(":");
       fields.push({ id: this.#make.at(colon.start).id(), name, value: this.#expr(), optional });
     });
-    return this.#make.at(open.start).struct((isRooted ? "." : "") + names.join("."), fields);
+    const made = this.#make.at(open.start).struct((isRooted ? "." : "") + names.join("."), fields);
+    return this.#noted(
+      made,
+      fields.map(({ value }) => value),
+      0,
+    );
   }
 
   #optional(): boolean {
@@ -324,7 +328,7 @@ class Parser {
       if (this.#optional()) optional.push(elements.length);
       elements.push(this.#expr());
     });
-    return this.#make.at(open.start).list(elements, optional);
+    return this.#noted(this.#make.at(open.start).list(elements, optional), elements, 0);
   }
 
   #map(): CelExpr {
@@ -336,7 +340,8 @@ class Parser {
       const colon = this.#expect(":");
       entries.push({ id: this.#make.at(colon.start).id(), key, value: this.#expr(), optional });
     });
-    return this.#make.at(open.start).mapOf(entries);
+    const parts = entries.flatMap(({ key, value }) => [key, value]);
+    return this.#noted(this.#make.at(open.start).mapOf(entries), parts, 0);
   }
 
   #literal(start: number): CelExpr {
@@ -379,8 +384,8 @@ class Parser {
     }
   }
 
-  #call(offset: number, name: string, args: readonly CelExpr[]): CelExpr {
-    return this.#make.at(offset).call(name, args);
+  #call(offset: number, name: string, args: readonly CelExpr[], levels: 0 | 1 = 1): CelExpr {
+    return this.#noted(this.#make.at(offset).call(name, args), args, levels);
   }
 
   #macroOrCall(offset: number, name: string, args: readonly CelExpr[], target?: CelExpr): CelExpr {
@@ -388,15 +393,17 @@ class Parser {
     const { macros } = this.#options;
     const macro = macros.get(macroKey(name, args.length, member)) ?? macros.get(macroKey(name, undefined, member));
     const make = this.#make.at(offset);
+    const parts = target ? [target, ...args] : args;
+    const levels = target ? 1 : 0;
     if (macro) {
       try {
         const expanded = macro.expand(target ? { target, args } : { args }, make);
-        if (expanded) return expanded;
+        if (expanded) return this.#noted(expanded, parts, levels);
       } catch (error) {
         if (!(error instanceof CelMacroError)) throw error;
         return this.#problem(error.message, error.at ? (this.offsets.get(error.at.id) ?? offset) : offset);
       }
     }
-    return target ? (make.memberCall(name, target, args) as CelCall) : make.call(name, args);
+    return this.#noted(target ? make.memberCall(name, target, args) : make.call(name, args), parts, levels);
   }
 }

@@ -1,12 +1,13 @@
 // A compiled expression: runs its plan, and knows what it reads and what it may cost.
 
 import type { CelExpr } from "./ast.ts";
-import { type CelCostEstimate, type CelEvaluateOptions, type CelProgram, type CelResult, defaultCostLimit } from "./cel.ts";
+import type { CelCostEstimate, CelEvaluateOptions, CelProgram, CelResult } from "./cel.ts";
 import { CelError } from "./cel-error.ts";
 import type { Checked } from "./check/check.ts";
 import { estimateCost } from "./cost/estimate.ts";
 import { Frame } from "./evaluate/frame.ts";
 import type { Plan } from "./evaluate/plan.ts";
+import { defaultCostLimit } from "./limits.ts";
 import { pathsRead } from "./paths.ts";
 import type { CelType } from "./types.ts";
 
@@ -39,7 +40,9 @@ export class Program implements CelProgram {
 
   reads(variable: string, ...path: readonly string[]): boolean {
     this.#paths ??= pathsRead(this.#checked);
-    return this.#paths.some(([name, ...read]) => name === variable && read.every((field, index) => index >= path.length || field === path[index]));
+    return this.#paths.some(
+      ([name, ...read]) => name === variable && read.every((field, index) => index >= path.length || field === path[index]),
+    );
   }
 
   evaluate(variables: Readonly<Record<string, unknown>>, options: CelEvaluateOptions = {}): CelResult {

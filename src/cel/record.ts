@@ -34,4 +34,3 @@ export class CelRecord extends CelObject {
     return Object.fromEntries([...this.#fields].map(([name, value]) => [this.#type.field(name)?.property ?? name, celToJson(value)]));
   }
 }
-

@@ -2,7 +2,7 @@
 // that has one is of the type "error", which fits everywhere, so that one mistake is reported once.
 
 import type { CelCall, CelComprehension, CelExpr, CelListExpr, CelMapExpr, CelSelect, CelStructExpr } from "../ast.ts";
-import { type DeclaredFunction, type DeclaredOverload, type Declarations, lookUp, lookUpFunction, type Named } from "../declarations.ts";
+import { type Declarations, type DeclaredFunction, type DeclaredOverload, lookUp, lookUpFunction, type Named } from "../declarations.ts";
 import type { CelCheckedExpr } from "../library.ts";
 import type { Parsed } from "../parse.ts";
 import type { CelSource, PlacedProblem } from "../source.ts";
@@ -20,7 +20,7 @@ import {
   stringType,
   uintType,
 } from "../types.ts";
-import { type CelValue, CelUint } from "../values.ts";
+import { CelUint, type CelValue } from "../values.ts";
 import { Bindings, isDyn, isSameType, mostGeneral, renameParameters } from "./unify.ts";
 
 /** What a name refers to: a declared variable, a constant, or a variable of a loop around it. */
@@ -294,6 +294,7 @@ class Checker {
 
   #struct(expr: CelStructExpr): CelType {
     const type = this.#structType(expr);
+    if (!type) return this.#undeclared(expr.id, expr.name);
     for (const field of expr.fields) {
       let valueType = this.#check(field.value);
       const fieldType = type.kind === "object" ? this.#fieldType(type, field.id, field.name) : errorType;
@@ -305,10 +306,16 @@ class Checker {
     return type;
   }
 
-  #structType(expr: CelStructExpr): CelType {
+  /** undefined: there is nothing of the name. */
+  #structType(expr: CelStructExpr): CelType | undefined {
     const found = lookUp(this.#declarations, expr.name);
-    if (!found) return this.#undeclared(expr.id, expr.name);
-    const type = found.kind === "type" ? found.type : found.kind === "constant" && found.constant.type.kind === "type" ? found.constant.type.of : undefined;
+    if (!found) return undefined;
+    const type =
+      found.kind === "type"
+        ? found.type
+        : found.kind === "constant" && found.constant.type.kind === "type"
+          ? found.constant.type.of
+          : undefined;
     if (!type) {
       this.#problem(`'${formatCelType(found.kind === "variable" ? found.type : dynType)}' is not a type`, expr.id);
       return errorType;

@@ -27,7 +27,8 @@ export const comparisonCost = (args: Args): number =>
   Math.ceil(Math.min(actualSize(args[0] ?? null), actualSize(args[1] ?? null)) * traversalFactor);
 
 /** Putting two together: both are read. */
-export const concatenationCost = (args: Args): number => Math.ceil((actualSize(args[0] ?? null) + actualSize(args[1] ?? null)) * traversalFactor);
+export const concatenationCost = (args: Args): number =>
+  Math.ceil((actualSize(args[0] ?? null) + actualSize(args[1] ?? null)) * traversalFactor);
 
 /** Matching a text (the first) with a pattern (the second). */
 export const matchCost = (args: Args): number =>
@@ -42,8 +43,10 @@ export function deepTraversalCost(value: CelValue): number {
   if (value instanceof Uint8Array) return Math.floor(value.length * traversalFactor);
   let cost = 0;
   if (value instanceof CelList) for (const item of value) cost += deepTraversalCost(item);
-  else if (value instanceof CelMap) for (const key of value.keys()) cost += deepTraversalCost(key) + deepTraversalCost(value.find(key) ?? null);
-  else if (value instanceof CelObject) for (const name of value.fields()) cost += deepTraversalCost(name) + deepTraversalCost(value.find(name) ?? null);
+  else if (value instanceof CelMap)
+    for (const key of value.keys()) cost += deepTraversalCost(key) + deepTraversalCost(value.find(key) ?? null);
+  else if (value instanceof CelObject)
+    for (const name of value.fields()) cost += deepTraversalCost(name) + deepTraversalCost(value.find(name) ?? null);
   else return 1;
   return cost;
 }

@@ -1,8 +1,8 @@
 // What calls may cost, by what is known of the sizes of their arguments: upstream's estimates of the standard functions.
 
 import type { CelCallEstimate, CelCallSite, CelSizedNode } from "../library.ts";
+import { maxCelCost } from "../limits.ts";
 import { addRanges, fixed, multiplyRanges, patternFactor, type Range, scaleRange, traversalFactor } from "./estimates.ts";
-import { maxCelCost } from "../cel.ts";
 
 type Estimate = (call: CelCallSite) => CelCallEstimate | undefined;
 

@@ -2,11 +2,12 @@
 // custom resource definition may have. Sizes are known of literals, of what functions say they give, and of what is reached by
 // a path of declarations from a variable; elements of literals and of what loops make are followed as well.
 
-import { type CelCall, type CelComprehension, type CelExpr, type CelMapExpr } from "../ast.ts";
-import { type CelCostEstimate, maxCelCost } from "../cel.ts";
+import type { CelCall, CelComprehension, CelExpr, CelMapExpr } from "../ast.ts";
+import type { CelCostEstimate } from "../cel.ts";
 import type { CallReference, Checked } from "../check/check.ts";
 import type { DeclaredOverload } from "../declarations.ts";
 import type { CelCallSite, CelSizedNode } from "../library.ts";
+import { maxCelCost } from "../limits.ts";
 import { characters } from "../source.ts";
 import { type CelType, intType, stringType } from "../types.ts";
 import { addRanges, fixed, multiplyRanges, type Range, uniteRanges, unknownSize } from "./estimates.ts";
@@ -209,7 +210,8 @@ class Estimator {
 
   #unitedEntries(expr: CelExpr, first: CelExpr, second: CelExpr): void {
     const [a, b] = [this.#entriesOf(first), this.#entriesOf(second)];
-    if (a && b) this.#entries.set(expr.id, { container: a.container, keys: uniteRanges(a.keys, b.keys), values: uniteRanges(a.values, b.values) });
+    if (a && b)
+      this.#entries.set(expr.id, { container: a.container, keys: uniteRanges(a.keys, b.keys), values: uniteRanges(a.values, b.values) });
   }
 
   #list(expr: CelExpr & { kind: "list" }): Range {

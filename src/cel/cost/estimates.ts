@@ -1,6 +1,7 @@
 // Arithmetic of estimated costs and sizes: ranges that saturate at maxCelCost. Factors round up.
 
-import { type CelCostEstimate, maxCelCost } from "../cel.ts";
+import type { CelCostEstimate } from "../cel.ts";
+import { maxCelCost } from "../limits.ts";
 
 export type Range = CelCostEstimate;
 
@@ -12,7 +13,7 @@ export const patternFactor = 0.25;
 export const unknownSize: Range = { min: 0, max: maxCelCost };
 export const fixed = (value: number): Range => ({ min: value, max: value });
 
-const saturated = (value: number): number => (value >= maxCelCost ? maxCelCost : value);
+const saturated = (value: number): number => Math.min(value, maxCelCost);
 
 export const addRanges = (a: Range, b: Range): Range => ({ min: saturated(a.min + b.min), max: saturated(a.max + b.max) });
 

@@ -4,7 +4,7 @@
 
 import { CelError } from "../cel-error.ts";
 import { goText } from "../go-text.ts";
-import { CelList, CelMap, CelObject, CelOptional, CelTypeValue, CelUint, celTypeName, type CelValue } from "../values.ts";
+import { CelList, CelMap, CelObject, CelOptional, CelTypeValue, CelUint, type CelValue, celTypeName } from "../values.ts";
 import type { Frame, Step } from "./frame.ts";
 
 export interface Qualifier {
@@ -76,7 +76,12 @@ function selectNames(frame: Frame, base: CelValue, names: readonly string[]): Ce
   let value = base;
   for (let index = 0; index < names.length; index++) {
     const name = names[index] as string;
-    if (value instanceof CelOptional) return qualify(frame, value, names.slice(index).map((constant) => ({ constant, optional: false })));
+    if (value instanceof CelOptional)
+      return qualify(
+        frame,
+        value,
+        names.slice(index).map((constant) => ({ constant, optional: false })),
+      );
     const found = value instanceof CelMap || value instanceof CelObject ? value.find(name) : take(value, name);
     if (found === undefined) throw missing(value, name);
     frame.charge(1);
@@ -108,7 +113,8 @@ function qualify(frame: Frame, base: CelValue, qualifiers: readonly Qualifier[])
 }
 
 function keyOf(key: CelValue): CelValue {
-  if ((typeof key === "object" && !(key instanceof CelUint)) || key === null) throw new CelError(`invalid qualifier type: ${celTypeName(key)}`);
+  if ((typeof key === "object" && !(key instanceof CelUint)) || key === null)
+    throw new CelError(`invalid qualifier type: ${celTypeName(key)}`);
   return key;
 }
 

@@ -3,7 +3,7 @@
 import { CelError } from "../cel-error.ts";
 import type { CallReference } from "../check/check.ts";
 import type { DeclaredFunction, DeclaredOverload } from "../declarations.ts";
-import { celTypeName, type CelValue } from "../values.ts";
+import { type CelValue, celTypeName } from "../values.ts";
 import type { Frame, Step } from "./frame.ts";
 import { testOfParameters } from "./runtime-types.ts";
 
@@ -33,7 +33,11 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
     case 2:
       return (frame) => invoke(frame, [first(frame), second(frame)]);
     default:
-      return (frame) => invoke(frame, args.map((arg) => arg(frame)));
+      return (frame) =>
+        invoke(
+          frame,
+          args.map((arg) => arg(frame)),
+        );
   }
 }
 

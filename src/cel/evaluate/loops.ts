@@ -2,7 +2,7 @@
 // not false. Where a loop grows a list or map from an empty one, it grows in place: nobody else sees it until the end.
 
 import { CelError } from "../cel-error.ts";
-import { CelArray, CelList, CelMap, celTypeName, type CelValue } from "../values.ts";
+import { CelArray, CelList, CelMap, type CelValue, celTypeName } from "../values.ts";
 import { absorbable, type Frame, type Step } from "./frame.ts";
 import { CelEntries } from "./literals.ts";
 

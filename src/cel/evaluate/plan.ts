@@ -64,7 +64,10 @@ class Planner {
       case "map": {
         const entries = expr.entries.map(({ key, value, optional }) => ({ key: this.part(key), value: this.part(value), optional }));
         const made = entries.map(({ key, value, optional }) => ({ key: key.step, value: value.step, optional }));
-        return this.#folded(mapStep(made), entries.flatMap(({ key, value }) => [key, value]));
+        return this.#folded(
+          mapStep(made),
+          entries.flatMap(({ key, value }) => [key, value]),
+        );
       }
       case "struct": {
         const reference = this.#checked.names.get(expr.id);
@@ -139,7 +142,8 @@ class Planner {
         return { step: notStrictlyFalseStep(first.step) };
       case "or":
       case "orValue":
-        if (reference.overloads.every(({ id }) => id.startsWith("optional_"))) return { step: optionalOrStep(first.step, second.step, declared.name === "orValue") };
+        if (reference.overloads.every(({ id }) => id.startsWith("optional_")))
+          return { step: optionalOrStep(first.step, second.step, declared.name === "orValue") };
         break;
       case "@in":
         if (reference.overloads.length === 1 && reference.overloads[0]?.id === "in_list") {

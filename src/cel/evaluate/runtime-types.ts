@@ -2,7 +2,7 @@
 
 import type { CelType } from "../types.ts";
 import { stringType } from "../types.ts";
-import { CelDuration, CelList, CelMap, CelOptional, CelTimestamp, CelTypeValue, CelUint, celTypeName, type CelValue } from "../values.ts";
+import { CelDuration, CelList, CelMap, CelOptional, CelTimestamp, CelTypeValue, CelUint, type CelValue, celTypeName } from "../values.ts";
 
 type Test = (value: CelValue) => boolean;
 

@@ -4,7 +4,7 @@
 
 import { LruMap } from "../../base/lru-map.ts";
 import { memberTest } from "./classes.ts";
-import { type Assertion, parsePattern, PatternError, type PatternNode } from "./syntax.ts";
+import { type Assertion, PatternError, type PatternNode, parsePattern } from "./syntax.ts";
 
 export { PatternError } from "./syntax.ts";
 

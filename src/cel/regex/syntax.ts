@@ -1,6 +1,6 @@
 // Reads regular expressions in the syntax of Go (RE2) into a tree. What Go refuses is refused with Go's words.
 
-import { foldedRanges, negatedRanges, perlClasses, posixClasses, type CharacterSet, type CharRange, unicodeSet } from "./classes.ts";
+import { type CharacterSet, type CharRange, foldedRanges, negatedRanges, perlClasses, posixClasses, unicodeSet } from "./classes.ts";
 
 export class PatternError extends Error {
   constructor(problem: string, part: string) {
@@ -276,7 +276,8 @@ class PatternParser {
       this.#at = from;
     }
     const low = this.#bracketedCode(start);
-    if (this.#text[this.#at] !== "-" || this.#text[this.#at + 1] === "]" || this.#at + 1 >= this.#text.length) return { ranges: [[low, low]] };
+    if (this.#text[this.#at] !== "-" || this.#text[this.#at + 1] === "]" || this.#at + 1 >= this.#text.length)
+      return { ranges: [[low, low]] };
     this.#at++;
     const high = this.#bracketedCode(start);
     if (high < low) throw new PatternError("invalid character class range", this.#text.slice(from, this.#at));

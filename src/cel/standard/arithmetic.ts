@@ -1,13 +1,24 @@
 // + - * / % and unary -, for ints and uints of 64 bits (overflow is an error), doubles, texts, bytes, lists, instants and spans.
 
 import { CelError } from "../cel-error.ts";
-import { concatenationEstimate, listConcatenationEstimate } from "../cost/call-estimates.ts";
 import { concatenationCost } from "../cost/actual.ts";
+import { concatenationEstimate, listConcatenationEstimate } from "../cost/call-estimates.ts";
 import { floorDivide } from "../go-text.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
 import { maxSeconds, minSeconds } from "../time-text.ts";
-import { bytesType, type CelType, doubleType, durationType, intType, listOf, stringType, timestampType, typeParameter, uintType } from "../types.ts";
-import { CelArray, CelDuration, CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
+import {
+  bytesType,
+  type CelType,
+  doubleType,
+  durationType,
+  intType,
+  listOf,
+  stringType,
+  timestampType,
+  typeParameter,
+  uintType,
+} from "../types.ts";
+import { CelArray, CelDuration, type CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
 
 const overflow = (): never => {
   throw new CelError("integer overflow");
@@ -140,7 +151,10 @@ export const arithmetic: readonly CelFunction[] = [
   operator("_-_", [doubles("subtract", (a, b) => a - b), ...subtractions, ...integers("subtract", (a, b) => a - b)]),
   operator("_*_", [doubles("multiply", (a, b) => a * b), ...integers("multiply", (a, b) => a * b)]),
   operator("_/_", [doubles("divide", (a, b) => a / b), ...integers("divide", (a, b) => a / nonZero(b, "division by zero"))]),
-  operator("_%_", integers("modulo", (a, b) => (a === minInt && b === -1n ? overflow() : a % nonZero(b, "modulus by zero")))),
+  operator(
+    "_%_",
+    integers("modulo", (a, b) => (a === minInt && b === -1n ? overflow() : a % nonZero(b, "modulus by zero"))),
+  ),
   operator("-_", [
     { id: "negate_double", parameters: [doubleType], result: doubleType, call: ([value]) => -(value as number) },
     { id: "negate_int64", parameters: [intType], result: intType, call: ([value]) => checkedInt(-(value as bigint)) },

@@ -1,8 +1,8 @@
 // size() and in.
 
 import { celEquals } from "../compare.ts";
-import { membershipEstimate } from "../cost/call-estimates.ts";
 import { actualSize } from "../cost/actual.ts";
+import { membershipEstimate } from "../cost/call-estimates.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
 import { boolType, bytesType, type CelType, intType, listOf, mapOf, stringType, typeParameter } from "../types.ts";
 import type { CelList, CelMap, CelValue } from "../values.ts";
@@ -42,7 +42,12 @@ export const collections: readonly CelFunction[] = [
         cost: ([, list]) => actualSize(list ?? null),
         estimate: membershipEstimate,
       },
-      { id: "in_map", parameters: [A, mapOf(A, B)], result: boolType, call: ([key, map]) => (map as CelMap).find(key ?? null) !== undefined },
+      {
+        id: "in_map",
+        parameters: [A, mapOf(A, B)],
+        result: boolType,
+        call: ([key, map]) => (map as CelMap).find(key ?? null) !== undefined,
+      },
     ],
     ambiguousCost: 1,
     dispatchesByValue: true,

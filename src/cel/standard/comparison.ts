@@ -1,10 +1,21 @@
 // == != < <= > >=: equality of any two values of a type (and of numbers of any kind), order of scalars.
 
 import { celCompare, celEquals } from "../compare.ts";
-import { comparisonEstimate } from "../cost/call-estimates.ts";
 import { comparisonCost } from "../cost/actual.ts";
+import { comparisonEstimate } from "../cost/call-estimates.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
-import { boolType, bytesType, type CelType, doubleType, durationType, intType, stringType, timestampType, typeParameter, uintType } from "../types.ts";
+import {
+  boolType,
+  bytesType,
+  type CelType,
+  doubleType,
+  durationType,
+  intType,
+  stringType,
+  timestampType,
+  typeParameter,
+  uintType,
+} from "../types.ts";
 import { noSuchOverload } from "./arithmetic.ts";
 
 const numbers: readonly (readonly [string, CelType])[] = [

@@ -1,13 +1,25 @@
 // int(), uint(), double(), string(), bytes(), bool(), timestamp(), duration(), dyn(), type().
 
 import { CelError } from "../cel-error.ts";
-import { decodingEstimate, encodingEstimate } from "../cost/call-estimates.ts";
 import { traversalOf } from "../cost/actual.ts";
+import { decodingEstimate, encodingEstimate } from "../cost/call-estimates.ts";
 import { doubleText, durationText, floorDivide, timestampText } from "../go-text.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
 import { maxSeconds, minSeconds, parseDuration, parseTimestamp } from "../time-text.ts";
-import { boolType, bytesType, type CelType, doubleType, durationType, dynType, intType, stringType, timestampType, typeParameter, uintType } from "../types.ts";
-import { CelDuration, CelTimestamp, CelTypeValue, CelUint, celTypeName, type CelValue } from "../values.ts";
+import {
+  boolType,
+  bytesType,
+  type CelType,
+  doubleType,
+  durationType,
+  dynType,
+  intType,
+  stringType,
+  timestampType,
+  typeParameter,
+  uintType,
+} from "../types.ts";
+import { CelDuration, CelTimestamp, CelTypeValue, CelUint, type CelValue, celTypeName } from "../values.ts";
 import { checkedUint } from "./arithmetic.ts";
 
 type Conversion = (value: never) => CelValue;

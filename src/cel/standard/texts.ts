@@ -1,8 +1,8 @@
 // contains(), startsWith(), endsWith(), matches().
 
 import { CelError } from "../cel-error.ts";
-import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
 import { containsCost, matchCost, traversalOf } from "../cost/actual.ts";
+import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
 import type { CelCallSite, CelFunction, CelOverload } from "../library.ts";
 import { compilePattern, PatternError } from "../regex/pattern.ts";
 import { boolType, stringType } from "../types.ts";
@@ -40,10 +40,7 @@ export const texts: readonly CelFunction[] = [
   { name: "startsWith", overloads: [test("starts_with_string", (text, part) => text.startsWith(part), affix)], mismatch: noSuchOverload },
   {
     name: "matches",
-    overloads: [
-      test("matches", matches, { member: false }),
-      test("matches_string", matches, { cost: matchCost, estimate: matchEstimate }),
-    ],
+    overloads: [test("matches", matches, { member: false }), test("matches_string", matches, { cost: matchCost, estimate: matchEstimate })],
     dispatchesByValue: true,
     mismatch: () => "no such overload: matches",
   },
