@@ -1,5 +1,6 @@
 // Selectors of devices (resource.k8s.io): an expression over one device's driver, attributes and capacities.
 import type { CelEnvironment } from "../../cel/cel.ts";
+import { bindings } from "../../cel/extensions/bindings.ts";
 import { boolType, type CelType, dynType, stringType } from "../../cel/types.ts";
 import { compileExpression, typeText } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
@@ -28,7 +29,8 @@ const deviceType = structure("kubernetes.DRADevice", {
 });
 
 let known: CelEnvironment | undefined;
-const environment = (): CelEnvironment => (known ??= kubernetesEnvironment().extend({ variables: { device: deviceType } }));
+const environment = (): CelEnvironment =>
+  (known ??= kubernetesEnvironment().extend({ libraries: [bindings], variables: { device: deviceType } }));
 
 /** What is wrong with a selector, or what it may cost. */
 export function deviceSelectorProblem(expression: string): { readonly problem?: string; readonly cost: number } {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { KnownAnswers } from "./access.ts";
 import type { AdmissionInput } from "./admission-environment.ts";
-import { compileAuthorizationConditions, authorizationConditionProblem } from "./authorization-conditions.ts";
 import { compileIdentityExpression } from "./authentication-expressions.ts";
+import { authorizationConditionProblem, compileAuthorizationConditions } from "./authorization-conditions.ts";
 import type { AccessAnswer, AccessQuestion } from "./library/authorizer.ts";
 import { compileMatchConditions, matchConditionProblems } from "./match-conditions.ts";
 
@@ -63,7 +63,11 @@ describe("compileMatchConditions()", () => {
     };
     const check = "authorizer.group('apps').resource('deployments').subresource('scale').namespace('n').name('d')";
     const more = { access: new KnownAnswers(decide) };
-    const conditions = [`${check}.check('get').allowed()`, `${check}.check('get').reason() == 'because'`, `!${check}.check('put').allowed()`];
+    const conditions = [
+      `${check}.check('get').allowed()`,
+      `${check}.check('get').reason() == 'because'`,
+      `!${check}.check('put').allowed()`,
+    ];
     expect(await evaluate(conditions, more)).toEqual({ kind: "matches" });
     expect(asked.map(({ verb }) => verb)).toEqual(["get", "put"]);
     expect(asked[0]).toMatchObject({ apiGroup: "apps", resource: "deployments", subresource: "scale", namespace: "n", name: "d" });
@@ -101,7 +105,7 @@ describe("matchConditionProblems()", () => {
     expect(problems("object.a == 1")).toEqual([]);
     expect(problems("'x'")).toEqual([`f: Invalid value: "'x'": must evaluate to bool but got string`]);
     expect(problems(" params.a == 1 ")).toEqual([
-      'f: Invalid value: "params.a == 1": compilation failed: ERROR: <input>:1:1: undeclared reference to \'params\' (in container \'\')\n | params.a == 1\n | ^',
+      "f: Invalid value: \"params.a == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.a == 1\n | ^",
     ]);
   });
 });

@@ -70,7 +70,10 @@ describe("compileValidatingPolicy()", () => {
       { name: "unused", expression: "object.not.there" },
       { name: "asks", expression: "authorizer.path('/x').check('get').allowed()" },
     ];
-    const validations = [{ expression: "variables.double == 6 && variables.asks" }, { expression: "variables.asks && variables.replicas == 3" }];
+    const validations = [
+      { expression: "variables.double == 6 && variables.asks" },
+      { expression: "variables.asks && variables.replicas == 3" },
+    ];
     expect(await refusals({ variables, validations }, { access })).toEqual([]);
     expect(asked).toEqual(["/x"]);
     expect(await refusals({ variables, validations: [{ expression: "variables.unused" + " == 1" }] })).toEqual([
@@ -85,7 +88,9 @@ describe("compileValidatingPolicy()", () => {
       { expression: "authorizer.requestResource.check('get').allowed() && !authorizer.requestResource.check('put').allowed()" },
     ];
     const spec = { paramKind: { apiVersion: "v1", kind: "ConfigMap" }, validations };
-    expect(await refusals(spec, { params: { data: { max: "2" } } })).toEqual(["failed expression: object.spec.replicas <= int(params.data.max)"]);
+    expect(await refusals(spec, { params: { data: { max: "2" } } })).toEqual([
+      "failed expression: object.spec.replicas <= int(params.data.max)",
+    ]);
     expect(await refusals(spec, { params: { data: { max: "3" } } })).toEqual([]);
   });
 
@@ -128,9 +133,14 @@ describe("compileMutatingPolicy()", () => {
       JSONPatch{op: "replace", path: "/spec/replicas", value: object.spec.replicas + 1},
       JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("example.com/by"), value: request.userInfo.username}
     ]`;
-    expect(await apply(patch(expression))).toMatchObject({ spec: { replicas: 4 }, metadata: { labels: { a: "1", "example.com/by": "jane" } } });
+    expect(await apply(patch(expression))).toMatchObject({
+      spec: { replicas: 4 },
+      metadata: { labels: { a: "1", "example.com/by": "jane" } },
+    });
     expect(await apply(patch('[JSONPatch{op: "test", path: "/spec/replicas", value: 9}]'))).toEqual(deployment);
-    const added = await apply(patch('[JSONPatch{op: "add", path: "/metadata/annotations", value: Object.metadata.annotations{x: "y"}}]')).catch(String);
+    const added = await apply(
+      patch('[JSONPatch{op: "add", path: "/metadata/annotations", value: Object.metadata.annotations{x: "y"}}]'),
+    ).catch(String);
     expect(added).toContain("type mismatch: unexpected type name");
   });
 
@@ -154,7 +164,17 @@ describe("compileMutatingPolicy()", () => {
     }`;
     expect(await apply(configure(expression), { variables })).toMatchObject({
       metadata: { labels: { a: "1", b: "2" } },
-      spec: { replicas: 3, template: { spec: { containers: [{ name: "c", image: "i" }, { name: "s", image: "sidecar:1" }] } } },
+      spec: {
+        replicas: 3,
+        template: {
+          spec: {
+            containers: [
+              { name: "c", image: "i" },
+              { name: "s", image: "sidecar:1" },
+            ],
+          },
+        },
+      },
     });
   });
 

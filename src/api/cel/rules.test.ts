@@ -64,7 +64,12 @@ describe("rules of custom resources", () => {
 
   it("compare with the old value where there is one", () => {
     const immutable = { ...text, "x-kubernetes-validations": [{ rule: "self == oldSelf", message: "is immutable" }] };
-    const grows = { ...integer, "x-kubernetes-validations": [{ rule: "oldSelf.hasValue() ? self > oldSelf.value() : self == 1", optionalOldSelf: true, message: "1 and up" }] };
+    const grows = {
+      ...integer,
+      "x-kubernetes-validations": [
+        { rule: "oldSelf.hasValue() ? self > oldSelf.value() : self == 1", optionalOldSelf: true, message: "1 and up" },
+      ],
+    };
     const item = object({ k: text, v: { ...integer, "x-kubernetes-validations": [{ rule: "self >= oldSelf", message: "shrinks" }] } });
     const map: JSONSchemaProps = {
       type: "array",
@@ -76,8 +81,28 @@ describe("rules of custom resources", () => {
     expect(created(schema, { spec: { a: "1", m: [{ k: "a", v: 2 }] } })).toEqual([]);
     expect(updated(schema, { spec: { a: "2" } }, { spec: { a: "1" } })).toEqual(['spec.a: Invalid value: "2": is immutable']);
     expect(updated(schema, { spec: { a: "2" } }, { spec: {} })).toEqual([]);
-    const old = { spec: { m: [{ k: "a", v: 2 }, { k: "b", v: 1 }] } };
-    expect(updated(schema, { spec: { m: [{ k: "b", v: 1 }, { k: "a", v: 1 }] } }, old)).toEqual(["spec.m[1].v: Invalid value: 1: shrinks"]);
+    const old = {
+      spec: {
+        m: [
+          { k: "a", v: 2 },
+          { k: "b", v: 1 },
+        ],
+      },
+    };
+    expect(
+      updated(
+        schema,
+        {
+          spec: {
+            m: [
+              { k: "b", v: 1 },
+              { k: "a", v: 1 },
+            ],
+          },
+        },
+        old,
+      ),
+    ).toEqual(["spec.m[1].v: Invalid value: 1: shrinks"]);
     expect(created(schema, { spec: { n: 2 } })).toEqual(["spec.n: Invalid value: 2: 1 and up"]);
     expect(updated(schema, { spec: { n: 2 } }, { spec: { n: 1 } })).toEqual([]);
   });
@@ -108,7 +133,10 @@ describe("rules of custom resources", () => {
   });
 
   it("end where their budget does", () => {
-    const item = { ...integer, "x-kubernetes-validations": [{ rule: "[1,2,3,4,5,6,7,8,9].all(x, [1,2,3,4,5,6,7,8,9].all(y, x * y > 0))" }] };
+    const item = {
+      ...integer,
+      "x-kubernetes-validations": [{ rule: "[1,2,3,4,5,6,7,8,9].all(x, [1,2,3,4,5,6,7,8,9].all(y, x * y > 0))" }],
+    };
     const schema = object({ spec: object({ l: { type: "array", items: item } }) });
     const errors = created(schema, { spec: { l: new Array<number>(100_000).fill(1) } });
     expect(errors).toHaveLength(1);

@@ -1,13 +1,15 @@
 // The authorizer in expressions: questions to authorization, put together step by step and asked by check(). Whoever asks in
 // earnest may have to wait for the answer, which an expression cannot: then the evaluation ends with AccessPending, and is
 // begun again when the answer is there (see evaluateWithAccess in ../access.ts).
+
 import { CelError } from "../../../cel/cel.ts";
+import { actualSize } from "../../../cel/cost/actual.ts";
 import { addRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelObjectType, type CelType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../../meta/names.ts";
-import { sizeOf } from "./costs.ts";
+import { withUnitResults } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const authorizerType: CelObjectType = fieldless("kubernetes.authorization.Authorizer");
@@ -189,13 +191,13 @@ const selectorCosts = ({ min, max }: { readonly min: number; readonly max: numbe
 
 const selector = (id: string, part: "fieldSelector" | "labelSelector"): CelOverload => ({
   ...refine(id, part),
-  cost: ([, text]) => selectorCosts({ min: sizeOf(text), max: sizeOf(text) }).max,
+  cost: ([, text]) => selectorCosts({ min: actualSize(text ?? null), max: actualSize(text ?? null) }).max,
   estimate: ({ args: [text] }) => text && { cost: selectorCosts(text.size) },
 });
 
 export const authorizerLibrary: CelLibrary = {
   name: "kubernetes.authz",
-  functions: [
+  functions: withUnitResults([
     {
       name: "path",
       overloads: [
@@ -245,5 +247,5 @@ export const authorizerLibrary: CelLibrary = {
     { name: "error", overloads: [read("decision_error", stringType, ({ error = "" }) => error)] },
     { name: "allowed", overloads: [read("decision_allowed", boolType, ({ allowed }) => allowed)] },
     { name: "reason", overloads: [read("decision_reason", stringType, ({ reason }) => reason)] },
-  ],
+  ]),
 };

@@ -1,5 +1,6 @@
 // Named formats of texts: format.dns1123Label().validate(x) gives the problems, or none.
 
+import { actualSize } from "../../../cel/cost/actual.ts";
 import { patternFactor, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelFunction, CelLibrary } from "../../../cel/library.ts";
 import { type CelObjectType, listOf, optionalOf, stringType } from "../../../cel/types.ts";
@@ -7,7 +8,6 @@ import { CelArray, CelOpaque, CelOptional, type CelValue } from "../../../cel/va
 import { GoUrlError, parseRequestUrl } from "../../meta/go-url.ts";
 import { isDNS1035Label, isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../../meta/names.ts";
 import { formatCheck } from "../../structural/formats.ts";
-import { sizeOf } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const formatType: CelObjectType = fieldless("kubernetes.NamedFormat");
@@ -115,7 +115,7 @@ export const formatLibrary: CelLibrary = {
             return problems.length === 0 ? CelOptional.none : some(new CelArray(problems));
           },
           cost: ([format, text]) =>
-            Math.ceil((1 + sizeOf(text)) * traversalFactor) * Math.ceil((format as CelFormat).patternSize * patternFactor),
+            Math.ceil((1 + actualSize(text ?? null)) * traversalFactor) * Math.ceil((format as CelFormat).patternSize * patternFactor),
           estimate: ({ args: [text] }) =>
             text && { cost: scaleRange(scaleRange(text.size, traversalFactor), maxPatternSize * patternFactor) },
         },

@@ -2,6 +2,7 @@
 // and lastIndexOf too is the string library's doing.
 import { CelError } from "../../../cel/cel.ts";
 import { celCompare, celEquals } from "../../../cel/compare.ts";
+import { deepTraversalCost } from "../../../cel/cost/actual.ts";
 import { addRanges, multiplyRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelFunction, CelLibrary, CelOverload } from "../../../cel/library.ts";
 import {
@@ -18,10 +19,9 @@ import {
   uintType,
 } from "../../../cel/types.ts";
 import { CelDuration, type CelList, CelUint, type CelValue } from "../../../cel/values.ts";
-import { traversalCost } from "./costs.ts";
 
 const costs: Pick<CelOverload, "cost" | "estimate"> = {
-  cost: ([list]) => traversalCost(list ?? null),
+  cost: ([list]) => deepTraversalCost(list ?? null),
   estimate: ({ target }) => {
     if (!target) return undefined;
     const item = target.element?.();

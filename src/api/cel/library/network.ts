@@ -1,12 +1,14 @@
 // Addresses and blocks of addresses: parsed strictly, with Go's words for what is wrong, and asked what they are.
+
 import { CelError } from "../../../cel/cel.ts";
+import { actualSize } from "../../../cel/cost/actual.ts";
 import { addRanges, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
 import type { CelConstant, CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelOpaqueType, type CelType, intType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, CelTypeValue, type CelValue } from "../../../cel/values.ts";
 import { formatIP, maskIP } from "../../meta/ip.ts";
 import { parseAddress, parsePrefix } from "./address-text.ts";
-import { costByText, sizeOf } from "./costs.ts";
+import { costByText, withUnitResults } from "./costs.ts";
 
 export const ipType: CelOpaqueType = { kind: "opaque", name: "net.IP" };
 export const cidrType: CelOpaqueType = { kind: "opaque", name: "net.CIDR" };
@@ -99,7 +101,7 @@ const ofIP = (id: string, result: CelType, read: (bytes: Bytes) => CelValue): Ce
   call: ([ip]) => read((ip as CelIP).bytes),
 });
 
-const ofText = (id: string, result: CelType, read: (text: CelValue | undefined) => CelValue, factor = traversalFactor): CelOverload => ({
+const ofText = (id: string, result: CelType, read: (text: CelValue | undefined) => CelValue, factor = 1): CelOverload => ({
   id,
   parameters: [stringType],
   result,
@@ -120,12 +122,12 @@ const typeConstant = ({ name }: CelOpaqueType): CelConstant => ({ name, type: { 
 export const ipLibrary: CelLibrary = {
   name: "kubernetes.net.ip",
   constants: [typeConstant(ipType)],
-  functions: [
+  functions: withUnitResults([
     { name: "ip", overloads: [ofText("string_to_ip", ipType, toIP)] },
     { name: "isIP", overloads: [ofText("is_ip", boolType, (text) => isReadBy(parseAddress, text))] },
     {
       name: "ip.isCanonical",
-      overloads: [ofText("ip_is_canonical", boolType, (text) => formatIP(parseAddress(text as string)) === text, 2 * traversalFactor)],
+      overloads: [ofText("ip_is_canonical", boolType, (text) => formatIP(parseAddress(text as string)) === text, 2)],
     },
     { name: "family", overloads: [ofIP("ip_family", intType, (bytes) => (isV4(bytes) ? 4n : 6n))] },
     { name: "isUnspecified", overloads: [ofIP("ip_is_unspecified", boolType, isUnspecified)] },
@@ -137,7 +139,7 @@ export const ipLibrary: CelLibrary = {
       name: "string",
       overloads: [{ id: "ip_to_string", parameters: [ipType], result: stringType, call: ([ip]) => formatIP((ip as CelIP).bytes) }],
     },
-  ],
+  ]),
 };
 
 const prefixBytes = (cidr: CelValue | undefined): number => Math.ceil((cidr as CelCIDR).prefixLength / 8);
@@ -167,7 +169,7 @@ function containment({ id, other, ofBlocks, test }: Containment): CelOverload {
     cost: ([cidr, value]) => {
       const bytes = prefixBytes(cidr);
       const blocks = ofBlocks ? Math.ceil(bytes * traversalFactor) + 1 : 0;
-      return Math.ceil(2 * bytes * traversalFactor) + blocks + (isText ? Math.ceil(sizeOf(value) * traversalFactor) : 0);
+      return Math.ceil(2 * bytes * traversalFactor) + blocks + (isText ? Math.ceil(actualSize(value ?? null) * traversalFactor) : 0);
     },
     estimate: ({ args: [value] }) => ({ cost: isText && value ? addRanges(base, scaleRange(value.size, traversalFactor)) : base }),
   };
@@ -180,7 +182,7 @@ const containsCIDR = (cidr: CelCIDR, other: CelCIDR): boolean =>
 export const cidrLibrary: CelLibrary = {
   name: "kubernetes.net.cidr",
   constants: [typeConstant(cidrType)],
-  functions: [
+  functions: withUnitResults([
     { name: "cidr", overloads: [ofText("string_to_cidr", cidrType, toCIDR)] },
     { name: "isCIDR", overloads: [ofText("is_cidr", boolType, (text) => isReadBy(parsePrefix, text))] },
     {
@@ -222,5 +224,5 @@ export const cidrLibrary: CelLibrary = {
       name: "string",
       overloads: [{ id: "cidr_to_string", parameters: [cidrType], result: stringType, call: ([cidr]) => (cidr as CelCIDR).text }],
     },
-  ],
+  ]),
 };

@@ -4,7 +4,7 @@ import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelObjectType, type CelType, doubleType, intType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { isQuantity, parseQuantity, Quantity, QuantityError } from "../../meta/quantity.ts";
-import { costByText } from "./costs.ts";
+import { costByText, withUnitResults } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const quantityType: CelObjectType = fieldless("kubernetes.Quantity");
@@ -112,7 +112,7 @@ const compare: Read<number> = ({ quantity }, { quantity: other }) => quantity.co
 
 export const quantityLibrary: CelLibrary = {
   name: "kubernetes.quantity",
-  functions: [
+  functions: withUnitResults([
     {
       name: "quantity",
       overloads: [
@@ -152,5 +152,5 @@ export const quantityLibrary: CelLibrary = {
       name: "sub",
       overloads: [onTwo("quantity_sub", quantityType, (a, b) => a.minus(b)), withInteger("quantity_sub_int", (a, b) => a.minus(b))],
     },
-  ],
+  ]),
 };

@@ -1,18 +1,17 @@
 // find and findAll: the parts of a text that match a regular expression (in Go's syntax).
 import { CelError } from "../../../cel/cel.ts";
-import { addRanges, multiplyRanges, patternFactor, scaleRange, traversalFactor } from "../../../cel/cost/estimates.ts";
+import { matchCost } from "../../../cel/cost/actual.ts";
+import { matchEstimate } from "../../../cel/cost/call-estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { compilePattern, type Pattern, PatternError } from "../../../cel/regex/pattern.ts";
 import { intType, listOf, stringType } from "../../../cel/types.ts";
 import { CelArray, type CelValue } from "../../../cel/values.ts";
-import { sizeOf } from "./costs.ts";
 
 const costs: Pick<CelOverload, "cost" | "estimate"> = {
-  cost: ([text, pattern]) => Math.ceil((1 + sizeOf(text)) * traversalFactor) * Math.ceil(sizeOf(pattern) * patternFactor),
-  estimate: ({ target, args: [pattern] }) => {
-    if (!target || !pattern) return undefined;
-    const text = scaleRange(addRanges(target.size, { min: 1, max: 1 }), traversalFactor);
-    return { cost: multiplyRanges(text, scaleRange(pattern.size, patternFactor)), resultSize: { min: 0, max: target.size.max } };
+  cost: matchCost,
+  estimate: (site) => {
+    const found = matchEstimate(site);
+    return found && site.target && { ...found, resultSize: { min: 0, max: site.target.size.max } };
   },
 };
 

@@ -3,7 +3,7 @@ import { CelError } from "../../../cel/cel.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelObjectType, type CelType, intType, stringType } from "../../../cel/types.ts";
 import { CelOpaque, type CelValue } from "../../../cel/values.ts";
-import { costByText } from "./costs.ts";
+import { costByText, withUnitResults } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
 export const semverType: CelObjectType = fieldless("kubernetes.Semver");
@@ -161,7 +161,7 @@ const fromText = (
 
 export const semverLibrary: CelLibrary = {
   name: "kubernetes.Semver",
-  functions: [
+  functions: withUnitResults([
     { name: "semver", overloads: fromText(["string_to_semver", "string_bool_to_semver"], semverType, parse) },
     { name: "isSemver", overloads: fromText(["is_semver_string", "is_semver_string_bool"], boolType, isSemver) },
     { name: "isGreaterThan", overloads: [compareOverload("semver_is_greater_than", boolType, (order) => order > 0)] },
@@ -170,5 +170,5 @@ export const semverLibrary: CelLibrary = {
     { name: "major", overloads: [numberOverload("semver_major", 0)] },
     { name: "minor", overloads: [numberOverload("semver_minor", 1)] },
     { name: "patch", overloads: [numberOverload("semver_patch", 2)] },
-  ],
+  ]),
 };

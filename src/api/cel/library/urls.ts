@@ -1,10 +1,11 @@
 // URLs: parsed, and their parts.
 import { CelError } from "../../../cel/cel.ts";
+import { traversalOf } from "../../../cel/cost/actual.ts";
+import { sameSizeEstimate } from "../../../cel/cost/call-estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { boolType, type CelObjectType, type CelType, listOf, mapOf, stringType } from "../../../cel/types.ts";
 import { CelArray, CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { formatUrl, type GoUrl, GoUrlError, hostName, parseRequestUrl, port, queryValues } from "../../meta/go-url.ts";
-import { costByText } from "./costs.ts";
 import { CelEntries, fieldless } from "./values.ts";
 
 export const urlType: CelObjectType = fieldless("kubernetes.URL");
@@ -43,7 +44,14 @@ export const urlLibrary: CelLibrary = {
     {
       name: "url",
       overloads: [
-        { id: "string_to_url", parameters: [stringType], result: urlType, call: ([text]) => parse(text as string), ...urlCosts() },
+        {
+          id: "string_to_url",
+          parameters: [stringType],
+          result: urlType,
+          call: ([text]) => parse(text as string),
+          cost: traversalOf(0),
+          estimate: sameSizeEstimate(0),
+        },
       ],
     },
     {
@@ -58,18 +66,6 @@ export const urlLibrary: CelLibrary = {
     { name: "getQuery", overloads: [accessor("url_get_query", stringLists, query)] },
   ],
 };
-
-function urlCosts(): Pick<CelOverload, "cost" | "estimate"> {
-  const { cost, estimate } = costByText();
-  return {
-    ...(cost ? { cost } : {}),
-    estimate: (site) => {
-      const found = estimate?.(site);
-      const [text] = site.args;
-      return found && text && { ...found, resultSize: text.size };
-    },
-  };
-}
 
 function parse(text: string): CelUrl {
   try {
