@@ -66,6 +66,12 @@ export const operationsFlags = {
   ...auditFlags,
   "encryption-provider-config": flag(optionalText, undefined, "which resources are encrypted in the store, and how"),
   "encryption-provider-config-automatic-reload": flag(boolean, false, "follow changes of that file"),
+  "event-ttl": flag(durationMs, 3_600_000, "how long events are kept"),
+  "endpoint-reconciler-type": flag(
+    oneOf("lease", "none"),
+    "lease",
+    "who keeps the endpoints of the service kubernetes: this server with its peers, or nobody",
+  ),
   profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process and the state of priority and fairness"),
 };
 
@@ -101,6 +107,8 @@ export interface OperationsSettings {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly profiling: boolean;
+  readonly eventTtlMs: number;
+  readonly endpointReconciler: "lease" | "none";
 }
 
 export function operationsSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings {
@@ -116,6 +124,8 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],
     profiling: values.profiling,
+    eventTtlMs: values["event-ttl"],
+    endpointReconciler: values["endpoint-reconciler-type"],
   };
 }
 

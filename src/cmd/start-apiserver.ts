@@ -24,13 +24,7 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import { createAuthorizer } from "../apiserver/authz/create-authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
-import {
-  ensureKubernetesService,
-  ensurePriorityClasses,
-  ensureServiceCidr,
-  ensureSystemNamespaces,
-  firstServiceIp,
-} from "../apiserver/bootstrap.ts";
+import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects } from "../apiserver/connect/connects.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
@@ -42,6 +36,7 @@ import type { ApiServerSettings } from "../apiserver/options.ts";
 import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
 import { describedResources } from "../apiserver/registry/resources/all.ts";
+import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
@@ -60,10 +55,12 @@ import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
 import { CommandError } from "./command-error.ts";
+import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { openStore } from "./open-store.ts";
+import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 
 export interface StartApiServerDeps {
@@ -126,7 +123,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { store, clock, definitions: builtInDefinitions(describedResources) },
+      { store, clock, definitions: withEventTtl(builtInDefinitions(describedResources), settings.operations.eventTtlMs / 1000) },
       { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
@@ -156,6 +153,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
+  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
@@ -167,9 +165,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     credentials: pki.admin,
     user: "kubernetes-admin",
   });
-  const ready = Promise.all([written, bootstrap(client, state, { settings, advertiseAddress, port: https.port, nowMs: clock.now() })]).then(
-    () => undefined,
-  );
+  const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
+  const ready = Promise.all([written, bootstrap(client, state, { settings, peers, nowMs: clock.now() })]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   return {
     url,
@@ -241,10 +238,10 @@ function wire(w: Wiring): ApiServer {
       ...tokenRequests({ tokens, client, clock, ...(maxExpirationSeconds > 0 ? { maxExpirationSeconds } : {}) }),
     },
     hooks: {
-      "/services": createServiceAllocators(
-        { reader, clock },
-        { serviceClusterIpRange: settings.serviceClusterIpRange, nodePorts: `${nodePorts.first}-${nodePorts.last}` },
-      ),
+      "/services": createServiceAllocators(stores, {
+        serviceClusterIpRange: settings.serviceClusterIpRange,
+        nodePorts: `${nodePorts.first}-${nodePorts.last}`,
+      }),
     },
     connects: createConnects(reader, {
       cert: pki.apiserverKubeletClient.certificate,
@@ -301,12 +298,11 @@ function tokenAuthenticator({ settings, files, stores, clock }: Wiring, tokens: 
 
 interface BootstrapFacts {
   readonly settings: ApiServerSettings;
-  readonly advertiseAddress: string;
-  readonly port: number;
+  readonly peers: Peers;
   readonly nowMs: number;
 }
 
-async function bootstrap(client: Client, state: ServerState, { settings, advertiseAddress, port, nowMs }: BootstrapFacts): Promise<void> {
+async function bootstrap(client: Client, state: ServerState, { settings, peers, nowMs }: BootstrapFacts): Promise<void> {
   const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -318,8 +314,9 @@ async function bootstrap(client: Client, state: ServerState, { settings, adverti
     step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
     step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
     step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
-    step("bootstrap-controller", ensureKubernetesService(client, { serviceClusterIpRange, advertiseAddress, securePort: port })),
+    step("bootstrap-controller", peers.startService()),
   ]);
+  peers.startLoops();
 }
 
 interface FlagFiles {

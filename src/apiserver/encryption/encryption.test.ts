@@ -53,7 +53,7 @@ async function start(providers: string, automaticReload = false): Promise<Server
   const encryption = await createEncryption({ clock, logger: silentLogger, metrics }, { path, automaticReload });
   const fixture = createFixture({
     definitions: builtInDefinitions(describedResources),
-    storeFor: (_own, resource) => encryption.storeFor(store, resource),
+    storeFor: (_own, resource, prefix) => encryption.storeFor(store, resource, prefix),
   });
   running.push(encryption, fixture);
   return { ...fixture, clock, encryption, configure, metrics };

@@ -27,7 +27,7 @@ export interface EncryptionOptions {
 
 export interface Encryption extends Running {
   /** The store for a resource's objects; undefined for one that is stored as it is. */
-  storeFor(store: Store, resource: { readonly group: string; readonly resource: string }): TransformingStore | undefined;
+  storeFor(store: Store, resource: { readonly group: string; readonly resource: string }, prefix: string): TransformingStore | undefined;
   readonly healthChecks: readonly HealthCheck[];
 }
 
@@ -58,10 +58,10 @@ export async function createEncryption(deps: EncryptionDeps, { path, automaticRe
       )
     : undefined;
   return {
-    storeFor(store, { group, resource }) {
+    storeFor(store, { group, resource }, prefix) {
       // What a later file may name has to go this way from the beginning.
       if (!automaticReload && !encryptionOf(loaded.config, group, resource)) return undefined;
-      return new TransformingStore(store, () => transformerOf(group, resource));
+      return new TransformingStore(store, () => transformerOf(group, resource), prefix);
     },
     healthChecks: healthChecks(automaticReload, () => loaded.plugins),
     async stop() {

@@ -3,6 +3,7 @@
 // cache need not parse them. Where a key has to be asked for first (a KMS), what follows in a watch waits behind it.
 import type {
   KeyValue,
+  Operation,
   RangeOptions,
   RangeResult,
   Store,
@@ -20,13 +21,18 @@ const maxWaitingBatches = 1000;
 export class TransformingStore implements Store {
   readonly #store: Store;
   readonly #transformer: () => Transformer;
+  readonly #prefix: string;
   /** Plain bytes by what they were stored as, until the watch has brought them back. */
   readonly #written = new WeakMap<Uint8Array, Uint8Array>();
 
-  /** `transformer` is asked for at every use: configuration may change. */
-  constructor(store: Store, transformer: () => Transformer) {
+  /**
+   * `transformer` is asked for at every use: configuration may change. Keys without the prefix are other resources': what a
+   * transaction writes there with an object of this one goes through as it comes.
+   */
+  constructor(store: Store, transformer: () => Transformer, prefix = "") {
     this.#store = store;
     this.#transformer = transformer;
+    this.#prefix = prefix;
   }
 
   currentRevision(): Promise<number> {
@@ -49,20 +55,22 @@ export class TransformingStore implements Store {
   }
 
   async transact(transaction: Transaction): Promise<TransactionResult> {
-    const operations: Transaction["operations"][number][] = [];
-    for (const operation of transaction.operations) {
-      if (operation.type === "delete") operations.push(operation);
-      else {
-        const value = await this.#transformer().encrypt(operation.value, operation.key);
-        this.#written.set(value, operation.value);
-        operations.push({ ...operation, value });
-      }
-    }
+    const operations: Operation[] = [];
+    for (const operation of transaction.operations)
+      operations.push(operation.key.startsWith(this.#prefix) ? await this.sealed(operation) : operation);
     const result = await this.#store.transact({ ...transaction, operations });
     if (result.succeeded) return result;
     const current: (KeyValue | undefined)[] = [];
-    for (const kv of result.current) current.push(kv && (await this.#open(kv)));
+    for (const kv of result.current) current.push(kv?.key.startsWith(this.#prefix) ? await this.#open(kv) : kv);
     return { ...result, current };
+  }
+
+  /** An operation on this resource's keys as the store beneath is to have it. */
+  async sealed(operation: Operation): Promise<Operation> {
+    if (operation.type === "delete") return operation;
+    const value = await this.#transformer().encrypt(operation.value, operation.key);
+    this.#written.set(value, operation.value);
+    return { ...operation, value };
   }
 
   watch(options: WatchOptions): Watch {

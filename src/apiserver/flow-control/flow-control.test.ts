@@ -4,16 +4,11 @@ import type { FlowSchema } from "../../api/types/flowcontrol-v1.ts";
 import { silentLogger } from "../../base/log.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
 import { createClient } from "../../client/create-client.ts";
+import { createApiFixture } from "../api-fixture.ts";
 import { loopbackUser, type UserInfo } from "../authn/user.ts";
-import { createEndpoints } from "../http/endpoints.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
-import { createRequestMetrics } from "../http/request-metrics.ts";
 import { createInProcessTransport } from "../in-process-transport.ts";
-import { builtInDefinitions } from "../registry/definitions.ts";
-import { createFixture } from "../registry/request-fixture.ts";
-import { describedResources } from "../registry/resources/all.ts";
 import type { RequestContext, Stage } from "../request.ts";
-import { createApiServer } from "../server.ts";
 import { mandatoryFlowSchemas, suggestedFlowSchemas } from "./default-configuration.ts";
 import { flowControlStage } from "./flow-control-stage.ts";
 import { FlowController } from "./flow-controller.ts";
@@ -22,25 +17,11 @@ import { inMatchingOrder, matchFlowSchema } from "./match-flow-schema.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "./reconcile-defaults.ts";
 
 function setUp() {
-  const fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
-  const { clock, stores } = fixture;
-  const through: Stage = (context, next) => next(context);
+  let flowControl: Stage = (context, next) => next(context);
+  const fixture = createApiFixture({}, { flowControl: (context, next) => flowControl(context, next) });
+  const { clock, stores, client, api } = fixture;
   const controller = new FlowController({ reader: stores.reader, clock, metrics: new MetricsRegistry() });
-  const api = createApiServer({
-    authentication(context, next) {
-      context.user = context.request.trustedUser ?? context.user;
-      return next(context);
-    },
-    impersonation: through,
-    flowControl: flowControlStage({ controller, load: () => undefined, clock }),
-    authorization: through,
-    resources: fixture.handler,
-    endpoints: createEndpoints([]),
-    metrics: createRequestMetrics(new MetricsRegistry()),
-    clock,
-    logger: silentLogger,
-  });
-  const client = createClient(createInProcessTransport(api, loopbackUser, clock));
+  flowControl = flowControlStage({ controller, load: () => undefined, clock });
   const stop = async (): Promise<void> => {
     await controller.stop();
     await fixture.stop();

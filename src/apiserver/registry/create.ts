@@ -2,12 +2,12 @@
 // strategy, what is allocated for it, validation, validating admission, the store. A generated name that is taken is
 // generated again.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { alreadyExists, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { alreadyExists, conflict, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
-import { type ResourceStore, unstored } from "./resource-store.ts";
+import { type CommitResult, type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
 import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
 
@@ -18,6 +18,8 @@ export interface CreateOptions {
 
 /** Of names made from one generateName. */
 const maxNameAttempts = 8;
+/** Of what is reserved for an object: another server on the same store may take it first. */
+const maxReservations = 16;
 
 /** Stores a decoded object. Throws StatusError. */
 export async function createObject(
@@ -31,7 +33,7 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(sent, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(type, undefined, object, { ...request, nowMs: env.clock.now() });
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, { ...request, nowMs: env.clock.now() });
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
@@ -59,8 +61,26 @@ async function createNamed(
   let object = withSystemFields(admitted, context.nowMs);
   object = withConstantFields(type, definition.create.prepare?.(object, context) ?? object);
   if (countsGeneration(store)) object = withMetadata(object, { ...object.metadata, generation: 1 });
+  for (let attempt = 1; ; attempt++) {
+    const created = await attemptCreate(env, store, request, object);
+    if (created) return created;
+    if (attempt === maxReservations) throw contested(store, object);
+    request.context.request.signal.throwIfAborted();
+  }
+}
+
+/** Undefined where what was reserved for the object was taken by another server. */
+async function attemptCreate(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  prepared: KubernetesObject,
+): Promise<ObjectVersion | undefined> {
+  const { definition, type } = store;
+  let object = prepared;
   const reservation = await hookOf(env, type)?.reserve(object, undefined, request.dryRun);
   let stored = false;
+  let contestedAt: number | undefined;
   try {
     object = reservation?.object ?? object;
     const errors = validateNewObject(definition, object);
@@ -70,24 +90,31 @@ async function createNamed(
     await env.admission.validate(admissionRequest(request, subject));
     if (object.metadata.resourceVersion)
       throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
-    const version = await commitNew(store, object, request.dryRun);
-    stored = true;
-    return version;
+    const result = await commitNew(store, object, request.dryRun, await reservation?.companions());
+    stored = result.version !== undefined;
+    if (!result.version) ({ contestedAt } = result);
+    return result.version;
   } finally {
-    reservation?.settle(stored && !request.dryRun);
+    reservation?.settle(stored && !request.dryRun, contestedAt);
   }
 }
 
-async function commitNew(store: ResourceStore, object: KubernetesObject, dryRun: boolean): Promise<ObjectVersion> {
+/** Throws AlreadyExists. */
+async function commitNew(
+  store: ResourceStore,
+  object: KubernetesObject,
+  dryRun: boolean,
+  companions: Companions | undefined,
+): Promise<CommitResult> {
   const key = store.keyOf(object.metadata.namespace ?? "", object.metadata.name);
   if (dryRun) {
     const current = await store.read(key);
     if (current) throw nameTaken(store, current);
-    return unstored(key, object, undefined);
+    return { version: unstored(key, object, undefined) };
   }
-  const result = await store.commit(key, object, undefined);
-  if (!result.version) throw nameTaken(store, result.current, object.metadata.name);
-  return result.version;
+  const result = await store.commit(key, object, undefined, companions);
+  if (!result.version && result.contestedAt === undefined) throw nameTaken(store, result.current, object.metadata.name);
+  return result;
 }
 
 /** Whether metadata.generation of this resource is counted. */
@@ -100,6 +127,9 @@ function nameTaken(store: ResourceStore, current: ObjectVersion | undefined, nam
   if (current?.object.metadata.deletionTimestamp === undefined) return error;
   return new StatusError({ ...error.status, message: `object is being deleted: ${error.message}` });
 }
+
+const contested = ({ type }: ResourceStore, { metadata }: KubernetesObject): StatusError =>
+  conflict(type, metadata.name, "what was allocated for it was taken by others each time; please try again");
 
 function nameNotGenerated({ status }: StatusError): StatusError {
   const message = `${status.message}, the server was not able to generate a unique name for the object`;

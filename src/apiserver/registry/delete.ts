@@ -75,9 +75,8 @@ async function attemptDelete(
   }
   if (step.kind === "mark") return { result: { version, removed: false } };
   if (request.dryRun) return { result: { version, removed: true } };
-  const removed = await store.remove(version);
+  const removed = await store.remove(version, hookOf(env, store.type)?.removal(version.object));
   if (!removed.version) return { result: undefined, current: removed.current };
-  hookOf(env, store.type)?.release(version.object);
   return { result: { version: removed.version, removed: true } };
 }
 
@@ -142,7 +141,8 @@ function gracefulMark(
   return withMetadata(object, { ...object.metadata, deletionTimestamp: formatTime(endMs), deletionGracePeriodSeconds: requested });
 }
 
-function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
+/** Waiting for its finalizers from now on. */
+export function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
   const { deletionTimestamp, generation = 0 } = object.metadata;
   if (deletionTimestamp !== undefined) return object;
   return withMetadata(object, {

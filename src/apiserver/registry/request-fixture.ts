@@ -16,6 +16,8 @@ import { createResourceStores, type ResourceStores, type ResourceStoresOptions }
 
 export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies, "clock">>, ResourceStoresOptions {
   readonly definitions?: readonly ResourceDefinition[];
+  /** Shared with another fixture, which closes it. */
+  readonly store?: Store;
   /** Makes the admission plugins, which need the stores. */
   readonly admissionOf?: (stores: ResourceStores, clock: VirtualClock) => ResourceHandlerDependencies["admission"];
   /** Makes the hooks, which need the stores. */
@@ -68,7 +70,7 @@ export interface Fixture {
 
 export function createFixture(options: FixtureOptions = {}): Fixture {
   const clock = new VirtualClock();
-  const store = createMemoryStore({ clock });
+  const store = options.store ?? createMemoryStore({ clock });
   const definitions = options.definitions ?? builtInDefinitions([]);
   const stores = createResourceStores({ store, clock, definitions }, { onObject: deepFreeze, ...options });
   const {
@@ -106,7 +108,7 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
     },
     async stop() {
       await stores.stop();
-      await store.close();
+      if (!options.store) await store.close();
     },
   };
 }

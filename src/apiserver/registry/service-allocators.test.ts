@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { prefixEnd, type Store } from "../../storage/store.ts";
 import { createFixture, type Fixture, type Reply } from "./request-fixture.ts";
 import { createServiceAllocators } from "./service-allocators.ts";
 
@@ -6,8 +7,12 @@ const path = "/api/v1/namespaces/default/services";
 
 let server: Fixture;
 function start(serviceClusterIpRange: string, nodePorts = "30000-32767"): void {
-  server = createFixture({
-    hooksOf: ({ reader, clock }) => ({ "/services": createServiceAllocators({ reader, clock }, { serviceClusterIpRange, nodePorts }) }),
+  server = open(serviceClusterIpRange, nodePorts);
+}
+function open(serviceClusterIpRange: string, nodePorts: string, store?: Store): Fixture {
+  return createFixture({
+    ...(store ? { store } : {}),
+    hooksOf: (stores) => ({ "/services": createServiceAllocators(stores, { serviceClusterIpRange, nodePorts }) }),
   });
 }
 beforeEach(() => start("10.96.0.0/16"));
@@ -133,5 +138,90 @@ describe("node ports", () => {
     const body = { spec: { type: "ClusterIP", ports: [{ port: 80, protocol: "TCP" }] } };
     await server.send("PATCH", `${path}/a`, { body, contentType: "application/merge-patch+json" });
     expect(specOf(await create("b", { type: "NodePort" })).ports[0]?.nodePort).toBe(30000);
+  });
+});
+
+const addressPath = "/apis/networking.k8s.io/v1/ipaddresses";
+const addressNames = async (): Promise<string[]> => (await server.send("GET", addressPath)).body.items.map(({ metadata }) => metadata.name);
+const portKeys = async (): Promise<string[]> => {
+  const start = "/registry/ranges/servicenodeports/";
+  return (await server.store.range({ start, end: prefixEnd(start) })).items.map(({ key }) => key.slice(start.length));
+};
+
+describe("what a service holds", () => {
+  it("is said by an IPAddress of the address's name, and a key for each node port", async () => {
+    await create("a", { type: "NodePort", clusterIP: "10.96.0.9", ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }] });
+    const { body } = await server.send("GET", `${addressPath}/10.96.0.9`);
+    expect(body.spec).toEqual({ parentRef: { group: "", resource: "services", namespace: "default", name: "a" } });
+    expect(body.metadata).toMatchObject({
+      labels: { "ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io" },
+      managedFields: [{ manager: "kube-apiserver", operation: "Update", apiVersion: "networking.k8s.io/v1" }],
+    });
+    expect(await portKeys()).toEqual(["30080"]);
+  });
+
+  it("goes with the service, and with what an update drops", async () => {
+    await create("a", { type: "NodePort", clusterIP: "10.96.0.9", ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }] });
+    const external = { spec: { type: "ExternalName", externalName: "x.y", clusterIP: null, clusterIPs: null, ports: null } };
+    await server.send("PATCH", `${path}/a`, { body: external, contentType: "application/merge-patch+json" });
+    expect([await addressNames(), await portKeys()]).toEqual([[], []]);
+    await create("b", { type: "NodePort" });
+    expect([(await addressNames()).length, (await portKeys()).length]).toEqual([1, 1]);
+    await server.send("DELETE", `${path}/b`);
+    expect([await addressNames(), await portKeys()]).toEqual([[], []]);
+  });
+
+  it("is nobody else's: an address that somebody took by hand is refused, and stays when the service goes", async () => {
+    const spec = { parentRef: { resource: "gateways", group: "gateway.networking.k8s.io", name: "g", namespace: "default" } };
+    await server.send("POST", addressPath, { body: { metadata: { name: "10.96.0.9" }, spec } });
+    expect((await create("a", { clusterIP: "10.96.0.9" })).body.message).toContain("provided IP is already allocated");
+    await server.send("DELETE", `${addressPath}/10.96.0.9`);
+    expect((await create("a", { clusterIP: "10.96.0.9" })).status).toBe(201);
+  });
+
+  it("leaves no trace of a dry run or a refused service", async () => {
+    await create("a", { type: "NodePort" }, "?dryRun=All");
+    await create("Bad_Name", { type: "NodePort" });
+    expect([await addressNames(), await portKeys()]).toEqual([[], []]);
+  });
+});
+
+describe("two servers on one store", () => {
+  it("give no address and no port twice, though they draw the same numbers", async () => {
+    const other = open("10.96.0.0/16", "30000-32767", server.store);
+    const body = (name: string) => ({ metadata: { name }, spec: { type: "NodePort", ports: [{ port: 80, protocol: "TCP" }] } });
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => (i % 2 ? server : other).send("POST", path, { body: body(`s${i}`) })),
+    );
+    expect(replies.map(({ status }) => status)).toEqual(replies.map(() => 201));
+    expect(new Set(replies.map((reply) => specOf(reply).clusterIP)).size).toBe(100);
+    expect(new Set(replies.map((reply) => specOf(reply).ports[0]?.nodePort)).size).toBe(100);
+    await other.stop();
+  });
+
+  it("refuse an address or port that was asked for on both, on one of them", async () => {
+    const other = open("10.96.0.0/16", "30000-32767", server.store);
+    const spec = { type: "NodePort", clusterIP: "10.96.0.9", ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }] };
+    const replies = await Promise.all([server, other].map((s, i) => s.send("POST", path, { body: { metadata: { name: `s${i}` }, spec } })));
+    expect(replies.map(({ status }) => status).sort()).toEqual([201, 422]);
+    expect(replies.find(({ status }) => status === 422)?.body.message).toContain("already allocated");
+    await other.stop();
+  });
+});
+
+describe("ServiceCIDR objects", () => {
+  const cidrPath = "/apis/networking.k8s.io/v1/servicecidrs";
+  const ready = {
+    status: { conditions: [{ type: "Ready", status: "True", reason: "", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" }] },
+  };
+
+  it("add addresses once they are ready", async () => {
+    await server.stop();
+    start("10.0.0.0/30");
+    for (const name of ["a", "b"]) expect((await create(name)).status).toBe(201);
+    await server.send("POST", cidrPath, { body: { metadata: { name: "more" }, spec: { cidrs: ["10.1.0.0/28"] } } });
+    expect((await create("c")).body.message).toContain("range is full");
+    await server.send("PATCH", `${cidrPath}/more/status`, { body: ready, contentType: "application/merge-patch+json" });
+    expect(specOf(await create("c")).clusterIP).toMatch(/^10\.1\.0\.\d+$/);
   });
 });

@@ -1,19 +1,34 @@
 // Cluster IPs and node ports of services, allocated before validation as upstream does. What is taken is read off the
-// services in the watch cache, so every API server on one store knows the others' allocations; what is being written is
-// reserved until it is seen there. A dry run reserves and gives back.
+// services and IPAddress objects in the watch caches, so every API server on one store knows the others' allocations; what is
+// being written is reserved until it is seen there. The keys that hold them are written with the service (service-holdings.ts):
+// where another server was faster, the write fails as a whole, and is tried again with others once that is seen. A dry run
+// reserves and gives back.
 import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import { parseIP } from "../../api/meta/ip.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { internalError, invalid } from "../../api/meta/status-error.ts";
-import { services as servicesType } from "../../api/resources.generated.ts";
+import { ipaddresses, servicecidrs, services as servicesType } from "../../api/resources.generated.ts";
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
+import type { IPAddress, ServiceCIDR } from "../../api/types/networking-v1.ts";
 import { validateClusterAddresses } from "../../api/validation/service-addresses.ts";
-import type { Clock } from "../../base/clock.ts";
 import type { Informer } from "../../client/informer.ts";
-import type { AdmissionReader } from "../admission/admission.ts";
+import type { Condition, Operation } from "../../storage/store.ts";
 import { NumberPool, staticBandOf } from "./number-pool.ts";
+import type { Companions } from "./resource-store.ts";
 import { isHeadless, withBothAddressFields, withIpFamilies } from "./service-families.ts";
+import {
+  addressesOf,
+  ipAddressName,
+  isHeldBy,
+  needsHealthCheck,
+  newIPAddress,
+  nodePortHolder,
+  nodePortsOf,
+  nodePortsPath,
+  usesNodePorts,
+} from "./service-holdings.ts";
 import { ServiceIpRange } from "./service-ip-range.ts";
+import type { ResourceStores } from "./stores.ts";
 import type { Reservation, WriteHook } from "./write-environment.ts";
 
 export interface ServiceAllocatorOptions {
@@ -23,14 +38,9 @@ export interface ServiceAllocatorOptions {
   readonly nodePorts?: string;
 }
 
-export interface ServiceAllocatorDependencies {
-  readonly reader: AdmissionReader;
-  readonly clock: Clock;
-}
-
 /** The hook to be given to the resource handler as "/services". Throws for ranges that cannot be read. */
-export function createServiceAllocators(dependencies: ServiceAllocatorDependencies, options: ServiceAllocatorOptions = {}): WriteHook {
-  return new ServiceAllocators(dependencies, options);
+export function createServiceAllocators(stores: ResourceStores, options: ServiceAllocatorOptions = {}): WriteHook {
+  return new ServiceAllocators(stores, options);
 }
 
 /** What one write has reserved. */
@@ -40,17 +50,27 @@ interface Taken {
 }
 
 class ServiceAllocators implements WriteHook {
-  readonly #ranges: readonly ServiceIpRange[];
+  readonly #stores: ResourceStores;
+  /** Those of the flag; their families are those of services. */
+  readonly #flagged: readonly ServiceIpRange[];
+  /** With those of ServiceCIDR objects that are ready. */
+  #ranges: readonly ServiceIpRange[];
   readonly #firstPort: number;
   readonly #portRange: string;
   readonly #portCount: number;
   readonly #ports: NumberPool;
   readonly #services: Informer<Service>;
+  readonly #addresses: Informer<IPAddress>;
+  readonly #cidrs: Informer<ServiceCIDR>;
   #watching: Promise<void> | undefined;
+  /** The store's revision at which another server was known to be faster. */
+  #contestedAt = 0;
 
-  constructor({ reader, clock }: ServiceAllocatorDependencies, options: ServiceAllocatorOptions) {
-    const random = (): number => clock.random();
-    this.#ranges = (options.serviceClusterIpRange ?? "10.96.0.0/16").split(",").map((text) => new ServiceIpRange(text, random));
+  constructor(stores: ResourceStores, options: ServiceAllocatorOptions) {
+    this.#stores = stores;
+    const { reader } = stores;
+    this.#flagged = (options.serviceClusterIpRange ?? "10.96.0.0/16").split(",").map((text) => this.#range(text));
+    this.#ranges = this.#flagged;
     this.#portRange = options.nodePorts ?? "30000-32767";
     const [, first, last] = /^(\d+)-(\d+)$/.exec(this.#portRange) ?? [];
     if (first === undefined || Number(last) < Number(first))
@@ -60,9 +80,11 @@ class ServiceAllocators implements WriteHook {
     this.#ports = new NumberPool({
       size: this.#portCount,
       staticBand: staticBandOf(this.#portCount, { min: 16, max: 128, step: 32 }),
-      random,
+      random: () => stores.clock.random(),
     });
     this.#services = reader.informer(servicesType);
+    this.#addresses = reader.informer(ipaddresses);
+    this.#cidrs = reader.informer(servicecidrs);
   }
 
   async reserve(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Promise<Reservation> {
@@ -74,43 +96,141 @@ class ServiceAllocators implements WriteHook {
     };
     try {
       const service = this.#allocate(object as Service, old as Service | undefined, taken);
-      return { object: service, settle: (succeeded) => (succeeded && !dryRun ? undefined : giveBack()) };
+      return {
+        object: service,
+        companions: () => this.#companions(service, old as Service | undefined, taken),
+        settle: (succeeded, contestedAt = 0) => {
+          if (!succeeded || dryRun) giveBack();
+          this.#contestedAt = Math.max(this.#contestedAt, contestedAt);
+        },
+      };
     } catch (error) {
       giveBack();
       throw error;
     }
   }
 
-  /** What a deleted service held is released when the watch cache shows its deletion. */
-  release(): void {}
+  removal(object: KubernetesObject): Companions {
+    const service = object as Service;
+    return { conditions: [], operations: this.#freed(service, addressesOf(service), nodePortsOf(service)) };
+  }
 
-  /** Follows the services in the watch cache from the first use on. */
-  #synced(): Promise<void> {
-    this.#watching ??= this.#services.synced().then(() => {
-      this.#services.addHandler({
-        onAdd: (service) => this.#hold(service, 1),
-        onUpdate: (service, previous) => {
-          this.#hold(service, 1);
-          this.#hold(previous, -1);
-        },
-        onDelete: (service) => this.#hold(service, -1),
-      });
+  /** What is taken must be nobody's in the store; what the service held and holds no longer is freed. */
+  async #companions(service: Service, old: Service | undefined, taken: Taken): Promise<Companions> {
+    const conditions: Condition[] = [];
+    const operations: Operation[] = [];
+    const take = (operation: Operation): void => {
+      conditions.push({ key: operation.key, modRevision: 0 });
+      operations.push(operation);
+    };
+    const addresses = this.#stores.forType(ipaddresses);
+    for (const { range, number } of taken.addresses) {
+      const object = newIPAddress(service, range.addressOf(number), this.#stores.clock.now());
+      take(await addresses.asCompanion(object.metadata.name, object));
+    }
+    for (const number of new Set(taken.ports)) take({ type: "put", key: this.#portKey(number), value: nodePortHolder(service) });
+    if (!old) return { conditions, operations };
+    const [kept, ports] = [addressesOf(service), nodePortsOf(service)];
+    const freed = this.#freed(
+      service,
+      addressesOf(old).filter((address) => !kept.includes(address)),
+      nodePortsOf(old).filter((port) => !ports.includes(port)),
+    );
+    return { conditions, operations: [...operations, ...freed] };
+  }
+
+  #freed(service: Service, addresses: readonly string[], ports: readonly number[]): Operation[] {
+    const objects = this.#stores.forType(ipaddresses);
+    const names = addresses.map(ipAddressName).filter((name) => {
+      const found = this.#addresses.get(name);
+      return found !== undefined && isHeldBy(found, service);
     });
-    return this.#watching;
+    return [
+      ...names.map((name): Operation => ({ type: "delete", key: objects.storageKey(name) })),
+      ...[...new Set(ports)].map((port): Operation => ({ type: "delete", key: this.#portKey(port - this.#firstPort) })),
+    ];
+  }
+
+  #portKey(number: number): string {
+    return `${this.#stores.prefix}${nodePortsPath}${number + this.#firstPort}`;
+  }
+
+  #range(text: string): ServiceIpRange {
+    return new ServiceIpRange(text, () => this.#stores.clock.random());
+  }
+
+  /** Follows the watch caches from the first use on, and waits for what is known to be coming. */
+  async #synced(): Promise<void> {
+    this.#watching ??= this.#follow();
+    await this.#watching;
+    if (this.#contestedAt === 0) return;
+    const contestedAt = this.#contestedAt;
+    await Promise.all([servicesType, ipaddresses].map((type) => this.#stores.forType(type).cache.reach(contestedAt)));
+    if (this.#contestedAt === contestedAt) this.#contestedAt = 0;
+  }
+
+  async #follow(): Promise<void> {
+    await Promise.all([this.#services.synced(), this.#addresses.synced(), this.#cidrs.synced()]);
+    this.#services.addHandler({
+      onAdd: (service) => this.#hold(service, 1),
+      onUpdate: (service, previous) => {
+        this.#hold(service, 1);
+        this.#hold(previous, -1);
+      },
+      onDelete: (service) => this.#hold(service, -1),
+    });
+    this.#addresses.addHandler({
+      onAdd: ({ metadata }) => this.#holdAddress(metadata.name, 1),
+      onUpdate: () => undefined,
+      onDelete: ({ metadata }) => this.#holdAddress(metadata.name, -1),
+    });
+    const changed = (): void => this.#readRanges();
+    this.#cidrs.addHandler({ onAdd: changed, onUpdate: changed, onDelete: changed });
+    this.#readRanges();
+  }
+
+  /** The ranges of the flag and of the objects that are ready; none that is being deleted. Those that stay keep their state. */
+  #readRanges(): void {
+    const known = new Map([...this.#flagged, ...this.#ranges].map((range) => [range.text, range]));
+    const texts = new Set(this.#flagged.map(({ text }) => text));
+    const closing: string[] = [];
+    for (const { metadata, spec, status } of this.#cidrs.list()) {
+      const ready = status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+      if (metadata.deletionTimestamp !== undefined) closing.push(...(spec?.cidrs ?? []));
+      else if (ready) for (const text of spec?.cidrs ?? []) texts.add(text);
+    }
+    for (const text of closing) texts.delete(text);
+    this.#ranges = Array.from(texts, (text) => known.get(text) ?? this.#occupied(this.#range(text)));
+  }
+
+  /** A range that was not looked at before, with what is held of it. */
+  #occupied(range: ServiceIpRange): ServiceIpRange {
+    const names = [...Array.from(this.#services.list(), addressesOf).flat(), ...Array.from(this.#addresses.list(), (a) => a.metadata.name)];
+    for (const name of names) {
+      const ip = parseIP(name);
+      const number = ip && range.numberOf(ip);
+      if (number !== undefined) range.pool.hold(number);
+    }
+    return range;
   }
 
   #hold(service: Service, change: 1 | -1): void {
-    for (const address of addressesOf(service)) {
-      const ip = parseIP(address);
-      const range = ip && this.#ranges.find((r) => r.contains(ip));
-      const number = ip && range?.numberOf(ip);
-      if (!range || number === undefined) continue;
-      if (change === 1) range.pool.hold(number);
-      else range.pool.release(number);
-    }
+    for (const address of addressesOf(service)) this.#holdAddress(address, change);
     for (const port of new Set(nodePortsOf(service))) {
       if (change === 1) this.#ports.hold(port - this.#firstPort);
       else this.#ports.release(port - this.#firstPort);
+    }
+  }
+
+  /** In every range that has it: ranges may overlap. */
+  #holdAddress(address: string, change: 1 | -1): void {
+    const ip = parseIP(address);
+    if (!ip) return;
+    for (const range of new Set([...this.#flagged, ...this.#ranges])) {
+      const number = range.numberOf(ip);
+      if (number === undefined) continue;
+      if (change === 1) range.pool.hold(number);
+      else range.pool.release(number);
     }
   }
 
@@ -122,7 +242,7 @@ class ServiceAllocators implements WriteHook {
     if (wrong.length > 0) throw invalidService(sent, wrong);
     const { service: chosen, errors } = withIpFamilies(
       complete,
-      this.#ranges.map((range) => range.family),
+      this.#flagged.map((range) => range.family),
     );
     if (errors.length > 0) throw invalidService(sent, errors);
     let service = this.#withAddresses(chosen, old, taken);
@@ -138,8 +258,8 @@ class ServiceAllocators implements WriteHook {
     const before = old ? addressesOf(old) : [];
     const addresses = said.map((address) => (before.includes(address) ? address : this.#takeAddress(service, said, address, taken)));
     for (const family of (spec.ipFamilies ?? []).slice(addresses.length)) {
-      const range = this.#ranges.find((r) => r.family === family);
-      if (range) addresses.push(takeAnyAddress(range, taken));
+      const ranges = this.#ranges.filter((range) => range.family === family);
+      if (ranges.length > 0) addresses.push(takeAnyAddress(ranges, taken));
     }
     const [clusterIP] = addresses;
     return clusterIP === undefined ? service : withSpec(service, { clusterIP, clusterIPs: addresses });
@@ -151,7 +271,7 @@ class ServiceAllocators implements WriteHook {
     const ip = parseIP(address);
     // What is no address is refused by validation, with the right words.
     if (!ip) return address;
-    const range = this.#ranges.find((r) => r.contains(ip));
+    const range = this.#ranges.find((r) => r.numberOf(ip) !== undefined);
     const number = range?.numberOf(ip);
     if (!range || number === undefined) throw refuse("the provided network does not match the current range");
     if (!range.pool.reserve(number)) throw refuse("provided IP is already allocated");
@@ -226,32 +346,20 @@ interface PortContext {
   readonly taken: Taken;
 }
 
-function takeAnyAddress(range: ServiceIpRange, taken: Taken): string {
-  const number = range.pool.reserveAny();
-  if (number === undefined) throw internalError(new Error("failed to allocate a serviceIP: range is full"));
-  taken.addresses.push({ range, number });
-  return range.addressOf(number);
+function takeAnyAddress(ranges: readonly ServiceIpRange[], taken: Taken): string {
+  for (const range of ranges) {
+    const number = range.pool.reserveAny();
+    if (number === undefined) continue;
+    taken.addresses.push({ range, number });
+    return range.addressOf(number);
+  }
+  throw internalError(new Error("failed to allocate a serviceIP: range is full"));
 }
 
 const withSpec = (service: Service, changes: Partial<ServiceSpec>): Service => ({ ...service, spec: { ...service.spec, ...changes } });
 
 const invalidService = ({ metadata }: Service, errors: readonly FieldError[]): Error =>
   invalid({ group: "", kind: "Service" }, metadata.name, errors);
-
-const usesNodePorts = ({ type }: ServiceSpec): boolean => type === "NodePort" || type === "LoadBalancer";
-const needsHealthCheck = ({ type, externalTrafficPolicy }: ServiceSpec): boolean =>
-  type === "LoadBalancer" && externalTrafficPolicy === "Local";
-
-function addressesOf({ spec }: Service): readonly string[] {
-  const addresses = spec?.clusterIPs ?? (spec?.clusterIP ? [spec.clusterIP] : []);
-  return spec?.type === "ExternalName" ? [] : addresses.filter((address) => address !== "None");
-}
-
-function nodePortsOf({ spec }: Service): readonly number[] {
-  if (!spec || !usesNodePorts(spec)) return [];
-  const ports = (spec.ports ?? []).map((port) => port.nodePort ?? 0);
-  return [...ports, needsHealthCheck(spec) ? (spec.healthCheckNodePort ?? 0) : 0].filter((port) => port > 0);
-}
 
 /** What an update leaves out of what was allocated before is kept: clients may send what they would create. */
 function keepAllocated(service: Service, old: Service | undefined): Service {

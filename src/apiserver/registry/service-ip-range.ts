@@ -7,6 +7,8 @@ import { NumberPool, staticBandOf } from "./number-pool.ts";
 const maxAddresses = 2 ** 20;
 
 export class ServiceIpRange {
+  /** As it was given: "10.96.0.0/16". */
+  readonly text: string;
   readonly family: "IPv4" | "IPv6";
   readonly pool: NumberPool;
   readonly #cidr: ParsedCIDR;
@@ -16,6 +18,7 @@ export class ServiceIpRange {
   constructor(text: string, random: () => number) {
     const cidr = parseCIDR(text.trim());
     if (!cidr) throw new Error(`service cluster IP range ${JSON.stringify(text)}: expected an address block such as 10.96.0.0/16`);
+    this.text = text.trim();
     this.#cidr = cidr;
     this.family = cidr.network.length === 4 ? "IPv4" : "IPv6";
     const total = 2 ** Math.min(32, cidr.network.length * 8 - cidr.prefixLength);

@@ -6,10 +6,10 @@ import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { type Logger, silentLogger } from "../../base/log.ts";
 import type { Informer } from "../../client/informer.ts";
-import type { Store } from "../../storage/store.ts";
+import type { Operation, Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { TransformingStore } from "../encryption/transforming-store.ts";
-import { CacheInformer } from "../watch-cache/cache-informer.ts";
+import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
@@ -31,7 +31,7 @@ export interface ResourceStoresOptions {
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
   /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
-  readonly storeFor?: (store: Store, resource: ResourceType) => TransformingStore | undefined;
+  readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -41,19 +41,34 @@ export interface ResourceStores extends Running {
   readonly reader: AdmissionReader;
   /** The underlying store. */
   readonly store: Store;
+  /** Before every key: "/registry/". */
+  readonly prefix: string;
   readonly clock: Clock;
   /** Every resource served now. */
   readonly all: Iterable<ResourceStore>;
   /** Throws for a type that is not served. */
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
+  /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
   /** Every store of the same objects, itself included. The list is another one after a change. */
   sharing(store: ResourceStore): readonly ResourceStore[];
-  /** Serves a further resource (custom resources); the one it replaces, if any, loses its watches. */
+  /**
+   * Serves a further resource (custom resources). Where it replaces one, the mirror of the objects stays, so that requests in
+   * progress find what they wait for, and watches end.
+   */
   add(definition: ResourceDefinition): ResourceStore;
   /** Serves a resource no longer and ends its watches. The objects stay. */
   remove(type: ResourceType): void;
+  /** Where the objects of a resource lie, whether or not it is served. */
+  keySpace(definition: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace;
+}
+
+export interface KeySpace {
+  /** As the objects are to be read and written. */
+  readonly store: Store;
+  /** "/registry/example.com/widgets/". */
+  readonly prefix: string;
 }
 
 export function createResourceStores(dependencies: ResourceStoresDependencies, options: ResourceStoresOptions = {}): ResourceStores {
@@ -65,6 +80,7 @@ const identityOf = (t: { readonly group: string; readonly version: string; reado
 
 class Stores implements ResourceStores {
   readonly store: Store;
+  readonly prefix: string;
   readonly clock: Clock;
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
@@ -72,12 +88,14 @@ class Stores implements ResourceStores {
   /** By storage path. */
   readonly #sharing = new Map<string, readonly ResourceStore[]>();
   readonly #caches = new Map<string, WatchCache>();
-  readonly #informers = new Map<ResourceStore, Informer<KubernetesObject>>();
+  /** By the resource's identity: a resource that is replaced keeps its informers. */
+  readonly #informers = new Map<string, Informer<KubernetesObject>>();
   /** The same, by the types they were asked for with; made anew when a resource is no longer served. */
   #informersOfTypes = new WeakMap<ResourceType, Informer<KubernetesObject>>();
 
   constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
+    this.prefix = options.prefix ?? "/registry/";
     this.clock = clock;
     this.#options = options;
     this.reader = { informer: (type) => this.#informer(type) };
@@ -101,7 +119,7 @@ class Stores implements ResourceStores {
   }
 
   hasGroup(group: string): boolean {
-    for (const { type } of this.#byIdentity.values()) if (type.group === group) return true;
+    for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
     return false;
   }
 
@@ -110,11 +128,12 @@ class Stores implements ResourceStores {
   }
 
   add(definition: ResourceDefinition): ResourceStore {
-    this.remove(definition.type);
-    const cache = this.#cache(definition);
-    const added = new ResourceStore({ definition, ...cache });
-    this.#byIdentity.set(identityOf(definition.type), added);
+    const identity = identityOf(definition.type);
+    const replaced = this.#byIdentity.get(identity);
+    const added = new ResourceStore({ definition, ...this.#cache(definition) });
+    this.#byIdentity.set(identity, added);
     this.#sharing.set(definition.storagePath, [...this.sharing(added), added]);
+    if (replaced) this.#retire(replaced);
     return added;
   }
 
@@ -122,15 +141,35 @@ class Stores implements ResourceStores {
     const removed = this.#byIdentity.get(identityOf(type));
     if (!removed) return;
     this.#byIdentity.delete(identityOf(type));
-    this.#informers.delete(removed);
+    this.#informers.delete(identityOf(type));
     this.#informersOfTypes = new WeakMap();
-    const { storagePath } = removed.definition;
-    const others = this.sharing(removed).filter((other) => other !== removed);
-    if (others.length > 0) return void this.#sharing.set(storagePath, others);
-    this.#sharing.delete(storagePath);
-    this.#caches.delete(storagePath);
-    this.#storesOfCaches.delete(removed.cache);
-    removed.cache.stop();
+    this.#retire(removed);
+  }
+
+  keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
+    const prefix = this.#prefixOf(storagePath);
+    return { store: this.#options.storeFor?.(this.store, type, prefix) ?? this.store, prefix };
+  }
+
+  #prefixOf(storagePath: string): string {
+    return `${this.prefix}${storagePath}/`;
+  }
+
+  /** Ends the watches that were opened by a resource; where no other is served from its mirror, the mirror goes too. */
+  #retire(store: ResourceStore): void {
+    const { cache, definition } = store;
+    cache.endWatches();
+    cache.dropFieldIndexes(store.fields);
+    const others = this.sharing(store).filter((other) => other !== store);
+    if (others.length > 0) {
+      this.#sharing.set(definition.storagePath, others);
+      return;
+    }
+    this.#sharing.delete(definition.storagePath);
+    this.#caches.delete(definition.storagePath);
+    this.#codecs.delete(cache);
+    this.#storesOfCaches.delete(cache);
+    cache.stop();
   }
 
   async stop(): Promise<void> {
@@ -138,23 +177,27 @@ class Stores implements ResourceStores {
   }
 
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
-  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale">>();
+  readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale" | "sealed">>();
 
   #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
-    const prefix = `${this.#options.prefix ?? "/registry/"}${storagePath}/`;
+    const prefix = this.#prefixOf(storagePath);
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
-    const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
+    // What only sees the objects of another version adds its defaults in its view of them.
+    const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
-    const transforming = this.#options.storeFor?.(this.store, definition.type);
+    const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
     const store = transforming ?? this.store;
     const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
-    const storage = transforming ? { store, isStale: (key: string) => transforming.isStale(key) } : { store };
+    const storage = transforming
+      ? { store, isStale: (key: string) => transforming.isStale(key), sealed: (operation: Operation) => transforming.sealed(operation) }
+      : { store };
     this.#storesOfCaches.set(cache, storage);
     return { cache, codec, prefix, ...storage };
   }
@@ -164,11 +207,14 @@ class Stores implements ResourceStores {
     const known = this.#informersOfTypes.get(type);
     if (known) return known as unknown as Informer<T>;
     const store = this.forType(type);
-    let informer = this.#informers.get(store);
+    const identity = identityOf(type);
+    let informer = this.#informers.get(identity);
     if (!informer) {
-      informer = new CacheInformer(store.type as ResourceType<KubernetesObject>, store.cache, store.view);
+      // What a custom resource looks like may change while its informer is used.
+      const view: VersionView = store.definition.custom ? (version) => (this.#byIdentity.get(identity) ?? store).view(version) : store.view;
+      informer = new CacheInformer(store.type as ResourceType<KubernetesObject>, store.cache, view);
       informer.start();
-      this.#informers.set(store, informer);
+      this.#informers.set(identity, informer);
     }
     this.#informersOfTypes.set(type, informer);
     return informer as unknown as Informer<T>;

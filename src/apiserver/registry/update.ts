@@ -15,7 +15,15 @@ import { malformedResourceVersion, parseResourceVersion } from "./request-option
 import type { UpdateStrategy } from "./resource-definition.ts";
 import { type ResourceStore, unstored } from "./resource-store.ts";
 import { validateChangedObject } from "./validate-object.ts";
-import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import {
+  admissionRequest,
+  hookOf,
+  type Reservation,
+  strategyContext,
+  type WriteEnvironment,
+  type WriteRequest,
+  warn,
+} from "./write-environment.ts";
 
 /** The object as it shall be, from the version it replaces. */
 export interface Change {
@@ -79,8 +87,8 @@ export async function updateObject(env: WriteEnvironment, store: ResourceStore, 
 
 type Outcome =
   | { readonly result: UpdateResult; readonly stored: boolean }
-  /** Another write came first. */
-  | { readonly result: undefined; readonly current: ObjectVersion | undefined };
+  /** Another write came first: of the object, or of what was reserved for it, at that revision. */
+  | { readonly result: undefined; readonly current: ObjectVersion | undefined; readonly contestedAt?: number };
 
 async function attemptUpdate(
   env: WriteEnvironment,
@@ -118,7 +126,7 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(type, old, object, { ...request, nowMs: env.clock.now() });
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, { ...request, nowMs: env.clock.now() });
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
@@ -140,17 +148,19 @@ async function storeChange(
   if (countsGeneration(store) && !request.keepsGeneration) object = withCountedGeneration(object, old);
   const reservation = await hookOf(env, type)?.reserve(object, old, request.dryRun);
   let stored = false;
+  let contestedAt: number | undefined;
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
     if (errors.length > 0) throw invalid(store.definition.sharesStorageOf?.type ?? type, request.name, errors);
     for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (!request.admitted) await validateAdmission(env, store, request, object, old);
-    const outcome = await commitChange(env, store, request, object, current);
-    stored = outcome.result !== undefined && outcome.stored;
+    const outcome = await commitChange(env, store, request, object, current, reservation);
+    if (outcome.result) stored = outcome.stored;
+    else ({ contestedAt } = outcome);
     return outcome;
   } finally {
-    reservation?.settle(stored && !request.dryRun);
+    reservation?.settle(stored && !request.dryRun, contestedAt);
   }
 }
 
@@ -172,15 +182,20 @@ async function commitChange(
   request: UpdateRequest,
   object: KubernetesObject,
   current: ObjectVersion,
+  reservation: Reservation | undefined,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
-  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current.key)))
+  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current)))
     return { result: { version: current, created: false }, stored: false };
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
-  const result = removes ? await store.remove(current) : await store.commit(current.key, object, current);
-  if (!result.version) return { result: undefined, current: result.current };
+  const result = removes
+    ? await store.remove(current, hookOf(env, store.type)?.removal(current.object))
+    : await store.commit(current.key, object, current, await reservation?.companions());
+  if (!result.version) {
+    const { current: now, contestedAt } = result;
+    return { result: undefined, current: now, ...(contestedAt === undefined ? {} : { contestedAt }) };
+  }
   if (!removes) return { result: { version: result.version, created: false }, stored: true };
-  hookOf(env, store.type)?.release(current.object);
   return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
 }
 

@@ -9,6 +9,7 @@ import type { UserInfo } from "../authn/user.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { StrategyContext } from "./resource-definition.ts";
+import type { Companions } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
 
 export interface WriteEnvironment {
@@ -22,16 +23,18 @@ export interface WriteEnvironment {
 /** Takes part in the writes of one resource: allocates what the object needs from state outside it. */
 export interface WriteHook {
   /** Before validation. What it reserves is kept or given back when the write has succeeded or not. Throws StatusError. */
-  reserve(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Promise<Reservation> | Reservation;
-  /** The object is gone. */
-  release(object: KubernetesObject): void;
+  reserve(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Promise<Reservation>;
+  /** What is removed with the object. */
+  removal(object: KubernetesObject): Companions;
 }
 
 export interface Reservation {
   /** The object with what was allocated. */
   readonly object: KubernetesObject;
-  /** Called once. */
-  settle(succeeded: boolean): void;
+  /** What is to be written with it. */
+  companions(): Promise<Companions>;
+  /** Called once. `contestedAt`: the write has failed because what was reserved was another's at that revision of the store. */
+  settle(succeeded: boolean, contestedAt?: number): void;
 }
 
 /** One write: who asks, for what. */

@@ -1,11 +1,12 @@
 // Events, which two groups serve from one storage: the core group's are stored, events.k8s.io sees them under its own field
-// names. They disappear after an hour.
+// names. They disappear after an hour (--event-ttl).
 import { eventTable, eventV1Table } from "../../../api/encode/table/events.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { events, eventsV1 } from "../../../api/resources.generated.ts";
 import type { Event as CoreEvent } from "../../../api/types/core-v1.ts";
 import type { Event } from "../../../api/types/events-v1.ts";
 import { validateCoreEvent, validateEvent } from "../../../api/validation/event.ts";
+import type { ResourceDefinition } from "../resource-definition.ts";
 import { checked, describe, type KindRules } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
@@ -99,3 +100,10 @@ const rules: KindRules<Event> = {
 };
 
 export const eventV1Definition = describe<Event>(eventsV1, rules);
+
+/** The definitions with another life of events. */
+export function withEventTtl(definitions: readonly ResourceDefinition[], seconds: number): readonly ResourceDefinition[] {
+  return definitions.map((definition) =>
+    definition.ttlSeconds === ttlSeconds ? { ...definition, ttlSeconds: () => seconds } : definition,
+  );
+}
