@@ -18,6 +18,11 @@ export interface CelEnvironmentOptions {
   readonly libraries?: readonly CelLibrary[];
   /** Types by name, for `Name{field: value}`, for names of types as values, and for fields: asked when an expression names one. */
   readonly types?: (name: string) => CelType | undefined;
+  /**
+   * The declaration that estimates take for what is reached by no path of declarations from a variable (an element of a literal,
+   * a field of what a function gives): upstream's estimate of rules takes the type of `self` for it.
+   */
+  readonly estimateRoot?: CelType;
   /** All elements of a list literal, all values of a map literal have one type (Kubernetes: yes). Default: true. */
   readonly homogeneousLiterals?: boolean;
 }

@@ -27,6 +27,7 @@ export interface Declarations {
   readonly types: readonly ((name: string) => CelType | undefined)[];
   readonly optionalSyntax: boolean;
   readonly homogeneousLiterals: boolean;
+  readonly estimateRoot: CelType | undefined;
 }
 
 export const noDeclarations: Declarations = {
@@ -38,6 +39,7 @@ export const noDeclarations: Declarations = {
   types: [],
   optionalSyntax: false,
   homogeneousLiterals: true,
+  estimateRoot: undefined,
 };
 
 export function extendDeclarations(base: Declarations, options: CelEnvironmentOptions): Declarations {
@@ -53,6 +55,7 @@ export function extendDeclarations(base: Declarations, options: CelEnvironmentOp
     types: options.types ? [options.types, ...base.types] : base.types,
     optionalSyntax: base.optionalSyntax || libraries.some((library) => library.optionalSyntax),
     homogeneousLiterals: options.homogeneousLiterals ?? base.homogeneousLiterals,
+    estimateRoot: options.estimateRoot ?? base.estimateRoot,
   };
 }
 

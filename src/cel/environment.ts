@@ -41,7 +41,7 @@ class Environment implements CelEnvironment {
     );
     if (invalid.length > 0) return failed("check", source, invalid);
     try {
-      return { program: new Program(expression, checked, plan(checked)) };
+      return { program: new Program(expression, { checked, plan: plan(checked), estimateRoot: this.#declarations.estimateRoot }) };
     } catch (error) {
       if (!(error instanceof CelError)) throw error;
       const { message } = error;

@@ -120,7 +120,11 @@ export function lex(text: string): { readonly tokens: readonly Token[]; readonly
     }
     const end = brokenEnd(text, at);
     const wrong = end < text.length ? String.fromCodePoint(text.codePointAt(end) ?? 0) : "";
-    problems.push({ message: `Syntax error: token recognition error at: '${visible(text.slice(at, end) + wrong)}'`, offset: at });
+    problems.push({
+      message: `Syntax error: token recognition error at: '${visible(text.slice(at, end) + wrong)}'`,
+      offset: at,
+      end: end + wrong.length,
+    });
     at = end + wrong.length;
   }
   tokens.push({ kind: "<EOF>", text: "<EOF>", start: text.length });

@@ -17,11 +17,14 @@ export class Program implements CelProgram {
   readonly variables: ReadonlySet<string>;
   readonly #checked: Checked;
   readonly #plan: Plan;
+  readonly #estimateRoot: CelType | undefined;
   #cost: CelCostEstimate | undefined;
   #paths: readonly (readonly string[])[] | undefined;
 
-  constructor(expression: string, checked: Checked, plan: Plan) {
+  constructor(expression: string, parts: { readonly checked: Checked; readonly plan: Plan; readonly estimateRoot: CelType | undefined }) {
+    const { checked, plan } = parts;
     this.expression = expression;
+    this.#estimateRoot = parts.estimateRoot;
     this.resultType = checked.typeOf(checked.expr);
     this.variables = new Set(plan.variables.map(({ name }) => name));
     this.#checked = checked;
@@ -34,7 +37,7 @@ export class Program implements CelProgram {
   }
 
   get cost(): CelCostEstimate {
-    this.#cost ??= estimateCost(this.#checked);
+    this.#cost ??= estimateCost(this.#checked, this.#estimateRoot);
     return this.#cost;
   }
 

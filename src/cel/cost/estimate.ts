@@ -9,7 +9,7 @@ import type { DeclaredOverload } from "../declarations.ts";
 import type { CelCallSite, CelSizedNode } from "../library.ts";
 import { maxCelCost } from "../limits.ts";
 import { characters } from "../source.ts";
-import { type CelType, intType, stringType } from "../types.ts";
+import { type CelType, stringType } from "../types.ts";
 import { addRanges, fixed, multiplyRanges, type Range, uniteRanges, unknownSize } from "./estimates.ts";
 
 const nothing = fixed(0);
@@ -32,9 +32,13 @@ interface Local {
   readonly entries: Entries | undefined;
 }
 
-export function estimateCost(checked: Checked): CelCostEstimate {
-  return new Estimator(checked).cost(checked.expr);
+/** `root`: CelEnvironmentOptions.estimateRoot. */
+export function estimateCost(checked: Checked, root?: CelType): CelCostEstimate {
+  return new Estimator(checked, root).cost(checked.expr);
 }
+
+/** The declaration of what is reached by a path that leads out of the declared types. */
+const unknownDeclaration: CelType = { kind: "dyn" };
 
 class Estimator {
   readonly #checked: Checked;
@@ -44,8 +48,17 @@ class Estimator {
   readonly #entries = new Map<number, Entries>();
   readonly #locals = new Map<string, Local[]>();
 
-  constructor(checked: Checked) {
+  readonly #root: CelType | undefined;
+
+  constructor(checked: Checked, root: CelType | undefined) {
     this.#checked = checked;
+    this.#root = root;
+  }
+
+  /** A part of a declaration; what has no path has the root for all of its parts. */
+  #part(declared: CelType | undefined, part: (declared: CelType) => CelType | undefined): CelType | undefined {
+    if (!declared) return this.#root;
+    return part(declared) ?? unknownDeclaration;
   }
 
   cost(expr: CelExpr): Range {
@@ -96,7 +109,10 @@ class Estimator {
     if (this.#checked.names.has(expr.id)) return this.#name(expr.id, field);
     const cost = this.cost(operand);
     if (expr.testOnly) return cost;
-    this.#declared.set(expr.id, fieldOf(this.#declaredOf(operand), field));
+    this.#declared.set(
+      expr.id,
+      this.#part(this.#declaredOf(operand), (declared) => fieldOf(declared, field)),
+    );
     const { kind } = this.#checked.typeOf(operand);
     return kind === "map" || kind === "object" || kind === "parameter" ? addRanges(cost, fixed(1)) : cost;
   }
@@ -157,7 +173,7 @@ class Estimator {
       if (overload.id === "index_list" || overload.id === "index_map") {
         const [container] = expr.args as [CelExpr];
         resultSize = this.#entriesOf(container)?.values;
-        this.#declared.set(expr.id, elementOf(this.#declaredOf(container)));
+        this.#declared.set(expr.id, this.#part(this.#declaredOf(container), elementOf));
       }
       resultSize ??= this.#size(expr);
     }
@@ -274,8 +290,8 @@ class Estimator {
     const entries = this.#entriesOf(expr.range);
     const declared = this.#declaredOf(expr.range);
     const isList = (entries?.container ?? this.#checked.typeOf(expr.range).kind) === "list";
-    const value = { declared: elementOf(declared), size: entries?.values, entries: undefined };
-    const key = { declared: isList ? indexDeclaration : keyOf(declared), size: entries?.keys, entries: undefined };
+    const value = { declared: this.#part(declared, elementOf), size: entries?.values, entries: undefined };
+    const key = { declared: this.#part(declared, isList ? () => undefined : keyOf), size: entries?.keys, entries: undefined };
     if (expr.variable2 === undefined) this.#push(expr.variable, isList ? value : key);
     else {
       this.#push(expr.variable, key);
@@ -295,8 +311,6 @@ class Estimator {
   }
 }
 
-const indexDeclaration: CelType = intType;
-
 function declaredNode(type: CelType, declared: CelType | undefined): CelSizedNode {
   const size = declared?.maxSize === undefined ? undefined : { min: 0, max: declared.maxSize };
   return {
@@ -307,18 +321,18 @@ function declaredNode(type: CelType, declared: CelType | undefined): CelSizedNod
   };
 }
 
-function fieldOf(declared: CelType | undefined, field: string): CelType | undefined {
-  if (declared?.kind === "object") return declared.field(field)?.type;
-  return declared?.kind === "map" ? declared.values : undefined;
+function fieldOf(declared: CelType, field: string): CelType | undefined {
+  if (declared.kind === "object") return declared.field(field)?.type;
+  return declared.kind === "map" ? declared.values : undefined;
 }
 
-function elementOf(declared: CelType | undefined): CelType | undefined {
-  if (declared?.kind === "list") return declared.items;
-  return declared?.kind === "map" ? declared.values : undefined;
+function elementOf(declared: CelType): CelType | undefined {
+  if (declared.kind === "list") return declared.items;
+  return declared.kind === "map" ? declared.values : undefined;
 }
 
-function keyOf(declared: CelType | undefined): CelType | undefined {
-  return declared?.kind === "map" ? (declared.keys ?? stringType) : undefined;
+function keyOf(declared: CelType): CelType | undefined {
+  return declared.kind === "map" ? (declared.keys ?? stringType) : undefined;
 }
 
 function literalSize(expr: CelExpr): Range | undefined {

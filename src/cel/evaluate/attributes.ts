@@ -1,11 +1,11 @@
 // Attributes: a variable or a computed value, and the fields, keys and indices that are taken of it one after the other. Each of
-// them costs 1, and so does the attribute. An optional one (`a.?b`, `a[?b]`), or an optional value to begin with, makes the
+// them costs 1, and so does the attribute, also where the last one is missing. An optional one (`a.?b`, `a[?b]`), or an optional value to begin with, makes the
 // result optional: none where something is missing.
 
 import { CelError } from "../cel-error.ts";
 import { goText } from "../go-text.ts";
 import { CelList, CelMap, CelObject, CelOptional, CelTypeValue, CelUint, type CelValue, celTypeName } from "../values.ts";
-import type { Frame, Step } from "./frame.ts";
+import { absorbable, type Frame, type Step } from "./frame.ts";
 
 export interface Qualifier {
   /** The key of a constant one. */
@@ -49,7 +49,14 @@ export class Attribute {
     const cost = this.#ownCost;
     if (cost === 0) return resolve;
     return (frame) => {
-      const value = resolve(frame);
+      let value: CelValue;
+      try {
+        value = resolve(frame);
+      } catch (error) {
+        absorbable(error);
+        frame.charge(cost);
+        throw error;
+      }
       frame.charge(cost);
       return value;
     };
@@ -83,8 +90,8 @@ function selectNames(frame: Frame, base: CelValue, names: readonly string[]): Ce
         names.slice(index).map((constant) => ({ constant, optional: false })),
       );
     const found = value instanceof CelMap || value instanceof CelObject ? value.find(name) : take(value, name);
-    if (found === undefined) throw missing(value, name);
     frame.charge(1);
+    if (found === undefined) throw missing(value, name);
     value = found;
   }
   return value;
@@ -100,19 +107,26 @@ function qualify(frame: Frame, base: CelValue, qualifiers: readonly Qualifier[])
   }
   for (const { constant, step, optional } of qualifiers) {
     isOptional ||= optional;
-    const key = step ? keyOf(step(frame)) : (constant as CelValue);
+    const key = step ? computedKey(frame, step) : (constant as CelValue);
     const found = take(value, key);
-    if (found === undefined) {
-      if (isOptional) return CelOptional.none;
-      throw missing(value, key);
-    }
+    if (found === undefined && isOptional) return CelOptional.none;
     frame.charge(1);
+    if (found === undefined) throw missing(value, key);
     value = found;
   }
   return isOptional ? CelOptional.of(value) : value;
 }
 
-function keyOf(key: CelValue): CelValue {
+/** Also what has no value costs what taking it would. */
+function computedKey(frame: Frame, step: Step): CelValue {
+  let key: CelValue;
+  try {
+    key = step(frame);
+  } catch (error) {
+    absorbable(error);
+    frame.charge(1);
+    throw error;
+  }
   if ((typeof key === "object" && !(key instanceof CelUint)) || key === null)
     throw new CelError(`invalid qualifier type: ${celTypeName(key)}`);
   return key;

@@ -4,7 +4,7 @@ import { CelError } from "../cel-error.ts";
 import type { CallReference } from "../check/check.ts";
 import type { DeclaredFunction, DeclaredOverload } from "../declarations.ts";
 import { type CelValue, celTypeName } from "../values.ts";
-import type { Frame, Step } from "./frame.ts";
+import { absorbable, type Frame, type Step } from "./frame.ts";
 import { testOfParameters } from "./runtime-types.ts";
 
 interface Candidate {
@@ -20,18 +20,51 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
   const cost = costOf(declared, resolved);
   const [first, second] = args as [Step, Step];
   const only = tested.length === 1 ? tested[0] : undefined;
+  const charge = (frame: Frame, overload: DeclaredOverload | undefined, values: readonly CelValue[], result: CelValue): void =>
+    frame.charge(cost && overload ? cost(overload, values, result) : 1);
   const invoke = (frame: Frame, values: readonly CelValue[]): CelValue => {
     const chosen = only ?? tested.find(({ test }) => !test || test(values));
-    if (!chosen || (chosen === only && chosen.test && !chosen.test(values))) throw noOverload(declared, values);
-    const result = chosen.overload.call(values);
-    frame.charge(cost ? cost(chosen.overload, values, result) : 1);
+    let result: CelValue = null;
+    try {
+      if (!chosen || (chosen === only && chosen.test && !chosen.test(values))) throw noOverload(declared, values);
+      result = chosen.overload.call(values);
+    } catch (error) {
+      absorbable(error);
+      charge(frame, resolved ?? chosen?.overload, values, null);
+      throw error;
+    }
+    charge(frame, chosen.overload, values, result);
     return result;
   };
   switch (args.length) {
     case 1:
-      return (frame) => invoke(frame, [first(frame)]);
+      return (frame) => {
+        let value: CelValue;
+        try {
+          value = first(frame);
+        } catch (error) {
+          throw failed(error, () => charge(frame, resolved, nothing, null));
+        }
+        return invoke(frame, [value]);
+      };
     case 2:
-      return (frame) => invoke(frame, [first(frame), second(frame)]);
+      return (frame) => {
+        let [a, b]: CelValue[] = nothing;
+        let failure: unknown;
+        try {
+          a = first(frame);
+        } catch (error) {
+          failure = absorbable(error);
+        }
+        try {
+          b = second(frame);
+        } catch (error) {
+          failure ??= absorbable(error);
+          absorbable(error);
+        }
+        if (failure) throw failed(failure, () => charge(frame, resolved, [a ?? null, b ?? null], null));
+        return invoke(frame, [a ?? null, b ?? null]);
+      };
     default:
       return (frame) =>
         invoke(
@@ -39,6 +72,16 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
           args.map((arg) => arg(frame)),
         );
   }
+}
+
+/** What stands for arguments without a value: of size 1. */
+const nothing: readonly CelValue[] = [null, null];
+
+/** Charges for a call whose arguments have no value: upstream does for one and for two. */
+function failed(error: unknown, charge: () => void): unknown {
+  absorbable(error);
+  charge();
+  return error;
 }
 
 /** What the checker found first; then, where values decide, the others of the same style. */

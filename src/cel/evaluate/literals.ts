@@ -5,7 +5,7 @@ import { goText } from "../go-text.ts";
 import { CelRecord } from "../record.ts";
 import type { CelObjectType } from "../types.ts";
 import { CelArray, CelMap, CelOptional, CelUint, type CelValue } from "../values.ts";
-import type { Step } from "./frame.ts";
+import { absorbable, type Frame, type Step } from "./frame.ts";
 
 /** Upstream's costs of making one. */
 export const listCost = 10;
@@ -58,17 +58,32 @@ function unwrap(value: CelValue, problem: () => string): CelValue | undefined {
   return value.value;
 }
 
+/** Charges for what is made, also where a part of it has no value. */
+function charged(step: Step, cost: number): Step {
+  return (frame: Frame) => {
+    let value: CelValue;
+    try {
+      value = step(frame);
+    } catch (error) {
+      absorbable(error);
+      frame.charge(cost);
+      throw error;
+    }
+    frame.charge(cost);
+    return value;
+  };
+}
+
 export function listStep(elements: readonly Step[], optional: readonly number[]): Step {
-  return (frame) => {
+  return charged((frame) => {
     const items: CelValue[] = [];
     for (let index = 0; index < elements.length; index++) {
       let value: CelValue | undefined = (elements[index] as Step)(frame);
       if (optional.includes(index)) value = unwrap(value, () => "cannot initialize optional list element");
       if (value !== undefined) items.push(value);
     }
-    frame.charge(listCost);
     return new CelArray(items);
-  };
+  }, listCost);
 }
 
 export interface EntryStep {
@@ -78,7 +93,7 @@ export interface EntryStep {
 }
 
 export function mapStep(entries: readonly EntryStep[]): Step {
-  return (frame) => {
+  return charged((frame) => {
     const map = CelEntries.empty();
     for (const { key, value, optional } of entries) {
       const name = key(frame);
@@ -87,9 +102,8 @@ export function mapStep(entries: readonly EntryStep[]): Step {
       if (made === undefined) map.delete(name);
       else map.set(name, made);
     }
-    frame.charge(mapCost);
     return map;
-  };
+  }, mapCost);
 }
 
 export interface FieldStep {
@@ -99,7 +113,7 @@ export interface FieldStep {
 }
 
 export function structStep(type: CelObjectType, fields: readonly FieldStep[]): Step {
-  return (frame) => {
+  return charged((frame) => {
     const values = new Map<string, CelValue>();
     for (const { name, value, optional } of fields) {
       let made: CelValue | undefined = value(frame);
@@ -107,8 +121,6 @@ export function structStep(type: CelObjectType, fields: readonly FieldStep[]): S
       if (made === undefined) values.delete(name);
       else values.set(name, made);
     }
-    const result = type.create ? type.create(values) : new CelRecord(type, values);
-    frame.charge(structCost);
-    return result;
-  };
+    return type.create ? type.create(values) : new CelRecord(type, values);
+  }, structCost);
 }
