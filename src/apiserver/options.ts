@@ -47,6 +47,8 @@ export interface ApiServerSettings {
   readonly authorizationModes: readonly AuthorizationMode[];
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
+  /** Configures admission plugins. */
+  readonly admissionControlConfigFile?: string;
   readonly anonymousAuth: boolean;
   readonly serviceAccountIssuers: readonly string[];
   readonly apiAudiences: readonly string[];
@@ -121,6 +123,7 @@ export const apiServerFlags = {
   "authorization-mode": flag(modes, ["Node", "RBAC"], "who decides what a user may do, in order"),
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
+  "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
   "anonymous-auth": flag(boolean, true, "let requests without credentials through to authorization"),
   "service-account-issuer": flag(
     list,
@@ -160,6 +163,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     authorizationModes: values["authorization-mode"],
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
+    ...present("admissionControlConfigFile", values["admission-control-config-file"]),
     anonymousAuth: values["anonymous-auth"],
     serviceAccountIssuers: values["service-account-issuer"],
     apiAudiences: values["api-audiences"],

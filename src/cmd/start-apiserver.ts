@@ -3,7 +3,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
-import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import {
+  type AdmissionDependencies,
+  type AdmissionOptions,
+  createAdmissionPlugins,
+} from "../apiserver/admission/create-admission-plugins.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
@@ -46,6 +50,7 @@ import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
+import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
@@ -96,8 +101,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const { clock } = deps;
   const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
-  const [files, advertiseAddress] = await Promise.all([
+  const [files, admission, advertiseAddress] = await Promise.all([
     readFiles(settings),
+    readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const [{ store, prefix, compactor }, pki] = await Promise.all([
@@ -130,6 +136,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     checks: encryption?.healthChecks ?? [],
     settings,
     files,
+    admission,
     clock,
     logger,
     stores,
@@ -181,6 +188,7 @@ interface Wiring {
   readonly checks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly files: FlagFiles;
+  readonly admission: AdmissionOptions;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stores: ResourceStores;
@@ -222,7 +230,7 @@ function wire(w: Wiring): ApiServer {
         webhooks: w.stack.add(createWebhookClient({ clock })),
         kinds: servedKinds(stores),
       },
-      settings,
+      w.admission,
     ),
     creators: {
       ...accessReviews(authorizer),
@@ -270,10 +278,9 @@ function wire(w: Wiring): ApiServer {
   return api;
 }
 
-function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettings): readonly AdmissionPlugin[] {
-  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = settings;
+function admissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {
   try {
-    return createAdmissionPlugins(deps, { enable, disable });
+    return createAdmissionPlugins(deps, options);
   } catch (error) {
     throw new CommandError(`--enable-admission-plugins, --disable-admission-plugins: ${errorText(error)}`);
   }

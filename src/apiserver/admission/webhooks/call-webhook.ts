@@ -5,18 +5,21 @@ import { badRequest, internalError, StatusError } from "../../../api/meta/status
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/log.ts";
-import type { ServiceResolver, WebhookClient } from "../../webhook/webhook-client.ts";
+import type { ServiceResolver, WebhookClient, WebhookTarget } from "../../webhook/webhook-client.ts";
 import { WebhookError } from "../../webhook/webhook-error.ts";
 import { webhookTarget } from "../../webhook/webhook-target.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import { type AdmissionAnswer, AnswerError, admissionReview, type ReviewedObjects, readAnswer } from "./admission-review.ts";
 import type { Invocation, MatchDependencies } from "./match-webhook.ts";
+import type { CredentialsFor } from "./webhook-credentials.ts";
 import type { RejectionKind, WebhookStep } from "./webhook-metrics.ts";
 import type { CompiledWebhook } from "./webhook-source.ts";
 
 export interface WebhookDependencies extends MatchDependencies {
   readonly webhooks: WebhookClient;
   readonly resolve: ServiceResolver;
+  /** Who the server is to webhooks; absent where it presents nothing. */
+  readonly credentialsFor?: CredentialsFor | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -73,7 +76,12 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
   const { timeoutSeconds } = hook;
   try {
     const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${timeoutSeconds}s`);
-    return await deps.webhooks.post(target, { body, timeoutMs: timeoutSeconds * 1000, signal: request.signal });
+    const credentials = await deps.credentialsFor?.(hostPortOf(target));
+    return await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {
+      body,
+      timeoutMs: timeoutSeconds * 1000,
+      signal: request.signal,
+    });
   } catch (error) {
     if (request.signal.aborted || !(error instanceof WebhookError))
       throw new FailedCall(hook.name, `failed to call webhook: ${error instanceof Error ? error.message : String(error)}`, {
@@ -81,6 +89,11 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
       });
     throw new FailedCall(hook.name, `failed to call webhook: ${error.message}`, { code: error.httpStatus ?? unavailable, cause: error });
   }
+}
+
+function hostPortOf({ url }: WebhookTarget): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port === "" ? "443" : port}`;
 }
 
 function verified<T>(hook: CompiledWebhook, read: () => T): T {
