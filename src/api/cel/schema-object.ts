@@ -1,6 +1,7 @@
 // Objects of a schema as values: a field that is null counts as one that is not there.
-import { CelError } from "../../cel/cel-error.ts";
+
 import { JsonObject } from "../../cel/adapt.ts";
+import { CelError } from "../../cel/cel-error.ts";
 import type { CelObjectType } from "../../cel/types.ts";
 import type { CelValue } from "../../cel/values.ts";
 import { isJsonObject } from "../structural/json.ts";
