@@ -49,7 +49,8 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
       };
     case 2:
       return (frame) => {
-        let [a, b]: CelValue[] = nothing;
+        let a: CelValue = null;
+        let b: CelValue = null;
         let failure: unknown;
         try {
           a = first(frame);
@@ -62,8 +63,8 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
           failure ??= absorbable(error);
           absorbable(error);
         }
-        if (failure) throw failed(failure, () => charge(frame, resolved, [a ?? null, b ?? null], null));
-        return invoke(frame, [a ?? null, b ?? null]);
+        if (failure) throw failed(failure, () => charge(frame, resolved, [a, b], null));
+        return invoke(frame, [a, b]);
       };
     default:
       return (frame) =>
