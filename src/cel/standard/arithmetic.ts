@@ -18,7 +18,7 @@ import {
   typeParameter,
   uintType,
 } from "../types.ts";
-import { CelArray, CelDuration, type CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
+import { CelArray, CelDuration, CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
 
 const overflow = (): never => {
   throw new CelError("integer overflow");
