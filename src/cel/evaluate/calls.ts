@@ -25,6 +25,10 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
   const invoke = (frame: Frame, values: readonly CelValue[]): CelValue => {
     const chosen = only ?? tested.find(({ test }) => !test || test(values));
     let result: CelValue = null;
+    if (chosen?.overload.chargedFirst && (!chosen.test || chosen.test(values))) {
+      charge(frame, resolved ?? chosen.overload, values, null);
+      return chosen.overload.call(values);
+    }
     try {
       if (!chosen || (chosen === only && chosen.test && !chosen.test(values))) throw noOverload(declared, values);
       result = chosen.overload.call(values);
