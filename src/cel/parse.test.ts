@@ -108,6 +108,10 @@ describe("limits", () => {
     expect(environment.compile(nested(250)).message).toBe("ERROR: <input>:-1:0: expression recursion limit exceeded: 250");
   });
 
+  test("of nesting after a syntax error", () => {
+    expect(environment.compile(`) ${"(".repeat(50_000)}`).problems?.[0]?.message).toBe("expression recursion limit exceeded: 250");
+  });
+
   test("of chains", () => {
     const chain = (length: number) => Array.from({ length: length + 1 }, () => "1").join(" + ");
     expect(environment.compile(chain(250)).problems).toBeUndefined();
@@ -120,6 +124,7 @@ describe("limits", () => {
   });
 
   test("of the size", () => {
+    expect(environment.compile(`'${"\\n".repeat(49_000)}' == ''`).problems).toBeUndefined();
     expect(environment.compile(`'${"x".repeat(100_000)}'`).message).toBe(
       "ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100002, limit 100000",
     );
