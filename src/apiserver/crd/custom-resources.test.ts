@@ -59,10 +59,31 @@ describe("startCustomResources()", () => {
     await define({ ...widgetDefinition({ names }), metadata: { name: "gadgets.example.com" } });
     const refused = await fixture.send("GET", `${definitions}/gadgets.example.com`);
     expect(conditionsOf(refused.body)).toEqual(["NamesAccepted=False KindConflict", "Established=False NotAccepted"]);
+    await fixture.redefine("widgets.example.com", [{ op: "add", path: "/spec/names/shortNames", value: ["wg"] }]);
+    await fixture.redefine("gadgets.example.com", [{ op: "add", path: "/spec/names/shortNames", value: ["wg"] }]);
+    await fixture.redefine("widgets.example.com", [{ op: "remove", path: "/spec/names/shortNames" }]);
+    const { body } = await fixture.send("GET", `${definitions}/gadgets.example.com`);
+    expect((body["status"] as { readonly acceptedNames: object }).acceptedNames).toMatchObject({ shortNames: ["wg"] });
     await fixture.send("DELETE", `${definitions}/widgets.example.com`);
     await settle();
     const accepted = await fixture.send("GET", `${definitions}/gadgets.example.com`);
     expect(conditionsOf(accepted.body)).toEqual(["NamesAccepted=True NoConflicts", "Established=True InitialNamesAccepted"]);
+  });
+
+  it("gives a name that several ask for at once to one of them", async () => {
+    const names = (plural: string): object => ({ plural, singular: plural.slice(0, -1), kind: "Same", listKind: `${plural}List` });
+    const plurals = ["as", "bs", "cs", "ds"];
+    await Promise.all(
+      plurals.map((plural) =>
+        fixture.send("POST", definitions, {
+          body: { ...widgetDefinition({ names: names(plural) }), metadata: { name: `${plural}.example.com` } },
+        }),
+      ),
+    );
+    await settle();
+    const { body } = await fixture.send("GET", definitions);
+    const established = body.items.filter((item) => conditionsOf(item).includes("Established=True InitialNamesAccepted"));
+    expect([body.items.length, established.length]).toEqual([4, 1]);
   });
 
   it("deletes the objects before the definition, and creates none meanwhile", async () => {

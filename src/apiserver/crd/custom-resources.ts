@@ -13,6 +13,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { ResourceStores } from "../registry/stores.ts";
+import { AcceptedNames } from "./accepted-names.ts";
 import { type ConversionWebhookDeps, createWebhookConverter, type ObjectConverter } from "./conversion-webhook.ts";
 import { customDefinitions, customKeySpace, type SchemaCompiler } from "./custom-definition.ts";
 import { decideStatus, instanceCleanupFinalizer, isServed, withTermination } from "./decide-status.ts";
@@ -36,11 +37,14 @@ const remainingMs = 1000;
 export function startCustomResources(deps: CustomResourcesDeps): Running {
   const served = new ServedDefinitions(deps);
   const definitions = deps.stores.reader.informer(customresourcedefinitions);
-  const groups = new GroupIndex();
-  const work = createWork(deps, { definitions, groups });
+  const names = new AcceptedNames();
+  const requeue = (waiting: readonly string[]): void => {
+    for (const name of waiting) queue.add(name);
+  };
+  const work = createWork(deps, { definitions, names, requeue });
   const queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work });
   const changed = (definition: CustomResourceDefinition): void => {
-    groups.put(definition);
+    requeue(names.put(definition));
     served.serve(definition);
     queue.add(definition.metadata.name);
   };
@@ -49,9 +53,7 @@ export function startCustomResources(deps: CustomResourcesDeps): Running {
     onUpdate: changed,
     onDelete: (definition) => {
       served.forget(definition.metadata.name);
-      groups.delete(definition);
-      // Its names are free now.
-      for (const other of groups.of(definition.spec.group)) queue.add(other);
+      requeue(names.delete(definition));
     },
   });
   definitions.start();
@@ -66,26 +68,6 @@ export function startCustomResources(deps: CustomResourcesDeps): Running {
       await queue.stop();
     },
   };
-}
-
-/** The names of the definitions of each group: those that names can conflict with. */
-class GroupIndex {
-  readonly #groups = new Map<string, Set<string>>();
-
-  put({ spec, metadata }: CustomResourceDefinition): void {
-    const names = this.#groups.get(spec.group) ?? new Set<string>();
-    this.#groups.set(spec.group, names.add(metadata.name));
-  }
-
-  delete({ spec, metadata }: CustomResourceDefinition): void {
-    const names = this.#groups.get(spec.group);
-    names?.delete(metadata.name);
-    if (names?.size === 0) this.#groups.delete(spec.group);
-  }
-
-  of(group: string): Iterable<string> {
-    return this.#groups.get(group) ?? [];
-  }
 }
 
 interface Served {
@@ -149,7 +131,9 @@ const isSameResource = (a: ResourceType, b: ResourceType): boolean =>
 
 interface Work {
   readonly definitions: Informer<CustomResourceDefinition>;
-  readonly groups: GroupIndex;
+  readonly names: AcceptedNames;
+  /** Looks at definitions again for which a name has become free. */
+  requeue(waiting: readonly string[]): void;
 }
 
 const done: KeyOutcome = { kind: "done" };
@@ -179,11 +163,19 @@ async function settleStatus(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { client, clock } = deps;
-  const others = [...work.groups.of(definition.spec.group)].flatMap((name) => work.definitions.get(name) ?? []);
-  const status = decideStatus(definition, others, clock.now());
+  const { names, definitions } = work;
+  const status = decideStatus(definition, names.besides(definition), clock.now());
   if (!status) return false;
-  await client.updateStatus(customresourcedefinitions, { ...definition, status }, { signal });
-  // Others may wait for names that this one has given up, or now compete with it: their own events bring them back.
+  // Taken from now on: others are decided on meanwhile.
+  const freed = names.put({ ...definition, status });
+  try {
+    await client.updateStatus(customresourcedefinitions, { ...definition, status }, { signal });
+  } catch (error) {
+    const now = definitions.get(definition.metadata.name);
+    work.requeue(now ? names.put(now) : names.delete(definition));
+    throw error;
+  }
+  work.requeue(freed);
   return true;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../api/types/apiextensions-v1.ts";
+import { AcceptedNames } from "./accepted-names.ts";
 import { decideStatus } from "./decide-status.ts";
 
 function definition(
@@ -26,9 +27,18 @@ function definition(
 const told = (status: CustomResourceDefinitionStatus | undefined): readonly string[] =>
   (status?.conditions ?? []).map(({ type, status, reason }) => `${type}=${status} ${reason}`);
 
+const besides = (
+  definition: CustomResourceDefinition,
+  others: readonly CustomResourceDefinition[],
+): ReturnType<AcceptedNames["besides"]> => {
+  const names = new AcceptedNames();
+  for (const other of others) names.put(other);
+  return names.besides(definition);
+};
+
 const decided = (of: CustomResourceDefinition, others: readonly CustomResourceDefinition[] = []): CustomResourceDefinition => ({
   ...of,
-  status: { ...of.status, ...decideStatus(of, others, 0) } as CustomResourceDefinitionStatus,
+  status: { ...of.status, ...decideStatus(of, besides(of, others), 0) } as CustomResourceDefinitionStatus,
 });
 
 describe("decideStatus()", () => {
@@ -36,7 +46,7 @@ describe("decideStatus()", () => {
     const first = decided(definition("widgets"));
     expect(told(first.status)).toEqual(["NamesAccepted=True NoConflicts", "Established=True InitialNamesAccepted"]);
     expect(first.status?.acceptedNames).toEqual(first.spec.names);
-    expect(decideStatus(first, [first], 5000)).toBeUndefined();
+    expect(decideStatus(first, besides(first, [first]), 5000)).toBeUndefined();
   });
 
   it("refuses names that another definition of the group has", () => {
@@ -50,7 +60,7 @@ describe("decideStatus()", () => {
   it("stays established when later names conflict", () => {
     const [a, b] = [decided(definition("widgets")), decided(definition("gadgets"))];
     const changed = { ...b, spec: { ...b.spec, names: { ...b.spec.names, shortNames: ["widgets"] } } };
-    expect(told(decideStatus(changed, [a], 0))).toEqual([
+    expect(told(decideStatus(changed, besides(changed, [a, b]), 0))).toEqual([
       "NamesAccepted=False ShortNamesConflict",
       "Established=True InitialNamesAccepted",
     ]);
@@ -59,7 +69,8 @@ describe("decideStatus()", () => {
   it("tells whether a protected group's definition is approved", () => {
     const of = (annotation?: string): readonly string[] => {
       const metadata = annotation === undefined ? {} : { annotations: { "api-approved.kubernetes.io": annotation } };
-      return told(decideStatus(definition("widgets", { group: "x.k8s.io", metadata }), [], 0)).slice(2);
+      const found = definition("widgets", { group: "x.k8s.io", metadata });
+      return told(decideStatus(found, besides(found, []), 0)).slice(2);
     };
     expect(of()).toEqual(["KubernetesAPIApprovalPolicyConformant=False MissingAnnotation"]);
     expect(of("https://github.com/a/b/pull/1")).toEqual(["KubernetesAPIApprovalPolicyConformant=True ApprovedAnnotation"]);
@@ -76,6 +87,9 @@ describe("decideStatus()", () => {
       message: "spec.preserveUnknownFields: Invalid value: true: must be false",
     });
     const mended = { ...old, spec: { ...old.spec, preserveUnknownFields: false } };
-    expect(told(decideStatus(mended, [], 0))).toEqual(["NamesAccepted=True NoConflicts", "Established=True InitialNamesAccepted"]);
+    expect(told(decideStatus(mended, besides(mended, []), 0))).toEqual([
+      "NamesAccepted=True NoConflicts",
+      "Established=True InitialNamesAccepted",
+    ]);
   });
 });

@@ -10,19 +10,20 @@ import type {
   CustomResourceDefinitionStatus,
 } from "../../api/types/apiextensions-v1.ts";
 import { formatTime } from "../../base/clock.ts";
+import type { NamesInUse } from "./accepted-names.ts";
 
 export const instanceCleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
 
 type Condition = CustomResourceDefinitionCondition;
 
-/** The status as it should be; undefined where it is so. `others`: all definitions of the same group, itself included or not. */
+/** The status as it should be; undefined where it is so. `taken`: the names of the other definitions of the group. */
 export function decideStatus(
   definition: CustomResourceDefinition,
-  others: Iterable<CustomResourceDefinition>,
+  taken: NamesInUse,
   nowMs: number,
 ): CustomResourceDefinitionStatus | undefined {
   const { status } = definition;
-  const { acceptedNames, condition } = acceptNames(definition, others);
+  const { acceptedNames, condition } = acceptNames(definition, taken);
   let conditions = changed(status?.conditions ?? [], condition, nowMs);
   conditions = changed(conditions, establishedCondition(conditions, condition.status === "True"), nowMs);
   const approval = approvalCondition(definition);
@@ -59,8 +60,7 @@ interface Acceptance {
 }
 
 /** Takes over each requested name that no other definition of the group has; the last conflict is the one that is told. */
-function acceptNames(definition: CustomResourceDefinition, others: Iterable<CustomResourceDefinition>): Acceptance {
-  const { resources, kinds } = namesInUse(definition, others);
+function acceptNames(definition: CustomResourceDefinition, { hasResource, hasKind }: NamesInUse): Acceptance {
   const wanted = definition.spec.names;
   const accepted: CustomResourceDefinitionNames = definition.status?.acceptedNames ?? { plural: "", kind: "" };
   let names: CustomResourceDefinitionNames = accepted;
@@ -69,18 +69,18 @@ function acceptNames(definition: CustomResourceDefinition, others: Iterable<Cust
     const message = texts.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
     conflict = { type: "NamesAccepted", status: "False", reason, message };
   };
-  const take = (field: "plural" | "singular" | "kind" | "listKind", used: ReadonlySet<string>, reason: string): void => {
+  const take = (field: "plural" | "singular" | "kind" | "listKind", isTaken: (name: string) => boolean, reason: string): void => {
     const name = wanted[field] ?? "";
-    if (name !== (accepted[field] ?? "") && used.has(name)) refuse(reason, [inUse(name)]);
+    if (name !== (accepted[field] ?? "") && isTaken(name)) refuse(reason, [inUse(name)]);
     else if (wanted[field] !== undefined) names = { ...names, [field]: name };
   };
-  take("plural", resources, "PluralConflict");
-  take("singular", resources, "SingularConflict");
-  const taken = (wanted.shortNames ?? []).filter((name) => !accepted.shortNames?.includes(name) && resources.has(name));
+  take("plural", hasResource, "PluralConflict");
+  take("singular", hasResource, "SingularConflict");
+  const taken = (wanted.shortNames ?? []).filter((name) => !accepted.shortNames?.includes(name) && hasResource(name));
   if (taken.length > 0) refuse("ShortNamesConflict", taken.map(inUse));
   else names = withList(names, "shortNames", wanted.shortNames);
-  take("kind", kinds, "KindConflict");
-  take("listKind", kinds, "ListKindConflict");
+  take("kind", hasKind, "KindConflict");
+  take("listKind", hasKind, "ListKindConflict");
   names = withList(names, "categories", wanted.categories);
   const condition = conflict ?? { type: "NamesAccepted", status: "True", reason: "NoConflicts", message: "no conflicts found" };
   return { acceptedNames: names, condition };
@@ -95,21 +95,6 @@ function withList(
 ): CustomResourceDefinitionNames {
   const { [field]: _, ...rest } = names;
   return list ? { ...rest, [field]: list } : rest;
-}
-
-function namesInUse(
-  definition: CustomResourceDefinition,
-  others: Iterable<CustomResourceDefinition>,
-): { readonly resources: ReadonlySet<string>; readonly kinds: ReadonlySet<string> } {
-  const resources = new Set<string>();
-  const kinds = new Set<string>();
-  for (const other of others) {
-    const names = other.status?.acceptedNames;
-    if (!names || other.metadata.name === definition.metadata.name || other.spec.group !== definition.spec.group) continue;
-    for (const name of [names.plural, names.singular, ...(names.shortNames ?? [])]) if (name) resources.add(name);
-    for (const name of [names.kind, names.listKind]) if (name) kinds.add(name);
-  }
-  return { resources, kinds };
 }
 
 export const approvalAnnotation = "api-approved.kubernetes.io";
