@@ -96,7 +96,7 @@ function objectType(schema: JSONSchemaProps, name: string): SchemaType {
 }
 
 /** The schema with the fields that every object has. */
-export function withObjectFields(schema: JSONSchemaProps): JSONSchemaProps {
+function withObjectFields(schema: JSONSchemaProps): JSONSchemaProps {
   const text = { type: "string" };
   const { kind, apiVersion, metadata: own } = schema.properties ?? {};
   const { name, generateName } = own?.properties ?? {};
