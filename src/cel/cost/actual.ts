@@ -28,8 +28,10 @@ export const traversalOf =
     Math.ceil(actualSize(args[index] ?? null) * factor * traversalFactor);
 
 /** Comparing two: the smaller one is read. */
-export const comparisonCost = (args: Args): number =>
-  Math.ceil(Math.min(actualSize(args[0] ?? null), actualSize(args[1] ?? null)) * traversalFactor);
+export const comparisonCost = ([a = null, b = null]: Args): number => Math.ceil(Math.min(actualSize(a), actualSize(b)) * traversalFactor);
+
+/** As comparisonCost, but values of a library are equal or not at once. */
+export const equalityCost = (args: Args): number => (args[0] instanceof CelOpaque ? 1 : comparisonCost(args));
 
 /** Putting two together: both are read. */
 export const concatenationCost = (args: Args): number =>
