@@ -319,10 +319,9 @@ function declaredNode(type: CelType, declared: CelType | undefined): CelSizedNod
   };
 }
 
-function fieldOf(declared: CelType, field: string): CelType | undefined {
-  if (declared.kind === "object") return declared.field(field)?.type;
-  return declared.kind === "map" ? declared.values : undefined;
-}
+/** Upstream knows nothing of the values of a map that are read as its fields. */
+const fieldOf = (declared: CelType, field: string): CelType | undefined =>
+  declared.kind === "object" ? declared.field(field)?.type : undefined;
 
 function elementOf(declared: CelType): CelType | undefined {
   if (declared.kind === "list") return declared.items;
