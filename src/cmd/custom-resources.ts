@@ -1,5 +1,7 @@
 // Wires the serving of custom resources: the compiler of schemas, and the client of conversion webhooks, which is loaded when
 // the first object has to be converted.
+
+import { compileSchemaRules } from "../api/cel/validate-rules.ts";
 import { endpointslices, services } from "../api/resources.generated.ts";
 import { compileSchema } from "../api/structural/compile-schema.ts";
 import { type CustomResourcesDeps, startCustomResources } from "../apiserver/crd/custom-resources.ts";
@@ -20,7 +22,11 @@ export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" |
     webhooks: () => (loading ??= load()),
     resolve: createServiceResolver({ reader: stores.reader, clock }),
   };
-  const running = startCustomResources({ ...deps, compile: compileSchema, conversion });
+  const running = startCustomResources({
+    ...deps,
+    compile: (schema) => compileSchema(schema, { compileRules: compileSchemaRules }),
+    conversion,
+  });
   return {
     async stop() {
       await running.stop();

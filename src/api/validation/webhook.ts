@@ -1,5 +1,5 @@
 // Admission webhooks: which requests they see, and how they are called. Expressions of match conditions are not compiled here.
-import { duplicate, type FieldError, forbiddenField, invalidValue, required, tooMany } from "../meta/field-error.ts";
+import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain, isPortNumber, isQualifiedName } from "../meta/names.ts";
 import type {
   MatchCondition,
@@ -12,6 +12,7 @@ import type {
   WebhookClientConfig,
 } from "../types/admissionregistration-v1.ts";
 import type { LabelSelector } from "../types/meta-v1.ts";
+import type { ExpressionCheck } from "./expression-check.ts";
 import { type LabelSelectorOptions, validateLabelSelector } from "./label-selector.ts";
 import { addProblems, checkName, checkSupported } from "./rules.ts";
 
@@ -24,6 +25,8 @@ interface Allowances {
   readonly unknownReviewVersions: boolean;
   readonly sameNames: boolean;
   readonly selectors: LabelSelectorOptions;
+  /** Expressions of conditions that were there. */
+  readonly storedConditions: ReadonlySet<string>;
 }
 
 const sideEffectFree: readonly string[] = ["None", "NoneOnDryRun"];
@@ -31,13 +34,13 @@ const reviewVersions: readonly string[] = ["v1", "v1beta1"];
 const hasKnownVersion = (versions: readonly string[]): boolean => versions.some((version) => reviewVersions.includes(version));
 const maxMatchConditions = 64;
 
-export function validateWebhooks(configuration: Configuration, old?: Configuration): FieldError[] {
+export function validateWebhooks(configuration: Configuration, old?: Configuration, check?: ExpressionCheck): FieldError[] {
   const errors: FieldError[] = [];
   const allowed = allowancesOf(old?.webhooks ?? []);
   const names = new Set<string>();
   for (const [i, webhook] of (configuration.webhooks ?? []).entries()) {
     const field = `webhooks[${i}]`;
-    validateWebhook(errors, field, webhook, allowed);
+    validateWebhook(errors, field, webhook, { ...allowed, check });
     validateReviewVersions(errors, `${field}.admissionReviewVersions`, webhook.admissionReviewVersions ?? [], allowed);
     if (!webhook.name || allowed.sameNames) continue;
     if (names.has(webhook.name)) errors.push(duplicate(`${field}.name`, webhook.name));
@@ -54,11 +57,16 @@ function allowancesOf(old: readonly Webhook[]): Allowances {
     sideEffects: old.some((webhook) => !sideEffectFree.includes(webhook.sideEffects)),
     unknownReviewVersions: old.some(({ admissionReviewVersions: versions }) => versions?.length && !hasKnownVersion(versions)),
     sameNames: new Set(names).size < names.length,
+    storedConditions: new Set(old.flatMap(({ matchConditions = [] }) => matchConditions.map(({ expression }) => expression))),
     selectors: { allowInvalidValues: selectorErrors.some((error) => error.field.includes(".values[")) },
   };
 }
 
-function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, allowed: Allowances): void {
+interface WebhookRules extends Allowances {
+  readonly check: ExpressionCheck | undefined;
+}
+
+function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, allowed: WebhookRules): void {
   const { sideEffects, timeoutSeconds, clientConfig = {} } = webhook;
   validateWebhookName(errors, `${field}.name`, webhook.name);
   for (const [i, rule] of (webhook.rules ?? []).entries()) validateAdmissionRule(errors, `${field}.rules[${i}]`, rule);
@@ -73,10 +81,16 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
   if (webhook.reinvocationPolicy !== undefined)
     checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, reinvocationPolicies);
   validateClientConfig(errors, `${field}.clientConfig`, clientConfig);
-  validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? []);
-  // Better refused than ignored: a webhook would be called for more than its conditions say.
-  if ((webhook.matchConditions ?? []).length > 0)
-    errors.push(forbiddenField(`${field}.matchConditions`, "match conditions of webhooks are not evaluated by this server"));
+  validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? [], (at, expression) =>
+    allowed.check?.(errors, {
+      purpose: "matchCondition",
+      field: at,
+      expression,
+      hasParams: false,
+      variables: [],
+      stored: allowed.storedConditions.has(expression),
+    }),
+  );
 }
 
 export const matchPolicies: readonly string[] = ["Equivalent", "Exact"];

@@ -39,6 +39,8 @@ import { createPodResizeValidator } from "./pod-resize-validator.ts";
 import { createPodSecurity } from "./pod-security.ts";
 import { createPodTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
+import { createMutatingPolicies } from "./policies/mutating-policies.ts";
+import { createValidatingPolicies } from "./policies/validating-policies.ts";
 import { createPriority } from "./priority.ts";
 import { createResourceQuota } from "./resource-quota.ts";
 import { createRuntimeClass } from "./runtime-class.ts";
@@ -46,10 +48,10 @@ import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
 import type { WebhookDependencies } from "./webhooks/call-webhook.ts";
-import { withoutExpressions } from "./webhooks/match-conditions.ts";
 import { createMutatingWebhooks } from "./webhooks/mutating-webhooks.ts";
 import type { ServedKinds } from "./webhooks/served-kinds.ts";
 import { createValidatingWebhooks } from "./webhooks/validating-webhooks.ts";
+import { webhookConditions } from "./webhooks/webhook-conditions.ts";
 import type { CredentialsFor } from "./webhooks/webhook-credentials.ts";
 import { createWebhookMetrics } from "./webhooks/webhook-metrics.ts";
 
@@ -234,8 +236,11 @@ function webhookPlugins(deps: AdmissionDependencies, { mutatingCredentials, vali
     metrics: createWebhookMetrics(deps.metrics),
     resolve: createServiceResolver(deps),
   };
+  const conditions = webhookConditions(deps.authorizer);
   return {
-    MutatingAdmissionWebhook: () => createMutatingWebhooks({ ...shared, credentialsFor: mutatingCredentials }, withoutExpressions),
-    ValidatingAdmissionWebhook: () => createValidatingWebhooks({ ...shared, credentialsFor: validatingCredentials }, withoutExpressions),
+    MutatingAdmissionPolicy: () => createMutatingPolicies(deps),
+    MutatingAdmissionWebhook: () => createMutatingWebhooks({ ...shared, credentialsFor: mutatingCredentials }, conditions),
+    ValidatingAdmissionPolicy: () => createValidatingPolicies(deps),
+    ValidatingAdmissionWebhook: () => createValidatingWebhooks({ ...shared, credentialsFor: validatingCredentials }, conditions),
   };
 }

@@ -16,6 +16,7 @@ export function createLimitRanger({ reader }: { readonly reader: AdmissionReader
   };
   return {
     name: "LimitRanger",
+    waitsFor: [limitranges],
     handles: (request) => concerns(request) && request.oldObject?.metadata.deletionTimestamp === undefined,
     async admit(request) {
       if (!isAbout(request, pods)) return request.object;

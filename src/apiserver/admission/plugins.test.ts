@@ -499,7 +499,12 @@ describe("createAdmissionPlugins()", () => {
         logger: silentLogger,
         metrics: new MetricsRegistry(),
         webhooks: { post: () => Promise.reject(new Error("nothing is configured")), stop: async () => undefined },
-        kinds: { equivalentsOf: () => [], resourcesOf: () => [], read: (_type, _kind, value) => value as KubernetesObject },
+        kinds: {
+          equivalentsOf: () => [],
+          resourcesOf: () => [],
+          shapeOf: () => ({ kind: "deduced" }),
+          read: (_type, _kind, value) => value as KubernetesObject,
+        },
       },
       options,
     ).map((p) => p.name);
@@ -529,7 +534,9 @@ describe("createAdmissionPlugins()", () => {
       "PodTopologyLabels",
       "NodeDeclaredFeatureValidator",
       "PodResizeValidator",
+      "MutatingAdmissionPolicy",
       "MutatingAdmissionWebhook",
+      "ValidatingAdmissionPolicy",
       "ValidatingAdmissionWebhook",
       "ResourceQuota",
     ]);

@@ -4,7 +4,7 @@ import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
-import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
@@ -44,15 +44,20 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
 }
 
 export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs }: FieldWriter): WriteContext {
-  const { type, custom } = definition;
   const resetFields = resetBy(definition, subresource);
   return {
-    shape: custom ? custom.shape() : type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
+    shape: shapeOfDefinition(definition),
     manager,
     now: formatTime(nowMs),
     subresource,
     ...(resetFields ? { resetFields } : {}),
   };
+}
+
+/** How the fields of a resource's objects are owned. */
+export function shapeOfDefinition({ type, custom }: OwnershipRules): Shape {
+  if (custom) return custom.shape();
+  return type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema));
 }
 
 const statusFields = setOf(["status"]);

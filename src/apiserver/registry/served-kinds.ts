@@ -2,10 +2,12 @@
 // read back.
 import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { EquivalentResource, ServedKinds } from "../admission/webhooks/served-kinds.ts";
+import { shapeOfDefinition } from "./field-management.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
@@ -24,6 +26,12 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
     resourcesOf({ group, version, kind }) {
       const types = Array.from(stores.all, (store) => store.type);
       return types.filter((type) => type.kind === kind && type.group === group && type.version === version);
+    },
+    shapeOf(type, kind) {
+      const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;
+      if (store) return shapeOfDefinition(store.definition);
+      const schema = schemaOfKind(apiVersionOf(kind), kind.kind);
+      return schema ? shapeOf(schema) : deduced;
     },
     read(type, kind, value) {
       const apiVersion = apiVersionOf(kind);

@@ -1,5 +1,6 @@
 // The AdmissionReview that a webhook is sent, in admission.k8s.io/v1 or v1beta1, and what its answer has to look like. The
 // two versions differ in how strictly answers are read, as upstream has it: v1beta1 answers need no uid and no patch type.
+import type { AdmissionRequestFields } from "../../../api/cel/admission-environment.ts";
 import { base64Problem, bytesOfBase64, normalizeBase64 } from "../../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
@@ -25,40 +26,45 @@ export interface ReviewedObjects {
   readonly oldObject: KubernetesObject | undefined;
 }
 
+/** A request as what it is seen, without its objects: what is sent of it, and what expressions read of it. */
+export function reviewedRequest(
+  request: AdmissionRequest,
+  { kind, resource }: Pick<Invocation, "kind" | "resource">,
+): AdmissionRequestFields {
+  const { subresource, user } = request;
+  const namespace = namespaceOf(request);
+  return {
+    kind: { group: kind.group, version: kind.version, kind: kind.kind },
+    resource: { group: resource.group, version: resource.version, resource: resource.resource },
+    ...(subresource === "" ? {} : { subResource: subresource }),
+    requestKind: { group: request.kind.group, version: request.kind.version, kind: request.kind.kind },
+    requestResource: { group: request.resource.group, version: request.resource.version, resource: request.resource.resource },
+    ...(subresource === "" ? {} : { requestSubResource: subresource }),
+    ...(request.name === "" ? {} : { name: request.name }),
+    ...(namespace === "" ? {} : { namespace }),
+    operation: request.operation,
+    userInfo: {
+      username: user.name,
+      ...(user.uid === undefined || user.uid === "" ? {} : { uid: user.uid }),
+      ...(user.groups.length === 0 ? {} : { groups: user.groups }),
+      ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),
+    },
+    dryRun: request.dryRun,
+    options: operationOptions(request),
+  };
+}
+
 export function admissionReview(
   version: ReviewVersion,
   uid: string,
   request: AdmissionRequest,
   { invocation, object, oldObject }: ReviewedObjects & { readonly invocation: Invocation },
 ): unknown {
-  const { kind, resource } = invocation;
-  const { subresource, user } = request;
-  const namespace = namespaceOf(request);
+  const { userInfo, dryRun, options, ...fields } = reviewedRequest(request, invocation);
   return {
     kind: "AdmissionReview",
     apiVersion: `admission.k8s.io/${version}`,
-    request: {
-      uid,
-      kind: { group: kind.group, version: kind.version, kind: kind.kind },
-      resource: { group: resource.group, version: resource.version, resource: resource.resource },
-      ...(subresource === "" ? {} : { subResource: subresource }),
-      requestKind: { group: request.kind.group, version: request.kind.version, kind: request.kind.kind },
-      requestResource: { group: request.resource.group, version: request.resource.version, resource: request.resource.resource },
-      ...(subresource === "" ? {} : { requestSubResource: subresource }),
-      ...(request.name === "" ? {} : { name: request.name }),
-      ...(namespace === "" ? {} : { namespace }),
-      operation: request.operation,
-      userInfo: {
-        username: user.name,
-        ...(user.uid === undefined || user.uid === "" ? {} : { uid: user.uid }),
-        ...(user.groups.length === 0 ? {} : { groups: user.groups }),
-        ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),
-      },
-      object: object ?? null,
-      oldObject: oldObject ?? null,
-      dryRun: request.dryRun,
-      options: operationOptions(request),
-    },
+    request: { uid, ...fields, userInfo, object: object ?? null, oldObject: oldObject ?? null, dryRun, options },
   };
 }
 

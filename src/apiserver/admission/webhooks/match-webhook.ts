@@ -130,14 +130,16 @@ async function namespaceLabels(
 
 async function matchesConditions(
   { metrics }: MatchDependencies,
-  { hook, equivalent }: Invocation,
+  invocation: Invocation,
   request: AdmissionRequest,
   { object, step }: { readonly object: KubernetesObject | undefined; readonly step: WebhookStep },
 ): Promise<boolean> {
+  const { hook, equivalent } = invocation;
   if (!hook.conditions) return true;
   const { oldObject } = request;
   const result = await hook.conditions.evaluate({
     request,
+    matched: invocation,
     object: equivalent && object ? equivalent.convert(object) : object,
     oldObject: equivalent && oldObject ? equivalent.convert(oldObject) : oldObject,
   });

@@ -1,6 +1,7 @@
 // What webhooks have to know of the served resources besides their types: which of them are other versions of the same
 // objects, and how an object that a patch has made is read.
 import type { KubernetesObject } from "../../../api/meta/object.ts";
+import type { Shape } from "../../../api/patch/managed-fields/shape.ts";
 import type { GroupVersionKind, ResourceType } from "../../../api/resource-type.ts";
 
 /** Another version of a resource's objects. */
@@ -15,6 +16,8 @@ export interface EquivalentResource {
 export interface ServedKinds {
   /** Resources with the same objects in other groups and versions. */
   equivalentsOf(type: ResourceType): readonly EquivalentResource[];
+  /** How the fields of a kind's objects are owned, for what is applied to them. */
+  shapeOf(type: ResourceType, kind: GroupVersionKind): Shape;
   /** The resources of a kind. */
   resourcesOf(kind: GroupVersionKind): readonly ResourceType[];
   /**

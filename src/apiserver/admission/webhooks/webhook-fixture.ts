@@ -6,6 +6,7 @@ import { silentLogger } from "../../../base/log.ts";
 import { MetricsRegistry } from "../../../base/metrics.ts";
 import type { Client } from "../../../client/client.ts";
 import { builtInDefinitions } from "../../registry/definitions.ts";
+import type { Connects } from "../../registry/handler-types.ts";
 import { createFixture, type Fixture } from "../../registry/request-fixture.ts";
 import { describedResources } from "../../registry/resources/all.ts";
 import { servedKinds } from "../../registry/served-kinds.ts";
@@ -54,6 +55,7 @@ export interface WebhookFixtureOptions {
   /** Run before the webhooks. */
   readonly before?: readonly AdmissionPlugin[];
   readonly compile?: CompileMatchConditions;
+  readonly connects?: Connects;
 }
 
 const everything = [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"] }];
@@ -77,6 +79,7 @@ export async function createWebhookFixture(options: WebhookFixtureOptions = {}):
   let client: ReturnType<typeof createWebhookClient> | undefined;
   const api = createFixture({
     definitions: builtInDefinitions(describedResources),
+    ...(options.connects ? { connects: options.connects } : {}),
     admissionOf: (stores, clock) => {
       client = createWebhookClient({ clock });
       const deps = {

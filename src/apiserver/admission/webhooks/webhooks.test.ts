@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Connects } from "../../registry/handler-types.ts";
 import type { AdmissionPlugin } from "../admission.ts";
 import { createWebhookFixture, patchAnswer, type WebhookFixture, type WebhookFixtureOptions } from "./webhook-fixture.ts";
 
@@ -173,6 +174,54 @@ describe("a validating webhook", () => {
     await expect.poll(() => f.calls.length).toBe(2);
     await f.api.clock.advance(5000);
     expect((await answer).body.message).toContain('"b.example.com" denied');
+  });
+
+  test("changes what a connection is made with", async () => {
+    const seen: string[] = [];
+    const connects: Connects = {
+      "/pods/exec": async ({ request }) => {
+        seen.push(request.query.toString());
+        return { kind: "bytes", status: 200, contentType: "text/plain", bytes: Buffer.from("") };
+      },
+      "/pods/proxy": async ({ request }) => {
+        seen.push(`${request.path}?${request.query}`);
+        return { kind: "bytes", status: 200, contentType: "text/plain", bytes: Buffer.from("") };
+      },
+    };
+    const f = await setUp({ connects });
+    await f.configure("Mutating", [{ path: "m", rules: rule(["pods/exec", "pods/proxy"], ["CONNECT"]) }]);
+    f.review = ({ kind }) => {
+      const isExec = (kind as { readonly kind: string }).kind === "PodExecOptions";
+      return patchAnswer({ op: "replace", path: isExec ? "/command/0" : "/path", value: isExec ? "id" : "/safe" });
+    };
+    await f.api.send("POST", "/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&stdin=true");
+    await f.api.send("GET", "/api/v1/namespaces/default/pods/p/proxy/admin?x=y");
+    expect(seen).toEqual(["command=id&command=-c&stdin=true", "/api/v1/namespaces/default/pods/p/proxy/safe?x=y"]);
+    expect(f.reviews[0]).toMatchObject({
+      operation: "CONNECT",
+      subResource: "exec",
+      object: { kind: "PodExecOptions", apiVersion: "v1", command: ["sh", "-c"], stdin: true },
+      options: null,
+    });
+  });
+
+  test("is not asked about deletions that change nothing, nor for the pod that an eviction deletes", async () => {
+    const f = await setUp();
+    const podsPath = "/api/v1/namespaces/default/pods";
+    const pod = (name: string, nodeName?: string) => ({
+      ...json,
+      body: { apiVersion: "v1", kind: "Pod", metadata: { name }, spec: { containers: [{ name: "c", image: "i" }], nodeName } },
+    });
+    await f.api.send("POST", podsPath, pod("p"));
+    await f.api.send("POST", podsPath, pod("running", "node"));
+    await f.configure("Validating", [{ path: "v", rules: rule(["pods", "pods/eviction"]) }]);
+    const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "p" } };
+    expect((await f.api.send("POST", `${podsPath}/p/eviction`, { ...json, body: eviction })).status).toBe(201);
+    await f.api.send("DELETE", `${podsPath}/running`);
+    f.review = () => ({ allowed: false });
+    expect((await f.api.send("DELETE", `${podsPath}/running`)).status).toBe(200);
+    expect((await f.api.send("DELETE", `${podsPath}/running?gracePeriodSeconds=1`)).status).toBe(400);
+    expect(f.calls).toEqual(["v CREATE pods/eviction p", "v DELETE pods running", "v DELETE pods running"]);
   });
 
   test("does not see what configures admission", async () => {

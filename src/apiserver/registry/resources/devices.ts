@@ -1,6 +1,7 @@
 // The kinds of resource.k8s.io: claims for devices, the classes they choose from and the slices that offer them. Fields of
 // features that are off by default are dropped: lists as values of attributes, and capacities that stand for resources of
 // a node.
+import { checkExpression } from "../../../api/cel/expression-check.ts";
 import { defaultResourceClaim, defaultResourceClaimTemplate, defaultResourceSlice } from "../../../api/defaults/devices.ts";
 import { change, changeEach, fill } from "../../../api/defaults/fill.ts";
 import { deviceClassTable, resourceClaimTable, resourceClaimTemplateTable, resourceSliceTable } from "../../../api/encode/table/devices.ts";
@@ -25,7 +26,7 @@ import { formatTime } from "../../../base/clock.ts";
 import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 export const deviceClassDefinition = describe(deviceclasses, {
-  ...checked<DeviceClass>((deviceClass, old) => validateDeviceClass(deviceClass, old)),
+  ...checked<DeviceClass>((deviceClass, old) => validateDeviceClass(deviceClass, old, checkExpression)),
   countsGeneration: true,
   deletionReturnsObject: true,
   table: deviceClassTable,
@@ -46,7 +47,7 @@ function withoutDeallocatedDevices(claim: ResourceClaim, old: ResourceClaim): Re
 export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
   defaults: defaultResourceClaim,
   countsGeneration: false,
-  create: { validate: (claim) => validateResourceClaim(claim) },
+  create: { validate: (claim) => validateResourceClaim(claim, checkExpression) },
   update: { validate: validateResourceClaimUpdate },
   resetFields: statusKeepsMetadata,
   status: {
@@ -58,7 +59,7 @@ export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
 });
 
 export const resourceClaimTemplateDefinition = describe(resourceclaimtemplates, {
-  ...checked<ResourceClaimTemplate>((template, old) => validateResourceClaimTemplate(template, old)),
+  ...checked<ResourceClaimTemplate>((template, old) => validateResourceClaimTemplate(template, old, checkExpression)),
   defaults: defaultResourceClaimTemplate,
   deletionReturnsObject: true,
   table: resourceClaimTemplateTable,

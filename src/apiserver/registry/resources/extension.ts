@@ -1,5 +1,8 @@
 // Kinds that extend the API server itself: admission webhooks and policies, custom resource definitions, API services, and
 // flow control.
+import { checkExpression } from "../../../api/cel/expression-check.ts";
+import { analyzeRules } from "../../../api/cel/rule-compiler.ts";
+import { compileSchemaRules } from "../../../api/cel/validate-rules.ts";
 import {
   defaultMutatingPolicy,
   defaultMutatingPolicyBinding,
@@ -71,6 +74,8 @@ import { withStatusOf } from "../plain-resource.ts";
 import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
+const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
+
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
 const staticSuffix = ".static.k8s.io";
@@ -90,17 +95,17 @@ const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) =>
 };
 
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
-  ...admission<ValidatingWebhookConfiguration>(validateWebhooks),
+  ...admission<ValidatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
-  ...admission<MutatingWebhookConfiguration>(validateWebhooks),
+  ...admission<MutatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
-  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old)),
+  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old, checkExpression)),
   defaults: defaultValidatingPolicy,
   resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
@@ -112,7 +117,7 @@ export const validatingPolicyBindingDefinition = describe(validatingadmissionpol
   table: validatingPolicyBindingTable,
 });
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
-  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old)),
+  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old, checkExpression)),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
@@ -138,12 +143,12 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
   defaults: defaultCustomResourceDefinition,
   create: {
     prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
-    validate: (definition) => validateDefinition(definition),
+    validate: (definition) => validateDefinition(definition, ruleTools),
     warnings: (definition) => definitionWarnings(definition),
   },
   update: {
     prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)),
-    validate: (definition, old) => validateDefinitionUpdate(definition, old),
+    validate: (definition, old) => validateDefinitionUpdate(definition, old, ruleTools),
     warnings: definitionWarnings,
   },
   status: { validate: validateDefinitionStatus },
