@@ -98,4 +98,4 @@ export interface CelResult {
 
 export { CelError } from "./cel-error.ts";
 export { createCelEnvironment } from "./environment.ts";
-export { defaultCostLimit, maxCelCost } from "./limits.ts";
+export { maxCelCost } from "./limits.ts";

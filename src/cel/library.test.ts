@@ -114,6 +114,13 @@ describe("a library", () => {
     expect(environment.compile("meters('12345m')").program?.cost).toEqual({ min: 6, max: 6 });
   });
 
+  test("compares its values at once", () => {
+    expect(run("m == test.one", { m: new Meters(1n) }).cost).toBe(2);
+    expect(environment.compile("m == test.one").program?.cost).toEqual({ min: 3, max: 3 });
+    const sized = environment.extend({ variables: { m: { ...meters, maxSize: 64 } as CelType } });
+    expect(sized.compile("m == m").program?.cost).toEqual({ min: 3, max: 9 });
+  });
+
   test("has errors of its own, which are set aside as others are", () => {
     expect(() => run("meters('long')")).toThrowError("no length: long");
     expect(run("meters('long') == m || true").value).toBe(true);

@@ -51,6 +51,8 @@ export interface CelOverload {
    * first. Throws CelError for the language's errors.
    */
   readonly call: (args: readonly CelValue[]) => CelValue;
+  /** Looks at the arguments that are constant before anything runs. Throws CelError where a call cannot have a value. */
+  readonly prepare?: (constants: readonly (CelValue | undefined)[]) => void;
   /** What a call cost at run time. Default: 1. */
   readonly cost?: (args: readonly CelValue[], result: CelValue) => number;
   /**

@@ -54,6 +54,36 @@ describe("rules of custom resources", () => {
     ]);
   });
 
+  it("name fields by reserved words as they are, or escaped", () => {
+    const spec = object({ namespace: text, if: integer }, { rule: "self.namespace == self.__namespace__ && has(self.if)" });
+    expect(created(object({ spec }), { spec: { namespace: "a", if: 1 } })).toEqual([]);
+  });
+
+  it("compare what their schema does not know too", () => {
+    const open = { ...object({ a: integer }), "x-kubernetes-preserve-unknown-fields": true };
+    const spec = object({ l: { type: "array", items: open } }, { rule: "self.l[0] == self.l[1]" });
+    expect(
+      created(object({ spec }), {
+        spec: {
+          l: [
+            { a: 1, b: [2] },
+            { b: [2], a: 1 },
+          ],
+        },
+      }),
+    ).toEqual([]);
+    expect(
+      created(object({ spec }), {
+        spec: {
+          l: [
+            { a: 1, b: [2] },
+            { a: 1, b: [3] },
+          ],
+        },
+      }),
+    ).toHaveLength(1);
+  });
+
   it("tell what they could not be evaluated for", () => {
     const spec = object({ l: { type: "array", items: text }, a: text }, { rule: "self.l[0] == 'a'" }, { rule: "self.a == 'a'" });
     expect(created(object({ spec }), { spec: { l: [] } })).toEqual([
@@ -172,6 +202,9 @@ describe("rules in definitions", () => {
     expect(problems(object({ a: text }, { rule: "self.a" }))).toEqual([expect.stringContaining("cel expression must evaluate to a bool")]);
     expect(problems(object({ a: text }, { rule: "true", messageExpression: "1" }))).toEqual([
       expect.stringContaining("messageExpression must evaluate to a string"),
+    ]);
+    expect(problems(object({ a: text }, { rule: "self.a.find(')') == ''" }))).toEqual([
+      expect.stringContaining("program instantiation failed: error parsing regexp: unexpected ): `)`"),
     ]);
   });
 

@@ -4,6 +4,11 @@ import { characters } from "../source.ts";
 import { CelList, CelMap, CelObject, CelOpaque, CelOptional, type CelValue } from "../values.ts";
 import { patternFactor, traversalFactor } from "./estimates.ts";
 
+/** What making a list, a map, a message costs. */
+export const listCost = 10;
+export const mapCost = 30;
+export const structCost = 40;
+
 /** How many elements a value has for costs: characters, bytes, items, entries; 1 for everything else. */
 export function actualSize(value: CelValue): number {
   if (typeof value === "string") return characters(value);
@@ -23,8 +28,10 @@ export const traversalOf =
     Math.ceil(actualSize(args[index] ?? null) * factor * traversalFactor);
 
 /** Comparing two: the smaller one is read. */
-export const comparisonCost = (args: Args): number =>
-  Math.ceil(Math.min(actualSize(args[0] ?? null), actualSize(args[1] ?? null)) * traversalFactor);
+export const comparisonCost = ([a = null, b = null]: Args): number => Math.ceil(Math.min(actualSize(a), actualSize(b)) * traversalFactor);
+
+/** As comparisonCost, but values of a library are equal or not at once. */
+export const equalityCost = (args: Args): number => (args[0] instanceof CelOpaque ? 1 : comparisonCost(args));
 
 /** Putting two together: both are read. */
 export const concatenationCost = (args: Args): number =>

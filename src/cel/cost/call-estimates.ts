@@ -1,13 +1,15 @@
 // What calls may cost, by what is known of the sizes of their arguments: upstream's estimates of the standard functions.
 
+import { isSameType } from "../check/unify.ts";
 import type { CelCallEstimate, CelCallSite, CelSizedNode } from "../library.ts";
 import { maxCelCost } from "../limits.ts";
+import type { CelType } from "../types.ts";
 import { addRanges, fixed, multiplyRanges, patternFactor, type Range, scaleRange, traversalFactor } from "./estimates.ts";
 
 type Estimate = (call: CelCallSite) => CelCallEstimate | undefined;
 
 /** All arguments, the one it is called on first. */
-export const allNodes = ({ target, args }: CelCallSite): readonly CelSizedNode[] => (target ? [target, ...args] : args);
+const allNodes = ({ target, args }: CelCallSite): readonly CelSizedNode[] => (target ? [target, ...args] : args);
 
 const sizeOf = (call: CelCallSite, index: number): Range => allNodes(call)[index]?.size ?? { min: 0, max: maxCelCost };
 
@@ -29,6 +31,22 @@ export const comparisonEstimate: Estimate = (call) => {
   return { cost: scaleRange({ min: max > 0 ? 1 : 0, max }, traversalFactor) };
 };
 
+/**
+ * As comparisonEstimate, but values of a library are equal or not at once, unless their type declares a size or a function says
+ * the size of what it gives. (Upstream has that for == and not for !=, which is without bound then.)
+ */
+export const equalityEstimate: Estimate = (call) => {
+  const [a, b] = allNodes(call);
+  if (!a || !b || !isLibraryType(a.type) || !isSameType(a.type, b.type)) return comparisonEstimate(call);
+  return { cost: scaleRange({ min: 1, max: a.type.maxSize ?? b.knownSize?.max ?? 1 }, traversalFactor) };
+};
+
+/** A type whose values only functions look into. */
+function isLibraryType(type: CelType): boolean {
+  if (type.kind === "opaque") return true;
+  return type.kind === "object" && type.fieldNames !== undefined && [...type.fieldNames()].length === 0;
+}
+
 export const concatenationEstimate: Estimate = (call) => {
   const resultSize = addRanges(sizeOf(call, 0), sizeOf(call, 1));
   return { cost: scaleRange(resultSize, traversalFactor), resultSize };
@@ -42,7 +60,7 @@ export const listConcatenationEstimate: Estimate = (call) => ({
 export const membershipEstimate: Estimate = (call) => ({ cost: scaleRange(sizeOf(call, 1), 1) });
 
 /** Matching a text with a pattern. */
-export function matchRange(text: Range, pattern: Range): Range {
+function matchRange(text: Range, pattern: Range): Range {
   return multiplyRanges(scaleRange(addRanges(text, fixed(1)), traversalFactor), scaleRange(pattern, patternFactor));
 }
 

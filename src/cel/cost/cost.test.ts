@@ -132,6 +132,7 @@ describe("what an evaluation may cost", () => {
     ["self.all(x, self.all(y, true))", list(number, 10), 2, 352],
     ["self.all(x, self.all(y, self.all(z, true)))", list(number, 10), 2, 3552],
     ["self[1] == 0.0", list(number, 5000), 2, 2],
+    ["self.all(x, x.y == 25.2)", list({ kind: "map", values: number, maxSize: 9 }, 12), 2, 74],
     ["self[1] == self[1]", list(text(100), 8), 5, 14],
     ["self.contains('test')", text(40), 1, 5],
     ["self.startsWith('test')", text(60), 2, 2],

@@ -151,6 +151,7 @@ class Planner {
           if (member) return { step: member };
         }
     }
+    for (const overload of reference.overloads) overload.prepare?.(args.map((arg) => arg.constant));
     const step = callStep(reference, steps(args));
     return conversionNames.has(declared.name) && first.constant !== undefined && args.length === 1 ? this.#folded(step, args) : { step };
   }

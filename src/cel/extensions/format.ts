@@ -169,7 +169,7 @@ function scientificText(value: number, precision: number): string {
   if (special !== undefined) return special;
   const [digits = "", power = "+0"] = value.toExponential(Math.min(precision, 100)).split("e");
   const exponent = [...power.replace(/^[+-]/, "").padStart(2, "0")].map((digit) => superscripts[Number(digit)]).join("");
-  return `${digits}${"0".repeat(Math.max(0, precision - 100))}\u202f×\u202f10${power.startsWith("-") ? "⁻" : ""}${exponent}`;
+  return `${digits}${"0".repeat(Math.max(0, precision - 100))}×10${power.startsWith("-") ? "⁻" : ""}${exponent}`;
 }
 
 function plainText(value: CelValue): string {

@@ -1,8 +1,8 @@
 // == != < <= > >=: equality of any two values of a type (and of numbers of any kind), order of scalars.
 
 import { celCompare, celEquals } from "../compare.ts";
-import { comparisonCost } from "../cost/actual.ts";
-import { comparisonEstimate } from "../cost/call-estimates.ts";
+import { comparisonCost, equalityCost } from "../cost/actual.ts";
+import { comparisonEstimate, equalityEstimate } from "../cost/call-estimates.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
 import {
   boolType,
@@ -47,23 +47,22 @@ function ordering(name: string, word: string, holds: (order: number) => boolean)
 
 const anyTwo = [typeParameter("A"), typeParameter("A")];
 
-const equality = (name: string, id: string, holds: (equal: boolean) => boolean): CelFunction => ({
+const equality = (name: string, id: string, rest: Pick<CelOverload, "call" | "cost" | "estimate">): CelFunction => ({
   name,
-  overloads: [
-    {
-      id,
-      parameters: anyTwo,
-      result: boolType,
-      call: ([a, b]) => holds(celEquals(a ?? null, b ?? null)),
-      cost: comparisonCost,
-      estimate: comparisonEstimate,
-    },
-  ],
+  overloads: [{ id, parameters: anyTwo, result: boolType, ...rest }],
 });
 
 export const comparison: readonly CelFunction[] = [
-  equality("_==_", "equals", (equal) => equal),
-  equality("_!=_", "not_equals", (equal) => !equal),
+  equality("_==_", "equals", {
+    call: ([a, b]) => celEquals(a ?? null, b ?? null),
+    cost: equalityCost,
+    estimate: equalityEstimate,
+  }),
+  equality("_!=_", "not_equals", {
+    call: ([a, b]) => !celEquals(a ?? null, b ?? null),
+    cost: comparisonCost,
+    estimate: comparisonEstimate,
+  }),
   ordering("_<_", "less", (order) => order < 0),
   ordering("_<=_", "less_equals", (order) => order <= 0),
   ordering("_>_", "greater", (order) => order > 0),

@@ -10,7 +10,7 @@ import { isDNS1035Label, isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQua
 import { formatCheck } from "../../structural/formats.ts";
 import { fieldless } from "./values.ts";
 
-export const formatType: CelObjectType = fieldless("kubernetes.NamedFormat");
+const formatType: CelObjectType = fieldless("kubernetes.NamedFormat");
 
 type Problems = (text: string) => readonly string[];
 

@@ -10,14 +10,14 @@ import { formatIP, maskIP } from "../../meta/ip.ts";
 import { parseAddress, parsePrefix } from "./address-text.ts";
 import { costByText, withUnitResults } from "./costs.ts";
 
-export const ipType: CelOpaqueType = { kind: "opaque", name: "net.IP" };
-export const cidrType: CelOpaqueType = { kind: "opaque", name: "net.CIDR" };
+const ipType: CelOpaqueType = { kind: "opaque", name: "net.IP" };
+const cidrType: CelOpaqueType = { kind: "opaque", name: "net.CIDR" };
 
 type Bytes = readonly number[];
 
 const sameBytes = (a: Bytes, b: Bytes): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
-export class CelIP extends CelOpaque {
+class CelIP extends CelOpaque {
   readonly typeName = ipType.name;
   readonly bytes: Bytes;
 
@@ -35,7 +35,7 @@ export class CelIP extends CelOpaque {
   }
 }
 
-export class CelCIDR extends CelOpaque {
+class CelCIDR extends CelOpaque {
   readonly typeName = cidrType.name;
   readonly bytes: Bytes;
   readonly prefixLength: number;

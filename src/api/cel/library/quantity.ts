@@ -12,7 +12,7 @@ export const quantityType: CelObjectType = fieldless("kubernetes.Quantity");
 const maxInt = 2n ** 63n - 1n;
 const nanosPerUnit = 1_000_000_000n;
 
-export class CelQuantity extends CelOpaque {
+class CelQuantity extends CelOpaque {
   readonly typeName = quantityType.name;
   readonly quantity: Quantity;
   /** The power of ten that it is kept in; undefined where upstream keeps it in its slow form, which never counts as an integer. */

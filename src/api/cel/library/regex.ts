@@ -7,7 +7,10 @@ import { compilePattern, type Pattern, PatternError } from "../../../cel/regex/p
 import { intType, listOf, stringType } from "../../../cel/types.ts";
 import { CelArray, type CelValue } from "../../../cel/values.ts";
 
-const costs: Pick<CelOverload, "cost" | "estimate"> = {
+const shared: Pick<CelOverload, "prepare" | "cost" | "estimate"> = {
+  prepare: ([, pattern]) => {
+    if (typeof pattern === "string") compiled(pattern);
+  },
   cost: matchCost,
   estimate: (site) => {
     const found = matchEstimate(site);
@@ -27,7 +30,7 @@ export const regexLibrary: CelLibrary = {
           parameters: [stringType, stringType],
           result: stringType,
           call: ([text, pattern]) => findFirst(text as string, patternOf(pattern)),
-          ...costs,
+          ...shared,
         },
       ],
     },
@@ -40,7 +43,7 @@ export const regexLibrary: CelLibrary = {
           parameters: [stringType, stringType],
           result: listOf(stringType),
           call: ([text, pattern]) => new CelArray(findAll(text as string, patternOf(pattern), -1)),
-          ...costs,
+          ...shared,
         },
         {
           id: "string_find_all_string_int",
@@ -48,19 +51,21 @@ export const regexLibrary: CelLibrary = {
           parameters: [stringType, stringType, intType],
           result: listOf(stringType),
           call: ([text, pattern, limit]) => new CelArray(findAll(text as string, patternOf(pattern), Number(limit))),
-          ...costs,
+          ...shared,
         },
       ],
     },
   ],
 };
 
-function patternOf(pattern: CelValue | undefined): Pattern {
+const patternOf = (pattern: CelValue | undefined): Pattern => compiled(pattern as string, "Illegal regex: ");
+
+function compiled(pattern: string, prefix = ""): Pattern {
   try {
-    return compilePattern(pattern as string);
+    return compilePattern(pattern);
   } catch (error) {
     if (!(error instanceof PatternError)) throw error;
-    throw new CelError(`Illegal regex: ${error.message}`, { cause: error });
+    throw new CelError(`${prefix}${error.message}`, { cause: error });
   }
 }
 

@@ -6,9 +6,9 @@ import { CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { costByText, withUnitResults } from "./costs.ts";
 import { fieldless } from "./values.ts";
 
-export const semverType: CelObjectType = fieldless("kubernetes.Semver");
+const semverType: CelObjectType = fieldless("kubernetes.Semver");
 
-export class CelSemver extends CelOpaque {
+class CelSemver extends CelOpaque {
   readonly typeName = semverType.name;
   /** Major, minor, patch. */
   readonly numbers: readonly [bigint, bigint, bigint];
@@ -63,7 +63,7 @@ const quoted = (text: string): string => JSON.stringify(text);
 const maxUint64 = 2n ** 64n - 1n;
 
 /** Throws CelError. */
-export function parseSemver(text: string): CelSemver {
+function parseSemver(text: string): CelSemver {
   if (text === "") throw new CelError("Version string empty");
   const [major = "", minor, ...rest] = text.split(".");
   if (minor === undefined || rest.length === 0) throw new CelError("No Major.Minor.Patch elements found");
@@ -108,7 +108,7 @@ function buildOf(text: string): string {
 }
 
 /** With a leading v, leading zeros and missing numbers put right. */
-export function normalizeSemver(text: string): string {
+function normalizeSemver(text: string): string {
   const [major = "", minor, ...rest] = text.replace(/^v/, "").split(".");
   const parts = [major, ...(minor === undefined ? [] : [minor]), ...(rest.length > 0 ? [rest.join(".")] : [])].map(withoutZeros);
   if (parts.length < 3 && /[+-]/.test(parts.at(-1) ?? "")) throw new CelError("short version cannot contain PreRelease/Build meta data");

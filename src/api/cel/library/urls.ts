@@ -8,9 +8,9 @@ import { CelArray, CelOpaque, type CelValue } from "../../../cel/values.ts";
 import { formatUrl, type GoUrl, GoUrlError, hostName, parseRequestUrl, port, queryValues } from "../../meta/go-url.ts";
 import { CelEntries, fieldless } from "./values.ts";
 
-export const urlType: CelObjectType = fieldless("kubernetes.URL");
+const urlType: CelObjectType = fieldless("kubernetes.URL");
 
-export class CelUrl extends CelOpaque {
+class CelUrl extends CelOpaque {
   readonly typeName = urlType.name;
   readonly url: GoUrl;
 

@@ -18,6 +18,7 @@ import { seenAs } from "../webhooks/served-kinds.ts";
 import { type MatchedResource, matchResources } from "./match-resources.ts";
 import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput, type SeenRequest } from "./policy-input.ts";
+import { mutationMetrics } from "./policy-metrics.ts";
 import { ConfigurationProblem, findParams, paramType } from "./policy-params.ts";
 import { type BoundPolicy, type CompiledBinding, type Match, type Policy, type PolicyBinding, PolicySource } from "./policy-source.ts";
 
@@ -33,12 +34,13 @@ export function createMutatingPolicies(deps: PolicyDependencies): AdmissionPlugi
     },
     ({ spec }) => compileMutatingPolicy((spec ?? {}) as MutatingAdmissionPolicySpec),
   );
+  const observe = mutationMetrics(deps.metrics);
   return {
     name: pluginName,
     handles: (request) => source.mayHavePolicies && request.operation !== "DELETE" && !isExcluded(request),
     async admit(request) {
       const policies = await source.policies(request.signal);
-      return policies.length === 0 ? request.object : mutate(deps, policies, request);
+      return policies.length === 0 ? request.object : mutate({ deps, observe }, policies, request);
     },
   };
 }
@@ -73,6 +75,7 @@ interface Failure {
 
 interface Run {
   readonly deps: PolicyDependencies;
+  readonly observe: ReturnType<typeof mutationMetrics>;
   readonly request: AdmissionRequest;
   readonly access: AccessAnswers;
   readonly failures: Failure[];
@@ -86,11 +89,11 @@ interface Invocation {
 }
 
 async function mutate(
-  deps: PolicyDependencies,
+  { deps, observe }: Pick<Run, "deps" | "observe">,
   policies: readonly Bound[],
   request: AdmissionRequest,
 ): Promise<KubernetesObject | undefined> {
-  const run: Run = { deps, request, access: accessOf(deps.authorizer), failures: [] };
+  const run: Run = { deps, observe, request, access: accessOf(deps.authorizer), failures: [] };
   const invocations: Invocation[] = [];
   for (const bound of policies) invocations.push(...(await invocationsOf(run, bound)));
   const object = invocations.length === 0 ? request.object : await invokeAll(run, invocations);
@@ -176,7 +179,7 @@ interface Turn {
 
 /** The object after a policy's mutations; undefined where the policy is not for it. */
 async function invoke(run: Run, { bound, binding, matched, params }: Invocation, turn: Turn): Promise<KubernetesObject | undefined> {
-  const { request, access, deps } = run;
+  const { request, access, deps, observe } = run;
   const { equivalent } = matched;
   const oldObject = await seenAs(equivalent, request.oldObject);
   let object = await seenAs(equivalent, turn.object);
@@ -186,12 +189,17 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
   if ((match && match.kind !== "matches") || !turn.isWanted()) return undefined;
   for (const mutation of bound.compiled.mutations) {
     if (!object) continue;
+    const startMs = deps.clock.monotonic();
+    const observed = (message?: string): void =>
+      observe({ policy: bound.name, binding: binding.name, message, durationMs: deps.clock.monotonic() - startMs });
     try {
       const made = await mutation.apply(object as unknown as JsonObject, admissionInput(seen()), () =>
         deps.kinds.shapeOf(matched.resource, matched.kind),
       );
       object = readBack(deps, matched, made);
+      observed();
     } catch (error) {
+      observed(error instanceof Error ? error.message : "");
       if (!(error instanceof MutationError || error instanceof BudgetExceeded)) throw error;
       fail(run, bound, binding, { message: error.message, reason: "Invalid" });
     }

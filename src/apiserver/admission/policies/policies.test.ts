@@ -43,6 +43,17 @@ describe("a validating policy", () => {
     expect([status, warnings]).toEqual([201, ["Validation failed for ValidatingAdmissionPolicy 'p' with binding 'p': bad is bad"]]);
   });
 
+  test("is counted where it fails, with the consequence", async () => {
+    const f = await setUp();
+    await f.policy("Validating", "p", noBad, { validationActions: ["Warn", "Audit"] });
+    await f.policy("Validating", "q", { failurePolicy: "Ignore", validations: [{ expression: "object.data.b == ''" }] });
+    await f.post(mapsPath, configMap("m", { a: "bad" }));
+    const lines = f.metrics.text().match(/^apiserver_validating_admission_policy_check_total.*/gm);
+    const series = (policy: string, action: string): string =>
+      `apiserver_validating_admission_policy_check_total{policy="${policy}",policy_binding="${policy}",error_type="invalid_error",enforcement_action="${action}"} 1`;
+    expect(lines?.sort()).toEqual([series("p", "audit"), series("p", "warn"), series("q", "allow")]);
+  });
+
   test("is for what its rules and selectors, and those of its binding, take in", async () => {
     const f = await setUp();
     const refuse = { validations: [{ expression: "false" }] };

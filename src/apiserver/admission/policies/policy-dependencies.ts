@@ -1,6 +1,8 @@
 // What policies need of the server, and which requests they never see.
 import { namespaces } from "../../../api/resources.generated.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
+import type { Clock } from "../../../base/clock.ts";
+import type { MetricsRegistry } from "../../../base/metrics.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import { findNamespace } from "../find-namespace.ts";
@@ -8,6 +10,8 @@ import type { MatchDependencies } from "./match-resources.ts";
 
 export interface PolicyDependencies extends MatchDependencies {
   readonly authorizer: Authorizer;
+  readonly clock: Clock;
+  readonly metrics: MetricsRegistry;
 }
 
 const excluded = new Set([

@@ -1,5 +1,6 @@
 // For tests: a resource handler with the policy plugins (and others) in front of it, asked as a client would.
 import { notFound } from "../../../api/meta/status-error.ts";
+import { MetricsRegistry } from "../../../base/metrics.ts";
 import type { Client } from "../../../client/client.ts";
 import type { AuthorizationAttributes } from "../../authz/authorizer.ts";
 import { builtInDefinitions } from "../../registry/definitions.ts";
@@ -14,6 +15,7 @@ import { createValidatingPolicies } from "./validating-policies.ts";
 export interface PolicyFixture extends Fixture {
   /** Questions to the authorizer, which allows only "get". */
   readonly asked: AuthorizationAttributes[];
+  readonly metrics: MetricsRegistry;
   post(path: string, object: object): Promise<Reply>;
   /** Creates a policy of the kind and a binding, both named so; throws where one is refused. */
   policy(kind: "Validating" | "Mutating", name: string, spec: object, binding?: object): Promise<void>;
@@ -36,13 +38,16 @@ export const rulesFor = (resources: readonly string[], more: object = {}): objec
 
 export async function createPolicyFixture(before: readonly AdmissionPlugin[] = []): Promise<PolicyFixture> {
   const asked: AuthorizationAttributes[] = [];
+  const metrics = new MetricsRegistry();
   const api = createFixture({
     definitions: builtInDefinitions(describedResources),
-    admissionOf: (stores) => {
+    admissionOf: (stores, clock) => {
       const deps = {
         reader: stores.reader,
         client: readingClient(stores),
         kinds: servedKinds(stores),
+        clock,
+        metrics,
         authorizer: {
           authorize: async (attributes: AuthorizationAttributes) => {
             asked.push(attributes);
@@ -62,6 +67,7 @@ export async function createPolicyFixture(before: readonly AdmissionPlugin[] = [
   return {
     ...api,
     asked,
+    metrics,
     post,
     async policy(kind, name, spec, binding = {}) {
       const resource = `${kind.toLowerCase()}admissionpolic`;

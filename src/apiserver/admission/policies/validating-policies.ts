@@ -12,6 +12,7 @@ import { seenAs } from "../webhooks/served-kinds.ts";
 import { type MatchedResource, matchResources } from "./match-resources.ts";
 import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput } from "./policy-input.ts";
+import { type ObservedPolicy, validationMetrics } from "./policy-metrics.ts";
 import { ConfigurationProblem, findParams, paramType } from "./policy-params.ts";
 import { type BoundPolicy, type CompiledBinding, type Match, type Policy, type PolicyBinding, PolicySource } from "./policy-source.ts";
 
@@ -25,13 +26,14 @@ export function createValidatingPolicies(deps: PolicyDependencies): AdmissionPlu
     },
     ({ spec }) => compileValidatingPolicy((spec ?? {}) as ValidatingAdmissionPolicySpec),
   );
+  const observe = validationMetrics(deps.metrics);
   return {
     name: "ValidatingAdmissionPolicy",
     handles: (request) => source.mayHavePolicies && !isExcluded(request),
     async validate(request) {
       const policies = await source.policies(request.signal);
       if (policies.length === 0) return;
-      const run: Run = { deps, request, access: accessOf(deps.authorizer), denials: [] };
+      const run: Run = { deps, observe, request, access: accessOf(deps.authorizer), denials: [] };
       for (const bound of policies) await validateOne(run, bound);
       const [first] = run.denials;
       if (first) throw denial(request, first);
@@ -49,6 +51,7 @@ interface Denial {
 
 interface Run {
   readonly deps: PolicyDependencies;
+  readonly observe: ReturnType<typeof validationMetrics>;
   readonly request: AdmissionRequest;
   readonly access: AccessAnswers;
   readonly denials: Denial[];
@@ -116,7 +119,7 @@ async function validateBinding(
   { bound, binding, matched, params }: Invocation,
   annotations: Map<string, string[]>,
 ): Promise<void> {
-  const { deps, request, access } = run;
+  const { deps, request, access, observe } = run;
   const { paramRef, validationActions = [] } = binding.binding.spec ?? {};
   const found = await findParams(deps, { type: params, paramRef, namespace: request.namespace, signal: request.signal });
   if (found.length === 0) return;
@@ -127,12 +130,21 @@ async function validateBinding(
     oldObject: await seenAs(equivalent, request.oldObject),
   };
   for (const param of found) {
+    const startMs = deps.clock.monotonic();
     const outcome = await bound.compiled.validate(admissionInput({ request, matched, ...seen, namespace, params: param, access }));
-    for (const [index, decision] of outcome.decisions.entries())
-      if (decision.denies) enforce(run, { bound, binding, actions: validationActions }, decision, index);
+    const durationMs = deps.clock.monotonic() - startMs;
+    const observed = (message: string): ObservedPolicy => ({ policy: bound.name, binding: binding.name, message, durationMs });
+    for (const [index, decision] of outcome.decisions.entries()) {
+      if (decision.denies) enforce(run, { binding, actions: validationActions, observed: observed(decision.message) }, decision, index);
+      else if (decision.message !== "") observe(observed(decision.message), "allow");
+    }
     for (const { key, value, error } of outcome.annotations) {
-      if (error !== undefined) run.denials.push({ policy: bound.name, binding: binding.name, message: error, reason: "" });
-      else addAnnotation(annotations, key, value);
+      if (error === undefined) {
+        addAnnotation(annotations, key, value);
+        continue;
+      }
+      run.denials.push({ policy: bound.name, binding: binding.name, message: error, reason: "" });
+      observe(observed(error), "deny");
     }
   }
 }
@@ -147,21 +159,30 @@ function addAnnotation(annotations: Map<string, string[]>, key: string, value: s
 }
 
 interface Enforcement {
-  readonly bound: Bound;
+  readonly observed: ObservedPolicy;
   readonly binding: CompiledBinding;
   readonly actions: readonly string[];
 }
 
-function enforce({ request, denials }: Run, { bound, binding, actions }: Enforcement, decision: PolicyDecision, index: number): void {
-  const [policy, name] = [bound.name, binding.name];
+function enforce(
+  { request, denials, observe }: Run,
+  { observed, binding: { name }, actions }: Enforcement,
+  decision: PolicyDecision,
+  index: number,
+): void {
+  const { policy } = observed;
   const { message, reason } = decision;
   for (const action of actions) {
-    if (action === "Deny") denials.push({ policy, binding: name, message, reason });
-    else if (action === "Warn")
+    if (action === "Deny") {
+      denials.push({ policy, binding: name, message, reason });
+      observe(observed, "deny");
+    } else if (action === "Warn") {
       request.warn(`Validation failed for ValidatingAdmissionPolicy '${policy}' with binding '${name}': ${message}`);
-    else if (action === "Audit") {
+      observe(observed, "warn");
+    } else if (action === "Audit") {
       const failure = { message, policy, binding: name, expressionIndex: index, validationActions: actions };
       request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify([failure]));
+      observe(observed, "audit");
     }
   }
 }

@@ -2,10 +2,10 @@
 // wrong becomes what the failure policy says. The texts are upstream's, as clients see them.
 import { randomUUID } from "node:crypto";
 import { badRequest, internalError, StatusError } from "../../../api/meta/status-error.ts";
-import { endpointslices, services } from "../../../api/resources.generated.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/log.ts";
+import { servicesKnown } from "../../webhook/service-resolver.ts";
 import type { ServiceResolver, WebhookClient, WebhookTarget } from "../../webhook/webhook-client.ts";
 import { WebhookError } from "../../webhook/webhook-error.ts";
 import { webhookTarget } from "../../webhook/webhook-target.ts";
@@ -76,7 +76,7 @@ export async function askWebhook(
 async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: AdmissionRequest, body: unknown): Promise<unknown> {
   const { timeoutSeconds } = hook;
   try {
-    if (hook.clientConfig.service) await knowServices(deps, request.signal);
+    if (hook.clientConfig.service) await servicesKnown(deps.reader, request.signal);
     const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${timeoutSeconds}s`);
     const credentials = await deps.credentialsFor?.(hostPortOf(target));
     return await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {
@@ -91,12 +91,6 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
       });
     throw new FailedCall(hook.name, `failed to call webhook: ${error.message}`, { code: error.httpStatus ?? unavailable, cause: error });
   }
-}
-
-/** Right after the start a service that is not known yet would be taken for one that does not exist. */
-async function knowServices({ reader }: WebhookDependencies, signal: AbortSignal): Promise<void> {
-  for (const informer of [reader.informer(services), reader.informer(endpointslices)])
-    if (!informer.hasSynced) await informer.synced(signal);
 }
 
 function hostPortOf({ url }: WebhookTarget): string {
