@@ -30,7 +30,7 @@ export async function createVirtual(
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
   const placed = inNamespace(sent, namespace);
   // What is not kept has managed fields all the same: its answer shows them.
-  const object = kind === type ? recordUpdate({ type }, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
+  const object = kind === type ? recordUpdate(store.definition, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
   const subject = { operation: "CREATE", type, name: info.name, kind } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));

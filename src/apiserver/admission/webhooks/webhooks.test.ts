@@ -156,13 +156,20 @@ describe("a validating webhook", () => {
     await f.api.send("POST", "/apis/apps/v1/namespaces/default/deployments", { ...json, body: deployment });
     const scale = { contentType: "application/merge-patch+json", body: { spec: { replicas: 3 } } };
     await f.api.send("PATCH", "/apis/apps/v1/namespaces/default/deployments/d/scale", scale);
+    const applied = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "d" }, spec: { replicas: 4 } };
+    await f.api.send("PATCH", "/apis/apps/v1/namespaces/default/deployments/d/scale?fieldManager=me&force=true", {
+      contentType: "application/apply-patch+yaml",
+      body: JSON.stringify(applied),
+    });
     expect(f.calls).toEqual([
       "v UPDATE configmaps m",
       "v UPDATE configmaps m",
       "v DELETE configmaps m",
       "v DELETE configmaps",
       "v UPDATE deployments/scale d",
+      "v UPDATE deployments/scale d",
     ]);
+    expect(f.reviews[5]).toMatchObject({ object: { kind: "Scale", spec: { replicas: 4 } }, oldObject: { spec: { replicas: 3 } } });
     expect(f.reviews[4]).toMatchObject({ object: { kind: "Scale", spec: { replicas: 3 } }, oldObject: { spec: { replicas: 1 } } });
   });
 
