@@ -96,6 +96,13 @@ describe("quotas and limit ranges", () => {
     expect(messages(validateResourceQuota(quota({ scopes: ["BestEffort"] }), quota({})))).toEqual([
       'spec.scopes: Invalid value: ["BestEffort"]: field is immutable',
     ]);
+    const matchExpressions = [
+      { scopeName: "Terminating", operator: "Exists" },
+      { scopeName: "NotTerminating", operator: "Exists" },
+    ] as const;
+    expect(messages(validateResourceQuota(quota({ scopeSelector: { matchExpressions } })))).toEqual([
+      "spec.scopeSelector.matchExpressions: Invalid value: null: conflicting scopes",
+    ]);
     expect(messages(validateResourceQuota(quota({ hard: { services: "1" }, scopes: ["BestEffort"] })))).toEqual([
       'spec.scopes: Invalid value: ["BestEffort"]: unsupported scope applied to resource',
     ]);
@@ -203,6 +210,13 @@ describe("volumes, claims and classes", () => {
     expect(messages(validateStorageClass({ ...storageClass, provisioner: "" }))).toEqual(["provisioner: Required value"]);
     expect(validateStorageClass({ ...storageClass, provisioner: "Example.com/X" })).toEqual([]);
   });
+
+  it("an empty topology counts as one that was given before", () => {
+    const storageClass = { apiVersion: "storage.k8s.io/v1", kind: "StorageClass", metadata, volumeBindingMode: "Immediate" } as const;
+    expect(messages(validateStorageClass({ ...storageClass, provisioner: "p", allowedTopologies: [{}] }))).toEqual([
+      'allowedTopologies[0].matchLabelExpressions: Duplicate value: ""',
+    ]);
+  });
 });
 
 describe("events", () => {
@@ -234,5 +248,9 @@ describe("events", () => {
     const series = { count: 2, lastObservedTime: "2026-01-01T00:00:01.000000Z" };
     expect(validateEvent(event({ series }), event({}))).toEqual([]);
     expect(messages(validateEvent(event({ note: "n" }), event({})))).toEqual(['message: Invalid value: "n": field is immutable']);
+    const related = { kind: "Pod", name: "b" };
+    expect(messages(validateEvent(event({ related }), event({})))).toEqual([
+      'related: Invalid value: {"Kind":"Pod","Namespace":"","Name":"b","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}: field is immutable',
+    ]);
   });
 });

@@ -1,9 +1,10 @@
 // Validation of events: loose for the core group, whose clients are older than the rules, strict for events.k8s.io. Paths
 // name the fields as the core group does, whichever group is asked.
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
-import { isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
+import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import type { Event as CoreEvent } from "../types/core-v1.ts";
 import type { Event, EventSeries } from "../types/events-v1.ts";
+import { internalForm } from "./internal-form.ts";
 import { addProblems, checkImmutable } from "./rules.ts";
 
 /** What both groups look at, by one name. */
@@ -34,14 +35,14 @@ function validateFacts(errors: FieldError[], event: EventFacts): void {
     checkLength(errors, "reportingInstance", event.instance, 128);
     checkLength(errors, "action", event.action, 128);
     checkLength(errors, "reason", event.reason, 128);
-    if (event.note.length > 1024) errors.push(invalidValue("message", "", "can have at most 1024 characters"));
+    if (byteLength(event.note) > 1024) errors.push(invalidValue("message", "", "can have at most 1024 characters"));
   }
   addProblems(errors, "namespace", namespace, isDNS1123Subdomain(namespace));
 }
 
 function checkLength(errors: FieldError[], field: string, value: string, max: number): void {
   if (value === "") errors.push(required(field));
-  if (value.length > max) errors.push(invalidValue(field, "", `can have at most ${max} characters`));
+  if (byteLength(value) > max) errors.push(invalidValue(field, "", `can have at most ${max} characters`));
 }
 
 export function validateCoreEvent(event: CoreEvent): FieldError[] {
@@ -96,27 +97,27 @@ function validateSeries(errors: FieldError[], series: EventSeries | undefined): 
   if (!series.lastObservedTime) errors.push(required("series.lastObservedTime"));
 }
 
-/** Fields that an event keeps, by the names in messages. */
+/** Fields that an event keeps: the names in messages and on the wire, and the internal types. */
 const fixed = [
-  ["involvedObject", "regarding"],
-  ["reason", "reason"],
-  ["message", "note"],
-  ["source", "deprecatedSource"],
-  ["firstTimestamp", "deprecatedFirstTimestamp"],
-  ["lastTimestamp", "deprecatedLastTimestamp"],
-  ["count", "deprecatedCount"],
-  ["reason", "reason"],
-  ["type", "type"],
-  ["eventTime", "eventTime"],
-  ["action", "action"],
-  ["related", "related"],
-  ["reportingController", "reportingController"],
-  ["reportingInstance", "reportingInstance"],
+  ["involvedObject", "regarding", "ObjectReference"],
+  ["reason", "reason", "s"],
+  ["message", "note", "s"],
+  ["source", "deprecatedSource", "EventSource"],
+  ["firstTimestamp", "deprecatedFirstTimestamp", "?j"],
+  ["lastTimestamp", "deprecatedLastTimestamp", "?j"],
+  ["count", "deprecatedCount", "n"],
+  ["reason", "reason", "s"],
+  ["type", "type", "s"],
+  ["eventTime", "eventTime", "?j"],
+  ["action", "action", "s"],
+  ["related", "related", "?ObjectReference"],
+  ["reportingController", "reportingController", "s"],
+  ["reportingInstance", "reportingInstance", "s"],
 ] as const;
 
 /** Only the series of an event goes on. */
 function validateChange(errors: FieldError[], event: Event, old: Event): void {
   if (event.series?.count !== old.series?.count || event.series?.lastObservedTime !== old.series?.lastObservedTime)
     validateSeries(errors, event.series);
-  for (const [field, own] of fixed) checkImmutable(errors, field, event[own], old[own]);
+  for (const [field, own, type] of fixed) checkImmutable(errors, field, internalForm(type, event[own]), internalForm(type, old[own]));
 }

@@ -43,6 +43,7 @@ EphemeralContainer: Name:s Image:s Command:[s Args:[s WorkingDir:s Ports:[Contai
   Lifecycle:?Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:?SecurityContext
   Stdin:b StdinOnce:b TTY=tty:b TargetContainerName:s
 EphemeralVolumeSource: VolumeClaimTemplate:?PersistentVolumeClaimTemplate
+EventSource: Component:s Host:s
 ExecAction: Command:[s
 FCVolumeSource: TargetWWNs:[s Lun:?n FSType=fsType:s ReadOnly:b WWIDs=wwids:[s
 FileKeySelector: VolumeName:s Path:s Key:s Optional:?b
@@ -128,6 +129,8 @@ RollingUpdateStatefulSetStrategy: Partition:n MaxUnavailable:?i
 SELinuxOptions: User:s Role:s Type:s Level:s
 ScaleIOVolumeSource: Gateway:s System:s SecretRef:?LocalObjectReference SSLEnabled=sslEnabled:b ProtectionDomain:s StoragePool:s
   StorageMode:s VolumeName:s FSType=fsType:s ReadOnly:b
+ScopeSelector: MatchExpressions:[ScopedResourceSelectorRequirement
+ScopedResourceSelectorRequirement: ScopeName:s Operator:s Values:[s
 SeccompProfile: Type:s LocalhostProfile:?s
 SecretEnvSource: Name:s Optional:?b
 SecretKeySelector: Name:s Key:s Optional:?b

@@ -120,17 +120,17 @@ function validateTypes(errors: FieldError[], field: string, types: readonly stri
 export function validateIPAddress({ spec }: IPAddress, old?: IPAddress): FieldError[] {
   const errors: FieldError[] = [];
   const parent = spec?.parentRef;
-  if (old) {
-    checkImmutable(errors, "spec.parentRef", parent, old.spec?.parentRef, parent && internalParent(parent));
-    return errors;
-  }
-  if (!parent) return [required("spec.parentRef")];
-  const { group, resource, name, namespace } = parent;
+  if (parent) validateParent(errors, parent);
+  else errors.push(required("spec.parentRef"));
+  if (old) checkImmutable(errors, "spec.parentRef", parent, old.spec?.parentRef, parent && internalParent(parent));
+  return errors;
+}
+
+function validateParent(errors: FieldError[], { group, resource, name, namespace }: ParentReference): void {
   if (group) addProblems(errors, "spec.parentRef.group", group, isDNS1123Subdomain(group));
   checkName(errors, "spec.parentRef.resource", resource, isPathSegmentName);
   checkName(errors, "spec.parentRef.name", name, isPathSegmentName);
   if (namespace) addProblems(errors, "spec.parentRef.namespace", namespace, isPathSegmentName(namespace));
-  return errors;
 }
 
 /** As upstream's internal type shows it. */

@@ -8,7 +8,6 @@ import { internalText } from "./internal-form.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import { validateClaimSpec } from "./persistent-volume-claim-spec.ts";
 import { isNativeResource } from "./resource-names.ts";
-import { isFractional } from "./resources.ts";
 import { addProblems, checkImmutable } from "./rules.ts";
 import { unifiedDiff } from "./unified-diff.ts";
 
@@ -109,18 +108,14 @@ export function validatePersistentVolumeClaimStatus({ spec, status }: Persistent
     const field = "status.allocatedResources";
     const found = errors.length;
     validateResourceKey(errors, field, name);
-    if (errors.length > found || !checkAmount(errors, `${field}[${name}]`, allocatedResources[name] ?? 0)) continue;
-    const amount = parseQuantity(allocatedResources[name] ?? 0);
-    if (isFractional(amount)) errors.push(invalidValue(`${field}[${name}]`, String(amount), "must be an integer"));
+    if (errors.length === found) checkAmount(errors, `${field}[${name}]`, allocatedResources[name] ?? 0);
   }
   return errors;
 }
 
-function checkAmount(errors: FieldError[], field: string, text: string | number): boolean {
+function checkAmount(errors: FieldError[], field: string, text: string | number): void {
   const amount = parseQuantity(text);
-  if (amount.sign >= 0) return true;
-  errors.push(invalidValue(field, amount.value(), "must be a valid resource quantity"));
-  return false;
+  if (amount.sign < 0) errors.push(invalidValue(field, amount.value(), "must be a valid resource quantity"));
 }
 
 function validateResourceKey(errors: FieldError[], field: string, name: string): void {

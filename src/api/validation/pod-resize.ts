@@ -107,7 +107,9 @@ const sameContainer = (a: Container | undefined, b: Container | undefined): bool
 
 function withOldResources(container: Container, old: Container | undefined): Container {
   const { resources, ...rest } = container;
-  const same = withOldAmounts(resources ?? {}, old?.resources ?? {});
+  // Claims are lost on the way, as upstream loses them: a container that has some cannot be resized.
+  const { claims: _, ...amounts } = resources ?? {};
+  const same = withOldAmounts(amounts, old?.resources ?? {});
   return semanticallyEqual(same, {}) ? rest : { ...rest, resources: same };
 }
 

@@ -3,6 +3,7 @@ import { duplicate, type FieldError, forbiddenField, invalidValue, required } fr
 import { isQualifiedName } from "../meta/names.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
 import type { LimitRange, LimitRangeItem, ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement } from "../types/core-v1.ts";
+import { internalForm } from "./internal-form.ts";
 import {
   isIntegerResource,
   isStandardQuotaResource,
@@ -21,12 +22,8 @@ export function validateResourceQuota(quota: ResourceQuota, old?: ResourceQuota)
   validateHard(errors, "spec.hard", spec.hard);
   validateScopes(errors, spec);
   for (const requirement of spec.scopeSelector?.matchExpressions ?? []) validateRequirement(errors, spec, requirement);
-  if (spec.scopeSelector)
-    validatePairs(
-      errors,
-      (spec.scopeSelector.matchExpressions ?? []).map((r) => r.scopeName),
-      spec,
-    );
+  const selected = (spec.scopeSelector?.matchExpressions ?? []).map((r) => r.scopeName);
+  validatePairs(errors, "spec.scopeSelector.matchExpressions", selected, spec);
   if (!old) {
     validateHard(errors, "status.hard", quota.status?.hard);
     validateHard(errors, "status.used", quota.status?.used);
@@ -80,13 +77,13 @@ function validateScopes(errors: FieldError[], spec: ResourceQuotaSpec): void {
     if (!scopes.has(scope)) errors.push(invalidValue("spec.scopes", list, "unsupported scope"));
     for (let n = unsuited(spec, scope); n > 0; n--) errors.push(invalidValue("spec.scopes", list, "unsupported scope applied to resource"));
   }
-  validatePairs(errors, list, spec);
+  validatePairs(errors, "spec.scopes", list, spec);
 }
 
 /** Scopes that exclude each other. */
-function validatePairs(errors: FieldError[], list: readonly string[], spec: ResourceQuotaSpec): void {
+function validatePairs(errors: FieldError[], field: string, list: readonly string[], spec: ResourceQuotaSpec): void {
   for (const pair of [qosScopes, lifetimeScopes])
-    if (pair.every((scope) => list.includes(scope))) errors.push(invalidValue("spec.scopes", spec.scopes ?? null, "conflicting scopes"));
+    if (pair.every((scope) => list.includes(scope))) errors.push(invalidValue(field, spec.scopes ?? null, "conflicting scopes"));
 }
 
 const presenceOnly = new Set([...lifetimeScopes, ...qosScopes, "CrossNamespacePodAffinity"]);
@@ -96,7 +93,7 @@ function validateRequirement(errors: FieldError[], spec: ResourceQuotaSpec, requ
   const { scopeName: scope, operator, values = [] } = requirement;
   if (!scopes.has(scope)) errors.push(invalidValue(`${field}.scopeName`, scope, "unsupported scope"));
   for (let n = unsuited(spec, scope); n > 0; n--)
-    errors.push(invalidValue(field, spec.scopeSelector ?? null, "unsupported scope applied to resource"));
+    errors.push(invalidValue(field, internalForm("?ScopeSelector", spec.scopeSelector), "unsupported scope applied to resource"));
   if (presenceOnly.has(scope) && operator !== "Exists")
     errors.push(
       invalidValue(
@@ -179,7 +176,7 @@ function validateOrder(errors: FieldError[], field: string, name: string, item: 
     refuse("defaultRequest", request, `default request value ${request} is greater than default limit value ${limit}`);
   if (above(min, limit)) refuse("default", min, `min value ${min} is greater than default value ${limit}`);
   if (above(limit, max)) refuse("default", max, `default value ${limit} is greater than max value ${max}`);
-  if (ratio && ratio.milliValue() < 1000) refuse("maxLimitRequestRatio", ratio, `ratio ${ratio} is less than 1`);
+  if (above(parseQuantity(1), ratio)) refuse("maxLimitRequestRatio", ratio, `ratio ${ratio} is less than 1`);
   if (ratio && min && max) {
     const most = max.toNumber() / min.toNumber();
     if (ratio.toNumber() > most) refuse("maxLimitRequestRatio", ratio, `ratio ${ratio} is greater than max/min = ${most.toFixed(6)}`);

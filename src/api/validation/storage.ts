@@ -15,6 +15,7 @@ import type {
   VolumeAttributesClass,
   VolumeError,
 } from "../types/storage-v1.ts";
+import { internalForm } from "./internal-form.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import { validateVolumeSpec } from "./persistent-volume.ts";
 import { addProblems, checkImmutable, checkNonNegative, checkSupported } from "./rules.ts";
@@ -35,7 +36,13 @@ export function validateStorageClass(storageClass: StorageClass): FieldError[] {
 export function validateStorageClassUpdate(storageClass: StorageClass, old: StorageClass): FieldError[] {
   const errors: FieldError[] = [];
   for (const field of ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] as const)
-    checkImmutable(errors, field, storageClass[field], old[field]);
+    checkImmutable(
+      errors,
+      field,
+      storageClass[field],
+      old[field],
+      field === "parameters" ? internalForm("{s", storageClass[field]) : undefined,
+    );
   return errors;
 }
 
@@ -62,11 +69,12 @@ function validateParameters(errors: FieldError[], field: string, parameters: Rea
 }
 
 function validateTopologies(errors: FieldError[], field: string, terms: readonly TopologySelectorTerm[]): void {
-  const seen: unknown[] = [];
-  for (const [i, { matchLabelExpressions = [] }] of terms.entries()) {
+  // Upstream compares with as many empty terms as there are terms: an empty one counts as given before.
+  const seen: unknown[] = terms.map(() => ({}));
+  for (const [i, { matchLabelExpressions }] of terms.entries()) {
     const at = `${field}[${i}].matchLabelExpressions`;
     const values = new Map<string, readonly string[]>();
-    for (const [j, { key, values: given }] of matchLabelExpressions.entries()) {
+    for (const [j, { key, values: given }] of (matchLabelExpressions ?? []).entries()) {
       const list = given ?? []; // null where there are none
       addProblems(errors, `${at}[${j}].key`, key, isQualifiedName(key));
       if (list.length === 0) errors.push(required(`${at}[${j}].values`));
@@ -75,7 +83,7 @@ function validateTopologies(errors: FieldError[], field: string, terms: readonly
       values.set(key, [...list].sort());
     }
     const meaning = Object.fromEntries(values);
-    if (seen.some((other) => semanticallyEqual(other, meaning))) errors.push(duplicate(at, ""));
+    for (const other of seen) if (semanticallyEqual(other, meaning)) errors.push(duplicate(at, ""));
     seen.push(meaning);
   }
 }
@@ -114,11 +122,14 @@ function validateVolumeError(errors: FieldError[], field: string, error: VolumeE
 /** As upstream's internal type shows it. */
 const internalAttachment = ({ attacher, source, nodeName }: VolumeAttachment["spec"]): unknown => ({
   Attacher: attacher,
-  Source: { PersistentVolumeName: source.persistentVolumeName ?? null, InlineVolumeSpec: source.inlineVolumeSpec ?? null },
+  Source: {
+    PersistentVolumeName: source.persistentVolumeName ?? null,
+    InlineVolumeSpec: internalForm("?PersistentVolumeSpec", source.inlineVolumeSpec),
+  },
   NodeName: nodeName,
 });
 
-const maxNodeIdLength = 192;
+const maxNodeIdLength = 256;
 
 export function validateCSINode({ spec }: CSINode, old?: CSINode): FieldError[] {
   const errors: FieldError[] = [];
@@ -139,7 +150,7 @@ function validateNodeDriver(errors: FieldError[], field: string, driver: CSINode
   const { name, nodeID, allocatable, topologyKeys } = driver;
   validateCSIDriverName(errors, `${field}.name`, name);
   if (!nodeID) errors.push(required(`${field}.nodeID`));
-  if (nodeID.length > maxNodeIdLength)
+  if (byteLength(nodeID) > maxNodeIdLength)
     errors.push(invalidValue(`${field}.nodeID`, nodeID, `must be ${maxNodeIdLength} characters or less`));
   checkNonNegative(errors, `${field}.allocatable.count`, allocatable?.count);
   if (names.has(name)) errors.push(duplicate(`${field}.name`, name));
