@@ -95,6 +95,7 @@ test("objects are converted by a webhook behind a service, before and after the 
     try {
       await work(createClient(transport));
     } finally {
+      await transport.close();
       await server.stop();
     }
   };
