@@ -97,7 +97,8 @@ test("parseEffectiveCapabilities() reads the mask", () => {
 describe.runIf(onLinux)("processes", () => {
   test("are recognised, and gone after their end", async () => {
     const marker = `sleep-${process.pid}`;
-    const child = spawn("sh", ["-c", "trap '' TERM; while :; do sleep 0.05; done", marker], { stdio: "ignore" });
+    // It waits by itself: a child of its own would for a moment have the same command line.
+    const child = spawn("sh", ["-c", "trap '' TERM; read line", marker], { stdio: ["pipe", "ignore", "ignore"] });
     const ended = once(child, "exit");
     try {
       const identity = await identifyProcess(child.pid ?? -1);

@@ -1,9 +1,10 @@
 // Checks of values without parts: their type, the range and form of numbers and texts. Oddities are upstream's: a text of a
 // format is not asked for its type, whole numbers pass as integers however they are written, and the bounds of an integer
 // are cut to integers.
+
+import { compilePattern, type Pattern, PatternError } from "../../base/regex/pattern.ts";
 import { invalidValue } from "../meta/field-error.ts";
 import { showFloat, showInteger } from "../meta/go-number.ts";
-import { compileGoPattern, GoPatternError } from "../meta/go-pattern.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { formatCheck, isKnownFormat } from "./formats.ts";
 import { type Findings, longerThan, placeless, unfit, wrongType } from "./value-problem.ts";
@@ -80,11 +81,11 @@ export function stringCheck({ maxLength, minLength, pattern = "" }: JSONSchemaPr
 
 function patternCheck(pattern: string): (text: string, path: string, found: Findings) => void {
   let problem = "";
-  let expression: RegExp | undefined;
+  let expression: Pattern | undefined;
   try {
-    expression = compileGoPattern(pattern);
+    expression = compilePattern(pattern);
   } catch (error) {
-    if (!(error instanceof GoPatternError)) throw error;
+    if (!(error instanceof PatternError)) throw error;
     problem = `, but pattern is invalid: ${error.message}`;
   }
   return (text, path, found) => {

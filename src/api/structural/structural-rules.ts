@@ -1,7 +1,8 @@
 // What makes a schema structural: every field and list has a type outside of allOf, anyOf, oneOf and not, which hold nothing
 // but constraints on values, and metadata is left to the API.
+
+import { compilePattern, PatternError } from "../../base/regex/pattern.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
-import { compileGoPattern, GoPatternError } from "../meta/go-pattern.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { sameJson } from "./json.ts";
 import { additionalSchema, itemsSchema } from "./schema-walk.ts";
@@ -139,9 +140,9 @@ function checkValueRules(errors: FieldError[], schema: JSONSchemaProps, allowed:
   if (not) checkNested(errors, not, nothingAllowed, `${field}.not`);
   if (pattern === "") return;
   try {
-    compileGoPattern(pattern);
+    compilePattern(pattern);
   } catch (error) {
-    if (!(error instanceof GoPatternError)) throw error;
+    if (!(error instanceof PatternError)) throw error;
     errors.push(invalidValue(`${field}.pattern`, pattern, `must be a valid regular expression, but isn't: ${error.message}`));
   }
 }

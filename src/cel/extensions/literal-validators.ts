@@ -1,12 +1,12 @@
 // Checks of what literals say before anything runs, as a library: durations, instants and regular expressions that are none, and
 // lists and maps whose parts are of different types (but for those that format() takes).
 
+import { compilePattern, PatternError } from "../../base/regex/pattern.ts";
 import type { CelExpr } from "../ast.ts";
 import { CelError } from "../cel-error.ts";
 import { isSameType } from "../check/unify.ts";
 import type { CelCheckedExpr, CelLibrary, CelValidator } from "../library.ts";
 import { childrenOf } from "../paths.ts";
-import { compilePattern, PatternError } from "../regex/pattern.ts";
 import { conversions } from "../standard/conversions.ts";
 import { type CelType, formatCelType } from "../types.ts";
 import type { CelValue } from "../values.ts";

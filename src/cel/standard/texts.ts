@@ -1,10 +1,10 @@
 // contains(), startsWith(), endsWith(), matches().
 
+import { compilePattern, PatternError } from "../../base/regex/pattern.ts";
 import { CelError } from "../cel-error.ts";
 import { containsCost, matchCost, traversalOf } from "../cost/actual.ts";
 import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
 import type { CelCallSite, CelFunction, CelOverload } from "../library.ts";
-import { compilePattern, PatternError } from "../regex/pattern.ts";
 import { boolType, stringType } from "../types.ts";
 import { noSuchOverload } from "./arithmetic.ts";
 

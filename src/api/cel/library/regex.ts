@@ -1,9 +1,10 @@
 // find and findAll: the parts of a text that match a regular expression (in Go's syntax).
+
+import { compilePattern, type Pattern, PatternError } from "../../../base/regex/pattern.ts";
 import { CelError } from "../../../cel/cel.ts";
 import { matchCost } from "../../../cel/cost/actual.ts";
 import { matchEstimate } from "../../../cel/cost/call-estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
-import { compilePattern, type Pattern, PatternError } from "../../../cel/regex/pattern.ts";
 import { intType, listOf, stringType } from "../../../cel/types.ts";
 import { CelArray, type CelValue } from "../../../cel/values.ts";
 

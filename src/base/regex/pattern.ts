@@ -2,7 +2,7 @@
 // positions are all followed at once, character by character, as RE2 does. No text and no pattern can make it run away, which
 // the engine's own expressions cannot promise: patterns come from users and run in the API server.
 
-import { LruMap } from "../../base/lru-map.ts";
+import { LruMap } from "../lru-map.ts";
 import { memberTest } from "./classes.ts";
 import { type Assertion, PatternError, type PatternNode, parsePattern } from "./syntax.ts";
 

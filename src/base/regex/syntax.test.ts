@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { compileGoPattern } from "./go-pattern.ts";
+import { compilePattern } from "./pattern.ts";
 
-const matches = (pattern: string, text: string): boolean => compileGoPattern(pattern).test(text);
+const matches = (pattern: string, text: string): boolean => compilePattern(pattern).test(text);
 
-describe("compileGoPattern()", () => {
+describe("compilePattern()", () => {
   it.each([
     ["^[a-z]+$", "abc", true],
     ["^[a-z]+$", "abc\n", false],
@@ -46,6 +46,6 @@ describe("compileGoPattern()", () => {
     ["a{1001}", "error parsing regexp: invalid repeat count: `{1001}`"],
     ["(?=a)", "error parsing regexp: invalid or unsupported Perl syntax: `(?=`"],
   ])("refuses %s", (pattern, message) => {
-    expect(() => compileGoPattern(pattern)).toThrow(message);
+    expect(() => compilePattern(pattern)).toThrow(message);
   });
 });
