@@ -61,7 +61,6 @@ const neverRun: readonly string[] = [
   "selinux-warning-controller",
   "storage-version-migrator-controller",
   "storageversion-garbage-collector-controller",
-  "validatingadmissionpolicy-status-controller",
 ];
 
 const presentNames: ReadonlyMap<string, string> = new Map(Object.entries(formerNames).map(([present, former]) => [former, present]));

@@ -22,6 +22,7 @@ import { nodeIpamController } from "./node-ipam/node-ipam.ts";
 import { nodeLifecycleController } from "./node-lifecycle/node-lifecycle.ts";
 import { nodeTtlController } from "./node-ttl.ts";
 import { podGarbageCollector } from "./pod-gc.ts";
+import { policyStatusController } from "./policy-status.ts";
 import { replicaSetController, replicationController } from "./replica-set.ts";
 import { resourceClaimController } from "./resource-claim/resource-claim.ts";
 import { resourceQuotaController } from "./resource-quota/resource-quota.ts";
@@ -77,6 +78,7 @@ export const allControllers: readonly Controller[] = [
   legacyTokenCleaner,
   bootstrapSigner,
   tokenCleaner,
+  policyStatusController,
   garbageCollector,
   podGarbageCollector,
 ];
