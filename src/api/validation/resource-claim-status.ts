@@ -137,7 +137,8 @@ function validateConfiguration(
 }
 
 function validateDeviceStatus(errors: FieldError[], field: string, device: AllocatedDeviceStatus, allocated: ReadonlySet<string>): void {
-  const { conditions = [], data, networkData } = device;
+  const { data, networkData } = device;
+  const conditions = device.conditions ?? [];
   validateDriverName(errors, `${field}.driver`, device.driver);
   validatePoolName(errors, `${field}.pool`, device.pool);
   checkDnsLabel(errors, `${field}.device`, device.device);
@@ -150,7 +151,8 @@ function validateDeviceStatus(errors: FieldError[], field: string, device: Alloc
 }
 
 function validateNetworkData(errors: FieldError[], field: string, data: NetworkDeviceData): void {
-  const { interfaceName = "", hardwareAddress = "", ips = [] } = data;
+  const { interfaceName = "", hardwareAddress = "" } = data;
+  const ips = data.ips ?? [];
   if (byteLength(interfaceName) > maxInterfaceName) errors.push(tooLong(`${field}.interfaceName`, maxInterfaceName));
   if (byteLength(hardwareAddress) > maxHardwareAddress) errors.push(tooLong(`${field}.hardwareAddress`, maxHardwareAddress));
   const check = (address: string, at: string): void => checkInterfaceAddress(errors, at, address);

@@ -27,6 +27,9 @@ describe("validateResourceClaim()", () => {
     const nothing = claim({ requests: null as never });
     expect(validateResourceClaim(nothing)).toEqual([]);
     expect(validateResourceClaimStatus(nothing, nothing)).toEqual([]);
+    const device = { driver: "d", pool: "p", device: "x", conditions: null as never, networkData: { ips: null as never } };
+    const reported = { ...nothing, status: { devices: [device] } };
+    expect(validateResourceClaimStatus(reported, nothing).map((error) => error.field)).toEqual(["status.devices[0]"]);
   });
 
   it("asks for devices in exactly one way", () => {

@@ -62,7 +62,8 @@ function withDefaults(pod: Pod, range: LimitRange): Pod {
     };
   };
   if (!pod.spec) return pod;
-  const containers = pod.spec.containers.map((c) => fill(c, "container"));
+  // A pod sent without containers has null here: validation, which comes later, refuses it.
+  const containers = (pod.spec.containers ?? []).map((c) => fill(c, "container"));
   const initContainers = pod.spec.initContainers?.map((c) => fill(c, "init container"));
   if (notes.length === 0) return pod;
   const metadata = {
