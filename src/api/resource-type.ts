@@ -25,6 +25,10 @@ export interface ResourceType<T = unknown> {
   readonly resource: string;
   readonly singular: string;
   readonly kind: string;
+  /** Where it is not the kind followed by "List". */
+  readonly listKind?: string;
+  /** Where objects are stored as another version of the group than this. */
+  readonly storageVersion?: string;
   readonly namespaced: boolean;
   readonly verbs: readonly string[];
   readonly shortNames?: readonly string[];

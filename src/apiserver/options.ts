@@ -1,7 +1,7 @@
 // The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
 // the options directly.
 import { parseCIDR } from "../api/meta/ip.ts";
-import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, text } from "../base/flags.ts";
+import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
@@ -32,6 +32,8 @@ export interface ApiServerSettings {
   readonly authorization: AuthorizationSettings;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
+  /** Configures admission plugins. */
+  readonly admissionControlConfigFile?: string;
   readonly requestTimeoutMs: number;
   readonly operations: OperationsSettings;
   readonly verbosity: number;
@@ -89,6 +91,7 @@ export const apiServerFlags = {
   ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
+  "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
   ...operationsFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
@@ -114,6 +117,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     authorization: authorizationOptions(values),
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
+    ...present("admissionControlConfigFile", values["admission-control-config-file"]),
     requestTimeoutMs: values["request-timeout"],
     operations: operationsSettings(values),
     verbosity: values.v,

@@ -104,6 +104,19 @@ export async function resolveContext(config: Kubeconfig, name: string): Promise<
   };
 }
 
+/** The credentials of a user of the configuration. */
+export async function userCredentials(config: Kubeconfig, name: string): Promise<ClientCredentials> {
+  const user = config.users.get(name);
+  if (!user) throw new KubeconfigError(`${config.files.join(", ")}: user "${name}" does not exist`);
+  return credentialsOf(user);
+}
+
+/** The user of the current context; undefined where there is none. */
+export function currentUser({ currentContext, contexts, users }: Kubeconfig): string | undefined {
+  const name = contexts.get(currentContext)?.fields.user;
+  return typeof name === "string" && users.has(name) ? name : undefined;
+}
+
 const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** The connection of a program that runs in a pod; undefined where this is none. */

@@ -2,11 +2,19 @@
 // documents of the service-account issuer.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { builtInResources, clusterrolebindings, clusterroles, rolebindings, roles } from "../api/resources.generated.ts";
+import {
+  builtInResources,
+  clusterrolebindings,
+  clusterroles,
+  customresourcedefinitions,
+  rolebindings,
+  roles,
+} from "../api/resources.generated.ts";
 import { openIdHandlers } from "../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
+import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
@@ -64,7 +72,9 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address }),
     createHealth(healthChecks(deps), { clock, logger }),
-    createOpenApi(served),
+    createOpenApi(served, {
+      publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
+    }),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
@@ -91,11 +101,14 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
   return () => {
     const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
     // Built-in resources in their order, then the custom ones; the stores keep them in another.
-    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...now];
+    const ordered = [...builtInResources.filter((type) => now.delete(type)), ...[...now].sort(byGroupAndVersion)];
     if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;
     return last;
   };
 }
+
+const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
+  a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
 function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck[] {
   const done = (name: StartStep): HealthCheck => ({
@@ -114,7 +127,7 @@ function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck
       name: "informer-sync",
       readinessOnly: true,
       check() {
-        for (const type of authorizationTypes)
+        for (const type of neededTypes)
           if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
       },
     },
@@ -128,4 +141,10 @@ function healthChecks({ stores, state, checks = [] }: EndpointDeps): HealthCheck
   ];
 }
 
-const authorizationTypes = [clusterroles, clusterrolebindings, roles, rolebindings] as readonly ResourceType<KubernetesObject>[];
+const neededTypes = [
+  customresourcedefinitions,
+  clusterroles,
+  clusterrolebindings,
+  roles,
+  rolebindings,
+] as readonly ResourceType<KubernetesObject>[];

@@ -4,7 +4,6 @@ import type { AdmissionReader } from "../apiserver/admission/admission.ts";
 import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../apiserver/authz/authorization-config.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../apiserver/authz/create-authorizer.ts";
-import { noExpressions } from "../apiserver/configuration/expressions.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
@@ -75,7 +74,8 @@ export async function openAuthorization(settings: ApiServerSettings, deps: Autho
 
 async function parse(text: string, requiredTypes: readonly AuthorizerType[]): Promise<readonly AuthorizerConfig[]> {
   const { parseAuthorizationConfig } = await import("../apiserver/authz/authorization-config.ts");
-  return parseAuthorizationConfig(text, { expressions: noExpressions, requiredTypes });
+  const { celExpressions } = await import("../apiserver/configuration/cel-expressions.ts");
+  return parseAuthorizationConfig(text, { expressions: celExpressions, requiredTypes });
 }
 
 const flagTimeoutMs = 30_000;

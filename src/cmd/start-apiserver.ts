@@ -2,7 +2,11 @@
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
-import { type AdmissionDependencies, createAdmissionPlugins } from "../apiserver/admission/create-admission-plugins.ts";
+import {
+  type AdmissionDependencies,
+  type AdmissionOptions,
+  createAdmissionPlugins,
+} from "../apiserver/admission/create-admission-plugins.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
@@ -27,9 +31,11 @@ import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
 import { describedResources } from "../apiserver/registry/resources/all.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
+import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
+import { createWebhookClient } from "../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
@@ -38,6 +44,7 @@ import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
+import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
@@ -45,6 +52,7 @@ import { createAuthentication } from "./authentication.ts";
 import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
 import { openAuthorization } from "./authorization.ts";
 import { CommandError } from "./command-error.ts";
+import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -95,7 +103,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
   const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
-  const advertiseAddress = settings.advertiseAddress ?? (await advertiseAddressFor(settings.bindAddress));
+  const [admission, advertiseAddress] = await Promise.all([
+    readAdmissionOptions(settings, clock),
+    settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
+  ]);
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -132,6 +143,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     authorizer,
     material,
     proxyClient,
+    admission,
     clock,
     logger,
     stores,
@@ -147,6 +159,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
   });
   const client = createClient(transportFor(loopbackUser));
+  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
@@ -202,6 +215,7 @@ interface Wiring {
   readonly authorizer: Authorizer;
   readonly material: ServingMaterial;
   readonly proxyClient: ProxyClient;
+  readonly admission: AdmissionOptions;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stores: ResourceStores;
@@ -233,7 +247,19 @@ function wire(w: Wiring): ApiServer {
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
     clock,
-    admission: admissionPlugins({ reader, authorizer, client, clock }, settings),
+    admission: admissionPlugins(
+      {
+        reader,
+        authorizer,
+        client,
+        clock,
+        logger,
+        metrics,
+        webhooks: w.stack.add(createWebhookClient({ clock })),
+        kinds: servedKinds(stores),
+      },
+      w.admission,
+    ),
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
@@ -281,10 +307,9 @@ function wire(w: Wiring): ApiServer {
   return api;
 }
 
-function admissionPlugins(deps: AdmissionDependencies, settings: ApiServerSettings): readonly AdmissionPlugin[] {
-  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable } = settings;
+function admissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions): readonly AdmissionPlugin[] {
   try {
-    return createAdmissionPlugins(deps, { enable, disable });
+    return createAdmissionPlugins(deps, options);
   } catch (error) {
     throw new CommandError(`--enable-admission-plugins, --disable-admission-plugins: ${errorText(error)}`);
   }

@@ -26,6 +26,9 @@ const titles: Readonly<Record<FieldErrorType, string>> = {
   FieldValueTypeInvalid: "Invalid value",
 };
 
+/** Stands for a value that messages leave out: it is long, or they say enough without it. */
+export const omittedValue: unique symbol = Symbol("omitted");
+
 export class FieldError {
   readonly type: FieldErrorType;
   /** "spec.containers[0].name". */
@@ -44,6 +47,7 @@ export class FieldError {
   body(): string {
     const title = titles[this.type];
     const detail = this.detail === "" ? "" : `: ${this.detail}`;
+    if (this.value === omittedValue) return `${title}${detail}`;
     switch (this.type) {
       case "FieldValueRequired":
       case "FieldValueForbidden":

@@ -32,7 +32,8 @@ export function podQuantities(pod: Pod, which: "requests" | "limits"): Quantitie
   return { ...needed, ...Object.fromEntries(ofPod) };
 }
 
-const isPodLevel = (name: string): boolean => name === "cpu" || name === "memory" || name.startsWith("hugepages-");
+/** What can be set for a pod as a whole. */
+export const isPodLevel = (name: string): boolean => name === "cpu" || name === "memory" || name.startsWith("hugepages-");
 
 export function addQuantities(a: Quantities, b: Quantities): Quantities {
   const sum: Record<string, Quantity> = { ...a };

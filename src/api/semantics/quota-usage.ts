@@ -6,7 +6,7 @@ import { parseQuantity, type Quantity } from "../meta/quantity.ts";
 import { groupResourceOf, type ResourceType } from "../resource-type.ts";
 import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
 import { podQos } from "./pod-qos.ts";
-import { addQuantities, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
+import { addQuantities, isPodLevel, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
 
 const one = parseQuantity("1");
 
@@ -71,13 +71,24 @@ function serviceUsage({ spec }: Service): Quantities {
 
 function claimUsage(claim: PersistentVolumeClaim): Quantities {
   const className = claim.metadata.annotations?.["volume.beta.kubernetes.io/storage-class"] ?? claim.spec?.storageClassName ?? "";
-  const storage = claim.spec?.resources?.requests?.storage;
+  const storage = storageOf(claim);
   const ofClass = `${className}.storageclass.storage.k8s.io`;
   return {
     ...(className === "" ? {} : { [`${ofClass}/persistentvolumeclaims`]: one }),
-    ...(storage === undefined ? {} : { "requests.storage": parseQuantity(storage) }),
-    ...(storage === undefined || className === "" ? {} : { [`${ofClass}/requests.storage`]: parseQuantity(storage) }),
+    ...(storage === undefined ? {} : { "requests.storage": storage }),
+    ...(storage === undefined || className === "" ? {} : { [`${ofClass}/requests.storage`]: storage }),
   };
+}
+
+/** What is asked for, or what has been allocated where that is more (a claim that has grown and shall not any more). */
+function storageOf({ spec, status }: PersistentVolumeClaim): Quantity | undefined {
+  const asked = spec?.resources?.requests?.storage;
+  if (asked === undefined) return undefined;
+  const wanted = parseQuantity(asked);
+  const allocated = status?.allocatedResources?.storage;
+  if (allocated === undefined) return wanted;
+  const given = parseQuantity(allocated);
+  return given.compare(wanted) > 0 ? given : wanted;
 }
 
 /** Whether a quota limits objects of this kind under this name at all. */
@@ -111,9 +122,12 @@ export function missingValues(pod: Pod, names: readonly string[]): string | unde
     const [, which = "requests", resource = name] = /^(requests|limits)\.(.*)$/.exec(name) ?? [];
     return resource in ((which === "limits" ? resources?.limits : resources?.requests) ?? {});
   };
+  // Values for the whole pod are enough, whichever they are.
+  const { requests, limits } = pod.spec?.resources ?? {};
+  if ([...Object.keys(requests ?? {}), ...Object.keys(limits ?? {})].some(isPodLevel)) return undefined;
   const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
   const texts = [...names].sort().flatMap((name) => {
-    if (!demanded.has(name) || has(pod.spec?.resources, name)) return [];
+    if (!demanded.has(name)) return [];
     const silent = containers.filter((c) => !has(c.resources, name)).map((c) => c.name);
     return silent.length === 0 ? [] : [`${name} for: ${[...new Set(silent)].sort().join(",")}`];
   });
@@ -122,15 +136,35 @@ export function missingValues(pod: Pod, names: readonly string[]): string | unde
 
 type Scope = ScopedResourceSelectorRequirement["scopeName"];
 
-/** Whether the object is in all scopes of the quota. Only pods have scopes. */
-export function isInScope(type: ResourceType, object: KubernetesObject, { spec }: ResourceQuota): boolean {
-  const scopes: readonly ScopedResourceSelectorRequirement[] = [
+/** The scopes of a quota, as requirements. */
+export function scopesOf({ spec }: ResourceQuota): readonly ScopedResourceSelectorRequirement[] {
+  return [
     ...(spec?.scopes ?? []).map((scopeName) => ({ scopeName: scopeName as Scope, operator: "Exists" as const })),
     ...(spec?.scopeSelector?.matchExpressions ?? []),
   ];
-  if (scopes.length === 0) return true;
-  if (type.group !== "" || type.resource !== "pods") return false;
-  return scopes.every((scope) => podMatches(object as Pod, scope));
+}
+
+/** Whether the object is in all scopes of the quota. */
+export function isInScope(type: ResourceType, object: KubernetesObject, quota: ResourceQuota): boolean {
+  return scopesOf(quota).every((scope) => matchesScope(type, object, scope));
+}
+
+/** Only pods and claims have scopes. */
+export function matchesScope(type: ResourceType, object: KubernetesObject, scope: ScopedResourceSelectorRequirement): boolean {
+  if (type.group !== "") return false;
+  if (type.resource === "pods") return podMatches(object as Pod, scope);
+  return type.resource === "persistentvolumeclaims" && claimMatches(object as PersistentVolumeClaim, scope);
+}
+
+/** A claim is in the scope of every attributes class that it has, had, or is about to get. */
+function claimMatches({ spec, status }: PersistentVolumeClaim, scope: ScopedResourceSelectorRequirement): boolean {
+  if (scope.scopeName !== "VolumeAttributesClass") return false;
+  const names = [
+    spec?.volumeAttributesClassName,
+    status?.currentVolumeAttributesClassName,
+    status?.modifyVolumeStatus?.targetVolumeAttributesClassName,
+  ].filter((name): name is string => name !== undefined && name !== "");
+  return names.length === 0 ? matchesValue("", scope) : names.some((name) => matchesValue(name, scope));
 }
 
 function podMatches(pod: Pod, scope: ScopedResourceSelectorRequirement): boolean {

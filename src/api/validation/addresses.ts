@@ -1,7 +1,7 @@
 // Addresses, address ranges, domain names and ports in fields of objects.
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import type { IntOrString } from "../meta/int-or-string.ts";
-import { isLegacyCIDR, isLegacyIP, isValidIP, type ParsedIP, parseIP } from "../meta/ip.ts";
+import { isLegacyCIDR, isLegacyIP, isValidIP, type ParsedIP, parseCIDR, parseIP } from "../meta/ip.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isHTTPPath, isPortName, isPortNumber } from "../meta/names.ts";
 import { addProblems } from "./rules.ts";
 
@@ -94,4 +94,15 @@ export function checkIngressPoint(
   if (!hostname) return;
   addProblems(errors, `${field}.hostname`, hostname, isDNS1123Subdomain(hostname));
   if (parseIP(hostname)) errors.push(invalidValue(`${field}.hostname`, hostname, "must be a DNS name, not an IP address"));
+}
+
+/** An address of a network interface with the length of its network: "192.168.1.5/24", canonical. */
+export function checkInterfaceAddress(errors: FieldError[], field: string, value: string): void {
+  const cidr = parseCIDR(value);
+  if (!cidr) {
+    errors.push(invalidValue(field, value, "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"));
+    return;
+  }
+  const canonical = `${cidr.ip.canonical}/${cidr.prefixLength}`;
+  if (canonical !== value) errors.push(invalidValue(field, value, `must be in canonical form ("${canonical}")`));
 }

@@ -198,6 +198,28 @@ ScaleIOPersistentVolumeSource: Gateway:s System:s SecretRef:?SecretReference SSL
   StoragePool:s StorageMode:s VolumeName:s FSType=fsType:s ReadOnly:b
 SecretReference: Name:s Namespace:s
 StorageOSPersistentVolumeSource: VolumeName:s VolumeNamespace:s FSType=fsType:s ReadOnly:b SecretRef:?ObjectReference
+AllocationResult: Devices:DeviceAllocationResult NodeSelector:?NodeSelector AllocationTimestamp:?j
+CELDeviceSelector: Expression:s
+CapacityRequirements: Requests:{q
+DeviceAllocationConfiguration: Source:s Requests:[s Opaque:?OpaqueDeviceConfiguration
+DeviceAllocationResult: Results:[DeviceRequestAllocationResult Config:[DeviceAllocationConfiguration
+DeviceAttribute: IntValue=int:?n BoolValue=bool:?b StringValue=string:?s VersionValue=version:?s IntValues=ints:[n BoolValues=bools:[b
+  StringValues=strings:[s VersionValues=versions:[s
+DeviceClaim: Requests:[DeviceRequest Constraints:[DeviceConstraint Config:[DeviceClaimConfiguration
+DeviceClaimConfiguration: Requests:[s Opaque:?OpaqueDeviceConfiguration
+DeviceConstraint: Requests:[s MatchAttribute:?s DistinctAttribute:?s
+DeviceRequest: Name:s Exactly:?ExactDeviceRequest FirstAvailable:[DeviceSubRequest
+DeviceRequestAllocationResult: Request:s Driver:s Pool:s Device:s AdminAccess:?b Tolerations:[DeviceToleration BindingConditions:[s
+  BindingFailureConditions:[s ShareID=shareID:?s ConsumedCapacity:{q
+DeviceSelector: CEL=cel:?CELDeviceSelector
+DeviceSubRequest: Name:s DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:n Tolerations:[DeviceToleration
+  Capacity:?CapacityRequirements
+DeviceToleration: Key:s Operator:s Value:s Effect:s TolerationSeconds:?n
+ExactDeviceRequest: DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:n AdminAccess:?b Tolerations:[DeviceToleration
+  Capacity:?CapacityRequirements
+OpaqueDeviceConfiguration: Driver:s Parameters:j
+ResourceClaimSpec: Devices:DeviceClaim
+ResourceClaimTemplateSpec: *metadata:m Spec:ResourceClaimSpec
 `;
 
 export interface InternalField {

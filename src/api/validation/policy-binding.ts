@@ -25,10 +25,14 @@ const mutatingOperations = ["*", "CONNECT", "CREATE", "UPDATE"];
 export function validateMutatingPolicyBinding({ spec }: MutatingAdmissionPolicyBinding): FieldError[] {
   const errors: FieldError[] = [];
   validateBinding(errors, spec ?? {});
-  for (const { operations } of spec?.matchResources?.resourceRules ?? [])
-    for (const operation of operations ?? [])
-      checkSupported(errors, "spec.matchResources.resourceRules.operations", operation, mutatingOperations);
+  validateMutatingOperations(errors, "spec.matchResources", spec?.matchResources);
   return errors;
+}
+
+/** What is deleted cannot be changed any more. */
+export function validateMutatingOperations(errors: FieldError[], field: string, match: MatchResources | undefined): void {
+  for (const { operations } of match?.resourceRules ?? [])
+    for (const operation of operations ?? []) checkSupported(errors, `${field}.resourceRules.operations`, operation, mutatingOperations);
 }
 
 interface BindingSpec {

@@ -12,6 +12,7 @@ import type {
   WebhookClientConfig,
 } from "../types/admissionregistration-v1.ts";
 import type { LabelSelector } from "../types/meta-v1.ts";
+import type { ExpressionCheck } from "./expression-check.ts";
 import { type LabelSelectorOptions, validateLabelSelector } from "./label-selector.ts";
 import { addProblems, checkName, checkSupported } from "./rules.ts";
 
@@ -24,6 +25,8 @@ interface Allowances {
   readonly unknownReviewVersions: boolean;
   readonly sameNames: boolean;
   readonly selectors: LabelSelectorOptions;
+  /** Expressions of conditions that were there. */
+  readonly storedConditions: ReadonlySet<string>;
 }
 
 const sideEffectFree: readonly string[] = ["None", "NoneOnDryRun"];
@@ -31,13 +34,13 @@ const reviewVersions: readonly string[] = ["v1", "v1beta1"];
 const hasKnownVersion = (versions: readonly string[]): boolean => versions.some((version) => reviewVersions.includes(version));
 const maxMatchConditions = 64;
 
-export function validateWebhooks(configuration: Configuration, old?: Configuration): FieldError[] {
+export function validateWebhooks(configuration: Configuration, old?: Configuration, check?: ExpressionCheck): FieldError[] {
   const errors: FieldError[] = [];
   const allowed = allowancesOf(old?.webhooks ?? []);
   const names = new Set<string>();
   for (const [i, webhook] of (configuration.webhooks ?? []).entries()) {
     const field = `webhooks[${i}]`;
-    validateWebhook(errors, field, webhook, allowed);
+    validateWebhook(errors, field, webhook, { ...allowed, check });
     validateReviewVersions(errors, `${field}.admissionReviewVersions`, webhook.admissionReviewVersions ?? [], allowed);
     if (!webhook.name || allowed.sameNames) continue;
     if (names.has(webhook.name)) errors.push(duplicate(`${field}.name`, webhook.name));
@@ -54,15 +57,20 @@ function allowancesOf(old: readonly Webhook[]): Allowances {
     sideEffects: old.some((webhook) => !sideEffectFree.includes(webhook.sideEffects)),
     unknownReviewVersions: old.some(({ admissionReviewVersions: versions }) => versions?.length && !hasKnownVersion(versions)),
     sameNames: new Set(names).size < names.length,
+    storedConditions: new Set(old.flatMap(({ matchConditions = [] }) => matchConditions.map(({ expression }) => expression))),
     selectors: { allowInvalidValues: selectorErrors.some((error) => error.field.includes(".values[")) },
   };
 }
 
-function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, allowed: Allowances): void {
+interface WebhookRules extends Allowances {
+  readonly check: ExpressionCheck | undefined;
+}
+
+function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, allowed: WebhookRules): void {
   const { sideEffects, timeoutSeconds, clientConfig = {} } = webhook;
   validateWebhookName(errors, `${field}.name`, webhook.name);
   for (const [i, rule] of (webhook.rules ?? []).entries()) validateAdmissionRule(errors, `${field}.rules[${i}]`, rule);
-  if (webhook.failurePolicy !== undefined) checkSupported(errors, `${field}.failurePolicy`, webhook.failurePolicy, ["Fail", "Ignore"]);
+  if (webhook.failurePolicy !== undefined) checkSupported(errors, `${field}.failurePolicy`, webhook.failurePolicy, failurePolicies);
   if (webhook.matchPolicy !== undefined) checkSupported(errors, `${field}.matchPolicy`, webhook.matchPolicy, matchPolicies);
   const sideEffectClasses = allowed.sideEffects ? ["None", "NoneOnDryRun", "Some", "Unknown"] : sideEffectFree;
   if (!sideEffects) errors.push(required(`${field}.sideEffects`, `must specify one of ${sideEffectClasses.join(", ")}`));
@@ -71,12 +79,23 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
     errors.push(invalidValue(`${field}.timeoutSeconds`, timeoutSeconds, "the timeout value must be between 1 and 30 seconds"));
   validateSelectors(errors, `${field}.`, webhook, allowed.selectors);
   if (webhook.reinvocationPolicy !== undefined)
-    checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, ["IfNeeded", "Never"]);
+    checkSupported(errors, `${field}.reinvocationPolicy`, webhook.reinvocationPolicy, reinvocationPolicies);
   validateClientConfig(errors, `${field}.clientConfig`, clientConfig);
-  validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? []);
+  validateMatchConditions(errors, `${field}.matchConditions`, webhook.matchConditions ?? [], (at, expression) =>
+    allowed.check?.(errors, {
+      purpose: "matchCondition",
+      field: at,
+      expression,
+      hasParams: false,
+      variables: [],
+      stored: allowed.storedConditions.has(expression),
+    }),
+  );
 }
 
 export const matchPolicies: readonly string[] = ["Equivalent", "Exact"];
+export const failurePolicies: readonly string[] = ["Fail", "Ignore"];
+export const reinvocationPolicies: readonly string[] = ["IfNeeded", "Never"];
 
 function validateSelectors(
   errors: FieldError[],
@@ -214,11 +233,18 @@ function validateServicePath(errors: FieldError[], field: string, path: string):
   }
 }
 
-export function validateMatchConditions(errors: FieldError[], field: string, conditions: readonly MatchCondition[]): void {
+/** `check` is asked about each expression that is there. */
+export function validateMatchConditions(
+  errors: FieldError[],
+  field: string,
+  conditions: readonly MatchCondition[],
+  check?: (field: string, expression: string) => void,
+): void {
   if (conditions.length > maxMatchConditions) errors.push(tooMany(field, conditions.length, maxMatchConditions));
   const names = new Set<string>();
   for (const [i, { name, expression = "" }] of conditions.entries()) {
     if (expression.trim() === "") errors.push(required(`${field}[${i}].expression`));
+    else check?.(`${field}[${i}].expression`, expression.trim());
     checkName(errors, `${field}[${i}].name`, name, isQualifiedName);
     if (!name) continue;
     if (names.has(name)) errors.push(duplicate(`${field}[${i}].name`, name));

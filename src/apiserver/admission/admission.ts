@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { UserInfo } from "../authn/user.ts";
+import type { Reinvocation } from "./reinvocation.ts";
 
 export interface AdmissionRequest {
   readonly operation: "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
@@ -25,6 +26,13 @@ export interface AdmissionRequest {
   readonly dryRun: boolean;
   /** Adds a Warning header to the answer. */
   warn(text: string): void;
+  /**
+   * Annotates the audit event, where the request is recorded. A key that is there keeps its value. What tells something of
+   * the object's content is left out where contents are not recorded.
+   */
+  annotate(key: string, value: string, options?: { readonly tellsContent?: boolean }): void;
+  /** For mutating plugins that may have to be asked twice. */
+  readonly reinvocation: Reinvocation;
   readonly signal: AbortSignal;
 }
 

@@ -66,7 +66,7 @@ export function readSigningRequest(request: AdmissionRequest, explain: (problem:
 }
 
 /** The verb may be granted for the signer itself or for its whole domain, "example.com/*". */
-async function isAllowedFor(authorizer: Authorizer, user: UserInfo, verb: string, signerName: string): Promise<boolean> {
+export async function isAllowedFor(authorizer: Authorizer, user: UserInfo, verb: string, signerName: string): Promise<boolean> {
   for (const name of [signerName, `${signerName.split("/")[0]}/*`]) {
     const { decision } = await authorizer.authorize({
       user,

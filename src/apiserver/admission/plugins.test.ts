@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import {
   certificatesigningrequests,
   configmaps,
@@ -17,6 +18,8 @@ import {
 } from "../../api/resources.generated.ts";
 import type { Container, LimitRangeItem, Pod, PodSpec, ServiceAccount } from "../../api/types/core-v1.ts";
 import { VirtualClock } from "../../base/clock.ts";
+import { silentLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { generateKey } from "../../base/x509/certificate.ts";
 import { createSigningRequest } from "../../base/x509/signing-request.ts";
 import type { AuthorizationAttributes, Authorizer } from "../authz/authorizer.ts";
@@ -32,10 +35,11 @@ import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-res
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
 import { createPriority } from "./priority.ts";
 import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
-import { createRuntimeClass, mergeTolerations } from "./runtime-class.ts";
+import { createRuntimeClass } from "./runtime-class.ts";
 import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
+import { mergeTolerations } from "./tolerations.ts";
 
 const clock = new VirtualClock();
 let reader: MemoryReader;
@@ -483,7 +487,25 @@ describe("DefaultIngressClass and PodTopologyLabels", () => {
 describe("createAdmissionPlugins()", () => {
   const create = (options?: Parameters<typeof createAdmissionPlugins>[1]) =>
     createAdmissionPlugins(
-      { reader, authorizer: mayDo(() => true), client: { ...readingClient(reader), updateStatus: async (_type, object) => object }, clock },
+      {
+        reader,
+        authorizer: mayDo(() => true),
+        client: {
+          ...readingClient(reader),
+          create: async (_type, object) => object as never,
+          updateStatus: async (_type, object) => object,
+        },
+        clock,
+        logger: silentLogger,
+        metrics: new MetricsRegistry(),
+        webhooks: { post: () => Promise.reject(new Error("nothing is configured")), stop: async () => undefined },
+        kinds: {
+          equivalentsOf: () => [],
+          resourcesOf: () => [],
+          shapeOf: () => ({ kind: "deduced" }),
+          read: (_type, _kind, value) => value as KubernetesObject,
+        },
+      },
       options,
     ).map((p) => p.name);
 
@@ -504,9 +526,14 @@ describe("createAdmissionPlugins()", () => {
       "RuntimeClass",
       "CertificateApproval",
       "CertificateSigning",
+      "ClusterTrustBundleAttest",
       "CertificateSubjectRestriction",
       "DefaultIngressClass",
       "PodTopologyLabels",
+      "NodeDeclaredFeatureValidator",
+      "PodResizeValidator",
+      "MutatingAdmissionWebhook",
+      "ValidatingAdmissionWebhook",
       "ResourceQuota",
     ]);
   });

@@ -2,9 +2,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { jobs, namespaces, pods } from "../../api/resources.generated.ts";
 import type { Pod, PodSpec } from "../../api/types/core-v1.ts";
 import { MemoryReader } from "./memory-reader.ts";
-import { createPodSecurity } from "./pod-security.ts";
+import { createPodSecurity, type PodSecuritySettings } from "./pod-security.ts";
 import { podViolations } from "./pod-security-checks.ts";
-import { admissionRequest, runPlugin } from "./request-fixture.ts";
+import { noPodSecurity } from "./pod-security-policy.ts";
+import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
 
 const key = "pod-security.kubernetes.io/";
 let reader: MemoryReader;
@@ -152,7 +153,7 @@ describe("the restricted level", () => {
 describe("PodSecurity", () => {
   const run = async (request: ReturnType<typeof admissionRequest>) => {
     const warnings: string[] = [];
-    await runPlugin(createPodSecurity({ reader }), { ...request, warn: (text) => warnings.push(text) });
+    await runPlugin(createPodSecurity({ reader, client: readingClient(reader) }), { ...request, warn: (text) => warnings.push(text) });
     return warnings;
   };
 
@@ -215,5 +216,49 @@ describe("PodSecurity", () => {
       "a (and 2 other pods): host namespaces",
     ]);
     expect(await tighten({ enforce: "baseline" }, { enforce: "restricted" })).toEqual([]);
+  });
+
+  describe("with a configuration", () => {
+    const settings: PodSecuritySettings = {
+      defaults: { ...noPodSecurity, enforce: { level: "baseline", version: undefined } },
+      exemptions: { usernames: new Set(["root"]), namespaces: new Set(["free"]), runtimeClasses: new Set(["kata"]) },
+    };
+    const configured = async (request: ReturnType<typeof admissionRequest>) => {
+      const told: Record<string, string> = {};
+      const warnings: string[] = [];
+      const annotate = (name: string, value: string): void => {
+        told[name.slice(key.length)] = value;
+      };
+      const plugin = createPodSecurity({ reader, client: readingClient(reader) }, settings);
+      await runPlugin(plugin, { ...request, annotate, warn: (text) => warnings.push(text) });
+      return { told, warnings };
+    };
+    const violating = pod({ hostNetwork: true });
+
+    it("holds namespaces without labels to the defaults", async () => {
+      hold({});
+      await expect(configured(admissionRequest(pods, violating))).rejects.toThrow('violates PodSecurity "baseline:latest"');
+      hold({ enforce: "privileged", audit: "baseline" });
+      expect((await configured(admissionRequest(pods, violating))).told).toEqual({
+        "enforce-policy": "privileged:latest",
+        "audit-violations": 'would violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true)',
+      });
+    });
+
+    it("leaves out who and what is exempt, and says so", async () => {
+      hold({});
+      const root = { user: { name: "root", groups: [] } };
+      expect((await configured(admissionRequest(pods, violating, root))).told).toEqual({ exempt: "user" });
+      expect((await configured(admissionRequest(pods, violating, { namespace: "free" }))).told).toEqual({ exempt: "namespace" });
+      const kata = pod({ hostNetwork: true, runtimeClassName: "kata" });
+      expect((await configured(admissionRequest(pods, kata))).told).toEqual({ exempt: "runtimeClass" });
+      const free = {
+        ...namespace({ enforce: "restricted" }),
+        metadata: { ...namespace({ enforce: "restricted" }).metadata, name: "free" },
+      };
+      expect((await configured(admissionRequest(namespaces, free))).warnings).toEqual([
+        'namespace "free" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored',
+      ]);
+    });
   });
 });

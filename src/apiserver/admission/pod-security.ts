@@ -1,5 +1,6 @@
 // PodSecurity: holds pods to the Pod Security level that their namespace's labels name. Pods beyond the enforced level are
-// refused, those beyond the warned one accepted with a warning; templates of workloads are warned about only. Whoever
+// refused, those beyond the warned one accepted with a warning; templates of workloads are warned about only. What is found is
+// told to the audit log too. Whoever
 // tightens a namespace is told which of its pods would not pass any more.
 import { controllerOf, type KubernetesObject } from "../../api/meta/object.ts";
 import { invalid } from "../../api/meta/status-error.ts";
@@ -18,9 +19,19 @@ import {
 import type { CronJob } from "../../api/types/batch-v1.ts";
 import type { Container, Namespace, Pod, PodTemplate, PodTemplateSpec } from "../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
+import { findNamespace, type NamespaceDependencies } from "./find-namespace.ts";
 import { type CheckedPod, podViolations, type Violation } from "./pod-security-checks.ts";
-import { compareLevels, type LevelVersion, levelText, type PodSecurityPolicy, podSecurityPolicy } from "./pod-security-policy.ts";
-import { isAbout, refuse } from "./refusal.ts";
+import {
+  compareLevels,
+  type LevelVersion,
+  levelText,
+  noPodSecurity,
+  type PodSecurityDefaults,
+  type PodSecurityPolicy,
+  podSecurityPolicy,
+  sameLevel,
+} from "./pod-security-policy.ts";
+import { isAbout, joinProblems, refuse } from "./refusal.ts";
 
 /** Subresources of pods that do not change what they run. */
 const ignoredSubresources = new Set(["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"]);
@@ -29,7 +40,32 @@ const templated = [replicationcontrollers, podtemplates, replicasets, deployment
 /** Of a namespace's pods at most so many are looked at when it is tightened. */
 const maxPodsToCheck = 3000;
 
-export function createPodSecurity({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
+export interface PodSecuritySettings {
+  readonly defaults: PodSecurityDefaults;
+  /** Who and what is not held to any level. */
+  readonly exemptions: {
+    readonly usernames: ReadonlySet<string>;
+    readonly namespaces: ReadonlySet<string>;
+    readonly runtimeClasses: ReadonlySet<string>;
+  };
+}
+
+const nobody: ReadonlySet<string> = new Set();
+const noSettings: PodSecuritySettings = {
+  defaults: noPodSecurity,
+  exemptions: { usernames: nobody, namespaces: nobody, runtimeClasses: nobody },
+};
+
+const auditPrefix = "pod-security.kubernetes.io/";
+
+export function createPodSecurity(deps: NamespaceDependencies, settings: PodSecuritySettings = noSettings): AdmissionPlugin {
+  const { reader } = deps;
+  const { usernames, namespaces: exempt } = settings.exemptions;
+  const checkIn = (request: AdmissionRequest, namespace: Namespace): void => {
+    const policy = podSecurityPolicy(namespace.metadata.labels, settings.defaults);
+    if (request.resource.resource === "pods") checkPod(request, policy, settings);
+    else checkTemplate(request, policy, settings);
+  };
   return {
     name: "PodSecurity",
     handles: (request) => {
@@ -38,28 +74,58 @@ export function createPodSecurity({ reader }: { readonly reader: AdmissionReader
       return isAbout(request, namespaces) || templated.some((type) => isAbout(request, type));
     },
     validate(request) {
-      if (isAbout(request, namespaces)) return checkNamespace(request, reader);
-      const policy = podSecurityPolicy(reader.informer(namespaces).get(request.namespace)?.metadata.labels);
-      if (request.resource.resource === "pods") return checkPod(request, policy);
-      const template = templateOf(request);
-      if (template) warn(request, template, policy.warn);
+      if (isAbout(request, namespaces)) return checkNamespace(request, reader, settings);
+      const exemption = exempt.has(request.namespace) ? "namespace" : usernames.has(request.user.name) ? "user" : undefined;
+      if (exemption !== undefined) return request.annotate(`${auditPrefix}exempt`, exemption);
+      const known = reader.informer(namespaces).get(request.namespace);
+      if (known) return checkIn(request, known);
+      return findNamespace(deps, request.namespace).then((namespace) => checkIn(request, namespace));
     },
   };
 }
 
-function checkPod(request: AdmissionRequest, policy: PodSecurityPolicy): void {
+function checkPod(request: AdmissionRequest, policy: PodSecurityPolicy, settings: PodSecuritySettings): void {
+  const { enforce, audit, warn, errors } = policy;
+  if (errors.length === 0 && enforce.level === "privileged" && audit.level === "privileged" && warn.level === "privileged") {
+    request.annotate(`${auditPrefix}enforce-policy`, "privileged:latest");
+    return;
+  }
   const pod = request.object as Pod;
   if (request.operation === "UPDATE" && !changesImages(pod, request.oldObject as Pod)) return;
-  const checked = checkedPod(pod);
-  const violations = podViolations(checked, policy.enforce.level, policy.enforce.version);
-  if (violations.length > 0)
-    throw refuse(request, `violates PodSecurity ${JSON.stringify(levelText(policy.enforce))}: ${describe(violations)}`);
-  warn(request, checked, policy.warn);
+  evaluate(request, checkedPod(pod), { policy, settings, enforces: true });
 }
 
-function warn(request: AdmissionRequest, pod: CheckedPod, at: LevelVersion): void {
-  const violations = podViolations(pod, at.level, at.version);
-  if (violations.length > 0) request.warn(`would violate PodSecurity ${JSON.stringify(levelText(at))}: ${describe(violations)}`);
+function checkTemplate(request: AdmissionRequest, policy: PodSecurityPolicy, settings: PodSecuritySettings): void {
+  const { audit, warn, errors } = policy;
+  if (errors.length === 0 && audit.level === "privileged" && warn.level === "privileged") return;
+  const template = templateOf(request);
+  if (template) evaluate(request, template, { policy, settings, enforces: false });
+}
+
+interface Evaluation {
+  readonly policy: PodSecurityPolicy;
+  readonly settings: PodSecuritySettings;
+  /** Whether violations of the enforced level are refused: those of templates are not. */
+  readonly enforces: boolean;
+}
+
+function evaluate(request: AdmissionRequest, pod: CheckedPod, { policy, settings, enforces }: Evaluation): void {
+  const { enforce, audit, warn, errors } = policy;
+  if (settings.exemptions.runtimeClasses.has(pod.spec.runtimeClassName ?? ""))
+    return request.annotate(`${auditPrefix}exempt`, "runtimeClass");
+  if (errors.length > 0)
+    request.annotate(`${auditPrefix}error`, `Failed to parse policy: ${joinProblems(errors.map((error) => error.message))}`);
+  const violationsOf = (at: LevelVersion): string => {
+    const violations = podViolations(pod, at.level, at.version);
+    return violations.length === 0 ? "" : `PodSecurity ${JSON.stringify(levelText(at))}: ${describe(violations)}`;
+  };
+  if (enforces) request.annotate(`${auditPrefix}enforce-policy`, levelText(enforce));
+  const enforced = enforces ? violationsOf(enforce) : "";
+  const audited = violationsOf(audit);
+  if (audited !== "") request.annotate(`${auditPrefix}audit-violations`, `would violate ${audited}`);
+  if (enforced !== "") throw refuse(request, `violates ${enforced}`);
+  const warned = violationsOf(warn);
+  if (warned !== "") request.warn(`would violate ${warned}`);
 }
 
 const describe = (violations: readonly Violation[]): string =>
@@ -96,15 +162,30 @@ function templateOf(request: AdmissionRequest): CheckedPod | undefined {
   return template && checkedPod(template);
 }
 
-function checkNamespace(request: AdmissionRequest, reader: AdmissionReader): void {
+function checkNamespace(request: AdmissionRequest, reader: AdmissionReader, settings: PodSecuritySettings): void {
   const { metadata } = request.object as Namespace;
-  const policy = podSecurityPolicy(metadata.labels);
-  const old = request.operation === "UPDATE" ? podSecurityPolicy(request.oldObject?.metadata.labels) : undefined;
+  const policyOf = (labels: Namespace["metadata"]["labels"]): PodSecurityPolicy => podSecurityPolicy(labels, settings.defaults);
+  const policy = policyOf(metadata.labels);
+  const old = request.operation === "UPDATE" ? policyOf(request.oldObject?.metadata.labels) : undefined;
   const messages = (p: PodSecurityPolicy | undefined): string => (p?.errors ?? []).map((e) => e.message).join("\n");
   // What was wrong before may stay wrong: other changes of the namespace must remain possible.
   if (policy.errors.length > 0 && messages(policy) !== messages(old)) throw invalid(request.kind, metadata.name, policy.errors);
-  if (!old || !tightens(policy.enforce, old.enforce)) return;
-  for (const text of warningsAbout(metadata.name, policy.enforce, reader)) request.warn(text);
+  if (old && !tightens(policy.enforce, old.enforce)) return;
+  if (settings.exemptions.namespaces.has(metadata.name)) return warnOfExemption(request, policy, settings);
+  if (!old) return;
+  for (const text of warningsAbout(metadata.name, policy.enforce, { reader, settings })) request.warn(text);
+}
+
+/** Labels of an exempt namespace that say something else than the defaults have no effect. */
+function warnOfExemption(request: AdmissionRequest, policy: PodSecurityPolicy, { defaults }: PodSecuritySettings): void {
+  const modes = ["enforce", "audit", "warn"] as const;
+  if (modes.every((mode) => policy[mode].level === "privileged") || modes.every((mode) => sameLevel(policy[mode], defaults[mode]))) return;
+  const { name, labels = {} } = (request.object as Namespace).metadata;
+  const isSaid = (mode: string): boolean =>
+    labels[auditPrefix + mode] !== undefined || labels[`${auditPrefix}${mode}-version`] !== undefined;
+  const said = modes.filter((mode) => policy[mode].level !== "privileged" && isSaid(mode));
+  const text = said.map((mode) => `${mode}=${levelText(policy[mode])}`).join(", ");
+  request.warn(`namespace ${JSON.stringify(name)} is exempt from Pod Security, and the policy (${text}) will be ignored`);
 }
 
 function tightens(now: LevelVersion, before: LevelVersion): boolean {
@@ -112,8 +193,14 @@ function tightens(now: LevelVersion, before: LevelVersion): boolean {
   return now.version !== before.version || compareLevels(now.level, before.level) > 0;
 }
 
-function warningsAbout(namespace: string, enforce: LevelVersion, reader: AdmissionReader): readonly string[] {
-  const all = oneOfEachControllerFirst(reader.informer(pods).inNamespace(namespace));
+function warningsAbout(
+  namespace: string,
+  enforce: LevelVersion,
+  { reader, settings }: { readonly reader: AdmissionReader; readonly settings: PodSecuritySettings },
+): readonly string[] {
+  const { runtimeClasses } = settings.exemptions;
+  const found = reader.informer(pods).inNamespace(namespace);
+  const all = oneOfEachControllerFirst(found.filter((pod) => !runtimeClasses.has(pod.spec?.runtimeClassName ?? "")));
   const names = new Map<string, string[]>();
   for (const pod of all.slice(0, maxPodsToCheck)) {
     const violations = podViolations(checkedPod(pod), enforce.level, enforce.version);

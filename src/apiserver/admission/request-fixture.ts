@@ -6,6 +6,7 @@ import type { Client } from "../../client/client.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import type { MemoryReader } from "./memory-reader.ts";
+import { Reinvocation } from "./reinvocation.ts";
 
 const jane: UserInfo = { name: "jane", groups: ["devs", "system:authenticated"] };
 
@@ -29,6 +30,8 @@ export function admissionRequest(
     user: jane,
     dryRun: false,
     warn: (text) => warnings.push(text),
+    annotate: () => undefined,
+    reinvocation: new Reinvocation(),
     signal: new AbortController().signal,
     ...more,
   };

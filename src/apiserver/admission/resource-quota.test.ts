@@ -2,10 +2,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import { deployments, persistentvolumeclaims, pods, resourcequotas, services } from "../../api/resources.generated.ts";
+import { deployments, events, persistentvolumeclaims, pods, resourcequotas, services } from "../../api/resources.generated.ts";
 import type { Pod, PodSpec, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import { MemoryReader } from "./memory-reader.ts";
+import type { LimitedResource } from "./quota-decision.ts";
 import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
 import { createResourceQuota } from "./resource-quota.ts";
 
@@ -171,5 +172,59 @@ describe("ResourceQuota", () => {
       "exceeded quota",
     );
     await create(pod());
+  });
+
+  it("keeps to the attributes classes of claims", async () => {
+    const expression = { scopeName: "VolumeAttributesClass", operator: "In", values: ["gold"] } as const;
+    quota("q", { persistentvolumeclaims: "0" }, {}, { scopeSelector: { matchExpressions: [expression] } });
+    const claim = (volumeAttributesClassName: string, status = {}) =>
+      new MemoryReader().put(persistentvolumeclaims, {
+        metadata: { namespace: "ns", name: "c" },
+        spec: { volumeAttributesClassName },
+        status,
+      });
+    const make = (object: KubernetesObject) => runPlugin(plugin, admissionRequest(persistentvolumeclaims, object));
+    await expect(make(claim("gold"))).rejects.toThrow("exceeded quota");
+    await make(claim("silver"));
+    await expect(make(claim("silver", { currentVolumeAttributesClassName: "gold" }))).rejects.toThrow("exceeded quota");
+  });
+
+  it("charges a pod that changes its scope, and gives nothing back", async () => {
+    quota("q", { pods: "1" }, {}, { scopes: ["Terminating"] });
+    quota("r", { pods: "5" }, { pods: "3" }, { scopes: ["NotTerminating"] });
+    await create(pod({ activeDeadlineSeconds: 5 }), { operation: "UPDATE", oldObject: pod() });
+    expect([usedOf("q"), usedOf("r")]).toEqual([{ pods: "1" }, { pods: "3" }]);
+    expect(plugin.handles(admissionRequest(pods, pod(), { operation: "UPDATE", oldObject: pod() }))).toBe(false);
+  });
+
+  it("does not count events", () => {
+    expect(
+      plugin.handles(admissionRequest(events, new MemoryReader().put(events, { metadata: { namespace: "ns", name: "e" } } as never))),
+    ).toBe(false);
+  });
+});
+
+describe("resources limited by default", () => {
+  const limiting = (limited: LimitedResource) => createResourceQuota({ reader, client: readingClient(store) as never }, [limited]);
+  const limit = { apiGroup: "", resource: "pods", matchContains: [], matchScopes: [] };
+
+  it("need a quota that says how much", async () => {
+    const limited = limiting({ ...limit, matchContains: ["requests.cpu"] });
+    const object = pod({ containers: [cpu("1")] });
+    await expect(runPlugin(limited, admissionRequest(pods, object))).rejects.toThrow(
+      'pods "p" is forbidden: insufficient quota to consume: requests.cpu',
+    );
+    await runPlugin(limited, admissionRequest(pods, pod()));
+    quota("q", { "requests.cpu": "5" });
+    await runPlugin(limited, admissionRequest(pods, object, { dryRun: true }));
+  });
+
+  it("need a quota with the scope", async () => {
+    const scope = { scopeName: "PriorityClass", operator: "In", values: ["high"] } as const;
+    const limited = limiting({ ...limit, matchScopes: [scope] });
+    const high = admissionRequest(pods, pod({ priorityClassName: "high" }), { dryRun: true });
+    await expect(runPlugin(limited, high)).rejects.toThrow("insufficient quota to match these scopes: [{PriorityClass In [high]}]");
+    quota("q", { pods: "5" }, {}, { scopeSelector: { matchExpressions: [scope] } });
+    await runPlugin(limited, high);
   });
 });

@@ -2,15 +2,13 @@
 // once, so that the next request sees it. Requests of one namespace are charged one after the other; against other API
 // servers the quota's resource version decides. The quota controller counts anew from time to time, which also returns what
 // was charged for objects that then failed to be stored.
-import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, resourcequotas } from "../../api/resources.generated.ts";
-import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
-import { isCountedFor, isInScope, missingValues, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { isAbout, refuse } from "./refusal.ts";
+import { decideQuotas, type LimitedResource } from "./quota-decision.ts";
+import { isAbout } from "./refusal.ts";
 
 export interface ResourceQuotaDependencies {
   readonly reader: AdmissionReader;
@@ -23,27 +21,39 @@ const maxRemembered = 1000;
 /** Resources whose cost may change with an update. */
 const chargedOnUpdate = new Set(["services", "persistentvolumeclaims"]);
 
-export function createResourceQuota(deps: ResourceQuotaDependencies): AdmissionPlugin {
-  const quotas = new ChargedQuotas(deps);
+export function createResourceQuota(deps: ResourceQuotaDependencies, limited: readonly LimitedResource[] = []): AdmissionPlugin {
+  const quotas = new ChargedQuotas(deps, limited);
   const queue = new NamespaceQueue();
   return {
     name: "ResourceQuota",
     handles: (request) => {
-      if (request.namespace === "" || !request.object) return false;
+      if (request.namespace === "" || !request.object || isNeverCounted(request)) return false;
       if (request.operation === "CREATE") return request.subresource === "";
-      const { group, resource } = request.resource;
-      return (
-        request.operation === "UPDATE" &&
-        ((group === "" && request.subresource === "" && chargedOnUpdate.has(resource)) || isAbout(request, pods, "resize"))
-      );
+      return request.operation === "UPDATE" && request.resource.group === "" && mayCostMore(request);
     },
     validate(request) {
       // Most namespaces have no quota: they do not queue.
-      if (quotas.in(request.namespace).length === 0) return;
+      if (limited.length === 0 && quotas.in(request.namespace).length === 0) return;
       return queue.run(request.namespace, () => quotas.charge(request));
     },
   };
 }
+
+/** Events come and go; reviews are not stored. */
+function isNeverCounted({ resource: { group, resource } }: AdmissionRequest): boolean {
+  if (resource === "events") return group === "" || group === "events.k8s.io";
+  return group === "authorization.k8s.io" || group === "authentication.k8s.io";
+}
+
+function mayCostMore(request: AdmissionRequest): boolean {
+  const { subresource } = request;
+  const { resource } = request.resource;
+  if (isAbout(request, pods)) return endsByItself(request.object as Pod) !== endsByItself(request.oldObject as Pod); // it changes its scope
+  if (subresource === "") return chargedOnUpdate.has(resource);
+  return (resource === "pods" && subresource === "resize") || (resource === "persistentvolumeclaims" && subresource === "status");
+}
+
+const endsByItself = ({ spec }: Pod): boolean => (spec?.activeDeadlineSeconds ?? -1) >= 0;
 
 /** Runs the tasks of one namespace one after the other. */
 class NamespaceQueue {
@@ -66,11 +76,13 @@ class NamespaceQueue {
 
 class ChargedQuotas {
   readonly #deps: ResourceQuotaDependencies;
+  readonly #limited: readonly LimitedResource[];
   /** What was written last, until the reader has it too. */
   readonly #written = new Map<string, ResourceQuota>();
 
-  constructor(deps: ResourceQuotaDependencies) {
+  constructor(deps: ResourceQuotaDependencies, limited: readonly LimitedResource[]) {
     this.#deps = deps;
+    this.#limited = limited;
   }
 
   /** By name, each in its newest known version. */
@@ -83,7 +95,7 @@ class ChargedQuotas {
   async charge(request: AdmissionRequest): Promise<void> {
     let quotas = this.in(request.namespace);
     for (let attempt = 1; ; attempt++) {
-      const charged = quotas.flatMap((quota) => chargedQuota(quota, request) ?? []);
+      const charged = decideQuotas(quotas, request, this.#limited);
       if (request.dryRun) return;
       try {
         for (const quota of charged) this.#remember(await this.#deps.client.updateStatus(resourcequotas, quota));
@@ -120,54 +132,4 @@ class ChargedQuotas {
     this.#written.delete(known.metadata.uid);
     return known;
   }
-}
-
-/** The quota with the request charged; undefined where it does not cost it anything. Throws 403 where it would exceed it. */
-function chargedQuota(quota: ResourceQuota, request: AdmissionRequest): ResourceQuota | undefined {
-  const object = request.object as KubernetesObject; // handles() has seen it
-  const hard = quantitiesOf(quota.status?.hard);
-  const names = Object.keys(hard).filter((name) => isCountedFor(request.resource, name));
-  if (names.length === 0 || !isInScope(request.resource, object, quota)) return undefined;
-  const { name } = quota.metadata;
-  const missing = request.resource.resource === "pods" && request.resource.group === "" ? missingValues(object as Pod, names) : undefined;
-  if (missing !== undefined) throw refuse(request, `failed quota: ${name}: ${missing}`);
-  const used = quantitiesOf(quota.status?.used);
-  if (!names.every((n) => used[n])) throw refuse(request, `status unknown for quota: ${name}, resources: ${[...names].sort().join(",")}`);
-  const delta = pick(costOf(request, object), names);
-  if (!Object.values(delta).some((q) => q.sign > 0)) return undefined;
-  const newUsed = addQuantities(used, delta);
-  const exceeded = Object.keys(delta).filter((n) => (delta[n]?.sign ?? 0) > 0 && exceeds(newUsed, hard, n));
-  if (exceeded.length > 0)
-    throw refuse(
-      request,
-      `exceeded quota: ${name}, requested: ${show(delta, exceeded)}, used: ${show(used, exceeded)}, limited: ${show(hard, exceeded)}`,
-    );
-  return {
-    ...quota,
-    status: { ...quota.status, used: Object.fromEntries(Object.entries(newUsed).map(([n, quantity]) => [n, quantity.toString()])) },
-  };
-}
-
-function exceeds(used: Quantities, hard: Quantities, name: string): boolean {
-  const [now, limit] = [used[name], hard[name]];
-  return now !== undefined && limit !== undefined && now.compare(limit) > 0;
-}
-
-/** An update costs the difference to what the object cost before. */
-function costOf(request: AdmissionRequest, object: KubernetesObject): Quantities {
-  const cost = usageOf(request.resource, object);
-  if (request.operation !== "UPDATE" || !request.oldObject) return cost;
-  const before = Object.entries(usageOf(request.resource, request.oldObject)).map(([name, quantity]) => [name, quantity.negate()] as const);
-  return addQuantities(cost, Object.fromEntries(before));
-}
-
-function pick(quantities: Quantities, names: readonly string[]): Quantities {
-  return Object.fromEntries(Object.entries(quantities).filter(([name]) => names.includes(name)));
-}
-
-function show(quantities: Quantities, names: readonly string[]): string {
-  return [...names]
-    .sort()
-    .map((name) => `${name}=${quantities[name]?.toString() ?? "0"}`)
-    .join(",");
 }

@@ -1,13 +1,13 @@
 // RuntimeClass: a pod of a runtime class takes over the class's overhead and its scheduling: node selector and tolerations.
-import { isDeepStrictEqual } from "node:util";
 import { compareQuantities } from "../../api/meta/quantity.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, runtimeclasses } from "../../api/resources.generated.ts";
-import type { Pod, Toleration } from "../../api/types/core-v1.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
 import type { RuntimeClass } from "../../api/types/node-v1.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { isAbout, refuse } from "./refusal.ts";
+import { mergeTolerations } from "./tolerations.ts";
 
 export interface RuntimeClassDependencies {
   readonly reader: AdmissionReader;
@@ -84,27 +84,4 @@ function withScheduling(request: AdmissionRequest, pod: Pod, { scheduling }: Run
       ...(tolerations.length > 0 ? { tolerations } : {}),
     },
   };
-}
-
-/** Leaves out tolerations that another one makes superfluous. */
-export function mergeTolerations(all: readonly Toleration[]): readonly Toleration[] {
-  const merged: Toleration[] = [];
-  for (const [i, toleration] of all.entries()) {
-    const isCovered =
-      merged.some((m) => covers(m, toleration)) ||
-      all.slice(i + 1).some((later) => !isDeepStrictEqual(later, toleration) && covers(later, toleration));
-    if (!isCovered) merged.push(toleration);
-  }
-  return merged;
-}
-
-/** Whether everything `b` tolerates is tolerated by `a` too. */
-function covers(a: Toleration, b: Toleration): boolean {
-  if (isDeepStrictEqual(a, b)) return true;
-  if ((a.key ?? "") !== (b.key ?? "") && ((a.key ?? "") !== "" || a.operator !== "Exists")) return false;
-  if ((a.effect ?? "") !== (b.effect ?? "") && (a.effect ?? "") !== "") return false;
-  if (a.effect === "NoExecute" && a.tolerationSeconds !== undefined)
-    if (b.tolerationSeconds === undefined || b.tolerationSeconds > a.tolerationSeconds) return false;
-  if (a.operator === "Exists") return true;
-  return (a.operator ?? "Equal") === "Equal" && b.operator === "Equal" && (a.value ?? "") === (b.value ?? "");
 }

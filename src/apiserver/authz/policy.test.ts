@@ -8,6 +8,7 @@ import type { ClusterRole, PolicyRule, RoleBinding } from "../../api/types/rbac-
 import type { Client } from "../../client/client.ts";
 import type { AdmissionRequest } from "../admission/admission.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
+import { admissionRequest } from "../admission/request-fixture.ts";
 import { fakeContext } from "../authn/request-fixture.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { CreateRequest } from "../registry/handler-types.ts";
@@ -188,21 +189,7 @@ describe("aggregatedRules()", () => {
 
 describe("the escalation check", () => {
   function request<T extends KubernetesObject>(type: ResourceType<T>, object: T, more: Partial<AdmissionRequest> = {}): AdmissionRequest {
-    return {
-      operation: "CREATE",
-      resource: type,
-      subresource: "",
-      kind: type,
-      namespace: object.metadata.namespace ?? "",
-      name: object.metadata.name,
-      object,
-      options: {},
-      user: jane,
-      dryRun: false,
-      warn: () => undefined,
-      signal: new AbortController().signal,
-      ...more,
-    };
+    return admissionRequest(type, object, { user: jane, ...more });
   }
   const reader = () => client.reader;
   const hold = (rules: readonly PolicyRule[]): void => {

@@ -11,6 +11,13 @@ export class ConfigError extends Error {
 
 /** The root of a document of this kind in one of these versions. Throws ConfigError. */
 export async function readConfigText(text: string, kind: string, apiVersions: readonly string[]): Promise<ConfigFields> {
+  const root = await readConfigDocument(text, `of kind ${kind}`);
+  root.kindOf(kind, apiVersions);
+  return root;
+}
+
+/** The root of a document, whatever its kind; `what` is expected. Throws ConfigError. */
+export async function readConfigDocument(text: string, what: string): Promise<ConfigFields> {
   // The YAML parser is loaded when the first file wants it.
   const { parseYamlDocuments, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
   let documents: ReturnType<typeof parseYamlDocuments>;
@@ -21,12 +28,9 @@ export async function readConfigText(text: string, kind: string, apiVersions: re
     throw error;
   }
   const [document] = documents;
-  if (!document || documents.length > 1) throw new ConfigError(`expected one document of kind ${kind}, found ${documents.length}`);
+  if (!document || documents.length > 1) throw new ConfigError(`expected one document ${what}, found ${documents.length}`);
   if (document.duplicates.length > 0) throw new ConfigError(`${document.duplicates[0]}: given twice`);
-  const root = new ConfigFields(withPlainNumbers(document.value), "");
-  root.oneOf("kind", [kind]);
-  root.oneOf("apiVersion", apiVersions);
-  return root;
+  return new ConfigFields(withPlainNumbers(document.value), "");
 }
 
 /** The fields of one object; `end` complains about those that nobody has asked for. */
@@ -40,6 +44,17 @@ export class ConfigFields {
     if (typeof value !== "object" || value === null || Array.isArray(value))
       throw new ConfigError(`${path || "document"}: expected an object`);
     this.#fields = value as Readonly<Record<string, unknown>>;
+  }
+
+  /** Checks that the object is of this kind in one of these versions. */
+  kindOf(kind: string, apiVersions: readonly string[]): void {
+    this.oneOf("kind", [kind]);
+    this.oneOf("apiVersion", apiVersions);
+  }
+
+  /** Of all fields, as they stand. */
+  names(): readonly string[] {
+    return Object.keys(this.#fields);
   }
 
   has(name: string): boolean {

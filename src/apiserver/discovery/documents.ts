@@ -72,8 +72,9 @@ function apiSubresource(type: ResourceType, sub: SubresourceType): object {
   };
 }
 
-const sortedSubresources = (type: ResourceType): readonly SubresourceType[] =>
-  [...type.subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
+/** By name; those of custom resources are given in upstream's order, status first. */
+const sortedSubresources = ({ schema, subresources }: ResourceType): readonly SubresourceType[] =>
+  schema === undefined ? subresources : [...subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Kinds that are stored as another version or group than they are served in. */
 const storedAs: Readonly<Record<string, string>> = {
@@ -83,7 +84,7 @@ const storedAs: Readonly<Record<string, string>> = {
 
 /** Changes when the kind objects are stored as changes: clients that migrate storage compare it. */
 function storageVersionHash(type: ResourceType): string {
-  const kind = `${type.group}/${type.version}/${type.kind}`;
+  const kind = `${type.group}/${type.storageVersion ?? type.version}/${type.kind}`;
   return createHash("sha256")
     .update(storedAs[kind] ?? kind)
     .digest()

@@ -1,6 +1,9 @@
 // Whole OpenAPI documents: one v3 document for each group version, and the one v2 document of everything.
+
+import type { ResourceType } from "../../api/resource-type.ts";
 import { kubernetesVersion } from "../../base/version.ts";
 import type { ServedGroup } from "../discovery/documents.ts";
+import type { PublishedSchema } from "../registry/resource-definition.ts";
 import type { Descriptions } from "./descriptions.ts";
 import { type Operation, type OperationPath, pathsOf } from "./operations.ts";
 import type { Parameter } from "./parameters.ts";
@@ -9,6 +12,8 @@ import { type Model, modelsOf, type OpenApiVersion, reference, type SchemaContex
 const bearer = { type: "apiKey", description: "Bearer Token authentication", name: "authorization", in: "header" };
 const info = { title: "Kubernetes", version: kubernetesVersion };
 const objectTypes = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/** Custom resources have no protobuf encoding. */
+const customTypes = ["application/json", "application/yaml"];
 const streamTypes = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 const patchTypes = [
   "application/json-patch+json",
@@ -21,9 +26,12 @@ const codeTexts: Readonly<Record<number, string>> = { 200: "OK", 201: "Created",
 export interface DocumentContext {
   readonly groups: readonly ServedGroup[];
   readonly descriptions: Descriptions;
+  /** What a custom resource is; undefined for a built-in one. */
+  readonly publishedOf: (type: ResourceType) => PublishedSchema | undefined;
 }
 
-function schemaContext(version: OpenApiVersion, { groups, descriptions }: DocumentContext): SchemaContext {
+/** `groups`: of built-in resources. */
+export function schemaContext(version: OpenApiVersion, { groups, descriptions }: DocumentContext): SchemaContext {
   const groupVersions = groups.flatMap((g) => g.versions.map((v) => ({ group: g.name, version: v.version })));
   return { version, descriptions, groupVersions };
 }
@@ -38,7 +46,7 @@ export function documentV3(paths: readonly OperationPath[], context: DocumentCon
   };
 }
 
-/** The v2 document of every group. */
+/** The v2 document of every group of built-in resources. */
 export function documentV2(context: DocumentContext, more: readonly OperationPath[]): object {
   const paths = [...more, ...context.groups.flatMap((g) => g.versions.flatMap((v) => pathsOf(g.name, v.version, v.resources)))];
   return {
@@ -51,7 +59,7 @@ export function documentV2(context: DocumentContext, more: readonly OperationPat
   };
 }
 
-function typesIn(paths: readonly OperationPath[]): Set<string> {
+export function typesIn(paths: readonly OperationPath[]): Set<string> {
   const types = new Set<string>();
   for (const { operations } of paths)
     for (const { body, answer } of operations) {
@@ -61,12 +69,23 @@ function typesIn(paths: readonly OperationPath[]): Set<string> {
   return types;
 }
 
+export function pathItem(path: OperationPath, version: OpenApiVersion): Model {
+  return version === 3 ? pathItemV3(path) : pathItemV2(path);
+}
+
 function kubernetesExtensions({ action, kind }: Operation): Model {
   return { ...(action ? { "x-kubernetes-action": action } : {}), ...(kind ? { "x-kubernetes-group-version-kind": kind } : {}) };
 }
 
-const producedBy = ({ streams, action }: Operation): readonly string[] =>
-  action === undefined ? objectTypes : streams ? [...objectTypes, ...streamTypes] : objectTypes;
+function producedBy({ streams, action, custom }: Operation): readonly string[] {
+  if (custom) return customTypes;
+  return action !== undefined && streams ? [...objectTypes, ...streamTypes] : objectTypes;
+}
+
+function consumedBy({ body, custom }: Operation): readonly string[] {
+  if (body?.patch) return custom ? patchTypes.filter((type) => !type.includes("strategic")) : patchTypes;
+  return custom ? customTypes : ["*/*"];
+}
 
 function pathItemV3({ parameters, operations }: OperationPath): Model {
   const item: Model = parameters.length > 0 ? { parameters: parameters.map(parameterV3) } : {};
@@ -80,7 +99,7 @@ function operationV3(operation: Operation): Model {
   const content = answer
     ? Object.fromEntries(types.map((t) => [t, { schema: reference(answer, 3) }]))
     : { "*/*": { schema: { type: "string" } } };
-  const bodyTypes = body?.patch ? patchTypes : ["*/*"];
+  const bodyTypes = consumedBy(operation);
   return {
     tags: [tag],
     description,
@@ -119,7 +138,7 @@ function operationV2(operation: Operation): Model {
   const all = [...(bodyParameter ? [bodyParameter] : []), ...operation.parameters.map(parameterV2)];
   return {
     description,
-    consumes: body?.patch ? patchTypes : ["*/*"],
+    consumes: consumedBy(operation),
     produces: answer ? producedBy(operation) : ["*/*"],
     schemes: ["https"],
     tags: [tag],

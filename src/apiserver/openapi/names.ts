@@ -1,5 +1,6 @@
 // Names in OpenAPI documents: "core-v1.Pod" is the model io.k8s.api.core.v1.Pod, its operations end in CoreV1, its tag is
 // core_v1.
+import type { GroupVersionKind } from "../../api/resource-type.ts";
 
 const packages: Readonly<Record<string, string>> = {
   "meta-v1": "io.k8s.apimachinery.pkg.apis.meta.v1",
@@ -11,8 +12,18 @@ const packages: Readonly<Record<string, string>> = {
   version: "io.k8s.apimachinery.pkg.version",
 };
 
-/** The model's name of a type in the schema tables. */
+const customPrefix = "custom:";
+
+/** How the kind of a custom resource stands among the names of types: "custom:com.example.v1.Widget". */
+export function customTypeName({ group, version, kind }: GroupVersionKind): string {
+  return `${customPrefix}${group.split(".").reverse().join(".")}.${version}.${kind}`;
+}
+
+export const isCustomTypeName = (type: string): boolean => type.startsWith(customPrefix);
+
+/** The model's name of a type in the schema tables, or of a custom one. */
 export function modelName(type: string): string {
+  if (isCustomTypeName(type)) return type.slice(customPrefix.length);
   const dot = type.lastIndexOf(".");
   const module = type.slice(0, dot);
   return `${packages[module] ?? `io.k8s.api.${module.replace("-", ".")}`}.${type.slice(dot + 1)}`;

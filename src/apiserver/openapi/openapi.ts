@@ -10,8 +10,9 @@ import type { EndpointSource } from "../http/endpoints.ts";
 import { allowsGzip } from "../http/http1.ts";
 import { negotiateRaw } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
+import { customDocumentV3, documentParts, jsonV2 } from "./custom-documents.ts";
 import { loadDescriptions } from "./descriptions.ts";
-import { encodeDocumentV2 } from "./document-v2-protobuf.ts";
+import { protobufDocumentV2 } from "./document-v2-protobuf.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
 import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
@@ -30,62 +31,76 @@ interface Document {
   readonly etag: string;
 }
 
+/** What a document is made of, and how. */
+interface Source {
+  readonly hash: string;
+  make(context: DocumentContext): Uint8Array | Promise<Uint8Array>;
+}
+
 interface Generation {
   readonly madeFrom: readonly ResourceType[];
+  /** Of built-in resources. */
   readonly groups: readonly ServedGroup[];
-  /** What makes the paths of each v3 document, by its path: "api/v1", "apis/apps", "version". */
-  readonly parts: ReadonlyMap<string, () => readonly OperationPath[]>;
-  readonly documents: Map<string, Promise<Document>>;
+  readonly custom: readonly ResourceType[];
+  /** Each v3 document, by its path: "api/v1", "apis/apps", "version". */
+  readonly parts: ReadonlyMap<string, Source>;
+  /** Of all documents together. */
+  readonly hash: string;
+}
+
+export interface OpenApiOptions {
+  /** What a custom resource is; undefined for a built-in one. Default: there are none. */
+  readonly publishedOf?: DocumentContext["publishedOf"];
 }
 
 /** `resources`: what is served now; another array when it has changed. */
-export function createOpenApi(resources: () => readonly ResourceType[]): EndpointSource {
+export function createOpenApi(
+  resources: () => readonly ResourceType[],
+  { publishedOf = () => undefined }: OpenApiOptions = {},
+): EndpointSource {
   let current: Generation | undefined;
-  const generation = (): Generation => {
-    const served = resources();
-    if (current?.madeFrom !== served) {
-      const groups = groupsOf(served);
-      current = { madeFrom: served, groups, parts: partsOf(groups), documents: new Map() };
-    }
-    return current;
-  };
-  const document = (key: string, make: (context: DocumentContext) => object, encode = encodeJson): Promise<Document> => {
-    const { documents, groups } = generation();
-    const known = documents.get(key);
-    if (known) return known;
-    const made = build(async () => encode(make({ groups, descriptions: await loadDescriptions() })));
-    made.catch(() => documents.delete(key));
-    documents.set(key, made);
-    return made;
+  const generation = (): Generation => (current = generationOf(resources(), publishedOf, current));
+  const documents = new Documents();
+  const document = (key: string, { hash, make }: Source): Promise<Document> => {
+    const { groups, parts } = generation();
+    return documents.get(
+      key,
+      hash,
+      (candidate) => parts.has(candidate),
+      async () => make({ groups, descriptions: await loadDescriptions(), publishedOf }),
+    );
   };
 
   const index: Handler = async () => {
-    const { parts, groups } = generation();
     const paths = Object.fromEntries(
-      [...parts.keys()].map((key) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hashOf(key, groups)}` }]),
+      [...generation().parts].map(([key, { hash }]) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hash}` }]),
     );
     return { kind: "bytes", status: 200, contentType: "application/json", bytes: Buffer.from(JSON.stringify({ paths })) };
   };
   const part =
     (key: string): Handler =>
     async ({ request }) => {
-      const { parts, groups } = generation();
-      const make = parts.get(key);
-      if (!make) return empty(404);
+      const source = generation().parts.get(key);
+      if (!source) return empty(404);
       negotiateRaw(request, "application/json");
-      const hash = hashOf(key, groups);
       const asked = request.query.get("hash");
       // A link from an older index leads on to the document of today.
-      if (asked !== null && asked !== hash) return { ...empty(301), headers: { Location: `/openapi/v3/${key}?hash=${hash}` } };
-      const found = await document(key, (context) => documentV3(make(), context));
+      if (asked !== null && asked !== source.hash)
+        return { ...empty(301), headers: { Location: `/openapi/v3/${key}?hash=${source.hash}` } };
+      const found = await document(key, source);
       const forever = { "Cache-Control": "public, immutable", Expires: new Date(Date.UTC(2099, 0, 1)).toUTCString() };
       return answer(found, request.headers, asked === null ? {} : forever);
     };
   const v2: Handler = async ({ request }) => {
     const asked = negotiateRaw(request, "application/json", protobufV2, askedProtobufV2);
-    const make = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
-    if (asked === "application/json") return answer(await document("v2", make), request.headers, {});
-    return answer(await document("v2.pb", make, encodeDocumentV2), request.headers, {}, protobufV2);
+    const { hash, custom } = generation();
+    const builtIn = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
+    if (asked === "application/json") {
+      const make: Source["make"] = (context) => jsonV2(builtIn(context), custom, context);
+      return answer(await document("v2", { hash, make }), request.headers, {});
+    }
+    const make: Source["make"] = (context) => protobufDocumentV2(builtIn(context), documentParts(custom, 2, context));
+    return answer(await document("v2.pb", { hash, make }), request.headers, {}, protobufV2);
   };
 
   return {
@@ -98,22 +113,67 @@ export function createOpenApi(resources: () => readonly ResourceType[]): Endpoin
   };
 }
 
-function partsOf(groups: readonly ServedGroup[]): Map<string, () => readonly OperationPath[]> {
-  const parts = new Map<string, () => readonly OperationPath[]>();
-  for (const path of [...indexPaths(groups), ...openIdPaths, versionPath]) parts.set(path.path.replace(/^\/|\/$/g, ""), () => [path]);
+/** The documents that have been asked for, each as it was last made. */
+class Documents {
+  readonly #made = new Map<string, { readonly hash: string; readonly document: Promise<Document> }>();
+
+  /** `isServed` tells which documents there still are. */
+  get(key: string, hash: string, isServed: (key: string) => boolean, make: () => Promise<Uint8Array>): Promise<Document> {
+    const known = this.#made.get(key);
+    if (known?.hash === hash) return known.document;
+    for (const other of this.#made.keys()) if (!other.startsWith("v2") && !isServed(other)) this.#made.delete(other);
+    const document = build(make);
+    this.#made.set(key, { hash, document });
+    document.catch(() => {
+      if (this.#made.get(key)?.document === document) this.#made.delete(key);
+    });
+    return document;
+  }
+}
+
+function generationOf(
+  served: readonly ResourceType[],
+  publishedOf: DocumentContext["publishedOf"],
+  known: Generation | undefined,
+): Generation {
+  if (known?.madeFrom === served) return known;
+  const custom = served.filter((type) => publishedOf(type));
+  const builtIn = custom.length === 0 ? served : served.filter((type) => !publishedOf(type));
+  const groups = groupsOf(builtIn);
+  const parts = builtInParts(groups);
+  const keys: unknown[] = [];
+  for (const { name, versions } of groupsOf(custom))
+    for (const { version, resources } of versions) {
+      const key = groupVersionPath({ group: name, version }).slice(1);
+      const facts = [resources, resources.map((type) => publishedOf(type)?.key)];
+      keys.push(facts);
+      // What is built in of the same group and version has the document for itself.
+      if (!parts.has(key)) parts.set(key, { hash: hashOf(key, facts), make: (context) => customDocumentV3(resources, context) });
+    }
+  return { madeFrom: served, groups, custom, parts, hash: hashOf("v2", [builtIn, keys]) };
+}
+
+function builtInParts(groups: readonly ServedGroup[]): Map<string, Source> {
+  const parts = new Map<string, Source>();
+  const add = (key: string, facts: unknown, paths: () => readonly OperationPath[]): void => {
+    parts.set(key, { hash: hashOf(key, facts), make: (context) => encodeJson(documentV3(paths(), context)) });
+  };
+  for (const path of [...indexPaths(groups), ...openIdPaths, versionPath]) {
+    const key = path.path.replace(/^\/|\/$/g, "");
+    const name = key.startsWith("apis/") ? key.slice("apis/".length) : "";
+    const served = groups.find((group) => group.name === name)?.versions;
+    add(key, served?.map((v) => v.version) ?? [], () => [path]);
+  }
   for (const { name, versions } of groups)
     for (const { version, resources } of versions)
-      parts.set(groupVersionPath({ group: name, version }).slice(1), () => pathsOf(name, version, resources));
+      add(groupVersionPath({ group: name, version }).slice(1), resources, () => pathsOf(name, version, resources));
   return parts;
 }
 
 /** Changes with anything the document is made of. */
-function hashOf(key: string, groups: readonly ServedGroup[]): string {
-  const [, group = "", version = key.startsWith("api/") ? group : ""] = key.split("/");
-  const served = groups.find((g) => g.name === (key.startsWith("apis/") ? group : ""))?.versions;
-  const facts = version === "" ? served?.map((v) => v.version) : served?.find((v) => v.version === version)?.resources;
+function hashOf(key: string, facts: unknown): string {
   return createHash("sha512")
-    .update(`${kubernetesVersion} ${key} ${JSON.stringify(facts ?? [])}`)
+    .update(`${kubernetesVersion} ${key} ${JSON.stringify(facts)}`)
     .digest("hex")
     .toUpperCase();
 }

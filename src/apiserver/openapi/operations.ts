@@ -4,7 +4,7 @@
 
 import { apiVersionOf, type GroupVersionKind, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 import { schemaOfKind } from "../../api/schema/schema.ts";
-import { capital, operationSuffix, tagOf } from "./names.ts";
+import { capital, customTypeName, operationSuffix, tagOf } from "./names.ts";
 import { nameParameter, namespaceParameter, type Parameter, parameters, pathParameter, pretty } from "./parameters.ts";
 
 export interface Operation {
@@ -23,6 +23,8 @@ export interface Operation {
   readonly codes: readonly number[];
   /** The answer may be a watch. */
   readonly streams?: boolean;
+  /** Of a custom resource. */
+  readonly custom?: boolean;
 }
 
 export interface OperationPath {
@@ -49,6 +51,18 @@ export function pathsOf(group: string, version: string, resources: readonly Reso
   return [{ path: `${base}/`, parameters: [], operations: [index] }, ...resources.flatMap((type) => resourcePaths(base, type))];
 }
 
+/** All paths of a custom resource. */
+export function customPathsOf(type: ResourceType): OperationPath[] {
+  const base = groupVersionPath(type);
+  return resourcePaths(base, type).map((path) => ({ ...path, operations: path.operations.map(asCustom) }));
+}
+
+/** Upstream words lists of custom resources otherwise. */
+function asCustom(operation: Operation): Operation {
+  const { streams: _, ...kept } = operation;
+  return { ...kept, description: operation.description.replace("list or watch objects", "list objects"), custom: true };
+}
+
 interface Naming {
   readonly type: ResourceType;
   /** "CoreV1Namespaced" or "CoreV1". */
@@ -66,7 +80,7 @@ function resourcePaths(base: string, type: ResourceType): OperationPath[] {
     middle: `${suffix}${type.namespaced ? "Namespaced" : ""}`,
     tag: tagOf(type.group, type.version),
     own,
-    schema: schemaNameOf(own) ?? type.schema,
+    schema: isCustom(type) ? customTypeName(own) : (schemaNameOf(own) ?? type.schema),
   };
   const scope = type.namespaced ? [namespaceParameter] : [];
   const collection = `${base}${type.namespaced ? "/namespaces/{namespace}" : ""}/${type.resource}`;
@@ -82,6 +96,8 @@ function resourcePaths(base: string, type: ResourceType): OperationPath[] {
   return paths.filter((p) => p.operations.length > 0);
 }
 
+const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
+
 const byName = (a: Parameter, b: Parameter): number => (a.name < b.name ? -1 : 1);
 
 function schemaNameOf(kind: GroupVersionKind): string | undefined {
@@ -89,7 +105,8 @@ function schemaNameOf(kind: GroupVersionKind): string | undefined {
 }
 
 function listOperation({ type, middle, tag, own, schema }: Naming): Operation {
-  const answer = schemaNameOf({ ...own, kind: `${type.kind}List` }) ?? schema;
+  const listKind = { ...own, kind: type.listKind ?? `${type.kind}List` };
+  const answer = isCustom(type) ? customTypeName(listKind) : (schemaNameOf(listKind) ?? schema);
   return {
     method: "get",
     id: `list${middle}${type.kind}`,
@@ -232,9 +249,12 @@ function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, sc
       ? [plain, { path: `${path}/{path}`, parameters: [...shared, pathParameter], operations: operations(true) }]
       : [plain];
   }
-  const schema = schemaNameOf(sub.kind);
+  const ofItsOwn = isCustom(type) && sub.name === "status";
+  const schema = ofItsOwn ? naming.schema : schemaNameOf(sub.kind);
   if (!schema) return [];
-  const subject: ObjectSubject = { middle, tag, name, described: `${sub.name} of the specified ${type.kind}`, kind: sub.kind, schema };
+  // Operations of custom resources are all told to be of their own kind.
+  const kind = isCustom(type) ? naming.own : sub.kind;
+  const subject: ObjectSubject = { middle, tag, name, described: `${sub.name} of the specified ${type.kind}`, kind, schema };
   const operations = writeOperations(subject, sub.verbs).map((o) => (sub.name === "log" ? withoutAnswer(o) : o));
   if (sub.verbs.includes("create"))
     operations.push({

@@ -126,7 +126,7 @@ function property(owner: string, name: string, field: FieldFacts, context: Schem
   return { ...value, ...siblings };
 }
 
-const conventions = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+export const conventions = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
 /**
  * The source of the descriptions has none for fields that are objects of another type: those that all kinds share get

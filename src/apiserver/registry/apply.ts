@@ -9,6 +9,7 @@ import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import { withValueAt } from "./custom-scale.ts";
 import { emptyObject, fieldContext, withoutScaleTimes } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
@@ -37,7 +38,7 @@ export async function compileApply(
   return (current) => {
     const empty = emptyObject(type);
     const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
-    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(type, writer), kind, empty, force });
+    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(store.definition, writer), kind, empty, force });
     const merged = request.subresource === "scale" ? withoutScaleTimes(applying) : applying;
     const object = decodeMerged(store, merged);
     const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
@@ -69,10 +70,12 @@ async function parseConfiguration(text: string): Promise<ParsedText> {
   }
 }
 
-function decodeMerged({ type }: ResourceStore, merged: KubernetesObject): KubernetesObject {
-  if (type.schema === undefined) return merged;
+function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObject): KubernetesObject {
+  const { custom } = definition;
+  if (type.schema === undefined && !custom) return merged;
   try {
-    return decodeObject(builtInSchemas.get(type.schema), merged).object as unknown as KubernetesObject;
+    const { object } = custom ? custom.decode(merged) : decodeObject(builtInSchemas.get(type.schema ?? ""), merged);
+    return object as unknown as KubernetesObject;
   } catch (error) {
     if (error instanceof DecodeError) throw badRequest(error.message);
     throw error;
@@ -80,11 +83,11 @@ function decodeMerged({ type }: ResourceStore, merged: KubernetesObject): Kubern
 }
 
 /** What applying a Scale means for the object itself. */
-function fromScale({ type }: ResourceStore, { apiVersion, kind, metadata, spec }: Scale): KubernetesObject {
+function fromScale({ type, definition }: ResourceStore, { apiVersion, kind, metadata, spec }: Scale): KubernetesObject {
   if (apiVersion !== "autoscaling/v1" || kind !== "Scale") {
     const [group = "", version = ""] = apiVersion?.includes("/") ? apiVersion.split("/") : ["", apiVersion ?? ""];
     throw badRequest(`invalid object type: ${group}/${version}, Kind=${kind ?? ""}`);
   }
-  const applied = { apiVersion: apiVersionOf(type), kind: type.kind, metadata, spec: { replicas: spec?.replicas ?? 0 } };
-  return applied as KubernetesObject;
+  const path = definition.custom?.scale?.specReplicas ?? ["spec", "replicas"];
+  return withValueAt({ apiVersion: apiVersionOf(type), kind: type.kind, metadata }, path, spec?.replicas ?? 0);
 }

@@ -1,6 +1,14 @@
 // Request bodies: read, parsed (JSON, YAML or protobuf), checked to be of the kind the path is about, and decoded by its schema.
 // Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process bodies are values.
-import { cannotBeHandled, DecodeError, decodeObject, duplicateField, strictProblem, unknownField } from "../../api/encode/decode.ts";
+import {
+  cannotBeHandled,
+  type Decoded,
+  DecodeError,
+  decodeObject,
+  duplicateField,
+  strictProblem,
+  unknownField,
+} from "../../api/encode/decode.ts";
 import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
@@ -20,8 +28,10 @@ const utf8 = new TextDecoder();
 
 /** What a body has to be. */
 export interface ExpectedKind extends GroupVersionKind {
-  /** Absent for custom resources. */
+  /** Absent for custom resources, which have `decode`. */
   readonly schema?: string | undefined;
+  /** Throws DecodeError. */
+  readonly decode?: ((value: unknown) => Decoded) | undefined;
   /** Other versions of the kind that are read alike ("policy/v1beta1" for evictions). */
   readonly alsoVersions?: readonly string[];
 }
@@ -138,7 +148,9 @@ export function decodeAs(
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
   if (validation === "Warn") problems.forEach(warn);
   const { metadata, ...rest } = object as unknown as KubernetesObject;
-  if (rest.kind === expected.kind && rest.apiVersion === apiVersion && metadata !== undefined) return object as unknown as KubernetesObject;
+  const named = expected.decode !== undefined || (rest.kind === expected.kind && rest.apiVersion === apiVersion);
+  if (named && metadata !== undefined) return object as unknown as KubernetesObject;
+  if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }
 
@@ -148,15 +160,22 @@ function schemaOf({ schema, kind }: ExpectedKind, apiVersion: string): ObjectSch
   return schema === undefined ? schemaOfKind(apiVersion, kind) : builtInSchemas.get(schema);
 }
 
-function decoded(expected: ExpectedKind, value: unknown, apiVersion: string): ReturnType<typeof decodeObject> {
+function decoded(expected: ExpectedKind, value: unknown, apiVersion: string): Decoded {
   const schema = schemaOf(expected, apiVersion);
-  if (!schema) return { object: withPlainNumbers(value) as Readonly<Record<string, unknown>>, unknown: [] };
+  if (!schema && !expected.decode) return { object: withPlainNumbers(value) as Readonly<Record<string, unknown>>, unknown: [] };
   try {
-    return decodeObject(schema, value);
+    return schema ? decodeObject(schema, value) : decodeCustom(expected, value, apiVersion);
   } catch (error) {
     if (error instanceof DecodeError) throw cannotBeHandled(expected, expected.kind, error.message);
     throw error;
   }
+}
+
+/** What was sent without a kind is of the expected one. */
+function decodeCustom({ kind, decode }: ExpectedKind, value: unknown, apiVersion: string): Decoded {
+  const { kind: sentKind, apiVersion: sentVersion, ...rest } = value as Sent & Readonly<Record<string, unknown>>;
+  const object = { apiVersion: sentVersion || apiVersion, kind: sentKind || kind, ...rest };
+  return decode ? decode(object) : { object, unknown: [] };
 }
 
 const jsonParseError = "couldn't get version/kind; json parse error: json:";
@@ -174,6 +193,10 @@ function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string): void
   const kind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : expected.kind;
   const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
   if (sentVersion.split("/").length > 2) throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, textOf(sent));
+  if (expected.decode && sentVersion !== apiVersion)
+    throw badRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
+  // Another kind is refused by validation where it is a custom one.
+  if (expected.decode) return;
   if (kind === expected.kind && (sentVersion === apiVersion || expected.alsoVersions?.includes(sentVersion))) return;
   const version = sentVersion.slice(sentVersion.indexOf("/") + 1);
   const known = schemaOfKind(sentVersion, kind) !== undefined || (sentVersion === "v1" && kind === "List");

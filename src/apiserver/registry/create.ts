@@ -4,6 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { alreadyExists, conflict, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { asAdmitted } from "./admitted-object.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
 import { type CommitResult, type Companions, type ResourceStore, unstored } from "./resource-store.ts";
@@ -32,13 +33,13 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(sent, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(type, undefined, object, { ...request, nowMs: env.clock.now() });
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, { ...request, nowMs: env.clock.now() });
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
-  if (admitted !== object) object = defaults ? defaults(admitted) : admitted;
+  if (admitted !== object) object = asAdmitted(store, request, admitted);
   const base = object.metadata.generateName ?? "";
-  if (named !== "" || base === "") return createNamed(env, store, request, object);
+  if (object.metadata.name || base === "") return createNamed(env, store, request, object);
   for (let attempt = 1; ; attempt++) {
     try {
       return await createNamed(env, store, request, withMetadata(object, { ...object.metadata, name: generateName(base) }));

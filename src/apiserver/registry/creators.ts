@@ -3,7 +3,6 @@
 
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
-import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
 import { recordUpdate } from "./field-management.ts";
@@ -31,7 +30,7 @@ export async function createVirtual(
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
   const placed = inNamespace(sent, namespace);
   // What is not kept has managed fields all the same: its answer shows them.
-  const object = kind === type ? recordUpdate(type, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
+  const object = kind === type ? recordUpdate(store.definition, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
   const subject = { operation: "CREATE", type, name: info.name, kind } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
@@ -67,21 +66,47 @@ export async function connect(
   // Logs are read, not connected to.
   if (info.subresource !== "log") {
     const subject = { operation: "CONNECT", type: store.type, name: info.name, object, kind } as const;
-    await env.admission.mutate(admissionRequest(request, subject));
-    await env.admission.validate(admissionRequest(request, subject));
+    const admitted = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
+    await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
+    if (admitted !== object) return connector(withOptions(context, admitted));
   }
   return connector(context);
 }
 
-const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);
-
-/** The query as the options object that admission plugins look at. */
-function connectOptions({ request }: RequestContext, kind: GroupVersionKind): KubernetesObject {
-  const options: Record<string, unknown> = {};
-  for (const name of new Set(request.query.keys())) {
-    const values = request.query.getAll(name);
-    options[name] =
-      name === "command" || name === "ports" ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+/** The request with the options that admission has made of it. */
+function withOptions(context: RequestContext, options: KubernetesObject): RequestContext {
+  const { request, info } = context;
+  const { path, ...fields } = options as unknown as ConnectOptions;
+  if (info.subresource === "proxy") {
+    const base = request.path.slice(0, request.path.indexOf("/proxy") + "/proxy".length);
+    return { ...context, request: { ...request, path: base + (path ?? "") } };
   }
-  return { ...options, kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {} as ObjectMeta };
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields))
+    if (!typeFields.has(name)) for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) query.append(name, String(one));
+  return { ...context, request: { ...request, query } };
+}
+
+/** PodExecOptions and the like: fields of the query, without metadata. */
+interface ConnectOptions {
+  readonly path?: string;
+  readonly [field: string]: unknown;
+}
+
+const typeFields = new Set(["kind", "apiVersion", "metadata"]);
+const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);
+const lists = new Set(["command", "ports"]);
+
+/** What of the query makes up the options object that admission plugins look at. */
+function connectOptions({ request, info }: RequestContext, kind: GroupVersionKind): KubernetesObject {
+  const options: Record<string, unknown> = { kind: kind.kind, apiVersion: apiVersionOf(kind) };
+  if (info.subresource === "proxy") {
+    const rest = request.path.slice(request.path.indexOf("/proxy") + "/proxy".length);
+    if (rest !== "") options["path"] = rest;
+  } else
+    for (const name of new Set(request.query.keys())) {
+      const values = request.query.getAll(name);
+      options[name] = lists.has(name) ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+    }
+  return options as unknown as KubernetesObject; // options have no metadata
 }

@@ -17,6 +17,11 @@ export interface DeleteResult {
   readonly removed: boolean;
 }
 
+export interface DeleteAdmission {
+  /** The name under which admission sees the request: "" for a collection's. False: admission has been asked already. */
+  readonly admission?: string | false;
+}
+
 const maxAttempts = 256;
 
 export async function deleteObject(
@@ -24,6 +29,7 @@ export async function deleteObject(
   store: ResourceStore,
   request: WriteRequest,
   options: DeleteOptions,
+  { admission = request.name }: DeleteAdmission = {},
 ): Promise<DeleteResult> {
   const { type } = store;
   const key = store.keyOf(request.namespace, request.name);
@@ -32,10 +38,14 @@ export async function deleteObject(
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     if (attempt > 0) request.context.request.signal.throwIfAborted();
     checkPreconditions(store, current.object, options);
-    const subject = admissionRequest(request, { operation: "DELETE", type, name: request.name, oldObject: current.object });
-    if (attempt === 0) await env.admission.mutate(subject);
-    await env.admission.validate(subject);
-    const outcome = await attemptDelete(env, store, request, options, current);
+    const step = decideDeletion(env, store, request, options, current.object);
+    if (step.kind === "pending") return { version: current, removed: false };
+    if (admission !== false) {
+      const subject = admissionRequest(request, { operation: "DELETE", type, name: admission, oldObject: current.object });
+      await env.admission.mutate(subject);
+      await env.admission.validate(subject);
+    }
+    const outcome = await attemptDelete(env, store, request, step, current);
     if (outcome.result) return outcome.result;
     if (!outcome.current) throw notFound(type, request.name);
     current = outcome.current;
@@ -52,11 +62,9 @@ async function attemptDelete(
   env: WriteEnvironment,
   store: ResourceStore,
   request: WriteRequest,
-  options: DeleteOptions,
+  step: Exclude<Step, { readonly kind: "pending" }>,
   current: ObjectVersion,
 ): Promise<Outcome> {
-  const step = decideDeletion(env, store, request, options, current.object);
-  if (step.kind === "pending") return { result: { version: current, removed: false } };
   let version = current;
   if (step.object !== current.object) {
     if (request.dryRun)
@@ -133,7 +141,8 @@ function gracefulMark(
   return withMetadata(object, { ...object.metadata, deletionTimestamp: formatTime(endMs), deletionGracePeriodSeconds: requested });
 }
 
-function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
+/** Waiting for its finalizers from now on. */
+export function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
   const { deletionTimestamp, generation = 0 } = object.metadata;
   if (deletionTimestamp !== undefined) return object;
   return withMetadata(object, {

@@ -44,7 +44,7 @@ export async function evictPod(env: WriteEnvironment, pods: ResourceStore, reque
   if (needsBudget(pod)) await charge(env, { ...request, dryRun }, pod);
   await markDisrupted(env, pods, { ...request, dryRun });
   const { resourceVersion: _, ...preconditions } = options.preconditions ?? {};
-  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions });
+  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions }, { admission: false });
 }
 
 /** Tells why the pod ends, for those who watch it. */

@@ -4,13 +4,14 @@ import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
-import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ManagedFieldsEntry, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 
 export interface FieldWriter {
   readonly manager: string;
@@ -18,14 +19,17 @@ export interface FieldWriter {
   readonly nowMs: number;
 }
 
+/** What says how the fields of objects are owned. */
+type ManagedResource = Pick<ResourceDefinition, "type" | "custom">;
+
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  type: ResourceType,
+  definition: ManagedResource,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
 ): KubernetesObject {
-  const updated = updateManagedFields(old ?? emptyObject(type), object, fieldContext(type, writer));
+  const updated = updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
   return writer.subresource === "scale" ? withoutScaleTimes(updated) : updated;
 }
 
@@ -39,10 +43,10 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext(type: ResourceType, { manager, subresource, nowMs }: FieldWriter): WriteContext {
-  const resetFields = resetBy(type, subresource);
+export function fieldContext(definition: ManagedResource, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+  const resetFields = resetBy(definition.type, subresource);
   return {
-    shape: type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema)),
+    shape: shapeOfDefinition(definition),
     manager,
     now: formatTime(nowMs),
     subresource,
@@ -50,12 +54,19 @@ export function fieldContext(type: ResourceType, { manager, subresource, nowMs }
   };
 }
 
+/** How the fields of a resource's objects are owned. */
+export function shapeOfDefinition({ type, custom }: ManagedResource): Shape {
+  if (custom) return custom.shape();
+  return type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema));
+}
+
 const statusFields = setOf(["status"]);
 const allButStatusFields = setOf(["spec"], ["metadata", "labels"]);
+const allButCustomStatus = setOf(["spec"], ["metadata"]);
 
 /** Fields that a write to this endpoint leaves as they were. */
 function resetBy(type: ResourceType, subresource: string): FieldSet | undefined {
-  if (subresource === "status") return allButStatusFields;
+  if (subresource === "status") return type.schema === undefined ? allButCustomStatus : allButStatusFields;
   return type.subresources.some((s) => s.name === "status") ? statusFields : undefined;
 }
 

@@ -1,7 +1,7 @@
 // Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
 // file of that verb. Unknown paths and verbs are answered as upstream's router does.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { StatusError } from "../../api/meta/status-error.ts";
+import { notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
@@ -51,6 +51,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       return pageNotFound();
     }
     checkExport(context);
+    if (store.definition.custom) return answerCustomResource(dispatch, store, context);
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
   };
@@ -93,6 +94,24 @@ async function answerResource(dispatch: Dispatch, store: ResourceStore, context:
     default:
       throw methodNotAllowed();
   }
+}
+
+/** Custom resources: upstream answers what does not fit as a handler behind its router. */
+async function answerCustomResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
+  const { info, warnings } = context;
+  const { type, definition } = store;
+  const deprecation = definition.custom?.deprecation;
+  if (deprecation !== undefined && !warnings.includes(deprecation)) warnings.push(deprecation);
+  const acrossNamespaces = info.verb === "list" || info.verb === "watch";
+  if (type.namespaced ? info.namespace === "" && !acrossNamespaces : info.namespace !== "") return pageNotFound();
+  if (info.subresource === "") {
+    if (!type.verbs.includes(info.verb) || info.parts.length > 2) throw verbNotSupported(type, info.verb);
+    return answerResource(dispatch, store, context);
+  }
+  const served = type.subresources.find((s) => s.name === info.subresource);
+  if (!served) throw notFound(type, info.name);
+  if (!served.verbs.includes(info.verb)) throw verbNotSupported(type, info.verb);
+  return answerSubresource(dispatch, store, context);
 }
 
 /** Whether the path's form fits the resource's scope: "/api/v1/pods/x" and "/api/v1/namespaces/x/nodes" name nothing. */

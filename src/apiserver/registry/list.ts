@@ -59,8 +59,9 @@ interface PageOptions {
   readonly limit: number;
 }
 
-function currentPage(store: ResourceStore, scope: RequestScope, { from, limit }: PageOptions): ListPage {
+async function currentPage(store: ResourceStore, scope: RequestScope, { from, limit }: PageOptions): Promise<ListPage> {
   const { cache } = store;
+  if (scope.select) return selectedPage(store, scope, { versions: cache.list(scope, from), revision: cache.revision, limit });
   const versions: ObjectVersion[] = [];
   let next: string | undefined;
   cache.walk(scope, from, (version) => {
@@ -79,6 +80,10 @@ async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOp
   const { revision, from, limit } = options;
   await store.cache.ready();
   const versions: ObjectVersion[] = [];
+  if (scope.select) {
+    const all = store.cache.walkAt(revision, scope, from, (version) => versions.push(version) > 0);
+    return all ? selectedPage(store, scope, { versions, revision, limit }) : storedPage(store, scope, options);
+  }
   let next: string | undefined;
   let further = 0;
   const served = store.cache.walkAt(revision, scope, from, (version) => {
@@ -91,6 +96,29 @@ async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOp
   });
   if (!served) return storedPage(store, scope, options);
   return page(store, scope, { versions, revision, next, remaining: next === undefined || scope.selective ? undefined : further });
+}
+
+/** Objects that are converted together, to see which of them are selected. */
+const selectionStep = 500;
+
+/** A page of those that are selected once they have been converted. */
+async function selectedPage(
+  store: ResourceStore,
+  scope: RequestScope,
+  { versions, revision, limit }: { readonly versions: readonly ObjectVersion[]; readonly revision: number; readonly limit: number },
+): Promise<ListPage> {
+  const selected: ObjectVersion[] = [];
+  for (let at = 0; at < versions.length; at += selectionStep) {
+    const step = versions.slice(at, at + selectionStep);
+    await store.prepare(step);
+    for (const version of step) {
+      if (!scope.select?.(version)) continue;
+      if (limit > 0 && selected.length === limit)
+        return page(store, scope, { versions: selected, revision, next: version.key, remaining: undefined });
+      selected.push(version);
+    }
+  }
+  return page(store, scope, { versions: selected, revision, next: undefined, remaining: undefined });
 }
 
 const storePageSize = 1000;
@@ -109,8 +137,10 @@ async function storedPage(
   try {
     for (;;) {
       const found = await store.rangeAt({ start, end, revision, limit: limit > 0 ? Math.max(limit + 1, storePageSize) : storePageSize });
+      if (scope.select) await store.prepare(found.versions);
       for (const [i, version] of found.versions.entries()) {
         if (scope.matches && !scope.matches(version)) continue;
+        if (scope.select && !scope.select(version)) continue;
         if (limit > 0 && versions.length === limit)
           return page(store, scope, { versions, revision, next: version.key, remaining: scope.selective ? undefined : found.count - i });
         versions.push(version);
@@ -134,7 +164,9 @@ interface PageParts {
   readonly remaining: number | undefined;
 }
 
-function page(store: ResourceStore, scope: RequestScope, { versions, revision, next, remaining }: PageParts): ListPage {
+async function page(store: ResourceStore, scope: RequestScope, parts: PageParts): Promise<ListPage> {
+  const { versions, revision, next, remaining } = parts;
+  if (store.converts) await store.prepare(versions);
   const last = versions.at(-1);
   const token =
     next !== undefined && last ? { continue: encodeContinue({ revision, start: `${last.key.slice(scope.prefix.length)}\0` }) } : {};
@@ -146,14 +178,26 @@ function page(store: ResourceStore, scope: RequestScope, { versions, revision, n
 
 /** The list as a value; its items are the shared objects. */
 export function listObject(type: ResourceType, { versions, metadata }: ListPage): unknown {
-  return { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata, items: versions.map((version) => version.object) };
+  return {
+    kind: listKindOf(type),
+    apiVersion: apiVersionOf(type),
+    metadata: listMetadata(type, metadata),
+    items: versions.map((version) => version.object),
+  };
+}
+
+const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;
+
+/** Lists of custom resources always say where they go on. */
+function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
+  return schema === undefined && metadata.continue === undefined ? { ...metadata, continue: "" } : metadata;
 }
 
 const chunkBytes = 128 * 1024;
 
 /** The list as JSON in chunks of about 128 KiB. */
 export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
-  const head = JSON.stringify({ kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata });
+  const head = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
   let parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
   let size = 0;
   // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.

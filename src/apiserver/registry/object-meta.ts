@@ -77,7 +77,7 @@ function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
 }
 
 /** Repeated owner references are one; the client is warned. */
-export function withoutRepeatedOwners<T extends KubernetesObject>(object: T, warn: (text: string) => void): T {
+export function withoutRepeatedOwners<T extends KubernetesObject>(object: T, warn: (text: string) => void, when = ""): T {
   const owners = object.metadata.ownerReferences;
   if (!owners || owners.length < 2) return object;
   const seen = new Set<string>();
@@ -90,7 +90,7 @@ export function withoutRepeatedOwners<T extends KubernetesObject>(object: T, war
   });
   if (repeated.size === 0) return object;
   warn(
-    `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`,
+    `.metadata.ownerReferences contains duplicate entries${when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`,
   );
   return withMetadata(object, { ...object.metadata, ownerReferences: kept });
 }

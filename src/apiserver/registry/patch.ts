@@ -36,18 +36,19 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
   const { kind } = target;
   const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
   if (content === "strategic" && !schema) throw unsupportedPatch();
+  const decode = kind.decode ?? (schema && ((value: unknown) => decodeObject(schema, value)));
   const patch = parsePatch(content, body);
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
-      return checked(target, schema, (current) => applyJsonPatch(current, operations), jsonReport);
+      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport);
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, schema, (current) => applyMergePatch(current, changes), jsonReport);
+      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport);
     }
     case "strategic":
-      return checked(target, schema, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
+      return checked(target, decode, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
         show: () => goText(patch),
         order: (problems) => problems.toSorted(),
       });
@@ -82,10 +83,12 @@ interface Report {
   readonly order: (problems: readonly string[]) => readonly string[];
 }
 
+type Decode = NonNullable<ExpectedKind["decode"]>;
+
 /** Applies, then checks what has come out: its kind, types, name and namespace. */
 function checked(
   target: PatchTarget,
-  schema: ObjectSchema | undefined,
+  decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
   { show, order }: Report,
 ): PatchFunction {
@@ -94,11 +97,13 @@ function checked(
     if (patched === current) return current;
     const refuse = (problem: string): StatusError => invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched), problem)]);
     const apiVersion = apiVersionOf(target.kind);
-    if (patched.apiVersion !== apiVersion || patched.kind !== target.kind.kind)
+    // Another kind is refused by validation where it is a custom one.
+    const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;
+    if (patched.apiVersion !== apiVersion || wrongKind)
       throw refuse(
         `no kind ${JSON.stringify(patched.kind)} is registered for version ${JSON.stringify(patched.apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
       );
-    const object = schema ? decodePatched(schema, patched, target, { refuse, order }) : patched;
+    const object = decode ? decodePatched(decode, patched, target, { refuse, order }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(named, target.namespace);
@@ -106,13 +111,13 @@ function checked(
 }
 
 function decodePatched(
-  schema: ObjectSchema,
+  decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
   { refuse, order }: Pick<Report, "order"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
-    const { object, unknown } = decodeObject(schema, patched);
+    const { object, unknown } = decode(patched);
     const problems = order(unknown.map(unknownField));
     if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
     if (target.validation === "Warn") problems.forEach(target.warn);

@@ -1,7 +1,7 @@
 // The answers to reads at resource versions that are malformed, compacted away or not reached, with upstream's texts.
-import { badRequest, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import { CompactedError } from "../../storage/store.ts";
-import { RevisionNotReachedError } from "../watch-cache/progress.ts";
+import { CacheStoppedError, RevisionNotReachedError } from "../watch-cache/progress.ts";
 import { encodeContinue } from "./continue-token.ts";
 import { parseResourceVersion } from "./request-options.ts";
 
@@ -29,6 +29,8 @@ export async function answeringRevisionErrors<T>(read: () => Promise<T>): Promis
     return await read();
   } catch (error) {
     if (error instanceof RevisionNotReachedError) throw tooLarge(error.revision, error.current);
+    // Asked again, the resource is found anew, or is gone.
+    if (error instanceof CacheStoppedError) throw serviceUnavailable("the resource is no longer served as it was");
     if (error instanceof CompactedError)
       throw new StatusError({ code: 410, reason: "Expired", message: "The resourceVersion for the provided list is too old." });
     throw error;

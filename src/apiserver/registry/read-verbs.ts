@@ -7,6 +7,7 @@ import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { customScaleOf } from "./custom-scale.ts";
 import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
 import { protobufList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
@@ -37,7 +38,7 @@ export async function answerGet(
   const key = store.keyOf(namespace, info.name);
   const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
   if (!version) throw notFound(store.type, info.name);
-  if (info.subresource === "scale") return scaleAnswer(env, version, representation);
+  if (info.subresource === "scale") return scaleAnswer(env, store, version, representation);
   return objectAnswer(env, store, version, representation, 200);
 }
 
@@ -47,6 +48,7 @@ async function readAt(store: ResourceStore, key: string, resourceVersion: string
   if (revision === undefined) return store.read(key);
   await answeringRevisionErrors(() => store.cache.reach(revision));
   const version = store.cache.get(key);
+  if (version && store.converts) await store.prepare([version]);
   return version && store.view(version);
 }
 
@@ -64,8 +66,13 @@ export function objectAnswer(
 }
 
 /** The Scale of an object as the client wants it shown. */
-export function scaleAnswer(env: WriteEnvironment, version: ObjectVersion, representation: Representation): ApiResponse {
-  const scale = scaleOf(version.object);
+export function scaleAnswer(
+  env: WriteEnvironment,
+  { definition }: ResourceStore,
+  version: ObjectVersion,
+  representation: Representation,
+): ApiResponse {
+  const scale = definition.custom?.scale ? customScaleOf(version.object, definition.custom.scale) : scaleOf(version.object);
   if (representation.as === "object") return { kind: "object", status: 200, object: scale };
   if (representation.as === "metadata") return { kind: "object", status: 200, object: partialMetadata(scale) };
   return {

@@ -18,6 +18,8 @@ export interface FixtureOptions extends Partial<Omit<ResourceHandlerDependencies
   readonly definitions?: readonly ResourceDefinition[];
   /** Shared with another fixture, which closes it. */
   readonly store?: Store;
+  /** Makes the admission plugins, which need the stores. */
+  readonly admissionOf?: (stores: ResourceStores, clock: VirtualClock) => ResourceHandlerDependencies["admission"];
   /** Makes the hooks, which need the stores. */
   readonly hooksOf?: (stores: ResourceStores) => ResourceHandlerDependencies["hooks"];
 }
@@ -71,7 +73,14 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
   const store = options.store ?? createMemoryStore({ clock });
   const definitions = options.definitions ?? builtInDefinitions([]);
   const stores = createResourceStores({ store, clock, definitions }, { onObject: deepFreeze, ...options });
-  const { admission = [], hooksOf, hooks = hooksOf?.(stores) ?? {}, creators = {}, connects = {} } = options;
+  const {
+    admissionOf,
+    admission = admissionOf?.(stores, clock) ?? [],
+    hooksOf,
+    hooks = hooksOf?.(stores) ?? {},
+    creators = {},
+    connects = {},
+  } = options;
   const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects });
   const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse; context: RequestContext }> => {
     const context = contextOf(method, path, sent, clock.now());

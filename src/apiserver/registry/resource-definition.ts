@@ -4,7 +4,9 @@
 import type { TableConvertor } from "../../api/encode/table/table.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { Shape } from "../../api/patch/managed-fields/shape.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
+import type { JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
 import type { UserInfo } from "../authn/user.ts";
 
 /** What a strategy may depend on besides the object. */
@@ -24,6 +26,48 @@ export interface UpdateStrategy<T> {
   warnings?(object: T, old: T): readonly string[];
 }
 
+/** Where the fields lie that the scale subresource of custom resources shows. Paths are lists of field names. */
+export interface ScalePaths {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  /** Of a field that holds a selector as text. */
+  readonly selector?: readonly string[];
+}
+
+/** What OpenAPI documents tell of a custom resource. */
+export interface PublishedSchema {
+  /** Changes with the definition. */
+  readonly key: string;
+  readonly schema: JSONSchemaProps | undefined;
+  readonly preserveUnknownFields: boolean;
+  /** "spec.colour". */
+  readonly selectableFields: readonly string[];
+}
+
+/** What custom resources have that built-in kinds have not: all of it follows from their definition. */
+export interface CustomRules {
+  /** Checks the metadata of a parsed object and takes away what its schema does not know. Throws DecodeError. */
+  decode(value: unknown): { readonly object: Readonly<Record<string, unknown>>; readonly unknown: readonly string[] };
+  /** How the fields are owned. */
+  shape(): Shape;
+  readonly scale?: ScalePaths;
+  /** Why nothing can be created now. */
+  createRefusal(): string | undefined;
+  /** Told to whoever uses this version. */
+  readonly deprecation?: string;
+  readonly published: PublishedSchema;
+}
+
+/** Conversion by someone else. All throw StatusError. */
+export interface ObjectConversion {
+  /** Whether a stored object has to be converted to be served. */
+  isNeeded(stored: KubernetesObject): boolean;
+  /** As they are served, in the same order. */
+  fromStored(stored: readonly KubernetesObject[]): Promise<readonly KubernetesObject[]>;
+  /** As it is to be stored. */
+  toStored(object: KubernetesObject): Promise<KubernetesObject>;
+}
+
 export interface ResourceDefinition<T extends KubernetesObject = KubernetesObject> {
   readonly type: ResourceType<T>;
   /** Key space below /registry/: "pods", "minions", "services/specs", "apiregistration.k8s.io/apiservices". */
@@ -34,6 +78,10 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     /** From what is stored to what this type serves, and back. */
     readonly fromStored: (stored: KubernetesObject) => T;
     readonly toStored: (object: T) => KubernetesObject;
+    /** Present where a webhook converts between some versions; then `fromStored` and `toStored` are for the others. */
+    readonly conversion?: ObjectConversion;
+    /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
+    readonly isOutdated?: (stored: KubernetesObject) => boolean;
   };
   /** Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where nothing was missing. */
   readonly defaults?: (object: T) => T;
@@ -77,4 +125,6 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly ttlSeconds?: (object: T) => number | undefined;
   /** Server-side table; default: Name and Created At. */
   readonly table?: TableConvertor<T>;
+  /** Present for custom resources only. */
+  readonly custom?: CustomRules;
 }

@@ -7,6 +7,7 @@ import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { FieldValue } from "../watch-cache/watcher.ts";
+import { ObjectViews } from "./object-views.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
 export interface ResourceStoreParts {
@@ -40,13 +41,15 @@ export class ResourceStore {
   readonly cache: WatchCache;
   /** From a stored version to the version this type serves. */
   readonly view: (version: ObjectVersion) => ObjectVersion;
+  /** Whether stored versions have to be prepared before they can be viewed. */
+  readonly converts: boolean;
   readonly #store: Store;
   readonly #codec: ObjectCodec;
   readonly #prefix: string;
   readonly #isStale: ((storageKey: string) => Promise<boolean>) | undefined;
   readonly #sealed: ((operation: Operation) => Promise<Operation>) | undefined;
   readonly #fields = new Map<string, FieldValue>();
-  readonly #views = new WeakMap<ObjectVersion, ObjectVersion>();
+  readonly #views: ObjectViews;
 
   constructor({ definition, store, cache, codec, prefix, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
@@ -56,7 +59,9 @@ export class ResourceStore {
     this.#prefix = prefix;
     this.#isStale = isStale;
     this.#sealed = sealed;
-    this.view = definition.sharesStorageOf ? (version) => this.#convert(version) : (version) => version;
+    this.#views = new ObjectViews(definition);
+    this.converts = definition.sharesStorageOf?.conversion !== undefined;
+    this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
@@ -72,6 +77,11 @@ export class ResourceStore {
     return this.#fields.get(name);
   }
 
+  /** The functions of all such fields. */
+  get fields(): Iterable<FieldValue> {
+    return this.#fields.values();
+  }
+
   /** "namespace/name" or "name". */
   keyOf(namespace: string, name: string): string {
     return this.type.namespaced ? `${namespace}/${name}` : name;
@@ -82,9 +92,23 @@ export class ResourceStore {
     return this.#prefix + key;
   }
 
-  /** Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be. */
-  async needsRewrite(key: string): Promise<boolean> {
-    return this.#isStale !== undefined && this.#isStale(this.#prefix + key);
+  /** Has what is stored converted, so that it can be viewed. Throws StatusError. */
+  prepare(versions: Iterable<ObjectVersion>): Promise<void> {
+    return this.#views.prepare(versions);
+  }
+
+  /** Lets the last state of an object be viewed as it was while it was there, where it was. */
+  prepareLast(last: ObjectVersion, before: ObjectVersion): void {
+    this.#views.prepareLast(last, before);
+  }
+
+  /**
+   * Whether an object that has not changed is to be written all the same: it is encrypted otherwise than it should be, or in
+   * another version, without its defaults or with fields that nobody sees.
+   */
+  async needsRewrite(view: ObjectVersion): Promise<boolean> {
+    if (this.#views.isOutdated(view)) return true;
+    return this.#isStale?.(this.#prefix + view.key) ?? false;
   }
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */
@@ -92,13 +116,15 @@ export class ResourceStore {
     const kv = await this.#store.get(this.#prefix + key);
     if (!kv) return undefined;
     const mirrored = this.cache.get(key);
-    return this.view(mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv));
+    const version = mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv);
+    return this.converts ? this.#views.prepared(version) : this.view(version);
   }
 
   /** The object as the mirror has it, perhaps a moment old; read from the store where there is no mirror yet. */
   async recent(key: string): Promise<{ readonly version: ObjectVersion | undefined; readonly fresh: boolean }> {
     if (!this.cache.hasLoaded) return { version: await this.read(key), fresh: true };
     const mirrored = this.cache.get(key);
+    if (mirrored && this.converts) await this.prepare([mirrored]);
     return { version: mirrored && this.view(mirrored), fresh: false };
   }
 
@@ -119,7 +145,7 @@ export class ResourceStore {
     over: ObjectVersion | undefined,
     companions: Companions = noCompanions,
   ): Promise<CommitResult> {
-    const operation = this.#put(key, object);
+    const operation = await this.#put(key, object);
     const { key: storageKey, value } = operation;
     const read = over?.revision ?? 0;
     const result = await this.#store.transact({
@@ -131,7 +157,7 @@ export class ResourceStore {
     const version = this.#codec.version(kv);
     // Once mirrored, the version is found in the mirror and these bytes do not come back.
     if (this.cache.get(key) === version) this.#codec.forget(value);
-    return { version: this.view(version) };
+    return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */
@@ -147,32 +173,23 @@ export class ResourceStore {
 
   /** The writing of an object as a companion of another resource's. */
   async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
-    const operation = this.#put(key, object);
+    const operation = await this.#put(key, object);
     return this.#sealed ? this.#sealed(operation) : operation;
   }
 
-  #put(key: string, object: KubernetesObject): Extract<Operation, { type: "put" }> {
+  async #put(key: string, object: KubernetesObject): Promise<Extract<Operation, { type: "put" }>> {
     const { sharesStorageOf, ttlSeconds } = this.definition;
     const bare = withoutResourceVersion(object);
-    const value = this.#codec.toStored(sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
+    const value = this.#codec.toStored(shared ?? bare);
     const ttl = ttlSeconds?.(object);
     return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
   }
 
-  #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): CommitResult {
+  async #failed({ current: [kv], revision }: Extract<TransactionResult, { succeeded: false }>, read: number): Promise<CommitResult> {
     const contested = (kv?.modRevision ?? 0) === read;
-    return { version: undefined, current: kv && this.view(this.#codec.version(kv)), ...(contested ? { contestedAt: revision } : {}) };
-  }
-
-  #convert(version: ObjectVersion): ObjectVersion {
-    const known = this.#views.get(version);
-    if (known) return known;
-    const { sharesStorageOf, defaults } = this.definition;
-    if (!sharesStorageOf) return version;
-    const served = sharesStorageOf.fromStored(version.object);
-    const converted = new ObjectVersion(version.key, defaults ? defaults(served) : served, version.revision);
-    this.#views.set(version, converted);
-    return converted;
+    const current = kv && (await this.#views.prepared(this.#codec.version(kv)));
+    return { version: undefined, current, ...(contested ? { contestedAt: revision } : {}) };
   }
 }
 

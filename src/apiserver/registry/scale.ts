@@ -6,7 +6,9 @@ import { type Labels, labelMatcher, labelsMatcher } from "../../api/meta/selecto
 import { invalid } from "../../api/meta/status-error.ts";
 import type { LabelSelector, ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ExpectedKind } from "./body.ts";
+import { customScaleOf, withValueAt } from "./custom-scale.ts";
 import { checkName } from "./object-meta.ts";
+import type { ScalePaths } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { type UpdateResult, updateObject } from "./update.ts";
 import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
@@ -54,23 +56,25 @@ export async function updateScale(
   change: (scale: Scale) => KubernetesObject,
 ): Promise<UpdateResult> {
   const kind = { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind };
+  const paths = store.definition.custom?.scale;
+  const shown = paths ? (object: KubernetesObject) => customScaleOf(object, paths, true) : scaleOf;
   return updateObject(env, store, {
     ...request,
     strategy: store.definition.update,
-    admissionView: { kind, of: scaleOf },
+    admissionView: { kind, of: shown },
     change: async (current) => {
       const object = current as Scalable; // an absent object has been refused: scale creates nothing
-      const oldScale = scaleOf(object);
+      const oldScale = shown(object);
       const wanted = change(oldScale);
       checkName(wanted, request.name);
       const subject = { operation: "UPDATE", type: store.type, name: request.name, object: wanted, oldObject: oldScale, kind } as const;
       const scale = ((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale;
-      return { object: withScale(object, scale) };
+      return { object: withScale(object, scale, paths) };
     },
   });
 }
 
-function withScale(object: Scalable, scale: Scale): KubernetesObject {
+function withScale(object: Scalable, scale: Scale, paths: ScalePaths | undefined): KubernetesObject {
   const replicas = scale.spec?.replicas ?? 0;
   if (replicas < 0)
     throw invalid(scaleKind, object.metadata.name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
@@ -80,5 +84,6 @@ function withScale(object: Scalable, scale: Scale): KubernetesObject {
     ...(sent === "" ? {} : { resourceVersion: sent }),
     ...(uid === "" ? {} : { uid }),
   };
+  if (paths) return withValueAt({ ...object, metadata }, paths.specReplicas, replicas);
   return { ...object, metadata, spec: { ...object.spec, replicas } } as Scalable;
 }

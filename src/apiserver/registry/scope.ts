@@ -24,6 +24,8 @@ export interface ScopeRequest {
 export interface RequestScope extends CacheScope {
   /** Whether selectors leave objects of the key range out: then what remains of a limited list is not counted. */
   readonly selective: boolean;
+  /** The selectors where stored objects have to be prepared before they can be asked (see ResourceStore.prepare): then not in `matches`. */
+  readonly select?: ((version: ObjectVersion) => boolean) | undefined;
 }
 
 /** Throws 400 for a selector that cannot be read or names a field that is not supported. */
@@ -34,10 +36,14 @@ export function scopeOf(store: ResourceStore, request: ScopeRequest): RequestSco
   const namespaced = store.type.namespaced;
   const namespace = namespaced ? request.namespace || (fields.exactValue("metadata.namespace") ?? "") : "";
   const name = request.name ?? fields.exactValue("metadata.name");
-  const matches = predicate(store, labels, fields);
-  const selective = matches !== undefined;
-  if (name !== undefined && (namespace !== "" || !namespaced)) return { key: store.keyOf(namespace, name), prefix: "", matches, selective };
-  return { prefix: namespace === "" ? "" : `${namespace}/`, field: fieldTerm(store, fields), matches, selective };
+  const selectors = predicate(store, labels, fields);
+  const selective = selectors !== undefined;
+  const matches = store.converts ? undefined : selectors;
+  const select = store.converts ? selectors : undefined;
+  if (name !== undefined && (namespace !== "" || !namespaced))
+    return { key: store.keyOf(namespace, name), prefix: "", matches, selective, select };
+  const field = store.converts ? undefined : fieldTerm(store, fields);
+  return { prefix: namespace === "" ? "" : `${namespace}/`, field, matches, selective, select };
 }
 
 function parsed<T>(parse: () => T): T {
@@ -56,10 +62,14 @@ function unsupportedField(store: ResourceStore, field: string): Error {
 
 function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatcher): ((version: ObjectVersion) => boolean) | undefined {
   if (labels.everything && fields.everything) return undefined;
-  if (fields.everything || fields === everyFields) return (version) => labels.matches(version.object.metadata.labels);
+  // Conversion may change labels; nothing else does.
+  const matchesLabels = store.converts
+    ? (version: ObjectVersion): boolean => labels.matches(store.view(version).object.metadata.labels)
+    : (version: ObjectVersion): boolean => labels.matches(version.object.metadata.labels);
+  if (fields.everything || fields === everyFields) return matchesLabels;
   const matchesFields = (version: ObjectVersion): boolean => fields.matches((field) => store.field(field)?.(version));
   if (labels.everything) return matchesFields;
-  return (version) => labels.matches(version.object.metadata.labels) && matchesFields(version);
+  return (version) => matchesLabels(version) && matchesFields(version);
 }
 
 /** The field by which watchers and objects are looked up: the first that must have one value. */

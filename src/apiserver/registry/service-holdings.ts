@@ -60,7 +60,7 @@ export function ipAddressFor(service: Service, address: string): New<IPAddress> 
 /** The same with what the API server gives every object. */
 export function newIPAddress(service: Service, address: string, nowMs: number): IPAddress {
   const object = withSystemFields(ipAddressFor(service, address) as IPAddress, nowMs);
-  return recordUpdate(ipaddresses, undefined, object, { manager: "kube-apiserver", subresource: "", nowMs }) as IPAddress;
+  return recordUpdate({ type: ipaddresses }, undefined, object, { manager: "kube-apiserver", subresource: "", nowMs }) as IPAddress;
 }
 
 /** Whether an address's object names this service. */

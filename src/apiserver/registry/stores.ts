@@ -9,7 +9,7 @@ import type { Informer } from "../../client/informer.ts";
 import type { Operation, Store } from "../../storage/store.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { TransformingStore } from "../encryption/transforming-store.ts";
-import { CacheInformer } from "../watch-cache/cache-informer.ts";
+import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
@@ -49,11 +49,26 @@ export interface ResourceStores extends Running {
   /** Throws for a type that is not served. */
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
+  /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
-  /** Serves a further resource (custom resources); the one it replaces, if any, loses its watches. */
+  /** Every store of the same objects, itself included. The list is another one after a change. */
+  sharing(store: ResourceStore): readonly ResourceStore[];
+  /**
+   * Serves a further resource (custom resources). Where it replaces one, the mirror of the objects stays, so that requests in
+   * progress find what they wait for, and watches end.
+   */
   add(definition: ResourceDefinition): ResourceStore;
   /** Serves a resource no longer and ends its watches. The objects stay. */
   remove(type: ResourceType): void;
+  /** Where the objects of a resource lie, whether or not it is served. */
+  keySpace(definition: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace;
+}
+
+export interface KeySpace {
+  /** As the objects are to be read and written. */
+  readonly store: Store;
+  /** "/registry/example.com/widgets/". */
+  readonly prefix: string;
 }
 
 export function createResourceStores(dependencies: ResourceStoresDependencies, options: ResourceStoresOptions = {}): ResourceStores {
@@ -70,8 +85,11 @@ class Stores implements ResourceStores {
   readonly reader: AdmissionReader;
   readonly #options: ResourceStoresOptions;
   readonly #byIdentity = new Map<string, ResourceStore>();
+  /** By storage path. */
+  readonly #sharing = new Map<string, readonly ResourceStore[]>();
   readonly #caches = new Map<string, WatchCache>();
-  readonly #informers = new Map<ResourceStore, Informer<KubernetesObject>>();
+  /** By the resource's identity: a resource that is replaced keeps its informers. */
+  readonly #informers = new Map<string, Informer<KubernetesObject>>();
   /** The same, by the types they were asked for with; made anew when a resource is no longer served. */
   #informersOfTypes = new WeakMap<ResourceType, Informer<KubernetesObject>>();
 
@@ -101,15 +119,21 @@ class Stores implements ResourceStores {
   }
 
   hasGroup(group: string): boolean {
-    for (const { type } of this.#byIdentity.values()) if (type.group === group) return true;
+    for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
     return false;
   }
 
+  sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
+    return this.#sharing.get(storagePath) ?? [];
+  }
+
   add(definition: ResourceDefinition): ResourceStore {
-    this.remove(definition.type);
-    const cache = this.#cache(definition);
-    const added = new ResourceStore({ definition, ...cache });
-    this.#byIdentity.set(identityOf(definition.type), added);
+    const identity = identityOf(definition.type);
+    const replaced = this.#byIdentity.get(identity);
+    const added = new ResourceStore({ definition, ...this.#cache(definition) });
+    this.#byIdentity.set(identity, added);
+    this.#sharing.set(definition.storagePath, [...this.sharing(added), added]);
+    if (replaced) this.#retire(replaced);
     return added;
   }
 
@@ -117,13 +141,35 @@ class Stores implements ResourceStores {
     const removed = this.#byIdentity.get(identityOf(type));
     if (!removed) return;
     this.#byIdentity.delete(identityOf(type));
-    this.#informers.delete(removed);
+    this.#informers.delete(identityOf(type));
     this.#informersOfTypes = new WeakMap();
-    const { storagePath } = removed.definition;
-    for (const other of this.#byIdentity.values()) if (other.definition.storagePath === storagePath) return;
-    this.#caches.delete(storagePath);
-    this.#storesOfCaches.delete(removed.cache);
-    removed.cache.stop();
+    this.#retire(removed);
+  }
+
+  keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
+    const prefix = this.#prefixOf(storagePath);
+    return { store: this.#options.storeFor?.(this.store, type, prefix) ?? this.store, prefix };
+  }
+
+  #prefixOf(storagePath: string): string {
+    return `${this.prefix}${storagePath}/`;
+  }
+
+  /** Ends the watches that were opened by a resource; where no other is served from its mirror, the mirror goes too. */
+  #retire(store: ResourceStore): void {
+    const { cache, definition } = store;
+    cache.endWatches();
+    cache.dropFieldIndexes(store.fields);
+    const others = this.sharing(store).filter((other) => other !== store);
+    if (others.length > 0) {
+      this.#sharing.set(definition.storagePath, others);
+      return;
+    }
+    this.#sharing.delete(definition.storagePath);
+    this.#caches.delete(definition.storagePath);
+    this.#codecs.delete(cache);
+    this.#storesOfCaches.delete(cache);
+    cache.stop();
   }
 
   async stop(): Promise<void> {
@@ -135,12 +181,14 @@ class Stores implements ResourceStores {
 
   #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
     const { storagePath } = definition;
-    const prefix = `${this.prefix}${storagePath}/`;
+    const prefix = this.#prefixOf(storagePath);
     const known = this.#caches.get(storagePath);
     const knownCodec = known && this.#codecs.get(known);
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
-    const codec = new ObjectCodec({ prefix, defaults: definition.defaults, onObject: this.#options.onObject });
+    // What only sees the objects of another version adds its defaults in its view of them.
+    const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
     const store = transforming ?? this.store;
@@ -159,11 +207,14 @@ class Stores implements ResourceStores {
     const known = this.#informersOfTypes.get(type);
     if (known) return known as unknown as Informer<T>;
     const store = this.forType(type);
-    let informer = this.#informers.get(store);
+    const identity = identityOf(type);
+    let informer = this.#informers.get(identity);
     if (!informer) {
-      informer = new CacheInformer(store.type as ResourceType<KubernetesObject>, store.cache, store.view);
+      // What a custom resource looks like may change while its informer is used.
+      const view: VersionView = store.definition.custom ? (version) => (this.#byIdentity.get(identity) ?? store).view(version) : store.view;
+      informer = new CacheInformer(store.type as ResourceType<KubernetesObject>, store.cache, view);
       informer.start();
-      this.#informers.set(store, informer);
+      this.#informers.set(identity, informer);
     }
     this.#informersOfTypes.set(type, informer);
     return informer as unknown as Informer<T>;

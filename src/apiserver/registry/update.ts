@@ -7,6 +7,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, internalError, invalid, notFound } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { asAdmitted } from "./admitted-object.ts";
 import { countsGeneration, createObject } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
 import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
@@ -125,11 +126,11 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(type, old, object, { ...request, nowMs: env.clock.now() });
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, { ...request, nowMs: env.clock.now() });
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  return result === object || !defaults ? result : defaults(result);
+  return result === object ? object : asAdmitted(store, request, result);
 }
 
 async function storeChange(
@@ -184,7 +185,7 @@ async function commitChange(
   reservation: Reservation | undefined,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
-  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current.key)))
+  if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current)))
     return { result: { version: current, created: false }, stored: false };
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
   const result = removes

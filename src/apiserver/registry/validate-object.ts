@@ -24,5 +24,6 @@ export function validateChangedObject(
 const metaRules = ({ type, validateName }: ResourceDefinition): MetaRules => ({
   namespaced: type.namespaced,
   validateName,
-  qualifiedFinalizers: type.schema !== undefined,
+  // Definitions of custom resources are checked as their objects are: their own finalizer is a plain name.
+  qualifiedFinalizers: type.schema !== undefined && type.group !== "apiextensions.k8s.io",
 });

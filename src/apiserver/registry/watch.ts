@@ -16,6 +16,7 @@ import { partialVersion, type Representation, tableOf } from "./representation.t
 import type { ListOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { RequestScope } from "./scope.ts";
+import { convertedEvents, errorEvent } from "./watch-conversion.ts";
 
 export interface WatchRequest {
   readonly scope: RequestScope;
@@ -52,7 +53,8 @@ export async function openWatch(store: ResourceStore, request: WatchRequest): Pr
   }
   const timeoutMs = options.timeoutSeconds ? options.timeoutSeconds * 1000 : minTimeoutMs * (1 + clock.random());
   endInTime(watcher, { timeoutMs, clock, signal, revision: () => store.cache.revision });
-  return { batches: represented(watcher, store, representation, clock), close: () => watcher.close() };
+  const source = store.converts ? convertedEvents(watcher, store, scope) : watcher.batches();
+  return { batches: represented(source, store, representation, clock), close: () => watcher.close() };
 }
 
 /** A cache that is younger than the revision to begin at reads what it has missed from the store's history. */
@@ -98,32 +100,30 @@ function bookmark(store: ResourceStore, revision: number, endsInitial: boolean):
 
 /** A watch that tells why it could not begin. */
 function failedWatch(error: StatusError): WatchStream {
-  const bytes = (): Uint8Array => Buffer.from(JSON.stringify(error.status));
   const batches = (async function* (): AsyncGenerator<readonly WatchStreamEvent[], void, void> {
-    yield [{ type: "ERROR", object: error.status, bytes }];
+    yield [errorEvent(error)];
   })();
   return { batches, close: () => undefined };
 }
 
-function represented(
-  watcher: CacheWatcher,
-  store: ResourceStore,
-  representation: Representation,
-  clock: Clock,
-): AsyncIterable<readonly WatchStreamEvent[]> {
-  const shares = store.definition.sharesStorageOf !== undefined;
+type EventBatches = AsyncIterable<readonly WatchStreamEvent[]>;
+
+function represented(source: EventBatches, store: ResourceStore, representation: Representation, clock: Clock): EventBatches {
   if (representation.as === "object") {
     // The usual case: the shared events as they are.
-    if (!shares) return watcher.batches();
-    return mapped(watcher, (event) => (event.type === "BOOKMARK" ? event : new StreamEvent(event.type, store.view(event.version))));
+    if (store.definition.sharesStorageOf === undefined) return source;
+    return mapped(source, (event) => {
+      const seen = event.type === "BOOKMARK" ? event.version : store.view(event.version);
+      return seen === event.version ? event : new StreamEvent(event.type, seen);
+    });
   }
   if (representation.as === "metadata")
     return mapped(
-      watcher,
+      source,
       (event) => new StreamEvent(event.type, partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version))),
     );
   let withColumns = true;
-  return mapped(watcher, (event) => {
+  return mapped(source, (event) => {
     const { object } = event.type === "BOOKMARK" ? event.version : store.view(event.version);
     const metadata = { resourceVersion: object.metadata.resourceVersion };
     const table = tableOf([object], { definition: store.definition, representation, metadata, withColumns, nowMs: clock.now() });
@@ -133,9 +133,9 @@ function represented(
 }
 
 async function* mapped(
-  watcher: CacheWatcher,
+  source: EventBatches,
   map: (event: StreamEvent) => WatchStreamEvent,
 ): AsyncGenerator<readonly WatchStreamEvent[], void, void> {
-  // The cache puts only stream events into the queue, and `bookmark` above makes one.
-  for await (const batch of watcher.batches()) yield batch.map((event) => map(event as StreamEvent));
+  // The cache puts only stream events into the queue, and `bookmark` above makes one. Errors are what they are.
+  for await (const batch of source) yield batch.map((event) => (event instanceof StreamEvent ? map(event) : event));
 }

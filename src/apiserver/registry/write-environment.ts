@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionRequest } from "../admission/admission.ts";
+import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
@@ -89,8 +90,11 @@ export class WriteAdmission implements AdmissionRequest {
   readonly dryRun: boolean;
   readonly #request: WriteRequest;
   readonly #subject: AdmissionSubject;
+  /** The request as it was before plugins changed its object: what is remembered lies there. */
+  readonly #first: WriteAdmission;
+  #reinvocation: Reinvocation | undefined = undefined;
 
-  constructor(request: WriteRequest, subject: AdmissionSubject, object: KubernetesObject | undefined) {
+  constructor(request: WriteRequest, subject: AdmissionSubject, object: KubernetesObject | undefined, first?: WriteAdmission) {
     this.operation = subject.operation;
     this.resource = subject.type;
     this.subresource = request.subresource;
@@ -104,6 +108,17 @@ export class WriteAdmission implements AdmissionRequest {
     this.dryRun = request.dryRun;
     this.#request = request;
     this.#subject = subject;
+    this.#first = first ?? this;
+  }
+
+  get reinvocation(): Reinvocation {
+    this.#first.#reinvocation ??= new Reinvocation();
+    return this.#first.#reinvocation;
+  }
+
+  /** Whether a plugin has asked for a second round. */
+  get needsSecondRound(): boolean {
+    return this.#first.#reinvocation?.isNeeded === true;
   }
 
   get signal(): AbortSignal {
@@ -114,9 +129,15 @@ export class WriteAdmission implements AdmissionRequest {
     warn(this.#request, text);
   }
 
+  annotate(key: string, value: string, { tellsContent = false } = {}): void {
+    const { auditAnnotations, auditBody } = this.#request.context;
+    if (!auditAnnotations || auditAnnotations.has(key) || (tellsContent && !auditBody?.whole)) return;
+    auditAnnotations.set(key, value);
+  }
+
   /** The same request about the object as a plugin has left it. */
   withObject(object: KubernetesObject): WriteAdmission {
-    return new WriteAdmission(this.#request, this.#subject, object);
+    return new WriteAdmission(this.#request, this.#subject, object, this.#first);
   }
 }
 

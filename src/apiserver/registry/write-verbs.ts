@@ -1,7 +1,7 @@
 // create, update, patch, delete and deletecollection as answers: bodies and options are read, what they say is handed to
 // the write path, and the object it has written is shown as the client wants it.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { isStatus } from "../../api/meta/status-error.ts";
+import { isStatus, methodNotAllowed, StatusError } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { negotiatePatch } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
@@ -33,11 +33,12 @@ export function writeRequest(context: RequestContext, options: WriteOptions, tar
   return { context, ...target, dryRun: options.dryRun, options: options.asObject, manager };
 }
 
-const kindOf = ({ type }: ResourceStore): ExpectedKind => ({
+const kindOf = ({ type, definition }: ResourceStore): ExpectedKind => ({
   group: type.group,
   version: type.version,
   kind: type.kind,
   schema: type.schema,
+  decode: definition.custom?.decode,
 });
 
 export async function answerCreate(
@@ -46,6 +47,8 @@ export async function answerCreate(
   context: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
+  const refusal = store.definition.custom?.createRefusal();
+  if (refusal !== undefined) throw new StatusError({ ...methodNotAllowed(store.type, "create").status, message: refusal });
   const representation = representationOf(context.request, "object", store.type);
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const object = await readObject(context, kindOf(store), options.fieldValidation);
@@ -73,7 +76,7 @@ export async function answerUpdate(
   const sent = await readObject(context, scales ? scaleKind : kindOf(store), options.fieldValidation);
   const object = inNamespace(sent, namespace);
   checkName(object, name);
-  if (scales) return scaleAnswer(env, (await updateScale(env, store, request, () => object)).version, representation);
+  if (scales) return scaleAnswer(env, store, (await updateScale(env, store, request, () => object)).version, representation);
   const uid = object.metadata.uid;
   const result = await updateObject(env, store, { ...request, strategy, uid, change: () => ({ object }) });
   return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
@@ -103,13 +106,13 @@ export async function answerPatch(
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
     if (scales) {
       const { version } = await updateObject(env, store, { ...request, strategy: store.definition.update, change: apply });
-      return scaleAnswer(env, version, representation);
+      return scaleAnswer(env, store, version, representation);
     }
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
   const patch = compilePatch(content, body, target);
-  if (scales) return scaleAnswer(env, (await updateScale(env, store, request, patch)).version, representation);
+  if (scales) return scaleAnswer(env, store, (await updateScale(env, store, request, patch)).version, representation);
   // Patches never create, so there is an object.
   const change = (current: KubernetesObject | undefined): Change => ({ object: patch(current as KubernetesObject) });
   const result = await updateObject(env, store, { ...request, strategy, change, neverCreates: true });
@@ -117,7 +120,7 @@ export async function answerPatch(
 }
 
 function deleteRequest(context: RequestContext, namespace: string, name: string, options: DeleteOptions): WriteRequest {
-  const asObject = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...options };
+  const asObject = { ...options, kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1" };
   return { context, namespace, name, subresource: "", dryRun: (options.dryRun ?? []).length > 0, options: asObject, manager: "" };
 }
 
@@ -158,10 +161,14 @@ export async function answerDeleteCollection(
     }
   };
   await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
-  return { kind: "object", status: 200, object: bareItems(listObject(store.type, page)) };
+  return {
+    kind: "object",
+    status: 200,
+    object: store.definition.custom ? listObject(store.type, page) : bareItems(listObject(store.type, page)),
+  };
 }
 
-/** Upstream's answer to a deletecollection holds the items as a list does. */
+/** Upstream's answer to a deletecollection of a built-in kind holds the items as a list does. */
 function bareItems(list: unknown): unknown {
   const { items, ...rest } = list as { readonly items: readonly KubernetesObject[] };
   return { ...rest, items: items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
@@ -174,7 +181,7 @@ async function deletePresent(
   options: DeleteOptions,
 ): Promise<DeleteResult | undefined> {
   try {
-    return await deleteObject(env, store, request, options);
+    return await deleteObject(env, store, request, options, { admission: "" });
   } catch (error) {
     if (isStatus(error, "NotFound")) return undefined;
     throw error;

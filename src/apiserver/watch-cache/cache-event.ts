@@ -10,10 +10,13 @@ export type StreamEventType = WatchStreamEvent["type"];
 export class StreamEvent<T extends KubernetesObject = KubernetesObject> implements WatchStreamEvent {
   readonly type: StreamEventType;
   readonly version: ObjectVersion<T>;
+  /** What was stored before; absent where nothing was, and where the event is not one of the cache's changes. */
+  readonly previous: ObjectVersion<T> | undefined;
 
-  constructor(type: StreamEventType, version: ObjectVersion<T>) {
+  constructor(type: StreamEventType, version: ObjectVersion<T>, previous?: ObjectVersion<T>) {
     this.type = type;
     this.version = version;
+    this.previous = previous;
   }
 
   get object(): T {
@@ -51,10 +54,10 @@ export class CacheEvent<T extends KubernetesObject = KubernetesObject> {
   seenBy(matches: boolean, matched: boolean): StreamEvent<T> | undefined {
     if (matches && this.current) {
       if (!matched || !this.previous) return (this.#added ??= new StreamEvent("ADDED", this.current));
-      return (this.#modified ??= new StreamEvent("MODIFIED", this.current));
+      return (this.#modified ??= new StreamEvent("MODIFIED", this.current, this.previous));
     }
     if (!matched || !this.previous) return undefined;
-    return (this.#deleted ??= new StreamEvent("DELETED", this.#lastState(this.previous)));
+    return (this.#deleted ??= new StreamEvent("DELETED", this.#lastState(this.previous), this.previous));
   }
 
   /** The previous state under the revision of this change, from which a client can go on watching. */

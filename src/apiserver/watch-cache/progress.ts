@@ -13,15 +13,25 @@ export class RevisionNotReachedError extends Error {
   }
 }
 
+/** The mirror is no longer kept: the server stops, or the resource is no longer served. */
+export class CacheStoppedError extends Error {
+  constructor() {
+    super("the watch cache has been stopped");
+    this.name = "CacheStoppedError";
+  }
+}
+
 interface Waiting {
   readonly revision: number;
   readonly resolve: () => void;
+  readonly fail: (error: Error) => void;
 }
 
 export class Progress {
   readonly #clock: Clock;
   readonly #waiting = new Set<Waiting>();
   #revision = 0;
+  #stopped = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -41,9 +51,17 @@ export class Progress {
     }
   }
 
-  /** Resolves when `revision` has been reached; throws RevisionNotReachedError after `timeoutMs`. */
+  /** There will be no more progress: who waits is told. */
+  stop(): void {
+    this.#stopped = true;
+    for (const waiter of this.#waiting) waiter.fail(new CacheStoppedError());
+    this.#waiting.clear();
+  }
+
+  /** Resolves when `revision` has been reached; throws RevisionNotReachedError after `timeoutMs`, CacheStoppedError. */
   reach(revision: number, timeoutMs: number): Promise<void> {
     if (this.#revision >= revision) return Promise.resolve();
+    if (this.#stopped) return Promise.reject(new CacheStoppedError());
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(timeoutMs, () => {
         this.#waiting.delete(waiter);
@@ -54,6 +72,10 @@ export class Progress {
         resolve: () => {
           timer.cancel();
           resolve();
+        },
+        fail: (error) => {
+          timer.cancel();
+          reject(error);
         },
       };
       this.#waiting.add(waiter);

@@ -237,12 +237,28 @@ export class WatchCache {
     return { remove: () => void this.#listeners.delete(listener) };
   }
 
+  /** Ends all watches; their clients take what is queued and watch again. */
+  endWatches(): void {
+    for (const watcher of this.#watchers.all()) watcher.close();
+  }
+
+  /** Keeps no index of these fields any longer. */
+  dropFieldIndexes(fields: Iterable<FieldValue>): void {
+    for (const field of fields) {
+      const index = this.#fieldIndexes.get(field);
+      if (index) this.#indexes.delete(index);
+      this.#fieldIndexes.delete(field);
+    }
+  }
+
+  /** Ends all watches; reads that wait fail with CacheStoppedError. */
   stop(): void {
     this.#stopped = true;
     this.#storeWatch?.cancel();
     this.#bookmarks?.cancel();
     this.#bookmarks = undefined;
-    for (const watcher of this.#watchers.all()) watcher.close();
+    this.endWatches();
+    this.#progress.stop();
   }
 
   #between(prefix: string, from: string): Iterable<ObjectVersion> {
@@ -292,7 +308,7 @@ export class WatchCache {
   #reload(error: unknown): void {
     if (this.#stopped) return;
     this.#options.log.warn("The store's watch has ended; reading the objects again", { prefix: this.#options.prefix, error });
-    for (const watcher of this.#watchers.all()) watcher.close();
+    this.endWatches();
     this.#ready = this.#load();
     void this.#ready;
   }

@@ -2,7 +2,7 @@
 // files are read again as they age.
 import type { Clock } from "../../base/clock.ts";
 import { presentCredentials } from "../../client/client-credentials.ts";
-import { KubeconfigError, loadKubeconfig } from "../../client/kubeconfig.ts";
+import { currentUser, KubeconfigError, loadKubeconfig, readKubeconfig, userCredentials } from "../../client/kubeconfig.ts";
 import type { WebhookTarget } from "./webhook-client.ts";
 
 /** Reads the file; what it returns gives the target for a call that is made now. Throws KubeconfigError. */
@@ -18,6 +18,21 @@ export async function kubeconfigTarget(path: string, clock: Clock): Promise<() =
     ...(insecureSkipVerify ? { insecureSkipVerify } : {}),
   };
   return async () => ({ ...fixed, ...presented(await present?.()) });
+}
+
+/** Reads the file; what it returns gives the credentials of the user whom `choose` picks, as they are now. Throws KubeconfigError. */
+export async function kubeconfigUsers(path: string, clock: Clock): Promise<KubeconfigUsers> {
+  const config = await readKubeconfig({ path });
+  const known = new Map<string, ReturnType<typeof presentCredentials>>();
+  for (const name of config.users.keys()) known.set(name, presentCredentials(await userCredentials(config, name), clock));
+  return { names: known, current: currentUser(config), present: async (name) => presented(await known.get(name)?.()) };
+}
+
+export interface KubeconfigUsers {
+  readonly names: { has(name: string): boolean };
+  /** Of the current context. */
+  readonly current: string | undefined;
+  present(name: string): Promise<Pick<WebhookTarget, "bearerToken" | "clientCertificatePem" | "clientKeyPem">>;
 }
 
 function presented(found: Awaited<ReturnType<ReturnType<typeof presentCredentials>>> | undefined): Partial<WebhookTarget> {

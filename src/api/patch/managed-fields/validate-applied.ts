@@ -7,11 +7,17 @@ import { isObject, itemElement, type JsonObject, resolveShape, type Shape, shape
 
 /** Throws when the configuration cannot be of its type. `subject` is how upstream names it: "ns/name; group/version, Kind=kind". */
 export function validateApplied(applied: JsonObject, shape: Shape, subject: string): void {
+  const problem = appliedProblem(applied, shape);
+  if (problem === undefined) return;
+  throw new StatusError({ code: 500, message: `failed to create typed patch object (${subject}): ${problem}` });
+}
+
+/** What is wrong with the types of a configuration; undefined where nothing is. */
+export function appliedProblem(applied: JsonObject, shape: Shape): string | undefined {
   const problems: string[] = [];
   visit(applied, shape, "", problems);
-  if (problems.length === 0) return;
-  const text = problems.length === 1 ? problems[0] : ["errors:", ...problems.map((p) => `  ${p}`)].join("\n");
-  throw new StatusError({ code: 500, message: `failed to create typed patch object (${subject}): ${text}` });
+  if (problems.length <= 1) return problems[0];
+  return ["errors:", ...problems.map((p) => `  ${p}`)].join("\n");
 }
 
 function visit(value: unknown, shape: Shape, path: string, problems: string[]): void {

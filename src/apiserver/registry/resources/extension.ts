@@ -1,5 +1,8 @@
 // Kinds that extend the API server itself: admission webhooks and policies, custom resource definitions, API services, and
 // flow control.
+import { checkExpression } from "../../../api/cel/expression-check.ts";
+import { analyzeRules } from "../../../api/cel/rule-compiler.ts";
+import { compileSchemaRules } from "../../../api/cel/validate-rules.ts";
 import {
   defaultMutatingPolicy,
   defaultMutatingPolicyBinding,
@@ -21,6 +24,8 @@ import {
   validatingPolicyTable,
   validatingWebhookTable,
 } from "../../../api/encode/table/extension.ts";
+import type { FieldError } from "../../../api/meta/field-error.ts";
+import type { KubernetesObject } from "../../../api/meta/object.ts";
 import {
   apiservices,
   customresourcedefinitions,
@@ -33,52 +38,83 @@ import {
   validatingadmissionpolicybindings,
   validatingwebhookconfigurations,
 } from "../../../api/resources.generated.ts";
-import type { MutatingWebhookConfiguration, ValidatingWebhookConfiguration } from "../../../api/types/admissionregistration-v1.ts";
+import type {
+  MutatingAdmissionPolicy,
+  MutatingWebhookConfiguration,
+  ValidatingAdmissionPolicy,
+  ValidatingWebhookConfiguration,
+} from "../../../api/types/admissionregistration-v1.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from "../../../api/types/apiextensions-v1.ts";
 import type { APIService } from "../../../api/types/apiregistration-v1.ts";
+import {
+  validateMutatingPolicy,
+  validateValidatingPolicy,
+  validateValidatingPolicyStatus,
+} from "../../../api/validation/admission-policy.ts";
 import { validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
+import {
+  validateDefinition,
+  validateDefinitionStatus,
+  validateDefinitionUpdate,
+} from "../../../api/validation/custom-resource-definition.ts";
+import { definitionWarnings } from "../../../api/validation/definition-warnings.ts";
 import { validateFlowSchema, validateFlowSchemaStatus, validatePriorityLevel } from "../../../api/validation/flow-control.ts";
 import { validateMutatingPolicyBinding, validateValidatingPolicyBinding } from "../../../api/validation/policy-binding.ts";
 import { validateWebhooks } from "../../../api/validation/webhook.ts";
 import { formatTime } from "../../../base/clock.ts";
+import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
 import { withStatusOf } from "../plain-resource.ts";
 import { checked, describe, withStatusKeepingMetadata } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
+const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
+
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
+const staticSuffix = ".static.k8s.io";
+
+/** Names that are kept for what the server reads from files at its start. */
+const staticNameWarnings = ({ metadata }: KubernetesObject): string[] =>
+  metadata.name?.endsWith(staticSuffix)
+    ? [
+        `metadata.name: names ending with "${staticSuffix}" are reserved for static manifest-based configurations and cannot be managed via the API`,
+      ]
+    : [];
+
+/** Kinds that decide about admission: their validator serves creates and updates. */
+const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) => readonly FieldError[]) => {
+  const { create, update } = checked(validate);
+  return { ...counted, create: { ...create, warnings: staticNameWarnings }, update: { ...update, warnings: staticNameWarnings } };
+};
+
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
-  ...counted,
-  ...checked<ValidatingWebhookConfiguration>(validateWebhooks),
+  ...admission<ValidatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
-  ...counted,
-  ...checked<MutatingWebhookConfiguration>(validateWebhooks),
+  ...admission<MutatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
-  ...counted,
+  ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old, checkExpression)),
   defaults: defaultValidatingPolicy,
-  status: { prepare: withStatusKeepingMetadata },
+  status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
   table: validatingPolicyTable,
 });
 export const validatingPolicyBindingDefinition = describe(validatingadmissionpolicybindings, {
-  ...counted,
-  ...checked(validateValidatingPolicyBinding),
+  ...admission(validateValidatingPolicyBinding),
   defaults: defaultValidatingPolicyBinding,
   table: validatingPolicyBindingTable,
 });
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
-  ...counted,
+  ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old, checkExpression)),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
 export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicybindings, {
-  ...counted,
-  ...checked(validateMutatingPolicyBinding),
+  ...admission(validateMutatingPolicyBinding),
   defaults: defaultMutatingPolicyBinding,
   table: mutatingPolicyBindingTable,
 });
@@ -97,9 +133,19 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
   defaults: defaultCustomResourceDefinition,
-  create: { prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }) },
-  update: { prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)) },
+  create: {
+    prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
+    validate: (definition) => validateDefinition(definition, ruleTools),
+    warnings: (definition) => definitionWarnings(definition),
+  },
+  update: {
+    prepare: (definition, old) => withStoredVersion(withStatusOf(definition, old)),
+    validate: (definition, old) => validateDefinitionUpdate(definition, old, ruleTools),
+    warnings: definitionWarnings,
+  },
+  status: { validate: validateDefinitionStatus },
   allowUnconditionalUpdate: false,
+  deletion: customResourceDefinitionDeletion,
 });
 
 /** An API that this server serves itself is available from the start. */

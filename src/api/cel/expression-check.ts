@@ -1,0 +1,63 @@
+// Says of the expressions in policies, webhooks and device classes that are written whether they compile, and to what they
+// have to evaluate: the check that validation hands them to.
+import type { CelEnvironment } from "../../cel/cel.ts";
+import { boolType, type CelType, listOf, nullType, stringType } from "../../cel/types.ts";
+import { forbiddenField, invalidValue } from "../meta/field-error.ts";
+import type { Variable } from "../types/admissionregistration-v1.ts";
+import type { ExpressionCheck, ExpressionPurpose, ExpressionUse } from "../validation/expression-check.ts";
+import { admissionEnvironment } from "./admission-environment.ts";
+import { deviceSelectorProblem, maxSelectorCost } from "./device-selector.ts";
+import { compileExpression } from "./expression.ts";
+import { configurationType, jsonPatchType } from "./mutation-types.ts";
+import { variablesDeclaration } from "./policy-variables.ts";
+
+type PolicyPurpose = Exclude<ExpressionPurpose, "deviceSelector">;
+
+/** What each may evaluate to; anything where there is nothing. */
+const results: Readonly<Record<PolicyPurpose, readonly CelType[]>> = {
+  matchCondition: [boolType],
+  validation: [boolType],
+  messageExpression: [stringType],
+  auditAnnotation: [stringType, nullType],
+  variable: [],
+  applyConfiguration: [configurationType],
+  jsonPatch: [listOf(jsonPatchType)],
+};
+
+/** Upstream compiles these, and shows them, without the blanks around them. */
+const trimmed: ReadonlySet<ExpressionPurpose> = new Set(["matchCondition", "applyConfiguration", "jsonPatch"]);
+
+export const checkExpression: ExpressionCheck = (errors, use) => {
+  const { purpose, field } = use;
+  const text = trimmed.has(purpose) ? use.expression.trim() : use.expression;
+  if (purpose === "deviceSelector") {
+    const { problem, cost } = deviceSelectorProblem(text);
+    if (problem !== undefined) errors.push(invalidValue(field, text, problem));
+    else if (cost > maxSelectorCost) errors.push(forbiddenField(field, "too complex, exceeds cost limit"));
+    return;
+  }
+  // Columns of audit annotations count without the blanks before them, but the whole is shown.
+  const compiled = purpose === "auditAnnotation" ? text.trim() : text;
+  const { problem } = compileExpression(environmentOf(use, purpose), compiled, results[purpose]);
+  if (problem !== undefined) errors.push(invalidValue(field, text, problem));
+};
+
+function environmentOf({ hasParams, variables }: ExpressionUse, purpose: PolicyPurpose): CelEnvironment {
+  const patches = purpose === "applyConfiguration" || purpose === "jsonPatch";
+  const base = admissionEnvironment({ params: hasParams, authorizer: purpose !== "messageExpression", patches });
+  // Validating policies without variables know no `variables`.
+  if (variables.length === 0 && purpose !== "variable" && !patches) return base;
+  return base.extend({ variables: { variables: declaredVariables(variables, hasParams) } });
+}
+
+/** Variables may read those before them. */
+function declaredVariables(variables: readonly Variable[], params: boolean): CelType {
+  const types = new Map<string, CelType>();
+  const base = admissionEnvironment({ params, authorizer: true });
+  for (const { name, expression } of variables) {
+    const environment = base.extend({ variables: { variables: variablesDeclaration(new Map(types)) } });
+    const { program } = compileExpression(environment, expression);
+    types.set(name, program?.resultType ?? { kind: "dyn" });
+  }
+  return variablesDeclaration(types);
+}

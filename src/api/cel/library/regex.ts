@@ -1,0 +1,86 @@
+// find and findAll: the parts of a text that match a regular expression (in Go's syntax).
+import { CelError } from "../../../cel/cel.ts";
+import { matchCost } from "../../../cel/cost/actual.ts";
+import { matchEstimate } from "../../../cel/cost/call-estimates.ts";
+import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
+import { compilePattern, type Pattern, PatternError } from "../../../cel/regex/pattern.ts";
+import { intType, listOf, stringType } from "../../../cel/types.ts";
+import { CelArray, type CelValue } from "../../../cel/values.ts";
+
+const costs: Pick<CelOverload, "cost" | "estimate"> = {
+  cost: matchCost,
+  estimate: (site) => {
+    const found = matchEstimate(site);
+    return found && site.target && { ...found, resultSize: { min: 0, max: site.target.size.max } };
+  },
+};
+
+export const regexLibrary: CelLibrary = {
+  name: "kubernetes.regex",
+  functions: [
+    {
+      name: "find",
+      overloads: [
+        {
+          id: "string_find_string",
+          member: true,
+          parameters: [stringType, stringType],
+          result: stringType,
+          call: ([text, pattern]) => findFirst(text as string, patternOf(pattern)),
+          ...costs,
+        },
+      ],
+    },
+    {
+      name: "findAll",
+      overloads: [
+        {
+          id: "string_find_all_string",
+          member: true,
+          parameters: [stringType, stringType],
+          result: listOf(stringType),
+          call: ([text, pattern]) => new CelArray(findAll(text as string, patternOf(pattern), -1)),
+          ...costs,
+        },
+        {
+          id: "string_find_all_string_int",
+          member: true,
+          parameters: [stringType, stringType, intType],
+          result: listOf(stringType),
+          call: ([text, pattern, limit]) => new CelArray(findAll(text as string, patternOf(pattern), Number(limit))),
+          ...costs,
+        },
+      ],
+    },
+  ],
+};
+
+function patternOf(pattern: CelValue | undefined): Pattern {
+  try {
+    return compilePattern(pattern as string);
+  } catch (error) {
+    if (!(error instanceof PatternError)) throw error;
+    throw new CelError(`Illegal regex: ${error.message}`, { cause: error });
+  }
+}
+
+function findFirst(text: string, pattern: Pattern): string {
+  const match = pattern.find(text);
+  return match ? text.slice(match.start, match.end) : "";
+}
+
+/** All matches, or the first `limit` where that is not negative. An empty match right behind another one is none. */
+function findAll(text: string, pattern: Pattern, limit: number): string[] {
+  const found: string[] = [];
+  let previousEnd = -1;
+  for (let from = 0; from <= text.length && (limit < 0 || found.length < limit); ) {
+    const match = pattern.find(text, from);
+    if (!match) break;
+    const { start, end } = match;
+    if (end > start || start !== previousEnd) found.push(text.slice(start, end));
+    previousEnd = end;
+    // A character is never cut in two.
+    from = end > start ? end : end + ((text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1);
+  }
+  return found;
+}

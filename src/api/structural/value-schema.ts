@@ -1,0 +1,199 @@
+// Compiles the constraints that a schema puts on values into closures. Which checks apply to which kind of value, their
+// order, and how alternatives (anyOf, oneOf) choose the failures that are told, by the number of checks that passed, are
+// those of the library that upstream validates with.
+import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
+import type { Correlation } from "./correlation.ts";
+import { type JsonObject, jsonKey, sameJson } from "./json.ts";
+import { formatTextCheck, kindOf, numberCheck, stringCheck, typeCheck } from "./scalar-checks.ts";
+import { Findings, forbiddenProperty, missing, moreThan, notAmong, placeless, unfit } from "./value-problem.ts";
+
+/** Checks a value at a path; `old` is known where it stands in an object that is changed, and what did not change may be wrong. */
+export type ValueCheck = (value: unknown, path: string, found: Findings, old: Correlation | undefined) => void;
+
+export function compileValues(schema: JSONSchemaProps): ValueCheck {
+  const type = typeCheck(schema);
+  const combined = combinedCheck(schema);
+  const text = stringCheck(schema);
+  const format = formatTextCheck(schema);
+  const number = numberCheck(schema);
+  const items = itemsCheck(schema);
+  const oneOfValues = enumCheck(schema);
+  const fields = fieldsCheck(schema);
+  // The checks that apply count, whatever they found: of the type, of combinations (twice), of values, and the whole.
+  const always = (type ? 1 : 0) + 4;
+  return (value, path, found, old) => {
+    const kind = kindOf(value);
+    type?.(kind, path, found);
+    if (kind === "null") {
+      oneOfValues?.(value, path, found);
+      return;
+    }
+    combined?.(value, path, found, old);
+    found.matches += always;
+    switch (kind) {
+      case "string":
+        text?.(value, path, found);
+        format?.(value, path, found);
+        found.matches += format ? 2 : 1;
+        break;
+      case "integer":
+      case "number":
+        number?.(value, path, found);
+        found.matches += number ? 1 : 2;
+        break;
+      case "array":
+        items?.(value as readonly unknown[], path, found, old);
+        found.matches += 2;
+        break;
+    }
+    oneOfValues?.(value, path, found);
+    if (kind !== "object") return;
+    fields?.(value as JsonObject, path, found, old);
+    found.matches++;
+  };
+}
+
+/** Checks a field or an item, whose problems count only where it has changed. */
+export function checkPart(check: ValueCheck, value: unknown, path: string, found: Findings, old: Correlation | undefined): void {
+  if (!old) {
+    check(value, path, found, undefined);
+    return;
+  }
+  const own = new Findings();
+  check(value, path, own, old);
+  if (own.hasProblems && old.unchanged) own.forgive();
+  found.merge(own);
+}
+
+function enumCheck(schema: JSONSchemaProps): ((value: unknown, path: string, found: Findings) => void) | undefined {
+  const { enum: values = [] } = schema;
+  if (values.length === 0) return undefined;
+  const scalars = new Set(values.filter((value) => typeof value !== "object"));
+  const composites = values.filter((value) => typeof value === "object" && value !== null);
+  return (value, path, found) => {
+    if (scalars.has(value) || composites.some((allowed) => sameJson(allowed, value))) return;
+    found.add(notAmong(path, value, values));
+  };
+}
+
+/** allOf, anyOf, oneOf and not. */
+function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps): ValueCheck | undefined {
+  const parts: ValueCheck[] = [];
+  if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compileValues)));
+  if (oneOf.length > 0) parts.push(oneOfCheck(oneOf.map(compileValues)));
+  if (allOf.length > 0) parts.push(allOfCheck(allOf.map(compileValues)));
+  if (not) parts.push(notCheck(compileValues(not)));
+  if (parts.length === 0) return undefined;
+  return (value, path, found, old) => {
+    for (const part of parts) part(value, path, found, old);
+  };
+}
+
+function run(check: ValueCheck, value: unknown, path: string, old: Correlation | undefined): Findings {
+  const found = new Findings();
+  check(value, path, found, old);
+  return found;
+}
+
+const anyOfCheck =
+  (checks: readonly ValueCheck[]): ValueCheck =>
+  (value, path, found, old) => {
+    let best: Findings | undefined;
+    for (const check of checks) {
+      const result = run(check, value, path, old);
+      if (!result.hasProblems) {
+        found.matches += result.matches;
+        return;
+      }
+      if (!best || result.matches > best.matches) best = result;
+    }
+    found.add(placeless(`${JSON.stringify(path)} must validate at least one schema (anyOf)`));
+    if (best) found.merge(best);
+  };
+
+const oneOfCheck =
+  (checks: readonly ValueCheck[]): ValueCheck =>
+  (value, path, found, old) => {
+    let best: Findings | undefined;
+    let passed: Findings | undefined;
+    let count = 0;
+    for (const check of checks) {
+      const result = run(check, value, path, old);
+      if (!result.hasProblems) {
+        count++;
+        passed ??= result;
+        best = undefined;
+      } else if (count === 0 && (!best || result.matches > best.matches)) best = result;
+    }
+    if (count === 1 && passed) {
+      found.merge(passed);
+      return;
+    }
+    const outcome = count === 0 ? "Found none valid" : `Found ${count} valid alternatives`;
+    found.add(placeless(`${JSON.stringify(path)} must validate one and only one schema (oneOf). ${outcome}`));
+    if (best) found.merge(best);
+  };
+
+const allOfCheck =
+  (checks: readonly ValueCheck[]): ValueCheck =>
+  (value, path, found, old) => {
+    let passed = 0;
+    for (const check of checks) {
+      const result = run(check, value, path, old);
+      if (!result.hasProblems) passed++;
+      found.merge(result);
+    }
+    if (passed === checks.length) return;
+    found.add(placeless(`${JSON.stringify(path)} must validate all the schemas (allOf)${passed === 0 ? ". None validated" : ""}`));
+  };
+
+const notCheck =
+  (check: ValueCheck): ValueCheck =>
+  (value, path, found, old) => {
+    if (run(check, value, path, old).hasProblems) return;
+    found.add(placeless(`${JSON.stringify(path)} must not validate the schema (not)`));
+  };
+
+type ItemsCheck = (items: readonly unknown[], path: string, found: Findings, old: Correlation | undefined) => void;
+
+function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps): ItemsCheck | undefined {
+  const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps) : undefined;
+  if (!each && minItems === undefined && maxItems === undefined && !uniqueItems) return undefined;
+  return (list, path, found, old) => {
+    if (each) for (const [i, item] of list.entries()) checkPart(each, item, `${path}[${i}]`, found, old?.item(i));
+    const size = list.length;
+    if (minItems !== undefined && size < minItems) found.add(unfit(path, size, `should have at least ${minItems} items`));
+    if (maxItems !== undefined && size > maxItems) found.add(moreThan(path, size, maxItems, "items"));
+    if (uniqueItems && new Set(list.map(jsonKey)).size < size) found.add(unfit(path, "", "shouldn't contain duplicates"));
+  };
+}
+
+type FieldsCheck = (object: JsonObject, path: string, found: Findings, old: Correlation | undefined) => void;
+
+function fieldsCheck(schema: JSONSchemaProps): FieldsCheck | undefined {
+  const { minProperties, maxProperties, required = [], additionalProperties } = schema;
+  const properties = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, compileValues(property)]));
+  const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties) : undefined;
+  const closed = additionalProperties === false;
+  const counts = minProperties !== undefined || maxProperties !== undefined;
+  if (!counts && required.length === 0 && properties.size === 0 && !additional && !closed) return undefined;
+  return (object, path, found, old) => {
+    if (counts) checkCount(object, path, found, schema);
+    for (const field in object) {
+      const property = properties.get(field);
+      // Who the object says it is cannot be compared with what it was: both were converted to this version.
+      const before = path === "" && (field === "kind" || field === "apiVersion") ? undefined : old?.field(field);
+      if (property) checkPart(property, object[field], path === "" ? field : `${path}.${field}`, found, before);
+      else if (additional) checkPart(additional, object[field], `${path}.${field}`, found, before);
+      else if (closed) found.add(forbiddenProperty(path, field));
+    }
+    for (const field of required) if (!Object.hasOwn(object, field)) found.add(missing(`${path}.${field}`));
+  };
+}
+
+function checkCount(object: JsonObject, path: string, found: Findings, { minProperties, maxProperties }: JSONSchemaProps): void {
+  const count = Object.keys(object).length;
+  if (minProperties !== undefined && count < minProperties)
+    found.add(unfit(path, count, `should have at least ${minProperties} properties`));
+  if (maxProperties !== undefined && count > maxProperties) found.add(moreThan(path, count, maxProperties, "properties"));
+}

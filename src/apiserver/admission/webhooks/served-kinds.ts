@@ -1,0 +1,28 @@
+// What webhooks have to know of the served resources besides their types: which of them are other versions of the same
+// objects, and how an object that a patch has made is read.
+import type { KubernetesObject } from "../../../api/meta/object.ts";
+import type { Shape } from "../../../api/patch/managed-fields/shape.ts";
+import type { GroupVersionKind, ResourceType } from "../../../api/resource-type.ts";
+
+/** Another version of a resource's objects. */
+export interface EquivalentResource {
+  readonly type: ResourceType;
+  /** To the other version. */
+  readonly convert: (object: KubernetesObject) => KubernetesObject;
+  /** From the other version. */
+  readonly convertBack: (object: KubernetesObject) => KubernetesObject;
+}
+
+export interface ServedKinds {
+  /** Resources with the same objects in other groups and versions. */
+  equivalentsOf(type: ResourceType): readonly EquivalentResource[];
+  /** How the fields of a kind's objects are owned, for what is applied to them. */
+  shapeOf(type: ResourceType, kind: GroupVersionKind): Shape;
+  /** The resources of a kind. */
+  resourcesOf(kind: GroupVersionKind): readonly ResourceType[];
+  /**
+   * A JSON value as an object of the kind, as if it had been sent: fields the kind has not are left out, defaults filled in.
+   * Throws an Error that says what is wrong.
+   */
+  read(type: ResourceType, kind: GroupVersionKind, value: unknown): KubernetesObject;
+}

@@ -1,0 +1,101 @@
+// Conversion of custom objects between versions by the webhook of their definition (spec.conversion.strategy: Webhook). Many
+// objects go in few calls, each of a bounded size and with a deadline. Nothing is ever served unconverted: what fails is an
+// error of the request.
+import { randomUUID } from "node:crypto";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.ts";
+import type { ServiceResolver, WebhookClient } from "../webhook/webhook-client.ts";
+import { WebhookError } from "../webhook/webhook-error.ts";
+import { webhookTarget } from "../webhook/webhook-target.ts";
+import {
+  ConversionError,
+  type ConversionRequest,
+  conversionReview,
+  convertedObjects,
+  type ReviewVersion,
+  reviewVersions,
+  subjectOf,
+} from "./convert-objects.ts";
+
+/** Converts objects of any version of a definition; the result is in the order of what was given. Throws ConversionError. */
+export type ObjectConverter = (objects: readonly KubernetesObject[], apiVersion: string) => Promise<readonly KubernetesObject[]>;
+
+export interface ConversionWebhookDeps {
+  /** Asked for at the first conversion. */
+  readonly webhooks: () => Promise<WebhookClient>;
+  readonly resolve: ServiceResolver;
+}
+
+/** As long as a request may take by itself. */
+const timeoutMs = 30_000;
+/** What goes into one call: answers are bounded too, and conversion may make objects larger. */
+const maxObjects = 500;
+const maxBytes = 1024 * 1024;
+
+/** Calls in progress for one reader. */
+const callsAtOnce = 4;
+
+export function createWebhookConverter({ spec }: CustomResourceDefinition, deps: ConversionWebhookDeps): ObjectConverter {
+  return async (objects, apiVersion) => {
+    const converted: KubernetesObject[] = [...objects];
+    const batches = batchesOf(objects, apiVersion)[Symbol.iterator]();
+    const work = async (): Promise<void> => {
+      for (const batch of batches) {
+        const results = await convertBatch(spec.conversion, deps, { objects: batch.map(({ object }) => object), apiVersion });
+        for (const [i, { index }] of batch.entries()) converted[index] = results[i] as KubernetesObject; // as many as were asked for
+      }
+    };
+    await Promise.all(Array.from({ length: callsAtOnce }, work));
+    return converted;
+  };
+}
+
+interface Placed {
+  readonly index: number;
+  readonly object: KubernetesObject;
+}
+
+/** Those that are of another version, in portions. */
+function* batchesOf(objects: readonly KubernetesObject[], apiVersion: string): Generator<readonly Placed[], void, void> {
+  let batch: Placed[] = [];
+  let bytes = 0;
+  for (const [index, object] of objects.entries()) {
+    if (object.apiVersion === apiVersion) continue;
+    batch.push({ index, object });
+    bytes += JSON.stringify(object).length;
+    if (batch.length < maxObjects && bytes < maxBytes) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+interface Batch {
+  readonly objects: readonly KubernetesObject[];
+  readonly apiVersion: string;
+}
+
+async function convertBatch(
+  conversion: CustomResourceDefinition["spec"]["conversion"],
+  { webhooks, resolve }: ConversionWebhookDeps,
+  { objects, apiVersion }: Batch,
+): Promise<readonly KubernetesObject[]> {
+  const { clientConfig, conversionReviewVersions = [] } = conversion?.webhook ?? {};
+  const reviewVersion = conversionReviewVersions.find(isReviewVersion);
+  if (!reviewVersion) throw new ConversionError("no supported conversion review versions");
+  const request: ConversionRequest = { reviewVersion, uid: randomUUID(), desiredApiVersion: apiVersion, objects };
+  return convertedObjects(request, await call());
+
+  async function call(): Promise<unknown> {
+    try {
+      const target = webhookTarget(clientConfig ?? {}, resolve);
+      return await (await webhooks()).post(target, { body: conversionReview(request), timeoutMs });
+    } catch (error) {
+      if (error instanceof WebhookError) throw new ConversionError(`${subjectOf(request)} failed: ${error.message}`);
+      throw error;
+    }
+  }
+}
+
+const isReviewVersion = (version: string): version is ReviewVersion => (reviewVersions as readonly string[]).includes(version);

@@ -1,0 +1,219 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { prefixEnd } from "../../storage/store.ts";
+import type { Fixture, Reading } from "../registry/request-fixture.ts";
+import { type CustomFixture, createCustomFixture, definitions } from "./custom-fixture.ts";
+
+const widgets = "/apis/example.com/v1/namespaces/default/widgets";
+
+const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+const v1 = { name: "v1", served: true, storage: true, schema };
+
+function widgetDefinition(spec: object = {}, version: object = {}): object {
+  return {
+    metadata: { name: "widgets.example.com" },
+    spec: {
+      group: "example.com",
+      scope: "Namespaced",
+      names: { plural: "widgets", kind: "Widget" },
+      versions: [{ ...v1, ...version }],
+      ...spec,
+    },
+  };
+}
+
+describe("startCustomResources()", () => {
+  let fixture: CustomFixture;
+
+  beforeEach(() => {
+    fixture = createCustomFixture();
+  });
+
+  afterEach(() => fixture.stop());
+
+  const settle = (): Promise<void> => fixture.settle();
+  const define = (definition: object): Promise<void> => fixture.define(definition);
+
+  const conditionsOf = ({ status }: Reading): readonly string[] =>
+    (status as { readonly conditions: readonly { type: string; status: string; reason: string }[] }).conditions.map(
+      (c) => `${c.type}=${c.status} ${c.reason}`,
+    );
+
+  const create = (name: string, more: object = {}): ReturnType<Fixture["send"]> =>
+    fixture.send("POST", widgets, { body: { metadata: { name }, ...more } });
+
+  it("establishes a definition and serves its objects", async () => {
+    expect((await fixture.send("GET", widgets)).status).toBe(404);
+    await define(widgetDefinition());
+    const { body } = await fixture.send("GET", `${definitions}/widgets.example.com`);
+    expect(conditionsOf(body)).toEqual(["NamesAccepted=True NoConflicts", "Established=True InitialNamesAccepted"]);
+    const created = await create("w", { spec: { a: 1 } });
+    expect(created.status).toBe(201);
+    expect(created.body).toMatchObject({ apiVersion: "example.com/v1", kind: "Widget", metadata: { generation: 1 }, spec: { a: 1 } });
+    const list = await fixture.send("GET", widgets);
+    expect(list.body).toMatchObject({ kind: "WidgetList", metadata: { continue: "" }, items: [{ metadata: { name: "w" } }] });
+  });
+
+  it("refuses the names of another definition of the group until they are free", async () => {
+    await define(widgetDefinition());
+    const names = { plural: "gadgets", singular: "gadget", kind: "Widget", listKind: "GadgetList" };
+    await define({ ...widgetDefinition({ names }), metadata: { name: "gadgets.example.com" } });
+    const refused = await fixture.send("GET", `${definitions}/gadgets.example.com`);
+    expect(conditionsOf(refused.body)).toEqual(["NamesAccepted=False KindConflict", "Established=False NotAccepted"]);
+    await fixture.redefine("widgets.example.com", [{ op: "add", path: "/spec/names/shortNames", value: ["wg"] }]);
+    await fixture.redefine("gadgets.example.com", [{ op: "add", path: "/spec/names/shortNames", value: ["wg"] }]);
+    await fixture.redefine("widgets.example.com", [{ op: "remove", path: "/spec/names/shortNames" }]);
+    const { body } = await fixture.send("GET", `${definitions}/gadgets.example.com`);
+    expect((body["status"] as { readonly acceptedNames: object }).acceptedNames).toMatchObject({ shortNames: ["wg"] });
+    await fixture.send("DELETE", `${definitions}/widgets.example.com`);
+    await settle();
+    const accepted = await fixture.send("GET", `${definitions}/gadgets.example.com`);
+    expect(conditionsOf(accepted.body)).toEqual(["NamesAccepted=True NoConflicts", "Established=True InitialNamesAccepted"]);
+  });
+
+  it("gives a name that several ask for at once to one of them", async () => {
+    const names = (plural: string): object => ({ plural, singular: plural.slice(0, -1), kind: "Same", listKind: `${plural}List` });
+    const plurals = ["as", "bs", "cs", "ds"];
+    await Promise.all(
+      plurals.map((plural) =>
+        fixture.send("POST", definitions, {
+          body: { ...widgetDefinition({ names: names(plural) }), metadata: { name: `${plural}.example.com` } },
+        }),
+      ),
+    );
+    await settle();
+    const { body } = await fixture.send("GET", definitions);
+    const established = body.items.filter((item) => conditionsOf(item).includes("Established=True InitialNamesAccepted"));
+    expect([body.items.length, established.length]).toEqual([4, 1]);
+  });
+
+  it("deletes the objects before the definition, and creates none meanwhile", async () => {
+    await define(widgetDefinition());
+    await create("w", { metadata: { name: "w", finalizers: ["example.com/wait"] } });
+    const watch = await fixture.watch(`${widgets}?watch=true`);
+    await fixture.send("DELETE", `${definitions}/widgets.example.com`);
+    await settle();
+    const refused = await create("x");
+    expect(refused.status).toBe(405);
+    expect(refused.body.message).toBe("create not allowed while custom resource definition is terminating");
+    const going = await fixture.send("GET", `${definitions}/widgets.example.com`);
+    expect(conditionsOf(going.body)).toContain("Terminating=True InstanceDeletionInProgress");
+    const patch = { metadata: { finalizers: null } };
+    await fixture.send("PATCH", `${widgets}/w`, { body: patch, contentType: "application/merge-patch+json" });
+    await settle();
+    expect((await fixture.send("GET", `${definitions}/widgets.example.com`)).status).toBe(404);
+    expect((await fixture.send("GET", widgets)).status).toBe(404);
+    await watch.ended;
+    expect(watch.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED", "DELETED"]);
+  });
+
+  it("deletes the objects of a definition that serves no version any more", async () => {
+    await define(widgetDefinition());
+    await create("w");
+    const unserved = [{ op: "replace", path: "/spec/versions/0/served", value: false }];
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, { body: unserved, contentType: "application/json-patch+json" });
+    await settle();
+    expect((await fixture.send("GET", widgets)).status).toBe(404);
+    const prefix = "/registry/example.com/widgets/";
+    expect((await fixture.store.range({ start: prefix, end: prefixEnd(prefix) })).count).toBe(1);
+    await fixture.send("DELETE", `${definitions}/widgets.example.com`);
+    await settle();
+    expect((await fixture.send("GET", `${definitions}/widgets.example.com`)).status).toBe(404);
+    expect((await fixture.store.range({ start: prefix, end: prefixEnd(prefix) })).count).toBe(0);
+  });
+
+  it("ends watches when the definition changes, and lists go on", async () => {
+    await define(widgetDefinition());
+    await create("w");
+    const watch = await fixture.watch(`${widgets}?watch=true`);
+    const { metadata } = (await fixture.send("GET", `${definitions}/widgets.example.com`)).body;
+    const { cache } = fixture.stores.find("example.com", "v1", "widgets") ?? {};
+    const reading = cache?.reach(Number(metadata.resourceVersion) + 1);
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, {
+      body: [{ op: "add", path: "/spec/names/shortNames", value: ["w"] }],
+      contentType: "application/json-patch+json",
+    });
+    await settle();
+    await watch.ended;
+    expect(watch.events.map(({ type }) => type)).toEqual(["ADDED"]);
+    await create("x");
+    await settle();
+    await expect(reading).resolves.toBeUndefined();
+    expect((await fixture.send("GET", widgets)).body.items.map((item) => item.metadata.name)).toEqual(["w", "x"]);
+  });
+
+  it("prunes, defaults and validates what is written, and lets values stay that were wrong before", async () => {
+    const size = { type: "integer", minimum: 1, default: 3 };
+    const withSpec = (properties: object): object => ({
+      openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties } } },
+    });
+    await define(widgetDefinition({}, { schema: withSpec({ size, note: { type: "string" } }) }));
+    const created = await create("w", { spec: { colour: "red", note: "long" } });
+    expect(created.body["spec"]).toEqual({ note: "long", size: 3 });
+    const refused = await create("x", { spec: { size: 0 } });
+    expect(refused.status).toBe(422);
+    expect(refused.body.message).toBe(
+      'Widget.example.com "x" is invalid: spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1',
+    );
+    const path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/note/maxLength";
+    const shorter = [{ op: "add", path, value: 2 }];
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, { body: shorter, contentType: "application/json-patch+json" });
+    await settle();
+    const merge = (body: object): ReturnType<Fixture["send"]> =>
+      fixture.send("PATCH", `${widgets}/w`, { body, contentType: "application/merge-patch+json" });
+    expect((await merge({ spec: { size: 5 } })).status).toBe(200);
+    expect((await merge({ spec: { note: "longer" } })).status).toBe(422);
+  });
+
+  it("shows an object in each served version, and keeps it when the definition changes", async () => {
+    const versions = [v1, { ...v1, name: "v2", storage: false }];
+    await define(widgetDefinition({ versions }));
+    await create("w");
+    const inV2 = (): ReturnType<Fixture["send"]> => fixture.send("GET", `${widgets.replace("/v1/", "/v2/")}/w`);
+    expect((await inV2()).body.apiVersion).toBe("example.com/v2");
+    const unserved = [{ op: "replace", path: "/spec/versions/1/served", value: false }];
+    await fixture.send("PATCH", `${definitions}/widgets.example.com`, { body: unserved, contentType: "application/json-patch+json" });
+    await settle();
+    expect((await inV2()).status).toBe(404);
+    expect((await fixture.send("GET", `${widgets}/w`)).body.metadata.name).toBe("w");
+  });
+
+  it("keeps status and spec apart, and counts changes of the spec only", async () => {
+    await define(widgetDefinition({}, { subresources: { status: {} } }));
+    await create("w", { spec: { a: 1 }, status: { phase: "Mine" } });
+    const merge = (path: string, body: object): ReturnType<Fixture["send"]> =>
+      fixture.send("PATCH", `${widgets}/w${path}`, { body, contentType: "application/merge-patch+json" });
+    const status = await merge("/status", { spec: { a: 9 }, status: { phase: "Ready" }, metadata: { labels: { a: "b" } } });
+    expect(status.body).toMatchObject({ metadata: { generation: 1 }, spec: { a: 1 }, status: { phase: "Ready" } });
+    expect(status.body.metadata.labels).toBeUndefined();
+    const spec = await merge("", { spec: { a: 2 }, status: { phase: "Lost" } });
+    expect(spec.body).toMatchObject({ metadata: { generation: 2 }, spec: { a: 2 }, status: { phase: "Ready" } });
+  });
+
+  it("reads and writes the scale where the definition says", async () => {
+    const scale = { specReplicasPath: ".spec.size", statusReplicasPath: ".status.ready", labelSelectorPath: ".status.selector" };
+    await define(widgetDefinition({}, { subresources: { scale } }));
+    await create("w", { spec: { size: 3 }, status: { ready: 2, selector: "a=b" } });
+    const found = await fixture.send("GET", `${widgets}/w/scale`);
+    expect(found.body).toMatchObject({ kind: "Scale", spec: { replicas: 3 }, status: { replicas: 2, selector: "a=b" } });
+    const body = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "w" }, spec: { replicas: 7 } };
+    expect((await fixture.send("PUT", `${widgets}/w/scale`, { body })).body).toMatchObject({ spec: { replicas: 7 } });
+    expect((await fixture.send("GET", `${widgets}/w`)).body).toMatchObject({ spec: { size: 7 } });
+  });
+
+  it("filters by selectable fields and prints the columns of the version", async () => {
+    const selectableFields = [{ jsonPath: ".spec.colour" }];
+    const additionalPrinterColumns = [
+      { name: "Colour", type: "string", jsonPath: ".spec.colour" },
+      { name: "Ready", type: "string", jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+    ];
+    const spec = { type: "object", properties: { colour: { type: "string" } } };
+    const openAPIV3Schema = { type: "object", properties: { spec }, "x-kubernetes-preserve-unknown-fields": true };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema }, selectableFields, additionalPrinterColumns }));
+    await create("w", { spec: { colour: "red" }, status: { conditions: [{ type: "Ready", status: "True" }] } });
+    await create("x", { spec: { colour: "blue" } });
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    const { body } = await fixture.send("GET", `${widgets}?fieldSelector=spec.colour%3Dred`, { accept });
+    expect((body["rows"] as readonly { cells: unknown }[]).map(({ cells }) => cells)).toEqual([["w", "red", "True"]]);
+    expect((await fixture.send("GET", `${widgets}?fieldSelector=spec.size%3D1`)).status).toBe(400);
+  });
+});

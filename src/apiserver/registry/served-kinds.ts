@@ -1,0 +1,64 @@
+// The served resources as webhooks see them: which types share their objects with others, and how what a patch has made is
+// read back.
+import { decodeObject } from "../../api/encode/decode.ts";
+import type { KubernetesObject } from "../../api/meta/object.ts";
+import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { apiVersionOf } from "../../api/resource-type.ts";
+import { builtInSchemas, schemaOfKind } from "../../api/schema/schema.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { EquivalentResource, ServedKinds } from "../admission/webhooks/served-kinds.ts";
+import { shapeOfDefinition } from "./field-management.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+import type { ResourceStore } from "./resource-store.ts";
+import type { ResourceStores } from "./stores.ts";
+
+const none: readonly EquivalentResource[] = [];
+
+export function servedKinds(stores: ResourceStores): ServedKinds {
+  return {
+    equivalentsOf(type) {
+      const own = stores.find(type.group, type.version, type.resource);
+      if (!own) return none;
+      const sharing = stores.sharing(own);
+      if (sharing.length < 2) return none;
+      return sharing.filter((other) => other !== own).map((other) => equivalent(own.definition, other.definition));
+    },
+    resourcesOf({ group, version, kind }) {
+      const types = Array.from(stores.all, (store) => store.type);
+      return types.filter((type) => type.kind === kind && type.group === group && type.version === version);
+    },
+    shapeOf(type, kind) {
+      const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;
+      if (store) return shapeOfDefinition(store.definition);
+      const schema = schemaOfKind(apiVersionOf(kind), kind.kind);
+      return schema ? shapeOf(schema) : deduced;
+    },
+    read(type, kind, value) {
+      const apiVersion = apiVersionOf(kind);
+      const { kind: name, apiVersion: version } = value as KubernetesObject;
+      if (name !== kind.kind || version !== apiVersion)
+        throw new Error(`the patched object is of kind ${version}, Kind=${name}; expected ${apiVersion}, Kind=${kind.kind}`);
+      const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;
+      return readObject(store, apiVersion, kind.kind, value);
+    },
+  };
+}
+
+function readObject(store: ResourceStore | undefined, apiVersion: string, kind: string, value: unknown): KubernetesObject {
+  const schema = store?.type.schema === undefined ? schemaOfKind(apiVersion, kind) : builtInSchemas.get(store.type.schema);
+  const decoded = (schema ? decodeObject(schema, value).object : value) as KubernetesObject;
+  const object = decoded.metadata ? decoded : { ...decoded, metadata: {} as ObjectMeta };
+  return store?.definition.defaults?.(object) ?? object;
+}
+
+/** Both lie in the same form in storage: what one writes there the other reads. */
+function equivalent(own: ResourceDefinition, other: ResourceDefinition): EquivalentResource {
+  return { type: other.type, convert: (object) => converted(own, other, object), convertBack: (object) => converted(other, own, object) };
+}
+
+function converted(from: ResourceDefinition, to: ResourceDefinition, object: KubernetesObject): KubernetesObject {
+  const stored = from.sharesStorageOf?.toStored(object) ?? object;
+  const served = to.sharesStorageOf?.fromStored(stored) ?? stored;
+  const { kind } = to.type;
+  return { ...(to.defaults?.(served) ?? served), apiVersion: apiVersionOf(to.type), kind };
+}

@@ -1,0 +1,52 @@
+// What calls cost at run time, in upstream's units, by the sizes of their arguments.
+
+import { characters } from "../source.ts";
+import { CelList, CelMap, CelObject, CelOpaque, CelOptional, type CelValue } from "../values.ts";
+import { patternFactor, traversalFactor } from "./estimates.ts";
+
+/** How many elements a value has for costs: characters, bytes, items, entries; 1 for everything else. */
+export function actualSize(value: CelValue): number {
+  if (typeof value === "string") return characters(value);
+  if (value === null || typeof value !== "object") return 1;
+  if (value instanceof CelList || value instanceof CelMap || value instanceof CelObject) return value.size;
+  if (value instanceof Uint8Array) return value.length;
+  if (value instanceof CelOpaque) return value.size ?? 1;
+  return value instanceof CelOptional && value.value !== undefined ? actualSize(value.value) : 1;
+}
+
+type Args = readonly CelValue[];
+
+/** Reading the argument at an index once; `factor` times for more. */
+export const traversalOf =
+  (index: number, factor = 1) =>
+  (args: Args): number =>
+    Math.ceil(actualSize(args[index] ?? null) * factor * traversalFactor);
+
+/** Comparing two: the smaller one is read. */
+export const comparisonCost = (args: Args): number =>
+  Math.ceil(Math.min(actualSize(args[0] ?? null), actualSize(args[1] ?? null)) * traversalFactor);
+
+/** Putting two together: both are read. */
+export const concatenationCost = (args: Args): number =>
+  Math.ceil((actualSize(args[0] ?? null) + actualSize(args[1] ?? null)) * traversalFactor);
+
+/** Matching a text (the first) with a pattern (the second). */
+export const matchCost = (args: Args): number =>
+  Math.ceil((1 + actualSize(args[0] ?? null)) * traversalFactor) * Math.ceil(actualSize(args[1] ?? null) * patternFactor);
+
+/** Looking for a text in another. */
+export const containsCost = (args: Args): number => traversalOf(0)(args) * traversalOf(1)(args);
+
+/** Cost of a text or of everything in a list or map, one by one; upstream counts bytes here and rounds down. */
+export function deepTraversalCost(value: CelValue): number {
+  if (typeof value === "string") return Math.floor(new TextEncoder().encode(value).length * traversalFactor);
+  if (value instanceof Uint8Array) return Math.floor(value.length * traversalFactor);
+  let cost = 0;
+  if (value instanceof CelList) for (const item of value) cost += deepTraversalCost(item);
+  else if (value instanceof CelMap)
+    for (const key of value.keys()) cost += deepTraversalCost(key) + deepTraversalCost(value.find(key) ?? null);
+  else if (value instanceof CelObject)
+    for (const name of value.fields()) cost += deepTraversalCost(name) + deepTraversalCost(value.find(name) ?? null);
+  else return 1;
+  return cost;
+}

@@ -1,0 +1,47 @@
+// contains(), startsWith(), endsWith(), matches().
+
+import { CelError } from "../cel-error.ts";
+import { containsCost, matchCost, traversalOf } from "../cost/actual.ts";
+import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
+import type { CelCallSite, CelFunction, CelOverload } from "../library.ts";
+import { compilePattern, PatternError } from "../regex/pattern.ts";
+import { boolType, stringType } from "../types.ts";
+import { noSuchOverload } from "./arithmetic.ts";
+
+const test = (id: string, holds: (text: string, part: string) => boolean, rest: Partial<CelOverload>): CelOverload => ({
+  id,
+  member: true,
+  parameters: [stringType, stringType],
+  result: boolType,
+  call: ([text, part]) => holds(text as string, part as string),
+  ...rest,
+});
+
+/** Whether the pattern (RE2's syntax) matches somewhere in the text. Throws CelError. */
+export function matches(text: string, pattern: string): boolean {
+  try {
+    return compilePattern(pattern).test(text);
+  } catch (error) {
+    if (error instanceof PatternError) throw new CelError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+// Upstream charges the text that is looked for by what is searched, and estimates by what is looked for.
+const affix = { cost: traversalOf(0), estimate: (call: CelCallSite) => traversalEstimate(1)(call) };
+
+export const texts: readonly CelFunction[] = [
+  {
+    name: "contains",
+    overloads: [test("contains_string", (text, part) => text.includes(part), { cost: containsCost, estimate: containsEstimate })],
+    mismatch: noSuchOverload,
+  },
+  { name: "endsWith", overloads: [test("ends_with_string", (text, part) => text.endsWith(part), affix)], mismatch: noSuchOverload },
+  { name: "startsWith", overloads: [test("starts_with_string", (text, part) => text.startsWith(part), affix)], mismatch: noSuchOverload },
+  {
+    name: "matches",
+    overloads: [test("matches", matches, { member: false }), test("matches_string", matches, { cost: matchCost, estimate: matchEstimate })],
+    dispatchesByValue: true,
+    mismatch: () => "no such overload: matches",
+  },
+];
