@@ -263,7 +263,7 @@ describe("--authentication-config", () => {
           claimValidationRules: [{ expression: "1" }, { expression: "other.x" }],
         },
       ],
-      /claimValidationRules\[0\]\.expression: Invalid value: "1": must evaluate to bool, jwt\[0\]\.claimValidationRules\[1\]\.expression: Invalid value: "other\.x": compilation failed: .*undeclared reference to 'other'[^]*claimMappings\.groups\.expression: Invalid value: "claims\.": compilation failed: .*Syntax error[^]*claimMappings\.username\.expression: Invalid value: "claims\.email": claims\.email_verified must be used/,
+      /claimValidationRules\[0\]\.expression: Invalid value: "1": must evaluate to bool, jwt\[0\]\.claimValidationRules\[1\]\.expression: Invalid value: "other\.x": compilation failed: .*undeclared reference to 'other'.*claimMappings\.groups\.expression: Invalid value: "claims\.": compilation failed: .*Syntax error.*claimMappings\.username\.expression: Invalid value: "claims\.email": claims\.email_verified must be used/,
     ],
     [[{ issuers: {} }], /^--authentication-config: jwt\[0\]\.issuers: unknown field/],
   ])("is refused with the fields that are wrong: %j", async (jwtConfigs, message) => {
