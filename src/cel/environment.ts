@@ -10,11 +10,10 @@ import { Program } from "./program.ts";
 import { CelSource, type PlacedProblem, sortProblems } from "./source.ts";
 import { standardLibrary } from "./standard/standard-library.ts";
 
-let standard: Declarations | undefined;
+const standard = extendDeclarations(noDeclarations, { libraries: [standardLibrary] });
 
 /** An environment with the standard functions and macros, and what the options add. */
 export function createCelEnvironment(options: CelEnvironmentOptions = {}): CelEnvironment {
-  standard ??= extendDeclarations(noDeclarations, { libraries: [standardLibrary] });
   return new Environment(extendDeclarations(standard, options));
 }
 

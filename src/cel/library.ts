@@ -53,6 +53,11 @@ export interface CelOverload {
   readonly call: (args: readonly CelValue[]) => CelValue;
   /** What a call cost at run time. Default: 1. */
   readonly cost?: (args: readonly CelValue[], result: CelValue) => number;
+  /**
+   * Whether the cost depends on the arguments alone and is charged before the call: for what can take long, so that the budget
+   * ends it first. Default: false.
+   */
+  readonly chargedFirst?: boolean;
   /** What a call may cost, without its arguments. undefined or absent: 1, of unknown size. */
   readonly estimate?: (call: CelCallSite) => CelCallEstimate | undefined;
 }

@@ -1,6 +1,5 @@
 // A compiled expression: runs its plan, and knows what it reads and what it may cost.
 
-import type { CelExpr } from "./ast.ts";
 import type { CelCostEstimate, CelEvaluateOptions, CelProgram, CelResult } from "./cel.ts";
 import { CelError } from "./cel-error.ts";
 import type { Checked } from "./check/check.ts";
@@ -29,11 +28,6 @@ export class Program implements CelProgram {
     this.variables = new Set(plan.variables.map(({ name }) => name));
     this.#checked = checked;
     this.#plan = plan;
-  }
-
-  /** The tree, for what looks at expressions instead of running them. */
-  get expr(): CelExpr {
-    return this.#checked.expr;
   }
 
   get cost(): CelCostEstimate {

@@ -20,6 +20,8 @@ let known: CelEnvironment | undefined;
 
 export function kubernetesEnvironment(): CelEnvironment {
   known ??= createCelEnvironment({
+    // A validator sees to that: arguments of format() are exempt.
+    homogeneousLiterals: false,
     libraries: [
       optionals,
       strings,

@@ -111,6 +111,10 @@ describe("rules of custom resources", () => {
     const schema = object({ spec: object({ a: { ...text, "x-kubernetes-validations": [{ rule: "self != 'bad'" }] }, b: text }) });
     expect(updated(schema, { spec: { a: "bad", b: "2" } }, { spec: { a: "bad", b: "1" } })).toEqual([]);
     expect(updated(schema, { spec: { a: "bad" } }, { spec: { a: "good" } })).toHaveLength(1);
+    const warnings: string[] = [];
+    const old = { metadata: { name: "x" }, spec: { a: "bad", b: "1" } };
+    compile(schema).validateUpdate({ ...old, spec: { a: "bad", b: "2" } }, old, ({ message }) => warnings.push(message));
+    expect(warnings).toEqual(["spec.a: Invalid value: \"bad\": failed rule: self != 'bad'"]);
   });
 
   it("of allOf are about the same value", () => {

@@ -15,6 +15,7 @@ import { additionalSchema, itemsSchema } from "../structural/schema-walk.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { escapeField } from "./escape-field.ts";
 import { mapListOf, setOf } from "./keyed-lists.ts";
+import { withoutNulls } from "./schema-object.ts";
 
 export interface SchemaType {
   readonly type: CelType;
@@ -90,7 +91,7 @@ function objectType(schema: JSONSchemaProps, name: string): SchemaType {
     if (field !== undefined) fields.set(field, { type: found.type, ...(field === property ? {} : { property }) });
     if (required.has(property) && (child.default ?? undefined) === undefined) minBytes += byteLength(property) + found.minBytes + 4;
   }
-  return { type: { ...celObjectType(name, () => fields), maxSize: 0 }, minBytes };
+  return { type: withoutNulls({ ...celObjectType(name, () => fields), maxSize: 0 }), minBytes };
 }
 
 /** The schema with the fields that every object has. */

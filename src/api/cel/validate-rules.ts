@@ -5,7 +5,7 @@ import { adaptJson } from "../../cel/adapt.ts";
 import { CelError, type CelProgram } from "../../cel/cel.ts";
 import { CelOptional } from "../../cel/values.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, omittedValue, required } from "../meta/field-error.ts";
-import type { RuleCompiler } from "../structural/compile-schema.ts";
+import type { RuleCompiler, WarnOfRule } from "../structural/compile-schema.ts";
 import type { Correlation } from "../structural/correlation.ts";
 import { isJsonObject } from "../structural/json.ts";
 import { additionalSchema, itemsSchema, someSchema } from "../structural/schema-walk.ts";
@@ -31,8 +31,8 @@ export const compileSchemaRules: RuleCompiler = (schema) => {
   const root = ruleNode(schema, schema, true);
   if (!root) return undefined;
   return {
-    validate(value, { old, field = "" } = {}) {
-      const run: Run = { errors: [], left: objectBudget };
+    validate(value, { old, field = "", warn } = {}) {
+      const run: Run = { errors: [], left: objectBudget, warn };
       try {
         validateValue(run, root, { field, value, old, current: old, parent: undefined, isRoot: true });
       } catch (error) {
@@ -68,6 +68,7 @@ function ruleNode(rules: JSONSchemaProps, schema: JSONSchemaProps, isResource: b
 
 interface Run {
   readonly errors: FieldError[];
+  readonly warn: WarnOfRule | undefined;
   left: number;
 }
 
@@ -138,8 +139,12 @@ function validateHere(run: Run, node: RuleNode, place: Place): void {
       if (!isOptional) return old ?? null;
       return old === undefined ? CelOptional.none : CelOptional.of(adaptJson(old, type));
     };
-    const error = evaluateRule(run, rule, { at, type: node.schema.type ?? "", value, variables: { self: value, oldSelf } });
-    if (error && !(!rule.usesOldSelf && error.refuses && (place.current ?? place.parent)?.unchanged === true)) run.errors.push(error.error);
+    const failure = evaluateRule(run, rule, { at, type: node.schema.type ?? "", value, variables: { self: value, oldSelf } });
+    if (!failure) continue;
+    // What did not change may break a rule that does not compare.
+    const isOld = !rule.usesOldSelf && failure.refuses && (place.current ?? place.parent)?.unchanged === true;
+    if (isOld) run.warn?.(failure.error);
+    else run.errors.push(failure.error);
   }
 }
 

@@ -37,17 +37,21 @@ export interface CompiledSchema {
   coerceMetadata(object: JsonObject, options?: CoerceOptions): Coerced;
   /** All problems of a new object, without those of its own metadata. */
   validate(object: JsonObject): readonly FieldError[];
-  /** All problems of a changed object; values that did not change may be wrong. */
-  validateUpdate(object: JsonObject, old: JsonObject): readonly FieldError[];
+  /** All problems of a changed object; values that did not change may be wrong, and rules that they break are warned of. */
+  validateUpdate(object: JsonObject, old: JsonObject, warn?: WarnOfRule): readonly FieldError[];
   /** The same for a write to the status subresource: no values but those of the status are looked at. */
-  validateStatusUpdate(object: JsonObject, old: JsonObject): readonly FieldError[];
+  validateStatusUpdate(object: JsonObject, old: JsonObject, warn?: WarnOfRule): readonly FieldError[];
 }
+
+/** Takes what a rule says against a value that did not change. */
+export type WarnOfRule = (problem: FieldError) => void;
 
 export interface RuleRun {
   /** What the value was, with how its parts correspond; absent for a new one. */
   readonly old?: Correlation | undefined;
   /** Where the value stands. Default: it is a whole object. */
   readonly field?: string;
+  readonly warn?: WarnOfRule | undefined;
 }
 
 /** The compiled rules of a schema. */
@@ -71,10 +75,10 @@ export function compileSchema(schema: JSONSchemaProps = {}, { compileRules }: Co
   const statusValues = statusSchema && compileValues(statusSchema);
   const rules = compileRules?.(schema, root);
 
-  const others = (errors: FieldError[], object: JsonObject, correlation?: Correlation): readonly FieldError[] => {
+  const others = (errors: FieldError[], object: JsonObject, correlation?: Correlation, warn?: WarnOfRule): readonly FieldError[] => {
     validateLists(errors, root, object, correlation?.old);
     if (!rules) return errors;
-    const found = errors.some(keepsFromRules) ? [rulesNotChecked] : rules.validate(object, { old: correlation });
+    const found = errors.some(keepsFromRules) ? [rulesNotChecked] : rules.validate(object, { old: correlation, warn });
     return [...errors, ...found];
   };
 
@@ -95,20 +99,20 @@ export function compileSchema(schema: JSONSchemaProps = {}, { compileRules }: Co
       validateEmbedded(errors, root, object, "");
       return others(errors, object);
     },
-    validateUpdate(object, old) {
+    validateUpdate(object, old, warn) {
       const found = new Findings();
       const correlation = new Correlation(root, object, old);
       checkPart(values, object, "", found, correlation);
       const errors = asFieldErrors(found.problems);
       validateEmbedded(errors, root, object, "");
-      return others(errors, object, correlation);
+      return others(errors, object, correlation, warn);
     },
-    validateStatusUpdate(object, old) {
+    validateStatusUpdate(object, old, warn) {
       const found = new Findings();
       const correlation = new Correlation(root, object, old);
       if (statusValues && Object.hasOwn(object, "status"))
         checkPart(statusValues, object["status"], "", found, correlation.field("status"));
-      return others(asFieldErrors(found.problems, "status"), object, correlation);
+      return others(asFieldErrors(found.problems, "status"), object, correlation, warn);
     },
   };
 }

@@ -532,7 +532,9 @@ describe("createAdmissionPlugins()", () => {
       "PodTopologyLabels",
       "NodeDeclaredFeatureValidator",
       "PodResizeValidator",
+      "MutatingAdmissionPolicy",
       "MutatingAdmissionWebhook",
+      "ValidatingAdmissionPolicy",
       "ValidatingAdmissionWebhook",
       "ResourceQuota",
     ]);

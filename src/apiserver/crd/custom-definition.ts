@@ -139,11 +139,22 @@ function strategies(
     ...ofSchema,
     ...(scale ? scaleProblems(object, scale) : []),
   ];
+  // What rules say against values that did not change is found while validating, and told after it.
+  const warned = new WeakMap<KubernetesObject, string[]>();
+  const warnings = (object: KubernetesObject): readonly string[] => warned.get(object) ?? [];
+  const warn =
+    (object: KubernetesObject) =>
+    ({ message }: FieldError): void => {
+      const known = warned.get(object);
+      if (known) known.push(message);
+      else warned.set(object, [message]);
+    };
   const validate: NonNullable<UpdateStrategy<KubernetesObject>["validate"]> = (object, old) =>
-    problems(object, schema().validateUpdate(fieldsOf(object), fieldsOf(old)));
+    problems(object, schema().validateUpdate(fieldsOf(object), fieldsOf(old), warn(object)));
   const status: UpdateStrategy<KubernetesObject> = {
     prepare: withOnlyCustomStatus,
-    validate: (object, old) => problems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old))),
+    validate: (object, old) => problems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
+    warnings,
   };
   return {
     create: {
@@ -153,6 +164,7 @@ function strategies(
     update: {
       prepare: (object, old) => (keepsStatus ? withCountedGeneration(withStatusOf(object, old), old) : withGenerationOfAll(object, old)),
       validate,
+      warnings,
     },
     ...(keepsStatus ? { status } : {}),
   };

@@ -148,7 +148,7 @@ function missing(value: CelValue, key: CelValue): CelError {
 
 function isPresent(value: CelValue, field: string): boolean {
   if (value instanceof CelMap || value instanceof CelObject) return value.find(field) !== undefined;
-  return false;
+  return value instanceof CelList && indexOf(field) >= 0;
 }
 
 /** The index that a key is for a list. Throws CelError. */

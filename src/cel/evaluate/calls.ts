@@ -25,6 +25,10 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
   const invoke = (frame: Frame, values: readonly CelValue[]): CelValue => {
     const chosen = only ?? tested.find(({ test }) => !test || test(values));
     let result: CelValue = null;
+    if (chosen?.overload.chargedFirst && (!chosen.test || chosen.test(values))) {
+      charge(frame, resolved ?? chosen.overload, values, null);
+      return chosen.overload.call(values);
+    }
     try {
       if (!chosen || (chosen === only && chosen.test && !chosen.test(values))) throw noOverload(declared, values);
       result = chosen.overload.call(values);
@@ -49,7 +53,8 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
       };
     case 2:
       return (frame) => {
-        let [a, b]: CelValue[] = nothing;
+        let a: CelValue = null;
+        let b: CelValue = null;
         let failure: unknown;
         try {
           a = first(frame);
@@ -62,8 +67,8 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
           failure ??= absorbable(error);
           absorbable(error);
         }
-        if (failure) throw failed(failure, () => charge(frame, resolved, [a ?? null, b ?? null], null));
-        return invoke(frame, [a ?? null, b ?? null]);
+        if (failure) throw failed(failure, () => charge(frame, resolved, [a, b], null));
+        return invoke(frame, [a, b]);
       };
     default:
       return (frame) =>

@@ -133,6 +133,7 @@ const sorts: readonly CelOverload[] = comparable.map(([name, type]) => ({
   result: listOf(type),
   call: ([items]) => sorted(items as CelList, items as CelList),
   cost: ([items]) => selfComparison(items),
+  chargedFirst: true,
   estimate: ({ target }) => target && selfCompares(target.size, textFactor(type)),
 }));
 
@@ -143,6 +144,7 @@ const keyedSorts: readonly CelOverload[] = comparable.map(([name, type]) => ({
   result: list,
   call: ([items, keys]) => sorted(items as CelList, keys as CelList),
   cost: ([, keys]) => selfComparison(keys),
+  chargedFirst: true,
   estimate: ({ args: [keys] }) => keys && selfCompares(keys.size, textFactor(type)),
 }));
 
@@ -228,6 +230,7 @@ export const lists: CelLibrary = {
           result: list,
           call: ([items]) => distinct(items as CelList),
           cost: ([items]) => selfComparison(items),
+          chargedFirst: true,
           estimate: ({ target }) => target && selfCompares(target.size, 2),
         },
       ],

@@ -26,6 +26,7 @@ const overTwo = (id: string, passes: number, holds: (a: CelList, b: CelList) => 
   result: boolType,
   call: ([a, b]) => holds(a as CelList, b as CelList),
   cost: ([a, b]) => 1 + actualSize(a ?? null) * actualSize(b ?? null) * passes,
+  chargedFirst: true,
   estimate: ({ args: [a, b] }) => a && b && { cost: addRanges(scaleRange(multiplyRanges(a.size, b.size), passes), fixed(1)) },
 });
 

@@ -41,11 +41,19 @@ function lastIndexOf(text: string, part: string, offset?: bigint): bigint {
   return found < 0 ? -1n : BigInt([...text.slice(0, found)].length);
 }
 
+/** Upstream would go on to whatever memory there is. */
+const maxResultSize = 100_000_000;
+
+function checkSize(size: number): void {
+  if (size > maxResultSize) throw new CelError("operation cancelled: actual cost limit exceeded", { exceededBudget: true });
+}
+
 /** `limit` negative: all. */
 function replace(text: string, old: string, by: string, limit = -1n): string {
   if (old === by || limit === 0n) return text;
   const parts = old === "" ? ["", ...text, ""] : text.split(old);
   const count = limit < 0n ? parts.length - 1 : Math.min(Number(limit), parts.length - 1);
+  checkSize(text.length + count * (by.length - old.length));
   let result = parts[0] ?? "";
   for (let index = 1; index < parts.length; index++) result += (index <= count ? by : old) + parts[index];
   return result;
@@ -73,10 +81,13 @@ const outerSpace = new RegExp(`^${goSpace}|${goSpace}$`, "g");
 
 function join(list: CelList, separator = ""): string {
   const texts: string[] = [];
+  let size = 0;
   for (const item of list) {
     if (typeof item !== "string") throw new CelError(`join: invalid input: ${goText(item)}`);
+    size += item.length + separator.length;
     texts.push(item);
   }
+  checkSize(size);
   return texts.join(separator);
 }
 

@@ -90,15 +90,28 @@ export function unicodeSet(name: string, isNegated: boolean): CharacterSet | und
   return undefined;
 }
 
-/** Whether a set has a character, as a function of its code point: a table for ASCII, a search beyond. */
+const tests = new WeakMap<CharacterSet, (code: number) => boolean>();
+
+/** Whether a set has a character, as a function of its code point: one for each set, however often a pattern repeats it. */
 export function memberTest(set: CharacterSet): (code: number) => boolean {
-  const sorted = set.ranges.toSorted((a, b) => a[0] - b[0]);
+  let test = tests.get(set);
+  if (!test) {
+    test = makeTest(set);
+    tests.set(set, test);
+  }
+  return test;
+}
+
+/** A comparison for single characters; for sets, a table for ASCII and a search beyond. */
+function makeTest(set: CharacterSet): (code: number) => boolean {
+  const [first] = set.ranges;
+  if (set.ranges.length === 1 && first && first[0] === first[1] && !set.tests && !set.isNegated) return (code) => code === first[0];
   const isMember = (code: number): boolean => {
     const isIn =
-      sorted.some(([low, high]) => code >= low && code <= high) ||
+      set.ranges.some(([low, high]) => code >= low && code <= high) ||
       (set.tests?.some((test) => test.test(String.fromCodePoint(code))) ?? false);
     return isIn !== (set.isNegated ?? false);
   };
-  const ascii = Array.from({ length: 128 }, (_, code) => isMember(code));
-  return (code) => (code < 128 ? (ascii[code] as boolean) : isMember(code));
+  const ascii = Uint8Array.from({ length: 128 }, (_, code) => Number(isMember(code)));
+  return (code) => (code < 128 ? ascii[code] === 1 : isMember(code));
 }

@@ -61,7 +61,7 @@ export class Pattern {
     for (let at = from; ; ) {
       // A thread that starts here comes after all that started earlier; none starts once there is a match.
       if (!found) this.#follow(threads, 0, { text, at, start: at });
-      if (threads.count === 0) return found;
+      if (threads.count === 0 && found) return found;
       const code = at < text.length ? (text.codePointAt(at) ?? 0) : -1;
       const after = at + (code > 0xffff ? 2 : 1);
       for (let index = 0; index < threads.count; index++) {

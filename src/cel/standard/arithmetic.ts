@@ -18,7 +18,7 @@ import {
   typeParameter,
   uintType,
 } from "../types.ts";
-import { CelArray, CelDuration, type CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
+import { CelArray, CelDuration, CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
 
 const overflow = (): never => {
   throw new CelError("integer overflow");
@@ -82,9 +82,32 @@ const times = (id: string, types: readonly [CelType, CelType, CelType], of: (a: 
 
 const listOfA = listOf(typeParameter("A"));
 
+/** Up to this size lists are copied; larger ones are read where they are, as adding costs the same however long they are. */
+const maxCopied = 64;
+
+/** Two lists one after the other. */
+class Concatenation extends CelList {
+  readonly size: number;
+  readonly #first: CelList;
+  readonly #second: CelList;
+
+  constructor(first: CelList, second: CelList) {
+    super();
+    this.#first = first;
+    this.#second = second;
+    this.size = first.size + second.size;
+  }
+
+  at(index: number): CelValue {
+    const { size } = this.#first;
+    return index < size ? this.#first.at(index) : this.#second.at(index - size);
+  }
+}
+
 /** Two lists one after the other; the first tells how, where it has its own way. */
-export function concatenate(a: CelList, b: CelList): CelList {
-  return a.concat ? a.concat(b) : new CelArray([...a, ...b]);
+function concatenate(a: CelList, b: CelList): CelList {
+  if (a.concat) return a.concat(b);
+  return a.size + b.size > maxCopied ? new Concatenation(a, b) : new CelArray([...a, ...b]);
 }
 
 const concatenations: readonly CelOverload[] = [

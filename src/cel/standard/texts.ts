@@ -33,14 +33,19 @@ const affix = { cost: traversalOf(0), estimate: (call: CelCallSite) => traversal
 export const texts: readonly CelFunction[] = [
   {
     name: "contains",
-    overloads: [test("contains_string", (text, part) => text.includes(part), { cost: containsCost, estimate: containsEstimate })],
+    overloads: [
+      test("contains_string", (text, part) => text.includes(part), { cost: containsCost, chargedFirst: true, estimate: containsEstimate }),
+    ],
     mismatch: noSuchOverload,
   },
   { name: "endsWith", overloads: [test("ends_with_string", (text, part) => text.endsWith(part), affix)], mismatch: noSuchOverload },
   { name: "startsWith", overloads: [test("starts_with_string", (text, part) => text.startsWith(part), affix)], mismatch: noSuchOverload },
   {
     name: "matches",
-    overloads: [test("matches", matches, { member: false }), test("matches_string", matches, { cost: matchCost, estimate: matchEstimate })],
+    overloads: [
+      test("matches", matches, { member: false }),
+      test("matches_string", matches, { cost: matchCost, chargedFirst: true, estimate: matchEstimate }),
+    ],
     dispatchesByValue: true,
     mismatch: () => "no such overload: matches",
   },
