@@ -95,6 +95,11 @@ describe("coracle apiserver", () => {
     expect((await get(server, "/api/v1/namespaces", "wrong")).status).toBe(401);
     expect((await get(server, "/api/v1/namespaces")).status).toBe(403);
     expect((await get(server, "/version")).status).toBe(200);
+    const counted = server.metrics.text();
+    expect(counted).toContain('authentication_attempts{result="error"} 1\n');
+    expect(counted).toContain('authentication_attempts{result="success"} 4\n');
+    expect(counted).toContain('authenticated_user_requests{username="admin"} 1\n');
+    expect(counted).toContain('authenticated_user_requests{username="other"} 3\n');
   });
 
   it("starts again on the same data", async () => {

@@ -116,6 +116,8 @@ describe("--authorization-mode", () => {
     const failed = await asJane(server, "/api/v1/nodes?limit=1");
     expect(failed.status).toBe(500);
     expect(failed.text).toBe('Internal Server Error: "/api/v1/nodes?limit=1": broken\n');
+    expect(server.metrics.text()).toContain('apiserver_authorization_webhook_evaluations_fail_open_total{name="default",result="error"} ');
+    expect(server.metrics.text()).toContain('authorization_attempts_total{result="error"} 1\n');
     const body = {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { AdmissionReader } from "../apiserver/admission/admission.ts";
 import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../apiserver/authz/authorization-config.ts";
+import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../apiserver/authz/create-authorizer.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -107,6 +108,7 @@ class AuthorizerChain implements Running {
   readonly #deps: AuthorizationDeps;
   readonly #fixed = new Map<AuthorizerType, Authorizer>();
   #client: WebhookClient | undefined;
+  #metrics: AuthorizationWebhookMetrics | undefined;
 
   constructor(settings: ApiServerSettings, deps: AuthorizationDeps) {
     this.#settings = settings;
@@ -150,6 +152,7 @@ class AuthorizerChain implements Running {
     const { createWebhookAuthorizer } = await import("../apiserver/authz/webhook-authorizer.ts");
     const { clock, logger } = this.#deps;
     this.#client ??= createWebhookClient({ clock });
+    this.#metrics ??= createAuthorizationWebhookMetrics(this.#deps.metrics);
     let target: Awaited<ReturnType<typeof kubeconfigTarget>>;
     try {
       target = await kubeconfigTarget(webhook.kubeconfigFile, clock);
@@ -160,7 +163,7 @@ class AuthorizerChain implements Running {
     const { version, authorizedTtlMs, unauthorizedTtlMs, timeoutMs, failurePolicy, matchConditions } = webhook;
     const decisionOnError = failurePolicy === "Deny" ? "deny" : "no-opinion";
     return createWebhookAuthorizer(
-      { client: this.#client, target, clock, logger },
+      { client: this.#client, target, clock, logger, metrics: this.#metrics },
       { name, version, authorizedTtlMs, unauthorizedTtlMs, timeoutMs, decisionOnError, matchConditions },
     );
   }

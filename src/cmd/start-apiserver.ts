@@ -9,12 +9,14 @@ import {
 } from "../apiserver/admission/create-admission-plugins.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
+import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
 import { accessReviews } from "../apiserver/authz/access-reviews.ts";
+import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
@@ -280,11 +282,16 @@ function wire(w: Wiring): ApiServer {
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
-      authentication: authenticationStage({ authenticators, anonymous: sources.anonymous, logger }),
+      authentication: authenticationStage({
+        authenticators,
+        anonymous: sources.anonymous,
+        logger,
+        metrics: createAuthenticationMetrics(metrics, clock),
+      }),
       audit: w.audit,
       impersonation: impersonationStage(authorizer),
       flowControl: flowControl.stage,
-      authorization: authorizationStage(authorizer),
+      authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
       resources,
       endpoints: apiServerEndpoints({
         stores,

@@ -131,6 +131,17 @@ export async function passThrough(client: UpgradeRequest, url: URL, options: Dia
   joinSockets(client.socket, answer.socket);
 }
 
+/** How a subprotocol begins that is no protocol but the client's bearer token. */
+export const tokenProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
+
+/** The subprotocols that are offered; a token among them is for the API server alone. */
+const withoutToken = (protocols: string): string =>
+  protocols
+    .split(",")
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => !protocol.startsWith(tokenProtocolPrefix))
+    .join(", ");
+
 /** Headers of an upgrade request to pass on: those about the upgrade and the protocol spoken over it. */
 export function upgradeHeaders(
   headers: Readonly<Record<string, string | readonly string[] | undefined>>,
@@ -141,7 +152,7 @@ export function upgradeHeaders(
       value !== undefined &&
       (name === "connection" || name === "upgrade" || name.startsWith("x-stream-protocol") || name.startsWith("sec-websocket"))
     ) {
-      passed[name] = value;
+      passed[name] = name === "sec-websocket-protocol" && typeof value === "string" ? withoutToken(value) : value;
     }
   }
   return passed;

@@ -4,6 +4,7 @@
 import { unauthorized } from "../../api/meta/status-error.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { ApiRequest, RequestContext, Stage } from "../request.ts";
+import type { AuthenticationMetrics, AuthenticationResult } from "./authentication-metrics.ts";
 import type { Authentication, Authenticator } from "./authenticator.ts";
 import { anonymousUser, type UserInfo } from "./user.ts";
 
@@ -19,18 +20,25 @@ export interface AuthenticationOptions {
   /** Default: for all paths. */
   readonly anonymous?: AnonymousOptions;
   readonly logger: Logger;
+  /** Absent: nothing is counted. */
+  readonly metrics?: AuthenticationMetrics;
 }
 
 export function authenticationStage(options: AuthenticationOptions): Stage {
+  const { metrics } = options;
   return async (context, next) => {
     const { request } = context;
-    if (request.trustedUser) context.user = request.trustedUser;
-    else {
-      const found = await authenticate(request, options);
-      context.user = found ? withAuthenticatedGroup(found.user) : anonymousUser;
-      if (found?.warnings) context.warnings.push(...found.warnings);
-      if (found?.auditAnnotations) annotate(context, found.auditAnnotations);
+    if (request.trustedUser) {
+      context.user = request.trustedUser;
+      return next(context);
     }
+    const startMs = metrics?.clock.monotonic() ?? 0;
+    const { result, found } = await authenticate(request, options);
+    metrics?.attempted(result, metrics.clock.monotonic() - startMs, found?.user.name);
+    if (!found) throw unauthorized();
+    context.user = withAuthenticatedGroup(found.user);
+    if (found.warnings) context.warnings.push(...found.warnings);
+    if (found.auditAnnotations) annotate(context, found.auditAnnotations);
     return next(context);
   };
 }
@@ -40,21 +48,30 @@ function annotate(context: RequestContext, annotations: Readonly<Record<string, 
   for (const [key, value] of Object.entries(annotations)) context.auditAnnotations.set(key, value);
 }
 
-/** Undefined for anonymous requests. Throws 401 where there are credentials and none of them is accepted. */
-async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Authentication | undefined> {
+interface Outcome {
+  /** Failure: no credentials; error: some, and none of them is accepted. */
+  readonly result: AuthenticationResult;
+  /** Present with success. */
+  readonly found?: Authentication;
+}
+
+const anonymousOutcome: Outcome = { result: "success", found: { user: anonymousUser } };
+
+async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Outcome> {
   const problems: unknown[] = [];
   for (const authenticator of options.authenticators) {
     try {
       const found = await authenticator.authenticate(request);
-      if (found) return found;
+      if (found) return { result: "success", found };
     } catch (error) {
       problems.push(error);
     }
   }
-  if (problems.length === 0 && isAnonymousAllowed(request, options.anonymous)) return undefined;
-  if (problems.length > 0)
+  if (problems.length > 0) {
     options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
-  throw unauthorized();
+    return { result: "error" };
+  }
+  return isAnonymousAllowed(request, options.anonymous) ? anonymousOutcome : { result: "failure" };
 }
 
 function isAnonymousAllowed({ path }: ApiRequest, anonymous: AnonymousOptions | undefined): boolean {

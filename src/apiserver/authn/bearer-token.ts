@@ -1,5 +1,6 @@
 // The Authorization header: asks each token authenticator in turn about a bearer token. A token that nobody accepts is an
 // error, not the absence of a credential: such a request is not anonymous but unauthorized.
+import { tokenProtocolPrefix } from "../../rpc/upgrade.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Authentication, Authenticator, TokenAuthenticator } from "./authenticator.ts";
 
@@ -56,13 +57,11 @@ function bearerToken(request: ApiRequest): string | undefined {
   return webSocketToken(request);
 }
 
-const protocolPrefix = "base64url.bearer.authorization.k8s.io.";
-
 function webSocketToken(request: ApiRequest): string | undefined {
   if (request.headers.upgrade?.toLowerCase() !== "websocket") return undefined;
   const protocols = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((p) => p.trim());
-  const protocol = protocols.find((p) => p.startsWith(protocolPrefix));
+  const protocol = protocols.find((p) => p.startsWith(tokenProtocolPrefix));
   // The token is not a protocol to agree on: a client has to offer another one beside it.
   if (!protocol || protocols.length < 2) return undefined;
-  return Buffer.from(protocol.slice(protocolPrefix.length), "base64url").toString("utf8");
+  return Buffer.from(protocol.slice(tokenProtocolPrefix.length), "base64url").toString("utf8");
 }

@@ -2,14 +2,19 @@
 // before it is known whether the object exists.
 import type { StatusError } from "../../api/meta/status-error.ts";
 import type { ApiResponse, RequestContext, Stage } from "../request.ts";
-import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
+import type { AuthorizationMetrics, AuthorizationResult } from "./authorization-metrics.ts";
+import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
 import { forbiddenRequest, sanitize } from "./forbidden.ts";
 
-export function authorizationStage(authorizer: Authorizer): Stage {
+/** Without metrics nothing is counted. */
+export function authorizationStage(authorizer: Authorizer, metrics?: AuthorizationMetrics): Stage {
   return async (context, next) => {
     const attributes = requestAttributes(context);
+    const startMs = metrics?.clock.monotonic() ?? 0;
     const answer = authorizer.authorize(attributes);
-    const { decision, reason, error } = answer instanceof Promise ? await answer : answer;
+    const decided = answer instanceof Promise ? await answer : answer;
+    const { decision, reason, error } = decided;
+    metrics?.attempted(resultOf(decided), metrics.clock.monotonic() - startMs);
     if (decision !== "allow" && error !== undefined) {
       context.auditAnnotations?.set("authorization.k8s.io/reason", "internal error");
       return failure(context, error);
@@ -19,6 +24,12 @@ export function authorizationStage(authorizer: Authorizer): Stage {
     if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
     return next(context);
   };
+}
+
+function resultOf({ decision, error }: AuthorizationDecision): AuthorizationResult {
+  if (decision === "allow") return "allowed";
+  if (error !== undefined) return "error";
+  return decision === "deny" ? "denied" : "no-opinion";
 }
 
 /** Parts of the text are the client's: no browser is to take it for something else. */

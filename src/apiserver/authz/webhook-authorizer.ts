@@ -6,7 +6,9 @@ import { ExpiringMap } from "../../base/expiring-map.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { Expression } from "../configuration/expressions.ts";
 import { callForReview, type ReviewCaller } from "../webhook/review-call.ts";
+import { WebhookError } from "../webhook/webhook-error.ts";
 import { accessReviewSpec } from "./access-review-spec.ts";
+import type { AuthorizationWebhookMetrics } from "./authorization-metrics.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
 
 export interface WebhookAuthorizerOptions {
@@ -26,6 +28,7 @@ export interface WebhookAuthorizerOptions {
 export interface WebhookAuthorizerDeps extends ReviewCaller {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: AuthorizationWebhookMetrics;
 }
 
 const maxEntries = 8192;
@@ -76,7 +79,7 @@ function isAsked(conditions: readonly Expression[], spec: SubjectAccessReviewSpe
 
 async function ask(
   deps: WebhookAuthorizerDeps,
-  { name, version, timeoutMs }: WebhookAuthorizerOptions,
+  { name, version, timeoutMs, decisionOnError }: WebhookAuthorizerOptions,
   spec: SubjectAccessReviewSpec,
 ): Promise<SubjectAccessReviewStatus> {
   const { groups, ...rest } = spec;
@@ -89,10 +92,16 @@ async function ask(
     spec: sent,
     status: { allowed: false },
   };
+  const { clock, metrics } = deps;
+  const startMs = clock.monotonic();
   try {
     const answer = (await callForReview(deps, body, { timeoutMs })) as Partial<SubjectAccessReview> | null;
+    metrics.asked(name, "success", clock.monotonic() - startMs);
     return answer?.status ?? { allowed: false };
   } catch (error) {
+    const result = error instanceof WebhookError && (error.failure === "timeout" || error.httpStatus === 504) ? "timeout" : "error";
+    metrics.asked(name, result, clock.monotonic() - startMs);
+    if (decisionOnError === "no-opinion") metrics.failedOpen(name, result);
     deps.logger.error("Failed to make webhook authorizer request", { webhook: name, error: errorText(error) });
     throw error;
   }

@@ -330,6 +330,16 @@ describe("HTTPS server", () => {
       }
     });
 
+    it("choose no subprotocol of a WebSocket that is the client's token", async () => {
+      const { response } = watched();
+      const server = await serve(() => response);
+      const token = `base64url.bearer.authorization.k8s.io.${Buffer.from("secret").toString("base64url")}`;
+      const socket = new WebSocket(`wss://127.0.0.1:${server.port}/api/v1/pods?watch=1`, [token, "mine"], { ca });
+      await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+      expect(socket.protocol).toBe("mine");
+      socket.terminate();
+    });
+
     it("go over WebSockets, a frame for each event", async () => {
       const { push, response, whenClosed } = watched();
       const server = await serve(() => response);

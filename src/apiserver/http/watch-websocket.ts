@@ -2,6 +2,7 @@
 // client sends is ignored; closing either end ends the watch.
 import type { IncomingMessage } from "node:http";
 import type { WebSocket } from "ws";
+import { tokenProtocolPrefix } from "../../rpc/upgrade.ts";
 import type { UpgradeHandle, WatchStream } from "../request.ts";
 import { watchFrames } from "./watch-frames.ts";
 
@@ -31,7 +32,8 @@ export async function serveWatchWebSocket(message: IncomingMessage, upgrade: Upg
 }
 
 function chooseProtocol(offered: Set<string>): string | false {
-  return ["binary.k8s.io", "base64.binary.k8s.io"].find((p) => offered.has(p)) ?? offered.values().next().value ?? false;
+  const protocols = [...offered].filter((protocol) => !protocol.startsWith(tokenProtocolPrefix));
+  return ["binary.k8s.io", "base64.binary.k8s.io"].find((p) => protocols.includes(p)) ?? protocols[0] ?? false;
 }
 
 /** Resolves when the frame has been handed to the system: a slow client is not written ahead of. */

@@ -4,6 +4,7 @@
 import type { IncomingMessage } from "node:http";
 import https from "node:https";
 import type { Clock } from "../../../base/clock.ts";
+import { machineRoots } from "../../../base/x509/machine-roots.ts";
 
 export interface HttpsGetOptions {
   readonly clock: Clock;
@@ -26,7 +27,9 @@ const maxBytes = 1024 * 1024;
 const maxRedirects = 10;
 
 export function createHttpsGet({ clock, caPem }: HttpsGetOptions): HttpsGet {
+  let roots: Promise<string | undefined> | undefined;
   return async (url, { bearerToken } = {}) => {
+    const ca = caPem === "" ? await (roots ??= machineRoots()) : caPem;
     const deadline = new AbortController();
     const timer = clock.after(timeoutMs, () => deadline.abort(new Error(`Get ${JSON.stringify(url)}: context deadline exceeded`)));
     try {
@@ -34,7 +37,7 @@ export function createHttpsGet({ clock, caPem }: HttpsGetOptions): HttpsGet {
       for (let redirects = 0; redirects <= maxRedirects; redirects++) {
         // A token is for the server it was meant for.
         const token = bearerToken !== undefined && new URL(next).origin === new URL(url).origin ? bearerToken : undefined;
-        const answer = await getOnce(next, { caPem, token, signal: deadline.signal });
+        const answer = await getOnce(next, { ca, token, signal: deadline.signal });
         const { location } = answer.headers;
         if (answer.status < 300 || answer.status > 399 || location === undefined) return answer;
         next = new URL(location, next).href;
@@ -47,12 +50,12 @@ export function createHttpsGet({ clock, caPem }: HttpsGetOptions): HttpsGet {
 }
 
 interface GetOptions {
-  readonly caPem: string;
+  readonly ca: string | undefined;
   readonly token: string | undefined;
   readonly signal: AbortSignal;
 }
 
-function getOnce(url: string, { caPem, token, signal }: GetOptions): Promise<Fetched> {
+function getOnce(url: string, { ca, token, signal }: GetOptions): Promise<Fetched> {
   if (!URL.canParse(url) || new URL(url).protocol !== "https:")
     return Promise.reject(new Error(`Get ${JSON.stringify(url)}: expected https`));
   return new Promise((resolve, reject) => {
@@ -62,7 +65,7 @@ function getOnce(url: string, { caPem, token, signal }: GetOptions): Promise<Fet
       reject(signal.aborted ? cause : new Error(`Get ${JSON.stringify(url)}: ${why}`));
     };
     const headers = { accept: "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-    const request = https.get(url, { agent: false, signal, headers, ...(caPem === "" ? {} : { ca: caPem }) }, (response) => {
+    const request = https.get(url, { agent: false, signal, headers, ...(ca === undefined ? {} : { ca }) }, (response) => {
       readBody(response).then(
         (body) =>
           resolve({
