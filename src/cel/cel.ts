@@ -23,7 +23,10 @@ export interface CelEnvironmentOptions {
    * a field of what a function gives): upstream's estimate of rules takes the type of `self` for it.
    */
   readonly estimateRoot?: CelType;
-  /** All elements of a list literal, all values of a map literal have one type (Kubernetes: yes). Default: true. */
+  /**
+   * Whether all elements of a list literal and all values of a map literal have to be of one type; otherwise mixed ones are dyn.
+   * Kubernetes says no, and has literal-validators.ts see to it, which lets format() have mixed lists. Default: true.
+   */
   readonly homogeneousLiterals?: boolean;
 }
 
@@ -95,4 +98,4 @@ export interface CelResult {
 
 export { CelError } from "./cel-error.ts";
 export { createCelEnvironment } from "./environment.ts";
-export { defaultCostLimit, maxCelCost } from "./limits.ts";
+export { maxCelCost } from "./limits.ts";

@@ -92,7 +92,7 @@ export function celCompare(a: CelValue, b: CelValue): number | undefined {
   return undefined;
 }
 
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const size = Math.min(a.length, b.length);
   for (let index = 0; index < size; index++) {
     const difference = (a[index] as number) - (b[index] as number);

@@ -4,11 +4,12 @@
 // tokens by the same rules and by the same strategy. It runs only for texts that the parser (parse.ts) has refused.
 
 import { type LexicalProblem, type Token, type TokenKind, tokenOrder } from "./lex.ts";
-import { maxRecoveries } from "./limits.ts";
+import { maxRecoveries, maxRecursion } from "./limits.ts";
 
 export interface SyntaxProblem {
   readonly message: string;
-  readonly offset: number;
+  /** undefined: nowhere in particular. */
+  readonly offset: number | undefined;
 }
 
 type Kinds = ReadonlySet<TokenKind>;
@@ -70,6 +71,7 @@ class Walker {
   /** What is no token. */
   readonly #skipped: readonly LexicalProblem[];
   #at = 0;
+  #depth = 0;
   #isRecovering = false;
   #recoveries = 0;
   #lastGiveUp: { readonly at: number; readonly rules: Set<string> } | undefined;
@@ -212,6 +214,10 @@ class Walker {
   }
 
   #expr(follow: Follow): void {
+    if (++this.#depth > maxRecursion) {
+      this.problems.push({ message: `expression recursion limit exceeded: ${maxRecursion}`, offset: undefined });
+      throw new Stop();
+    }
     this.#rule("expr", follow, () => {
       this.#or(orEnd(kinds("?")));
       if (!this.#is("?")) return;
@@ -220,6 +226,7 @@ class Walker {
       this.#match(":", { tokens: first, ends: false });
       this.#expr(orEnd(none));
     });
+    this.#depth--;
   }
 
   #or(follow: Follow): void {

@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createCelEnvironment } from "./cel.ts";
+import { CelError, createCelEnvironment } from "./cel.ts";
 import { optionals } from "./extensions/optionals.ts";
 import { dynType } from "./types.ts";
 
@@ -107,6 +108,10 @@ describe("limits", () => {
     expect(environment.compile(nested(250)).message).toBe("ERROR: <input>:-1:0: expression recursion limit exceeded: 250");
   });
 
+  test("of nesting after a syntax error", () => {
+    expect(environment.compile(`) ${"(".repeat(50_000)}`).problems?.[0]?.message).toBe("expression recursion limit exceeded: 250");
+  });
+
   test("of chains", () => {
     const chain = (length: number) => Array.from({ length: length + 1 }, () => "1").join(" + ");
     expect(environment.compile(chain(250)).problems).toBeUndefined();
@@ -119,6 +124,7 @@ describe("limits", () => {
   });
 
   test("of the size", () => {
+    expect(environment.compile(`'${"\\n".repeat(49_000)}' == ''`).problems).toBeUndefined();
     expect(environment.compile(`'${"x".repeat(100_000)}'`).message).toBe(
       "ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100002, limit 100000",
     );
@@ -127,4 +133,35 @@ describe("limits", () => {
   test("of problems that are explained", () => {
     expect(environment.compile("( ".repeat(300)).problems?.length).toBeLessThan(60);
   });
+});
+
+test("every text is an expression or has a problem, and evaluation ends with a value or an error of the language", () => {
+  const token = fc.constantFrom(
+    ..."a b 1 2u 1.5 'x' b'y' true null in if ( ) [ ] { } . , - ! ? : + * / % == != < >= && || has all map size int .? [? {? `q` @ | = 'u".split(
+      " ",
+    ),
+    "a.all(x, x",
+    "{'k': 1",
+    "T{f: ",
+    "// c",
+    "\n",
+  );
+  fc.assert(
+    fc.property(fc.array(token, { maxLength: 12 }), (tokens) => {
+      const text = tokens.join(" ");
+      const { program, message, problems: found } = environment.compile(text);
+      if (!program) {
+        expect(found).not.toHaveLength(0);
+        expect(message).not.toBe("");
+        return;
+      }
+      try {
+        program.evaluate({ a: [1, "x", { k: 1 }], b: 2 });
+        expect(program.cost.min).toBeLessThanOrEqual(program.cost.max);
+      } catch (error) {
+        expect(error).toBeInstanceOf(CelError);
+      }
+    }),
+    { numRuns: 5000, seed: 11 },
+  );
 });

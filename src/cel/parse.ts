@@ -62,7 +62,10 @@ export function parse(source: CelSource, options: ParseOptions): ParseResult {
     if (error instanceof TooDeep) return { problems: [...problems, { message: error.message, place: noPlace }] };
     if (!(error instanceof NotAnExpression)) throw error;
   }
-  const place = (offset: number) => (source.text === "" ? { line: 1, column: -1 } : source.place(offset));
+  const place = (offset: number | undefined) => {
+    if (offset === undefined) return noPlace;
+    return source.text === "" ? { line: 1, column: -1 } : source.place(offset);
+  };
   for (const { message, offset } of explainSyntax(source.text, lexed)) problems.push({ message, place: place(offset) });
   return { problems };
 }

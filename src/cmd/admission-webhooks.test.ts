@@ -126,13 +126,26 @@ describe("webhooks of a running server", () => {
     await client.delete(validatingwebhookconfigurations, { name: "open" });
   });
 
-  test("are checked when they are configured", async () => {
-    const bad = { metadata: { name: "bad" }, webhooks: [hook("a", { matchConditions: [{ name: "c", expression: "true" }] })] };
-    await expect(client.create(validatingwebhookconfigurations, bad)).rejects.toMatchObject({
-      message: expect.stringContaining(
-        "webhooks[0].matchConditions: Forbidden: match conditions of webhooks are not evaluated by this server",
-      ),
+  test("are called where their conditions are true, which are checked when they are configured", async () => {
+    const called: unknown[] = [];
+    webhook.answer = (body) => {
+      called.push((body as Review).request.name);
+      return answerWith({ allowed: true }, body as Review);
+    };
+    const conditional = (expression: string) => ({ webhooks: [hook("a", { matchConditions: [{ name: "c", expression }] })] });
+    await expect(
+      client.create(validatingwebhookconfigurations, { metadata: { name: "bad" }, ...conditional("object.") }),
+    ).rejects.toMatchObject({
+      message: expect.stringContaining('webhooks[0].matchConditions[0].expression: Invalid value: "object.": compilation failed'),
     });
+    await client.create(validatingwebhookconfigurations, {
+      metadata: { name: "conditional" },
+      ...conditional("object.metadata.name != 'free' && request.operation == 'CREATE'"),
+    });
+    await client.create(configmaps, { metadata: { namespace: "default", name: "free" } });
+    await client.create(configmaps, { metadata: { namespace: "default", name: "called" } });
+    expect(called).toEqual(["called"]);
+    await client.delete(validatingwebhookconfigurations, { name: "conditional" });
   });
 });
 

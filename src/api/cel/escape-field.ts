@@ -14,5 +14,6 @@ export function escapeField(name: string): string | undefined {
   return name.replace(/__|[-./]/g, (part) => escapes[part] ?? part);
 }
 
-/** Whether a name is an identifier that is not reserved. */
-export const isIdentifier = (name: string): boolean => /^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) && !reserved.has(name);
+/** The field of a name in an expression, which may be a reserved word that is not escaped where it cannot be misread (x.namespace). */
+export const fieldOfName = <T>(fields: ReadonlyMap<string, T>, name: string): T | undefined =>
+  fields.get(name) ?? (reserved.has(name) ? fields.get(`__${name}__`) : undefined);

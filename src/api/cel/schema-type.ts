@@ -13,7 +13,7 @@ import {
 import { byteLength } from "../meta/names.ts";
 import { additionalSchema, itemsSchema } from "../structural/schema-walk.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
-import { escapeField } from "./escape-field.ts";
+import { escapeField, fieldOfName } from "./escape-field.ts";
 import { mapListOf, setOf } from "./keyed-lists.ts";
 import { withoutNulls } from "./schema-object.ts";
 
@@ -91,12 +91,16 @@ function objectType(schema: JSONSchemaProps, name: string): SchemaType {
     if (field !== undefined) fields.set(field, { type: found.type, ...(field === property ? {} : { property }) });
     if (required.has(property) && (child.default ?? undefined) === undefined) minBytes += byteLength(property) + found.minBytes + 4;
   }
-  return { type: withoutNulls({ ...celObjectType(name, () => fields), maxSize: 0 }), minBytes };
+  const type = celObjectType(name, () => fields);
+  return { type: withoutNulls({ ...type, field: (field) => fieldOfName(fields, field), maxSize: 0 }), minBytes };
 }
 
 /** The schema with the fields that every object has. */
 export function withObjectFields(schema: JSONSchemaProps): JSONSchemaProps {
   const text = { type: "string" };
+  const { kind, apiVersion, metadata: own } = schema.properties ?? {};
+  const { name, generateName } = own?.properties ?? {};
+  if (own?.type === "object" && [kind, apiVersion, name, generateName].every((property) => property?.type === "string")) return schema;
   const metadata = { type: "object", properties: { name: text, generateName: text } };
   return { ...schema, properties: { ...schema.properties, kind: text, apiVersion: text, metadata } };
 }

@@ -39,6 +39,8 @@ export interface AdmissionRequest {
 export interface AdmissionPlugin {
   /** Upstream's name: "NamespaceLifecycle". */
   readonly name: string;
+  /** What has to have been read before the plugin is asked anything: where what is not known would be taken for absent. */
+  readonly waitsFor?: readonly ResourceType[];
   /** Which requests concern it; asked before anything else. */
   handles(request: AdmissionRequest): boolean;
   /** Gives the object to go on with (the same one where nothing changed). Throws StatusError to refuse. */

@@ -8,6 +8,7 @@ import { isAbout } from "./refusal.ts";
 export function createDefaultIngressClass({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "DefaultIngressClass",
+    waitsFor: [ingressclasses],
     handles: (request) => request.operation === "CREATE" && isAbout(request, ingresses),
     admit(request) {
       const ingress = request.object as Ingress;

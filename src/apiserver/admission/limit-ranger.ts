@@ -14,6 +14,7 @@ export function createLimitRanger({ reader }: { readonly reader: AdmissionReader
     [...reader.informer(limitranges).inNamespace(namespace)].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   return {
     name: "LimitRanger",
+    waitsFor: [limitranges],
     handles: (request) => concerns(request) && request.oldObject?.metadata.deletionTimestamp === undefined,
     admit(request) {
       if (!isAbout(request, pods)) return request.object;

@@ -11,6 +11,7 @@ const copied = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 export function createPodTopologyLabels({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "PodTopologyLabels",
+    waitsFor: [nodes],
     handles: (request) => request.operation === "CREATE" && (isAbout(request, pods) || isAbout(request, pods, "binding")),
     admit(request): KubernetesObject | undefined {
       const { object } = request;

@@ -28,6 +28,7 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
   };
   return {
     name: "Priority",
+    waitsFor: [priorityclasses],
     handles: (request) =>
       (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),
     admit(request) {

@@ -26,6 +26,7 @@ export function createResourceQuota(deps: ResourceQuotaDependencies, limited: re
   const queue = new NamespaceQueue();
   return {
     name: "ResourceQuota",
+    waitsFor: [resourcequotas],
     handles: (request) => {
       if (request.namespace === "" || !request.object || isNeverCounted(request)) return false;
       if (request.operation === "CREATE") return request.subresource === "";

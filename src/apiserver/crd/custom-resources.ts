@@ -5,6 +5,7 @@ import { isStatus } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { customresourcedefinitions } from "../../api/resources.generated.ts";
 import { isConditionTrue } from "../../api/semantics/conditions.ts";
+import { jsonKey } from "../../api/structural/json.ts";
 import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
@@ -94,7 +95,7 @@ class ServedDefinitions {
     if (isConditionTrue(definition.status?.conditions, "Terminating")) this.#terminating.add(name);
     else this.#terminating.delete(name);
     if (!isServed(definition)) return this.#unserve(name);
-    const key = `${uid} ${generation} ${JSON.stringify(definition.status?.acceptedNames)}`;
+    const key = `${uid} ${generation} ${jsonKey(definition.status?.acceptedNames)}`;
     const before = this.#served.get(name);
     if (before?.key === key) return;
     const { stores, compile, conversion } = this.#deps;

@@ -2,8 +2,10 @@
 import { ageColumn, nameColumn, since } from "../../api/encode/table/columns.ts";
 import { humanDuration } from "../../api/encode/table/human-duration.ts";
 import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
+import { showFloat, showInteger } from "../../api/meta/go-number.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { parseTime } from "../../api/meta/time.ts";
+import { jsonKey } from "../../api/structural/json.ts";
 import type { CustomResourceColumnDefinition } from "../../api/types/apiextensions-v1.ts";
 import { compileJsonPath } from "./json-path.ts";
 
@@ -47,12 +49,18 @@ function cellValue(type: string, value: unknown, nowMs: number): unknown {
     case "boolean":
       return typeof value === "boolean" ? value : null;
     case "string":
-      return typeof value === "object" ? JSON.stringify(value) : String(value);
+      return textOf(value);
     case "date":
       return typeof value === "string" ? timeSince(value, nowMs) : null;
     default:
       return null;
   }
+}
+
+/** As upstream prints values: composites as JSON, numbers as Go has them. */
+function textOf(value: unknown): string {
+  if (typeof value === "number") return Number.isInteger(value) ? showInteger(value) : showFloat(value);
+  return typeof value === "object" ? jsonKey(value) : String(value);
 }
 
 function timeSince(text: string, nowMs: number): string {

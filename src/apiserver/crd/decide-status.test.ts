@@ -49,6 +49,14 @@ describe("decideStatus()", () => {
     expect(decideStatus(first, besides(first, [first]), 5000)).toBeUndefined();
   });
 
+  it("has nothing to say of names in another order of fields", () => {
+    const names = { plural: "widgets", singular: "widget", shortNames: ["w"], kind: "Widget", listKind: "WidgetList", categories: ["all"] };
+    const of = decided(definition("widgets", { spec: { names } }));
+    const reordered = JSON.parse(JSON.stringify(of.status?.acceptedNames, Object.keys(names).sort())) as typeof names;
+    const again = { ...of, status: { ...of.status, acceptedNames: { ...reordered, shortNames: ["w"], categories: ["all"] } } };
+    expect(decideStatus(again as CustomResourceDefinition, besides(of, [of]), 5000)).toBeUndefined();
+  });
+
   it("refuses names that another definition of the group has", () => {
     const taken = decided(definition("widgets"));
     const names = { plural: "gadgets", singular: "gadget", kind: "Gadget", listKind: "GadgetList", shortNames: ["widget"] };

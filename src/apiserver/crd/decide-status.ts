@@ -1,5 +1,6 @@
 // What the status of a CustomResourceDefinition has to say: which of its names are accepted, whether it is established, and
 // whether a group that belongs to the community has been approved. Pure; names, reasons and messages are upstream's.
+import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
 import { findCondition, isConditionTrue, withCondition, withoutCondition } from "../../api/semantics/conditions.ts";
 import { unsupportedKeyword, validateStructural } from "../../api/structural/structural-rules.ts";
@@ -32,7 +33,7 @@ export function decideStatus(
   if (violations) conditions = changed(conditions, violations, nowMs);
   else if (findCondition(conditions, "NonStructuralSchema")) conditions = withoutCondition(conditions, "NonStructuralSchema");
   const wanted = { ...status, acceptedNames, conditions };
-  const same = JSON.stringify(status?.acceptedNames) === JSON.stringify(acceptedNames) && conditions === status?.conditions;
+  const same = semanticallyEqual(status?.acceptedNames, acceptedNames) && conditions === status?.conditions;
   return same ? undefined : wanted;
 }
 

@@ -1,7 +1,7 @@
 // Puts an answer on the wire: encodes objects in what the client accepts, adds the headers every answer carries,
 // compresses what is large, and streams watches and logs at the client's pace.
 import { promisify } from "node:util";
-import { constants, createGzip, gzip } from "node:zlib";
+import { constants, createGzip, type Gzip, gzip } from "node:zlib";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
 import type { ApiResponse, WatchStream, WatchStreamEvent } from "../request.ts";
@@ -125,12 +125,22 @@ async function sendStream(answer: Answer, response: StreamResponse, sink: Sink):
   sink.end();
 }
 
+/** Resolves when more can be written, or nothing can any more. */
+function drained(zip: Gzip): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      zip.off("drain", done).off("close", done);
+      resolve();
+    };
+    zip.on("drain", done).on("close", done);
+  });
+}
+
 async function sendCompressedStream(response: StreamResponse, sink: Sink, headers: HeaderValues): Promise<void> {
   const zip = createGzip(fastest);
   sink.open(response.status, compressedHeaders(headers));
   const feed = (async () => {
-    for await (const chunk of response.chunks)
-      if (!zip.write(chunk)) await new Promise<void>((resolve) => void zip.once("drain", resolve).once("close", resolve));
+    for await (const chunk of response.chunks) if (!zip.write(chunk)) await drained(zip);
     zip.end();
   })();
   feed.catch((error: unknown) => zip.destroy(error instanceof Error ? error : new Error(String(error))));

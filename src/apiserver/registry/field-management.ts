@@ -13,18 +13,18 @@ import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
+/** What decides on how the fields of objects are owned. */
+type ManagedKind = Pick<ResourceDefinition, "type" | "custom">;
+
 export interface FieldWriter {
   readonly manager: string;
   readonly subresource: string;
   readonly nowMs: number;
 }
 
-/** What says how the fields of objects are owned. */
-type ManagedResource = Pick<ResourceDefinition, "type" | "custom">;
-
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
-  definition: ManagedResource,
+  definition: ManagedKind,
   old: KubernetesObject | undefined,
   object: KubernetesObject,
   writer: FieldWriter,
@@ -43,7 +43,7 @@ export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
   return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
 
-export function fieldContext(definition: ManagedResource, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+export function fieldContext(definition: ManagedKind, { manager, subresource, nowMs }: FieldWriter): WriteContext {
   const resetFields = resetBy(definition.type, subresource);
   return {
     shape: shapeOfDefinition(definition),
@@ -55,7 +55,7 @@ export function fieldContext(definition: ManagedResource, { manager, subresource
 }
 
 /** How the fields of a resource's objects are owned. */
-export function shapeOfDefinition({ type, custom }: ManagedResource): Shape {
+export function shapeOfDefinition({ type, custom }: ManagedKind): Shape {
   if (custom) return custom.shape();
   return type.schema === undefined ? deduced : shapeOf(builtInSchemas.get(type.schema));
 }

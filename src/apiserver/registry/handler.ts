@@ -42,7 +42,7 @@ interface Dispatch {
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
   const { clock, admission, creators = {}, connects = {}, hooks = {} } = dependencies;
-  const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission), hooks }, creators, connects };
+  const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks }, creators, connects };
   return async (context) => {
     const { info } = context;
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);

@@ -36,6 +36,8 @@ export type CommitResult =
    */
   | { readonly version: undefined; readonly current: ObjectVersion | undefined; readonly contestedAt?: number };
 
+type Put = Extract<Operation, { type: "put" }>;
+
 export class ResourceStore {
   readonly definition: ResourceDefinition;
   readonly cache: WatchCache;
@@ -58,10 +60,10 @@ export class ResourceStore {
     this.#codec = codec;
     this.#prefix = prefix;
     this.#isStale = isStale;
-    this.#sealed = sealed;
     this.#views = new ObjectViews(definition);
     this.converts = definition.sharesStorageOf?.conversion !== undefined;
     this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
+    this.#sealed = sealed;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
     this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
@@ -145,7 +147,7 @@ export class ResourceStore {
     over: ObjectVersion | undefined,
     companions: Companions = noCompanions,
   ): Promise<CommitResult> {
-    const operation = await this.#put(key, object);
+    const operation = this.converts ? await this.#putConverted(key, object) : this.#put(key, object);
     const { key: storageKey, value } = operation;
     const read = over?.revision ?? 0;
     const result = await this.#store.transact({
@@ -173,16 +175,24 @@ export class ResourceStore {
 
   /** The writing of an object as a companion of another resource's. */
   async asCompanion(key: string, object: KubernetesObject): Promise<Operation> {
-    const operation = await this.#put(key, object);
+    const operation = this.#put(key, object);
     return this.#sealed ? this.#sealed(operation) : operation;
   }
 
-  async #put(key: string, object: KubernetesObject): Promise<Extract<Operation, { type: "put" }>> {
-    const { sharesStorageOf, ttlSeconds } = this.definition;
+  #put(key: string, object: KubernetesObject): Put {
+    const { sharesStorageOf } = this.definition;
     const bare = withoutResourceVersion(object);
-    const shared = sharesStorageOf?.conversion ? await sharesStorageOf.conversion.toStored(bare) : sharesStorageOf?.toStored(bare);
-    const value = this.#codec.toStored(shared ?? bare);
-    const ttl = ttlSeconds?.(object);
+    return this.#putStored(key, object, sharesStorageOf ? sharesStorageOf.toStored(bare) : bare);
+  }
+
+  async #putConverted(key: string, object: KubernetesObject): Promise<Put> {
+    const bare = withoutResourceVersion(object);
+    return this.#putStored(key, object, (await this.definition.sharesStorageOf?.conversion?.toStored(bare)) ?? bare);
+  }
+
+  #putStored(key: string, object: KubernetesObject, stored: KubernetesObject): Put {
+    const ttl = this.definition.ttlSeconds?.(object);
+    const value = this.#codec.toStored(stored);
     return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
   }
 

@@ -4,6 +4,11 @@ import { characters } from "../source.ts";
 import { CelList, CelMap, CelObject, CelOpaque, CelOptional, type CelValue } from "../values.ts";
 import { patternFactor, traversalFactor } from "./estimates.ts";
 
+/** What making a list, a map, a message costs. */
+export const listCost = 10;
+export const mapCost = 30;
+export const structCost = 40;
+
 /** How many elements a value has for costs: characters, bytes, items, entries; 1 for everything else. */
 export function actualSize(value: CelValue): number {
   if (typeof value === "string") return characters(value);

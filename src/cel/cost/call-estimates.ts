@@ -7,7 +7,7 @@ import { addRanges, fixed, multiplyRanges, patternFactor, type Range, scaleRange
 type Estimate = (call: CelCallSite) => CelCallEstimate | undefined;
 
 /** All arguments, the one it is called on first. */
-export const allNodes = ({ target, args }: CelCallSite): readonly CelSizedNode[] => (target ? [target, ...args] : args);
+const allNodes = ({ target, args }: CelCallSite): readonly CelSizedNode[] => (target ? [target, ...args] : args);
 
 const sizeOf = (call: CelCallSite, index: number): Range => allNodes(call)[index]?.size ?? { min: 0, max: maxCelCost };
 
@@ -42,7 +42,7 @@ export const listConcatenationEstimate: Estimate = (call) => ({
 export const membershipEstimate: Estimate = (call) => ({ cost: scaleRange(sizeOf(call, 1), 1) });
 
 /** Matching a text with a pattern. */
-export function matchRange(text: Range, pattern: Range): Range {
+function matchRange(text: Range, pattern: Range): Range {
   return multiplyRanges(scaleRange(addRanges(text, fixed(1)), traversalFactor), scaleRange(pattern, patternFactor));
 }
 

@@ -10,12 +10,10 @@ import type { CelCallSite, CelSizedNode } from "../library.ts";
 import { maxCelCost } from "../limits.ts";
 import { characters } from "../source.ts";
 import { type CelType, stringType } from "../types.ts";
+import { listCost, mapCost, structCost } from "./actual.ts";
 import { addRanges, fixed, multiplyRanges, type Range, uniteRanges, unknownSize } from "./estimates.ts";
 
 const nothing = fixed(0);
-const listCost = fixed(10);
-const mapCost = fixed(30);
-const structCost = fixed(40);
 /** Less than any range: what uniting begins with. */
 const noRange: Range = { min: maxCelCost, max: 0 };
 
@@ -76,7 +74,7 @@ class Estimator {
       case "map":
         return this.#map(expr);
       case "struct":
-        return expr.fields.reduce((sum, { value }) => addRanges(sum, this.cost(value)), structCost);
+        return expr.fields.reduce((sum, { value }) => addRanges(sum, this.cost(value)), fixed(structCost));
       case "comprehension":
         return this.#isBinding(expr) ? this.#binding(expr) : this.#loop(expr);
     }
@@ -231,7 +229,7 @@ class Estimator {
   }
 
   #list(expr: CelExpr & { kind: "list" }): Range {
-    let cost = listCost;
+    let cost = fixed(listCost);
     let values = expr.elements.length === 0 ? nothing : noRange;
     for (const element of expr.elements) {
       cost = addRanges(cost, this.cost(element));
@@ -242,7 +240,7 @@ class Estimator {
   }
 
   #map(expr: CelMapExpr): Range {
-    let cost = mapCost;
+    let cost = fixed(mapCost);
     let [keys, values] = expr.entries.length === 0 ? [nothing, nothing] : [noRange, noRange];
     for (const { key, value } of expr.entries) {
       cost = addRanges(addRanges(cost, this.cost(key)), this.cost(value));

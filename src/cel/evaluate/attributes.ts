@@ -152,7 +152,7 @@ function isPresent(value: CelValue, field: string): boolean {
 }
 
 /** The index that a key is for a list. Throws CelError. */
-export function indexOf(key: CelValue): number {
+function indexOf(key: CelValue): number {
   if (typeof key === "bigint") return Number(key);
   if (key instanceof CelUint) return Number(key.value);
   if (typeof key === "number") {

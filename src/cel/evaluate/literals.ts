@@ -1,16 +1,12 @@
 // What list, map and message literals make.
 
 import { CelError } from "../cel-error.ts";
+import { listCost, mapCost, structCost } from "../cost/actual.ts";
 import { goText } from "../go-text.ts";
 import { CelRecord } from "../record.ts";
 import type { CelObjectType } from "../types.ts";
 import { CelArray, CelMap, CelOptional, CelUint, type CelValue } from "../values.ts";
 import { absorbable, type Frame, type Step } from "./frame.ts";
-
-/** Upstream's costs of making one. */
-export const listCost = 10;
-export const mapCost = 30;
-export const structCost = 40;
 
 /** A key that equal keys have in common: ints, uints and whole doubles are equal. */
 function identity(key: CelValue): unknown {

@@ -7,7 +7,7 @@ import { absorbable, type Frame, type Step } from "./frame.ts";
 import { CelEntries } from "./literals.ts";
 
 /** A list that a loop is making. */
-export class GrowingList extends CelArray {
+class GrowingList extends CelArray {
   readonly growing: CelValue[];
   constructor(growing: CelValue[] = []) {
     super(growing);

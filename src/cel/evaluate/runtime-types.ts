@@ -7,7 +7,7 @@ import { CelDuration, CelList, CelMap, CelOptional, CelTimestamp, CelTypeValue, 
 type Test = (value: CelValue) => boolean;
 
 /** undefined: any value is. */
-export function testOfType(type: CelType): Test | undefined {
+function testOfType(type: CelType): Test | undefined {
   switch (type.kind) {
     case "dyn":
     case "error":

@@ -69,20 +69,29 @@ const homogeneous: CelValidator = {
     const problems: Found[] = [];
     walk(checked.expr, (expr, isExempt) => {
       if (isExempt) return;
-      if (expr.kind === "list") differing(checked, expr.elements, (index) => expr.optional.includes(index), problems);
+      if (expr.kind === "list") {
+        const { elements, optional } = expr;
+        differing(
+          checked,
+          elements,
+          (index) => optional.includes(index),
+          (problem) => problems.push(problem) > 0,
+        );
+      }
       if (expr.kind === "map") {
         const { entries } = expr;
+        const goesOn = (problem: Found) => problems.push(problem) < 0;
         differing(
           checked,
           entries.map(({ key }) => key),
           () => false,
-          problems,
+          goesOn,
         );
         differing(
           checked,
           entries.map(({ value }) => value),
           (index) => entries[index]?.optional ?? false,
-          problems,
+          goesOn,
         );
       }
     });
@@ -90,16 +99,21 @@ const homogeneous: CelValidator = {
   },
 };
 
-/** Reports the first part that is of another type than the first. */
-function differing(checked: CelCheckedExpr, parts: readonly CelExpr[], isOptional: (index: number) => boolean, problems: Found[]): void {
+/** Reports parts that are of another type than the first one: of a list only the first of them. */
+function differing(
+  checked: CelCheckedExpr,
+  parts: readonly CelExpr[],
+  isOptional: (index: number) => boolean,
+  found: (problem: Found) => boolean,
+): void {
   let wanted: CelType | undefined;
   for (const [index, part] of parts.entries()) {
     const whole = checked.typeOf(part);
     const type = isOptional(index) && whole.kind === "optional" ? whole.of : whole;
     wanted ??= type;
     if (isSameType(wanted, type)) continue;
-    problems.push({ message: `expected type '${formatCelType(wanted)}' but found '${formatCelType(type)}'`, at: part });
-    return;
+    const isEnough = found({ message: `expected type '${formatCelType(wanted)}' but found '${formatCelType(type)}'`, at: part });
+    if (isEnough) return;
   }
 }
 

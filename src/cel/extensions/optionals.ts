@@ -12,7 +12,7 @@ const [K, V] = [typeParameter("K"), typeParameter("V")];
 const optionalV = optionalOf(V);
 
 /** Empty, 0, false, null: what ofNonZeroValue() takes as nothing. */
-export function isZeroValue(value: CelValue): boolean {
+function isZeroValue(value: CelValue): boolean {
   if (value === null || value === false || value === "" || value === 0 || value === 0n) return true;
   if (typeof value !== "object") return false;
   if (value instanceof CelUint) return value.value === 0n;

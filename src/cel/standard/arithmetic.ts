@@ -28,7 +28,7 @@ const minInt = -(2n ** 63n);
 const maxInt = 2n ** 63n - 1n;
 const maxUint = 2n ** 64n - 1n;
 
-export const checkedInt = (value: bigint): bigint => (value < minInt || value > maxInt ? overflow() : value);
+const checkedInt = (value: bigint): bigint => (value < minInt || value > maxInt ? overflow() : value);
 
 export function checkedUint(value: bigint): CelUint {
   if (value < 0n || value > maxUint) throw new CelError("unsigned integer overflow");

@@ -18,7 +18,7 @@ const test = (id: string, holds: (text: string, part: string) => boolean, rest: 
 });
 
 /** Whether the pattern (RE2's syntax) matches somewhere in the text. Throws CelError. */
-export function matches(text: string, pattern: string): boolean {
+function matches(text: string, pattern: string): boolean {
   try {
     return compilePattern(pattern).test(text);
   } catch (error) {

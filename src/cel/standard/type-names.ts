@@ -35,7 +35,7 @@ export function typeValueOf(type: CelType): CelTypeValue {
 }
 
 /** A constant that is a type's name. */
-export function typeConstant(name: string, type: CelType): CelConstant {
+function typeConstant(name: string, type: CelType): CelConstant {
   return { name, type: { kind: "type", of: type }, value: typeValueOf(type) };
 }
 
