@@ -223,6 +223,22 @@ describe("--authentication-config", () => {
     expect(await why({ roles: [7] })).toMatch(/^oidc: error evaluating group claim expression: /);
   });
 
+  it("keeps the issuers it has until all of a new configuration are found, or that is replaced", async () => {
+    const [one, two] = [await startIssuer(), await startIssuer()];
+    const path = await fixture.file("authn.yaml", config([issuerConfig(one, "one:")]));
+    const server = await fixture.start(`--authentication-config=${path}`);
+    const ask = (issuer: Issuer) => whoIs(server, issuer.token({ oid: "7" }));
+    await vi.waitFor(async () => expect(await ask(one)).toMatchObject({ username: "one:jane" }));
+    const absent = { ...two, url: `${two.url}/absent` };
+    await writeFile(path, config([issuerConfig(absent, "absent:")]));
+    await vi.waitFor(() => expect(two.asked).toContain("/absent/.well-known/openid-configuration"), 5000);
+    expect(await ask(one)).toMatchObject({ username: "one:jane" });
+    await writeFile(path, config([issuerConfig(two, "two:")]));
+    await vi.waitFor(async () => expect(await ask(two)).toMatchObject({ username: "two:jane" }), 5000);
+    expect(await ask(one)).toBe(401);
+    expect(server.metrics.text()).toMatch(/automatic_reloads_total\{status="success"\} 1/);
+  }, 20_000);
+
   it("may let some paths be asked for anonymously", async () => {
     const path = await fixture.file("authn.yaml", config([], { anonymous: { enabled: true, conditions: [{ path: "/livez" }] } }));
     const server = await fixture.start(`--authentication-config=${path}`);

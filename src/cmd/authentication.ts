@@ -9,10 +9,12 @@ import { createClientCertificateAuthenticator } from "../apiserver/authn/client-
 import { createRequestHeaderAuthenticator, type RequestHeaderOptions } from "../apiserver/authn/request-header.ts";
 import { createLegacyTokens, createSecretTokenUse } from "../apiserver/authn/secret-tokens.ts";
 import { ServiceAccountKeys } from "../apiserver/authn/service-account-keys.ts";
+import { createServiceAccountMetrics } from "../apiserver/authn/service-account-metrics.ts";
 import { createServiceAccountTokens, type ServiceAccountTokens } from "../apiserver/authn/service-account-tokens.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { type AuthenticationSources, apiAudiences } from "./authentication-sources.ts";
 import type { Pki } from "./pki.ts";
@@ -24,6 +26,7 @@ export interface AuthenticationDeps {
   readonly clock: Clock;
   readonly pki: Pki;
   readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
   readonly requestHeader: RequestHeaderOptions;
 }
 
@@ -45,7 +48,8 @@ export function createAuthentication(
   // Keys of flags take the place of the cluster's own, but what is being signed can always be verified.
   const keys = new ServiceAccountKeys([signingKey, ...sources.serviceAccountKeys]);
   const audiences = apiAudiences(authentication);
-  const secretUse = createSecretTokenUse({ client, clock, logger });
+  const metrics = createServiceAccountMetrics(deps.metrics);
+  const secretUse = createSecretTokenUse({ client, clock, logger, metrics });
   const serviceAccountTokens = createServiceAccountTokens({
     signingKey,
     keys,
@@ -54,6 +58,7 @@ export function createAuthentication(
     reader,
     client,
     secretUse,
+    metrics,
     clock,
   });
   const legacy = createLegacyTokens({
@@ -61,6 +66,7 @@ export function createAuthentication(
     audiences,
     objects: createBoundObjects(reader, client),
     use: secretUse,
+    metrics,
     lookup: serviceAccounts.lookup,
   });
   const anyToken = unionTokenAuthenticator([

@@ -86,7 +86,7 @@ export class JwtTokens implements TokenAuthenticator, Running {
       logger.error("Authentication configuration not reloaded, the old one stays", { file: path, error });
     };
     const take = async (rules: readonly JwtRules[]): Promise<void> => {
-      await this.#authenticators.update(rules);
+      if (!(await this.#authenticators.update(rules))) return;
       this.#remembered = this.#forgetful();
       reloads.series("success").add();
       logger.info("Authentication configuration reloaded", { file: path });

@@ -8,7 +8,11 @@ import {
   createAdmissionPlugins,
 } from "../apiserver/admission/create-admission-plugins.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
-import { type AuthenticationConfigMap, createAuthenticationConfigMap } from "../apiserver/authn/authentication-config-map.ts";
+import {
+  type AuthenticationConfigMap,
+  type AuthenticationConfigMapDeps,
+  createAuthenticationConfigMap,
+} from "../apiserver/authn/authentication-config-map.ts";
 import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
@@ -165,22 +169,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
-  const { authorities, requestHeader } = material;
   const authenticationMap = stack.add(
-    createAuthenticationConfigMap({
-      client,
-      reader: stores.reader,
-      clock,
-      logger: authenticationLogger,
-      authorities,
-      requestHeader,
-    }),
-  );
-  stack.add(
-    material.follow(
-      (tls) => https.setTls(tls),
-      () => authenticationMap.changed(),
-    ),
+    followCertificates(material, https, { client, reader: stores.reader, clock, logger: authenticationLogger }),
   );
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
@@ -243,6 +233,7 @@ function wire(w: Wiring): ApiServer {
     clock,
     pki,
     logger: logger.named("authentication"),
+    metrics,
     requestHeader: w.material.requestHeader,
   });
   const nodePorts = settings.serviceNodePortRange;
@@ -346,6 +337,28 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
+}
+
+/** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */
+function followCertificates(
+  material: ServingMaterial,
+  https: HttpsServer,
+  deps: Pick<AuthenticationConfigMapDeps, "client" | "reader" | "clock" | "logger">,
+): AuthenticationConfigMap {
+  const { authorities, requestHeader } = material;
+  const map = createAuthenticationConfigMap({ ...deps, authorities, requestHeader });
+  const following = material.follow(
+    (tls) => https.setTls(tls),
+    () => map.changed(),
+  );
+  return {
+    start: () => map.start(),
+    changed: () => map.changed(),
+    async stop() {
+      await following.stop();
+      await map.stop();
+    },
+  };
 }
 
 async function listen(

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { secrets, serviceaccounts } from "../../api/resources.generated.ts";
 import { VirtualClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { generateKey, privateKeyPem, publicKeyPem } from "../../base/x509/certificate.ts";
 import type { Client } from "../../client/client.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
@@ -13,6 +14,7 @@ import { createJwtSigner } from "./jwt.ts";
 import { answerOk, fakeContext } from "./request-fixture.ts";
 import { createLegacyTokens, createSecretTokenUse, tokenSecretType } from "./secret-tokens.ts";
 import { readPublicKeys, readSigningKey, ServiceAccountKeys } from "./service-account-keys.ts";
+import { createServiceAccountMetrics } from "./service-account-metrics.ts";
 import { createServiceAccountTokens } from "./service-account-tokens.ts";
 
 const key = generateKey().privateKey;
@@ -54,9 +56,12 @@ const client: Pick<Client, "patch"> = {
   },
 };
 
+const registry = new MetricsRegistry();
+const metrics = createServiceAccountMetrics(registry);
+
 function authenticator(options: { lookup?: boolean } = {}) {
-  const use = createSecretTokenUse({ client, clock, logger: silentLogger });
-  return createLegacyTokens({ keys, audiences, objects: createBoundObjects(reader), use, ...options });
+  const use = createSecretTokenUse({ client, clock, logger: silentLogger, metrics });
+  return createLegacyTokens({ keys, audiences, objects: createBoundObjects(reader), use, metrics, ...options });
 }
 
 describe("legacy tokens of secrets", () => {
@@ -72,6 +77,15 @@ describe("legacy tokens of secrets", () => {
     });
     expect(patches).toEqual([{ metadata: { uid: "secret-1", labels: { "kubernetes.io/legacy-token-last-used": "2026-05-05" } } }]);
     await expect(authenticator().authenticateToken(legacy, ["vault"])).rejects.toThrow(/is invalid for the target audiences \["vault"\]/);
+  });
+
+  it("are counted", async () => {
+    const before = registry.text();
+    await authenticator().authenticateToken(legacy);
+    const count = (text: string, name: string): number => Number(new RegExp(`^serviceaccount_${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+    for (const name of ["legacy_tokens_total", "legacy_manual_token_uses_total"])
+      expect(count(registry.text(), name)).toBe(count(before, name) + 1);
+    expect(count(registry.text(), "legacy_auto_token_uses_total")).toBe(count(before, "legacy_auto_token_uses_total"));
   });
 
   it.each(["2026-05-05", "2026-05-06"])("are not labelled again on %s, today or tomorrow by another server's clock", async (day) => {

@@ -11,6 +11,7 @@ import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
 import { type BoundObjects, grantedAudiences } from "./bound-objects.ts";
 import { parseServiceAccountUsername, serviceAccountUser } from "./service-account.ts";
 import type { ServiceAccountKeys } from "./service-account-keys.ts";
+import type { ServiceAccountMetrics } from "./service-account-metrics.ts";
 
 export const tokenSecretType = "kubernetes.io/service-account-token";
 const legacyIssuer = "kubernetes/serviceaccount";
@@ -33,6 +34,8 @@ export interface SecretTokenUseDeps {
   readonly client: Pick<Client, "patch">;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Pick<ServiceAccountMetrics, "secretUsed">;
 }
 
 export function createSecretTokenUse(deps: SecretTokenUseDeps): SecretTokenUse {
@@ -40,12 +43,15 @@ export function createSecretTokenUse(deps: SecretTokenUseDeps): SecretTokenUse {
     async note(secret, account) {
       const { name, namespace, labels = {} } = secret.metadata;
       await labelLastUse(secret, deps);
-      if (labels[invalidSinceLabel])
+      if (labels[invalidSinceLabel]) {
+        deps.metrics?.secretUsed("invalidated");
         throw new Error(
           `the token in secret ${namespace}/${name} for service account ${namespace}/${account.metadata.name} has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '${invalidSinceLabel}' label from the secret to temporarily allow use of this token`,
         );
-      if (!account.secrets?.some((ref) => ref.name === name))
-        return { auditAnnotations: { [annotation("legacy-token-manual-secret")]: name } };
+      }
+      const isManual = !account.secrets?.some((ref) => ref.name === name);
+      deps.metrics?.secretUsed(isManual ? "manual" : "auto");
+      if (isManual) return { auditAnnotations: { [annotation("legacy-token-manual-secret")]: name } };
       return {
         warnings: [
           "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens.",
@@ -83,6 +89,8 @@ export interface LegacyTokensOptions {
   readonly audiences: readonly string[];
   readonly objects: BoundObjects;
   readonly use: SecretTokenUse;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Pick<ServiceAccountMetrics, "legacyUsed">;
   /** --service-account-lookup: false believes tokens whose secret is gone. Default true. */
   readonly lookup?: boolean;
 }
@@ -93,6 +101,7 @@ export function createLegacyTokens(options: LegacyTokensOptions): TokenAuthentic
     async authenticateToken(token, audiences = options.audiences) {
       const claims = options.keys.claimsOf(token, (issuer) => issuer === legacyIssuer);
       if (!claims) return undefined;
+      if (claims.aud === undefined) options.metrics?.legacyUsed();
       const granted = grantedAudiences(claims, { own: options.audiences, asked: audiences });
       const identity = readIdentity(claims);
       const remarks = options.lookup === false ? {} : await confirmCurrent(identity, token, options);

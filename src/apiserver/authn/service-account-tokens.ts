@@ -16,6 +16,7 @@ import { createJwtSigner, jwkOf } from "./jwt.ts";
 import { isTokenOf, type SecretTokenUse, tokenSecretType } from "./secret-tokens.ts";
 import { type ObjectRef, serviceAccountUser, serviceAccountUsername } from "./service-account.ts";
 import { ServiceAccountKeys, type TokenClaims } from "./service-account-keys.ts";
+import type { ServiceAccountMetrics } from "./service-account-metrics.ts";
 
 const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
 
@@ -33,6 +34,8 @@ export interface ServiceAccountTokensOptions {
   readonly client?: Pick<Client, "get">;
   /** Told of the use of tokens that stand in secrets. */
   readonly secretUse?: SecretTokenUse;
+  /** Absent: nothing is counted. */
+  readonly metrics?: Pick<ServiceAccountMetrics, "extendedUsed">;
   readonly clock: Clock;
 }
 
@@ -81,6 +84,7 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   readonly #keys: ServiceAccountKeys;
   readonly #objects: BoundObjects;
   readonly #secretUse: SecretTokenUse | undefined;
+  readonly #metrics: Pick<ServiceAccountMetrics, "extendedUsed"> | undefined;
   readonly #clock: Clock;
 
   constructor(options: ServiceAccountTokensOptions) {
@@ -92,6 +96,7 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     this.#keys = options.keys ?? new ServiceAccountKeys([options.signingKey]);
     this.#objects = createBoundObjects(options.reader, options.client);
     this.#secretUse = options.secretUse;
+    this.#metrics = options.metrics;
     this.#clock = options.clock;
   }
 
@@ -129,6 +134,7 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     const identity = (claims["kubernetes.io"] ?? {}) as PrivateClaims;
     const remarks = await this.#checkObjects(identity, token);
     const stale = staleness(claims, identity, Math.floor(this.#clock.now() / 1000));
+    if (identity.warnafter) this.#metrics?.extendedUsed(stale !== undefined);
     return {
       user: serviceAccountUser({
         namespace: identity.namespace ?? "",

@@ -2,7 +2,6 @@
 // What is found there is a token again, of an issuer that has keys of its own.
 
 import type { Running } from "../../../base/lifecycle.ts";
-import { LruMap } from "../../../base/lru-map.ts";
 import { decodeJwt } from "../jwt.ts";
 import type { HttpsGet } from "./https-get.ts";
 import { type Claims, OidcProvider, type ProviderDeps, type ProviderOptions } from "./provider.ts";
@@ -19,17 +18,7 @@ export function createClaimResolver(
   options: Omit<ProviderOptions, "url" | "discoveryUrl">,
   deps: ProviderDeps,
 ): ClaimResolver {
-  const providers = new LruMap<string, OidcProvider>(maxIssuers);
-  const started = new Set<OidcProvider>();
-  const providerOf = async (url: string): Promise<OidcProvider> => {
-    const known = providers.get(url);
-    if (known) return known;
-    if (started.size >= maxIssuers) throw new Error(`verifier not initialized for issuer: ${JSON.stringify(url)}`);
-    const provider = new OidcProvider({ ...options, url }, deps);
-    started.add(provider);
-    providers.set(url, provider);
-    return provider;
-  };
+  const issuers = new ClaimIssuers(options, deps);
   return {
     async expand(claims) {
       const source = sourceOf(claim, claims);
@@ -40,30 +29,55 @@ export function createClaimResolver(
         throw new Error(
           `getting untrusted issuer from endpoint ${source.endpoint} failed for claim ${JSON.stringify(claim)}: malformed token`,
         );
-      const issuer = typeof named.iss === "string" ? named.iss : "";
-      const provider = await providerOf(issuer);
-      if (provider.problem !== undefined) {
-        // Usually it is found at once; whoever asks while it is not is told so.
-        await Promise.race([provider.found, deps.clock.sleep(patienceMs)]);
-        if (provider.problem !== undefined)
-          throw new Error(`verifying untrusted issuer ${issuer} failed: verifier not initialized for issuer: ${JSON.stringify(issuer)}`);
-      }
-      try {
-        await provider.verify(token, named);
-      } catch (error) {
-        throw new Error(`verify distributed claim token: ${(error as Error).message}`);
-      }
+      await issuers.verify(token, named);
       if (!Object.hasOwn(named, claim))
         throw new Error(`jwt returned by distributed claim endpoint ${JSON.stringify(source.endpoint)} did not contain claim: ${claim}`);
       return { ...claims, [claim]: named[claim] };
     },
-    async stop() {
-      await Promise.all([...started].map((provider) => provider.stop()));
-    },
+    stop: () => issuers.stop(),
   };
 }
 
 const patienceMs = 5000;
+
+/** The issuers of tokens that claims are fetched as, each found when it is first needed. */
+class ClaimIssuers implements Running {
+  readonly #options: Omit<ProviderOptions, "url" | "discoveryUrl">;
+  readonly #deps: ProviderDeps;
+  readonly #providers = new Map<string, OidcProvider>();
+
+  constructor(options: Omit<ProviderOptions, "url" | "discoveryUrl">, deps: ProviderDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  async verify(token: string, claims: Claims): Promise<void> {
+    const url = typeof claims.iss === "string" ? claims.iss : "";
+    const provider = this.#providerOf(url);
+    // Usually it is found at once; whoever asks while it is not is told so.
+    if (provider?.problem !== undefined) await Promise.race([provider.found, this.#deps.clock.sleep(patienceMs)]);
+    if (!provider || provider.problem !== undefined)
+      throw new Error(`verifying untrusted issuer ${url} failed: verifier not initialized for issuer: ${JSON.stringify(url)}`);
+    try {
+      await provider.verify(token, claims);
+    } catch (error) {
+      throw new Error(`verify distributed claim token: ${(error as Error).message}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(Array.from(this.#providers.values(), (provider) => provider.stop()));
+  }
+
+  /** Undefined where there are too many already. */
+  #providerOf(url: string): OidcProvider | undefined {
+    const known = this.#providers.get(url);
+    if (known || this.#providers.size >= maxIssuers) return known;
+    const provider = new OidcProvider({ ...this.#options, url }, this.#deps);
+    this.#providers.set(url, provider);
+    return provider;
+  }
+}
 
 interface Source {
   readonly endpoint: string;

@@ -33,16 +33,17 @@ export class JwtAuthenticators implements TokenAuthenticator, Running {
     this.#current = new IssuerSet(rules, deps, options);
   }
 
-  /** Takes over other issuers when they have all been found. Resolves when that is so, or a later update has taken its place. */
-  async update(rules: readonly JwtRules[]): Promise<void> {
+  /** Takes over other issuers when they have all been found. False where a later update, or the end, has come before. */
+  async update(rules: readonly JwtRules[]): Promise<boolean> {
     await this.#next?.stop();
     const next = new IssuerSet(rules, this.#deps, this.#options);
     this.#next = next;
-    if (!(await next.found()) || this.#next !== next) return;
+    if (!(await next.found()) || this.#next !== next) return false;
     const previous = this.#current;
     this.#current = next;
     this.#next = undefined;
     await previous.stop();
+    return true;
   }
 
   authenticateToken(token: string): Promise<Authentication | undefined> {
