@@ -184,6 +184,45 @@ describe("--authentication-config", () => {
     expect(server.metrics.text()).toMatch(/authentication_config_controller_automatic_reloads_total\{status="success"\} 1/);
   }, 20_000);
 
+  it("maps claims and judges them by expressions", async () => {
+    const issuer = await startIssuer();
+    const path = await fixture.file(
+      "authn.yaml",
+      config([
+        {
+          issuer: { url: issuer.url, certificateAuthority: issuer.caPem, audiences: ["kube"] },
+          claimMappings: {
+            username: { expression: "'mail:' + claims.email" },
+            groups: { expression: "claims.roles.map(r, 'role:' + r)" },
+            uid: { expression: "string(claims.number)" },
+            extra: [{ key: "acme.com/tenant", valueExpression: "has(claims.tenant) ? claims.tenant : ''" }],
+          },
+          claimValidationRules: [{ expression: "claims.email_verified == true", message: "mail must be verified" }],
+          userValidationRules: [{ expression: "!user.username.startsWith('mail:system')", message: "no system users" }],
+        },
+      ]),
+    );
+    const server = await fixture.start(`--authentication-config=${path}`);
+    const claims = { email: "jane@acme.com", email_verified: true, roles: ["dev", ""], number: 7, tenant: "t1", jti: "j" };
+    await vi.waitFor(async () =>
+      expect(await whoIs(server, issuer.token(claims))).toEqual({
+        username: "mail:jane@acme.com",
+        uid: "7",
+        groups: ["role:dev", "role:", "system:authenticated"],
+        extra: { "acme.com/tenant": ["t1"], "authentication.kubernetes.io/credential-id": ["JTI=j"] },
+      }),
+    );
+    const why = (changes: object) => reviewed(server, issuer.token({ ...claims, ...changes }));
+    expect(await why({ email_verified: false })).toBe(
+      "oidc: error evaluating claim validation expression: validation expression 'claims.email_verified == true' failed: mail must be verified",
+    );
+    expect(await why({ email: "system:x" })).toMatch(/^oidc: error evaluating user info validation rule: .* failed: no system users$/);
+    expect(await why({ email: undefined })).toBe(
+      "oidc: error evaluating username claim expression: expression ''mail:' + claims.email' resulted in error: no such key: email",
+    );
+    expect(await why({ roles: [7] })).toMatch(/^oidc: error evaluating group claim expression: /);
+  });
+
   it("keeps the issuers it has until all of a new configuration are found, or that is replaced", async () => {
     const [one, two] = [await startIssuer(), await startIssuer()];
     const path = await fixture.file("authn.yaml", config([issuerConfig(one, "one:")]));
@@ -231,6 +270,16 @@ describe("--authentication-config", () => {
         },
       ],
       /URL must not overlap with disallowed issuers: \[https:\/\/kubernetes\.default\.svc\.cluster\.local\]/,
+    ],
+    [
+      [
+        {
+          issuer: { url: "https://x", audiences: ["a"] },
+          claimMappings: { username: { expression: "claims.email" }, groups: { expression: "claims." } },
+          claimValidationRules: [{ expression: "1" }, { expression: "other.x" }],
+        },
+      ],
+      /claimValidationRules\[0\]\.expression: Invalid value: "1": must evaluate to bool, jwt\[0\]\.claimValidationRules\[1\]\.expression: Invalid value: "other\.x": compilation failed: .*undeclared reference to 'other'.*claimMappings\.groups\.expression: Invalid value: "claims\.": compilation failed: .*Syntax error.*claimMappings\.username\.expression: Invalid value: "claims\.email": claims\.email_verified must be used/,
     ],
     [[{ issuers: {} }], /^--authentication-config: jwt\[0\]\.issuers: unknown field/],
   ])("is refused with the fields that are wrong: %j", async (jwtConfigs, message) => {

@@ -201,6 +201,24 @@ describe("--authorization-config", () => {
     expect(await statusOf("configmaps")).toBe(200);
   }, 20_000);
 
+  it("asks webhooks about what their conditions match", async () => {
+    const webhook = await startWebhook(() => ({ allowed: true }));
+    const kubeconfig = await fixture.kubeconfig("one", webhook.url(), webhook.caPem);
+    const conditions = {
+      matchConditionSubjectAccessReviewVersion: "v1",
+      matchConditions: [
+        { expression: "has(request.resourceAttributes)" },
+        { expression: "request.resourceAttributes.namespace == 'kube-public' && 'devs' in request.groups" },
+      ],
+    };
+    const path = await fixture.file("authz.yaml", config([webhookConfig("one", kubeconfig, conditions), rbac]));
+    const server = await fixture.start(tokens, `--authorization-config=${path}`);
+    expect((await asJane(server, "/api/v1/namespaces/kube-public/secrets")).status).toBe(200);
+    expect((await asJane(server, "/api/v1/namespaces/default/secrets")).status).toBe(403);
+    expect((await asJane(server, "/version")).status).toBe(200);
+    expect((webhook.bodies as Asked[]).map(({ spec }) => spec.resourceAttributes?.namespace)).toEqual(["kube-public"]);
+  });
+
   it("denies where a webhook that must be asked does not answer", async () => {
     const webhook = await startWebhook(() => 400);
     const path = await fixture.file(
@@ -234,6 +252,15 @@ describe("--authorization-config", () => {
       "[authorizers[0].matchConditionSubjectAccessReviewVersion: Required value: required if match conditions are specified, " +
         'authorizers[0].connectionInfo.kubeConfigFile: Invalid value: "/none/such": error loading file: stat /none/such: no such file or directory, ' +
         "authorizers[0].matchConditions[0].expression: Required value]",
+    ],
+    [
+      [
+        webhookConfig("x", "/dev/null", {
+          matchConditionSubjectAccessReviewVersion: "v1",
+          matchConditions: [{ expression: "request.user" }],
+        }),
+      ],
+      /authorizers\[0\]\.matchConditions\[0\]\.expression: Invalid value: "request\.user": must evaluate to bool/,
     ],
     [[{ type: "Webhook", name: "x", webhook: { time: 1 } }], "authorizers[0].webhook.time: unknown field"],
   ])("is refused with the fields that are wrong: %j", async (authorizers, message) => {

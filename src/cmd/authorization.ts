@@ -5,7 +5,6 @@ import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../apiserv
 import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../apiserver/authz/create-authorizer.ts";
-import { noExpressions } from "../apiserver/configuration/expressions.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
@@ -76,7 +75,8 @@ export async function openAuthorization(settings: ApiServerSettings, deps: Autho
 
 async function parse(text: string, requiredTypes: readonly AuthorizerType[]): Promise<readonly AuthorizerConfig[]> {
   const { parseAuthorizationConfig } = await import("../apiserver/authz/authorization-config.ts");
-  return parseAuthorizationConfig(text, { expressions: noExpressions, requiredTypes });
+  const { celExpressions } = await import("../apiserver/configuration/cel-expressions.ts");
+  return parseAuthorizationConfig(text, { expressions: celExpressions, requiredTypes });
 }
 
 const flagTimeoutMs = 30_000;

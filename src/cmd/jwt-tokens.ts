@@ -10,8 +10,8 @@ import { cachedTokens } from "../apiserver/authn/cached-tokens.ts";
 import { algorithmNames } from "../apiserver/authn/jwt.ts";
 import { JwtAuthenticators } from "../apiserver/authn/oidc/jwt-authenticators.ts";
 import { type JwtRules, validateAuthenticationConfig } from "../apiserver/authn/validate-authentication-config.ts";
+import { celExpressions } from "../apiserver/configuration/cel-expressions.ts";
 import { describeErrors } from "../apiserver/configuration/describe-errors.ts";
-import { noExpressions } from "../apiserver/configuration/expressions.ts";
 import { followFiles } from "../base/followed-files.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { SourcesDeps } from "./authentication-sources.ts";
@@ -103,7 +103,7 @@ export class JwtTokens implements TokenAuthenticator, Running {
 }
 
 function rulesOf(config: AuthenticationConfig, { disallowedIssuers }: JwtTokensOptions): readonly JwtRules[] {
-  const { errors, rules } = validateAuthenticationConfig(config, { expressions: noExpressions, disallowedIssuers });
+  const { errors, rules } = validateAuthenticationConfig(config, { expressions: celExpressions, disallowedIssuers });
   if (errors.length > 0) throw new Error(`invalid authentication configuration: ${describeErrors(errors)}`);
   return rules;
 }

@@ -111,8 +111,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
   const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
-  const admission = await readAdmissionOptions(settings, clock);
-  const advertiseAddress = settings.advertiseAddress ?? (await advertiseAddressFor(settings.bindAddress));
+  const [admission, advertiseAddress] = await Promise.all([
+    readAdmissionOptions(settings, clock),
+    settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
+  ]);
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({

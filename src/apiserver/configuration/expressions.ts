@@ -32,10 +32,3 @@ export class ExpressionError extends Error {
     this.name = "ExpressionError";
   }
 }
-
-/** Where there is nothing to evaluate expressions with. */
-export const noExpressions: ExpressionCompiler = {
-  compile() {
-    throw new ExpressionError("expressions are not supported by this server yet");
-  },
-};
