@@ -4,13 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
 import {
   configmaps,
+  customresourcedefinitions,
   mutatingwebhookconfigurations,
   pods,
   serviceaccounts,
   validatingwebhookconfigurations,
 } from "../api/resources.generated.ts";
+import type { CustomResourceDefinition } from "../api/types/apiextensions-v1.ts";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { startWebhookServer, type WebhookServer } from "../apiserver/webhook/webhook-server-fixture.ts";
 import { realClock } from "../base/clock.ts";
@@ -105,6 +108,49 @@ describe("webhooks of a running server", () => {
     await client.create(configmaps, { metadata: { namespace: "kube-system", name: "bad" } });
     await client.delete(mutatingwebhookconfigurations, { name: "m" });
     await client.delete(validatingwebhookconfigurations, { name: "v" });
+  });
+
+  test("see custom resources in the version they ask for, and can add only what their schema has", async () => {
+    const group = "hooks.example.com";
+    const schema = {
+      openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties: { colour: { type: "string" } } } } },
+    };
+    const names = { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" };
+    const versions = ["v1", "v2"].map((name) => ({ name, served: true, storage: name === "v1", schema }));
+    await client.create(customresourcedefinitions, {
+      metadata: { name: `things.${group}` },
+      spec: { group, names, scope: "Namespaced", versions } as CustomResourceDefinition["spec"],
+    });
+    const things: ResourceType<KubernetesObject> = {
+      ...names,
+      group,
+      version: "v2",
+      resource: "things",
+      namespaced: true,
+      verbs: [],
+      subresources: [],
+    };
+    const isServed = (): Promise<boolean> =>
+      client
+        .list(things, { namespace: "default" })
+        .then(() => true)
+        .catch(() => false);
+    await expect.poll(isServed).toBe(true);
+    const asked: unknown[] = [];
+    webhook.answer = (body) => {
+      asked.push((body as Review).request.object?.apiVersion);
+      const patch = [{ op: "add", path: "/spec", value: { colour: "blue", unknown: 1 } }];
+      return answerWith(
+        { allowed: true, patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(patch)).toString("base64") },
+        body as Review,
+      );
+    };
+    const rules = [{ operations: ["CREATE"], apiGroups: [group], apiVersions: ["v1"], resources: ["things"] }];
+    await client.create(mutatingwebhookconfigurations, { metadata: { name: "things" }, webhooks: [hook("things", { rules })] });
+    const made = await client.create(things, { metadata: { namespace: "default", name: "t" } });
+    expect([made.apiVersion, (made as unknown as { readonly spec: unknown }).spec]).toEqual([`${group}/v2`, { colour: "blue" }]);
+    expect(asked).toEqual([`${group}/v1`]);
+    await client.delete(mutatingwebhookconfigurations, { name: "things" });
   });
 
   test("fail closed or open, and end at their timeout", async () => {

@@ -47,7 +47,7 @@ const childrenOf = (value: unknown): readonly unknown[] =>
 const run = (steps: readonly Step[], value: unknown): readonly unknown[] =>
   steps.reduce<readonly unknown[]>((values, step) => step(values), [value]);
 
-const valueOf = (operand: Operand, item: unknown): unknown => ("path" in operand ? run(operand.path, item)[0] : operand.constant);
+const operandValue = (operand: Operand, item: unknown): unknown => ("path" in operand ? run(operand.path, item)[0] : operand.constant);
 
 /** What the steps of a path do. */
 const builders = {
@@ -86,10 +86,10 @@ const builders = {
 export type StepBuilders = typeof builders;
 
 function holds(item: unknown, left: Operand, comparison: Comparison | undefined, right: Operand): boolean {
-  const a = valueOf(left, item);
+  const a = operandValue(left, item);
   if (a === undefined) return false;
   if (comparison === undefined) return true;
-  const b = valueOf(right, item);
+  const b = operandValue(right, item);
   // Values of different types are neither equal nor ordered.
   if (typeof a !== typeof b) return false;
   if (comparison === "==") return a === b;

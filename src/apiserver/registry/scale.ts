@@ -10,7 +10,7 @@ import { customScaleOf, withValueAt } from "./custom-scale.ts";
 import { checkName } from "./object-meta.ts";
 import type { ScalePaths } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { type UpdateResult, updateObject } from "./update.ts";
+import { type Change, type UpdateResult, updateObject } from "./update.ts";
 import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
 
 export const scaleKind: ExpectedKind = { group: "autoscaling", version: "v1", kind: "Scale", schema: "autoscaling-v1.Scale" };
@@ -55,6 +55,47 @@ export async function updateScale(
   request: WriteRequest,
   change: (scale: Scale) => KubernetesObject,
 ): Promise<UpdateResult> {
+  return updateScaled(env, store, request, (object, oldScale, { paths }) => {
+    const wanted = change(oldScale);
+    checkName(wanted, request.name);
+    return { wanted, changeTo: (scale) => ({ object: withScale(object, scale, paths) }) };
+  });
+}
+
+/** Stores an applied Scale: `apply` makes the scaled object of the current one, with its ownership. */
+export async function applyScale(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  apply: (object: KubernetesObject | undefined) => Change,
+): Promise<UpdateResult> {
+  return updateScaled(env, store, request, (object, _oldScale, { shown, paths }) => {
+    const applied = apply(object);
+    const wanted = shown(applied.object);
+    return {
+      wanted,
+      changeTo: (scale) => (scale === wanted ? applied : { ...applied, object: withScale(applied.object as Scalable, scale, paths) }),
+    };
+  });
+}
+
+interface ScaleForm {
+  readonly shown: (object: KubernetesObject) => Scale;
+  readonly paths: ScalePaths | undefined;
+}
+
+interface WantedScale {
+  readonly wanted: KubernetesObject;
+  /** The change of the scaled object, from the Scale as admission leaves it. */
+  readonly changeTo: (scale: Scale) => Change;
+}
+
+async function updateScaled(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: WriteRequest,
+  want: (object: Scalable, oldScale: Scale, form: ScaleForm) => WantedScale,
+): Promise<UpdateResult> {
   const kind = { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind };
   const paths = store.definition.custom?.scale;
   const shown = paths ? (object: KubernetesObject) => customScaleOf(object, paths, true) : scaleOf;
@@ -65,11 +106,9 @@ export async function updateScale(
     change: async (current) => {
       const object = current as Scalable; // an absent object has been refused: scale creates nothing
       const oldScale = shown(object);
-      const wanted = change(oldScale);
-      checkName(wanted, request.name);
+      const { wanted, changeTo } = want(object, oldScale, { shown, paths });
       const subject = { operation: "UPDATE", type: store.type, name: request.name, object: wanted, oldObject: oldScale, kind } as const;
-      const scale = ((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale;
-      return { object: withScale(object, scale, paths) };
+      return changeTo(((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale);
     },
   });
 }

@@ -46,9 +46,10 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
 }
 
 function readObject(store: ResourceStore | undefined, schema: ObjectSchema | undefined, value: unknown, strict: boolean): KubernetesObject {
-  const read = schema && decodeObject(schema, value);
-  if (strict && read && read.unknown.length > 0) throw new Error(strictProblem(read.unknown.map(unknownField)));
-  const decoded = (read ? read.object : value) as KubernetesObject;
+  const custom = store?.definition.custom;
+  const read = custom ? custom.decode(value) : schema && decodeObject(schema, value);
+  if (strict && !custom && read && read.unknown.length > 0) throw new Error(strictProblem(read.unknown.map(unknownField)));
+  const decoded = (read ? read.object : value) as unknown as KubernetesObject;
   const object = decoded.metadata ? decoded : { ...decoded, metadata: {} as ObjectMeta };
   return store?.definition.defaults?.(object) ?? object;
 }
@@ -58,9 +59,18 @@ function equivalent(own: ResourceDefinition, other: ResourceDefinition): Equival
   return { type: other.type, convert: (object) => converted(own, other, object), convertBack: (object) => converted(other, own, object) };
 }
 
-function converted(from: ResourceDefinition, to: ResourceDefinition, object: KubernetesObject): KubernetesObject {
-  const stored = from.sharesStorageOf?.toStored(object) ?? object;
-  const served = to.sharesStorageOf?.fromStored(stored) ?? stored;
+async function converted(from: ResourceDefinition, to: ResourceDefinition, object: KubernetesObject): Promise<KubernetesObject> {
+  const served = await fromStored(to, await toStored(from, object));
   const { kind } = to.type;
   return { ...(to.defaults?.(served) ?? served), apiVersion: apiVersionOf(to.type), kind };
+}
+
+async function toStored({ sharesStorageOf: shared }: ResourceDefinition, object: KubernetesObject): Promise<KubernetesObject> {
+  return shared?.conversion ? shared.conversion.toStored(object) : (shared?.toStored(object) ?? object);
+}
+
+async function fromStored({ sharesStorageOf: shared }: ResourceDefinition, stored: KubernetesObject): Promise<KubernetesObject> {
+  if (!shared?.conversion?.isNeeded(stored)) return shared?.fromStored(stored) ?? stored;
+  const [served] = await shared.conversion.fromStored([stored]);
+  return served ?? stored;
 }

@@ -17,7 +17,7 @@ import { representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { scaleKind, updateScale } from "./scale.ts";
+import { applyScale, scaleKind, updateScale } from "./scale.ts";
 import { scopeOf } from "./scope.ts";
 import { type Change, updateObject } from "./update.ts";
 import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
@@ -105,7 +105,7 @@ export async function answerPatch(
   if (content === "apply") {
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
     if (scales) {
-      const { version } = await updateObject(env, store, { ...request, strategy: store.definition.update, change: apply });
+      const { version } = await applyScale(env, store, request, apply);
       return scaleAnswer(env, store, version, representation);
     }
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });

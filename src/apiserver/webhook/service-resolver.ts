@@ -45,6 +45,12 @@ export function createServiceResolver({ reader, clock }: ServiceResolverDependen
   };
 }
 
+/** Right after the start a service that is not known yet would be taken for one that does not exist. */
+export async function servicesKnown(reader: AdmissionReader, signal?: AbortSignal): Promise<void> {
+  for (const informer of [reader.informer(services), reader.informer(endpointslices)])
+    if (!informer.hasSynced) await informer.synced(signal);
+}
+
 function serviceNotFound(name: string): StatusError {
   // Upstream's lister names the kind of a service here, in the singular.
   return new StatusError({

@@ -14,6 +14,7 @@ import type { MutatingAdmissionPolicySpec } from "../../../api/types/admissionre
 import type { Namespace } from "../../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { refuse } from "../refusal.ts";
+import { seenAs } from "../webhooks/served-kinds.ts";
 import { type MatchedResource, matchResources } from "./match-resources.ts";
 import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput, type SeenRequest } from "./policy-input.ts";
@@ -180,9 +181,8 @@ interface Turn {
 async function invoke(run: Run, { bound, binding, matched, params }: Invocation, turn: Turn): Promise<KubernetesObject | undefined> {
   const { request, access, deps, observe } = run;
   const { equivalent } = matched;
-  const convert = (o: KubernetesObject | undefined): KubernetesObject | undefined => (equivalent && o ? equivalent.convert(o) : o);
-  const oldObject = convert(request.oldObject);
-  let object = convert(turn.object);
+  const oldObject = await seenAs(equivalent, request.oldObject);
+  let object = await seenAs(equivalent, turn.object);
   const seen = (): SeenRequest => ({ request, matched, object, oldObject, namespace: turn.namespace, params, access });
   const match = await bound.compiled.conditions?.evaluate(admissionInput(seen()));
   if (match?.kind === "failed") fail(run, bound, binding, { message: match.message, reason: "Invalid" });

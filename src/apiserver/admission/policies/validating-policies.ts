@@ -8,6 +8,7 @@ import { validatingadmissionpolicies, validatingadmissionpolicybindings } from "
 import type { ValidatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { refuse } from "../refusal.ts";
+import { seenAs } from "../webhooks/served-kinds.ts";
 import { type MatchedResource, matchResources } from "./match-resources.ts";
 import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput } from "./policy-input.ts";
@@ -125,8 +126,8 @@ async function validateBinding(
   const namespace = await namespaceSeen(deps, request);
   const { equivalent } = matched;
   const seen = {
-    object: equivalent && request.object ? equivalent.convert(request.object) : request.object,
-    oldObject: equivalent && request.oldObject ? equivalent.convert(request.oldObject) : request.oldObject,
+    object: await seenAs(equivalent, request.object),
+    oldObject: await seenAs(equivalent, request.oldObject),
   };
   for (const param of found) {
     const startMs = deps.clock.monotonic();

@@ -5,6 +5,7 @@ import { badRequest, internalError, StatusError } from "../../../api/meta/status
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/log.ts";
+import { servicesKnown } from "../../webhook/service-resolver.ts";
 import type { ServiceResolver, WebhookClient, WebhookTarget } from "../../webhook/webhook-client.ts";
 import { WebhookError } from "../../webhook/webhook-error.ts";
 import { webhookTarget } from "../../webhook/webhook-target.ts";
@@ -75,6 +76,7 @@ export async function askWebhook(
 async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: AdmissionRequest, body: unknown): Promise<unknown> {
   const { timeoutSeconds } = hook;
   try {
+    if (hook.clientConfig.service) await servicesKnown(deps.reader, request.signal);
     const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${timeoutSeconds}s`);
     const credentials = await deps.credentialsFor?.(hostPortOf(target));
     return await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {

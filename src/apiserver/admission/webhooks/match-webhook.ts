@@ -8,7 +8,7 @@ import type { GroupVersionKind, ResourceType } from "../../../api/resource-type.
 import { namespaces } from "../../../api/resources.generated.ts";
 import type { Client } from "../../../client/client.ts";
 import type { AdmissionReader, AdmissionRequest } from "../admission.ts";
-import type { EquivalentResource, ServedKinds } from "./served-kinds.ts";
+import { type EquivalentResource, type ServedKinds, seenAs } from "./served-kinds.ts";
 import type { WebhookMetrics, WebhookStep } from "./webhook-metrics.ts";
 import type { RuleSubject } from "./webhook-rules.ts";
 import type { CompiledWebhook } from "./webhook-source.ts";
@@ -140,10 +140,11 @@ async function matchesConditions(
   const result = await hook.conditions.evaluate({
     request,
     matched: invocation,
-    object: equivalent && object ? equivalent.convert(object) : object,
-    oldObject: equivalent && oldObject ? equivalent.convert(oldObject) : oldObject,
+    object: await seenAs(equivalent, object),
+    oldObject: await seenAs(equivalent, oldObject),
   });
   if ("problem" in result) {
+    metrics.conditionFailed(hook.name, step, request.operation);
     if (hook.ignoresFailures) return false;
     throw forbidden(request.resource, request.name, result.problem);
   }

@@ -11,6 +11,7 @@ import type { AdmissionAnswer } from "./admission-review.ts";
 import { askWebhook, FailedCall, guarded, type WebhookDependencies } from "./call-webhook.ts";
 import type { CompileMatchConditions } from "./match-conditions.ts";
 import { type Invocation, isExempt, matchWebhook } from "./match-webhook.ts";
+import { seenAs } from "./served-kinds.ts";
 import { type CompiledWebhook, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
 
 const pluginName = "MutatingAdmissionWebhook";
@@ -91,8 +92,7 @@ async function callOne(
   const { hook, equivalent } = invocation;
   const { configuration, name: webhook } = hook;
   const round = `round_${request.reinvocation.isSecond ? 1 : 0}_index_${index}`;
-  const seen = (o: KubernetesObject | undefined): KubernetesObject | undefined => (equivalent && o ? equivalent.convert(o) : o);
-  const own = seen(object);
+  const own = await seenAs(equivalent, object);
   let mutated = false;
   try {
     return await guarded(
@@ -104,7 +104,7 @@ async function callOne(
         onFailedOpen: () => request.annotate(`failed-open.mutation.webhook.admission.k8s.io/${round}`, webhook),
       },
       async () => {
-        const objects = { object: own, oldObject: seen(request.oldObject) };
+        const objects = { object: own, oldObject: await seenAs(equivalent, request.oldObject) };
         const answer = await askWebhook(deps, invocation, request, { objects, mutating: true });
         const patched = withPatch(deps, invocation, own, answer);
         if (!patched || !own) return undefined;

@@ -7,10 +7,18 @@ import type { GroupVersionKind, ResourceType } from "../../../api/resource-type.
 /** Another version of a resource's objects. */
 export interface EquivalentResource {
   readonly type: ResourceType;
-  /** To the other version. */
-  readonly convert: (object: KubernetesObject) => KubernetesObject;
+  /** To the other version. Throws StatusError where someone else converts and fails. */
+  readonly convert: (object: KubernetesObject) => Promise<KubernetesObject>;
   /** From the other version. */
-  readonly convertBack: (object: KubernetesObject) => KubernetesObject;
+  readonly convertBack: (object: KubernetesObject) => Promise<KubernetesObject>;
+}
+
+/** An object as it is seen in the other version, where there is one. */
+export async function seenAs(
+  equivalent: EquivalentResource | undefined,
+  object: KubernetesObject | undefined,
+): Promise<KubernetesObject | undefined> {
+  return equivalent && object ? equivalent.convert(object) : object;
 }
 
 export interface ServedKinds {

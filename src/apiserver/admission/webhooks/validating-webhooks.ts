@@ -1,12 +1,12 @@
 // ValidatingAdmissionWebhook: webhooks that may refuse what is about to be stored. All that match are asked at once; the
 // first refusal to arrive is the answer, after all have answered.
-import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { StatusError } from "../../../api/meta/status-error.ts";
 import { validatingwebhookconfigurations } from "../../../api/resources.generated.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { askWebhook, guarded, type WebhookDependencies } from "./call-webhook.ts";
 import type { CompileMatchConditions } from "./match-conditions.ts";
 import { type Invocation, isExempt, matchWebhook } from "./match-webhook.ts";
+import { seenAs } from "./served-kinds.ts";
 import { type CompiledWebhook, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
 
 export function createValidatingWebhooks(deps: WebhookDependencies, compile: CompileMatchConditions): AdmissionPlugin {
@@ -46,10 +46,9 @@ async function validate(deps: WebhookDependencies, hooks: readonly CompiledWebho
 
 async function callOne(deps: WebhookDependencies, invocation: Invocation, request: AdmissionRequest, index: number): Promise<void> {
   const { hook, equivalent } = invocation;
-  const seen = (o: KubernetesObject | undefined): KubernetesObject | undefined => (equivalent && o ? equivalent.convert(o) : o);
   const onFailedOpen = (): void => request.annotate(`failed-open.validating.webhook.admission.k8s.io/round_0_index_${index}`, hook.name);
-  await guarded(deps, { hook, step: "validating", request, onFailedOpen }, () => {
-    const objects = { object: seen(request.object), oldObject: seen(request.oldObject) };
+  await guarded(deps, { hook, step: "validating", request, onFailedOpen }, async () => {
+    const objects = { object: await seenAs(equivalent, request.object), oldObject: await seenAs(equivalent, request.oldObject) };
     return askWebhook(deps, invocation, request, { objects, mutating: false });
   });
 }
