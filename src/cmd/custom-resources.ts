@@ -1,6 +1,5 @@
 // Wires the serving of custom resources: the compiler of schemas, and the client of conversion webhooks, which is loaded when
 // the first object has to be converted.
-
 import { compileSchemaRules } from "../api/cel/validate-rules.ts";
 import { endpointslices, services } from "../api/resources.generated.ts";
 import { compileSchema } from "../api/structural/compile-schema.ts";

@@ -144,6 +144,7 @@ async function matchesConditions(
     oldObject: await seenAs(equivalent, oldObject),
   });
   if ("problem" in result) {
+    metrics.conditionFailed(hook.name, step, request.operation);
     if (hook.ignoresFailures) return false;
     throw forbidden(request.resource, request.name, result.problem);
   }

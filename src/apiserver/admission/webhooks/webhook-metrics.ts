@@ -21,6 +21,7 @@ export interface WebhookMetrics {
   rejected(call: Pick<ObservedCall, "name" | "step" | "operation" | "code">, kind: RejectionKind): void;
   failedOpen(name: string, step: WebhookStep): void;
   excluded(name: string, step: WebhookStep, operation: string): void;
+  conditionFailed(name: string, step: WebhookStep, operation: string): void;
 }
 
 const buckets = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 25];
@@ -54,6 +55,11 @@ export function createWebhookMetrics(registry: MetricsRegistry): WebhookMetrics 
     "Admission match condition evaluation exclusions count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
     ["kind", "name", "operation", "type"],
   );
+  const conditionErrors = registry.counter(
+    "apiserver_admission_match_condition_evaluation_errors_total",
+    "Admission match condition evaluation errors count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
+    ["kind", "name", "operation", "type"],
+  );
   return {
     called({ name, step, operation, rejected, code, durationMs }) {
       requests.series(codeText(code), name, operation, String(rejected), step).add();
@@ -64,5 +70,6 @@ export function createWebhookMetrics(registry: MetricsRegistry): WebhookMetrics 
     },
     failedOpen: (name, step) => failuresOpen.series(name, step).add(),
     excluded: (name, step, operation) => exclusions.series("webhook", name, operation, step === "admit" ? "admit" : "validate").add(),
+    conditionFailed: (name, step, operation) => conditionErrors.series("webhook", name, operation, step).add(),
   };
 }

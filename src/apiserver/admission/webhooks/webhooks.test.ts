@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Connects } from "../../registry/handler-types.ts";
 import type { AdmissionPlugin } from "../admission.ts";
+import type { CompileMatchConditions } from "./match-conditions.ts";
 import { createWebhookFixture, patchAnswer, type WebhookFixture, type WebhookFixtureOptions } from "./webhook-fixture.ts";
 
 async function setUp(options?: WebhookFixtureOptions): Promise<WebhookFixture> {
@@ -391,6 +392,39 @@ describe("which requests a webhook is called for", () => {
     await f.api.send("POST", "/api/v1/namespaces", namespace("out2", {}));
     await f.api.send("POST", "/api/v1/nodes", { ...json, body: { apiVersion: "v1", kind: "Node", metadata: { name: "node" } } });
     expect(f.calls).toEqual(["ns CREATE namespaces in2", "ns CREATE nodes node"]);
+  });
+});
+
+describe("match conditions", () => {
+  test("keep requests away; what cannot be evaluated is up to the failure policy", async () => {
+    const compile: CompileMatchConditions = ([condition]) => ({
+      evaluate: ({ object }) => (condition?.expression === "broken" ? { problem: "broken" } : { matches: object?.metadata.name === "m" }),
+    });
+    const f = await setUp({ compile });
+    const store = f.api.stores.find("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+    const conditional = async (expression: string, failurePolicy: string): Promise<void> => {
+      await f.configure("Validating", [{ path: "a", failurePolicy }]);
+      const version = await store?.read("hooks");
+      const stored = version?.object as { readonly webhooks: readonly object[] } & NonNullable<typeof version>["object"];
+      const webhooks = stored.webhooks.map((w) => ({ ...w, matchConditions: [{ name: "c", expression }] }));
+      await store?.commit("hooks", { ...stored, webhooks } as typeof stored, version);
+    };
+    const drop = () => f.api.send("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hooks");
+    await conditional("named", "Fail");
+    await f.api.send("POST", mapsPath, configMap("m"));
+    await f.api.send("POST", mapsPath, configMap("n"));
+    expect(f.calls).toEqual(["a CREATE configmaps m"]);
+    await drop();
+    await conditional("broken", "Fail");
+    const { status, body } = await f.api.send("POST", mapsPath, configMap("o"));
+    expect([status, body.message]).toEqual([403, 'configmaps "o" is forbidden: broken']);
+    await drop();
+    await conditional("broken", "Ignore");
+    expect((await f.api.send("POST", mapsPath, configMap("o"))).status).toBe(201);
+    expect(f.calls).toHaveLength(1);
+    const counted = 'kind="webhook",name="a.example.com",operation="CREATE",type=';
+    expect(f.metrics.text()).toContain(`apiserver_admission_match_condition_exclusions_total{${counted}"validate"} 1`);
+    expect(f.metrics.text()).toContain(`apiserver_admission_match_condition_evaluation_errors_total{${counted}"validating"} 2`);
   });
 });
 
