@@ -106,6 +106,17 @@ describe("startCustomResources()", () => {
     expect(watch.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED", "DELETED"]);
   });
 
+  it("lets go of a definition whose stored versions were set to what it has not", async () => {
+    await define(widgetDefinition());
+    const body = { status: { storedVersions: ["v1", "v9"] } };
+    const path = `${definitions}/widgets.example.com`;
+    const patched = await fixture.send("PATCH", `${path}/status`, { body, contentType: "application/merge-patch+json" });
+    expect(patched.status).toBe(200);
+    await fixture.send("DELETE", path);
+    await settle();
+    expect((await fixture.send("GET", path)).status).toBe(404);
+  });
+
   it("deletes the objects of a definition that serves no version any more", async () => {
     await define(widgetDefinition());
     await create("w");

@@ -185,19 +185,20 @@ async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDe
   const { client, clock, stores } = deps;
   const { metadata } = definition;
   if (metadata.deletionTimestamp === undefined || !metadata.finalizers?.includes(instanceCleanupFinalizer)) return done;
-  const write = async (why: Parameters<typeof withTermination>[1]): Promise<CustomResourceDefinition> => {
-    const status = withTermination(definition, why, clock.now());
-    return status ? client.updateStatus(customresourcedefinitions, { ...definition, status }, { signal }) : definition;
-  };
   const active = { active: true, reason: "InstanceDeletionInProgress", message: "CustomResource deletion is in progress" };
-  const told = await write(active);
-  if (told !== definition) return done;
+  const begun = withTermination(definition, active, clock.now());
+  if (begun) {
+    await client.updateStatus(customresourcedefinitions, { ...definition, status: begun }, { signal });
+    return done;
+  }
   const { store, prefix } = stores.keySpace(customKeySpace(definition));
   const remaining = await removeInstances(store, { prefix, nowMs: clock.now(), signal });
   if (remaining > 0) return { kind: "after", delayMs: remainingMs };
   const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== instanceCleanupFinalizer);
   const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
-  const last = await write(completed);
-  await client.update(customresourcedefinitions, { ...last, metadata: { ...last.metadata, finalizers } }, { signal });
+  // By one write of the status, which lets go of the definition whatever else may be wrong with it.
+  const status = withTermination(definition, completed, clock.now());
+  const last = { ...definition, ...(status ? { status } : {}), metadata: { ...metadata, finalizers } };
+  await client.updateStatus(customresourcedefinitions, last, { signal });
   return done;
 }
