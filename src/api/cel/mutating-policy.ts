@@ -84,7 +84,7 @@ function operationsOf(value: CelValue): readonly JsonPatchOperation[] {
 }
 
 function jsonOf(value: CelValue): unknown {
-  if (value instanceof CelObject) checkTypes(value);
+  checkTypes(value);
   try {
     return celToJson(value);
   } catch (error) {
@@ -94,6 +94,7 @@ function jsonOf(value: CelValue): unknown {
 }
 
 function checkTypes(value: CelValue): void {
+  if (!(value instanceof CelObject)) return;
   const problems = misplacedTypes(value);
   if (problems.length > 0) throw new MutationError(`type mismatch: ${problems.join("\n")}`);
 }

@@ -20,15 +20,17 @@ export function mutationType(name: string): CelType | undefined {
   return name === "Object" || name.startsWith("Object.") ? configurationTypeOf(name) : undefined;
 }
 
-/** Names of types in a configuration that are not those of their places. */
-export function misplacedTypes(value: CelValue, path = "Object"): readonly string[] {
-  if (value instanceof CelList) return [...value].flatMap((item) => misplacedTypes(item, path));
-  if (value instanceof CelMap) return [...value.keys()].flatMap((key) => misplacedTypes(value.find(key) ?? null, path));
+/** Names of types inside of an object that are not those of their places: below its own name. */
+export const misplacedTypes = (value: CelObject): readonly string[] => misplacedIn(value, value.typeName);
+
+function misplacedIn(value: CelValue, path: string): readonly string[] {
+  if (value instanceof CelList) return [...value].flatMap((item) => misplacedIn(item, path));
+  if (value instanceof CelMap) return [...value.keys()].flatMap((key) => misplacedIn(value.find(key) ?? null, path));
   if (!(value instanceof CelObject)) return [];
   const expected = `expected ${JSON.stringify(path)}, which matches field name path from root Object type`;
   return [
     ...(value.typeName === path ? [] : [`unexpected type name ${JSON.stringify(value.typeName)}, ${expected}`]),
-    ...[...value.fields()].flatMap((field) => misplacedTypes(value.find(field) ?? null, `${path}.${field}`)),
+    ...[...value.fields()].flatMap((field) => misplacedIn(value.find(field) ?? null, `${path}.${field}`)),
   ];
 }
 

@@ -138,10 +138,14 @@ describe("compileMutatingPolicy()", () => {
       metadata: { labels: { a: "1", "example.com/by": "jane" } },
     });
     expect(await apply(patch('[JSONPatch{op: "test", path: "/spec/replicas", value: 9}]'))).toEqual(deployment);
-    const added = await apply(
-      patch('[JSONPatch{op: "add", path: "/metadata/annotations", value: Object.metadata.annotations{x: "y"}}]'),
-    ).catch(String);
-    expect(added).toContain("type mismatch: unexpected type name");
+    const template = (type: string): Mutation =>
+      patch(`[JSONPatch{op: "add", path: "/spec/template", value: Object.spec.template{metadata: ${type}{labels: {"x": "y"}}}}]`);
+    expect(await apply(template("Object.spec.template.metadata"))).toMatchObject({
+      spec: { template: { metadata: { labels: { x: "y" } } } },
+    });
+    expect(await apply(template("Object.metadata")).catch(String)).toContain(
+      'type mismatch: unexpected type name "Object.metadata", expected "Object.spec.template.metadata"',
+    );
   });
 
   it("tells why a patch cannot be made", async () => {

@@ -60,8 +60,14 @@ describe("applyJsonPatch()", () => {
     expect(() => patched({ op: "remove", path: "/none" })).toThrow("the server rejected our request due to an error in our request");
     expect(cause({ op: "remove", path: "/a/none" })).toContain("Unable to remove nonexistent key: none");
     expect(cause({ op: "add", path: "/none/x", value: 1 })).toContain("doc is missing path");
-    expect(cause({ op: "add", path: "/list/5", value: 1 })).toContain("invalid index");
-    expect(cause({ op: "add", path: "/list/x", value: 1 })).toContain("invalid index");
+    expect(cause({ op: "add", path: "/list/5", value: 1 })).toBe(
+      "error in add for path: '/list/5': Unable to access invalid index: 5: invalid index referenced",
+    );
+    expect(cause({ op: "add", path: "/list/x", value: 1 })).toContain("value was not a proper array index: 'x'");
+    expect(cause({ op: "replace", path: "/list/-", value: 1 })).toBe(
+      "replace operation does not apply: doc is missing key: /list/-: missing value",
+    );
+    expect(cause({ op: "move", from: "/none/x", path: "/a" })).toContain("doc is missing from path: /none/x");
     expect(cause({ op: "add", path: "/a/x/y", value: 1 })).toContain("doc is missing path");
     expect(cause({ op: "add", path: "/toString/x", value: 1 })).toContain("doc is missing path");
     expect(cause({ op: "frobnicate", path: "/a" })).toBe("Unexpected kind: frobnicate");

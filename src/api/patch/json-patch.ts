@@ -80,28 +80,32 @@ class Draft {
     const path = pointer(operation, "path");
     switch (op) {
       case "add":
-        insert(this.#parent(path, op), path, value);
+        this.#insert(path, value, { missing: `doc is missing path: "${path}"`, op, place: `error in add for path: '${path}'` });
         break;
       case "remove":
-        remove(this.#parent(path, op), path);
+        this.#remove(path, { missing: `doc is missing path: "${path}"`, op, place: `error in remove for path: '${path}'` });
         break;
       case "replace":
         this.#replace(path, value);
         break;
       case "move": {
         const from = pointer(operation, "from");
-        const moved = remove(this.#parent(from, op), from);
-        insert(this.#parent(path, op), path, moved);
+        const place = `error in move for path: '${lastKey(from)}'`;
+        const moved = this.#remove(from, { missing: `doc is missing from path: ${from}`, op, place });
+        this.#insert(path, moved, { missing: destination(path), op, place: `error in move for path: '${path}'` });
         break;
       }
       case "copy": {
-        const copied = this.#read(pointer(operation, "from"), op) ?? null;
+        const from = pointer(operation, "from");
+        const copied =
+          this.#read(from, { missing: `doc is missing from path: ${from}`, op, place: `error in copy for from: '${from}'` }) ?? null;
         this.#disown(copied);
-        insert(this.#parent(path, op), path, copied);
+        this.#insert(path, copied, { missing: destination(path), op, place: "error while adding value during copy" });
         break;
       }
       case "test": {
-        const actual = path === "" ? this.root : this.#read(path, op);
+        const texts = { missing: `is missing path: ${path}`, op, place: `error in test for path: '${path}'` };
+        const actual = path === "" ? this.root : this.#read(path, texts);
         if (!jsonEqual(actual ?? null, value)) throw new Inapplicable(`testing value ${path} failed: test failed`);
         break;
       }
@@ -116,23 +120,37 @@ class Draft {
       this.root = value;
       return;
     }
-    const parent = this.#parent(path, "replace");
+    const parent = this.#parent(path, { op: "replace", missing: `doc is missing path: ${path}` });
     const key = lastKey(path);
-    if (!Array.isArray(parent)) setKey(parent, key, value);
-    else parent[arrayIndex(key, parent.length, path)] = value;
+    if (!Array.isArray(parent)) {
+      setKey(parent, key, value);
+      return;
+    }
+    const index = existingIndex(key, parent.length);
+    if (index === undefined) throw new Inapplicable(`replace operation does not apply: doc is missing key: ${path}: missing value`);
+    parent[index] = value;
   }
 
-  #read(path: string, op: string): unknown {
-    const parent = this.#parent(path, op);
+  #read(path: string, texts: ProblemTexts): unknown {
+    const parent = this.#parent(path, texts);
     const key = lastKey(path);
-    if (Array.isArray(parent)) return parent[arrayIndex(key, parent.length, path)];
+    if (Array.isArray(parent)) return parent[placed(texts, () => arrayIndex(key, parent.length))];
     return Object.hasOwn(parent, key) ? parent[key] : undefined;
   }
 
+  #insert(path: string, value: unknown, texts: ProblemTexts): void {
+    const parent = this.#parent(path, texts);
+    placed(texts, () => insert(parent, lastKey(path), value));
+  }
+
+  #remove(path: string, texts: ProblemTexts): unknown {
+    const parent = this.#parent(path, texts);
+    return placed(texts, () => remove(parent, lastKey(path)));
+  }
+
   /** The container that a path's last key belongs to, ready to be written to. */
-  #parent(path: string, op: string): Container {
-    const missing = (): Inapplicable =>
-      new Inapplicable(`${op} operation does not apply: doc is missing path: ${JSON.stringify(path)}: missing value`);
+  #parent(path: string, texts: Pick<ProblemTexts, "op" | "missing">): Container {
+    const missing = (): Inapplicable => new Inapplicable(`${texts.op} operation does not apply: ${texts.missing}: missing value`);
     const keys = path.split("/").slice(1, -1).map(unescapeKey);
     if (!path.includes("/") || !isContainer(this.root)) throw missing();
     let container = this.#own(this.root);
@@ -163,6 +181,25 @@ class Draft {
   }
 }
 
+/** What is said where an operation cannot be. */
+interface ProblemTexts {
+  readonly op: string;
+  /** Of a path that leads nowhere. */
+  readonly missing: string;
+  /** In front of what a container says. */
+  readonly place: string;
+}
+
+const destination = (path: string): string => `doc is missing destination path: ${path}`;
+
+function placed<T>({ place }: ProblemTexts, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof Inapplicable ? new Inapplicable(`${place}: ${error.message}`) : error;
+  }
+}
+
 const isContainer = (value: unknown): value is Container => typeof value === "object" && value !== null;
 
 function pointer(operation: JsonPatchOperation, field: "path" | "from"): string {
@@ -185,35 +222,35 @@ function setKey(object: Record<string, unknown>, key: string, value: unknown): v
   else object[key] = value;
 }
 
-function insert(container: Container, path: string, value: unknown): void {
-  const key = lastKey(path);
+function insert(container: Container, key: string, value: unknown): void {
   if (!Array.isArray(container)) setKey(container, key, value);
   else if (key === "-") container.push(value);
-  else container.splice(arrayIndex(key, container.length + 1, path), 0, value);
+  else container.splice(arrayIndex(key, container.length + 1, `value was not a proper array index: '${key}': `), 0, value);
 }
 
-function remove(container: Container, path: string): unknown {
-  const key = lastKey(path);
-  if (Array.isArray(container)) return container.splice(arrayIndex(key, container.length, path), 1)[0];
-  if (!Object.hasOwn(container, key))
-    throw new Inapplicable(`error in remove for path: '${path}': Unable to remove nonexistent key: ${key}: missing value`);
+function remove(container: Container, key: string): unknown {
+  if (Array.isArray(container)) return container.splice(arrayIndex(key, container.length), 1)[0];
+  if (!Object.hasOwn(container, key)) throw new Inapplicable(`Unable to remove nonexistent key: ${key}: missing value`);
   const removed = container[key];
   delete container[key];
   return removed;
 }
 
+const integer = /^[+-]?\d+$/;
+
 function existingIndex(key: string, length: number): number | undefined {
-  if (!/^[+-]?\d+$/.test(key)) return undefined;
+  if (!integer.test(key)) return undefined;
   const index = Number(key);
   const fromStart = index < 0 ? index + length : index;
   return fromStart >= 0 && fromStart < length ? fromStart : undefined;
 }
 
-function arrayIndex(key: string, length: number, path: string): number {
+/** `noNumber`: in front of the problem of a key that is no number. */
+function arrayIndex(key: string, length: number, noNumber = ""): number {
   const index = existingIndex(key, length);
-  if (index === undefined)
-    throw new Inapplicable(`error for path: '${path}': Unable to access invalid index: ${key}: invalid index referenced`);
-  return index;
+  if (index !== undefined) return index;
+  if (!integer.test(key)) throw new Inapplicable(`${noNumber}strconv.Atoi: parsing ${JSON.stringify(key)}: invalid syntax`);
+  throw new Inapplicable(`Unable to access invalid index: ${Number(key)}: invalid index referenced`);
 }
 
 /** Equality of JSON values; the order of keys does not matter. */

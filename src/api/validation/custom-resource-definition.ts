@@ -10,7 +10,15 @@ import { type RuleAnalyzer, TotalCost } from "../structural/rule-analysis.ts";
 import { someSchema } from "../structural/schema-walk.ts";
 import { unsupportedKeyword, validateStructural } from "../structural/structural-rules.ts";
 import type { CustomResourceConversion, CustomResourceDefinition, JSONSchemaProps } from "../types/apiextensions-v1.ts";
-import { type DefinitionRules, isUnreadableCABundle, reviewVersions, rulesOfNew, rulesOfUpdate } from "./definition-allowances.ts";
+import {
+  type DefinitionRules,
+  isStrict,
+  isUnreadableCABundle,
+  reviewVersions,
+  rulesOfEstablished,
+  rulesOfNew,
+  rulesOfUpdate,
+} from "./definition-allowances.ts";
 import { type DefinitionForm, definitionForm, misplacedAtRoot, schemaForm, type VersionParts, versionsForm } from "./definition-form.ts";
 import { validateColumn, validateDefinitionNames, validateSelectableFields, validateSubresources } from "./definition-names.ts";
 import { checkImmutable } from "./rules.ts";
@@ -31,7 +39,9 @@ export function validateDefinitionUpdate(
   old: CustomResourceDefinition,
   tools: DefinitionRuleTools = {},
 ): FieldError[] {
-  return validateWhole(definition, old, rulesOfUpdate(definition, old), tools);
+  // What the rules of today allow needs no look at what was there before, which may have thousands of parts.
+  const strict = validateWhole(definition, old, { ...rulesOfNew, ...rulesOfEstablished(old) }, tools);
+  return strict.length === 0 ? strict : validateWhole(definition, old, rulesOfUpdate(definition, old), tools);
 }
 
 export function validateDefinitionStatus({ status }: CustomResourceDefinition): FieldError[] {
@@ -142,6 +152,9 @@ function partsChecker(
   };
 }
 
+/** Schemas that were found right, and how they were looked at. A definition is written several times with the same one. */
+const sound = new WeakMap<JSONSchemaProps, DefinitionRuleTools & { readonly hasStatus: boolean }>();
+
 interface SchemaContext {
   readonly field: string;
   readonly hasStatus: boolean;
@@ -150,6 +163,19 @@ interface SchemaContext {
 }
 
 function schemaErrors(
+  schema: JSONSchemaProps,
+  { field, hasStatus, unchanged }: SchemaContext,
+  rules: DefinitionRules,
+  tools: DefinitionRuleTools,
+): FieldError[] {
+  const known = sound.get(schema);
+  if (known && known.hasStatus === hasStatus && known.analyze === tools.analyze && known.compile === tools.compile) return [];
+  const errors = schemaErrorsOf(schema, { field, hasStatus, unchanged }, rules, tools);
+  if (errors.length === 0 && isStrict(rules) && !unchanged) sound.set(schema, { ...tools, hasStatus });
+  return errors;
+}
+
+function schemaErrorsOf(
   schema: JSONSchemaProps,
   { field, hasStatus, unchanged }: SchemaContext,
   rules: DefinitionRules,

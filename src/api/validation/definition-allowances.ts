@@ -45,22 +45,33 @@ export const reviewVersions: readonly string[] = ["v1", "v1beta1"];
 export const isEstablished = ({ status }: CustomResourceDefinition): boolean =>
   (status?.conditions ?? []).some(({ type, status: value }) => type === "Established" && value === "True");
 
+/** What follows from whether there may be objects already. */
+export function rulesOfEstablished(old: CustomResourceDefinition): Pick<DefinitionRules, "requireImmutableNames" | "allowInvalidCABundle"> {
+  const established = isEstablished(old);
+  const unreadable = isUnreadableCABundle(old.spec.conversion?.webhook?.clientConfig?.caBundle);
+  return { requireImmutableNames: established, allowInvalidCABundle: !established || unreadable };
+}
+
+/** Whether schemas are checked by all rules of today. */
+export function isStrict(rules: DefinitionRules): boolean {
+  const { requireKnownTypes, requireStructural, requirePrunedDefaults, requireAtomicSets, requireFitMapKeys } = rules;
+  return requireKnownTypes && requireStructural && requirePrunedDefaults && requireAtomicSets && requireFitMapKeys;
+}
+
 export function rulesOfUpdate(definition: CustomResourceDefinition, old: CustomResourceDefinition): DefinitionRules {
   const oldVersions = old.spec.versions ?? [];
   const schemas = oldVersions.map(({ schema }) => schema?.openAPIV3Schema);
   const some = (matches: (schema: JSONSchemaProps) => boolean): boolean => schemas.some((schema) => someSchema(schema, matches));
   const known = old.spec.conversion?.webhook?.conversionReviewVersions ?? [];
-  const established = isEstablished(old);
   return {
+    ...rulesOfEstablished(old),
     requireKnownReviewVersion: known.length === 0 || known.some((version) => reviewVersions.includes(version)),
-    requireImmutableNames: established,
     requireSchema: schemas.every((schema) => schema !== undefined),
     requireKnownTypes: !some(isUnknownType),
     requireStructural: !schemas.some((schema) => schema && isNotStructural(schema)),
     requirePrunedDefaults: !schemas.some((schema) => schema && !isNotStructural(schema) && hasUnprunedDefaults(schema)),
     requireAtomicSets: !some((schema) => setItemErrors(schema, "").length > 0),
     requireFitMapKeys: !some((schema) => listMapKeysErrors(schema, "").length > 0),
-    allowInvalidCABundle: !established || isUnreadableCABundle(old.spec.conversion?.webhook?.clientConfig?.caBundle),
     unchangedSchemas: versionsThat(definition, old, ({ schema }, before) => semanticallyEqual(schema, before.schema)),
     tooManySelectable: versionsThat(definition, old, ({ selectableFields }, before) => {
       const count = before.selectableFields?.length ?? 0;

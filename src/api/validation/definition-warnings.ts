@@ -1,5 +1,6 @@
 // Warnings about CustomResourceDefinitions: formats that no value will be checked against.
 import { isKnownFormat } from "../structural/formats.ts";
+import { sameJson } from "../structural/json.ts";
 import { someSchema } from "../structural/schema-walk.ts";
 import type { CustomResourceDefinition } from "../types/apiextensions-v1.ts";
 
@@ -13,10 +14,10 @@ export function definitionWarnings(definition: CustomResourceDefinition, old?: C
 
 /** Where all versions have the same schema, it counts once, as upstream keeps it once. */
 function unknownFormats({ spec }: CustomResourceDefinition): string[] {
-  const schemas = new Map((spec.versions ?? []).map(({ schema }) => [JSON.stringify(schema?.openAPIV3Schema), schema?.openAPIV3Schema]));
+  const all = (spec.versions ?? []).map(({ schema }) => schema?.openAPIV3Schema);
+  const isShared = all.every((schema) => sameJson(schema, all[0]));
   const found: string[] = [];
-  const all = schemas.size === 1 ? [...schemas.values()] : (spec.versions ?? []).map(({ schema }) => schema?.openAPIV3Schema);
-  for (const root of all)
+  for (const root of isShared ? all.slice(0, 1) : all)
     someSchema(root, ({ type, format = "" }) => {
       if (format !== "" && !isKnownFormat([type ?? ""], format)) found.push(format);
       return false;

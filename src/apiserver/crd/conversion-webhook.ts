@@ -2,9 +2,10 @@
 // objects go in few calls, each of a bounded size and with a deadline. Nothing is ever served unconverted: what fails is an
 // error of the request.
 import { randomUUID } from "node:crypto";
+import { bytesOfBase64 } from "../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.ts";
-import type { ServiceResolver, WebhookClient } from "../webhook/webhook-client.ts";
+import type { ServiceResolver, WebhookClient, WebhookClientConfig } from "../webhook/webhook-client.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import { webhookTarget } from "../webhook/webhook-target.ts";
 import {
@@ -21,7 +22,7 @@ import {
 export type ObjectConverter = (objects: readonly KubernetesObject[], apiVersion: string) => Promise<readonly KubernetesObject[]>;
 
 export interface ConversionWebhookDeps {
-  /** Asked for at the first conversion. */
+  /** Asked for at the first conversion; resolves when services can be resolved too. */
   readonly webhooks: () => Promise<WebhookClient>;
   readonly resolve: ServiceResolver;
 }
@@ -89,13 +90,20 @@ async function convertBatch(
 
   async function call(): Promise<unknown> {
     try {
-      const target = webhookTarget(clientConfig ?? {}, resolve);
-      return await (await webhooks()).post(target, { body: conversionReview(request), timeoutMs });
+      const client = await webhooks();
+      const target = webhookTarget(withoutBlankBundle(clientConfig ?? {}), resolve);
+      return await client.post(target, { body: conversionReview(request), timeoutMs });
     } catch (error) {
       if (error instanceof WebhookError) throw new ConversionError(`${subjectOf(request)} failed: ${error.message}`);
       throw error;
     }
   }
+}
+
+/** A bundle of nothing but white space counts as none. */
+function withoutBlankBundle({ caBundle, ...config }: WebhookClientConfig): WebhookClientConfig {
+  const isBlank = caBundle === undefined || new TextDecoder().decode(bytesOfBase64(caBundle)).trim() === "";
+  return isBlank ? config : { ...config, caBundle };
 }
 
 const isReviewVersion = (version: string): version is ReviewVersion => (reviewVersions as readonly string[]).includes(version);

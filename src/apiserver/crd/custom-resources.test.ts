@@ -175,6 +175,40 @@ describe("startCustomResources()", () => {
     expect((await merge({ spec: { note: "longer" } })).status).toBe(422);
   });
 
+  it("reads with the defaults of the version that was stored, and shows what the served version knows", async () => {
+    const withSpec = (properties: object): object => ({
+      schema: { openAPIV3Schema: { type: "object", properties: { spec: { type: "object", properties } } } },
+    });
+    const text = { type: "string" };
+    const versions = [
+      { ...v1, ...withSpec({ a: { type: "integer", default: 1 }, both: text }) },
+      { ...v1, ...withSpec({ both: text, c: { type: "integer", default: 2 } }), name: "v2", storage: false },
+    ];
+    await define(widgetDefinition({ versions }));
+    await create("w", { spec: { both: "x" } });
+    const inV2 = widgets.replace("/v1/", "/v2/");
+    expect((await fixture.send("GET", `${inV2}/w`)).body["spec"]).toEqual({ both: "x" });
+    const body = { metadata: { name: "x" }, spec: { both: "y", c: 5 } };
+    expect((await fixture.send("POST", inV2, { body })).body["spec"]).toEqual({ both: "y" });
+    expect((await fixture.send("GET", `${widgets}/x`)).body["spec"]).toEqual({ a: 1, both: "y" });
+  });
+
+  it("writes defaults that an object was stored without, with the next write, though it changes nothing", async () => {
+    const openAPIV3Schema = { type: "object", properties: { spec: { type: "object", properties: { a: { type: "integer" } } } } };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema } }));
+    await create("w", { spec: {} });
+    const path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/a/default";
+    await fixture.redefine("widgets.example.com", [{ op: "add", path, value: 7 }]);
+    const { body } = await fixture.send("GET", `${widgets}/w`);
+    expect(body["spec"]).toEqual({ a: 7 });
+    const put = (object: Reading): ReturnType<Fixture["send"]> => fixture.send("PUT", `${widgets}/w`, { body: object });
+    const first = await put(body);
+    const second = await put(first.body);
+    const versions = [body, first.body, second.body].map(({ metadata }) => metadata.resourceVersion);
+    expect(versions).toEqual([versions[0], versions[1], versions[1]]);
+    expect(versions[0]).not.toBe(versions[1]);
+  });
+
   it("shows an object in each served version, and keeps it when the definition changes", async () => {
     const versions = [v1, { ...v1, name: "v2", storage: false }];
     await define(widgetDefinition({ versions }));

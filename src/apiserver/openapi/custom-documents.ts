@@ -17,7 +17,7 @@ export interface DocumentPart {
 }
 
 /** Resources worked on before others get their turn. */
-const atATime = 10;
+const atATime = 2;
 
 export async function* documentParts(
   types: readonly ResourceType[],

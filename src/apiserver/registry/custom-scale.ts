@@ -1,18 +1,15 @@
 // The scale subresource of custom resources: the fields it shows and writes lie where the definition says.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { internalError } from "../../api/meta/status-error.ts";
+import { isJsonObject, type JsonObject } from "../../api/structural/json.ts";
 import type { ScalePaths } from "./resource-definition.ts";
 import type { Scale } from "./scale.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** What lies at a path of field names. */
 export function valueAt(object: unknown, path: readonly string[]): unknown {
   let value = object;
   for (const field of path) {
-    if (!isFields(value) || !Object.hasOwn(value, field)) return undefined;
+    if (!isJsonObject(value) || !Object.hasOwn(value, field)) return undefined;
     value = value[field];
   }
   return value;
@@ -21,8 +18,8 @@ export function valueAt(object: unknown, path: readonly string[]): unknown {
 /** The object with another value at a path; what is on the way and is no object is replaced by one. */
 export function withValueAt(object: object, path: readonly string[], value: unknown): KubernetesObject {
   const [field = "", ...rest] = path;
-  const below = (object as Fields)[field];
-  const set = rest.length === 0 ? value : withValueAt(isFields(below) ? below : {}, rest, value);
+  const below = (object as JsonObject)[field];
+  const set = rest.length === 0 ? value : withValueAt(isJsonObject(below) ? below : {}, rest, value);
   return { ...object, [field]: set } as unknown as KubernetesObject;
 }
 

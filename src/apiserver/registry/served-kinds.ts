@@ -1,10 +1,10 @@
 // The served resources as webhooks see them: which types share their objects with others, and how what a patch has made is
 // read back.
-import { decodeObject } from "../../api/encode/decode.ts";
+import { decodeObject, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { deduced, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
-import { builtInSchemas, schemaOfKind } from "../../api/schema/schema.ts";
+import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { EquivalentResource, ServedKinds } from "../admission/webhooks/served-kinds.ts";
 import { shapeOfDefinition } from "./field-management.ts";
@@ -33,25 +33,23 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
       const schema = schemaOfKind(apiVersionOf(kind), kind.kind);
       return schema ? shapeOf(schema) : deduced;
     },
-    read(type, kind, value) {
+    read(type, kind, value, { strict = false } = {}) {
       const apiVersion = apiVersionOf(kind);
       const { kind: name, apiVersion: version } = value as KubernetesObject;
       if (name !== kind.kind || version !== apiVersion)
         throw new Error(`the patched object is of kind ${version}, Kind=${name}; expected ${apiVersion}, Kind=${kind.kind}`);
       const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;
-      return readObject(store, apiVersion, kind.kind, value);
+      const schema = store?.type.schema === undefined ? schemaOfKind(apiVersion, name) : builtInSchemas.get(store.type.schema);
+      return readObject(store, schema, value, strict);
     },
   };
 }
 
-function readObject(store: ResourceStore | undefined, apiVersion: string, kind: string, value: unknown): KubernetesObject {
-  const schema = store?.type.schema === undefined ? schemaOfKind(apiVersion, kind) : builtInSchemas.get(store.type.schema);
+function readObject(store: ResourceStore | undefined, schema: ObjectSchema | undefined, value: unknown, strict: boolean): KubernetesObject {
   const custom = store?.definition.custom;
-  const decoded = (custom
-    ? custom.decode(value).object
-    : schema
-      ? decodeObject(schema, value).object
-      : value) as unknown as KubernetesObject;
+  const read = custom ? custom.decode(value) : schema && decodeObject(schema, value);
+  if (strict && !custom && read && read.unknown.length > 0) throw new Error(strictProblem(read.unknown.map(unknownField)));
+  const decoded = (read ? read.object : value) as unknown as KubernetesObject;
   const object = decoded.metadata ? decoded : { ...decoded, metadata: {} as ObjectMeta };
   return store?.definition.defaults?.(object) ?? object;
 }

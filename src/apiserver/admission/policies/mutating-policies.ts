@@ -209,7 +209,7 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
 
 function readBack({ kinds }: PolicyDependencies, { resource, kind }: MatchedResource, made: JsonObject): KubernetesObject {
   try {
-    return kinds.read(resource, kind, made);
+    return kinds.read(resource, kind, made, { strict: true });
   } catch (error) {
     throw error instanceof StatusError ? error : internalError(error);
   }

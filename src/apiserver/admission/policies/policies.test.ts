@@ -174,6 +174,10 @@ describe("a mutating policy", () => {
     expect([status, body.reason, body.message]).toEqual([403, "Invalid", message]);
     await f.send("PATCH", `${policiesPath}/mutatingadmissionpolicies/p`, { ...merge, body: { spec: { failurePolicy: "Ignore" } } });
     expect((await f.post(mapsPath, configMap("m", { x: "y" }))).status).toBe(201);
+    await f.policy("Mutating", "q", { ...patch("[JSONPatch{op: 'add', path: '/metadata/foo', value: 1}]"), failurePolicy: "Ignore" });
+    expect((await f.post(mapsPath, configMap("n"))).body.message).toBe(
+      'Internal error occurred: strict decoding error: unknown field "metadata.foo"',
+    );
   });
 
   test("is asked again when something has changed the object since, where it wants that", async () => {

@@ -29,8 +29,8 @@ export interface ServedKinds {
   /** The resources of a kind. */
   resourcesOf(kind: GroupVersionKind): readonly ResourceType[];
   /**
-   * A JSON value as an object of the kind, as if it had been sent: fields the kind has not are left out, defaults filled in.
-   * Throws an Error that says what is wrong.
+   * A JSON value as an object of the kind, as if it had been sent: fields the kind has not are left out (or wrong, where the
+   * reading is strict), defaults filled in. Throws an Error that says what is wrong.
    */
-  read(type: ResourceType, kind: GroupVersionKind, value: unknown): KubernetesObject;
+  read(type: ResourceType, kind: GroupVersionKind, value: unknown, options?: { readonly strict?: boolean }): KubernetesObject;
 }
