@@ -17,7 +17,8 @@ export async function startApiServerProcess(extra: readonly string[] = []): Prom
   const directory = await temporaryDirectory("api");
   const token = "test-admin-token";
   const tokens = join(directory.path, "tokens.csv");
-  await writeFile(tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
+  // The user of the recorded conversations.
+  await writeFile(tokens, `${token},admin,1,"system:masters"\n`, { mode: 0o600 });
   const port = await freePort();
   const dataDir = join(directory.path, "data");
   const process = startCoracle([
