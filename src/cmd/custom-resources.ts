@@ -1,10 +1,9 @@
 // Wires the serving of custom resources: the compiler of schemas, and the client of conversion webhooks, which is loaded when
 // the first object has to be converted.
 import { compileSchemaRules } from "../api/cel/validate-rules.ts";
-import { endpointslices, services } from "../api/resources.generated.ts";
 import { compileSchema } from "../api/structural/compile-schema.ts";
 import { type CustomResourcesDeps, startCustomResources } from "../apiserver/crd/custom-resources.ts";
-import { createServiceResolver } from "../apiserver/webhook/service-resolver.ts";
+import { createServiceResolver, servicesKnown } from "../apiserver/webhook/service-resolver.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Running } from "../base/lifecycle.ts";
 
@@ -13,8 +12,7 @@ export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" |
   let loading: Promise<WebhookClient> | undefined;
   const load = async (): Promise<WebhookClient> => {
     const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
-    // Nothing else may have asked for these yet.
-    await Promise.all([stores.reader.informer(services).synced(), stores.reader.informer(endpointslices).synced()]);
+    await servicesKnown(stores.reader);
     return createWebhookClient({ clock });
   };
   const conversion = {

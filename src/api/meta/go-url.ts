@@ -42,6 +42,17 @@ export function parseRequestUrl(text: string): GoUrl {
   }
 }
 
+/** Whether the text may stand in a request line: an absolute URI or an absolute path. */
+export function isRequestUri(text: string): boolean {
+  try {
+    parse(text, true);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return false;
+  }
+}
+
 /** The host without port and brackets. */
 export function hostName({ host }: GoUrl): string {
   const name = host.slice(0, host.length - portPart(host).length);

@@ -1,6 +1,7 @@
 // The formats of texts that schemas of custom resources can ask for; a format that is not among them is ignored. The checks
 // accept what Go's parsers accept, which is not always what the format's own specification says.
 
+import { isRequestUri } from "../meta/go-url.ts";
 import { parseCIDR, parseIP } from "../meta/ip.ts";
 import { byteLength } from "../meta/names.ts";
 
@@ -70,26 +71,6 @@ export function isKnownFormat(types: readonly string[], format: string): boolean
     default:
       return false;
   }
-}
-
-const escapedWrongly = /%(?![0-9a-fA-F]{2})/;
-
-/** An absolute URI or an absolute path, as a request line has it. */
-function isRequestUri(text: string): boolean {
-  if (text === "" || /[\x00-\x1f\x7f]/.test(text)) return false;
-  if (text === "*") return true;
-  if (text.startsWith("/")) return !escapedWrongly.test(text.split("?")[0] ?? "");
-  const parts = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/s.exec(text);
-  if (!parts) return false;
-  const [, , rest = ""] = parts;
-  // Without a slash it is opaque, which is fine where there is something.
-  if (!rest.startsWith("/")) return true;
-  const path = rest.split("?")[0] ?? "";
-  if (!path.startsWith("//")) return !escapedWrongly.test(path);
-  const [authority = ""] = path.slice(2).split("/");
-  const host = authority.slice(authority.lastIndexOf("@") + 1);
-  if (!/^(?:\[[0-9a-fA-F:.]+(?:%25[^\]]+)?\]|[^[\]:\s<>"\\^`{|}]*)(?::\d*)?$/.test(host)) return false;
-  return !escapedWrongly.test(path);
 }
 
 const atom = '[^\\s()<>\\[\\]:;@\\\\,."]+';
