@@ -3,72 +3,50 @@
 import { createPrivateKey, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../src/base/x509/certificate.ts";
-import { type ApiServerProcess, startApiServerProcess } from "../support/apiserver-process.ts";
-import { openTcp, openTls, type Reply, residentMiB, type Sent, send, sendRaw, several } from "../support/hostile-client.ts";
+import { type Certificate, certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../src/base/x509/certificate.ts";
+import {
+  openTcp,
+  openTls,
+  type Reply,
+  type Sent,
+  send,
+  sendRaw,
+  several,
+  startTarget,
+  statusOf,
+  type Target,
+} from "../support/hostile-client.ts";
 import { until } from "../support/processes.ts";
 
-let server: ApiServerProcess;
+let target: Target;
 let tenant: string;
 let residentAtStart: number;
-const pid = (): number => server.process.process.pid ?? 0;
 
 const configMaps = "/api/v1/namespaces/default/configmaps";
 const json = { "content-type": "application/json" };
-const admin = (path: string, sent: Sent = {}): Promise<Reply> => send(server.url + path, { token: server.token, ...sent });
-const post = (path: string, object: unknown): Promise<Reply> =>
-  admin(path, { method: "POST", headers: json, body: JSON.stringify(object) });
-
-async function created<T = unknown>(path: string, object: unknown): Promise<T> {
-  const { status, text } = await post(path, object);
-  if (status !== 201) throw new Error(`${path}: ${status} ${text}`);
-  return JSON.parse(text) as T;
-}
-
-interface Status {
-  readonly kind: string;
-  readonly code: number;
-  readonly reason?: string;
-  readonly message: string;
-}
-
-/** The Status of an answer, which has to be one. */
-function statusOf({ status, text }: Reply): Status {
-  const answer = JSON.parse(text) as Status;
-  expect(answer).toMatchObject({ kind: "Status", status: "Failure", code: status });
-  return answer;
-}
-
-/** What the well-behaved client sees. */
-async function answersOthers(): Promise<void> {
-  const { status, text } = await admin("/api/v1/namespaces/default", { timeoutMs: 10_000 });
-  expect([status, (JSON.parse(text) as { metadata: { name: string } }).metadata.name]).toEqual([200, "default"]);
-}
 
 beforeAll(async () => {
-  server = await startApiServerProcess();
-  await until("the namespace default is there", async () => (await admin("/api/v1/namespaces/default")).status === 200);
-  await created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "tenant" } });
-  await created("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", {
+  target = await startTarget();
+  await target.created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "tenant" } });
+  await target.created("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", {
     metadata: { name: "tenant" },
     rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["*"] }],
   });
-  await created("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", {
+  await target.created("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", {
     metadata: { name: "tenant" },
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "tenant" },
     subjects: [{ kind: "ServiceAccount", name: "tenant", namespace: "default" }],
   });
   tenant = await tokenOf("tenant");
-  residentAtStart = await residentMiB(pid());
+  residentAtStart = await target.residentMiB();
 });
-afterEach(answersOthers);
-afterAll(() => server.stop());
+afterEach(() => target.answersOthers());
+afterAll(() => target.stop());
 
 async function tokenOf(account: string): Promise<string> {
   const path = `/api/v1/namespaces/default/serviceaccounts/${account}/token`;
-  return (await created<{ status: { token: string } }>(path, { spec: {} })).status.token;
+  return (await target.created<{ status: { token: string } }>(path, { spec: {} })).status.token;
 }
 
 describe("bodies", () => {
@@ -106,7 +84,9 @@ describe("bodies", () => {
     ["a type that is not served", { "content-type": "text/html" }, "<html>", 415],
     ["more than the limit", json, `"${"x".repeat(4_000_000)}"`, 413],
   ])("of %s are refused with a Status", async (_, headers, body, code) => {
-    const reply = await admin(`${configMaps}?fieldValidation=Strict`, { method: "POST", headers: headers ?? {}, body }).catch(cutOff);
+    const reply = await target
+      .admin(`${configMaps}?fieldValidation=Strict`, { method: "POST", headers: headers ?? {}, body })
+      .catch(cutOff);
     // The answer may come before the body is sent, and the connection may end with it.
     if (reply) expect(statusOf(reply).code).toBe(code);
     else expect(code).toBe(413);
@@ -119,16 +99,16 @@ describe("bodies", () => {
 
   test("of requests to delete are refused alike", async () => {
     const remove = (headers: Sent["headers"], body: string): Promise<Reply> =>
-      admin(`${configMaps}/none`, { method: "DELETE", headers: { ...headers, "content-length": body.length }, body });
+      target.admin(`${configMaps}/none`, { method: "DELETE", headers: { ...headers, "content-length": body.length }, body });
     for (const body of ["{", "[]", '"x"', nested("[", "]", 100_000)]) expect(statusOf(await remove(json, body)).code).toBe(400);
     for (const body of ["a: [", "a: &a [*a]", "[".repeat(100_000)]) expect(statusOf(await remove(yaml, body)).code).toBe(400);
   });
 
   test("that arrive byte by byte hold nobody up", async () => {
     const head = `POST ${configMaps} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tenant}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{`;
-    const sockets = await several(100, () => openTls(server.url));
+    const sockets = await several(100, () => openTls(target.url));
     for (const socket of sockets) socket.write(head);
-    await answersOthers();
+    await target.answersOthers();
     for (const socket of sockets) socket.destroy();
   });
 });
@@ -136,11 +116,11 @@ describe("bodies", () => {
 describe("patches", () => {
   let url = "";
   beforeAll(async () => {
-    await created(configMaps, { metadata: { name: "patched" }, data: { a: "b" } });
+    await target.created(configMaps, { metadata: { name: "patched" }, data: { a: "b" } });
     url = `${configMaps}/patched`;
   });
   const patch = (type: string, body: unknown): Promise<Reply> =>
-    admin(url, {
+    target.admin(url, {
       method: "PATCH",
       headers: { "content-type": `application/${type}` },
       body: typeof body === "string" ? body : JSON.stringify(body),
@@ -174,17 +154,17 @@ describe("patches", () => {
   test("that merge long lists take no longer than reading them", async () => {
     const env = (from: number) => Array.from({ length: 15_000 }, (_, i) => ({ name: `E${from + i}`, value: "x" }));
     const containers = [{ name: "c", image: "i", env: env(0) }];
-    await created("/api/v1/namespaces/default/podtemplates", { metadata: { name: "long" }, template: { spec: { containers } } });
+    await target.created("/api/v1/namespaces/default/podtemplates", { metadata: { name: "long" }, template: { spec: { containers } } });
     const body = JSON.stringify({ template: { spec: { containers: [{ name: "c", env: env(7500) }] } } });
     const headers = { "content-type": "application/strategic-merge-patch+json" };
-    const reply = await admin("/api/v1/namespaces/default/podtemplates/long", { method: "PATCH", headers, body, timeoutMs: 10_000 });
+    const reply = await target.admin("/api/v1/namespaces/default/podtemplates/long", { method: "PATCH", headers, body, timeoutMs: 10_000 });
     const merged = JSON.parse(reply.text) as { template: { spec: { containers: { env: unknown[] }[] } } };
     expect(merged.template.spec.containers[0]?.env).toHaveLength(22_500);
   });
 });
 
 describe("requests", () => {
-  const restricted = (path: string): Promise<Reply> => send(server.url + path, { token: tenant });
+  const restricted = (path: string): Promise<Reply> => send(target.url + path, { token: tenant });
   test.each([
     "/api/v1/namespaces/default/../kube-system/secrets",
     "/api/v1/namespaces/default/configmaps/../secrets",
@@ -202,9 +182,12 @@ describe("requests", () => {
     "/api/v1/namespaces/default/configmaps/a%2fb",
     "/api/v1/watch/namespaces/default/secrets",
     "/api/v1/proxy/namespaces/default/secrets/x",
-    `/api/v1/namespaces/default/configmaps/${"a/".repeat(20_000)}`,
   ])("of %s lead nowhere", async (path) => {
     expect([400, 403, 404]).toContain(statusOf(await restricted(path)).code);
+  });
+
+  test("of twenty thousand steps lead nowhere", async () => {
+    expect(statusOf(await restricted(`${configMaps}/${"a/".repeat(20_000)}`)).code).toBe(403);
   });
 
   test.each<[string, string]>([
@@ -219,8 +202,8 @@ describe("requests", () => {
   ])("with %s end the connection, and nothing hidden in them is served", async (_, headers) => {
     const hidden = `GET /version HTTP/1.1\r\nHost: x\r\n\r\n`;
     const text = await sendRaw(
-      server.url,
-      `POST ${configMaps} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.token}\r\nContent-Type: application/json\r\n${headers}\r\n\r\n0\r\n\r\n${hidden}`,
+      target.url,
+      `POST ${configMaps} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${target.token}\r\nContent-Type: application/json\r\n${headers}\r\n\r\n0\r\n\r\n${hidden}`,
     );
     expect(text).toMatch(/^HTTP\/1\.1 400 /);
     expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
@@ -228,13 +211,13 @@ describe("requests", () => {
   });
 
   test("with a head beyond the limit are refused", async () => {
-    const text = await sendRaw(server.url, `GET /api HTTP/1.1\r\nHost: x\r\nX-Long: ${"x".repeat(300_000)}\r\n\r\n`);
+    const text = await sendRaw(target.url, `GET /api HTTP/1.1\r\nHost: x\r\nX-Long: ${"x".repeat(300_000)}\r\n\r\n`);
     expect(text).toMatch(/^HTTP\/1\.1 431 /);
   });
 
   test("that are no HTTP, or no TLS, end the connection", async () => {
-    expect(await sendRaw(server.url, "\x16\x03\x01\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
-    const socket = await openTcp(server.url);
+    expect(await sendRaw(target.url, "\x16\x03\x01\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 /);
+    const socket = await openTcp(target.url);
     const closed = new Promise((resolve) => socket.on("close", resolve));
     socket.write("GET /api HTTP/1.1\r\nHost: x\r\n\r\n");
     socket.resume();
@@ -243,26 +226,25 @@ describe("requests", () => {
 
   test("with thousands of terms in their selectors are answered", async () => {
     const terms = (one: (i: number) => string): string => encodeURIComponent(Array.from({ length: 4000 }, (_, i) => one(i)).join(","));
-    expect((await admin(`${configMaps}?fieldSelector=${terms((i) => `metadata.name!=n${i}`)}`)).status).toBe(200);
-    expect((await admin(`${configMaps}?labelSelector=${terms((i) => `k${i}!=v`)}`)).status).toBe(200);
-    expect((await admin(`${configMaps}?labelSelector=${encodeURIComponent("a in (")}${terms((i) => `v${i}`)})`)).status).toBe(200);
-    expect(statusOf(await admin(`${configMaps}?labelSelector=${terms((i) => `-k${i}!=v`)}`)).code).toBe(400);
-    expect(statusOf(await admin(`${configMaps}?fieldSelector=${terms((i) => `x${i}=y`)}`)).code).toBe(400);
-    expect(statusOf(await admin(`${configMaps}?continue=${"A".repeat(100_000)}`)).code).toBe(400);
+    expect((await target.admin(`${configMaps}?fieldSelector=${terms((i) => `metadata.name!=n${i}`)}`)).status).toBe(200);
+    expect((await target.admin(`${configMaps}?labelSelector=${terms((i) => `k${i}!=v`)}`)).status).toBe(200);
+    expect((await target.admin(`${configMaps}?labelSelector=${encodeURIComponent("a in (")}${terms((i) => `v${i}`)})`)).status).toBe(200);
+    expect(statusOf(await target.admin(`${configMaps}?labelSelector=${terms((i) => `-k${i}!=v`)}`)).code).toBe(400);
+    expect(statusOf(await target.admin(`${configMaps}?fieldSelector=${terms((i) => `x${i}=y`)}`)).code).toBe(400);
+    expect(statusOf(await target.admin(`${configMaps}?continue=${"A".repeat(100_000)}`)).code).toBe(400);
   });
 });
 
 describe("credentials", () => {
-  const path = "/api/v1/namespaces/default/configmaps";
   const claims = (token: string): Record<string, unknown> =>
     JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const refusedWith = async (token: string): Promise<void> => {
-    expect(statusOf(await send(server.url + path, { token }))).toMatchObject({ code: 401, reason: "Unauthorized" });
+    expect(statusOf(await send(target.url + configMaps, { token }))).toMatchObject({ code: 401, reason: "Unauthorized" });
   };
 
   test("that have expired, or were changed, are refused", async () => {
-    expect((await send(server.url + path, { token: tenant })).status).toBe(200);
+    expect((await send(target.url + configMaps, { token: tenant })).status).toBe(200);
     const [head = "", body = "", signature = ""] = tenant.split(".");
     await refusedWith(`${head}.${part({ ...claims(tenant), sub: "system:serviceaccount:kube-system:admin" })}.${signature}`);
     await refusedWith(`${part({ alg: "none" })}.${body}.`);
@@ -271,12 +253,12 @@ describe("credentials", () => {
     );
     await refusedWith(`${head}.${body}.${Buffer.alloc(64).toString("base64url")}`);
     await refusedWith(`${head}.${"A".repeat(100_000)}.${signature}`);
-    const key = createPrivateKey(await readFile(join(server.dataDir, "pki", "sa.key")));
+    const key = createPrivateKey(await readFile(join(target.dataDir, "pki", "sa.key")));
     const signed = (changes: object): string => {
       const text = `${head}.${part({ ...claims(tenant), ...changes })}`;
       return `${text}.${sign("sha256", Buffer.from(text), { key, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
     };
-    expect((await send(server.url + path, { token: signed({}) })).status).toBe(200);
+    expect((await send(target.url + configMaps, { token: signed({}) })).status).toBe(200);
     const seconds = Math.floor(Date.now() / 1000);
     await refusedWith(signed({ iat: seconds - 7200, nbf: seconds - 7200, exp: seconds - 3600 }));
     await refusedWith(signed({ nbf: seconds + 3600, exp: seconds + 7200 }));
@@ -284,19 +266,19 @@ describe("credentials", () => {
   });
 
   test("of accounts that are gone are refused when replayed, also after an account of the same name has come", async () => {
-    await created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "gone" } });
+    await target.created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "gone" } });
     const token = await tokenOf("gone");
-    expect((await send(server.url + path, { token })).status).toBe(403);
-    expect((await admin("/api/v1/namespaces/default/serviceaccounts/gone", { method: "DELETE" })).status).toBe(200);
-    await until("the token counts no more", async () => (await send(server.url + path, { token })).status === 401);
-    await created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "gone" } });
+    expect((await send(target.url + configMaps, { token })).status).toBe(403);
+    expect((await target.admin("/api/v1/namespaces/default/serviceaccounts/gone", { method: "DELETE" })).status).toBe(200);
+    await until("the token counts no more", async () => (await send(target.url + configMaps, { token })).status === 401);
+    await target.created("/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "gone" } });
     await refusedWith(token);
   });
 
   test("that another authority has signed are refused", async () => {
     const { privateKey, publicKey } = generateKey();
     const now = Date.now();
-    const issue = (authority: boolean) =>
+    const issue = (authority: boolean): Certificate =>
       issueCertificate(
         {
           subject: { commonName: authority ? "kubernetes-ca" : "admin", organizations: authority ? [] : ["system:masters"] },
@@ -311,15 +293,18 @@ describe("credentials", () => {
         authority ? { key: privateKey } : { key: privateKey, certificate: issue(true) },
       );
     const cert = certificatePem(issue(false));
-    expect(statusOf(await send(server.url + path, { cert, key: privateKeyPem(privateKey) })).code).toBe(401);
+    expect(statusOf(await send(target.url + configMaps, { cert, key: privateKeyPem(privateKey) })).code).toBe(401);
   });
 
   test("of the front proxy are no header's to claim", async () => {
     const headers = { "x-remote-user": "admin", "x-remote-group": "system:masters" };
-    expect(statusOf(await send(server.url + path, { headers })).code).toBe(403);
+    expect(statusOf(await send(target.url + configMaps, { headers })).code).toBe(403);
     expect(
       statusOf(
-        await send(server.url + path, { headers: { "impersonate-user": "admin", "impersonate-group": "system:masters" }, token: tenant }),
+        await send(target.url + configMaps, {
+          headers: { "impersonate-user": "admin", "impersonate-group": "system:masters" },
+          token: tenant,
+        }),
       ).code,
     ).toBe(403);
   });
@@ -338,7 +323,7 @@ describe("definitions of custom resources", () => {
   const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
   test("have patterns that no text can make run away", async () => {
-    await created(definitions, definition("patterns", { text: { type: "string", pattern: "^(([a-z])+.)+[A-Z]([a-z])+$" } }));
+    await target.created(definitions, definition("patterns", { text: { type: "string", pattern: "^(([a-z])+.)+[A-Z]([a-z])+$" } }));
     const body = JSON.stringify({
       apiVersion: "hostile.example.com/v1",
       kind: "Patterns",
@@ -347,76 +332,48 @@ describe("definitions of custom resources", () => {
     });
     const path = "/apis/hostile.example.com/v1/namespaces/default/patterns";
     const reply = await until("the kind is served", async () => {
-      const answer = await admin(path, { method: "POST", headers: json, body });
+      const answer = await target.admin(path, { method: "POST", headers: json, body });
       return answer.status !== 404 && answer;
     });
     expect(statusOf(reply).code).toBe(422);
-    expect(statusOf(await post(definitions, definition("large", { text: { type: "string", pattern: "(a{1000}){1000}" } }))).code).toBe(422);
+    expect(
+      statusOf(await target.post(definitions, definition("large", { text: { type: "string", pattern: "(a{1000}){1000}" } }))).code,
+    ).toBe(422);
   });
 
   test("have rules whose cost is bounded before they are taken", async () => {
     const list = { type: "array", items: { type: "integer" } };
     const rule = "self.all(a, self.all(b, self.all(c, self.all(d, a + b + c + d > 0))))";
     const { code, message } = statusOf(
-      await post(definitions, definition("rules", { list: { ...list, "x-kubernetes-validations": [{ rule }] } })),
+      await target.post(definitions, definition("rules", { list: { ...list, "x-kubernetes-validations": [{ rule }] } })),
     );
     expect(code).toBe(422);
     expect(message).toContain("estimated rule cost exceeds budget");
-    const longRules = [
-      ["parentheses", `${"(".repeat(2000)}true${")".repeat(2000)}`],
-      ["conjunctions", Array(20_000).fill("true").join(" && ")],
-      ["negations", `${"!".repeat(10_001)}true`],
-      ["brackets", "[".repeat(10_000)],
-      ["texts", `"${"x".repeat(1_000_000)}" == ""`],
-      ["conditions", `${"true ? ".repeat(2000)}true${" : true".repeat(2000)}`],
-      ["calls", `self${".map(x, x)".repeat(2000)}.size() == 0`],
-    ] as const;
-    for (const [name, long] of longRules) {
-      const t = performance.now();
-      const reply = await post(definitions, definition(name, { list: { ...list, "x-kubernetes-validations": [{ rule: long }] } }));
-      console.log(name, reply.status, Math.round(performance.now() - t), reply.text.slice(0, 300), reply.text.slice(-300));
+    const endless = [
+      `${"(".repeat(2000)}true${")".repeat(2000)}`,
+      Array(20_000).fill("true").join(" && "),
+      "[".repeat(10_000),
+      `${"true ? ".repeat(2000)}true${" : true".repeat(2000)}`,
+      `self${".map(x, x)".repeat(2000)}.size() == 0`,
+    ];
+    for (const [i, rule] of endless.entries()) {
+      const refused = await target.post(
+        definitions,
+        definition(`endless${i}`, { list: { ...list, "x-kubernetes-validations": [{ rule }] } }),
+      );
+      expect(statusOf(refused).code).toBe(422);
     }
   });
 
   test("nest no deeper than can be followed", async () => {
     let schema: object = { type: "string" };
     for (let i = 0; i < 400; i++) schema = { type: "object", properties: { a: schema } };
-    expect(statusOf(await post(definitions, definition("deep", { a: schema }))).code).toBe(400);
+    expect(statusOf(await target.post(definitions, definition("deep", { a: schema }))).code).toBe(400);
   });
 });
 
-describe("connections", () => {
-  test("by the thousand that say nothing keep nobody out", async () => {
-    const silent = await several(1800, () => openTcp(server.url));
-    const handshaken = await several(200, () => openTls(server.url));
-    await answersOthers();
-    for (const socket of [...silent, ...handshaken]) socket.destroy();
-  });
-
-  test("that do not read lists and watches are fed no more than they take", async () => {
-    const data = { a: "x".repeat(500_000) };
-    await several(30, (i) => created(configMaps, { metadata: { name: `large-${i}`, labels: { large: "yes" } }, data }));
-    const before = await residentMiB(pid());
-    const ask = async (query: string): Promise<TLSSocket> => {
-      const socket = await openTls(server.url);
-      socket.pause();
-      socket.write(`GET ${configMaps}?${query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.token}\r\n\r\n`);
-      return socket;
-    };
-    const lists = await several(40, () => ask("limit=500"));
-    const watches = await several(40, () => ask("watch=true"));
-    await answersOthers();
-    // 80 clients that asked for 15 MB each.
-    expect((await residentMiB(pid())) - before).toBeLessThan(400);
-    for (const socket of [...lists, ...watches]) socket.destroy();
-    expect((await admin(`${configMaps}?labelSelector=large`, { method: "DELETE" })).status).toBe(200);
-  });
-});
-
-test("none of this has cost memory that stays, or logged a defect", async () => {
-  const status = await residentMiB(pid());
-  console.log(residentAtStart, status, (await readFile(`/proc/${pid()}/status`, "utf8")).match(/VmHWM.*/)?.[0]);
-  expect(status - residentAtStart).toBeLessThan(500);
-  expect(server.process.output()).not.toMatch(/Request failed|Maximum call stack/);
-  expect(server.process.process.exitCode).toBeNull();
+test("none of this has cost memory that stays, or was a defect to the server", async () => {
+  expect((await target.residentMiB()) - residentAtStart).toBeLessThan(500);
+  expect(target.process.output()).not.toMatch(/Request failed|Answer broken off|Maximum call stack/);
+  expect(target.process.process.exitCode).toBeNull();
 });

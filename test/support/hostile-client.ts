@@ -5,6 +5,9 @@ import { type RequestOptions, request } from "node:https";
 import { connect as connectTcp, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { gunzipSync } from "node:zlib";
+import { expect } from "vitest";
+import { type ApiServerProcess, startApiServerProcess } from "./apiserver-process.ts";
+import { until } from "./processes.ts";
 
 export interface Reply {
   readonly status: number;
@@ -100,7 +103,58 @@ export async function several<T>(count: number, make: (index: number) => Promise
 }
 
 /** MiB of a process that are in memory now. */
-export async function residentMiB(pid: number): Promise<number> {
+async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+}
+
+/** A server to attack, and the well-behaved client beside the attackers. */
+export interface Target extends ApiServerProcess {
+  readonly pid: number;
+  /** A request of the administrator. */
+  admin(path: string, sent?: Sent): Promise<Reply>;
+  post(path: string, object: unknown): Promise<Reply>;
+  /** Fails unless the object was created. */
+  created<T = unknown>(path: string, object: unknown): Promise<T>;
+  /** Fails unless an ordinary request is answered as ever. */
+  answersOthers(): Promise<void>;
+  residentMiB(): Promise<number>;
+}
+
+export async function startTarget(): Promise<Target> {
+  const server = await startApiServerProcess();
+  const pid = server.process.process.pid ?? 0;
+  const admin: Target["admin"] = (path, sent = {}) => send(server.url + path, { token: server.token, ...sent });
+  const post: Target["post"] = (path, object) =>
+    admin(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(object) });
+  await until("the namespace default is there", async () => (await admin("/api/v1/namespaces/default")).status === 200);
+  return {
+    ...server,
+    pid,
+    admin,
+    post,
+    async created<T>(path: string, object: unknown) {
+      const { status, text } = await post(path, object);
+      if (status !== 201) throw new Error(`${path}: ${status} ${text}`);
+      return JSON.parse(text) as T;
+    },
+    async answersOthers() {
+      const { status, text } = await admin("/api/v1/namespaces/default", { timeoutMs: 10_000 });
+      expect([status, (JSON.parse(text) as { metadata: { name: string } }).metadata.name]).toEqual([200, "default"]);
+    },
+    residentMiB: () => residentMiB(pid),
+  };
+}
+
+export interface FailureStatus {
+  readonly code: number;
+  readonly reason?: string;
+  readonly message: string;
+}
+
+/** The Status of an answer, which has to be one. */
+export function statusOf({ status, text }: Reply): FailureStatus {
+  const answer = JSON.parse(text) as FailureStatus;
+  expect(answer).toMatchObject({ kind: "Status", status: "Failure", code: status });
+  return answer;
 }
