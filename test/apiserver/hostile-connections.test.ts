@@ -1,9 +1,10 @@
 // Connections that mean no good, against the command as it runs: by the thousand, without a word, without reading, with HTTP/2
 // turned against the server. What they hold is bounded, and a client that behaves is answered beside them.
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { openTcp, openTls, sendRaw, several, startTarget, type Target } from "../support/hostile-client.ts";
+import { until } from "../support/processes.ts";
 
 let target: Target;
 const configMaps = "/api/v1/namespaces/default/configmaps";
@@ -126,7 +127,34 @@ const statusOfStream = (stream: ClientHttp2Stream): Promise<number | undefined> 
     stream.resume();
   });
 
+/** A turn of the event loop: what has been asked for is on its way. */
+const written = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Requests that the server is working on, as its metrics have it: those that may be long, such as watches, aside. */
+async function inFlight(): Promise<number> {
+  const { text } = await target.admin("/metrics");
+  const counts = [...text.matchAll(/^apiserver_current_inflight_requests\{[^}]*\} (\d+)$/gm)].map(([, count]) => Number(count));
+  expect(counts.length).toBeGreaterThan(0);
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 describe("HTTP/2", () => {
+  test("requests that are taken back at once cost no more than being asked, and none stays behind", async () => {
+    const before = await target.residentMiB();
+    for (let i = 0; i < 15; i++) {
+      const client = await session();
+      const streams = Array.from({ length: 200 }, () => ask(client, configMaps).resume());
+      await written();
+      for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+      await written();
+      client.destroy();
+    }
+    await target.answersOthers();
+    // The one that asks is one of them.
+    await until("they have ended", async () => (await inFlight()) <= 1);
+    expect((await target.residentMiB()) - before).toBeLessThan(boundMiB);
+  });
+
   test("a head beyond the limit ends the stream or the session, and headers come back only as they may", async () => {
     const client = await session();
     const tooLong = await statusOfStream(ask(client, "/version", { "x-long": "x".repeat(300_000) })).catch(() => undefined);
