@@ -4,15 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sampleApiService, sampleService, serviceDns } from "../../src/apiserver/aggregation/aggregation-fixture.ts";
 import { ExtensionServer } from "../../src/apiserver/aggregation/extension-server-fixture.ts";
-import { findExecutable } from "../../src/linux/find-executable.ts";
 import { type ApiServerProcess, startApiServerProcess } from "../support/apiserver-process.ts";
-import { Cluster } from "../support/cluster.ts";
+import { Cluster, whyNoKubectl } from "../support/cluster.ts";
 import { mustRun, run, until } from "../support/processes.ts";
 
-const hasKubectl = (await findExecutable("kubectl")) !== undefined;
-if (!hasKubectl) console.log("aggregation is not tried with kubectl: it is not installed");
+const reason = await whyNoKubectl();
+if (reason) console.log(`aggregation is not tried with kubectl: ${reason}`);
 
-describe.runIf(hasKubectl)("kubectl through the aggregation layer", { timeout: 60_000 }, () => {
+describe.runIf(reason === undefined)("kubectl through the aggregation layer", { timeout: 60_000 }, () => {
   let server: ApiServerProcess;
   let extension: ExtensionServer;
   const env = () => ({ KUBECONFIG: join(server.dataDir, "admin.kubeconfig"), HOME: join(server.dataDir, "home") });
@@ -87,7 +86,7 @@ describe.runIf(hasKubectl)("kubectl through the aggregation layer", { timeout: 6
   });
 });
 
-describe.runIf(hasKubectl)("controllers and aggregated resources", { timeout: 120_000 }, () => {
+describe.runIf(reason === undefined)("controllers and aggregated resources", { timeout: 120_000 }, () => {
   let cluster: Cluster;
   let extension: ExtensionServer;
   beforeAll(async () => {
@@ -140,7 +139,7 @@ describe.runIf(hasKubectl)("controllers and aggregated resources", { timeout: 12
   });
 });
 
-describe.runIf(hasKubectl)("an API server of ours behind another", { timeout: 60_000 }, () => {
+describe.runIf(reason === undefined)("an API server of ours behind another", { timeout: 60_000 }, () => {
   let front: ApiServerProcess;
   let behind: ApiServerProcess;
   const kubectl = (server: ApiServerProcess, ...args: readonly string[]) =>

@@ -1,12 +1,11 @@
 // Custom resources as users of kubectl meet them: a definition is applied, explained and used, and garbage collection and the
 // deletion of namespaces take custom objects as they take others. A control plane alone is enough.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findExecutable } from "../../src/linux/find-executable.ts";
-import { Cluster } from "../support/cluster.ts";
+import { Cluster, whyNoKubectl } from "../support/cluster.ts";
 import { until } from "../support/processes.ts";
 
-const kubectl = await findExecutable("kubectl");
-if (!kubectl) console.log("custom resources are not tried with kubectl: it is not installed");
+const reason = await whyNoKubectl();
+if (reason) console.log(`custom resources are not tried with kubectl: ${reason}`);
 
 const definition = {
   apiVersion: "apiextensions.k8s.io/v1",
@@ -67,7 +66,7 @@ const cronTab = (name: string, spec: object = {}, metadata: object = {}): object
   spec: { cronSpec: "*/5", ...spec },
 });
 
-describe.runIf(kubectl !== undefined)("custom resources", { timeout: 120_000 }, () => {
+describe.runIf(reason === undefined)("custom resources", { timeout: 120_000 }, () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await Cluster.prepare("custom", ["--nodes", "0"]);

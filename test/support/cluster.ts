@@ -17,7 +17,7 @@ import {
   until,
 } from "./processes.ts";
 
-const needed = ["containerd", "runc", "busybox", "nft", "kubectl"];
+const needed = ["containerd", "runc", "busybox", "nft"];
 
 /** The oldest kubectl that knows the commands these tests use. */
 const oldestKubectlMinor = 28;
@@ -28,7 +28,12 @@ export async function whyNoContainers(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "containers need root";
   const found = await Promise.all(needed.map(findExecutable));
   const missing = needed.filter((_, i) => found[i] === undefined);
-  if (missing.length > 0) return `not installed: ${missing.join(", ")}`;
+  return missing.length > 0 ? `not installed: ${missing.join(", ")}` : whyNoKubectl();
+}
+
+/** Why kubectl cannot be tried here; undefined when it can. */
+export async function whyNoKubectl(): Promise<string | undefined> {
+  if ((await findExecutable("kubectl")) === undefined) return "not installed: kubectl";
   const { clientVersion } = JSON.parse(await mustRun("kubectl", ["version", "--client", "-o", "json"]));
   const isOld = Number(clientVersion.major) === 1 && Number.parseInt(clientVersion.minor, 10) < oldestKubectlMinor;
   return isOld ? `kubectl ${clientVersion.gitVersion} is older than 1.${oldestKubectlMinor}` : undefined;

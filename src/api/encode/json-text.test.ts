@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { JsonNumber, parseJson, withPlainNumbers } from "./json-text.ts";
+import { maxNesting } from "./nesting.ts";
 
 describe("parseJson()", () => {
   it("agrees with JSON.parse", () => {
@@ -19,6 +20,19 @@ describe("parseJson()", () => {
       duplicates: ["metadata.name", "list[1].x"],
     });
     expect(parseJson('{"a":"{\\"b\\":1,\\"b\\":2} \\\\","c":": \\"x\\":"}').duplicates).toEqual([]);
+  });
+
+  it("reports a hundred repeated fields at most", () => {
+    const text = `{${Array.from({ length: 200 }, (_, i) => `"a${i}":1,"a${i}":2`).join(",")}}`;
+    expect(parseJson(text).duplicates).toHaveLength(100);
+  });
+
+  it("refuses what nests deeper than the rest of the program follows, plain or not, whole or cut short", () => {
+    const nested = (depth: number, inner: string): string => `${'{"a":['.repeat(depth / 2)}${inner}${"]}".repeat(depth / 2)}`;
+    expect(parseJson(nested(maxNesting, "1")).duplicates).toEqual([]);
+    expect(parseJson(nested(maxNesting, "1.5")).duplicates).toEqual([]);
+    for (const text of [nested(maxNesting + 2, "1"), nested(maxNesting + 2, "1.5"), "[".repeat(300_000), nested(300_000, "")])
+      expect(() => parseJson(text)).toThrow(expect.objectContaining({ name: "JsonSyntaxError", message: "exceeded max depth" }));
   });
 
   it("keeps the text of numbers that are not plain integers", () => {

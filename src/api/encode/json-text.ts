@@ -1,5 +1,6 @@
 // JSON texts as the API server reads them. JSON.parse does the work; a second look finds what it does not tell: fields
 // given twice, numbers whose notation matters (2.0 is no integer to Go), and, for broken texts, Go's words.
+import { maxNesting } from "./nesting.ts";
 
 /** A text that is no JSON; the message is Go's. */
 export class JsonSyntaxError extends Error {
@@ -29,13 +30,13 @@ export class JsonNumber {
 export interface ParsedText {
   /** Plain JSON, in which JsonNumber stands for some numbers. */
   readonly value: unknown;
-  /** Paths of fields given more than once ("metadata.name"), in the order of the text; the last one counts. */
+  /** Paths of fields given more than once ("metadata.name"), in the order of the text, at most 100; the last one counts. */
   readonly duplicates: readonly string[];
 }
 
 const unusualNumber = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16,})/;
 
-/** Parses a JSON text. Throws JsonSyntaxError. */
+/** Parses a JSON text. Throws JsonSyntaxError, also for lists and objects more than maxNesting deep. */
 export function parseJson(text: string): ParsedText {
   let value: unknown;
   try {
@@ -45,7 +46,7 @@ export function parseJson(text: string): ParsedText {
     throw new JsonSyntaxError("invalid JSON");
   }
   if (typeof value !== "object" || value === null) return { value, duplicates: [] };
-  if (!unusualNumber.test(text) && countKeys(text) === countMembers(value)) return { value, duplicates: [] };
+  if (!unusualNumber.test(text) && countKeys(text) === countMembers(value, 1)) return { value, duplicates: [] };
   return new Reader(text).read();
 }
 
@@ -89,28 +90,32 @@ function oddBackslashes(text: string, end: number): boolean {
   return count % 2 === 1;
 }
 
-function countMembers(value: object): number {
+/** `depth`: of the value itself, 1 for the outermost. */
+function countMembers(value: object, depth: number): number {
+  if (depth > maxNesting) throw tooDeep();
   if (Array.isArray(value)) {
     let members = 0;
-    for (const item of value) if (typeof item === "object" && item !== null) members += countMembers(item);
+    for (const item of value) if (typeof item === "object" && item !== null) members += countMembers(item, depth + 1);
     return members;
   }
   let members = 0;
   for (const key in value) {
     members++;
     const child: unknown = (value as Record<string, unknown>)[key];
-    if (typeof child === "object" && child !== null) members += countMembers(child);
+    if (typeof child === "object" && child !== null) members += countMembers(child, depth + 1);
   }
   return members;
 }
 
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const maxDepth = 10_000;
+const maxDuplicates = 100;
+
+const tooDeep = (): JsonSyntaxError => new JsonSyntaxError("exceeded max depth");
 
 /** A plain recursive reader, for the texts that JSON.parse cannot do alone. */
 class Reader {
   readonly #text: string;
-  readonly #duplicates: string[] = [];
+  readonly #duplicates = new Set<string>();
   readonly #path: (string | number)[] = [];
   #at = 0;
 
@@ -122,7 +127,7 @@ class Reader {
     const value = this.#value("looking for beginning of value");
     this.#space();
     if (this.#at < this.#text.length) throw this.#unexpected("after top-level value");
-    return { value, duplicates: this.#duplicates };
+    return { value, duplicates: [...this.#duplicates] };
   }
 
   #value(context: string): unknown {
@@ -228,7 +233,7 @@ class Reader {
 
   #enter(): void {
     this.#at++;
-    if (this.#path.length > maxDepth) throw new JsonSyntaxError("exceeded max depth");
+    if (this.#path.length >= maxNesting) throw tooDeep();
   }
 
   #space(): void {
@@ -242,8 +247,7 @@ class Reader {
   }
 
   #report(): void {
-    const path = pathText(this.#path);
-    if (!this.#duplicates.includes(path)) this.#duplicates.push(path);
+    if (this.#duplicates.size < maxDuplicates) this.#duplicates.add(pathText(this.#path));
   }
 
   #unexpected(context: string): JsonSyntaxError {

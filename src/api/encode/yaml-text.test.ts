@@ -71,6 +71,33 @@ describe("parseYaml()", () => {
     expect(() => parseYaml(bomb)).toThrow("excessive aliasing");
   });
 
+  it("refuses few characters that ask for many: aliases of long texts, of themselves, of each other", () => {
+    const long = `a: &a ${"x".repeat(100_000)}\nb: [${Array(100).fill("*a").join(",")}]`;
+    expect(() => parseYaml(long)).toThrow("yaml: document contains excessive aliasing");
+    expect(() => parseYaml("a: &a [*a]")).toThrow("yaml: anchor 'a' value contains itself");
+    expect(() => parseYaml("a: &a\n  <<: *a\n  b: 1")).toThrow("yaml: anchor 'a' value contains itself");
+    const nested = (inner: string): string => `${"[".repeat(300)}${inner}${"]".repeat(300)}`;
+    expect(() => parseYaml(`a: &a ${nested("")}\nb: ${nested("*a")}`)).toThrow("yaml: exceeded max depth of 500");
+  });
+
+  it.each([
+    ["brackets", "[".repeat(100_000)],
+    ["braces", "{a: ".repeat(100_000)],
+    ["pairs in brackets", `${"[a: ".repeat(400)}1${"]".repeat(400)}`],
+    ["dashes", `${"- ".repeat(100_000)}x`],
+    ["question marks", `${"? ".repeat(100_000)}x`],
+    ["indentation", Array.from({ length: 1000 }, (_, i) => `${" ".repeat(i)}a:`).join("\n")],
+  ])("refuses what nests too deep: %s", (_, text) => {
+    expect(() => parseYaml(text)).toThrow(expect.objectContaining({ name: "YamlSyntaxError", message: "yaml: exceeded max depth of 500" }));
+  });
+
+  it("reads deep values, and texts that only look like them", () => {
+    expect(parseYaml(`a: ${"[".repeat(400)}${"]".repeat(400)}`).value).toHaveProperty("a");
+    expect(parseYaml(Array.from({ length: 400 }, (_, i) => `${" ".repeat(i)}a:`).join("\n")).value).toHaveProperty("a.a.a");
+    const lines = `  ${"[{".repeat(2000)}\n  ${" ".repeat(2000)}- x\n  "${"- ".repeat(1000)}\n`;
+    expect(parseYaml(`a: |\n${lines}b: 1\n`).value).toMatchObject({ b: 1 });
+  });
+
   it("takes the first of several documents, or all", () => {
     const text = "---\na: 1\n---\n---\nb: 2\n";
     expect(parseYaml(text).value).toEqual({ a: 1 });

@@ -1,8 +1,10 @@
 // YAML texts as kubectl and the API server read them: YAML 1.1 words and numbers (yes, off, 0644 is 420), timestamps as
 // plain texts, merge keys, keys as strings. The parser gives the structure; scalars are resolved here, by the rules of the
 // Go library that upstream uses, which differ from those of YAML 1.1 proper (no base-60 numbers).
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, Scalar } from "yaml";
+import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, Scalar } from "yaml";
 import type { ParsedText } from "./json-text.ts";
+import { maxNesting } from "./nesting.ts";
+import { YamlNestingError, yamlTokens } from "./yaml-nesting.ts";
 import { yamlProblemText } from "./yaml-problems.ts";
 
 /** The library's own functions, for those who load it late: imported dynamically it has no names in the bundle, being CommonJS. */
@@ -16,8 +18,9 @@ export class YamlSyntaxError extends Error {
   }
 }
 
-/** Bound on values made from aliases: a few lines could ask for billions. */
+/** Bounds on the values made from aliases, and on the characters in them: a few lines could ask for billions of either. */
 const maxValues = 200_000;
+const maxCharacters = 8 * 1024 * 1024;
 
 const parseOptions = { schema: "failsafe", uniqueKeys: false, strict: false, version: "1.1", logLevel: "silent" } as const;
 
@@ -26,18 +29,29 @@ export function parseYaml(text: string): ParsedText {
   return parseYamlDocuments(text)[0] ?? { value: null, duplicates: [] };
 }
 
-/** Parses every document of a text; those without content are left out. Throws YamlSyntaxError. */
+/** Parses every document of a text; those without content are left out. Throws YamlSyntaxError, also for what nests too deep. */
 export function parseYamlDocuments(text: string): ParsedText[] {
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { ...parseOptions, lineCounter });
-  if (!Array.isArray(documents)) return [];
-  const texts = documents.map((document) => {
-    const error = document.errors[0];
-    if (error) throw new YamlSyntaxError(yamlProblemText({ ...error, message: error.message, line: error.linePos?.[0].line ?? 1 }, text));
+  const texts: ParsedText[] = [];
+  for (const { contents, errors } of composeDocuments(text, lineCounter)) {
+    const error = errors[0];
+    if (error) {
+      const { code, message, pos } = error;
+      throw new YamlSyntaxError(yamlProblemText({ code, message, line: lineCounter.linePos(pos[0]).line }, text));
+    }
     const conversion = new Conversion(lineCounter);
-    return { value: conversion.convert(document.contents), duplicates: conversion.duplicates };
-  });
-  return texts.filter(({ value }) => value !== null);
+    const value = conversion.convert(contents);
+    if (value !== null) texts.push({ value, duplicates: conversion.duplicates });
+  }
+  return texts;
+}
+
+function* composeDocuments(text: string, lines: LineCounter): Generator<Document.Parsed, void, void> {
+  try {
+    yield* new Composer(parseOptions).compose(yamlTokens(text, lines.addNewLine));
+  } catch (error) {
+    throw error instanceof YamlNestingError ? new YamlSyntaxError(`yaml: ${error.message}`) : error;
+  }
 }
 
 /** Makes plain JSON of a document's nodes. */
@@ -45,40 +59,59 @@ class Conversion {
   readonly duplicates: string[] = [];
   readonly #lines: LineCounter;
   readonly #anchors = new Map<string, Node>();
-  #budget = maxValues;
+  /** Anchored nodes that are being converted. */
+  readonly #open = new Set<Node>();
+  #values = maxValues;
+  #characters = maxCharacters;
 
   constructor(lines: LineCounter) {
     this.#lines = lines;
   }
 
-  convert(node: unknown): unknown {
-    if (--this.#budget < 0) throw new YamlSyntaxError("yaml: document contains excessive aliasing");
-    if (isAlias(node)) return this.#alias(node.source);
-    if ((isScalar(node) || isMap(node) || isSeq(node)) && node.anchor) this.#anchors.set(node.anchor, node);
-    if (isScalar(node)) return resolveScalar(node);
-    if (isSeq(node)) return node.items.map((item) => this.convert(item));
-    return isMap(node) ? this.#map(node.items as Pair[]) : null;
+  /** `depth`: of what is around the node. */
+  convert(node: unknown, depth = 0): unknown {
+    if (--this.#values < 0) throw excessiveAliasing();
+    if (isAlias(node)) return this.#alias(node.source, depth);
+    if (isScalar(node)) return this.#scalar(node);
+    if (!isSeq(node) && !isMap(node)) return null;
+    if (depth >= maxNesting) throw new YamlSyntaxError(`yaml: exceeded max depth of ${maxNesting}`);
+    if (node.anchor) {
+      this.#anchors.set(node.anchor, node);
+      this.#open.add(node);
+    }
+    const value = isSeq(node) ? node.items.map((item) => this.convert(item, depth + 1)) : this.#map(node.items as Pair[], depth + 1);
+    this.#open.delete(node);
+    return value;
   }
 
-  #alias(name: string): unknown {
+  #scalar(node: Scalar): unknown {
+    if (node.anchor) this.#anchors.set(node.anchor, node);
+    const value = resolveScalar(node);
+    if (typeof value === "string") this.#characters -= value.length;
+    if (this.#characters < 0) throw excessiveAliasing();
+    return value;
+  }
+
+  #alias(name: string, depth: number): unknown {
     const target = this.#anchors.get(name);
     if (!target) throw new YamlSyntaxError(`yaml: unknown anchor '${name}' referenced`);
-    return this.convert(target);
+    if (this.#open.has(target)) throw new YamlSyntaxError(`yaml: anchor '${name}' value contains itself`);
+    return this.convert(target, depth);
   }
 
-  #map(pairs: readonly Pair[]): Record<string, unknown> {
+  #map(pairs: readonly Pair[], depth: number): Record<string, unknown> {
     const object: Record<string, unknown> = {};
     const own = new Set<string>();
     for (const { key, value } of pairs) {
       if (isScalar(key) && key.source === "<<" && key.type === Scalar.PLAIN) {
-        for (const source of [this.convert(value)].flat())
+        for (const source of [this.convert(value, depth)].flat())
           for (const [k, v] of Object.entries(source ?? {})) if (!own.has(k)) define(object, k, v);
         continue;
       }
-      const name = keyText(this.convert(key));
+      const name = keyText(this.convert(key, depth));
       if (own.has(name)) this.#report(key, name);
       own.add(name);
-      define(object, name, this.convert(value));
+      define(object, name, this.convert(value, depth));
     }
     return object;
   }
@@ -88,6 +121,8 @@ class Conversion {
     this.duplicates.push(`line ${this.#lines.linePos(offset).line}: key ${JSON.stringify(name)} already set in map`);
   }
 }
+
+const excessiveAliasing = (): YamlSyntaxError => new YamlSyntaxError("yaml: document contains excessive aliasing");
 
 function define(object: Record<string, unknown>, key: string, value: unknown): void {
   if (key === "__proto__") Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canonicalQuantity, compareQuantities, isQuantity, milliQuantity, parseQuantity, quantityOf } from "./quantity.ts";
+import { canonicalQuantity, compareQuantities, isQuantity, milliQuantity, parseQuantity, QuantityError, quantityOf } from "./quantity.ts";
 
 describe("canonicalQuantity()", () => {
   it.each([
@@ -44,6 +44,19 @@ describe("canonicalQuantity()", () => {
     ["+1", "+1"],
   ])("writes %s as %s", (text, canonical) => {
     expect(canonicalQuantity(text)).toBe(canonical);
+  });
+
+  it("refuses long texts at once, whatever they are made of", () => {
+    for (const text of [
+      `${"0".repeat(4000)}x`,
+      `${"1".repeat(4000)}x`,
+      `1.${"1".repeat(4000)}x`,
+      `1${"E".repeat(4000)}!`,
+      "1".repeat(1_000_000),
+    ])
+      expect(() => parseQuantity(text)).toThrow(QuantityError);
+    expect(parseQuantity(`${"0".repeat(4000)}12`).value()).toBe(12);
+    expect(parseQuantity(`1${"0".repeat(2000)}1`).toString()).toBe(`1${"0".repeat(2000)}1`);
   });
 
   it("accepts JSON numbers", () => {

@@ -20,6 +20,7 @@ const suffixWrong = "unable to parse quantity's suffix";
 
 const decimalExponents: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, "": 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
 const decimalSuffixes = new Map(Object.entries(decimalExponents).map(([suffix, exponent]) => [exponent, suffix]));
+const zero = "0".charCodeAt(0);
 const binarySuffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /** Exponents beyond this are refused: their digits would only exhaust memory. */
@@ -167,6 +168,7 @@ export function milliQuantity(millis: number, format: QuantityFormat = "DecimalS
 
 // The same few texts ("100m", "128Mi") are parsed over and over; values are immutable, so they can be shared.
 const maxCached = 4096;
+const maxCachedLength = 64;
 const cache = new Map<string, Quantity>();
 
 /** Parses a quantity; JSON numbers are accepted as the API server accepts them. Throws QuantityError. */
@@ -175,6 +177,7 @@ export function parseQuantity(text: string | number): Quantity {
   const known = cache.get(key);
   if (known) return known;
   const parsed = parse(key);
+  if (key.length > maxCachedLength) return parsed;
   if (cache.size >= maxCached) cache.clear();
   cache.set(key, parsed);
   return parsed;
@@ -201,7 +204,10 @@ export function compareQuantities(a: string | number, b: string | number): numbe
   return parseQuantity(a).compare(parseQuantity(b));
 }
 
-const grammar = /^([+-]?)0*(\d*)(?:\.(\d*))?([eEinumkKMGTP]*[-+]?\d*)$/;
+// Nothing in it can match the same characters in two ways: it takes time in proportion to the text.
+const grammar = /^([+-]?)(\d*)(?:\.(\d*))?([eEinumkKMGTP]+[-+]?\d*|[-+]\d*|)$/;
+/** Longer texts are refused: exact arithmetic on millions of digits would hold up everybody else. */
+const maxLength = 4096;
 
 interface Suffix {
   readonly format: QuantityFormat;
@@ -210,10 +216,10 @@ interface Suffix {
 }
 
 function parse(text: string): Quantity {
-  const match = text === "" ? null : grammar.exec(text);
+  const match = text === "" || text.length > maxLength ? null : grammar.exec(text);
   if (!match) throw new QuantityError(formatWrong);
   const negative = match[1] === "-";
-  const whole = match[2] || "0";
+  const whole = (match[2] ?? "").replace(/^0+/, "") || "0";
   const fraction = match[3] ?? "";
   const suffix = parseSuffix(match[4] ?? "");
   const digits = whole + fraction;
@@ -277,7 +283,9 @@ function keepsText(whole: string, fraction: string, { format, exponent }: Suffix
 }
 
 function decimalText(digits: string, scale: number, asExponent: boolean): string {
-  const significant = digits.replace(/0+$/, "");
+  let end = digits.length;
+  while (digits.charCodeAt(end - 1) === zero) end--;
+  const significant = digits.slice(0, end);
   let exponent = scale + digits.length - significant.length;
   const target = Math.floor(exponent / 3) * 3;
   const capped = asExponent ? target : Math.min(target, 18);

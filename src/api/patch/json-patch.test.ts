@@ -5,9 +5,9 @@ import { applyJsonPatch, checkJsonPatch, type JsonPatchOperation, unknownJsonPat
 const document = Object.freeze({ a: Object.freeze({ x: "1", y: "2" }), list: Object.freeze([1, 2, 3]) });
 const patched = (...patch: JsonPatchOperation[]): unknown => applyJsonPatch(document, patch);
 
-function cause(patch: JsonPatchOperation): string {
+function cause(...patch: JsonPatchOperation[]): string {
   try {
-    patched(patch);
+    patched(...patch);
   } catch (error) {
     if (error instanceof StatusError && error.code === 422 && error.cause instanceof Error) return error.cause.message;
     throw error;
@@ -72,6 +72,18 @@ describe("applyJsonPatch()", () => {
     expect(cause({ op: "add", path: "/toString/x", value: 1 })).toContain("doc is missing path");
     expect(cause({ op: "frobnicate", path: "/a" })).toBe("Unexpected kind: frobnicate");
     expect(cause({ op: "add", value: 1 })).toContain("failed to decode path");
+  });
+
+  it("refuses copies that grow without end, and results that nest too deep", () => {
+    const doubling = Array.from({ length: 40 }, (_, i) => ({ op: "copy", from: "/a", path: `/a/k${i}` }));
+    expect(cause(...doubling)).toMatch(
+      /^Unable to complete the copy, the accumulated size increase of copy is \d+, exceeding the limit 3145728$/,
+    );
+    const deeper = Array.from({ length: 600 }, () => ({ op: "copy", from: "/a", path: "/a/k" }));
+    expect(cause(...deeper)).toMatch(/nests too deep$/);
+    const longer = Array.from({ length: 600 }, (_, i) => ({ op: "add", path: "/a".repeat(i + 1), value: {} }));
+    expect(cause(...longer)).toBe("the result nests too deep");
+    expect(patched(...longer.slice(0, 400))).toHaveProperty("a.a.a");
   });
 
   it("treats __proto__ as an ordinary key", () => {

@@ -2,6 +2,7 @@
 // array indices count from the end, "replace" and "copy" accept an absent object key, "test" takes an absent value for
 // null. Refusals are Status errors: what the patch asks in vain is a 422 whose message tells nothing (as upstream's), with
 // the reason as its cause.
+import { nestsDeeper } from "../encode/nesting.ts";
 import { badRequest, StatusError } from "../meta/status-error.ts";
 
 export interface JsonPatchOperation {
@@ -14,6 +15,8 @@ export interface JsonPatchOperation {
 type Container = Record<string, unknown> | unknown[];
 
 const maxOperations = 10_000;
+/** What the "copy" operations of a patch may add together, in characters of JSON. */
+const maxCopied = 3 * 1024 * 1024;
 
 /** Why an operation does not apply. */
 class Inapplicable extends Error {}
@@ -56,6 +59,7 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
   const draft = new Draft(document);
   try {
     for (const operation of patch) draft.apply(operation);
+    if (nestsDeeper(draft.root)) throw new Inapplicable("the result nests too deep");
   } catch (error) {
     if (!(error instanceof Inapplicable)) throw error;
     throw new StatusError(
@@ -70,6 +74,7 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
 class Draft {
   root: unknown;
   readonly #owned = new WeakSet<object>();
+  #copied = 0;
 
   constructor(root: unknown) {
     this.root = root;
@@ -99,6 +104,7 @@ class Draft {
         const from = pointer(operation, "from");
         const copied =
           this.#read(from, { missing: `doc is missing from path: ${from}`, op, place: `error in copy for from: '${from}'` }) ?? null;
+        this.#countCopied(copied);
         this.#disown(copied);
         this.#insert(path, copied, { missing: destination(path), op, place: "error while adding value during copy" });
         break;
@@ -172,6 +178,16 @@ class Draft {
     const copy = Array.isArray(container) ? [...container] : { ...container };
     this.#owned.add(copy);
     return copy;
+  }
+
+  /** A value copied into itself again and again doubles each time: what is shared here is written out in the end. */
+  #countCopied(value: unknown): void {
+    if (nestsDeeper(value)) throw new Inapplicable("the copied value nests too deep");
+    this.#copied += JSON.stringify(value).length;
+    if (this.#copied > maxCopied)
+      throw new Inapplicable(
+        `Unable to complete the copy, the accumulated size increase of copy is ${this.#copied}, exceeding the limit ${maxCopied}`,
+      );
   }
 
   /** After a copy two places share a value: both must copy it before writing. */

@@ -83,6 +83,27 @@ describe("applyStrategicMergePatch()", () => {
     }
   });
 
+  it("merges long lists by look-up: each item with its own, new ones once", () => {
+    const named = (from: number, more = {}) => Array.from({ length: 20_000 }, (_, i) => ({ name: `c${from + i}`, ...more }));
+    const object = { containers: named(0) };
+    const { containers: merged } = applyStrategicMergePatch(object, { containers: named(10_000, { image: "i" }) }, podSpec) as {
+      containers: { name: string; image?: string }[];
+    };
+    expect(merged).toHaveLength(30_000);
+    expect(merged.filter(({ image }) => image === "i")).toHaveLength(20_000);
+    const { containers: rest } = applyStrategicMergePatch(object, { containers: named(1, { $patch: "delete" }) }, podSpec);
+    expect(rest).toEqual([{ name: "c0" }]);
+    const twice = {
+      containers: [
+        { name: "n", image: "a" },
+        { name: "n", tty: true },
+      ],
+    };
+    expect(applyStrategicMergePatch({ containers: [{ name: "x" }] }, twice, podSpec)).toEqual({
+      containers: [{ name: "n", image: "a", tty: true }, { name: "x" }],
+    });
+  });
+
   it("leaves the object alone and shares what it does not touch", () => {
     const before = JSON.stringify(spec);
     const result = patched({ nodeSelector: { q: "1" } }) as typeof spec;

@@ -197,30 +197,37 @@ interface DirectedItems {
 /** Items with $patch: delete remove the item of their key, one with $patch: replace makes the patch replace the list. */
 function applyItemDirectives(current: readonly unknown[], change: readonly unknown[], mergeKey: string): DirectedItems {
   const items: JsonObject[] = [];
-  let kept = current;
+  const deleted = new Set<unknown>();
   let replace = false;
   for (const item of change) {
     if (!isObject(item)) throw refusal(`expected a map[string]interface {}, but received a ${goType(item)}`);
     const directive = item[marker];
     if (directive === undefined) items.push(item);
     else if (directive === "replace") replace = true;
-    else if (directive === "delete") {
-      const deleted = keyIn(item, mergeKey);
-      kept = kept.filter((old) => !isObject(old) || old[mergeKey] !== deleted);
-    } else if (directive === "merge") throw refusal("merging lists cannot yet be specified in the patch");
+    else if (directive === "delete") deleted.add(keyIn(item, mergeKey));
+    else if (directive === "merge") throw refusal("merging lists cannot yet be specified in the patch");
     else throw refusal(`unknown patch type: ${goText(directive)} in map: ${goText(item)}`);
   }
-  return replace ? { kept: items, items: [] } : { kept, items };
+  if (replace) return { kept: items, items: [] };
+  return { kept: deleted.size === 0 ? current : current.filter((old) => !isObject(old) || !deleted.has(old[mergeKey])), items };
 }
 
 function mergeItems(current: readonly unknown[], items: readonly JsonObject[], mergeKey: string, type: ValueType | undefined): unknown[] {
   const merged = [...current];
+  const places = new Map<unknown, number>();
+  const locate = (item: unknown, at: number): void => {
+    if (isObject(item) && !places.has(item[mergeKey])) places.set(item[mergeKey], at);
+  };
+  merged.forEach(locate);
   for (const item of items) {
     const key = keyIn(item, mergeKey);
-    const at = merged.findIndex((old) => isObject(old) && old[mergeKey] === key);
+    const at = places.get(key) ?? -1;
     const old = merged[at];
     if (isObject(old)) merged[at] = mergeObject(old, item, type);
-    else merged.push(withoutDirectives(item));
+    else {
+      const added = withoutDirectives(item);
+      locate(added, merged.push(added) - 1);
+    }
   }
   return merged;
 }

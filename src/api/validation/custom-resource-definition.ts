@@ -110,11 +110,11 @@ function validateSpec(errors: FieldError[], { spec }: CustomResourceDefinition, 
 }
 
 /** What drops unknown fields, has defaults or says more than OpenAPI does needs structural schemas, however old it is. */
-function needsStructural({ preserveUnknownFields = false, versions = [] }: CustomResourceDefinition["spec"]): boolean {
+function needsStructural({ preserveUnknownFields = false, versions }: CustomResourceDefinition["spec"]): boolean {
   if (!preserveUnknownFields) return true;
   const saysMore = (schema: JSONSchemaProps): boolean =>
     schema.default !== undefined || Object.keys(schema).some((keyword) => keyword.startsWith("x-kubernetes-"));
-  return versions.some(({ schema }) => someSchema(schema?.openAPIV3Schema, saysMore));
+  return (versions ?? []).some(({ schema }) => someSchema(schema?.openAPIV3Schema, saysMore));
 }
 
 function checkSchemasPresent(errors: FieldError[], { shared, versions }: DefinitionForm, rules: DefinitionRules, preserves: boolean): void {

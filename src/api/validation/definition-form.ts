@@ -26,7 +26,9 @@ export interface DefinitionForm {
 
 const noParts: VersionParts = { columns: [], selectableFields: [] };
 
-export function definitionForm({ versions = [] }: CustomResourceDefinitionSpec): DefinitionForm {
+export function definitionForm(spec: CustomResourceDefinitionSpec): DefinitionForm {
+  // A list that was sent empty has been decoded to null.
+  const versions = spec.versions ?? [];
   const parts = versions.map(partsOf);
   const [first = noParts] = parts;
   const same = (part: keyof VersionParts): boolean =>

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import https from "node:https";
+import { connect as tcpConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
@@ -429,6 +430,13 @@ describe("HTTPS server", () => {
     await new Promise((resolve) => socket.on("close", resolve));
     expect(text).toMatch(/^HTTP\/1\.1 408/);
   }, 15_000);
+
+  it("cuts off clients that do not finish the TLS handshake", async () => {
+    const server = await serve(echo, { headersTimeoutMs: 100 });
+    const socket = tcpConnect({ host: "127.0.0.1", port: server.port });
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.on("close", resolve));
+  });
 
   it("serves new connections with a new certificate", async () => {
     const server = await serve(echo);

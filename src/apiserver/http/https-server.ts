@@ -38,7 +38,7 @@ export interface HttpsServerOptions {
   readonly drainMs?: number;
   /** The largest request head accepted. Default 256 KiB. */
   readonly maxHeaderBytes?: number;
-  /** How long a client may take to send a request's head. Default 32 s, as upstream. */
+  /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
   readonly headersTimeoutMs?: number;
 }
 
@@ -96,6 +96,7 @@ class ConnectionServer implements HttpsServer {
       requestCert: true,
       rejectUnauthorized: false,
       maxHeaderSize: options.maxHeaderBytes ?? 256 * 1024,
+      handshakeTimeout: headersTimeout,
       headersTimeout,
       // A body may take as long as the request itself; the deadline stage ends it.
       requestTimeout: Math.max(headersTimeout, 120_000),

@@ -245,10 +245,7 @@ async function readDeleteBody(request: ApiRequest): Promise<unknown> {
   const encoding = negotiateInput(request.headers["content-type"]);
   if (encoding === "protobuf") return readProtobufDeleteOptions(bytes);
   const text = utf8.decode(bytes);
-  if (encoding === "yaml") {
-    const { parseYaml } = await import("../../api/encode/yaml-text.ts");
-    return parseYaml(text).value;
-  }
+  if (encoding === "yaml") return (await parseYamlBody(text, "DeleteOptions")).value;
   try {
     return parseJson(text).value;
   } catch (error) {
@@ -278,8 +275,9 @@ export type PatchBody = { readonly text: string } | { readonly value: unknown };
 
 function parsedIfJson(text: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
+    return withPlainNumbers(parseJson(text).value);
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
     // The patch will be refused, or is an apply in YAML.
     return text;
   }

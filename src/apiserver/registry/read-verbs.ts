@@ -111,8 +111,9 @@ export async function answerList(
   return listAnswer(env, store, page, representation, request.trustedUser !== undefined || info.verb !== "list");
 }
 
-/** Lists of more objects are sent in chunks, to clients that take JSON or protobuf over a connection. */
+/** Lists of more objects, or bytes, are sent in chunks at the client's pace, where it takes JSON or protobuf over a connection. */
 const streamedItems = 64;
+const streamedBytes = 256 * 1024;
 
 function listAnswer(
   env: WriteEnvironment,
@@ -129,18 +130,26 @@ function listAnswer(
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
   const object = (): unknown => listObject(type, page);
-  const streams = !inProcess && page.versions.length > streamedItems;
-  if (representation.encoding === "protobuf") return protobufListAnswer(type, page, streams);
-  if (streams && representation.encoding === "json" && !representation.pretty)
+  if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
+  if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
   return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
 }
 
-function protobufListAnswer(type: ResourceType, page: ListPage, streams: boolean): ApiResponse {
+/** Whole, it would lie in memory for as long as a slow client takes to read it. */
+function isLong({ versions }: ListPage): boolean {
+  if (versions.length > streamedItems) return true;
+  let length = 0;
+  for (const version of versions) length += version.bytes().length;
+  return length > streamedBytes;
+}
+
+function protobufListAnswer(type: ResourceType, page: ListPage, inProcess: boolean): ApiResponse {
   const { length, chunks } = protobufList(type, page);
   const contentType = mediaTypes.protobuf;
   const object = (): unknown => listObject(type, page);
-  if (streams) return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
+  if (!inProcess && (page.versions.length > streamedItems || length > streamedBytes))
+    return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
   return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length), object };
 }
 

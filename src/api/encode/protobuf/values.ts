@@ -6,6 +6,7 @@ import { WireError, type WireReader, type WireWriter, wireType } from "../../../
 import { base64OfBytes, bytesOfBase64 } from "../../meta/base64.ts";
 import { parseTime } from "../../meta/time.ts";
 import type { ScalarKind } from "../../schema/schema.ts";
+import { nestsDeeper } from "../nesting.ts";
 
 export interface ValueCodec {
   readonly wire: number;
@@ -219,13 +220,19 @@ export const embeddedJson: ValueCodec = {
       return true;
     });
     if (raw.length === 0) return null;
-    try {
-      return JSON.parse(utf8.decoder.decode(raw)) as unknown;
-    } catch (cause) {
-      throw new WireError("embedded object is not JSON", { cause });
-    }
+    const value = parseEmbedded(raw);
+    if (nestsDeeper(value)) throw new WireError("embedded object: exceeded max depth");
+    return value;
   },
 };
+
+function parseEmbedded(raw: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decoder.decode(raw));
+  } catch (cause) {
+    throw new WireError("embedded object is not JSON", { cause });
+  }
+}
 
 /** A message without fields, `{}` in JSON. */
 export const emptyMessage: ValueCodec = {

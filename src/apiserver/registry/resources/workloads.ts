@@ -161,7 +161,7 @@ function withGeneratedSelector(job: Job): Job {
   // Labels that the job has from its template by default are the template's, with all that is added to them. A name that is
   // no label is reported of the template, and not of labels the job would never have had.
   const isDefault =
-    metadata.labels === undefined ? isLabelValue(metadata.name).length === 0 : metadata.labels === template.metadata?.labels;
+    metadata.labels === undefined ? isLabelValue(metadata.name ?? "").length === 0 : metadata.labels === template.metadata?.labels;
   return {
     ...job,
     metadata: isDefault ? { ...metadata, labels } : metadata,
