@@ -29,7 +29,7 @@ function validateWeight(errors: FieldError[], field: string, weight = 0): void {
   if (weight <= 0 || weight > 100) errors.push(invalidValue(`${field}.weight`, weight, "must be in the range 1-100"));
 }
 
-function validateNodeAffinity(errors: FieldError[], field: string, affinity: NodeAffinity, allows: PodAllowances | undefined): void {
+export function validateNodeAffinity(errors: FieldError[], field: string, affinity: NodeAffinity, allows: PodAllowances | undefined): void {
   const { [requiredKey]: must, [preferredKey]: preferred = [] } = affinity;
   if (must) validateNodeSelector(errors, `${field}.${requiredKey}`, must, allows?.invalidNodeAffinityValues);
   for (const [i, { weight, preference }] of preferred.entries()) {

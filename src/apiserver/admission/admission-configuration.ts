@@ -3,7 +3,7 @@
 // kind, for ImagePolicyWebhook and PodNodeSelector alone, are still read.
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { ConfigError, type ConfigFields, readConfigDocument } from "../configuration/config-fields.ts";
+import { ConfigError, type ConfigFields, readConfigDocument } from "../../api/encode/config-fields.ts";
 import { type EventLimit, eventRateLimits } from "./event-rate-limit.ts";
 import { type ImagePolicySettings, imagePolicySettings } from "./image-policy-webhook.ts";
 import { type PodNodeSelectorSettings, podNodeSelectorSettings } from "./pod-node-selector.ts";

@@ -1,10 +1,11 @@
 // EventRateLimit: how many events per second are taken, from all, from one namespace, one user, or one source about one object.
 // Each limit is a bucket of tokens for each key; buckets of keys that are not seen for long are forgotten.
+
+import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { Event } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import type { ConfigFields } from "../configuration/config-fields.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import { joinProblems } from "./refusal.ts";
 

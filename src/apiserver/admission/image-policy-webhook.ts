@@ -1,11 +1,12 @@
 // ImagePolicyWebhook: asks a service outside whether the images of a pod may run (imagepolicy.k8s.io/v1alpha1 ImageReview), and
 // remembers its answers for a while. What happens when it does not answer is configured.
+
+import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import { pods } from "../../api/resources.generated.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { backoffDelay } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import type { ConfigFields } from "../configuration/config-fields.ts";
 import type { WebhookClient, WebhookTarget } from "../webhook/webhook-client.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";

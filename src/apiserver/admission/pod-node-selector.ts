@@ -1,9 +1,10 @@
 // PodNodeSelector: pods go to the nodes of their namespace, by an annotation of the namespace or the cluster's default; and a
 // namespace may be limited to certain labels by the configuration.
+
+import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import { forbidden, internalError, isStatus, StatusError } from "../../api/meta/status-error.ts";
 import { pods } from "../../api/resources.generated.ts";
 import type { Namespace, Pod } from "../../api/types/core-v1.ts";
-import type { ConfigFields } from "../configuration/config-fields.ts";
 import type { AdmissionPlugin } from "./admission.ts";
 import { findNamespace, type NamespaceDependencies } from "./find-namespace.ts";
 import { isAbout } from "./refusal.ts";

@@ -1,7 +1,8 @@
 // The configuration of PodSecurity (pod-security.admission.config.k8s.io): the levels of namespaces that say nothing, and who and
 // what is exempt.
+
+import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../../api/meta/names.ts";
-import type { ConfigFields } from "../configuration/config-fields.ts";
 import type { PodSecuritySettings } from "./pod-security.ts";
 import { isPodSecurityLevel, type LevelVersion, levelProblem, parsePodSecurityVersion, versionProblem } from "./pod-security-policy.ts";
 

@@ -1,6 +1,7 @@
 // PodTolerationRestriction: pods get the tolerations that their namespace (or the cluster) gives by default, and may have only
 // those that it lets them have. Pods with requests tolerate nodes that are short of memory.
 
+import { ConfigError, type ConfigFields } from "../../api/encode/config-fields.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { pods } from "../../api/resources.generated.ts";
@@ -8,7 +9,6 @@ import { podQos } from "../../api/semantics/pod-qos.ts";
 import { memoryPressureTaintKey } from "../../api/semantics/taints.ts";
 import type { Namespace, Pod, Toleration } from "../../api/types/core-v1.ts";
 import { validateTolerations } from "../../api/validation/tolerations.ts";
-import { ConfigError, type ConfigFields } from "../configuration/config-fields.ts";
 import type { AdmissionPlugin } from "./admission.ts";
 import { findNamespace, type NamespaceDependencies } from "./find-namespace.ts";
 import { isAbout } from "./refusal.ts";

@@ -1,12 +1,13 @@
 // What a write costs the quotas of its namespace, and whether they allow it: a pure decision over the quotas as they are known.
 // Resources may be limited by default: then they can be consumed only where a quota says how much.
+
+import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
 import { isCountedFor, isInScope, matchesScope, missingValues, scopesOf, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota, ScopedResourceSelectorRequirement } from "../../api/types/core-v1.ts";
-import type { ConfigFields } from "../configuration/config-fields.ts";
 import type { AdmissionRequest } from "./admission.ts";
 import { refuse } from "./refusal.ts";
 

@@ -1,7 +1,8 @@
 // The audit policy: which requests are recorded, how much of them and at which stages. Rules are asked in order and the first
 // that matches decides; a request that none matches is not recorded.
+
+import { type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import type { UserInfo } from "../authn/user.ts";
-import { type ConfigFields, readConfigText } from "../configuration/config-fields.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 
 export const auditLevels = ["None", "Metadata", "Request", "RequestResponse"] as const;

@@ -1,8 +1,8 @@
 // The file of --authentication-config (AuthenticationConfiguration): issuers of JSON Web Tokens with the rules by which their
 // claims become users, and which paths may be asked for without credentials.
 
+import { ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import type { OidcSettings } from "../authentication-options.ts";
-import { ConfigFields, readConfigText } from "../configuration/config-fields.ts";
 
 export interface AuthenticationConfig {
   readonly jwt: readonly JwtConfig[];

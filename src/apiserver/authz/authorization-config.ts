@@ -2,10 +2,10 @@
 // several times, each with its own conditions. Defaults and messages are upstream's.
 import { stat } from "node:fs/promises";
 import { isAbsolute } from "node:path";
+import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { duplicate, type FieldError, invalidValue, notSupported, required, tooMany } from "../../api/meta/field-error.ts";
 import { isDNS1123Subdomain } from "../../api/meta/names.ts";
 import { parseDurationMs } from "../../base/flags.ts";
-import { ConfigError, type ConfigFields, readConfigText } from "../configuration/config-fields.ts";
 import { describeErrors } from "../configuration/describe-errors.ts";
 import { type Expression, type ExpressionCompiler, ExpressionError } from "../configuration/expressions.ts";
 

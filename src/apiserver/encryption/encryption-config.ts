@@ -1,8 +1,8 @@
 // The file of --encryption-provider-config: which resources are encrypted, by which providers. The first provider of a list
 // writes, all of them read.
 
+import { type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { parseDurationMs } from "../../base/flags.ts";
-import { type ConfigFields, readConfigText } from "../configuration/config-fields.ts";
 
 export type LocalCipher = "aescbc" | "aesgcm" | "secretbox";
 

@@ -11,11 +11,10 @@ import { priorityOf } from "./queue.ts";
 
 export interface PreemptionDependencies extends EvictionDependencies {
   readonly budgets: () => Iterable<PodDisruptionBudget>;
+  /** Candidates are looked for on this share of the nodes, but on so many at least. Default 10 % and 100. */
+  readonly minCandidateNodesPercentage?: number;
+  readonly minCandidateNodesAbsolute?: number;
 }
-
-/** Candidates are looked for on a tenth of the nodes, but on this many at least. */
-const minCandidateNodes = 100;
-const candidateShare = 0.1;
 
 export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
   const evictions = new Evictions(deps);
@@ -28,7 +27,7 @@ export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
     postFilter(cycle, context) {
       const refusal = ineligible(cycle, context);
       if (refusal) return { kind: "rejected", message: `preemption: ${refusal}` };
-      const chosen = choose(cycle, context, [...deps.budgets()]);
+      const chosen = choose(cycle, context, deps);
       if (chosen.kind === "rejected") return chosen;
       const { nodeName, victims } = chosen;
       const nominated = [...cycle.snapshot.nominations.on(nodeName).values()];
@@ -64,16 +63,17 @@ type Choice =
 function choose(
   cycle: SchedulingCycle,
   { profile, rejections, random }: PostFilterContext,
-  budgets: readonly PodDisruptionBudget[],
+  { budgets, minCandidateNodesPercentage = 10, minCandidateNodesAbsolute = 100 }: PreemptionDependencies,
 ): Choice {
   const all = cycle.snapshot.nodes;
   const helpful = all.filter((node) => {
     const rejection = rejections.get(node.name);
     return rejection !== undefined && !rejection.unresolvable;
   });
-  const enough = Math.min(helpful.length, Math.max(minCandidateNodes, Math.floor(helpful.length * candidateShare)));
+  const share = Math.floor((helpful.length * minCandidateNodesPercentage) / 100);
+  const enough = Math.min(helpful.length, Math.max(minCandidateNodesAbsolute, share));
   const offset = Math.floor(random() * helpful.length);
-  const search = findCandidates(cycle, helpful, { profile, budgets, offset, enough });
+  const search = findCandidates(cycle, helpful, { profile, budgets: [...budgets()], offset, enough });
   const best = bestCandidate(search.candidates);
   if (best) return { kind: "chosen", nodeName: best.nodeName, victims: best.victims };
   const others = all.filter((node) => !search.rejections.has(node.name));

@@ -1,4 +1,5 @@
-// The default profile: upstream's plugins in the order their points run, with upstream's weights.
+// The plugins, made for the arguments of a profile, and the default profile: upstream's plugins in the order their points
+// run, with upstream's weights.
 import {
   namespaces,
   persistentvolumeclaims,
@@ -12,16 +13,19 @@ import {
   storageclasses,
 } from "../../api/resources.generated.ts";
 import type { InformerFactory } from "../../client/informer.ts";
-import type { Profile } from "../framework.ts";
+import { defaultPluginArgs, type PluginArgs } from "../configuration/plugin-args.ts";
+import { defaultProfileSettings } from "../configuration/scheduler-configuration.ts";
+import type { Plugin, Profile } from "../framework.ts";
 import type { EvictionDependencies } from "../preemption/evictions.ts";
 import { createDefaultBinder } from "./default-binder.ts";
 import { createDefaultPreemption } from "./default-preemption.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
-import { nodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
+import { createNodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
 import { createPodTopologySpread } from "./pod-topology-spread.ts";
 import { prioritySort, schedulingGates } from "./queue.ts";
-import { imageLocality, nodeResourcesBalancedAllocation, nodeResourcesFit } from "./resources.ts";
+import { createNodeResourcesBalancedAllocation, createNodeResourcesFit, imageLocality } from "./resources.ts";
+import { type SpreadDefaults, systemDefaults } from "./spread-constraints.ts";
 import { createVolumeBinding } from "./volume-binding.ts";
 import { createVolumeRestrictions } from "./volume-restrictions.ts";
 import { createVolumeZone } from "./volume-zone.ts";
@@ -32,6 +36,12 @@ export interface DefaultProfileDependencies extends EvictionDependencies {
 }
 
 export function defaultProfile(deps: DefaultProfileDependencies): Profile {
+  const { schedulerName, plugins } = defaultProfileSettings();
+  return { schedulerName, plugins: createPlugins(deps, defaultPluginArgs()), scoreWeights: plugins.scoreWeights };
+}
+
+/** All plugins there are, in the order of the default profile. */
+export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs): readonly Plugin[] {
   const { client, informers } = deps;
   const claims = informers.informer(persistentvolumeclaims);
   const volumes = informers.informer(persistentvolumes);
@@ -45,38 +55,31 @@ export function defaultProfile(deps: DefaultProfileDependencies): Profile {
   const namespacesByName = informers.informer(namespaces);
   const budgets = informers.informer(poddisruptionbudgets);
   const deviceClaims = informers.informer(resourceclaims);
-  return {
-    schedulerName: "default-scheduler",
-    plugins: [
-      schedulingGates,
-      prioritySort,
-      nodeUnschedulable,
-      nodeName,
-      taintToleration,
-      nodeAffinity,
-      nodePorts,
-      nodeResourcesFit,
-      createVolumeRestrictions(storage),
-      createVolumeBinding({ ...deps, storage }),
-      createVolumeZone(storage),
-      createPodTopologySpread(workloadsOf(informers)),
-      createInterPodAffinity({ namespaceLabels: (name) => namespacesByName.get(name)?.metadata.labels }),
-      createDynamicResources((key) => deviceClaims.get(key)),
-      createDefaultPreemption({ ...deps, budgets: () => budgets.list() }),
-      nodeResourcesBalancedAllocation,
-      imageLocality,
-      createDefaultBinder(client),
-    ],
-    scoreWeights: {
-      TaintToleration: 3,
-      NodeAffinity: 2,
-      NodeResourcesFit: 1,
-      PodTopologySpread: 2,
-      InterPodAffinity: 2,
-      NodeResourcesBalancedAllocation: 1,
-      ImageLocality: 1,
-    },
-  };
+  const bindTimeoutMs = args.VolumeBinding.bindTimeoutSeconds * 1000;
+  return [
+    schedulingGates,
+    prioritySort,
+    nodeUnschedulable,
+    nodeName,
+    taintToleration,
+    createNodeAffinity(args.NodeAffinity.addedAffinity),
+    nodePorts,
+    createNodeResourcesFit(args.NodeResourcesFit),
+    createVolumeRestrictions(storage),
+    createVolumeBinding({ ...deps, storage, bindTimeoutMs }),
+    createVolumeZone(storage),
+    createPodTopologySpread(workloadsOf(informers), spreadDefaults(args.PodTopologySpread)),
+    createInterPodAffinity({ namespaceLabels: (name) => namespacesByName.get(name)?.metadata.labels, ...args.InterPodAffinity }),
+    createDynamicResources((key) => deviceClaims.get(key)),
+    createDefaultPreemption({ ...deps, budgets: () => budgets.list(), ...args.DefaultPreemption }),
+    createNodeResourcesBalancedAllocation(args.NodeResourcesBalancedAllocation),
+    imageLocality,
+    createDefaultBinder(client),
+  ];
+}
+
+function spreadDefaults({ defaultingType, defaultConstraints }: PluginArgs["PodTopologySpread"]): SpreadDefaults {
+  return defaultingType === "System" ? systemDefaults : { constraints: defaultConstraints, needsAllLabels: true };
 }
 
 function workloadsOf(informers: InformerFactory) {

@@ -19,13 +19,16 @@ export interface InterPodAffinityOptions {
   readonly namespaceLabels: NamespaceLabels;
   /** What a required affinity of a placed pod to the new one counts when nodes are scored. Default 1. */
   readonly hardPodAffinityWeight?: number;
+  /** What placed pods prefer counts only where the new pod has affinities of its own. Default false. */
+  readonly ignorePreferredTermsOfExistingPods?: boolean;
 }
 
 const affinityUnmet: Rejection = { reasons: ["node(s) didn't match pod affinity rules"], unresolvable: true };
 const antiAffinityUnmet: Rejection = { reasons: ["node(s) didn't match pod anti-affinity rules"] };
 const othersKeepAway: Rejection = { reasons: ["node(s) didn't satisfy existing pods anti-affinity rules"] };
 
-export function createInterPodAffinity({ namespaceLabels, hardPodAffinityWeight = 1 }: InterPodAffinityOptions): Plugin {
+export function createInterPodAffinity(options: InterPodAffinityOptions): Plugin {
+  const { namespaceLabels, hardPodAffinityWeight = 1, ignorePreferredTermsOfExistingPods = false } = options;
   return {
     name: "InterPodAffinity",
     filter(cycle) {
@@ -47,6 +50,8 @@ export function createInterPodAffinity({ namespaceLabels, hardPodAffinityWeight 
       };
     },
     score(cycle) {
+      const wishes = podFacts(cycle.pod).affinity?.preferred.length ?? 0;
+      if (ignorePreferredTermsOfExistingPods && wishes === 0) return undefined;
       const weights = preferences(cycle, namespaceLabels, hardPodAffinityWeight);
       if (weights.isEmpty) return undefined;
       const keys = [...weights.keys];

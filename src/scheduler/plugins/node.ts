@@ -1,9 +1,9 @@
 // Plugins about the node itself. NodeName: the node the pod asks for by name. NodeUnschedulable: cordoned nodes.
 // NodeAffinity: nodeSelector and node affinity. TaintToleration: taints. NodePorts: host ports that are taken.
-import { compileNodeSelectorTerm, requiredNodeMatcher } from "../../api/semantics/node-affinity.ts";
+import { compileNodeSelector, compileNodeSelectorTerm, requiredNodeMatcher } from "../../api/semantics/node-affinity.ts";
 import { keepsOut, tolerates, untoleratedTaint } from "../../api/semantics/taints.ts";
-import type { Node, Pod, Taint } from "../../api/types/core-v1.ts";
-import { defaultNormalize, type Plugin, type Rejection } from "../framework.ts";
+import type { Node, NodeAffinity, Pod, PreferredSchedulingTerm, Taint } from "../../api/types/core-v1.ts";
+import { defaultNormalize, type NodeFilter, type Plugin, type Rejection } from "../framework.ts";
 import { podFacts, portsConflict } from "../node-info.ts";
 
 export const nodeName: Plugin = {
@@ -34,7 +34,54 @@ export const nodeUnschedulable: Plugin = {
 
 const matchesNode = (pod: Pod, node: unknown): boolean => requiredNodeMatcher(pod.spec)?.(node as Node) ?? true;
 
-export const nodeAffinity: Plugin = {
+const notMatching: Rejection = { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true };
+const notEnforced: Rejection = { reasons: ["node(s) didn't match scheduler-enforced node affinity"], unresolvable: true };
+
+/** `added`: affinity that the profile asks of every pod's node, besides the pod's own. */
+export function createNodeAffinity(added: NodeAffinity = {}): Plugin {
+  const enforced = added.requiredDuringSchedulingIgnoredDuringExecution;
+  const admits = enforced && compileNodeSelector(enforced);
+  const alwaysPreferred = compilePreferences(added.preferredDuringSchedulingIgnoredDuringExecution ?? []);
+  const admitted = (node: unknown): boolean => admits?.(node as Node) ?? true;
+  return {
+    ...ownNodeAffinity,
+    filter({ pod }) {
+      const own = requiredNodeMatcher(pod.spec);
+      return own || admits ? affinityFilter(own, admits) : undefined;
+    },
+    score({ pod }) {
+      const preferred = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+      if (preferred.length + alwaysPreferred.length === 0) return undefined;
+      const terms = [...compilePreferences(preferred), ...alwaysPreferred];
+      return (info) => {
+        let score = 0;
+        for (const { weight, matches } of terms) if (info.node && matches(info.node)) score += weight;
+        return score;
+      };
+    },
+    queueingHints: [
+      { event: "NodeAdd", concerns: (pod, _before, after) => admitted(after) && matchesNode(pod, after) },
+      {
+        event: "NodeLabel",
+        concerns: (pod, before, after) => admitted(after) && matchesNode(pod, after) && !(admitted(before) && matchesNode(pod, before)),
+      },
+    ],
+  };
+}
+
+type Matcher = ReturnType<typeof compileNodeSelector>;
+
+function affinityFilter(own: Matcher | undefined, admits: Matcher | undefined): NodeFilter {
+  return ({ node }) => {
+    if (!node || (admits && !admits(node))) return node ? notEnforced : notMatching;
+    return own && !own(node) ? notMatching : undefined;
+  };
+}
+
+const compilePreferences = (terms: readonly PreferredSchedulingTerm[]) =>
+  terms.map(({ weight, preference }) => ({ weight, matches: compileNodeSelectorTerm(preference) }));
+
+const ownNodeAffinity: Plugin = {
   name: "NodeAffinity",
   preFilter({ pod }) {
     // Terms that all name nodes by metadata.name leave only those nodes to look at.
@@ -49,28 +96,10 @@ export const nodeAffinity: Plugin = {
     }
     return nodeNames.size > 0 ? { nodeNames } : { reasons: ["pod affinity terms conflict"], unresolvable: true };
   },
-  filter({ pod }) {
-    const matches = requiredNodeMatcher(pod.spec);
-    if (!matches) return undefined;
-    const rejection: Rejection = { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true };
-    return (info) => (info.node && matches(info.node) ? undefined : rejection);
-  },
-  score({ pod }) {
-    const preferred = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution;
-    if (!preferred?.length) return undefined;
-    const terms = preferred.map((p) => ({ weight: p.weight, matches: compileNodeSelectorTerm(p.preference) }));
-    return (info) => {
-      let score = 0;
-      for (const { weight, matches } of terms) if (info.node && matches(info.node)) score += weight;
-      return score;
-    };
-  },
   normalizeScore: (scores) => defaultNormalize(scores, false),
-  queueingHints: [
-    { event: "NodeAdd", concerns: (pod, _before, after) => matchesNode(pod, after) },
-    { event: "NodeLabel", concerns: (pod, before, after) => matchesNode(pod, after) && !matchesNode(pod, before) },
-  ],
 };
+
+export const nodeAffinity: Plugin = createNodeAffinity();
 
 const toleratesNode = (pod: Pod, node: unknown): boolean =>
   untoleratedTaint((node as Node).spec.taints, pod.spec.tolerations, keepsOut) === undefined;

@@ -5,7 +5,16 @@ import type { Node, Pod } from "../../api/types/core-v1.ts";
 import { maxNodeScore, type NodeFilter, type NodeScorer, type Plugin, type QueueingHint, type Rejection } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
 import type { PodGroups } from "../pod-groups.ts";
-import { hostnameLabel, type PodSpread, type SpreadConstraint, spreadOf, type WorkloadLister } from "./spread-constraints.ts";
+import {
+  hostnameLabel,
+  type PodSpread,
+  type SpreadConstraint,
+  type SpreadContext,
+  type SpreadDefaults,
+  spreadOf,
+  systemDefaults,
+  type WorkloadLister,
+} from "./spread-constraints.ts";
 
 const tooMany: Rejection = { reasons: ["node(s) didn't match pod topology spread constraints"] };
 const noSuchLabel: Rejection = {
@@ -16,21 +25,22 @@ const noSuchLabel: Rejection = {
 /** A raw score that says: not to be scored. Scores themselves are never negative. */
 const ignored = -1;
 
-export function createPodTopologySpread(workloads: WorkloadLister): Plugin {
+export function createPodTopologySpread(workloads: WorkloadLister, defaults: SpreadDefaults = systemDefaults): Plugin {
+  const context: SpreadContext = { workloads, defaults };
   return {
     name: "PodTopologySpread",
     filter({ pod, snapshot }) {
-      const spread = spreadOf(pod, "DoNotSchedule", workloads);
+      const spread = spreadOf(pod, "DoNotSchedule", context);
       if (spread.constraints.length === 0) return undefined;
       return requiredFilter(spread, pod, snapshot);
     },
     score({ pod, snapshot }, feasible) {
-      const spread = spreadOf(pod, "ScheduleAnyway", workloads);
+      const spread = spreadOf(pod, "ScheduleAnyway", context);
       if (spread.constraints.length === 0) return undefined;
       return preferredScorer(spread, pod, { groups: snapshot.groups, feasible });
     },
     normalizeScore: favourLow,
-    queueingHints: hints((pod) => spreadOf(pod, "DoNotSchedule", workloads).constraints),
+    queueingHints: hints((pod) => spreadOf(pod, "DoNotSchedule", context).constraints),
   };
 }
 

@@ -1,61 +1,89 @@
 // Plugins about resources. NodeResourcesFit: what the pod asks for must be free, and nodes with more left are better
-// (LeastAllocated). NodeResourcesBalancedAllocation: cpu and memory should be used in like proportion.
+// (LeastAllocated; other strategies are in resource-scoring.ts). NodeResourcesBalancedAllocation: cpu and memory should be
+// used in like proportion.
 // ImageLocality: nodes that already have the pod's large images are better.
 import { amountsOf } from "../../api/semantics/pod-resources.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
-import { maxNodeScore, type Plugin, type Rejection } from "../framework.ts";
+import { isExtendedResource } from "../../api/validation/resource-names.ts";
+import { defaultPluginArgs, type PluginArgs, type ScoringStrategy } from "../configuration/plugin-args.ts";
+import { maxNodeScore, type NodeScorer, type Plugin, type Rejection, type SchedulingCycle } from "../framework.ts";
 import { type NodeInfo, podFacts } from "../node-info.ts";
 import type { Columns } from "../snapshot.ts";
+import { balanceScorer, strategyScorer } from "./resource-scoring.ts";
 
 /** Resources the scheduler does not count: container-level bookkeeping of others. */
 const counted = (name: string): boolean => name !== "cpu" && name !== "memory" && name !== "pods";
 
-export const nodeResourcesFit: Plugin = {
-  name: "NodeResourcesFit",
-  filter({ pod, snapshot: { columns } }) {
-    const { requests } = podFacts(pod);
-    const cpu = requests.cpu ?? 0;
-    const memory = requests.memory ?? 0;
-    const others = Object.entries(requests).filter(([name, amount]) => counted(name) && amount > 0);
-    return (node) => {
-      const at = node.index;
-      const fits =
-        (columns.podCount[at] ?? 0) + 1 <= (columns.allocatablePods[at] ?? 0) &&
-        (cpu === 0 || cpu <= (columns.allocatableCpu[at] ?? 0) - (columns.requestedCpu[at] ?? 0)) &&
-        (memory === 0 || memory <= (columns.allocatableMemory[at] ?? 0) - (columns.requestedMemory[at] ?? 0)) &&
-        others.every(([name, amount]) => amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0));
-      return fits ? undefined : insufficient(pod, node);
-    };
-  },
-  score({ pod, snapshot: { columns } }) {
-    const { scoredCpu, scoredMemory } = podFacts(pod);
-    return (node) => {
-      const at = node.index;
-      const cpu = leastAllocated((columns.scoredCpu[at] ?? 0) + scoredCpu, columns.allocatableCpu[at] ?? 0);
-      const memory = leastAllocated((columns.scoredMemory[at] ?? 0) + scoredMemory, columns.allocatableMemory[at] ?? 0);
-      if (cpu === undefined) return memory ?? 0;
-      return memory === undefined ? cpu : Math.floor((cpu + memory) / 2);
-    };
-  },
-  queueingHints: [
-    { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node) },
-    {
-      event: "NodeAllocatable",
-      concerns: (pod, before, after) => fitsEmpty(pod, after as Node) && grew(pod, before as Node, after as Node),
+type FitArgs = PluginArgs["NodeResourcesFit"];
+type Counted = (name: string) => boolean;
+
+export function createNodeResourcesFit(args: FitArgs): Plugin {
+  const counts = countedBy(args);
+  const twoColumns = isDefaultStrategy(args.scoringStrategy);
+  return {
+    name: "NodeResourcesFit",
+    filter({ pod, snapshot: { columns } }) {
+      const { requests } = podFacts(pod);
+      const cpu = requests.cpu ?? 0;
+      const memory = requests.memory ?? 0;
+      const others = Object.entries(requests).filter(([name, amount]) => counts(name) && amount > 0);
+      return (node) => {
+        const at = node.index;
+        const fits =
+          (columns.podCount[at] ?? 0) + 1 <= (columns.allocatablePods[at] ?? 0) &&
+          (cpu === 0 || cpu <= (columns.allocatableCpu[at] ?? 0) - (columns.requestedCpu[at] ?? 0)) &&
+          (memory === 0 || memory <= (columns.allocatableMemory[at] ?? 0) - (columns.requestedMemory[at] ?? 0)) &&
+          others.every(([name, amount]) => amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0));
+        return fits ? undefined : insufficient(pod, node, counts);
+      };
     },
-    { event: "AssignedPodDelete" },
-    { event: "AssignedPodUpdate", concerns: (pod, before, after) => shrank(pod, before as Pod, after as Pod) },
-    { event: "UnscheduledPodUpdate" },
-  ],
-};
+    score: (cycle) => (twoColumns ? leastAllocatedScorer(cycle) : strategyScorer(args.scoringStrategy, podFacts(cycle.pod))),
+    queueingHints: [
+      { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node, counts) },
+      {
+        event: "NodeAllocatable",
+        concerns: (pod, before, after) => fitsEmpty(pod, after as Node, counts) && grew(pod, before as Node, after as Node),
+      },
+      { event: "AssignedPodDelete" },
+      { event: "AssignedPodUpdate", concerns: (pod, before, after) => shrank(pod, before as Pod, after as Pod) },
+      { event: "UnscheduledPodUpdate" },
+    ],
+  };
+}
+
+export const nodeResourcesFit: Plugin = createNodeResourcesFit(defaultPluginArgs().NodeResourcesFit);
+
+/** Which resources besides cpu, memory and pods must be free: all but the extended ones that the arguments name. */
+function countedBy({ ignoredResources, ignoredResourceGroups }: FitArgs): Counted {
+  if (ignoredResources.length + ignoredResourceGroups.length === 0) return counted;
+  const [names, groups] = [new Set(ignoredResources), new Set(ignoredResourceGroups)];
+  const ignored: Counted = (name) => isExtendedResource(name) && (names.has(name) || groups.has(name.slice(0, name.indexOf("/"))));
+  return (name) => counted(name) && !ignored(name);
+}
+
+function isDefaultStrategy({ type, resources: [first, second, ...others] }: ScoringStrategy): boolean {
+  const even = first?.name === "cpu" && second?.name === "memory" && first.weight === second.weight && others.length === 0;
+  return type === "LeastAllocated" && even;
+}
+
+function leastAllocatedScorer({ pod, snapshot: { columns } }: SchedulingCycle): NodeScorer {
+  const { scoredCpu, scoredMemory } = podFacts(pod);
+  return (node) => {
+    const at = node.index;
+    const cpu = leastAllocated((columns.scoredCpu[at] ?? 0) + scoredCpu, columns.allocatableCpu[at] ?? 0);
+    const memory = leastAllocated((columns.scoredMemory[at] ?? 0) + scoredMemory, columns.allocatableMemory[at] ?? 0);
+    if (cpu === undefined) return memory ?? 0;
+    return memory === undefined ? cpu : Math.floor((cpu + memory) / 2);
+  };
+}
 
 /** Every resource that is short, in upstream's order: pods, cpu, memory, the others as the pod names them. */
-function insufficient(pod: Pod, node: NodeInfo): Rejection {
+function insufficient(pod: Pod, node: NodeInfo, counts: Counted): Rejection {
   const { requests } = podFacts(pod);
   const reasons: string[] = [];
   let unresolvable = false;
   if (node.podCount + 1 > (node.allocatable.pods ?? 0)) reasons.push("Too many pods");
-  for (const name of ["cpu", "memory", ...Object.keys(requests).filter(counted)]) {
+  for (const name of ["cpu", "memory", ...Object.keys(requests).filter(counts)]) {
     const amount = requests[name] ?? 0;
     if (amount === 0 || amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0)) continue;
     reasons.push(`Insufficient ${name}`);
@@ -65,9 +93,10 @@ function insufficient(pod: Pod, node: NodeInfo): Rejection {
 }
 
 /** Whether the pod would fit if the node were empty. */
-function fitsEmpty(pod: Pod, node: Node): boolean {
+function fitsEmpty(pod: Pod, node: Node, counts: Counted): boolean {
   const allocatable = amountsOf(node.status?.allocatable);
-  return Object.entries(podFacts(pod).requests).every(([name, amount]) => amount <= (allocatable[name] ?? 0));
+  const matters = (name: string): boolean => !counted(name) || counts(name);
+  return Object.entries(podFacts(pod).requests).every(([name, amount]) => !matters(name) || amount <= (allocatable[name] ?? 0));
 }
 
 /** Whether the node has more of something than before that the pod needs: every pod needs a place. */
@@ -91,21 +120,30 @@ function leastAllocated(requested: number, allocatable: number): number | undefi
   return requested > allocatable ? 0 : Math.floor(((allocatable - requested) * maxNodeScore) / allocatable);
 }
 
-export const nodeResourcesBalancedAllocation: Plugin = {
-  name: "NodeResourcesBalancedAllocation",
-  score({ pod, snapshot: { columns } }) {
-    const { requests } = podFacts(pod);
-    const cpu = requests.cpu ?? 0;
-    const memory = requests.memory ?? 0;
-    if (cpu === 0 && memory === 0) return undefined; // a best-effort pod balances nothing
-    return (node) => {
-      const without = balance(columns, node.index, 0, 0);
-      const withPod = balance(columns, node.index, cpu, memory);
-      // 75 where the pod changes nothing, more where it makes the node more even.
-      return maxNodeScore / 2 + Math.trunc((maxNodeScore / 2 + withPod - without) / 2);
-    };
-  },
-};
+export function createNodeResourcesBalancedAllocation({ resources }: PluginArgs["NodeResourcesBalancedAllocation"]): Plugin {
+  const names = resources.map(({ name }) => name);
+  const twoColumns = names.length === 2 && names.includes("cpu") && names.includes("memory");
+  return {
+    name: "NodeResourcesBalancedAllocation",
+    score({ pod, snapshot: { columns } }) {
+      const { requests } = podFacts(pod);
+      if (names.every((name) => !requests[name])) return undefined; // such a pod balances nothing
+      if (!twoColumns) return balanceScorer(names, requests);
+      const cpu = requests.cpu ?? 0;
+      const memory = requests.memory ?? 0;
+      return (node) => {
+        const without = balance(columns, node.index, 0, 0);
+        const withPod = balance(columns, node.index, cpu, memory);
+        // 75 where the pod changes nothing, more where it makes the node more even.
+        return maxNodeScore / 2 + Math.trunc((maxNodeScore / 2 + withPod - without) / 2);
+      };
+    },
+  };
+}
+
+export const nodeResourcesBalancedAllocation: Plugin = createNodeResourcesBalancedAllocation(
+  defaultPluginArgs().NodeResourcesBalancedAllocation,
+);
 
 /** 100 where cpu and memory are used in the same proportion, down to 50. A resource the node does not have is left out. */
 function balance(columns: Columns, at: number, cpu: number, memory: number): number {

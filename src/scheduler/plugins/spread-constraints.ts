@@ -37,20 +37,34 @@ export interface WorkloadLister {
 
 type Action = TopologySpreadConstraint["whenUnsatisfiable"];
 
-const defaultConstraints: readonly TopologySpreadConstraint[] = [
+/** What pods without constraints of their own are spread by. */
+export interface SpreadDefaults {
+  readonly constraints: readonly TopologySpreadConstraint[];
+  /** As for a pod's own constraints. */
+  readonly needsAllLabels: boolean;
+}
+
+const systemConstraints: readonly TopologySpreadConstraint[] = [
   { topologyKey: hostnameLabel, maxSkew: 3, whenUnsatisfiable: "ScheduleAnyway" },
   { topologyKey: "topology.kubernetes.io/zone", maxSkew: 5, whenUnsatisfiable: "ScheduleAnyway" },
 ];
 
-export function spreadOf(pod: Pod, action: Action, workloads: WorkloadLister): PodSpread {
+export const systemDefaults: SpreadDefaults = { constraints: systemConstraints, needsAllLabels: false };
+
+export interface SpreadContext {
+  readonly workloads: WorkloadLister;
+  readonly defaults: SpreadDefaults;
+}
+
+export function spreadOf(pod: Pod, action: Action, { workloads, defaults: { constraints, needsAllLabels } }: SpreadContext): PodSpread {
   const own = pod.spec.topologySpreadConstraints ?? [];
   if (own.length > 0) {
-    const constraints = own.filter((c) => c.whenUnsatisfiable === action);
-    return { constraints: constraints.map((c) => compile(c, pod, matchersOf(c, pod))), needsAllLabels: true };
+    const wanted = own.filter((c) => c.whenUnsatisfiable === action);
+    return { constraints: wanted.map((c) => compile(c, pod, matchersOf(c, pod))), needsAllLabels: true };
   }
-  const defaults = defaultConstraints.filter((c) => c.whenUnsatisfiable === action);
-  const matchers = defaults.length > 0 ? workloadMatchers(pod, workloads) : [];
-  return { constraints: matchers.length > 0 ? defaults.map((c) => compile(c, pod, matchers)) : [], needsAllLabels: false };
+  const wanted = constraints.filter((c) => c.whenUnsatisfiable === action);
+  const matchers = wanted.length > 0 ? workloadMatchers(pod, workloads) : [];
+  return { constraints: matchers.length > 0 ? wanted.map((c) => compile(c, pod, matchers)) : [], needsAllLabels };
 }
 
 function compile(constraint: TopologySpreadConstraint, pod: Pod, matchers: readonly LabelMatcher[]): SpreadConstraint {

@@ -33,6 +33,8 @@ export interface VolumeBindingDependencies {
   readonly client: Client;
   readonly clock: Clock;
   readonly storage: StorageView;
+  /** For a pod's volumes to be bound before the pod is. Default 10 minutes. */
+  readonly bindTimeoutMs?: number;
 }
 
 /** What is done for a pod's claims if it goes to a node. */
@@ -85,7 +87,7 @@ export function createVolumeBinding(deps: VolumeBindingDependencies): Plugin {
     unreserve: (cycle) => takeBack(storedPlan(cycle)),
     async preBind(cycle, nodeName, signal) {
       const plan = storedPlan(cycle);
-      if (plan) await carryOut(plan, nodeName, { ...deps, signal });
+      if (plan) await within(deps, signal, (limited) => carryOut(plan, nodeName, { ...deps, signal: limited }));
     },
     postBind: (cycle) => takeBack(storedPlan(cycle)),
     queueingHints: [
@@ -166,6 +168,23 @@ function canProvision(storageClass: StorageClass | undefined, node: Node): boole
 
 function changesBinding(before: StorageClass, after: StorageClass): boolean {
   return JSON.stringify(before.allowedTopologies) !== JSON.stringify(after.allowedTopologies);
+}
+
+const defaultBindTimeoutMs = 600_000;
+
+async function within(
+  { clock, bindTimeoutMs = defaultBindTimeoutMs }: VolumeBindingDependencies,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const deadline = new AbortController();
+  const late = (): void => deadline.abort(new Error("binding volumes: context deadline exceeded"));
+  const timer = clock.after(bindTimeoutMs, late);
+  try {
+    await work(AbortSignal.any([signal, deadline.signal]));
+  } finally {
+    timer.cancel();
+  }
 }
 
 type CarryOut = VolumeBindingDependencies & { readonly signal: AbortSignal };

@@ -1,6 +1,7 @@
-// Reads the files that configure the server (audit policy, encryption): YAML or JSON of a known kind, every field known and of
-// its type. Problems name the path: `rules[2].level: expected one of None, Metadata, Request, RequestResponse`.
-import { withPlainNumbers } from "../../api/encode/json-text.ts";
+// Reads files that configure a component (audit policy, encryption, the scheduler): YAML or JSON of a known kind, every field
+// known and of its type. Problems name the path: `rules[2].level: expected one of None, Metadata, Request, RequestResponse`.
+import { parseDurationMs } from "../../base/flags.ts";
+import { withPlainNumbers } from "./json-text.ts";
 
 export class ConfigError extends Error {
   constructor(message: string) {
@@ -19,7 +20,7 @@ export async function readConfigText(text: string, kind: string, apiVersions: re
 /** The root of a document, whatever its kind; `what` is expected. Throws ConfigError. */
 export async function readConfigDocument(text: string, what: string): Promise<ConfigFields> {
   // The YAML parser is loaded when the first file wants it.
-  const { parseYamlDocuments, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
+  const { parseYamlDocuments, YamlSyntaxError } = await import("./yaml-text.ts");
   let documents: ReturnType<typeof parseYamlDocuments>;
   try {
     documents = parseYamlDocuments(text);
@@ -81,6 +82,20 @@ export class ConfigFields {
     const value = this.#get(name);
     if (value !== undefined && !Number.isInteger(value)) throw this.problem(name, "expected a whole number");
     return value as number | undefined;
+  }
+
+  number(name: string): number | undefined {
+    const value = this.#get(name);
+    if (value !== undefined && typeof value !== "number") throw this.problem(name, "expected a number");
+    return value;
+  }
+
+  /** Go's notation ("1m30s") as milliseconds. */
+  durationMs(name: string): number | undefined {
+    const value = this.text(name);
+    const ms = value === undefined ? undefined : parseDurationMs(value);
+    if (value !== undefined && ms === undefined) throw this.problem(name, 'expected a duration such as "30s" or "1h15m"');
+    return ms;
   }
 
   oneOf<const T extends string>(name: string, choices: readonly T[]): T {

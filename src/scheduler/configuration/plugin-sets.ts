@@ -1,0 +1,97 @@
+// Which plugins run at which extension point, and in which order: what a profile enables and disables is merged into the
+// default plugins, and what is enabled for multiPoint is spread over the points that a plugin has. Order, overrides and
+// messages are upstream's: plugins named at a point that multiPoint also has come first, in the point's order; then the rest
+// of multiPoint; then what only the point names.
+import { ConfigError } from "../../api/encode/config-fields.ts";
+import { type ExtensionPoint, extensionPoints, knownPlugins } from "./plugin-names.ts";
+
+export interface EnabledPlugin {
+  readonly name: string;
+  /** Of the score; absent or 0 is 1. */
+  readonly weight?: number;
+}
+
+export interface PluginSet {
+  readonly enabled: readonly EnabledPlugin[];
+  /** Names; "*" for all. */
+  readonly disabled: readonly string[];
+}
+
+export type PluginSets = Readonly<Record<ExtensionPoint | "multiPoint", PluginSet>>;
+
+/** The plugins of a profile, ready to be put together. */
+export interface PluginOrder {
+  readonly points: Readonly<Record<ExtensionPoint, readonly string[]>>;
+  /** By plugin name, for those that score. */
+  readonly scoreWeights: Readonly<Record<string, number>>;
+}
+
+const defaultPlugins: readonly EnabledPlugin[] = Object.entries(knownPlugins).flatMap(([name, { weight, optional }]) =>
+  optional ? [] : [{ name, ...(weight === undefined ? {} : { weight }) }],
+);
+
+/** Upstream's bound on the sum of weighted scores. */
+const maxTotalWeight = Math.floor(Number.MAX_SAFE_INTEGER / 100);
+
+/** What the sets of a profile come to. Throws ConfigError. */
+export function orderPlugins(sets: PluginSets, schedulerName: string): PluginOrder {
+  const multiPoint = mergeWithDefaults(sets.multiPoint);
+  for (const { name } of multiPoint)
+    if (!knownPlugins[name]) throw new ConfigError(`PreEnqueuePlugin ${JSON.stringify(name)} does not exist`);
+  const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], multiPoint)] as const);
+  // Every extension point has an entry.
+  const points = Object.fromEntries(entries) as Record<ExtensionPoint, readonly string[]>;
+  if (points.queueSort.length !== 1) {
+    const found = `for profile with scheduler name ${JSON.stringify(schedulerName)}, but got ${points.queueSort.length}`;
+    throw new ConfigError(`only one queue sort plugin required ${found}`);
+  }
+  if (points.bind.length === 0)
+    throw new ConfigError(`at least one bind plugin is needed for profile with scheduler name ${JSON.stringify(schedulerName)}`);
+  return { points, scoreWeights: weightsOf([...sets.score.enabled, ...multiPoint]) };
+}
+
+/** The default plugins with a profile's changes: re-configured ones keep their place, new ones come last. */
+function mergeWithDefaults({ enabled, disabled }: PluginSet): readonly EnabledPlugin[] {
+  const off = new Set(disabled);
+  const custom = new Map(enabled.map((plugin) => [plugin.name, plugin]));
+  const kept = off.has("*") ? [] : defaultPlugins.filter(({ name }) => !off.has(name));
+  const inPlace = new Set(kept.map(({ name }) => name));
+  return [...kept.map((plugin) => custom.get(plugin.name) ?? plugin), ...enabled.filter(({ name }) => !inPlace.has(name))];
+}
+
+function pluginsAt(point: ExtensionPoint, { enabled, disabled }: PluginSet, multiPoint: readonly EnabledPlugin[]): readonly string[] {
+  const kind = `${point.charAt(0).toUpperCase()}${point.slice(1)}Plugin`;
+  const named = new Set<string>();
+  for (const { name } of enabled) {
+    const known = knownPlugins[name];
+    if (!known) throw new ConfigError(`${kind} ${JSON.stringify(name)} does not exist`);
+    if (!known.points.includes(point)) throw new ConfigError(`plugin ${JSON.stringify(name)} does not extend ${kind} plugin`);
+    if (named.has(name)) throw new ConfigError(`plugin ${JSON.stringify(name)} already registered as ${JSON.stringify(kind)}`);
+    named.add(name);
+  }
+  const off = new Set(disabled);
+  if (off.has("*")) return [...named];
+  const spread = new Set<string>();
+  const overriding = new Set<string>();
+  for (const { name } of multiPoint) {
+    if (!knownPlugins[name]?.points.includes(point) || off.has(name)) continue;
+    if (named.has(name)) overriding.add(name);
+    else if (spread.has(name)) throw new ConfigError(`plugin ${JSON.stringify(name)} already registered as ${JSON.stringify(kind)}`);
+    else spread.add(name);
+  }
+  const [first, last] = [[...named].filter((name) => overriding.has(name)), [...named].filter((name) => !overriding.has(name))];
+  return [...first, ...spread, ...last];
+}
+
+/** A weight at the score point goes before multiPoint's. */
+function weightsOf(plugins: readonly EnabledPlugin[]): Readonly<Record<string, number>> {
+  const weights: Record<string, number> = {};
+  let total = 0;
+  for (const { name, weight } of plugins) {
+    if (weights[name] !== undefined || !knownPlugins[name]?.points.includes("score")) continue;
+    weights[name] = weight || 1;
+    total += weights[name];
+    if (total > maxTotalWeight) throw new ConfigError("score plugins: total score of Score plugins could overflow");
+  }
+  return weights;
+}

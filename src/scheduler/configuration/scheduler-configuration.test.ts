@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import { readSchedulerConfiguration } from "./scheduler-configuration.ts";
+
+const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+const read = (yaml: string) => readSchedulerConfiguration(head + yaml);
+const problem = async (yaml: string): Promise<string> => {
+  try {
+    await read(yaml);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "";
+};
+const onlyProfile = async (yaml: string) => {
+  const [profile] = (await read(yaml)).profiles;
+  if (!profile) throw new Error("there is always a profile");
+  return profile;
+};
+
+describe("readSchedulerConfiguration()", () => {
+  it("fills in upstream's defaults", async () => {
+    const { profiles, leaderElection, ...rest } = await read("");
+    expect(rest).toEqual({
+      extenders: [],
+      clientConnection: { qps: 50, burst: 100 },
+      parallelism: 16,
+      podInitialBackoffSeconds: 1,
+      podMaxBackoffSeconds: 10,
+    });
+    expect(leaderElection).toEqual({
+      leaderElect: true,
+      leaseDurationMs: 15_000,
+      renewDeadlineMs: 10_000,
+      retryPeriodMs: 2_000,
+      resourceLock: "leases",
+      resourceName: "kube-scheduler",
+      resourceNamespace: "kube-system",
+    });
+    const [profile] = profiles;
+    expect(profile?.schedulerName).toBe("default-scheduler");
+    expect(profile?.plugins.scoreWeights).toMatchObject({ TaintToleration: 3, NodeAffinity: 2, NodeResourcesFit: 1, ImageLocality: 1 });
+    expect(profile?.plugins.points.bind).toEqual(["DefaultBinder"]);
+    expect(profile?.plugins.points.postFilter).toEqual(["DynamicResources", "DefaultPreemption"]);
+  });
+
+  it("refuses fields that it does not know, wherever they stand", async () => {
+    expect(await problem("profile: []")).toBe("profile: unknown field");
+    expect(await problem("profiles: [{schedulername: a}]")).toBe("profiles[0].schedulername: unknown field");
+    expect(await problem("profiles: [{plugins: {scores: {}}}]")).toBe("profiles[0].plugins.scores: unknown field");
+    expect(await problem("leaderElection: {leaderelect: false}")).toBe("leaderElection.leaderelect: unknown field");
+    expect(await problem("extenders: [{urlPrefix: 'http://a', filterverb: f}]")).toBe("extenders[0].filterverb: unknown field");
+    const args = "profiles: [{pluginConfig: [{name: InterPodAffinity, args: {hardWeight: 1}}]}]";
+    expect(await problem(args)).toBe("profiles[0].pluginConfig[0].args.hardWeight: unknown field");
+    await expect(
+      readSchedulerConfiguration("apiVersion: kubescheduler.config.k8s.io/v1beta3\nkind: KubeSchedulerConfiguration"),
+    ).rejects.toThrow("apiVersion: expected kubescheduler.config.k8s.io/v1");
+  });
+
+  it("names every value that is not allowed", async () => {
+    expect(await problem("parallelism: 0\npercentageOfNodesToScore: 101\npodInitialBackoffSeconds: 20")).toBe(
+      "[percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100], " +
+        "parallelism: Invalid value: 0: should be an integer value greater than zero, " +
+        "podMaxBackoffSeconds: Invalid value: 10: must be greater than or equal to PodInitialBackoffSeconds]",
+    );
+    expect(await problem("profiles: [{schedulerName: a}, {schedulerName: a}, {}]")).toBe(
+      '[profiles[2].schedulerName: Required value, profiles[1].schedulerName: Duplicate value: "profiles[0].schedulerName"]',
+    );
+    expect(await problem("leaderElection: {leaseDuration: 5s}")).toMatch("leaderElection.leaseDuration: Invalid value:");
+    expect(await problem("leaderElection: {resourceLock: endpoints}")).toBe(
+      'leaderElection.resourceLock: Invalid value: "endpoints": resourceLock value must be "leases"',
+    );
+    expect(await problem("clientConnection: {burst: -1}")).toBe("clientConnection.burst: Invalid value: -1: must be non-negative");
+  });
+
+  it("checks plugins' arguments", async () => {
+    const args = (name: string, text: string) => problem(`profiles: [{pluginConfig: [{name: ${name}, args: ${text}}]}]`);
+    const at = "profiles[0].pluginConfig[0].args";
+    expect(await args("InterPodAffinity", "{hardPodAffinityWeight: 101}")).toBe(
+      `${at}.hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]`,
+    );
+    expect(await args("DefaultPreemption", "{minCandidateNodesPercentage: 0, minCandidateNodesAbsolute: 0}")).toMatch(
+      "cannot be zero at the same time as minCandidateNodesAbsolute",
+    );
+    expect(await args("NodeResourcesFit", "{scoringStrategy: {type: RequestedToCapacityRatio}}")).toBe(
+      `${at}.scoringStrategy.requestedToCapacityRatio: Required value: must be specified when type is RequestedToCapacityRatio`,
+    );
+    expect(await args("NodeResourcesFit", "{scoringStrategy: {type: Other}}")).toBe(
+      `${at}.scoringStrategy.type: Unsupported value: "Other": supported values: "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"`,
+    );
+    expect(await args("NodeResourcesBalancedAllocation", "{resources: [{name: cpu}, {name: cpu, weight: 2}]}")).toBe(
+      `[${at}.resources[1].name: Duplicate value: "cpu", ${at}.resources[1].weight: Invalid value: 2: must be 1]`,
+    );
+    expect(
+      await args("PodTopologySpread", "{defaultConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}"),
+    ).toBe(`${at}.defaultingType: Invalid value: "System": when .defaultConstraints are not empty`);
+    expect(
+      await args("NodeAffinity", "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}"),
+    ).toMatch(`${at}.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value`);
+    expect(await args("VolumeBinding", "{bindTimeoutSeconds: -1}")).toMatch(`${at}.bindTimeoutSeconds: Invalid value: -1`);
+    expect(await args("VolumeBinding", "{kind: NodeAffinityArgs}")).toBe(`${at}.kind: expected VolumeBindingArgs`);
+    expect(await args("EBSLimits", "{}")).toMatch("was invalid in version");
+  });
+
+  it("checks extenders", async () => {
+    const managed = "managedResources: [{name: cpu}]";
+    expect(await problem(`extenders: [{urlPrefix: 'http://a', prioritizeVerb: p, ${managed}}]`)).toBe(
+      "[extenders[0].weight: Invalid value: 0: must have a positive weight applied to it, " +
+        'extenders[0].managedResources[0].name: Invalid value: "cpu": is an invalid extended resource name]',
+    );
+    expect(await problem("extenders: [{urlPrefix: 'http://a', bindVerb: b}, {urlPrefix: 'http://b', bindVerb: b}]")).toBe(
+      'extenders: Invalid value: "found 2 extenders implementing bind": only one extender can implement bind',
+    );
+    expect(await problem("extenders: [{urlPrefix: 'a:b'}]")).toMatch("extenders[0].urlPrefix: Invalid value");
+  });
+});
+
+describe("plugins of a profile", () => {
+  it("leaves out what is disabled, at one point or everywhere", async () => {
+    const { plugins } = await onlyProfile(
+      "profiles: [{plugins: {multiPoint: {disabled: [{name: ImageLocality}]}, score: {disabled: [{name: NodeAffinity}]}}}]",
+    );
+    expect(plugins.points.score).not.toContain("ImageLocality");
+    expect(plugins.points.score).not.toContain("NodeAffinity");
+    expect(plugins.points.filter).toContain("NodeAffinity");
+  });
+
+  it("lets a point's own weight go before multiPoint's", async () => {
+    const { plugins } = await onlyProfile(`
+profiles:
+  - plugins:
+      multiPoint: {enabled: [{name: NodeAffinity, weight: 7}, {name: TaintToleration, weight: 8}]}
+      score: {enabled: [{name: NodeAffinity, weight: 9}, {name: ImageLocality, weight: 0}]}
+`);
+    expect(plugins.scoreWeights).toMatchObject({ NodeAffinity: 9, TaintToleration: 8, ImageLocality: 1 });
+  });
+
+  it("puts what a point re-configures first, then multiPoint, then what only the point names", async () => {
+    const { plugins } = await onlyProfile(`
+profiles:
+  - plugins:
+      multiPoint: {enabled: [{name: PrioritySort}, {name: NodeName}, {name: NodePorts}, {name: NodeAffinity}, {name: DefaultBinder}], disabled: [{name: "*"}]}
+      filter: {enabled: [{name: TaintToleration}, {name: NodeAffinity}]}
+`);
+    expect(plugins.points.filter).toEqual(["NodeAffinity", "NodeName", "NodePorts", "TaintToleration"]);
+    expect(plugins.points.score).toEqual(["NodeAffinity"]);
+  });
+
+  it("runs only what a point names where all else is disabled there", async () => {
+    const { plugins } = await onlyProfile("profiles: [{plugins: {score: {disabled: [{name: '*'}], enabled: [{name: ImageLocality}]}}}]");
+    expect(plugins.points.score).toEqual(["ImageLocality"]);
+  });
+
+  it("refuses plugins that do not exist, cannot do what is asked, or are named twice", async () => {
+    const score = (text: string) => problem(`profiles: [{plugins: {score: {enabled: ${text}}}}]`);
+    expect(await score("[{name: Fancy}]")).toBe('ScorePlugin "Fancy" does not exist');
+    expect(await score("[{name: NodeName}]")).toBe('plugin "NodeName" does not extend ScorePlugin plugin');
+    expect(await score("[{name: ImageLocality}, {name: ImageLocality}]")).toBe(
+      'plugin "ImageLocality" already registered as "ScorePlugin"',
+    );
+    expect(await problem("profiles: [{plugins: {queueSort: {disabled: [{name: '*'}]}}}]")).toBe(
+      'only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0',
+    );
+    expect(await problem("profiles: [{plugins: {bind: {disabled: [{name: '*'}]}}}]")).toBe(
+      'at least one bind plugin is needed for profile with scheduler name "default-scheduler"',
+    );
+  });
+
+  it("lets all profiles sort the queue alike", async () => {
+    const second = "{schedulerName: b, plugins: {queueSort: {enabled: [{name: PrioritySort}]}}}";
+    expect(await problem(`profiles: [{schedulerName: a}, ${second}]`)).toMatch("profiles[1].plugins.queueSort: Invalid value");
+  });
+
+  it("does not count resources that an extender manages in its stead", async () => {
+    const { args } = await onlyProfile("extenders: [{urlPrefix: 'http://a', managedResources: [{name: a.b/c, ignoredByScheduler: true}]}]");
+    expect(args.NodeResourcesFit.ignoredResources).toEqual(["a.b/c"]);
+  });
+});

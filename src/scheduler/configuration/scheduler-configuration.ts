@@ -1,0 +1,238 @@
+// KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1): the file behind `--config`. Fields that are not known are
+// refused, the rest has upstream's defaults and is checked by upstream's rules; a problem names its path.
+import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
+import { duplicate, type FieldError, invalidValue, required } from "../../api/meta/field-error.ts";
+import { type ExtenderSettings, readExtender, validateExtenders } from "./extender-settings.ts";
+import { configurationVersion, defaultPluginArgs, type PluginArgs, readPluginArgs, takesArgs } from "./plugin-args.ts";
+import { extensionPoints, removedPlugins } from "./plugin-names.ts";
+import { orderPlugins, type PluginOrder, type PluginSet, type PluginSets } from "./plugin-sets.ts";
+import { validatePluginArgs } from "./validate-plugin-args.ts";
+
+export interface ProfileSettings {
+  readonly schedulerName: string;
+  readonly percentageOfNodesToScore: number;
+  readonly plugins: PluginOrder;
+  readonly args: PluginArgs;
+}
+
+export interface LeaderElectionSettings {
+  readonly leaderElect: boolean;
+  readonly leaseDurationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+  readonly resourceLock: string;
+  readonly resourceName: string;
+  readonly resourceNamespace: string;
+}
+
+export interface SchedulerConfiguration {
+  readonly profiles: readonly ProfileSettings[];
+  readonly extenders: readonly ExtenderSettings[];
+  readonly leaderElection: LeaderElectionSettings;
+  readonly clientConnection: { readonly kubeconfig?: string; readonly qps: number; readonly burst: number };
+  /** Upstream's threads; decisions are made one after the other here. */
+  readonly parallelism: number;
+  readonly podInitialBackoffSeconds: number;
+  readonly podMaxBackoffSeconds: number;
+}
+
+/** Throws ConfigError with everything that is wrong, or with the first field that cannot be read. */
+export async function readSchedulerConfiguration(text: string): Promise<SchedulerConfiguration> {
+  return decodeSchedulerConfiguration(await readConfigText(text, "KubeSchedulerConfiguration", [configurationVersion]));
+}
+
+function decodeSchedulerConfiguration(root: ConfigFields): SchedulerConfiguration {
+  const errors: FieldError[] = [];
+  const connection = root.object("clientConnection");
+  const percentage = root.integer("percentageOfNodesToScore");
+  checkPercentage(errors, "percentageOfNodesToScore", percentage);
+  const clientConnection = readConnection(errors, connection);
+  const leaderElection = readElection(errors, root.object("leaderElection"));
+  const extenders = root.objects("extenders").map(readExtender);
+  const given = root.objects("profiles");
+  const profiles = given.map((fields) => readProfile(errors, fields, { percentage: percentage ?? 0, alone: given.length === 1 }));
+  const configuration = {
+    extenders,
+    leaderElection,
+    clientConnection,
+    parallelism: root.integer("parallelism") ?? 16,
+    podInitialBackoffSeconds: root.integer("podInitialBackoffSeconds") ?? 1,
+    podMaxBackoffSeconds: root.integer("podMaxBackoffSeconds") ?? 10,
+  };
+  root.boolean("delayCacheUntilActive");
+  root.boolean("enableProfiling");
+  root.boolean("enableContentionProfiling");
+  root.end();
+  validate(errors, configuration);
+  checkProfiles(errors, profiles);
+  validateExtenders(errors, "extenders", extenders);
+  if (errors.length > 0) throw aggregate(errors);
+  if (profiles.length === 0) profiles.push(defaultProfileRead(percentage ?? 0));
+  return { ...configuration, profiles: profiles.map((profile) => settle(profile, extenders)) };
+}
+
+function aggregate(errors: readonly FieldError[]): ConfigError {
+  const messages = errors.map((error) => error.message);
+  return new ConfigError(messages.length === 1 ? (messages[0] ?? "") : `[${messages.join(", ")}]`);
+}
+
+interface ProfileRead extends Omit<ProfileSettings, "plugins"> {
+  readonly sets: PluginSets;
+}
+
+/** Resources that an extender counts in the scheduler's stead are not looked at by NodeResourcesFit. */
+function settle({ sets, args, ...profile }: ProfileRead, extenders: readonly ExtenderSettings[]): ProfileSettings {
+  const managed = extenders.flatMap((e) => e.managedResources.filter((r) => r.ignoredByScheduler).map((r) => r.name));
+  const fit = args.NodeResourcesFit;
+  const withManaged = managed.length > 0 ? { ...fit, ignoredResources: [...fit.ignoredResources, ...managed] } : fit;
+  return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins: orderPlugins(sets, profile.schedulerName) };
+}
+
+function defaultProfileRead(percentageOfNodesToScore: number): ProfileRead {
+  return { schedulerName: "default-scheduler", percentageOfNodesToScore, args: defaultPluginArgs(), sets: readSets(undefined) };
+}
+
+/** What runs where nothing is configured. */
+export function defaultProfileSettings(): ProfileSettings {
+  return settle(defaultProfileRead(0), []);
+}
+
+function readProfile(
+  errors: FieldError[],
+  fields: ConfigFields,
+  { percentage, alone }: { readonly percentage: number; readonly alone: boolean },
+): ProfileRead {
+  const { path } = fields;
+  const schedulerName = fields.text("schedulerName") ?? (alone ? "default-scheduler" : "");
+  if (schedulerName === "") errors.push(required(`${path}.schedulerName`));
+  const own = fields.integer("percentageOfNodesToScore");
+  checkPercentage(errors, `${path}.percentageOfNodesToScore`, own);
+  const sets = readSets(fields.object("plugins"));
+  for (const point of extensionPoints) {
+    for (const [i, { name }] of sets[point].enabled.entries())
+      if (removedPlugins.has(name)) errors.push(removed(`${path}.plugins.${point}.enabled[${i}]`, name));
+  }
+  const args = readArgs(errors, fields);
+  fields.end();
+  return { schedulerName, percentageOfNodesToScore: own ?? percentage, sets, args };
+}
+
+const removed = (path: string, name: string): FieldError =>
+  invalidValue(
+    path,
+    name,
+    `was invalid in version "${configurationVersion}" (KubeSchedulerConfiguration is version "${configurationVersion}")`,
+  );
+
+function readArgs(errors: FieldError[], profile: ConfigFields): PluginArgs {
+  const args: PluginArgs & Record<string, unknown> = { ...defaultPluginArgs() };
+  const seen = new Set<string>();
+  for (const entry of profile.objects("pluginConfig")) {
+    const name = entry.text("name") ?? "";
+    if (seen.has(name)) errors.push(duplicate(entry.path, name));
+    seen.add(name);
+    if (removedPlugins.has(name)) errors.push(removed(entry.path, name));
+    // Arguments of plugins that are not there are nobody's to judge.
+    if (!takesArgs(name)) entry.ignore("args");
+    else {
+      const given = entry.object("args");
+      const read = given && readPluginArgs(name, given);
+      if (read) validatePluginArgs(errors, `${entry.path}.args`, { plugin: name, args: read });
+      if (read) Object.assign(args, { [name]: read });
+    }
+    entry.end();
+  }
+  return args;
+}
+
+const nothingSet: PluginSet = { enabled: [], disabled: [] };
+
+function readSets(fields: ConfigFields | undefined): PluginSets {
+  const names = [...extensionPoints, "multiPoint"] as const;
+  const entries = names.map((name) => {
+    const set = fields?.object(name);
+    return [name, set ? readSet(set) : nothingSet] as const;
+  });
+  fields?.end();
+  return Object.fromEntries(entries) as unknown as PluginSets; // an entry for each of its names
+}
+
+function readSet(fields: ConfigFields): PluginSet {
+  const read = (list: string) =>
+    fields.objects(list).map((entry) => {
+      const weight = entry.integer("weight");
+      const plugin = { name: entry.required("name"), ...(weight === undefined ? {} : { weight }) };
+      entry.end();
+      return plugin;
+    });
+  const set = { enabled: read("enabled"), disabled: read("disabled").map(({ name }) => name) };
+  fields.end();
+  return set;
+}
+
+function readConnection(errors: FieldError[], fields: ConfigFields | undefined): SchedulerConfiguration["clientConnection"] {
+  const kubeconfig = fields?.text("kubeconfig");
+  fields?.text("acceptContentTypes");
+  fields?.text("contentType");
+  const connection = {
+    ...(kubeconfig ? { kubeconfig } : {}),
+    qps: fields?.number("qps") || 50,
+    burst: fields?.integer("burst") || 100,
+  };
+  fields?.end();
+  if (connection.burst < 0) errors.push(invalidValue("clientConnection.burst", connection.burst, "must be non-negative"));
+  return connection;
+}
+
+function readElection(errors: FieldError[], fields: ConfigFields | undefined): LeaderElectionSettings {
+  const election = {
+    leaderElect: fields?.boolean("leaderElect") ?? true,
+    leaseDurationMs: fields?.durationMs("leaseDuration") || 15_000,
+    renewDeadlineMs: fields?.durationMs("renewDeadline") || 10_000,
+    retryPeriodMs: fields?.durationMs("retryPeriod") || 2_000,
+    resourceLock: fields?.text("resourceLock") || "leases",
+    resourceName: fields?.text("resourceName") || "kube-scheduler",
+    resourceNamespace: fields?.text("resourceNamespace") || "kube-system",
+  };
+  fields?.end();
+  if (!election.leaderElect) return election;
+  for (const name of ["leaseDuration", "renewDeadline", "retryPeriod"] as const) {
+    const ms = election[`${name}Ms`];
+    if (ms <= 0) errors.push(invalidValue(`leaderElection.${name}`, `${ms / 1000}s`, "must be greater than zero"));
+  }
+  if (election.leaseDurationMs <= election.renewDeadlineMs)
+    errors.push(
+      invalidValue("leaderElection.leaseDuration", `${election.renewDeadlineMs / 1000}s`, "must be greater than `RenewDeadline`"),
+    );
+  if (election.resourceLock !== "leases")
+    errors.push(invalidValue("leaderElection.resourceLock", election.resourceLock, 'resourceLock value must be "leases"'));
+  return election;
+}
+
+function checkPercentage(errors: FieldError[], path: string, value: number | undefined): void {
+  if (value !== undefined && (value < 0 || value > 100)) errors.push(invalidValue(path, value, "not in valid range [0-100]"));
+}
+
+type Limits = Pick<SchedulerConfiguration, "parallelism" | "podInitialBackoffSeconds" | "podMaxBackoffSeconds">;
+
+function validate(errors: FieldError[], { parallelism, podInitialBackoffSeconds: initial, podMaxBackoffSeconds: max }: Limits): void {
+  if (parallelism <= 0) errors.push(invalidValue("parallelism", parallelism, "should be an integer value greater than zero"));
+  if (initial <= 0) errors.push(invalidValue("podInitialBackoffSeconds", initial, "must be greater than 0"));
+  if (max < initial) errors.push(invalidValue("podMaxBackoffSeconds", max, "must be greater than or equal to PodInitialBackoffSeconds"));
+}
+
+/** Names are unique, and all profiles sort the queue alike: there is one. */
+function checkProfiles(errors: FieldError[], profiles: readonly ProfileRead[]): void {
+  const [first] = profiles;
+  if (!first) return;
+  for (const [i, { schedulerName, sets }] of profiles.entries()) {
+    const before = profiles.findIndex((other) => other.schedulerName === schedulerName);
+    if (before < i) errors.push(duplicate(`profiles[${i}].schedulerName`, `profiles[${before}].schedulerName`));
+    const shown = (set: PluginSet): string => JSON.stringify(set);
+    if (shown(sets.queueSort) !== shown(first.sets.queueSort))
+      errors.push(invalidValue(`profiles[${i}].plugins.queueSort`, sets.queueSort, "must be the same for all profiles"));
+  }
+  const { enabled } = first.sets.queueSort;
+  if (enabled.length > 1)
+    errors.push(invalidValue("profiles[0].plugins.queueSort.Enabled", enabled.length, "only one queue sort plugin can be enabled"));
+}

@@ -1,0 +1,70 @@
+// A profile as a configuration orders it: at each extension point the plugins that are enabled there, in that order. A
+// profile has one list of plugins, and each point is taken from it in turn; so a plugin is in the list once for every point
+// that it serves, under the same name, with the functions of that point alone.
+
+import { type ExtensionPoint, extensionPoints, knownPlugins } from "../configuration/plugin-names.ts";
+import type { ProfileSettings } from "../configuration/scheduler-configuration.ts";
+import type { Plugin, Profile } from "../framework.ts";
+import { createPlugins, type DefaultProfileDependencies } from "./defaults.ts";
+
+export function configuredProfile(deps: DefaultProfileDependencies, settings: ProfileSettings): Profile {
+  const { schedulerName, percentageOfNodesToScore, plugins, args } = settings;
+  return {
+    schedulerName,
+    percentageOfNodesToScore,
+    plugins: arrange(createPlugins(deps, args), plugins.points),
+    scoreWeights: plugins.scoreWeights,
+  };
+}
+
+/** The functions of a plugin that run at a point. Upstream's PreScore is part of our Score. */
+const functionsAt: Readonly<Record<ExtensionPoint, readonly (keyof Plugin)[]>> = {
+  preEnqueue: ["preEnqueue"],
+  queueSort: ["queueSort"],
+  preFilter: ["preFilter"],
+  filter: ["filter"],
+  postFilter: ["postFilter"],
+  preScore: [],
+  score: ["score", "normalizeScore"],
+  reserve: ["reserve", "unreserve"],
+  permit: ["permit"],
+  preBind: ["preBind"],
+  bind: ["bind"],
+  postBind: ["postBind"],
+  placementGenerate: [],
+  placementScore: [],
+};
+
+export function arrange(plugins: readonly Plugin[], points: Readonly<Record<ExtensionPoint, readonly string[]>>): readonly Plugin[] {
+  const byName = new Map(plugins.map((plugin) => [plugin.name, plugin]));
+  const parts: Plugin[] = [];
+  const begun = new Set<string>();
+  for (const point of extensionPoints) {
+    for (const name of points[point]) {
+      const plugin = byName.get(name);
+      if (!plugin) continue; // known by name alone
+      const keys = begun.has(name) ? functionsAt[point] : [...functionsAt[point], ...alwaysOn(plugin)];
+      begun.add(name);
+      const part = partOf(plugin, keys);
+      if (part) parts.push(part);
+    }
+  }
+  return parts;
+}
+
+/** What a plugin does at points that upstream's plugin of the name does not have: nobody can have disabled it there. */
+function alwaysOn(plugin: Plugin): readonly (keyof Plugin)[] {
+  const listed = new Set((knownPlugins[plugin.name]?.points ?? []).flatMap((point) => functionsAt[point]));
+  const all = new Set(extensionPoints.flatMap((point) => functionsAt[point]));
+  return ["queueingHints", ...[...all].filter((key) => !listed.has(key))];
+}
+
+function partOf(plugin: Plugin, keys: readonly (keyof Plugin)[]): Plugin | undefined {
+  const present = keys.filter((key) => plugin[key] !== undefined);
+  if (present.length === 0) return undefined;
+  const entries = present.map((key) => {
+    const value = plugin[key];
+    return [key, typeof value === "function" ? value.bind(plugin) : value];
+  });
+  return { name: plugin.name, ...Object.fromEntries(entries) };
+}
