@@ -5,6 +5,29 @@ import type { ResourceType } from "../api/resource-type.ts";
 import { persistentvolumeclaims, persistentvolumes, resourceclaims, storageclasses } from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 
+/** Every event, with the label it has in metrics where that is not its name. */
+const eventLabels = {
+  NodeAdd: undefined,
+  NodeAllocatable: "NodeUpdateNodeAllocatable",
+  NodeLabel: "NodeUpdateNodeLabel",
+  NodeTaint: "NodeUpdateNodeTaint",
+  NodeCondition: "NodeUpdateNodeCondition",
+  NodeDelete: undefined,
+  AssignedPodAdd: undefined,
+  AssignedPodUpdate: undefined,
+  AssignedPodDelete: undefined,
+  UnscheduledPodUpdate: "UnschedulablePodUpdate",
+  PersistentVolumeClaim: "PersistentVolumeClaimAdd",
+  PersistentVolume: "PersistentVolumeAdd",
+  StorageClass: "StorageClassAdd",
+  ResourceClaim: "ResourceClaimAdd",
+} as const satisfies Readonly<Record<ClusterEvent, string | undefined>>;
+
+// The table has a row for each event, which its type says.
+export const clusterEvents = Object.keys(eventLabels) as readonly ClusterEvent[];
+
+export const labelOfEvent = (event: ClusterEvent): string => eventLabels[event] ?? event;
+
 export type ClusterEvent =
   | "NodeAdd"
   | "NodeAllocatable"

@@ -44,6 +44,8 @@ export interface PostFilterContext {
   readonly random: () => number;
   /** The room that was being made is there, or could not be made: a pod that PreEnqueue held back may be tried again. */
   readonly released: (pod: Pod, how: "done" | "failed") => void;
+  /** Aborts when the scheduler stops. */
+  readonly signal: AbortSignal;
 }
 
 export type PostFilterOutcome =
@@ -59,6 +61,8 @@ export interface QueuedPodInfo {
   /** Milliseconds since the epoch when the pod last entered the queue. */
   readonly timestampMs: number;
   readonly attempts: number;
+  /** When the pod was first tried; 0 before that. */
+  readonly firstAttemptMs: number;
 }
 
 export interface Plugin {
@@ -79,7 +83,7 @@ export interface Plugin {
   /** Filter: undefined where the pod needs no filtering by this plugin in this cycle. */
   readonly filter?: (cycle: SchedulingCycle) => NodeFilter | undefined;
   /** PostFilter: no node was feasible; may begin to make room. The plugins are asked in turn until one has an end. */
-  readonly postFilter?: (cycle: SchedulingCycle, context: PostFilterContext) => PostFilterOutcome;
+  readonly postFilter?: (cycle: SchedulingCycle, context: PostFilterContext) => PostFilterOutcome | Promise<PostFilterOutcome>;
   /** PreScore and Score: undefined where the plugin has no opinion in this cycle. */
   readonly score?: (cycle: SchedulingCycle, feasible: readonly NodeInfo[]) => NodeScorer | undefined;
   /** NormalizeScore: brings raw scores into 0 … 100, in place. */

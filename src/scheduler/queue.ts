@@ -5,9 +5,10 @@
 import { keyOf } from "../api/meta/object.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import type { ClusterEvent } from "./cluster-events.ts";
+import { type ClusterEvent, labelOfEvent } from "./cluster-events.ts";
 import type { Plugin, QueuedPodInfo, QueueingHint } from "./framework.ts";
 import { KeyedHeap } from "./heap.ts";
+import type { QueueName } from "./scheduler-metrics.ts";
 
 export interface QueueOptions {
   readonly clock: Clock;
@@ -19,6 +20,8 @@ export interface QueueOptions {
   readonly maxBackoffMs?: number;
   /** An unschedulable pod is tried again after so long whatever happens. Default 5 minutes. */
   readonly maxUnschedulableMs?: number;
+  /** Called for each pod that comes into one of the places, with what brought it there. */
+  readonly queued?: (queue: QueueName, event: string) => void;
 }
 
 interface QueuedPod extends QueuedPodInfo {
@@ -26,6 +29,7 @@ interface QueuedPod extends QueuedPodInfo {
   pod: Pod;
   timestampMs: number;
   attempts: number;
+  firstAttemptMs: number;
   /** Names of the plugins that rejected the pod at its last attempt, or hold it back. */
   rejectedBy: ReadonlySet<string>;
   backoffUntilMs: number;
@@ -40,8 +44,10 @@ interface SeenEvent {
 /** Events kept for attempts in progress; when more come in, the attempts count as concerned. */
 const maxSeenEvents = 10_000;
 
+const failureEvent = "ScheduleAttemptFailure";
+
 export class SchedulingQueue {
-  readonly #options: Required<QueueOptions>;
+  readonly #options: Required<Omit<QueueOptions, "queued">> & Pick<QueueOptions, "queued">;
   readonly #active: KeyedHeap<QueuedPod>;
   readonly #backoff = new KeyedHeap<QueuedPod>(
     (p) => p.key,
@@ -70,7 +76,8 @@ export class SchedulingQueue {
   /** A pod without a node has appeared. */
   add(pod: Pod): void {
     const now = this.#options.clock.now();
-    this.#enqueue({ key: keyOf(pod), pod, timestampMs: now, attempts: 0, rejectedBy: new Set(), backoffUntilMs: 0 });
+    const untried = { attempts: 0, firstAttemptMs: 0, rejectedBy: new Set<string>(), backoffUntilMs: 0 };
+    this.#enqueue({ key: keyOf(pod), pod, timestampMs: now, ...untried }, "UnschedulablePodAdd");
   }
 
   /** A waiting pod has changed. */
@@ -86,11 +93,11 @@ export class SchedulingQueue {
     if (this.#active.get(key)) return this.#active.set(queued);
     if (this.#gated.has(key)) {
       this.#gated.delete(key);
-      return this.#enqueue(queued);
+      return this.#enqueue(queued, labelOfEvent("UnscheduledPodUpdate"));
     }
     if (this.#unschedulable.has(key) && changesScheduling(before, pod)) {
       this.#unschedulable.delete(key);
-      this.#retry(queued);
+      this.#retry(queued, labelOfEvent("UnscheduledPodUpdate"));
     }
   }
 
@@ -121,6 +128,7 @@ export class SchedulingQueue {
     const next = this.#active.pop();
     if (!next) return undefined;
     next.attempts++;
+    next.firstAttemptMs ||= this.#options.clock.now();
     this.#inFlight.set(next.key, this.#seenBefore + this.#seen.length);
     return next;
   }
@@ -144,10 +152,12 @@ export class SchedulingQueue {
     const { clock, initialBackoffMs, maxBackoffMs } = this.#options;
     const now = clock.now();
     const backoffMs = Math.min(initialBackoffMs * 2 ** Math.min(info.attempts - 1, 30), maxBackoffMs);
-    const queued: QueuedPod = { key, pod, timestampMs: now, attempts: info.attempts, rejectedBy, backoffUntilMs: now + backoffMs };
+    const { attempts, firstAttemptMs } = info;
+    const queued: QueuedPod = { key, pod, timestampMs: now, attempts, firstAttemptMs, rejectedBy, backoffUntilMs: now + backoffMs };
     const worthARetry = rejectedBy.size === 0 || missed === undefined || missed.some((e) => this.#concerns(queued, e));
-    if (worthARetry) this.#retry(queued);
-    else this.#unschedulable.set(key, queued);
+    if (worthARetry) return this.#retry(queued, failureEvent);
+    this.#unschedulable.set(key, queued);
+    this.#options.queued?.("unschedulable", failureEvent);
   }
 
   /** Looks again at a pod that PreEnqueue holds back. */
@@ -155,7 +165,7 @@ export class SchedulingQueue {
     const queued = this.#gated.get(keyOf(pod));
     if (!queued) return;
     this.#gated.delete(queued.key);
-    this.#enqueue(queued);
+    this.#enqueue(queued, "ForceActivate");
   }
 
   /** Tries a waiting pod as soon as possible, whatever it waits for. */
@@ -165,7 +175,7 @@ export class SchedulingQueue {
     if (!queued) return;
     this.#unschedulable.delete(key);
     this.#gated.delete(key);
-    this.#enqueue(queued);
+    this.#enqueue(queued, "ForceActivate");
   }
 
   /** Something happened in the cluster: pods it may have made schedulable move on. */
@@ -176,7 +186,7 @@ export class SchedulingQueue {
     for (const queued of [...this.#unschedulable.values()]) {
       if (!this.#concerns(queued, seen)) continue;
       this.#unschedulable.delete(queued.key);
-      this.#retry(queued);
+      this.#retry(queued, labelOfEvent(event));
     }
   }
 
@@ -196,21 +206,24 @@ export class SchedulingQueue {
 
   #backoffTimer: Timer | undefined;
 
-  #enqueue(queued: QueuedPod): void {
+  #enqueue(queued: QueuedPod, event: string): void {
     for (const plugin of this.#options.pluginsOf(queued.pod)) {
       if (plugin.preEnqueue?.(queued.pod)) {
         queued.rejectedBy = new Set([...queued.rejectedBy, plugin.name]);
         this.#gated.set(queued.key, queued);
+        this.#options.queued?.("gated", event);
         return;
       }
     }
     this.#active.set(queued);
+    this.#options.queued?.("active", event);
     this.#notify();
   }
 
-  #retry(queued: QueuedPod): void {
-    if (queued.backoffUntilMs <= this.#options.clock.now()) return this.#enqueue(queued);
+  #retry(queued: QueuedPod, event: string): void {
+    if (queued.backoffUntilMs <= this.#options.clock.now()) return this.#enqueue(queued, event);
     this.#backoff.set(queued);
+    this.#options.queued?.("backoff", event);
     this.#armBackoff();
   }
 
@@ -218,7 +231,7 @@ export class SchedulingQueue {
     const now = this.#options.clock.now();
     for (let next = this.#backoff.peek(); next && next.backoffUntilMs <= now; next = this.#backoff.peek()) {
       this.#backoff.pop();
-      this.#enqueue(next);
+      this.#enqueue(next, "BackoffComplete");
     }
   }
 
@@ -237,7 +250,7 @@ export class SchedulingQueue {
     for (const queued of [...this.#unschedulable.values()]) {
       if (now - queued.timestampMs < this.#options.maxUnschedulableMs) continue;
       this.#unschedulable.delete(queued.key);
-      this.#retry(queued);
+      this.#retry(queued, "UnschedulableTimeout");
     }
   }
 

@@ -25,6 +25,22 @@ export interface DecideOptions {
   readonly random: () => number;
   /** Where in the list of nodes to begin looking, so that large clusters are searched in turns. */
   readonly startAt: number;
+  /** A node that room was made on is one among others. */
+  readonly ignoreNomination?: boolean;
+  /** Called after each extension point, with whether it let the pod go on. */
+  readonly mark?: (point: "PreFilter" | "Filter" | "Score", ok: boolean) => void;
+}
+
+/** The nodes where the pod can go. */
+export interface Feasible {
+  readonly kind: "feasible";
+  /** Never empty. */
+  readonly nodes: readonly NodeInfo[];
+  /** The only node is the one that room was made on. */
+  readonly nominated: boolean;
+  readonly evaluatedNodes: number;
+  readonly rejections: Map<string, Rejection>;
+  readonly rejectedBy: ReadonlySet<string>;
 }
 
 /** So many feasible nodes are looked for at least. */
@@ -38,21 +54,40 @@ export function feasibleNodesToFind(nodes: number, percentage: number): number {
 }
 
 export function decide(cycle: SchedulingCycle, profile: Profile, options: DecideOptions): Decision | Unschedulable {
+  const found = findNodes(cycle, profile, options);
+  if (found.kind === "unschedulable") return found;
+  const { nodes, evaluatedNodes } = found;
+  const best = pickBest(cycle, profile, nodes, options.random);
+  options.mark?.("Score", true);
+  return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: nodes.length };
+}
+
+/** PreFilter and Filter. */
+export function findNodes(cycle: SchedulingCycle, profile: Profile, options: DecideOptions): Feasible | Unschedulable {
   const all = cycle.snapshot.nodes;
   if (all.length === 0) return unschedulable("no nodes available to schedule pods", new Set(), new Map());
   const candidates = preFilter(cycle, profile, all);
+  options.mark?.("PreFilter", !("kind" in candidates));
   if ("kind" in candidates) return candidates;
   const filters = new NodeFilters(cycle, profile);
-  const nominated = nominatedNode(cycle);
-  if (nominated && !filters.test(nominated)) return { kind: "node", nodeName: nominated.name, evaluatedNodes: 1, feasibleNodes: 1 };
-  const found = findFeasible(filters, candidates.nodes, { ...options, percentage: profile.percentageOfNodesToScore ?? 0 });
-  if (found.feasible.length === 0) {
-    if (candidates.narrowedBy.length > 0) found.rejectOthers(all, candidates.narrowedBy);
-    return unschedulable(describe(all.length, found.rejections.values()), found.rejectedBy, found.rejections);
+  const nominated = options.ignoreNomination ? undefined : nominatedNode(cycle);
+  if (nominated && !filters.test(nominated)) {
+    const nothing = { rejections: new Map<string, Rejection>(), rejectedBy: new Set<string>() };
+    return { kind: "feasible", nodes: [nominated], nominated: true, evaluatedNodes: 1, ...nothing };
   }
-  const evaluatedNodes = found.rejections.size + found.feasible.length;
-  const best = pickBest(cycle, profile, found.feasible, options.random);
-  return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: found.feasible.length };
+  const found = findFeasible(filters, candidates.nodes, { ...options, percentage: profile.percentageOfNodesToScore ?? 0 });
+  options.mark?.("Filter", found.feasible.length > 0);
+  const { feasible: nodes, rejections, rejectedBy } = found;
+  if (nodes.length === 0) {
+    if (candidates.narrowedBy.length > 0) found.rejectOthers(all, candidates.narrowedBy);
+    return unschedulable(describe(all.length, rejections.values()), rejectedBy, rejections);
+  }
+  return { kind: "feasible", nodes, nominated: false, evaluatedNodes: rejections.size + nodes.length, rejections, rejectedBy };
+}
+
+/** After others than the plugins have left out the last of the nodes that were found. */
+export function noNode({ snapshot }: SchedulingCycle, { rejections, rejectedBy }: Feasible, by: readonly string[]): Unschedulable {
+  return unschedulable(describe(snapshot.nodes.length, rejections.values()), new Set([...rejectedBy, ...by]), rejections);
 }
 
 function nominatedNode({ pod, snapshot }: SchedulingCycle): NodeInfo | undefined {
@@ -149,7 +184,10 @@ export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: r
 function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
   const [only] = feasible;
   if (only && feasible.length === 1) return only;
-  const totals = scoreNodes(cycle, profile, feasible);
+  return bestOf(feasible, scoreNodes(cycle, profile, feasible), random);
+}
+
+export function bestOf(nodes: readonly NodeInfo[], totals: Float64Array, random: () => number): NodeInfo {
   let best = 0;
   let ties = 1;
   for (let i = 1; i < totals.length; i++) {
@@ -159,7 +197,7 @@ function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly N
       ties = 1;
     } else if (difference === 0 && random() < 1 / ++ties) best = i;
   }
-  return feasible[best] as NodeInfo;
+  return nodes[best] as NodeInfo;
 }
 
 /** "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." */

@@ -14,10 +14,13 @@ import type { EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { SchedulerCache } from "./cache.ts";
 import { nodeEvents, objectEvents } from "./cluster-events.ts";
+import { decideWithExtenders } from "./extenders/decide-with-extenders.ts";
+import type { Extender } from "./extenders/extender.ts";
 import type { Plugin, PostFilterContext, Profile, QueuedPodInfo, Rejection, SchedulingCycle } from "./framework.ts";
 import { reportUnscheduled } from "./pod-status.ts";
 import { SchedulingQueue } from "./queue.ts";
-import { type Decision, decide, type Unschedulable } from "./schedule.ts";
+import { type DecideOptions, type Decision, decide, type Unschedulable } from "./schedule.ts";
+import type { SchedulerMetrics } from "./scheduler-metrics.ts";
 
 export interface SchedulerDependencies {
   readonly client: Client;
@@ -25,6 +28,7 @@ export interface SchedulerDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly recorder: EventSeriesRecorder;
+  readonly metrics?: SchedulerMetrics;
 }
 
 export interface SchedulerOptions {
@@ -33,7 +37,25 @@ export interface SchedulerOptions {
   readonly maxBindings?: number;
   /** For a pod's whole binding cycle, which may wait for volumes. Default 10 minutes. */
   readonly bindTimeoutMs?: number;
+  /** Back-off of a pod after its first attempt, doubled with each. Default 1 s, at most 10 s. */
+  readonly initialBackoffMs?: number;
+  readonly maxBackoffMs?: number;
+  /** Recorders of events by scheduler name; others use the one of the dependencies. */
+  readonly recorders?: ReadonlyMap<string, Pick<EventSeriesRecorder, "record">>;
+  readonly extenders?: readonly Extender[];
 }
+
+/** One attempt to place one pod. */
+interface Attempt {
+  readonly info: QueuedPodInfo;
+  readonly cycle: SchedulingCycle;
+  readonly profile: Profile;
+  /** On the monotonic clock. */
+  readonly startedMs: number;
+}
+
+/** So many attempts go by until the time of extension points is taken again. */
+const attemptsPerSample = 10;
 
 /** Pods scheduled in one turn of the event loop, so that watches and bindings get their share. */
 const podsPerTurn = 32;
@@ -50,7 +72,10 @@ export class Scheduler implements Running {
   readonly #handlers: { remove(): void }[] = [];
   #loop: Promise<void> | undefined;
   #bindingEnded: (() => void) | undefined;
+  readonly #extenders: readonly Extender[];
+  readonly #recorders: NonNullable<SchedulerOptions["recorders"]>;
   #startAt = 0;
+  #attempts = 0;
 
   constructor(deps: SchedulerDependencies, options: SchedulerOptions) {
     this.#deps = deps;
@@ -61,7 +86,18 @@ export class Scheduler implements Running {
     this.#bindTimeoutMs = options.bindTimeoutMs ?? 600_000;
     const sort = options.profiles[0]?.plugins.find((p) => p.queueSort)?.queueSort;
     if (!sort) throw new Error("the first profile has no QueueSort plugin");
-    this.#queue = new SchedulingQueue({ clock: deps.clock, pluginsOf: (pod) => this.#profileOf(pod)?.plugins ?? [], sort });
+    this.#extenders = options.extenders ?? [];
+    this.#recorders = options.recorders ?? new Map();
+    const { metrics, clock } = deps;
+    const { initialBackoffMs, maxBackoffMs } = options;
+    this.#queue = new SchedulingQueue({
+      clock,
+      pluginsOf: (pod) => this.#profileOf(pod)?.plugins ?? [],
+      sort,
+      ...(initialBackoffMs === undefined ? {} : { initialBackoffMs }),
+      ...(maxBackoffMs === undefined ? {} : { maxBackoffMs }),
+      ...(metrics ? { queued: (queue, event) => metrics.queued(queue, event) } : {}),
+    });
   }
 
   /** Resolves when the cache is filled and pods are being scheduled. */
@@ -81,6 +117,8 @@ export class Scheduler implements Running {
       }),
     );
     this.#watchOtherObjects();
+    const hide = this.#deps.metrics?.showQueue(() => this.#queue.sizes);
+    if (hide) this.#handlers.push({ remove: hide });
     this.#deps.informers.start();
     await this.#deps.informers.synced(this.#abort.signal);
     this.#loop = this.#run();
@@ -172,7 +210,8 @@ export class Scheduler implements Running {
     for (let count = 1; ; count++) {
       const info = await this.#queue.pop();
       if (!info) return;
-      this.#scheduleOne(info);
+      const more = this.#scheduleOne(info);
+      if (more) await more;
       while (this.#bindings.size >= this.#maxBindings) {
         await new Promise<void>((resolve) => {
           this.#bindingEnded = resolve;
@@ -182,30 +221,68 @@ export class Scheduler implements Running {
     }
   }
 
-  #scheduleOne(info: QueuedPodInfo): void {
+  /** A promise where the decision, or making room, takes asking others. */
+  #scheduleOne(info: QueuedPodInfo): Promise<void> | undefined {
     const { pod } = info;
     const profile = this.#profileOf(pod);
-    if (!profile || pod.metadata.deletionTimestamp || this.#cache.isAssumed(pod)) return this.#queue.done(pod);
+    if (!profile || pod.metadata.deletionTimestamp || this.#cache.isAssumed(pod)) {
+      this.#queue.done(pod);
+      return undefined;
+    }
     const cycle: SchedulingCycle = { pod, snapshot: this.#cache, state: new Map() };
+    const attempt: Attempt = { info, cycle, profile, startedMs: this.#deps.clock.monotonic() };
+    const options = { random: () => this.#deps.clock.random(), startAt: this.#startAt, ...this.#marking(attempt) };
+    const extenders = this.#extenders.filter((extender) => extender.isInterested(pod));
+    if (extenders.length > 0) {
+      const { logger } = this.#deps;
+      const decided = decideWithExtenders(cycle, profile, { ...options, extenders, logger, signal: this.#abort.signal });
+      return decided.then(
+        (result) => this.#act(attempt, result),
+        (error: unknown) => this.#broken(attempt, error),
+      );
+    }
     let result: Decision | Unschedulable;
     try {
-      result = decide(cycle, profile, { random: () => this.#deps.clock.random(), startAt: this.#startAt });
+      result = decide(cycle, profile, options);
     } catch (error) {
-      this.#deps.logger.error("Scheduling a pod failed", { pod: keyOf(pod), error });
-      this.#failed(info, cycle, { rejectedBy: new Set(), message: errorText(error) });
-      return;
+      this.#broken(attempt, error);
+      return undefined;
     }
-    if (result.kind === "unschedulable") return this.#failed(info, cycle, this.#postFilter(cycle, profile, result));
+    return this.#act(attempt, result);
+  }
+
+  /** Takes the time of extension points, now and then. */
+  #marking({ profile, startedMs }: Attempt): Pick<DecideOptions, "mark"> {
+    const { metrics, clock } = this.#deps;
+    if (!metrics || this.#attempts++ % attemptsPerSample !== 0) return {};
+    let last = startedMs;
+    return {
+      mark: (point, ok) => {
+        const now = clock.monotonic();
+        metrics.ranPoint(point, { profile: profile.schedulerName, ok, ms: now - last });
+        last = now;
+      },
+    };
+  }
+
+  #broken(attempt: Attempt, error: unknown): void {
+    if (!this.#abort.signal.aborted) this.#deps.logger.error("Scheduling a pod failed", { pod: keyOf(attempt.cycle.pod), error });
+    this.#failed(attempt, { rejectedBy: new Set(), message: errorText(error) });
+  }
+
+  #act(attempt: Attempt, result: Decision | Unschedulable): Promise<void> | undefined {
+    const { cycle, profile, startedMs } = attempt;
+    this.#deps.metrics?.decided(this.#deps.clock.monotonic() - startedMs);
+    if (result.kind === "unschedulable") return this.#postFilter(attempt, result).then((failure) => this.#failed(attempt, failure));
+    const { nodeName } = result;
     this.#startAt = (this.#startAt + result.evaluatedNodes) % Math.max(1, this.#cache.nodes.length);
-    this.#cache.assume(pod, result.nodeName);
-    const rejected = reserve(cycle, profile.plugins, result.nodeName);
-    if (rejected)
-      return this.#giveBack(info, cycle, profile, {
-        nodeName: result.nodeName,
-        rejectedBy: new Set([rejected.plugin]),
-        message: rejected.rejection.reasons.join(", "),
-      });
-    this.#track(this.#bind(info, cycle, profile, result.nodeName));
+    this.#cache.assume(cycle.pod, nodeName);
+    const rejected = reserve(cycle, profile.plugins, nodeName);
+    if (rejected) {
+      const { plugin, rejection } = rejected;
+      this.#giveBack(attempt, { nodeName, rejectedBy: new Set([plugin]), message: rejection.reasons.join(", ") });
+    } else this.#track(this.#bind(attempt, nodeName));
+    return undefined;
   }
 
   #track(work: Promise<void>): void {
@@ -216,7 +293,8 @@ export class Scheduler implements Running {
     this.#bindings.add(tracked);
   }
 
-  async #bind(info: QueuedPodInfo, cycle: SchedulingCycle, profile: Profile, nodeName: string): Promise<void> {
+  async #bind(attempt: Attempt, nodeName: string): Promise<void> {
+    const { cycle, profile } = attempt;
     const { pod } = cycle;
     const deadline = new AbortController();
     const timer = this.#deps.clock.after(this.#bindTimeoutMs, () =>
@@ -228,26 +306,22 @@ export class Scheduler implements Running {
         const rejection = plugin.permit && (await plugin.permit(cycle, nodeName, signal));
         if (!rejection) continue;
         const message = rejection.reasons.join(", ");
-        return this.#giveBack(info, cycle, profile, { nodeName, rejectedBy: new Set([plugin.name]), message });
+        return this.#giveBack(attempt, { nodeName, rejectedBy: new Set([plugin.name]), message });
       }
       for (const plugin of profile.plugins) if (plugin.preBind) await plugin.preBind(cycle, nodeName, signal);
-      await bindWith(profile.plugins, cycle, nodeName, signal);
+      await this.#timed("Bind", profile, () => bindWith(profile.plugins, cycle, nodeName, signal));
     } catch (error) {
       const gone = isStatus(error, "NotFound");
       if (!gone && !this.#abort.signal.aborted) this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
-      return this.#giveBack(info, cycle, profile, {
-        nodeName,
-        rejectedBy: new Set(),
-        message: `binding rejected: ${errorText(error)}`,
-        gone,
-      });
+      return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `binding rejected: ${errorText(error)}`, gone });
     } finally {
       timer.cancel();
     }
     this.#queue.done(pod);
+    this.#notePlaced(attempt);
     for (const plugin of profile.plugins) plugin.postBind?.(cycle, nodeName);
     this.#deps.logger.info("Bound pod", { pod: keyOf(pod), node: nodeName }, 2);
-    this.#deps.recorder.record(pod, {
+    this.#recorderOf(profile).record(pod, {
       type: "Normal",
       reason: "Scheduled",
       action: "Binding",
@@ -255,35 +329,49 @@ export class Scheduler implements Running {
     });
   }
 
+  async #timed(point: string, profile: Profile, work: () => Promise<void>): Promise<void> {
+    const { clock, metrics } = this.#deps;
+    const startedMs = clock.monotonic();
+    await work();
+    metrics?.ranPoint(point, { profile: profile.schedulerName, ok: true, ms: clock.monotonic() - startedMs });
+  }
+
+  #notePlaced({ info, profile, startedMs }: Attempt): void {
+    const { clock, metrics } = this.#deps;
+    metrics?.attempted("scheduled", profile.schedulerName, clock.monotonic() - startedMs);
+    metrics?.placed(info.attempts, clock.now() - info.firstAttemptMs);
+  }
+
+  #recorderOf({ schedulerName }: Profile): Pick<EventSeriesRecorder, "record"> {
+    return this.#recorders.get(schedulerName) ?? this.#deps.recorder;
+  }
+
   /** Undoes an assumed placement. `gone`: the pod no longer exists, so there is nothing to try again. */
-  #giveBack(
-    info: QueuedPodInfo,
-    cycle: SchedulingCycle,
-    profile: Profile,
-    why: Failure & { readonly nodeName: string; readonly gone?: boolean },
-  ): void {
+  #giveBack(attempt: Attempt, why: Failure & { readonly nodeName: string; readonly gone?: boolean }): void {
+    const { cycle, profile } = attempt;
     for (const plugin of [...profile.plugins].reverse()) plugin.unreserve?.(cycle, why.nodeName);
     this.#cache.forget(cycle.pod);
     if (why.gone) this.#queue.done(cycle.pod);
-    else this.#failed(info, cycle, { ...why, nomination: "" });
+    else this.#failed(attempt, { ...why, nomination: "" });
     this.#queue.onEvent("AssignedPodDelete", cycle.pod, undefined);
   }
 
   // ---- pods that found no place
 
   /** Asks the plugins in turn whether they can make room. */
-  #postFilter(cycle: SchedulingCycle, profile: Profile, { message, rejectedBy, rejections }: Unschedulable): Failure {
+  async #postFilter({ cycle, profile }: Attempt, { message, rejectedBy, rejections }: Unschedulable): Promise<Failure> {
     if (rejections.size === 0) return { message, rejectedBy, nomination: "", reason: "Unschedulable" };
     const context: PostFilterContext = {
       profile,
       rejections,
       random: () => this.#deps.clock.random(),
       released: (pod, how) => (how === "done" ? this.#queue.release(pod) : this.#queue.activate(pod)),
+      signal: this.#abort.signal,
     };
     const reasons: string[] = [];
     let hopeless = false;
     for (const plugin of profile.plugins) {
-      const outcome = plugin.postFilter?.(cycle, context);
+      const outcome = await plugin.postFilter?.(cycle, context);
       if (!outcome) continue;
       if (outcome.kind === "nominated") return { message, rejectedBy, nomination: outcome.nodeName };
       reasons.push(outcome.message);
@@ -294,8 +382,12 @@ export class Scheduler implements Running {
     return { message: message + added, rejectedBy, ...(hopeless ? { nomination: "" } : {}) };
   }
 
-  #failed(info: QueuedPodInfo, cycle: SchedulingCycle, failure: Failure): void {
+  #failed({ info, cycle, profile, startedMs }: Attempt, failure: Failure): void {
     if (this.#abort.signal.aborted) return;
+    const reason = failure.reason ?? (failure.rejectedBy.size > 0 ? "Unschedulable" : "SchedulerError");
+    const { clock, metrics } = this.#deps;
+    const result = reason === "Unschedulable" ? "unschedulable" : "error";
+    metrics?.attempted(result, profile.schedulerName, clock.monotonic() - startedMs);
     // The pod may have changed or gone while it was being tried.
     const key = keyOf(cycle.pod);
     const current = this.#deps.informers.informer(pods).get(key);
@@ -306,8 +398,7 @@ export class Scheduler implements Running {
     if (nomination) this.#cache.nominations.set(current, nomination);
     else if (nomination === "") this.#cache.nominations.delete(current);
     this.#deps.logger.info("Unable to schedule pod", { pod: key, message }, 2);
-    this.#deps.recorder.record(current, { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note: message });
-    const reason = failure.reason ?? (rejectedBy.size > 0 ? "Unschedulable" : "SchedulerError");
+    this.#recorderOf(profile).record(current, { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note: message });
     this.#track(reportUnscheduled({ ...this.#deps, signal: this.#abort.signal }, current, { reason, message, nomination }));
   }
 }

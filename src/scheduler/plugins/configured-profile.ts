@@ -4,15 +4,18 @@
 
 import { type ExtensionPoint, extensionPoints, knownPlugins } from "../configuration/plugin-names.ts";
 import type { ProfileSettings } from "../configuration/scheduler-configuration.ts";
+import { createExtenderPlugin } from "../extenders/extender-plugin.ts";
 import type { Plugin, Profile } from "../framework.ts";
 import { createPlugins, type DefaultProfileDependencies } from "./defaults.ts";
 
 export function configuredProfile(deps: DefaultProfileDependencies, settings: ProfileSettings): Profile {
   const { schedulerName, percentageOfNodesToScore, plugins, args } = settings;
+  const { extenders = [], logger } = deps;
+  const arranged = arrange(createPlugins(deps, args), plugins.points);
   return {
     schedulerName,
     percentageOfNodesToScore,
-    plugins: arrange(createPlugins(deps, args), plugins.points),
+    plugins: extenders.length > 0 ? [createExtenderPlugin({ extenders, logger }), ...arranged] : arranged,
     scoreWeights: plugins.scoreWeights,
   };
 }

@@ -3,10 +3,12 @@
 // nor while victims of an earlier attempt are still terminating on its nominated node.
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { PodDisruptionBudget } from "../../api/types/policy-v1.ts";
+import { errorText } from "../../base/log.ts";
 import type { Plugin, PostFilterContext, PostFilterOutcome, SchedulingCycle } from "../framework.ts";
 import { type EvictionDependencies, Evictions } from "../preemption/evictions.ts";
-import { bestCandidate, findCandidates } from "../preemption/victims.ts";
+import { bestCandidate, type Candidate, type CandidateSearch, findCandidates } from "../preemption/victims.ts";
 import { describe } from "../schedule.ts";
+import type { SchedulerMetrics } from "../scheduler-metrics.ts";
 import { priorityOf } from "./queue.ts";
 
 export interface PreemptionDependencies extends EvictionDependencies {
@@ -14,6 +16,12 @@ export interface PreemptionDependencies extends EvictionDependencies {
   /** Candidates are looked for on this share of the nodes, but on so many at least. Default 10 % and 100. */
   readonly minCandidateNodesPercentage?: number;
   readonly minCandidateNodesAbsolute?: number;
+  /** Extenders may leave out candidates and change their victims; undefined where none has a say. */
+  readonly narrow?: (
+    cycle: SchedulingCycle,
+    candidates: readonly Candidate[],
+  ) => ((signal: AbortSignal) => Promise<readonly Candidate[]>) | undefined;
+  readonly metrics?: Pick<SchedulerMetrics, "preemptionTried" | "preempting">;
 }
 
 export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
@@ -27,17 +35,27 @@ export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
     postFilter(cycle, context) {
       const refusal = ineligible(cycle, context);
       if (refusal) return { kind: "rejected", message: `preemption: ${refusal}` };
-      const chosen = choose(cycle, context, deps);
-      if (chosen.kind === "rejected") return chosen;
-      const { nodeName, victims } = chosen;
-      const nominated = [...cycle.snapshot.nominations.on(nodeName).values()];
-      const losers = nominated.filter((pod) => priorityOf(pod) < priorityOf(cycle.pod));
-      void evictions
-        .evict({ preemptor: cycle.pod, nodeName, victims, losers })
-        .then((done) => context.released(cycle.pod, done ? "done" : "failed"));
-      return { kind: "nominated", nodeName };
+      deps.metrics?.preemptionTried();
+      const search = searchCandidates(cycle, context, deps);
+      const narrowed = deps.narrow?.(cycle, search.candidates);
+      const settle = (candidates: readonly Candidate[]): PostFilterOutcome => {
+        const best = bestCandidate(candidates);
+        return best ? makeRoom(cycle, context, best) : unhelpful(cycle, search.rejections);
+      };
+      if (!narrowed) return settle(search.candidates);
+      return narrowed(context.signal).then(settle, (error: unknown) => ({ kind: "failed", message: `preemption: ${errorText(error)}` }));
     },
   };
+
+  function makeRoom(cycle: SchedulingCycle, context: PostFilterContext, { nodeName, victims }: Candidate): PostFilterOutcome {
+    deps.metrics?.preempting(victims.length);
+    const nominated = [...cycle.snapshot.nominations.on(nodeName).values()];
+    const losers = nominated.filter((pod) => priorityOf(pod) < priorityOf(cycle.pod));
+    void evictions
+      .evict({ preemptor: cycle.pod, nodeName, victims, losers })
+      .then((done) => context.released(cycle.pod, done ? "done" : "failed"));
+    return { kind: "nominated", nodeName };
+  }
 }
 
 function ineligible({ pod, snapshot }: SchedulingCycle, { rejections }: PostFilterContext): string | undefined {
@@ -56,15 +74,11 @@ function isBeingPreempted({ metadata, status }: Pod): boolean {
   return metadata.deletionTimestamp !== undefined && condition?.status === "True" && condition.reason === "PreemptionByScheduler";
 }
 
-type Choice =
-  | { readonly kind: "chosen"; readonly nodeName: string; readonly victims: readonly Pod[] }
-  | Extract<PostFilterOutcome, { kind: "rejected" }>;
-
-function choose(
+function searchCandidates(
   cycle: SchedulingCycle,
   { profile, rejections, random }: PostFilterContext,
   { budgets, minCandidateNodesPercentage = 10, minCandidateNodesAbsolute = 100 }: PreemptionDependencies,
-): Choice {
+): CandidateSearch {
   const all = cycle.snapshot.nodes;
   const helpful = all.filter((node) => {
     const rejection = rejections.get(node.name);
@@ -73,11 +87,12 @@ function choose(
   const share = Math.floor((helpful.length * minCandidateNodesPercentage) / 100);
   const enough = Math.min(helpful.length, Math.max(minCandidateNodesAbsolute, share));
   const offset = Math.floor(random() * helpful.length);
-  const search = findCandidates(cycle, helpful, { profile, budgets: [...budgets()], offset, enough });
-  const best = bestCandidate(search.candidates);
-  if (best) return { kind: "chosen", nodeName: best.nodeName, victims: best.victims };
-  const others = all.filter((node) => !search.rejections.has(node.name));
-  const unhelpful = others.map(() => ({ reasons: ["Preemption is not helpful for scheduling"] }));
-  const message = describe(all.length, [...search.rejections.values(), ...unhelpful]);
+  return findCandidates(cycle, helpful, { profile, budgets: [...budgets()], offset, enough });
+}
+
+function unhelpful({ snapshot: { nodes } }: SchedulingCycle, rejections: CandidateSearch["rejections"]): PostFilterOutcome {
+  const others = nodes.filter((node) => !rejections.has(node.name));
+  const notHelped = others.map(() => ({ reasons: ["Preemption is not helpful for scheduling"] }));
+  const message = describe(nodes.length, [...rejections.values(), ...notHelped]);
   return { kind: "rejected", message: `preemption: ${message}`, hopeless: true };
 }

@@ -15,10 +15,13 @@ import {
 import type { InformerFactory } from "../../client/informer.ts";
 import { defaultPluginArgs, type PluginArgs } from "../configuration/plugin-args.ts";
 import { defaultProfileSettings } from "../configuration/scheduler-configuration.ts";
+import type { Extender } from "../extenders/extender.ts";
+import { narrowCandidates } from "../extenders/extender-plugin.ts";
 import type { Plugin, Profile } from "../framework.ts";
 import type { EvictionDependencies } from "../preemption/evictions.ts";
+import type { SchedulerMetrics } from "../scheduler-metrics.ts";
 import { createDefaultBinder } from "./default-binder.ts";
-import { createDefaultPreemption } from "./default-preemption.ts";
+import { createDefaultPreemption, type PreemptionDependencies } from "./default-preemption.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
@@ -33,6 +36,9 @@ import { createVolumeZone } from "./volume-zone.ts";
 export interface DefaultProfileDependencies extends EvictionDependencies {
   /** Asked for what the plugins look up; to be started by the scheduler. */
   readonly informers: InformerFactory;
+  readonly metrics?: SchedulerMetrics;
+  /** Asked besides the plugins. */
+  readonly extenders?: readonly Extender[];
 }
 
 export function defaultProfile(deps: DefaultProfileDependencies): Profile {
@@ -71,11 +77,16 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
     createPodTopologySpread(workloadsOf(informers), spreadDefaults(args.PodTopologySpread)),
     createInterPodAffinity({ namespaceLabels: (name) => namespacesByName.get(name)?.metadata.labels, ...args.InterPodAffinity }),
     createDynamicResources((key) => deviceClaims.get(key)),
-    createDefaultPreemption({ ...deps, budgets: () => budgets.list(), ...args.DefaultPreemption }),
+    createDefaultPreemption({ ...deps, budgets: () => budgets.list(), ...narrowing(deps), ...args.DefaultPreemption }),
     createNodeResourcesBalancedAllocation(args.NodeResourcesBalancedAllocation),
     imageLocality,
     createDefaultBinder(client),
   ];
+}
+
+function narrowing({ extenders = [], logger }: DefaultProfileDependencies): Pick<PreemptionDependencies, "narrow"> {
+  if (extenders.length === 0) return {};
+  return { narrow: (cycle, candidates) => narrowCandidates({ extenders, logger }, cycle, candidates) };
 }
 
 function spreadDefaults({ defaultingType, defaultConstraints }: PluginArgs["PodTopologySpread"]): SpreadDefaults {

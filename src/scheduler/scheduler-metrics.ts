@@ -1,0 +1,119 @@
+// Figures of the scheduler under upstream's names. Made once for a process; the scheduler comes and goes with the lease, and
+// its series stay. How long extension points take is measured at every tenth attempt, so that measuring costs nothing.
+import type { Family, GaugeSeries, HistogramSeries, MetricsRegistry, Series } from "../base/metrics.ts";
+
+export type AttemptResult = "scheduled" | "unschedulable" | "error";
+export type QueueName = "active" | "backoff" | "unschedulable" | "gated";
+export type QueueSizes = Readonly<Record<QueueName, number>>;
+
+const doubling = (first: number, count: number): readonly number[] =>
+  Array.from({ length: count }, (_, i) => Number((first * 2 ** i).toPrecision(12)));
+
+const attemptBuckets = doubling(0.001, 15);
+/** More attempts of a pod than these are one series. */
+const maxAttemptsShown = 15;
+
+interface AttemptSeries {
+  readonly count: Series;
+  readonly duration: HistogramSeries;
+}
+
+export class SchedulerMetrics {
+  readonly #attempts: Family<Series>;
+  readonly #durations: Family<HistogramSeries>;
+  readonly #algorithm: HistogramSeries;
+  readonly #untilPlaced: Family<HistogramSeries>;
+  readonly #attemptsNeeded: HistogramSeries;
+  readonly #incoming: Family<Series>;
+  readonly #preemptions: Series;
+  readonly #victims: HistogramSeries;
+  readonly #points: Family<HistogramSeries>;
+  readonly #attemptSeries = new Map<string, AttemptSeries>();
+  #sizes: (() => QueueSizes) | undefined;
+
+  constructor(registry: MetricsRegistry) {
+    const labels = ["result", "profile"];
+    this.#attempts = registry.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", labels);
+    this.#durations = registry.histogram(
+      "scheduler_scheduling_attempt_duration_seconds",
+      "Scheduling attempt latency in seconds (scheduling algorithm + binding)",
+      { labels, buckets: attemptBuckets },
+    );
+    const algorithm = "scheduler_scheduling_algorithm_duration_seconds";
+    this.#algorithm = registry.histogram(algorithm, "Scheduling algorithm latency in seconds", { buckets: attemptBuckets }).series();
+    this.#untilPlaced = registry.histogram(
+      "scheduler_pod_scheduling_sli_duration_seconds",
+      "Time from a pod's first attempt until it is scheduled, over all of its attempts.",
+      { labels: ["attempts"], buckets: doubling(0.01, 20) },
+    );
+    this.#attemptsNeeded = registry
+      .histogram("scheduler_pod_scheduling_attempts", "Number of attempts to successfully schedule a pod.", { buckets: doubling(1, 5) })
+      .series();
+    const incomingHelp = "Number of pods added to scheduling queues by event and queue type.";
+    this.#incoming = registry.counter("scheduler_queue_incoming_pods_total", incomingHelp, ["queue", "event"]);
+    const preemptionHelp = "Total preemption attempts in the cluster till now";
+    this.#preemptions = registry.counter("scheduler_preemption_attempts_total", preemptionHelp).series();
+    this.#victims = registry
+      .histogram("scheduler_preemption_victims", "Number of selected preemption victims", { buckets: doubling(1, 7) })
+      .series();
+    this.#points = registry.histogram(
+      "scheduler_framework_extension_point_duration_seconds",
+      "Latency for running all plugins of a specific extension point.",
+      { labels: ["extension_point", "status", "profile"], buckets: doubling(0.0001, 12) },
+    );
+    this.#showPending(registry.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"]), registry);
+  }
+
+  #showPending(pending: Family<GaugeSeries>, registry: MetricsRegistry): void {
+    registry.beforeScrape(() => {
+      const sizes = this.#sizes?.() ?? { active: 0, backoff: 0, unschedulable: 0, gated: 0 };
+      // The keys of the literal type are its queues.
+      for (const queue of Object.keys(sizes) as QueueName[]) pending.series(queue).set(sizes[queue]);
+    });
+  }
+
+  /** The queue that is shown, until the function that is returned is called. */
+  showQueue(sizes: () => QueueSizes): () => void {
+    this.#sizes = sizes;
+    return () => {
+      if (this.#sizes === sizes) this.#sizes = undefined;
+    };
+  }
+
+  attempted(result: AttemptResult, profile: string, ms: number): void {
+    const key = `${result}/${profile}`;
+    let series = this.#attemptSeries.get(key);
+    if (!series) {
+      series = { count: this.#attempts.series(result, profile), duration: this.#durations.series(result, profile) };
+      this.#attemptSeries.set(key, series);
+    }
+    series.count.add();
+    series.duration.observe(ms / 1000);
+  }
+
+  decided(ms: number): void {
+    this.#algorithm.observe(ms / 1000);
+  }
+
+  /** A pod has its node, so long after its first attempt. */
+  placed(attempts: number, ms: number): void {
+    this.#untilPlaced.series(attempts >= maxAttemptsShown ? `${maxAttemptsShown}+` : String(attempts)).observe(ms / 1000);
+    this.#attemptsNeeded.observe(attempts);
+  }
+
+  queued(queue: QueueName, event: string): void {
+    this.#incoming.series(queue, event).add();
+  }
+
+  preempting(victims: number): void {
+    this.#victims.observe(victims);
+  }
+
+  preemptionTried(): void {
+    this.#preemptions.add();
+  }
+
+  ranPoint(point: string, { profile, ok, ms }: { readonly profile: string; readonly ok: boolean; readonly ms: number }): void {
+    this.#points.series(point, ok ? "Success" : "Unschedulable", profile).observe(ms / 1000);
+  }
+}
