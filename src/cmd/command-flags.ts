@@ -15,19 +15,21 @@ export interface CommandUsage {
 export interface CommandInput<F extends Flags> {
   readonly values: FlagValues<F>;
   readonly positional: readonly string[];
+  /** The flags that were given. */
+  readonly given: ReadonlySet<keyof F>;
 }
 
 /** Undefined when help was asked for and has been printed. Throws CommandError for bad arguments. */
 export function parseCommand<F extends Flags>(usage: CommandUsage, flags: F, args: readonly string[]): CommandInput<F> | undefined {
   try {
-    const { values, positional, help } = parseFlags(flags, args);
+    const { values, positional, given, help } = parseFlags(flags, args);
     if (help) {
       const words = ["coracle", usage.name, "[flags]", ...(usage.positional ? [usage.positional] : [])];
       process.stdout.write(`${usage.summary}\n\nUsage: ${words.join(" ")}\n\nFlags:\n${describeFlags(flags)}\n`);
       return undefined;
     }
     if (positional.length > 0 && !usage.positional) throw new FlagError(`unexpected argument ${JSON.stringify(positional[0])}`);
-    return { values, positional };
+    return { values, positional, given };
   } catch (error) {
     if (error instanceof FlagError) throw new CommandError(`${error.message} (see coracle ${usage.name} --help)`);
     throw error;

@@ -1,10 +1,11 @@
 // The flags of `coracle controller-manager`: upstream's names, defaults and units, so that a manifest written for
 // kube-controller-manager starts this one. Those that have nothing to set here (they tune informers, clouds and code that is
 // not there) are taken and listed as such.
-import { boolean, durationMs, flag, integer, list, number, optionalText, text } from "../base/flags.ts";
+import { boolean, durationMs, flag, integer, list, number, optionalText } from "../base/flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
 import { CommandError } from "./command-error.ts";
+import { electionFlags, flagsWithoutEffect, servingFlags } from "./component-flags.ts";
 
 const workers = integer({ min: 1, max: 10_000 });
 
@@ -96,12 +97,7 @@ const concurrency = Object.fromEntries(
   ]),
 ) as Readonly<Record<ConcurrencyFlag, ReturnType<typeof flag<number>>>>;
 
-const ignored = Object.fromEntries(
-  Object.entries(withoutEffect).map(([name, bare]) => {
-    const type = { placeholder: bare ? "" : "string", parse: (value: string) => value, ...(bare ? { bare } : {}) };
-    return [name, flag<string | undefined>(type, undefined, "without effect here")];
-  }),
-) as Readonly<Record<IgnoredFlag, ReturnType<typeof flag<string | undefined>>>>;
+const ignored = flagsWithoutEffect(withoutEffect);
 
 const nodeFlags = {
   "allocate-node-cidrs": flag(boolean, true, "give each node a range for its pods (upstream's default is false)"),
@@ -159,24 +155,6 @@ export const signerFlagNames = {
   "kubernetes.io/legacy-unknown": "legacy-unknown",
 } as const;
 
-const electionFlags = {
-  "leader-elect": flag(boolean, true, "let one of several managers lead"),
-  "leader-elect-lease-duration": flag(durationMs, 15_000, "others take over when the lease has not been renewed for so long"),
-  "leader-elect-renew-deadline": flag(durationMs, 10_000, "the leader gives up when it could not renew for so long"),
-  "leader-elect-retry-period": flag(durationMs, 2_000, "between two tries"),
-  "leader-elect-resource-name": flag(text, "kube-controller-manager", "name of the lease"),
-  "leader-elect-resource-namespace": flag(text, "kube-system", "its namespace"),
-};
-
-const servingFlags = {
-  "bind-address": flag(text, "0.0.0.0", "address on which health and metrics are served"),
-  "secure-port": flag(integer({ min: 0, max: 65_535 }), 10_257, "port of it; 0 serves nothing"),
-  "tls-cert-file": flag(optionalText, undefined, "its certificate; default one that is made at the start"),
-  "tls-private-key-file": flag(optionalText, undefined, "the key of --tls-cert-file"),
-  "client-ca-file": flag(optionalText, undefined, "certificates that may have signed those of clients"),
-  "authorization-always-allow-paths": flag(list, ["/healthz", "/readyz", "/livez"], "paths that everybody may ask for"),
-};
-
 export const controllerManagerFlags = {
   kubeconfig: flag(
     optionalText,
@@ -185,8 +163,8 @@ export const controllerManagerFlags = {
   ),
   master: flag(optionalText, undefined, "address of the API server, instead of the kubeconfig's"),
   controllers: flag(list, ["*"], "controllers to run: '*' is all that are on by default, 'foo' adds, '-foo' takes away"),
-  ...electionFlags,
-  ...servingFlags,
+  ...electionFlags("kube-controller-manager", "managers"),
+  ...servingFlags(10_257),
   ...nodeFlags,
   ...autoscalerFlags,
   ...secretFlags,

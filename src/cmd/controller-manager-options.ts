@@ -1,13 +1,13 @@
 // What the flags of `coracle controller-manager` ask of the controllers: checked, files read. Problems name the flag, in one
 // line.
 import { createPrivateKey } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { parseCIDR } from "../api/meta/ip.ts";
 import type { FlagValues } from "../base/flags.ts";
 import { certificateFromPem, type KeyedCertificate, keyMatches } from "../base/x509/certificate.ts";
 import type { StartControllersOptions } from "../controllers/start-controllers.ts";
 import { CommandError } from "./command-error.ts";
 import { checkedSelection, concurrencyOf, type controllerManagerFlags, signerFlagNames } from "./controller-manager-flags.ts";
+import { readPem } from "./serve-component.ts";
 
 export type ControllerManagerValues = FlagValues<typeof controllerManagerFlags>;
 
@@ -56,14 +56,6 @@ export async function controllerManagerOptions(values: ControllerManagerValues):
     clusterSigningDurationMs: values["cluster-signing-duration"],
     legacyTokenCleanUpPeriodMs: values["legacy-service-account-token-clean-up-period"],
   };
-}
-
-export async function readPem(flagName: string, file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
-  }
 }
 
 /** Nodes' ranges must fit into the cluster's, one of each family. */

@@ -13,8 +13,9 @@ import { type RunningControllers, type StartControllersOptions, startControllers
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
 import { controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
-import { type ControllerManagerValues, controllerManagerOptions, readPem } from "./controller-manager-options.ts";
+import { type ControllerManagerValues, controllerManagerOptions } from "./controller-manager-options.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
+import { serveComponent } from "./serve-component.ts";
 import { createServiceAccountClients } from "./service-account-clients.ts";
 
 export interface ControllerManagerDeps {
@@ -101,7 +102,9 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
   let elected: ElectedProcess | undefined;
   const checks = (): ReadonlyMap<string, string | undefined> =>
     new Map([...(values["leader-elect"] ? [["leaderElection", elected?.problem] as const] : []), ...(controllers?.problems() ?? [])]);
-  await serve({ values, registry, checks, client: cluster.client, logger }, stack);
+  // What the process was started with; flags name files, never secrets.
+  const configuration = { "kubecontrollermanager.config.k8s.io": { ...values } };
+  await serveComponent({ values, metrics: registry, checks, configuration, client: cluster.client, clock: realClock, logger }, stack);
   elected = stack.add(
     await runElected({
       ...deps,
@@ -114,30 +117,4 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
       start,
     }),
   );
-}
-
-interface Served {
-  readonly values: ControllerManagerValues;
-  readonly registry: MetricsRegistry;
-  readonly checks: () => ReadonlyMap<string, string | undefined>;
-  readonly client: Client;
-  readonly logger: Logger;
-}
-
-async function serve({ values, registry, checks, client, logger }: Served, stack: StopStack): Promise<void> {
-  if (values["secure-port"] === 0) return;
-  const [{ startComponentServer }, { createComponentAccess }, { servingPair }] = await Promise.all([
-    import("./component-server.ts"),
-    import("./component-access.ts"),
-    import("./component-certificate.ts"),
-  ]);
-  const clientCaFile = values["client-ca-file"];
-  const clientCa = clientCaFile === undefined ? undefined : await readPem("client-ca-file", clientCaFile);
-  const pair = await servingPair(values["tls-cert-file"], values["tls-private-key-file"], realClock);
-  const access = createComponentAccess({ client, clock: realClock, alwaysAllow: values["authorization-always-allow-paths"] });
-  // What the process was started with; flags name files, never secrets.
-  const configuration = { "kubecontrollermanager.config.k8s.io": { ...values } };
-  const address = { address: values["bind-address"], port: values["secure-port"] };
-  const options = { ...address, ...pair, ...(clientCa === undefined ? {} : { clientCa }) };
-  stack.add(await startComponentServer({ logger: logger.named("server"), metrics: registry, access, checks, configuration }, options));
 }

@@ -1,36 +1,54 @@
 // The scheduler as a command (`coracle scheduler`, against any API server, one of several leading) and as the all-in-one
-// starts it.
+// starts it. As a command it serves health and metrics on a port of its own, leader or not.
 import { hostname } from "node:os";
 import { type Clock, realClock } from "../base/clock.ts";
-import { boolean, flag, integer, optionalText } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
+import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
-import { createEventSeriesRecorder } from "../client/event-series-recorder.ts";
+import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
+import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
+import type { Extender } from "../scheduler/extenders/extender.ts";
+import { configuredProfile } from "../scheduler/plugins/configured-profile.ts";
 import { defaultProfile } from "../scheduler/plugins/defaults.ts";
-import { Scheduler } from "../scheduler/scheduler.ts";
+import { Scheduler, type SchedulerOptions } from "../scheduler/scheduler.ts";
+import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
-import { connectToCluster } from "./connect.ts";
-import { runElected } from "./run-elected.ts";
+import { type ClusterClient, connectToCluster } from "./connect.ts";
+import { type ElectedProcess, runElected } from "./run-elected.ts";
+import { electionOf, ignoredSchedulerFlags, readSchedulerFile, type SchedulerValues, schedulerFlags } from "./scheduler-flags.ts";
+import { serveComponent } from "./serve-component.ts";
 
 export interface SchedulerProcessDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: SchedulerMetrics;
 }
 
-/** Resolves when pods are being scheduled. */
-export async function startScheduler({ client, clock, logger }: SchedulerProcessDeps): Promise<Running> {
+const defaultName = "default-scheduler";
+
+/** Resolves when pods are being scheduled. Without a configuration there is the default profile alone. */
+export async function startScheduler(given: SchedulerProcessDeps, configuration?: SchedulerConfiguration): Promise<Running> {
+  const { client, clock, logger } = given;
   const stack = new StopStack();
-  const informers = stack.add(createInformerFactory(client, { clock, logger }));
-  const name = "default-scheduler";
-  const recorder = stack.add(
-    createEventSeriesRecorder({ client, clock, logger, reportingController: name, reportingInstance: `${name}-${hostname()}` }),
-  );
-  const deps = { client, informers, clock, logger, recorder };
-  const scheduler = stack.add(new Scheduler(deps, { profiles: [defaultProfile(deps)] }));
   try {
+    const informers = stack.add(createInformerFactory(client, { clock, logger }));
+    const recorders = new Map<string, EventSeriesRecorder>();
+    const recorderOf = (name: string): EventSeriesRecorder => {
+      const own = { reportingController: name, reportingInstance: `${name}-${hostname()}` };
+      const recorder = recorders.get(name) ?? stack.add(createEventSeriesRecorder({ client, clock, logger, ...own }));
+      recorders.set(name, recorder);
+      return recorder;
+    };
+    const extenders = await startExtenders(configuration, clock, stack);
+    const deps = { ...given, informers, recorder: recorderOf(defaultName), extenders };
+    const profiles = configuration?.profiles.map((settings) =>
+      configuredProfile({ ...deps, recorder: recorderOf(settings.schedulerName) }, settings),
+    ) ?? [defaultProfile(deps)];
+    const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), profiles, recorders, extenders }));
     await scheduler.start();
   } catch (error) {
     await stack.stop();
@@ -39,27 +57,90 @@ export async function startScheduler({ client, clock, logger }: SchedulerProcess
   return stack;
 }
 
-const flags = {
-  kubeconfig: flag(
-    optionalText,
-    undefined,
-    "how to reach the API server; default $KUBECONFIG, ~/.kube/config or the pod's service account",
-  ),
-  "leader-elect": flag(boolean, true, "let one of several schedulers lead, by the lease kube-system/kube-scheduler"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
-};
+async function startExtenders(
+  configuration: SchedulerConfiguration | undefined,
+  clock: Clock,
+  stack: StopStack,
+): Promise<readonly Extender[]> {
+  if (!configuration || configuration.extenders.length === 0) return [];
+  const { createHttpExtender } = await import("../scheduler/extenders/http-extender.ts");
+  return configuration.extenders.map((settings) => {
+    const extender = createHttpExtender(settings, clock);
+    stack.defer(() => extender.close());
+    return extender;
+  });
+}
+
+/** The rest of a binding cycle has this long besides the volumes. */
+const bindingMs = 600_000;
+
+function optionsOf(configuration: SchedulerConfiguration | undefined): Omit<SchedulerOptions, "profiles"> {
+  if (!configuration) return {};
+  const volumeSeconds = configuration.profiles.map(({ args }) => args.VolumeBinding.bindTimeoutSeconds);
+  return {
+    initialBackoffMs: configuration.podInitialBackoffSeconds * 1000,
+    maxBackoffMs: configuration.podMaxBackoffSeconds * 1000,
+    bindTimeoutMs: Math.max(bindingMs, ...volumeSeconds.map((seconds) => seconds * 1000)),
+  };
+}
 
 export async function run(args: readonly string[]): Promise<number> {
-  const input = parseCommand({ name: "scheduler", summary: "Assigns pods to nodes." }, flags, args);
+  const input = parseCommand({ name: "scheduler", summary: "Assigns pods to nodes." }, schedulerFlags, args);
   if (!input) return 0;
-  const { kubeconfig, v, "leader-elect": elect } = input.values;
-  const logger = createLogger("scheduler", { verbosity: v });
-  const cluster = await connectToCluster({ kubeconfig, clock: realClock, userAgent: "kube-scheduler" });
-  const deps = { client: cluster.client, clock: realClock, logger };
-  const running = await runElected({ ...deps, lease: "kube-scheduler", elect, start: () => startScheduler(deps) });
-  process.stdout.write(`scheduler ${elect ? "stands for election" : "runs"} at ${cluster.server}\n`);
-  await untilSignal();
-  await running.stop();
-  await cluster.close();
+  const { values, given } = input;
+  const logger = createLogger("scheduler", { verbosity: values.v });
+  const configuration = await readSchedulerFile("config", values.config);
+  const ignored = ignoredSchedulerFlags(values);
+  if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
+  const kubeconfig = given.has("kubeconfig") ? values.kubeconfig : configuration.clientConnection.kubeconfig;
+  const connection = { kubeconfig, ...(values.master === undefined ? {} : { server: values.master }) };
+  const cluster = await connectToCluster({ ...connection, clock: realClock, userAgent: "kube-scheduler" });
+  const stack = new StopStack();
+  stack.defer(() => cluster.close());
+  try {
+    const elected = await runScheduler({ values, given, configuration, cluster, logger }, stack);
+    process.stdout.write(`scheduler ${elected ? "stands for election" : "runs"} at ${cluster.server}\n`);
+    await untilSignal();
+  } finally {
+    await stack.stop();
+  }
   return 0;
+}
+
+interface SchedulerProcess {
+  readonly values: SchedulerValues;
+  readonly given: ReadonlySet<string>;
+  readonly configuration: SchedulerConfiguration;
+  readonly cluster: ClusterClient;
+  readonly logger: Logger;
+}
+
+/** Resolves with whether it stands for election. */
+async function runScheduler({ values, given, configuration, cluster, logger }: SchedulerProcess, stack: StopStack): Promise<boolean> {
+  const metrics = new MetricsRegistry();
+  registerProcessMetrics(metrics, realClock);
+  const deps = { client: cluster.client, clock: realClock, logger };
+  const ofScheduler = new SchedulerMetrics(metrics);
+  const election = electionOf(configuration, values, given);
+  let elected: ElectedProcess | undefined;
+  let isScheduling = false;
+  const checks = (): ReadonlyMap<string, string | undefined> =>
+    new Map(
+      election.leaderElect ? [["leaderElection", elected?.problem]] : [["schedulerStarted", isScheduling ? undefined : "not started"]],
+    );
+  await serveComponent({ ...deps, values, metrics, checks, configuration: configz(configuration) }, stack);
+  const start = async (): Promise<Running> => {
+    const running = await startScheduler({ ...deps, metrics: ofScheduler }, configuration);
+    isScheduling = true;
+    return running;
+  };
+  const { leaderElect: elect, resourceName: lease, resourceNamespace: namespace, ...periods } = election;
+  elected = stack.add(await runElected({ ...deps, ...periods, lease, namespace, elect, start }));
+  return elect;
+}
+
+/** What the process was started with, without the TLS settings of extenders, which may hold keys. */
+function configz({ extenders, ...rest }: SchedulerConfiguration): Readonly<Record<string, unknown>> {
+  const shown = extenders.map((extender) => ({ ...extender, tls: undefined }));
+  return { "kubescheduler.config.k8s.io": { ...rest, extenders: shown } };
 }

@@ -11,6 +11,7 @@ import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
 import { podNetworkName } from "../cni/network-config.ts";
+import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
@@ -34,6 +35,7 @@ const flags = {
   ),
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
+  "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -133,8 +135,15 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
     },
   );
   stack.add(controllers);
-  stack.add(await startScheduler({ client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") }));
+  const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
+  stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
   announce("controllers and scheduler");
+}
+
+async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
+  if (file === undefined) return undefined;
+  const { readSchedulerFile } = await import("./scheduler-flags.ts");
+  return readSchedulerFile("scheduler-config", file);
 }
 
 async function startNodes(

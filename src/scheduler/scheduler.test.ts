@@ -17,8 +17,11 @@ import { createClient } from "../client/create-client.ts";
 import { createEventSeriesRecorder } from "../client/event-series-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Transport, TransportRequest } from "../client/transport.ts";
+import { readSchedulerConfiguration } from "./configuration/scheduler-configuration.ts";
+import { configuredProfile } from "./plugins/configured-profile.ts";
 import { defaultProfile } from "./plugins/defaults.ts";
 import { Scheduler } from "./scheduler.ts";
+import { SchedulerMetrics } from "./scheduler-metrics.ts";
 
 const through: Stage = (context, next) => next(context);
 const running: (() => Promise<void>)[] = [];
@@ -57,7 +60,10 @@ async function setUp() {
     watch: (request) => transport.watch(request),
     close: () => transport.close(),
   };
-  const startScheduler = async (): Promise<{ stop(): Promise<void>; scheduler: Scheduler }> => {
+  const metrics = new MetricsRegistry();
+  const figures = new SchedulerMetrics(metrics);
+  /** `yaml`: the profiles of a configuration instead of the default one. */
+  const startScheduler = async (yaml?: string): Promise<{ stop(): Promise<void>; scheduler: Scheduler }> => {
     const own = createClient(watched);
     const informers = createInformerFactory(own, { clock, logger, deepFreeze: true });
     const recorder = createEventSeriesRecorder({
@@ -67,8 +73,11 @@ async function setUp() {
       reportingController: "default-scheduler",
       reportingInstance: "test",
     });
-    const deps = { client: own, informers, clock, logger, recorder };
-    const scheduler = new Scheduler(deps, { profiles: [defaultProfile(deps)], bindTimeoutMs: 20_000 });
+    const deps = { client: own, informers, clock, logger, recorder, metrics: figures };
+    const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+    const configuration = yaml === undefined ? undefined : await readSchedulerConfiguration(head + yaml);
+    const profiles = configuration?.profiles.map((settings) => configuredProfile(deps, settings)) ?? [defaultProfile(deps)];
+    const scheduler = new Scheduler(deps, { profiles, bindTimeoutMs: 20_000 });
     const started = scheduler.start();
     await clock.advance(50);
     await started;
@@ -88,6 +97,7 @@ async function setUp() {
     calls,
     hooks,
     problems,
+    metrics,
     startScheduler,
     settle: async () => {
       for (let i = 0; i < 10; i++) await clock.advance(20);
@@ -137,6 +147,59 @@ describe("Scheduler", () => {
     expect((await t.pod("p")).spec.nodeName).toBe("a");
     expect(await t.events("p")).toEqual(["Scheduled: Successfully assigned default/p to a"]);
     expect(t.problems).toEqual([]);
+  });
+
+  it("schedules the pods of every profile, each by its own plugins", async () => {
+    const t = await setUp();
+    for (const name of ["a", "b"]) await t.addNode(name);
+    const strategy = "args: {scoringStrategy: {type: MostAllocated}}";
+    const scored = "score: {disabled: [{name: '*'}], enabled: [{name: NodeResourcesFit}]}";
+    await t.startScheduler(`
+profiles:
+  - schedulerName: default-scheduler
+    plugins: {${scored}}
+  - schedulerName: packing
+    plugins: {${scored}}
+    pluginConfig: [{name: NodeResourcesFit, ${strategy}}]
+`);
+    await t.addPod("first", "1", { nodeSelector: { "kubernetes.io/hostname": "a" } });
+    await t.settle();
+    await t.addPod("packed", "1", { schedulerName: "packing" });
+    await t.addPod("spread", "1");
+    await t.addPod("foreign", "1", { schedulerName: "somebody-else" });
+    await t.settle();
+    expect((await t.pod("packed")).spec.nodeName).toBe("a");
+    expect((await t.pod("spread")).spec.nodeName).toBe("b");
+    expect((await t.pod("foreign")).spec.nodeName).toBeUndefined();
+    expect(t.metrics.text()).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="packing"\} 1$/m);
+    expect(t.problems).toEqual([]);
+  });
+
+  it("counts attempts, waiting pods and preemptions", async () => {
+    const t = await setUp();
+    await t.addNode("a", "1");
+    await t.startScheduler();
+    await t.addPod("low", "1", { priority: 1 });
+    await t.addPod("gated", "1", { schedulingGates: [{ name: "later" }] });
+    await t.settle();
+    await t.addPod("equal", "1", { priority: 1 });
+    await t.settle();
+    const before = t.metrics.text();
+    expect(before).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="default-scheduler"\} 1$/m);
+    expect(before).toMatch(/^scheduler_schedule_attempts_total\{result="unschedulable",profile="default-scheduler"\} 1$/m);
+    expect(before).toMatch(/^scheduler_scheduling_attempt_duration_seconds_count\{result="scheduled",profile="default-scheduler"\} 1$/m);
+    expect(before).toMatch(/^scheduler_pod_scheduling_sli_duration_seconds_count\{attempts="1"\} 1$/m);
+    expect(before).toMatch(/^scheduler_pending_pods\{queue="unschedulable"\} 1$/m);
+    expect(before).toMatch(/^scheduler_pending_pods\{queue="gated"\} 1$/m);
+    expect(before).toMatch(/^scheduler_queue_incoming_pods_total\{queue="active",event="UnschedulablePodAdd"\} 2$/m);
+    expect(before).toMatch(/^scheduler_queue_incoming_pods_total\{queue="unschedulable",event="ScheduleAttemptFailure"\} 1$/m);
+    expect(before).toMatch(/^scheduler_framework_extension_point_duration_seconds_count\{extension_point="Filter",status="Success"/m);
+    expect(before).toMatch(/^scheduler_preemption_victims_count 0$/m);
+    await t.addPod("high", "1", { priority: 10 });
+    await t.settle();
+    const after = t.metrics.text();
+    expect(after).toMatch(/^scheduler_preemption_attempts_total 2$/m);
+    expect(after).toMatch(/^scheduler_preemption_victims_sum 1$/m);
   });
 
   it("leaves pods of other schedulers alone", async () => {

@@ -1,0 +1,87 @@
+// The flags of `coracle scheduler`: upstream's names, defaults and units. Those that the configuration file says better go
+// before it where they are given.
+import { readFile } from "node:fs/promises";
+import { ConfigError } from "../api/encode/config-fields.ts";
+import { type FlagValues, flag, integer, optionalText } from "../base/flags.ts";
+import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
+import { readSchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
+import { CommandError } from "./command-error.ts";
+import { electionFlags, flagsWithoutEffect, servingFlags } from "./component-flags.ts";
+
+const withoutEffect = flagsWithoutEffect({
+  "authentication-kubeconfig": undefined,
+  "authentication-skip-lookup": "true",
+  "authentication-token-webhook-cache-ttl": undefined,
+  "authentication-tolerate-lookup-failure": "true",
+  "authorization-kubeconfig": undefined,
+  "authorization-webhook-cache-authorized-ttl": undefined,
+  "authorization-webhook-cache-unauthorized-ttl": undefined,
+  "contention-profiling": "true",
+  "feature-gates": undefined,
+  "kube-api-burst": undefined,
+  "kube-api-content-type": undefined,
+  "kube-api-qps": undefined,
+  "leader-elect-resource-lock": undefined,
+  "logging-format": undefined,
+  profiling: "true",
+  "requestheader-allowed-names": undefined,
+  "requestheader-client-ca-file": undefined,
+  "requestheader-extra-headers-prefix": undefined,
+  "requestheader-group-headers": undefined,
+  "requestheader-username-headers": undefined,
+  "tls-cipher-suites": undefined,
+  "tls-min-version": undefined,
+});
+
+export const schedulerFlags = {
+  config: flag(optionalText, undefined, "file with a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)"),
+  kubeconfig: flag(
+    optionalText,
+    undefined,
+    "how to reach the API server; default $KUBECONFIG, ~/.kube/config or the pod's service account",
+  ),
+  master: flag(optionalText, undefined, "address of the API server, instead of the kubeconfig's"),
+  ...electionFlags("kube-scheduler", "schedulers"),
+  ...servingFlags(10_259),
+  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...withoutEffect,
+};
+
+export type SchedulerValues = FlagValues<typeof schedulerFlags>;
+
+/** Those of the flags that were given and do nothing. */
+export const ignoredSchedulerFlags = (values: SchedulerValues): readonly string[] =>
+  (Object.keys(withoutEffect) as (keyof typeof withoutEffect)[]).filter((name) => values[name] !== undefined);
+
+/** The configuration in a file; the default one without. Throws CommandError with what is wrong in it. */
+export async function readSchedulerFile(flagName: string, file: string | undefined): Promise<SchedulerConfiguration> {
+  let text = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+  try {
+    if (file !== undefined) text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
+  }
+  try {
+    return await readSchedulerConfiguration(text);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CommandError(`--${flagName} ${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The file's election, with the flags that were given instead. */
+export function electionOf(
+  { leaderElection: file }: SchedulerConfiguration,
+  values: SchedulerValues,
+  given: ReadonlySet<string>,
+): Omit<LeaderElectionSettings, "resourceLock"> {
+  const choose = <T>(name: string, ofFlag: T, ofFile: T): T => (given.has(`leader-elect${name}`) ? ofFlag : ofFile);
+  return {
+    leaderElect: choose("", values["leader-elect"], file.leaderElect),
+    leaseDurationMs: choose("-lease-duration", values["leader-elect-lease-duration"], file.leaseDurationMs),
+    renewDeadlineMs: choose("-renew-deadline", values["leader-elect-renew-deadline"], file.renewDeadlineMs),
+    retryPeriodMs: choose("-retry-period", values["leader-elect-retry-period"], file.retryPeriodMs),
+    resourceName: choose("-resource-name", values["leader-elect-resource-name"], file.resourceName),
+    resourceNamespace: choose("-resource-namespace", values["leader-elect-resource-namespace"], file.resourceNamespace),
+  };
+}
