@@ -1,0 +1,131 @@
+// `coracle scheduler` as users run it, against an API server of its own: profiles from a configuration file, health and
+// metrics over HTTPS, and what it says of files that it cannot use.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { leases, namespaces, nodes, pods, serviceaccounts } from "../../src/api/resources.generated.ts";
+import { realClock } from "../../src/base/clock.ts";
+import type { Client } from "../../src/client/client.ts";
+import { createClient } from "../../src/client/create-client.ts";
+import { createHttpsTransport } from "../../src/client/https-transport.ts";
+import { type ApiServerProcess, fetchText, startApiServerProcess } from "../support/apiserver-process.ts";
+import { coracle, freePort, startCoracle, until } from "../support/processes.ts";
+
+let server: ApiServerProcess;
+let client: Client;
+let kubeconfig = "";
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  server = await startApiServerProcess();
+  const transport = createHttpsTransport({
+    server: server.url,
+    insecureSkipVerify: true,
+    credentials: { kind: "token", token: server.token },
+    clock: realClock,
+  });
+  closing.push(() => transport.close());
+  client = createClient(transport);
+  kubeconfig = join(server.dataDir, "scheduler.kubeconfig");
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server: server.url, "insecure-skip-tls-verify": true } }],
+    users: [{ name: "u", user: { token: server.token } }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  };
+  await writeFile(kubeconfig, JSON.stringify(config), { mode: 0o600 });
+}, 60_000);
+
+afterAll(async () => {
+  for (const close of closing.reverse()) await close();
+  await server.stop();
+}, 60_000);
+
+async function configFile(name: string, text: string): Promise<string> {
+  const path = join(server.dataDir, name);
+  await writeFile(path, `apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n${text}`);
+  return path;
+}
+
+async function startScheduler(...flags: string[]): Promise<string> {
+  const port = await freePort();
+  const process = startCoracle(["scheduler", "--bind-address=127.0.0.1", `--secure-port=${port}`, ...flags]);
+  closing.push(() => process.stop("SIGKILL"));
+  const url = `https://127.0.0.1:${port}`;
+  await until(`the scheduler at ${url} is well`, async () => {
+    if (process.process.exitCode !== null) throw new Error(`it has ended:\n${process.output()}`);
+    return (await fetchText(`${url}/readyz`, "")) === "ok";
+  });
+  return url;
+}
+
+async function createNode(name: string): Promise<void> {
+  const allocatable = { cpu: "4", memory: "8Gi", pods: "110" };
+  const labels = { "kubernetes.io/hostname": name };
+  await client.create(nodes, { metadata: { name, labels }, spec: {}, status: { allocatable, capacity: allocatable } });
+}
+
+/** New nodes are tainted until a controller finds them ready; there is none here, so the pods tolerate everything. */
+async function createPod(name: string, spec: object): Promise<void> {
+  const containers = [{ name: "c", image: "app", resources: { requests: { cpu: "1" } } }];
+  await client.create(pods, { metadata: { name, namespace: "work" }, spec: { containers, tolerations: [{ operator: "Exists" }], ...spec } });
+}
+
+const placeOf = (name: string): Promise<string> =>
+  until(`${name} has a node`, async () => (await client.get(pods, { namespace: "work", name })).spec.nodeName, 30_000);
+
+describe("coracle scheduler", () => {
+  it("schedules by the profiles of its configuration, leads by its lease and shows its figures", async () => {
+    const file = await configFile(
+      "two-profiles.yaml",
+      `
+clientConnection: {kubeconfig: ${JSON.stringify(kubeconfig)}}
+leaderElection: {resourceName: my-scheduler, retryPeriod: 300ms}
+profiles:
+  - schedulerName: default-scheduler
+  - schedulerName: packing
+    plugins: {score: {disabled: [{name: "*"}], enabled: [{name: NodeResourcesFit}]}}
+    pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}]
+`,
+    );
+    await client.create(namespaces, { metadata: { name: "work" }, spec: {} });
+    await client.create(serviceaccounts, { metadata: { namespace: "work", name: "default" } });
+    await client.create(namespaces, { metadata: { name: "kube-system" }, spec: {} }).catch(() => undefined); // there as a rule
+    for (const name of ["a", "b"]) await createNode(name);
+    const url = await startScheduler(`--config=${file}`);
+    await createPod("first", { nodeSelector: { "kubernetes.io/hostname": "a" } });
+    expect(await placeOf("first")).toBe("a");
+    for (const name of ["one", "two"]) await createPod(name, { schedulerName: "packing" });
+    expect([await placeOf("one"), await placeOf("two")]).toEqual(["a", "a"]);
+    await createPod("spread", {});
+    expect(await placeOf("spread")).toBe("b");
+    const lease = await client.get(leases, { namespace: "kube-system", name: "my-scheduler" });
+    expect(lease.spec.holderIdentity).toBeTruthy();
+    const metrics = await until("four bindings are counted", async () => {
+      const text = await fetchText(`${url}/metrics`, server.token);
+      return text.includes('scheduler_schedule_attempts_total{result="scheduled",profile="packing"} 2') ? text : undefined;
+    });
+    expect(metrics).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="default-scheduler"\} 2$/m);
+    expect(metrics).toMatch(/^scheduler_pending_pods\{queue="active"\} 0$/m);
+    expect(metrics).toMatch(/^process_cpu_seconds_total /m);
+    expect(await fetchText(`${url}/metrics`, "")).toContain('User "system:anonymous" cannot get path "/metrics"');
+    for (const path of ["healthz", "livez", "readyz"]) expect(await fetchText(`${url}/${path}`, "")).toBe("ok");
+    expect(await fetchText(`${url}/healthz?verbose`, "")).toMatch(/\[\+\]leaderElection ok\n/);
+    expect(await fetchText(`${url}/configz`, server.token)).toContain('"schedulerName":"packing"');
+  }, 120_000);
+
+  it("refuses a configuration that is not right, in one line that names the field", async () => {
+    const refused = async (text: string): Promise<string> => {
+      const result = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, `--config=${await configFile("wrong.yaml", text)}`]);
+      expect(result.code).not.toBe(0);
+      return result.stderr;
+    };
+    expect(await refused("profile: []")).toContain("wrong.yaml: profile: unknown field");
+    expect(await refused("parallelism: 0")).toContain("parallelism: Invalid value: 0: should be an integer value greater than zero");
+    const missing = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, "--config=/nowhere/at/all.yaml"]);
+    expect(missing.code).not.toBe(0);
+    expect(missing.stderr).toContain("/nowhere/at/all.yaml cannot be read");
+  }, 60_000);
+});
