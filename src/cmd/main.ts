@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, Command>> = {
   apiserver: { summary: "run the API server alone", load: () => import("./apiserver.ts") },
   "controller-manager": { summary: "run the controllers against an API server", load: () => import("./controller-manager.ts") },
   scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
+  explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };

@@ -70,7 +70,10 @@ async function createNode(name: string): Promise<void> {
 /** New nodes are tainted until a controller finds them ready; there is none here, so the pods tolerate everything. */
 async function createPod(name: string, spec: object): Promise<void> {
   const containers = [{ name: "c", image: "app", resources: { requests: { cpu: "1" } } }];
-  await client.create(pods, { metadata: { name, namespace: "work" }, spec: { containers, tolerations: [{ operator: "Exists" }], ...spec } });
+  await client.create(pods, {
+    metadata: { name, namespace: "work" },
+    spec: { containers, tolerations: [{ operator: "Exists" }], ...spec },
+  });
 }
 
 const placeOf = (name: string): Promise<string> =>
@@ -115,6 +118,32 @@ profiles:
     expect(await fetchText(`${url}/healthz?verbose`, "")).toMatch(/\[\+\]leaderElection ok\n/);
     expect(await fetchText(`${url}/configz`, server.token)).toContain('"schedulerName":"packing"');
   }, 120_000);
+
+  it("explains where a pod of the cluster, or of a manifest, can go", async () => {
+    const manifest = join(server.dataDir, "big.yaml");
+    await writeFile(
+      manifest,
+      `apiVersion: v1
+kind: Pod
+metadata: {name: big, namespace: work}
+spec:
+  tolerations: [{operator: Exists}]
+  nodeSelector: {kubernetes.io/hostname: b}
+  containers: [{name: c, image: app, resources: {requests: {cpu: "3"}}}]
+`,
+    );
+    const explained = await coracle(["explain", "scheduling", `--kubeconfig=${kubeconfig}`, "-f", manifest]);
+    expect(explained.stderr).toBe("");
+    expect(explained.stdout).toMatch(/^pod work\/big: fits on 1 of 2 nodes\n\nb: score \d+\n/);
+    expect(explained.stdout).toMatch(/\n {2}NodeResourcesFit: \d+ × 1 = \d+\n/);
+    expect(explained.stdout).toMatch(/\na: refused\n {2}NodeAffinity: node\(s\) didn't match Pod's node affinity\/selector\n/);
+    await expect(client.get(pods, { namespace: "work", name: "big" })).rejects.toThrow("not found");
+    const live = await coracle(["explain", "scheduling", "spread", "-n", "work", `--kubeconfig=${kubeconfig}`]);
+    expect(live.stdout).toContain("pod work/spread: fits on 2 of 2 nodes\nit is on b; this is how it would be placed now\n");
+    const foreign = await coracle(["explain", "scheduling", "one", "-n", "work", `--kubeconfig=${kubeconfig}`]);
+    expect(foreign.code).not.toBe(0);
+    expect(foreign.stderr).toContain("no profile schedules pods of schedulerName packing");
+  }, 60_000);
 
   it("refuses a configuration that is not right, in one line that names the field", async () => {
     const refused = async (text: string): Promise<string> => {
