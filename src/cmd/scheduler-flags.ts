@@ -69,6 +69,9 @@ export async function readSchedulerFile(flagName: string, file: string | undefin
   }
 }
 
+/** Tries are put off by up to a fifth. */
+const retryJitter = 1.2;
+
 /** The file's election, with the flags that were given instead. */
 export function electionOf(
   { leaderElection: file }: SchedulerConfiguration,
@@ -76,7 +79,7 @@ export function electionOf(
   given: ReadonlySet<string>,
 ): Omit<LeaderElectionSettings, "resourceLock"> {
   const choose = <T>(name: string, ofFlag: T, ofFile: T): T => (given.has(`leader-elect${name}`) ? ofFlag : ofFile);
-  return {
+  const election = {
     leaderElect: choose("", values["leader-elect"], file.leaderElect),
     leaseDurationMs: choose("-lease-duration", values["leader-elect-lease-duration"], file.leaseDurationMs),
     renewDeadlineMs: choose("-renew-deadline", values["leader-elect-renew-deadline"], file.renewDeadlineMs),
@@ -84,4 +87,10 @@ export function electionOf(
     resourceName: choose("-resource-name", values["leader-elect-resource-name"], file.resourceName),
     resourceNamespace: choose("-resource-namespace", values["leader-elect-resource-namespace"], file.resourceNamespace),
   };
+  const { leaseDurationMs: lease, renewDeadlineMs: renew, retryPeriodMs: retry } = election;
+  if (election.leaderElect && !(lease > renew && renew > retry * retryJitter && retry > 0))
+    throw new CommandError(
+      "leader election: the lease's duration must be longer than the deadline to renew it, and that than 1.2 times the period between tries",
+    );
+  return election;
 }

@@ -2,7 +2,7 @@
 // (queueing hints); the queue wakes only the pods whose rejecting plugins asked for an event.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { persistentvolumeclaims, persistentvolumes, resourceclaims, storageclasses } from "../api/resources.generated.ts";
+import { csinodes, persistentvolumeclaims, persistentvolumes, resourceclaims, storageclasses } from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 
 /** Every event, with the label it has in metrics where that is not its name. */
@@ -21,6 +21,7 @@ const eventLabels = {
   PersistentVolume: "PersistentVolumeAdd",
   StorageClass: "StorageClassAdd",
   ResourceClaim: "ResourceClaimAdd",
+  CSINode: "CSINodeAdd",
 } as const satisfies Readonly<Record<ClusterEvent, string | undefined>>;
 
 // The table has a row for each event, which its type says.
@@ -46,7 +47,8 @@ export type ClusterEvent =
   | "PersistentVolumeClaim"
   | "PersistentVolume"
   | "StorageClass"
-  | "ResourceClaim";
+  | "ResourceClaim"
+  | "CSINode";
 
 /** Events that are about other objects than nodes and pods, with what is watched for them where a plugin asks. */
 export const objectEvents: readonly { readonly event: ClusterEvent; readonly type: ResourceType<KubernetesObject> }[] = [
@@ -54,6 +56,7 @@ export const objectEvents: readonly { readonly event: ClusterEvent; readonly typ
   { event: "PersistentVolume", type: persistentvolumes },
   { event: "StorageClass", type: storageclasses },
   { event: "ResourceClaim", type: resourceclaims },
+  { event: "CSINode", type: csinodes },
 ];
 
 /** Which of the node events an update amounts to. */

@@ -18,6 +18,7 @@ import { createEventSeriesRecorder } from "../client/event-series-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Transport, TransportRequest } from "../client/transport.ts";
 import { readSchedulerConfiguration } from "./configuration/scheduler-configuration.ts";
+import type { Extender } from "./extenders/extender.ts";
 import { configuredProfile } from "./plugins/configured-profile.ts";
 import { defaultProfile } from "./plugins/defaults.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -63,7 +64,10 @@ async function setUp() {
   const metrics = new MetricsRegistry();
   const figures = new SchedulerMetrics(metrics);
   /** `yaml`: the profiles of a configuration instead of the default one. */
-  const startScheduler = async (yaml?: string): Promise<{ stop(): Promise<void>; scheduler: Scheduler }> => {
+  const startScheduler = async (
+    yaml?: string,
+    extenders: readonly Extender[] = [],
+  ): Promise<{ stop(): Promise<void>; scheduler: Scheduler }> => {
     const own = createClient(watched);
     const informers = createInformerFactory(own, { clock, logger, deepFreeze: true });
     const recorder = createEventSeriesRecorder({
@@ -73,11 +77,11 @@ async function setUp() {
       reportingController: "default-scheduler",
       reportingInstance: "test",
     });
-    const deps = { client: own, informers, clock, logger, recorder, metrics: figures };
+    const deps = { client: own, informers, clock, logger, recorder, metrics: figures, extenders };
     const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
     const configuration = yaml === undefined ? undefined : await readSchedulerConfiguration(head + yaml);
     const profiles = configuration?.profiles.map((settings) => configuredProfile(deps, settings)) ?? [defaultProfile(deps)];
-    const scheduler = new Scheduler(deps, { profiles, bindTimeoutMs: 20_000 });
+    const scheduler = new Scheduler(deps, { profiles, bindTimeoutMs: 20_000, extenders });
     const started = scheduler.start();
     await clock.advance(50);
     await started;
@@ -173,6 +177,76 @@ profiles:
     expect((await t.pod("foreign")).spec.nodeName).toBeUndefined();
     expect(t.metrics.text()).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="packing"\} 1$/m);
     expect(t.problems).toEqual([]);
+  });
+
+  it("asks extenders, waits for any event when they refuse, and lets them bind", async () => {
+    const t = await setUp();
+    for (const name of ["a", "b"]) await t.addNode(name);
+    const bound: string[] = [];
+    const wanted = { node: "" };
+    const extender: Extender = {
+      name: "test",
+      ignorable: false,
+      isInterested: (pod) => pod.metadata.name.startsWith("extended"),
+      filter: async (_pod, found) => {
+        const others = found.map(({ metadata }) => metadata.name).filter((name) => name !== wanted.node);
+        const nodeNames = found.map(({ metadata }) => metadata.name).filter((name) => name === wanted.node);
+        return { nodeNames, failed: new Map(others.map((name) => [name, "the extender said no"])), unresolvable: new Map() };
+      },
+      bind: async (pod, nodeName) => void bound.push(`${pod.metadata.name} to ${nodeName}`),
+    };
+    await t.startScheduler("profiles: [{}]", [extender]);
+    await t.addPod("extended", "1");
+    await t.addPod("plain", "1");
+    await t.settle();
+    expect((await t.pod("plain")).spec.nodeName).toBeDefined();
+    expect((await t.events("extended"))[0]).toMatch(/^FailedScheduling: 0\/2 nodes are available: 2 the extender said no\. /);
+    expect(bound).toEqual([]);
+    wanted.node = "b";
+    await t.addNode("c");
+    await t.clock.advance(2_000);
+    expect(bound).toEqual(["extended to b"]);
+    expect(t.calls.filter((call) => isBinding(call, "extended"))).toEqual([]);
+    expect(t.problems).toEqual([]);
+  });
+
+  it("tries a pod again after its back-off when an extender fails", async () => {
+    const t = await setUp();
+    await t.addNode("a");
+    let failures = 1;
+    const filter: NonNullable<Extender["filter"]> = async (_pod, found) => {
+      if (failures-- > 0) throw new Error("the extender is away");
+      return { nodeNames: found.map(({ metadata }) => metadata.name), failed: new Map(), unresolvable: new Map() };
+    };
+    await t.startScheduler("profiles: [{}]", [{ name: "test", ignorable: false, isInterested: () => true, filter }]);
+    await t.addPod("p", "1");
+    await t.settle();
+    expect((await t.pod("p")).spec.nodeName).toBeUndefined();
+    expect(t.metrics.text()).toMatch(/^scheduler_schedule_attempts_total\{result="error",profile="default-scheduler"\} 1$/m);
+    await t.clock.advance(2_000);
+    expect((await t.pod("p")).spec.nodeName).toBe("a");
+    expect(t.problems.join()).toContain("Scheduling a pod failed");
+  });
+
+  it("leaves preemption to what extenders allow", async () => {
+    const t = await setUp();
+    for (const name of ["a", "b"]) await t.addNode(name, "1");
+    const preempt: NonNullable<Extender["preempt"]> = async (_pod, candidates) =>
+      new Map(
+        candidates
+          .filter(({ nodeName }) => nodeName === "b")
+          .map(({ nodeName, victims, violations }) => [nodeName, { uids: victims.map((v) => v.metadata.uid), violations }]),
+      );
+    await t.startScheduler("profiles: [{}]", [{ name: "test", ignorable: false, isInterested: () => true, preempt }]);
+    // Without a say in it, the less important victim on a would be chosen.
+    await t.addPod("cheap", "1", { priority: 0, nodeSelector: { "kubernetes.io/hostname": "a" } });
+    await t.addPod("dear", "1", { priority: 5, nodeSelector: { "kubernetes.io/hostname": "b" } });
+    await t.settle();
+    await t.addPod("high", "1", { priority: 10 });
+    await t.settle();
+    expect((await t.pod("high")).status?.nominatedNodeName).toBe("b");
+    expect((await t.pod("dear")).metadata.deletionTimestamp).toBeDefined();
+    expect((await t.pod("cheap")).metadata.deletionTimestamp).toBeUndefined();
   });
 
   it("counts attempts, waiting pods and preemptions", async () => {

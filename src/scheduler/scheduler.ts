@@ -273,7 +273,10 @@ export class Scheduler implements Running {
   #act(attempt: Attempt, result: Decision | Unschedulable): Promise<void> | undefined {
     const { cycle, profile, startedMs } = attempt;
     this.#deps.metrics?.decided(this.#deps.clock.monotonic() - startedMs);
-    if (result.kind === "unschedulable") return this.#postFilter(attempt, result).then((failure) => this.#failed(attempt, failure));
+    if (result.kind === "unschedulable") {
+      const failed = (failure: Failure): void => this.#failed(attempt, failure);
+      return this.#postFilter(attempt, result).then(failed, (error: unknown) => this.#broken(attempt, error));
+    }
     const { nodeName } = result;
     this.#startAt = (this.#startAt + result.evaluatedNodes) % Math.max(1, this.#cache.nodes.length);
     this.#cache.assume(cycle.pod, nodeName);

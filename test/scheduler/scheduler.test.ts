@@ -153,6 +153,9 @@ spec:
     };
     expect(await refused("profile: []")).toContain("wrong.yaml: profile: unknown field");
     expect(await refused("parallelism: 0")).toContain("parallelism: Invalid value: 0: should be an integer value greater than zero");
+    const hasty = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, "--leader-elect-renew-deadline=20s", "--secure-port=0"]);
+    expect(hasty.code).not.toBe(0);
+    expect(hasty.stderr).toContain("the lease's duration must be longer than the deadline to renew it");
     const missing = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, "--config=/nowhere/at/all.yaml"]);
     expect(missing.code).not.toBe(0);
     expect(missing.stderr).toContain("/nowhere/at/all.yaml cannot be read");

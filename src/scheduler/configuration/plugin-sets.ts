@@ -36,9 +36,10 @@ const maxTotalWeight = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 /** What the sets of a profile come to. Throws ConfigError. */
 export function orderPlugins(sets: PluginSets, schedulerName: string): PluginOrder {
   const multiPoint = mergeWithDefaults(sets.multiPoint);
-  for (const { name } of multiPoint)
-    if (!knownPlugins[name]) throw new ConfigError(`PreEnqueuePlugin ${JSON.stringify(name)} does not exist`);
   const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], multiPoint)] as const);
+  // Upstream finds it out at the first point that it looks at.
+  const unknownPlugin = multiPoint.find(({ name }) => !knownPlugins[name]);
+  if (unknownPlugin) throw new ConfigError(`PreFilterPlugin ${JSON.stringify(unknownPlugin.name)} does not exist`);
   // Every extension point has an entry.
   const points = Object.fromEntries(entries) as Record<ExtensionPoint, readonly string[]>;
   if (points.queueSort.length !== 1) {

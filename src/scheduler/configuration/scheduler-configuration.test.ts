@@ -153,6 +153,7 @@ profiles:
   it("refuses plugins that do not exist, cannot do what is asked, or are named twice", async () => {
     const score = (text: string) => problem(`profiles: [{plugins: {score: {enabled: ${text}}}}]`);
     expect(await score("[{name: Fancy}]")).toBe('ScorePlugin "Fancy" does not exist');
+    expect(await problem("profiles: [{plugins: {multiPoint: {enabled: [{name: Fancy}]}}}]")).toBe('PreFilterPlugin "Fancy" does not exist');
     expect(await score("[{name: NodeName}]")).toBe('plugin "NodeName" does not extend ScorePlugin plugin');
     expect(await score("[{name: ImageLocality}, {name: ImageLocality}]")).toBe(
       'plugin "ImageLocality" already registered as "ScorePlugin"',

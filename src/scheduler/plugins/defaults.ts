@@ -1,6 +1,7 @@
 // The plugins, made for the arguments of a profile, and the default profile: upstream's plugins in the order their points
 // run, with upstream's weights.
 import {
+  csinodes,
   namespaces,
   persistentvolumeclaims,
   persistentvolumes,
@@ -25,6 +26,7 @@ import { createDefaultPreemption, type PreemptionDependencies } from "./default-
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
+import { createNodeVolumeLimits } from "./node-volume-limits.ts";
 import { createPodTopologySpread } from "./pod-topology-spread.ts";
 import { prioritySort, schedulingGates } from "./queue.ts";
 import { createNodeResourcesBalancedAllocation, createNodeResourcesFit, imageLocality } from "./resources.ts";
@@ -52,6 +54,7 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
   const claims = informers.informer(persistentvolumeclaims);
   const volumes = informers.informer(persistentvolumes);
   const classes = informers.informer(storageclasses);
+  const csiNodes = informers.informer(csinodes);
   const storage = {
     claim: (key: string) => claims.get(key),
     volume: (name: string) => volumes.get(name),
@@ -72,6 +75,7 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
     nodePorts,
     createNodeResourcesFit(args.NodeResourcesFit),
     createVolumeRestrictions(storage),
+    createNodeVolumeLimits({ ...storage, csiNode: (name) => csiNodes.get(name) }),
     createVolumeBinding({ ...deps, storage, bindTimeoutMs }),
     createVolumeZone(storage),
     createPodTopologySpread(workloadsOf(informers), spreadDefaults(args.PodTopologySpread)),

@@ -82,7 +82,8 @@ function setUp(
     },
   } as unknown as Client;
   const clock = new VirtualClock();
-  const binding = createVolumeBinding({ client, clock, storage });
+  const deps = { client, clock, storage };
+  const binding = createVolumeBinding(deps);
   const plugins = [createVolumeRestrictions(storage), binding, createVolumeZone(storage)];
   const cache = new SchedulerCache();
   for (const node of nodes) cache.setNode(node);
@@ -91,7 +92,7 @@ function setUp(
     const result = decide(cycle, { schedulerName: "s", plugins }, { random: () => 0.99, startAt: 0 });
     return result.kind === "node" ? result.nodeName : result.message;
   };
-  return { stored, patches, clock, binding, cache, cycleOf, place };
+  return { stored, patches, clock, deps, binding, cache, cycleOf, place };
 }
 
 const late = storageClass("late", "kubernetes.io/no-provisioner", "WaitForFirstConsumer");
@@ -168,6 +169,20 @@ describe("the volume plugins", () => {
     t.stored.set("PersistentVolumeClaim/c", claim("c", { storageClassName: "made" }));
     await t.clock.advance(1_000);
     expect(await failed).toBe('binding volumes: provisioning failed for PVC "c"');
+  });
+
+  it("give up on volumes that are not bound in the time that the profile allows", async () => {
+    const t = setUp([late, volume("fits", "b"), claim("c")]);
+    const binding = createVolumeBinding({ ...t.deps, bindTimeoutMs: 3_000 });
+    const cycle = t.cycleOf(using("p", "c"));
+    binding.preFilter?.(cycle);
+    binding.reserve?.(cycle, "b");
+    const failed = binding.preBind?.(cycle, "b", new AbortController().signal).then(
+      () => "bound",
+      (error: Error) => error.message,
+    );
+    await t.clock.advance(3_500);
+    expect(await failed).toBe("binding volumes: context deadline exceeded");
   });
 
   it("respect the zone labels of volumes", () => {
