@@ -108,6 +108,11 @@ describe("workloads", () => {
     expect(body.metadata.finalizers).toEqual(["orphan"]);
   });
 
+  it("a job without a name is refused", async () => {
+    const { status, body } = await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { metadata: {}, spec: { template } });
+    expect([status, body.kind]).toEqual([422, "Status"]);
+  });
+
   it("a daemon set counts the versions of its template in an annotation", async () => {
     const path = "/apis/apps/v1/namespaces/default/daemonsets";
     await post(path, { metadata: { name: "a" }, spec: { selector: { matchLabels: { app: "a" } }, template } });
