@@ -6,6 +6,7 @@ import {
   AppsV1Api,
   CoreV1Api,
   KubeConfig,
+  type KubernetesObject,
   KubernetesObjectApi,
   makeInformer,
   PatchStrategy,
@@ -150,7 +151,8 @@ test("handles objects of kinds it finds out about", async () => {
     metadata: { name: "any" },
     spec: { controller: "example.com/any" },
   };
-  expect((await objects.create(spec)).metadata?.uid).toMatch(/^[0-9a-f-]{36}$/);
+  const made: KubernetesObject = await objects.create<KubernetesObject>(spec);
+  expect(made.metadata?.uid).toMatch(/^[0-9a-f-]{36}$/);
   expect(await objects.read({ apiVersion: spec.apiVersion, kind: spec.kind, metadata: { name: "any" } })).toMatchObject({
     kind: "IngressClass",
   });

@@ -109,7 +109,8 @@ describe("workloads", () => {
   });
 
   it("a job without a name is refused", async () => {
-    const { status, body } = await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { metadata: {}, spec: { template } });
+    const job = { metadata: {}, spec: { template: { spec: { ...template.spec, restartPolicy: "Never" } } } };
+    const { status, body } = await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { body: job });
     expect([status, body.kind]).toEqual([422, "Status"]);
   });
 
