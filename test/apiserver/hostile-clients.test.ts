@@ -365,6 +365,13 @@ describe("definitions of custom resources", () => {
     }
   });
 
+  test("without versions are refused", async () => {
+    for (const versions of [null, [], {}]) {
+      const { spec, ...rest } = definition("none", {});
+      expect([400, 422]).toContain(statusOf(await target.post(definitions, { ...rest, spec: { ...spec, versions } })).code);
+    }
+  });
+
   test("nest no deeper than can be followed", async () => {
     let schema: object = { type: "string" };
     for (let i = 0; i < 400; i++) schema = { type: "object", properties: { a: schema } };

@@ -167,6 +167,15 @@ describe("HTTP/2", () => {
     other.destroy();
   });
 
+  test("lists that are not read leave room for what the same client asks besides", async () => {
+    const client = await session();
+    const lists = Array.from({ length: 80 }, () => ask(client, configMaps));
+    await Promise.all(lists.map((stream) => new Promise((resolve) => stream.once("response", resolve))));
+    const others = await Promise.all(Array.from({ length: 100 }, () => statusOfStream(ask(client, "/version"))));
+    expect(others.filter((status) => status === 200)).toHaveLength(100);
+    client.destroy();
+  });
+
   test("more streams than allowed wait or are refused, and none is lost", async () => {
     const client = await session();
     const answers = await Promise.all(Array.from({ length: 1000 }, () => statusOfStream(ask(client, "/version"))));

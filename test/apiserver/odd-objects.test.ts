@@ -123,7 +123,8 @@ test("damaged objects of every kind are refused or taken, as new ones and in pla
     const { kind: _kind, apiVersion: _version, ...full } = fullObject(schema, "full");
     await fc.assert(
       fc.asyncProperty(damage, async (how) => {
-        const body = { ...(damaged(full, how) as object | undefined), metadata: { name: "default" } };
+        const metadata = how.next() < 0.9 ? { name: "default" } : damaged(full.metadata, how);
+        const body = { ...(damaged(full, how) as object | undefined), metadata };
         const query = "?dryRun=All&fieldValidation=Ignore";
         const replies: Reply[] = [];
         if (verbs.includes("create")) replies.push(await call("POST", path + query, body));

@@ -37,7 +37,8 @@ export async function startApiServerProcess(extra: readonly string[] = []): Prom
   try {
     await until("the API server says it is ready", async () => {
       if (process.process.exitCode !== null) throw new Error(`it has ended:\n${process.output()}`);
-      return (await fetchText(`${url}/readyz`, token)) === "ok";
+      // Its last word comes after the kubeconfig has been written.
+      return (await fetchText(`${url}/readyz`, token)) === "ok" && process.output().includes("API server ready at");
     });
   } catch (error) {
     await process.stop();

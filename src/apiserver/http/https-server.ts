@@ -52,6 +52,8 @@ const defaultDrainMs = 5000;
 const idleConnectionMs = 90_000;
 const maxConcurrentStreams = 250;
 const connectionWindowBytes = 4 * 1024 * 1024;
+/** What may wait in a session: a chunk of a list for each stream. With more, Node refuses the client's next requests. */
+const sessionMegabytes = 64;
 
 /** Listens, and resolves when connections are accepted; rejects with the system's error (EADDRINUSE, EACCES). */
 export async function startHttpsServer(deps: HttpsServerDeps, options: HttpsServerOptions): Promise<HttpsServer> {
@@ -170,6 +172,7 @@ class ConnectionServer implements HttpsServer {
     const session = performServerHandshake(socket, {
       settings: { maxConcurrentStreams, maxHeaderListSize, initialWindowSize: 256 * 1024 },
       maxSendHeaderBlockLength: 256 * 1024,
+      maxSessionMemory: sessionMegabytes,
     });
     // Not to be looked up later by session.socket, which is a proxy.
     const facts = this.#facts.get(socket) ?? noFacts;

@@ -108,6 +108,12 @@ describe("workloads", () => {
     expect(body.metadata.finalizers).toEqual(["orphan"]);
   });
 
+  it("a job without a name is refused", async () => {
+    const job = { metadata: {}, spec: { template: { spec: { ...template.spec, restartPolicy: "Never" } } } };
+    const { status, body } = await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { body: job });
+    expect([status, body.kind]).toEqual([422, "Status"]);
+  });
+
   it("a daemon set counts the versions of its template in an annotation", async () => {
     const path = "/apis/apps/v1/namespaces/default/daemonsets";
     await post(path, { metadata: { name: "a" }, spec: { selector: { matchLabels: { app: "a" } }, template } });
