@@ -5,9 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { secrets } from "../../src/api/resources.generated.ts";
 import { createClient } from "../../src/client/create-client.ts";
-import { createHttpsTransport } from "../../src/client/https-transport.ts";
-import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
-import { startApiServerProcess } from "../support/apiserver-process.ts";
+import { adminTransport, startApiServerProcess } from "../support/apiserver-process.ts";
 import { coracle, temporaryDirectory } from "../support/processes.ts";
 
 const directory = await temporaryDirectory("operations");
@@ -41,8 +39,6 @@ rules:
 });
 afterAll(() => directory.remove());
 
-const connected = async (dataDir: string) => createHttpsTransport(await loadKubeconfig({ path: join(dataDir, "admin.kubeconfig") }));
-
 test("a secret lies encrypted in the store, is read in clear, and its writer is in the audit log, which is for its owner alone", async () => {
   const log = file("audit.log");
   const flags = [
@@ -56,7 +52,7 @@ test("a secret lies encrypted in the store, is read in clear, and its writer is 
   // The last of a flag's values counts: LMDB, whose file can be searched.
   const server = await startApiServerProcess(["--storage", "lmdb", ...flags]);
   try {
-    const transport = await connected(server.dataDir);
+    const transport = await adminTransport(server.dataDir);
     const client = createClient(transport);
     const data = { password: Buffer.from(password).toString("base64") };
     await client.create(secrets, { metadata: { name: "login", namespace: "default" }, data });

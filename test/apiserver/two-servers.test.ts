@@ -6,10 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configmaps, endpointslices, leases, namespaces, services } from "../../src/api/resources.generated.ts";
 import type { Client } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/create-client.ts";
-import { createHttpsTransport } from "../../src/client/https-transport.ts";
-import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
 import { type EtcdProcess, startEtcd, whyNoEtcd } from "../storage/etcd-process.ts";
-import { type ApiServerProcess, startApiServerProcess } from "../support/apiserver-process.ts";
+import { type ApiServerProcess, adminTransport, startApiServerProcess } from "../support/apiserver-process.ts";
 import { temporaryDirectory, until } from "../support/processes.ts";
 
 const reason = await whyNoEtcd();
@@ -24,7 +22,7 @@ interface Member {
 async function startMember(etcd: readonly EtcdProcess[], dataDir: string, address: string): Promise<Member> {
   const urls = etcd.map(({ url }) => url).join(",");
   const server = await startApiServerProcess(["--etcd-servers", urls, "--data-dir", dataDir, "--advertise-address", address]);
-  const transport = createHttpsTransport(await loadKubeconfig({ path: join(dataDir, "admin.kubeconfig") }));
+  const transport = await adminTransport(dataDir);
   return { server, client: createClient(transport), close: () => transport.close() };
 }
 

@@ -1,14 +1,10 @@
 // `coracle controller-manager` as users run it: two processes against an API server of its own, one leading; health and
 // metrics of each; controllers with the identities of their service accounts.
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leases, namespaces, serviceaccounts } from "../../src/api/resources.generated.ts";
-import { realClock } from "../../src/base/clock.ts";
 import type { Client } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/create-client.ts";
-import { createHttpsTransport } from "../../src/client/https-transport.ts";
-import { type ApiServerProcess, fetchText, startApiServerProcess } from "../support/apiserver-process.ts";
+import { type ApiServerProcess, adminKubeconfig, adminTransport, fetchText, startApiServerProcess } from "../support/apiserver-process.ts";
 import { type BackgroundCoracle, coracle, freePort, startCoracle, until } from "../support/processes.ts";
 
 let server: ApiServerProcess;
@@ -18,24 +14,10 @@ const closing: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   server = await startApiServerProcess();
-  const transport = createHttpsTransport({
-    server: server.url,
-    insecureSkipVerify: true,
-    credentials: { kind: "token", token: server.token },
-    clock: realClock,
-  });
+  const transport = await adminTransport(server.dataDir);
   closing.push(() => transport.close());
   client = createClient(transport);
-  kubeconfig = join(server.dataDir, "manager.kubeconfig");
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "c", cluster: { server: server.url, "insecure-skip-tls-verify": true } }],
-    users: [{ name: "u", user: { token: server.token } }],
-    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-    "current-context": "x",
-  };
-  await writeFile(kubeconfig, JSON.stringify(config), { mode: 0o600 });
+  kubeconfig = adminKubeconfig(server.dataDir);
 }, 60_000);
 
 afterAll(async () => {

@@ -2,6 +2,9 @@
 import { writeFile } from "node:fs/promises";
 import { request } from "node:https";
 import { join } from "node:path";
+import { createHttpsTransport } from "../../src/client/https-transport.ts";
+import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
+import type { Transport } from "../../src/client/transport.ts";
 import { type BackgroundCoracle, freePort, startCoracle, temporaryDirectory, until } from "./processes.ts";
 
 export interface ApiServerProcess {
@@ -54,6 +57,13 @@ export async function startApiServerProcess(extra: readonly string[] = []): Prom
       await directory.remove();
     },
   };
+}
+
+/** A server's administrator, by the kubeconfig that the server has written. */
+export const adminKubeconfig = (dataDir: string): string => join(dataDir, "admin.kubeconfig");
+
+export async function adminTransport(dataDir: string): Promise<Transport> {
+  return createHttpsTransport(await loadKubeconfig({ path: adminKubeconfig(dataDir) }));
 }
 
 /** The body of a GET, whatever its status; the server's certificate is not checked. */

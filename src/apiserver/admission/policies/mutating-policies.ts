@@ -13,9 +13,10 @@ import { mutatingadmissionpolicies, mutatingadmissionpolicybindings } from "../.
 import type { MutatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
+import type { MatchedResource } from "../match-request.ts";
 import { refuse } from "../refusal.ts";
 import { seenAs } from "../webhooks/served-kinds.ts";
-import { type MatchedResource, matchResources } from "./match-resources.ts";
+import { matchResources } from "./match-resources.ts";
 import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput, type SeenRequest } from "./policy-input.ts";
 import { mutationMetrics } from "./policy-metrics.ts";

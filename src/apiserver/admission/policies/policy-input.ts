@@ -6,8 +6,8 @@ import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionRequest } from "../admission.ts";
+import type { MatchedResource } from "../match-request.ts";
 import { reviewedRequest } from "../webhooks/admission-review.ts";
-import type { MatchedResource } from "./match-resources.ts";
 
 /** What a request may be asked about once it is clear as what it is seen. */
 export interface SeenRequest {

@@ -5,7 +5,8 @@ import { base64Problem, bytesOfBase64, normalizeBase64 } from "../../../api/meta
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { AdmissionRequest } from "../admission.ts";
-import { type Invocation, namespaceOf } from "./match-webhook.ts";
+import { namespaceOf } from "../match-request.ts";
+import type { Invocation } from "./match-webhook.ts";
 import type { ReviewVersion } from "./webhook-source.ts";
 
 export interface AdmissionAnswer {

@@ -9,6 +9,8 @@ export interface RuleSubject {
   readonly version: string;
   readonly resource: string;
   readonly subresource: string;
+  /** Of the object; "" where it is not known. */
+  readonly name: string;
   /** In no namespace; namespaces themselves are not in one either. */
   readonly clusterScoped: boolean;
 }
