@@ -1,5 +1,5 @@
 // The layers of docs/architecture.md, checked: a component never imports another one, only cmd/ wires them together.
-const components = ["apiserver", "scheduler", "controllers", "cloud", "kubelet", "proxy", "dns", "ingress"];
+const components = ["apiserver", "scheduler", "controllers", "cloud", "kubelet", "proxy", "network-policy", "node-network", "load-balancer", "dns", "ingress", "metrics-server"];
 const nodeSide = ["cri", "cni", "csi", "linux"];
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -14,7 +14,7 @@ module.exports = {
       to: { path: `^src/(${components.filter((x) => x !== c).join("|")}|cmd|cli|testing|dashboard)/` },
     })),
     { name: "storage-behind-apiserver", severity: "error", from: { pathNot: "^src/(storage|apiserver|cmd|testing)/|^test/" }, to: { path: "^src/storage/" } },
-    { name: "node-side-libraries", severity: "error", from: { path: "^src/", pathNot: `^src/(kubelet|proxy|cmd|cli|testing|${nodeSide.join("|")})/` }, to: { path: `^src/(${nodeSide.join("|")})/` } },
+    { name: "node-side-libraries", severity: "error", from: { path: "^src/", pathNot: `^src/(kubelet|proxy|network-policy|node-network|load-balancer|cmd|cli|testing|${nodeSide.join("|")})/` }, to: { path: `^src/(${nodeSide.join("|")})/` } },
     { name: "base-knows-nothing", severity: "error", from: { path: "^src/base/" }, to: { path: "^src/(?!base/)" } },
     { name: "cel-on-base", severity: "error", from: { path: "^src/cel/", pathNot: "\\.test\\.ts$|\\.bench\\.ts$" }, to: { path: "^src/(?!(cel|base)/)" } },
     { name: "api-on-base", severity: "error", from: { path: "^src/api/", pathNot: "\\.test\\.ts$" }, to: { path: "^src/(?!(api|base|cel)/)" } },

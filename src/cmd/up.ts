@@ -10,7 +10,6 @@ import { flag, integer, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
-import { podNetworkName } from "../cni/network-config.ts";
 import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
@@ -152,34 +151,29 @@ async function startNodes(
   stack: StopStack,
   { clock, logger }: Shared,
 ): Promise<void> {
-  const [{ startNodeRuntime }, { startKubelet }] = await Promise.all([import("./node-runtime.ts"), import("./kubelet.ts")]);
+  const { startNode } = await import("./start-node.ts");
   const dataDir = values["data-dir"];
   const machine = hostname().toLowerCase();
   const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
   for (const name of names) {
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs: [values["cluster-cidr"]], clock, logger });
-    stack.defer(() => runtime.stop());
     const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
     const node = stack.add(
-      await startKubelet(
-        {
-          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
-          runtime,
-          clock,
-          logger: logger.named("kubelet"),
-        },
+      await startNode(
+        { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
         {
           nodeName: name,
+          dataDir,
+          choice,
+          clusterCidrs: [values["cluster-cidr"]],
           // Several nodes would run the same static pods: the first one has them.
           ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
-          cgroupRoot: podNetworkName(dataDir),
           serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
         },
       ),
     );
     await node.ready;
-    announce(`node ${name} ready (${runtime.description})`);
+    announce(`node ${name} ready (${node.description})`);
   }
 }
 

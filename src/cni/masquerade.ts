@@ -1,7 +1,8 @@
 // Packets that leave the cluster carry the node's address; packets between pods keep their own, on whichever node the other
 // pod is, as Kubernetes' network model wants. One nftables table per data directory, replaced as a whole, so it can be applied
 // any number of times.
-import { CommandError, runCommand } from "../linux/run-command.ts";
+import { createNftables } from "../linux/nftables.ts";
+import { CommandError } from "../linux/run-command.ts";
 import { podBridgeName, podNetworkName } from "./network-config.ts";
 
 export interface MasqueradeOptions {
@@ -39,14 +40,14 @@ export function renderMasquerade(options: MasqueradeOptions): string {
 }
 
 export async function applyMasquerade(options: MasqueradeOptions): Promise<void> {
-  await runCommand("nft", ["-f", "-"], { input: renderMasquerade(options) });
+  await createNftables().apply(renderMasquerade(options));
 }
 
 /** Does nothing where there is no such table, or no nft at all. */
 export async function removeMasquerade(dataDir: string): Promise<void> {
   const table = `inet ${podNetworkName(dataDir)}`;
   try {
-    await runCommand("nft", ["-f", "-"], { input: `add table ${table}\ndelete table ${table}\n` });
+    await createNftables().apply(`add table ${table}\ndelete table ${table}\n`);
   } catch (error) {
     if (!(error instanceof CommandError && error.notFound)) throw error;
   }

@@ -1,0 +1,46 @@
+// The kernel's packet rules by way of `nft`: a script of commands is one transaction, applied whole or not at all. Everything
+// of ours is in tables of our own, whose names carry a hash of the data directory or a component's name.
+import { CommandError, type CommandResult, runCommand } from "./run-command.ts";
+
+export interface Nftables {
+  /** Applies the commands in one transaction. Rejects with nft's words; then nothing has changed. */
+  apply(commands: string): Promise<void>;
+  /** The objects of a table as `nft --json list` gives them; undefined where there is no such table. */
+  listTable(family: NftFamily, name: string): Promise<readonly NftObject[] | undefined>;
+}
+
+export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
+
+/** One element of libnftables' JSON: {"chain": {…}}, {"map": {…}}, {"rule": {…}} (libnftables-json(5)). */
+export type NftObject = Readonly<Record<string, unknown>>;
+
+export interface NftablesOptions {
+  /** Another network namespace, as a path ("/run/netns/blue"). Default this process's own. */
+  readonly netns?: string;
+  /** Of one transaction. Default 30 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Thousands of services are megabytes of rules. */
+const maxOutputBytes = 256 * 2 ** 20;
+
+export function createNftables({ netns, timeoutMs = 30_000 }: NftablesOptions = {}): Nftables {
+  const nft = (args: readonly string[], input?: string): Promise<CommandResult> => {
+    const options = { timeoutMs, maxOutputBytes, ...(input === undefined ? {} : { input }) };
+    return netns === undefined ? runCommand("nft", args, options) : runCommand("nsenter", [`--net=${netns}`, "nft", ...args], options);
+  };
+  return {
+    async apply(commands) {
+      await nft(["-f", "-"], commands);
+    },
+    async listTable(family, name) {
+      try {
+        const { stdout } = await nft(["--json", "list", "table", family, name]);
+        return (JSON.parse(stdout) as { readonly nftables: readonly NftObject[] }).nftables;
+      } catch (error) {
+        if (error instanceof CommandError && /No such file or directory/.test(error.message)) return undefined;
+        throw error;
+      }
+    },
+  };
+}
