@@ -18,6 +18,7 @@ export const nodePackages = [
   { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
   { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },
+  { name: "conntrack", why: "ends connections to endpoints that are gone", found: () => onPath("conntrack") },
   { name: "iproute2", why: "network devices", found: () => onPath("ip") },
 ];
 export const testPackages = [
