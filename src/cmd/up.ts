@@ -17,6 +17,7 @@ import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { kubeletDnsOf, startClusterDns, upDnsFlags } from "./up-dns.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -33,6 +34,7 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
+  ...upDnsFlags,
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
@@ -136,6 +138,11 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
   stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
+  await startClusterDns(
+    values,
+    { client: server.clientFor({ name: "system:coracle:dns", groups: ["system:masters"] }), clock, logger },
+    stack,
+  );
   announce("controllers and scheduler");
 }
 
@@ -165,6 +172,7 @@ async function startNodes(
           dataDir,
           choice,
           clusterCidrs: [values["cluster-cidr"]],
+          ...kubeletDnsOf(values),
           // Several nodes would run the same static pods: the first one has them.
           ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
