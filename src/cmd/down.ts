@@ -11,6 +11,7 @@ import { destroyContainerd } from "../cri/containerd.ts";
 import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
+import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
 import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
@@ -35,6 +36,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await removePodCgroups(dataDir);
     await unmountBelow(join(dataDir, "kubelet"));
     await removePodNetwork(dataDir);
+    await removeAnnouncedAddresses(dataDir);
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;

@@ -10,6 +10,7 @@ import { flag, integer, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
+import type { Client } from "../client/client.ts";
 import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
@@ -18,6 +19,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { kubeletDnsOf, startClusterDns, upDnsFlags } from "./up-dns.ts";
+import { loadBalancerPool, startLoadBalancers, startNodeAnnouncer, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -35,6 +37,7 @@ const flags = {
   ),
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
   ...upDnsFlags,
+  ...upLoadBalancerFlags,
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
@@ -86,6 +89,7 @@ function claim(dataDir: string): () => void {
 async function startCluster(values: UpFlags & { readonly "data-dir": string }, stack: StopStack, clock: Clock): Promise<void> {
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
+  loadBalancerPool(values);
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 1 && choice !== "simulated")
     throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
@@ -95,6 +99,8 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   await server.ready;
   announce(`API server at ${server.url}`);
   await startLoops(values, server, stack, { clock, logger });
+  const sharesMachine = values.nodes > 0 && choice !== "simulated";
+  stack.add(await startLoadBalancers(values, { client: partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     await startNodes({ values, choice }, server, stack, { clock, logger });
@@ -138,12 +144,13 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
   stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
-  await startClusterDns(
-    values,
-    { client: server.clientFor({ name: "system:coracle:dns", groups: ["system:masters"] }), clock, logger },
-    stack,
-  );
+  await startClusterDns(values, { client: partClient(server, "dns"), clock, logger }, stack);
   announce("controllers and scheduler");
+}
+
+/** For parts that upstream does not have and whose permissions nobody grants. */
+function partClient(server: RunningApiServer, name: string): Client {
+  return server.clientFor({ name: `system:coracle:${name}`, groups: ["system:masters"] });
 }
 
 async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
@@ -180,6 +187,13 @@ async function startNodes(
         },
       ),
     );
+    if (choice !== "simulated")
+      stack.add(
+        await startNodeAnnouncer(
+          { client: partClient(server, "load-balancer"), clock, logger },
+          { nodeName: name, dataDir, pool: loadBalancerPool(values) },
+        ),
+      );
     await node.ready;
     announce(`node ${name} ready (${node.description})`);
   }
