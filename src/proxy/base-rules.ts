@@ -33,12 +33,15 @@ const jumps: Readonly<Record<BaseChainName, readonly string[]>> = {
   "nat-postrouting": [`jump ${chainNames.masquerading}`],
 };
 
+/** Kernels send a host one ICMP message a second; resets are not rationed, so that no connection waits for its refusal. */
+const rejectRules = ["meta l4proto tcp reject with tcp reset", "reject"];
+
 export function baseRules(facts: BaseFacts): RulePart {
   const chains = new Map<string, Chain>();
   for (const [name, hook] of Object.entries(hooks) as [BaseChainName, (typeof hooks)[BaseChainName]][])
     chains.set(name, { hook, rules: [...foreignRule(facts, name), ...jumps[name]] });
   chains.set(chainNames.services, { rules: dispatchRules(facts) });
-  chains.set(chainNames.reject, { rules: ["reject"] });
+  chains.set(chainNames.reject, { rules: rejectRules });
   const ip = facts.family === "IPv4" ? "ip" : "ip6";
   const destination = `${ip} daddr . meta l4proto . th dport vmap`;
   chains.set(chainNames.serviceEndpointsCheck, { rules: [`${destination} @${containerNames.noEndpointServices}`] });
@@ -81,7 +84,7 @@ function atNodePorts({ family, nodePortAddresses }: BaseFacts): string {
 /** What is still addressed to a cluster address here has not been translated. */
 function clusterAddressRules({ serviceCidrs }: BaseFacts, ip: string): readonly string[] {
   return [
-    `${ip} daddr @${containerNames.clusterIps} reject`,
+    `${ip} daddr @${containerNames.clusterIps} goto ${chainNames.reject}`,
     ...(serviceCidrs.length > 0 ? [`${ip} daddr { ${serviceCidrs.join(", ")} } drop`] : []),
   ];
 }

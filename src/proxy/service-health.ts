@@ -1,11 +1,11 @@
 // The health-check node ports of services whose outside traffic must stay on its node: load balancers ask there whether this
 // node has endpoints. 200 with their number, 503 without any, in upstream's JSON.
+import type { Service } from "../api/types/core-v1.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { type HttpAnswer, type HttpServerDeps, startHttpServer } from "./http-server.ts";
 
 export interface ServiceHealthState {
-  readonly namespace: string;
-  readonly name: string;
+  readonly service: Service;
   readonly port: number;
   /** Ready ones on this node. */
   readonly localEndpoints: number;
@@ -74,7 +74,8 @@ export class ServiceHealth implements Running {
     void servers.then(stopAll);
   }
 
-  #answer({ namespace, name, localEndpoints }: ServiceHealthState): HttpAnswer {
+  #answer({ service: { metadata }, localEndpoints }: ServiceHealthState): HttpAnswer {
+    const { namespace, name } = metadata;
     const serviceProxyHealthy = this.#deps.isProxyHealthy();
     return {
       status: localEndpoints > 0 && serviceProxyHealthy ? 200 : 503,

@@ -285,8 +285,7 @@ export class ServiceProxy implements Running {
       const all = [...endpointsOf(slices, { family, nodeName }).values()].flat();
       return new Set(all.filter((e) => e.isLocal && e.isReady).map(({ address }) => address)).size;
     });
-    const { namespace = "", name } = service.metadata;
-    this.#deps.serviceHealth.set(key, { namespace, name, port, localEndpoints: Math.max(...counts) });
+    this.#deps.serviceHealth.set(key, { service, port, localEndpoints: Math.max(...counts) });
   }
 
   /** Whether the kernel has taken it. */
@@ -362,5 +361,5 @@ function serviceRanges(cidrs: readonly string[], family: IpFamily): readonly str
 }
 
 function isSameForServices(before: FamilyFacts | undefined, after: FamilyFacts): boolean {
-  return before?.zone === after.zone && before.nodeIP === after.nodeIP && before.fromPods === after.fromPods;
+  return before !== undefined && before.zone === after.zone && before.nodeIP === after.nodeIP && before.fromPods === after.fromPods;
 }
