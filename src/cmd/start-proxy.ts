@@ -51,7 +51,7 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
     createEventSeriesRecorder({ client, clock, logger, reportingController: "kube-proxy", reportingInstance: `kube-proxy-${nodeName}` }),
   );
   // A node's events name it where others have their uid.
-  const node = { apiVersion: "v1", kind: "Node", metadata: { name: nodeName, uid: nodeName } };
+  const node = { kind: "Node", name: nodeName, uid: nodeName };
   let proxy: ServiceProxy | undefined;
   const health = new ProxyHealth({ clock, metrics }, { timeoutMs: 2 * syncPeriodMs, isNodeEligible: () => isEligible(proxy?.node) });
   const serviceHealth = stack.add(

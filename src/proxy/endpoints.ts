@@ -27,14 +27,15 @@ export function endpointsOf(
   { family, nodeName }: { readonly family: IpFamily; readonly nodeName: string },
 ): EndpointsByPort {
   const found = new Map<string, Map<string, ServiceEndpoint>>();
-  for (const { addressType, ports = [], endpoints = [] } of slices) {
+  for (const { addressType, ports, endpoints } of slices) {
     if (addressType !== family) continue;
-    for (const { name, protocol, port } of ports) {
-      if (port === undefined) continue; // all ports: nothing a rule could translate to
+    // A slice without endpoints has null for its ports, and so may a port's number be.
+    for (const { name, protocol, port } of ports ?? []) {
+      if (!port) continue; // all ports: nothing a rule could translate to
       const key = portKey(name ?? "", (protocol ?? "TCP").toLowerCase() as Protocol);
       const ofPort = found.get(key) ?? new Map<string, ServiceEndpoint>();
       found.set(key, ofPort);
-      for (const endpoint of endpoints) add(ofPort, endpoint, { family, nodeName, port });
+      for (const endpoint of endpoints ?? []) add(ofPort, endpoint, { family, nodeName, port });
     }
   }
   return new Map([...found].map(([key, ofPort]) => [key, [...ofPort.keys()].sort().flatMap((at) => ofPort.get(at) ?? [])]));

@@ -84,6 +84,8 @@ export class ServiceProxy implements Running {
   readonly #node: Informer<Node>;
   readonly #startInformers: () => Promise<void>;
   readonly #dirty = new Set<string>();
+  /** Services whose health-check port is to say what is being written. */
+  readonly #unreported = new Set<string>();
   readonly #stopped = new AbortController();
   /** Times of the changes of endpoints that are to be written. */
   #triggerMs: number[] = [];
@@ -236,6 +238,8 @@ export class ServiceProxy implements Running {
       const results = await Promise.all(this.#families.map((family) => this.#writeFamily(family)));
       if (results.every(Boolean)) {
         this.#failures = 0;
+        for (const key of this.#unreported) this.#reportHealth(key);
+        this.#unreported.clear();
         metrics.settled();
         this.#markWritten();
       } else this.#retry();
@@ -267,17 +271,27 @@ export class ServiceProxy implements Running {
     }
     const keys = [...this.#dirty];
     this.#dirty.clear();
-    for (const key of keys) this.#takeService(key);
+    for (const key of keys) {
+      try {
+        this.#takeService(key);
+      } catch (error) {
+        // One service that cannot be understood does not keep the others from theirs.
+        this.#deps.logger.error("A service cannot be brought to the packet rules", { service: key, error });
+      }
+    }
   }
 
   #takeService(key: string): void {
     const service = this.#services.get(key);
     const slices = service ? this.#slices.byIndex(byService, key) : [];
     for (const family of this.#families) family.setService(key, service, slices, this.#factsOf(family.family));
-    this.#takeHealthPort(key, service, slices);
+    this.#unreported.add(key);
   }
 
-  #takeHealthPort(key: string, service: Service | undefined, slices: readonly EndpointSlice[]): void {
+  /** Load balancers hear of endpoints when packets find them. */
+  #reportHealth(key: string): void {
+    const service = this.#services.get(key);
+    const slices = service ? this.#slices.byIndex(byService, key) : [];
     const port = service && isProxied(service) ? healthCheckPortOf(service) : undefined;
     if (!service || port === undefined) return this.#deps.serviceHealth.set(key, undefined);
     const { nodeName } = this.#options;
