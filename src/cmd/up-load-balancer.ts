@@ -70,24 +70,3 @@ export async function startLoadBalancers(
   stack.add(startLoadBalancer(deps, pool ? { pool } : {}));
   return stack;
 }
-
-export interface NodeAnnouncerOptions {
-  readonly nodeName: string;
-  readonly dataDir: string;
-  readonly pool: AddressPool | undefined;
-}
-
-/** Also takes away what an earlier run with a pool has left. */
-export async function startNodeAnnouncer({ client, clock, logger }: UpPartDeps, options: NodeAnnouncerOptions): Promise<Running> {
-  const stack = new StopStack();
-  const { nodeName, dataDir, pool } = options;
-  if (pool === undefined) {
-    const { removeAnnouncedAddresses } = await import("../load-balancer/announced-addresses.ts");
-    await removeAnnouncedAddresses(dataDir);
-    return stack;
-  }
-  const { startAnnouncer } = await import("../load-balancer/announcer.ts");
-  const informers = stack.add(createInformerFactory(client, { clock, logger }));
-  stack.add(startAnnouncer({ informers, clock, logger }, { nodeName, pool, dataDir }));
-  return stack;
-}

@@ -19,7 +19,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { kubeletDnsOf, startClusterDns, upDnsFlags } from "./up-dns.ts";
-import { loadBalancerPool, startLoadBalancers, startNodeAnnouncer, upLoadBalancerFlags } from "./up-load-balancer.ts";
+import { loadBalancerPool, startLoadBalancers, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -169,17 +169,23 @@ async function startNodes(
   const dataDir = values["data-dir"];
   const machine = hostname().toLowerCase();
   const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
+  const pool = loadBalancerPool(values);
   for (const name of names) {
     const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
     const node = stack.add(
       await startNode(
-        { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
+        {
+          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+          proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+          ...{ clock, logger },
+        },
         {
           nodeName: name,
           dataDir,
           choice,
           clusterCidrs: [values["cluster-cidr"]],
           ...kubeletDnsOf(values),
+          ...(pool ? { loadBalancerPool: pool } : {}),
           // Several nodes would run the same static pods: the first one has them.
           ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
@@ -187,13 +193,6 @@ async function startNodes(
         },
       ),
     );
-    if (choice !== "simulated")
-      stack.add(
-        await startNodeAnnouncer(
-          { client: partClient(server, "load-balancer"), clock, logger },
-          { nodeName: name, dataDir, pool: loadBalancerPool(values) },
-        ),
-      );
     await node.ready;
     announce(`node ${name} ready (${node.description})`);
   }
