@@ -1,6 +1,7 @@
 // The cluster's DNS as `coracle up` starts it: listening on the machine's own address, published as the Service kube-dns,
 // with the machine's resolvers for names outside. Follows the machine where its address or its resolvers change.
 import { parseCIDR } from "../api/meta/ip.ts";
+import { nodes } from "../api/resources.generated.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
@@ -41,6 +42,9 @@ export async function startDns({ client, clock, logger }: StartDnsDeps, options:
   const { clusterIP, domain, serviceRange, clusterCidrs, stubDomains } = options;
   const upstreams = options.upstreams ?? (await readUpstreams(resolvConf));
   const ownRanges = [serviceRange, ...clusterCidrs].filter((range) => parseCIDR(range) !== undefined);
+  // Pods' questions may come in the name of their node, whose address may be a public one.
+  const nodeInformer = informers.informer(nodes);
+  nodeInformer.addIndex("dns-client", ({ status }) => (status?.addresses ?? []).map(({ address }) => address));
   const server = stack.add(
     createDnsServer(
       { informers, clock, logger },
@@ -48,6 +52,7 @@ export async function startDns({ client, clock, logger }: StartDnsDeps, options:
         domain,
         serverAddresses: [clusterIP],
         ownRanges,
+        isClient: (address) => nodeInformer.byIndex("dns-client", address).length > 0,
         upstreams: withoutSelf(upstreams, clusterIP),
         ...(stubDomains ? { stubDomains } : {}),
       },

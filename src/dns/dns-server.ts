@@ -37,7 +37,9 @@ export interface DnsServerOptions {
   readonly maxCacheSeconds?: number;
   /** Clients beside those with private addresses. */
   readonly moreClients?: readonly string[];
-  /** Whether clients must come from these or private ranges. Default true. */
+  /** Clients beside these, asked for each question. */
+  readonly isClient?: (address: string) => boolean;
+  /** Whether clients must be one of these. Default true. */
   readonly privateOnly?: boolean;
 }
 
@@ -68,7 +70,8 @@ export function createDnsServer(deps: DnsServerDeps, options: DnsServerOptions):
   );
   const respond = createResponder({ resolver: createResolver(zone, forwarder), metrics, clock, logger });
   const isPrivate = createClientFilter([...privateRanges, ...ownRanges, ...(options.moreClients ?? [])]);
-  const allows = options.privateOnly === false ? () => true : isPrivate;
+  const { isClient = () => false, privateOnly = true } = options;
+  const allows = privateOnly ? (address: string) => isPrivate(address) || isClient(address) : () => true;
   return {
     zone,
     metrics,

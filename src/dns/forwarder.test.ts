@@ -104,8 +104,23 @@ describe("names outside", () => {
     dns.server.useUpstreams([{ address: "127.0.0.1", port }]);
     await dns.server.findLoops();
     expect(await dns.outcome("www.example.com")).toBe("SERVFAIL");
-    // One question for the probe itself at most, instead of one after the other.
-    expect(dns.server.metrics.registry.text()).not.toContain('type="A"} 2');
+    expect(dns.server.metrics.registry.text()).toContain('zone=".",view="",proto="udp",family="1",type="A"} 1\n');
+  });
+
+  it("find such a resolver of a stub domain too, and go on asking others", async () => {
+    await using outside = await startFakeResolver(always("192.0.2.1"));
+    await using first = await createDnsFixture({ upstreams: [outside] });
+    const { port } = await first.server.listen({ address: "127.0.0.1", port: 0 });
+    // The second server stands for the first one's resolver that asks back.
+    await using second = await createDnsFixture({ upstreams: [{ address: "127.0.0.1", port }] });
+    const back = await second.server.listen({ address: "127.0.0.1", port: 0 });
+    const stubDomains = new Map([["loop.example", [{ address: "127.0.0.1", port: back.port }]]]);
+    await using third = await createDnsFixture({ upstreams: [outside], stubDomains });
+    const own = await third.server.listen({ address: "127.0.0.1", port: 0 });
+    second.server.useUpstreams([{ address: "127.0.0.1", port: own.port }]);
+    await third.server.findLoops();
+    expect(await third.outcome("www.loop.example")).toBe("SERVFAIL");
+    expect(await third.records("www.example")).toEqual(["A 192.0.2.1"]);
   });
 });
 

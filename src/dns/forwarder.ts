@@ -84,7 +84,7 @@ export class Forwarder {
 
   /** Finds resolvers that send questions back here; while it runs, this server has to be listening. */
   async findLoops(): Promise<void> {
-    await Promise.all([this.#default, ...this.#stubs.map(([, upstreams]) => upstreams)].map((upstreams) => upstreams.findLoops()));
+    await Promise.all(this.#all.map((upstreams) => upstreams.findLoops()));
   }
 
   /** At once where the answer is known or there is none to be had. */
@@ -98,7 +98,7 @@ export class Forwarder {
     }
     this.#deps.metrics.cacheMiss();
     const upstreams = this.#upstreamsFor(query.key.slice(0, query.nameBytes));
-    if (upstreams.isLoop(query.key)) return refused;
+    if (this.#all.some((each) => each.isLoop(query.key))) return refused;
     const known = this.#underWay.get(key);
     const ofClient = this.#clients.get(client) ?? 0;
     if (ofClient >= (this.#options.maxPerClient ?? 150) || (!known && this.#underWay.size >= (this.#options.maxConcurrent ?? 1000))) {
@@ -107,6 +107,10 @@ export class Forwarder {
     }
     this.#clients.set(client, ofClient + 1);
     return (known ?? this.#ask(upstreams, asked, key)).finally(() => this.#release(client));
+  }
+
+  get #all(): readonly Upstreams[] {
+    return [this.#default, ...this.#stubs.map(([, upstreams]) => upstreams)];
   }
 
   #release(client: string): void {
