@@ -1,7 +1,7 @@
 // What `coracle up` has to do with the cluster's DNS: its flags, the address that pods are told, and who serves it.
 import { addressInRange, parseCIDR } from "../api/meta/ip.ts";
 import { flag, oneOf, text } from "../base/flags.ts";
-import type { StopStack } from "../base/lifecycle.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
 import { serverList, stubDomains } from "./dns-upstreams.ts";
 import type { StartDnsDeps } from "./start-dns.ts";
 
@@ -39,11 +39,11 @@ export function kubeletDnsOf(values: UpDnsValues): { readonly clusterDns: readon
   return { clusterDns: values.dns === "none" ? [] : [dnsAddress(values)], clusterDomain: values["cluster-domain"] };
 }
 
-export async function startClusterDns(values: UpDnsValues, deps: StartDnsDeps, stack: StopStack): Promise<void> {
-  if (values.dns !== "built-in") return;
+export async function startClusterDns(values: UpDnsValues, deps: StartDnsDeps): Promise<Running> {
+  if (values.dns !== "built-in") return new StopStack();
   const { startDns } = await import("./start-dns.ts");
   const upstreams = values["dns-upstream"];
-  const dns = await startDns(
+  return startDns(
     { ...deps, logger: deps.logger.named("dns") },
     {
       clusterIP: dnsAddress(values),
@@ -54,5 +54,4 @@ export async function startClusterDns(values: UpDnsValues, deps: StartDnsDeps, s
       ...(upstreams.length > 0 ? { upstreams } : {}),
     },
   );
-  stack.add(dns);
 }

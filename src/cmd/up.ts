@@ -99,12 +99,11 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   await server.ready;
   announce(`API server at ${server.url}`);
   await startLoops(values, server, stack, { clock, logger });
-  const sharesMachine = values.nodes > 0 && choice !== "simulated";
-  stack.add(await startLoadBalancers(values, { client: partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     await startNodes({ values, choice }, server, stack, { clock, logger });
   }
+  await startNetworkParts({ values, choice }, server, stack, { clock, logger });
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
@@ -144,8 +143,20 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
   stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
-  await startClusterDns(values, { client: partClient(server, "dns"), clock, logger }, stack);
   announce("controllers and scheduler");
+}
+
+/** What a cluster's network has once; after the nodes, which are ready without it. */
+async function startNetworkParts(
+  { values, choice }: { readonly values: UpFlags; readonly choice: string },
+  server: RunningApiServer,
+  stack: StopStack,
+  { clock, logger }: Shared,
+): Promise<void> {
+  const sharesMachine = values.nodes > 0 && choice !== "simulated";
+  stack.add(await startLoadBalancers(values, { client: partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
+  stack.add(await startClusterDns(values, { client: partClient(server, "dns"), clock, logger }));
+  if (values.dns === "built-in") announce(`DNS at ${kubeletDnsOf(values).clusterDns.join()}`);
 }
 
 /** For parts that upstream does not have and whose permissions nobody grants. */

@@ -111,6 +111,30 @@ describe.runIf(reason === undefined)("the cluster's DNS", { timeout: 180_000 }, 
     await until("one is left", async () => (await lookup("db")) === ips[0]);
   });
 
+  it("knows services by partial names, and pods by hostname and subdomain", async () => {
+    await ns.apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "plain" },
+      spec: { selector: { app: "none" }, ports: [{ port: 80 }] },
+    });
+    const address = await addressOf("plain", "names");
+    await until("it is known", async () => (await lookup("plain")) === address);
+    expect([await lookup("plain.names"), await lookup("plain.names.svc"), await lookup("plain.names.svc.cluster.local.")]).toEqual([
+      ...[address, address, address],
+    ]);
+    await ns.apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "sub" },
+      spec: { clusterIP: "None", selector: { app: "sub" }, ports: [{ port: 80 }] },
+    });
+    await ns.pod("querier", shell(idle), { labels: { app: "sub" }, hostname: "first", subdomain: "sub" });
+    const pod = await ns.untilPod("querier", "is ready", isReady);
+    await until("it is known", async () => (await lookup("first.sub")) === pod.status?.podIP);
+    expect(await ns.exec("querier", "hostname -f")).toContain("first.sub.names.svc.cluster.local");
+  });
+
   it("asks the resolvers outside for other names, and for what ExternalName services stand for", async () => {
     expect(await lookup("www.example.com")).toBe("192.0.2.80");
     expect(await lookup("nothing.example.com")).toBe("ENOTFOUND");
@@ -122,6 +146,10 @@ describe.runIf(reason === undefined)("the cluster's DNS", { timeout: 180_000 }, 
     });
     await until("the alias is known", async () => (await lookup("ext")) === "192.0.2.80");
     expect(await resolved("resolveCname", "ext.names.svc.cluster.local")).toEqual(["www.example.com"]);
+    const changed = JSON.stringify({ spec: { type: "ClusterIP", externalName: null, ports: [{ name: "http", port: 80 }] } });
+    await ns.kubectl("patch", "service", "ext", "-p", changed);
+    const address = await addressOf("ext", "names");
+    await until("it has an address now", async () => (await lookup("ext")) === address);
     // Names of the cluster never leave it.
     expect(resolver.asked.filter((asked) => asked.endsWith("cluster.local"))).toEqual([]);
   });
