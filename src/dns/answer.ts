@@ -3,7 +3,7 @@
 // setting the header. The owner of a record is a pointer to the question wherever it is the name asked for.
 import { encode, type Answer as PacketRecord } from "dns-packet";
 import type { Query } from "./query.ts";
-import { flag, headerBytes, maxUdpBytes, optBytes, rcode as rcodes, readUint32, writeUint16, writeUint32 } from "./wire.ts";
+import { flag, headerBytes, maxUdpBytes, optBytes, readUint32, writeUint16, writeUint32 } from "./wire.ts";
 
 export interface Answer {
   readonly rcode: number;
@@ -124,5 +124,3 @@ function writeOpt(message: Buffer, at: number, query: Query, code: number): void
   message[at + 5] = code >> 4;
   if (query.dnssecOk) message[at + 7] = 0x80;
 }
-
-export const formatError = emptyAnswer(rcodes.FORMERR);

@@ -11,15 +11,15 @@ const address = "127.0.0.1";
 const web = { clusterIP: "10.96.0.20", clusterIPs: ["10.96.0.20"], ports: [{ name: "http", port: 80 }] };
 const query = (name: string, id = 1) => ({ type: "query" as const, id, flags: 0x100, questions: [{ name, type: "A" as const }] });
 
-function overUdp(port: number, message: Uint8Array): Promise<DecodedPacket> {
+function overUdp(port: number, message: Uint8Array, to = address): Promise<DecodedPacket> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket("udp4");
+    const socket = createSocket(to.includes(":") ? "udp6" : "udp4");
     socket.on("error", reject);
     socket.on("message", (reply) => {
       socket.close();
       resolve(decode(reply));
     });
-    socket.send(message, port, address);
+    socket.send(message, port, to);
   });
 }
 
@@ -58,6 +58,14 @@ describe("the server", () => {
     const name = "web.default.svc.cluster.local";
     expect((await overUdp(port, encode(query(name)))).answers?.map(shown)).toEqual(["A 10.96.0.20"]);
     expect((await overTcp(port, streamEncode(query(name)), 1))[0]?.answers?.map(shown)).toEqual(["A 10.96.0.20"]);
+  });
+
+  it("speaks IPv6 on both sides", async () => {
+    await using outside = await startFakeResolver((name) => ({ answers: [{ type: "A", name, ttl: 60, data: "192.0.2.6" }] }), "::1");
+    await using dns = await createDnsFixture({ upstreams: [outside] });
+    const { port } = await dns.server.listen({ address: "::1", port: 0 });
+    expect((await overUdp(port, encode(query("www.example.com")), "::1")).answers?.map(shown)).toEqual(["A 192.0.2.6"]);
+    expect(dns.server.metrics.registry.text()).toContain('zone=".",view="",proto="udp",family="2",type="A"} 1');
   });
 
   it("takes many questions on one connection, in pieces too, and answers each when it is ready", async () => {

@@ -3,9 +3,9 @@ import type { LoadBalancerIngress, Service } from "../api/types/core-v1.ts";
 import type { IPFamily } from "./address-pool.ts";
 
 /** Services that name this class are ours, and those that name none. */
-export const loadBalancerClass = "coracle/load-balancer";
+const loadBalancerClass = "coracle/load-balancer";
 
-export const cleanupFinalizer = "service.kubernetes.io/load-balancer-cleanup";
+const cleanupFinalizer = "service.kubernetes.io/load-balancer-cleanup";
 
 /** Whether it is to have a load balancer, and one of ours. */
 export function wantsBalancer({ spec, metadata }: Service): boolean {

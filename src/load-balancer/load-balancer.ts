@@ -164,9 +164,8 @@ class LoadBalancer implements Running {
     else this.#pending.delete(key);
     if (decision.freed) this.#retryPending();
     const isNew = before.length === 0 && addresses.length > 0;
+    const current = hasFinalizer(service) ? service : await client.update(services, withFinalizer(service, true), { signal });
     if (isNew) recorder.record(service, { type: "Normal", reason: "EnsuringLoadBalancer", message: "Ensuring load balancer" });
-    let current = service;
-    if (!hasFinalizer(current)) current = await client.update(services, withFinalizer(current, true), { signal });
     await this.#writeStatus(current, addresses, signal);
     if (isNew) recorder.record(service, { type: "Normal", reason: "EnsuredLoadBalancer", message: "Ensured load balancer" });
     else if (addresses.length > 0 && !semanticallyEqual(before, addresses))

@@ -31,7 +31,7 @@ export async function startFakeResolver(answer: FakeResolver["answer"], address 
     if (flags < 0) return undefined;
     return encode({ type: "response", id: query.id ?? 0, flags: flags | 0x180 | rcode, questions: query.questions ?? [], ...sections });
   };
-  const udp = createSocket("udp4");
+  const udp = createSocket(address.includes(":") ? "udp6" : "udp4");
   udp.on("message", (message, from) => {
     const sent = reply(message, "udp");
     if (sent) udp.send(sent, from.port, from.address);

@@ -4,8 +4,10 @@ import { createSocket } from "node:dgram";
 import { encode } from "dns-packet";
 import { afterAll, bench, describe } from "vitest";
 import { createDnsFixture } from "../../src/testing/dns-fixture.ts";
+import { always, startFakeResolver } from "../../src/testing/fake-resolver.ts";
 
-const fixture = await createDnsFixture();
+const outside = await startFakeResolver(always("192.0.2.1"));
+const fixture = await createDnsFixture({ upstreams: [outside] });
 const services = 5_000;
 for (let i = 0; i < services; i++)
   await fixture.service(`web-${i}`, {
@@ -43,6 +45,21 @@ describe("1,000 questions, respond", () => {
   bench("a headless service of 100 endpoints", run([headless]));
 });
 
+describe("100 names outside, respond", () => {
+  let asked = 0;
+  const run = (name: (i: number) => string) => async () => {
+    await Promise.all(Array.from({ length: 100 }, (_, i) => fixture.server.respond(question(name(i)), client, sink)));
+  };
+  bench(
+    "kept",
+    run((i) => `n${i}.example.com`),
+  );
+  bench(
+    "asked for, the resolver in the same thread",
+    run(() => `m${asked++}.example.com`),
+  );
+});
+
 describe("1,000 questions, over UDP", async () => {
   const { port } = await fixture.server.listen({ address: "127.0.0.1", port: 0 });
   const socket = createSocket({ type: "udp4", lookup: (host, _options, done) => done(null, host, 4) });
@@ -63,4 +80,7 @@ describe("1,000 questions, over UDP", async () => {
   afterAll(() => socket.close());
 });
 
-afterAll(() => fixture[Symbol.asyncDispose]());
+afterAll(async () => {
+  await fixture[Symbol.asyncDispose]();
+  await outside[Symbol.asyncDispose]();
+});
