@@ -11,8 +11,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import type { InformerFactory } from "../client/informer.ts";
-import { createWorkQueue } from "../client/work-queue.ts";
+import type { Informer, InformerFactory } from "../client/informer.ts";
+import { createWorkQueue, type WorkQueue } from "../client/work-queue.ts";
 
 export interface DnsServiceDeps {
   readonly client: Client;
@@ -42,56 +42,78 @@ const managedBy = "app.kubernetes.io/managed-by";
 const us = "coracle";
 
 export function publishDnsService(deps: DnsServiceDeps, { clusterIP }: { readonly clusterIP: string }): DnsService {
-  const { informers, clock, client } = deps;
-  const logger = deps.logger.named("dns-service");
-  const serviceInformer = informers.informer(services);
-  const sliceInformer = informers.informer(endpointslices);
-  let endpoint: DnsEndpoint | undefined;
-  let isForeign = false;
-  const queue = createWorkQueue({
-    name: "dns-service",
-    clock,
-    logger,
-    workers: 1,
-    deadlineMs: 30_000,
-    backoff: { baseMs: 100, maxMs: 30_000 },
-    async process(_key, signal) {
-      const service = serviceInformer.get(`${namespace}/${name}`);
-      const foreign = service !== undefined && !isOurs(service);
-      if (foreign !== isForeign)
-        logger.info(foreign ? "Service kube-system/kube-dns is another's: its DNS serves the cluster" : "Serving the cluster's DNS again");
-      isForeign = foreign;
-      const slice = sliceInformer.get(`${namespace}/${sliceName}`);
-      if (foreign || !endpoint) {
-        if (slice) await ignoring("NotFound", client.delete(endpointslices, { namespace, name: sliceName }, { signal }));
-        return undefined;
-      }
-      if (!service) await ignoring("AlreadyExists", client.create(services, dnsService(clusterIP), { signal }));
-      await writeSlice(client, slice, dnsSlice(endpoint), signal);
-      return undefined;
-    },
-  });
-  const tell = (): void => queue.add(name);
-  const onService = { onAdd: tellIf(name, tell), onUpdate: tellIf(name, tell), onDelete: tellIf(name, tell) };
-  const onSlice = { onAdd: tellIf(sliceName, tell), onUpdate: tellIf(sliceName, tell), onDelete: tellIf(sliceName, tell) };
-  const handlers = [serviceInformer.addHandler(onService), sliceInformer.addHandler(onSlice)];
-  const stopping = new AbortController();
-  const started = Promise.all([serviceInformer.synced(stopping.signal), sliceInformer.synced(stopping.signal)]).then(
-    () => queue.start(),
-    () => undefined, // stopped before
-  );
-  return {
-    moved(to) {
-      endpoint = to;
-      tell();
-    },
-    async stop() {
-      stopping.abort(new Error("stopped"));
-      await started;
-      for (const handler of handlers) handler.remove();
-      await queue.stop();
-    },
-  };
+  const published = new PublishedDns(deps, clusterIP);
+  published.start();
+  return published;
+}
+
+class PublishedDns implements DnsService {
+  readonly #client: Client;
+  readonly #logger: Logger;
+  readonly #clusterIP: string;
+  readonly #services: Informer<Service>;
+  readonly #slices: Informer<EndpointSlice>;
+  readonly #queue: WorkQueue;
+  readonly #stopping = new AbortController();
+  readonly #handlers: { remove(): void }[] = [];
+  #begun: Promise<void> | undefined;
+  #endpoint: DnsEndpoint | undefined;
+  /** Somebody else's Service has been seen. */
+  #isForeign = false;
+
+  constructor({ client, informers, clock, logger }: DnsServiceDeps, clusterIP: string) {
+    this.#client = client;
+    this.#logger = logger.named("dns-service");
+    this.#clusterIP = clusterIP;
+    this.#services = informers.informer(services);
+    this.#slices = informers.informer(endpointslices);
+    const backoff = { baseMs: 100, maxMs: 30_000 };
+    const process = (_key: string, signal: AbortSignal) => this.#reconcile(signal);
+    this.#queue = createWorkQueue({ name: "dns-service", clock, logger: this.#logger, workers: 1, deadlineMs: 30_000, backoff, process });
+  }
+
+  start(): void {
+    const tell = (): void => this.#queue.add(name);
+    const [ofService, ofSlice] = [tellIf(name, tell), tellIf(sliceName, tell)];
+    this.#handlers.push(
+      this.#services.addHandler({ onAdd: ofService, onUpdate: ofService, onDelete: ofService }),
+      this.#slices.addHandler({ onAdd: ofSlice, onUpdate: ofSlice, onDelete: ofSlice }),
+    );
+    const { signal } = this.#stopping;
+    this.#begun = Promise.all([this.#services.synced(signal), this.#slices.synced(signal)]).then(
+      () => this.#queue.start(),
+      () => undefined, // stopped before
+    );
+  }
+
+  moved(to: DnsEndpoint | undefined): void {
+    this.#endpoint = to;
+    this.#queue.add(name);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("stopped"));
+    await this.#begun;
+    for (const handler of this.#handlers) handler.remove();
+    await this.#queue.stop();
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<undefined> {
+    const service = this.#services.get(`${namespace}/${name}`);
+    const slice = this.#slices.get(`${namespace}/${sliceName}`);
+    const isForeign = service !== undefined && !isOurs(service);
+    if (isForeign !== this.#isForeign)
+      this.#logger.info(
+        isForeign ? "Service kube-system/kube-dns is another's: its DNS serves the cluster" : "Serving the cluster's DNS again",
+      );
+    this.#isForeign = isForeign;
+    if (isForeign || !this.#endpoint) {
+      if (slice) await ignoring("NotFound", this.#client.delete(endpointslices, { namespace, name: sliceName }, { signal }));
+      return;
+    }
+    if (!service) await ignoring("AlreadyExists", this.#client.create(services, dnsService(this.#clusterIP), { signal }));
+    await writeSlice(this.#client, slice, dnsSlice(this.#endpoint), signal);
+  }
 }
 
 function tellIf(wanted: string, tell: () => void) {

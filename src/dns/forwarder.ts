@@ -65,6 +65,7 @@ export class Forwarder {
     this.#deps = deps;
     this.#options = options;
     this.#cache = new ExpiringMap(options.cacheEntries ?? 10_000, deps.clock);
+    deps.metrics.forward.countEntries(deps.metrics.registry, () => this.#cache.size);
     this.#default = new Upstreams(options.servers, deps);
     this.#stubs = [...(options.stubDomains ?? [])]
       .map(([domain, servers]) => [wireName(domain), new Upstreams(servers, deps)] as const)
@@ -93,16 +94,16 @@ export class Forwarder {
     const key = cacheKey(asked);
     const kept = this.#cache.get(key);
     if (kept) {
-      this.#deps.metrics.cacheHit(kept.answer.answers > 0);
+      this.#deps.metrics.forward.cacheHit(kept.answer.answers > 0);
       return { answer: kept.answer, ageSeconds: Math.floor((this.#deps.clock.monotonic() - kept.atMs) / 1000) };
     }
-    this.#deps.metrics.cacheMiss();
+    this.#deps.metrics.forward.cacheMiss();
     const upstreams = this.#upstreamsFor(query.key.slice(0, query.nameBytes));
     if (this.#all.some((each) => each.isLoop(query.key))) return refused;
     const known = this.#underWay.get(key);
     const ofClient = this.#clients.get(client) ?? 0;
     if (ofClient >= (this.#options.maxPerClient ?? 150) || (!known && this.#underWay.size >= (this.#options.maxConcurrent ?? 1000))) {
-      this.#deps.metrics.forwardRejected();
+      this.#deps.metrics.forward.rejected();
       return refused;
     }
     this.#clients.set(client, ofClient + 1);

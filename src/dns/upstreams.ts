@@ -117,11 +117,11 @@ export class Upstreams {
       const answer = await exchange(upstream, asked, timeoutMs);
       upstream.failures = 0;
       upstream.downUntilMs = 0;
-      metrics.forwarded(shown(upstream), answer.answer.rcode, clock.monotonic() - startedMs);
+      metrics.forward.answered(shown(upstream), answer.answer.rcode, clock.monotonic() - startedMs);
       return answer;
     } catch (error) {
       upstream.downUntilMs = clock.monotonic() + backoffDelay(upstream.failures++, downtime);
-      metrics.forwardFailed(shown(upstream));
+      metrics.forward.failed(shown(upstream));
       throw error;
     }
   }

@@ -45,3 +45,9 @@ export function balancingFacts({ metadata, spec, status }: Node): string {
   const taints = spec?.taints?.some(({ key }) => key === leavingTaint);
   return JSON.stringify([metadata.deletionTimestamp, metadata.labels?.[excludeLabel], taints, ready, status?.addresses]);
 }
+
+/** The key of the service that a slice belongs to. */
+export function serviceOfSlice({ metadata }: EndpointSlice): readonly string[] {
+  const name = metadata.labels?.["kubernetes.io/service-name"];
+  return name ? [`${metadata.namespace}/${name}`] : [];
+}

@@ -29,7 +29,7 @@ import {
   wantsBalancer,
   withFinalizer,
 } from "./balanced-service.ts";
-import { balancingFacts, balancingNodes, nodeAddresses, nodesWithEndpoints } from "./balancing-nodes.ts";
+import { balancingFacts, balancingNodes, nodeAddresses, nodesWithEndpoints, serviceOfSlice } from "./balancing-nodes.ts";
 
 export interface LoadBalancerDeps {
   readonly client: Client;
@@ -90,32 +90,7 @@ class LoadBalancer implements Running {
   }
 
   start(): void {
-    const tell = (service: Service): void => {
-      if (wantsBalancer(service) || hasFinalizer(service) || this.#book.holds(keyOf(service))) this.#queue.add(keyOf(service));
-    };
-    const all = (): void => {
-      for (const service of this.#services.byIndex("balanced", "yes")) this.#queue.add(keyOf(service));
-    };
-    const slice = (changed: EndpointSlice): void => {
-      for (const key of serviceOfSlice(changed)) {
-        const service = this.#services.get(key);
-        if (service && isLocal(service)) tell(service);
-      }
-    };
-    this.#listen(this.#services, {
-      onAdd: tell,
-      onUpdate(now, before) {
-        tell(now);
-        tell(before);
-      },
-      onDelete: (gone) => this.#queue.add(keyOf(gone)),
-    });
-    this.#listen(this.#nodes, {
-      onAdd: all,
-      onUpdate: (now, before) => void (balancingFacts(now) !== balancingFacts(before) && all()),
-      onDelete: all,
-    });
-    this.#listen(this.#slices, { onAdd: slice, onUpdate: slice, onDelete: slice });
+    this.#listenToAll();
     this.#deps.informers.start();
     this.#stack.add(this.#queue);
     const { signal } = this.#stopping;
@@ -133,6 +108,29 @@ class LoadBalancer implements Running {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the load balancer is stopped"));
     await this.#stack.stop();
+  }
+
+  #listenToAll(): void {
+    const tell = (service: Service): void => {
+      if (wantsBalancer(service) || hasFinalizer(service) || this.#book.holds(keyOf(service))) this.#queue.add(keyOf(service));
+    };
+    const all = (): void => {
+      for (const service of this.#services.byIndex("balanced", "yes")) this.#queue.add(keyOf(service));
+    };
+    const ofSlice = (slice: EndpointSlice): void => {
+      for (const key of serviceOfSlice(slice)) {
+        const service = this.#services.get(key);
+        if (service && isLocal(service)) tell(service);
+      }
+    };
+    const onUpdate = (now: Service, before: Service): void => {
+      tell(now);
+      tell(before);
+    };
+    const ofNode = (now: Node, before: Node): void => void (balancingFacts(now) !== balancingFacts(before) && all());
+    this.#listen(this.#services, { onAdd: tell, onUpdate, onDelete: (gone) => this.#queue.add(keyOf(gone)) });
+    this.#listen(this.#nodes, { onAdd: all, onUpdate: ofNode, onDelete: all });
+    this.#listen(this.#slices, { onAdd: ofSlice, onUpdate: ofSlice, onDelete: ofSlice });
   }
 
   #listen<T extends Service | Node | EndpointSlice>(informer: Informer<T>, handler: Parameters<Informer<T>["addHandler"]>[0]): void {
@@ -218,9 +216,4 @@ class LoadBalancer implements Running {
     }
     recorder.record(service, { type: "Normal", reason: "DeletedLoadBalancer", message: "Deleted load balancer" });
   }
-}
-
-function serviceOfSlice({ metadata }: EndpointSlice): readonly string[] {
-  const name = metadata.labels?.["kubernetes.io/service-name"];
-  return name ? [`${metadata.namespace}/${name}`] : [];
 }
