@@ -10,7 +10,7 @@ import { createInformerFactory } from "../client/informer-factory.ts";
 import { createDnsServer, type DnsServer } from "../dns/dns-server.ts";
 import { type DnsService, publishDnsService } from "../dns/dns-service.ts";
 import type { ServerAddress } from "../dns/exchange.ts";
-import { hostAddresses } from "../linux/system-info.ts";
+import { type HostAddress, hostAddresses } from "../linux/system-info.ts";
 import { followUpstreams, readUpstreams } from "./dns-upstreams.ts";
 
 export interface StartDnsDeps {
@@ -28,6 +28,8 @@ export interface StartDnsOptions {
   /** Resolvers for names outside; default those of /etc/resolv.conf. */
   readonly upstreams?: readonly ServerAddress[];
   readonly stubDomains?: ReadonlyMap<string, readonly ServerAddress[]>;
+  /** The machine's addresses, best first; default as they are. */
+  readonly addresses?: () => Promise<readonly HostAddress[]>;
 }
 
 /** Where it listens unless that is taken. */
@@ -59,7 +61,9 @@ export async function startDns({ client, clock, logger }: StartDnsDeps, options:
     ),
   );
   const service = stack.add(publishDnsService({ client, informers, clock, logger }, { clusterIP }));
-  const place = stack.add(new Place({ server, service, clock, logger }, clusterIP.includes(":") ? 6 : 4));
+  const place = stack.add(
+    new Place({ server, service, clock, logger, addresses: options.addresses ?? hostAddresses }, clusterIP.includes(":") ? 6 : 4),
+  );
   await place.look();
   if (options.upstreams === undefined)
     stack.add(followUpstreams(resolvConf, { clock, logger, changed: (found) => server.useUpstreams(withoutSelf(found, clusterIP)) }));
@@ -77,6 +81,7 @@ interface PlaceDeps {
   readonly service: DnsService;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly addresses: () => Promise<readonly HostAddress[]>;
 }
 
 /** Keeps the server listening on the machine's present address. */
@@ -85,6 +90,8 @@ class Place implements Running {
   readonly #family: 4 | 6;
   readonly #timer: { cancel(): void };
   #address: string | undefined;
+  /** The machine has none, and that has been said. */
+  #isMissing = false;
   #listening = new StopStack();
   #looking: Promise<void> | undefined;
 
@@ -111,12 +118,13 @@ class Place implements Running {
   }
 
   async #follow(): Promise<void> {
-    const { server, service, logger } = this.#deps;
-    const own = (await hostAddresses()).filter(({ family }) => family === this.#family).map(({ address }) => address);
+    const { server, service, logger, addresses } = this.#deps;
+    const own = (await addresses()).filter(({ family }) => family === this.#family).map(({ address }) => address);
     if (this.#address !== undefined && own.includes(this.#address)) return;
     const [address] = own;
-    if (address === this.#address && address !== undefined) return;
-    if (address === undefined) logger.warn("This machine has no address that pods could reach: the cluster has no DNS for now");
+    if (address === undefined && !this.#isMissing)
+      logger.warn("This machine has no address that pods could reach: the cluster has no DNS for now");
+    this.#isMissing = address === undefined;
     const before = this.#listening;
     this.#listening = new StopStack();
     this.#address = undefined;

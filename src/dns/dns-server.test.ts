@@ -102,6 +102,27 @@ describe("the server", () => {
     expect(replies).toBe(1);
   });
 
+  it("lets one client have only so many connections, others theirs", async () => {
+    await using dns = await createDnsFixture();
+    const { port } = await dns.server.listen({ address, port: 0 });
+    const question = streamEncode(query("web.default.svc.cluster.local"));
+    const open = (localAddress: string) => {
+      const socket = connect({ port, host: address, localAddress });
+      socket.on("error", () => undefined);
+      socket.write(question);
+      const outcome = new Promise<string>((resolve) => {
+        socket.once("data", () => resolve("answered"));
+        socket.once("close", () => resolve("closed"));
+      });
+      return { socket, outcome };
+    };
+    const mine = Array.from({ length: 50 }, () => open("127.0.0.1"));
+    expect(new Set(await Promise.all(mine.map(({ outcome }) => outcome)))).toEqual(new Set(["answered"]));
+    const [onemore, other] = [open("127.0.0.1"), open("127.0.0.2")];
+    expect([await onemore.outcome, await other.outcome]).toEqual(["closed", "answered"]);
+    for (const { socket } of [...mine, onemore, other]) socket.destroy();
+  });
+
   it("answers nobody from the Internet unless told to", () => {
     const allows = createClientFilter([...privateRanges, "203.0.113.0/24"]);
     const asked = ["10.244.0.3", "192.168.1.1", "fd00::1", "fe80::1%eth0", "203.0.113.9", "198.51.100.1", "2001:db8::1", ""];
