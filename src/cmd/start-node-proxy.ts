@@ -66,6 +66,7 @@ async function start(
   return startProxy(deps, {
     nodeName,
     tableName: proxyTableName(dataDir),
+    mayLackPorts: true,
     foreignInterfaces: { prefix: bridgePrefix, except: bridge },
     ...((await enableBridgeFilter()) ? {} : { opaqueBridge: bridge }),
     configuration: { ...defaults, clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },

@@ -32,6 +32,8 @@ export interface ProxyOptions extends Pick<ServiceProxyOptions, "foreignInterfac
   /** Of the packet filter, in each address family. */
   readonly tableName: string;
   readonly configuration: ProxyConfiguration;
+  /** The ports of health and metrics are a machine's, of which there may be several clusters. Default false. */
+  readonly mayLackPorts?: boolean;
 }
 
 export interface RunningProxy extends Running {
@@ -41,7 +43,7 @@ export interface RunningProxy extends Running {
 
 /** Resolves when it has begun; it does not wait for the API server. */
 export async function startProxy({ client, clock, logger }: ProxyDeps, options: ProxyOptions): Promise<RunningProxy> {
-  const { nodeName, configuration } = options;
+  const { nodeName, configuration, mayLackPorts = false } = options;
   const { bindAddress, syncPeriodMs } = configuration;
   const stack = new StopStack();
   const registry = new MetricsRegistry();
@@ -67,7 +69,7 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
     }),
   );
   try {
-    await startServers({ clock, logger, configuration, health, registry }, stack);
+    await startServers({ clock, logger, configuration, health, registry, isOptional: mayLackPorts }, stack);
     const localAddresses = async (): Promise<readonly string[]> => (await hostAddresses()).map(({ address }) => address);
     const kernel = { nftables: createNftables(), conntrack: createConntrack(), localAddresses };
     const settings = { masqueradeAll: configuration.masqueradeAll, masqueradeBit: configuration.masqueradeBit };
@@ -109,15 +111,17 @@ interface Serving {
   readonly configuration: ProxyConfiguration;
   readonly health: ProxyHealth;
   readonly registry: MetricsRegistry;
+  readonly isOptional: boolean;
 }
 
-async function startServers({ configuration, health, registry, ...deps }: Serving, stack: StopStack): Promise<void> {
+async function startServers({ configuration, health, registry, isOptional, ...deps }: Serving, stack: StopStack): Promise<void> {
   const failures: Error[] = [];
   const onFailure = (error: Error): void => void failures.push(error);
   const healthAt = splitAddress(configuration.healthzBindAddress);
-  if (healthAt) stack.add(await startHealthServer(deps, health, { ...healthAt, onFailure }));
+  if (healthAt) stack.add(await startHealthServer(deps, health, { ...healthAt, isOptional, onFailure }));
   const metricsAt = splitAddress(configuration.metricsBindAddress);
-  if (metricsAt) stack.add(await startMetricsServer(deps, registry, { ...metricsAt, configuration: { ...configuration }, onFailure }));
+  if (metricsAt)
+    stack.add(await startMetricsServer(deps, registry, { ...metricsAt, configuration: { ...configuration }, isOptional, onFailure }));
   const [first] = failures;
   if (first && configuration.bindAddressHardFail) throw new CommandError("--bind-address-hard-fail", { cause: first });
 }

@@ -7,7 +7,7 @@ export interface Nftables {
   apply(commands: string): Promise<void>;
   /** The objects of a table as `nft --json list` gives them; undefined where there is no such table. */
   listTable(family: NftFamily, name: string): Promise<readonly NftObject[] | undefined>;
-  /** What a table consists of, by name only: quick also for tables with many rules and elements. Undefined as above. */
+  /** What a table consists of, by name only: quick also for tables with many rules and elements. Undefined where it has nothing. */
   tableNames(family: NftFamily, name: string): Promise<NftTableNames | undefined>;
 }
 
@@ -55,13 +55,14 @@ export function createNftables({ netns, timeoutMs = 30_000 }: NftablesOptions = 
       }
     },
     async tableNames(family, name) {
-      const objects = await list("tables", family);
-      if (!objects.some((object) => isIn(object, "table", { name }))) return undefined;
       const namesOf = (found: readonly NftObject[], kind: string): readonly string[] =>
         found.filter((object) => isIn(object, kind, { table: name })).map((object) => (object[kind] as { readonly name: string }).name);
-      // nft lists chains and sets of all tables of a family at once; asked for one table, it would list the rules too.
-      const [chains, sets, maps] = [await list("chains", family), await list("sets", family), await list("maps", family)];
-      return { chains: new Set(namesOf(chains, "chain")), containers: new Set([...namesOf(sets, "set"), ...namesOf(maps, "map")]) };
+      // Of all tables of the family: asked for one table, or for tables alone, nft would read the rules too.
+      const chains = namesOf(await list("chains", family), "chain");
+      const sets = namesOf(await list("sets", family), "set");
+      const maps = namesOf(await list("maps", family), "map");
+      if (chains.length + sets.length + maps.length === 0) return undefined;
+      return { chains: new Set(chains), containers: new Set([...sets, ...maps]) };
     },
   };
 }

@@ -24,6 +24,8 @@ export interface HttpServerOptions {
   readonly port: number;
   /** Undefined is 404. */
   readonly answer: (path: string) => HttpAnswer | undefined;
+  /** The proxy does its work without it: that its port is taken is for the talkative log only. Default false. */
+  readonly isOptional?: boolean;
   /** Told of each failure to listen, besides the log. */
   readonly onFailure?: (error: Error) => void;
 }
@@ -40,11 +42,13 @@ export async function startHttpServer({ clock, logger }: HttpServerDeps, options
   const tryToListen = async (): Promise<void> => {
     try {
       await listen(server, options);
-      if (hasFailed) logger.info("A server of the proxy has its port now", { server: options.name, port: options.port });
+      if (hasFailed) logger.info("A server of the proxy has its port now", { server: options.name, port: options.port }, 1);
     } catch (cause) {
       const error = cause instanceof Error ? cause : new Error(String(cause));
       options.onFailure?.(error);
-      if (!hasFailed) logger.warn("A server of the proxy cannot listen", { server: options.name, error: errorText(error) });
+      const values = { server: options.name, error: errorText(error) };
+      if (!hasFailed && options.isOptional) logger.info("A server of the proxy cannot listen", values, 1);
+      else if (!hasFailed) logger.warn("A server of the proxy cannot listen", values);
       hasFailed = true;
       retry = clock.after(retryMs, () => void tryToListen());
     }

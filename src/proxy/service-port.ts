@@ -83,10 +83,14 @@ function isExternalLocal({ spec }: Service): boolean {
   return isExternal && spec.externalTrafficPolicy === "Local";
 }
 
+const canonicalIPv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$/;
+
 /** In canonical form and of the family; texts that are no address are left out. */
 export function addressesOf(texts: readonly string[], family: IpFamily): readonly string[] {
   const wanted = family === "IPv4" ? 4 : 6;
   return texts.flatMap((text) => {
+    // Nearly always so, and tens of thousands of times at the start.
+    if (wanted === 4 && canonicalIPv4.test(text)) return [text];
     const ip = parseIP(text);
     return ip && ip.family === wanted ? [ip.bytes.length === 4 ? ip.bytes.join(".") : ip.canonical] : [];
   });

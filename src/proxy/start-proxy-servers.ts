@@ -2,30 +2,22 @@
 // /proxyMode, /configz and a plain /healthz, for those on the node.
 import type { Running } from "../base/lifecycle.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
-import { type HttpAnswer, type HttpServerDeps, startHttpServer } from "./http-server.ts";
+import { type HttpAnswer, type HttpServerDeps, type HttpServerOptions, startHttpServer } from "./http-server.ts";
 import type { ProxyHealth } from "./proxy-health.ts";
 
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
+export type ServerPlace = Pick<HttpServerOptions, "address" | "port" | "isOptional" | "onFailure">;
 
 const text = (body: string, contentType = "text/plain; charset=utf-8"): HttpAnswer => ({ status: 200, body, contentType });
 
-export function startHealthServer(
-  deps: HttpServerDeps,
-  health: ProxyHealth,
-  at: Endpoint & { readonly onFailure?: (error: Error) => void },
-): Promise<Running> {
+export function startHealthServer(deps: HttpServerDeps, health: ProxyHealth, at: ServerPlace): Promise<Running> {
   const answer = (path: string): HttpAnswer | undefined =>
     path === "/healthz" ? health.healthz() : path === "/livez" ? health.livez() : undefined;
   return startHttpServer(deps, { name: "health", ...at, answer });
 }
 
-export interface MetricsServerOptions extends Endpoint {
+export interface MetricsServerOptions extends ServerPlace {
   /** What /configz shows. */
   readonly configuration: Readonly<Record<string, unknown>>;
-  readonly onFailure?: (error: Error) => void;
 }
 
 export function startMetricsServer(

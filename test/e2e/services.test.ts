@@ -1,9 +1,11 @@
 // Services on real containers, as users meet them: a cluster address from pods and from the node, node ports, session
 // affinity, the API server from inside a pod, services that change their type, updates that lose no request.
+import { createSocket } from "node:dgram";
 import { get } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Service } from "../../src/api/types/core-v1.ts";
 import type { EndpointSlice } from "../../src/api/types/discovery-v1.ts";
+import { realClock } from "../../src/base/clock.ts";
 import { programFiles, type TestImage } from "../../src/testing/image-builder.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { idle, type Manifest, shell, TestBed, type TestNamespace } from "../support/namespace.ts";
@@ -18,14 +20,30 @@ const nodeImage = async (): Promise<TestImage> => ({
   files: await programFiles(process.execPath, "/bin/node"),
 });
 
-/** Answers each connection with the pod's name, by TCP and UDP on the same port and by TCP on another. */
-const answering = [
-  "mkdir /www; hostname > /www/index.html",
-  "tcpsvd -E 0.0.0.0 8081 hostname &",
-  "udpsvd -E 0.0.0.0 8080 hostname &",
-  "httpd -p 8080 -h /www",
-  idle,
-].join("\n");
+/** A page with the pod's name. */
+const answering = ["mkdir /www; hostname > /www/index.html", "httpd -p 8080 -h /www", idle].join("\n");
+
+/** Says by which way it has been reached: two ports of TCP, and UDP on the first one too. */
+const threeWays = `
+  require("node:http").createServer((_request, response) => response.end("tcp")).listen(8080);
+  require("node:http").createServer((_request, response) => response.end("other")).listen(8081);
+  const udp = require("node:dgram").createSocket("udp4");
+  udp.on("message", (_message, from) => udp.send("udp", from.port, from.address));
+  udp.bind(8080);`;
+
+/** What comes back for a packet; "timeout" after a second. */
+function udpAnswer(host: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4");
+    const finish = (text: string): void => {
+      timer.cancel();
+      socket.close(() => resolve(text));
+    };
+    const timer = realClock.after(1_000, () => finish("timeout"));
+    socket.on("message", (message) => finish(message.toString()));
+    socket.send("?", port, host);
+  });
+}
 
 const web = (fields: Manifest = {}): Manifest => shell(answering, fields);
 
@@ -124,14 +142,20 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
     const ns = await bed.namespace("ports");
     const ports = [
       { name: "http", port: 80, targetPort: 8080 },
-      { name: "name", port: 81, targetPort: 8081 },
+      { name: "other", port: 81, targetPort: 8081 },
       { name: "udp", port: 80, targetPort: 8080, protocol: "UDP" },
     ];
     const host = addressOf(await createService(ns, "web", { ports }));
-    await createPods(ns, ["web-1"], "web");
-    await until("it answers", async () => (await page(host, 80)) === "web-1");
-    expect(await ns.exec("web-1", `nc -w 2 ${host} 81`)).toBe("web-1\n");
-    expect(await ns.exec("web-1", `echo | nc -u -w 2 ${host} 80`)).toContain("web-1\n");
+    await ns.pod(
+      "server",
+      { name: "main", image: "example.test/node:1", command: ["/bin/node", "-e", threeWays] },
+      { labels: { app: "web" } },
+    );
+    await ns.untilReady("server");
+    await until("it answers", async () => (await page(host, 80)) === "tcp");
+    expect(await page(host, 81)).toBe("other");
+    expect(await udpAnswer(host, 80)).toBe("udp");
+    expect(await ns.exec("server", fromPod(host, 81))).toContain("other");
     expect(await page(host, 82)).toBe("refused");
   });
 
@@ -218,12 +242,14 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
   });
 
   it("the API server's proxy reaches a service's pods, by number and by name of the port", async () => {
-    const ns = await bed.namespace("api-proxy");
+    const ns = await bed.namespace("proxy-api");
     await createService(ns, "web", { ports: [{ name: "http", port: 80, targetPort: 8080 }] });
     await createPods(ns, ["web-1"], "web");
-    const raw = (id: string) => ns.kubectl("get", "--raw", `/api/v1/namespaces/api-proxy/services/${id}/proxy/`);
+    const raw = (id: string) => ns.kubectl("get", "--raw", `/api/v1/namespaces/proxy-api/services/${id}/proxy/`);
     await until("it answers", async () => (await raw("web:http").catch(() => "")).trim() === "web-1");
     expect((await raw("http:web:80")).trim()).toBe("web-1");
+    const moved = ns.kubectl("get", "--raw", "/api/v1/namespaces/proxy-api/services/web:http/proxy");
+    expect((await moved).trim()).toBe("web-1"); // by way of the path with the slash
     await expect(raw("web:nothing")).rejects.toThrow("no endpoints available for service");
   });
 

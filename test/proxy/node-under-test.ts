@@ -89,6 +89,12 @@ export class NodeUnderTest {
     return found.proxy;
   }
 
+  facts(family: IpFamily): FamilyFacts {
+    const found = this.#families.get(family);
+    if (!found) throw new Error(family);
+    return found.facts;
+  }
+
   /** The table as nft prints it. */
   table(family: "ip" | "ip6" = "ip"): Promise<string> {
     return this.#network.exec("node", "nft", "list", "table", family, tableName);
