@@ -2,11 +2,11 @@
 // before it where they are given.
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../api/encode/config-fields.ts";
-import { type FlagValues, flag, integer, optionalText } from "../base/flags.ts";
+import { type FlagValues, flag, flagsWithoutEffect, integer, optionalText } from "../base/flags.ts";
 import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { readSchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { CommandError } from "./command-error.ts";
-import { electionFlags, flagsWithoutEffect, servingFlags } from "./component-flags.ts";
+import { electionFlags, servingFlags } from "./component-flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
   "authentication-kubeconfig": undefined,
