@@ -6,11 +6,10 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { flag, integer, optionalText, text } from "../base/flags.ts";
+import { flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
-import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
@@ -35,6 +34,7 @@ const flags = {
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
+  "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -116,7 +116,7 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startScheduler }] = await Promise.all([
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
     import("./controller-manager.ts"),
     import("./controller-manager-flags.ts"),
     import("./scheduler.ts"),
@@ -135,14 +135,10 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   );
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
+  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
-}
-
-async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
-  if (file === undefined) return undefined;
-  const { readSchedulerFile } = await import("./scheduler-flags.ts");
-  return readSchedulerFile("scheduler-config", file);
 }
 
 async function startNodes(
