@@ -155,7 +155,11 @@ async function startNodes(
     const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
     const node = stack.add(
       await startNode(
-        { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
+        {
+          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+          proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+          ...{ clock, logger },
+        },
         {
           nodeName: name,
           dataDir,
