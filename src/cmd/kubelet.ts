@@ -16,6 +16,7 @@ import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
 import { type KubeletServerDependencies, type KubeletServerOptions, startKubeletServer } from "../kubelet/server/server.ts";
+import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
@@ -63,6 +64,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
       cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, clock, logger),
+      ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
@@ -92,6 +94,13 @@ async function startServer(deps: KubeletServerDependencies, options: KubeletServ
 
 async function untilReady(kubelet: Kubelet, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!kubelet.node?.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await clock.sleep(readyPollMs, signal);
+}
+
+/** A machine without control groups still has /proc. */
+async function machineOf({ pid }: NodeRuntime, cgroupRoot: string, clock: Clock): Promise<MachineReader> {
+  const system = await detectCgroups().catch(() => undefined);
+  const groups = system && { system, cgroups: createCgroups(system, { clock }) };
+  return createMachineReader({ groups, cgroupRoot, ...(pid ? { runtimePid: pid } : {}) });
 }
 
 async function podCgroupsOf(root: string, clock: Clock, logger: Logger): Promise<PodCgroups> {

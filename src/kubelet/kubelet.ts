@@ -31,6 +31,7 @@ import { PodAccess } from "./pod-access.ts";
 import type { PodCgroups } from "./pod-cgroups.ts";
 import { buildPodMachinery } from "./pod-machinery.ts";
 import { PodRegistry } from "./pod-registry.ts";
+import { containerType } from "./pod-spec.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
@@ -39,6 +40,12 @@ import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
 import { StaticPodSource } from "./static-pods.ts";
+import { countedRuntime } from "./stats/counted-runtime.ts";
+import { createStatsEndpoints } from "./stats/endpoints.ts";
+import { KubeletMetrics } from "./stats/kubelet-metrics.ts";
+import type { MachineReader } from "./stats/machine.ts";
+import { registerPodGauges } from "./stats/pod-gauges.ts";
+import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import { StatusManager } from "./status-manager.ts";
 import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
@@ -56,6 +63,8 @@ export interface KubeletDependencies {
   /** Sets up the node's pod network once its range of addresses is known. Default: only the runtime is told. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   readonly volumePlugins?: readonly VolumePlugin[];
+  /** What the machine and its pods' control groups use. Default: only what the runtime tells. */
+  readonly machine?: MachineReader;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -66,6 +75,8 @@ export interface Kubelet extends Running {
   start(): Promise<void>;
   /** Pods, exec, attach, port-forward and logs: what the kubelet's server serves. */
   readonly access: KubeletServerHost;
+  /** What the node and its pods use; once the kubelet has started. */
+  readonly stats: KubeletStats | undefined;
   /** As the API server has it; undefined until the node is registered. */
   readonly node: Node | undefined;
   /** Why the node is not ready; empty when it is. */
@@ -95,6 +106,8 @@ class KubeletNode implements Kubelet {
   readonly #statuses: StatusManager;
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
+  readonly #metrics: KubeletMetrics;
+  #stats: KubeletStats | undefined;
   #agent: NodeAgent | undefined;
   #facts: NodeFacts | undefined;
   #orphans: Orphans | undefined;
@@ -103,13 +116,25 @@ class KubeletNode implements Kubelet {
   #configuring: Promise<void> = Promise.resolve();
 
   constructor(deps: KubeletDependencies, options: ResolvedOptions) {
-    this.#deps = deps;
+    const { client, clock, logger, recorder } = deps;
+    this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const cri = countedRuntime(deps.cri, {
+      ...{ metrics: this.#metrics.registry, clock },
+      containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
+    });
+    this.#deps = { ...deps, cri };
     this.#options = options;
     this.#config = configOf(options);
-    const { client, cri, clock, logger, recorder } = deps;
     this.#reader = new RuntimeReader(cri);
     this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
-    this.#pleg = new PodLifecycleEvents({ cri, reader: this.#reader, clock, logger, onChange: (uid) => this.#runtimeChanged(uid) });
+    this.#pleg = new PodLifecycleEvents({
+      cri,
+      reader: this.#reader,
+      clock,
+      logger,
+      onChange: (uid) => this.#runtimeChanged(uid),
+      onRelist: (ms) => this.#metrics.relisted(ms),
+    });
     this.#objects = new ReferencedObjectCache({ client, clock, logger, onChange: (uid) => this.#registry.worker(uid)?.wake() });
     this.#statuses = new StatusManager({ client, clock, logger, apiPodOf: (uid) => this.#registry.apiPodOf(uid) });
     this.#mirrorPods = new MirrorPods({
@@ -122,11 +147,23 @@ class KubeletNode implements Kubelet {
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
-    this.access = new PodAccess({ cri, clock, reader: this.#reader, pods: () => this.#registry.pods() });
+    const stats = createStatsEndpoints({
+      ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
+      machine: () => this.#facts?.system,
+    });
+    this.access = new PodAccess({ cri, clock, reader: this.#reader, stats, pods: () => this.#registry.pods() });
+    registerPodGauges(this.#metrics.registry, {
+      pods: () => this.#registry.workers(),
+      volumes: (uid) => this.#stats?.volumesOf(uid),
+    });
   }
 
   get node(): Node | undefined {
     return this.#agent?.node;
+  }
+
+  get stats(): KubeletStats | undefined {
+    return this.#stats;
   }
 
   problems(): readonly string[] {
@@ -157,9 +194,11 @@ class KubeletNode implements Kubelet {
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
+      metrics: this.#metrics,
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
+    this.#startStats(workerDeps, facts);
     this.#startPodServices(workerDeps);
     this.#startNode(informers, { name: version.runtimeName, version: version.runtimeVersion });
     const podInformer = informers.informer(pods, { fieldSelector: `spec.nodeName=${this.#options.nodeName}` });
@@ -181,6 +220,21 @@ class KubeletNode implements Kubelet {
     if (!this.#options.stopPodsOnExit) return;
     const workers = [...this.#registry.workers()];
     await Promise.allSettled(workers.map((w) => killer.killPod(w.pod, w.runtime, { graceSeconds: exitGraceSeconds })));
+  }
+
+  #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
+    const { cri, clock, logger, machine } = this.#deps;
+    const { nodeName, rootDirectory } = this.#options;
+    const stats = createStatsProvider(
+      {
+        ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
+        pods: () => this.#registry.workers(),
+        volumes: (uid) => volumes.mounted(uid),
+      },
+      { nodeName, rootDirectory, memoryBytes: system.memoryBytes },
+    );
+    this.#stats = this.#stops.add(stats);
+    stats.start();
   }
 
   /** What stands behind the workers, and what cleans up after pods. */

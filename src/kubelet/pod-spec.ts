@@ -26,6 +26,12 @@ export function isTerminalPhase(phase: PodStatus["phase"]): boolean {
   return phase === "Succeeded" || phase === "Failed";
 }
 
+/** As metrics tell them apart; one of a pod that is not known counts as a regular one. */
+export function containerType(pod: Pod | undefined, name: string): "container" | "init_container" | "ephemeral_container" {
+  if (pod?.spec.initContainers?.some((c) => c.name === name)) return "init_container";
+  return pod?.spec.ephemeralContainers?.some((c) => c.name === name) ? "ephemeral_container" : "container";
+}
+
 /** From a file, not from the API server. */
 export function isStaticPod(pod: Pod): boolean {
   const source = pod.metadata.annotations?.[configAnnotation.source];

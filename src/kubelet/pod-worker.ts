@@ -23,6 +23,7 @@ import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import type { PodStep } from "./stats/kubelet-metrics.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface PodWorkerDependencies {
@@ -45,6 +46,8 @@ export interface PodWorkerDependencies {
   readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
+  /** For metrics: a step has ended well. */
+  readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -71,6 +74,7 @@ export class PodWorker {
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
+  #hasStepped = false;
   #timer: Timer | undefined;
   #step: AbortController | undefined;
   #again = false;
@@ -164,8 +168,10 @@ export class PodWorker {
   async #runStep(): Promise<void> {
     const step = new AbortController();
     this.#step = step;
+    const begunMs = this.#deps.clock.monotonic();
     try {
       const wakeAtMs = await this.#nextStep(step.signal);
+      this.#stepped(this.#deps.clock.monotonic() - begunMs);
       this.#failures = 0;
       if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());
     } catch (error) {
@@ -180,6 +186,12 @@ export class PodWorker {
     } finally {
       this.#step = undefined;
     }
+  }
+
+  #stepped(durationMs: number): void {
+    const operation = this.#state !== "syncing" ? "kill" : this.#hasStepped ? "sync" : "create";
+    this.#hasStepped = true;
+    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, isRunning: this.#deps.reporter.previous(this.#pod).phase === "Running" });
   }
 
   #wakeAfter(delayMs: number): void {
