@@ -12,7 +12,9 @@ import type { Client } from "../client/client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
+import { pauseImageReference } from "../cri/pause-image.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
+import type { MachineGuards } from "../kubelet/node-protection.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
 import { type KubeletServerDependencies, type KubeletServerOptions, startKubeletServer } from "../kubelet/server/server.ts";
@@ -20,6 +22,7 @@ import { createMachineReader, type MachineReader } from "../kubelet/stats/machin
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
+import { watchOomKills } from "../linux/oom-kills.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
@@ -66,6 +69,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, clock, logger),
       ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
+      ...(runtime.simulated ? {} : { guards: await machineGuards() }),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
     server ? { ...options, port: server.port } : options,
@@ -82,6 +86,16 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const ready = untilReady(kubelet, clock, stopped.signal);
   ready.catch(() => undefined); // whoever waits for it sees the rejection; nobody has to
   return { kubelet, ready, stop: () => stack.stop() };
+}
+
+/** What a node that is a machine has to look after. */
+async function machineGuards(): Promise<MachineGuards> {
+  return {
+    keptImages: [pauseImageReference],
+    oomKills: await watchOomKills(),
+    // Only loaded where a shutdown is to be waited for.
+    followShutdowns: async (deps, options) => (await import("../linux/logind.ts")).followShutdowns(deps, options),
+  };
 }
 
 async function startServer(deps: KubeletServerDependencies, options: KubeletServerOptions): ReturnType<typeof startKubeletServer> {

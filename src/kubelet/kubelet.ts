@@ -15,6 +15,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { NodeState } from "./admission.ts";
 import { parseResolvConf, type ResolverConfig } from "./dns.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
@@ -22,7 +23,7 @@ import { MirrorPods } from "./mirror-pods.ts";
 import { NodeAgent } from "./node-agent.ts";
 import { readNodeFacts } from "./node-facts.ts";
 import { NodeLease } from "./node-lease.ts";
-import { readPressure } from "./node-pressure.ts";
+import { type MachineGuards, NodeProtection } from "./node-protection.ts";
 import { type NodeConfig, type NodeFacts, nodeLabels, nodeResources } from "./node-status.ts";
 import { type KubeletOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { Orphans } from "./orphans.ts";
@@ -35,6 +36,7 @@ import { containerType } from "./pod-spec.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
+import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
@@ -46,7 +48,9 @@ import { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import type { MachineReader } from "./stats/machine.ts";
 import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
+import type { StatsProvider } from "./stats/summary.ts";
 import { StatusManager } from "./status-manager.ts";
+import { createSysctlAllowlist, type SysctlAllowlist } from "./sysctls.ts";
 import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
 export interface KubeletDependencies {
@@ -65,6 +69,10 @@ export interface KubeletDependencies {
   readonly volumePlugins?: readonly VolumePlugin[];
   /** What the machine and its pods' control groups use. Default: only what the runtime tells. */
   readonly machine?: MachineReader;
+  /** Of the machine, where the node is one. */
+  readonly guards?: MachineGuards;
+  /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
+  readonly summaries?: StatsProvider;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -81,6 +89,11 @@ export interface Kubelet extends Running {
   readonly node: Node | undefined;
   /** Why the node is not ready; empty when it is. */
   problems(): readonly string[];
+  /**
+   * Ends the pods as before a shutdown of the machine, by priority; the node is not ready from then on. Resolves when they
+   * have ended or have had their time; at once when no shutdown grace periods are configured.
+   */
+  shutdown(): Promise<void>;
 }
 
 export function createKubelet(deps: KubeletDependencies, options: KubeletOptions): Kubelet {
@@ -89,6 +102,7 @@ export function createKubelet(deps: KubeletDependencies, options: KubeletOptions
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
+const readNodeTimeoutMs = 10_000;
 const networkRetryMs = 500;
 const maxNetworkRetryMs = 30_000;
 
@@ -107,8 +121,11 @@ class KubeletNode implements Kubelet {
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
   readonly #metrics: KubeletMetrics;
+  readonly #protectionMetrics: ProtectionMetrics;
   #stats: KubeletStats | undefined;
   #agent: NodeAgent | undefined;
+  #protection: NodeProtection | undefined;
+  #sysctls: SysctlAllowlist | undefined;
   #facts: NodeFacts | undefined;
   #orphans: Orphans | undefined;
   /** All pods of the API server have been seen once. */
@@ -142,8 +159,11 @@ class KubeletNode implements Kubelet {
       staticPod: (key) => this.#registry.staticPod(key),
       mirror: (key) => this.#registry.mirror(key),
     });
+    this.#protectionMetrics = registerProtectionMetrics(this.#metrics.registry);
     this.#registry = new PodRegistry({
-      ...{ recorder, objects: this.#objects, statuses: this.#statuses, node: () => this.#admissionNode() },
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
+      onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
+      readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
@@ -167,8 +187,15 @@ class KubeletNode implements Kubelet {
   }
 
   problems(): readonly string[] {
-    const pleg = this.#pleg.problem();
-    return [...this.#health.problems(), ...(pleg === undefined ? [] : [pleg])];
+    return [...this.#health.problems(), ...this.#ownProblems()];
+  }
+
+  #ownProblems(): readonly string[] {
+    return [this.#pleg.problem(), this.#protection?.shutdownProblem()].filter((p) => p !== undefined);
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#protection?.beginShutdown();
   }
 
   async start(): Promise<void> {
@@ -181,6 +208,7 @@ class KubeletNode implements Kubelet {
       readResolver(this.#options.resolvConf),
     ]);
     this.#facts = facts;
+    this.#sysctls = createSysctlAllowlist(facts.system.kernelVersion, this.#options.protection.allowedUnsafeSysctls);
     // Owned before they are started: a start that fails leaves nothing behind.
     this.#stops.add(this.#health);
     this.#stops.add(this.#pleg);
@@ -200,6 +228,7 @@ class KubeletNode implements Kubelet {
     });
     this.#startStats(workerDeps, facts);
     this.#startPodServices(workerDeps);
+    await this.#startProtection();
     this.#startNode(informers, { name: version.runtimeName, version: version.runtimeVersion });
     const podInformer = informers.informer(pods, { fieldSelector: `spec.nodeName=${this.#options.nodeName}` });
     informers.start();
@@ -253,6 +282,22 @@ class KubeletNode implements Kubelet {
     this.#stops.add(this.#mirrorPods).start();
   }
 
+  async #startProtection(): Promise<void> {
+    const { cri, clock, logger, recorder, guards = {} } = this.#deps;
+    const stats = this.#deps.summaries ?? this.#stats;
+    const protection = new NodeProtection(
+      {
+        ...{ cri, clock, logger, recorder, guards, registry: this.#registry, ...(stats ? { stats } : {}) },
+        metrics: this.#protectionMetrics,
+        sourcesReady: () => this.#sourcesReady,
+        onChange: () => this.#agent?.refresh(),
+      },
+      this.#options,
+    );
+    this.#protection = this.#stops.add(protection);
+    await protection.start();
+  }
+
   *#runningLogs(): Iterable<RotatableLog> {
     for (const { runtime } of this.#registry.workers())
       for (const { id, state, logPath } of runtime.containers)
@@ -261,14 +306,14 @@ class KubeletNode implements Kubelet {
 
   #startNode(informers: InformerFactory, runtime: { readonly name: string; readonly version: string }): void {
     const { client, clock, logger, recorder, cri } = this.#deps;
-    const { nodeName, rootDirectory, evictionHard } = this.#options;
+    const { nodeName } = this.#options;
     const facts = this.#requireFacts();
     const informer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     const agent = new NodeAgent(
       {
         ...{ client, clock, logger, recorder, cri, informer, health: this.#health },
-        pressure: () => readPressure(rootDirectory, evictionHard),
-        problems: () => [this.#pleg.problem()].filter((p) => p !== undefined),
+        pressure: () => this.#protection?.pressure ?? [],
+        problems: () => this.#ownProblems(),
         onPodCidrs: (cidrs) => this.#configureNetwork(cidrs),
       },
       { facts, config: this.#config, runtime },
@@ -318,13 +363,25 @@ class KubeletNode implements Kubelet {
     }
   }
 
+  #nodeState(): NodeState {
+    return {
+      node: this.#admissionNode(),
+      pressure: this.#protection?.pressure ?? [],
+      shuttingDown: this.#protection?.shutdownProblem() !== undefined,
+      sysctls: this.#sysctls ?? createSysctlAllowlist("", []),
+      appArmor: this.#requireFacts().appArmor,
+    };
+  }
+
   /** The node as far as it is known: static pods may come before it is registered. */
   #admissionNode(): Node {
     const known = this.#agent?.node;
     if (known?.status?.allocatable) return known;
     const facts = this.#requireFacts();
     const metadata = { name: facts.name, labels: nodeLabels(facts, this.#config) } as unknown as Node["metadata"]; // the rest is the server's to give
-    return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status: nodeResources(facts, this.#config) };
+    const { features } = this.#health;
+    const status = { ...nodeResources(facts, this.#config), ...(features ? { features } : {}) };
+    return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status };
   }
 
   #requireFacts(): NodeFacts {
@@ -369,12 +426,8 @@ class KubeletNode implements Kubelet {
 }
 
 function configOf(options: ResolvedOptions): NodeConfig {
-  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMilliCpu, reservedMemoryBytes, evictionHard } = options;
-  return {
-    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMilliCpu },
-    reservedMemoryBytes: reservedMemoryBytes + (evictionHard.memoryBytes ?? 0),
-    reservedDiskFraction: evictionHard.diskFraction ?? 0.1,
-  };
+  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, protection } = options;
+  return { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservations: protection };
 }
 
 async function readResolver(path: string): Promise<ResolverConfig> {

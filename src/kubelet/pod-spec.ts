@@ -43,6 +43,13 @@ export function isMirrorPod(pod: Pod): boolean {
   return pod.metadata.annotations?.[configAnnotation.mirror] !== undefined;
 }
 
+export const systemCriticalPriority = 2_000_000_000;
+
+/** The node is not to be without it: static pods, their mirrors, and pods of the system's priority classes. */
+export function isCriticalPod(pod: Pod): boolean {
+  return isStaticPod(pod) || isMirrorPod(pod) || (pod.spec.priority ?? 0) >= systemCriticalPriority;
+}
+
 /** "name_namespace(uid)", as messages of the kubelet name a pod. */
 export function podText(pod: Pod): string {
   const { name, namespace, uid } = pod.metadata;

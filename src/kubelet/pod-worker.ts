@@ -67,7 +67,12 @@ export class PodWorker {
   #removed = false;
   #hurried = false;
   #verdict: PodVerdict | undefined;
-  readonly #refused: boolean;
+  #refused: boolean;
+  /** To be settled before anything else: whether the node admits the pod, and room made for it. */
+  #admission: Promise<PodVerdict | undefined> | undefined;
+  /** At most so long is the pod given to end, in seconds. */
+  #graceLimit = Infinity;
+  #whenEnded: (() => void)[] = [];
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
   readonly #waiting = new Map<string, WaitingReason>();
@@ -81,14 +86,22 @@ export class PodWorker {
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  /** `fresh`: the runtime is known to have nothing of the pod. `refused`: the node does not admit it. */
-  constructor(pod: Pod, deps: PodWorkerDependencies, options: { readonly fresh?: boolean; readonly refused?: PodVerdict } = {}) {
+  /**
+   * `fresh`: the runtime is known to have nothing of the pod. `refused`: the node does not admit it. `admission`: that is not
+   * known yet; nothing happens before it is.
+   */
+  constructor(
+    pod: Pod,
+    deps: PodWorkerDependencies,
+    options: { readonly fresh?: boolean; readonly refused?: PodVerdict; readonly admission?: Promise<PodVerdict | undefined> } = {},
+  ) {
     this.#pod = pod;
     this.#deps = deps;
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
     this.#refused = options.refused !== undefined;
     this.#verdict = options.refused;
+    this.#admission = options.admission;
     if (isTerminalPhase(pod.status?.phase)) this.#state = "terminating";
   }
 
@@ -108,6 +121,27 @@ export class PodWorker {
   /** Holds resources of the node. */
   get active(): boolean {
     return this.#verdict === undefined && (this.#state === "syncing" || this.#state === "terminating");
+  }
+
+  /** The kubelet ends the pod for a reason of its own, or has already. */
+  get ending(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  /** None of its containers runs any more, and nothing is mounted. */
+  get cleanedUp(): boolean {
+    return this.#state === "finished" || this.#state === "gone";
+  }
+
+  /** The kubelet ends the pod for a reason of its own. Resolves when its containers have ended, or the worker is stopped. */
+  end(verdict: PodVerdict, graceSeconds = Infinity): Promise<void> {
+    const shorter = graceSeconds < this.#graceLimit;
+    this.#verdict ??= verdict;
+    this.#graceLimit = Math.min(this.#graceLimit, graceSeconds);
+    if (this.#stopped || (this.#state !== "syncing" && this.#state !== "terminating")) return Promise.resolve();
+    if (this.#state === "syncing" || shorter) this.#interrupt();
+    this.wake();
+    return new Promise((resolve) => this.#whenEnded.push(resolve));
   }
 
   /** A new version of the pod. */
@@ -147,6 +181,7 @@ export class PodWorker {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#interrupt();
+    this.#hasEnded();
     await this.#running;
   }
 
@@ -157,12 +192,25 @@ export class PodWorker {
   async #loop(): Promise<void> {
     // Several wake-ups of one turn are one step.
     await Promise.resolve();
+    if (this.#admission) await this.#settleAdmission(this.#admission);
     while (this.#again && !this.#stopped && this.#state !== "gone") {
       this.#again = false;
       this.#timer?.cancel();
       await this.#runStep();
     }
     this.#running = undefined;
+  }
+
+  async #settleAdmission(admission: Promise<PodVerdict | undefined>): Promise<void> {
+    const refused = await admission;
+    this.#admission = undefined;
+    if (!refused || this.#verdict) return;
+    this.#verdict = refused;
+    this.#refused = true;
+  }
+
+  #hasEnded(): void {
+    for (const resolve of this.#whenEnded.splice(0)) resolve();
   }
 
   async #runStep(): Promise<void> {
@@ -338,7 +386,7 @@ export class PodWorker {
     this.#report(runtime, false);
     const podIP = this.#deps.reporter.previous(this.#pod).podIP ?? "";
     if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
-      await killer.killPod(this.#pod, runtime, { signal, podIP, ...(this.#hurried ? { graceSeconds: forcedGraceSeconds } : {}) });
+      await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
       this.#runtimeChanged = true;
     }
     probes.remove(uid);
@@ -347,7 +395,15 @@ export class PodWorker {
     this.#report(stopped, true);
     this.#state = "terminated";
     this.#again = true;
+    this.#hasEnded();
     return undefined;
+  }
+
+  /** Less than the pod asks for, where someone is in a hurry. */
+  #shortGrace(): { readonly graceSeconds?: number } {
+    const limit = this.#hurried ? Math.min(this.#graceLimit, forcedGraceSeconds) : this.#graceLimit;
+    if (limit === Infinity) return {};
+    return { graceSeconds: Math.min(limit, this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity) };
   }
 
   async #finish(): Promise<undefined> {

@@ -1,6 +1,6 @@
 // Asks the runtime every five seconds whether it and its network are ready (more often while they are not), and keeps the
 // answer for the node's Ready condition and for the pods that need a network.
-import type { NodeRuntimeHandler } from "../api/types/core-v1.ts";
+import type { NodeFeatures, NodeRuntimeHandler } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -25,6 +25,7 @@ export class RuntimeHealth implements Running {
   #runtimeProblem: string | undefined;
   #networkProblem: string | undefined = "network state unknown";
   #handlers: readonly NodeRuntimeHandler[] = [];
+  #features: NodeFeatures | undefined;
   #impatientUntilMs = 0;
   #timer: Timer | undefined;
   #asking: Promise<void> | undefined;
@@ -36,6 +37,11 @@ export class RuntimeHealth implements Running {
 
   get handlers(): readonly NodeRuntimeHandler[] {
     return this.#handlers;
+  }
+
+  /** What the runtime can do; undefined for runtimes that do not say. */
+  get features(): NodeFeatures | undefined {
+    return this.#features;
   }
 
   networkProblem(): string | undefined {
@@ -75,17 +81,16 @@ export class RuntimeHealth implements Running {
     const { cri, clock, onChange } = this.#deps;
     const before = this.problems().join();
     try {
-      const { status, runtimeHandlers } = await cri.status({}, { timeoutMs: 10_000 });
+      const { status, runtimeHandlers, features } = await cri.status({}, { timeoutMs: 10_000 });
       const conditions = status?.conditions ?? [];
       this.#lastAnswerMs = clock.monotonic();
       this.#runtimeProblem = problemOf(conditions, "RuntimeReady", "container runtime not ready");
       this.#networkProblem = problemOf(conditions, "NetworkReady", "container runtime network not ready");
+      this.#features = features && { supplementalGroupsPolicy: features.supplementalGroupsPolicy };
       this.#handlers = runtimeHandlers
-        .map(({ name, features }) => ({
+        .map(({ name, features: own }) => ({
           name,
-          ...(features
-            ? { features: { recursiveReadOnlyMounts: features.recursiveReadOnlyMounts, userNamespaces: features.userNamespaces } }
-            : {}),
+          ...(own ? { features: { recursiveReadOnlyMounts: own.recursiveReadOnlyMounts, userNamespaces: own.userNamespaces } } : {}),
         }))
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {

@@ -52,7 +52,7 @@ describe.skipIf(!canRun)("a kubelet with containerd", () => {
         rootDirectory: join(dataDir, "kubelet"),
         logsDirectory: join(dataDir, "pods", "logs"),
         cgroupRoot: podNetworkName(dataDir),
-        evictionHard: { diskFraction: 0, inodeFraction: 0 },
+        evictionHard: {},
       },
     );
   };
