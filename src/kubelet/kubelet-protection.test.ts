@@ -76,6 +76,8 @@ describe("kubelet: eviction", () => {
     });
     expect(evicted.status?.containerStatuses?.[0]?.state?.terminated).toBeDefined();
     usage.availableMi = 500;
+    const metrics = await f.kubelet.access.stats(new URL("https://n1/metrics"), "GET");
+    expect(metrics?.body).toContain('kubelet_evictions{eviction_signal="memory.available"} 1\n');
     expect(f.reasons(nodeName)).toContain("EvictionThresholdMet");
     expect(f.events.find((e) => e.reason === "EvictionThresholdMet")?.message).toBe("Attempting to reclaim memory");
     await f.until(async () => (await conditionOf(f, "MemoryPressure"))?.status === "True");
@@ -134,7 +136,7 @@ describe("kubelet: eviction", () => {
 
   it("for an emptyDir beyond its size, without blaming the node", async () => {
     const usage = new Usage();
-    await using f = await start(usage);
+    await using f = await start(usage, { options: { localStorageCapacityIsolation: true } });
     await f.createPod("full", { volumes: [{ name: "data", emptyDir: { sizeLimit: "10Mi" } }] });
     await f.untilPhase("full", "Running");
     usage.volumeMi.set("full", 11);
@@ -160,6 +162,8 @@ describe("kubelet: eviction", () => {
     await f.untilPhase("done", "Succeeded");
     const images = async (): Promise<number> => (await f.cri.listImages({})).images.length;
     expect(await images()).toBe(3);
+    // Until the images have been seen and are old enough.
+    await f.clock.advance(15_000);
     const summary = usage.summaries.summary;
     usage.diskAvailable = 5;
     // There is room again as soon as the images are gone.

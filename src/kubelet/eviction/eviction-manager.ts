@@ -48,6 +48,8 @@ export interface EvictionManagerOptions {
 }
 
 const periodMs = 10_000;
+/** The start of the node comes first. */
+const firstLookMs = 1_000;
 const cleanUpLimitMs = 30_000;
 const cleanUpPollMs = 1_000;
 
@@ -85,6 +87,7 @@ export class EvictionManager implements Running {
   async #run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#deps;
     const never = (): undefined => undefined;
+    await clock.sleep(firstLookMs, signal).catch(never);
     while (!signal.aborted) {
       const evicted = await this.#look(signal).catch((error: unknown) => {
         if (!signal.aborted) logger.info("Eviction manager: failed to synchronize", { error }, 1);

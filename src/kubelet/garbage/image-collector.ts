@@ -33,6 +33,8 @@ export interface ImageGarbagePolicy {
 }
 
 const periodMs = 5 * 60_000;
+/** The start of the node comes first. */
+const firstLookMs = 2_000;
 const callTimeoutMs = 120_000;
 
 export class ImageCollector implements Running {
@@ -96,6 +98,7 @@ export class ImageCollector implements Running {
     const { highThresholdPercent, maxAgeMs } = this.#policy;
     // Switched off; what is used is recorded all the same, for the eviction manager.
     const off = highThresholdPercent === 100 && maxAgeMs === 0;
+    await clock.sleep(firstLookMs, signal).catch(() => undefined);
     while (!signal.aborted) {
       try {
         if (off) await this.#look(clock.now(), signal);

@@ -106,7 +106,7 @@ describe("ImageCollector", () => {
   it("keeps what it is told to keep, and says when that is not enough", async () => {
     const f = setUp({ minAgeMs: 0 }, { capacityBytes: 2 ** 40, availableBytes: 0 }, ["a:1"]);
     f.collector.start();
-    await f.pass(301_000);
+    await f.pass(310_000);
     expect(await f.images()).toEqual(["a:1"]);
     const bytes = await size(f.cri);
     expect(f.events[0]).toEqual({
