@@ -17,7 +17,7 @@ class Usage {
   readonly volumeMi = new Map<string, number>();
   fixture: KubeletFixture | undefined;
 
-  readonly summaries = {
+  readonly summaries: { summary: () => Promise<Summary> } = {
     summary: async (): Promise<Summary> => {
       const time = new Date(this.fixture?.clock.now() ?? 0).toISOString();
       const memory = { time, availableBytes: this.availableMi * mi, workingSetBytes: (1000 - this.availableMi) * mi };
@@ -178,6 +178,24 @@ describe("kubelet: eviction", () => {
     expect((await f.pod("done"))?.status).toMatchObject({ phase: "Succeeded" });
     expect(f.events.some((e) => e.reason === "Evicted")).toBe(false);
     expect((await conditionOf(f, "DiskPressure"))?.status).toBe("True");
+  });
+
+  it("goes on when the node cannot be measured for a while", async () => {
+    const usage = new Usage();
+    await using f = await start(usage, { options: { evictionHard: { "memory.available": "100Mi" } } });
+    await f.createPod("a");
+    await f.untilPhase("a", "Running");
+    const { summary } = usage.summaries;
+    let failures = 0;
+    usage.summaries.summary = async () => {
+      failures++;
+      throw new Error("the runtime does not answer");
+    };
+    usage.availableMi = 50;
+    await f.until(async () => failures > 1);
+    expect((await f.pod("a"))?.status?.phase).toBe("Running");
+    usage.summaries.summary = summary;
+    await f.untilPhase("a", "Failed");
   });
 
   it("spares critical and static pods", async () => {

@@ -163,7 +163,7 @@ class KubeletNode implements Kubelet {
     this.#registry = new PodRegistry({
       ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
-      readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs }),
+      readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
