@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Node, Pod, PodSpec } from "../api/types/core-v1.ts";
 import { type Admission, admitPod, type NodeState } from "./admission.ts";
-import { createSysctlAllowlist } from "./sysctls.ts";
 
 const node = {
   metadata: { name: "n1", labels: { disk: "ssd", "kubernetes.io/os": "linux" } },
@@ -12,8 +11,7 @@ const calm: NodeState = {
   node,
   pressure: [],
   shuttingDown: false,
-  sysctls: createSysctlAllowlist("6.1.0", ["net.core.*"]),
-  appArmor: false,
+  machine: { kernelVersion: "6.1.0", allowedUnsafe: ["net.core.*"], appArmor: false },
 };
 
 function podOf(spec: Partial<PodSpec>, metadata: Partial<Pod["metadata"]> = {}): Pod {
@@ -107,7 +105,7 @@ describe("admitPod()", () => {
     expect(reason({ securityContext: { supplementalGroupsPolicy: "Strict" } }, { node: able })).toBeUndefined();
     const confined: Partial<PodSpec> = { securityContext: { appArmorProfile: { type: "RuntimeDefault" } } };
     expect(reason(confined)).toBe("AppArmor");
-    expect(reason(confined, { appArmor: true })).toBeUndefined();
+    expect(reason(confined, { machine: { ...calm.machine, appArmor: true } })).toBeUndefined();
     expect(reason({ securityContext: { appArmorProfile: { type: "Unconfined" } } })).toBeUndefined();
   });
 

@@ -10,16 +10,20 @@ import type { PressureCondition } from "./eviction/thresholds.ts";
 import { allContainers, isCriticalPod, isStaticPod } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { podsToPreempt } from "./preemption.ts";
-import type { SysctlAllowlist } from "./sysctls.ts";
+import { forbiddenSysctl, type SysctlRules } from "./sysctls.ts";
+
+/** What of the machine decides besides the node's object. */
+export interface MachineRules extends SysctlRules {
+  /** The kernel enforces AppArmor profiles. */
+  readonly appArmor: boolean;
+}
 
 export interface NodeState {
   readonly node: Node;
   /** Of what the node runs short. */
   readonly pressure: readonly PressureCondition[];
   readonly shuttingDown: boolean;
-  readonly sysctls: SysctlAllowlist;
-  /** Whether this kernel enforces AppArmor profiles. */
-  readonly appArmor: boolean;
+  readonly machine: MachineRules;
 }
 
 export type Admission =
@@ -31,11 +35,11 @@ export type Admission =
 
 /** `others` are the pods that hold resources of the node. */
 export function admitPod(pod: Pod, others: readonly Pod[], state: NodeState): Admission {
-  const early = underPressure(pod, state.pressure) ?? forbiddenSysctl(pod, state.sysctls) ?? unsupported(pod, state.node);
+  const early = underPressure(pod, state.pressure) ?? wrongSysctl(pod, state.machine) ?? unsupported(pod, state.node);
   if (early) return refused(early);
   const fit = fitting(pod, others, state.node);
   if (fit.kind === "refused") return fit;
-  const late = lackingAppArmor(pod, state.appArmor) ?? (state.shuttingDown ? shutDown : undefined);
+  const late = unconfined(pod, state.machine) ?? (state.shuttingDown ? shutDown : undefined);
   return late ? refused(late) : fit;
 }
 
@@ -62,9 +66,9 @@ function underPressure(pod: Pod, pressure: readonly PressureCondition[]): Proble
   return { reason: "Evicted", message: `The node had condition: [${pressure.join(" ")}]. ` };
 }
 
-function forbiddenSysctl(pod: Pod, sysctls: SysctlAllowlist): Problem | undefined {
-  const problem = sysctls.problem(pod);
-  return problem === undefined ? undefined : { reason: "SysctlForbidden", message: `forbidden sysctl: ${problem}` };
+function wrongSysctl(pod: Pod, machine: MachineRules): Problem | undefined {
+  const message = forbiddenSysctl(pod, machine);
+  return message === undefined ? undefined : { reason: "SysctlForbidden", message };
 }
 
 /** What no room could help with. */
@@ -178,8 +182,8 @@ function overlaps(a: HostPort, b: HostPort): boolean {
   return a.port === b.port && a.protocol === b.protocol && sameIp;
 }
 
-function lackingAppArmor(pod: Pod, enforced: boolean): Problem | undefined {
-  if (enforced || (pod.status?.phase ?? "Pending") !== "Pending") return undefined;
+function unconfined(pod: Pod, { appArmor }: MachineRules): Problem | undefined {
+  if (appArmor || (pod.status?.phase ?? "Pending") !== "Pending") return undefined;
   const profiles = [pod.spec, ...allContainers(pod.spec)].map((of) => of.securityContext?.appArmorProfile?.type);
   if (!profiles.some((type) => type !== undefined && type !== "Unconfined")) return undefined;
   return { reason: "AppArmor", message: "Cannot enforce AppArmor: AppArmor is not enabled on the host" };

@@ -15,7 +15,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { NodeState } from "./admission.ts";
+import type { MachineRules, NodeState } from "./admission.ts";
 import { parseResolvConf, type ResolverConfig } from "./dns.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
@@ -50,7 +50,6 @@ import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import type { StatsProvider } from "./stats/summary.ts";
 import { StatusManager } from "./status-manager.ts";
-import { createSysctlAllowlist, type SysctlAllowlist } from "./sysctls.ts";
 import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
 export interface KubeletDependencies {
@@ -125,7 +124,6 @@ class KubeletNode implements Kubelet {
   #stats: KubeletStats | undefined;
   #agent: NodeAgent | undefined;
   #protection: NodeProtection | undefined;
-  #sysctls: SysctlAllowlist | undefined;
   #facts: NodeFacts | undefined;
   #orphans: Orphans | undefined;
   /** All pods of the API server have been seen once. */
@@ -208,7 +206,6 @@ class KubeletNode implements Kubelet {
       readResolver(this.#options.resolvConf),
     ]);
     this.#facts = facts;
-    this.#sysctls = createSysctlAllowlist(facts.system.kernelVersion, this.#options.protection.allowedUnsafeSysctls);
     // Owned before they are started: a start that fails leaves nothing behind.
     this.#stops.add(this.#health);
     this.#stops.add(this.#pleg);
@@ -368,9 +365,13 @@ class KubeletNode implements Kubelet {
       node: this.#admissionNode(),
       pressure: this.#protection?.pressure ?? [],
       shuttingDown: this.#protection?.shutdownProblem() !== undefined,
-      sysctls: this.#sysctls ?? createSysctlAllowlist("", []),
-      appArmor: this.#requireFacts().appArmor,
+      machine: this.#machineRules(),
     };
+  }
+
+  #machineRules(): MachineRules {
+    const { appArmor, system } = this.#requireFacts();
+    return { appArmor, kernelVersion: system.kernelVersion, allowedUnsafe: this.#options.allowedUnsafeSysctls };
   }
 
   /** The node as far as it is known: static pods may come before it is registered. */

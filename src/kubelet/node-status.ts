@@ -45,7 +45,7 @@ export interface NodeObservation {
   readonly runtimeName: string;
   readonly runtimeVersion: string;
   readonly runtimeHandlers: readonly NodeRuntimeHandler[];
-  readonly features: NodeFeatures | undefined;
+  readonly features?: NodeFeatures | undefined;
   readonly images: readonly ContainerImage[];
   readonly pressure: readonly PressureCondition[];
   /** Why the node is not ready; empty when it is. */

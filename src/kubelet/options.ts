@@ -39,8 +39,6 @@ export interface ProtectionOptions extends ThresholdConfig {
   readonly shutdownGracePeriodCriticalPods?: string;
   /** Instead of those two, finer. */
   readonly shutdownGracePeriodByPodPriority?: readonly ShutdownGracePeriodByPodPriority[];
-  /** Sysctls, or patterns of them ending in "*", that pods may set beside the safe ones. Default none. */
-  readonly allowedUnsafeSysctls?: readonly string[];
 }
 
 export interface KubeletOptions extends ProtectionOptions {
@@ -71,6 +69,8 @@ export interface KubeletOptions extends ProtectionOptions {
   readonly resolvConf?: string;
   /** --pod-manifest-path: static pods. Default none. */
   readonly podManifestPath?: string;
+  /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
+  readonly allowedUnsafeSysctls?: readonly string[];
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
   /** Pretend to have these: for simulated nodes. */
@@ -99,7 +99,6 @@ export interface Protection {
   readonly systemReserved: ResourceTexts;
   readonly kubeReserved: ResourceTexts;
   readonly shutdownGracePeriods: readonly ShutdownGracePeriodByPodPriority[];
-  readonly allowedUnsafeSysctls: readonly string[];
 }
 
 export interface ResolvedOptions
@@ -132,7 +131,6 @@ function resolveProtection(options: ProtectionOptions): Protection {
     systemReserved: options.systemReserved ?? {},
     kubeReserved: options.kubeReserved ?? {},
     shutdownGracePeriods: shutdownGracePeriodsOf(options),
-    allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
   };
 }
 
@@ -173,6 +171,7 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     clusterDns: [],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
+    allowedUnsafeSysctls: [],
     seccompDefault: false,
     maxParallelImagePulls: 5,
     kubeletVersion: kubernetesVersion,

@@ -1,6 +1,6 @@
 // Asks the runtime every five seconds whether it and its network are ready (more often while they are not), and keeps the
 // answer for the node's Ready condition and for the pods that need a network.
-import type { NodeFeatures, NodeRuntimeHandler } from "../api/types/core-v1.ts";
+import type { NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -39,9 +39,13 @@ export class RuntimeHealth implements Running {
     return this.#handlers;
   }
 
-  /** What the runtime can do; undefined for runtimes that do not say. */
   get features(): NodeFeatures | undefined {
     return this.#features;
+  }
+
+  /** What a handler of a RuntimeClass can do; "" is the default one. Nothing where the runtime does not say. */
+  featuresOf(handler: string): NodeRuntimeHandlerFeatures {
+    return this.#handlers.find((h) => (h.name ?? "") === handler)?.features ?? {};
   }
 
   networkProblem(): string | undefined {
@@ -88,9 +92,11 @@ export class RuntimeHealth implements Running {
       this.#networkProblem = problemOf(conditions, "NetworkReady", "container runtime network not ready");
       this.#features = features && { supplementalGroupsPolicy: features.supplementalGroupsPolicy };
       this.#handlers = runtimeHandlers
-        .map(({ name, features: own }) => ({
+        .map(({ name, features }) => ({
           name,
-          ...(own ? { features: { recursiveReadOnlyMounts: own.recursiveReadOnlyMounts, userNamespaces: own.userNamespaces } } : {}),
+          ...(features
+            ? { features: { recursiveReadOnlyMounts: features.recursiveReadOnlyMounts, userNamespaces: features.userNamespaces } }
+            : {}),
         }))
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {

@@ -1,17 +1,15 @@
-// Which kernel parameters pods may set: the safe ones of this kernel, which belong to the pod's own namespaces and disturb no
-// other pod, and those the administrator allows besides. One that belongs to a namespace the pod shares with the node is
-// not its to set.
+// Which sysctls a pod may set: those that are safe (of the pod's own namespaces, and without influence on others), and those
+// the node's administrator allows besides (--allowed-unsafe-sysctls). None that belongs to a namespace the pod shares with
+// the node.
 import type { Pod } from "../api/types/core-v1.ts";
 
-type Namespace = "IPC" | "Net";
-
-/** Safe ones with the kernel from which on they are namespaced. */
-const safeSysctls: readonly (readonly [name: string, since: readonly [major: number, minor: number]])[] = [
-  ["kernel.shm_rmid_forced", [0, 0]],
-  ["net.ipv4.ip_local_port_range", [0, 0]],
-  ["net.ipv4.tcp_syncookies", [0, 0]],
-  ["net.ipv4.ping_group_range", [0, 0]],
-  ["net.ipv4.ip_unprivileged_port_start", [0, 0]],
+/** With the first kernel that keeps them apart for each pod, where there was one without. */
+const safe: readonly (readonly [name: string, kernel?: readonly [major: number, minor: number]])[] = [
+  ["kernel.shm_rmid_forced"],
+  ["net.ipv4.ip_local_port_range"],
+  ["net.ipv4.tcp_syncookies"],
+  ["net.ipv4.ping_group_range"],
+  ["net.ipv4.ip_unprivileged_port_start"],
   ["net.ipv4.ip_local_reserved_ports", [3, 16]],
   ["net.ipv4.tcp_keepalive_time", [4, 5]],
   ["net.ipv4.tcp_fin_timeout", [4, 6]],
@@ -21,55 +19,46 @@ const safeSysctls: readonly (readonly [name: string, since: readonly [major: num
   ["net.ipv4.tcp_wmem", [4, 15]],
 ];
 
-const ipcSysctls: ReadonlySet<string> = new Set([
-  ...["kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", "kernel.shm"],
-  ...["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.msg"],
-]);
+const ipc = /^(kernel\.(sem|shm|msg)|fs\.mqueue\.)/;
 
-export interface SysctlAllowlist {
-  /** Why the pod must not set what it wants to; undefined when it may. */
-  problem(pod: Pod): string | undefined;
+export interface SysctlRules {
+  /** Names, or prefixes that end with "*". */
+  readonly allowedUnsafe: readonly string[];
+  /** "6.1.0-18-amd64". */
+  readonly kernelVersion: string;
 }
 
-/** `allowedUnsafe`: names, or prefixes ending in "*". Throws for what belongs to no namespace. */
-export function createSysctlAllowlist(kernelVersion: string, allowedUnsafe: readonly string[]): SysctlAllowlist {
-  const exact = new Map<string, Namespace>();
-  const prefixes = new Map<string, Namespace>();
-  const safe = safeSysctls.filter(([, since]) => isAtLeast(kernelVersion, since)).map(([name]) => name);
-  for (const pattern of [...safe, ...allowedUnsafe]) {
-    const name = normalizeSysctl(pattern);
-    const star = name.indexOf("*");
-    const part = star < 0 ? name : name.slice(0, star);
-    const namespace = namespaceOf(part);
-    if (namespace === undefined) throw new Error(`the sysctls "${part}" are not known to be namespaced`);
-    (star < 0 ? exact : prefixes).set(part, namespace);
+/** Why the pod's sysctls are refused, in upstream's words; undefined when they are not. */
+export function forbiddenSysctl({ spec }: Pod, rules: SysctlRules): string | undefined {
+  for (const { name = "" } of spec.securityContext?.sysctls ?? []) {
+    const dotted = dottedName(name);
+    const allowed = isSafe(dotted, rules.kernelVersion) || rules.allowedUnsafe.some((pattern) => matches(dotted, dottedName(pattern)));
+    if (!allowed) return `forbidden sysctl: "${dotted}" not allowlisted`;
+    const shared = sharedNamespace(dotted, spec);
+    if (shared !== undefined) return `forbidden sysctl: "${dotted}" not allowed with host ${shared} enabled`;
   }
-  return {
-    problem(pod) {
-      for (const { name } of pod.spec.securityContext?.sysctls ?? []) {
-        const wanted = normalizeSysctl(name);
-        const namespace = exact.get(wanted) ?? [...prefixes].find(([prefix]) => wanted.startsWith(prefix))?.[1];
-        if (namespace === undefined) return `"${wanted}" not allowlisted`;
-        const shared = namespace === "IPC" ? pod.spec.hostIPC : pod.spec.hostNetwork;
-        if (shared) return `"${wanted}" not allowed with host ${namespace} enabled`;
-      }
-      return undefined;
-    },
-  };
+  return undefined;
 }
 
-/** With dots between its parts: "net/ipv4/conf/eth0.1/rp_filter" is "net.ipv4.conf.eth0/1.rp_filter". */
-function normalizeSysctl(name: string): string {
+/** The kernel's way of writing, whose separators are slashes, becomes the usual one: the first separator tells which it is. */
+export function dottedName(name: string): string {
   const first = /[./]/.exec(name)?.[0];
   return first === "/" ? name.replace(/[./]/g, (c) => (c === "/" ? "." : "/")) : name;
 }
 
-function namespaceOf(name: string): Namespace | undefined {
-  if (ipcSysctls.has(name) || name.startsWith("fs.mqueue.")) return "IPC";
-  return name.startsWith("net.") ? "Net" : undefined;
+function isSafe(name: string, kernelVersion: string): boolean {
+  const found = safe.find(([known]) => known === name);
+  if (!found) return false;
+  const [major = 0, minor = 0] = kernelVersion.split(".").map((part) => Number.parseInt(part, 10));
+  const [, since] = found;
+  return !since || major > since[0] || (major === since[0] && minor >= since[1]);
 }
 
-function isAtLeast(kernelVersion: string, [major, minor]: readonly [number, number]): boolean {
-  const [, own = "0", ownMinor = "0"] = /^(\d+)\.(\d+)/.exec(kernelVersion) ?? [];
-  return Number(own) > major || (Number(own) === major && Number(ownMinor) >= minor);
+function matches(name: string, pattern: string): boolean {
+  return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
+function sharedNamespace(name: string, { hostNetwork, hostIPC }: Pod["spec"]): string | undefined {
+  if (hostIPC && ipc.test(name)) return "IPC";
+  return hostNetwork && name.startsWith("net.") ? "Net" : undefined;
 }
