@@ -62,12 +62,10 @@ describe("the metrics server of a cluster", { timeout: 120_000 }, () => {
     client = server.clientFor(administrator);
     const loops = { client, ...shared };
     const autoscaler = { syncPeriodMs: 500 };
-    stack.add(
-      await startControllerManager(loops, { controllers: undefined, rootCaPem: server.caPem, clusterCidrs: ["10.9.0.0/16"], autoscaler }),
-    );
+    stack.add(await startControllerManager(loops, { rootCaPem: server.caPem, clusterCidrs: ["10.9.0.0/16"], autoscaler }));
     stack.add(await startScheduler(loops, undefined));
     cri = createSimulatedRuntime({ clock: realClock });
-    const serving = await server.pki.kubeletServing(nodeName, [nodeName]);
+    const serving = await server.pki.kubeletServing(nodeName, [nodeName, "127.0.0.1"]);
     const kubelet = stack.add(
       await startKubelet(
         {

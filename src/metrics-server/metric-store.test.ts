@@ -5,9 +5,10 @@ import { parseResourceMetrics } from "./parse-metrics.ts";
 const text = `# HELP container_cpu_usage_seconds_total CPU time
 # TYPE container_cpu_usage_seconds_total counter
 container_cpu_usage_seconds_total{container="a",pod="p",namespace="n"} 1.5 1700000015000
-container_cpu_usage_seconds_total{container="b",pod="p",namespace="n"} 7 1700000015000
+container_cpu_usage_seconds_total{container="a",pod="half",namespace="n"} 1 1700000015000
+container_memory_working_set_bytes{container="a",pod="half",namespace="n"} 1 1700000015000
+container_cpu_usage_seconds_total{container="b",pod="half",namespace="n"} 7 1700000015000
 container_memory_working_set_bytes{container="a",pod="p",namespace="n"} 2.048e+03 1700000015000
-container_memory_working_set_bytes{container="c",pod="p",namespace="n"} 1 1700000015000
 container_start_time_seconds{container="a",pod="p",namespace="n"} 1.7e+09
 container_swap_usage_bytes{container="a",pod="p",namespace="n"} 5 1700000015000
 container_memory_working_set_bytes{container="x",pod="q",namespace="n"} NaN 1700000015000
@@ -18,14 +19,13 @@ resource_scrape_error 0
 `;
 
 describe("parseResourceMetrics()", () => {
-  test("reads the node and the containers of which everything is known", () => {
+  test("reads the node and the pods of which everything is known", () => {
     const { node, pods } = parseResourceMetrics(text, 5);
     expect(node).toEqual({ timeMs: 1_700_000_016_000, cpuSeconds: 100.25, memoryBytes: 4096 });
-    expect([...pods.keys()]).toEqual(["n/p", "n/q"]);
+    expect([...pods.keys()]).toEqual(["n/p"]);
     expect([...(pods.get("n/p") ?? [])]).toEqual([
       ["a", { timeMs: 1_700_000_015_000, cpuSeconds: 1.5, memoryBytes: 2048, startMs: 1_700_000_000_000 }],
     ]);
-    expect(pods.get("n/q")?.size).toBe(0);
   });
 
   test("takes the time of receipt where a value has none, and nothing from nonsense", () => {

@@ -1,5 +1,6 @@
 // Reads a kubelet's /metrics/resource: what its node and the containers there had used at some moment. Lines of other families
-// are passed over, and so is what does not parse: one odd container must not hide the others.
+// are passed over, and so is what does not parse. A pod of which not all containers are known completely is left out: less than
+// all of it would look like all.
 
 /** Of a node or container at one moment. */
 export interface Point {
@@ -51,10 +52,11 @@ export function parseResourceMetrics(text: string, receivedAtMs: number): NodePo
       });
   }
   const complete = pointOf(node);
-  return {
-    pods: new Map([...pods].map(([key, containers]) => [key, completePoints(containers)])),
-    ...(complete ? { node: complete } : {}),
-  };
+  const whole = [...pods].flatMap(([key, containers]) => {
+    const points = completePoints(containers);
+    return points.size === containers.size ? [[key, points] as const] : [];
+  });
+  return { pods: new Map(whole), ...(complete ? { node: complete } : {}) };
 }
 
 function entryOf(pods: Map<string, Map<string, Partial>>, namespace: string, pod: string, container: string): Partial {
