@@ -44,7 +44,10 @@ export async function startClusterMetrics(
     {
       client: server.clientFor({ name, groups: [...groups, "system:authenticated"] }),
       ...{ registrar, clock, logger },
-      kubelets: { caPem: server.caPem, cert: kubelets.certificate, key: kubelets.key },
+      kubelets: {
+        caPem: server.caPem,
+        credentials: { kind: "certificate", certPem: kubelets.certificate, keyPem: kubelets.key },
+      },
     },
     { ...options, serving: { address: own.address, port: 0, cert: serving.certificate, key: serving.key } },
   );

@@ -7,17 +7,19 @@ import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
+import type { ClientCredentials } from "../client/client-credentials.ts";
 import { createHttpsTransport } from "../client/https-transport.ts";
 import type { Transport } from "../client/transport.ts";
 import type { MetricStore } from "./metric-store.ts";
 import { parseResourceMetrics } from "./parse-metrics.ts";
 
 export interface KubeletAccess {
-  /** What has signed the kubelets' serving certificates, PEM. */
-  readonly caPem: string;
-  /** Who asks, PEM: has to be allowed to get nodes/metrics. */
-  readonly cert: string;
-  readonly key: string;
+  /** What has signed the kubelets' serving certificates, PEM. Default what Node trusts. */
+  readonly caPem?: string;
+  /** --kubelet-insecure-tls: any certificate will do. Default false. */
+  readonly insecureSkipVerify?: boolean;
+  /** Who asks: has to be allowed to get nodes/metrics. */
+  readonly credentials: ClientCredentials;
 }
 
 export interface ScraperDependencies {
@@ -126,10 +128,9 @@ export class Scraper implements Running {
     const known = this.#kubelets.get(name);
     if (known?.server === server) return known;
     this.#forget(name);
-    const { caPem, cert, key } = this.#deps.access;
     const transport = createHttpsTransport({
-      ...{ server, caPem, serverName: name, maxConnections: 1, maxAnswerBytes, userAgent: "metrics-server", clock: this.#deps.clock },
-      credentials: { kind: "certificate", certPem: cert, keyPem: key },
+      ...{ ...this.#deps.access, server, serverName: name, clock: this.#deps.clock },
+      ...{ maxConnections: 1, maxAnswerBytes, userAgent: "metrics-server" },
     });
     const kubelet = { server, transport };
     this.#kubelets.set(name, kubelet);
