@@ -1,5 +1,6 @@
 // The metrics server in a whole cluster in this process: API server with its aggregation layer, controllers, and a node whose
 // simulated containers are told what they use.
+import https from "node:https";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   apiservices,
@@ -117,6 +118,24 @@ describe("the metrics server of a cluster", { timeout: 120_000 }, () => {
     const nobody = server.clientFor({ name: "nobody", groups: ["system:authenticated"] });
     await expect(nobody.raw("GET", `${path}/stats/summary`)).rejects.toMatchObject({ reason: "Forbidden" });
     await expect(nobody.raw("GET", `${root}/nodes`)).rejects.toMatchObject({ reason: "Forbidden" });
+  });
+
+  it("answers nobody but the front proxy", async () => {
+    const { endpoints, ports } = await client.get(endpointslices, { namespace: "kube-system", name: serviceName });
+    const ask = (pair: { readonly cert?: string; readonly key?: string }) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const at = { host: endpoints?.[0]?.addresses[0], port: ports?.[0]?.port, path: `${root}/nodes` };
+        https
+          .get({ ...at, ...pair, rejectUnauthorized: false, agent: false }, (response) => {
+            response.resume();
+            resolve(response.statusCode);
+          })
+          .on("error", reject);
+      });
+    const { admin, frontProxyClient } = server.pki;
+    expect(await ask({})).toBe(401);
+    expect(await ask({ cert: admin.certificate, key: admin.key })).toBe(401);
+    expect(await ask({ cert: frontProxyClient.certificate, key: frontProxyClient.key })).toBe(200);
   });
 
   it("autoscales a deployment by what its pods use", async () => {

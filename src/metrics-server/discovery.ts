@@ -1,6 +1,7 @@
 // What the metrics API says it serves: discovery, aggregated and plain, health and version.
 import { kubernetesVersion } from "../base/version.ts";
 import type { MetricsAnswer } from "./metrics-api.ts";
+import { openApiDocument } from "./openapi.ts";
 
 const group = "metrics.k8s.io";
 const version = "v1beta1";
@@ -57,6 +58,9 @@ export function discoveryDocument(path: string, accept: string): MetricsAnswer |
     case "/livez":
     case "/readyz":
       return { body: "ok", contentType: "text/plain; charset=utf-8" };
+    case "/openapi/v3":
+    case `/openapi/v3/apis/${groupVersion}`:
+      return { body: openApiDocument(path) };
     case "/version":
       return { body: { gitVersion: kubernetesVersion } };
     case "/apis":

@@ -99,6 +99,7 @@ describe("the metrics API", () => {
     await expect(ask(`${root}/namespaces/y/pods/none`)).rejects.toMatchObject({ message: 'pods.metrics.k8s.io "y/none" not found' });
     await expect(ask(`${root}/nodes/n3`)).rejects.toMatchObject({ code: 404, message: 'nodes.metrics.k8s.io "n3" not found' });
     await expect(ask(`${root}/services`)).rejects.toMatchObject({ code: 404 });
+    await expect(ask(`${root}/nodes/%ff`)).rejects.toMatchObject({ code: 404 });
     await expect(ask(`${root}/nodes`, { method: "POST" })).rejects.toMatchObject({ code: 405 });
     await expect(ask(`${root}/nodes?watch=true`)).rejects.toMatchObject({ code: 405 });
     await expect(ask(`${root}/nodes?labelSelector=%2C%2C`)).rejects.toMatchObject({ code: 400 });
@@ -127,6 +128,17 @@ describe("the metrics API", () => {
     expect(body).toMatchObject({ items: [{ metadata: { name: "metrics.k8s.io" } }] });
     expect((await ask("/apis")).body).toMatchObject({ kind: "APIGroupList" });
     expect((await ask("/readyz")).body).toBe("ok");
+  });
+
+  test("is described in OpenAPI v3: every reference leads somewhere", async () => {
+    const { body } = await ask("/openapi/v3");
+    const { paths } = body as { paths: Record<string, { serverRelativeURL: string }> };
+    const link = paths["apis/metrics.k8s.io/v1beta1"]?.serverRelativeURL ?? "";
+    const document = JSON.stringify((await ask(link)).body);
+    const { components } = JSON.parse(document) as { components: { schemas: Record<string, unknown> } };
+    const references = [...document.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map(([, name = ""]) => name);
+    expect(references.length).toBeGreaterThan(10);
+    for (const name of references) expect(Object.keys(components.schemas)).toContain(name);
   });
 });
 

@@ -66,13 +66,22 @@ export async function answerMetrics(deps: MetricsApiDependencies, request: Metri
 
 function targetOf(path: string): Target | undefined {
   if (!path.startsWith(root)) return undefined;
-  const parts = path.slice(root.length).replace(/\/$/, "").split("/").map(decodeURIComponent);
+  const parts = decoded(path.slice(root.length).replace(/\/$/, "").split("/"));
   const [first, second, third, fourth] = parts;
   if (first === "nodes" && parts.length <= 2) return { resource: "nodes", namespace: "", name: second };
   if (first === "pods" && parts.length === 1) return { resource: "pods", namespace: "", name: undefined };
   if (first === "namespaces" && second && third === "pods" && parts.length <= 4)
     return { resource: "pods", namespace: second, name: fourth };
   return undefined;
+}
+
+/** Empty where one is no text. */
+function decoded(parts: readonly string[]): readonly string[] {
+  try {
+    return parts.map(decodeURIComponent);
+  } catch {
+    return [];
+  }
 }
 
 async function findNodes(deps: MetricsApiDependencies, { name }: Target, request: MetricsRequest): Promise<readonly MetricsObject[]> {

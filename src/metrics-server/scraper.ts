@@ -35,6 +35,8 @@ export interface ScraperOptions {
   readonly resolutionMs: number;
   /** --kubelet-request-timeout. */
   readonly timeoutMs: number;
+  /** Between the first round and the second. Default 5 s. */
+  readonly earlyMs?: number;
 }
 
 interface Kubelet {
@@ -43,7 +45,7 @@ interface Kubelet {
 }
 
 const concurrency = 16;
-const earlyMs = 5_000;
+const defaultEarlyMs = 5_000;
 const maxAnswerBytes = 64 * 2 ** 20;
 /** --kubelet-preferred-address-types. */
 const addressTypes = ["InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname"];
@@ -92,7 +94,8 @@ export class Scraper implements Running {
         })
         .then(() => {
           if (signal.aborted) return;
-          const periodMs = this.#rounds++ === 0 ? earlyMs : this.#options.resolutionMs;
+          const { resolutionMs, earlyMs = defaultEarlyMs } = this.#options;
+          const periodMs = this.#rounds++ === 0 ? Math.min(earlyMs, resolutionMs) : resolutionMs;
           this.#next(Math.max(0, periodMs - (clock.monotonic() - begunMs)));
         });
     });
