@@ -177,11 +177,7 @@ function ofInterfaces(
   network: NetworkReading | undefined,
   key: Exclude<keyof NetworkReading["interfaces"][number], "name">,
 ): ReturnType<Read> {
-  return (network?.interfaces ?? []).map((found) => ({
-    value: found[key],
-    timestampMs: network?.timeMs ?? 0,
-    more: { interface: found.name },
-  }));
+  return (network?.interfaces ?? []).flatMap((found) => one(found[key], network?.timeMs, { interface: found.name }));
 }
 
 function groupMetrics(groups: readonly Group[], nowMs: number): readonly SampledMetric[] {

@@ -10,7 +10,7 @@ import { processCount } from "../../linux/machine-usage.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
-import { readCriStats } from "./cri-stats.ts";
+import { readContainerStats, readSandboxStats } from "./cri-stats.ts";
 import type { MachineReader } from "./machine.ts";
 import { measureFileSystem, measureLogs, measureRuntimeFileSystems } from "./measure-disks.ts";
 import { measureNode } from "./measure-node.ts";
@@ -98,9 +98,14 @@ function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOp
   const rates = new CpuRates();
   const startedAtMs = clock.now();
   return async () => {
-    const readings = await readCriStats(cri, rates);
+    const containers = await readContainerStats(cri, rates);
     const nowMs = clock.now();
-    const pods = await measurePods(deps.pods(), { machine, rates, readings, nowMs });
+    let ofSandboxes: ReturnType<typeof readSandboxStats> | undefined;
+    const sandboxes = () => {
+      ofSandboxes ??= readSandboxStats(cri, { rates, nowMs });
+      return ofSandboxes;
+    };
+    const pods = await measurePods(deps.pods(), { machine, rates, containers, sandboxes, nowMs });
     const node = await measureNode({ nodeName, machine, rates, pods, memoryBytes, startedAtMs, nowMs });
     rates.endRound();
     return { timeMs: nowMs, node, pods };
