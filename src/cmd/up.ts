@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { flag, integer, list, optionalText, text } from "../base/flags.ts";
+import { boolean, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
@@ -35,6 +35,7 @@ const flags = {
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
+  "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -97,6 +98,8 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     await startNodes({ values, choice }, server, stack, { clock, logger });
   }
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,

@@ -65,17 +65,16 @@ export function countedRuntime(cri: CriRuntime, deps: CountedRuntimeDependencies
   });
   const counted = (name: string, call: Call): Call => {
     const operation = operations[name] ?? name;
-    const [calls, errors, times] = [total.series(operation), failed.series(operation), durations.series(operation)];
     return async (request, options) => {
-      calls.add();
+      total.series(operation).add();
       const begunMs = clock.monotonic();
       try {
         return await call(request, options);
       } catch (error) {
-        errors.add();
+        failed.series(operation).add();
         throw error;
       } finally {
-        times.observe((clock.monotonic() - begunMs) / 1000);
+        durations.series(operation).observe((clock.monotonic() - begunMs) / 1000);
       }
     };
   };

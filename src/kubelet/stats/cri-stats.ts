@@ -2,9 +2,8 @@
 // statistics are optional (older ones answer UNIMPLEMENTED, or fail when one sandbox is just ending), containers' are not.
 import { type CriRuntime, criTimeMs } from "../../cri/cri.ts";
 import type { ContainerStats, NetworkInterfaceUsage, PodSandboxStats } from "../../cri/generated/runtime-v1.ts";
-import type { InterfaceUsage } from "../../linux/network-usage.ts";
 import type { CpuRates } from "./cpu-rates.ts";
-import type { DiskReading, MemoryReading, NetworkReading, UsageReading } from "./measurement.ts";
+import type { DiskReading, InterfaceReading, MemoryReading, NetworkReading, UsageReading } from "./measurement.ts";
 
 export interface ContainerReading extends UsageReading {
   readonly writableLayer?: DiskReading;
@@ -15,27 +14,23 @@ export interface SandboxReading extends UsageReading {
   readonly processes?: number;
 }
 
-export interface CriReadings {
-  /** By container id. */
-  readonly containers: ReadonlyMap<string, ContainerReading>;
-  /** By sandbox id; empty where the runtime has none. */
-  readonly sandboxes: ReadonlyMap<string, SandboxReading>;
-}
-
 const timeoutMs = 10_000;
 
 type Value = { readonly value: number } | undefined;
 
-export async function readCriStats(cri: CriRuntime, rates: CpuRates): Promise<CriReadings> {
-  const [containers, sandboxes] = await Promise.all([
-    cri.listContainerStats({}, { timeoutMs }),
-    // Everything in it is to be had elsewhere, if less well.
-    cri.listPodSandboxStats({}, { timeoutMs }).catch(() => ({ stats: [] })),
-  ]);
-  return {
-    containers: new Map(containers.stats.map((stats) => [stats.attributes?.id ?? "", containerReading(stats, rates)])),
-    sandboxes: new Map(sandboxes.stats.map((stats) => [stats.attributes?.id ?? "", sandboxReading(stats, rates)])),
-  };
+/** By container id. */
+export async function readContainerStats(cri: CriRuntime, rates: CpuRates): Promise<ReadonlyMap<string, ContainerReading>> {
+  const { stats } = await cri.listContainerStats({}, { timeoutMs });
+  return new Map(stats.map((of) => [of.attributes?.id ?? "", containerReading(of, rates)]));
+}
+
+/** By sandbox id; empty where the runtime has none. Runtimes enter every pod's network for it, so it is asked for only at need. */
+export async function readSandboxStats(
+  cri: CriRuntime,
+  { rates, nowMs }: { readonly rates: CpuRates; readonly nowMs: number },
+): Promise<ReadonlyMap<string, SandboxReading>> {
+  const { stats } = await cri.listPodSandboxStats({}, { timeoutMs }).catch(() => ({ stats: [] }));
+  return new Map(stats.map((of) => [of.attributes?.id ?? "", sandboxReading(of, rates, nowMs)]));
 }
 
 function containerReading(stats: ContainerStats, rates: CpuRates): ContainerReading {
@@ -49,12 +44,12 @@ function containerReading(stats: ContainerStats, rates: CpuRates): ContainerRead
   };
 }
 
-function sandboxReading({ attributes, linux }: PodSandboxStats, rates: CpuRates): SandboxReading {
+function sandboxReading({ attributes, linux }: PodSandboxStats, rates: CpuRates, nowMs: number): SandboxReading {
   if (!linux) return {};
   const { network, process } = linux;
   return {
     ...usageOf(`sandbox/${attributes?.id}`, linux, rates),
-    ...(network ? { network: networkReading(criTimeMs(network.timestamp), network.defaultInterface, network.interfaces) } : {}),
+    ...(network ? { network: networkReading(criTimeMs(network.timestamp) || nowMs, network.defaultInterface, network.interfaces) } : {}),
     ...(process?.processCount ? { processes: process.processCount.value } : {}),
   };
 }
@@ -102,10 +97,9 @@ function networkReading(
   return { timeMs, interfaces: all.map(interfaceOf), ...(first ? { defaultInterface: first.name } : {}) };
 }
 
-function interfaceOf({ name, rxBytes, rxErrors, txBytes, txErrors }: NetworkInterfaceUsage): InterfaceUsage {
-  const of = (value: Value): number => value?.value ?? 0;
+function interfaceOf({ name, rxBytes, rxErrors, txBytes, txErrors }: NetworkInterfaceUsage): InterfaceReading {
   return {
-    ...{ name, rxBytes: of(rxBytes), rxErrors: of(rxErrors), rxPackets: 0, rxDropped: 0 },
-    ...{ txBytes: of(txBytes), txErrors: of(txErrors), txPackets: 0, txDropped: 0 },
+    name,
+    ...present({ rxBytes, rxErrors, txBytes, txErrors }),
   };
 }

@@ -57,11 +57,20 @@ export function createStatsEndpoints(deps: StatsEndpointsDependencies): StatsEnd
       case "/metrics/resource":
         return { contentType: metricsText, body: resourceMetrics(await tried(started().usage())) };
       case "/metrics/cadvisor":
-        return { contentType: metricsText, body: cadvisorMetrics(await tried(started().all()), machine()) };
+        return { contentType: metricsText, body: await cadvisorText(started(), tried, machine()) };
       default:
         return { contentType: "application/json", body: await summaryText(started(), searchParams) };
     }
   };
+}
+
+async function cadvisorText(
+  stats: KubeletStats,
+  tried: (measuring: Promise<Measurement>) => Promise<Measurement | undefined>,
+  machine: MachineFacts | undefined,
+): Promise<string> {
+  const measured = await tried(stats.all());
+  return cadvisorMetrics(measured, { machine, details: measured ? await stats.details(measured) : new Map() });
 }
 
 async function summaryText(stats: KubeletStats, query: URLSearchParams): Promise<string> {

@@ -2,6 +2,7 @@
 // node then uses what its pods' containers say they use.
 import { podQos } from "../../api/semantics/pod-qos.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
+import { type CgroupDetails, readDetails } from "../../linux/cgroup-details.ts";
 import type { CgroupSystem, Cgroups, CgroupUsage } from "../../linux/cgroups.ts";
 import { podCgroup, qosCgroup } from "../../linux/cgroups.ts";
 import { hostFile } from "../../linux/host-file.ts";
@@ -16,6 +17,8 @@ export interface MachineReader {
   podCgroup(pod: Pod): string;
   /** Undefined when there is no such group. */
   cgroupUsage(path: string): Promise<CgroupUsage | undefined>;
+  /** Throttling, page cache and limits; empty when there is no such group. */
+  cgroupDetails(path: string): Promise<CgroupDetails>;
   /** All pods together. */
   podsUsage(): Promise<CgroupUsage | undefined>;
   /** This process. */
@@ -40,6 +43,7 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineO
   const cgroupUsage = async (path: string): Promise<CgroupUsage | undefined> => groups?.cgroups.usage(path);
   return {
     cgroupUsage,
+    cgroupDetails: async (path) => (groups ? readDetails(groups.system, path) : {}),
     usage: () => machineUsage(groups?.system),
     podCgroup: (pod) => podCgroup(cgroupRoot, podQos(pod), pod.metadata.uid),
     podsUsage: () => cgroupUsage(qosCgroup(cgroupRoot, "Guaranteed")),

@@ -4,7 +4,7 @@ import type { Pod } from "../../api/types/core-v1.ts";
 import type { CgroupUsage } from "../../linux/cgroups.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime-pod.ts";
 import type { CpuRates } from "./cpu-rates.ts";
-import type { CriReadings, SandboxReading } from "./cri-stats.ts";
+import type { ContainerReading, SandboxReading } from "./cri-stats.ts";
 import type { MachineReader } from "./machine.ts";
 import type { ContainerMeasurement, MemoryReading, PodMeasurement, UsageReading } from "./measurement.ts";
 
@@ -18,7 +18,10 @@ export interface MeasurePodsContext {
   /** Undefined where the runtime is simulated. */
   readonly machine: MachineReader | undefined;
   readonly rates: CpuRates;
-  readonly readings: CriReadings;
+  /** By container id. */
+  readonly containers: ReadonlyMap<string, ContainerReading>;
+  /** By sandbox id; asked for where a pod has no control group here. */
+  readonly sandboxes: () => Promise<ReadonlyMap<string, SandboxReading>>;
   readonly nowMs: number;
 }
 
@@ -29,13 +32,13 @@ export function measurePods(pods: Iterable<StatsPod>, context: MeasurePodsContex
 }
 
 async function measurePod({ pod, runtime }: StatsPod, context: MeasurePodsContext): Promise<PodMeasurement> {
-  const { machine, rates, readings, nowMs } = context;
+  const { machine, rates, nowMs } = context;
   const { name, namespace, uid } = pod.metadata;
   const sandbox = runtime.sandboxes.find((s) => s.ready);
   const path = machine?.podCgroup(pod);
   const group = path === undefined ? undefined : await machine?.cgroupUsage(path);
-  const containers = runtime.containers.filter((c) => c.state === "running").map((c) => measureContainer(c, readings));
-  const ofSandbox = readings.sandboxes.get(sandbox?.id ?? "");
+  const containers = runtime.containers.filter((c) => c.state === "running").map((c) => measureContainer(c, context));
+  const ofSandbox = group ? undefined : (await context.sandboxes()).get(sandbox?.id ?? "");
   const usage = group ? groupUsage(`pod/${uid}`, group, { rates, nowMs }) : { ...sumOf(containers, nowMs), ...usageOf(ofSandbox) };
   const processes = group?.processes || ofSandbox?.processes;
   return {
@@ -49,9 +52,9 @@ async function measurePod({ pod, runtime }: StatsPod, context: MeasurePodsContex
   };
 }
 
-function measureContainer(container: RuntimeContainer, readings: CriReadings): ContainerMeasurement {
+function measureContainer(container: RuntimeContainer, { containers }: MeasurePodsContext): ContainerMeasurement {
   const { id, name, image, startedAtMs, restartCount, logPath } = container;
-  return { id, name, image, startedAtMs, restartCount, logPath, ...readings.containers.get(id) };
+  return { id, name, image, startedAtMs, restartCount, logPath, ...containers.get(id) };
 }
 
 export function groupUsage(

@@ -34,11 +34,13 @@ export interface DiskReading {
   readonly inodes?: number;
 }
 
+export type InterfaceReading = Pick<InterfaceUsage, "name"> & Partial<InterfaceUsage>;
+
 export interface NetworkReading {
   readonly timeMs: number;
   /** Of the interface by which packets leave. */
   readonly defaultInterface?: string;
-  readonly interfaces: readonly InterfaceUsage[];
+  readonly interfaces: readonly InterfaceReading[];
 }
 
 export interface FileSystemReading {

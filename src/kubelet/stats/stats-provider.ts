@@ -5,10 +5,12 @@ import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
+import type { CgroupDetails } from "../../linux/cgroup-details.ts";
 import { processCount } from "../../linux/machine-usage.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
+import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
-import { readCriStats } from "./cri-stats.ts";
+import { readContainerStats, readSandboxStats } from "./cri-stats.ts";
 import type { MachineReader } from "./machine.ts";
 import { measureFileSystem, measureLogs, measureRuntimeFileSystems } from "./measure-disks.ts";
 import { measureNode } from "./measure-node.ts";
@@ -54,6 +56,8 @@ export interface KubeletStats extends StatsProvider, Running {
   all(options?: MeasureOptions): Promise<Measurement>;
   /** The summary with CPU and memory alone. */
   usageSummary(options?: MeasureOptions): Promise<Summary>;
+  /** Of control groups by their paths, those of pods and containers. */
+  details(measured: Measurement): Promise<ReadonlyMap<string, CgroupDetails>>;
   /** Measures the volumes now. */
   measureVolumes(): Promise<void>;
   /** As last measured; undefined before. */
@@ -77,6 +81,7 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
   const provider: KubeletStats = {
     start: () => volumes.start(),
     stop: () => volumes.stop(),
+    details: (measured) => readGroupDetails(measured, deps.machine),
     measureVolumes: () => volumes.measure(),
     volumesOf: (uid) => volumes.of(uid),
     usage: ({ maxAgeMs = usageMaxAgeMs, signal } = {}) => usage.get(maxAgeMs, signal),
@@ -93,13 +98,26 @@ function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOp
   const rates = new CpuRates();
   const startedAtMs = clock.now();
   return async () => {
-    const readings = await readCriStats(cri, rates);
+    const containers = await readContainerStats(cri, rates);
     const nowMs = clock.now();
-    const pods = await measurePods(deps.pods(), { machine, rates, readings, nowMs });
+    let ofSandboxes: ReturnType<typeof readSandboxStats> | undefined;
+    const sandboxes = () => {
+      ofSandboxes ??= readSandboxStats(cri, { rates, nowMs });
+      return ofSandboxes;
+    };
+    const pods = await measurePods(deps.pods(), { machine, rates, containers, sandboxes, nowMs });
     const node = await measureNode({ nodeName, machine, rates, pods, memoryBytes, startedAtMs, nowMs });
     rates.endRound();
     return { timeMs: nowMs, node, pods };
   };
+}
+
+async function readGroupDetails({ pods }: Measurement, machine: MachineReader | undefined): Promise<ReadonlyMap<string, CgroupDetails>> {
+  if (!machine) return new Map();
+  const paths = pods.flatMap((pod) =>
+    pod.cgroup === undefined ? [] : [pod.cgroup, ...pod.containers.map((c) => containerCgroup(pod, c))],
+  );
+  return new Map(await Promise.all(paths.map(async (path) => [path, await machine.cgroupDetails(path)] as const)));
 }
 
 async function addDisks(

@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { pods } from "../../api/resources.generated.ts";
 import { container, type KubeletFixture, nodeName, startKubelet } from "../../testing/kubelet-fixture.ts";
 import type { KubeletStats } from "./stats-provider.ts";
 
@@ -199,6 +200,8 @@ describe("the kubelet's server", () => {
     const series = `prober_probe_total{probe_type="Liveness",result="successful",container="main",pod="probed",namespace="default",pod_uid="${uid}"}`;
     await fixture.until(async () => (await numberAt("/metrics/probes", series)) >= 2);
     expect(await text("/metrics/probes")).toContain('prober_probe_duration_seconds_count{probe_type="Liveness",container="main"');
+    await fixture.client.delete(pods, { namespace: "default", name: "probed" });
+    await fixture.until(async () => !(await text("/metrics/probes")).includes('pod="probed"'));
   });
 
   test("leaves other paths and methods alone", async () => {

@@ -147,7 +147,7 @@ function swapStats({ timeMs, availableBytes, usageBytes }: SwapReading): SwapSta
 }
 
 function networkStats({ timeMs, defaultInterface, interfaces }: NetworkReading): NetworkStats {
-  const all = interfaces.map(({ name, rxBytes, rxErrors, txBytes, txErrors }) => ({ name, rxBytes, rxErrors, txBytes, txErrors }));
+  const all = interfaces.map(({ rxPackets: _rp, rxDropped: _rd, txPackets: _tp, txDropped: _td, ...shown }) => shown);
   const first = all.find(({ name }) => name === defaultInterface);
   return { time: formatTime(timeMs), ...(first ?? { name: "" }), interfaces: all };
 }
