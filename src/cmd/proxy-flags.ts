@@ -3,12 +3,11 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { ConfigError } from "../api/encode/config-fields.ts";
-import { boolean, durationMs, type FlagValues, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
+import { boolean, durationMs, type FlagValues, flag, flagsWithoutEffect, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { checkConfiguration } from "../proxy/configuration/check-configuration.ts";
 import { detectLocalModes, orPrimary, type ProxyConfiguration, withPort } from "../proxy/configuration/proxy-configuration.ts";
 import { emptyConfiguration, readProxyConfiguration } from "../proxy/configuration/read-proxy-configuration.ts";
 import { CommandError } from "./command-error.ts";
-import { flagsWithoutEffect } from "./component-flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
   "feature-gates": undefined,

@@ -2,6 +2,7 @@
 import { addressInRange, parseCIDR } from "../api/meta/ip.ts";
 import { flag, oneOf, text } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
+import { CommandError } from "./command-error.ts";
 import { serverList, stubDomains } from "./dns-upstreams.ts";
 import type { StartDnsDeps } from "./start-dns.ts";
 
@@ -30,7 +31,7 @@ function dnsAddress(values: UpDnsValues): string {
   const range = parseCIDR(values["service-cluster-ip-range"]);
   const address = range && addressInRange(range, 10);
   if (address === undefined)
-    throw new Error(`--service-cluster-ip-range ${values["service-cluster-ip-range"]}: no room for the DNS service`);
+    throw new CommandError(`--service-cluster-ip-range ${values["service-cluster-ip-range"]}: no room for the DNS service`);
   return address;
 }
 
