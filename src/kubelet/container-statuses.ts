@@ -1,10 +1,19 @@
 // The API's container statuses from what the runtime has: the newest container of a name gives the state, the one before it
 // the last state. A container that is to be started but could not be is Waiting with the reason of its last failure. One
 // that the runtime no longer knows keeps what the previous status said.
-import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, VolumeMountStatus } from "../api/types/core-v1.ts";
+import type {
+  Container,
+  ContainerState,
+  ContainerStateTerminated,
+  ContainerStatus,
+  Pod,
+  ResourceRequirements,
+  VolumeMountStatus,
+} from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import { anyRegularContainerCreated, shouldStart } from "./pod-actions.ts";
 import { isSidecar } from "./pod-spec.ts";
+import { containerResources } from "./resize/resource-status.ts";
 import { containerIdOf, type RuntimeContainer, type RuntimePod } from "./runtime-pod.ts";
 
 /** Why a container could not be started or waits, as shown in `state.waiting`. */
@@ -20,6 +29,8 @@ export interface ContainerStatusInput {
   readonly containers: readonly Container[];
   readonly previous: readonly ContainerStatus[];
   readonly init: boolean;
+  /** What a container was last set to. */
+  readonly actuated: (containerName: string) => ResourceRequirements | undefined;
   /** By container name. */
   readonly waiting: ReadonlyMap<string, WaitingReason>;
   /** Whether the running container has passed its startup probe, and its readiness probe. */
@@ -64,7 +75,7 @@ function fromRuntime(
     image: newest.image,
     imageID: newest.imageRef,
     containerID,
-    ...resourceFields(container),
+    ...containerResources(container, newest, input.actuated(container.name)),
     ...mountFields(container),
     ...(newest.user ? { user: { linux: newest.user } } : {}),
   };
@@ -131,14 +142,6 @@ function terminated(runtimeName: string, container: RuntimeContainer): Container
 /** The end of a container nobody saw: 137 says it was an error. */
 export function unknownEnd(message: string): ContainerStateTerminated {
   return { reason: "ContainerStatusUnknown", message, exitCode: 137 };
-}
-
-function resourceFields(container: Container): Pick<ContainerStatus, "resources" | "allocatedResources"> {
-  const requests = container.resources?.requests;
-  return {
-    resources: container.resources ?? {},
-    ...(requests && Object.keys(requests).length > 0 ? { allocatedResources: requests } : {}),
-  };
 }
 
 function mountFields(container: Container): { readonly volumeMounts?: readonly VolumeMountStatus[] } {

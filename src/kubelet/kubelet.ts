@@ -35,6 +35,8 @@ import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizes } from "./resize/pod-resizes.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
@@ -56,6 +58,8 @@ export interface KubeletDependencies {
   /** Sets up the node's pod network once its range of addresses is known. Default: only the runtime is told. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   readonly volumePlugins?: readonly VolumePlugin[];
+  /** Why this node can never resize a running pod so: what static managers have given away. */
+  readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -93,6 +97,8 @@ class KubeletNode implements Kubelet {
   readonly #pleg: PodLifecycleEvents;
   readonly #objects: ReferencedObjectCache;
   readonly #statuses: StatusManager;
+  readonly #allocations: PodAllocations;
+  readonly #resizes: PodResizes;
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
   #agent: NodeAgent | undefined;
@@ -117,8 +123,11 @@ class KubeletNode implements Kubelet {
       staticPod: (key) => this.#registry.staticPod(key),
       mirror: (key) => this.#registry.mirror(key),
     });
+    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#resizes = this.#createResizes();
     this.#registry = new PodRegistry({
-      ...{ recorder, objects: this.#objects, statuses: this.#statuses, node: () => this.#admissionNode() },
+      ...{ recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      ...{ node: () => this.#admissionNode() },
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
@@ -129,6 +138,18 @@ class KubeletNode implements Kubelet {
     return this.#agent?.node;
   }
 
+  #createResizes(): PodResizes {
+    const { clock, recorder, infeasibleResize } = this.#deps;
+    return new PodResizes({
+      ...{ clock, recorder, allocations: this.#allocations },
+      ...(infeasibleResize ? { infeasible: infeasibleResize } : {}),
+      desired: (uid) => this.#registry.desired(uid),
+      refusal: (pod) => this.#registry.refusal(pod),
+      isReady: () => this.#sourcesReady,
+      onChange: (uid) => this.#registry.reallocated(uid),
+    });
+  }
+
   problems(): readonly string[] {
     const pleg = this.#pleg.problem();
     return [...this.#health.problems(), ...(pleg === undefined ? [] : [pleg])];
@@ -137,7 +158,9 @@ class KubeletNode implements Kubelet {
   async start(): Promise<void> {
     const { cri, clock, logger, client } = this.#deps;
     const { podsDirectory, logsDirectory } = this.#options;
-    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true })]);
+    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    this.#stops.add(this.#allocations);
+    this.#stops.add(this.#resizes);
     const [version, facts, resolver] = await Promise.all([
       cri.version({}),
       readNodeFacts(this.#options),
@@ -153,7 +176,7 @@ class KubeletNode implements Kubelet {
     const serviceInformer = informers.informer(services);
     const workerDeps = buildPodMachinery(this.#deps, {
       ...{ facts, resolver, options: this.#options, runtimeName: version.runtimeName },
-      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses },
+      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
@@ -250,6 +273,8 @@ class KubeletNode implements Kubelet {
     });
     signal.addEventListener("abort", () => handler.remove(), { once: true });
     this.#sourcesReady = true;
+    this.#allocations.removeOthers((uid) => this.#registry.worker(uid) !== undefined);
+    this.#resizes.retry();
     await this.#cleanUp();
   }
 

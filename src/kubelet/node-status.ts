@@ -102,9 +102,13 @@ export function nodeStatus(
       systemUUID: system.systemUuid,
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
+    declaredFeatures,
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };
 }
+
+/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
+const declaredFeatures: readonly string[] = ["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"];
 
 /** Whether two statuses differ in more than their heartbeats. */
 export function nodeStatusChanged(before: NodeStatus | undefined, after: NodeStatus): boolean {

@@ -18,6 +18,9 @@ import { createHttpGet } from "./probes/http.ts";
 import { ProbeManager } from "./probes/probe-manager.ts";
 import { createProber } from "./probes/prober.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizer } from "./resize/pod-resizer.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
@@ -31,6 +34,8 @@ export interface MachineryContext {
   readonly reader: RuntimeReader;
   readonly objects: ReferencedObjectCache;
   readonly statuses: StatusManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   readonly services: () => Iterable<Service>;
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly networkProblem: () => string | undefined;
@@ -44,7 +49,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, runtimeName, reader, objects, statuses, allocatable } = context;
+  const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock);
@@ -61,9 +66,11 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet });
   const probes = new ProbeManager({ clock, recorder, runtimeName, run, onChange: context.wake });
+  const cgroups = deps.cgroups ?? noPodCgroups;
+  const resizer = new PodResizer({ cri, cgroups, allocations, memoryBytes: facts.system.memoryBytes });
   const starter = new PodStarter(
     {
-      ...{ cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
       services: context.services,
       nodeResolver: () => context.resolver,
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
@@ -77,10 +84,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );
-  const cgroups = deps.cgroups ?? noPodCgroups;
   return {
-    ...{ cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
-    reporter: new PodReporter({ statuses, probes, runtimeName, hostIPs }),
+    ...{ allocations, resizer, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    reporter: new PodReporter({ statuses, probes, allocations, resizes, runtimeName, hostIPs }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
     ensureCgroup: (pod) => cgroups.ensure(pod),
@@ -89,6 +95,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     onGone: async (pod) => {
       const { uid } = pod.metadata;
       images.forget(uid);
+      resizer.forget(uid);
       tokens.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);

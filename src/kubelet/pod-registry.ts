@@ -9,12 +9,16 @@ import { isMirrorPod, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDependencies } from "./pod-worker.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { StatusManager } from "./status-manager.ts";
 
 export interface PodRegistryDependencies {
   readonly recorder: EventRecorder;
   readonly objects: ReferencedObjectCache;
   readonly statuses: StatusManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   /** For admission. */
   readonly node: () => Node;
   /** Whether the runtime had anything of the pod when it was last listed. */
@@ -26,6 +30,8 @@ export interface PodRegistryDependencies {
 export class PodRegistry implements Running {
   readonly #deps: PodRegistryDependencies;
   readonly #workers = new Map<string, PodWorker>();
+  /** As their specifications ask; workers have them with what they were allocated. */
+  readonly #desired = new Map<string, Pod>();
   /** By "namespace/name". */
   readonly #staticPods = new Map<string, Pod>();
   readonly #mirrors = new Map<string, Pod>();
@@ -55,10 +61,27 @@ export class PodRegistry implements Running {
 
   /** With their current statuses. */
   pods(): readonly Pod[] {
-    return [...this.#workers.values()].map(({ pod }) => {
+    return [...this.#desired.values()].map((pod) => {
       const status = this.#deps.statuses.get(pod.metadata.uid);
       return status ? { ...pod, status } : pod;
     });
+  }
+
+  /** As its specification asks. */
+  desired(podUid: string): Pod | undefined {
+    return this.#desired.get(podUid);
+  }
+
+  /** Why the pod would not fit with what it asks for now; undefined when it would. */
+  refusal(pod: Pod): PodVerdict | undefined {
+    const others = [...this.#workers.values()].filter((w) => w.active && w.pod.metadata.uid !== pod.metadata.uid).map((w) => w.pod);
+    return admitPod(pod, others, this.#deps.node());
+  }
+
+  /** The pod has been allocated something else. */
+  reallocated(podUid: string): void {
+    const pod = this.#desired.get(podUid);
+    if (pod) this.#workers.get(podUid)?.update(this.#deps.allocations.allocatedPod(pod));
   }
 
   staticPod(key: string): Pod | undefined {
@@ -89,7 +112,10 @@ export class PodRegistry implements Running {
     }
     const worker = this.#workers.get(pod.metadata.uid);
     if (!worker) return this.#add(pod);
-    worker.update(pod);
+    this.#desired.set(pod.metadata.uid, pod);
+    const allocated = this.#deps.allocations.allocatedPod(pod);
+    worker.update(allocated);
+    if (worker.active) this.#deps.resizes.seen(pod, allocated);
     statuses.observed(pod.metadata.uid);
   }
 
@@ -124,13 +150,20 @@ export class PodRegistry implements Running {
   /** Nothing is left of the pod. */
   forget(podUid: string): void {
     this.#workers.delete(podUid);
+    this.#desired.delete(podUid);
+    this.#deps.allocations.remove(podUid);
+    this.#deps.resizes.forget(podUid);
+    this.#deps.resizes.retry();
     this.#deps.objects.unregister(podUid);
     this.#deps.statuses.forget(podUid);
   }
 
-  #add(pod: Pod): void {
-    if (!this.#workerDeps) throw new Error(`pod ${keyOf(pod)} came before the kubelet was started`);
-    const { uid } = pod.metadata;
+  #add(asked: Pod): void {
+    if (!this.#workerDeps) throw new Error(`pod ${keyOf(asked)} came before the kubelet was started`);
+    const { allocations, resizes } = this.#deps;
+    const { uid } = asked.metadata;
+    const pod = allocations.allocatedPod(asked);
+    this.#desired.set(uid, asked);
     const fresh = !this.#deps.inRuntime(uid);
     const refused = fresh ? this.#refusal(pod) : undefined;
     if (refused) {
@@ -139,13 +172,17 @@ export class PodRegistry implements Running {
     }
     const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(refused ? { refused } : {}) });
     this.#workers.set(uid, worker);
+    if (worker.active) {
+      allocations.allocate(pod);
+      resizes.adopt(asked);
+      resizes.seen(asked, pod);
+    }
     worker.wake();
   }
 
   /** A pod that already runs here, has ended, or is being deleted is not judged again. */
   #refusal(pod: Pod): PodVerdict | undefined {
     if (isTerminalPhase(pod.status?.phase) || pod.metadata.deletionTimestamp !== undefined) return undefined;
-    const others = [...this.#workers.values()].filter((w) => w.active).map((w) => w.pod);
-    return admitPod(pod, others, this.#deps.node());
+    return this.refusal(pod);
   }
 }

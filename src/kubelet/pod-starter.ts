@@ -21,6 +21,8 @@ import type { PodKiller } from "./pod-killer.ts";
 import { isSidecar, podText } from "./pod-spec.ts";
 import type { HttpGet } from "./probes/http.ts";
 import { containerReference, podReference } from "./references.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizer } from "./resize/pod-resizer.ts";
 import { latestContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
@@ -33,6 +35,8 @@ export interface PodStarterDependencies {
   readonly recorder: EventRecorder;
   readonly images: ImageManager;
   readonly killer: PodKiller;
+  readonly allocations: PodAllocations;
+  readonly resizer: PodResizer;
   readonly crashes: CrashBackOff;
   readonly httpGet: HttpGet;
   readonly objects: ReferencedObjects;
@@ -71,6 +75,8 @@ export interface ApplyResult {
   /** By container name. */
   readonly started: readonly string[];
   readonly failed: ReadonlyMap<string, StartError>;
+  /** Why running containers could not be set to what they were allocated. */
+  readonly resizeProblem?: string;
 }
 
 interface StartContext extends ApplyRequest {
@@ -101,7 +107,7 @@ export class PodStarter {
     const { pod, runtime, actions, signal } = request;
     const killed = await this.#kill(request);
     if (actions.killPod && !actions.createSandbox) return { changed: true, started: [], failed: new Map() };
-    const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0;
+    const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0 && !actions.resize;
     if (idle && !actions.createSandbox) return { changed: killed, started: [], failed: new Map() };
 
     const config = this.#sandboxConfig(request);
@@ -195,8 +201,21 @@ export class PodStarter {
     for (const container of actions.ephemeral) await tryStart(container);
     for (const container of actions.init)
       if (!(await tryStart(container)) && !isSidecar(container)) return { changed: true, started, failed };
+    const resizeProblem = await this.#resize(context);
     for (const container of actions.regular) await tryStart(container);
-    return { changed: actions.createSandbox || actions.kill.length > 0 || started.length > 0, started, failed };
+    const changed = actions.createSandbox || actions.kill.length > 0 || started.length > 0 || actions.resize !== undefined;
+    return { changed, started, failed, ...(resizeProblem === undefined ? {} : { resizeProblem }) };
+  }
+
+  async #resize({ pod, actions, sandboxId, signal }: StartContext): Promise<string | undefined> {
+    if (!actions.resize) return undefined;
+    try {
+      await this.#deps.resizer.resize({ pod, sandboxId, plan: actions.resize, signal });
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      return (error as Error).message;
+    }
   }
 
   async #start(context: StartContext, container: Container): Promise<void> {
@@ -243,6 +262,7 @@ export class PodStarter {
     await this.#step(context, container, "RunContainerError", () =>
       turns.take(() => cri.startContainer({ containerId }, { signal }), urgent),
     );
+    this.#deps.allocations.actuate(pod.metadata.uid, container.name, container.resources ?? {});
     this.#event(pod, container, "Normal", "Started", "Container started");
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
   }

@@ -1,12 +1,13 @@
 // The status of a pod as the kubelet reports it, computed from the specification, the runtime and the previous status.
 // A phase never leaves Succeeded or Failed, and is not reported as such while a container may still run.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Container, ContainerStatus, Pod, PodStatus } from "../api/types/core-v1.ts";
+import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements } from "../api/types/core-v1.ts";
 import { containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
 import { podConditions, terminalVerdict } from "./pod-conditions.ts";
 import { podPhase } from "./pod-phase.ts";
 import { asContainer, isSidecar, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
+import { podResources } from "./resize/resource-status.ts";
 import { latestContainer, type RuntimePod } from "./runtime-pod.ts";
 
 export interface PodStatusInput {
@@ -19,6 +20,10 @@ export interface PodStatusInput {
   readonly started: (container: Container, status: ContainerStatus) => boolean;
   readonly ready: (container: Container, status: ContainerStatus) => boolean;
   readonly hostIPs: readonly string[];
+  /** What a container was last set to. */
+  readonly actuated?: (containerName: string) => ResourceRequirements | undefined;
+  /** Conditions of a resize. */
+  readonly passing?: readonly PodCondition[];
   /** All containers have been stopped and none will be started. */
   readonly terminated: boolean;
   /** Overrides phase, reason and message: the kubelet ends the pod (its deadline, a rejection). */
@@ -60,7 +65,8 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   // Reported late: while something may run, a pod that is over keeps the phase it had.
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
-  const conditions = podConditions(pod, { statuses, phase: reported, sandboxReady });
+  const passing = isTerminalPhase(reported) ? [] : (input.passing ?? []);
+  const conditions = podConditions(pod, { statuses, phase: reported, sandboxReady, passing });
   return {
     over,
     status: {
@@ -75,6 +81,7 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
       containerStatuses: regular,
       ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
       qosClass: pod.status?.qosClass ?? computePodQos(pod.spec),
+      ...podResources(pod, statuses, reported === "Running"),
     },
   };
 }
@@ -121,8 +128,8 @@ function notReady(conditions: NonNullable<PodStatus["conditions"]>, phase: PodSt
 }
 
 function listInput(input: PodStatusInput, containers: readonly Container[], previous: readonly ContainerStatus[] | undefined) {
-  const { pod, runtime, runtimeName, waiting, started, ready } = input;
-  return { pod, runtime, runtimeName, waiting, started, ready, containers, previous: previous ?? [], init: false };
+  const { pod, runtime, runtimeName, waiting, started, ready, actuated = () => undefined } = input;
+  return { pod, runtime, runtimeName, waiting, started, ready, actuated, containers, previous: previous ?? [], init: false };
 }
 
 /** Fields of others in the status. */

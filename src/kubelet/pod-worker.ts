@@ -21,6 +21,10 @@ import { crashKey, type PodStarter } from "./pod-starter.ts";
 import type { ComputedStatus, PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizer } from "./resize/pod-resizer.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
+import { type Actuated, isResizing } from "./resize/resize-plan.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
@@ -37,6 +41,9 @@ export interface PodWorkerDependencies {
   readonly probes: ProbeManager;
   readonly reporter: PodReporter;
   readonly volumes: VolumeManager;
+  readonly allocations: PodAllocations;
+  readonly resizer: PodResizer;
+  readonly resizes: PodResizes;
   /** Why pods with a network of their own cannot be started yet, if they cannot. */
   readonly networkProblem: () => string | undefined;
   /** The pod's ConfigMaps and Secrets are to be followed. */
@@ -230,6 +237,7 @@ export class PodWorker {
     const pod = this.#pod;
     const runtime = await this.#readRuntime();
     probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
+    this.#deps.resizes.observed(pod, this.#isResizing(pod, runtime));
     if (this.#report(runtime, false).over) {
       this.#state = "terminating";
       this.#again = true;
@@ -254,6 +262,11 @@ export class PodWorker {
     for (const name of result.started) this.#waiting.delete(name);
     for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
     if (result.changed) this.#runtimeChanged = true;
+    if (result.resizeProblem !== undefined) {
+      this.#deps.resizes.failed(pod, result.resizeProblem);
+      this.#report(await this.#readRuntime(), false);
+      throw new Error(`resizing pod ${podText(pod)}: ${result.resizeProblem}`);
+    }
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
     return this.#nextWakeMs(
@@ -268,9 +281,20 @@ export class PodWorker {
     else this.#report(this.#runtime, false);
   }
 
+  #actuated(pod: Pod): Actuated {
+    const { uid } = pod.metadata;
+    const { allocations } = this.#deps;
+    return { container: (name) => allocations.actuated(uid, name), pod: allocations.actuatedPodLevel(uid) };
+  }
+
+  #isResizing(pod: Pod, runtime: RuntimePod): boolean {
+    return this.#deps.resizer.isUnfinished(pod.metadata.uid) || isResizing(pod, runtime.containers, this.#actuated(pod));
+  }
+
   #decide(pod: Pod, runtime: RuntimePod): PodActions {
     const { probes, crashes } = this.#deps;
     const actions = computePodActions(pod, runtime, {
+      actuated: { ...this.#actuated(pod), unfinished: this.#deps.resizer.isUnfinished(pod.metadata.uid) },
       liveness: (id) => probes.result("Liveness", id),
       startup: (id) => probes.result("Startup", id),
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
@@ -297,7 +321,10 @@ export class PodWorker {
 
   async #ensureCgroup(pod: Pod): Promise<string> {
     try {
-      return await this.#deps.ensureCgroup(pod);
+      const parent = await this.#deps.ensureCgroup(pod);
+      const { allocations } = this.#deps;
+      if (!allocations.actuatedPodLevel(pod.metadata.uid)) allocations.actuatePodLevel(pod.metadata.uid, pod.spec.resources);
+      return parent;
     } catch (error) {
       const message = `unable to ensure pod container exists: ${(error as Error).message}`;
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodContainer", message });
@@ -332,6 +359,7 @@ export class PodWorker {
     probes.remove(uid);
     const stopped = await this.#readRuntime();
     if (hasRunningContainers(stopped)) throw new Error(`pod ${podText(this.#pod)} still has running containers after it was stopped`);
+    this.#deps.resizes.forget(uid);
     this.#report(stopped, true);
     this.#state = "terminated";
     this.#again = true;
@@ -344,6 +372,7 @@ export class PodWorker {
     await this.#deps.removeCgroup(this.#pod);
     reporter.finish(this.#facts(this.#runtime, true));
     this.#state = "finished";
+    this.#deps.resizes.retry();
     this.#again = true;
     return undefined;
   }
