@@ -85,7 +85,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     },
   );
   return {
-    ...{ allocations, resizer, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     reporter: new PodReporter({ statuses, probes, allocations, resizes, runtimeName, hostIPs }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
@@ -95,7 +95,6 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     onGone: async (pod) => {
       const { uid } = pod.metadata;
       images.forget(uid);
-      resizer.forget(uid);
       tokens.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);

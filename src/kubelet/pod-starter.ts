@@ -77,6 +77,8 @@ export interface ApplyResult {
   readonly failed: ReadonlyMap<string, StartError>;
   /** Why running containers could not be set to what they were allocated. */
   readonly resizeProblem?: string;
+  /** They were. */
+  readonly resized?: boolean;
 }
 
 interface StartContext extends ApplyRequest {
@@ -204,7 +206,7 @@ export class PodStarter {
     const resizeProblem = await this.#resize(context);
     for (const container of actions.regular) await tryStart(container);
     const changed = actions.createSandbox || actions.kill.length > 0 || started.length > 0 || actions.resize !== undefined;
-    return { changed, started, failed, ...(resizeProblem === undefined ? {} : { resizeProblem }) };
+    return { changed, started, failed, ...(resizeProblem === undefined ? { resized: actions.resize !== undefined } : { resizeProblem }) };
   }
 
   async #resize({ pod, actions, sandboxId, signal }: StartContext): Promise<string | undefined> {

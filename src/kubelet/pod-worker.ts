@@ -22,7 +22,6 @@ import type { ComputedStatus, PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
-import type { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
 import { type Actuated, isResizing } from "./resize/resize-plan.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
@@ -42,7 +41,6 @@ export interface PodWorkerDependencies {
   readonly reporter: PodReporter;
   readonly volumes: VolumeManager;
   readonly allocations: PodAllocations;
-  readonly resizer: PodResizer;
   readonly resizes: PodResizes;
   /** Why pods with a network of their own cannot be started yet, if they cannot. */
   readonly networkProblem: () => string | undefined;
@@ -237,7 +235,7 @@ export class PodWorker {
     const pod = this.#pod;
     const runtime = await this.#readRuntime();
     probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
-    this.#deps.resizes.observed(pod, this.#isResizing(pod, runtime));
+    this.#deps.resizes.observed(pod, isResizing(pod, runtime.containers, this.#actuated(pod)));
     if (this.#report(runtime, false).over) {
       this.#state = "terminating";
       this.#again = true;
@@ -262,6 +260,7 @@ export class PodWorker {
     for (const name of result.started) this.#waiting.delete(name);
     for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
     if (result.changed) this.#runtimeChanged = true;
+    if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
     if (result.resizeProblem !== undefined) {
       this.#deps.resizes.failed(pod, result.resizeProblem);
       this.#report(await this.#readRuntime(), false);
@@ -283,18 +282,18 @@ export class PodWorker {
 
   #actuated(pod: Pod): Actuated {
     const { uid } = pod.metadata;
-    const { allocations } = this.#deps;
-    return { container: (name) => allocations.actuated(uid, name), pod: allocations.actuatedPodLevel(uid) };
-  }
-
-  #isResizing(pod: Pod, runtime: RuntimePod): boolean {
-    return this.#deps.resizer.isUnfinished(pod.metadata.uid) || isResizing(pod, runtime.containers, this.#actuated(pod));
+    const { allocations, resizes } = this.#deps;
+    return {
+      container: (name) => allocations.actuated(uid, name),
+      pod: allocations.actuatedPodLevel(uid),
+      unset: resizes.isUnset(uid),
+    };
   }
 
   #decide(pod: Pod, runtime: RuntimePod): PodActions {
     const { probes, crashes } = this.#deps;
     const actions = computePodActions(pod, runtime, {
-      actuated: { ...this.#actuated(pod), unfinished: this.#deps.resizer.isUnfinished(pod.metadata.uid) },
+      actuated: this.#actuated(pod),
       liveness: (id) => probes.result("Liveness", id),
       startup: (id) => probes.result("Startup", id),
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),

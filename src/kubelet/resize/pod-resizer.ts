@@ -37,19 +37,9 @@ interface PodChange {
 
 export class PodResizer {
   readonly #deps: PodResizerDependencies;
-  /** Pods whose cgroup could not be set after all their containers were. */
-  readonly #unfinished = new Set<string>();
 
   constructor(deps: PodResizerDependencies) {
     this.#deps = deps;
-  }
-
-  isUnfinished(podUid: string): boolean {
-    return this.#unfinished.has(podUid);
-  }
-
-  forget(podUid: string): void {
-    this.#unfinished.delete(podUid);
   }
 
   /** Throws an Error whose message the pod's condition shows. */
@@ -59,7 +49,6 @@ export class PodResizer {
     const desired = podCgroupResources(pod);
     const current = podCgroupResources(actuatedPod(pod, allocations));
     if (plan.memory.length > 0 || plan.podChanges) await this.#checkUsage(request, current, desired);
-    this.#unfinished.add(pod.metadata.uid);
     if (plan.memory.length > 0 || plan.podChanges) {
       const limit = limitChange(current.memoryBytes, desired.memoryBytes);
       await this.#resizeOne(request, "memory", { limit, request: [0, 0] });
@@ -69,7 +58,6 @@ export class PodResizer {
       await this.#resizeOne(request, "cpu", { limit, request: [current.cpuShares, desired.cpuShares] });
     }
     allocations.actuatePodLevel(pod.metadata.uid, pod.spec.resources);
-    this.#unfinished.delete(pod.metadata.uid);
   }
 
   async #resizeOne(context: ResizeRequest, resource: Resource, { limit, request }: PodChange): Promise<void> {
@@ -79,9 +67,9 @@ export class PodResizer {
     if (limit[1] > limit[0]) await setLimit();
     if (request[1] > request[0]) await setRequest();
     for (const update of context.plan[resource]) await this.#updateContainer(context, update, resource);
-    if (request[1] < request[0]) await setRequest();
-    // Also where it seems to have been done: a try before this one may have stopped here.
-    if (limit[1] < limit[0] || (limit[1] === limit[0] && Number.isFinite(limit[1]))) await setLimit();
+    // Also where nothing seems to change: a try before this one may have stopped here, or no container was running.
+    if (request[1] <= request[0] && resource === "cpu") await setRequest();
+    if (limit[1] <= limit[0] && Number.isFinite(limit[1])) await setLimit();
   }
 
   async #setPod({ pod, sandboxId, signal }: ResizeRequest, change: Partial<PodCgroupResources>, resource: Resource): Promise<void> {

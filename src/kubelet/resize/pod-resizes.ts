@@ -42,6 +42,8 @@ export class PodResizes implements Running {
   readonly #deps: PodResizesDependencies;
   readonly #conditions = new Map<string, Conditions>();
   readonly #pending = new Set<string>();
+  /** Allocated anew, and not yet set in full. */
+  readonly #unset = new Set<string>();
   #timer: Timer | undefined;
 
   constructor(deps: PodResizesDependencies) {
@@ -62,6 +64,7 @@ export class PodResizes implements Running {
   adopt(pod: Pod): void {
     const known = (type: string): PodCondition | undefined => pod.status?.conditions?.find((c) => c.type === type && c.status === "True");
     const [pending, inProgress] = [known("PodResizePending"), known("PodResizeInProgress")];
+    if (inProgress) this.#unset.add(pod.metadata.uid);
     if (pending ?? inProgress) this.#set(pod.metadata.uid, { ...(pending ? { pending } : {}), ...(inProgress ? { inProgress } : {}) });
   }
 
@@ -85,6 +88,16 @@ export class PodResizes implements Running {
     const ready = this.#deps.isReady();
     if (ready) for (const pod of this.#inOrder()) this.#try(pod);
     this.#schedule(ready ? retryMs : firstRetryMs);
+  }
+
+  /** The pod was allocated something that has not been set in full, whatever its containers have. */
+  isUnset(podUid: string): boolean {
+    return this.#unset.has(podUid);
+  }
+
+  /** All that the pod was allocated has been set. */
+  succeeded(podUid: string): void {
+    this.#unset.delete(podUid);
   }
 
   /** Called with each look at a running pod: whether it has all it was allocated. */
@@ -114,6 +127,7 @@ export class PodResizes implements Running {
   forget(podUid: string): void {
     this.#conditions.delete(podUid);
     this.#pending.delete(podUid);
+    this.#unset.delete(podUid);
     if (this.#pending.size === 0) this.#timer?.cancel();
   }
 
@@ -130,6 +144,7 @@ export class PodResizes implements Running {
     const refused = never === undefined ? refusal(pod) : undefined;
     if (never === undefined && !refused) {
       allocations.allocate(pod);
+      this.#unset.add(uid);
       this.#pending.delete(uid);
       this.#clearPending(uid);
       this.#clearInProgress(uid);

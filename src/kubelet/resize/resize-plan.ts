@@ -32,8 +32,8 @@ export interface Actuated {
   /** Undefined when it is not known: then nothing is to be done. */
   readonly container: (name: string) => ResourceRequirements | undefined;
   readonly pod: ResourceRequirements | undefined;
-  /** The pod's cgroup could not be set when its containers were. */
-  readonly unfinished?: boolean;
+  /** Something was allocated anew and not set in full: the pod's cgroup has to be, whatever its containers have. */
+  readonly unset?: boolean;
 }
 
 /** A container without a limit of its own has the pod's. */
@@ -94,7 +94,7 @@ export class ResizePlanner {
   plan(): ResizePlan | undefined {
     const wanted = this.#pod.spec.resources;
     const podLevel = wanted !== undefined && !sameFigures(figuresOf(wanted, undefined), figuresOf(this.#actuated.pod ?? wanted, undefined));
-    const podChanges = this.#restarts || podLevel || this.#actuated.unfinished === true;
+    const podChanges = this.#restarts || podLevel || this.#actuated.unset === true;
     if (this.#memory.length === 0 && this.#cpu.length === 0 && !podChanges) return undefined;
     return { memory: this.#memory, cpu: this.#cpu, podChanges };
   }
