@@ -34,8 +34,17 @@ describe("kubelet: static pods", () => {
     expect(mirror.metadata.annotations?.["kubernetes.io/config.mirror"]).toBe(mirror.metadata.annotations?.["kubernetes.io/config.hash"]);
     expect(mirror.metadata.ownerReferences?.[0]).toMatchObject({ kind: "Node", name: nodeName });
 
-    await f.client.delete(pods, mirror.metadata, { body: { gracePeriodSeconds: 0 } });
-    await f.until(async () => ((await f.pod(mirror.metadata.name))?.metadata.uid ?? mirror.metadata.uid) !== mirror.metadata.uid);
+    for (const gracePeriodSeconds of [0, 30]) {
+      const old = (await f.pod(mirror.metadata.name)) as Pod;
+      await f.client.delete(pods, old.metadata, { body: { gracePeriodSeconds } });
+      // For a while there is none: who looks for the old one by its name must see that it has gone.
+      await f.until(async () => (await f.pod(mirror.metadata.name)) === undefined);
+      const goneMs = f.clock.now();
+      await f.until(async () => (await f.pod(mirror.metadata.name)) !== undefined);
+      expect((await f.pod(mirror.metadata.name))?.metadata.uid).not.toBe(old.metadata.uid);
+      expect(f.clock.now() - goneMs).toBeGreaterThan(500);
+      expect(f.clock.now() - goneMs).toBeLessThan(2_000);
+    }
     expect((await f.cri.listContainers({})).containers).toHaveLength(1);
 
     await rm(manifests, { recursive: true });

@@ -130,6 +130,7 @@ class KubeletNode implements Kubelet {
       ...{ node: () => this.#admissionNode() },
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
+      onMirrorDeleted: (key) => this.#mirrorPods.removed(key),
     });
     this.access = new PodAccess({ cri, clock, reader: this.#reader, pods: () => this.#registry.pods() });
   }

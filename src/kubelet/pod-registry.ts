@@ -5,6 +5,7 @@ import type { Node, Pod } from "../api/types/core-v1.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { admitPod } from "./admission.ts";
+import { configAnnotation } from "./labels.ts";
 import { isMirrorPod, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDependencies } from "./pod-worker.ts";
@@ -25,6 +26,8 @@ export interface PodRegistryDependencies {
   readonly inRuntime: (podUid: string) => boolean;
   /** A static pod or a mirror of this name ("namespace/name") came or went. */
   readonly onStaticPod: (key: string) => void;
+  /** The mirror of a static pod that has not changed is gone: someone deleted it. */
+  readonly onMirrorDeleted: (key: string) => void;
 }
 
 export class PodRegistry implements Running {
@@ -127,7 +130,9 @@ export class PodRegistry implements Running {
     }
     const key = keyOf(pod);
     if (this.#mirrors.get(key)?.metadata.uid === pod.metadata.uid) this.#mirrors.delete(key);
-    this.#deps.onStaticPod(key);
+    const shown = pod.metadata.annotations?.[configAnnotation.mirror];
+    if (shown === this.#staticPods.get(key)?.metadata.annotations?.[configAnnotation.hash]) this.#deps.onMirrorDeleted(key);
+    else this.#deps.onStaticPod(key);
   }
 
   /** All static pods there are now. */
