@@ -9,6 +9,7 @@ import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
+import { ignoringGone } from "./dead-containers.ts";
 import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver, type ResolverConfig } from "./dns.ts";
 import type { ReferencedObjects } from "./environment.ts";
 import { podHostname } from "./hosts-file.ts";
@@ -23,7 +24,7 @@ import type { HttpGet } from "./probes/http.ts";
 import { containerReference, podReference } from "./references.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import type { PodResizer } from "./resize/pod-resizer.ts";
-import { latestContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
+import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
@@ -229,6 +230,8 @@ export class PodStarter {
     // Not always the last one, which may have been running until it was killed in this very step.
     const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
     if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
+    // Made by a kubelet that did not get as far as starting it: this one takes its place.
+    if (last?.state === "created") await ignoringGone(() => cri.removeContainer({ containerId: last.id }, { signal }));
     const image = await images.ensure({ pod, container, sandboxConfig: config, pullSecrets, signal });
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
@@ -236,7 +239,7 @@ export class PodStarter {
         pod,
         container,
         image,
-        restartCount: last ? last.restartCount + 1 : await nextRestartCount(logDirectory, container.name),
+        restartCount: await this.#restartCount(last, logDirectory, container),
         podIPs: context.podIPs,
         volumes: context.volumes,
         environment: {
@@ -267,6 +270,11 @@ export class PodStarter {
     this.#deps.allocations.actuate(pod.metadata.uid, container.name, container.resources ?? {});
     this.#event(pod, container, "Normal", "Started", "Container started");
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
+  }
+
+  async #restartCount(last: RuntimeContainer | undefined, logDirectory: string, { name }: Container): Promise<number> {
+    if (!last) return await nextRestartCount(logDirectory, name);
+    return last.state === "created" ? last.restartCount : last.restartCount + 1;
   }
 
   /** Runs a step; its failure becomes an event and a StartError of that reason. */
