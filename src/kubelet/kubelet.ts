@@ -40,6 +40,7 @@ import { PodResizes } from "./resize/pod-resizes.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
+import { StaticPodUrl } from "./static-pod-url.ts";
 import { StaticPodSource } from "./static-pods.ts";
 import { StatusManager } from "./status-manager.ts";
 import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
@@ -250,12 +251,21 @@ class KubeletNode implements Kubelet {
   }
 
   async #startStaticPods(): Promise<void> {
-    const { podManifestPath: directory, nodeName } = this.#options;
-    if (directory === undefined) return;
+    const { podManifestPath: directory, staticPodURL: url, staticPodURLHeader: headers, nodeName } = this.#options;
+    if (directory === undefined && url === undefined) return;
     const { clock, logger } = this.#deps;
-    const onChange = (found: readonly Pod[]): void => this.#registry.useStaticPods(found);
-    const source = new StaticPodSource({ clock, logger, applyDefaults: defaultPod, onChange }, { directory, nodeName });
-    await this.#stops.add(source).start();
+    // Validation is a lot of code, which a kubelet without static pods never needs.
+    const { validatePod: validate } = await import("../api/validation/pod.ts");
+    const use = (source: string) => (found: readonly Pod[]) => this.#registry.useStaticPods(source, found);
+    const deps = { clock, logger, applyDefaults: defaultPod, validate };
+    if (directory !== undefined) {
+      const options = { directory, nodeName, periodMs: this.#options.fileCheckFrequencyMs };
+      await this.#stops.add(new StaticPodSource({ ...deps, onChange: use("file") }, options)).start();
+    }
+    if (url !== undefined) {
+      const options = { url, headers, nodeName, periodMs: this.#options.httpCheckFrequencyMs };
+      this.#stops.add(new StaticPodUrl({ ...deps, onChange: use("http") }, options)).start();
+    }
   }
 
   /** Pods are taken from the API once services are known too, which their environment tells of. */

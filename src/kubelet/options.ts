@@ -32,6 +32,18 @@ export interface KubeletOptions {
   readonly resolvConf?: string;
   /** --pod-manifest-path: static pods. Default none. */
   readonly podManifestPath?: string;
+  /** How often the directory of static pods is read besides its changes. Default 20 s. */
+  readonly fileCheckFrequencyMs?: number;
+  /** --manifest-url: static pods from there. Default none. */
+  readonly staticPodURL?: string;
+  /** --manifest-url-header: name → values. */
+  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
+  /** How often the URL is asked. Default 20 s. */
+  readonly httpCheckFrequencyMs?: number;
+  /** The longest time between restarts of a container that keeps failing (crashLoopBackOff.maxContainerRestartPeriod). Default 300 s. */
+  readonly maxContainerRestartPeriodMs?: number;
+  /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
+  readonly allowedUnsafeSysctls?: readonly string[];
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
   /** Kept from pods beside the eviction threshold. Default none. */
@@ -48,9 +60,10 @@ export interface KubeletOptions {
   readonly stopPodsOnExit?: boolean;
 }
 
-export interface ResolvedOptions extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity">> {
+export interface ResolvedOptions extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity">> {
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
+  readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
   /** <root>/pods. */
   readonly podsDirectory: string;
@@ -74,6 +87,11 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     clusterDns: [],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
+    fileCheckFrequencyMs: 20_000,
+    staticPodURLHeader: {},
+    httpCheckFrequencyMs: 20_000,
+    maxContainerRestartPeriodMs: 300_000,
+    allowedUnsafeSysctls: [],
     seccompDefault: false,
     reservedMemoryBytes: 0,
     reservedMilliCpu: 0,

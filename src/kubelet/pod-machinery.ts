@@ -52,7 +52,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
-  const crashes = new CrashBackOff(clock);
+  const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
   const images = new ImageManager({ cri, clock, recorder }, { maxParallelPulls: options.maxParallelImagePulls });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);

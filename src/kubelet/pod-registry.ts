@@ -6,7 +6,7 @@ import type { Running } from "../base/lifecycle.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { admitPod } from "./admission.ts";
 import { configAnnotation } from "./labels.ts";
-import { isMirrorPod, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
+import { isMirrorPod, isStaticPod, isTerminalPhase, podText } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDependencies } from "./pod-worker.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
@@ -38,6 +38,8 @@ export class PodRegistry implements Running {
   /** By "namespace/name". */
   readonly #staticPods = new Map<string, Pod>();
   readonly #mirrors = new Map<string, Pod>();
+  /** By source, in the order in which they were first read. */
+  readonly #staticSources = new Map<string, readonly Pod[]>();
   #workerDeps: PodWorkerDependencies | undefined;
 
   constructor(deps: PodRegistryDependencies) {
@@ -99,7 +101,12 @@ export class PodRegistry implements Running {
   apiPodOf(podUid: string): Pod | undefined {
     const pod = this.#workers.get(podUid)?.pod;
     if (!pod) return undefined;
-    return isStaticPod(pod) ? this.#mirrors.get(keyOf(pod)) : pod;
+    if (!isStaticPod(pod)) return pod;
+    // While one pod takes the place of another, the mirror is of one of them.
+    const mirror = this.#mirrors.get(keyOf(pod));
+    return mirror && mirror.metadata.annotations?.[configAnnotation.mirror] === pod.metadata.annotations?.[configAnnotation.hash]
+      ? mirror
+      : undefined;
   }
 
   /** The API server has this pod, new or changed. */
@@ -135,9 +142,10 @@ export class PodRegistry implements Running {
     else this.#deps.onStaticPod(key);
   }
 
-  /** All static pods there are now. */
-  useStaticPods(found: readonly Pod[]): void {
-    const wanted = new Map(found.map((pod) => [keyOf(pod), pod]));
+  /** All static pods that a source has now. */
+  useStaticPods(source: string, found: readonly Pod[]): void {
+    this.#staticSources.set(source, found);
+    const wanted = this.#wantedStaticPods();
     for (const [key, pod] of this.#staticPods) {
       if (wanted.get(key)?.metadata.uid === pod.metadata.uid) continue;
       this.#staticPods.delete(key);
@@ -147,13 +155,39 @@ export class PodRegistry implements Running {
     for (const [key, pod] of wanted) {
       if (this.#staticPods.has(key)) continue;
       this.#staticPods.set(key, pod);
-      this.#add(pod);
+      this.#startStaticPod(key);
       this.#deps.onStaticPod(key);
     }
   }
 
+  /** By name: of two pods of one name the first counts. */
+  #wantedStaticPods(): ReadonlyMap<string, Pod> {
+    const wanted = new Map<string, Pod>();
+    for (const [source, pods] of this.#staticSources)
+      for (const pod of pods) {
+        const key = keyOf(pod);
+        if (!wanted.has(key)) {
+          wanted.set(key, pod);
+          continue;
+        }
+        const { name } = pod.metadata;
+        const message = `Error validating pod ${podText(pod)} from ${source} due to duplicate pod name "${name}", ignoring`;
+        this.#deps.recorder.record(pod, { type: "Warning", reason: "FailedValidation", message });
+      }
+    return wanted;
+  }
+
+  /** Once nothing is left of the one it replaces: two of a name must not run side by side. */
+  #startStaticPod(key: string): void {
+    const pod = this.#staticPods.get(key);
+    if (!pod) return;
+    const before = [...this.#workers.values()].some((w) => isStaticPod(w.pod) && keyOf(w.pod) === key);
+    if (!before) this.#add(pod);
+  }
+
   /** Nothing is left of the pod. */
   forget(podUid: string): void {
+    const gone = this.#workers.get(podUid)?.pod;
     this.#workers.delete(podUid);
     this.#desired.delete(podUid);
     this.#deps.allocations.remove(podUid);
@@ -161,6 +195,7 @@ export class PodRegistry implements Running {
     this.#deps.resizes.retry();
     this.#deps.objects.unregister(podUid);
     this.#deps.statuses.forget(podUid);
+    if (gone && isStaticPod(gone)) this.#startStaticPod(keyOf(gone));
   }
 
   #add(asked: Pod): void {
