@@ -4,17 +4,29 @@
 import { requiredNodeMatcher } from "../api/semantics/node-affinity.ts";
 import { amountsOf, podAmounts } from "../api/semantics/pod-resources.ts";
 import type { Container, Node, Pod } from "../api/types/core-v1.ts";
+import { allContainers } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
+import { forbiddenSysctl, type SysctlRules } from "./sysctls.ts";
+
+/** What of the machine decides besides the node's object. */
+export interface MachineRules extends SysctlRules {
+  /** The kernel enforces AppArmor profiles. */
+  readonly appArmor: boolean;
+}
 
 /** Undefined when the pod may run; else how it fails. `others` are the pods that hold resources of the node. */
-export function admitPod(pod: Pod, others: readonly Pod[], node: Node): PodVerdict | undefined {
+export function admitPod(pod: Pod, others: readonly Pod[], node: Node, machine: MachineRules): PodVerdict | undefined {
+  const sysctl = forbiddenSysctl(pod, machine);
+  if (sysctl !== undefined) return rejected("SysctlForbidden", sysctl);
   const os = node.metadata.labels?.["kubernetes.io/os"];
   const osWanted = pod.spec.nodeSelector?.["kubernetes.io/os"];
   if (osWanted !== undefined && os !== undefined && osWanted !== os)
     return rejected("PodOSSelectorNodeLabelDoesNotMatch", "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label");
   if (pod.spec.os && os !== undefined && pod.spec.os.name !== os)
     return rejected("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
-  return lacking(pod, others, node) ?? wrongNode(pod, node) ?? portTaken(pod, others);
+  if (pod.spec.securityContext?.supplementalGroupsPolicy === "Strict" && node.status?.features?.supplementalGroupsPolicy !== true)
+    return rejected("SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node");
+  return lacking(pod, others, node) ?? wrongNode(pod, node) ?? portTaken(pod, others) ?? unconfined(pod, machine);
 }
 
 function rejected(reason: string, message: string): PodVerdict {
@@ -45,6 +57,14 @@ function lacking(pod: Pod, others: readonly Pod[], node: Node): PodVerdict | und
     if (taken + requested > total) return insufficient(resource, requested, taken, total);
   }
   return undefined;
+}
+
+function unconfined(pod: Pod, { appArmor }: MachineRules): PodVerdict | undefined {
+  if (appArmor) return undefined;
+  const profiles = [pod.spec, ...allContainers(pod.spec)].map((of) => of.securityContext?.appArmorProfile?.type ?? "Unconfined");
+  return profiles.every((type) => type === "Unconfined")
+    ? undefined
+    : rejected("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host");
 }
 
 function wrongNode(pod: Pod, node: Node): PodVerdict | undefined {

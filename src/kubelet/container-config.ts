@@ -3,7 +3,15 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
-import type { ContainerConfig, Image, LinuxContainerConfig, Mount, MountPropagation, Signal } from "../cri/generated/runtime-v1.ts";
+import type {
+  ContainerConfig,
+  Image,
+  LinuxContainerConfig,
+  Mount,
+  MountPropagation,
+  Signal,
+  UserNamespace,
+} from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildEnvironment, type EnvironmentContext } from "./environment.ts";
 import { expandReferences } from "./expansion.ts";
@@ -30,6 +38,10 @@ export interface ContainerConfigContext {
   /** The node's memory. */
   readonly memoryBytes: number;
   readonly security: SecurityOptions;
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: boolean;
+  /** The pod's own users, where it has them. */
+  readonly userNamespace: UserNamespace | undefined;
   /** Of the container whose processes an ephemeral container shall see. */
   readonly targetContainerId?: string;
   /** A name that is new for each instance of the container. */
@@ -71,7 +83,7 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
 
 function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<LinuxContainerConfig> {
   const { pod, container, targetContainerId } = context;
-  const security = containerSecurityContext(pod, container, user, context.security);
+  const security = containerSecurityContext(pod, container, user, { ...context.security, userNamespace: context.userNamespace });
   const joins = targetContainerId !== undefined && security.namespaceOptions?.pid === "CONTAINER";
   const namespaceOptions = joins
     ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
@@ -124,8 +136,23 @@ async function volumeMount(
     hostPath: subPath === "" ? volume.hostPath : await resolveSubPath(volume.hostPath, subPath),
     readonly: mount.readOnly === true || volume.readOnly,
     propagation: propagations[mount.mountPropagation ?? "None"] ?? "PROPAGATION_PRIVATE",
-    ...(mount.recursiveReadOnly === "Enabled" ? { recursiveReadOnly: true } : {}),
+    ...(isRecursiveReadOnly(mount, context.recursiveReadOnly) ? { recursiveReadOnly: true } : {}),
   };
+}
+
+/** Throws where it is asked for and cannot be had. */
+function isRecursiveReadOnly(mount: VolumeMount, supported: boolean): boolean {
+  const { name, recursiveReadOnly = "Disabled", readOnly, mountPropagation = "None" } = mount;
+  if (recursiveReadOnly === "Disabled") return false;
+  const refuse = (why: string): never => {
+    throw new Error(
+      `failed to resolve recursive read-only mode: volume "${name}" requested recursive read-only mode, but it is not ${why}`,
+    );
+  };
+  if (!readOnly) refuse("read-only");
+  if (mountPropagation !== "None") refuse(`compatible with propagation "${mountPropagation}"`);
+  if (recursiveReadOnly === "Enabled" && !supported) refuse("supported by the runtime");
+  return supported;
 }
 
 /** subPathExpr: unlike elsewhere, an unknown name is an error. */

@@ -8,6 +8,7 @@ import type {
   ContainerStatus,
   Pod,
   ResourceRequirements,
+  VolumeMount,
   VolumeMountStatus,
 } from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
@@ -29,6 +30,8 @@ export interface ContainerStatusInput {
   readonly containers: readonly Container[];
   readonly previous: readonly ContainerStatus[];
   readonly init: boolean;
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: boolean;
   /** What a container was last set to. */
   readonly actuated: (containerName: string) => ResourceRequirements | undefined;
   /** By container name. */
@@ -76,7 +79,7 @@ function fromRuntime(
     imageID: newest.imageRef,
     containerID,
     ...containerResources(container, newest, input.actuated(container.name)),
-    ...mountFields(container),
+    ...mountFields(container, input.recursiveReadOnly),
     ...(newest.user ? { user: { linux: newest.user } } : {}),
   };
 }
@@ -92,7 +95,7 @@ function withoutRuntime(input: ContainerStatusInput, container: Container, old: 
     restartCount: old?.restartCount ?? 0,
     image: container.image ?? "",
     imageID: "",
-    ...mountFields(container),
+    ...mountFields(container, input.recursiveReadOnly),
   };
   if (!old?.state?.running || old.lastState?.terminated) return status;
   // It ran when last seen and has vanished: it ended, we do not know how.
@@ -144,13 +147,17 @@ export function unknownEnd(message: string): ContainerStateTerminated {
   return { reason: "ContainerStatusUnknown", message, exitCode: 137 };
 }
 
-function mountFields(container: Container): { readonly volumeMounts?: readonly VolumeMountStatus[] } {
+function mountFields(container: Container, supported: boolean): { readonly volumeMounts?: readonly VolumeMountStatus[] } {
   if (!container.volumeMounts?.length) return {};
   return {
     volumeMounts: container.volumeMounts.map((m) => ({
       name: m.name,
       mountPath: m.mountPath,
-      ...(m.readOnly ? { readOnly: true, recursiveReadOnly: "Disabled" } : {}),
+      ...(m.readOnly ? { readOnly: true, recursiveReadOnly: recursion(m, supported) } : {}),
     })),
   };
+}
+
+function recursion({ recursiveReadOnly = "Disabled", mountPropagation = "None" }: VolumeMount, supported: boolean): string {
+  return supported && recursiveReadOnly !== "Disabled" && mountPropagation === "None" ? "Enabled" : "Disabled";
 }

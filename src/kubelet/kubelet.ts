@@ -15,6 +15,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { MachineRules } from "./admission.ts";
 import { parseResolvConf, type ResolverConfig } from "./dns.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
@@ -129,6 +130,7 @@ class KubeletNode implements Kubelet {
     this.#registry = new PodRegistry({
       ...{ recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       ...{ node: () => this.#admissionNode() },
+      machine: () => this.#machineRules(),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
       onMirrorDeleted: (key) => this.#mirrorPods.removed(key),
@@ -182,6 +184,7 @@ class KubeletNode implements Kubelet {
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
+      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -307,6 +310,11 @@ class KubeletNode implements Kubelet {
     const facts = this.#requireFacts();
     const metadata = { name: facts.name, labels: nodeLabels(facts, this.#config) } as unknown as Node["metadata"]; // the rest is the server's to give
     return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status: nodeResources(facts, this.#config) };
+  }
+
+  #machineRules(): MachineRules {
+    const { appArmor, system } = this.#requireFacts();
+    return { appArmor, kernelVersion: system.kernelVersion, allowedUnsafe: this.#options.allowedUnsafeSysctls };
   }
 
   #requireFacts(): NodeFacts {

@@ -166,6 +166,7 @@ export class NodeAgent implements Running {
       runtimeName: this.#runtime.name,
       runtimeVersion: this.#runtime.version,
       runtimeHandlers: health.handlers,
+      features: health.features,
       images,
       pressure: felt,
       problems: [...health.problems(), ...problems()],

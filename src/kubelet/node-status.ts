@@ -2,7 +2,16 @@
 // conditions MemoryPressure, DiskPressure, PIDPressure and Ready with upstream's reasons and messages. Pure: from what was
 // read to what is to be reported.
 import { semanticallyEqual } from "../api/meta/equality.ts";
-import type { ContainerImage, Node, NodeAddress, NodeCondition, NodeRuntimeHandler, NodeStatus, Taint } from "../api/types/core-v1.ts";
+import type {
+  ContainerImage,
+  Node,
+  NodeAddress,
+  NodeCondition,
+  NodeFeatures,
+  NodeRuntimeHandler,
+  NodeStatus,
+  Taint,
+} from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
 import type { NodePressure } from "./node-pressure.ts";
@@ -15,6 +24,8 @@ export interface NodeFacts {
   readonly addresses: readonly HostAddress[];
   /** Of the file system with the kubelet's data, in bytes. */
   readonly diskBytes: number;
+  /** The kernel enforces AppArmor profiles. */
+  readonly appArmor: boolean;
 }
 
 export interface NodeConfig {
@@ -37,6 +48,7 @@ export interface NodeObservation {
   readonly runtimeName: string;
   readonly runtimeVersion: string;
   readonly runtimeHandlers: readonly NodeRuntimeHandler[];
+  readonly features?: NodeFeatures | undefined;
   readonly images: readonly ContainerImage[];
   readonly pressure: NodePressure;
   /** Why the node is not ready; empty when it is. */
@@ -103,6 +115,7 @@ export function nodeStatus(
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
     declaredFeatures,
+    ...(seen.features ? { features: seen.features } : {}),
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };
 }

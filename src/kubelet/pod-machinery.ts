@@ -1,7 +1,7 @@
 // Everything a pod worker works with, put together: images, volumes, probes, starting and stopping.
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
-import type { Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import type { ResolverConfig } from "./dns.ts";
@@ -23,6 +23,7 @@ import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { StatusManager } from "./status-manager.ts";
+import { UserNamespaces } from "./user-namespaces.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
 
@@ -39,6 +40,7 @@ export interface MachineryContext {
   readonly services: () => Iterable<Service>;
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly networkProblem: () => string | undefined;
+  readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
   readonly wake: (podUid: string) => void;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
@@ -66,6 +68,11 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet });
   const probes = new ProbeManager({ clock, recorder, runtimeName, run, onChange: context.wake });
+  const userNamespaces = new UserNamespaces({
+    podDirectory: (uid) => volumes.podDirectory(uid),
+    podsOnDisk: () => volumes.podsOnDisk(),
+    isSupported: (handler) => context.runtimeFeatures(handler).userNamespaces === true,
+  });
   const cgroups = deps.cgroups ?? noPodCgroups;
   const resizer = new PodResizer({ cri, cgroups, allocations, memoryBytes: facts.system.memoryBytes });
   const starter = new PodStarter(
@@ -74,6 +81,8 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       services: context.services,
       nodeResolver: () => context.resolver,
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
+      runtimeFeatures: context.runtimeFeatures,
+      userNamespaces,
       podDirectory: (uid) => volumes.podDirectory(uid),
       turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
@@ -86,7 +95,10 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   );
   return {
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
-    reporter: new PodReporter({ statuses, probes, allocations, resizes, runtimeName, hostIPs }),
+    reporter: new PodReporter({
+      ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
+      recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
+    }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
     ensureCgroup: (pod) => cgroups.ensure(pod),
@@ -96,6 +108,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       const { uid } = pod.metadata;
       images.forget(uid);
       tokens.forget(uid);
+      await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);
     },

@@ -4,7 +4,7 @@ import { keyOf } from "../api/meta/object.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
-import { admitPod } from "./admission.ts";
+import { admitPod, type MachineRules } from "./admission.ts";
 import { configAnnotation } from "./labels.ts";
 import { isMirrorPod, isStaticPod, isTerminalPhase, podText } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
@@ -22,6 +22,7 @@ export interface PodRegistryDependencies {
   readonly resizes: PodResizes;
   /** For admission. */
   readonly node: () => Node;
+  readonly machine: () => MachineRules;
   /** Whether the runtime had anything of the pod when it was last listed. */
   readonly inRuntime: (podUid: string) => boolean;
   /** A static pod or a mirror of this name ("namespace/name") came or went. */
@@ -80,7 +81,7 @@ export class PodRegistry implements Running {
   /** Why the pod would not fit with what it asks for now; undefined when it would. */
   refusal(pod: Pod): PodVerdict | undefined {
     const others = [...this.#workers.values()].filter((w) => w.active && w.pod.metadata.uid !== pod.metadata.uid).map((w) => w.pod);
-    return admitPod(pod, others, this.#deps.node());
+    return admitPod(pod, others, this.#deps.node(), this.#deps.machine());
   }
 
   /** The pod has been allocated something else. */

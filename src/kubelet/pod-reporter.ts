@@ -16,6 +16,8 @@ export interface PodReporterDependencies {
   readonly resizes: PodResizes;
   readonly runtimeName: string;
   readonly hostIPs: () => readonly string[];
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: () => boolean;
 }
 
 export interface PodReport {
@@ -76,6 +78,7 @@ export class PodReporter {
       started: (container, status) => probes.started(container, idOf(status.containerID)),
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),
+      recursiveReadOnly: this.#deps.recursiveReadOnly(),
       ...(verdict ? { verdict } : {}),
     });
   }

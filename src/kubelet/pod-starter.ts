@@ -1,18 +1,18 @@
 // Does what pod-actions.ts decided for a pod: kills containers, makes the sandbox, starts containers in their order, with
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
-import type { Container, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { Container, NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
 import { ignoringGone } from "./dead-containers.ts";
 import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver, type ResolverConfig } from "./dns.ts";
 import type { ReferencedObjects } from "./environment.ts";
-import { podHostname } from "./hosts-file.ts";
+import { kernelHostname, podHostname } from "./hosts-file.ts";
 import type { ImageManager } from "./images.ts";
 import { containerHash } from "./labels.ts";
 import { runHook } from "./lifecycle-hooks.ts";
@@ -28,6 +28,7 @@ import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } 
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { UserNamespaces } from "./user-namespaces.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
 export interface PodStarterDependencies {
@@ -44,6 +45,9 @@ export interface PodStarterDependencies {
   readonly services: () => Iterable<Service>;
   readonly nodeResolver: () => ResolverConfig;
   readonly runtimeHandler: (pod: Pod) => Promise<string>;
+  /** What the runtime can do, by the handler of a RuntimeClass. */
+  readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
+  readonly userNamespaces: UserNamespaces;
   readonly hostIPs: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly podDirectory: (podUid: string) => string;
@@ -86,6 +90,15 @@ interface StartContext extends ApplyRequest {
   readonly sandboxId: string;
   readonly config: Input<PodSandboxConfig>;
   readonly podIPs: readonly string[];
+  readonly handler: string;
+  readonly userNamespace: UserNamespace | undefined;
+}
+
+/** Of a pod's sandbox. */
+interface SandboxPlan {
+  readonly config: Input<PodSandboxConfig>;
+  readonly handler: string;
+  readonly userNamespace: UserNamespace | undefined;
 }
 
 const sandboxTimeoutMs = 4 * 60_000;
@@ -113,16 +126,16 @@ export class PodStarter {
     const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0 && !actions.resize;
     if (idle && !actions.createSandbox) return { changed: killed, started: [], failed: new Map() };
 
-    const config = this.#sandboxConfig(request);
+    const plan = await this.#sandboxPlan(request);
     let { sandboxId } = actions;
     let podIPs: readonly string[] = runtime.sandboxes.find((s) => s.id === sandboxId)?.ips ?? [];
     if (actions.createSandbox) {
-      sandboxId = await this.#createSandbox(request, config);
+      sandboxId = await this.#createSandbox(request, plan);
       podIPs = await this.#addressesOf(pod, sandboxId, signal);
       request.onSandboxReady();
     }
     if (pod.spec.hostNetwork) podIPs = this.#deps.hostIPs();
-    return await this.#startAll({ ...request, sandboxId, config, podIPs });
+    return await this.#startAll({ ...request, ...plan, sandboxId, podIPs });
   }
 
   async #kill({ pod, runtime, actions, signal }: ApplyRequest): Promise<boolean> {
@@ -144,33 +157,50 @@ export class PodStarter {
     return actions.kill.length > 0;
   }
 
-  #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest): Input<PodSandboxConfig> {
+  async #sandboxPlan(request: ApplyRequest): Promise<SandboxPlan> {
+    const { pod, signal } = request;
+    try {
+      const handler = await this.#deps.runtimeHandler(pod);
+      const userNamespace = await this.#deps.userNamespaces.mappingOf(pod, handler);
+      return { config: this.#sandboxConfig(request, userNamespace), handler, userNamespace };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.#sandboxFailure(pod, error);
+    }
+  }
+
+  #sandboxFailure(pod: Pod, error: unknown): Error {
+    const message = `Failed to create pod sandbox: ${runtimeErrorText(error)}`;
+    this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodSandBox", message });
+    return new Error(`creating the sandbox of pod ${podText(pod)}: ${runtimeErrorText(error)}`, { cause: error });
+  }
+
+  #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest, userNamespace: UserNamespace | undefined): Input<PodSandboxConfig> {
     const { clusterDns, logsDirectory } = this.#options;
     if (actions.createSandbox && missesClusterDns(pod, clusterDns)) {
       const message = `pod: "${podText(pod)}". ${missingClusterDnsMessage}`;
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "MissingClusterDNS", message });
     }
+    const onLimit = (message: string): void => {
+      if (actions.createSandbox) this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "DNSConfigForming", message });
+    };
     return sandboxConfig(pod, {
       attempt: actions.attempt,
-      hostname: podHostname(pod, clusterDns.domain).hostname,
+      hostname: pod.spec.hostNetwork ? "" : kernelHostname(podHostname(pod, clusterDns.domain), pod.spec.setHostnameAsFQDN),
       logDirectory: podLogDirectory(logsDirectory, pod),
-      resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver()),
-      cgroupParent,
+      resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver(), onLimit),
+      ...{ cgroupParent, userNamespace },
     });
   }
 
-  async #createSandbox({ pod, signal }: ApplyRequest, config: Input<PodSandboxConfig>): Promise<string> {
+  async #createSandbox({ pod, signal }: ApplyRequest, { config, handler: runtimeHandler }: SandboxPlan): Promise<string> {
     try {
-      const runtimeHandler = await this.#deps.runtimeHandler(pod);
       const make = () => this.#deps.cri.runPodSandbox({ config, runtimeHandler }, { signal, timeoutMs: sandboxTimeoutMs });
       const answer = await this.#deps.turns.take(make, { signal });
       return answer.podSandboxId;
     } catch (error) {
-      if (!signal.aborted) {
-        const message = `Failed to create pod sandbox: ${runtimeErrorText(error)}`;
-        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodSandBox", message });
-      }
-      throw new Error(`creating the sandbox of pod ${podText(pod)}: ${runtimeErrorText(error)}`, { cause: error });
+      signal.throwIfAborted();
+      throw this.#sandboxFailure(pod, error);
     }
   }
 
@@ -253,6 +283,8 @@ export class PodStarter {
         clusterDomain: this.#options.clusterDns.domain,
         memoryBytes: this.#options.memoryBytes,
         security: this.#options.security,
+        recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
+        userNamespace: context.userNamespace,
         instanceId: this.#newInstanceId(),
         ...targetOf(pod, runtime, container),
       });

@@ -2,7 +2,8 @@
 // A phase never leaves Succeeded or Failed, and is not reported as such while a container may still run.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements } from "../api/types/core-v1.ts";
-import { containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
+import { type ContainerStatusInput, containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
+import { limitMessages } from "./message-limit.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
 import { podConditions, terminalVerdict } from "./pod-conditions.ts";
 import { podPhase } from "./pod-phase.ts";
@@ -20,6 +21,8 @@ export interface PodStatusInput {
   readonly started: (container: Container, status: ContainerStatus) => boolean;
   readonly ready: (container: Container, status: ContainerStatus) => boolean;
   readonly hostIPs: readonly string[];
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly?: boolean;
   /** What a container was last set to. */
   readonly actuated?: (containerName: string) => ResourceRequirements | undefined;
   /** Conditions of a resize. */
@@ -46,10 +49,11 @@ export interface ComputedStatus {
 
 export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const { pod, runtime, previous } = input;
-  const regular = containerStatuses(listInput(input, pod.spec.containers, previous.containerStatuses));
-  const init = containerStatuses({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
+  const list = (listed: ContainerStatusInput): readonly ContainerStatus[] => limitMessages(pod, containerStatuses(listed));
+  const regular = list(listInput(input, pod.spec.containers, previous.containerStatuses));
+  const init = list({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
   const ephemeralSpecs = (pod.spec.ephemeralContainers ?? []).map(asContainer);
-  const ephemeral = containerStatuses(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));
+  const ephemeral = list(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));
 
   const statuses = [...init, ...regular];
   const initialized = pod.spec.containers.some((c) => {
@@ -128,8 +132,20 @@ function notReady(conditions: NonNullable<PodStatus["conditions"]>, phase: PodSt
 }
 
 function listInput(input: PodStatusInput, containers: readonly Container[], previous: readonly ContainerStatus[] | undefined) {
-  const { pod, runtime, runtimeName, waiting, started, ready, actuated = () => undefined } = input;
-  return { pod, runtime, runtimeName, waiting, started, ready, actuated, containers, previous: previous ?? [], init: false };
+  const { pod, runtime, runtimeName, waiting, started, ready, actuated = () => undefined, recursiveReadOnly = false } = input;
+  return {
+    pod,
+    runtime,
+    runtimeName,
+    waiting,
+    started,
+    ready,
+    actuated,
+    recursiveReadOnly,
+    containers,
+    previous: previous ?? [],
+    init: false,
+  };
 }
 
 /** Fields of others in the status. */
