@@ -120,7 +120,8 @@ describe("admitPod()", () => {
     metadata: { name: "n1", labels: { disk: "ssd", "kubernetes.io/os": "linux" } },
     status: { allocatable: { cpu: "1", pods: "2" } },
   } as unknown as Node;
-  const reason = (spec: Partial<PodSpec>, others: readonly Pod[] = []): string | undefined => admitPod(podOf(spec), others, node)?.reason;
+  const reason = (spec: Partial<PodSpec>, others: readonly Pod[] = []): string | undefined =>
+    admitPod(podOf(spec), others, node, { appArmor: false, kernelVersion: "6.1.0", allowedUnsafe: [] })?.reason;
 
   it("admits what fits and refuses what does not", () => {
     const cpu = (amount: string): Partial<PodSpec> => ({ containers: [{ name: "main", resources: { requests: { cpu: amount } } }] });

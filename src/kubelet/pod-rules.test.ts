@@ -45,7 +45,7 @@ describe("admitPod()", () => {
   const refusal = (spec: Partial<PodSpec>, of: Node = node) => admitPod(podOf(spec), [], of, machine);
 
   it("refuses AppArmor profiles where the kernel has no AppArmor", () => {
-    const securityContext = { appArmorProfile: { type: "RuntimeDefault" } };
+    const securityContext = { appArmorProfile: { type: "RuntimeDefault" as const } };
     expect(refusal({ securityContext })).toMatchObject({
       reason: "AppArmor",
       message: "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host",
@@ -55,7 +55,7 @@ describe("admitPod()", () => {
   });
 
   it("refuses strict groups where the runtime cannot keep them", () => {
-    const spec = { securityContext: { supplementalGroupsPolicy: "Strict" } };
+    const spec = { securityContext: { supplementalGroupsPolicy: "Strict" as const } };
     expect(refusal(spec)).toMatchObject({ reason: "SupplementalGroupsPolicyNotSupported" });
     const able = { ...node, status: { ...node.status, features: { supplementalGroupsPolicy: true } } } as Node;
     expect(refusal(spec, able)).toBeUndefined();

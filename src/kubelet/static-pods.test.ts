@@ -33,7 +33,7 @@ describe("readManifest()", () => {
       },
     });
     expect(pod?.spec).toMatchObject({
-      nodeName: "Node1",
+      nodeName: "node1",
       restartPolicy: "Always",
       tolerations: [{ operator: "Exists", effect: "NoExecute" }],
     });
