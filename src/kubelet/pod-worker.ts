@@ -26,6 +26,7 @@ import type { PodResizes } from "./resize/pod-resizes.ts";
 import { type Actuated, isResizing } from "./resize/resize-plan.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import { onlyStatusDiffers, StartHolds } from "./start-holds.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface PodWorkerDependencies {
@@ -73,6 +74,7 @@ export class PodWorker {
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
   readonly #waiting = new Map<string, WaitingReason>();
+  readonly #holds: StartHolds;
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
@@ -86,6 +88,7 @@ export class PodWorker {
   constructor(pod: Pod, deps: PodWorkerDependencies, options: { readonly fresh?: boolean; readonly refused?: PodVerdict } = {}) {
     this.#pod = pod;
     this.#deps = deps;
+    this.#holds = new StartHolds(deps.clock);
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
     this.#refused = options.refused !== undefined;
@@ -115,10 +118,12 @@ export class PodWorker {
   update(pod: Pod): void {
     const shorter = (pod.metadata.deletionGracePeriodSeconds ?? Infinity) < (this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity);
     const deleted = pod.metadata.deletionTimestamp !== undefined;
+    // The status is mostly what this kubelet has written: no reason to try again what has just failed.
+    if (!onlyStatusDiffers(this.#pod, pod)) this.#holds.clear();
     this.#pod = pod;
     // What is under way would go on for nothing, or for too long.
     if (deleted && (this.#state === "syncing" || (this.#state === "terminating" && shorter))) this.#interrupt();
-    this.wake();
+    this.#look();
   }
 
   /** The pod is no longer in its source: end it, and leave nothing. */
@@ -133,11 +138,16 @@ export class PodWorker {
 
   runtimeHasChanged(): void {
     this.#runtimeChanged = true;
-    this.wake();
+    this.#look();
   }
 
-  /** Looks at everything again, soon. */
+  /** Something the pod depends on has changed: looks at everything again, soon. */
   wake(): void {
+    this.#holds.clear();
+    this.#look();
+  }
+
+  #look(): void {
     if (this.#stopped || this.#state === "gone") return;
     this.#again = true;
     this.#running ??= this.#loop();
@@ -189,7 +199,7 @@ export class PodWorker {
 
   #wakeAfter(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#deps.clock.after(Math.max(0, delayMs), () => this.wake());
+    this.#timer = this.#deps.clock.after(Math.max(0, delayMs), () => this.#look());
   }
 
   /** Returns when to look again although nothing happened. */
@@ -231,7 +241,7 @@ export class PodWorker {
   }
 
   async #sync(signal: AbortSignal): Promise<number | undefined> {
-    const { probes, starter, clock } = this.#deps;
+    const { probes, starter } = this.#deps;
     const pod = this.#pod;
     const runtime = await this.#readRuntime();
     probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
@@ -258,7 +268,10 @@ export class PodWorker {
       onSandboxReady: () => this.#deps.reporter.sandboxReady(pod),
     });
     for (const name of result.started) this.#waiting.delete(name);
-    for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
+    for (const [name, { reason, message, retryAtMs }] of result.failed) {
+      this.#waiting.set(name, { reason, message });
+      this.#holds.add(name, retryAtMs);
+    }
     if (result.changed) this.#runtimeChanged = true;
     if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
     if (result.resizeProblem !== undefined) {
@@ -268,10 +281,7 @@ export class PodWorker {
     }
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
-    return this.#nextWakeMs(
-      actions,
-      [...result.failed.values()].map((f) => f.retryAtMs ?? clock.now() + firstRetryMs * 20),
-    );
+    return this.#nextWakeMs(actions);
   }
 
   /** After changes of the runtime the worker goes round once more; failures only have to be shown. */
@@ -309,13 +319,13 @@ export class PodWorker {
       this.#deps.recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "BackOff", message: text });
     }
     if (news) this.#report(runtime, false);
-    return actions;
+    return this.#holds.without(actions);
   }
 
-  #nextWakeMs({ waiting }: PodActions, retries: readonly number[]): number {
+  #nextWakeMs({ waiting }: PodActions): number {
     const now = this.#deps.clock.now();
     const deadline = this.#deadlineMs();
-    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...retries, ...(deadline === undefined ? [] : [deadline]));
+    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#holds.ends(), ...(deadline === undefined ? [] : [deadline]));
   }
 
   async #ensureCgroup(pod: Pod): Promise<string> {
