@@ -6,6 +6,7 @@ import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
 import type {
   ContainerConfig,
   Image,
+  ImageSpec,
   LinuxContainerConfig,
   Mount,
   MountPropagation,
@@ -19,7 +20,7 @@ import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
 import { linuxResources } from "./linux-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
-import { resolveSubPath } from "./volumes/sub-path.ts";
+import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
 export interface ContainerConfigContext {
@@ -42,6 +43,8 @@ export interface ContainerConfigContext {
   readonly recursiveReadOnly: boolean;
   /** The pod's own users, where it has them. */
   readonly userNamespace: UserNamespace | undefined;
+  /** Images that are volumes, as the runtime knows them, by volume. */
+  readonly imageVolumes: ReadonlyMap<string, Input<ImageSpec>>;
   /** Of the container whose processes an ephemeral container shall see. */
   readonly targetContainerId?: string;
   /** A name that is new for each instance of the container. */
@@ -124,11 +127,14 @@ async function volumeMount(
   mount: VolumeMount,
   environment: ReadonlyMap<string, string>,
 ): Promise<Input<Mount>> {
-  const { pod, container, volumes } = context;
+  const { container, volumes } = context;
   const subPath = mount.subPathExpr ? expandAll(mount.subPathExpr, environment) : (mount.subPath ?? "");
   const containerPath = resolve("/", mount.mountPath);
-  const image = pod.spec.volumes?.find((v) => v.name === mount.name)?.image;
-  if (image) return { containerPath, readonly: true, image: { image: image.reference ?? "" }, imageSubPath: subPath };
+  const image = context.imageVolumes.get(mount.name);
+  if (image) {
+    checkSubPath(subPath);
+    return { containerPath, readonly: true, image, imageSubPath: subPath };
+  }
   const volume = volumes.get(mount.name);
   if (!volume) throw new Error(`cannot find volume "${mount.name}" to mount into container "${container.name}"`);
   return {

@@ -35,6 +35,7 @@ import { PodRegistry } from "./pod-registry.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
+import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizes } from "./resize/pod-resizes.ts";
@@ -165,10 +166,12 @@ class KubeletNode implements Kubelet {
     await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
     this.#stops.add(this.#allocations);
     this.#stops.add(this.#resizes);
-    const [version, facts, resolver] = await Promise.all([
+    const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
+    const [version, facts, resolver, credentialProviders] = await Promise.all([
       cri.version({}),
       readNodeFacts(this.#options),
       readResolver(this.#options.resolvConf),
+      providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);
     this.#facts = facts;
     // Owned before they are started: a start that fails leaves nothing behind.
@@ -179,7 +182,7 @@ class KubeletNode implements Kubelet {
     const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
     const serviceInformer = informers.informer(services);
     const workerDeps = buildPodMachinery(this.#deps, {
-      ...{ facts, resolver, options: this.#options, runtimeName: version.runtimeName },
+      ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
       ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Taint } from "../api/types/core-v1.ts";
 import { kubernetesVersion } from "../base/version.ts";
 import type { PressureThresholds } from "./node-pressure.ts";
+import type { VerificationPolicy } from "./pulls/pull-verification.ts";
 
 export interface KubeletOptions {
   readonly nodeName: string;
@@ -44,6 +45,18 @@ export interface KubeletOptions {
   readonly maxContainerRestartPeriodMs?: number;
   /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
   readonly allowedUnsafeSysctls?: readonly string[];
+  /** Pulls that may begin in a second; 0 is no limit, the default. */
+  readonly registryPullQPS?: number;
+  /** And at once. Default 10. */
+  readonly registryBurst?: number;
+  /** Default "NeverVerifyPreloadedImages". */
+  readonly imagePullCredentialsVerificationPolicy?: VerificationPolicy;
+  /** With the policy NeverVerifyAllowlistedImages: names of images, or prefixes that end in "/*". */
+  readonly preloadedImagesVerificationAllowlist?: readonly string[];
+  /** --image-credential-provider-config: a file, or a directory of files. Default none. */
+  readonly imageCredentialProviderConfig?: string;
+  /** --image-credential-provider-bin-dir. */
+  readonly imageCredentialProviderBinDir?: string;
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
   /** Kept from pods beside the eviction threshold. Default none. */
@@ -92,6 +105,12 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     httpCheckFrequencyMs: 20_000,
     maxContainerRestartPeriodMs: 300_000,
     allowedUnsafeSysctls: [],
+    registryPullQPS: 0,
+    registryBurst: 10,
+    imagePullCredentialsVerificationPolicy: "NeverVerifyPreloadedImages",
+    preloadedImagesVerificationAllowlist: [],
+    imageCredentialProviderConfig: "",
+    imageCredentialProviderBinDir: "",
     seccompDefault: false,
     reservedMemoryBytes: 0,
     reservedMilliCpu: 0,

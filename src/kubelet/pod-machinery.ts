@@ -17,6 +17,11 @@ import type { PodWorkerDependencies } from "./pod-worker.ts";
 import { createHttpGet } from "./probes/http.ts";
 import { ProbeManager } from "./probes/probe-manager.ts";
 import { createProber } from "./probes/prober.ts";
+import type { TrackedCredential } from "./pull-credentials.ts";
+import { CredentialPlugins } from "./pulls/credential-plugins.ts";
+import type { CredentialProvider } from "./pulls/credential-provider-config.ts";
+import { PullRecords } from "./pulls/pull-records.ts";
+import { PullVerification } from "./pulls/pull-verification.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
@@ -31,6 +36,7 @@ export interface MachineryContext {
   readonly options: ResolvedOptions;
   readonly facts: NodeFacts;
   readonly resolver: ResolverConfig;
+  readonly credentialProviders: readonly CredentialProvider[];
   readonly runtimeName: string;
   readonly reader: RuntimeReader;
   readonly objects: ReferencedObjectCache;
@@ -55,9 +61,16 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
-  const images = new ImageManager({ cri, clock, recorder }, { maxParallelPulls: options.maxParallelImagePulls });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);
+  const verification = new PullVerification(
+    { cri, clock, logger, records: new PullRecords(options.rootDirectory) },
+    { policy: options.imagePullCredentialsVerificationPolicy, allowlist: options.preloadedImagesVerificationAllowlist },
+  );
+  const images = new ImageManager(
+    { cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
+    { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
+  );
   const volumes = new VolumeManager(options.podsDirectory, {
     ...{ mounts: deps.mounts, clock, plugins: deps.volumePlugins ?? [] },
     payload: (pod) => ({
@@ -113,6 +126,18 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       await context.onGone(pod);
     },
   };
+}
+
+/** The programs of --image-credential-provider-config; none where there is none. */
+function credentialPlugins(
+  { client, clock, logger }: KubeletDependencies,
+  { options, credentialProviders }: MachineryContext,
+  tokens: ServiceAccountTokens,
+): (image: string, pod: Pod) => Promise<readonly TrackedCredential[]> {
+  if (credentialProviders.length === 0) return async () => [];
+  const token = (pod: Pod, audience: string): Promise<string> => tokens.token(pod, { audience, path: "" });
+  const plugins = new CredentialPlugins(credentialProviders, options.imageCredentialProviderBinDir, { client, clock, logger, token });
+  return (image, pod) => plugins.credentialsFor(image, pod);
 }
 
 /** What the pod's RuntimeClass says; "" is the runtime's default. */

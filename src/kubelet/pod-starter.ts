@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
+import type { ImageSpec, PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
@@ -262,7 +262,14 @@ export class PodStarter {
     if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     // Made by a kubelet that did not get as far as starting it: this one takes its place.
     if (last?.state === "created") await ignoringGone(() => cri.removeContainer({ containerId: last.id }, { signal }));
-    const image = await images.ensure({ pod, container, sandboxConfig: config, pullSecrets, signal });
+    const about = { pod, sandboxConfig: config, pullSecrets, signal };
+    const imageVolumes = await this.#imageVolumes(context, container);
+    const image = await images.ensure({
+      ...about,
+      image: container.image ?? "",
+      policy: container.imagePullPolicy ?? "IfNotPresent",
+      about: containerReference(pod, container.name),
+    });
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
       return await buildContainerConfig({
@@ -285,6 +292,7 @@ export class PodStarter {
         security: this.#options.security,
         recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
         userNamespace: context.userNamespace,
+        imageVolumes,
         instanceId: this.#newInstanceId(),
         ...targetOf(pod, runtime, container),
       });
@@ -302,6 +310,31 @@ export class PodStarter {
     this.#deps.allocations.actuate(pod.metadata.uid, container.name, container.resources ?? {});
     this.#event(pod, container, "Normal", "Started", "Container started");
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
+  }
+
+  /** The images the container mounts, by volume: pulled as those of containers are. */
+  async #imageVolumes(context: StartContext, container: Container): Promise<ReadonlyMap<string, Input<ImageSpec>>> {
+    const { pod, config, pullSecrets, signal, handler } = context;
+    const found = new Map<string, Input<ImageSpec>>();
+    for (const { name } of container.volumeMounts ?? []) {
+      const volume = pod.spec.volumes?.find((v) => v.name === name)?.image;
+      if (!volume || found.has(name)) continue;
+      const image = volume.reference ?? "";
+      const policy = volume.pullPolicy ?? (/(:latest|^[^:@]*)$/.test(image) ? "Always" : "IfNotPresent");
+      const ensured = await this.#deps.images
+        .ensure({ pod, image, policy, about: podReference(pod), sandboxConfig: config, pullSecrets, signal })
+        .catch((error: unknown) => {
+          if (error instanceof StartError) this.#event(pod, container, "Warning", "Failed", `Error: ${error.reason}`);
+          throw error;
+        });
+      found.set(name, {
+        image: ensured.id,
+        userSpecifiedImage: image,
+        runtimeHandler: handler,
+        annotations: pod.metadata.annotations ?? {},
+      });
+    }
+    return found;
   }
 
   async #restartCount(last: RuntimeContainer | undefined, logDirectory: string, { name }: Container): Promise<number> {
