@@ -84,7 +84,8 @@ export class PodAllocations implements Running {
 
   actuate(podUid: string, containerName: string, resources: ResourceRequirements): void {
     const before = this.#actuated.get(podUid) ?? none;
-    if (semanticallyEqual(before.ContainerResources[containerName], resources)) return;
+    const known = before.ContainerResources[containerName];
+    if (known && semanticallyEqual(known, resources)) return;
     this.#actuated.set(podUid, { ...before, ContainerResources: { ...before.ContainerResources, [containerName]: resources } });
     this.#actuatedFile.touch();
   }

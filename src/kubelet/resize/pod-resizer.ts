@@ -94,13 +94,20 @@ export class PodResizer {
     const resources = withOne(allocations.actuated(uid, container.name) ?? {}, container.resources ?? {}, resource);
     try {
       await cri.updateContainerResources(
-        { containerId: id, linux: linuxResources(pod, { ...container, resources }, memoryBytes) },
+        { containerId: id, linux: linuxResources(this.#podDuring(pod, resource), { ...container, resources }, memoryBytes) },
         { signal },
       );
     } catch (error) {
       throw new Error(runtimeErrorText(error), { cause: error });
     }
     allocations.actuate(uid, container.name, resources);
+  }
+
+  /** While memory is set the pod's CPU is still what it was: containers without a limit have the pod's. */
+  #podDuring(pod: Pod, resource: Resource): Pod {
+    const before = this.#deps.allocations.actuatedPodLevel(pod.metadata.uid);
+    if (resource === "cpu" || !pod.spec.resources || !before) return pod;
+    return { ...pod, spec: { ...pod.spec, resources: withOne(before, pod.spec.resources, "memory") } };
   }
 
   /** A limit below what is in use would only get processes killed. */
