@@ -39,14 +39,18 @@ export function resizingStatus({ metadata, status }: Pod): PodStatus | undefined
   return behind || status.conditions?.some((c) => c.type === "PodResizePending" || c.type === "PodResizeInProgress") ? status : undefined;
 }
 
+/** The node can never give the pod what it asks for now. */
+export function isResizeInfeasible({ conditions }: PodStatus): boolean {
+  return conditions?.some((c) => c.type === "PodResizePending" && c.reason === "Infeasible") === true;
+}
+
 /** The most of what is asked for (unless the node never can give it), allocated and had. */
 function effective(
   asked: ResourceAmounts,
   status: PodStatus,
   has: Pick<ContainerStatus, "resources" | "allocatedResources">,
 ): ResourceAmounts {
-  const never = status.conditions?.some((c) => c.type === "PodResizePending" && c.reason === "Infeasible");
-  const amounts: Record<string, number> = never ? {} : { ...asked };
+  const amounts: Record<string, number> = isResizeInfeasible(status) ? {} : { ...asked };
   raise(amounts, amountsOf(has.resources?.requests));
   raise(amounts, amountsOf(has.allocatedResources));
   return amounts;

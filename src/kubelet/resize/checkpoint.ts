@@ -1,7 +1,7 @@
 // A small state of the kubelet that survives its restart: a JSON file in its root directory, in the envelope of upstream's
 // checkpoints ({data, checksum}). Changes are gathered for a moment and written whole, by rename; a file that is damaged is
 // reported and left out of account, so that the node starts.
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
@@ -13,7 +13,7 @@ export interface CheckpointDependencies {
   readonly logger: Logger;
 }
 
-const gatherMs = 100;
+const gatherMs = 1_000;
 
 export class Checkpoint<T> implements Running {
   readonly #deps: CheckpointDependencies;
@@ -49,11 +49,13 @@ export class Checkpoint<T> implements Running {
     }
   }
 
-  /** Something has changed: to be written soon. */
-  touch(): void {
-    if (this.#dirty) return;
+  /** Something has changed: to be written within a second, or now. */
+  touch({ now = false }: { readonly now?: boolean } = {}): void {
+    if (this.#dirty && !now) return;
     this.#dirty = true;
-    this.#timer = this.#deps.clock.after(gatherMs, () => this.#writeNow());
+    this.#timer?.cancel();
+    if (now) this.#writeNow();
+    else this.#timer = this.#deps.clock.after(gatherMs, () => this.#writeNow());
   }
 
   async stop(): Promise<void> {
@@ -73,13 +75,8 @@ export class Checkpoint<T> implements Running {
     const temporary = `${this.#path}.new`;
     try {
       await mkdir(dirname(this.#path), { recursive: true });
-      const file = await open(temporary, "w", 0o600);
-      try {
-        await file.writeFile(JSON.stringify({ data, checksum: fnv1a(data) }));
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
+      // Not forced to the disk: what it is about does not outlive the machine either.
+      await writeFile(temporary, JSON.stringify({ data, checksum: fnv1a(data) }), { mode: 0o600 });
       await rename(temporary, this.#path);
     } catch (error) {
       // Tried again with the next change.

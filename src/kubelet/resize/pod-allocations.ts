@@ -45,12 +45,12 @@ export class PodAllocations implements Running {
     return this.#stops.stop();
   }
 
-  /** The pod has what its specification asks for. */
-  allocate(pod: Pod): void {
+  /** The pod has what its specification asks for. `now`: it had something else before. */
+  allocate(pod: Pod, options: { readonly now?: boolean } = {}): void {
     const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
     const ContainerResources = Object.fromEntries(containers.map((c) => [c.name, c.resources ?? {}]));
     this.#allocated.set(pod.metadata.uid, { ContainerResources, ...(pod.spec.resources ? { PodLevelResources: pod.spec.resources } : {}) });
-    this.#allocatedFile.touch();
+    this.#allocatedFile.touch(options);
   }
 
   /** The pod with what it was allocated in the place of what it asks for: the same object where that is the same. */
@@ -82,12 +82,12 @@ export class PodAllocations implements Running {
     return this.#actuated.get(podUid)?.PodLevelResources;
   }
 
-  actuate(podUid: string, containerName: string, resources: ResourceRequirements): void {
+  actuate(podUid: string, containerName: string, resources: ResourceRequirements, options: { readonly now?: boolean } = {}): void {
     const before = this.#actuated.get(podUid) ?? none;
     const known = before.ContainerResources[containerName];
     if (known && semanticallyEqual(known, resources)) return;
     this.#actuated.set(podUid, { ...before, ContainerResources: { ...before.ContainerResources, [containerName]: resources } });
-    this.#actuatedFile.touch();
+    this.#actuatedFile.touch(options);
   }
 
   actuatePodLevel(podUid: string, resources: ResourceRequirements | undefined): void {

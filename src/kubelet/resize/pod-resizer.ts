@@ -100,7 +100,7 @@ export class PodResizer {
     } catch (error) {
       throw new Error(runtimeErrorText(error), { cause: error });
     }
-    allocations.actuate(uid, container.name, resources);
+    allocations.actuate(uid, container.name, resources, { now: true });
   }
 
   /** While memory is set the pod's CPU is still what it was: containers without a limit have the pod's. */

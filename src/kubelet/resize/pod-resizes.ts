@@ -143,7 +143,7 @@ export class PodResizes implements Running {
     const never = infeasible?.(pod, allocated);
     const refused = never === undefined ? refusal(pod) : undefined;
     if (never === undefined && !refused) {
-      allocations.allocate(pod);
+      allocations.allocate(pod, { now: true });
       this.#unset.add(uid);
       this.#pending.delete(uid);
       this.#clearPending(uid);
