@@ -19,6 +19,7 @@ import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
 import { type KubeletServerDependencies, type KubeletServerOptions, startKubeletServer } from "../kubelet/server/server.ts";
 import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
+import { readCpuTopology } from "../kubelet/resource-managers/cpu-topology.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
@@ -69,7 +70,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, clock, logger),
       ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
-      ...(runtime.simulated ? {} : { guards: await machineGuards() }),
+      ...(runtime.simulated ? {} : { guards: await machineGuards(), readCpuTopology }),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
     server ? { ...options, port: server.port } : options,

@@ -19,6 +19,7 @@ import { expandReferences } from "./expansion.ts";
 import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
 import { linuxResources } from "./linux-resources.ts";
+import type { GivenResources } from "./resource-managers/container-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
 import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
@@ -47,9 +48,13 @@ export interface ContainerConfigContext {
   readonly imageVolumes: ReadonlyMap<string, Input<ImageSpec>>;
   /** Of the container whose processes an ephemeral container shall see. */
   readonly targetContainerId?: string;
+  /** Devices and CPUs. */
+  readonly given: GivenResources;
   /** A name that is new for each instance of the container. */
   readonly instanceId: string;
 }
+
+const unlimited = -1;
 
 /** Throws an Error whose message the container's status shows (CreateContainerConfigError). */
 export async function buildContainerConfig(context: ContainerConfigContext): Promise<Input<ContainerConfig>> {
@@ -64,16 +69,20 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
   const expand = (text: string): string => expandReferences(text, (name) => environment.get(name));
   await mkdir(join(context.logDirectory, container.name), { recursive: true });
   const stopSignal = container.lifecycle?.stopSignal;
+  const { devices } = context.given;
   return {
     metadata: { name: container.name, attempt: restartCount },
     image: { image: context.image.id, userSpecifiedImage: container.image ?? "" },
     command: (container.command ?? []).map(expand),
     args: (container.args ?? []).map(expand),
     workingDir: container.workingDir ?? "",
-    envs: [...environment].map(([key, value]) => ({ key, value: Buffer.from(value) })),
-    mounts: await buildMounts(context, environment),
+    // What the specification sets counts more than what a plugin does.
+    envs: [...new Map([...(devices?.envs ?? []), ...environment])].map(([key, value]) => ({ key, value: Buffer.from(value) })),
+    mounts: [...(devices?.mounts ?? []), ...(await buildMounts(context, environment))],
     labels: containerLabels(pod, container),
-    annotations: containerAnnotations(pod, container, restartCount),
+    annotations: { ...devices?.annotations, ...containerAnnotations(pod, container, restartCount) },
+    devices: devices?.devices ?? [],
+    cdiDevices: devices?.cdiDevices ?? [],
     logPath: `${container.name}/${restartCount}.log`,
     stdin: container.stdin === true,
     stdinOnce: container.stdinOnce === true,
@@ -85,13 +94,18 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
 }
 
 function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<LinuxContainerConfig> {
-  const { pod, container, targetContainerId } = context;
+  const { pod, container, targetContainerId, given } = context;
   const security = containerSecurityContext(pod, container, user, { ...context.security, userNamespace: context.userNamespace });
   const joins = targetContainerId !== undefined && security.namespaceOptions?.pid === "CONTAINER";
   const namespaceOptions = joins
     ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
     : security.namespaceOptions;
-  return { resources: linuxResources(pod, container, context.memoryBytes), securityContext: { ...security, namespaceOptions } };
+  const resources = {
+    ...linuxResources(pod, container, context.memoryBytes),
+    ...(given.hasOwnCpus ? { cpuQuota: unlimited } : {}),
+    ...(given.cpusetCpus === undefined ? {} : { cpusetCpus: given.cpusetCpus }),
+  };
+  return { resources, securityContext: { ...security, namespaceOptions } };
 }
 
 /** Who the image runs as; without a word about it, root. */

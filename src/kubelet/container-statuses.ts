@@ -8,6 +8,7 @@ import type {
   ContainerStatus,
   Pod,
   ResourceRequirements,
+  ResourceStatus,
   VolumeMount,
   VolumeMountStatus,
 } from "../api/types/core-v1.ts";
@@ -34,6 +35,8 @@ export interface ContainerStatusInput {
   readonly recursiveReadOnly: boolean;
   /** What a container was last set to. */
   readonly actuated: (containerName: string) => ResourceRequirements | undefined;
+  /** Of the devices of a container. */
+  readonly healthOf?: (containerName: string) => readonly ResourceStatus[];
   /** By container name. */
   readonly waiting: ReadonlyMap<string, WaitingReason>;
   /** Whether the running container has passed its startup probe, and its readiness probe. */
@@ -47,9 +50,14 @@ const lostMessage = "The container could not be located when the pod was deleted
 export function containerStatuses(input: ContainerStatusInput): readonly ContainerStatus[] {
   const statuses = input.containers.map((container) => {
     const status = withWaitingReason(input, container, baseStatus(input, container));
-    return withReadiness(input, container, status);
+    return withReadiness(input, container, withDevices(input, status));
   });
   return input.init ? statuses : statuses.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+function withDevices({ healthOf }: ContainerStatusInput, status: ContainerStatus): ContainerStatus {
+  const allocatedResourcesStatus = healthOf?.(status.name) ?? [];
+  return allocatedResourcesStatus.length === 0 ? status : { ...status, allocatedResourcesStatus };
 }
 
 function baseStatus(input: ContainerStatusInput, container: Container): ContainerStatus {

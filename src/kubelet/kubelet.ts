@@ -35,12 +35,16 @@ import { PodRegistry } from "./pod-registry.ts";
 import { containerType } from "./pod-spec.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
+import type { PluginHandler } from "./devices/plugin-watcher.ts";
 import type { RunProbe } from "./probes/prober.ts";
 import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
 import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizes } from "./resize/pod-resizes.ts";
+import type { RunningContainer } from "./resource-managers/cpu-manager.ts";
+import type { CpuTopology } from "./resource-managers/cpu-topology.ts";
+import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
@@ -76,8 +80,12 @@ export interface KubeletDependencies {
   readonly guards?: MachineGuards;
   /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
   readonly summaries?: StatsProvider;
-  /** Why this node can never resize a running pod so: what static managers have given away. */
+  /** For tests: why this node can never resize a running pod so. Default what the managers of resources say. */
   readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
+  /** The machine's CPUs: with it devices and CPUs are handed out. Default: nothing is, and no plugin can register. */
+  readonly readCpuTopology?: () => Promise<CpuTopology>;
+  /** Of CSI and DRA drivers, by the type they register with. Default none, and they are refused. */
+  readonly pluginHandlers?: ReadonlyMap<string, PluginHandler>;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -130,6 +138,7 @@ class KubeletNode implements Kubelet {
   readonly #metrics: KubeletMetrics;
   readonly #protectionMetrics: ProtectionMetrics;
   #stats: KubeletStats | undefined;
+  #managers: NodeManagers | undefined;
   #agent: NodeAgent | undefined;
   #protection: NodeProtection | undefined;
   #facts: NodeFacts | undefined;
@@ -170,6 +179,7 @@ class KubeletNode implements Kubelet {
     this.#resizes = this.#createResizes();
     this.#registry = new PodRegistry({
       ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      managers: () => this.#managers,
       nodeState: () => this.#nodeState(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
@@ -200,7 +210,7 @@ class KubeletNode implements Kubelet {
     const { clock, recorder, infeasibleResize } = this.#deps;
     return new PodResizes({
       ...{ clock, recorder, allocations: this.#allocations },
-      ...(infeasibleResize ? { infeasible: infeasibleResize } : {}),
+      infeasible: infeasibleResize ?? ((pod) => this.#managers?.infeasibleResize(pod)),
       desired: (uid) => this.#registry.desired(uid),
       refusal: (pod) => this.#registry.refusal(pod),
       isReady: () => this.#sourcesReady,
@@ -234,6 +244,7 @@ class KubeletNode implements Kubelet {
       providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);
     this.#facts = facts;
+    await this.#startManagers();
     // Owned before they are started: a start that fails leaves nothing behind.
     this.#stops.add(this.#health);
     this.#stops.add(this.#pleg);
@@ -248,6 +259,7 @@ class KubeletNode implements Kubelet {
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
       metrics: this.#metrics,
+      managers: this.#managers,
       runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
@@ -275,6 +287,36 @@ class KubeletNode implements Kubelet {
     if (!this.#options.stopPodsOnExit) return;
     const workers = [...this.#registry.workers()];
     await Promise.allSettled(workers.map((w) => killer.killPod(w.pod, w.runtime, { graceSeconds: exitGraceSeconds })));
+  }
+
+  async #startManagers(): Promise<void> {
+    const { readCpuTopology, cri, clock, logger, pluginHandlers } = this.#deps;
+    const { rootDirectory, managers, protection } = this.#options;
+    if (!readCpuTopology) {
+      if (managers.cpu.policy === "none") return;
+      throw new Error(`kubelet options: cpuManagerPolicy "${managers.cpu.policy}" needs real CPUs, which a simulated node does not have`);
+    }
+    const { NodeManagers: Managers } = await import("./resource-managers/node-managers.ts");
+    this.#managers = this.#stops.add(
+      new Managers(
+        {
+          ...{ cri, clock, logger, metrics: this.#metrics.registry, topology: await readCpuTopology() },
+          ...(pluginHandlers ? { pluginHandlers } : {}),
+          isActive: (uid) => (this.#sourcesReady ? this.#registry.mayRun(uid) : undefined),
+          activePods: () => this.#registry.endable().map((w) => w.pod),
+          containers: () => this.#runningContainers(),
+          onNodeChange: () => this.#agent?.refresh(),
+          onPodChange: (uid) => this.#registry.worker(uid)?.wake(),
+        },
+        { rootDirectory, managers, reserved: [protection.systemReserved, protection.kubeReserved] },
+      ),
+    );
+    await this.#managers.start();
+  }
+
+  *#runningContainers(): Iterable<RunningContainer> {
+    for (const { pod, runtime } of this.#registry.workers())
+      for (const { id, name, state } of runtime.containers) if (state === "running") yield { podUid: pod.metadata.uid, name, id };
   }
 
   #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
@@ -340,6 +382,7 @@ class KubeletNode implements Kubelet {
         ...{ client, clock, logger, recorder, cri, informer, health: this.#health },
         pressure: () => this.#protection?.pressure ?? [],
         problems: () => this.#ownProblems(),
+        devices: () => this.#managers?.nodeDevices(),
         onPodCidrs: (cidrs) => this.#configureNetwork(cidrs),
       },
       { facts, config: this.#config, runtime },
@@ -402,11 +445,20 @@ class KubeletNode implements Kubelet {
 
   #nodeState(): NodeState {
     return {
-      node: this.#admissionNode(),
+      node: this.#withoutManaged(this.#admissionNode()),
       pressure: this.#protection?.pressure ?? [],
       shuttingDown: this.#protection?.shutdownProblem() !== undefined,
       machine: this.#machineRules(),
     };
+  }
+
+  /** What is handed out piece by piece is counted by whoever hands it out. */
+  #withoutManaged(node: Node): Node {
+    const { allocatable = {} } = node.status ?? {};
+    const managed = Object.keys(allocatable).filter((name) => name.includes("/") && this.#managers?.manages(name));
+    if (managed.length === 0) return node;
+    const rest = Object.fromEntries(Object.entries(allocatable).filter(([name]) => !managed.includes(name)));
+    return { ...node, status: { ...node.status, allocatable: rest } };
   }
 
   #machineRules(): MachineRules {

@@ -11,6 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer } from "../client/informer.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { NodeDevices } from "./devices/device-inventory.ts";
 import type { PressureCondition } from "./eviction/thresholds.ts";
 import { conditionEvent, type NodeConfig, type NodeFacts, newNode, nodeLabels, nodeStatus, nodeStatusChanged } from "./node-status.ts";
 import { nodeReference } from "./references.ts";
@@ -25,6 +26,8 @@ export interface NodeAgentDependencies {
   readonly health: RuntimeHealth;
   /** Of what the node runs short. */
   readonly pressure: () => readonly PressureCondition[];
+  /** Of plugins; default none. */
+  readonly devices?: () => NodeDevices | undefined;
   /** Of this node alone. */
   readonly informer: Informer<Node>;
   /** Why the node is not ready besides the runtime. */
@@ -161,7 +164,7 @@ export class NodeAgent implements Running {
   }
 
   async #observation() {
-    const { cri, health, problems, pressure } = this.#deps;
+    const { cri, health, problems, pressure, devices } = this.#deps;
     const images = await this.#images(cri);
     return {
       runtimeName: this.#runtime.name,
@@ -170,6 +173,7 @@ export class NodeAgent implements Running {
       features: health.features,
       images,
       pressure: pressure(),
+      devices: devices?.(),
       problems: [...health.problems(), ...problems()],
     };
   }

@@ -14,6 +14,7 @@ import type {
 } from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
+import type { NodeDevices } from "./devices/device-inventory.ts";
 import type { PressureCondition } from "./eviction/thresholds.ts";
 import { allocatableOf, type Reservations } from "./node-allocatable.ts";
 
@@ -48,6 +49,8 @@ export interface NodeObservation {
   readonly features?: NodeFeatures | undefined;
   readonly images: readonly ContainerImage[];
   readonly pressure: readonly PressureCondition[];
+  /** Of plugins. */
+  readonly devices?: NodeDevices | undefined;
   /** Why the node is not ready; empty when it is. */
   readonly problems: readonly string[];
 }
@@ -94,7 +97,7 @@ export function nodeStatus(
   const { system } = facts;
   return {
     addresses: nodeAddresses(facts),
-    ...nodeResources(facts, config),
+    ...withExtendedResources(nodeResources(facts, config), seen.devices, previous),
     conditions: nodeConditions(seen, previous?.conditions ?? [], formatTime(nowMs)),
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
     images: seen.images,
@@ -142,6 +145,22 @@ export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConf
     pods: String(config.maxPods),
   };
   return { capacity, allocatable: allocatableOf(capacity, config.reservations) };
+}
+
+/**
+ * What plugins have, and what others have written into the node's capacity: that is all for pods. A resource nobody counts
+ * any more stays as it was last written.
+ */
+function withExtendedResources(
+  { capacity, allocatable }: Pick<NodeStatus, "capacity" | "allocatable">,
+  devices: NodeDevices | undefined,
+  previous: NodeStatus | undefined,
+): Pick<NodeStatus, "capacity" | "allocatable"> {
+  const others = Object.fromEntries(Object.entries(previous?.capacity ?? {}).filter(([name]) => name.includes("/")));
+  return {
+    capacity: { ...others, ...capacity, ...devices?.capacity },
+    allocatable: { ...others, ...allocatable, ...devices?.allocatable },
+  };
 }
 
 function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[], now: string): readonly NodeCondition[] {

@@ -7,6 +7,7 @@ import { parseThresholds, type Threshold, type ThresholdConfig } from "./evictio
 import type { ResourceTexts } from "./node-allocatable.ts";
 import { systemCriticalPriority } from "./pod-spec.ts";
 import type { VerificationPolicy } from "./pulls/pull-verification.ts";
+import { type ResourceManagerOptions, type ResourceManagers, resolveResourceManagers } from "./resource-managers/manager-options.ts";
 
 /** How a shutting down node gives its pods time: those of at least this priority. */
 export interface ShutdownGracePeriodByPodPriority {
@@ -42,7 +43,7 @@ export interface ProtectionOptions extends ThresholdConfig {
   readonly shutdownGracePeriodByPodPriority?: readonly ShutdownGracePeriodByPodPriority[];
 }
 
-export interface KubeletOptions extends ProtectionOptions {
+export interface KubeletOptions extends ProtectionOptions, ResourceManagerOptions {
   readonly nodeName: string;
   /** --root-dir: pods' volumes and files. */
   readonly rootDirectory: string;
@@ -125,8 +126,9 @@ export interface Protection {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions>> {
+  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions | keyof ResourceManagerOptions>> {
   readonly protection: Protection;
+  readonly managers: ResourceManagers;
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
   readonly staticPodURL?: string;
@@ -212,6 +214,7 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     stopPodsOnExit: false,
     ...options,
     protection: resolveProtection(options),
+    managers: resolveResourceManagers(options),
     podsDirectory,
   };
 }

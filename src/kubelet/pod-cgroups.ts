@@ -6,8 +6,8 @@ import { type CgroupLimits, type Cgroups, podCgroup, qosCgroup } from "../linux/
 import { type PodCgroupResources, podCgroupResources } from "./linux-resources.ts";
 
 export interface PodCgroups {
-  /** Makes the pod's group; returns it as the parent for CRI. */
-  ensure(pod: Pod): Promise<string>;
+  /** Makes the pod's group; returns it as the parent for CRI. `hasOwnCpus`: no quota keeps it from using them. */
+  ensure(pod: Pod, options?: { readonly hasOwnCpus?: boolean }): Promise<string>;
   /** Sets what is given and leaves the rest. */
   update(pod: Pod, resources: Partial<PodCgroupResources>): Promise<void>;
   /** Undefined where the pod has no group. */
@@ -35,7 +35,7 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
   };
   const pathOf = (pod: Pod): string => podCgroup(root, podQos(pod), pod.metadata.uid);
   return {
-    async ensure(pod) {
+    async ensure(pod, { hasOwnCpus = false } = {}) {
       classes ??= ensureClasses().catch((error: unknown) => {
         classes = undefined;
         throw error;
@@ -43,7 +43,8 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
       await classes;
       const path = pathOf(pod);
       if (await cgroups.exists(path)) return path;
-      await cgroups.ensure(path, limitsOf(podCgroupResources(pod)));
+      const { cpuQuota, ...resources } = podCgroupResources(pod);
+      await cgroups.ensure(path, limitsOf({ ...resources, ...(hasOwnCpus || cpuQuota === undefined ? {} : { cpuQuota }) }));
       return path;
     },
     async update(pod, resources) {

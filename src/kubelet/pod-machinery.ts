@@ -26,6 +26,8 @@ import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
+import { nothingGiven } from "./resource-managers/container-resources.ts";
+import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
@@ -50,6 +52,8 @@ export interface MachineryContext {
   readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
   readonly wake: (podUid: string) => void;
   readonly metrics: KubeletMetrics;
+  /** Absent where nothing is handed out. */
+  readonly managers: NodeManagers | undefined;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -59,7 +63,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
+  const { options, facts, managers, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
@@ -105,6 +109,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
       runtimeFeatures: context.runtimeFeatures,
       userNamespaces,
+      given: async (pod, container) => (await managers?.given(pod, container)) ?? nothingGiven,
       podDirectory: (uid) => volumes.podDirectory(uid),
       turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
@@ -119,18 +124,20 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
+      ...(managers ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) } : {}),
       recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
     }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
     onStep: (step) => metrics.podStep(step),
-    ensureCgroup: (pod) => cgroups.ensure(pod),
+    ensureCgroup: (pod) => cgroups.ensure(pod, { hasOwnCpus: managers?.hasOwnCpus(pod.metadata.uid) === true }),
     removeCgroup: (pod) => cgroups.remove(pod),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;
       images.forget(uid);
       metrics.forget(pod);
+      managers?.release(uid);
       tokens.forget(uid);
       await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);

@@ -16,6 +16,7 @@ import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import { podReference } from "./references.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
+import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { StatusManager } from "./status-manager.ts";
 
 export interface PodRegistryDependencies {
@@ -25,6 +26,8 @@ export interface PodRegistryDependencies {
   readonly statuses: StatusManager;
   readonly allocations: PodAllocations;
   readonly resizes: PodResizes;
+  /** Hands out what the pod is to have for itself; absent where nothing is. */
+  readonly managers: () => Pick<NodeManagers, "concerns" | "admit"> | undefined;
   /** For admission. */
   readonly nodeState: () => NodeState;
   /** The node as the API server has it now, for pods that only its labels keep out. */
@@ -76,6 +79,12 @@ export class PodRegistry implements Running {
   /** Those of which something may run. */
   endable(): readonly PodWorker[] {
     return [...this.#workers.values()].filter(({ state }) => state === "syncing" || state === "terminating");
+  }
+
+  /** Whether something of the pod may run, or is to. */
+  mayRun(podUid: string): boolean {
+    const state = this.#workers.get(podUid)?.state;
+    return state === "syncing" || state === "terminating";
   }
 
   /** Images that pods use as volumes. */
@@ -241,7 +250,16 @@ export class PodRegistry implements Running {
     const admission = this.#judge(pod, this.#deps.nodeState());
     if (admission.kind === "refused" && admission.onlyLabels) return { admission: this.#judgeAnew(pod, admission) };
     if (admission.kind === "refused") return { refused: this.#refuse(pod, admission.verdict) };
-    return admission.kind === "preempts" ? { admission: this.#makeRoom(admission) } : {};
+    if (admission.kind === "admitted" && !this.#deps.managers()?.concerns(pod)) return {};
+    return { admission: this.#settle(pod, admission) };
+  }
+
+  /** Makes room where that is needed, and gives the pod what is handed out piece by piece. */
+  async #settle(pod: Pod, admission: Admission & { readonly kind: "admitted" | "preempts" }): Promise<PodVerdict | undefined> {
+    if (admission.kind === "preempts") await this.#makeRoom(admission);
+    const managers = this.#deps.managers();
+    const verdict = managers?.concerns(pod) ? await managers.admit(pod) : undefined;
+    return verdict && this.#refuse(pod, verdict);
   }
 
   #judge(pod: Pod, state: NodeState): Admission {
@@ -254,7 +272,7 @@ export class PodRegistry implements Running {
     const node = await this.#deps.readNode().catch(() => undefined);
     const admission = node ? this.#judge(pod, { ...this.#deps.nodeState(), node }) : first;
     if (admission.kind === "refused") return this.#refuse(pod, admission.verdict);
-    return admission.kind === "preempts" ? await this.#makeRoom(admission) : undefined;
+    return await this.#settle(pod, admission);
   }
 
   #refuse(pod: Pod, verdict: PodVerdict): PodVerdict {
@@ -264,7 +282,7 @@ export class PodRegistry implements Running {
   }
 
   /** Ends pods so that a critical one can have their place. */
-  async #makeRoom({ pods, lacking }: Admission & { readonly kind: "preempts" }): Promise<undefined> {
+  async #makeRoom({ pods, lacking }: Admission & { readonly kind: "preempts" }): Promise<void> {
     const { reason, message } = preemptedVerdict;
     await Promise.all(
       pods.map(async (pod) => {
@@ -273,6 +291,5 @@ export class PodRegistry implements Running {
         if (worker && (await endPod(this.#deps, worker, { verdict: preemptedVerdict }))) this.#deps.onPreempted?.(lacking);
       }),
     );
-    return undefined;
   }
 }

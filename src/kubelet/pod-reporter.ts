@@ -1,6 +1,6 @@
 // Computes the statuses of pods from what is known of them, and hands them to the status manager.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Pod, PodStatus } from "../api/types/core-v1.ts";
+import type { Pod, PodStatus, ResourceStatus } from "../api/types/core-v1.ts";
 import type { WaitingReason } from "./container-statuses.ts";
 import { type ComputedStatus, computePodStatus, finalPodStatus, type PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
@@ -18,6 +18,8 @@ export interface PodReporterDependencies {
   readonly hostIPs: () => readonly string[];
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: () => boolean;
+  /** Of a container's devices; default none. */
+  readonly healthOf?: (podUid: string, container: string) => readonly ResourceStatus[];
 }
 
 export interface PodReport {
@@ -68,7 +70,7 @@ export class PodReporter {
       const { phase, reason, message } = verdict;
       return { over: true, status: { phase, reason, message, qosClass: pod.status?.qosClass ?? computePodQos(pod.spec) } };
     }
-    const { probes, runtimeName, allocations, resizes } = this.#deps;
+    const { probes, runtimeName, allocations, resizes, healthOf } = this.#deps;
     const idOf = (containerID = ""): string => containerID.slice(containerID.indexOf("://") + "://".length);
     return computePodStatus({
       ...{ pod, runtime, runtimeName, waiting, terminated },
@@ -79,6 +81,7 @@ export class PodReporter {
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),
       recursiveReadOnly: this.#deps.recursiveReadOnly(),
+      ...(healthOf ? { healthOf: (name: string) => healthOf(pod.metadata.uid, name) } : {}),
       ...(verdict ? { verdict } : {}),
     });
   }

@@ -25,6 +25,7 @@ import type { HttpGet } from "./probes/http.ts";
 import { containerReference, podReference } from "./references.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import type { PodResizer } from "./resize/pod-resizer.ts";
+import type { GivenResources } from "./resource-managers/container-resources.ts";
 import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
@@ -51,6 +52,8 @@ export interface PodStarterDependencies {
   readonly userNamespaces: UserNamespaces;
   readonly hostIPs: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string | number>>;
+  /** Devices and CPUs of the container. */
+  readonly given: (pod: Pod, container: Container) => Promise<GivenResources>;
   readonly podDirectory: (podUid: string) => string;
   /** For what costs the runtime most: more at a time would only take each other's processors. */
   readonly turns: Turns;
@@ -294,6 +297,7 @@ export class PodStarter {
         recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
         userNamespace: context.userNamespace,
         imageVolumes,
+        given: await this.#deps.given(pod, container),
         instanceId: this.#newInstanceId(),
         ...targetOf(pod, runtime, container),
       });

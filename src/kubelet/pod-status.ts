@@ -1,7 +1,7 @@
 // The status of a pod as the kubelet reports it, computed from the specification, the runtime and the previous status.
 // A phase never leaves Succeeded or Failed, and is not reported as such while a container may still run.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements } from "../api/types/core-v1.ts";
+import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements, ResourceStatus } from "../api/types/core-v1.ts";
 import { type ContainerStatusInput, containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
 import { limitMessages } from "./message-limit.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
@@ -25,6 +25,8 @@ export interface PodStatusInput {
   readonly recursiveReadOnly?: boolean;
   /** What a container was last set to. */
   readonly actuated?: (containerName: string) => ResourceRequirements | undefined;
+  /** Of the devices of a container. */
+  readonly healthOf?: (containerName: string) => readonly ResourceStatus[];
   /** Conditions of a resize. */
   readonly passing?: readonly PodCondition[];
   /** All containers have been stopped and none will be started. */
@@ -52,7 +54,7 @@ export interface ComputedStatus {
 export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const { pod, runtime, previous } = input;
   const list = (listed: ContainerStatusInput): readonly ContainerStatus[] => limitMessages(pod, containerStatuses(listed));
-  const regular = list(listInput(input, pod.spec.containers, previous.containerStatuses));
+  const regular = list({ ...listInput(input, pod.spec.containers, previous.containerStatuses), ...(input.healthOf ? { healthOf: input.healthOf } : {}) });
   const init = list({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
   const ephemeralSpecs = (pod.spec.ephemeralContainers ?? []).map(asContainer);
   const ephemeral = list(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));

@@ -15,23 +15,45 @@ export interface CheckpointDependencies {
 
 const gatherMs = 1_000;
 
+/** How a state is written into its file. */
+export interface CheckpointFormat<T> {
+  encode(content: T): string;
+  /** Throws when the text is damaged. */
+  decode(text: string): T;
+}
+
+const envelope: CheckpointFormat<unknown> = {
+  encode(content) {
+    const data = JSON.stringify(content);
+    return JSON.stringify({ data, checksum: fnv1a(data) });
+  },
+  decode(text) {
+    const { data, checksum } = JSON.parse(text) as { readonly data: string; readonly checksum: number };
+    if (fnv1a(data) !== checksum) throw new Error("checkpoint is corrupted");
+    return JSON.parse(data);
+  },
+};
+
 export class Checkpoint<T> implements Running {
   readonly #deps: CheckpointDependencies;
   readonly #path: string;
   /** What is to be written, taken when it is. */
   readonly #content: () => T;
+  readonly #format: CheckpointFormat<T>;
   #timer: Timer | undefined;
   #dirty = false;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(path: string, content: () => T, deps: CheckpointDependencies) {
+  /** `format`: default upstream's envelope for states of one text. */
+  constructor(path: string, content: () => T, deps: CheckpointDependencies, format?: CheckpointFormat<T>) {
     this.#path = path;
     this.#content = content;
     this.#deps = deps;
+    this.#format = format ?? (envelope as CheckpointFormat<T>); // what it decodes is what it encoded
   }
 
-  /** Undefined when there is none that can be used. */
-  async load(): Promise<T | undefined> {
+  /** Undefined when there is none that can be used; `strict`: throws when there is one that cannot. */
+  async load({ strict = false }: { readonly strict?: boolean } = {}): Promise<T | undefined> {
     let text: string;
     try {
       text = await readFile(this.#path, "utf8");
@@ -40,10 +62,9 @@ export class Checkpoint<T> implements Running {
       throw error;
     }
     try {
-      const { data, checksum } = JSON.parse(text) as { readonly data: string; readonly checksum: number };
-      if (fnv1a(data) !== checksum) throw new Error("checkpoint is corrupted");
-      return JSON.parse(data) as T;
+      return this.#format.decode(text);
     } catch (error) {
+      if (strict) throw error;
       this.#deps.logger.error("Reading a checkpoint failed; the node goes on without it", { path: this.#path, error: errorText(error) });
       return undefined;
     }
@@ -58,10 +79,15 @@ export class Checkpoint<T> implements Running {
     else this.#timer = this.#deps.clock.after(gatherMs, () => this.#writeNow());
   }
 
-  async stop(): Promise<void> {
+  /** Resolves when everything is written. */
+  async flush(): Promise<void> {
     this.#timer?.cancel();
     if (this.#dirty) this.#writeNow();
     await this.#writing;
+  }
+
+  stop(): Promise<void> {
+    return this.flush();
   }
 
   #writeNow(): void {
@@ -71,12 +97,12 @@ export class Checkpoint<T> implements Running {
   async #write(): Promise<void> {
     if (!this.#dirty) return;
     this.#dirty = false;
-    const data = JSON.stringify(this.#content());
+    const text = this.#format.encode(this.#content());
     const temporary = `${this.#path}.new`;
     try {
       await mkdir(dirname(this.#path), { recursive: true });
       // Not forced to the disk: what it is about does not outlive the machine either.
-      await writeFile(temporary, JSON.stringify({ data, checksum: fnv1a(data) }), { mode: 0o600 });
+      await writeFile(temporary, text, { mode: 0o600 });
       await rename(temporary, this.#path);
     } catch (error) {
       // Tried again with the next change.
