@@ -126,7 +126,12 @@ export interface Protection {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions | keyof ResourceManagerOptions>> {
+  extends Required<
+    Omit<
+      KubeletOptions,
+      "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions | keyof ResourceManagerOptions
+    >
+  > {
   readonly protection: Protection;
   readonly managers: ResourceManagers;
   readonly nodeIPs?: readonly string[];

@@ -1,7 +1,15 @@
 // The status of a pod as the kubelet reports it, computed from the specification, the runtime and the previous status.
 // A phase never leaves Succeeded or Failed, and is not reported as such while a container may still run.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements, ResourceStatus } from "../api/types/core-v1.ts";
+import type {
+  Container,
+  ContainerStatus,
+  Pod,
+  PodCondition,
+  PodStatus,
+  ResourceRequirements,
+  ResourceStatus,
+} from "../api/types/core-v1.ts";
 import { type ContainerStatusInput, containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
 import { limitMessages } from "./message-limit.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
@@ -54,7 +62,10 @@ export interface ComputedStatus {
 export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const { pod, runtime, previous } = input;
   const list = (listed: ContainerStatusInput): readonly ContainerStatus[] => limitMessages(pod, containerStatuses(listed));
-  const regular = list({ ...listInput(input, pod.spec.containers, previous.containerStatuses), ...(input.healthOf ? { healthOf: input.healthOf } : {}) });
+  const regular = list({
+    ...listInput(input, pod.spec.containers, previous.containerStatuses),
+    ...(input.healthOf ? { healthOf: input.healthOf } : {}),
+  });
   const init = list({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
   const ephemeralSpecs = (pod.spec.ephemeralContainers ?? []).map(asContainer);
   const ephemeral = list(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));

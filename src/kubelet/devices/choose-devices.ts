@@ -14,9 +14,11 @@ export interface DeviceChoice {
   /** Undefined: anywhere. */
   readonly affinity: NodeMask | undefined;
   /** What the plugin would rather have taken; undefined when it has no opinion. */
-  readonly prefer: (
-    request: { readonly available: readonly string[]; readonly mustInclude: readonly string[]; readonly size: number },
-  ) => Promise<readonly string[]>;
+  readonly prefer: (request: {
+    readonly available: readonly string[];
+    readonly mustInclude: readonly string[];
+    readonly size: number;
+  }) => Promise<readonly string[]>;
 }
 
 /** Throws an Error whose message the pod's status shows. */
@@ -29,9 +31,7 @@ export async function chooseDevices(choice: DeviceChoice): Promise<readonly stri
   };
   if (missing() === 0) return [...chosen];
   if (available.length < missing())
-    throw new Error(
-      `requested number of devices unavailable for ${resource}. Requested: ${missing()}, Available: ${available.length}`,
-    );
+    throw new Error(`requested number of devices unavailable for ${resource}. Requested: ${missing()}, Available: ${available.length}`);
   const { aligned, others } = byAffinity(choice);
   const ask = async (from: readonly string[]): Promise<void> => {
     const mustInclude = [...chosen];

@@ -9,7 +9,11 @@ export interface ConnectedPlugin {
   readonly hasPreferences: boolean;
   /** Throw RpcErrors. */
   allocate(ids: readonly string[]): Promise<ContainerAllocateResponse>;
-  preferred(request: { readonly available: readonly string[]; readonly mustInclude: readonly string[]; readonly size: number }): Promise<readonly string[]>;
+  preferred(request: {
+    readonly available: readonly string[];
+    readonly mustInclude: readonly string[];
+    readonly size: number;
+  }): Promise<readonly string[]>;
   preStart(ids: readonly string[]): Promise<void>;
 }
 

@@ -231,11 +231,7 @@ export class DeviceManager implements ResourceProvider, Running {
   }
 
   /** Whether the container was given something now. */
-  async #allocateResource(
-    pod: Pod,
-    container: Container,
-    { resource, count, reuse, affinity }: ResourceRequest,
-  ): Promise<boolean> {
+  async #allocateResource(pod: Pod, container: Container, { resource, count, reuse, affinity }: ResourceRequest): Promise<boolean> {
     const { uid } = pod.metadata;
     const before = this.#allocations.ids(uid, container.name, resource);
     if (before && before.length !== count)
@@ -305,7 +301,8 @@ export class DeviceManager implements ResourceProvider, Running {
       const plugin = this.#inventory.plugin(resource);
       if (!plugin?.preStartRequired) continue;
       const ids = this.#allocations.ids(uid, container.name, resource);
-      if (!ids) throw new Error(`no devices found allocated in local cache for pod ${uid}, container ${container.name}, resource ${resource}`);
+      if (!ids)
+        throw new Error(`no devices found allocated in local cache for pod ${uid}, container ${container.name}, resource ${resource}`);
       await this.#preStart(resource, plugin, ids);
     }
     // Nothing is known of it only when this kubelet has not admitted the pod, and no earlier one has left a word.
@@ -315,14 +312,10 @@ export class DeviceManager implements ResourceProvider, Running {
   }
 
   async #preStart(resource: string, plugin: ConnectedPlugin, ids: readonly string[]): Promise<void> {
-    const failed = (why: string, cause?: unknown): Error =>
-      new Error(`device plugin PreStartContainer rpc failed with err: ${why}`, { cause });
-    if (this.#inventory.isStopped(resource)) throw failed(`endpoint ${resource} has been stopped`);
-    try {
-      await plugin.preStart(ids);
-    } catch (error) {
-      throw failed(runtimeErrorText(error), error);
-    }
+    const why = this.#inventory.isStopped(resource)
+      ? `endpoint ${resource} has been stopped`
+      : await plugin.preStart(ids).then(() => undefined, runtimeErrorText);
+    if (why !== undefined) throw new Error(`device plugin PreStartContainer rpc failed with err: ${why}`);
   }
 
   /** By resource, for the pod-resources API. */
@@ -332,7 +325,10 @@ export class DeviceManager implements ResourceProvider, Running {
       const nodes = new Map<string, number[]>();
       for (const [node, ids] of Object.entries(byNode))
         for (const id of ids) nodes.set(id, [...(nodes.get(id) ?? []), ...(node === "-1" ? [] : [Number(node)])]);
-      found.set(resource, [...nodes].map(([id, of]) => ({ id, isHealthy: true, nodes: of })));
+      found.set(
+        resource,
+        [...nodes].map(([id, of]) => ({ id, isHealthy: true, nodes: of })),
+      );
     }
     return found;
   }

@@ -2,12 +2,7 @@
 // each with a deadline.
 import { connectRpc, type RpcConnection } from "../../rpc/client.ts";
 import type { ConnectedPlugin } from "./device-inventory.ts";
-import {
-  type ContainerAllocateResponse,
-  type Device,
-  type DevicePlugin,
-  devicePluginV1beta1,
-} from "./generated/device-plugin-v1beta1.ts";
+import { type ContainerAllocateResponse, type Device, type DevicePlugin, devicePluginV1beta1 } from "./generated/device-plugin-v1beta1.ts";
 
 const connectTimeoutMs = 10_000;
 const allocateTimeoutMs = 60_000;
@@ -42,7 +37,8 @@ export class DevicePluginConnection implements ConnectedPlugin {
   async allocate(ids: readonly string[]): Promise<ContainerAllocateResponse> {
     const { containerResponses } = await this.#plugin.allocate({ containerRequests: [{ devicesIds: ids }] }, this.#call());
     const [answer] = containerResponses;
-    if (!answer) throw new Error("no containers return in allocation response &AllocateResponse{ContainerResponses:[]*ContainerAllocateResponse{},}");
+    if (!answer)
+      throw new Error("no containers return in allocation response &AllocateResponse{ContainerResponses:[]*ContainerAllocateResponse{},}");
     return answer;
   }
 

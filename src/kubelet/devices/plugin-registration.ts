@@ -22,7 +22,9 @@ export interface RegistrationOptions {
 /** Throws the Error that the plugin is answered with. */
 export function checkDevicePlugin(resource: string, versions: readonly string[]): void {
   if (!versions.includes(devicePluginVersion))
-    throw new Error(`requested API version ${JSON.stringify(versions.join())} is not supported by kubelet. Supported version is ["${devicePluginVersion}"]`);
+    throw new Error(
+      `requested API version ${JSON.stringify(versions.join())} is not supported by kubelet. Supported version is ["${devicePluginVersion}"]`,
+    );
   if (!isExtendedResource(resource)) throw new Error(`the ResourceName ${JSON.stringify(resource)} is invalid`);
 }
 

@@ -164,7 +164,7 @@ export class PluginWatcher implements Running {
         });
         return deregister;
       } catch (error) {
-        await tell(errorText(error));
+        await tell((error as Error).message);
         throw error;
       }
     } finally {
@@ -179,12 +179,12 @@ export class PluginWatcher implements Running {
     try {
       handler.validate(name, socket, supportedVersions);
     } catch (error) {
-      throw new Error(`RegisterPlugin error -- plugin validation failed with err: ${errorText(error)}`, { cause: error });
+      throw new Error(`RegisterPlugin error -- plugin validation failed with err: ${(error as Error).message}`, { cause: error });
     }
     try {
       await handler.register(name, socket, supportedVersions);
     } catch (error) {
-      throw new Error(`RegisterPlugin error -- plugin registration failed with err: ${errorText(error)}`, { cause: error });
+      throw new Error(`RegisterPlugin error -- plugin registration failed with err: ${(error as Error).message}`, { cause: error });
     }
     return () => handler.deregister(name, socket);
   }

@@ -13,12 +13,12 @@ import { Checkpoint } from "../resize/checkpoint.ts";
 import { type CpuSet, formatCpuSet, intersection, parseCpuSet, union, without } from "./cpu-set.ts";
 import { type CpuCheckpoint, type CpuState, cpuCheckpointFormat, problemOfState, restoreCpuState, toCheckpoint } from "./cpu-state.ts";
 import { type CpuTopology, idsOf } from "./cpu-topology.ts";
-import type { CpuPolicy } from "./manager-options.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
+import type { CpuPolicy } from "./manager-options.ts";
 import { hasNode, maskOf, type NodeMask } from "./node-mask.ts";
 import { AdmissionError, containersOf, type PodAllocation, type ResourceProvider } from "./provider.ts";
-import { hintsFor, type Placed, type ProviderHints } from "./topology-hints.ts";
 import { takeCpus } from "./take-cpus.ts";
+import { hintsFor, type Placed, type ProviderHints } from "./topology-hints.ts";
 
 export interface RunningContainer {
   readonly podUid: string;
@@ -180,7 +180,10 @@ export class CpuManager implements ResourceProvider, Running {
     const aligned = intersection(available, near);
     const first = takeCpus(topology, aligned, Math.min(count, aligned.length)) ?? [];
     const rest = takeCpus(topology, without(available, first), count - first.length);
-    if (!rest) throw new Error(`not enough cpus available to satisfy request: requested=${count - first.length}, available=${available.length - first.length}`);
+    if (!rest)
+      throw new Error(
+        `not enough cpus available to satisfy request: requested=${count - first.length}, available=${available.length - first.length}`,
+      );
     const cpus = union(first, rest);
     this.#exclusive.set(podUid, (this.#exclusive.get(podUid) ?? new Map<string, CpuSet>()).set(container, cpus));
     this.#share(without(this.#shared, cpus));
@@ -192,7 +195,10 @@ export class CpuManager implements ResourceProvider, Running {
     const { cpusPerCore, cpus } = this.#deps.topology;
     if (!this.#options.fullPcpusOnly) return;
     if (count % cpusPerCore !== 0)
-      throw new AdmissionError("SMTAlignmentError", `SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${cpusPerCore}`);
+      throw new AdmissionError(
+        "SMTAlignmentError",
+        `SMT Alignment Error: requested ${count} cpus not multiple cpus per core = ${cpusPerCore}`,
+      );
     const reservedCores = new Set(cpus.filter((c) => this.#reserved.includes(c.id)).map((c) => c.core));
     const available = cpus.filter((c) => this.#shared.includes(c.id) && !reservedCores.has(c.core)).length;
     if (count <= available) return;
@@ -262,6 +268,8 @@ export class CpuManager implements ResourceProvider, Running {
   }
 
   async #reconcileAll(): Promise<void> {
+    // Not within the call that begins it: what it changes begins it again.
+    await Promise.resolve();
     while (this.#again && !this.#stopped) {
       this.#again = false;
       this.#dropInactive();
@@ -310,7 +318,8 @@ function reservedCpus(topology: CpuTopology, { reservedSystemCPUs, reservedMilli
     const given = parseCpuSet(reservedSystemCPUs);
     if (!given) throw new Error(`unable to parse reservedSystemCPUs ${JSON.stringify(reservedSystemCPUs)}`);
     const missing = without(given, all);
-    if (missing.length > 0) throw new Error(`[cpumanager] reservedSystemCPUs names CPUs this machine does not have: ${formatCpuSet(missing)}`);
+    if (missing.length > 0)
+      throw new Error(`[cpumanager] reservedSystemCPUs names CPUs this machine does not have: ${formatCpuSet(missing)}`);
     return given;
   }
   if (reservedMilliCpu <= 0)

@@ -21,14 +21,13 @@ export const cpuCheckpointFormat: CheckpointFormat<CpuCheckpoint> = {
   encode: (state) => JSON.stringify({ ...state, checksum: checksumOf(state) }),
   decode(text) {
     const { checksum, ...state } = JSON.parse(text) as CpuCheckpoint & { readonly checksum: number };
-    // Written with an empty map or with none, which is the same to everyone but the checksum.
-    if (checksumOf(state) !== checksum && checksumOf({ ...state, entries: state.entries ?? {} }) !== checksum)
-      throw new Error("checkpoint is corrupted");
+    if (checksumOf(state) !== checksum) throw new Error("checkpoint is corrupted");
     return state;
   },
 };
 
-function checksumOf({ policyName, defaultCpuSet, entries }: CpuCheckpoint): number {
+/** Without entries Go has an empty map, which it leaves out of the file. */
+function checksumOf({ policyName, defaultCpuSet, entries = {} }: CpuCheckpoint): number {
   const printed = goMap(entries, (containers) => goMap(containers, String));
   return goChecksum(
     `(*state.CPUManagerCheckpoint){PolicyName:(string)${policyName} DefaultCPUSet:(string)${defaultCpuSet} Entries:(map[string]map[string]string)${printed} Checksum:(checksum.Checksum)0}`,
@@ -47,7 +46,9 @@ export function restoreCpuState({ policyName, defaultCpuSet, entries = {} }: Cpu
     for (const [container, written] of Object.entries(containers)) {
       const cpus = parseCpuSet(written);
       if (!cpus)
-        throw new Error(`could not parse cpuset ${JSON.stringify(written)} for container ${JSON.stringify(container)} in pod ${JSON.stringify(pod)}`);
+        throw new Error(
+          `could not parse cpuset ${JSON.stringify(written)} for container ${JSON.stringify(container)} in pod ${JSON.stringify(pod)}`,
+        );
       of.set(container, cpus);
     }
     exclusive.set(pod, of);

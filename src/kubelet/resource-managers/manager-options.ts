@@ -40,7 +40,11 @@ const missingCpuOptions = ["distribute-cpus-across-numa", "prefer-align-cpus-by-
 
 /** Throws for what is wrong, and for what this kubelet cannot do. */
 export function resolveResourceManagers(options: ResourceManagerOptions): ResourceManagers {
-  const { cpuManagerPolicy: policy = "none", topologyManagerPolicy: topology = "none", topologyManagerScope: scope = "container" } = options;
+  const {
+    cpuManagerPolicy: policy = "none",
+    topologyManagerPolicy: topology = "none",
+    topologyManagerScope: scope = "container",
+  } = options;
   if (policy !== "none" && policy !== "static") throw new Error(`unknown policy: ${JSON.stringify(policy)}`);
   const topologyPolicy = topologyPolicies.find((known) => known === topology);
   if (!topologyPolicy) throw new Error(`unknown policy: ${JSON.stringify(topology)}`);
@@ -56,17 +60,21 @@ export function resolveResourceManagers(options: ResourceManagerOptions): Resour
   return { cpu: { policy, ...cpuOptions, reconcilePeriodMs, reservedSystemCPUs }, topology: topologyPolicy, scope };
 }
 
-function resolveCpuOptions(policy: string, given: Readonly<Record<string, string>>): Pick<CpuPolicy, "fullPcpusOnly" | "strictReservation"> {
+function resolveCpuOptions(
+  policy: string,
+  given: Readonly<Record<string, string>>,
+): Pick<CpuPolicy, "fullPcpusOnly" | "strictReservation"> {
   const known: Record<string, boolean> = { "full-pcpus-only": false, "strict-cpu-reservation": false };
   if (policy === "none" && Object.keys(given).length > 0)
-    throw new Error("None policy: received unsupported options=" + JSON.stringify(given));
+    throw new Error(`None policy: received unsupported options=${JSON.stringify(given)}`);
   for (const [name, text] of Object.entries(given)) {
     if (alphaCpuOptions.includes(name))
       throw new Error(`CPU Manager Policy Alpha-level Options not enabled, but option ${JSON.stringify(name)} provided`);
     if (missingCpuOptions.includes(name))
       throw new Error(`kubelet options: the option ${JSON.stringify(name)} of cpuManagerPolicyOptions is not supported`);
     if (known[name] === undefined) throw new Error(`unknown CPU Manager Policy option: ${JSON.stringify(name)}`);
-    if (text !== "true" && text !== "false") throw new Error(`bad value for option ${JSON.stringify(name)}: expected true or false, not ${JSON.stringify(text)}`);
+    if (text !== "true" && text !== "false")
+      throw new Error(`bad value for option ${JSON.stringify(name)}: expected true or false, not ${JSON.stringify(text)}`);
     known[name] = text === "true";
   }
   return { fullPcpusOnly: known["full-pcpus-only"] === true, strictReservation: known["strict-cpu-reservation"] === true };

@@ -3,7 +3,6 @@
 // reasons and messages, and nothing of it is kept.
 import type { Container, Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
-import { errorText } from "../../base/log.ts";
 import type { PodVerdict } from "../pod-status.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
 import type { NodeMask } from "./node-mask.ts";
@@ -88,6 +87,6 @@ function refusal(error: unknown): PodVerdict {
   const [reason, message] =
     error instanceof AdmissionError
       ? [error.reason, error.message]
-      : ["UnexpectedAdmissionError", `Allocate failed due to ${errorText(error)}, which is unexpected`];
+      : ["UnexpectedAdmissionError", `Allocate failed due to ${(error as Error).message}, which is unexpected`];
   return { phase: "Failed", reason, message: `Pod was rejected: ${message}` };
 }

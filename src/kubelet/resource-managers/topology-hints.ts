@@ -1,7 +1,7 @@
 // On which NUMA nodes a container's resources lie together (the policies none, best-effort, restricted and single-numa-node
 // of upstream's topology manager). Each manager says on which sets of nodes it could satisfy the request, the narrowest of
 // them preferred; here one hint of each is combined in every way, and the best combination wins. Pure.
-import { countOf, type NodeMask, maskOf, masksOf } from "./node-mask.ts";
+import { countOf, maskOf, masksOf, type NodeMask } from "./node-mask.ts";
 
 export interface TopologyHint {
   /** Undefined: anywhere. */
@@ -63,7 +63,10 @@ function widestNeed(lists: readonly (readonly TopologyHint[])[]): number {
   return Math.max(0, ...needs.filter(Number.isFinite));
 }
 
-function* combinations(lists: readonly (readonly TopologyHint[])[], chosen: readonly TopologyHint[] = []): Iterable<readonly TopologyHint[]> {
+function* combinations(
+  lists: readonly (readonly TopologyHint[])[],
+  chosen: readonly TopologyHint[] = [],
+): Iterable<readonly TopologyHint[]> {
   const next = lists[chosen.length];
   if (!next) yield chosen;
   else for (const hint of next) yield* combinations(lists, [...chosen, hint]);
@@ -103,7 +106,11 @@ export interface Placed {
 export function hintsFor(
   count: number,
   numaNodes: readonly number[],
-  { all, available, mustHave = [] }: { readonly all: readonly Placed[]; readonly available: readonly Placed[]; readonly mustHave?: readonly Placed[] },
+  {
+    all,
+    available,
+    mustHave = [],
+  }: { readonly all: readonly Placed[]; readonly available: readonly Placed[]; readonly mustHave?: readonly Placed[] },
 ): readonly TopologyHint[] {
   const within = (placed: readonly Placed[], mask: NodeMask): number => placed.filter((p) => (p.nodes & mask) !== 0).length;
   let narrowest = numaNodes.length;
