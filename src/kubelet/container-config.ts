@@ -13,12 +13,13 @@ import type {
   Signal,
   UserNamespace,
 } from "../cri/generated/runtime-v1.ts";
+import type { HugePages } from "../linux/huge-pages.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildEnvironment, type EnvironmentContext } from "./environment.ts";
 import { expandReferences } from "./expansion.ts";
 import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
-import { linuxResources } from "./linux-resources.ts";
+import { hugepageLimits, linuxResources } from "./linux-resources.ts";
 import type { GivenResources } from "./resource-managers/container-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
 import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
@@ -39,6 +40,8 @@ export interface ContainerConfigContext {
   readonly clusterDomain: string;
   /** The node's memory. */
   readonly memoryBytes: number;
+  /** Those the machine has. */
+  readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: boolean;
@@ -102,6 +105,7 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
     : security.namespaceOptions;
   const resources = {
     ...linuxResources(pod, container, context.memoryBytes),
+    ...(context.hugePages.length > 0 ? { hugepageLimits: hugepageLimits(pod, container, context.hugePages) } : {}),
     ...(given.hasOwnCpus ? { cpuQuota: unlimited } : {}),
     ...(given.cpusetCpus === undefined ? {} : { cpusetCpus: given.cpusetCpus }),
   };

@@ -4,6 +4,7 @@ import { podQos } from "../api/semantics/pod-qos.ts";
 import { podAmounts } from "../api/semantics/pod-resources.ts";
 import type { Container, Pod } from "../api/types/core-v1.ts";
 import type { LinuxContainerResources } from "../cri/generated/runtime-v1.ts";
+import { type HugePages, pageSizeName } from "../linux/huge-pages.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { isSidecar } from "./pod-spec.ts";
 
@@ -86,7 +87,8 @@ function oomScoreAdjust(pod: Pod, container: Container, memoryBytes: number): nu
   const qos = podQos(pod);
   if (qos === "Guaranteed") return -997;
   if (qos === "BestEffort") return 1000;
-  const score = (requested: number): number => 1000 - Math.floor((1000 * requested) / memoryBytes);
+  const share = unclaimedShare(pod);
+  const score = (requested: number): number => 1000 - Math.floor((1000 * (requested + share)) / memoryBytes);
   let adjust = score(bytes(container.resources?.requests, "memory"));
   if (isSidecar(container)) {
     const least = Math.min(...pod.spec.containers.map((c) => bytes(c.resources?.requests, "memory")));
@@ -95,13 +97,46 @@ function oomScoreAdjust(pod: Pod, container: Container, memoryBytes: number): nu
   return Math.max(3, Math.min(999, adjust));
 }
 
+/** What the pod as a whole requests beyond its containers, divided among them. */
+function unclaimedShare({ spec }: Pod): number {
+  const requested = bytes(spec.resources?.requests, "memory");
+  if (requested === 0) return 0;
+  const { resources: _ofPod, overhead: _overhead, ...alone } = spec;
+  const count = spec.containers.length + (spec.initContainers?.length ?? 0);
+  return Math.floor((requested - (podAmounts(alone).memory ?? 0)) / count);
+}
+
 function hugepages(limits: Readonly<Record<string, string | number>> | undefined): Input<Pick<LinuxContainerResources, "hugepageLimits">> {
+  const limited = hugepagesOf(limits);
+  return limited.length === 0 ? {} : { hugepageLimits: limited };
+}
+
+function hugepagesOf(
+  limits: Readonly<Record<string, string | number>> | undefined,
+): readonly { readonly pageSize: string; readonly limit: number }[] {
   const names = Object.keys(limits ?? {}).filter((name) => name.startsWith("hugepages-"));
-  if (names.length === 0) return {};
-  return {
-    hugepageLimits: names.map((name) => ({
-      pageSize: `${name.slice("hugepages-".length).replace(/i$/, "")}B`,
-      limit: bytes(limits, name),
-    })),
-  };
+  return names.map((name) => ({
+    pageSize: pageSizeName(parseQuantity(name.slice("hugepages-".length)).value()),
+    limit: bytes(limits, name),
+  }));
+}
+
+/** Of every size the machine has: none of those the container has not asked for. What it leaves open is the pod's. */
+export function hugepageLimits(
+  pod: Pod,
+  container: Container,
+  sizes: readonly HugePages[],
+): NonNullable<Input<LinuxContainerResources>["hugepageLimits"]> {
+  const asked = new Map(
+    [...hugepagesOf(pod.spec.resources?.limits), ...hugepagesOf(container.resources?.limits)].map((h) => [h.pageSize, h.limit]),
+  );
+  return sizes.map(({ pageBytes }) => {
+    const pageSize = pageSizeName(pageBytes);
+    return { pageSize, limit: asked.get(pageSize) ?? 0 };
+  });
+}
+
+/** Page size → bytes, of all containers together. */
+export function podHugepages(pod: Pod): Readonly<Record<string, number>> {
+  return Object.fromEntries(hugepagesOf(podAmounts(pod.spec)).map((h) => [h.pageSize, h.limit]));
 }

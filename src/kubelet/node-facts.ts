@@ -1,16 +1,18 @@
 // Reads once what this node is made of.
 import { statfs } from "node:fs/promises";
 import { hostFile } from "../linux/host-file.ts";
+import { readHugePages } from "../linux/huge-pages.ts";
 import { hostAddresses, readSystemInfo } from "../linux/system-info.ts";
 import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts> {
-  const [system, disk, found, appArmor] = await Promise.all([
+  const [system, disk, found, appArmor, hugePages] = await Promise.all([
     readSystemInfo(),
     diskBytes(options.rootDirectory),
     hostAddresses(),
     hostFile("/sys/module/apparmor/parameters/enabled"),
+    readHugePages(),
   ]);
   const { cpus = system.cpus, memoryBytes = system.memoryBytes } = options.capacity ?? {};
   const given = options.nodeIPs?.map((address) => ({
@@ -27,6 +29,7 @@ export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts
     addresses: given ?? own,
     diskBytes: disk,
     appArmor: appArmor.startsWith("Y"),
+    hugePages,
   };
 }
 

@@ -6,7 +6,7 @@ import { CrashBackOff } from "./crash-backoff.ts";
 import { podResolver } from "./dns.ts";
 import { hostsFile, podHostname } from "./hosts-file.ts";
 import { parseImageName, registryOf, withDefaultTag } from "./image-name.ts";
-import { cpuQuota, cpuShares, linuxResources } from "./linux-resources.ts";
+import { cpuQuota, cpuShares, hugepageLimits, linuxResources } from "./linux-resources.ts";
 import { credentialsFor } from "./pull-credentials.ts";
 
 function podOf(spec: Partial<PodSpec>, name = "web"): Pod {
@@ -113,5 +113,26 @@ describe("resources", () => {
     };
     const all = { cpu: "1", memory: "1Gi" };
     expect([score(undefined), score({ requests: { memory: "1Gi" } }), score({ requests: all, limits: all })]).toEqual([1000, 750, -997]);
+  });
+
+  it("shares what a pod requests beyond its containers among them", () => {
+    const gib = 2 ** 30;
+    const container: Container = { name: "main", resources: { requests: { memory: "1Gi" } } };
+    const pod = podOf({ resources: { requests: { memory: "2Gi" } }, containers: [container, { name: "other" }] });
+    expect(linuxResources(pod, container, 4 * gib).oomScoreAdj).toBe(625);
+  });
+
+  it("gives huge pages only to those who ask for them", () => {
+    const sizes = [
+      { pageBytes: 2 ** 21, pages: 8 },
+      { pageBytes: 2 ** 30, pages: 0 },
+    ];
+    const container: Container = { name: "main", resources: { limits: { "hugepages-2Mi": "4Mi" } } };
+    const pod = podOf({ containers: [container, { name: "other" }] });
+    expect(hugepageLimits(pod, container, sizes)).toEqual([
+      { pageSize: "2MB", limit: 4 * 2 ** 20 },
+      { pageSize: "1GB", limit: 0 },
+    ]);
+    expect(hugepageLimits(pod, { name: "other" }, sizes).map((h) => h.limit)).toEqual([0, 0]);
   });
 });

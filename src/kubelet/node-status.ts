@@ -2,6 +2,7 @@
 // conditions MemoryPressure, DiskPressure, PIDPressure and Ready with upstream's reasons and messages. Pure: from what was
 // read to what is to be reported.
 import { semanticallyEqual } from "../api/meta/equality.ts";
+import { parseQuantity, quantityOf } from "../api/meta/quantity.ts";
 import type {
   ContainerImage,
   Node,
@@ -13,6 +14,7 @@ import type {
   Taint,
 } from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
+import { type HugePages, hugePagesResource } from "../linux/huge-pages.ts";
 import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
 import type { NodeDevices } from "./devices/device-inventory.ts";
 import type { PressureCondition } from "./eviction/thresholds.ts";
@@ -28,6 +30,8 @@ export interface NodeFacts {
   readonly diskBytes: number;
   /** The kernel enforces AppArmor profiles. */
   readonly appArmor: boolean;
+  /** Default none. */
+  readonly hugePages?: readonly HugePages[];
 }
 
 export interface NodeConfig {
@@ -136,7 +140,10 @@ export function nodeAddresses({ hostname, addresses }: NodeFacts): readonly Node
   return [...addresses.map((a) => ({ type: "InternalIP", address: a.address })), { type: "Hostname", address: hostname }];
 }
 
-export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConfig): Pick<NodeStatus, "capacity" | "allocatable"> {
+export function nodeResources(
+  { system, diskBytes, hugePages = [] }: NodeFacts,
+  config: NodeConfig,
+): Pick<NodeStatus, "capacity" | "allocatable"> {
   const kibi = (bytes: number): string => `${Math.floor(bytes / 1024)}Ki`;
   const capacity = {
     cpu: String(system.cpus),
@@ -144,7 +151,22 @@ export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConf
     memory: kibi(system.memoryBytes),
     pods: String(config.maxPods),
   };
-  return { capacity, allocatable: allocatableOf(capacity, config.reservations) };
+  const huge = Object.fromEntries(
+    hugePages.map((h) => [hugePagesResource(h.pageBytes), quantityOf(h.pageBytes * h.pages, "BinarySI").toString()]),
+  );
+  const hugeBytes = hugePages.reduce((sum, h) => sum + h.pageBytes * h.pages, 0);
+  const allocatable = allocatableOf(capacity, config.reservations);
+  return {
+    capacity: { ...capacity, ...huge },
+    // What is set aside as huge pages is nobody's ordinary memory.
+    allocatable: { ...allocatable, ...huge, memory: lessBytes(allocatable.memory ?? "0", hugeBytes) },
+  };
+}
+
+function lessBytes(memory: string, bytes: number): string {
+  if (bytes === 0) return memory;
+  const left = parseQuantity(memory).sub(quantityOf(bytes, "BinarySI"));
+  return left.sign < 0 ? "0" : left.toString();
 }
 
 /**

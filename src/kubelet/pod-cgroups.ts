@@ -3,7 +3,7 @@
 import { podQos } from "../api/semantics/pod-qos.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import { type CgroupLimits, type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
-import { type PodCgroupResources, podCgroupResources } from "./linux-resources.ts";
+import { type PodCgroupResources, podCgroupResources, podHugepages } from "./linux-resources.ts";
 
 export interface PodCgroups {
   /** Makes the pod's group; returns it as the parent for CRI. `hasOwnCpus`: no quota keeps it from using them. */
@@ -44,7 +44,8 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
       const path = pathOf(pod);
       if (await cgroups.exists(path)) return path;
       const { cpuQuota, ...resources } = podCgroupResources(pod);
-      await cgroups.ensure(path, limitsOf({ ...resources, ...(hasOwnCpus || cpuQuota === undefined ? {} : { cpuQuota }) }));
+      const limits = limitsOf({ ...resources, ...(hasOwnCpus || cpuQuota === undefined ? {} : { cpuQuota }) });
+      await cgroups.ensure(path, { ...limits, hugepages: podHugepages(pod) });
       return path;
     },
     async update(pod, resources) {

@@ -117,6 +117,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       logsDirectory: options.logsDirectory,
       clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
       memoryBytes: facts.system.memoryBytes,
+      hugePages: facts.hugePages ?? [],
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );

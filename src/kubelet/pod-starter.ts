@@ -7,6 +7,7 @@ import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { ImageSpec, PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
+import type { HugePages } from "../linux/huge-pages.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
@@ -63,6 +64,7 @@ export interface PodStarterOptions {
   readonly logsDirectory: string;
   readonly clusterDns: ClusterDns;
   readonly memoryBytes: number;
+  readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
 }
 
@@ -293,6 +295,7 @@ export class PodStarter {
         logDirectory,
         clusterDomain: this.#options.clusterDns.domain,
         memoryBytes: this.#options.memoryBytes,
+        hugePages: this.#options.hugePages,
         security: this.#options.security,
         recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
         userNamespace: context.userNamespace,

@@ -1,0 +1,59 @@
+// Devices as the whole kubelet deals with them, on a simulated runtime: the node's status, admission, the container's
+// configuration and its status.
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { nodes } from "../../api/resources.generated.ts";
+import type { Container, NodeStatus } from "../../api/types/core-v1.ts";
+import { container, type KubeletFixture, nodeName, startKubelet } from "../../testing/kubelet-fixture.ts";
+import { SampleDevicePlugin } from "../../testing/sample-device-plugin.ts";
+import { topologyOf } from "../resource-managers/cpu-topology.ts";
+
+const resource = "example.com/widget";
+const readCpuTopology = async () => topologyOf([0, 1].map((id) => ({ id, core: id, socket: 0, node: 0 })));
+const asking = (count: number): Container => container({ resources: { limits: { [resource]: String(count) } } });
+
+async function startPlugin({ directory }: KubeletFixture): Promise<SampleDevicePlugin> {
+  const devices = ["a", "b"].map((id) => ({ id, health: "Healthy" }));
+  const plugin = new SampleDevicePlugin({ directory: join(directory, "root", "device-plugins"), resource, devices });
+  await plugin.start();
+  return plugin;
+}
+
+const statusOf = async (f: KubeletFixture): Promise<NodeStatus> => (await f.client.get(nodes, { name: nodeName })).status ?? {};
+
+test("a pod that asks for too many devices is refused, with an event; one that does not gets its own", async () => {
+  await withPlugin(async (f) => {
+    await f.until(async () => (await statusOf(f)).allocatable?.[resource] === "2");
+    await f.createPod("greedy", { containers: [asking(3)] });
+    const greedy = await f.untilPhase("greedy", "Failed");
+    const why = `Allocate failed due to requested number of devices unavailable for ${resource}. Requested: 3, Available: 2, which is unexpected`;
+    expect(greedy.status).toMatchObject({ reason: "UnexpectedAdmissionError", message: `Pod was rejected: ${why}` });
+    expect(f.events).toContainEqual({ about: "greedy", type: "Warning", reason: "UnexpectedAdmissionError", message: why });
+    await f.createPod("modest", { containers: [asking(1)] });
+    const modest = await f.untilPhase("modest", "Running");
+    expect(modest.status?.containerStatuses?.[0]?.allocatedResourcesStatus).toEqual([
+      { name: resource, resources: [{ resourceID: "a", health: "Healthy" }] },
+    ]);
+  });
+});
+
+test("what others write into the node's capacity is kept, and is all for pods", async () => {
+  await withPlugin(async (f) => {
+    const capacity = { "example.com/dongle": "4" };
+    await f.until(async () => (await statusOf(f)).capacity?.[resource] === "2");
+    await f.client.patch(nodes, { name: nodeName }, { status: { capacity } }, { type: "merge", subresource: "status" });
+    await f.until(async () => (await statusOf(f)).allocatable?.["example.com/dongle"] === "4");
+    expect((await statusOf(f)).capacity).toMatchObject({ ...capacity, [resource]: "2" });
+  });
+});
+
+/** With a kubelet and a plugin, which end with it. */
+async function withPlugin(run: (f: KubeletFixture) => Promise<void>): Promise<void> {
+  await using f = await startKubelet({ deps: { readCpuTopology } });
+  const plugin = await startPlugin(f);
+  try {
+    await run(f);
+  } finally {
+    await plugin.stop();
+  }
+}
