@@ -36,6 +36,8 @@ export function renderContainerdConfig(options: ContainerdConfigOptions): string
       max_container_log_line_size: 16_384,
       tolerate_missing_hugetlb_controller: true,
       netns_mounts_under_state_dir: true,
+      // Off by default in 1.7, always on in 2.x, unknown in 1.6.
+      enable_cdi: true,
     }),
     section(`${cri}.containerd`, { snapshotter: options.snapshotter, default_runtime_name: "runc" }),
     section(`${cri}.containerd.runtimes.runc`, { runtime_type: "io.containerd.runc.v2" }),

@@ -221,8 +221,21 @@ export class NodeAgent implements Running {
   }
 }
 
-/** Addresses have no key of their own by which they could be merged: when they change, the whole list is replaced. */
+/**
+ * Addresses have no key of their own by which they could be merged: when they change, the whole list is replaced. Resources
+ * that are no longer counted are taken out.
+ */
 function patchOf(before: NodeStatus | undefined, after: NodeStatus): unknown {
-  const { addresses, ...rest } = after;
-  return semanticallyEqual(before?.addresses, addresses) ? rest : { ...rest, addresses: [...(addresses ?? []), { $patch: "replace" }] };
+  const { addresses, capacity, allocatable, ...rest } = after;
+  const same = semanticallyEqual(before?.addresses, addresses);
+  return {
+    ...rest,
+    capacity: { ...goneFrom(before?.capacity, capacity), ...capacity },
+    allocatable: { ...goneFrom(before?.allocatable, allocatable), ...allocatable },
+    ...(same ? {} : { addresses: [...(addresses ?? []), { $patch: "replace" }] }),
+  };
+}
+
+function goneFrom(before: NodeStatus["capacity"] = {}, after: NodeStatus["capacity"] = {}): Readonly<Record<string, null>> {
+  return Object.fromEntries(Object.keys(before).flatMap((name) => (after[name] === undefined ? [[name, null]] : [])));
 }

@@ -44,6 +44,9 @@ test("what others write into the node's capacity is kept, and is all for pods", 
     await f.client.patch(nodes, { name: nodeName }, { status: { capacity } }, { type: "merge", subresource: "status" });
     await f.until(async () => (await statusOf(f)).allocatable?.["example.com/dongle"] === "4");
     expect((await statusOf(f)).capacity).toMatchObject({ ...capacity, [resource]: "2" });
+    const gone = { "example.com/dongle": null };
+    await f.client.patch(nodes, { name: nodeName }, { status: { capacity: gone } }, { type: "merge", subresource: "status" });
+    await f.until(async () => (await statusOf(f)).allocatable?.["example.com/dongle"] === undefined);
   });
 });
 
