@@ -1,8 +1,9 @@
 // Devices as the whole kubelet deals with them, on a simulated runtime: the node's status, admission, the container's
 // configuration and its status.
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { nodes } from "../../api/resources.generated.ts";
+import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Container, NodeStatus } from "../../api/types/core-v1.ts";
 import { container, type KubeletFixture, nodeName, startKubelet } from "../../testing/kubelet-fixture.ts";
 import { SampleDevicePlugin } from "../../testing/sample-device-plugin.ts";
@@ -48,6 +49,36 @@ test("what others write into the node's capacity is kept, and is all for pods", 
     await f.client.patch(nodes, { name: nodeName }, { status: { capacity: gone } }, { type: "merge", subresource: "status" });
     await f.until(async () => (await statusOf(f)).allocatable?.["example.com/dongle"] === undefined);
   });
+});
+
+test("a guaranteed pod has its CPUs for itself; it cannot be resized, nor get more than there are", async () => {
+  const options = { cpuManagerPolicy: "static", systemReserved: { cpu: "1" } };
+  await using f = await startKubelet({ deps: { readCpuTopology }, options: { ...options, capacity: { cpus: 4 } } });
+  const amounts = { cpu: "1", memory: "1Mi" };
+  const own = container({ resources: { requests: amounts, limits: amounts } });
+  await f.createPod("own", { containers: [own] });
+  await f.untilPhase("own", "Running");
+  const state = JSON.parse(await readFile(join(f.directory, "root", "cpu_manager_state"), "utf8"));
+  expect(Object.values(state.entries)).toEqual([{ main: "1" }]);
+  await f.createPod("more", { containers: [own] });
+  expect((await f.untilPhase("more", "Failed")).status).toMatchObject({
+    reason: "UnexpectedAdmissionError",
+    message:
+      "Pod was rejected: Allocate failed due to not enough cpus available to satisfy request: requested=1, available=0, which is unexpected",
+  });
+  const bigger = { ...amounts, memory: "2Mi" };
+  const spec = { containers: [{ name: "main", resources: { requests: bigger, limits: bigger } }] };
+  await f.client.patch(pods, { name: "own", namespace: "default" }, { spec }, { type: "strategic" });
+  await f.until(async () => {
+    const pending = (await f.pod("own"))?.status?.conditions?.find((c) => c.type === "PodResizePending");
+    return pending?.reason === "Infeasible" && pending.message?.includes('CPU Manager policy "static"') === true;
+  });
+});
+
+test("a node without real CPUs gives none away", async () => {
+  await expect(startKubelet({ options: { cpuManagerPolicy: "static", systemReserved: { cpu: "1" } } })).rejects.toThrow(
+    'cpuManagerPolicy "static" needs real CPUs',
+  );
 });
 
 /** With a kubelet and a plugin, which end with it. */

@@ -56,6 +56,7 @@ export class PluginWatcher implements Running {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   #scanning: Promise<void> = Promise.resolve();
+  readonly #abort = new AbortController();
   #stopped = false;
 
   constructor(directory: string, deps: PluginWatcherDependencies) {
@@ -63,14 +64,15 @@ export class PluginWatcher implements Running {
     this.#deps = deps;
   }
 
-  /** Resolves when the plugins that are there have been handled. */
+  /** Resolves when the directory is there. Plugins that are in it already may take their time. */
   async start(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: 0o750 });
-    await this.#scan();
+    this.#scanning = this.#scan();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#abort.abort(new Error("the watcher of plugins was stopped"));
     this.#timer?.cancel();
     for (const watcher of this.#watchers.values()) watcher.close();
     await this.#scanning;
@@ -137,6 +139,7 @@ export class PluginWatcher implements Running {
       this.#registered.set(path, { identity, deregister: await this.#register(path) });
       this.#failed.delete(path);
     } catch (error) {
+      if (this.#stopped) return;
       const failures = failed?.failures ?? 0;
       const retryAtMs = this.#deps.clock.now() + Math.min(firstRetryMs * 2 ** failures, maxRetryMs);
       this.#failed.set(path, { identity, failures: failures + 1, retryAtMs });
@@ -147,14 +150,15 @@ export class PluginWatcher implements Running {
   /** Returns how it is deregistered. */
   async #register(path: string): Promise<() => void> {
     const connection = connectRpc({ endpoint: path, timeoutMs: infoTimeoutMs });
+    const { signal } = this.#abort;
     try {
       const plugin = connection.service<Registration>(pluginRegistrationV1, "Registration");
       const info = await ask(path, async () => {
-        await connection.ready({ timeoutMs: dialTimeoutMs });
-        return await plugin.getInfo({});
+        await connection.ready({ timeoutMs: dialTimeoutMs, signal });
+        return await plugin.getInfo({}, { signal });
       });
       const tell = async (error: string): Promise<void> => {
-        await plugin.notifyRegistrationStatus({ pluginRegistered: error === "", error }, { timeoutMs: notifyTimeoutMs });
+        await plugin.notifyRegistrationStatus({ pluginRegistered: error === "", error }, { timeoutMs: notifyTimeoutMs, signal });
       };
       try {
         const deregister = await this.#hand(info, path);

@@ -2,12 +2,12 @@
 
 export type NodeMask = number;
 
-/** Ids beyond it do not fit into the bits of a number. */
+/** Ids beyond it do not fit into the bits of a number, and are left out. */
 export const maxNumaNode = 30;
 
 export function maskOf(nodes: Iterable<number>): NodeMask {
   let mask = 0;
-  for (const node of nodes) mask |= 1 << node;
+  for (const node of nodes) if (node >= 0 && node <= maxNumaNode) mask |= 1 << node;
   return mask;
 }
 

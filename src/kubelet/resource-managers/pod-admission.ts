@@ -22,12 +22,19 @@ export interface PodAdmissionOptions {
   readonly numaNodes: readonly number[];
 }
 
+const maxNumaNodes = 8;
+
 export class PodAdmission {
   readonly #deps: PodAdmissionDependencies;
   readonly #options: PodAdmissionOptions;
   #queue: Promise<unknown> = Promise.resolve();
 
+  /** Throws where there are too many nodes for a policy. */
   constructor(deps: PodAdmissionDependencies, options: PodAdmissionOptions) {
+    const { policy, numaNodes } = options;
+    // All their combinations are looked at.
+    if (policy !== "none" && numaNodes.length > maxNumaNodes)
+      throw new Error(`unsupported on machines with more than ${maxNumaNodes} NUMA Nodes`);
     this.#deps = deps;
     this.#options = options;
   }
