@@ -18,7 +18,13 @@ const commands: Readonly<Record<string, Command>> = {
   scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
   explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
+  node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
+};
+
+/** Started by other commands, not by people. */
+const hiddenCommands: Readonly<Record<string, Command>> = {
+  "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
 };
 
 function usage(): string {
@@ -36,7 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`coracle ${version}\n`);
     return 0;
   }
-  const command = commands[name];
+  const command = commands[name] ?? hiddenCommands[name];
   if (!command) {
     process.stderr.write(`coracle: unknown command "${name}"; "coracle help" lists the commands\n`);
     return 1;

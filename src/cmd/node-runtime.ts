@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
-import { writePodNetwork } from "../cni/network-config.ts";
+import { forwardingIsDropped, writePodNetwork } from "../cni/network-config.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
@@ -23,9 +23,16 @@ export interface NodeRuntime {
   readonly description: string;
   readonly simulated: boolean;
   /** Sets up the pod network once the node's range is known. Absent where the runtime has its own. */
-  readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
+  readonly configureNetwork?: (podCidrs: readonly string[], options?: PodNetworkSetUp) => Promise<void>;
   /** Containers stay for the next start. */
   stop(): Promise<void>;
+}
+
+export interface PodNetworkSetUp {
+  /** Of pods' interfaces, in bytes. Default that of the interface by which packets leave the machine. */
+  readonly mtu?: number;
+  /** Whether somebody else hides pods behind the node's address where that is needed. Default false. */
+  readonly masqueraded?: boolean;
 }
 
 export interface NodeRuntimeOptions {
@@ -70,11 +77,16 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     cri: containerd.runtime,
     description: "containerd",
     simulated: false,
-    async configureNetwork(podCidrs) {
+    async configureNetwork(podCidrs, { mtu, masqueraded = false } = {}) {
       const clash = await findNetworkClash(dataDir, podCidrs);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
-      await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({ dataDir, podCidrs, mtu: (await defaultRoute())?.mtu ?? ethernetMtu });
+      if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
+      await writePodNetwork({
+        dataDir,
+        podCidrs,
+        mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu,
+        acceptForwarding: await forwardingIsDropped(),
+      });
     },
     stop: () => containerd.stop({ keepContainers: true }),
   };

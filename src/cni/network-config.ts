@@ -27,6 +27,16 @@ export function podBridgeName(dataDir: string): string {
   return `cor-${hash(dataDir)}`;
 }
 
+/** Of the VXLAN between nodes. */
+export function vxlanDeviceName(dataDir: string): string {
+  return `corx-${hash(dataDir)}`;
+}
+
+/** Of the link between the nodes of one machine. */
+export function nodeBridgeName(dataDir: string): string {
+  return `cor-${hash(dataDir)}-n`;
+}
+
 /** The directory the runtime reads the configuration from. */
 export function cniConfigDirectory(dataDir: string): string {
   return join(resolve(dataDir), "cni", "net.d");
