@@ -1,6 +1,7 @@
 // `coracle down`: ends the cluster of a data directory: the process that runs it, then its pods and its containerd, and what
 // they leave on the machine (mounts, network). Objects and images stay; the next `coracle up` starts the pods again.
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { realClock } from "../base/clock.ts";
 import { boolean, flag, integer, optionalText } from "../base/flags.ts";
 import { createLogger, type Logger } from "../base/log.ts";
@@ -9,6 +10,7 @@ import { removeNodeNetwork } from "../node-network/teardown.ts";
 import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
+import { controlSocket } from "./control-channel.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { removeMachineNetwork } from "./machine-network.ts";
 import { nodeDirectory, readNodeRecords } from "./node-records.ts";
@@ -44,6 +46,7 @@ async function takeDownNodes(dataDir: string, logger: Logger): Promise<void> {
   await removeNodeNetwork(dataDir);
   for (const directory of [dataDir, ...directories]) await takeDownNode(directory, logger);
   await removeMachineNetwork(dataDir);
+  await rm(controlSocket(dataDir), { force: true });
 }
 
 async function endNodeProcess(directory: string): Promise<void> {

@@ -59,8 +59,8 @@ export async function ensureMachineNetwork(options: MachineNetworkOptions): Prom
   const exists = (await ip.addresses()).some(({ ifname }) => ifname === bridge);
   const mtu = (await defaultRoute())?.mtu ?? ethernetMtu;
   await ip.apply([
-    ...(exists ? [] : [`link add ${bridge} type bridge`]),
-    `link set ${bridge} mtu ${mtu} up`,
+    ...(exists ? [] : [`link add name ${bridge} type bridge`]),
+    `link set dev ${bridge} mtu ${mtu} up`,
     ...addressCommands(nodeCidrs, 1, bridge),
   ]);
   await enableForwarding(nodeCidrs);
@@ -80,14 +80,14 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
   await createNamespace(netns);
   const isLoose = interfaces.some(({ ifname }) => ifname === cable) && !isWhole;
   await outside.apply([
-    ...(isLoose ? [`link delete ${cable}`] : []),
-    ...(isWhole ? [] : [`link add ${cable} type veth peer name ${uplink} netns ${netns}`]),
-    `link set ${cable} master ${bridge} mtu ${mtu} up`,
+    ...(isLoose ? [`link delete dev ${cable}`] : []),
+    ...(isWhole ? [] : [`link add name ${cable} type veth peer name ${uplink} netns ${netns}`]),
+    `link set dev ${cable} master ${bridge} mtu ${mtu} up`,
   ]);
   const gateways = nodeAddressesFor(nodeCidrs, 1);
   await createIpTool({ netns }).apply([
     "link set lo up",
-    `link set ${uplink} mtu ${mtu} up`,
+    `link set dev ${uplink} mtu ${mtu} up`,
     ...addressCommands(nodeCidrs, index, uplink),
     ...gateways.map((gateway) => `route replace default via ${gateway} dev ${uplink}`),
   ]);
@@ -95,14 +95,14 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
 
 /** Pulls a node's cable, or puts it back: cut off from everything, as by a broken switch. */
 export async function setNodeCable(dataDir: string, index: NodeIndex, isPlugged: boolean): Promise<void> {
-  await createIpTool().apply([`link set ${cableOf(dataDir, index)} ${isPlugged ? "up" : "down"}`]);
+  await createIpTool().apply([`link set dev ${cableOf(dataDir, index)} ${isPlugged ? "up" : "down"}`]);
 }
 
 /** Everything in the namespace must have ended. */
 export async function removeNodeNamespace(dataDir: string, name: string, index: NodeIndex): Promise<void> {
   // The other end goes with the namespace, but only after a while.
   await createIpTool()
-    .apply([`link delete ${cableOf(dataDir, index)}`])
+    .apply([`link delete dev ${cableOf(dataDir, index)}`])
     .catch(ignoreGone);
   await removeNamespace(namespaceOf(dataDir, name));
 }
@@ -114,7 +114,7 @@ export async function removeMachineNetwork(dataDir: string): Promise<void> {
   const ours = (await createIpTool().addresses()).filter(({ ifname, master }) => ifname === bridge || master === bridge);
   for (const { ifname } of ours)
     await createIpTool()
-      .apply([`link delete ${ifname}`])
+      .apply([`link delete dev ${ifname}`])
       .catch(ignoreGone);
   await createNftables().apply(`add table ${tableOf(dataDir)}\ndelete table ${tableOf(dataDir)}\n`);
   await stopAcceptingForwarding(bridge);

@@ -103,7 +103,14 @@ export class MachineNodes implements Running {
       if (name !== undefined) this.#requireFreeName(name, records);
       const record = newNodeRecord(this.#options.firstNode.name, records, name);
       await this.#record(record);
-      return this.#start(record);
+      try {
+        return await this.#start(record);
+      } catch (error) {
+        // What could not be made must not be in the way of the next start.
+        await this.#takeDown(record);
+        await removeNodeDirectory(this.#dataDir, record.name);
+        throw error;
+      }
     });
   }
 
@@ -166,7 +173,8 @@ export class MachineNodes implements Running {
   /** Ends the processes; pods run on for the next start. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.all([...this.#running.values()].map((node) => node.stop()));
+    // A change that has begun is waited for: it may be starting a node.
+    await this.#turns.take(() => Promise.all([...this.#running.values()].map((node) => node.stop())));
   }
 
   get #dataDir(): string {

@@ -11,6 +11,7 @@ import { version } from "../base/version.ts";
 import { type ClusterNetwork, podNetworkModes } from "../node-network/cluster-network.ts";
 import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
+import { rangeProblem } from "./address-ranges.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
@@ -92,6 +93,12 @@ function claim(dataDir: string): () => void {
 }
 
 async function startCluster(values: UpValues, stack: StopStack, clock: Clock): Promise<void> {
+  const problem = rangeProblem([
+    { flag: "--service-cluster-ip-range", cidrs: serviceCidrs(values) },
+    { flag: "--cluster-cidr", cidrs: values["cluster-cidr"] },
+    { flag: "--node-cidr", cidrs: nodeCidrs(values) },
+  ]);
+  if (problem !== undefined) throw new CommandError(problem);
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
@@ -124,6 +131,8 @@ async function requirePlaceForNodes(values: UpValues, choice: string): Promise<v
   if (clash !== undefined) throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
 }
 
+const serviceCidrs = (values: UpFlags): readonly string[] => values["service-cluster-ip-range"].split(",");
+
 function nodeCidrs(values: UpFlags): readonly string[] {
   if (values["node-cidr"].length > 0) return values["node-cidr"];
   return ["172.29.0.0/24", ...(values["cluster-cidr"].some((cidr) => cidr.includes(":")) ? ["fd00:172:29::/64"] : [])];
@@ -145,7 +154,7 @@ async function publishNetwork(values: UpValues, server: RunningApiServer): Promi
   const network = clusterNetworkOf({
     dataDir: values["data-dir"],
     clusterCidrs: values["cluster-cidr"],
-    serviceCidrs: values["service-cluster-ip-range"].split(","),
+    serviceCidrs: serviceCidrs(values),
     mode: values["pod-network"],
   });
   await publishClusterNetwork(administrator(server), network);
@@ -172,7 +181,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
       controllers: checkedSelection(values.controllers.split(",")),
       rootCaPem: server.caPem,
       clusterCidrs: values["cluster-cidr"],
-      serviceCidrs: values["service-cluster-ip-range"].split(","),
+      serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
       clusterSigning: server.pki.ca,
     },

@@ -26,7 +26,7 @@ export function deviceCommands(
   wanted: WantedDevice | undefined,
   name: string,
 ): readonly string[] {
-  if (!wanted) return found ? [`link delete ${name}`] : [];
+  if (!wanted) return found ? [`link delete dev ${name}`] : [];
   const fits =
     found?.id === wanted.vni &&
     found.port === wanted.port &&
@@ -34,10 +34,12 @@ export function deviceCommands(
     found.address?.toLowerCase() === wanted.mac;
   const { vni, port, local, underlay, mac, mtu } = wanted;
   return [
-    ...(found && !fits ? [`link delete ${name}`] : []),
+    ...(found && !fits ? [`link delete dev ${name}`] : []),
     // Learning from packets would let any node pretend to be another one.
-    ...(fits ? [] : [`link add ${name} address ${mac} type vxlan id ${vni} dstport ${port} local ${local} dev ${underlay} nolearning`]),
-    ...(fits && found.mtu === mtu ? [] : [`link set ${name} mtu ${mtu} up`]),
+    ...(fits
+      ? []
+      : [`link add name ${name} address ${mac} type vxlan id ${vni} dstport ${port} local ${local} dev ${underlay} nolearning`]),
+    ...(fits && found.mtu === mtu ? [] : [`link set dev ${name} mtu ${mtu} up`]),
   ];
 }
 

@@ -1,7 +1,7 @@
 // Which routes a node needs to reach the pods of the others, and what of them goes through the VXLAN. Pure: from where the
 // nodes are to what has to stand in the kernel. Decided for each node and address family by itself: as a route by the other
 // node where it is on the same link, in the VXLAN otherwise, as far as the mode allows.
-import { cidrContains, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
+import { cidrContains, cidrsOverlap, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
 import type { PodNetwork } from "./cluster-network.ts";
 import type { NodePlace } from "./node-annotations.ts";
 
@@ -104,14 +104,8 @@ function rangeProblem(
     return cluster !== undefined && cluster.prefixLength <= cidr.prefixLength && cidrContains(cluster, cidr.ip);
   });
   if (!inCluster) return `its pod range ${cidr.canonical} is not in the cluster's (${clusterCidrs.join(", ")})`;
-  const other = taken.find((t) => t.cidr !== undefined && overlap(t.cidr, cidr));
+  const other = taken.find((t) => t.cidr !== undefined && cidrsOverlap(t.cidr, cidr));
   return other && `its pod range ${cidr.canonical} overlaps with that of node ${other.owner}`;
-}
-
-function overlap(a: ParsedCIDR, b: ParsedCIDR): boolean {
-  const [wide, narrow] = a.prefixLength <= b.prefixLength ? [a, b] : [b, a];
-  const first = parseIP(formatIP(narrow.network));
-  return first !== undefined && cidrContains(wide, first);
 }
 
 /** The node's first address that lies on one of this node's links, of the range's family. */
