@@ -217,7 +217,7 @@ export class MachineNodes implements Running {
       serverName: "kubernetes",
     });
     await writeNodeSettings({
-      ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity },
+      ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name },
       serving: { address: "0.0.0.0", port: 10_250, cert: serving.certificate, key: serving.key, clientCa: authority },
     });
   }

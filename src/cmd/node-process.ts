@@ -38,7 +38,7 @@ export async function run([directory]: readonly string[]): Promise<number> {
 }
 
 async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clock): Promise<void> {
-  const { name, dataDir, nodeIPs, nodeCidrs, serving, verbosity } = settings;
+  const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, verbosity } = settings;
   const logger = createLogger("node", { verbosity });
   await enableForwarding(nodeCidrs);
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
@@ -48,7 +48,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
     await startNode(
       { client: cluster.client, clock, logger },
       {
-        ...{ nodeName: name, dataDir, choice: "containerd", clusterCidrs, podNetwork, clusterDns, clusterDomain, nodeIPs, serving },
+        ...{ nodeName: name, dataDir, choice: "containerd", clusterCidrs, podNetwork, clusterDns, clusterDomain, nodeIPs, behind, serving },
         rootDirectory: join(dataDir, "kubelet"),
       },
     ),

@@ -78,15 +78,10 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     description: "containerd",
     simulated: false,
     async configureNetwork(podCidrs, { mtu, masqueraded = false } = {}) {
-      const clash = await findNetworkClash(dataDir, podCidrs);
+      const [clash, acceptForwarding] = await Promise.all([findNetworkClash(dataDir, podCidrs), forwardingIsDropped()]);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
       if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({
-        dataDir,
-        podCidrs,
-        mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu,
-        acceptForwarding: await forwardingIsDropped(),
-      });
+      await writePodNetwork({ dataDir, podCidrs, mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu, acceptForwarding });
     },
     stop: () => containerd.stop({ keepContainers: true }),
   };

@@ -11,6 +11,8 @@ export interface NodeProcessSettings {
   readonly dataDir: string;
   readonly nodeIPs: readonly string[];
   readonly nodeCidrs: readonly string[];
+  /** The node of the machine itself. */
+  readonly behind: string;
   readonly serving: KubeletServerOptions;
   readonly verbosity: number;
 }

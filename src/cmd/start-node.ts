@@ -35,6 +35,8 @@ export interface NodeOptions extends KubeletOptions {
   readonly podNetwork?: PodNetwork;
   /** An interface that only some of the nodes share, such as the bridge between the nodes of one machine. */
   readonly linkInterface?: string;
+  /** The node of the machine this one is a part of, by which nodes of other machines reach it. */
+  readonly behind?: string;
   readonly serving: KubeletServerOptions;
 }
 
@@ -50,7 +52,7 @@ export interface RunningNode extends Running {
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, serving, ...kubelet } = options;
+  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...kubelet } = options;
   const stack = new StopStack();
   try {
     const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
@@ -80,7 +82,7 @@ interface NetworkDeps extends NodeDeps {
 
 /** Undefined where pods have no network of ours: simulated ones, and those of a runtime or a network that others set up. */
 async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOptions): Promise<NodeNetwork | undefined> {
-  const { nodeName, dataDir, clusterCidrs, podNetwork: network = defaultPodNetwork, linkInterface } = options;
+  const { nodeName, dataDir, clusterCidrs, podNetwork: network = defaultPodNetwork, linkInterface, behind } = options;
   if (!runtime.configureNetwork || network.mode === "none") return undefined;
   const [{ startNodeNetwork }, { rememberNodeNetwork }] = await Promise.all([
     import("../node-network/node-network.ts"),
@@ -89,7 +91,7 @@ async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOpti
   await rememberNodeNetwork(dataDir, { clusterCidrs });
   return startNodeNetwork(
     { ...deps, logger: deps.logger.named("node-network") },
-    { nodeName, dataDir, clusterCidrs, network, ...(linkInterface === undefined ? {} : { linkInterface }) },
+    { nodeName, dataDir, clusterCidrs, network, behind, ...(linkInterface === undefined ? {} : { linkInterface }) },
   );
 }
 

@@ -107,8 +107,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
   announce(`API server at ${server.url}`);
-  const network = await publishNetwork(values, server);
-  await startLoops(values, server, stack, { clock, logger });
+  const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");

@@ -42,12 +42,13 @@ describe("what a node publishes", () => {
   });
 
   test("is understood by the others", () => {
-    const annotations = published({ publicIp: "192.0.2.7", linkAddresses: ["172.29.0.1", "fd00:172::1"], vtep });
+    const annotations = published({ publicIp: "192.0.2.7", linkAddresses: ["172.29.0.1", "fd00:172::1"], vtep, behind: "vm" });
     expect(placeOf(node(annotations))).toEqual({
       name: "n",
       podCidrs: ["10.244.1.0/24"],
       addresses: ["192.0.2.7", "172.29.0.1", "fd00:172::1"],
       vtep,
+      behind: "vm",
     });
   });
 

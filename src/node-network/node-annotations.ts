@@ -6,6 +6,7 @@ import type { Node } from "../api/types/core-v1.ts";
 
 const flannel = "flannel.alpha.coreos.com";
 const linkAddresses = "network.coracle.local/link-addresses";
+const behind = "network.coracle.local/behind";
 
 /** A node's end of the VXLAN. */
 export interface Vtep {
@@ -21,6 +22,8 @@ export interface NodePlace {
   /** By which other nodes may reach it, best first, in canonical form. */
   readonly addresses: readonly string[];
   readonly vtep?: Vtep;
+  /** The node by which nodes of other machines reach it, where they cannot do so directly. */
+  readonly behind?: string;
 }
 
 export interface PublishedPlace {
@@ -29,10 +32,16 @@ export interface PublishedPlace {
   readonly linkAddresses: readonly string[];
   /** Absent where the node takes no part in the VXLAN. */
   readonly vtep?: Vtep;
+  readonly behind?: string | undefined;
 }
 
 /** Annotations for the node; null takes one away. */
-export function placeAnnotations({ publicIp, linkAddresses: links, vtep }: PublishedPlace): Readonly<Record<string, string | null>> {
+export function placeAnnotations({
+  publicIp,
+  linkAddresses: links,
+  vtep,
+  behind: relay,
+}: PublishedPlace): Readonly<Record<string, string | null>> {
   const six = publicIp.includes(":");
   const data = vtep ? JSON.stringify({ VNI: vtep.vni, VtepMAC: vtep.mac }) : "null";
   return {
@@ -43,6 +52,7 @@ export function placeAnnotations({ publicIp, linkAddresses: links, vtep }: Publi
     [`${flannel}/backend-v6-data`]: six ? data : null,
     [`${flannel}/public-ipv6`]: six ? publicIp : null,
     [linkAddresses]: links.length > 0 ? links.join(",") : null,
+    [behind]: relay ?? null,
   };
 }
 
@@ -62,11 +72,13 @@ export function placeOf(node: Node): NodePlace {
   const links = (annotations[linkAddresses] ?? "").split(",");
   const addresses = [...published, ...internal, ...links].flatMap((text) => (isIP(text) ? (parseIP(text)?.canonical ?? []) : []));
   const vtep = vtepOf(annotations);
+  const relay = annotations[behind];
   return {
     name: node.metadata.name,
     podCidrs: node.spec?.podCIDRs ?? (node.spec?.podCIDR ? [node.spec.podCIDR] : []),
     addresses: [...new Set(addresses)],
     ...(vtep ? { vtep } : {}),
+    ...(relay ? { behind: relay } : {}),
   };
 }
 

@@ -11,7 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createWorkQueue } from "../client/work-queue.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
-import { podBridgeName, vxlanDeviceName } from "../cni/network-config.ts";
+import { vxlanDeviceName } from "../cni/network-config.ts";
 import { createIpTool, type IpTool } from "../linux/ip-tool.ts";
 import type { PodNetwork } from "./cluster-network.ts";
 import { deviceCommands, forwardingCommands, neighbourCommands, routeCommands, routeProtocol, type WantedDevice } from "./commands.ts";
@@ -40,6 +40,8 @@ export interface NodeNetworkOptions {
   readonly network: PodNetwork;
   /** An interface that only some of the nodes share, looked at whether it is there or not. */
   readonly linkInterface?: string;
+  /** The node by which nodes of other machines reach this one: the machine it is a part of. */
+  readonly behind?: string | undefined;
 }
 
 export interface NodeNetwork extends Running {
@@ -114,13 +116,14 @@ class NetworkLoop {
   async reconcile(signal: AbortSignal): Promise<void> {
     const node = this.#nodes.get(this.#options.nodeName);
     if (!node) return;
-    const self = placeOf(node);
+    const { behind } = this.#options;
+    const self = { ...placeOf(node), ...(behind === undefined ? {} : { behind }) };
     const interfaces = await this.#ip.addresses();
     const underlay = this.#found(interfaces, node);
     await this.#publish(node, underlay, addressesOf(interfaces, this.#options.linkInterface ?? ""), signal);
     if (self.podCidrs.length === 0) return;
     const { clusterCidrs, network } = this.#options;
-    const links = localLinks(interfaces, [podBridgeName(this.#options.dataDir), this.#device]);
+    const links = localLinks(interfaces, [underlay.device, this.#options.linkInterface ?? ""]);
     const plan = planNetwork({ self, peers: this.#peers(), links, clusterCidrs, network, device: this.#device });
     await this.#apply(plan, self, underlay);
     this.#report(plan);
@@ -146,9 +149,9 @@ class NetworkLoop {
   }
 
   async #publish(node: Node, { address }: Underlay, linkAddresses: readonly string[], signal: AbortSignal): Promise<void> {
-    const { nodeName, network } = this.#options;
+    const { nodeName, network, behind } = this.#options;
     const vtep = { mac: tunnelMac(nodeName, network.vni), address, vni: network.vni };
-    const wanted = placeAnnotations({ publicIp: address, linkAddresses, ...(network.mode === "host-gw" ? {} : { vtep }) });
+    const wanted = placeAnnotations({ publicIp: address, linkAddresses, behind, ...(network.mode === "host-gw" ? {} : { vtep }) });
     const annotations = missingAnnotations(node, wanted);
     if (annotations) await this.#deps.client.patch(nodes, { name: nodeName }, { metadata: { annotations } }, { type: "merge", signal });
   }

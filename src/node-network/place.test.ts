@@ -23,8 +23,8 @@ describe("where a node is", () => {
     expect(findUnderlay(interfaces, ["198.51.100.1"])).toBeUndefined();
   });
 
-  test("localLinks() are the ranges of interfaces that lead to nodes", () => {
-    expect(localLinks(interfaces, ["pods"])).toEqual([
+  test("localLinks() are the ranges of the interfaces that lead to nodes, and of no others", () => {
+    expect(localLinks(interfaces, ["eth0", "nodes"])).toEqual([
       { device: "eth0", address: "192.0.2.1", prefixLength: 24 },
       { device: "eth0", address: "fd00::1", prefixLength: 64 },
     ]);

@@ -23,10 +23,13 @@ export function findUnderlay(interfaces: readonly ListedInterface[], nodeAddress
   return undefined;
 }
 
-/** Directly connected ranges, except those of the interfaces named: pods' bridges and our own VXLAN lead to no node. */
-export function localLinks(interfaces: readonly ListedInterface[], except: readonly string[]): readonly LocalLink[] {
+/**
+ * Ranges that the interfaces named are directly connected to. Others are left out: what is behind the bridges of containers,
+ * virtual machines and other clusters has addresses that other machines give out as well.
+ */
+export function localLinks(interfaces: readonly ListedInterface[], names: readonly string[]): readonly LocalLink[] {
   return interfaces
-    .filter(({ ifname }) => ifname !== "lo" && !except.includes(ifname))
+    .filter(({ ifname }) => names.includes(ifname))
     .flatMap(({ ifname, addr_info: own = [] }) =>
       own
         .filter(({ scope }) => scope === "global")

@@ -81,6 +81,44 @@ describe("planNetwork()", () => {
     });
   });
 
+  describe("nodes within a machine", () => {
+    const inside: NodePlace = { ...far, name: "inside", podCidrs: ["10.244.3.0/24"], addresses: ["172.31.0.2"], behind: "far" };
+    const through = { gateway: "10.244.2.0", device: "vx", onlink: true };
+
+    test("are reached by the machine, as the machine is", () => {
+      expect(plan([inside, far])).toMatchObject({
+        routes: [
+          { destination: "10.244.3.0/24", ...through },
+          { destination: "10.244.2.0/24", ...through },
+        ],
+        tunnels: [{ remote: "198.51.100.9", gateways: ["10.244.2.0"] }],
+        problems: new Map(),
+      });
+      expect(plan([near, { ...inside, behind: "near" }], "host-gw").routes[1]).toEqual({
+        ...{ destination: "10.244.3.0/24", gateway: "192.0.2.7", device: "eth0", onlink: false },
+      });
+    });
+
+    test("reach the others by it, and their neighbours directly", () => {
+      const own = { ...self, behind: "host" };
+      const host = { ...near, name: "host", addresses: ["192.0.2.50", "172.29.0.9"] };
+      const sibling = { ...near, name: "sibling", podCidrs: ["10.244.4.0/24"], addresses: ["172.29.0.3"], behind: "host" };
+      expect(plan([host, sibling, far, inside], "auto", own)).toMatchObject({
+        routes: [
+          { destination: "10.244.1.0/24", gateway: "192.0.2.50" },
+          { destination: "10.244.4.0/24", gateway: "172.29.0.3" },
+          { destination: "10.244.2.0/24", gateway: "192.0.2.50" },
+          { destination: "10.244.3.0/24", gateway: "192.0.2.50" },
+        ],
+        tunnels: [],
+      });
+    });
+
+    test("are out of reach where the machine is", () => {
+      expect(plan([inside]).problems.get("inside")).toBe("the way to it is by node far, which is not reached");
+    });
+  });
+
   test("leaves out nodes that have no pod range yet, and those that publish no end of this VXLAN", () => {
     const { vtep: _, ...silent } = far;
     expect(plan([{ ...near, podCidrs: [] }]).routes).toEqual([]);

@@ -53,45 +53,86 @@ export interface NetworkPlan {
   readonly problems: ReadonlyMap<string, string>;
 }
 
+/** By which a node's pods of one address family are reached. */
+type Hop = Omit<PlannedRoute, "destination">;
+
 export function planNetwork(input: PlanInput): NetworkPlan {
-  const { self, network } = input;
-  const routes: PlannedRoute[] = [];
-  const tunnels: Tunnel[] = [];
-  const direct = new Set<string>();
+  const { self, network, peers } = input;
   const problems = new Map<string, string>();
-  const taken = self.podCidrs.map((text) => ({ cidr: parseCIDR(text), owner: self.name }));
-  for (const peer of input.peers) {
-    const gateways: string[] = [];
-    for (const text of peer.podCidrs) {
-      const cidr = parseCIDR(text);
-      const problem = cidr ? rangeProblem(cidr, input.clusterCidrs, taken) : `its pod range ${text} is none`;
-      if (problem !== undefined || !cidr) {
-        problems.set(peer.name, problem ?? "");
-        continue;
-      }
-      taken.push({ cidr, owner: peer.name });
-      const hop = network.mode === "vxlan" ? undefined : directHop(peer, cidr, input.links);
-      if (hop) {
-        routes.push({ destination: cidr.canonical, gateway: hop.gateway, device: hop.device, onlink: false });
-        for (const address of peer.addresses) direct.add(address);
-      } else if (network.mode === "host-gw") {
-        problems.set(peer.name, `none of its addresses (${peer.addresses.join(", ")}) is on a link of this node, as host-gw needs it`);
-      } else if (peer.vtep?.vni === network.vni) {
-        const gateway = formatIP(cidr.network);
-        gateways.push(gateway);
-        routes.push({ destination: cidr.canonical, gateway, device: input.device, onlink: true });
-      } else problems.set(peer.name, `it takes no part in the VXLAN ${network.vni}`);
+  const ranges = usableRanges(input, problems);
+  // The nodes that are reached by themselves come first: those behind one of them are reached as it is.
+  const hops = new Map(peers.filter((peer) => !relayTo(self, peer, input)).map((peer) => [peer.name, hopsTo(peer, ranges, input)]));
+  const routes: PlannedRoute[] = [];
+  for (const peer of peers) {
+    const relay = relayTo(self, peer, input);
+    for (const cidr of ranges.get(peer.name) ?? []) {
+      const hop = hops.get(relay ?? peer.name)?.find(({ gateway }) => gateway.includes(":") === (cidr.network.length === 16));
+      if (hop) routes.push({ destination: cidr.canonical, ...hop });
+      else
+        problems.set(
+          peer.name,
+          relay === undefined ? whyUnreachable(peer, network) : `the way to it is by node ${relay}, which is not reached`,
+        );
     }
-    if (gateways.length > 0 && peer.vtep) tunnels.push({ mac: peer.vtep.mac, remote: peer.vtep.address, gateways });
   }
+  const reached = peers.flatMap((peer) => hops.get(peer.name)?.map((hop) => ({ peer, hop })) ?? []);
+  const tunnels = peers.flatMap((peer): readonly Tunnel[] => {
+    const gateways = reached.filter((each) => each.peer === peer && each.hop.onlink).map((each) => each.hop.gateway);
+    return peer.vtep && gateways.length > 0 ? [{ mac: peer.vtep.mac, remote: peer.vtep.address, gateways }] : [];
+  });
   const usesTunnel = network.mode === "vxlan" || tunnels.length > 0;
   return {
     routes,
     tunnels,
     tunnelAddresses: usesTunnel ? self.podCidrs.flatMap((text) => firstAddress(text) ?? []) : [],
-    directAddresses: [...direct],
+    directAddresses: [...new Set(reached.filter(({ hop }) => !hop.onlink).flatMap(({ peer }) => peer.addresses))],
     problems,
   };
+}
+
+/** The pod ranges of each node that may be routed to it. */
+function usableRanges({ self, peers, clusterCidrs }: PlanInput, problems: Map<string, string>): ReadonlyMap<string, readonly ParsedCIDR[]> {
+  const taken = self.podCidrs.map((text) => ({ cidr: parseCIDR(text), owner: self.name }));
+  const usable = new Map<string, ParsedCIDR[]>();
+  for (const peer of peers)
+    for (const text of peer.podCidrs) {
+      const cidr = parseCIDR(text);
+      const problem = cidr ? rangeProblem(cidr, clusterCidrs, taken) : `its pod range ${text} is none`;
+      if (problem !== undefined) problems.set(peer.name, problem);
+      if (problem !== undefined || !cidr) continue;
+      taken.push({ cidr, owner: peer.name });
+      usable.set(peer.name, [...(usable.get(peer.name) ?? []), cidr]);
+    }
+  return usable;
+}
+
+/**
+ * The node that passes on what is for another one, where there is no direct way: a machine for the nodes in it, in both
+ * directions. Undefined where none is needed.
+ */
+function relayTo(self: NodePlace, peer: NodePlace, { links, network }: PlanInput): string | undefined {
+  const isNear = peer.name === self.behind || peer.behind === self.name || (peer.behind ?? "") === (self.behind ?? "");
+  if (isNear || (network.mode !== "vxlan" && peer.addresses.some((address) => linkTo(address, links)))) return undefined;
+  return self.behind ?? peer.behind;
+}
+
+/** One for each family the node has pods of, as far as it is reached. */
+function hopsTo(
+  peer: NodePlace,
+  ranges: ReadonlyMap<string, readonly ParsedCIDR[]>,
+  { network, links, device }: PlanInput,
+): readonly Hop[] {
+  return (ranges.get(peer.name) ?? []).flatMap((cidr): readonly Hop[] => {
+    const direct = network.mode === "vxlan" ? undefined : directHop(peer, cidr, links);
+    if (direct) return [direct];
+    if (network.mode === "host-gw" || peer.vtep?.vni !== network.vni) return [];
+    return [{ gateway: formatIP(cidr.network), device, onlink: true }];
+  });
+}
+
+function whyUnreachable({ addresses }: NodePlace, { mode, vni }: PodNetwork): string {
+  if (mode === "host-gw") return `none of its addresses (${addresses.join(", ")}) is on a link of this node, as host-gw needs it`;
+  return `it takes no part in the VXLAN ${vni}`;
 }
 
 function rangeProblem(
@@ -108,18 +149,24 @@ function rangeProblem(
   return other && `its pod range ${cidr.canonical} overlaps with that of node ${other.owner}`;
 }
 
-/** The node's first address that lies on one of this node's links, of the range's family. */
-function directHop(peer: NodePlace, cidr: ParsedCIDR, links: readonly LocalLink[]): { gateway: string; device: string } | undefined {
+/** By the node's first address of the range's family that lies on one of this node's links. */
+function directHop(peer: NodePlace, cidr: ParsedCIDR, links: readonly LocalLink[]): Hop | undefined {
   for (const gateway of peer.addresses) {
-    const ip = parseIP(gateway);
-    if (!ip || ip.bytes.length !== cidr.network.length || links.some(({ address }) => address === gateway)) continue;
-    const link = links.find(({ address, prefixLength }) => {
-      const range = parseCIDR(`${address}/${prefixLength}`);
-      return range !== undefined && cidrContains(range, ip);
-    });
-    if (link) return { gateway, device: link.device };
+    if (gateway.includes(":") !== (cidr.network.length === 16)) continue;
+    const link = linkTo(gateway, links);
+    if (link) return { gateway, device: link.device, onlink: false };
   }
   return undefined;
+}
+
+/** The link on which an address is another node's. */
+function linkTo(text: string, links: readonly LocalLink[]): LocalLink | undefined {
+  const ip = parseIP(text);
+  if (!ip || links.some(({ address }) => address === text)) return undefined;
+  return links.find(({ address, prefixLength }) => {
+    const range = parseCIDR(`${address}/${prefixLength}`);
+    return range !== undefined && cidrContains(range, ip);
+  });
 }
 
 function firstAddress(text: string): string | undefined {

@@ -86,6 +86,11 @@ class Lab {
       `link set dev n-${at.name} up`,
       ...onRouter.map((command) => `${command} n-${at.name}`),
     ]);
+    await this.settle(at, gateway);
+  }
+
+  /** What a node has inside: its address, its pods' ones, and its object. */
+  async settle(at: Place, gateway: string): Promise<void> {
     await this.ip(at.name).apply([
       "link set dev eth0 up",
       `address add ${at.address}/24 dev eth0`,
@@ -102,7 +107,7 @@ class Lab {
   }
 
   /** Runs the network of a node as the node itself would. */
-  run(at: Place, mode: PodNetworkMode): StopStack {
+  run(at: Place, mode: PodNetworkMode, behind?: string): StopStack {
     const stack = new StopStack();
     this.#stack.add(stack);
     const informers = stack.add(createInformerFactory(this.client, { clock: realClock, logger: silentLogger }));
@@ -113,7 +118,7 @@ class Lab {
           ...{ client: this.client, informers, clock: realClock, logger: silentLogger, ip: this.ip(at.name) },
           masquerade: (options) => nft.apply(renderMasquerade(options)),
         },
-        { nodeName: at.name, dataDir, clusterCidrs, network: { mode, vni: 77, port: 8472 } },
+        { nodeName: at.name, dataDir, clusterCidrs, network: { mode, vni: 77, port: 8472 }, behind, linkInterface: "inner" },
       ),
     );
     informers.start();
@@ -251,5 +256,41 @@ describe.runIf(reason === undefined)("nodes behind a router", () => {
     await lab.client.delete(nodes, { name: "b" });
     await until("no VXLAN without others", async () => (await lab.ip("a").vxlan(device)) === undefined);
     expect(await lab.routes("a")).toEqual([]);
+  });
+});
+
+describe.runIf(reason === undefined)("nodes within machines behind a router", () => {
+  const lab = new Lab("three");
+  const [a, b] = [place("a", 1, "198.18.1.2"), place("b", 2, "198.18.2.2")];
+  const inner = place("i", 3, "172.29.0.2");
+  beforeAll(async () => {
+    await lab.namespace("router");
+    for (const [i, node] of [a, b].entries()) await lab.node(node, `198.18.${i + 1}.1`, [`address add 198.18.${i + 1}.1/24 dev`]);
+    await lab.namespace("i");
+    await lab
+      .ip("a")
+      .apply([
+        `link add name inner type veth peer name eth0 netns ${lab.netns("i")}`,
+        "link set dev inner up",
+        "address add 172.29.0.1/24 dev inner",
+      ]);
+    await lab.settle(inner, "172.29.0.1");
+  });
+  afterAll(() => lab.remove());
+
+  it.each(["auto", "vxlan"] as const)("%s: pods of all of them reach each other, under their own addresses", async (mode) => {
+    const running = [lab.run(a, mode), lab.run(b, mode), lab.run(inner, mode, "a")];
+    for (const name of ["a", "b", "i"]) await until(`four routes of ${name}`, async () => (await lab.routes(name)).length === 4);
+    const pods = { a: "10.244.1.5", b: "10.244.2.5", i: "10.244.3.5" };
+    for (const [from, to] of [
+      ["b", "i"],
+      ["i", "b"],
+      ["a", "i"],
+      ["i", "a"],
+    ] as const) {
+      const seen = await lab.addressSeen({ node: from, address: pods[from] }, { node: to, address: pods[to] });
+      expect(seen, `${from} to ${to}`).toBe(pods[from]);
+    }
+    for (const each of running) await each.stop();
   });
 });
