@@ -62,6 +62,7 @@ function announce(what: string): void {
 export async function run(args: readonly string[]): Promise<number> {
   const values = parse(args);
   if (!values) return 0;
+  requireRanges(values);
   const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
   const stack = new StopStack();
   const ended = untilSignal();
@@ -93,12 +94,6 @@ function claim(dataDir: string): () => void {
 }
 
 async function startCluster(values: UpValues, stack: StopStack, clock: Clock): Promise<void> {
-  const problem = rangeProblem([
-    { flag: "--service-cluster-ip-range", cidrs: serviceCidrs(values) },
-    { flag: "--cluster-cidr", cidrs: values["cluster-cidr"] },
-    { flag: "--node-cidr", cidrs: nodeCidrs(values) },
-  ]);
-  if (problem !== undefined) throw new CommandError(problem);
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
@@ -120,6 +115,15 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
 }
 
 type UpValues = UpFlags & { readonly "data-dir": string };
+
+function requireRanges(values: UpFlags): void {
+  const problem = rangeProblem([
+    { flag: "--service-cluster-ip-range", cidrs: serviceCidrs(values) },
+    { flag: "--cluster-cidr", cidrs: values["cluster-cidr"] },
+    { flag: "--node-cidr", cidrs: nodeCidrs(values) },
+  ]);
+  if (problem !== undefined) throw new CommandError(problem);
+}
 
 /** Two clusters with the same addresses on one machine would take each other's packets. */
 async function requirePlaceForNodes(values: UpValues, choice: string): Promise<void> {

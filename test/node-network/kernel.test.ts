@@ -52,6 +52,32 @@ const place = (name: string, number: number, address: string): Place => ({
   pods: [`10.244.${number}.5`, `fd00:10:244:${number}::5`],
 });
 
+/** An address, and the node it is on. */
+interface Socket {
+  readonly node: string;
+  readonly address: string;
+}
+
+/** The server says that it listens, and who speaks to it; the client ends with 0 when it was answered. */
+const programs = {
+  tcp: {
+    server: `require("net").createServer((s) => { console.log(s.remoteAddress); process.exit(0); })
+      .listen(7777, process.argv[1], () => console.log("listens"))`,
+    client: `const end = (code) => () => process.exit(code);
+      require("net").connect({ host: process.argv[1], port: 7777, localAddress: process.argv[2], timeout: 5000 })
+      .on("connect", end(0)).on("timeout", end(1)).on("error", end(1))`,
+  },
+  udp: {
+    server: `const s = require("dgram").createSocket("udp4");
+      s.on("message", (m, from) => s.send(m, from.port, from.address, () => { console.log(from.address); process.exit(0); }));
+      s.bind(7777, process.argv[1], () => console.log("listens"))`,
+    client: `const s = require("dgram").createSocket("udp4");
+      s.on("message", () => process.exit(0));
+      s.bind(0, process.argv[2], () => s.send("hello", 7777, process.argv[1]));
+      setTimeout(() => process.exit(1), 5000)`,
+  },
+} as const;
+
 /** Several nodes on cables of a router, in namespaces of the test's own. */
 class Lab {
   readonly #stack = new StopStack();
@@ -130,18 +156,17 @@ class Lab {
   }
 
   /** What a server at `to` sees as the address of a client at `from`. */
-  async addressSeen(from: { readonly node: string; readonly address: string }, to: { readonly node: string; readonly address: string }) {
-    const script = `require("net").createServer((s) => { console.log(s.remoteAddress); process.exit(0); }).listen(7777, process.argv[1], () => console.log("listens"))`;
-    const server = spawn("nsenter", [`--net=${namespacePath(this.netns(to.node))}`, process.execPath, "-e", script, to.address]);
+  async addressSeen(from: Socket, to: Socket, protocol: "tcp" | "udp" = "tcp"): Promise<string> {
+    const { server, client } = programs[protocol];
+    const serving = spawn("nsenter", [`--net=${namespacePath(this.netns(to.node))}`, process.execPath, "-e", server, to.address]);
     let output = "";
-    server.stdout.on("data", (chunk) => (output += chunk));
+    serving.stdout.on("data", (chunk) => (output += chunk));
     try {
       await until("the server listens", () => output.includes("listens"), 10_000);
-      const connect = `require("net").connect({ host: process.argv[1], port: 7777, localAddress: process.argv[2], timeout: 5000 }).on("connect", () => process.exit(0)).on("timeout", () => process.exit(1)).on("error", () => process.exit(1))`;
-      await this.#inside(from.node, process.execPath, "-e", connect, to.address, from.address);
+      await this.#inside(from.node, process.execPath, "-e", client, to.address, from.address);
       return await until("the server has seen the client", () => output.split("\n")[1] || undefined, 10_000);
     } finally {
-      server.kill("SIGKILL");
+      serving.kill("SIGKILL");
     }
   }
 
@@ -185,6 +210,8 @@ describe.runIf(reason === undefined)("nodes on one link", () => {
     ];
     expect(await lab.addressSeen(from, to)).toBe("10.244.1.5");
     expect(await lab.addressSeen(to, from)).toBe("10.244.2.5");
+    expect(await lab.addressSeen(from, to, "udp")).toBe("10.244.1.5");
+    expect(await lab.addressSeen({ node: "a", address: "192.0.2.1" }, to, "udp"), "from a node to a pod").toBe("192.0.2.1");
     expect(await lab.addressSeen(from, { node: "b", address: "192.0.2.2" }), "a node sees the pod's own address").toBe("10.244.1.5");
   });
 
@@ -230,6 +257,7 @@ describe.runIf(reason === undefined)("nodes behind a router", () => {
     expect((await lab.ip("a").vxlan(device))?.mtu).toBe(1450);
     expect(await lab.addressSeen(podOfA, podOfB)).toBe("10.244.1.5");
     expect(await lab.addressSeen(podOfB, podOfA)).toBe("10.244.2.5");
+    expect(await lab.addressSeen(podOfA, podOfB, "udp")).toBe("10.244.1.5");
     const [six, otherSix] = [
       { node: "a", address: "fd00:10:244:1::5" },
       { node: "b", address: "fd00:10:244:2::5" },
