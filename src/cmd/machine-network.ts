@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises";
 import { cidrContains, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
 import { forwardingIsDropped, nodeBridgeName, podNetworkName } from "../cni/network-config.ts";
-import { createIpTool } from "../linux/ip-tool.ts";
+import { createIpTool, type ListedInterface } from "../linux/ip-tool.ts";
 import { createNamespace, namespaceExists, namespacesNamed, removeNamespace } from "../linux/network-namespaces.ts";
 import { createNftables } from "../linux/nftables.ts";
 import { CommandError, runCommand } from "../linux/run-command.ts";
@@ -56,12 +56,13 @@ export async function ensureMachineNetwork(options: MachineNetworkOptions): Prom
   const { dataDir, nodeCidrs } = options;
   const bridge = nodeBridgeName(dataDir);
   const ip = createIpTool();
-  const exists = (await ip.addresses()).some(({ ifname }) => ifname === bridge);
+  const interfaces = await ip.addresses();
+  const exists = interfaces.some(({ ifname }) => ifname === bridge);
   const mtu = (await defaultRoute())?.mtu ?? ethernetMtu;
   await ip.apply([
     ...(exists ? [] : [`link add name ${bridge} type bridge`]),
     `link set dev ${bridge} mtu ${mtu} up`,
-    ...addressCommands(nodeCidrs, 1, bridge),
+    ...addressCommands(nodeCidrs, 1, bridge, interfaces),
   ]);
   await enableForwarding(nodeCidrs);
   await createNftables().apply(renderNodeNat(options));
@@ -76,7 +77,9 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
   const outside = createIpTool();
   const interfaces = await outside.addresses();
   const mtu = interfaces.find(({ ifname }) => ifname === bridge)?.mtu ?? ethernetMtu;
-  const isWhole = (await namespaceExists(netns)) && (await createIpTool({ netns }).addresses()).some(({ ifname }) => ifname === uplink);
+  const inside = createIpTool({ netns });
+  const within = (await namespaceExists(netns)) ? await inside.addresses() : [];
+  const isWhole = within.some(({ ifname }) => ifname === uplink);
   await createNamespace(netns);
   const isLoose = interfaces.some(({ ifname }) => ifname === cable) && !isWhole;
   await outside.apply([
@@ -85,10 +88,10 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
     `link set dev ${cable} master ${bridge} mtu ${mtu} up`,
   ]);
   const gateways = nodeAddressesFor(nodeCidrs, 1);
-  await createIpTool({ netns }).apply([
-    "link set lo up",
+  await inside.apply([
+    "link set dev lo up",
     `link set dev ${uplink} mtu ${mtu} up`,
-    ...addressCommands(nodeCidrs, index, uplink),
+    ...addressCommands(nodeCidrs, index, uplink, within),
     ...gateways.map((gateway) => `route replace default via ${gateway} dev ${uplink}`),
   ]);
 }
@@ -138,12 +141,24 @@ export function renderNodeNat({ dataDir, nodeCidrs, clusterCidrs }: MachineNetwo
   return [`add table ${table}`, `delete table ${table}`, `table ${table} {`, ...chain, "}", ""].join("\n");
 }
 
-function addressCommands(nodeCidrs: readonly string[], index: NodeIndex, device: string): readonly string[] {
-  return nodeAddressesFor(nodeCidrs, index).map((address, i) => {
-    const length = nodeCidrs[i]?.split("/")[1];
-    // Nobody else has the address: there is no need to wait for the detection of duplicates.
-    return `address replace ${address}/${length} dev ${device}${address.includes(":") ? " nodad" : ""}`;
-  });
+/** Gives an interface the addresses of its node, and takes away those of a range that it had before. */
+function addressCommands(
+  nodeCidrs: readonly string[],
+  index: NodeIndex,
+  device: string,
+  interfaces: readonly ListedInterface[],
+): readonly string[] {
+  const wanted = nodeAddressesFor(nodeCidrs, index);
+  const present = interfaces.find(({ ifname }) => ifname === device)?.addr_info ?? [];
+  const stale = present.filter(({ scope, local = "" }) => scope === "global" && !wanted.includes(parseIP(local)?.canonical ?? ""));
+  return [
+    ...stale.map(({ local, prefixlen }) => `address del ${local}/${prefixlen} dev ${device}`),
+    ...wanted.map((address, i) => {
+      const length = nodeCidrs[i]?.split("/")[1];
+      // Nobody else has the address: there is no need to wait for the detection of duplicates.
+      return `address replace ${address}/${length} dev ${device}${address.includes(":") ? " nodad" : ""}`;
+    }),
+  ];
 }
 
 const directions = ["-i", "-o"] as const;
