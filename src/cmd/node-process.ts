@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { type Clock, realClock } from "../base/clock.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger } from "../base/log.ts";
+import { findResolverFile } from "../linux/resolver-file.ts";
 import { type DirectoryLock, DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
 import { enableForwarding } from "./machine-network.ts";
 import { fetchClusterNetwork } from "./node-access.ts";
+import { reachResolver } from "./node-resolver.ts";
 import { type NodeProcessSettings, type NodeReport, nodeKubeconfig, nodeLock, readNodeSettings } from "./node-settings.ts";
 import { startNode } from "./start-node.ts";
 
@@ -40,7 +42,7 @@ export async function run([directory]: readonly string[]): Promise<number> {
 async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clock): Promise<void> {
   const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, verbosity } = settings;
   const logger = createLogger("node", { verbosity });
-  await enableForwarding(nodeCidrs);
+  await Promise.all([enableForwarding(nodeCidrs), reachResolver()]);
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
   stack.defer(() => cluster.close());
   const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(cluster.client);
@@ -50,6 +52,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
       {
         ...{ nodeName: name, dataDir, choice: "containerd", clusterCidrs, podNetwork, clusterDns, clusterDomain, nodeIPs, behind, serving },
         rootDirectory: join(dataDir, "kubelet"),
+        resolvConf: (await findResolverFile()).path,
       },
     ),
   );

@@ -10,6 +10,7 @@ import type { StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { nodeBridgeName } from "../cni/network-config.ts";
 import { dataDirHash } from "../cri/containerd-paths.ts";
+import { findResolverFile } from "../linux/resolver-file.ts";
 import { hostAddresses } from "../linux/system-info.ts";
 import { type ClusterNetwork, type PodNetworkMode, vxlanPort } from "../node-network/cluster-network.ts";
 import { CommandError } from "./command-error.ts";
@@ -129,6 +130,7 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
       {
         ...{ nodeName: name, dataDir, choice, clusterCidrs, podNetwork, clusterDns, clusterDomain },
         linkInterface: nodeBridgeName(dataDir),
+        resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.
         ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
         rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),

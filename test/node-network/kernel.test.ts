@@ -8,6 +8,7 @@ import { StopStack } from "../../src/base/lifecycle.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { createClient } from "../../src/client/create-client.ts";
 import { createInformerFactory } from "../../src/client/informer-factory.ts";
+import { renderResolver } from "../../src/cmd/node-resolver.ts";
 import { renderMasquerade } from "../../src/cni/masquerade.ts";
 import { podBridgeName, vxlanDeviceName } from "../../src/cni/network-config.ts";
 import { findExecutable } from "../../src/linux/find-executable.ts";
@@ -52,7 +53,7 @@ const place = (name: string, number: number, address: string): Place => ({
   pods: [`10.244.${number}.5`, `fd00:10:244:${number}::5`],
 });
 
-/** An address, and the node it is on. */
+/** An address, and the node it is on; "" is any. */
 interface Socket {
   readonly node: string;
   readonly address: string;
@@ -62,18 +63,18 @@ interface Socket {
 const programs = {
   tcp: {
     server: `require("net").createServer((s) => { console.log(s.remoteAddress); process.exit(0); })
-      .listen(7777, process.argv[1], () => console.log("listens"))`,
+      .listen(Number(process.argv[2]), process.argv[1], () => console.log("listens"))`,
     client: `const end = (code) => () => process.exit(code);
-      require("net").connect({ host: process.argv[1], port: 7777, localAddress: process.argv[2], timeout: 5000 })
+      require("net").connect({ host: process.argv[1], port: Number(process.argv[3]), localAddress: process.argv[2] || undefined, timeout: 5000 })
       .on("connect", end(0)).on("timeout", end(1)).on("error", end(1))`,
   },
   udp: {
     server: `const s = require("dgram").createSocket("udp4");
       s.on("message", (m, from) => s.send(m, from.port, from.address, () => { console.log(from.address); process.exit(0); }));
-      s.bind(7777, process.argv[1], () => console.log("listens"))`,
+      s.bind(Number(process.argv[2]), process.argv[1], () => console.log("listens"))`,
     client: `const s = require("dgram").createSocket("udp4");
       s.on("message", () => process.exit(0));
-      s.bind(0, process.argv[2], () => s.send("hello", 7777, process.argv[1]));
+      s.bind(0, process.argv[2] || undefined, () => s.send("hello", Number(process.argv[3]), process.argv[1]));
       setTimeout(() => process.exit(1), 5000)`,
   },
 } as const;
@@ -101,7 +102,7 @@ class Lab {
     await createNamespace(this.netns(name));
     this.#stack.defer(() => removeNamespace(this.netns(name)));
     await this.ip(name).apply(["link set lo up"]);
-    await this.#inside(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+    await this.inside(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
   }
 
   /** A namespace with a cable into the router, a pod's addresses, and its object. */
@@ -156,14 +157,21 @@ class Lab {
   }
 
   /** What a server at `to` sees as the address of a client at `from`. */
-  async addressSeen(from: Socket, to: Socket, protocol: "tcp" | "udp" = "tcp"): Promise<string> {
+  async addressSeen(from: Socket, to: Socket & { readonly via?: string }, protocol: "tcp" | "udp" = "tcp", port = 7777): Promise<string> {
     const { server, client } = programs[protocol];
-    const serving = spawn("nsenter", [`--net=${namespacePath(this.netns(to.node))}`, process.execPath, "-e", server, to.address]);
+    const serving = spawn("nsenter", [
+      `--net=${namespacePath(this.netns(to.node))}`,
+      process.execPath,
+      "-e",
+      server,
+      to.address,
+      String(port),
+    ]);
     let output = "";
     serving.stdout.on("data", (chunk) => (output += chunk));
     try {
       await until("the server listens", () => output.includes("listens"), 10_000);
-      await this.#inside(from.node, process.execPath, "-e", client, to.address, from.address);
+      await this.inside(from.node, process.execPath, "-e", client, to.via ?? to.address, from.address, String(port));
       return await until("the server has seen the client", () => output.split("\n")[1] || undefined, 10_000);
     } finally {
       serving.kill("SIGKILL");
@@ -175,7 +183,8 @@ class Lab {
     await this.#api.close();
   }
 
-  #inside(name: string, command: string, ...args: readonly string[]): Promise<string> {
+  /** Runs a program in a namespace; resolves with what it printed. */
+  inside(name: string, command: string, ...args: readonly string[]): Promise<string> {
     return mustRun("nsenter", [`--net=${namespacePath(this.netns(name))}`, command, ...args]);
   }
 }
@@ -199,11 +208,10 @@ describe.runIf(reason === undefined)("nodes on one link", () => {
 
   it("auto: pods of neighbours are reached by routes, under their own addresses", async () => {
     for (const node of [a, b]) lab.run(node, "auto");
-    await until("routes of both nodes", async () => (await lab.routes("a")).length >= 2 && (await lab.routes("b")).length >= 1);
-    expect((await lab.routes("a")).map(({ dst, gateway }) => ({ dst, gateway }))).toContainEqual({
-      dst: "10.244.2.0/24",
-      gateway: "192.0.2.2",
-    });
+    const hasRoute = async (name: string, dst: string, gateway: string): Promise<boolean> =>
+      (await lab.routes(name)).some((route) => route.dst === dst && route.gateway === gateway);
+    await until("the route to b", () => hasRoute("a", "10.244.2.0/24", "192.0.2.2"));
+    await until("the route to a", () => hasRoute("b", "10.244.1.0/24", "192.0.2.1"));
     const [from, to] = [
       { node: "a", address: "10.244.1.5" },
       { node: "b", address: "10.244.2.5" },
@@ -226,15 +234,36 @@ describe.runIf(reason === undefined)("nodes on one link", () => {
   });
 
   it("what an earlier run has left is gone, and what is another cluster's is not", async () => {
-    const left = (await lab.routes("a")).map(({ dst }) => dst);
-    expect(left).not.toContain("10.244.9.0/24");
-    expect(left).toContain("10.99.9.0/24");
+    const left = async () => (await lab.routes("a")).map(({ dst }) => dst);
+    await until("no route to the node that is no more", async () => !(await left()).includes("10.244.9.0/24"));
+    expect(await left()).toContain("10.99.9.0/24");
   });
 
   it("a node that leaves takes its routes with it", async () => {
     await lab.client.delete(nodes, { name: "b" });
     await until("no route to the node", async () => (await lab.routes("a")).every(({ dst }) => dst === "10.99.9.0/24"));
-    expect(await lab.ip("a").vxlan(device), "nobody is behind the VXLAN any more").toBeUndefined();
+    await until("no VXLAN, since nobody is behind it", async () => (await lab.ip("a").vxlan(device)) === undefined);
+  });
+});
+
+describe.runIf(reason === undefined)("names in a namespace", () => {
+  const lab = new Lab("dns");
+  afterAll(() => lab.remove());
+
+  it("what is sent to a stub on loopback reaches the resolver behind it", async () => {
+    await lab.namespace("router");
+    await lab.node(place("n", 1, "198.18.1.2"), "198.18.1.1", ["address add 198.18.1.1/24 dev"]);
+    await lab.inside("n", "/bin/sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet");
+    await createNftables({ netns: namespacePath(lab.netns("n")) }).apply(renderResolver(["127.0.0.53"], "198.18.1.1"));
+    for (const protocol of ["tcp", "udp"] as const) {
+      const seen = await lab.addressSeen(
+        { node: "n", address: "" },
+        { node: "router", address: "198.18.1.1", via: "127.0.0.53" },
+        protocol,
+        53,
+      );
+      expect(seen, protocol).toBe("198.18.1.2");
+    }
   });
 });
 
