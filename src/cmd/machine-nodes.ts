@@ -85,6 +85,8 @@ export class MachineNodes implements Running {
   startAll(count: number): Promise<readonly StartingNode[]> {
     return this.#turns.take(async () => {
       const records = [...(await readNodeRecords(this.#dataDir))];
+      // Before anything is remembered: what cannot be made must not be in the way of the next start.
+      if (records.length > 0 || count > 0) await this.#ensureNetwork();
       while (records.length < count) {
         const record = newNodeRecord(this.#options.firstNode.name, records);
         await this.#record(record);
@@ -102,11 +104,11 @@ export class MachineNodes implements Running {
       const records = await readNodeRecords(this.#dataDir);
       if (name !== undefined) this.#requireFreeName(name, records);
       const record = newNodeRecord(this.#options.firstNode.name, records, name);
+      await this.#ensureNetwork();
       await this.#record(record);
       try {
         return await this.#start(record);
       } catch (error) {
-        // What could not be made must not be in the way of the next start.
         await this.#takeDown(record);
         await removeNodeDirectory(this.#dataDir, record.name);
         throw error;

@@ -3,10 +3,10 @@ import { CommandError } from "./command-error.ts";
 import type { ControlHandler } from "./control-channel.ts";
 import type { MachineNodes, NodeLine, StartingNode } from "./machine-nodes.ts";
 
-/** `nodes` is undefined where the cluster has no real nodes on this machine. */
-export function nodeControl(nodes: MachineNodes | undefined): ControlHandler {
+/** `nodes`: or why there can be none beside those that the cluster's process runs itself. */
+export function nodeControl(nodes: MachineNodes | string): ControlHandler {
   return async ({ command, args: [name] }, say) => {
-    if (!nodes) throw new CommandError("nodes can be added to a cluster that runs containers on this machine with a containerd of its own");
+    if (typeof nodes === "string") throw new CommandError(nodes);
     const untilReady = async (starting: StartingNode): Promise<string> => {
       say(`node ${starting.name} starts`);
       try {

@@ -71,11 +71,10 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
     await node.ready;
     announce(`node ${name} ready (${node.description})`);
   }
-  const control = (machineNodes: MachineNodes | undefined) => serveControl(dataDir, nodeControl(machineNodes), logger.named("control"));
-  if (!isReal) {
-    stack.add(await control(undefined));
-    return;
-  }
+  const refusal = refusalOf(options, 2);
+  const control = async (machineNodes: MachineNodes | string): Promise<void> =>
+    void stack.add(await serveControl(dataDir, nodeControl(machineNodes), logger.named("control")));
+  if (refusal !== undefined) return control(refusal);
   const machineNodes = stack.add(
     new MachineNodes(
       { client: administrator(server), pki: server.pki, clock, logger: logger.named("nodes") },
@@ -96,20 +95,25 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
       announce(`node ${name} ready (${description})`);
     }),
   );
-  stack.add(await control(machineNodes));
+  await control(machineNodes);
 }
 
-/** Why this cluster cannot have several nodes with containers; undefined when it can, or needs not. */
+/** Why this cluster cannot have the nodes it should; undefined when it can. */
 export async function whyNotSeveral(
   options: Pick<UpNodesOptions, "dataDir" | "count" | "choice" | "bindAddress">,
 ): Promise<string | undefined> {
-  const { dataDir, count, choice, bindAddress } = options;
+  const { dataDir, count, choice } = options;
   if (choice === "simulated") return undefined;
-  const several = count > 1 || (choice === "containerd" && (await readNodeRecords(dataDir)).length > 0);
-  if (!several) return undefined;
-  if (choice !== "containerd") return `--nodes ${count}: several nodes need a containerd each, not --runtime ${choice}`;
+  const remembered = choice === "containerd" ? (await readNodeRecords(dataDir)).length : 0;
+  return refusalOf(options, Math.max(count, 1 + remembered));
+}
+
+/** The same for so many nodes with containers. */
+function refusalOf({ choice, bindAddress }: Pick<UpNodesOptions, "choice" | "bindAddress">, count: number): string | undefined {
+  if (count < 2) return undefined;
+  if (choice !== "containerd") return `--runtime ${choice}: nodes beside the first need a containerd each`;
   const bound = parseIP(bindAddress);
-  if (bound && isLoopback(bound)) return `--bind-address ${bindAddress}: nodes beside the first one do not reach the API server there`;
+  if (bound && isLoopback(bound)) return `--bind-address ${bindAddress}: nodes beside the first do not reach the API server there`;
   return undefined;
 }
 

@@ -11,7 +11,7 @@ import { nodeBridgeName, podBridgeName, podNetworkName, vxlanDeviceName } from "
 import { detectCgroups } from "../../src/linux/cgroup-system.ts";
 import { findProcesses } from "../../src/linux/processes.ts";
 import { Cluster, whyNoContainers } from "../support/cluster.ts";
-import { coracle, mustRun, until } from "../support/processes.ts";
+import { coracle, mustRun, temporaryDirectory, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`several nodes are not tried: ${reason}`);
@@ -254,6 +254,24 @@ describe("what cannot be several nodes is one line", () => {
     ],
     ["an unknown form of the network", ["--pod-network", "ipip"], /^coracle up: .*--pod-network.*expected "auto" or .*\n$/],
   ];
+  const real: typeof cases = [
+    [
+      "an API server on loopback",
+      ["--bind-address", "127.0.0.1"],
+      /^coracle up: --bind-address 127\.0\.0\.1: nodes beside the first .*\n$/,
+    ],
+    ["a runtime of others", ["--runtime", "unix:///run/none.sock"], /^coracle up: --runtime unix:.*: nodes beside the first need .*\n$/],
+  ];
+  it.runIf(reason === undefined).each(real)("%s", async (_name, args, message) => {
+    const directory = await temporaryDirectory("refused");
+    try {
+      const result = await coracle(["up", "--data-dir", directory.path, "--secure-port", "0", "--nodes", "2", ...args]);
+      expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(message) });
+    } finally {
+      await directory.remove();
+    }
+  });
+
   it.each(cases)("%s", async (_name, args, message) => {
     const result = await coracle(["up", "--data-dir", "/nonexistent/x", "--runtime", "simulated", "--nodes", "2", ...args]);
     expect(result.code).toBe(1);
