@@ -56,7 +56,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
       },
     ),
   );
-  await node.ready;
+  if (podNetwork.mode !== "none") await node.ready;
   process.send?.({ ready: true, description: node.description } satisfies NodeReport);
 }
 

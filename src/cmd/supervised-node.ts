@@ -25,7 +25,7 @@ export interface SupervisedNodeOptions {
 export interface SupervisedNode extends Running {
   /** Of the process that runs now. */
   readonly pid: number | undefined;
-  /** Resolves with the runtime's description when the node is Ready for the first time; rejects when its process ends before. */
+  /** Resolves with the runtime's description when the node has said that it is ready for the first time; rejects when its process ends before. */
   readonly ready: Promise<string>;
   /** Ends the process at once, as a power cut does. */
   kill(): Promise<void>;

@@ -57,19 +57,21 @@ export function clusterNetworkOf(flags: {
   return { clusterCidrs, serviceCidrs, podNetwork: { mode, vni, port: vxlanPort }, clusterDns: [], clusterDomain: "cluster.local" };
 }
 
-/** Resolves when all nodes are Ready. */
+/** Resolves when all nodes are Ready, or wait for a network that is not ours. */
 export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Promise<void> {
   const { server, stack, clock, logger, announce } = deps;
   const { dataDir, count, choice, network, nodeCidrs } = options;
   const first = hostname().toLowerCase();
   const isReal = choice === "containerd";
   const inProcess = isReal ? [first] : Array.from({ length: count }, (_, i) => (i === 0 ? first : `${first}-${i + 1}`));
+  const state = network.podNetwork.mode === "none" ? "runs, and waits for a CNI plugin" : "ready";
   let firstNode: RunningNode | undefined;
   for (const name of inProcess) {
     const node = await startHere(deps, options, name);
     firstNode ??= node;
-    await node.ready;
-    announce(`node ${name} ready (${node.description})`);
+    // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
+    if (network.podNetwork.mode !== "none") await node.ready;
+    announce(`node ${name} ${state} (${node.description})`);
   }
   const refusal = refusalOf(options, 2);
   const control = async (machineNodes: MachineNodes | string): Promise<void> =>
@@ -92,7 +94,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
       const description = await ready.catch((error: unknown) => {
         throw new CommandError(`starting node ${name}`, { cause: error });
       });
-      announce(`node ${name} ready (${description})`);
+      announce(`node ${name} ${state} (${description})`);
     }),
   );
   await control(machineNodes);
