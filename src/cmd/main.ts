@@ -19,6 +19,8 @@ const commands: Readonly<Record<string, Command>> = {
   explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
   node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
+  proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
+  "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 

@@ -48,7 +48,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
   const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(cluster.client);
   const node = stack.add(
     await startNode(
-      { client: cluster.client, clock, logger },
+      { client: cluster.client, proxyClient: cluster.client, clock, logger },
       {
         ...{ nodeName: name, dataDir, choice: "containerd", clusterCidrs, podNetwork, clusterDns, clusterDomain, nodeIPs, behind, serving },
         rootDirectory: join(dataDir, "kubelet"),

@@ -14,6 +14,7 @@ import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-netw
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodeProxy } from "./start-node-proxy.ts";
 
 export interface NodeDeps {
   /**
@@ -21,6 +22,8 @@ export interface NodeDeps {
    * nodes read what that needs.
    */
   readonly client: Client;
+  /** Speaks as system:kube-proxy. Without it services are somebody else's: a kube-proxy that runs as a pod. */
+  readonly proxyClient?: Client;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -68,6 +71,7 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
         { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
       ),
     );
+    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();

@@ -132,7 +132,11 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
   return stack.add(
     await startNode(
-      { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
+      {
+        client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+        proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+        ...{ clock, logger },
+      },
       {
         ...{ nodeName: name, dataDir, choice, clusterCidrs, podNetwork, clusterDns, clusterDomain },
         linkInterface: nodeBridgeName(dataDir),

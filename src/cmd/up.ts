@@ -4,12 +4,11 @@
 import { resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { durationMs, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
+import { boolean, durationMs, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
 import { type ClusterNetwork, podNetworkModes } from "../node-network/cluster-network.ts";
-import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { rangeProblem } from "./address-ranges.ts";
 import { CommandError } from "./command-error.ts";
@@ -46,6 +45,8 @@ const flags = {
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
+  "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
+  "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -108,6 +109,8 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
     const { startNodes } = await import("./up-nodes.ts");
     await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network });
   }
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
@@ -170,7 +173,7 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startScheduler }] = await Promise.all([
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
     import("./controller-manager.ts"),
     import("./controller-manager-flags.ts"),
     import("./scheduler.ts"),
@@ -191,14 +194,10 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   );
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
+  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
-}
-
-async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
-  if (file === undefined) return undefined;
-  const { readSchedulerFile } = await import("./scheduler-flags.ts");
-  return readSchedulerFile("scheduler-config", file);
 }
 
 async function publishKubeconfig(path: string | undefined, server: RunningApiServer): Promise<string> {

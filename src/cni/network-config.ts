@@ -32,9 +32,9 @@ export function vxlanDeviceName(dataDir: string): string {
   return `corx-${hash(dataDir)}`;
 }
 
-/** Of the link between the nodes of one machine. */
+/** Of the link between the nodes of one machine. Begins otherwise than bridges of pods, which are told apart by that. */
 export function nodeBridgeName(dataDir: string): string {
-  return `cor-${hash(dataDir)}-n`;
+  return `corn-${hash(dataDir)}`;
 }
 
 /** The directory the runtime reads the configuration from. */

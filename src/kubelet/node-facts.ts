@@ -1,11 +1,17 @@
 // Reads once what this node is made of.
+import { statfs } from "node:fs/promises";
+import { hostFile } from "../linux/host-file.ts";
 import { hostAddresses, readSystemInfo } from "../linux/system-info.ts";
-import { diskBytes } from "./node-pressure.ts";
 import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts> {
-  const [system, disk, found] = await Promise.all([readSystemInfo(), diskBytes(options.rootDirectory), hostAddresses()]);
+  const [system, disk, found, appArmor] = await Promise.all([
+    readSystemInfo(),
+    diskBytes(options.rootDirectory),
+    hostAddresses(),
+    hostFile("/sys/module/apparmor/parameters/enabled"),
+  ]);
   const { cpus = system.cpus, memoryBytes = system.memoryBytes } = options.capacity ?? {};
   const given = options.nodeIPs?.map((address) => ({
     interface: "",
@@ -20,5 +26,12 @@ export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts
     system: { ...system, cpus, memoryBytes },
     addresses: given ?? own,
     diskBytes: disk,
+    appArmor: appArmor.startsWith("Y"),
   };
+}
+
+/** Of the disk that holds `directory`. */
+async function diskBytes(directory: string): Promise<number> {
+  const { blocks, bsize } = await statfs(directory);
+  return blocks * bsize;
 }

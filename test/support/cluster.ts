@@ -47,6 +47,8 @@ export class Cluster {
   readonly podRange: string;
   /** Of the nodes beside the first. */
   readonly nodeRange: string;
+  /** Also of its own: the machine itself reaches services of all its clusters. */
+  readonly serviceRange: string;
   readonly #args: readonly string[];
   readonly #remove: () => Promise<void>;
   #process: BackgroundCoracle | undefined;
@@ -56,6 +58,7 @@ export class Cluster {
     this.port = port;
     this.podRange = `10.${112 + (port % 128)}.0.0/16`;
     this.nodeRange = `172.29.${port % 256}.0/24`;
+    this.serviceRange = `10.${96 + (port % 16)}.${((port >> 4) % 16) * 16}.0/20`;
     this.kubeconfig = join(dataDir, "kubeconfig");
     this.#args = args;
     this.#remove = remove;
@@ -81,6 +84,8 @@ export class Cluster {
       this.podRange,
       "--node-cidr",
       this.nodeRange,
+      "--service-cluster-ip-range",
+      this.serviceRange,
       ...this.#args,
       ...more,
     ]);
