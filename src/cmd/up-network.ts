@@ -5,20 +5,19 @@ import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
+import type { ClusterNetwork } from "../node-network/cluster-network.ts";
 import { type ComponentRules, grantComponentRoles } from "./component-roles.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
-import type { NodeOptions } from "./start-node.ts";
 import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
-import { loadBalancerPool, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
+import { loadBalancerRanges, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags };
 
 export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & { readonly nodes: number };
 
-/** Of every node's options. Throws for flags that cannot be. */
-export function networkOfNodes(values: UpNetworkValues): Pick<NodeOptions, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
-  const pool = loadBalancerPool(values);
-  return { ...kubeletDnsOf(values), ...(pool ? { loadBalancerPool: pool } : {}) };
+/** What every node is told. Throws for flags that cannot be. */
+export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
+  return { ...kubeletDnsOf(values), loadBalancerPool: loadBalancerRanges(values) };
 }
 
 export interface NetworkPartsDeps {
