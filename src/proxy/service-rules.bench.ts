@@ -4,7 +4,7 @@ import type { Service } from "../api/types/core-v1.ts";
 import type { EndpointSlice } from "../api/types/discovery-v1.ts";
 import { baseRules } from "./base-rules.ts";
 import { DesiredTable } from "./desired-table.ts";
-import type { FamilyFacts } from "./family-proxy.ts";
+import type { FamilyFacts } from "./family-facts.ts";
 import { rulesOfService } from "./service-rules.ts";
 import { changeTransaction, fullTransaction, type WrittenTable } from "./transaction.ts";
 
