@@ -28,6 +28,7 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
   };
   return {
     name: "Priority",
+    only: [pods, priorityclasses],
     waitsFor: [priorityclasses],
     handles: (request) =>
       (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),
