@@ -89,6 +89,7 @@ class ChargedQuotas {
   /** By name, each in its newest known version. */
   in(namespace: string): readonly ResourceQuota[] {
     const found = this.#deps.reader.informer(resourcequotas).inNamespace(namespace);
+    if (found.length === 0) return found;
     return found.map((q) => this.#newest(q)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 
