@@ -175,4 +175,24 @@ describe.runIf(reason === undefined)("what nodes and pods use", { timeout: 180_0
       /^container_memory_working_set_bytes\{container="hot",id="\/coracle-\S+\/pod\S+",image="\S+",name="[0-9a-f]{64}",namespace="top",pod="burn-\S+"\} [1-9]/m,
     );
   });
+
+  it("another metrics server takes over, and leaves the cluster as it was", async () => {
+    // As in the manifests of metrics-server.
+    const theirs = {
+      apiVersion: "apiregistration.k8s.io/v1",
+      kind: "APIService",
+      metadata: { name: "v1beta1.metrics.k8s.io", labels: { "k8s-app": "metrics-server" } },
+      spec: {
+        ...{ group: "metrics.k8s.io", version: "v1beta1", groupPriorityMinimum: 100, versionPriority: 100, insecureSkipTLSVerify: true },
+        service: { name: "metrics-server", namespace: "kube-system" },
+      },
+    };
+    await bed.cluster.apply(theirs);
+    await until("theirs is missed", async () =>
+      /metrics-server +False \(ServiceNotFound\)/.test(await ns.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io")),
+    );
+    expect((await ns.tryKubectl(["top", "node"])).code).not.toBe(0);
+    await ns.kubectl("delete", "apiservice", "v1beta1.metrics.k8s.io");
+    await until("figures again", async () => (await topLines("node")).length > 1);
+  });
 });
