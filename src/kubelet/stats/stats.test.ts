@@ -193,6 +193,8 @@ describe("the kubelet's server", () => {
     expect(await value("kubelet_pleg_relist_duration_seconds_count")).toBeGreaterThan(0);
     expect(await value('kubelet_pod_worker_duration_seconds_count{operation_type="create"}')).toBe(1);
     expect(await value("process_resident_memory_bytes")).toBeGreaterThan(0);
+    expect(await value("kubelet_containers_per_pod_count_sum")).toBe(1);
+    expect(await value('rest_client_requests_total{code="200",host="",method="PATCH"}')).toBeGreaterThan(0);
   });
 
   test("/metrics/probes counts probes by result until their pod is gone", async () => {
