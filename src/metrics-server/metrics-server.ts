@@ -35,7 +35,7 @@ export interface MetricsServerOptions {
   readonly timeoutMs?: number;
 }
 
-/** Resolves when it listens; it registers itself in the background, and tries again until that works. */
+/** Resolves when it listens and has tried to register itself, which it goes on trying until it works. */
 export async function startMetricsServer(deps: MetricsServerDependencies, options: MetricsServerOptions): Promise<Running> {
   const { client, registrar, clock, logger, kubelets } = deps;
   const { serving, resolutionMs = 15_000, timeoutMs = 10_000 } = options;
@@ -54,7 +54,7 @@ export async function startMetricsServer(deps: MetricsServerDependencies, option
       isFollowing = true;
       await (isServing ? scraper.start() : scraper.stop());
     };
-    stack.add(keepRegistered(deps, step));
+    await stack.add(keepRegistered(deps, step)).attempted;
     return { stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
@@ -63,8 +63,15 @@ export async function startMetricsServer(deps: MetricsServerDependencies, option
 }
 
 /** Takes the step at the start, and when the APIService comes, goes, or changes hands; again until it succeeds. */
-function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies, step: () => Promise<void>): Running {
+function keepRegistered(
+  { registrar, clock, logger }: MetricsServerDependencies,
+  step: () => Promise<void>,
+): Running & { readonly attempted: Promise<void> } {
   const stack = new StopStack();
+  let attempt = (): void => undefined;
+  const attempted = new Promise<void>((resolve) => {
+    attempt = resolve;
+  });
   const queue = stack.add(
     new KeyedQueue<string>({
       ...{ clock, workers: 1, backoff: { baseMs: 500, maxMs: 30_000 } },
@@ -75,6 +82,8 @@ function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies,
         } catch (error) {
           if (!isStatus(error, "Conflict")) logger.info("Registering the metrics API failed, trying again", { error }, 1);
           return { kind: "retry" };
+        } finally {
+          attempt();
         }
       },
     }),
@@ -90,5 +99,11 @@ function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies,
   const handler = informer.addHandler({ onAdd: look, onDelete: look, onUpdate });
   stack.defer(() => handler.remove());
   informers.start();
-  return stack;
+  return {
+    attempted,
+    stop() {
+      attempt();
+      return stack.stop();
+    },
+  };
 }

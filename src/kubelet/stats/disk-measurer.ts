@@ -1,8 +1,9 @@
-// Completes a measurement of CPU and memory with everything that lies on disks, and with what pods' networks have carried:
-// file systems, logs, writable layers, volumes, process ids.
+// Completes a measurement of CPU and memory with everything that lies on disks, with what pods' networks have carried, and with
+// what had to wait: file systems, logs, writable layers, volumes, process ids, pressure.
 import type { Clock } from "../../base/clock.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import { processCount } from "../../linux/machine-usage.ts";
+import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
 import { type ContainerReading, readContainerStats } from "./cri-stats.ts";
 import type { MachineReader } from "./machine.ts";
@@ -41,19 +42,27 @@ export function createDiskMeasurer(
     const readings = lacksLayers ? await layers.get(layersMaxAgeMs) : new Map<string, ContainerReading>();
     const complete = async (pod: PodMeasurement): Promise<PodMeasurement> => {
       const measured = volumes(pod.uid);
-      const [containers, network] = await Promise.all([
-        Promise.all(pod.containers.map((container) => withDisks(container, readings, timeMs))),
+      const [containers, network, pressure] = await Promise.all([
+        Promise.all(
+          pod.containers.map(async (container) => ({
+            ...(await withDisks(container, readings, timeMs)),
+            ...(pod.cgroup === undefined ? {} : await pressureOf(machine, containerCgroup(pod, container))),
+          })),
+        ),
         networkOf(pod, machine, timeMs),
+        pod.cgroup === undefined ? {} : pressureOf(machine, pod.cgroup),
       ]);
-      return { ...pod, containers, ...network, ...(measured ? { volumes: measured } : {}) };
+      return { ...pod, containers, ...network, ...pressure, ...(measured ? { volumes: measured } : {}) };
     };
-    const [fileSystem, ofRuntime, { processes, maximum }, completed] = await Promise.all([
+    const [fileSystem, ofRuntime, { processes, maximum }, pressure, completed] = await Promise.all([
       measureFileSystem(rootDirectory, timeMs),
       measureRuntimeFileSystems(cri, machine === undefined),
       processCount(),
+      pressureOf(machine),
       Promise.all(pods.map(complete)),
     ]);
     const more = {
+      ...pressure,
       ...(fileSystem ? { fileSystem } : {}),
       ...(processes === undefined ? {} : { processes }),
       ...(maximum === undefined ? {} : { maxProcesses: maximum }),
@@ -70,6 +79,11 @@ async function withDisks(
   const logs = await measureLogs(container.logPath, timeMs);
   const writableLayer = container.writableLayer ?? readings.get(container.id)?.writableLayer;
   return { ...container, ...(logs ? { logs } : {}), ...(writableLayer ? { writableLayer } : {}) };
+}
+
+async function pressureOf(machine: MachineReader | undefined, cgroup?: string): Promise<Pick<PodMeasurement, "pressure">> {
+  const pressure = (await machine?.pressure(cgroup)) ?? {};
+  return Object.keys(pressure).length === 0 ? {} : { pressure };
 }
 
 /** Where the runtime has not told of it. */
