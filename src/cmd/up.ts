@@ -111,7 +111,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
   const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
   metrics.catch(() => undefined); // told below
-  stack.defer(async () => (await metrics).stop());
+  stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");

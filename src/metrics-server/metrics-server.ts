@@ -10,11 +10,11 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
-import { followFrontProxy } from "./front-proxy-trust.ts";
+import { type FrontProxy, followFrontProxy } from "./front-proxy-trust.ts";
 import { MetricStore } from "./metric-store.ts";
 import { answerMetrics } from "./metrics-api.ts";
 import { type MetricsServing, startMetricsHttp } from "./metrics-http.ts";
-import { apiServiceName, isOurs, register } from "./registration.ts";
+import { apiServiceName, isOurs, register, registerRoles } from "./registration.ts";
 import { type KubeletAccess, Scraper } from "./scraper.ts";
 
 export interface MetricsServerDependencies {
@@ -35,6 +35,9 @@ export interface MetricsServerOptions {
   readonly timeoutMs?: number;
 }
 
+/** In a cluster that names no front proxy the API is registered all the same, and found unavailable. */
+const trustTimeoutMs = 5_000;
+
 /** Resolves when it listens and has tried to register itself, which it goes on trying until it works. */
 export async function startMetricsServer(deps: MetricsServerDependencies, options: MetricsServerOptions): Promise<Running> {
   const { client, registrar, clock, logger, kubelets } = deps;
@@ -45,15 +48,23 @@ export async function startMetricsServer(deps: MetricsServerDependencies, option
     const server = stack.add(await startMetricsHttp((request) => answerMetrics({ client, clock, store }, request), serving, logger));
     const scraper = stack.add(new Scraper({ client, clock, logger, store, access: kubelets }, { resolutionMs, timeoutMs }));
     const following = stack.add(createInformerFactory(client, { clock, logger }));
-    stack.add(followFrontProxy(following, (proxy) => server.trust(proxy)));
+    const trusted = new AbortController();
+    const trust = (proxy: FrontProxy): void => {
+      server.trust(proxy);
+      trusted.abort();
+    };
+    stack.add(followFrontProxy(following, trust));
     let isFollowing = false;
     const step = async (): Promise<void> => {
-      const isServing = await register(registrar, { address: serving.address, port: server.port });
-      // Only now may this server read the config map.
+      await registerRoles(registrar);
+      // Only now may this server read the config map; and only when it knows the front proxy will its answers be taken for good.
       if (!isFollowing) following.start();
       isFollowing = true;
+      await clock.sleep(trustTimeoutMs, trusted.signal).catch(() => undefined);
+      const isServing = await register(registrar, { address: serving.address, port: server.port });
       await (isServing ? scraper.start() : scraper.stop());
     };
+    stack.defer(() => trusted.abort());
     await stack.add(keepRegistered(deps, step)).attempted;
     return { stop: () => stack.stop() };
   } catch (error) {
