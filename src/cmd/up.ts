@@ -107,14 +107,18 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   await server.ready;
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
+  // Before the nodes: clients remember for hours which APIs there were when they first asked.
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
+  metrics.catch(() => undefined); // told below
+  stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");
     await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network });
   }
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
-  const { startClusterMetrics } = await import("./cluster-metrics.ts");
-  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
+  await metrics;
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,

@@ -12,6 +12,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
@@ -58,6 +59,8 @@ import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
 export interface KubeletDependencies {
   readonly client: Client;
+  /** Of the API server, for metrics. Default "": it is in the same process. */
+  readonly apiServerHost?: string;
   /** Shared with others in the process; default its own. */
   readonly informers?: InformerFactory;
   readonly cri: CriRuntime;
@@ -139,13 +142,14 @@ class KubeletNode implements Kubelet {
   #configuring: Promise<void> = Promise.resolve();
 
   constructor(deps: KubeletDependencies, options: ResolvedOptions) {
-    const { client, clock, logger, recorder } = deps;
+    const { clock, logger, recorder } = deps;
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const client = countedClient(deps.client, { metrics: this.#metrics.registry, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.cri, {
       ...{ metrics: this.#metrics.registry, clock },
       containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
     });
-    this.#deps = { ...deps, cri };
+    this.#deps = { ...deps, cri, client };
     this.#options = options;
     this.#config = configOf(options);
     this.#reader = new RuntimeReader(cri);
