@@ -126,7 +126,7 @@ export class PodRegistry implements Running {
     this.#desired.set(pod.metadata.uid, pod);
     const allocated = this.#deps.allocations.allocatedPod(pod);
     worker.update(allocated);
-    if (worker.active) this.#deps.resizes.seen(pod, allocated);
+    if (worker.active && pod.metadata.deletionTimestamp === undefined) this.#deps.resizes.seen(pod, allocated);
     statuses.observed(pod.metadata.uid);
   }
 

@@ -291,6 +291,26 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       expect(await ns.output("reader")).toBe("redt\n440 1001\n440 1001\n440 1001\n440 1001\n1000\n");
     });
 
+    it("fifty ConfigMap volumes at once; a hosts file of their own; a subPath over a file of the image", async () => {
+      const ns = await bed.namespace("many-volumes");
+      const names = Array.from({ length: 50 }, (_, i) => `map-${i}`);
+      await Promise.all(names.map((name) => ns.configMap(name, { name })));
+      const volumes = names.map((name) => ({ name, configMap: { name } }));
+      const volumeMounts = names.map((name) => ({ name, mountPath: `/maps/${name}` }));
+      const read = shell("cat /maps/*/name | wc -c", { volumeMounts });
+      await Promise.all(["a", "b", "c"].map((name) => ns.pod(name, read, { ...never, volumes })));
+      const bytes = `${names.join("").length}\n`;
+      expect(await Promise.all(["a", "b", "c"].map((name) => ns.output(name)))).toEqual([bytes, bytes, bytes]);
+      const own = shell("cat /etc/hosts; echo; cat /etc/passwd", {
+        volumeMounts: [
+          { name: "map-1", mountPath: "/etc/hosts", subPath: "name" },
+          { name: "map-2", mountPath: "/etc/passwd", subPath: "name" },
+        ],
+      });
+      await ns.pod("own", own, { ...never, volumes });
+      expect(await ns.output("own")).toBe("map-1\nmap-2");
+    });
+
     it("a termination message at a place of their own as any user; none of a success that logged", async () => {
       const ns = await bed.namespace("messages");
       const securityContext = { runAsUser: 1001 };
