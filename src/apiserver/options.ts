@@ -4,6 +4,8 @@ import { parseCIDR } from "../api/meta/ip.ts";
 import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
+import { compatibilityFlags } from "./compatibility-flags.ts";
+import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
@@ -25,6 +27,7 @@ export interface ApiServerSettings {
   /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address or a loopback one. */
   readonly advertiseAddress?: string;
   readonly serving: ServingSettings;
+  readonly edge: EdgeSettings;
   readonly authentication: AuthenticationSettings;
   /** One range, or one of each family separated by a comma. */
   readonly serviceClusterIpRange: string;
@@ -93,7 +96,9 @@ export const apiServerFlags = {
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  ...edgeFlags,
   ...operationsFlags,
+  ...compatibilityFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -111,6 +116,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     securePort: values["secure-port"],
     ...present("advertiseAddress", values["advertise-address"]),
     serving: servingOptions(values),
+    edge: edgeOptions(values),
     authentication: authenticationOptions(values),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],

@@ -18,6 +18,9 @@ const commands: Readonly<Record<string, Command>> = {
   scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
   explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
+  dns: { summary: "answer the names of a cluster", load: () => import("./dns.ts") },
+  proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
+  "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 

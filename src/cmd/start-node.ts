@@ -8,12 +8,17 @@ import type { Client } from "../client/client.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
+import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodeAnnouncer } from "./start-node-announcer.ts";
+import { startNodeProxy } from "./start-node-proxy.ts";
 
 export interface NodeDeps {
   /** Speaks as the node: system:node:<name>. */
   readonly client: Client;
+  /** Speaks as system:kube-proxy. Without it services are somebody else's: a kube-proxy that runs as a pod. */
+  readonly proxyClient?: Client;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -25,6 +30,8 @@ export interface NodeOptions extends KubeletOptions {
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   readonly serving: KubeletServerOptions;
+  /** Addresses of load balancers that this node may announce on its network. Default none. */
+  readonly loadBalancerPool?: AddressPool;
 }
 
 export interface RunningNode extends Running {
@@ -37,7 +44,7 @@ export interface RunningNode extends Running {
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, serving, ...kubelet } = options;
+  const { dataDir, choice, clusterCidrs, serving, loadBalancerPool: pool, ...kubelet } = options;
   const stack = new StopStack();
   try {
     const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
@@ -48,6 +55,8 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
         { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
       ),
     );
+    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();

@@ -6,17 +6,17 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { flag, integer, optionalText, text } from "../base/flags.ts";
+import { boolean, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
-import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -33,8 +33,11 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
+  ...upNetworkFlags,
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
+  "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
+  "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -84,6 +87,7 @@ function claim(dataDir: string): () => void {
 async function startCluster(values: UpFlags & { readonly "data-dir": string }, stack: StopStack, clock: Clock): Promise<void> {
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
+  networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 1 && choice !== "simulated")
     throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
@@ -97,6 +101,9 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     await startNodes({ values, choice }, server, stack, { clock, logger });
   }
+  stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
@@ -116,7 +123,7 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startScheduler }] = await Promise.all([
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
     import("./controller-manager.ts"),
     import("./controller-manager-flags.ts"),
     import("./scheduler.ts"),
@@ -135,14 +142,10 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   );
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
+  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
-}
-
-async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
-  if (file === undefined) return undefined;
-  const { readSchedulerFile } = await import("./scheduler-flags.ts");
-  return readSchedulerFile("scheduler-config", file);
 }
 
 async function startNodes(
@@ -159,12 +162,17 @@ async function startNodes(
     const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
     const node = stack.add(
       await startNode(
-        { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
+        {
+          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+          proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+          ...{ clock, logger },
+        },
         {
           nodeName: name,
           dataDir,
           choice,
           clusterCidrs: [values["cluster-cidr"]],
+          ...networkOfNodes(values),
           // Several nodes would run the same static pods: the first one has them.
           ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),

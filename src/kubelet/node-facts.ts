@@ -1,7 +1,7 @@
 // Reads once what this node is made of.
+import { statfs } from "node:fs/promises";
 import { hostFile } from "../linux/host-file.ts";
 import { hostAddresses, readSystemInfo } from "../linux/system-info.ts";
-import { diskBytes } from "./node-pressure.ts";
 import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 
@@ -28,4 +28,10 @@ export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts
     diskBytes: disk,
     appArmor: appArmor.startsWith("Y"),
   };
+}
+
+/** Of the disk that holds `directory`. */
+async function diskBytes(directory: string): Promise<number> {
+  const { blocks, bsize } = await statfs(directory);
+  return blocks * bsize;
 }

@@ -14,7 +14,8 @@ import type {
 } from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
-import type { NodePressure } from "./node-pressure.ts";
+import type { PressureCondition } from "./eviction/thresholds.ts";
+import { allocatableOf, type Reservations } from "./node-allocatable.ts";
 
 /** What a node is made of, read once at the start. */
 export interface NodeFacts {
@@ -24,7 +25,7 @@ export interface NodeFacts {
   readonly addresses: readonly HostAddress[];
   /** Of the file system with the kubelet's data, in bytes. */
   readonly diskBytes: number;
-  /** The kernel enforces AppArmor profiles. */
+  /** Whether the kernel enforces AppArmor profiles. */
   readonly appArmor: boolean;
 }
 
@@ -36,11 +37,7 @@ export interface NodeConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
   readonly unschedulable: boolean;
-  /** Memory kept from pods, in bytes: the eviction threshold and what is reserved for the system. */
-  readonly reservedMemoryBytes: number;
-  readonly reservedMilliCpu: number;
-  /** Part of the disk kept from pods. */
-  readonly reservedDiskFraction: number;
+  readonly reservations: Reservations;
 }
 
 /** What may change while the node runs. */
@@ -50,7 +47,7 @@ export interface NodeObservation {
   readonly runtimeHandlers: readonly NodeRuntimeHandler[];
   readonly features?: NodeFeatures | undefined;
   readonly images: readonly ContainerImage[];
-  readonly pressure: NodePressure;
+  readonly pressure: readonly PressureCondition[];
   /** Why the node is not ready; empty when it is. */
   readonly problems: readonly string[];
 }
@@ -138,17 +135,13 @@ export function nodeAddresses({ hostname, addresses }: NodeFacts): readonly Node
 
 export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConfig): Pick<NodeStatus, "capacity" | "allocatable"> {
   const kibi = (bytes: number): string => `${Math.floor(bytes / 1024)}Ki`;
-  const pods = String(config.maxPods);
-  const milliCpu = system.cpus * 1000 - config.reservedMilliCpu;
-  return {
-    capacity: { cpu: String(system.cpus), "ephemeral-storage": kibi(diskBytes), memory: kibi(system.memoryBytes), pods },
-    allocatable: {
-      cpu: milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`,
-      "ephemeral-storage": String(Math.floor(diskBytes * (1 - config.reservedDiskFraction))),
-      memory: kibi(Math.max(0, system.memoryBytes - config.reservedMemoryBytes)),
-      pods,
-    },
+  const capacity = {
+    cpu: String(system.cpus),
+    "ephemeral-storage": kibi(diskBytes),
+    memory: kibi(system.memoryBytes),
+    pods: String(config.maxPods),
   };
+  return { capacity, allocatable: allocatableOf(capacity, config.reservations) };
 }
 
 function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[], now: string): readonly NodeCondition[] {
@@ -158,7 +151,7 @@ function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[
     const lastTransitionTime = before?.status === text ? before.lastTransitionTime : undefined;
     return { type, status: text, lastHeartbeatTime: now, lastTransitionTime: lastTransitionTime ?? now, reason, message };
   };
-  const { memory, disk, pid } = seen.pressure;
+  const [memory, disk, pid] = (["MemoryPressure", "DiskPressure", "PIDPressure"] as const).map((c) => seen.pressure.includes(c));
   const ready = seen.problems.length === 0;
   const [only] = seen.problems;
   const why = seen.problems.length === 1 ? (only ?? "") : `[${seen.problems.join(", ")}]`;

@@ -11,6 +11,7 @@ import type { RuntimeContainer, RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { ContainerReference, KubeletServerHost, LogOptions, RemoteCommandOptions } from "./server/host.ts";
 import { runtimeMessage } from "./start-error.ts";
+import type { StatsEndpoints } from "./stats/endpoints.ts";
 
 export interface PodAccessDependencies {
   readonly cri: CriRuntime;
@@ -18,6 +19,7 @@ export interface PodAccessDependencies {
   readonly reader: RuntimeReader;
   /** With their current statuses. */
   readonly pods: () => readonly Pod[];
+  readonly stats: StatsEndpoints;
 }
 
 type PodReference = Omit<ContainerReference, "container">;
@@ -31,6 +33,10 @@ export class PodAccess implements KubeletServerHost {
 
   pods(): readonly Pod[] {
     return this.#deps.pods();
+  }
+
+  stats(url: URL, method: string): ReturnType<StatsEndpoints> {
+    return this.#deps.stats(url, method);
   }
 
   async execUrl(at: ContainerReference, command: readonly string[], { stdin, stdout, stderr, tty }: RemoteCommandOptions): Promise<URL> {

@@ -2,9 +2,9 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
-import type { ResolverConfig } from "./dns.ts";
 import { ImageManager } from "./images.ts";
 import type { KubeletDependencies } from "./kubelet.ts";
 import type { NodeFacts } from "./node-status.ts";
@@ -27,6 +27,7 @@ import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
@@ -48,6 +49,7 @@ export interface MachineryContext {
   readonly networkProblem: () => string | undefined;
   readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
   readonly wake: (podUid: string) => void;
+  readonly metrics: KubeletMetrics;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -57,7 +59,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable } = context;
+  const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
@@ -80,7 +82,14 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     }),
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet });
-  const probes = new ProbeManager({ clock, recorder, runtimeName, run, onChange: context.wake });
+  const probes = new ProbeManager({
+    clock,
+    recorder,
+    runtimeName,
+    run,
+    onChange: context.wake,
+    observe: (what, probe) => metrics.probe(what, probe),
+  });
   const userNamespaces = new UserNamespaces({
     podDirectory: (uid) => volumes.podDirectory(uid),
     podsOnDisk: () => volumes.podsOnDisk(),
@@ -114,12 +123,14 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
+    onStep: (step) => metrics.podStep(step),
     ensureCgroup: (pod) => cgroups.ensure(pod),
     removeCgroup: (pod) => cgroups.remove(pod),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;
       images.forget(uid);
+      metrics.forget(pod);
       tokens.forget(uid);
       await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);

@@ -5,7 +5,7 @@ import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, Resource
 import { type ContainerStatusInput, containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
 import { limitMessages } from "./message-limit.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
-import { podConditions, terminalVerdict } from "./pod-conditions.ts";
+import { podConditions, terminalVerdict, withDisruption } from "./pod-conditions.ts";
 import { podPhase } from "./pod-phase.ts";
 import { asContainer, isSidecar, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import { podResources } from "./resize/resource-status.ts";
@@ -38,6 +38,8 @@ export interface PodVerdict {
   readonly phase: "Failed";
   readonly reason: string;
   readonly message: string;
+  /** The pod could not help it: the condition DisruptionTarget says so, with this message. */
+  readonly disruption?: string;
 }
 
 export interface ComputedStatus {
@@ -70,7 +72,11 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
   const passing = isTerminalPhase(reported) ? [] : (input.passing ?? []);
-  const conditions = podConditions(pod, { statuses, phase: reported, sandboxReady, passing });
+  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady, passing });
+  // Shown with the terminal phase, not while the pod is still being ended.
+  const ownDoing = known !== undefined && previous.reason !== input.verdict?.reason;
+  const disruption = isTerminalPhase(reported) && !ownDoing ? input.verdict?.disruption : undefined;
+  const conditions = disruption === undefined ? observed : withDisruption(pod, observed, disruption);
   return {
     over,
     status: {

@@ -1,5 +1,6 @@
 // What the kubelet's server asks of the kubelet: its pods, their logs, and the runtime's streaming addresses.
 import type { Pod } from "../../api/types/core-v1.ts";
+import type { StatsEndpoints } from "../stats/endpoints.ts";
 
 export interface ContainerReference {
   readonly namespace: string;
@@ -31,6 +32,8 @@ export interface LogOptions {
 /** Failures are StatusErrors: NotFound for an unknown pod or container, BadRequest for one that is not running (yet). */
 export interface KubeletServerHost {
   pods(): readonly Pod[];
+  /** /stats/summary, /metrics and what is below it; undefined for other paths. */
+  stats: StatsEndpoints;
   /** Address of the runtime's streaming server for this call. */
   execUrl(at: ContainerReference, command: readonly string[], options: RemoteCommandOptions): Promise<URL>;
   attachUrl(at: ContainerReference, options: RemoteCommandOptions): Promise<URL>;

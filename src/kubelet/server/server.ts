@@ -127,13 +127,20 @@ async function answer(deps: KubeletServerDependencies, request: IncomingMessage,
       return;
     case "containerLogs":
       return sendLog(hostOf(deps), referenceOf(parts), url.searchParams, response);
+    case "stats":
+    case "metrics": {
+      const found = await hostOf(deps).stats(url, request.method ?? "GET");
+      if (!found) break;
+      response.setHeader("content-type", found.contentType);
+      response.end(found.body);
+      return;
+    }
     case "exec":
     case "attach":
     case "portForward":
       throw badRequest("Upgrade request required");
-    default:
-      throw new StatusError({ code: 404, reason: "NotFound", message: "404 page not found" });
   }
+  throw new StatusError({ code: 404, reason: "NotFound", message: "404 page not found" });
 }
 
 function hostOf(deps: KubeletServerDependencies): KubeletServerHost {
