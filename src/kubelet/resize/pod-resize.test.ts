@@ -126,12 +126,8 @@ describe("kubelet: resizing a pod", () => {
   });
 
   it("does not take memory that is in use, says so, and does it once it is free", async () => {
-    let used = 60 * 2 ** 20;
-    const behaviour = {
-      get usage() {
-        return { cpuMillicores: 1, memoryBytes: used };
-      },
-    };
+    const used = 60 * 2 ** 20;
+    const behaviour = { usage: { cpuMillicores: 1, memoryBytes: used } };
     await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": behaviour } } });
     await f.createPod("web", { containers: [container({ image: "app:1", resources: memory("100Mi") })] });
     await f.untilPhase("web", "Running");
@@ -142,7 +138,8 @@ describe("kubelet: resizing a pod", () => {
         `attempting to set container "main" memory limit (${50 * 2 ** 20}) below current usage (${used})]`,
     );
     expect((await statusOf(f, "web"))?.resources?.limits?.memory).toBe("100Mi");
-    used = 10 * 2 ** 20;
+    const [running] = (await f.cri.listContainers({})).containers;
+    f.cri.setUsage(running?.id ?? "", { memoryBytes: 10 * 2 ** 20 });
     await f.until(async () => (await statusOf(f, "web"))?.resources?.limits?.memory === "50Mi");
     await f.until(async () => (await condition(f, "web", "PodResizeInProgress")) === undefined);
     expect(f.reasons("web").filter((r) => r.startsWith("Resize"))).toEqual(["ResizeStarted", "ResizeError", "ResizeCompleted"]);
