@@ -226,9 +226,10 @@ export class PodRegistry implements Running {
     if (!this.#workerDeps) throw new Error(`pod ${keyOf(asked)} came before the kubelet was started`);
     const { allocations, resizes } = this.#deps;
     const { uid } = asked.metadata;
+    const fresh = !this.#deps.inRuntime(uid);
+    if (!fresh) allocations.adopt(asked);
     const pod = allocations.allocatedPod(asked);
     this.#desired.set(uid, asked);
-    const fresh = !this.#deps.inRuntime(uid);
     const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(fresh ? this.#admit(pod) : {}) });
     this.#workers.set(uid, worker);
     if (worker.active) {
