@@ -70,14 +70,14 @@ export interface KubeletDependencies {
   /** Sets up the node's pod network once its range of addresses is known. Default: only the runtime is told. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   readonly volumePlugins?: readonly VolumePlugin[];
-  /** Why this node can never resize a running pod so: what static managers have given away. */
-  readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** What the machine and its pods' control groups use. Default: only what the runtime tells. */
   readonly machine?: MachineReader;
   /** Of the machine, where the node is one. */
   readonly guards?: MachineGuards;
   /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
   readonly summaries?: StatsProvider;
+  /** Why this node can never resize a running pod so: what static managers have given away. */
+  readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -169,8 +169,8 @@ class KubeletNode implements Kubelet {
     this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
     this.#resizes = this.#createResizes();
     this.#registry = new PodRegistry({
-      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
-      ...{ allocations: this.#allocations, resizes: this.#resizes },
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      nodeState: () => this.#nodeState(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
@@ -247,8 +247,8 @@ class KubeletNode implements Kubelet {
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
-      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       metrics: this.#metrics,
+      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -409,6 +409,11 @@ class KubeletNode implements Kubelet {
     };
   }
 
+  #machineRules(): MachineRules {
+    const { appArmor, system } = this.#requireFacts();
+    return { appArmor, kernelVersion: system.kernelVersion, allowedUnsafe: this.#options.allowedUnsafeSysctls };
+  }
+
   /** The node as far as it is known: static pods may come before it is registered. */
   #admissionNode(): Node {
     const known = this.#agent?.node;
@@ -418,11 +423,6 @@ class KubeletNode implements Kubelet {
     const { features } = this.#health;
     const status = { ...nodeResources(facts, this.#config), ...(features ? { features } : {}) };
     return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status };
-  }
-
-  #machineRules(): MachineRules {
-    const { appArmor, system } = this.#requireFacts();
-    return { appArmor, kernelVersion: system.kernelVersion, allowedUnsafe: this.#options.allowedUnsafeSysctls };
   }
 
   #requireFacts(): NodeFacts {

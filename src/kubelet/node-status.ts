@@ -25,7 +25,7 @@ export interface NodeFacts {
   readonly addresses: readonly HostAddress[];
   /** Of the file system with the kubelet's data, in bytes. */
   readonly diskBytes: number;
-  /** Whether the kernel enforces AppArmor profiles. */
+  /** The kernel enforces AppArmor profiles. */
   readonly appArmor: boolean;
 }
 

@@ -99,12 +99,8 @@ export class PodRegistry implements Running {
 
   /** Why the pod would not fit with what it asks for now; undefined when it would. */
   refusal(pod: Pod): PodVerdict | undefined {
-    const admission = this.#judge(pod, this.#deps.nodeState());
-    if (admission.kind === "refused") return admission.verdict;
-    // No pod is ended for one that runs already.
-    return admission.kind === "preempts"
-      ? { phase: "Failed", reason: `OutOf${admission.lacking}`, message: `Node didn't have enough resource: ${admission.lacking}` }
-      : undefined;
+    const admission = this.#judge(pod, { ...this.#deps.nodeState(), mayPreempt: false });
+    return admission.kind === "refused" ? admission.verdict : undefined;
   }
 
   /** The pod has been allocated something else. */

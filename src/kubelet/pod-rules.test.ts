@@ -1,18 +1,69 @@
-// Small rules of pods: host names, resolvers, messages, users of their own.
+// Small rules of pods: sysctls, AppArmor and groups at the door, host names, resolvers, messages, users of their own.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { ContainerStatus, Pod, PodSpec } from "../api/types/core-v1.ts";
+import type { ContainerStatus, Node, Pod, PodSpec } from "../api/types/core-v1.ts";
+import { admitPod } from "./admission.ts";
 import { podResolver } from "./dns.ts";
 import { kernelHostname, podHostname } from "./hosts-file.ts";
 import { limitMessages } from "./message-limit.ts";
+import { forbiddenSysctl } from "./sysctls.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
 
 function podOf(spec: Partial<PodSpec>, uid = "u1"): Pod {
   const metadata = { name: "web", namespace: "default", uid } as Pod["metadata"];
   return { apiVersion: "v1", kind: "Pod", metadata, spec: { containers: [{ name: "main" }], ...spec } };
 }
+
+describe("forbiddenSysctl()", () => {
+  const rules = { allowedUnsafe: ["kernel.msg*", "net.core.somaxconn"], kernelVersion: "6.1.0-18-amd64" };
+  const forbidden = (name: string, spec: Partial<PodSpec> = {}, kernelVersion = rules.kernelVersion): string | undefined =>
+    forbiddenSysctl(podOf({ ...spec, securityContext: { sysctls: [{ name, value: "1" }] } }), { ...rules, kernelVersion });
+
+  it.each(["kernel.shm_rmid_forced", "kernel/shm_rmid_forced", "net.ipv4.tcp_rmem", "kernel.msgmax", "net.core.somaxconn"])(
+    "allows %s",
+    (name) => expect(forbidden(name)).toBeUndefined(),
+  );
+
+  it("refuses what is not known to be safe, on this kernel", () => {
+    expect(forbidden("kernel.sem")).toBe('forbidden sysctl: "kernel.sem" not allowlisted');
+    expect(forbidden("net.ipv4.tcp_rmem", {}, "4.9.0")).toBe('forbidden sysctl: "net.ipv4.tcp_rmem" not allowlisted');
+  });
+
+  it("refuses those of namespaces that are the node's", () => {
+    expect(forbidden("net.ipv4.tcp_syncookies", { hostNetwork: true })).toBe(
+      'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host Net enabled',
+    );
+    expect(forbidden("kernel.msgmax", { hostIPC: true })).toBe('forbidden sysctl: "kernel.msgmax" not allowed with host IPC enabled');
+  });
+});
+
+describe("admitPod()", () => {
+  const node = { metadata: { name: "n" }, status: { allocatable: { pods: "10" } } } as unknown as Node; // all that is looked at
+  const machine = { appArmor: false, kernelVersion: "6.1", allowedUnsafe: [] };
+  const refusal = (spec: Partial<PodSpec>, of: Node = node, rules = machine) => {
+    const admission = admitPod(podOf(spec), [], { node: of, pressure: [], shuttingDown: false, machine: rules });
+    return admission.kind === "refused" ? admission.verdict : undefined;
+  };
+
+  it("refuses AppArmor profiles where the kernel has no AppArmor", () => {
+    const securityContext = { appArmorProfile: { type: "RuntimeDefault" as const } };
+    expect(refusal({ securityContext })).toMatchObject({
+      reason: "AppArmor",
+      message: "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host",
+    });
+    expect(refusal({ securityContext }, node, { ...machine, appArmor: true })).toBeUndefined();
+    expect(refusal({ securityContext: { appArmorProfile: { type: "Unconfined" } } })).toBeUndefined();
+  });
+
+  it("refuses strict groups where the runtime cannot keep them", () => {
+    const spec = { securityContext: { supplementalGroupsPolicy: "Strict" as const } };
+    expect(refusal(spec)).toMatchObject({ reason: "SupplementalGroupsPolicyNotSupported" });
+    const able = { ...node, status: { ...node.status, features: { supplementalGroupsPolicy: true } } } as Node;
+    expect(refusal(spec, able)).toBeUndefined();
+  });
+});
 
 describe("kernelHostname()", () => {
   const named = (spec: Partial<PodSpec>): string => kernelHostname(podHostname(podOf(spec), "cluster.local"), spec.setHostnameAsFQDN);
