@@ -193,7 +193,10 @@ class KubeletNode implements Kubelet {
     this.#stops.defer(() => probes.stop());
     const isKnown = (uid: string): boolean => this.#registry.worker(uid) !== undefined;
     this.#orphans = this.#stops.add(new Orphans({ cri, reader: this.#reader, killer, volumes, logger, logsDirectory, isKnown }));
-    const rotation = this.#stops.add(new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }));
+    const { containerLogMaxBytes: maxBytes, containerLogMaxFiles: maxFiles, containerLogMonitorIntervalMs: periodMs } = this.#options;
+    const rotation = this.#stops.add(
+      new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }, { maxBytes, maxFiles, periodMs }),
+    );
     rotation.start();
     this.#stops.add(this.#statuses).start();
     this.#stops.add(this.#mirrorPods).start();
@@ -207,7 +210,7 @@ class KubeletNode implements Kubelet {
 
   #startNode(informers: InformerFactory, runtime: { readonly name: string; readonly version: string }): void {
     const { client, clock, logger, recorder, cri } = this.#deps;
-    const { nodeName, rootDirectory, evictionHard } = this.#options;
+    const { nodeName, rootDirectory, evictionHard, nodeLeaseDurationSeconds: durationSeconds } = this.#options;
     const facts = this.#requireFacts();
     const informer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     const agent = new NodeAgent(
@@ -221,16 +224,16 @@ class KubeletNode implements Kubelet {
     );
     this.#agent = this.#stops.add(agent);
     agent.start();
-    const lease = this.#stops.add(new NodeLease({ client, clock, logger }, { nodeName, nodeUid: () => agent.node?.metadata.uid }));
+    const lease = this.#stops.add(new NodeLease({ client, clock, logger }, { nodeName, durationSeconds, nodeUid: () => agent.node?.metadata.uid }));
     lease.start();
   }
 
   async #startStaticPods(): Promise<void> {
-    const { podManifestPath: directory, nodeName } = this.#options;
+    const { podManifestPath: directory, nodeName, fileCheckFrequencyMs: periodMs } = this.#options;
     if (directory === undefined) return;
     const { clock, logger } = this.#deps;
     const onChange = (found: readonly Pod[]): void => this.#registry.useStaticPods(found);
-    const source = new StaticPodSource({ clock, logger, applyDefaults: defaultPod, onChange }, { directory, nodeName });
+    const source = new StaticPodSource({ clock, logger, applyDefaults: defaultPod, onChange }, { directory, nodeName, periodMs });
     await this.#stops.add(source).start();
   }
 
@@ -315,11 +318,19 @@ class KubeletNode implements Kubelet {
 }
 
 function configOf(options: ResolvedOptions): NodeConfig {
-  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMilliCpu, reservedMemoryBytes, evictionHard } = options;
+  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMemoryBytes, evictionHard } = options;
+  const { podsPerCore, providerID, reservedSystemCPUs } = options;
   return {
-    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMilliCpu },
+    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID },
+    // CPUs that are named are what is reserved, whatever else is said of their number.
+    reservedMilliCpu: reservedSystemCPUs.length > 0 ? reservedSystemCPUs.length * 1000 : options.reservedMilliCpu,
     reservedMemoryBytes: reservedMemoryBytes + (evictionHard.memoryBytes ?? 0),
     reservedDiskFraction: evictionHard.diskFraction ?? 0.1,
+    reservedDiskBytes: options.reservedStorageBytes,
+    register: options.registerNode,
+    statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
+    statusReportMs: options.nodeStatusReportFrequencyMs,
+    maxImages: options.nodeStatusMaxImages,
   };
 }
 

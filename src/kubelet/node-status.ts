@@ -30,6 +30,19 @@ export interface NodeConfig {
   readonly reservedMilliCpu: number;
   /** Part of the disk kept from pods. */
   readonly reservedDiskFraction: number;
+  /** Kept from pods beside that, in bytes. */
+  readonly reservedDiskBytes: number;
+  /** Pods for each CPU; 0 for no limit of this kind. */
+  readonly podsPerCore: number;
+  /** Empty for none. */
+  readonly providerID: string;
+  /** Whether the node's object is made here. */
+  readonly register: boolean;
+  /** How often the status is computed, and written when nothing has changed. */
+  readonly statusUpdateMs: number;
+  readonly statusReportMs: number;
+  /** In the status; -1 for all. */
+  readonly maxImages: number;
 }
 
 /** What may change while the node runs. */
@@ -59,6 +72,7 @@ export function newNode(
     spec: {
       ...(config.taints.length > 0 ? { taints: config.taints } : {}),
       ...(config.unschedulable ? { unschedulable: true } : {}),
+      ...(config.providerID === "" ? {} : { providerID: config.providerID }),
     },
     status,
   };
@@ -121,13 +135,13 @@ export function nodeAddresses({ hostname, addresses }: NodeFacts): readonly Node
 
 export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConfig): Pick<NodeStatus, "capacity" | "allocatable"> {
   const kibi = (bytes: number): string => `${Math.floor(bytes / 1024)}Ki`;
-  const pods = String(config.maxPods);
-  const milliCpu = system.cpus * 1000 - config.reservedMilliCpu;
+  const pods = String(config.podsPerCore > 0 ? Math.min(config.maxPods, config.podsPerCore * system.cpus) : config.maxPods);
+  const milliCpu = Math.max(0, system.cpus * 1000 - config.reservedMilliCpu);
   return {
     capacity: { cpu: String(system.cpus), "ephemeral-storage": kibi(diskBytes), memory: kibi(system.memoryBytes), pods },
     allocatable: {
       cpu: milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`,
-      "ephemeral-storage": String(Math.floor(diskBytes * (1 - config.reservedDiskFraction))),
+      "ephemeral-storage": String(Math.max(0, Math.floor(diskBytes * (1 - config.reservedDiskFraction) - config.reservedDiskBytes))),
       memory: kibi(Math.max(0, system.memoryBytes - config.reservedMemoryBytes)),
       pods,
     },

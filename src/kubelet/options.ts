@@ -22,6 +22,41 @@ export interface KubeletOptions {
   readonly unschedulable?: boolean;
   /** --max-pods. Default 110. */
   readonly maxPods?: number;
+  /** At most so many pods for each CPU. Default 0: only maxPods counts. */
+  readonly podsPerCore?: number;
+  /** Processes of one pod; -1 for no limit. Default 16384, which keeps a fork bomb from the rest of the node. */
+  readonly podPidsLimit?: number;
+  /** Whether the kubelet makes the node's object, or waits for it. Default true. */
+  readonly registerNode?: boolean;
+  /** Default none. */
+  readonly providerID?: string;
+  /** How often the node's status is computed. Default 10 s. */
+  readonly nodeStatusUpdateFrequencyMs?: number;
+  /** How often it is written when nothing has changed. Default 5 min. */
+  readonly nodeStatusReportFrequencyMs?: number;
+  /** Default 40. */
+  readonly nodeLeaseDurationSeconds?: number;
+  /** Images in the node's status; -1 for all. Default 50. */
+  readonly nodeStatusMaxImages?: number;
+  /** How often the directory of static pods is read besides its changes. Default 20 s. */
+  readonly fileCheckFrequencyMs?: number;
+  /** The size at which a container's log is moved aside. Default 10 MiB. */
+  readonly containerLogMaxBytes?: number;
+  /** Files of one container's log. Default 5. */
+  readonly containerLogMaxFiles?: number;
+  /** Default 10 s. */
+  readonly containerLogMonitorIntervalMs?: number;
+  /** Names and patterns ("net.*") of sysctls that pods may set beside the safe ones. Default none. */
+  readonly allowedUnsafeSysctls?: readonly string[];
+  /** Whether containers may use swap, where there is any. Default "NoSwap". */
+  readonly swapBehavior?: "NoSwap" | "LimitedSwap";
+  /** Kept from pods: whole CPUs, by their numbers. Default none. */
+  readonly reservedSystemCPUs?: readonly number[];
+  /** Kept from pods, in bytes and process ids. Default 0. */
+  readonly reservedStorageBytes?: number;
+  readonly reservedPids?: number;
+  /** Whether all pods together are limited to what is not reserved. Default true. */
+  readonly enforcePodsAllocatable?: boolean;
   /** The kubelet's HTTPS port as it stands in the node's status. Default 10250. */
   readonly port?: number;
   /** --cluster-dns. Default none: pods get the node's resolver. */
@@ -70,6 +105,24 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     taints: [],
     unschedulable: false,
     maxPods: 110,
+    podsPerCore: 0,
+    podPidsLimit: 16_384,
+    registerNode: true,
+    providerID: "",
+    nodeStatusUpdateFrequencyMs: 10_000,
+    nodeStatusReportFrequencyMs: 5 * 60_000,
+    nodeLeaseDurationSeconds: 40,
+    nodeStatusMaxImages: 50,
+    fileCheckFrequencyMs: 20_000,
+    containerLogMaxBytes: 10 * 2 ** 20,
+    containerLogMaxFiles: 5,
+    containerLogMonitorIntervalMs: 10_000,
+    allowedUnsafeSysctls: [],
+    swapBehavior: "NoSwap",
+    reservedSystemCPUs: [],
+    reservedStorageBytes: 0,
+    reservedPids: 0,
+    enforcePodsAllocatable: true,
     port: 10_250,
     clusterDns: [],
     clusterDomain: "cluster.local",

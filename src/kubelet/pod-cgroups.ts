@@ -2,7 +2,7 @@
 // for each pod, in which the runtime makes those of the containers.
 import { podQos } from "../api/semantics/pod-qos.ts";
 import type { Pod } from "../api/types/core-v1.ts";
-import { type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
+import { type CgroupLimits, type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
 import { podCgroupResources } from "./linux-resources.ts";
 
 export interface PodCgroups {
@@ -14,12 +14,20 @@ export interface PodCgroups {
 /** For nodes without control groups of their own: simulated ones. */
 export const noPodCgroups: PodCgroups = { ensure: async () => "", remove: async () => undefined };
 
+export interface PodCgroupOptions {
+  /** Processes of one pod; -1 for no limit, the default. */
+  readonly pidsLimit?: number;
+  /** What all pods together may have. Default no limits. */
+  readonly allocatable?: CgroupLimits;
+}
+
 const minShares = 2;
 
-export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
+export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgroupOptions = {}): PodCgroups {
+  const { pidsLimit = -1, allocatable = {} } = options;
   let classes: Promise<void> | undefined;
   const ensureClasses = async (): Promise<void> => {
-    await cgroups.ensure(qosCgroup(root, "Guaranteed"));
+    await cgroups.ensure(qosCgroup(root, "Guaranteed"), allocatable);
     await cgroups.ensure(qosCgroup(root, "Burstable"));
     // Best effort means what is left over.
     await cgroups.ensure(qosCgroup(root, "BestEffort"), { cpuShares: minShares });
@@ -39,6 +47,7 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
         cpuShares,
         ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota }),
         ...(memoryBytes === undefined ? {} : { memoryBytes }),
+        ...(pidsLimit < 0 ? {} : { pids: pidsLimit }),
       });
       return path;
     },

@@ -121,6 +121,11 @@ export class ConfigFields {
     return value === undefined ? undefined : new ConfigFields(value, this.#at(name));
   }
 
+  /** Whatever stands there. */
+  value(name: string): unknown {
+    return this.#get(name);
+  }
+
   /** Anything under a name is taken as it is. */
   ignore(...names: readonly string[]): void {
     for (const name of names) this.#asked.add(name);
