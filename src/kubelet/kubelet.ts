@@ -70,6 +70,8 @@ export interface Kubelet extends Running {
   readonly node: Node | undefined;
   /** Why the node is not ready; empty when it is. */
   problems(): readonly string[];
+  /** Why the loop over pods does not turn; undefined when it does. */
+  stalled(): string | undefined;
 }
 
 export function createKubelet(deps: KubeletDependencies, options: KubeletOptions): Kubelet {
@@ -122,7 +124,10 @@ class KubeletNode implements Kubelet {
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
-    this.access = new PodAccess({ cri, clock, reader: this.#reader, pods: () => this.#registry.pods() });
+    this.access = new PodAccess({
+      ...{ cri, clock, reader: this.#reader, rootDirectory: options.rootDirectory },
+      pods: () => this.#registry.pods(),
+    });
   }
 
   get node(): Node | undefined {
@@ -132,6 +137,10 @@ class KubeletNode implements Kubelet {
   problems(): readonly string[] {
     const pleg = this.#pleg.problem();
     return [...this.#health.problems(), ...(pleg === undefined ? [] : [pleg])];
+  }
+
+  stalled(): string | undefined {
+    return this.#pleg.problem();
   }
 
   async start(): Promise<void> {
@@ -319,14 +328,11 @@ class KubeletNode implements Kubelet {
 
 function configOf(options: ResolvedOptions): NodeConfig {
   const { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMemoryBytes, evictionHard } = options;
-  const { podsPerCore, providerID, reservedSystemCPUs } = options;
+  const { podsPerCore, providerID, reservedMilliCpu } = options;
   return {
-    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID },
-    // CPUs that are named are what is reserved, whatever else is said of their number.
-    reservedMilliCpu: reservedSystemCPUs.length > 0 ? reservedSystemCPUs.length * 1000 : options.reservedMilliCpu,
+    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservedMilliCpu },
     reservedMemoryBytes: reservedMemoryBytes + (evictionHard.memoryBytes ?? 0),
     reservedDiskFraction: evictionHard.diskFraction ?? 0.1,
-    reservedDiskBytes: options.reservedStorageBytes,
     register: options.registerNode,
     statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
     statusReportMs: options.nodeStatusReportFrequencyMs,

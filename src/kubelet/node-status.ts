@@ -30,8 +30,6 @@ export interface NodeConfig {
   readonly reservedMilliCpu: number;
   /** Part of the disk kept from pods. */
   readonly reservedDiskFraction: number;
-  /** Kept from pods beside that, in bytes. */
-  readonly reservedDiskBytes: number;
   /** Pods for each CPU; 0 for no limit of this kind. */
   readonly podsPerCore: number;
   /** Empty for none. */
@@ -141,7 +139,7 @@ export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConf
     capacity: { cpu: String(system.cpus), "ephemeral-storage": kibi(diskBytes), memory: kibi(system.memoryBytes), pods },
     allocatable: {
       cpu: milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`,
-      "ephemeral-storage": String(Math.max(0, Math.floor(diskBytes * (1 - config.reservedDiskFraction) - config.reservedDiskBytes))),
+      "ephemeral-storage": String(Math.max(0, Math.floor(diskBytes * (1 - config.reservedDiskFraction)))),
       memory: kibi(Math.max(0, system.memoryBytes - config.reservedMemoryBytes)),
       pods,
     },

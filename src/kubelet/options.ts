@@ -46,17 +46,10 @@ export interface KubeletOptions {
   readonly containerLogMaxFiles?: number;
   /** Default 10 s. */
   readonly containerLogMonitorIntervalMs?: number;
-  /** Names and patterns ("net.*") of sysctls that pods may set beside the safe ones. Default none. */
-  readonly allowedUnsafeSysctls?: readonly string[];
   /** Whether containers may use swap, where there is any. Default "NoSwap". */
   readonly swapBehavior?: "NoSwap" | "LimitedSwap";
-  /** Kept from pods: whole CPUs, by their numbers. Default none. */
-  readonly reservedSystemCPUs?: readonly number[];
-  /** Kept from pods, in bytes and process ids. Default 0. */
-  readonly reservedStorageBytes?: number;
-  readonly reservedPids?: number;
-  /** Whether all pods together are limited to what is not reserved. Default true. */
-  readonly enforcePodsAllocatable?: boolean;
+  /** "pods": all pods together are limited to what is not reserved. Default that. */
+  readonly enforceNodeAllocatable?: readonly string[];
   /** The kubelet's HTTPS port as it stands in the node's status. Default 10250. */
   readonly port?: number;
   /** --cluster-dns. Default none: pods get the node's resolver. */
@@ -117,12 +110,8 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     containerLogMaxBytes: 10 * 2 ** 20,
     containerLogMaxFiles: 5,
     containerLogMonitorIntervalMs: 10_000,
-    allowedUnsafeSysctls: [],
     swapBehavior: "NoSwap",
-    reservedSystemCPUs: [],
-    reservedStorageBytes: 0,
-    reservedPids: 0,
-    enforcePodsAllocatable: true,
+    enforceNodeAllocatable: ["pods"],
     port: 10_250,
     clusterDns: [],
     clusterDomain: "cluster.local",

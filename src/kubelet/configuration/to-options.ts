@@ -1,0 +1,41 @@
+// From a KubeletConfiguration to the kubelet's own options. Where the two have a field of one name it means the same;
+// durations become milliseconds and sizes bytes.
+import { parseQuantity } from "../../api/meta/quantity.ts";
+import type { KubeletOptions } from "../options.ts";
+import { durationMs } from "./field.ts";
+import type { KubeletConfiguration } from "./kubelet-configuration.ts";
+import { protectionOptionsOf } from "./protection-options.ts";
+
+/** Of upstream's default several pulls at a time are left: image stores have been safe for that for years. */
+const defaultParallelPulls = 5;
+const unlimitedPulls = 1_000;
+
+export function optionsOfConfiguration(c: KubeletConfiguration): Partial<KubeletOptions> {
+  const { maxPods, podsPerCore, podPidsLimit, registerNode, providerID, nodeLeaseDurationSeconds, nodeStatusMaxImages } = c;
+  return {
+    ...{ maxPods, podsPerCore, podPidsLimit, registerNode, providerID, nodeLeaseDurationSeconds, nodeStatusMaxImages },
+    taints: c.registerWithTaints.map(({ key, value, effect }) => ({ key, effect, ...(value ? { value } : {}) })),
+    clusterDns: c.clusterDNS,
+    resolvConf: c.resolvConf,
+    ...(c.clusterDomain === "" ? {} : { clusterDomain: c.clusterDomain }),
+    ...(c.staticPodPath === "" ? {} : { podManifestPath: c.staticPodPath }),
+    ...(c.podLogsDir === "" ? {} : { logsDirectory: c.podLogsDir }),
+    seccompDefault: c.seccompDefault,
+    nodeStatusUpdateFrequencyMs: durationMs(c.nodeStatusUpdateFrequency),
+    nodeStatusReportFrequencyMs: durationMs(c.nodeStatusReportFrequency),
+    fileCheckFrequencyMs: durationMs(c.fileCheckFrequency),
+    containerLogMaxBytes: parseQuantity(c.containerLogMaxSize).value(),
+    containerLogMaxFiles: c.containerLogMaxFiles,
+    containerLogMonitorIntervalMs: durationMs(c.containerLogMonitorInterval),
+    maxParallelImagePulls: parallelPulls(c),
+    swapBehavior: c.memorySwap.swapBehavior === "LimitedSwap" ? "LimitedSwap" : "NoSwap",
+    enforceNodeAllocatable: c.enforceNodeAllocatable,
+    ...protectionOptionsOf(c),
+  };
+}
+
+function parallelPulls({ serializeImagePulls, maxParallelImagePulls }: KubeletConfiguration): number {
+  if (serializeImagePulls === true) return 1;
+  if (maxParallelImagePulls !== undefined) return maxParallelImagePulls;
+  return serializeImagePulls === false ? unlimitedPulls : defaultParallelPulls;
+}
