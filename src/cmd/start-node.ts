@@ -25,6 +25,8 @@ export interface NodeOptions extends KubeletOptions {
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   readonly serving: KubeletServerOptions;
+  /** Below which the control groups of pods lie; default one that belongs to the data directory. */
+  readonly cgroupRoot?: string;
 }
 
 export interface RunningNode extends Running {
@@ -45,7 +47,7 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     const { ready } = stack.add(
       await startKubelet(
         { ...deps, runtime, logger: logger.named("kubelet") },
-        { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
+        { cgroupRoot: podNetworkName(dataDir), ...kubelet, serving },
       ),
     );
     return { description: runtime.description, ready, stop: () => stack.stop() };

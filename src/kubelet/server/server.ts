@@ -46,14 +46,14 @@ export interface KubeletServerOptions extends ServerCertificates, RouteOptions {
   readonly tls?: Pick<ServerOptions, "minVersion" | "ciphers" | "ecdhCurve">;
   /** Port without TLS and without questions, for what may be read by anybody; default none. */
   readonly readOnlyPort?: number;
+  /** Hands over new certificates while the server runs. */
+  readonly follow?: (use: (certificates: ServerCertificates) => void) => Promise<Running> | Running;
   /** Where /healthz is served without TLS; default nowhere. */
   readonly healthz?: { readonly address: string; readonly port: number };
 }
 
 export interface RunningKubeletServer extends Running {
   readonly port: number;
-  /** For connections from now on. Throws for what is no certificate and key. */
-  setCertificates(certificates: ServerCertificates): void;
 }
 
 const dialTimeoutMs = 30_000;
@@ -110,10 +110,11 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
     await close(server, sockets);
     throw error;
   });
+  const following = await options.follow?.((certificates) => server.setSecureContext(contextOf(certificates)));
   return {
     port: (server.address() as AddressInfo).port,
-    setCertificates: (certificates) => server.setSecureContext(contextOf(certificates)),
     async stop() {
+      await following?.stop();
       await Promise.all([close(server, sockets), ...plain.map((p) => p.stop())]);
     },
   };
