@@ -18,6 +18,8 @@ const commands: Readonly<Record<string, Command>> = {
   scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
   explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
+  join: { summary: "make this machine a node of a cluster, with a token", load: () => import("./join.ts") },
+  token: { summary: "create, list and delete the tokens machines join with", load: () => import("./token.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 

@@ -35,6 +35,7 @@ const flags = {
   "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
+  "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -127,7 +128,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const controllers = await startControllerManager(
     { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
     {
-      controllers: checkedSelection(values.controllers.split(",")),
+      controllers: checkedSelection(withJoining(values.controllers.split(","))),
       rootCaPem: server.caPem,
       clusterCidrs: [values["cluster-cidr"]],
       clusterSigning: server.pki.ca,
@@ -137,6 +138,12 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
   stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
   announce("controllers and scheduler");
+}
+
+/** The controllers that machines need to join with a token, unless they are left out. */
+function withJoining(selection: readonly string[]): readonly string[] {
+  const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
+  return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
 }
 
 async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
@@ -151,8 +158,9 @@ async function startNodes(
   stack: StopStack,
   { clock, logger }: Shared,
 ): Promise<void> {
-  const { startNode } = await import("./start-node.ts");
+  const [{ startNode }, { localNodeSettings }] = await Promise.all([import("./start-node.ts"), import("./local-node.ts")]);
   const dataDir = values["data-dir"];
+  const settings = await localNodeSettings({ file: values["kubelet-config"], choice, several: values.nodes > 1 }, logger);
   const machine = hostname().toLowerCase();
   const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
   for (const name of names) {
@@ -167,8 +175,9 @@ async function startNodes(
           clusterCidrs: [values["cluster-cidr"]],
           // Several nodes would run the same static pods: the first one has them.
           ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
+          ...settings.kubelet,
           rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
-          serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
+          serving: { ...settings.serving, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
         },
       ),
     );

@@ -38,7 +38,7 @@ export async function bootstrapClientCertificate(
   options: BootstrapOptions,
 ): Promise<boolean> {
   const { kubeconfig, bootstrap, certDirectory, nodeName, signal } = options;
-  if (await isStillValid(kubeconfig, clock, logger)) return false;
+  if (await hasClientCertificate(kubeconfig, { clock, logger })) return false;
   const store = new CertificateStore(certDirectory, "kubelet-client", clock);
   await mkdir(certDirectory, { recursive: true, mode: 0o700 });
   const pendingPath = join(certDirectory, pendingKeyFile);
@@ -69,7 +69,11 @@ async function keyPair(path: string): Promise<{ readonly privateKey: KeyObject; 
   }
 }
 
-async function isStillValid(path: string, clock: Clock, logger: Logger): Promise<boolean> {
+/** Whether the kubeconfig is there and its certificate has not expired. */
+export async function hasClientCertificate(
+  path: string,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<boolean> {
   try {
     const { credentials } = await loadKubeconfig({ path });
     const pem =
