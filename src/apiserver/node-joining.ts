@@ -2,10 +2,10 @@
 // (kube-public/cluster-info, which bootstrap-signer-controller signs with every token), and the rights of those who hold
 // a bootstrap token and of the nodes they become.
 import { semanticallyEqual } from "../api/meta/equality.ts";
+import type { New } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { clusterrolebindings, clusterroles, configmaps, rolebindings, roles } from "../api/resources.generated.ts";
 import type { ClusterRoleBinding, PolicyRule, Subject } from "../api/types/rbac-v1.ts";
-import type { New } from "../api/meta/object.ts";
 import type { Client } from "../client/client.ts";
 import { createMissing, find } from "./bootstrap.ts";
 

@@ -1,7 +1,7 @@
 // The flags of the HTTPS port: certificates, also for other names, and how old TLS may be.
 import type { SecureVersion } from "node:tls";
-import { cipherSuites, tls13Suites, tlsVersions } from "../base/tls-names.ts";
 import { FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText } from "../base/flags.ts";
+import { cipherSuites, tls13Suites, tlsVersions } from "../base/tls-names.ts";
 
 export interface CertificateFiles {
   readonly certFile: string;

@@ -2,8 +2,8 @@
 // server nobody vouches for yet, believed because it is signed with the token's secret and because its authority's key has
 // the expected hash, and then fetched once more from a server that has to prove it belongs to that authority.
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { configmaps } from "../api/resources.generated.ts";
 import { isStatus } from "../api/meta/status-error.ts";
+import { configmaps } from "../api/resources.generated.ts";
 import type { ConfigMap } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { errorText } from "../base/log.ts";
@@ -36,7 +36,9 @@ export async function discoverAuthority(options: DiscoveryOptions): Promise<stri
   const caPem = await authorityOf(kubeconfig);
   const found = publicKeyHashes(caPem);
   if (hashes.length > 0 && !hashes.some((hash) => found.includes(hash.toLowerCase())))
-    throw new CommandError(`--ca-cert-hash: the authority of ${server} has another public key (${found.join(", ")}); this is not the cluster that was meant`);
+    throw new CommandError(
+      `--ca-cert-hash: the authority of ${server} has another public key (${found.join(", ")}); this is not the cluster that was meant`,
+    );
   const secure = await fetchInfo(options, { caPem });
   if (verified(secure, token, server) !== kubeconfig) throw new CommandError(`${server} has told two different stories; try again`);
   return caPem;
@@ -77,7 +79,9 @@ function verified({ data }: ConfigMap, token: BootstrapToken, server: string): s
   const { kubeconfig, [signatureKey(token)]: signature } = data ?? {};
   if (kubeconfig === undefined) throw new CommandError(`kube-public/cluster-info of ${server} has no kubeconfig`);
   if (signature === undefined)
-    throw new CommandError(`--token: ${server} knows no token with the id ${token.id}; it is wrong, or it has expired (coracle token create makes another)`);
+    throw new CommandError(
+      `--token: ${server} knows no token with the id ${token.id}; it is wrong, or it has expired (coracle token create makes another)`,
+    );
   if (!isSignedWith(signature, kubeconfig, token.secret))
     throw new CommandError(`--token: the secret of token ${token.id} is wrong: the cluster's information is not signed with it`);
   return kubeconfig;
@@ -87,7 +91,9 @@ function verified({ data }: ConfigMap, token: BootstrapToken, server: string): s
 function isSignedWith(signature: string, content: string, secret: string): boolean {
   const [header = "", between, mac] = signature.split(".");
   if (between !== "" || mac === undefined || !isHs256(header)) return false;
-  const expected = createHmac("sha256", secret).update(`${header}.${Buffer.from(content).toString("base64url")}`).digest();
+  const expected = createHmac("sha256", secret)
+    .update(`${header}.${Buffer.from(content).toString("base64url")}`)
+    .digest();
   const given = Buffer.from(mac, "base64url");
   return given.length === expected.length && timingSafeEqual(given, expected);
 }

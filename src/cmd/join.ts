@@ -43,7 +43,11 @@ const flags = {
   "discovery-timeout": flag(durationMs, 5_000, "how long to wait for a token that has just been made"),
   "node-name": flag(optionalText, undefined, "the node's name; default this machine's"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
-  runtime: flag(optionalText, undefined, "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do"),
+  runtime: flag(
+    optionalText,
+    undefined,
+    "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
+  ),
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
@@ -110,7 +114,13 @@ function claim(dataDir: string): () => void {
 async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: StopStack): Promise<void> {
   const file = values["kubelet-config"];
   const loaded = await readNodeConfiguration(
-    { flags: new Map([["rotateCertificates", true], ["serverTLSBootstrap", true]]), ...(file === undefined ? {} : { file: resolve(file) }) },
+    {
+      flags: new Map([
+        ["rotateCertificates", true],
+        ["serverTLSBootstrap", true],
+      ]),
+      ...(file === undefined ? {} : { file: resolve(file) }),
+    },
     "kubelet-config",
   );
   announceConfiguration(loaded, deps.logger);
@@ -158,14 +168,14 @@ async function serving(
   const names = { dnsNames: [nodeName], ipAddresses: addresses.map((a) => a.address) };
   const authority = cluster.caPem === undefined ? {} : { clientCa: cluster.caPem };
   const fromFile = values["kubelet-config"] !== undefined;
-  const { healthzPort, healthzBindAddress } = configuration;
+  const { healthzPort, healthzBindAddress, address } = configuration;
+  const port = values.port === 0 && fromFile ? configuration.port : values.port;
   return {
-    address: configuration.address,
-    port: values.port === 0 && fromFile ? configuration.port : values.port,
+    ...{ address, port },
     ...serverSettingsOf(configuration),
     ...(await kubeletCertificates({ ...deps, client: cluster.client }, { configuration, nodeName, names, certDirectory, ...authority })),
     ...(fromFile && healthzPort !== 0 ? { healthz: { address: healthzBindAddress, port: healthzPort } } : {}),
-    about: { configuration: () => configuration, flags: {} },
+    about: { configuration: () => ({ ...configuration, port }), flags: {} },
   };
 }
 
@@ -223,7 +233,8 @@ async function refuseTakenName(connection: ClusterConnection, name: string, cloc
   } catch (error) {
     // Clusters need not let those who join look at nodes.
     if (isStatus(error, "NotFound", "Forbidden")) return;
-    if (isStatus(error, "Unauthorized")) throw new CommandError(`--token: ${connection.server} does not accept the token: ${error.message}`);
+    if (isStatus(error, "Unauthorized"))
+      throw new CommandError(`--token: ${connection.server} does not accept the token: ${error.message}`);
     throw error instanceof CommandError ? error : new CommandError(`asking ${connection.server} for node ${name}: ${errorText(error)}`);
   } finally {
     await transport.close();

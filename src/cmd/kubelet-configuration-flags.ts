@@ -109,16 +109,16 @@ const paths = {
 
 export type ConfigurationFlag = keyof typeof paths;
 
-const pairs = (separator: string, valueOf: (text: string) => unknown): FlagType<unknown> => ({
+const pairs = (separator: string, read: (text: string) => unknown): FlagType<unknown> => ({
   placeholder: `key${separator}value,…`,
   parse(written, previous) {
     const entries = written.split(",").filter((pair) => pair.trim() !== "");
-    const read = entries.map((pair) => {
+    const values = entries.map((pair) => {
       const at = pair.indexOf(separator);
       if (at <= 0) throw new Error(`expected key${separator}value, not ${JSON.stringify(pair)}`);
-      return [pair.slice(0, at).trim(), valueOf(pair.slice(at + 1).trim())] as const;
+      return [pair.slice(0, at).trim(), read(pair.slice(at + 1).trim())] as const;
     });
-    return { ...(previous as object | undefined), ...Object.fromEntries(read) };
+    return { ...(previous as object | undefined), ...Object.fromEntries(values) };
   },
 });
 
@@ -166,9 +166,9 @@ function fieldAt(path: string): Field<unknown> {
   return field;
 }
 
-export const configurationFlags = Object.fromEntries(
-  Object.entries(paths).map(([name, path]) => [name, flagOf(name, path)]),
-) as Readonly<Record<ConfigurationFlag, Flag<unknown>>>; // Object.fromEntries loses the names
+export const configurationFlags = Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, flagOf(name, path)])) as Readonly<
+  Record<ConfigurationFlag, Flag<unknown>>
+>; // Object.fromEntries loses the names
 
 /** Values of the flags that were given, by the path of their field. */
 export function configurationFlagValues(

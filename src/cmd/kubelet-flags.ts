@@ -3,8 +3,8 @@
 // taken and listed as such.
 import type { Taint } from "../api/types/core-v1.ts";
 import { boolean, type FlagType, type FlagValues, flag, integer, list, optionalText, text } from "../base/flags.ts";
-import { flagsWithoutEffect } from "./component-flags.ts";
 import { parseCommand } from "./command-flags.ts";
+import { flagsWithoutEffect } from "./component-flags.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { configurationFlags } from "./kubelet-configuration-flags.ts";
 

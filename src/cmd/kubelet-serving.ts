@@ -56,7 +56,10 @@ export async function kubeletCertificates(
       };
       const failed = (error: unknown): void => logger.error("Certificates not reloaded, the old ones stay", { error });
       if (fromFiles) {
-        const files = [{ path: tlsCertFile, contents: pair.cert }, { path: tlsPrivateKeyFile, contents: pair.key }];
+        const files = [
+          { path: tlsCertFile, contents: pair.cert },
+          { path: tlsPrivateKeyFile, contents: pair.key },
+        ];
         stack.add(followFiles(files, { clock, failed, changed: ([cert = "", key = ""]) => change({ cert, key }) }));
       }
       if (clientCAFile !== "" && authority !== undefined)

@@ -36,7 +36,8 @@ export function tlsSettings({ tlsMinVersion, tlsCipherSuites, tlsCurvePreference
 function ciphersOf(names: readonly string[]): string {
   const chosen = names.map((name) => {
     const suite = cipherSuites[name];
-    if (suite === undefined) throw new CommandError(`tlsCipherSuites (--tls-cipher-suites): Cipher suite ${name} not supported or doesn't exist`);
+    if (suite === undefined)
+      throw new CommandError(`tlsCipherSuites (--tls-cipher-suites): Cipher suite ${name} not supported or doesn't exist`);
     return suite;
   });
   return [...new Set([...tls13Suites, ...chosen])].join(":");

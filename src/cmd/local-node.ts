@@ -56,5 +56,7 @@ function refuseOthers(configuration: KubeletConfiguration): void {
   ];
   const found = said.filter(([, is]) => is).map(([name]) => name);
   if (found.length > 0)
-    throw new CommandError(`--kubelet-config: ${found.join(", ")}: not for nodes of coracle up, whose certificates and runtime are the cluster's`);
+    throw new CommandError(
+      `--kubelet-config: ${found.join(", ")}: not for nodes of coracle up, whose certificates and runtime are the cluster's`,
+    );
 }

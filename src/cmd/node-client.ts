@@ -1,5 +1,7 @@
 // The API server's client of a node that is a process of its own: bootstrapped where there is no kubeconfig yet, and, with
 // rotateCertificates, under a certificate that is replaced before it expires.
+
+import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
@@ -8,8 +10,12 @@ import { createClient } from "../client/create-client.ts";
 import { createHttpsTransport } from "../client/https-transport.ts";
 import { type ClusterConnection, KubeconfigError, loadKubeconfig } from "../client/kubeconfig.ts";
 import { CertificateManager, clientCertificateOptions } from "../kubelet/certificates/certificate-manager.ts";
-import { CertificateStore, parsePair, type StoredCertificate, UnusableCertificateError } from "../kubelet/certificates/certificate-store.ts";
-import { readFile } from "node:fs/promises";
+import {
+  CertificateStore,
+  parsePair,
+  type StoredCertificate,
+  UnusableCertificateError,
+} from "../kubelet/certificates/certificate-store.ts";
 import { CommandError } from "./command-error.ts";
 
 export interface NodeClient {
@@ -38,7 +44,12 @@ interface Deps {
 /** Asks for the client certificate and writes the kubeconfig where that is needed. Throws CommandError. */
 export async function bootstrapNode(
   deps: Deps,
-  options: { readonly kubeconfig: string; readonly bootstrap: ClusterConnection; readonly nodeName: string; readonly certDirectory: string },
+  options: {
+    readonly kubeconfig: string;
+    readonly bootstrap: ClusterConnection;
+    readonly nodeName: string;
+    readonly certDirectory: string;
+  },
   signal: AbortSignal,
 ): Promise<boolean> {
   const { bootstrapClientCertificate } = await import("../kubelet/certificates/bootstrap.ts");

@@ -3,10 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../api/encode/config-fields.ts";
 import type { Logger } from "../base/log.ts";
-import { optionsOfConfiguration } from "../kubelet/configuration/to-options.ts";
-import { type ConfigurationSources, type LoadedConfiguration, loadKubeletConfiguration } from "../kubelet/configuration/load.ts";
 import { durationMs } from "../kubelet/configuration/field.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
+import { type ConfigurationSources, type LoadedConfiguration, loadKubeletConfiguration } from "../kubelet/configuration/load.ts";
+import { optionsOfConfiguration } from "../kubelet/configuration/to-options.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { CommandError } from "./command-error.ts";

@@ -98,7 +98,8 @@ async function create(args: readonly string[]): Promise<number> {
   const odd = usages.find((u) => !tokenUsages.some((known) => known === u));
   if (odd !== undefined) throw new CommandError(`--usages: expected some of ${tokenUsages.join(", ")}, not ${JSON.stringify(odd)}`);
   const strange = groups.find((group) => !/^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/.test(group));
-  if (strange !== undefined) throw new CommandError(`--groups: expected names such as system:bootstrappers:nodes, not ${JSON.stringify(strange)}`);
+  if (strange !== undefined)
+    throw new CommandError(`--groups: expected names such as system:bootstrappers:nodes, not ${JSON.stringify(strange)}`);
   const { description, ttl: ttlMs } = values;
   await withCluster(values, async (cluster) => {
     const settings = { ttlMs, usages, groups, ...(description === undefined ? {} : { description }) };
@@ -144,7 +145,15 @@ function table(tokens: readonly ListedToken[], nowMs: number): string {
   ]);
   const all = [["TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"], ...rows];
   const widths = all[0]?.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length))) ?? [];
-  return all.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("   ").trimEnd()}\n`).join("");
+  return all
+    .map(
+      (row) =>
+        `${row
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join("   ")
+          .trimEnd()}\n`,
+    )
+    .join("");
 }
 
 async function deleteTokens(args: readonly string[]): Promise<number> {

@@ -16,6 +16,7 @@ import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
+import type { LocalNodeSettings } from "./local-node.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 
 const flags = {
@@ -89,6 +90,8 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   if (values.nodes > 1 && choice !== "simulated")
     throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
   if (values.nodes > 0 && choice === "containerd") await requireFreeRange(values);
+  // What is wrong with a file comes before anything is started; without one there is nothing to find.
+  const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
@@ -96,7 +99,8 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
   await startLoops(values, server, stack, { clock, logger });
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
-    await startNodes({ values, choice }, server, stack, { clock, logger });
+    const settings = fromFile ?? (await nodeSettings(values, choice, logger));
+    await startNodes({ values, choice, settings }, server, stack, { clock, logger });
   }
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
@@ -152,15 +156,25 @@ async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Pr
   return readSchedulerFile("scheduler-config", file);
 }
 
+async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {
+  const { localNodeSettings } = await import("./local-node.ts");
+  return localNodeSettings({ file: values["kubelet-config"], choice, several: values.nodes > 1 }, logger);
+}
+
+interface NodesToStart {
+  readonly values: UpFlags & { readonly "data-dir": string };
+  readonly choice: string;
+  readonly settings: LocalNodeSettings;
+}
+
 async function startNodes(
-  { values, choice }: { readonly values: UpFlags & { readonly "data-dir": string }; readonly choice: string },
+  { values, choice, settings }: NodesToStart,
   server: RunningApiServer,
   stack: StopStack,
   { clock, logger }: Shared,
 ): Promise<void> {
-  const [{ startNode }, { localNodeSettings }] = await Promise.all([import("./start-node.ts"), import("./local-node.ts")]);
+  const { startNode } = await import("./start-node.ts");
   const dataDir = values["data-dir"];
-  const settings = await localNodeSettings({ file: values["kubelet-config"], choice, several: values.nodes > 1 }, logger);
   const machine = hostname().toLowerCase();
   const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
   for (const name of names) {

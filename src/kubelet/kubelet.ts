@@ -233,7 +233,9 @@ class KubeletNode implements Kubelet {
     );
     this.#agent = this.#stops.add(agent);
     agent.start();
-    const lease = this.#stops.add(new NodeLease({ client, clock, logger }, { nodeName, durationSeconds, nodeUid: () => agent.node?.metadata.uid }));
+    const lease = this.#stops.add(
+      new NodeLease({ client, clock, logger }, { nodeName, durationSeconds, nodeUid: () => agent.node?.metadata.uid }),
+    );
     lease.start();
   }
 

@@ -6,7 +6,11 @@ import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts> {
-  const [system, disk, addresses] = await Promise.all([readSystemInfo(), diskBytes(options.rootDirectory), nodeHostAddresses(options.nodeIPs)]);
+  const [system, disk, addresses] = await Promise.all([
+    readSystemInfo(),
+    diskBytes(options.rootDirectory),
+    nodeHostAddresses(options.nodeIPs),
+  ]);
   const { cpus = system.cpus, memoryBytes = system.memoryBytes } = options.capacity ?? {};
   return {
     name: options.nodeName,

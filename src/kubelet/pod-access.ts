@@ -53,7 +53,9 @@ export class PodAccess implements KubeletServerHost {
       const { [label.podUid]: uid, [label.podName]: name = "", [label.podNamespace]: namespace = "" } = labels;
       if (uid === undefined) return [];
       const own = containers.filter((c) => c.podSandboxId === id);
-      const spec = { containers: own.map((c) => ({ name: c.labels[label.containerName] ?? "", image: c.image?.image ?? "", resources: {} })) };
+      const spec = {
+        containers: own.map((c) => ({ name: c.labels[label.containerName] ?? "", image: c.image?.image ?? "", resources: {} })),
+      };
       return [{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, uid } as Pod["metadata"], spec, status: {} }]; // all that the runtime knows
     });
   }

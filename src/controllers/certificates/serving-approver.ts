@@ -29,7 +29,11 @@ export const servingRequestApprover: Controller = {
     const nodeName = asked.request.subject.commonName.slice(nodePrefix.length);
     const problem = await problemWith(client, nodeName, asked, signal);
     if (problem !== undefined) {
-      logger.info("A node's request for a serving certificate is left to an administrator", { request: request.metadata.name, node: nodeName, problem }, 1);
+      logger.info(
+        "A node's request for a serving certificate is left to an administrator",
+        { request: request.metadata.name, node: nodeName, problem },
+        1,
+      );
       // The node may yet report its addresses: asked again after as long as the request has been there.
       const ageMs = clock.now() - (parseTime(request.metadata.creationTimestamp) ?? 0);
       return { requeueAfterMs: Math.min(maxWaitMs, Math.max(500, ageMs)) };

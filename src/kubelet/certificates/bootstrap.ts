@@ -84,7 +84,8 @@ export async function hasClientCertificate(
           : undefined;
     return pem !== undefined && certificateFromPem(pem).notAfterMs > clock.now();
   } catch (error) {
-    if (!(error instanceof KubeconfigError && isMissing(error))) logger.info("The kubeconfig cannot be used, bootstrapping", { path, error });
+    if (!(error instanceof KubeconfigError && isMissing(error)))
+      logger.info("The kubeconfig cannot be used, bootstrapping", { path, error });
     return false;
   }
 }

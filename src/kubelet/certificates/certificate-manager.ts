@@ -1,8 +1,9 @@
 // Keeps a certificate: asks for one where there is none, and for the next when between 70 and 90 percent of the present one's
 // life are over, or when it lacks a name the node answers to. Failures are tried again with back-off; the present certificate
 // is used as long as it lasts.
-import type { Clock } from "../../base/clock.ts";
+
 import { backoffDelay } from "../../base/backoff.ts";
+import { type Clock, formatTime } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { type Certificate, generateKey, privateKeyPem } from "../../base/x509/certificate.ts";
@@ -88,7 +89,7 @@ export class CertificateManager implements Running {
         this.#current = await this.#request(names);
         failures = 0;
         dueMs = rotationTime(this.#current.certificate, clock.random());
-        logger.info("Certificate rotated", { signer: this.#options.signerName, until: this.#current.certificate.notAfterMs });
+        logger.info("Certificate rotated", { signer: this.#options.signerName, until: formatTime(this.#current.certificate.notAfterMs) });
         this.#options.onChange(this.#current);
         await clock.sleep(minPeriodMs, signal);
       } catch (error) {

@@ -73,7 +73,9 @@ export class CertificateStore {
 
   async #files(): Promise<readonly string[]> {
     const dated = /^\d{4}(-\d{2}){5}\.pem$/;
-    return (await readdir(this.#directory)).filter((n) => n.startsWith(`${this.#name}-`) && dated.test(n.slice(this.#name.length + 1))).sort();
+    return (await readdir(this.#directory))
+      .filter((n) => n.startsWith(`${this.#name}-`) && dated.test(n.slice(this.#name.length + 1)))
+      .sort();
   }
 
   async #prune(current: string): Promise<void> {

@@ -60,7 +60,11 @@ async function create(client: Client, wanted: WantedCertificate, signal: AbortSi
   const metadata = name === undefined ? { generateName: "csr-" } : { name };
   const spec = { request: encodeBase64(pem), signerName, usages };
   try {
-    return await client.create(certificatesigningrequests, { metadata: metadata as { readonly name: string }, spec }, { signal, timeoutMs: callTimeoutMs });
+    return await client.create(
+      certificatesigningrequests,
+      { metadata: metadata as { readonly name: string }, spec },
+      { signal, timeoutMs: callTimeoutMs },
+    );
   } catch (error) {
     if (name === undefined || !isStatus(error, "AlreadyExists")) throw error;
     return await client.get(certificatesigningrequests, { name }, { signal, timeoutMs: callTimeoutMs });

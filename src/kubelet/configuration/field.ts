@@ -85,7 +85,11 @@ function readMap<T>(read: (entries: ConfigFields, key: string) => T | undefined)
   };
 }
 
-export const textMap: Field<Readonly<Record<string, string>>> = field("textMap", readMap((entries, key) => entries.text(key) ?? ""), {});
+export const textMap: Field<Readonly<Record<string, string>>> = field(
+  "textMap",
+  readMap((entries, key) => entries.text(key) ?? ""),
+  {},
+);
 export const booleanMap: Field<Readonly<Record<string, boolean>>> = field(
   "booleanMap",
   readMap((entries, key) => entries.boolean(key) ?? false),

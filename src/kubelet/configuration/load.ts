@@ -69,7 +69,8 @@ const pathFields = ["staticPodPath", "tlsCertFile", "tlsPrivateKeyFile", "resolv
 async function readFileConfiguration(path: string): Promise<Document> {
   const { raw } = await readDocument(path);
   const base = dirname(path);
-  const resolved = (value: unknown): unknown => (typeof value === "string" && value !== "" && !isAbsolute(value) ? join(base, value) : value);
+  const resolved = (value: unknown): unknown =>
+    typeof value === "string" && value !== "" && !isAbsolute(value) ? join(base, value) : value;
   const own = Object.fromEntries(pathFields.filter((name) => raw[name] !== undefined).map((name) => [name, resolved(raw[name])]));
   const authentication = raw.authentication as { readonly x509?: { readonly clientCAFile?: unknown } } | undefined;
   const clientCAFile = authentication?.x509?.clientCAFile;

@@ -4,8 +4,8 @@ import { parseQuantity, QuantityError } from "../../api/meta/quantity.ts";
 import { parseCpuList } from "./cpu-list.ts";
 import { resolveFeatureGates } from "./feature-gates.ts";
 import { durationMs } from "./field.ts";
-import { enforcementProblems } from "./validate-enforcement.ts";
 import type { KubeletConfiguration } from "./kubelet-configuration.ts";
+import { enforcementProblems } from "./validate-enforcement.ts";
 
 const q = (value: string): string => JSON.stringify(value);
 const within = (value: number, min: number, max: number): boolean => value >= min && value <= max;
@@ -45,7 +45,10 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
 
 function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
   when(c.nodeLeaseDurationSeconds <= 0, "nodeLeaseDurationSeconds must be greater than 0");
-  when(c.systemCgroups !== "" && c.cgroupRoot === "", "systemCgroups (--system-cgroups) was specified and cgroupRoot (--cgroup-root) was not specified");
+  when(
+    c.systemCgroups !== "" && c.cgroupRoot === "",
+    "systemCgroups (--system-cgroups) was specified and cgroupRoot (--cgroup-root) was not specified",
+  );
   const notNegative = (value: number, name: string): void => when(value < 0, `${name} ${value} must not be a negative number`);
   notNegative(c.eventBurst, "eventBurst (--event-burst)");
   notNegative(c.eventRecordQPS, "eventRecordQPS (--event-qps)");
@@ -59,7 +62,10 @@ function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
   notNegative(c.registryBurst, "registryBurst (--registry-burst)");
   notNegative(c.registryPullQPS, "registryPullQPS (--registry-qps)");
   const period = durationMs(c.cpuCFSQuotaPeriod);
-  when(!within(period, 1, 1000), `cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {${c.cpuCFSQuotaPeriod}} must be between 1ms and 1sec, inclusive`);
+  when(
+    !within(period, 1, 1000),
+    `cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {${c.cpuCFSQuotaPeriod}} must be between 1ms and 1sec, inclusive`,
+  );
   const bit = (value: number, name: string): void => when(!within(value, 0, 31), `${name} ${value} must be between 0 and 31, inclusive`);
   bit(c.iptablesDropBit, "iptablesDropBit (--iptables-drop-bit)");
   bit(c.iptablesMasqueradeBit, "iptablesMasqueradeBit (--iptables-masquerade-bit)");
@@ -69,7 +75,10 @@ function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
 
 function checkImages({ when }: Problems, c: KubeletConfiguration): void {
   const [high, low] = [c.imageGCHighThresholdPercent, c.imageGCLowThresholdPercent];
-  const [highName, lowName] = ["imageGCHighThresholdPercent (--image-gc-high-threshold)", "imageGCLowThresholdPercent (--image-gc-low-threshold)"];
+  const [highName, lowName] = [
+    "imageGCHighThresholdPercent (--image-gc-high-threshold)",
+    "imageGCLowThresholdPercent (--image-gc-low-threshold)",
+  ];
   when(!within(high, 0, 100), `${highName} ${high} must be between 0 and 100, inclusive`);
   when(!within(low, 0, 100), `${lowName} ${low} must be between 0 and 100, inclusive`);
   when(low >= high, `${lowName} ${low} must be less than ${highName} ${high}`);
@@ -95,8 +104,14 @@ function checkImages({ when }: Problems, c: KubeletConfiguration): void {
 function checkPorts({ when }: Problems, c: KubeletConfiguration): void {
   const isPort = (port: number): boolean => isPortNumber(port).length === 0;
   when(c.port !== 0 && !isPort(c.port), `port (--port) ${c.port} must be between 1 and 65535, inclusive`);
-  when(c.healthzPort !== 0 && !isPort(c.healthzPort), `healthzPort (--healthz-port) ${c.healthzPort} must be between 1 and 65535, inclusive`);
-  when(c.readOnlyPort !== 0 && !isPort(c.readOnlyPort), `readOnlyPort (--read-only-port) ${c.readOnlyPort} must be between 0 and 65535, inclusive`);
+  when(
+    c.healthzPort !== 0 && !isPort(c.healthzPort),
+    `healthzPort (--healthz-port) ${c.healthzPort} must be between 1 and 65535, inclusive`,
+  );
+  when(
+    c.readOnlyPort !== 0 && !isPort(c.readOnlyPort),
+    `readOnlyPort (--read-only-port) ${c.readOnlyPort} must be between 0 and 65535, inclusive`,
+  );
 }
 
 function checkTaints({ list, when }: Problems, c: KubeletConfiguration): void {
@@ -132,10 +147,17 @@ function checkShutdown({ when }: Problems, c: KubeletConfiguration, gate: boolea
   const [all, critical] = [durationMs(c.shutdownGracePeriod), durationMs(c.shutdownGracePeriodCriticalPods)];
   const odd = (ms: number): boolean => ms < 0 || (ms > 0 && ms < 1000);
   if (gate) {
-    when(critical > all, `shutdownGracePeriodCriticalPods {${c.shutdownGracePeriodCriticalPods}} must be <= shutdownGracePeriod {${c.shutdownGracePeriod}}`);
+    when(
+      critical > all,
+      `shutdownGracePeriodCriticalPods {${c.shutdownGracePeriodCriticalPods}} must be <= shutdownGracePeriod {${c.shutdownGracePeriod}}`,
+    );
     when(odd(all), `shutdownGracePeriod {${c.shutdownGracePeriod}} must be either zero or otherwise >= 1 sec`);
     when(odd(critical), `shutdownGracePeriodCriticalPods {${c.shutdownGracePeriodCriticalPods}} must be either zero or otherwise >= 1 sec`);
-  } else when(all > 0 || critical > 0, "specifying shutdownGracePeriod or shutdownGracePeriodCriticalPods requires feature gate GracefulNodeShutdown");
+  } else
+    when(
+      all > 0 || critical > 0,
+      "specifying shutdownGracePeriod or shutdownGracePeriodCriticalPods requires feature gate GracefulNodeShutdown",
+    );
   when(
     c.shutdownGracePeriodByPodPriority.length > 0 && (all > 0 || critical > 0),
     "Cannot specify both shutdownGracePeriodByPodPriority and shutdownGracePeriod at the same time",
@@ -153,7 +175,10 @@ function checkReserved({ when }: Problems, c: KubeletConfiguration): void {
       `unable to parse reservedSystemCPUs (--reserved-cpus) ${c.reservedSystemCPUs}, error: expected numbers and ranges such as "0-2,7"`,
     );
   }
-  for (const [field, map] of [["systemReserved", c.systemReserved], ["kubeReserved", c.kubeReserved]] as const) {
+  for (const [field, map] of [
+    ["systemReserved", c.systemReserved],
+    ["kubeReserved", c.kubeReserved],
+  ] as const) {
     for (const [name, amount] of Object.entries(map)) {
       const problem = reservedProblem(name, amount);
       when(problem !== undefined, `${field} (${field === "systemReserved" ? "--system-reserved" : "--kube-reserved"}): ${problem}`);
@@ -198,7 +223,10 @@ function isSize(amount: string): boolean {
 
 function checkModes({ when }: Problems, c: KubeletConfiguration): void {
   const { mode } = c.authorization;
-  when(!["AlwaysAllow", "Webhook"].includes(mode), `authorization.mode (--authorization-mode) ${q(mode)} must be one of: "AlwaysAllow" or "Webhook"`);
+  when(
+    !["AlwaysAllow", "Webhook"].includes(mode),
+    `authorization.mode (--authorization-mode) ${q(mode)} must be one of: "AlwaysAllow" or "Webhook"`,
+  );
   when(
     (c.tlsCertFile === "") !== (c.tlsPrivateKeyFile === ""),
     "tlsCertFile (--tls-cert-file) and tlsPrivateKeyFile (--tls-private-key-file) belong together",

@@ -3,8 +3,8 @@ import type { Clock } from "../../base/clock.ts";
 import { type AboutKubelet, aboutRoutes } from "./about-routes.ts";
 import { type HealthCheck, healthRoute } from "./health.ts";
 import type { KubeletServerHost } from "./host.ts";
-import { methodNotAllowed, type Route } from "./route.ts";
 import { podRoutes } from "./pod-routes.ts";
+import { methodNotAllowed, type Route } from "./route.ts";
 
 /** Names as in KubeletConfiguration. */
 export interface RouteOptions {
