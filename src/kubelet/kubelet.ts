@@ -239,13 +239,28 @@ class KubeletNode implements Kubelet {
     lease.start();
   }
 
+  /** From a directory, and from a URL. */
   async #startStaticPods(): Promise<void> {
-    const { podManifestPath: directory, nodeName, fileCheckFrequencyMs: periodMs } = this.#options;
-    if (directory === undefined) return;
+    const { podManifestPath: directory, staticPodURL: url, staticPodURLHeader: headers, nodeName } = this.#options;
+    const { fileCheckFrequencyMs, httpCheckFrequencyMs } = this.#options;
     const { clock, logger } = this.#deps;
-    const onChange = (found: readonly Pod[]): void => this.#registry.useStaticPods(found);
-    const source = new StaticPodSource({ clock, logger, applyDefaults: defaultPod, onChange }, { directory, nodeName, periodMs });
-    await this.#stops.add(source).start();
+    const found = new Map<string, readonly Pod[]>();
+    const from = (source: string) => ({
+      ...{ clock, logger, applyDefaults: defaultPod },
+      onChange: (pods: readonly Pod[]): void => {
+        found.set(source, pods);
+        this.#registry.useStaticPods([...found.values()].flat());
+      },
+    });
+    if (directory !== undefined) {
+      const options = { directory, nodeName, periodMs: fileCheckFrequencyMs };
+      await this.#stops.add(new StaticPodSource(from("file"), options)).start();
+    }
+    if (url === "") return;
+    const { StaticPodUrlSource } = await import("./static-pod-url.ts");
+    const source = this.#stops.add(new StaticPodUrlSource(from("http"), { url, headers, nodeName, periodMs: httpCheckFrequencyMs }));
+    // A server that is away does not keep the node from starting.
+    void source.start();
   }
 
   /** Pods are taken from the API once services are known too, which their environment tells of. */

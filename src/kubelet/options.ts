@@ -40,6 +40,13 @@ export interface KubeletOptions {
   readonly nodeStatusMaxImages?: number;
   /** How often the directory of static pods is read besides its changes. Default 20 s. */
   readonly fileCheckFrequencyMs?: number;
+  /** Where static pods are described, besides. Default nowhere. */
+  readonly staticPodURL?: string;
+  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
+  /** How often that is asked for. Default 20 s. */
+  readonly httpCheckFrequencyMs?: number;
+  /** The longest delay between restarts of a container that keeps ending. Default 5 min. */
+  readonly maxContainerRestartPeriodMs?: number;
   /** The size at which a container's log is moved aside. Default 10 MiB. */
   readonly containerLogMaxBytes?: number;
   /** Files of one container's log. Default 5. */
@@ -107,6 +114,10 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     nodeLeaseDurationSeconds: 40,
     nodeStatusMaxImages: 50,
     fileCheckFrequencyMs: 20_000,
+    staticPodURL: "",
+    staticPodURLHeader: {},
+    httpCheckFrequencyMs: 20_000,
+    maxContainerRestartPeriodMs: 300_000,
     containerLogMaxBytes: 10 * 2 ** 20,
     containerLogMaxFiles: 5,
     containerLogMonitorIntervalMs: 10_000,

@@ -9,6 +9,8 @@ export interface PodCgroups {
   /** Makes the pod's group; returns it as the parent for CRI. */
   ensure(pod: Pod): Promise<string>;
   remove(pod: Pod): Promise<void>;
+  /** Of the control groups. Absent where there are none. */
+  readonly version?: 1 | 2;
 }
 
 /** For nodes without control groups of their own: simulated ones. */
@@ -34,6 +36,7 @@ export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgr
   };
   const pathOf = (pod: Pod): string => podCgroup(root, podQos(pod), pod.metadata.uid);
   return {
+    version: cgroups.version,
     async ensure(pod) {
       classes ??= ensureClasses().catch((error: unknown) => {
         classes = undefined;

@@ -47,7 +47,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const { options, facts, runtimeName, reader, objects, statuses, allocatable } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
-  const crashes = new CrashBackOff(clock);
+  const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
   const images = new ImageManager({ cri, clock, recorder }, { maxParallelPulls: options.maxParallelImagePulls });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);
@@ -74,6 +74,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       logsDirectory: options.logsDirectory,
       clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
       memoryBytes: facts.system.memoryBytes,
+      ...(deps.cgroups?.version === 2
+        ? { swap: { behavior: options.swapBehavior, memoryBytes: facts.system.memoryBytes, swapBytes: facts.system.swapBytes } }
+        : {}),
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );

@@ -25,6 +25,7 @@ import { latestContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts"
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { SwapOptions } from "./swap.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
 export interface PodStarterDependencies {
@@ -51,6 +52,8 @@ export interface PodStarterOptions {
   readonly clusterDns: ClusterDns;
   readonly memoryBytes: number;
   readonly security: SecurityOptions;
+  /** Default: the runtime's. */
+  readonly swap?: SwapOptions;
 }
 
 export interface ApplyRequest {
@@ -229,6 +232,7 @@ export class PodStarter {
         clusterDomain: this.#options.clusterDns.domain,
         memoryBytes: this.#options.memoryBytes,
         security: this.#options.security,
+        ...(this.#options.swap ? { swap: this.#options.swap } : {}),
         instanceId: this.#newInstanceId(),
         ...targetOf(pod, runtime, container),
       });

@@ -1,16 +1,14 @@
-// Static pods: manifests in a directory, run without an API server. The directory is read again when it changes and every
-// 20 seconds. A pod's uid is made from the file, its contents and the node, so that a change gives another pod; its name
-// gets the node's name appended. What the API server shows of it is its mirror (mirror-pods.ts).
-import { createHash } from "node:crypto";
+// Static pods: manifests in a directory, or in one file, run without an API server. It is read again when it changes and every
+// 20 seconds. What the API server shows of such a pod is its mirror (mirror-pods.ts).
 import { type FSWatcher, watch } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
 import type { Pod } from "../api/types/core-v1.ts";
 import { type Clock, formatTime, type Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { configAnnotation } from "./labels.ts";
+import { manifestDocuments, staticPodOf } from "./static-pod.ts";
 
 export interface StaticPodDependencies {
   readonly clock: Clock;
@@ -84,8 +82,7 @@ export class StaticPodSource implements Running {
     const { directory, periodMs = 20_000 } = this.#options;
     this.#watchDirectory(); // before reading, so that no change falls between
     const pods: Pod[] = [];
-    for (const name of await manifestsIn(directory)) {
-      const path = join(directory, name);
+    for (const path of await manifestsIn(directory)) {
       try {
         pods.push(...this.#parse(path, await readFile(path, "utf8")));
       } catch (error) {
@@ -101,53 +98,25 @@ export class StaticPodSource implements Running {
   }
 
   #parse(path: string, text: string): readonly Pod[] {
-    return parseAllDocuments(text)
-      .map((document) => {
-        const [problem] = document.errors;
-        if (problem) throw new Error(problem.message);
-        return document.toJS() as unknown;
-      })
-      .filter((value) => value !== null && value !== undefined)
-      .map((value) => this.#complete(path, text, value));
-  }
-
-  #complete(path: string, text: string, value: unknown): Pod {
-    const pod = value as Pod;
-    if (pod.kind !== "Pod" || pod.apiVersion !== "v1") throw new Error(`expected a v1 Pod, found ${pod.apiVersion} ${pod.kind}`);
-    if (!pod.metadata?.name || !pod.spec?.containers?.length) throw new Error("a pod needs metadata.name and spec.containers");
-    const { nodeName } = this.#options;
-    const hash = createHash("md5").update(`host:${nodeName}file:${path}${text}`).digest("hex");
     const now = formatTime(this.#deps.clock.now());
-    const annotations = {
-      ...pod.metadata.annotations,
-      [configAnnotation.hash]: hash,
-      [configAnnotation.source]: "file",
-      [configAnnotation.seen]: this.#seen.get(hash) ?? now,
+    const context = {
+      nodeName: this.#options.nodeName,
+      applyDefaults: this.#deps.applyDefaults,
+      seenAt: (uid: string): string => this.#seen.get(uid) ?? now,
     };
-    return this.#deps.applyDefaults({
-      ...pod,
-      metadata: {
-        ...pod.metadata,
-        name: `${pod.metadata.name}-${nodeName}`.toLowerCase(),
-        namespace: pod.metadata.namespace || "default",
-        uid: hash,
-        annotations,
-      },
-      spec: {
-        ...pod.spec,
-        nodeName,
-        tolerations: [...(pod.spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
-      },
-      status: { phase: "Pending" },
-    });
+    return manifestDocuments(text).map((value) => staticPodOf({ value, source: "file", origin: path, text }, context));
   }
 }
 
-async function manifestsIn(directory: string): Promise<readonly string[]> {
+/** The files of a directory, or the one file that the path is. */
+async function manifestsIn(path: string): Promise<readonly string[]> {
   try {
-    return (await readdir(directory)).filter((name) => !name.startsWith(".")).sort();
+    const names = (await readdir(path)).filter((name) => !name.startsWith(".")).sort();
+    return names.map((name) => join(path, name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return [];
+    if (code === "ENOTDIR") return [path];
     throw error;
   }
 }

@@ -69,6 +69,9 @@ function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
   const bit = (value: number, name: string): void => when(!within(value, 0, 31), `${name} ${value} must be between 0 and 31, inclusive`);
   bit(c.iptablesDropBit, "iptablesDropBit (--iptables-drop-bit)");
   bit(c.iptablesMasqueradeBit, "iptablesMasqueradeBit (--iptables-masquerade-bit)");
+  const restart = durationMs(c.crashLoopBackOff.maxContainerRestartPeriod);
+  const shown = `(got: ${restart / 1000} seconds)`;
+  when(!within(restart, 1000, 300_000), `CrashLoopBackOff.MaxContainerRestartPeriod ${shown} must be set between 1s and 300s`);
   const throttling = c.memoryThrottlingFactor;
   when(throttling <= 0 || throttling > 1, `memoryThrottlingFactor ${throttling} must be greater than 0 and less than or equal to 1.0`);
 }
