@@ -149,6 +149,11 @@ export class NodeAgent implements Running {
       this.#announce(undefined, status);
       this.#observe(created);
     } catch (error) {
+      // Another node's credentials, or none of a node: nothing that time mends.
+      if (isStatus(error, "Forbidden")) {
+        const { name: node } = this.#facts;
+        this.#deps.logger.error("Unable to register node with API server, reason is forbidden", { node, error: error.message });
+      }
       if (!isStatus(error, "AlreadyExists")) throw error;
       const labels = nodeLabels(this.#facts, this.#config);
       const name = this.#facts.name;
