@@ -15,6 +15,7 @@ import { createHttpsTransport } from "../client/https-transport.ts";
 import type { ClusterConnection } from "../client/kubeconfig.ts";
 import { CertificateRefusedError } from "../kubelet/certificates/signing-request.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
+import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { parseToken } from "./bootstrap-token.ts";
@@ -22,6 +23,7 @@ import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { discoverAuthority } from "./discovery.ts";
+import { nodeLabels, nodeTaints } from "./kubelet-flags.ts";
 import { kubeletCertificates } from "./kubelet-serving.ts";
 import { bootstrapNode, connectAsNode, type NodeClient } from "./node-client.ts";
 import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
@@ -42,6 +44,8 @@ const flags = {
   "unsafe-skip-ca-verification": flag(boolean, false, "believe whoever knows the token, without --ca-cert-hash"),
   "discovery-timeout": flag(durationMs, 5_000, "how long to wait for a token that has just been made"),
   "node-name": flag(optionalText, undefined, "the node's name; default this machine's"),
+  "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
+  "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
   runtime: flag(
     optionalText,
@@ -112,6 +116,8 @@ function claim(dataDir: string): () => void {
 }
 
 async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: StopStack): Promise<void> {
+  const problem = nodeLabelProblem(values["node-labels"] ?? {});
+  if (problem !== undefined) throw new CommandError(problem);
   const file = values["kubelet-config"];
   const loaded = await readNodeConfiguration(
     {
@@ -145,6 +151,8 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
         choice,
         clusterCidrs: values["cluster-cidr"],
         ...(await kubeletOptionsOf(configuration)),
+        labels: values["node-labels"] ?? {},
+        ...(values["register-with-taints"] ? { taints: values["register-with-taints"] } : {}),
         ...(configuration.cgroupRoot === "" ? {} : { cgroupRoot: configuration.cgroupRoot }),
         ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
         serving: await serving(values, configuration, { cluster, place, deps }),

@@ -8,7 +8,7 @@ import { flagsWithoutEffect } from "./component-flags.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { configurationFlags } from "./kubelet-configuration-flags.ts";
 
-const labels: FlagType<Readonly<Record<string, string>> | undefined> = {
+export const nodeLabels: FlagType<Readonly<Record<string, string>> | undefined> = {
   placeholder: "key=value,…",
   parse(value, previous) {
     const pairs = value.split(",").filter((pair) => pair !== "");
@@ -22,7 +22,7 @@ function keyAndValue(pair: string): readonly [string, string] {
   return [pair.slice(0, at), pair.slice(at + 1)];
 }
 
-const taints: FlagType<readonly Taint[] | undefined> = {
+export const nodeTaints: FlagType<readonly Taint[] | undefined> = {
   placeholder: "key=value:effect,…",
   parse: (value, previous) => [
     ...(previous ?? []),
@@ -77,9 +77,9 @@ export const kubeletFlags = {
   "hostname-override": flag(optionalText, undefined, "the node's name; default this machine's"),
   "data-dir": flag(text, defaultDataDir(), "directory of the runtime and of the kubelet"),
   "root-dir": flag(optionalText, undefined, "directory of the kubelet's own files; default <data-dir>/kubelet"),
-  "node-labels": flag(labels, undefined, "labels to register the node with"),
+  "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
-  "register-with-taints": flag(taints, undefined, "taints to register the node with"),
+  "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, which are not hidden behind the node's"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),

@@ -89,8 +89,9 @@ describe("coracle join", () => {
   it("makes a node that is ready, serves under the cluster's authority, rotates its certificates and comes back without a token", async () => {
     const { args } = await joinArguments();
     const dataDir = join(directory, "one");
-    const node = start([...args, `--data-dir=${dataDir}`, "--node-name=one"]);
+    const node = start([...args, `--data-dir=${dataDir}`, "--node-name=one", "--node-labels=example.com/a=b"]);
     await untilReady("one", node);
+    expect((await client.get(nodes, { name: "one" })).metadata.labels?.["example.com/a"]).toBe("b");
     const pki = join(dataDir, "kubelet", "pki");
     expect(await until("the kubelet answers with a certificate of the cluster", () => askNode("one", "/healthz"))).toBe("ok");
     expect(await askNode("one", "/configz")).toContain('"rotateCertificates":true');
