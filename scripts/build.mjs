@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Bundles src/cmd/main.ts into dist/coracle.js and one chunk per command, so that a command loads only what it needs,
-// and the test kit into dist/testing.js. Native packages stay outside the bundle.
+// and the test kit into dist/testing.js. Native packages stay outside the bundle. The types of plugins go to dist/types.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -20,7 +21,7 @@ try {
     format: "esm",
     platform: "node",
     target: "node20",
-    external: ["lmdb", "vitest"],
+    external: ["lmdb", "vitest", "esbuild"],
     minifyWhitespace: true,
     sourcemap: "linked",
     legalComments: "none",
@@ -29,6 +30,13 @@ try {
     // Bundled CommonJS packages call require for Node's own modules.
     banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   });
+  const types = join(staging, "types");
+  const typed = spawnSync(
+    process.execPath,
+    [join(root, "node_modules/typescript-native/bin/tsc"), "-p", join(root, "scripts/tsconfig.types.json"), "--outDir", types],
+    { encoding: "utf8" },
+  );
+  if (typed.status !== 0) throw new Error(`types: ${typed.stdout}${typed.stderr}`);
   const descriptions = join(root, "scripts/build-descriptions.mjs");
   if (existsSync(descriptions)) {
     const { buildDescriptions } = await import(descriptions);

@@ -16,6 +16,8 @@ import {
 } from "../base/flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
+import { compatibilityFlags } from "./compatibility-flags.ts";
+import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
@@ -37,6 +39,7 @@ export interface ApiServerSettings {
   /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address or a loopback one. */
   readonly advertiseAddress?: string;
   readonly serving: ServingSettings;
+  readonly edge: EdgeSettings;
   readonly authentication: AuthenticationSettings;
   /** One range, or one of each family separated by a comma. */
   readonly serviceClusterIpRange: string;
@@ -112,7 +115,9 @@ export const apiServerFlags = {
     true,
     "publish what machines need to join with a token: kube-public/cluster-info and kubeadm's roles",
   ),
+  ...edgeFlags,
   ...operationsFlags,
+  ...compatibilityFlags,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -130,6 +135,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     securePort: values["secure-port"],
     ...present("advertiseAddress", values["advertise-address"]),
     serving: servingOptions(values),
+    edge: edgeOptions(values),
     authentication: authenticationOptions(values),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],

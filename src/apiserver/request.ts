@@ -68,6 +68,8 @@ export interface RequestContext {
   flow?: { readonly schemaUid: string; readonly levelUid: string };
   /** Texts for Warning headers (299), in order, without duplicates. */
   readonly warnings: string[];
+  /** By the first stages: headers of the answer, whatever it will be; by lower-case name. */
+  headers?: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch when the request arrived. */
   readonly receivedAtMs: number;
   /** Names the request in logs and in the Audit-Id header. */

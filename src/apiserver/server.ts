@@ -14,6 +14,8 @@ import type { RequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
 
 export interface ApiServerDeps {
+  /** Before everything else: what browsers are told, where that is asked for. */
+  readonly edge?: readonly Stage[];
   readonly authentication: Stage;
   /** Absent without an audit policy. */
   readonly audit?: AuditStages | undefined;
@@ -53,6 +55,7 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
     [
       observed(deps.metrics, deps.clock),
       recovered(deps.logger),
+      ...(deps.edge ?? []),
       requestInfo,
       withDeadline(deps.clock, options.requestTimeoutMs ?? 60_000),
       deps.audit ? deps.audit.aroundAuthentication(deps.authentication) : deps.authentication,

@@ -188,6 +188,21 @@ function nameOf(arg: string, flags: Flags, shorthands: ReadonlyMap<string, strin
   return { name, shown: `-${letter}`, inline: rest === "" ? undefined : rest.startsWith("=") ? rest.slice(1) : rest };
 }
 
+/**
+ * Flags that are taken for the sake of manifests written for upstream and have nothing to set here. `table`: names, with the
+ * value of the flag without one where it may stand alone.
+ */
+export function flagsWithoutEffect<const Name extends string>(
+  table: Readonly<Record<Name, "true" | undefined>>,
+): Readonly<Record<Name, Flag<string | undefined>>> {
+  const entries = Object.entries<"true" | undefined>(table).map(([name, bare]) => {
+    const type = { placeholder: bare ? "" : "string", parse: (value: string) => value, ...(bare ? { bare } : {}) };
+    return [name, flag<string | undefined>(type, undefined, "without effect here")];
+  });
+  // Object.fromEntries loses the names, which the type gives back.
+  return Object.fromEntries(entries) as Readonly<Record<Name, Flag<string | undefined>>>;
+}
+
 /** The flags as --help lists them. */
 export function describeFlags(flags: Flags): string {
   const rows = Object.entries(flags).map(([name, f]) => {

@@ -62,6 +62,36 @@ export class MetricsRegistry {
 
 type Written = { write(lines: string[]): void };
 
+/** One measured value of a metric that is not kept but read when it is asked for. */
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly value: number;
+  /** When it was measured, milliseconds since 1970. Default: the moment of the scrape. */
+  readonly timestampMs?: number;
+}
+
+export interface SampledMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge";
+  readonly samples: readonly Sample[];
+}
+
+/** Measured values in Prometheus' text format; metrics without any are left out. */
+export function sampledText(metrics: readonly SampledMetric[]): string {
+  const lines: string[] = [];
+  for (const { name, help, type, samples } of metrics) {
+    if (samples.length === 0) continue;
+    lines.push(`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`);
+    for (const { labels = {}, value, timestampMs } of samples) {
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
+      const series = pairs.length === 0 ? name : `${name}{${pairs.join(",")}}`;
+      lines.push(timestampMs === undefined ? `${series} ${value}` : `${series} ${value} ${Math.round(timestampMs)}`);
+    }
+  }
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+}
+
 /** All series of one metric. */
 export class Family<S> implements Metric {
   readonly #name: string;
@@ -90,13 +120,18 @@ export class Family<S> implements Metric {
     return made;
   }
 
+  /** Forgets one series: what it counted for is gone. */
+  remove(...values: readonly string[]): void {
+    this.#series.delete(values.length === 1 ? (values[0] ?? "") : values.join("\0"));
+  }
+
   /** Forgets every series, for gauges that are filled anew before each scrape. */
   reset(): void {
     this.#series.clear();
   }
 
   write(lines: string[]): void {
-    lines.push(`# HELP ${this.#name} ${this.#help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`);
+    lines.push(`# HELP ${this.#name} ${escapeHelp(this.#help)}`);
     lines.push(`# TYPE ${this.#name} ${this.#type}`);
     for (const series of this.#series.values()) series.write(lines);
   }
@@ -156,6 +191,10 @@ class BucketSeries implements HistogramSeries, Written {
     lines.push(`${this.#name}_bucket{${prefix}le="+Inf"} ${this.#count}`);
     lines.push(`${this.#name}_sum${suffix} ${this.#sum}`, `${this.#name}_count${suffix} ${this.#count}`);
   }
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
 function escapeLabel(value: string): string {

@@ -203,8 +203,8 @@ describe("the flags of admission", () => {
   };
 
   test("name what is wrong with them", async () => {
-    await expect(start("--enable-admission-plugins", "SecurityContextDeny")).rejects.toThrow(
-      '--enable-admission-plugins, --disable-admission-plugins: unknown admission plugin "SecurityContextDeny"',
+    await expect(start("--enable-admission-plugins", "NodeSecurity")).rejects.toThrow(
+      '--enable-admission-plugins, --disable-admission-plugins: unknown admission plugin "NodeSecurity"',
     );
     await expect(start("--enable-admission-plugins", "EventRateLimit")).rejects.toThrow("EventRateLimit: limits: must not be empty");
     await expect(start("--admission-control-config-file", join(folder, "none"))).rejects.toThrow("--admission-control-config-file: ENOENT");

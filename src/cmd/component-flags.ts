@@ -1,6 +1,5 @@
-// Flags that components have in common: how one of several leads, how health and metrics are served, and flags of upstream
-// that are taken for the sake of manifests and have nothing to set here.
-import { boolean, durationMs, type Flag, flag, integer, list, optionalText, text } from "../base/flags.ts";
+// Flags that components have in common: how one of several leads, how health and metrics are served.
+import { boolean, durationMs, flag, integer, list, optionalText, text } from "../base/flags.ts";
 
 export const electionFlags = (lease: string, whom: string) => ({
   "leader-elect": flag(boolean, true, `let one of several ${whom} lead`),
@@ -19,15 +18,3 @@ export const servingFlags = (port: number) => ({
   "client-ca-file": flag(optionalText, undefined, "certificates that may have signed those of clients"),
   "authorization-always-allow-paths": flag(list, ["/healthz", "/readyz", "/livez"], "paths that everybody may ask for"),
 });
-
-/** `table`: names, with the value of the flag without one where it may stand alone. */
-export function flagsWithoutEffect<const Name extends string>(
-  table: Readonly<Record<Name, "true" | undefined>>,
-): Readonly<Record<Name, Flag<string | undefined>>> {
-  const entries = Object.entries<"true" | undefined>(table).map(([name, bare]) => {
-    const type = { placeholder: bare ? "" : "string", parse: (value: string) => value, ...(bare ? { bare } : {}) };
-    return [name, flag<string | undefined>(type, undefined, "without effect here")];
-  });
-  // Object.fromEntries loses the names, which the type gives back.
-  return Object.fromEntries(entries) as Readonly<Record<Name, Flag<string | undefined>>>;
-}

@@ -1,11 +1,11 @@
 // The flags of `coracle controller-manager`: upstream's names, defaults and units, so that a manifest written for
 // kube-controller-manager starts this one. Those that have nothing to set here (they tune informers, clouds and code that is
 // not there) are taken and listed as such.
-import { boolean, durationMs, flag, integer, list, number, optionalText } from "../base/flags.ts";
+import { boolean, durationMs, flag, flagsWithoutEffect, integer, list, number, optionalText } from "../base/flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
 import { CommandError } from "./command-error.ts";
-import { electionFlags, flagsWithoutEffect, servingFlags } from "./component-flags.ts";
+import { electionFlags, servingFlags } from "./component-flags.ts";
 
 const workers = integer({ min: 1, max: 10_000 });
 

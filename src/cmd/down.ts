@@ -15,6 +15,7 @@ import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
+import { proxyTableName, removeProxyTables } from "./remove-proxy-tables.ts";
 
 const flags = {
   "data-dir": flag(optionalText, undefined, `directory of the cluster; default ${defaultDataDir()}`),
@@ -35,6 +36,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await removePodCgroups(dataDir);
     await unmountBelow(join(dataDir, "kubelet"));
     await removePodNetwork(dataDir);
+    await removeProxyTables(proxyTableName(dataDir));
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;

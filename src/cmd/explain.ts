@@ -7,24 +7,24 @@ import type { New } from "../api/meta/object.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { flag, optionalText, text } from "../base/flags.ts";
+import { flag, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { SchedulerCache } from "../scheduler/cache.ts";
-import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { type Explanation, explainScheduling, type NodeExplanation } from "../scheduler/explain.ts";
 import { configuredProfile } from "../scheduler/plugins/configured-profile.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
-import { readSchedulerFile } from "./scheduler-flags.ts";
+import { readSchedulerSetup, type SchedulerSetup } from "./scheduler-setup.ts";
 
 const flags = {
   kubeconfig: flag(optionalText, undefined, "how to reach the API server; default $KUBECONFIG or ~/.kube/config"),
   namespace: flag(text, "default", "of the pod", "n"),
   filename: flag(optionalText, undefined, "manifest of a pod that does not exist yet, instead of a name", "f"),
+  plugin: flag(list, [], "module with plugins of yours that the scheduler has too; may be repeated"),
   config: flag(optionalText, undefined, "file with the scheduler's KubeSchedulerConfiguration; default upstream's defaults"),
 };
 
@@ -38,7 +38,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const [what, name, ...others] = input.positional;
   if (what !== "scheduling" || others.length > 0) throw new CommandError("expected: coracle explain scheduling POD, or -f FILE");
   if ((name === undefined) === (values.filename === undefined)) throw new CommandError("expected the name of a pod, or -f FILE with one");
-  const configuration = await readSchedulerFile("config", values.config);
+  const setup = await readSchedulerSetup({ flagName: "config", config: values.config, pluginFlag: "plugin", plugins: values.plugin });
   const cluster = await connectToCluster({ kubeconfig: values.kubeconfig, clock: realClock, userAgent: "coracle-explain" });
   try {
     const { client } = cluster;
@@ -46,7 +46,7 @@ export async function run(args: readonly string[]): Promise<number> {
       name === undefined
         ? await dryRun(client, await readPod(values.filename ?? "", values.namespace))
         : await client.get(pods, { namespace: values.namespace, name });
-    process.stdout.write(describeExplanation(pod, await explain({ client, clock: realClock }, pod, configuration)));
+    process.stdout.write(describeExplanation(pod, await explain({ client, clock: realClock }, pod, setup)));
   } finally {
     await cluster.close();
   }
@@ -74,7 +74,7 @@ interface ExplainDeps {
   readonly clock: Clock;
 }
 
-async function explain({ client, clock }: ExplainDeps, pod: Pod, configuration: SchedulerConfiguration): Promise<Explanation> {
+async function explain({ client, clock }: ExplainDeps, pod: Pod, { configuration, userPlugins }: SchedulerSetup): Promise<Explanation> {
   const schedulerName = pod.spec.schedulerName ?? "default-scheduler";
   const settings = configuration.profiles.find((profile) => profile.schedulerName === schedulerName);
   if (!settings) throw new CommandError(`no profile schedules pods of schedulerName ${schedulerName}; --config names the file that has it`);
@@ -84,7 +84,7 @@ async function explain({ client, clock }: ExplainDeps, pod: Pod, configuration: 
     const informers = stack.add(createInformerFactory(client, { clock, logger }));
     // Nothing is evicted or bound, so nothing is told.
     const recorder = { record: () => undefined, flushed: async () => undefined, stop: async () => undefined };
-    const profile = configuredProfile({ client, clock, logger, informers, recorder }, settings);
+    const profile = configuredProfile({ client, clock, logger, informers, recorder }, settings, userPlugins);
     const [allNodes, allPods] = [informers.informer(nodes), informers.informer(pods)];
     informers.start();
     const deadline = new AbortController();

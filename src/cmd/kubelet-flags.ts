@@ -2,9 +2,9 @@
 // that stand for fields of the configuration are in kubelet-configuration-flags.ts; those that have nothing to set here are
 // taken and listed as such.
 import type { Taint } from "../api/types/core-v1.ts";
-import { boolean, type FlagType, type FlagValues, flag, integer, list, optionalText, text } from "../base/flags.ts";
+import { boolean, type FlagType, type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText, text } from "../base/flags.ts";
 import { parseCommand } from "./command-flags.ts";
-import { flagsWithoutEffect } from "./component-flags.ts";
+
 import { defaultDataDir } from "./data-dir.ts";
 import { configurationFlags } from "./kubelet-configuration-flags.ts";
 

@@ -10,11 +10,13 @@ import type { Client } from "../client/client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
+import { pauseImageReference } from "../cri/pause-image.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import type { LoadedConfiguration } from "../kubelet/configuration/load.ts";
 import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
+import type { MachineGuards } from "../kubelet/node-protection.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
 import { podsLimits } from "../kubelet/pods-limits.ts";
@@ -24,9 +26,11 @@ import {
   type RunningKubeletServer,
   startKubeletServer,
 } from "../kubelet/server/server.ts";
+import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
+import { watchOomKills } from "../linux/oom-kills.ts";
 import { readSystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
@@ -77,7 +81,9 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
       cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, options, { clock, logger }),
+      ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
+      ...(runtime.simulated ? {} : { guards: await machineGuards() }),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
     server ? { ...options, port: server.port } : options,
@@ -96,6 +102,16 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   return { kubelet, ready, stop: () => stack.stop() };
 }
 
+/** What a node that is a machine has to look after. */
+async function machineGuards(): Promise<MachineGuards> {
+  return {
+    keptImages: [pauseImageReference],
+    oomKills: await watchOomKills(),
+    // Only loaded where a shutdown is to be waited for.
+    followShutdowns: async (deps, options) => (await import("../linux/logind.ts")).followShutdowns(deps, options),
+  };
+}
+
 async function startServer(deps: KubeletServerDependencies, options: KubeletServerOptions): Promise<RunningKubeletServer> {
   try {
     return await startKubeletServer(deps, options);
@@ -106,6 +122,13 @@ async function startServer(deps: KubeletServerDependencies, options: KubeletServ
 
 async function untilReady(kubelet: Kubelet, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!kubelet.node?.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await clock.sleep(readyPollMs, signal);
+}
+
+/** A machine without control groups still has /proc. */
+async function machineOf({ pid }: NodeRuntime, cgroupRoot: string, clock: Clock): Promise<MachineReader> {
+  const system = await detectCgroups().catch(() => undefined);
+  const groups = system && { system, cgroups: createCgroups(system, { clock }) };
+  return createMachineReader({ groups, cgroupRoot, ...(pid ? { runtimePid: pid } : {}) });
 }
 
 async function podCgroupsOf(

@@ -20,6 +20,8 @@ const commands: Readonly<Record<string, Command>> = {
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
   join: { summary: "make this machine a node of a cluster, with a token", load: () => import("./join.ts") },
   token: { summary: "create, list and delete the tokens machines join with", load: () => import("./token.ts") },
+  proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
+  "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 

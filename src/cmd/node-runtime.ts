@@ -11,6 +11,7 @@ import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
 import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
+import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 
@@ -22,6 +23,8 @@ export interface NodeRuntime {
   /** What a person reads: "containerd", "simulated runtime". */
   readonly description: string;
   readonly simulated: boolean;
+  /** Of the runtime, where it is ours. */
+  readonly pid?: () => Promise<number | undefined>;
   /** Sets up the pod network once the node's range is known. Absent where the runtime has its own. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   /** Containers stay for the next start. */
@@ -70,6 +73,7 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     cri: containerd.runtime,
     description: "containerd",
     simulated: false,
+    pid: () => pidIn(containerd.paths.pidFile),
     async configureNetwork(podCidrs) {
       const clash = await findNetworkClash(dataDir, podCidrs);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
@@ -78,6 +82,12 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     },
     stop: () => containerd.stop({ keepContainers: true }),
   };
+}
+
+/** Undefined while the file is missing or being written. */
+async function pidIn(file: string): Promise<number | undefined> {
+  const pid = /"pid":(\d+)/.exec(await hostFile(file))?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 async function requireSocket(endpoint: string): Promise<void> {

@@ -1,12 +1,9 @@
 // The flags of `coracle scheduler`: upstream's names, defaults and units. Those that the configuration file says better go
 // before it where they are given.
-import { readFile } from "node:fs/promises";
-import { ConfigError } from "../api/encode/config-fields.ts";
-import { type FlagValues, flag, integer, optionalText } from "../base/flags.ts";
+import { type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText } from "../base/flags.ts";
 import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
-import { readSchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { CommandError } from "./command-error.ts";
-import { electionFlags, flagsWithoutEffect, servingFlags } from "./component-flags.ts";
+import { electionFlags, servingFlags } from "./component-flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
   "authentication-kubeconfig": undefined,
@@ -35,6 +32,7 @@ const withoutEffect = flagsWithoutEffect({
 
 export const schedulerFlags = {
   config: flag(optionalText, undefined, "file with a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)"),
+  plugin: flag(list, [], "module with plugins of yours, in TypeScript or JavaScript; may be repeated, followed when it changes"),
   kubeconfig: flag(
     optionalText,
     undefined,
@@ -52,22 +50,6 @@ export type SchedulerValues = FlagValues<typeof schedulerFlags>;
 /** Those of the flags that were given and do nothing. */
 export const ignoredSchedulerFlags = (values: SchedulerValues): readonly string[] =>
   (Object.keys(withoutEffect) as (keyof typeof withoutEffect)[]).filter((name) => values[name] !== undefined);
-
-/** The configuration in a file; the default one without. Throws CommandError with what is wrong in it. */
-export async function readSchedulerFile(flagName: string, file: string | undefined): Promise<SchedulerConfiguration> {
-  let text = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
-  try {
-    if (file !== undefined) text = await readFile(file, "utf8");
-  } catch (cause) {
-    throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
-  }
-  try {
-    return await readSchedulerConfiguration(text);
-  } catch (error) {
-    if (error instanceof ConfigError) throw new CommandError(`--${flagName} ${file}: ${error.message}`);
-    throw error;
-  }
-}
 
 /** Tries are put off by up to a fifth. */
 const retryJitter = 1.2;

@@ -11,6 +11,7 @@ import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/e
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import type { Extender } from "../scheduler/extenders/extender.ts";
+import type { Profile } from "../scheduler/framework.ts";
 import { configuredProfile } from "../scheduler/plugins/configured-profile.ts";
 import { defaultProfile } from "../scheduler/plugins/defaults.ts";
 import { Scheduler, type SchedulerOptions } from "../scheduler/scheduler.ts";
@@ -18,7 +19,14 @@ import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
-import { electionOf, ignoredSchedulerFlags, readSchedulerFile, type SchedulerValues, schedulerFlags } from "./scheduler-flags.ts";
+import { electionOf, ignoredSchedulerFlags, type SchedulerValues, schedulerFlags } from "./scheduler-flags.ts";
+import {
+  followSchedulerPlugins,
+  readSchedulerSetup,
+  type SchedulerFiles,
+  type SchedulerInput,
+  type SchedulerSetup,
+} from "./scheduler-setup.ts";
 import { serveComponent } from "./serve-component.ts";
 
 export interface SchedulerProcessDeps {
@@ -30,9 +38,26 @@ export interface SchedulerProcessDeps {
 
 const defaultName = "default-scheduler";
 
-/** Resolves when pods are being scheduled. Without a configuration there is the default profile alone. */
-export async function startScheduler(given: SchedulerProcessDeps, configuration?: SchedulerConfiguration): Promise<Running> {
+export interface RunningScheduler extends Running {
+  /** Goes on with other plugins, from the next pod on. Throws what is wrong with them; then the ones of before stay. */
+  reconfigure(setup: SchedulerSetup): Promise<void>;
+}
+
+/** Started as the all-in-one does: the files are read, and plugins' modules followed. Throws CommandError. */
+export async function startSchedulerFromFiles(deps: SchedulerProcessDeps, files: SchedulerFiles): Promise<Running> {
+  if (files.config === undefined && files.plugins.length === 0) return startScheduler(deps);
+  const setup = await readSchedulerSetup(files);
+  const stack = new StopStack();
+  const running = stack.add(await startScheduler(deps, setup));
+  if (setup.modules)
+    stack.add(await followSchedulerPlugins(files, setup.modules, { ...deps, changed: (next) => running.reconfigure(next) }));
+  return stack;
+}
+
+/** Resolves when pods are being scheduled. Without a setup there is the default profile alone. */
+export async function startScheduler(given: SchedulerProcessDeps, setup?: SchedulerSetup): Promise<RunningScheduler> {
   const { client, clock, logger } = given;
+  const configuration = setup?.configuration;
   const stack = new StopStack();
   try {
     const informers = stack.add(createInformerFactory(client, { clock, logger }));
@@ -45,16 +70,16 @@ export async function startScheduler(given: SchedulerProcessDeps, configuration?
     };
     const extenders = await startExtenders(configuration, clock, stack);
     const deps = { ...given, informers, recorder: recorderOf(defaultName), extenders };
-    const profiles = configuration?.profiles.map((settings) =>
-      configuredProfile({ ...deps, recorder: recorderOf(settings.schedulerName) }, settings),
-    ) ?? [defaultProfile(deps)];
+    const profilesOf = ({ configuration: { profiles }, userPlugins }: SchedulerSetup): readonly Profile[] =>
+      profiles.map((settings) => configuredProfile({ ...deps, recorder: recorderOf(settings.schedulerName) }, settings, userPlugins));
+    const profiles = setup ? profilesOf(setup) : [defaultProfile(deps)];
     const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), profiles, recorders, extenders }));
     await scheduler.start();
+    return { reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
     throw error;
   }
-  return stack;
 }
 
 async function startExtenders(
@@ -89,7 +114,9 @@ export async function run(args: readonly string[]): Promise<number> {
   if (!input) return 0;
   const { values, given } = input;
   const logger = createLogger("scheduler", { verbosity: values.v });
-  const configuration = await readSchedulerFile("config", values.config);
+  const files = { flagName: "config", config: values.config, pluginFlag: "plugin", plugins: values.plugin };
+  const setup = await readSchedulerSetup(files);
+  const { configuration } = setup;
   const ignored = ignoredSchedulerFlags(values);
   if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
   const kubeconfig = given.has("kubeconfig") ? values.kubeconfig : configuration.clientConnection.kubeconfig;
@@ -98,7 +125,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const stack = new StopStack();
   stack.defer(() => cluster.close());
   try {
-    const elected = await runScheduler({ values, given, configuration, cluster, logger }, stack);
+    const elected = await runScheduler({ values, given, files, setup, cluster, logger }, stack);
     process.stdout.write(`scheduler ${elected ? "stands for election" : "runs"} at ${cluster.server}\n`);
     await untilSignal();
   } finally {
@@ -110,13 +137,15 @@ export async function run(args: readonly string[]): Promise<number> {
 interface SchedulerProcess {
   readonly values: SchedulerValues;
   readonly given: ReadonlySet<string>;
-  readonly configuration: SchedulerConfiguration;
+  readonly files: SchedulerFiles;
+  readonly setup: SchedulerInput;
   readonly cluster: ClusterClient;
   readonly logger: Logger;
 }
 
 /** Resolves with whether it stands for election. */
-async function runScheduler({ values, given, configuration, cluster, logger }: SchedulerProcess, stack: StopStack): Promise<boolean> {
+async function runScheduler({ values, given, files, setup, cluster, logger }: SchedulerProcess, stack: StopStack): Promise<boolean> {
+  const { configuration, modules } = setup;
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
   const deps = { client: cluster.client, clock: realClock, logger };
@@ -124,16 +153,25 @@ async function runScheduler({ values, given, configuration, cluster, logger }: S
   const election = electionOf(configuration, values, given);
   let elected: ElectedProcess | undefined;
   let isScheduling = false;
+  let current: SchedulerSetup = setup;
+  let scheduler: RunningScheduler | undefined;
   const checks = (): ReadonlyMap<string, string | undefined> =>
     new Map(
       election.leaderElect ? [["leaderElection", elected?.problem]] : [["schedulerStarted", isScheduling ? undefined : "not started"]],
     );
   await serveComponent({ ...deps, values, metrics, checks, configuration: configz(configuration) }, stack);
   const start = async (): Promise<Running> => {
-    const running = await startScheduler({ ...deps, metrics: ofScheduler }, configuration);
+    scheduler = await startScheduler({ ...deps, metrics: ofScheduler }, current);
     isScheduling = true;
-    return running;
+    return scheduler;
   };
+  if (modules) {
+    const changed = async (next: SchedulerSetup): Promise<void> => {
+      await scheduler?.reconfigure(next);
+      current = next;
+    };
+    stack.add(await followSchedulerPlugins(files, modules, { clock: realClock, logger, changed }));
+  }
   const { leaderElect: elect, resourceName: lease, resourceNamespace: namespace, ...periods } = election;
   elected = stack.add(await runElected({ ...deps, ...periods, lease, namespace, elect, start }));
   return elect;

@@ -27,10 +27,11 @@ import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
-import { createConnects } from "../apiserver/connect/connects.ts";
+import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
+import { browserStages } from "../apiserver/http/browser-headers.ts";
 import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
@@ -64,6 +65,7 @@ import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
+import { loadKubeletClient } from "./kubelet-client.ts";
 import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
@@ -126,6 +128,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   const material = await loadServingMaterial(settings, pki, { clock, logger });
+  const kubelets = await loadKubeletClient(settings.edge.kubelet, pki);
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
@@ -162,6 +165,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger,
     stores,
     pki,
+    kubelets,
     metrics,
     state,
     advertiseAddress,
@@ -169,9 +173,11 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
-  stack.defer(() => {
+  stack.defer(async () => {
     state.stopping = true;
-    aggregator.endWatches();
+    // Everything is served on until balancers have noticed.
+    if (settings.edge.shutdown.delayMs > 0) await clock.sleep(settings.edge.shutdown.delayMs);
+    if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = createClient(transportFor(loopbackUser));
   stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
@@ -228,6 +234,7 @@ interface Wiring {
   readonly logger: Logger;
   readonly stores: ResourceStores;
   readonly pki: Pki;
+  readonly kubelets: KubeletAccess;
   readonly metrics: MetricsRegistry;
   readonly state: ServerState;
   readonly advertiseAddress: string;
@@ -280,15 +287,12 @@ function wire(w: Wiring): ApiServer {
         nodePorts: `${nodePorts.first}-${nodePorts.last}`,
       }),
     },
-    connects: createConnects(reader, {
-      cert: pki.apiserverKubeletClient.certificate,
-      key: pki.apiserverKubeletClient.key,
-      ca: pki.ca.pem.certificate,
-    }),
+    connects: createConnects(reader, w.kubelets),
   });
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(
     {
+      edge: browserStages(settings.edge),
       authentication: authenticationStage({
         authenticators,
         anonymous: sources.anonymous,
@@ -386,11 +390,17 @@ async function listen(
   material: ServingMaterial,
   deps: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<HttpsServer> {
-  const { bindAddress: host, securePort: port, serving } = settings;
+  const { bindAddress: host, securePort: port, serving, edge } = settings;
   try {
     return await startHttpsServer(
       { api, ...deps },
-      { tls: material.tls, minTlsVersion: serving.minTlsVersion, ...(serving.ciphers ? { ciphers: serving.ciphers } : {}), host, port },
+      {
+        ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
+        ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
+        http2: edge.http2,
+        sendRetryAfter: edge.shutdown.sendRetryAfter,
+        watchGraceMs: edge.shutdown.watchGraceMs,
+      },
     );
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

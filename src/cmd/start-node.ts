@@ -10,10 +10,13 @@ import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodeProxy } from "./start-node-proxy.ts";
 
 export interface NodeDeps {
   /** Speaks as the node: system:node:<name>. */
   readonly client: Client;
+  /** Speaks as system:kube-proxy. Without it services are somebody else's: a kube-proxy that runs as a pod. */
+  readonly proxyClient?: Client;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -50,6 +53,7 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
         { cgroupRoot: podNetworkName(dataDir), ...kubelet, serving },
       ),
     );
+    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
     return { description: runtime.description, ready, stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();

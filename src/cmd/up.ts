@@ -6,11 +6,10 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { flag, integer, optionalText, text } from "../base/flags.ts";
+import { boolean, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
-import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
@@ -37,6 +36,8 @@ const flags = {
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
+  "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
+  "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -102,6 +103,8 @@ async function startCluster(values: UpFlags & { readonly "data-dir": string }, s
     const settings = fromFile ?? (await nodeSettings(values, choice, logger));
     await startNodes({ values, choice, settings }, server, stack, { clock, logger });
   }
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
@@ -121,7 +124,7 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startScheduler }] = await Promise.all([
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
     import("./controller-manager.ts"),
     import("./controller-manager-flags.ts"),
     import("./scheduler.ts"),
@@ -140,7 +143,9 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   );
   stack.add(controllers);
   const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  stack.add(await startScheduler(schedulerDeps, await schedulerConfiguration(values)));
+  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
 }
 
@@ -148,12 +153,6 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
 function withJoining(selection: readonly string[]): readonly string[] {
   const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
   return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
-}
-
-async function schedulerConfiguration({ "scheduler-config": file }: UpFlags): Promise<SchedulerConfiguration | undefined> {
-  if (file === undefined) return undefined;
-  const { readSchedulerFile } = await import("./scheduler-flags.ts");
-  return readSchedulerFile("scheduler-config", file);
 }
 
 async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {
@@ -181,7 +180,11 @@ async function startNodes(
     const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
     const node = stack.add(
       await startNode(
-        { client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }), clock, logger },
+        {
+          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+          proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+          ...{ clock, logger },
+        },
         {
           nodeName: name,
           dataDir,

@@ -37,7 +37,15 @@ export interface ImageBehaviour {
   /** Answers exec, and so exec probes. Default: success without output. */
   readonly exec?: (command: readonly string[], process: SimulatedProcess) => ExecResult | Promise<ExecResult>;
   /** What the container reports as its use. Default 1 millicore and 10 MiB. */
-  readonly usage?: { readonly cpuMillicores: number; readonly memoryBytes: number };
+  readonly usage?: SimulatedUsage;
+}
+
+export interface SimulatedUsage {
+  readonly cpuMillicores: number;
+  readonly memoryBytes: number;
+  /** Of the writable layer. Default 0. */
+  readonly diskBytes?: number;
+  readonly diskInodes?: number;
 }
 
 const killedExitCode = 137;
@@ -58,7 +66,10 @@ export class SimulatedContainer implements SimulatedProcess {
   finishedAt = 0n;
   exitCode = 0;
   reason = "";
-  /** CPU time used before the present moment is running time times the behaviour's millicores. */
+  #usage: SimulatedUsage;
+  /** CPU time used until the usage was last set. */
+  #usedNanoseconds = 0;
+  #usageSince = 0n;
   readonly #onExit: (container: SimulatedContainer) => void;
   readonly #exitWaiters: (() => void)[] = [];
   #exitTimer: Timer | undefined;
@@ -81,12 +92,14 @@ export class SimulatedContainer implements SimulatedProcess {
     this.clock = options.clock;
     this.logPath = options.logPath;
     this.createdAt = criTime(options.clock.now());
+    this.#usage = options.behaviour.usage ?? { cpuMillicores: 1, memoryBytes: 10 * 1024 * 1024 };
     this.#onExit = options.onExit;
   }
 
   start(): void {
     this.state = "CONTAINER_RUNNING";
     this.startedAt = criTime(this.clock.now());
+    this.#usageSince = this.startedAt;
     this.reopenLog();
     const { output = [], exitAfterMs, exitCode = 0, run } = this.behaviour;
     for (const line of output) this.print(line);
@@ -139,11 +152,21 @@ export class SimulatedContainer implements SimulatedProcess {
   cpuNanoseconds(): number {
     if (this.startedAt === 0n) return 0;
     const end = this.state === "CONTAINER_RUNNING" ? criTime(this.clock.now()) : this.finishedAt;
-    return Math.round((Number(end - this.startedAt) * this.usage().cpuMillicores) / 1000);
+    return this.#usedNanoseconds + Math.round((Number(end - this.#usageSince) * this.#usage.cpuMillicores) / 1000);
   }
 
-  usage(): { readonly cpuMillicores: number; readonly memoryBytes: number } {
-    return this.behaviour.usage ?? { cpuMillicores: 1, memoryBytes: 10 * 1024 * 1024 };
+  /** What it uses at present. */
+  get usage(): SimulatedUsage {
+    return this.#usage;
+  }
+
+  /** From now on it uses this much; the CPU time used before stays. */
+  set usage(usage: SimulatedUsage) {
+    if (this.startedAt !== 0n) {
+      this.#usedNanoseconds = this.cpuNanoseconds();
+      this.#usageSince = criTime(this.clock.now());
+    }
+    this.#usage = usage;
   }
 
   #exitWithin(graceMs: number): Promise<void> {

@@ -169,3 +169,24 @@ describe("AddressPool", () => {
     expect([pool.take(), pool.take()]).toEqual(["10.0.0.2", "10.0.0.4"]);
   });
 });
+
+test("a container uses what it is told to, and its CPU time never goes back", async () => {
+  const clock = new VirtualClock();
+  const runtime = createSimulatedRuntime({ clock, images: [serverImage] });
+  const config = { metadata: { name: "p", namespace: "n", uid: "u", attempt: 0 } };
+  const { podSandboxId } = await runtime.runPodSandbox({ config });
+  const container = { metadata: { name: "c", attempt: 0 }, image: { image: serverImage } };
+  const { containerId } = await runtime.createContainer({ podSandboxId, config: container, sandboxConfig: config });
+  runtime.setUsage(containerId, { cpuMillicores: 500, memoryBytes: 1000, diskBytes: 77 });
+  await runtime.startContainer({ containerId });
+  await clock.advance(2000);
+  const used = async () => (await runtime.listContainerStats({})).stats[0];
+  expect(await used()).toMatchObject({
+    cpu: { usageCoreNanoSeconds: { value: 1e9 }, usageNanoCores: { value: 500e6 } },
+    memory: { workingSetBytes: { value: 1000 } },
+    writableLayer: { usedBytes: { value: 77 } },
+  });
+  runtime.setUsage(containerId, { cpuMillicores: 0 });
+  await clock.advance(1000);
+  expect(await used()).toMatchObject({ cpu: { usageCoreNanoSeconds: { value: 1e9 } }, memory: { workingSetBytes: { value: 1000 } } });
+});

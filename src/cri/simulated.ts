@@ -15,15 +15,17 @@ import {
   type RuntimeServiceHandlers,
   runtimeV1,
 } from "./generated/runtime-v1.ts";
-import type { SimulatedContainer } from "./simulated-container.ts";
+import type { SimulatedContainer, SimulatedUsage } from "./simulated-container.ts";
 import { containerStatus, type Sandbox, type SimulatedRuntimeOptions, SimulatedState, sandboxStatus } from "./simulated-state.ts";
 
-export type { ExecResult, ImageBehaviour, SimulatedProcess } from "./simulated-container.ts";
+export type { ExecResult, ImageBehaviour, SimulatedProcess, SimulatedUsage } from "./simulated-container.ts";
 export type { SimulatedRuntimeOptions } from "./simulated-state.ts";
 
 export interface SimulatedRuntime extends CriRuntime {
   /** Ends a container as if its program had exited. Throws when no such container runs. */
   exitContainer(containerId: string, exitCode: number): void;
+  /** What a container uses from now on; what it does not name stays. */
+  setUsage(containerId: string, usage: Partial<SimulatedUsage>): void;
   /** The same runtime as services for serveRpc. */
   readonly services: readonly ServedService[];
 }
@@ -46,6 +48,10 @@ export function createSimulatedRuntime(options: SimulatedRuntimeOptions): Simula
       const container = state.container(containerId);
       if (container.state !== "CONTAINER_RUNNING") throw new Error(`container ${containerId} is not running`);
       container.exit(exitCode);
+    },
+    setUsage(containerId, usage) {
+      const container = state.container(containerId);
+      container.usage = { ...container.usage, ...usage };
     },
   };
 }
@@ -194,13 +200,13 @@ function statsHandlers(state: SimulatedState): RuntimeServiceHandlers {
 
 function containerStats(container: SimulatedContainer): Input<ContainerStats> {
   const timestamp = criTime(container.clock.now());
-  const { cpuMillicores, memoryBytes } = container.usage();
+  const { cpuMillicores, memoryBytes, diskBytes = 0, diskInodes = 0 } = container.usage;
   const { id, config } = container;
   return {
     attributes: { id, metadata: config.metadata, labels: config.labels, annotations: config.annotations },
     cpu: { timestamp, usageCoreNanoSeconds: { value: container.cpuNanoseconds() }, usageNanoCores: { value: cpuMillicores * 1_000_000 } },
     memory: { timestamp, workingSetBytes: { value: memoryBytes }, usageBytes: { value: memoryBytes }, rssBytes: { value: memoryBytes } },
-    writableLayer: { timestamp, fsId: { mountpoint: "/" }, usedBytes: { value: 0 }, inodesUsed: { value: 0 } },
+    writableLayer: { timestamp, fsId: { mountpoint: "/" }, usedBytes: { value: diskBytes }, inodesUsed: { value: diskInodes } },
   };
 }
 

@@ -47,7 +47,7 @@ export async function ignoringGone(call: () => Promise<unknown>): Promise<void> 
 }
 
 /** The log and what rotation made of it. */
-async function removeLogs(path: string): Promise<void> {
+export async function removeLogs(path: string): Promise<void> {
   if (path === "") return;
   const names = await readdir(dirname(path)).catch(() => []);
   for (const name of names)

@@ -15,6 +15,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { MachineRules, NodeState } from "./admission.ts";
 import { parseResolvConf, type ResolverConfig } from "./dns.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
@@ -22,7 +23,7 @@ import { MirrorPods } from "./mirror-pods.ts";
 import { NodeAgent } from "./node-agent.ts";
 import { readNodeFacts } from "./node-facts.ts";
 import { NodeLease } from "./node-lease.ts";
-import { readPressure } from "./node-pressure.ts";
+import { type MachineGuards, NodeProtection } from "./node-protection.ts";
 import { type NodeConfig, type NodeFacts, nodeLabels, nodeResources } from "./node-status.ts";
 import { type KubeletOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { Orphans } from "./orphans.ts";
@@ -31,14 +32,23 @@ import { PodAccess } from "./pod-access.ts";
 import type { PodCgroups } from "./pod-cgroups.ts";
 import { buildPodMachinery } from "./pod-machinery.ts";
 import { PodRegistry } from "./pod-registry.ts";
+import { containerType } from "./pod-spec.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
+import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
 import { StaticPodSource } from "./static-pods.ts";
+import { countedRuntime } from "./stats/counted-runtime.ts";
+import { createStatsEndpoints } from "./stats/endpoints.ts";
+import { KubeletMetrics } from "./stats/kubelet-metrics.ts";
+import type { MachineReader } from "./stats/machine.ts";
+import { registerPodGauges } from "./stats/pod-gauges.ts";
+import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
+import type { StatsProvider } from "./stats/summary.ts";
 import { StatusManager } from "./status-manager.ts";
 import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
@@ -56,6 +66,12 @@ export interface KubeletDependencies {
   /** Sets up the node's pod network once its range of addresses is known. Default: only the runtime is told. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   readonly volumePlugins?: readonly VolumePlugin[];
+  /** What the machine and its pods' control groups use. Default: only what the runtime tells. */
+  readonly machine?: MachineReader;
+  /** Of the machine, where the node is one. */
+  readonly guards?: MachineGuards;
+  /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
+  readonly summaries?: StatsProvider;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -66,12 +82,19 @@ export interface Kubelet extends Running {
   start(): Promise<void>;
   /** Pods, exec, attach, port-forward and logs: what the kubelet's server serves. */
   readonly access: KubeletServerHost;
+  /** What the node and its pods use; once the kubelet has started. */
+  readonly stats: KubeletStats | undefined;
   /** As the API server has it; undefined until the node is registered. */
   readonly node: Node | undefined;
   /** Why the node is not ready; empty when it is. */
   problems(): readonly string[];
   /** Why the loop over pods does not turn; undefined when it does. */
   stalled(): string | undefined;
+  /**
+   * Ends the pods as before a shutdown of the machine, by priority; the node is not ready from then on. Resolves when they
+   * have ended or have had their time; at once when no shutdown grace periods are configured.
+   */
+  shutdown(): Promise<void>;
 }
 
 export function createKubelet(deps: KubeletDependencies, options: KubeletOptions): Kubelet {
@@ -80,6 +103,7 @@ export function createKubelet(deps: KubeletDependencies, options: KubeletOptions
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
+const readNodeTimeoutMs = 10_000;
 const networkRetryMs = 500;
 const maxNetworkRetryMs = 30_000;
 
@@ -97,7 +121,11 @@ class KubeletNode implements Kubelet {
   readonly #statuses: StatusManager;
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
+  readonly #metrics: KubeletMetrics;
+  readonly #protectionMetrics: ProtectionMetrics;
+  #stats: KubeletStats | undefined;
   #agent: NodeAgent | undefined;
+  #protection: NodeProtection | undefined;
   #facts: NodeFacts | undefined;
   #orphans: Orphans | undefined;
   /** All pods of the API server have been seen once. */
@@ -105,13 +133,25 @@ class KubeletNode implements Kubelet {
   #configuring: Promise<void> = Promise.resolve();
 
   constructor(deps: KubeletDependencies, options: ResolvedOptions) {
-    this.#deps = deps;
+    const { client, clock, logger, recorder } = deps;
+    this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const cri = countedRuntime(deps.cri, {
+      ...{ metrics: this.#metrics.registry, clock },
+      containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
+    });
+    this.#deps = { ...deps, cri };
     this.#options = options;
     this.#config = configOf(options);
-    const { client, cri, clock, logger, recorder } = deps;
     this.#reader = new RuntimeReader(cri);
     this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
-    this.#pleg = new PodLifecycleEvents({ cri, reader: this.#reader, clock, logger, onChange: (uid) => this.#runtimeChanged(uid) });
+    this.#pleg = new PodLifecycleEvents({
+      cri,
+      reader: this.#reader,
+      clock,
+      logger,
+      onChange: (uid) => this.#runtimeChanged(uid),
+      onRelist: (ms) => this.#metrics.relisted(ms),
+    });
     this.#objects = new ReferencedObjectCache({ client, clock, logger, onChange: (uid) => this.#registry.worker(uid)?.wake() });
     this.#statuses = new StatusManager({ client, clock, logger, apiPodOf: (uid) => this.#registry.apiPodOf(uid) });
     this.#mirrorPods = new MirrorPods({
@@ -119,14 +159,25 @@ class KubeletNode implements Kubelet {
       staticPod: (key) => this.#registry.staticPod(key),
       mirror: (key) => this.#registry.mirror(key),
     });
+    this.#protectionMetrics = registerProtectionMetrics(this.#metrics.registry);
     this.#registry = new PodRegistry({
-      ...{ recorder, objects: this.#objects, statuses: this.#statuses, node: () => this.#admissionNode() },
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
+      onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
+      readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
     });
+    const stats = createStatsEndpoints({
+      ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
+      machine: () => this.#facts?.system,
+    });
     this.access = new PodAccess({
-      ...{ cri, clock, reader: this.#reader, rootDirectory: options.rootDirectory },
+      ...{ cri, clock, reader: this.#reader, stats, rootDirectory: options.rootDirectory },
       pods: () => this.#registry.pods(),
+    });
+    registerPodGauges(this.#metrics.registry, {
+      pods: () => this.#registry.workers(),
+      volumes: (uid) => this.#stats?.volumesOf(uid),
     });
   }
 
@@ -134,9 +185,20 @@ class KubeletNode implements Kubelet {
     return this.#agent?.node;
   }
 
+  get stats(): KubeletStats | undefined {
+    return this.#stats;
+  }
+
   problems(): readonly string[] {
-    const pleg = this.#pleg.problem();
-    return [...this.#health.problems(), ...(pleg === undefined ? [] : [pleg])];
+    return [...this.#health.problems(), ...this.#ownProblems()];
+  }
+
+  #ownProblems(): readonly string[] {
+    return [this.#pleg.problem(), this.#protection?.shutdownProblem()].filter((p) => p !== undefined);
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#protection?.beginShutdown();
   }
 
   stalled(): string | undefined {
@@ -166,10 +228,13 @@ class KubeletNode implements Kubelet {
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
+      metrics: this.#metrics,
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
+    this.#startStats(workerDeps, facts);
     this.#startPodServices(workerDeps);
+    await this.#startProtection();
     this.#startNode(informers, { name: version.runtimeName, version: version.runtimeVersion });
     const podInformer = informers.informer(pods, { fieldSelector: `spec.nodeName=${this.#options.nodeName}` });
     informers.start();
@@ -192,6 +257,21 @@ class KubeletNode implements Kubelet {
     await Promise.allSettled(workers.map((w) => killer.killPod(w.pod, w.runtime, { graceSeconds: exitGraceSeconds })));
   }
 
+  #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
+    const { cri, clock, logger, machine } = this.#deps;
+    const { nodeName, rootDirectory } = this.#options;
+    const stats = createStatsProvider(
+      {
+        ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
+        pods: () => this.#registry.workers(),
+        volumes: (uid) => volumes.mounted(uid),
+      },
+      { nodeName, rootDirectory, memoryBytes: system.memoryBytes },
+    );
+    this.#stats = this.#stops.add(stats);
+    stats.start();
+  }
+
   /** What stands behind the workers, and what cleans up after pods. */
   #startPodServices(workerDeps: PodWorkerDependencies): void {
     const { cri, clock, logger } = this.#deps;
@@ -211,6 +291,22 @@ class KubeletNode implements Kubelet {
     this.#stops.add(this.#mirrorPods).start();
   }
 
+  async #startProtection(): Promise<void> {
+    const { cri, clock, logger, recorder, guards = {} } = this.#deps;
+    const stats = this.#deps.summaries ?? this.#stats;
+    const protection = new NodeProtection(
+      {
+        ...{ cri, clock, logger, recorder, guards, registry: this.#registry, ...(stats ? { stats } : {}) },
+        metrics: this.#protectionMetrics,
+        sourcesReady: () => this.#sourcesReady,
+        onChange: () => this.#agent?.refresh(),
+      },
+      this.#options,
+    );
+    this.#protection = this.#stops.add(protection);
+    await protection.start();
+  }
+
   *#runningLogs(): Iterable<RotatableLog> {
     for (const { runtime } of this.#registry.workers())
       for (const { id, state, logPath } of runtime.containers)
@@ -219,14 +315,14 @@ class KubeletNode implements Kubelet {
 
   #startNode(informers: InformerFactory, runtime: { readonly name: string; readonly version: string }): void {
     const { client, clock, logger, recorder, cri } = this.#deps;
-    const { nodeName, rootDirectory, evictionHard, nodeLeaseDurationSeconds: durationSeconds } = this.#options;
+    const { nodeName, nodeLeaseDurationSeconds: durationSeconds } = this.#options;
     const facts = this.#requireFacts();
     const informer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     const agent = new NodeAgent(
       {
         ...{ client, clock, logger, recorder, cri, informer, health: this.#health },
-        pressure: () => readPressure(rootDirectory, evictionHard),
-        problems: () => [this.#pleg.problem()].filter((p) => p !== undefined),
+        pressure: () => this.#protection?.pressure ?? [],
+        problems: () => this.#ownProblems(),
         onPodCidrs: (cidrs) => this.#configureNetwork(cidrs),
       },
       { facts, config: this.#config, runtime },
@@ -293,13 +389,29 @@ class KubeletNode implements Kubelet {
     }
   }
 
+  #nodeState(): NodeState {
+    return {
+      node: this.#admissionNode(),
+      pressure: this.#protection?.pressure ?? [],
+      shuttingDown: this.#protection?.shutdownProblem() !== undefined,
+      machine: this.#machineRules(),
+    };
+  }
+
+  #machineRules(): MachineRules {
+    const { appArmor, system } = this.#requireFacts();
+    return { appArmor, kernelVersion: system.kernelVersion, allowedUnsafe: this.#options.allowedUnsafeSysctls };
+  }
+
   /** The node as far as it is known: static pods may come before it is registered. */
   #admissionNode(): Node {
     const known = this.#agent?.node;
     if (known?.status?.allocatable) return known;
     const facts = this.#requireFacts();
     const metadata = { name: facts.name, labels: nodeLabels(facts, this.#config) } as unknown as Node["metadata"]; // the rest is the server's to give
-    return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status: nodeResources(facts, this.#config) };
+    const { features } = this.#health;
+    const status = { ...nodeResources(facts, this.#config), ...(features ? { features } : {}) };
+    return { apiVersion: "v1", kind: "Node", metadata, spec: {}, status };
   }
 
   #requireFacts(): NodeFacts {
@@ -344,12 +456,9 @@ class KubeletNode implements Kubelet {
 }
 
 function configOf(options: ResolvedOptions): NodeConfig {
-  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservedMemoryBytes, evictionHard } = options;
-  const { podsPerCore, providerID, reservedMilliCpu } = options;
+  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection } = options;
   return {
-    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservedMilliCpu },
-    reservedMemoryBytes: reservedMemoryBytes + (evictionHard.memoryBytes ?? 0),
-    reservedDiskFraction: evictionHard.diskFraction ?? 0.1,
+    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservations: protection },
     register: options.registerNode,
     statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
     statusReportMs: options.nodeStatusReportFrequencyMs,

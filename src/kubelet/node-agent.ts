@@ -11,7 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer } from "../client/informer.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { NodePressure } from "./node-pressure.ts";
+import type { PressureCondition } from "./eviction/thresholds.ts";
 import { conditionEvent, type NodeConfig, type NodeFacts, newNode, nodeLabels, nodeStatus, nodeStatusChanged } from "./node-status.ts";
 import { nodeReference } from "./references.ts";
 import type { RuntimeHealth } from "./runtime-health.ts";
@@ -23,7 +23,8 @@ export interface NodeAgentDependencies {
   readonly recorder: EventRecorder;
   readonly cri: CriRuntime;
   readonly health: RuntimeHealth;
-  readonly pressure: () => Promise<NodePressure>;
+  /** Of what the node runs short. */
+  readonly pressure: () => readonly PressureCondition[];
   /** Of this node alone. */
   readonly informer: Informer<Node>;
   /** Why the node is not ready besides the runtime. */
@@ -164,13 +165,14 @@ export class NodeAgent implements Running {
 
   async #observation() {
     const { cri, health, problems, pressure } = this.#deps;
-    const [images, felt] = await Promise.all([this.#images(cri), pressure()]);
+    const images = await this.#images(cri);
     return {
       runtimeName: this.#runtime.name,
       runtimeVersion: this.#runtime.version,
       runtimeHandlers: health.handlers,
+      features: health.features,
       images,
-      pressure: felt,
+      pressure: pressure(),
       problems: [...health.problems(), ...problems()],
     };
   }

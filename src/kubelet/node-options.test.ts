@@ -124,7 +124,7 @@ describe("limits of control groups", () => {
     } as unknown as Cgroups; // the rest is not asked for
     const allocatable = podsLimits(
       { cpus: 4, memoryBytes: 1000 },
-      { nodeName: "n", rootDirectory: "/r", reservedMilliCpu: 1000, reservedMemoryBytes: 300 },
+      { nodeName: "n", rootDirectory: "/r", systemReserved: { cpu: "1" }, kubeReserved: { memory: "300" } },
     );
     await createPodCgroups(cgroups, "root", { pidsLimit: 64, allocatable }).ensure(podOf([{ name: "c" }]));
     expect(set.get("/root/kubepods")).toEqual({ cpuShares: 3072, memoryBytes: 700 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Container, Node, Pod, PodSpec } from "../api/types/core-v1.ts";
+import type { Container, Pod, PodSpec } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
-import { admitPod } from "./admission.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { parseResolvConf, podResolver } from "./dns.ts";
 import { hostsFile, podHostname } from "./hosts-file.ts";
@@ -112,28 +111,5 @@ describe("resources", () => {
     };
     const all = { cpu: "1", memory: "1Gi" };
     expect([score(undefined), score({ requests: { memory: "1Gi" } }), score({ requests: all, limits: all })]).toEqual([1000, 750, -997]);
-  });
-});
-
-describe("admitPod()", () => {
-  const node = {
-    metadata: { name: "n1", labels: { disk: "ssd", "kubernetes.io/os": "linux" } },
-    status: { allocatable: { cpu: "1", pods: "2" } },
-  } as unknown as Node;
-  const reason = (spec: Partial<PodSpec>, others: readonly Pod[] = []): string | undefined => admitPod(podOf(spec), others, node)?.reason;
-
-  it("admits what fits and refuses what does not", () => {
-    const cpu = (amount: string): Partial<PodSpec> => ({ containers: [{ name: "main", resources: { requests: { cpu: amount } } }] });
-    expect(reason(cpu("1"))).toBeUndefined();
-    expect(reason(cpu("600m"), [podOf(cpu("600m"))])).toBe("OutOfcpu");
-    expect(reason({}, [podOf({}), podOf({})])).toBe("OutOfpods");
-  });
-
-  it("looks at labels, operating system and host ports", () => {
-    expect(reason({ nodeSelector: { disk: "ssd" } })).toBeUndefined();
-    expect(reason({ nodeSelector: { disk: "hdd" } })).toBe("NodeAffinity");
-    expect(reason({ os: { name: "windows" } })).toBe("PodOSNotSupported");
-    const port = { containers: [{ name: "main", ports: [{ containerPort: 80, hostPort: 80 }] }] };
-    expect(reason(port, [podOf(port)])).toBe("NodePorts");
   });
 });

@@ -2,10 +2,20 @@
 // conditions MemoryPressure, DiskPressure, PIDPressure and Ready with upstream's reasons and messages. Pure: from what was
 // read to what is to be reported.
 import { semanticallyEqual } from "../api/meta/equality.ts";
-import type { ContainerImage, Node, NodeAddress, NodeCondition, NodeRuntimeHandler, NodeStatus, Taint } from "../api/types/core-v1.ts";
+import type {
+  ContainerImage,
+  Node,
+  NodeAddress,
+  NodeCondition,
+  NodeFeatures,
+  NodeRuntimeHandler,
+  NodeStatus,
+  Taint,
+} from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import type { HostAddress, SystemInfo } from "../linux/system-info.ts";
-import type { NodePressure } from "./node-pressure.ts";
+import type { PressureCondition } from "./eviction/thresholds.ts";
+import { allocatableOf, type Reservations } from "./node-allocatable.ts";
 
 /** What a node is made of, read once at the start. */
 export interface NodeFacts {
@@ -15,6 +25,8 @@ export interface NodeFacts {
   readonly addresses: readonly HostAddress[];
   /** Of the file system with the kubelet's data, in bytes. */
   readonly diskBytes: number;
+  /** Whether the kernel enforces AppArmor profiles. */
+  readonly appArmor: boolean;
 }
 
 export interface NodeConfig {
@@ -25,11 +37,7 @@ export interface NodeConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly taints: readonly Taint[];
   readonly unschedulable: boolean;
-  /** Memory kept from pods, in bytes: the eviction threshold and what is reserved for the system. */
-  readonly reservedMemoryBytes: number;
-  readonly reservedMilliCpu: number;
-  /** Part of the disk kept from pods. */
-  readonly reservedDiskFraction: number;
+  readonly reservations: Reservations;
   /** Pods for each CPU; 0 for no limit of this kind. */
   readonly podsPerCore: number;
   /** Empty for none. */
@@ -48,8 +56,9 @@ export interface NodeObservation {
   readonly runtimeName: string;
   readonly runtimeVersion: string;
   readonly runtimeHandlers: readonly NodeRuntimeHandler[];
+  readonly features?: NodeFeatures | undefined;
   readonly images: readonly ContainerImage[];
-  readonly pressure: NodePressure;
+  readonly pressure: readonly PressureCondition[];
   /** Why the node is not ready; empty when it is. */
   readonly problems: readonly string[];
 }
@@ -114,6 +123,7 @@ export function nodeStatus(
       systemUUID: system.systemUuid,
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
+    ...(seen.features ? { features: seen.features } : {}),
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };
 }
@@ -133,17 +143,13 @@ export function nodeAddresses({ hostname, addresses }: NodeFacts): readonly Node
 
 export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConfig): Pick<NodeStatus, "capacity" | "allocatable"> {
   const kibi = (bytes: number): string => `${Math.floor(bytes / 1024)}Ki`;
-  const pods = String(config.podsPerCore > 0 ? Math.min(config.maxPods, config.podsPerCore * system.cpus) : config.maxPods);
-  const milliCpu = Math.max(0, system.cpus * 1000 - config.reservedMilliCpu);
-  return {
-    capacity: { cpu: String(system.cpus), "ephemeral-storage": kibi(diskBytes), memory: kibi(system.memoryBytes), pods },
-    allocatable: {
-      cpu: milliCpu % 1000 === 0 ? String(milliCpu / 1000) : `${milliCpu}m`,
-      "ephemeral-storage": String(Math.max(0, Math.floor(diskBytes * (1 - config.reservedDiskFraction)))),
-      memory: kibi(Math.max(0, system.memoryBytes - config.reservedMemoryBytes)),
-      pods,
-    },
+  const capacity = {
+    cpu: String(system.cpus),
+    "ephemeral-storage": kibi(diskBytes),
+    memory: kibi(system.memoryBytes),
+    pods: String(config.podsPerCore > 0 ? Math.min(config.maxPods, config.podsPerCore * system.cpus) : config.maxPods),
   };
+  return { capacity, allocatable: allocatableOf(capacity, config.reservations) };
 }
 
 function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[], now: string): readonly NodeCondition[] {
@@ -153,7 +159,7 @@ function nodeConditions(seen: NodeObservation, previous: readonly NodeCondition[
     const lastTransitionTime = before?.status === text ? before.lastTransitionTime : undefined;
     return { type, status: text, lastHeartbeatTime: now, lastTransitionTime: lastTransitionTime ?? now, reason, message };
   };
-  const { memory, disk, pid } = seen.pressure;
+  const [memory, disk, pid] = (["MemoryPressure", "DiskPressure", "PIDPressure"] as const).map((c) => seen.pressure.includes(c));
   const ready = seen.problems.length === 0;
   const [only] = seen.problems;
   const why = seen.problems.length === 1 ? (only ?? "") : `[${seen.problems.join(", ")}]`;

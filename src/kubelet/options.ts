@@ -1,10 +1,47 @@
 // What a kubelet can be told, with upstream's names and defaults.
 import { join } from "node:path";
+import { parseDuration } from "../api/meta/time.ts";
 import type { Taint } from "../api/types/core-v1.ts";
 import { kubernetesVersion } from "../base/version.ts";
-import type { PressureThresholds } from "./node-pressure.ts";
+import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
+import type { ResourceTexts } from "./node-allocatable.ts";
+import { systemCriticalPriority } from "./pod-spec.ts";
 
-export interface KubeletOptions {
+/** How a shutting down node gives its pods time: those of at least this priority. */
+export interface ShutdownGracePeriodByPodPriority {
+  readonly priority: number;
+  readonly shutdownGracePeriodSeconds: number;
+}
+
+/**
+ * How a node protects itself, with the names, units and defaults of KubeletConfiguration: quantities and durations are texts
+ * there and here.
+ */
+export interface ProtectionOptions extends ThresholdConfig {
+  /** Kept from pods beside the eviction thresholds, by resource. Default none. */
+  readonly systemReserved?: ResourceTexts;
+  readonly kubeReserved?: ResourceTexts;
+  /** Seconds a pod is given at most when a soft threshold evicts it. Default 0. */
+  readonly evictionMaxPodGracePeriod?: number;
+  /** How long a condition stays after its last cause. Default "5m". */
+  readonly evictionPressureTransitionPeriod?: string;
+  /** Limits of emptyDir volumes and of ephemeral storage are enforced. Default true. */
+  readonly localStorageCapacityIsolation?: boolean;
+  /** Use of the images' file system, in percent, from which unused images are removed, and down to which. Default 85 and 80. */
+  readonly imageGCHighThresholdPercent?: number;
+  readonly imageGCLowThresholdPercent?: number;
+  /** Younger images are kept. Default "2m". */
+  readonly imageMinimumGCAge?: string;
+  /** Images unused for so long are removed in any case. Default "0s": never. */
+  readonly imageMaximumGCAge?: string;
+  /** What a shutdown of the machine waits for pods altogether, and of that for critical ones. Default "0s": not at all. */
+  readonly shutdownGracePeriod?: string;
+  readonly shutdownGracePeriodCriticalPods?: string;
+  /** Instead of those two, finer. */
+  readonly shutdownGracePeriodByPodPriority?: readonly ShutdownGracePeriodByPodPriority[];
+}
+
+export interface KubeletOptions extends ProtectionOptions {
   readonly nodeName: string;
   /** --root-dir: pods' volumes and files. */
   readonly rootDirectory: string;
@@ -55,8 +92,8 @@ export interface KubeletOptions {
   readonly containerLogMonitorIntervalMs?: number;
   /** Whether containers may use swap, where there is any. Default "NoSwap". */
   readonly swapBehavior?: "NoSwap" | "LimitedSwap";
-  /** "pods": all pods together are limited to what is not reserved. Default that. */
-  readonly enforceNodeAllocatable?: readonly string[];
+  /** How often the use of volumes is measured. Default 1 min. */
+  readonly volumeStatsAggPeriodMs?: number;
   /** The kubelet's HTTPS port as it stands in the node's status. Default 10250. */
   readonly port?: number;
   /** --cluster-dns. Default none: pods get the node's resolver. */
@@ -67,12 +104,10 @@ export interface KubeletOptions {
   readonly resolvConf?: string;
   /** --pod-manifest-path: static pods. Default none. */
   readonly podManifestPath?: string;
+  /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
+  readonly allowedUnsafeSysctls?: readonly string[];
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
-  /** Kept from pods beside the eviction threshold. Default none. */
-  readonly reservedMemoryBytes?: number;
-  readonly reservedMilliCpu?: number;
-  readonly evictionHard?: PressureThresholds;
   /** Pretend to have these: for simulated nodes. */
   readonly capacity?: { readonly cpus?: number; readonly memoryBytes?: number };
   /** Default 5. */
@@ -83,7 +118,27 @@ export interface KubeletOptions {
   readonly stopPodsOnExit?: boolean;
 }
 
-export interface ResolvedOptions extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity">> {
+/** Read once, from texts. */
+export interface Protection {
+  readonly thresholds: readonly Threshold[];
+  readonly evictionMaxPodGraceSeconds: number;
+  readonly pressureTransitionMs: number;
+  readonly enforceLocalStorage: boolean;
+  readonly imageGC: {
+    readonly highThresholdPercent: number;
+    readonly lowThresholdPercent: number;
+    readonly minAgeMs: number;
+    /** 0: age alone removes no image. */
+    readonly maxAgeMs: number;
+  };
+  readonly systemReserved: ResourceTexts;
+  readonly kubeReserved: ResourceTexts;
+  readonly shutdownGracePeriods: readonly ShutdownGracePeriodByPodPriority[];
+}
+
+export interface ResolvedOptions
+  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity" | keyof ProtectionOptions>> {
+  readonly protection: Protection;
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
   readonly capacity?: KubeletOptions["capacity"];
@@ -91,7 +146,49 @@ export interface ResolvedOptions extends Required<Omit<KubeletOptions, "nodeIPs"
   readonly podsDirectory: string;
 }
 
-const evictionMemoryBytes = 100 * 2 ** 20;
+function resolveProtection(options: ProtectionOptions): Protection {
+  const { imageGCHighThresholdPercent: high = 85, imageGCLowThresholdPercent: low = 80 } = options;
+  for (const [name, percent] of Object.entries({ imageGCHighThresholdPercent: high, imageGCLowThresholdPercent: low }))
+    if (percent < 0 || percent > 100) throw new Error(`kubelet options: ${name} must be between 0 and 100, not ${percent}`);
+  if (low > high)
+    throw new Error(`kubelet options: imageGCLowThresholdPercent (${low}) must not be more than imageGCHighThresholdPercent (${high})`);
+  return {
+    thresholds: parseThresholds(options),
+    evictionMaxPodGraceSeconds: options.evictionMaxPodGracePeriod ?? 0,
+    pressureTransitionMs: durationOf("evictionPressureTransitionPeriod", options.evictionPressureTransitionPeriod ?? "5m"),
+    enforceLocalStorage: options.localStorageCapacityIsolation ?? true,
+    imageGC: {
+      highThresholdPercent: high,
+      lowThresholdPercent: low,
+      minAgeMs: durationOf("imageMinimumGCAge", options.imageMinimumGCAge ?? "2m"),
+      maxAgeMs: durationOf("imageMaximumGCAge", options.imageMaximumGCAge ?? "0s"),
+    },
+    systemReserved: options.systemReserved ?? {},
+    kubeReserved: options.kubeReserved ?? {},
+    shutdownGracePeriods: shutdownGracePeriodsOf(options),
+  };
+}
+
+/** From the lowest priority to the highest; the two simple periods are one for all pods and one for critical ones. */
+function shutdownGracePeriodsOf(options: ProtectionOptions): readonly ShutdownGracePeriodByPodPriority[] {
+  const fine = options.shutdownGracePeriodByPodPriority ?? [];
+  if (fine.length > 0) return [...fine].sort((a, b) => a.priority - b.priority);
+  const allMs = durationOf("shutdownGracePeriod", options.shutdownGracePeriod ?? "0s");
+  const criticalMs = durationOf("shutdownGracePeriodCriticalPods", options.shutdownGracePeriodCriticalPods ?? "0s");
+  if (criticalMs > allMs) throw new Error("kubelet options: shutdownGracePeriodCriticalPods must not be longer than shutdownGracePeriod");
+  if (allMs === 0) return [];
+  return [
+    { priority: 0, shutdownGracePeriodSeconds: Math.floor((allMs - criticalMs) / 1000) },
+    { priority: systemCriticalPriority, shutdownGracePeriodSeconds: Math.floor(criticalMs / 1000) },
+  ];
+}
+
+function durationOf(name: string, text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === undefined || durationMs < 0)
+    throw new Error(`kubelet options: ${name} must be a duration like "1m30s", not "${text}"`);
+  return durationMs;
+}
 
 export function resolveOptions(options: KubeletOptions): ResolvedOptions {
   if (options.nodeName === "") throw new Error("kubelet options: nodeName must not be empty");
@@ -122,19 +219,18 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     containerLogMaxFiles: 5,
     containerLogMonitorIntervalMs: 10_000,
     swapBehavior: "NoSwap",
-    enforceNodeAllocatable: ["pods"],
+    volumeStatsAggPeriodMs: 60_000,
     port: 10_250,
     clusterDns: [],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
+    allowedUnsafeSysctls: [],
     seccompDefault: false,
-    reservedMemoryBytes: 0,
-    reservedMilliCpu: 0,
-    evictionHard: { memoryBytes: evictionMemoryBytes },
     maxParallelImagePulls: 5,
     kubeletVersion: kubernetesVersion,
     stopPodsOnExit: false,
     ...options,
+    protection: resolveProtection(options),
     podsDirectory,
   };
 }

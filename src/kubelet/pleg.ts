@@ -15,6 +15,8 @@ export interface PlegDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onChange: (podUid: string) => void;
+  /** Everything has been listed, which took so long. */
+  readonly onRelist?: (durationMs: number) => void;
 }
 
 export interface PlegOptions {
@@ -85,9 +87,11 @@ export class PodLifecycleEvents implements Running {
 
   async #list(): Promise<void> {
     const before = this.#pods;
+    const begunMs = this.#deps.clock.monotonic();
     const now = await this.#deps.reader.list();
     this.#pods = now;
     this.#lastListMs = this.#deps.clock.monotonic();
+    this.#deps.onRelist?.(this.#lastListMs - begunMs);
     for (const [uid, pod] of now) if (before.get(uid)?.fingerprint !== pod.fingerprint) this.#deps.onChange(uid);
     for (const uid of before.keys()) if (!now.has(uid)) this.#deps.onChange(uid);
   }

@@ -14,6 +14,7 @@ import type { RuntimeContainer, RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { ContainerReference, KubeletServerHost, LogOptions, RemoteCommandOptions } from "./server/host.ts";
 import { runtimeMessage } from "./start-error.ts";
+import type { StatsEndpoints } from "./stats/endpoints.ts";
 
 export interface PodAccessDependencies {
   readonly cri: CriRuntime;
@@ -23,6 +24,7 @@ export interface PodAccessDependencies {
   readonly rootDirectory: string;
   /** With their current statuses. */
   readonly pods: () => readonly Pod[];
+  readonly stats: StatsEndpoints;
 }
 
 /** Of a command that is run to its end. */
@@ -86,6 +88,10 @@ export class PodAccess implements KubeletServerHost {
       throw internal(`checkpointing of ${at.namespace}/${at.pod}/${at.container} failed (${failureText(error)})`);
     }
     return location;
+  }
+
+  stats(url: URL, method: string): ReturnType<StatsEndpoints> {
+    return this.#deps.stats(url, method);
   }
 
   async execUrl(at: ContainerReference, command: readonly string[], { stdin, stdout, stderr, tty }: RemoteCommandOptions): Promise<URL> {

@@ -9,6 +9,21 @@ export function isKubeletCondition(type: string): boolean {
   return owned.includes(type);
 }
 
+const disruptionType = "DisruptionTarget";
+const disruptionReason = "TerminationByKubelet";
+
+/** Whether the kubelet reports this condition: its own, and that it has ended the pod, which others may say for themselves. */
+export function isReportedByKubelet({ type, reason }: PodCondition): boolean {
+  return isKubeletCondition(type) || (type === disruptionType && reason === disruptionReason);
+}
+
+/** That the kubelet ended the pod, which is not the pod's fault. */
+export function withDisruption(pod: Pod, conditions: readonly PodCondition[], message: string): readonly PodCondition[] {
+  const observed = pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation };
+  const condition = { type: disruptionType, ...observed, status: "True", reason: disruptionReason, message };
+  return [condition, ...conditions.filter((c) => c.type !== disruptionType)];
+}
+
 export interface ConditionInput {
   /** Init and regular containers. */
   readonly statuses: readonly ContainerStatus[];

@@ -19,6 +19,7 @@ import { ProbeManager } from "./probes/probe-manager.ts";
 import { createProber } from "./probes/prober.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
@@ -35,6 +36,7 @@ export interface MachineryContext {
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly networkProblem: () => string | undefined;
   readonly wake: (podUid: string) => void;
+  readonly metrics: KubeletMetrics;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -44,7 +46,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, runtimeName, reader, objects, statuses, allocatable } = context;
+  const { options, facts, runtimeName, reader, objects, statuses, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
@@ -60,7 +62,14 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     }),
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet });
-  const probes = new ProbeManager({ clock, recorder, runtimeName, run, onChange: context.wake });
+  const probes = new ProbeManager({
+    clock,
+    recorder,
+    runtimeName,
+    run,
+    onChange: context.wake,
+    observe: (what, probe) => metrics.probe(what, probe),
+  });
   const starter = new PodStarter(
     {
       ...{ cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
@@ -86,12 +95,14 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     reporter: new PodReporter({ statuses, probes, runtimeName, hostIPs }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
+    onStep: (step) => metrics.podStep(step),
     ensureCgroup: (pod) => cgroups.ensure(pod),
     removeCgroup: (pod) => cgroups.remove(pod),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;
       images.forget(uid);
+      metrics.forget(pod);
       tokens.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);

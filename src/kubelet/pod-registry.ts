@@ -2,21 +2,30 @@
 // show them. Knows which object in the API server stands for which pod.
 import { keyOf } from "../api/meta/object.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
-import { admitPod } from "./admission.ts";
+import { type Admission, admitPod, type NodeState } from "./admission.ts";
+import { endPod } from "./pod-ending.ts";
 import { isMirrorPod, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDependencies } from "./pod-worker.ts";
+import { preemptedVerdict } from "./preemption.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
+import { podReference } from "./references.ts";
 import type { StatusManager } from "./status-manager.ts";
 
 export interface PodRegistryDependencies {
+  readonly clock: Clock;
   readonly recorder: EventRecorder;
   readonly objects: ReferencedObjectCache;
   readonly statuses: StatusManager;
   /** For admission. */
-  readonly node: () => Node;
+  readonly nodeState: () => NodeState;
+  /** The node as the API server has it now, for pods that only its labels keep out. */
+  readonly readNode: () => Promise<Node>;
+  /** A pod ended for a critical one; the first resource that was lacking. */
+  readonly onPreempted?: (resource: string) => void;
   /** Whether the runtime had anything of the pod when it was last listed. */
   readonly inRuntime: (podUid: string) => boolean;
   /** A static pod or a mirror of this name ("namespace/name") came or went. */
@@ -51,6 +60,17 @@ export class PodRegistry implements Running {
 
   workers(): Iterable<PodWorker> {
     return this.#workers.values();
+  }
+
+  /** Those of which something may run. */
+  endable(): readonly PodWorker[] {
+    return [...this.#workers.values()].filter(({ state }) => state === "syncing" || state === "terminating");
+  }
+
+  /** Images that pods use as volumes. */
+  imageVolumes(): readonly string[] {
+    const references = [...this.#workers.values()].flatMap(({ pod }) => (pod.spec.volumes ?? []).map((v) => v.image?.reference));
+    return [...new Set(references.filter((r) => r !== undefined && r !== ""))] as readonly string[];
   }
 
   /** With their current statuses. */
@@ -132,20 +152,49 @@ export class PodRegistry implements Running {
     if (!this.#workerDeps) throw new Error(`pod ${keyOf(pod)} came before the kubelet was started`);
     const { uid } = pod.metadata;
     const fresh = !this.#deps.inRuntime(uid);
-    const refused = fresh ? this.#refusal(pod) : undefined;
-    if (refused) {
-      const message = refused.message.replace(/^Pod was rejected: /, "");
-      this.#deps.recorder.record(pod, { type: "Warning", reason: refused.reason, message });
-    }
-    const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(refused ? { refused } : {}) });
+    const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(fresh ? this.#admit(pod) : {}) });
     this.#workers.set(uid, worker);
     worker.wake();
   }
 
   /** A pod that already runs here, has ended, or is being deleted is not judged again. */
-  #refusal(pod: Pod): PodVerdict | undefined {
-    if (isTerminalPhase(pod.status?.phase) || pod.metadata.deletionTimestamp !== undefined) return undefined;
-    const others = [...this.#workers.values()].filter((w) => w.active).map((w) => w.pod);
-    return admitPod(pod, others, this.#deps.node());
+  #admit(pod: Pod): { readonly refused?: PodVerdict; readonly admission?: Promise<PodVerdict | undefined> } {
+    if (isTerminalPhase(pod.status?.phase) || pod.metadata.deletionTimestamp !== undefined) return {};
+    const admission = this.#judge(pod, this.#deps.nodeState());
+    if (admission.kind === "refused" && admission.onlyLabels) return { admission: this.#judgeAnew(pod, admission) };
+    if (admission.kind === "refused") return { refused: this.#refuse(pod, admission.verdict) };
+    return admission.kind === "preempts" ? { admission: this.#makeRoom(admission) } : {};
+  }
+
+  #judge(pod: Pod, state: NodeState): Admission {
+    const others = [...this.#workers.values()].filter((w) => w.active && w.pod.metadata.uid !== pod.metadata.uid).map((w) => w.pod);
+    return admitPod(pod, others, state);
+  }
+
+  /** The node may have got the label by which the pod came here after it was last seen. */
+  async #judgeAnew(pod: Pod, first: Admission & { readonly kind: "refused" }): Promise<PodVerdict | undefined> {
+    const node = await this.#deps.readNode().catch(() => undefined);
+    const admission = node ? this.#judge(pod, { ...this.#deps.nodeState(), node }) : first;
+    if (admission.kind === "refused") return this.#refuse(pod, admission.verdict);
+    return admission.kind === "preempts" ? await this.#makeRoom(admission) : undefined;
+  }
+
+  #refuse(pod: Pod, verdict: PodVerdict): PodVerdict {
+    const message = verdict.message.replace(/^Pod was rejected: /, "");
+    this.#deps.recorder.record(pod, { type: "Warning", reason: verdict.reason, message });
+    return verdict;
+  }
+
+  /** Ends pods so that a critical one can have their place. */
+  async #makeRoom({ pods, lacking }: Admission & { readonly kind: "preempts" }): Promise<undefined> {
+    const { reason, message } = preemptedVerdict;
+    await Promise.all(
+      pods.map(async (pod) => {
+        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason, message });
+        const worker = this.#workers.get(pod.metadata.uid);
+        if (worker && (await endPod(this.#deps, worker, { verdict: preemptedVerdict }))) this.#deps.onPreempted?.(lacking);
+      }),
+    );
+    return undefined;
   }
 }

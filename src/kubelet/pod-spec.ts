@@ -26,6 +26,12 @@ export function isTerminalPhase(phase: PodStatus["phase"]): boolean {
   return phase === "Succeeded" || phase === "Failed";
 }
 
+/** As metrics tell them apart; one of a pod that is not known counts as a regular one. */
+export function containerType(pod: Pod | undefined, name: string): "container" | "init_container" | "ephemeral_container" {
+  if (pod?.spec.initContainers?.some((c) => c.name === name)) return "init_container";
+  return pod?.spec.ephemeralContainers?.some((c) => c.name === name) ? "ephemeral_container" : "container";
+}
+
 /** From a file, not from the API server. */
 export function isStaticPod(pod: Pod): boolean {
   const source = pod.metadata.annotations?.[configAnnotation.source];
@@ -35,6 +41,13 @@ export function isStaticPod(pod: Pod): boolean {
 /** The API server's image of a static pod. */
 export function isMirrorPod(pod: Pod): boolean {
   return pod.metadata.annotations?.[configAnnotation.mirror] !== undefined;
+}
+
+export const systemCriticalPriority = 2_000_000_000;
+
+/** The node is not to be without it: static pods, their mirrors, and pods of the system's priority classes. */
+export function isCriticalPod(pod: Pod): boolean {
+  return isStaticPod(pod) || isMirrorPod(pod) || (pod.spec.priority ?? 0) >= systemCriticalPriority;
 }
 
 /** "name_namespace(uid)", as messages of the kubelet name a pod. */

@@ -4,7 +4,7 @@ import { computePodQos } from "../api/semantics/pod-qos.ts";
 import type { Container, ContainerStatus, Pod, PodStatus } from "../api/types/core-v1.ts";
 import { containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
-import { podConditions, terminalVerdict } from "./pod-conditions.ts";
+import { podConditions, terminalVerdict, withDisruption } from "./pod-conditions.ts";
 import { podPhase } from "./pod-phase.ts";
 import { asContainer, isSidecar, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import { latestContainer, type RuntimePod } from "./runtime-pod.ts";
@@ -30,6 +30,8 @@ export interface PodVerdict {
   readonly phase: "Failed";
   readonly reason: string;
   readonly message: string;
+  /** The pod could not help it: the condition DisruptionTarget says so, with this message. */
+  readonly disruption?: string;
 }
 
 export interface ComputedStatus {
@@ -60,7 +62,11 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   // Reported late: while something may run, a pod that is over keeps the phase it had.
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
-  const conditions = podConditions(pod, { statuses, phase: reported, sandboxReady });
+  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady });
+  // Shown with the terminal phase, not while the pod is still being ended.
+  const ownDoing = known !== undefined && previous.reason !== input.verdict?.reason;
+  const disruption = isTerminalPhase(reported) && !ownDoing ? input.verdict?.disruption : undefined;
+  const conditions = disruption === undefined ? observed : withDisruption(pod, observed, disruption);
   return {
     over,
     status: {

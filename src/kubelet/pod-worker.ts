@@ -23,6 +23,7 @@ import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import type { PodStep } from "./stats/kubelet-metrics.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface PodWorkerDependencies {
@@ -45,6 +46,8 @@ export interface PodWorkerDependencies {
   readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
+  /** For metrics: a step has ended well. */
+  readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -64,27 +67,41 @@ export class PodWorker {
   #removed = false;
   #hurried = false;
   #verdict: PodVerdict | undefined;
-  readonly #refused: boolean;
+  #refused: boolean;
+  /** To be settled before anything else: whether the node admits the pod, and room made for it. */
+  #admission: Promise<PodVerdict | undefined> | undefined;
+  /** At most so long is the pod given to end, in seconds. */
+  #graceLimit = Infinity;
+  #whenEnded: (() => void)[] = [];
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
   readonly #waiting = new Map<string, WaitingReason>();
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
+  #hasStepped = false;
   #timer: Timer | undefined;
   #step: AbortController | undefined;
   #again = false;
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  /** `fresh`: the runtime is known to have nothing of the pod. `refused`: the node does not admit it. */
-  constructor(pod: Pod, deps: PodWorkerDependencies, options: { readonly fresh?: boolean; readonly refused?: PodVerdict } = {}) {
+  /**
+   * `fresh`: the runtime is known to have nothing of the pod. `refused`: the node does not admit it. `admission`: that is not
+   * known yet; nothing happens before it is.
+   */
+  constructor(
+    pod: Pod,
+    deps: PodWorkerDependencies,
+    options: { readonly fresh?: boolean; readonly refused?: PodVerdict; readonly admission?: Promise<PodVerdict | undefined> } = {},
+  ) {
     this.#pod = pod;
     this.#deps = deps;
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
     this.#refused = options.refused !== undefined;
     this.#verdict = options.refused;
+    this.#admission = options.admission;
     if (isTerminalPhase(pod.status?.phase)) this.#state = "terminating";
   }
 
@@ -104,6 +121,27 @@ export class PodWorker {
   /** Holds resources of the node. */
   get active(): boolean {
     return this.#verdict === undefined && (this.#state === "syncing" || this.#state === "terminating");
+  }
+
+  /** The kubelet ends the pod for a reason of its own, or has already. */
+  get ending(): boolean {
+    return this.#verdict !== undefined;
+  }
+
+  /** None of its containers runs any more, and nothing is mounted. */
+  get cleanedUp(): boolean {
+    return this.#state === "finished" || this.#state === "gone";
+  }
+
+  /** The kubelet ends the pod for a reason of its own. Resolves when its containers have ended, or the worker is stopped. */
+  end(verdict: PodVerdict, graceSeconds = Infinity): Promise<void> {
+    const shorter = graceSeconds < this.#graceLimit;
+    this.#verdict ??= verdict;
+    this.#graceLimit = Math.min(this.#graceLimit, graceSeconds);
+    if (this.#stopped || (this.#state !== "syncing" && this.#state !== "terminating")) return Promise.resolve();
+    if (this.#state === "syncing" || shorter) this.#interrupt();
+    this.wake();
+    return new Promise((resolve) => this.#whenEnded.push(resolve));
   }
 
   /** A new version of the pod. */
@@ -143,6 +181,7 @@ export class PodWorker {
     this.#stopped = true;
     this.#timer?.cancel();
     this.#interrupt();
+    this.#hasEnded();
     await this.#running;
   }
 
@@ -153,6 +192,7 @@ export class PodWorker {
   async #loop(): Promise<void> {
     // Several wake-ups of one turn are one step.
     await Promise.resolve();
+    if (this.#admission) await this.#settleAdmission(this.#admission);
     while (this.#again && !this.#stopped && this.#state !== "gone") {
       this.#again = false;
       this.#timer?.cancel();
@@ -161,11 +201,25 @@ export class PodWorker {
     this.#running = undefined;
   }
 
+  async #settleAdmission(admission: Promise<PodVerdict | undefined>): Promise<void> {
+    const refused = await admission;
+    this.#admission = undefined;
+    if (!refused || this.#verdict) return;
+    this.#verdict = refused;
+    this.#refused = true;
+  }
+
+  #hasEnded(): void {
+    for (const resolve of this.#whenEnded.splice(0)) resolve();
+  }
+
   async #runStep(): Promise<void> {
     const step = new AbortController();
     this.#step = step;
+    const begunMs = this.#deps.clock.monotonic();
     try {
       const wakeAtMs = await this.#nextStep(step.signal);
+      this.#stepped(this.#deps.clock.monotonic() - begunMs);
       this.#failures = 0;
       if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());
     } catch (error) {
@@ -180,6 +234,12 @@ export class PodWorker {
     } finally {
       this.#step = undefined;
     }
+  }
+
+  #stepped(durationMs: number): void {
+    const operation = this.#state !== "syncing" ? "kill" : this.#hasStepped ? "sync" : "create";
+    this.#hasStepped = true;
+    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, isRunning: this.#deps.reporter.previous(this.#pod).phase === "Running" });
   }
 
   #wakeAfter(delayMs: number): void {
@@ -326,7 +386,7 @@ export class PodWorker {
     this.#report(runtime, false);
     const podIP = this.#deps.reporter.previous(this.#pod).podIP ?? "";
     if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
-      await killer.killPod(this.#pod, runtime, { signal, podIP, ...(this.#hurried ? { graceSeconds: forcedGraceSeconds } : {}) });
+      await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
       this.#runtimeChanged = true;
     }
     probes.remove(uid);
@@ -335,7 +395,15 @@ export class PodWorker {
     this.#report(stopped, true);
     this.#state = "terminated";
     this.#again = true;
+    this.#hasEnded();
     return undefined;
+  }
+
+  /** Less than the pod asks for, where someone is in a hurry. */
+  #shortGrace(): { readonly graceSeconds?: number } {
+    const limit = this.#hurried ? Math.min(this.#graceLimit, forcedGraceSeconds) : this.#graceLimit;
+    if (limit === Infinity) return {};
+    return { graceSeconds: Math.min(limit, this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity) };
   }
 
   async #finish(): Promise<undefined> {

@@ -1,6 +1,6 @@
 // Asks the runtime every five seconds whether it and its network are ready (more often while they are not), and keeps the
 // answer for the node's Ready condition and for the pods that need a network.
-import type { NodeRuntimeHandler } from "../api/types/core-v1.ts";
+import type { NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -25,6 +25,7 @@ export class RuntimeHealth implements Running {
   #runtimeProblem: string | undefined;
   #networkProblem: string | undefined = "network state unknown";
   #handlers: readonly NodeRuntimeHandler[] = [];
+  #features: NodeFeatures | undefined;
   #impatientUntilMs = 0;
   #timer: Timer | undefined;
   #asking: Promise<void> | undefined;
@@ -36,6 +37,15 @@ export class RuntimeHealth implements Running {
 
   get handlers(): readonly NodeRuntimeHandler[] {
     return this.#handlers;
+  }
+
+  get features(): NodeFeatures | undefined {
+    return this.#features;
+  }
+
+  /** What a handler of a RuntimeClass can do; "" is the default one. Nothing where the runtime does not say. */
+  featuresOf(handler: string): NodeRuntimeHandlerFeatures {
+    return this.#handlers.find((h) => (h.name ?? "") === handler)?.features ?? {};
   }
 
   networkProblem(): string | undefined {
@@ -75,11 +85,12 @@ export class RuntimeHealth implements Running {
     const { cri, clock, onChange } = this.#deps;
     const before = this.problems().join();
     try {
-      const { status, runtimeHandlers } = await cri.status({}, { timeoutMs: 10_000 });
+      const { status, runtimeHandlers, features } = await cri.status({}, { timeoutMs: 10_000 });
       const conditions = status?.conditions ?? [];
       this.#lastAnswerMs = clock.monotonic();
       this.#runtimeProblem = problemOf(conditions, "RuntimeReady", "container runtime not ready");
       this.#networkProblem = problemOf(conditions, "NetworkReady", "container runtime network not ready");
+      this.#features = features && { supplementalGroupsPolicy: features.supplementalGroupsPolicy };
       this.#handlers = runtimeHandlers
         .map(({ name, features }) => ({
           name,

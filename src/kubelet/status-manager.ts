@@ -10,7 +10,7 @@ import { KeyedQueue, type KeyOutcome } from "../base/keyed-queue.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import { isKubeletCondition, withTransitionTimes } from "./pod-conditions.ts";
+import { isReportedByKubelet, withTransitionTimes } from "./pod-conditions.ts";
 import { isTerminalPhase } from "./pod-spec.ts";
 
 export interface StatusManagerDependencies {
@@ -142,7 +142,7 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
     patch[key] = mergedLists.has(key) && Array.isArray(value) ? [...(value as unknown[]), { $patch: "replace" }] : (value ?? null);
   }
   const conditions = (wanted.conditions ?? []).filter(
-    (c) => isKubeletCondition(c.type) && !semanticallyEqual(findType(current.conditions, c.type), c),
+    (c) => isReportedByKubelet(c) && !semanticallyEqual(findType(current.conditions, c.type), c),
   );
   if (conditions.length > 0) patch.conditions = conditions.map((c) => withRemovals(findType(current.conditions, c.type), c));
   return Object.keys(patch).length > 0 ? patch : undefined;

@@ -14,6 +14,8 @@ export interface CgroupUsage {
   /** Undefined without a limit. */
   readonly memoryLimitBytes?: number;
   readonly processes: number;
+  /** Undefined where swap is not accounted for. */
+  readonly swapBytes?: number;
 }
 
 /** Version 1 reports "no limit" as the largest multiple of the page size. */
@@ -31,16 +33,18 @@ export async function readUsage(system: CgroupSystem, path: string): Promise<Cgr
 type Read = (controller: string, file: string) => Promise<string>;
 
 async function readVersion1(read: Read): Promise<CgroupUsage | undefined> {
-  const [cpu, usage, stat, limit, pids] = await Promise.all([
+  const [cpu, usage, stat, limit, pids, withSwap] = await Promise.all([
     read("cpuacct", "cpuacct.usage"),
     read("memory", "memory.usage_in_bytes"),
     read("memory", "memory.stat"),
     read("memory", "memory.limit_in_bytes"),
     read("pids", "pids.current"),
+    read("memory", "memory.memsw.usage_in_bytes"),
   ]);
   if (usage === "") return undefined;
   const value = parseStat(stat);
   return assemble(limit, {
+    ...(withSwap === "" ? {} : { swapBytes: Math.max(0, Number(withSwap) - Number(usage)) }),
     cpuNanoseconds: Number(cpu),
     memoryBytes: Number(usage),
     workingSetBytes: Math.max(0, Number(usage) - value("total_inactive_file")),
@@ -52,16 +56,18 @@ async function readVersion1(read: Read): Promise<CgroupUsage | undefined> {
 }
 
 async function readVersion2(read: Read): Promise<CgroupUsage | undefined> {
-  const [cpu, usage, stat, limit, pids] = await Promise.all([
+  const [cpu, usage, stat, limit, pids, swap] = await Promise.all([
     read("cpu", "cpu.stat"),
     read("memory", "memory.current"),
     read("memory", "memory.stat"),
     read("memory", "memory.max"),
     read("pids", "pids.current"),
+    read("memory", "memory.swap.current"),
   ]);
   if (usage === "") return undefined;
   const value = parseStat(stat);
   return assemble(limit, {
+    ...(swap === "" ? {} : { swapBytes: Number(swap) }),
     cpuNanoseconds: parseStat(cpu)("usage_usec") * 1000,
     memoryBytes: Number(usage),
     workingSetBytes: Math.max(0, Number(usage) - value("inactive_file")),

@@ -7,6 +7,14 @@ export interface Nftables {
   apply(commands: string): Promise<void>;
   /** The objects of a table as `nft --json list` gives them; undefined where there is no such table. */
   listTable(family: NftFamily, name: string): Promise<readonly NftObject[] | undefined>;
+  /** What a table consists of, by name only: quick also for tables with many rules and elements. Undefined where it has nothing. */
+  tableNames(family: NftFamily, name: string): Promise<NftTableNames | undefined>;
+}
+
+export interface NftTableNames {
+  readonly chains: ReadonlySet<string>;
+  /** Sets and maps that have a name of their own. */
+  readonly containers: ReadonlySet<string>;
 }
 
 export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
@@ -29,6 +37,10 @@ export function createNftables({ netns, timeoutMs = 30_000 }: NftablesOptions = 
     const options = { timeoutMs, maxOutputBytes, ...(input === undefined ? {} : { input }) };
     return netns === undefined ? runCommand("nft", args, options) : runCommand("nsenter", [`--net=${netns}`, "nft", ...args], options);
   };
+  const list = async (...args: readonly string[]): Promise<readonly NftObject[]> => {
+    const { stdout } = await nft(["--json", "--terse", "list", ...args]);
+    return (JSON.parse(stdout) as { readonly nftables: readonly NftObject[] }).nftables;
+  };
   return {
     async apply(commands) {
       await nft(["-f", "-"], commands);
@@ -42,5 +54,22 @@ export function createNftables({ netns, timeoutMs = 30_000 }: NftablesOptions = 
         throw error;
       }
     },
+    async tableNames(family, name) {
+      const namesOf = (found: readonly NftObject[], kind: string): readonly string[] =>
+        found.filter((object) => isIn(object, kind, { table: name })).map((object) => (object[kind] as { readonly name: string }).name);
+      // Of all tables of the family: asked for one table, or for tables alone, nft would read the rules too.
+      const chains = namesOf(await list("chains", family), "chain");
+      const sets = namesOf(await list("sets", family), "set");
+      const maps = namesOf(await list("maps", family), "map");
+      if (chains.length + sets.length + maps.length === 0) return undefined;
+      return { chains: new Set(chains), containers: new Set([...sets, ...maps]) };
+    },
   };
+}
+
+function isIn(object: NftObject, kind: string, fields: Readonly<Record<string, string>>): boolean {
+  const found = object[kind];
+  if (typeof found !== "object" || found === null) return false;
+  const values = found as Readonly<Record<string, unknown>>;
+  return Object.entries(fields).every(([field, value]) => values[field] === value);
 }

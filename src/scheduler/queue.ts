@@ -178,6 +178,15 @@ export class SchedulingQueue {
     this.#enqueue(queued, "ForceActivate");
   }
 
+  /** The rules have changed: every pod that waits for an event, or is held back, is looked at again. */
+  reconsider(): void {
+    const [waiting, gated] = [[...this.#unschedulable.values()], [...this.#gated.values()]];
+    this.#unschedulable.clear();
+    this.#gated.clear();
+    for (const queued of waiting) this.#retry(queued, "ForceActivate");
+    for (const queued of gated) this.#enqueue(queued, "ForceActivate");
+  }
+
   /** Something happened in the cluster: pods it may have made schedulable move on. */
   onEvent(event: ClusterEvent, before: unknown, after: unknown): void {
     const seen: SeenEvent = { event, before, after };

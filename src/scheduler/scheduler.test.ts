@@ -23,7 +23,9 @@ import { configuredProfile } from "./plugins/configured-profile.ts";
 import { defaultProfile } from "./plugins/defaults.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SchedulerMetrics } from "./scheduler-metrics.ts";
+import { pluginRegistry, type UserPlugin } from "./user-plugins/user-plugin.ts";
 
+const emptyConfiguration = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
 const through: Stage = (context, next) => next(context);
 const running: (() => Promise<void>)[] = [];
 
@@ -63,6 +65,7 @@ async function setUp() {
   };
   const metrics = new MetricsRegistry();
   const figures = new SchedulerMetrics(metrics);
+  let profileDeps: Parameters<typeof defaultProfile>[0] | undefined;
   /** `yaml`: the profiles of a configuration instead of the default one. */
   const startScheduler = async (
     yaml?: string,
@@ -78,8 +81,8 @@ async function setUp() {
       reportingInstance: "test",
     });
     const deps = { client: own, informers, clock, logger, recorder, metrics: figures, extenders };
-    const head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
-    const configuration = yaml === undefined ? undefined : await readSchedulerConfiguration(head + yaml);
+    profileDeps = deps;
+    const configuration = yaml === undefined ? undefined : await readSchedulerConfiguration(emptyConfiguration + yaml);
     const profiles = configuration?.profiles.map((settings) => configuredProfile(deps, settings)) ?? [defaultProfile(deps)];
     const scheduler = new Scheduler(deps, { profiles, bindTimeoutMs: 20_000, extenders });
     const started = scheduler.start();
@@ -103,6 +106,11 @@ async function setUp() {
     problems,
     metrics,
     startScheduler,
+    /** Of the scheduler that was started last. */
+    profileDeps: () => {
+      if (!profileDeps) throw new Error("no scheduler has been started");
+      return profileDeps;
+    },
     settle: async () => {
       for (let i = 0; i < 10; i++) await clock.advance(20);
     },
@@ -150,6 +158,29 @@ describe("Scheduler", () => {
     await t.settle();
     expect((await t.pod("p")).spec.nodeName).toBe("a");
     expect(await t.events("p")).toEqual(["Scheduled: Successfully assigned default/p to a"]);
+    expect(t.problems).toEqual([]);
+  });
+
+  it("goes on with other plugins, and looks at waiting pods again", async () => {
+    const t = await setUp();
+    for (const name of ["a", "b"]) await t.addNode(name);
+    const { scheduler } = await t.startScheduler();
+    const only = (name: string | undefined): UserPlugin => ({
+      name: "Only",
+      extensionPoints: ["filter"],
+      create: () => ({ filter: () => (node) => (node.name === name ? undefined : { reasons: ["not that one"] }) }),
+    });
+    const settings = async () => (await readSchedulerConfiguration(emptyConfiguration, pluginRegistry([only("")]))).profiles;
+    const replace = async (plugin: UserPlugin): Promise<void> =>
+      scheduler.replaceProfiles((await settings()).map((profile) => configuredProfile(t.profileDeps(), profile, [plugin])));
+    await replace(only(undefined));
+    await t.addPod("p", "1");
+    await t.settle();
+    expect((await t.events("p"))[0]).toMatch(/^FailedScheduling: 0\/2 nodes are available: 2 not that one\./);
+    await replace(only("b"));
+    await t.clock.advance(2_000);
+    await t.settle();
+    expect((await t.pod("p")).spec.nodeName).toBe("b");
     expect(t.problems).toEqual([]);
   });
 

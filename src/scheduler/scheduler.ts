@@ -13,7 +13,7 @@ import type { Client } from "../client/client.ts";
 import type { EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { SchedulerCache } from "./cache.ts";
-import { nodeEvents, objectEvents } from "./cluster-events.ts";
+import { type ClusterEvent, nodeEvents, objectEvents } from "./cluster-events.ts";
 import { decideWithExtenders } from "./extenders/decide-with-extenders.ts";
 import type { Extender } from "./extenders/extender.ts";
 import type { Plugin, PostFilterContext, Profile, QueuedPodInfo, Rejection, SchedulingCycle } from "./framework.ts";
@@ -62,7 +62,9 @@ const podsPerTurn = 32;
 
 export class Scheduler implements Running {
   readonly #deps: SchedulerDependencies;
-  readonly #profiles: ReadonlyMap<string, Profile>;
+  #profiles: ReadonlyMap<string, Profile>;
+  /** Of objects that plugins want to know of. */
+  readonly #watched = new Set<ClusterEvent>();
   readonly #cache = new SchedulerCache();
   readonly #queue: SchedulingQueue;
   readonly #abort = new AbortController();
@@ -129,7 +131,8 @@ export class Scheduler implements Running {
     const hints = [...this.#profiles.values()].flatMap((profile) => profile.plugins.flatMap((plugin) => plugin.queueingHints ?? []));
     const wanted = new Set(hints.map((hint) => hint.event));
     for (const { event, type } of objectEvents) {
-      if (!wanted.has(event)) continue;
+      if (!wanted.has(event) || this.#watched.has(event)) continue;
+      this.#watched.add(event);
       this.#handlers.push(
         this.#deps.informers.informer(type).addHandler({
           onAdd: (object) => this.#queue.onEvent(event, undefined, object),
@@ -137,6 +140,18 @@ export class Scheduler implements Running {
         }),
       );
     }
+  }
+
+  /**
+   * Goes on with other profiles, from the next pod on; waiting pods are looked at again. How the queue is sorted stays.
+   * Resolves when the objects are there that the plugins look up.
+   */
+  async replaceProfiles(profiles: readonly Profile[]): Promise<void> {
+    this.#deps.informers.start();
+    await this.#deps.informers.synced(this.#abort.signal);
+    this.#profiles = new Map(profiles.map((p) => [p.schedulerName, p]));
+    this.#watchOtherObjects();
+    this.#queue.reconsider();
   }
 
   async stop(): Promise<void> {

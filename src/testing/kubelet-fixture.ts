@@ -107,7 +107,8 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
         rootDirectory: join(directory, "root"),
         nodeIPs: ["192.0.2.1"],
         clusterDns: ["10.96.0.10"],
-        evictionHard: { memoryBytes: 0, diskFraction: 0, inodeFraction: 0 },
+        // Nothing that looks at the machine by itself; tests of that switch it on.
+        ...{ evictionHard: {}, localStorageCapacityIsolation: false, imageGCHighThresholdPercent: 100 },
         ...given.options,
       },
     );

@@ -129,6 +129,48 @@ spec:
     expect(foreign.stderr).toContain("no profile schedules pods of schedulerName packing");
   }, 60_000);
 
+  it("asks users' plugins, explains with them, and takes them over again when they have changed", async () => {
+    const plugin = join(server.dataDir, "no-work.ts");
+    const refusing = (name: string): Promise<void> =>
+      writeFile(
+        plugin,
+        `interface Node { readonly name: string }
+export default {
+  name: "NoWork",
+  extensionPoints: ["filter"],
+  create: ({ args }: { args: unknown }) => ({
+    filter: () => (node: Node) => (node.name === "${name}" || args === undefined ? { reasons: ["no work here"] } : undefined),
+  }),
+};
+`,
+      );
+    await refusing("a");
+    const file = await configFile(
+      "with-plugin.yaml",
+      `
+leaderElection: {leaderElect: false}
+profiles: [{schedulerName: with-plugin, pluginConfig: [{name: NoWork, args: {}}]}]
+`,
+    );
+    await startScheduler(`--config=${file}`, `--kubeconfig=${kubeconfig}`, `--plugin=${plugin}`);
+    await createPod("elsewhere", { schedulerName: "with-plugin" });
+    expect(await placeOf("elsewhere")).toBe("b");
+    const flags = ["-n", "work", `--kubeconfig=${kubeconfig}`, `--config=${file}`, `--plugin=${plugin}`];
+    const explained = await coracle(["explain", "scheduling", "elsewhere", ...flags]);
+    expect(explained.stdout).toContain("\na: refused\n  NoWork: no work here\n");
+    await createPod("waiting", { schedulerName: "with-plugin", nodeSelector: { "kubernetes.io/hostname": "a" } });
+    await until("the plugin has refused the pod", async () => {
+      const { status } = await client.get(pods, { namespace: "work", name: "waiting" });
+      return status?.conditions?.some((c) => c.message?.includes("no work here"));
+    });
+    await refusing("b");
+    expect(await placeOf("waiting")).toBe("a");
+    const wrong = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, `--plugin=${join(server.dataDir, "none.ts")}`]);
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain("--plugin");
+    expect(wrong.stderr).toContain("none.ts");
+  }, 120_000);
+
   it("refuses a configuration that is not right, in one line that names the field", async () => {
     const refused = async (text: string): Promise<string> => {
       const result = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, `--config=${await configFile("wrong.yaml", text)}`]);

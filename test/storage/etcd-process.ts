@@ -18,18 +18,46 @@ export async function whyNoEtcd(): Promise<string | undefined> {
   return (await findExecutable("etcd")) === undefined ? "etcd (Debian's etcd-server) is not installed" : undefined;
 }
 
+/** Where a member runs: a network namespace ("/run/netns/blue") and its address there. */
+export interface EtcdHost {
+  readonly netns: string;
+  readonly address: string;
+}
+
 /** One cluster of so many members; resolves when each says that it is ready. */
-export async function startEtcd(members = 1, extraArgs: readonly string[] = [], scheme = "http"): Promise<readonly EtcdProcess[]> {
-  const ports = await Promise.all(Array.from({ length: members }, async () => [await freePort(), await freePort()] as const));
-  const initial = ports.map(([, peer], i) => `m${i}=http://127.0.0.1:${peer}`).join(",");
+export function startEtcd(members = 1, extraArgs: readonly string[] = [], scheme = "http"): Promise<readonly EtcdProcess[]> {
+  return startMembers(Array.from({ length: members }), extraArgs, scheme);
+}
+
+/** One cluster with a member on each host. */
+export function startEtcdOn(hosts: readonly EtcdHost[]): Promise<readonly EtcdProcess[]> {
+  return startMembers(hosts, [], "http");
+}
+
+async function startMembers(
+  hosts: readonly (EtcdHost | undefined)[],
+  extraArgs: readonly string[],
+  scheme: string,
+): Promise<readonly EtcdProcess[]> {
+  const members = await Promise.all(
+    hosts.map(async (host) => ({
+      netns: host?.netns,
+      address: host?.address ?? "127.0.0.1",
+      client: await freePort(),
+      peer: await freePort(),
+    })),
+  );
+  const initial = members.map(({ address, peer }, i) => `m${i}=http://${address}:${peer}`).join(",");
   return Promise.all(
-    ports.map(async ([client, peer], i) => {
+    members.map(async ({ netns, address, client, peer }, i) => {
       const dir = await mkdtemp(join(tmpdir(), "coracle-etcd-"));
-      const url = `${scheme}://127.0.0.1:${client}`;
-      const peerUrl = `http://127.0.0.1:${peer}`;
+      const url = `${scheme}://${address}:${client}`;
+      const peerUrl = `http://${address}:${peer}`;
       const args = ["--name", `m${i}`, "--data-dir", dir, "--listen-client-urls", url, "--advertise-client-urls", url];
       args.push("--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl, "--initial-cluster", initial);
-      const child = spawn("etcd", [...args, "--unsafe-no-fsync", ...extraArgs], { stdio: ["ignore", "ignore", "pipe"] });
+      // nsenter becomes etcd: the process is the same.
+      const [command = "", ...before] = netns === undefined ? ["etcd"] : ["nsenter", `--net=${netns}`, "etcd"];
+      const child = spawn(command, [...before, ...args, "--unsafe-no-fsync", ...extraArgs], { stdio: ["ignore", "ignore", "pipe"] });
       const exited = once(child, "exit");
       await new Promise<void>((resolve, reject) => {
         let said = "";

@@ -45,6 +45,8 @@ export class Cluster {
   readonly port: number;
   /** Of its own, like the port, from which it is made: other clusters may run on this machine. */
   readonly podRange: string;
+  /** Also of its own: the machine itself reaches services of all its clusters. */
+  readonly serviceRange: string;
   readonly #args: readonly string[];
   readonly #remove: () => Promise<void>;
   #process: BackgroundCoracle | undefined;
@@ -53,6 +55,7 @@ export class Cluster {
     this.dataDir = dataDir;
     this.port = port;
     this.podRange = `10.${112 + (port % 128)}.0.0/16`;
+    this.serviceRange = `10.${96 + (port % 16)}.${((port >> 4) % 16) * 16}.0/20`;
     this.kubeconfig = join(dataDir, "kubeconfig");
     this.#args = args;
     this.#remove = remove;
@@ -76,6 +79,8 @@ export class Cluster {
       this.kubeconfig,
       "--cluster-cidr",
       this.podRange,
+      "--service-cluster-ip-range",
+      this.serviceRange,
       ...this.#args,
     ]);
     this.#process = started;

@@ -121,7 +121,7 @@ export class ConfigFields {
     return value === undefined ? undefined : new ConfigFields(value, this.#at(name));
   }
 
-  /** Whatever stands there. */
+  /** As it stands. */
   value(name: string): unknown {
     return this.#get(name);
   }

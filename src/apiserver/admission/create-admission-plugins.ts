@@ -44,6 +44,7 @@ import { createValidatingPolicies } from "./policies/validating-policies.ts";
 import { createPriority } from "./priority.ts";
 import { createResourceQuota } from "./resource-quota.ts";
 import { createRuntimeClass } from "./runtime-class.ts";
+import { createSecurityContextDeny } from "./security-context-deny.ts";
 import { createServiceAccount } from "./service-account.ts";
 import { createStorageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { createTaintNodesByCondition } from "./taint-nodes-by-condition.ts";
@@ -111,6 +112,7 @@ const offByDefault = new Set([
   "OwnerReferencesPermissionEnforcement",
   "PodNodeSelector",
   "PodTolerationRestriction",
+  "SecurityContextDeny",
 ]);
 
 /** Every name, in the order in which they run. */
@@ -126,6 +128,7 @@ export const admissionPluginNames: readonly string[] = [
   "TaintNodesByCondition",
   "AlwaysPullImages",
   "ImagePolicyWebhook",
+  "SecurityContextDeny",
   "PodSecurity",
   "PodNodeSelector",
   "Priority",
@@ -205,6 +208,7 @@ function ownPlugins(deps: AdmissionDependencies, { tolerations }: AdmissionOptio
     PodTopologyLabels: () => createPodTopologyLabels(deps),
     Priority: () => createPriority(deps),
     RuntimeClass: () => createRuntimeClass(deps),
+    SecurityContextDeny: createSecurityContextDeny,
     ServiceAccount: () => createServiceAccount(deps),
     StorageObjectInUseProtection: createStorageObjectInUseProtection,
     TaintNodesByCondition: createTaintNodesByCondition,

@@ -27,6 +27,7 @@ import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
 import { createPodTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts";
+import { createSecurityContextDeny } from "./security-context-deny.ts";
 
 let reader: MemoryReader;
 beforeEach(() => {
@@ -125,6 +126,28 @@ describe("LimitPodHardAntiAffinityTopology", () => {
     expect(await refusal(runPlugin(plugin, admissionRequest(pods, keyed("zone"))))).toBe(
       'pods "x" is forbidden: affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey zone but only key kubernetes.io/hostname is allowed',
     );
+  });
+});
+
+describe("SecurityContextDeny", () => {
+  const plugin = createSecurityContextDeny();
+  const answer = (spec: Partial<PodSpec>) => refusal(runPlugin(plugin, admissionRequest(pods, pod(spec))));
+  const container = { name: "c", image: "i" };
+
+  it.each<[string, Partial<PodSpec>]>([
+    ["pod.Spec.SecurityContext.SupplementalGroups", { securityContext: { supplementalGroups: [1] } }],
+    ["pod.Spec.SecurityContext.SELinuxOptions", { securityContext: { seLinuxOptions: { user: "u" } } }],
+    ["pod.Spec.SecurityContext.RunAsUser", { securityContext: { runAsUser: 0, fsGroup: 1 } }],
+    ["pod.Spec.SecurityContext.FSGroup", { securityContext: { fsGroup: 1 } }],
+    ["SecurityContext.SELinuxOptions", { containers: [{ ...container, securityContext: { seLinuxOptions: {} } }] }],
+    ["SecurityContext.RunAsUser", { initContainers: [{ ...container, securityContext: { runAsUser: 1 } }] }],
+  ])("forbids %s", async (field, spec) => {
+    expect(await answer(spec)).toBe(`pods "x" is forbidden: ${field} is forbidden`);
+  });
+
+  it("lets the rest of a security context be", async () => {
+    const securityContext = { runAsNonRoot: true, privileged: false, capabilities: { drop: ["ALL"] } };
+    expect(await answer({ securityContext: { runAsNonRoot: true }, containers: [{ ...container, securityContext }] })).toBe("allowed");
   });
 });
 

@@ -7,10 +7,17 @@ import { podLogConnects } from "./pod-log.ts";
 import { podStreamConnects } from "./pod-streams.ts";
 import { proxyConnects } from "./proxy.ts";
 
-/** `kubeletTls`: the client certificate that kubelets accept, and the CA of their serving certificates. */
-export function createConnects(reader: AdmissionReader, kubeletTls: ClientTls): Connects {
+export interface KubeletAccess {
+  /** The client certificate that kubelets accept, and the CA of their serving certificates. */
+  readonly tls: ClientTls;
+  /** Order in which a node's addresses are tried; default upstream's. */
+  readonly preferredAddressTypes?: readonly string[];
+}
+
+export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes }: KubeletAccess): Connects {
   const deps = {
-    kubeletTls,
+    kubeletTls: tls,
+    ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),
     services: reader.informer(services),

@@ -7,6 +7,7 @@ import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
 import { type ConnectDependencies, kubeletUrlOfNode, podOf } from "./node-endpoint.ts";
+import { type LinkContext, rewriteHtml, rewriteLink, splitProxyPath } from "./proxy-links.ts";
 import { type ServiceTargetDeps, serviceDestination } from "./service-target.ts";
 
 const timeoutMs = 60_000;
@@ -56,24 +57,39 @@ function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, name
   return async (context) => {
     const { info, request } = context;
     const base = target(deps, info.namespace, info.name);
-    // parts: resource, name, "proxy", then the rest of the path.
-    const rest = request.path.slice(request.path.indexOf("/proxy") + "/proxy".length);
+    const { prefix, rest } = splitProxyPath(request.path, info.namespace !== "");
     const query = request.query.toString();
     const url = new URL(`${base}${rest === "" ? "/" : rest}${query === "" ? "" : `?${query}`}`);
-    const tls = info.resource === "nodes" ? deps.kubeletTls : {};
+    const isNode = info.resource === "nodes";
+    const tls = isNode ? deps.kubeletTls : {};
     if (request.upgrade) {
       const headers = { ...upgradeHeaders(request.headers), host: url.host };
       return { kind: "upgrade", serve: (upgrade) => void passThrough(upgrade, url, { method: request.method, headers, tls, timeoutMs }) };
     }
-    return forward(url, tls, context);
+    // Relative links of a page mean something only with the slash.
+    if (rest === "" && (request.method === "GET" || request.method === "HEAD")) return movedTo(`${request.path}/${query && `?${query}`}`);
+    const links = isNode ? undefined : { prefix, hosts: [url.host, request.headers.host ?? ""] };
+    return forward(url, { tls, links }, context);
   };
 }
 
-async function forward(url: URL, tls: ConnectDependencies["kubeletTls"], context: RequestContext): Promise<ApiResponse> {
+const movedTo = (location: string): ApiResponse => ({
+  ...{ kind: "bytes", status: 301, contentType: "text/plain", bytes: new Uint8Array() },
+  headers: { location },
+});
+
+interface Forwarding {
+  readonly tls: ConnectDependencies["kubeletTls"];
+  /** How links in the answer become links through the proxy; absent where they stay. */
+  readonly links: LinkContext | undefined;
+}
+
+async function forward(url: URL, { tls, links }: Forwarding, context: RequestContext): Promise<ApiResponse> {
   const { request } = context;
   const body = await bodyOf(request);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) if (value !== undefined && !notForwarded.test(name)) headers[name] = value;
+  if (links) headers["x-forwarded-uri"] = request.path;
   const secure = url.protocol === "https:";
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = (secure ? httpsRequest : httpRequest)(url, {
@@ -89,19 +105,56 @@ async function forward(url: URL, tls: ConnectDependencies["kubeletTls"], context
     outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${error.message}`)));
     outgoing.end(body);
   });
+  return answerOf(response, links);
+}
+
+async function answerOf(response: IncomingMessage, links: LinkContext | undefined): Promise<ApiResponse> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (value !== undefined && !notForwarded.test(name) && name !== "content-type")
       passed[name] = Array.isArray(value) ? value.join(", ") : value;
   }
-  return {
-    kind: "stream",
-    status: response.statusCode ?? 502,
-    contentType: response.headers["content-type"] ?? "text/plain",
-    chunks: response,
-    asIs: true,
-    headers: passed,
-  };
+  if (links && passed.location !== undefined) passed.location = rewriteLink(passed.location, links);
+  const status = response.statusCode ?? 502;
+  const contentType = response.headers["content-type"] ?? "text/plain";
+  const isPage = links && passed.location === undefined && contentType.split(";", 1)[0]?.trim().toLowerCase() === "text/html";
+  const page = isPage ? await readPage(response) : undefined;
+  if (!page?.isWhole || !links) {
+    const chunks = page ? both(page.read, response) : response;
+    return { ...{ kind: "stream", status, contentType, chunks, asIs: true }, headers: passed };
+  }
+  const { "content-encoding": encoding, ...others } = passed;
+  const text = encoding === "gzip" ? await gunzipped(page.read) : encoding === undefined ? page.read.toString("utf8") : undefined;
+  if (text === undefined) return { kind: "bytes", status, contentType, bytes: page.read, headers: passed };
+  return { kind: "bytes", status, contentType, bytes: Buffer.from(rewriteHtml(text, links)), headers: others };
+}
+
+/** Larger pages keep their links. */
+const maxPageBytes = 4 * 1024 * 1024;
+
+async function readPage(response: IncomingMessage): Promise<{ readonly read: Buffer; readonly isWhole: boolean }> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const iterator = response.iterator({ destroyOnReturn: false });
+  for await (const chunk of iterator) {
+    chunks.push(chunk);
+    size += (chunk as Buffer).length;
+    if (size > maxPageBytes) return { read: Buffer.concat(chunks), isWhole: false };
+  }
+  return { read: Buffer.concat(chunks), isWhole: true };
+}
+
+async function* both(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield first;
+  yield* rest;
+}
+
+/** Undefined for what is no gzip, or unpacks to more than a page may have. */
+async function gunzipped(bytes: Uint8Array): Promise<string | undefined> {
+  const { gunzip } = await import("node:zlib");
+  return new Promise((resolve) =>
+    gunzip(bytes, { maxOutputLength: maxPageBytes }, (error, result) => resolve(error ? undefined : result.toString("utf8"))),
+  );
 }
 
 async function bodyOf(request: ApiRequest): Promise<Uint8Array> {

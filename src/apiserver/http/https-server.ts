@@ -1,6 +1,7 @@
 // The API server's port: TLS with HTTP/1.1 and HTTP/2 chosen by ALPN, each served by Node's own raw interface, because the
 // compatibility layer of node:http2 halves the rate of both. Client certificates are asked for, not demanded; only one
 // that an authority vouches for is handed on. Upgrades (exec, attach, port-forward, watches over WebSocket) own their socket.
+
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { createServer, type Server } from "node:https";
@@ -11,10 +12,12 @@ import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { ClientAuthorities } from "../authn/client-authorities.ts";
+import type { Http2Settings } from "../edge-options.ts";
 import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
 import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Sink, http1Request } from "./http1.ts";
 import { type Http2Head, Http2Sink, http2Request } from "./http2.ts";
+import { OpenRequests } from "./open-requests.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
 import { writeAnswer } from "./write-answer.ts";
@@ -36,6 +39,11 @@ export interface HttpsServerOptions {
   readonly port: number;
   /** How long open requests may take to end when the server stops. Default 5 s. */
   readonly drainMs?: number;
+  /** While open requests end, answer new ones with 429 instead of refusing their connections. Default false. */
+  readonly sendRetryAfter?: boolean;
+  /** How long watches stay open when the other requests have ended. Default 0: they end at once. */
+  readonly watchGraceMs?: number;
+  readonly http2?: Http2Settings;
   /** The largest request head accepted. Default 256 KiB. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
@@ -69,7 +77,9 @@ interface Http2Connection {
 
 class ConnectionServer implements HttpsServer {
   readonly #deps: HttpsServerDeps;
-  readonly #drainMs: number;
+  readonly #options: HttpsServerOptions;
+  /** Requests being served that are no watches. */
+  readonly #open = new OpenRequests();
   readonly #server: Server;
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -85,7 +95,7 @@ class ConnectionServer implements HttpsServer {
 
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
-    this.#drainMs = options.drainMs ?? defaultDrainMs;
+    this.#options = options;
     this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
@@ -93,7 +103,7 @@ class ConnectionServer implements HttpsServer {
     this.#server = createServer({
       ...secureContextOf(options.tls),
       ...this.#limits,
-      ALPNProtocols: ["h2", "http/1.1"],
+      ALPNProtocols: options.http2?.enabled === false ? ["http/1.1"] : ["h2", "http/1.1"],
       SNICallback: (name, choose) => choose(null, this.#named.find(name)),
       requestCert: true,
       rejectUnauthorized: false,
@@ -138,23 +148,36 @@ class ConnectionServer implements HttpsServer {
     });
   }
 
-  /** Stops accepting, ends watches, waits for open requests up to the limit, then closes what is left. */
+  /** Waits for open requests up to the limit and ends watches, then closes what is left. */
   stop(): Promise<void> {
     this.#stopping ??= this.#drain();
     return this.#stopping;
   }
 
   async #drain(): Promise<void> {
+    const { drainMs = defaultDrainMs, watchGraceMs = 0, sendRetryAfter = false } = this.#options;
+    if (sendRetryAfter) await this.#within(drainMs, this.#open.ended());
     // Closes idle HTTP/1.1 connections too; the others close as their answers end (see #onHttp1).
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    if (watchGraceMs > 0) await this.#within(watchGraceMs, closed);
     for (const watch of this.#watches) watch.close();
     for (const session of this.#sessions) session.close();
-    const limit = new AbortController();
-    await Promise.race([closed, this.#deps.clock.sleep(this.#drainMs, limit.signal).catch(() => undefined)]);
-    limit.abort();
+    await this.#within(drainMs, closed);
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  #isTimeToGo(): boolean {
+    const { goawayChance = 0 } = this.#options.http2 ?? {};
+    return goawayChance > 0 && this.#deps.clock.random() < goawayChance;
+  }
+
+  /** Resolves with the event, at the latest after so long. */
+  async #within(limitMs: number, event: Promise<void>): Promise<void> {
+    const limit = new AbortController();
+    await Promise.race([event, this.#deps.clock.sleep(limitMs, limit.signal).catch(() => undefined)]);
+    limit.abort();
   }
 
   /** The https server's own listener serves HTTP/1.1; connections that chose h2 become HTTP/2 sessions instead. */
@@ -170,7 +193,11 @@ class ConnectionServer implements HttpsServer {
 
   #onHttp2Session(socket: TLSSocket, maxHeaderListSize: number): void {
     const session = performServerHandshake(socket, {
-      settings: { maxConcurrentStreams, maxHeaderListSize, initialWindowSize: 256 * 1024 },
+      settings: {
+        maxConcurrentStreams: this.#options.http2?.maxStreamsPerConnection ?? maxConcurrentStreams,
+        maxHeaderListSize,
+        initialWindowSize: 256 * 1024,
+      },
       maxSendHeaderBlockLength: 256 * 1024,
       maxSessionMemory: sessionMegabytes,
     });
@@ -203,6 +230,8 @@ class ConnectionServer implements HttpsServer {
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
     void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
+    // Open streams go on; the client connects anew for the next one.
+    if (this.#isTimeToGo()) session.close();
   }
 
   #onHttp1(message: IncomingMessage, response: ServerResponse): void {
@@ -216,12 +245,17 @@ class ConnectionServer implements HttpsServer {
   }
 
   async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
+    if (this.#stopping && this.#options.sendRetryAfter && !isAlwaysServed(request))
+      return sink.send(429, shuttingDown.headers, shuttingDown.body);
+    const ended = this.#open.begin();
     const answer = await this.#deps.api.handle(request);
+    if (answer.response.kind === "watch") ended();
     const release = this.#own(answer);
     try {
       await writeAnswer(answer, sink, this.#deps.logger);
     } finally {
       release();
+      ended();
     }
   }
 
@@ -230,7 +264,7 @@ class ConnectionServer implements HttpsServer {
     if (response.kind !== "watch") return () => undefined;
     const { stream } = response;
     this.#watches.add(stream);
-    if (this.#stopping) stream.close();
+    if (this.#stopping && !this.#options.watchGraceMs) stream.close();
     return () => this.#watches.delete(stream);
   }
 
@@ -268,6 +302,17 @@ class ConnectionServer implements HttpsServer {
     response.once("finish", () => message.socket.end());
     await writeAnswer(answer, new Http1Sink(response, request.headers["accept-encoding"]), this.#deps.logger);
   }
+}
+
+/** What a client is told while the server stops; it may find another server. */
+const shuttingDown = {
+  headers: { "content-type": "text/plain; charset=utf-8", "retry-after": "5", "x-content-type-options": "nosniff" },
+  body: Buffer.from("The apiserver is shutting down, please try again later.\n"),
+};
+
+/** Whoever watches the server itself goes on doing so. */
+function isAlwaysServed({ path }: ApiRequest): boolean {
+  return ["/readyz", "/livez", "/healthz", "/metrics"].some((prefix) => path.startsWith(prefix));
 }
 
 const noFacts: ConnectionFacts = {

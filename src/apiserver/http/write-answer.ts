@@ -82,7 +82,7 @@ async function encodeObject(response: ObjectResponse, answer: Answer): Promise<{
 
 /** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */
 export function headersOf(answer: Answer, contentType: string, own?: Readonly<Record<string, string>>): HeaderValues {
-  const { warnings, auditId, flow } = answer.context;
+  const { warnings, auditId, flow, headers: early } = answer.context;
   const headers: Record<string, string | readonly string[]> = {
     "audit-id": auditId ?? "",
     "cache-control": "no-cache, private",
@@ -93,6 +93,7 @@ export function headersOf(answer: Answer, contentType: string, own?: Readonly<Re
     headers["x-kubernetes-pf-prioritylevel-uid"] = flow.levelUid;
   }
   if (warnings.length > 0) headers.warning = warningHeaders(warnings);
+  if (early) Object.assign(headers, early);
   for (const name in own) headers[name.toLowerCase()] = own[name] ?? "";
   return headers;
 }

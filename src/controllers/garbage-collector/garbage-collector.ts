@@ -45,6 +45,8 @@ export const garbageCollector: Controller = {
 class GarbageCollector {
   readonly #context: ControllerContext;
   readonly #ownership: Ownership;
+  /** Group versions that could not be discovered the last time. */
+  #stale: readonly string[] = [];
   /** Owners that are known not to exist, by their coordinates: their dependents need not ask one by one. */
   readonly #absent = new LruMap<string, true>(maxAbsentOwners);
 
@@ -86,7 +88,10 @@ class GarbageCollector {
 
   async #discover(signal: AbortSignal): Promise<void> {
     const { resources, stale } = await discoverResources(this.#context.client, { signal });
-    if (stale.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: stale.join(",") });
+    // One that has just been registered is stale for a moment: that is no news.
+    const lasting = stale.filter((groupVersion) => this.#stale.includes(groupVersion));
+    this.#stale = stale;
+    if (lasting.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: lasting.join(",") });
     await this.#ownership.follow(resources, new Set(stale));
   }
 

@@ -149,6 +149,12 @@ describe("loadKubeletConfiguration()", () => {
     expect(await problemOf("memorySwap: {swapBehavior: Sometimes}\n")).toContain('must be one of: "", "LimitedSwap" or "NoSwap"');
     expect(await problemOf("reservedSystemCPUs: 3-1\n")).toContain("unable to parse reservedSystemCPUs");
     expect(await problemOf("authorization: {mode: RBAC}\n")).toContain('must be one of: "AlwaysAllow" or "Webhook"');
+    expect(await problemOf('evictionHard: {memory.avail: "1Gi"}\n')).toBe(
+      "invalid configuration: unsupported eviction signal memory.avail",
+    );
+    expect(await problemOf('evictionSoft: {memory.available: "1Gi"}\n')).toContain(
+      "grace period must be specified for the soft eviction threshold",
+    );
     expect(await problemOf("featureGates: {NoSuchGate: true}\n")).toBe("unrecognized feature gate: NoSuchGate");
     expect(await problemOf("featureGates: {NodeSwap: false}\n")).toBe(
       "cannot set feature gate NodeSwap to false, feature is locked to true",

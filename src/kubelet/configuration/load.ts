@@ -6,6 +6,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { ConfigError, ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { applyMergePatch } from "../../api/patch/merge-patch.ts";
+import { defaultEvictionHard } from "../eviction/thresholds.ts";
 import { resolveFeatureGates } from "./feature-gates.ts";
 import { fieldsWith, readFields } from "./field.ts";
 import { configurationKind, configurationVersion, type KubeletConfiguration, kubeletFields } from "./kubelet-configuration.ts";
@@ -131,14 +132,6 @@ function withValue(document: Document, [name = "", ...rest]: readonly string[], 
   if (rest.length === 0) return { ...document, [name]: value };
   return { ...document, [name]: withValue((document[name] ?? {}) as Document, rest, value) };
 }
-
-const defaultEvictionHard = {
-  "memory.available": "100Mi",
-  "nodefs.available": "10%",
-  "nodefs.inodesFree": "5%",
-  "imagefs.available": "15%",
-  "imagefs.inodesFree": "5%",
-};
 
 function withEvictionDefaults(configuration: KubeletConfiguration): KubeletConfiguration {
   const { evictionHard, mergeDefaultEvictionSettings } = configuration;

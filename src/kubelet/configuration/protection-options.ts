@@ -1,6 +1,6 @@
-// How a node protects itself, from its configuration: reservations and hard eviction thresholds.
-import { parseQuantity } from "../../api/meta/quantity.ts";
-import type { KubeletOptions } from "../options.ts";
+// How a node protects itself, from its configuration: reservations, eviction, garbage of images, shutdown, sysctls. The options
+// have the fields' own names, and their quantities and durations are texts too.
+import type { KubeletOptions, ProtectionOptions } from "../options.ts";
 import { parseCpuList } from "./cpu-list.ts";
 import type { KubeletConfiguration } from "./kubelet-configuration.ts";
 
@@ -15,21 +15,18 @@ export function reservationsOf(configuration: KubeletConfiguration): { readonly 
   return { systemReserved: { ...systemReserved, cpu: String(named.length) }, kubeReserved: others };
 }
 
-export function protectionOptionsOf(configuration: KubeletConfiguration): Partial<KubeletOptions> {
-  const { systemReserved, kubeReserved } = reservationsOf(configuration);
-  const both = [systemReserved, kubeReserved];
-  const sum = (name: string, amountOf: (text: string) => number): number =>
-    both.reduce((total, { [name]: text }) => total + (text === undefined ? 0 : amountOf(text)), 0);
-  const { evictionHard } = configuration;
-  const fraction = (signal: string): number => Number((evictionHard[signal] ?? "0%").replace("%", "")) / 100;
+export function protectionOptionsOf(c: KubeletConfiguration): ProtectionOptions & Pick<KubeletOptions, "allowedUnsafeSysctls"> {
+  const { evictionHard, evictionSoft, evictionSoftGracePeriod, evictionMinimumReclaim, evictionMaxPodGracePeriod } = c;
+  const { imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge, imageMaximumGCAge } = c;
+  const { shutdownGracePeriod, shutdownGracePeriodCriticalPods, shutdownGracePeriodByPodPriority } = c;
+  const { enforceNodeAllocatable } = c;
+  const { evictionPressureTransitionPeriod, mergeDefaultEvictionSettings, localStorageCapacityIsolation, allowedUnsafeSysctls } = c;
   return {
-    reservedMilliCpu: sum("cpu", (text) => parseQuantity(text).milliValue()),
-    reservedMemoryBytes: sum("memory", (text) => parseQuantity(text).value()),
-    evictionHard: {
-      memoryBytes: parseQuantity(evictionHard["memory.available"] ?? "0").value(),
-      diskFraction: fraction("nodefs.available"),
-      inodeFraction: fraction("nodefs.inodesFree"),
-      pidFraction: fraction("pid.available"),
-    },
+    ...reservationsOf(c),
+    enforceNodeAllocatable,
+    ...{ evictionHard, evictionSoft, evictionSoftGracePeriod, evictionMinimumReclaim, evictionMaxPodGracePeriod },
+    ...{ imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge, imageMaximumGCAge },
+    ...{ shutdownGracePeriod, shutdownGracePeriodCriticalPods, shutdownGracePeriodByPodPriority },
+    ...{ evictionPressureTransitionPeriod, mergeDefaultEvictionSettings, localStorageCapacityIsolation, allowedUnsafeSysctls },
   };
 }

@@ -32,7 +32,7 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     containerLogMonitorIntervalMs: durationMs(c.containerLogMonitorInterval),
     maxParallelImagePulls: parallelPulls(c),
     swapBehavior: c.memorySwap.swapBehavior === "LimitedSwap" ? "LimitedSwap" : "NoSwap",
-    enforceNodeAllocatable: c.enforceNodeAllocatable,
+    volumeStatsAggPeriodMs: durationMs(c.volumeStatsAggPeriod),
     ...protectionOptionsOf(c),
   };
 }

@@ -1,6 +1,7 @@
 // What upstream refuses in a KubeletConfiguration, in its words. Everything that is wrong comes at once.
 import { isPortNumber, isQualifiedName } from "../../api/meta/names.ts";
 import { parseQuantity, QuantityError } from "../../api/meta/quantity.ts";
+import { parseThresholds } from "../eviction/thresholds.ts";
 import { parseCpuList } from "./cpu-list.ts";
 import { resolveFeatureGates } from "./feature-gates.ts";
 import { durationMs } from "./field.ts";
@@ -38,6 +39,7 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
   );
   for (const problem of enforcementProblems(c)) problems.when(true, problem);
   checkReserved(problems, c);
+  checkThresholds(problems, c);
   checkLogs(problems, c);
   checkModes(problems, c);
   return list;
@@ -186,6 +188,15 @@ function checkReserved({ when }: Problems, c: KubeletConfiguration): void {
       const problem = reservedProblem(name, amount);
       when(problem !== undefined, `${field} (${field === "systemReserved" ? "--system-reserved" : "--kube-reserved"}): ${problem}`);
     }
+  }
+}
+
+function checkThresholds({ when }: Problems, c: KubeletConfiguration): void {
+  try {
+    parseThresholds(c);
+  } catch (error) {
+    // Whatever it finds is about what is written there.
+    when(true, error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -9,6 +9,7 @@ import { isSidecar } from "../pod-spec.ts";
 import { containerReference } from "../references.ts";
 import { containerIdOf, latestContainer, type RuntimeContainer, type RuntimePod } from "../runtime-pod.ts";
 import { runtimeErrorText } from "../start-error.ts";
+import type { KubeletMetrics } from "../stats/kubelet-metrics.ts";
 import { ContainerProbe, type ProbeKind } from "./container-probe.ts";
 import type { ProbeOutcome, RunProbe } from "./prober.ts";
 
@@ -17,6 +18,8 @@ export interface ProbeManagerDependencies {
   readonly run: RunProbe;
   readonly recorder: EventRecorder;
   readonly runtimeName: string;
+  /** For metrics: runs a probe. */
+  readonly observe?: KubeletMetrics["probe"];
   /** A result of this pod changed. */
   readonly onChange: (podUid: string) => void;
 }
@@ -91,7 +94,10 @@ export class ProbeManager {
         initial,
         clock: this.#deps.clock,
         startedAtMs: instance.startedAtMs,
-        run: () => this.#deps.run(probe, { container, containerId: instance.id, podIP }),
+        run: () => {
+          const run = () => this.#deps.run(probe, { container, containerId: instance.id, podIP });
+          return this.#deps.observe?.({ kind, pod, container: container.name }, run) ?? run();
+        },
         onBad: (outcome) => this.#report(pod, container, kind, outcome),
         onChange: () => {
           onChange();

@@ -1,5 +1,6 @@
 // What the kubelet's server asks of the kubelet: its pods, their logs, and the runtime's streaming addresses.
 import type { Pod } from "../../api/types/core-v1.ts";
+import type { StatsEndpoints } from "../stats/endpoints.ts";
 
 export interface ContainerReference {
   readonly namespace: string;
@@ -37,6 +38,8 @@ export interface KubeletServerHost {
   run(at: ContainerReference, command: readonly string[]): Promise<string>;
   /** Writes a checkpoint of the container; where it lies. 0 seconds: as long as the runtime allows. */
   checkpoint(at: ContainerReference, timeoutSeconds: number): Promise<string>;
+  /** /stats/summary, /metrics and what is below it; undefined for other paths. */
+  stats: StatsEndpoints;
   /** Address of the runtime's streaming server for this call. */
   execUrl(at: ContainerReference, command: readonly string[], options: RemoteCommandOptions): Promise<URL>;
   attachUrl(at: ContainerReference, options: RemoteCommandOptions): Promise<URL>;

@@ -5,6 +5,7 @@ import { type HealthCheck, healthRoute } from "./health.ts";
 import type { KubeletServerHost } from "./host.ts";
 import { podRoutes } from "./pod-routes.ts";
 import { methodNotAllowed, type Route } from "./route.ts";
+import { statsRoutes } from "./stats-routes.ts";
 
 /** Names as in KubeletConfiguration. */
 export interface RouteOptions {
@@ -28,7 +29,7 @@ export interface RouteDependencies {
 
 export function serverRoutes({ host, clock, more }: RouteDependencies, options: RouteOptions): readonly Route[] {
   const { enableDebuggingHandlers = true, enableSystemLogHandler = true, enableSystemLogQuery = false } = options;
-  const routes: Route[] = [healthRoute(options.checks ?? new Map()), ...podRoutes(host), ...more];
+  const routes: Route[] = [healthRoute(options.checks ?? new Map()), ...podRoutes(host), ...statsRoutes(host), ...more];
   const withQuery = enableSystemLogQuery;
   routes.push(
     enableSystemLogHandler

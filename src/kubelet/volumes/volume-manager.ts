@@ -111,6 +111,11 @@ export class VolumeManager {
     return mounted;
   }
 
+  /** What has been made for the pod since the start. */
+  mounted(podUid: string): MountedVolumes | undefined {
+    return this.#mounted.get(podUid);
+  }
+
   /** Removes everything of the pod's volumes; what is under a hostPath is not the pod's. */
   async tearDown(podUid: string): Promise<void> {
     this.#mounted.delete(podUid);

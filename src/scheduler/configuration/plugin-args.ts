@@ -42,6 +42,8 @@ export interface PluginArgs {
   readonly PodTopologySpread: { readonly defaultingType: string; readonly defaultConstraints: readonly TopologySpreadConstraint[] };
   readonly VolumeBinding: { readonly bindTimeoutSeconds: number; readonly hasShape: boolean };
   readonly DefaultPreemption: { readonly minCandidateNodesPercentage: number; readonly minCandidateNodesAbsolute: number };
+  /** Ours. */
+  readonly FailureBackoff: { readonly halfLifeSeconds: number };
   readonly DynamicResources: { readonly filterTimeoutMs: number; readonly bindingTimeoutMs: number };
 }
 
@@ -74,6 +76,7 @@ const readers: Readers = {
     minCandidateNodesPercentage: fields.integer("minCandidateNodesPercentage") ?? 10,
     minCandidateNodesAbsolute: fields.integer("minCandidateNodesAbsolute") ?? 100,
   }),
+  FailureBackoff: (fields) => ({ halfLifeSeconds: fields.integer("halfLifeSeconds") ?? 300 }),
   DynamicResources: (fields) => ({
     filterTimeoutMs: fields.durationMs("filterTimeout") ?? 10_000,
     bindingTimeoutMs: fields.durationMs("bindingTimeout") ?? 600_000,

@@ -1,6 +1,6 @@
 // The plugins of v1.36 by name, in the order of the default profile, with the extension points that each has and its weight.
 // Some of them have nothing to do here (their names are known, so that configurations written for upstream are read): those
-// that no plugin of ours stands behind.
+// that no plugin of ours stands behind. FailureBackoff is ours.
 
 export const extensionPoints = [
   "preEnqueue",
@@ -50,6 +50,7 @@ export const knownPlugins: Readonly<Record<string, KnownPlugin>> = {
   ImageLocality: { points: ["score"], weight: 1 },
   DefaultBinder: { points: ["bind"] },
   NodeDeclaredFeatures: { points: ["preFilter", "filter"] },
+  FailureBackoff: { points: ["score"], optional: true },
   GangScheduling: { points: ["preEnqueue", "reserve", "permit"], optional: true },
 };
 

@@ -3,7 +3,7 @@
 // messages are upstream's: plugins named at a point that multiPoint also has come first, in the point's order; then the rest
 // of multiPoint; then what only the point names.
 import { ConfigError } from "../../api/encode/config-fields.ts";
-import { type ExtensionPoint, extensionPoints, knownPlugins } from "./plugin-names.ts";
+import { type ExtensionPoint, extensionPoints, type KnownPlugin } from "./plugin-names.ts";
 
 export interface EnabledPlugin {
   readonly name: string;
@@ -26,19 +26,23 @@ export interface PluginOrder {
   readonly scoreWeights: Readonly<Record<string, number>>;
 }
 
-const defaultPlugins: readonly EnabledPlugin[] = Object.entries(knownPlugins).flatMap(([name, { weight, optional }]) =>
-  optional ? [] : [{ name, ...(weight === undefined ? {} : { weight }) }],
-);
+/** All plugins there are, by name, in the order in which those of the default profile run. */
+export type PluginRegistry = Readonly<Record<string, KnownPlugin>>;
+
+const defaultPlugins = (registry: PluginRegistry): readonly EnabledPlugin[] =>
+  Object.entries(registry).flatMap(([name, { weight, optional }]) =>
+    optional ? [] : [{ name, ...(weight === undefined ? {} : { weight }) }],
+  );
 
 /** Upstream's bound on the sum of weighted scores. */
 const maxTotalWeight = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 
 /** What the sets of a profile come to. Throws ConfigError. */
-export function orderPlugins(sets: PluginSets, schedulerName: string): PluginOrder {
-  const multiPoint = mergeWithDefaults(sets.multiPoint);
-  const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], multiPoint)] as const);
+export function orderPlugins(sets: PluginSets, schedulerName: string, registry: PluginRegistry): PluginOrder {
+  const multiPoint = mergeWithDefaults(sets.multiPoint, registry);
+  const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], { multiPoint, registry })] as const);
   // Upstream finds it out at the first point that it looks at.
-  const unknownPlugin = multiPoint.find(({ name }) => !knownPlugins[name]);
+  const unknownPlugin = multiPoint.find(({ name }) => !registry[name]);
   if (unknownPlugin) throw new ConfigError(`PreFilterPlugin ${JSON.stringify(unknownPlugin.name)} does not exist`);
   // Every extension point has an entry.
   const points = Object.fromEntries(entries) as Record<ExtensionPoint, readonly string[]>;
@@ -48,23 +52,28 @@ export function orderPlugins(sets: PluginSets, schedulerName: string): PluginOrd
   }
   if (points.bind.length === 0)
     throw new ConfigError(`at least one bind plugin is needed for profile with scheduler name ${JSON.stringify(schedulerName)}`);
-  return { points, scoreWeights: weightsOf([...sets.score.enabled, ...multiPoint]) };
+  return { points, scoreWeights: weightsOf([...sets.score.enabled, ...multiPoint], registry) };
 }
 
 /** The default plugins with a profile's changes: re-configured ones keep their place, new ones come last. */
-function mergeWithDefaults({ enabled, disabled }: PluginSet): readonly EnabledPlugin[] {
+function mergeWithDefaults({ enabled, disabled }: PluginSet, registry: PluginRegistry): readonly EnabledPlugin[] {
   const off = new Set(disabled);
   const custom = new Map(enabled.map((plugin) => [plugin.name, plugin]));
-  const kept = off.has("*") ? [] : defaultPlugins.filter(({ name }) => !off.has(name));
+  const kept = off.has("*") ? [] : defaultPlugins(registry).filter(({ name }) => !off.has(name));
   const inPlace = new Set(kept.map(({ name }) => name));
   return [...kept.map((plugin) => custom.get(plugin.name) ?? plugin), ...enabled.filter(({ name }) => !inPlace.has(name))];
 }
 
-function pluginsAt(point: ExtensionPoint, { enabled, disabled }: PluginSet, multiPoint: readonly EnabledPlugin[]): readonly string[] {
+interface Available {
+  readonly multiPoint: readonly EnabledPlugin[];
+  readonly registry: PluginRegistry;
+}
+
+function pluginsAt(point: ExtensionPoint, { enabled, disabled }: PluginSet, { multiPoint, registry }: Available): readonly string[] {
   const kind = `${point.charAt(0).toUpperCase()}${point.slice(1)}Plugin`;
   const named = new Set<string>();
   for (const { name } of enabled) {
-    const known = knownPlugins[name];
+    const known = registry[name];
     if (!known) throw new ConfigError(`${kind} ${JSON.stringify(name)} does not exist`);
     if (!known.points.includes(point)) throw new ConfigError(`plugin ${JSON.stringify(name)} does not extend ${kind} plugin`);
     if (named.has(name)) throw new ConfigError(`plugin ${JSON.stringify(name)} already registered as ${JSON.stringify(kind)}`);
@@ -75,7 +84,7 @@ function pluginsAt(point: ExtensionPoint, { enabled, disabled }: PluginSet, mult
   const spread = new Set<string>();
   const overriding = new Set<string>();
   for (const { name } of multiPoint) {
-    if (!knownPlugins[name]?.points.includes(point) || off.has(name)) continue;
+    if (!registry[name]?.points.includes(point) || off.has(name)) continue;
     if (named.has(name)) overriding.add(name);
     else if (spread.has(name)) throw new ConfigError(`plugin ${JSON.stringify(name)} already registered as ${JSON.stringify(kind)}`);
     else spread.add(name);
@@ -85,11 +94,11 @@ function pluginsAt(point: ExtensionPoint, { enabled, disabled }: PluginSet, mult
 }
 
 /** A weight at the score point goes before multiPoint's. */
-function weightsOf(plugins: readonly EnabledPlugin[]): Readonly<Record<string, number>> {
+function weightsOf(plugins: readonly EnabledPlugin[], registry: PluginRegistry): Readonly<Record<string, number>> {
   const weights: Record<string, number> = {};
   let total = 0;
   for (const { name, weight } of plugins) {
-    if (weights[name] !== undefined || !knownPlugins[name]?.points.includes("score")) continue;
+    if (weights[name] !== undefined || !registry[name]?.points.includes("score")) continue;
     weights[name] = weight || 1;
     total += weights[name];
     if (total > maxTotalWeight) throw new ConfigError("score plugins: total score of Score plugins could overflow");

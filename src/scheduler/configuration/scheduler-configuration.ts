@@ -4,8 +4,8 @@ import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode
 import { duplicate, type FieldError, invalidValue, required } from "../../api/meta/field-error.ts";
 import { type ExtenderSettings, readExtender, validateExtenders } from "./extender-settings.ts";
 import { configurationVersion, defaultPluginArgs, type PluginArgs, readPluginArgs, takesArgs } from "./plugin-args.ts";
-import { extensionPoints, removedPlugins } from "./plugin-names.ts";
-import { orderPlugins, type PluginOrder, type PluginSet, type PluginSets } from "./plugin-sets.ts";
+import { extensionPoints, knownPlugins, removedPlugins } from "./plugin-names.ts";
+import { orderPlugins, type PluginOrder, type PluginRegistry, type PluginSet, type PluginSets } from "./plugin-sets.ts";
 import { validatePluginArgs } from "./validate-plugin-args.ts";
 
 export interface ProfileSettings {
@@ -13,6 +13,8 @@ export interface ProfileSettings {
   readonly percentageOfNodesToScore: number;
   readonly plugins: PluginOrder;
   readonly args: PluginArgs;
+  /** What pluginConfig says to plugins that are not built in, by name, as written. */
+  readonly otherArgs: Readonly<Record<string, unknown>>;
 }
 
 export interface LeaderElectionSettings {
@@ -37,11 +39,11 @@ export interface SchedulerConfiguration {
 }
 
 /** Throws ConfigError with everything that is wrong, or with the first field that cannot be read. */
-export async function readSchedulerConfiguration(text: string): Promise<SchedulerConfiguration> {
-  return decodeSchedulerConfiguration(await readConfigText(text, "KubeSchedulerConfiguration", [configurationVersion]));
+export async function readSchedulerConfiguration(text: string, registry: PluginRegistry = knownPlugins): Promise<SchedulerConfiguration> {
+  return decodeSchedulerConfiguration(await readConfigText(text, "KubeSchedulerConfiguration", [configurationVersion]), registry);
 }
 
-function decodeSchedulerConfiguration(root: ConfigFields): SchedulerConfiguration {
+function decodeSchedulerConfiguration(root: ConfigFields, registry: PluginRegistry): SchedulerConfiguration {
   const errors: FieldError[] = [];
   const connection = root.object("clientConnection");
   const percentage = root.integer("percentageOfNodesToScore");
@@ -68,7 +70,7 @@ function decodeSchedulerConfiguration(root: ConfigFields): SchedulerConfiguratio
   validateExtenders(errors, "extenders", extenders);
   if (errors.length > 0) throw aggregate(errors);
   if (profiles.length === 0) profiles.push(defaultProfileRead(percentage ?? 0));
-  return { ...configuration, profiles: profiles.map((profile) => settle(profile, extenders)) };
+  return { ...configuration, profiles: profiles.map((profile) => settle(profile, extenders, registry)) };
 }
 
 function aggregate(errors: readonly FieldError[]): ConfigError {
@@ -81,20 +83,30 @@ interface ProfileRead extends Omit<ProfileSettings, "plugins"> {
 }
 
 /** Resources that an extender counts in the scheduler's stead are not looked at by NodeResourcesFit. */
-function settle({ sets, args, ...profile }: ProfileRead, extenders: readonly ExtenderSettings[]): ProfileSettings {
+function settle(
+  { sets, args, ...profile }: ProfileRead,
+  extenders: readonly ExtenderSettings[],
+  registry: PluginRegistry,
+): ProfileSettings {
   const managed = extenders.flatMap((e) => e.managedResources.filter((r) => r.ignoredByScheduler).map((r) => r.name));
   const fit = args.NodeResourcesFit;
   const withManaged = managed.length > 0 ? { ...fit, ignoredResources: [...fit.ignoredResources, ...managed] } : fit;
-  return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins: orderPlugins(sets, profile.schedulerName) };
+  return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins: orderPlugins(sets, profile.schedulerName, registry) };
 }
 
 function defaultProfileRead(percentageOfNodesToScore: number): ProfileRead {
-  return { schedulerName: "default-scheduler", percentageOfNodesToScore, args: defaultPluginArgs(), sets: readSets(undefined) };
+  return {
+    schedulerName: "default-scheduler",
+    percentageOfNodesToScore,
+    args: defaultPluginArgs(),
+    otherArgs: {},
+    sets: readSets(undefined),
+  };
 }
 
 /** What runs where nothing is configured. */
 export function defaultProfileSettings(): ProfileSettings {
-  return settle(defaultProfileRead(0), []);
+  return settle(defaultProfileRead(0), [], knownPlugins);
 }
 
 function readProfile(
@@ -112,9 +124,9 @@ function readProfile(
     for (const [i, { name }] of sets[point].enabled.entries())
       if (removedPlugins.has(name)) errors.push(removed(`${path}.plugins.${point}.enabled[${i}]`, name));
   }
-  const args = readArgs(errors, fields);
+  const { args, otherArgs } = readArgs(errors, fields);
   fields.end();
-  return { schedulerName, percentageOfNodesToScore: own ?? percentage, sets, args };
+  return { schedulerName, percentageOfNodesToScore: own ?? percentage, sets, args, otherArgs };
 }
 
 const removed = (path: string, name: string): FieldError =>
@@ -124,16 +136,17 @@ const removed = (path: string, name: string): FieldError =>
     `was invalid in version "${configurationVersion}" (KubeSchedulerConfiguration is version "${configurationVersion}")`,
   );
 
-function readArgs(errors: FieldError[], profile: ConfigFields): PluginArgs {
+function readArgs(errors: FieldError[], profile: ConfigFields): Pick<ProfileSettings, "args" | "otherArgs"> {
   const args: PluginArgs & Record<string, unknown> = { ...defaultPluginArgs() };
+  const otherArgs: Record<string, unknown> = {};
   const seen = new Set<string>();
   for (const entry of profile.objects("pluginConfig")) {
     const name = entry.text("name") ?? "";
     if (seen.has(name)) errors.push(duplicate(entry.path, name));
     seen.add(name);
     if (removedPlugins.has(name)) errors.push(removed(entry.path, name));
-    // Arguments of plugins that are not there are nobody's to judge.
-    if (!takesArgs(name)) entry.ignore("args");
+    // Arguments of other plugins are for those to judge.
+    if (!takesArgs(name)) otherArgs[name] = entry.value("args");
     else {
       const given = entry.object("args");
       const read = given && readPluginArgs(name, given);
@@ -142,7 +155,7 @@ function readArgs(errors: FieldError[], profile: ConfigFields): PluginArgs {
     }
     entry.end();
   }
-  return args;
+  return { args, otherArgs };
 }
 
 const nothingSet: PluginSet = { enabled: [], disabled: [] };

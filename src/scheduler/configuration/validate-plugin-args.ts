@@ -17,6 +17,9 @@ const validators: Validators = {
     errors.push(invalidValue(percentagePath, 0, "cannot be zero at the same time as minCandidateNodesAbsolute"));
     errors.push(invalidValue(absolutePath, 0, "cannot be zero at the same time as minCandidateNodesPercentage"));
   },
+  FailureBackoff(errors, path, { halfLifeSeconds }) {
+    if (halfLifeSeconds < 1) errors.push(invalidValue(`${path}.halfLifeSeconds`, halfLifeSeconds, "must be greater than zero"));
+  },
   InterPodAffinity(errors, path, { hardPodAffinityWeight: weight }) {
     if (weight < 0 || weight > 100) errors.push(invalidValue(`${path}.hardPodAffinityWeight`, weight, "not in valid range [0, 100]"));
   },

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import { SchedulerCache } from "../cache.ts";
 import { defaultPluginArgs, type ScoringStrategy } from "../configuration/plugin-args.ts";
-import { extensionPoints } from "../configuration/plugin-names.ts";
+import { extensionPoints, knownPlugins } from "../configuration/plugin-names.ts";
 import type { Plugin } from "../framework.ts";
 import { decide, scoreNodes } from "../schedule.ts";
 import { testNode, testPod } from "../test-objects.ts";
@@ -212,14 +212,14 @@ describe("arrange()", () => {
   ];
 
   it("runs each point in its own order, and what a point does not name not at all", () => {
-    const parts = arrange(plugins, { ...nowhere, filter: ["NodeName", "VolumeBinding"], score: ["ImageLocality"] });
+    const parts = arrange(plugins, { ...nowhere, filter: ["NodeName", "VolumeBinding"], score: ["ImageLocality"] }, knownPlugins);
     expect(parts.filter((p) => p.filter).map((p) => p.name)).toEqual(["NodeName", "VolumeBinding"]);
     expect(parts.filter((p) => p.score && p.normalizeScore).map((p) => p.name)).toEqual(["ImageLocality"]);
     expect(parts.some((p) => p.reserve)).toBe(false);
   });
 
   it("keeps hints, and what upstream's plugin of the name does elsewhere, once", () => {
-    const parts = arrange(plugins, { ...nowhere, filter: ["VolumeBinding"], reserve: ["VolumeBinding"] });
+    const parts = arrange(plugins, { ...nowhere, filter: ["VolumeBinding"], reserve: ["VolumeBinding"] }, knownPlugins);
     expect(parts.filter((p) => p.queueingHints)).toHaveLength(1);
     expect(parts.filter((p) => p.postBind)).toHaveLength(1);
     expect(parts.filter((p) => p.reserve)).toHaveLength(1);

@@ -2,16 +2,27 @@
 // profile has one list of plugins, and each point is taken from it in turn; so a plugin is in the list once for every point
 // that it serves, under the same name, with the functions of that point alone.
 
-import { type ExtensionPoint, extensionPoints, knownPlugins } from "../configuration/plugin-names.ts";
+import { type ExtensionPoint, extensionPoints } from "../configuration/plugin-names.ts";
+import type { PluginRegistry } from "../configuration/plugin-sets.ts";
 import type { ProfileSettings } from "../configuration/scheduler-configuration.ts";
 import { createExtenderPlugin } from "../extenders/extender-plugin.ts";
 import type { Plugin, Profile } from "../framework.ts";
+import { createUserPlugin, pluginRegistry, type UserPlugin } from "../user-plugins/user-plugin.ts";
 import { createPlugins, type DefaultProfileDependencies } from "./defaults.ts";
 
-export function configuredProfile(deps: DefaultProfileDependencies, settings: ProfileSettings): Profile {
-  const { schedulerName, percentageOfNodesToScore, plugins, args } = settings;
+/** `userPlugins`: those that the settings were read with. */
+export function configuredProfile(
+  deps: DefaultProfileDependencies,
+  settings: ProfileSettings,
+  userPlugins: readonly UserPlugin[] = [],
+): Profile {
+  const { schedulerName, percentageOfNodesToScore, plugins, args, otherArgs } = settings;
   const { extenders = [], logger } = deps;
-  const arranged = arrange(createPlugins(deps, args), plugins.points);
+  const running = new Set(Object.values(plugins.points).flat());
+  const own = userPlugins
+    .filter(({ name }) => running.has(name))
+    .map((plugin) => createUserPlugin(plugin, { ...deps, schedulerName, args: otherArgs[plugin.name], logger: logger.named(plugin.name) }));
+  const arranged = arrange([...createPlugins(deps, args), ...own], plugins.points, pluginRegistry(userPlugins));
   return {
     schedulerName,
     percentageOfNodesToScore,
@@ -38,7 +49,11 @@ const functionsAt: Readonly<Record<ExtensionPoint, readonly (keyof Plugin)[]>> =
   placementScore: [],
 };
 
-export function arrange(plugins: readonly Plugin[], points: Readonly<Record<ExtensionPoint, readonly string[]>>): readonly Plugin[] {
+export function arrange(
+  plugins: readonly Plugin[],
+  points: Readonly<Record<ExtensionPoint, readonly string[]>>,
+  registry: PluginRegistry,
+): readonly Plugin[] {
   const byName = new Map(plugins.map((plugin) => [plugin.name, plugin]));
   const parts: Plugin[] = [];
   const begun = new Set<string>();
@@ -46,7 +61,7 @@ export function arrange(plugins: readonly Plugin[], points: Readonly<Record<Exte
     for (const name of points[point]) {
       const plugin = byName.get(name);
       if (!plugin) continue; // known by name alone
-      const keys = begun.has(name) ? functionsAt[point] : [...functionsAt[point], ...alwaysOn(plugin)];
+      const keys = begun.has(name) ? functionsAt[point] : [...functionsAt[point], ...alwaysOn(plugin, registry)];
       begun.add(name);
       const part = partOf(plugin, keys);
       if (part) parts.push(part);
@@ -56,8 +71,8 @@ export function arrange(plugins: readonly Plugin[], points: Readonly<Record<Exte
 }
 
 /** What a plugin does at points that upstream's plugin of the name does not have: nobody can have disabled it there. */
-function alwaysOn(plugin: Plugin): readonly (keyof Plugin)[] {
-  const listed = new Set((knownPlugins[plugin.name]?.points ?? []).flatMap((point) => functionsAt[point]));
+function alwaysOn(plugin: Plugin, registry: PluginRegistry): readonly (keyof Plugin)[] {
+  const listed = new Set((registry[plugin.name]?.points ?? []).flatMap((point) => functionsAt[point]));
   const all = new Set(extensionPoints.flatMap((point) => functionsAt[point]));
   return ["queueingHints", ...[...all].filter((key) => !listed.has(key))];
 }

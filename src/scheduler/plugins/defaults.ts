@@ -15,6 +15,7 @@ import {
 } from "../../api/resources.generated.ts";
 import type { InformerFactory } from "../../client/informer.ts";
 import { defaultPluginArgs, type PluginArgs } from "../configuration/plugin-args.ts";
+import { knownPlugins } from "../configuration/plugin-names.ts";
 import { defaultProfileSettings } from "../configuration/scheduler-configuration.ts";
 import type { Extender } from "../extenders/extender.ts";
 import { narrowCandidates } from "../extenders/extender-plugin.ts";
@@ -24,6 +25,7 @@ import type { SchedulerMetrics } from "../scheduler-metrics.ts";
 import { createDefaultBinder } from "./default-binder.ts";
 import { createDefaultPreemption, type PreemptionDependencies } from "./default-preemption.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
+import { createFailureBackoff } from "./failure-backoff.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
 import { createNodeVolumeLimits } from "./node-volume-limits.ts";
@@ -45,7 +47,8 @@ export interface DefaultProfileDependencies extends EvictionDependencies {
 
 export function defaultProfile(deps: DefaultProfileDependencies): Profile {
   const { schedulerName, plugins } = defaultProfileSettings();
-  return { schedulerName, plugins: createPlugins(deps, defaultPluginArgs()), scoreWeights: plugins.scoreWeights };
+  const inProfile = createPlugins(deps, defaultPluginArgs()).filter(({ name }) => !knownPlugins[name]?.optional);
+  return { schedulerName, plugins: inProfile, scoreWeights: plugins.scoreWeights };
 }
 
 /** All plugins there are, in the order of the default profile. */
@@ -84,6 +87,7 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
     createDefaultPreemption({ ...deps, budgets: () => budgets.list(), ...narrowing(deps), ...args.DefaultPreemption }),
     createNodeResourcesBalancedAllocation(args.NodeResourcesBalancedAllocation),
     imageLocality,
+    createFailureBackoff(deps, args.FailureBackoff),
     createDefaultBinder(client),
   ];
 }

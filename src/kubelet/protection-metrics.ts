@@ -1,0 +1,31 @@
+// How often the node had to protect itself, under upstream's names.
+import type { Family, HistogramSeries, MetricsRegistry, Series } from "../base/metrics.ts";
+
+export interface ProtectionMetrics {
+  /** By signal. */
+  readonly evictions: Family<Series>;
+  /** By signal: how old the figures were that an eviction went by. */
+  readonly evictionStatsAge: Family<HistogramSeries>;
+  /** By the resource that was lacking. */
+  readonly preemptions: Family<Series>;
+  /** By reason: "age" or "space". */
+  readonly imagesCollected: Family<Series>;
+  readonly shutdownStarted: { set(value: number): void };
+  readonly shutdownEnded: { set(value: number): void };
+}
+
+const ageBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function registerProtectionMetrics(registry: MetricsRegistry): ProtectionMetrics {
+  const gauge = (name: string, help: string) => registry.gauge(name, help).series();
+  return {
+    evictions: registry.counter("kubelet_evictions", "Pods evicted, by signal.", ["eviction_signal"]),
+    evictionStatsAge: registry.histogram("kubelet_eviction_stats_age_seconds", "Age of the figures that an eviction went by.", {
+      ...{ labels: ["eviction_signal"], buckets: ageBuckets },
+    }),
+    preemptions: registry.counter("kubelet_preemptions", "Pods ended for critical ones, by the resource lacking.", ["preemption_signal"]),
+    imagesCollected: registry.counter("kubelet_image_garbage_collected_total", "Images removed, by reason.", ["reason"]),
+    shutdownStarted: gauge("kubelet_graceful_shutdown_start_time_seconds", "When the last graceful shutdown began."),
+    shutdownEnded: gauge("kubelet_graceful_shutdown_end_time_seconds", "When the last graceful shutdown ended."),
+  };
+}

@@ -1,0 +1,119 @@
+// The kubelet's own metrics (/metrics, and /metrics/probes in a registry of their own), under upstream's names. Others report
+// what they did through the methods here; what is only known when somebody asks is brought up to date by beforeScrape.
+import type { Pod } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
+import { type Family, type HistogramSeries, MetricsRegistry, type Series } from "../../base/metrics.ts";
+import { registerProcessMetrics } from "../../base/process-metrics.ts";
+import { kubernetesVersion } from "../../base/version.ts";
+import type { ProbeKind } from "../probes/container-probe.ts";
+import type { ProbeOutcome } from "../probes/prober.ts";
+
+const defaultBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const startBuckets = [0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600];
+
+export type PodOperation = "create" | "sync" | "kill";
+
+export interface PodStep {
+  readonly pod: Pod;
+  readonly operation: PodOperation;
+  readonly durationMs: number;
+  /** All containers of the pod have been started, as its status has it. */
+  readonly isRunning: boolean;
+}
+
+export class KubeletMetrics {
+  readonly registry = new MetricsRegistry();
+  readonly probes = new MetricsRegistry();
+  readonly #clock: Clock;
+  readonly #relists: HistogramSeries;
+  readonly #relistIntervals: HistogramSeries;
+  readonly #lastRelist: { set(value: number): void };
+  readonly #steps: Family<HistogramSeries>;
+  readonly #starts: HistogramSeries;
+  readonly #totalStarts: HistogramSeries;
+  readonly #probeResults: Family<Series>;
+  readonly #probeDurations: Family<HistogramSeries>;
+  /** When a pod that does not run yet was first worked on; null once it has run. */
+  readonly #firstSeen = new Map<string, number | null>();
+  #relistedAtMs: number | undefined;
+
+  constructor(clock: Clock, nodeName: string) {
+    this.#clock = clock;
+    const { registry, probes } = this;
+    registerProcessMetrics(registry, clock);
+    const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+    registry
+      .gauge("kubernetes_build_info", "What was built, as labels.", ["git_version", "major", "minor", "platform"])
+      .series(kubernetesVersion, major, minor, `${process.platform}/${process.arch}`)
+      .set(1);
+    registry.gauge("kubelet_node_name", "The node's name, as a label.", ["node"]).series(nodeName).set(1);
+    const histogram = (name: string, help: string, buckets = defaultBuckets): HistogramSeries =>
+      registry.histogram(name, help, { buckets }).series();
+    this.#relists = histogram("kubelet_pleg_relist_duration_seconds", "How long listing the runtime's pods took.");
+    this.#relistIntervals = histogram("kubelet_pleg_relist_interval_seconds", "Time between two listings of the runtime's pods.");
+    this.#lastRelist = registry.gauge("kubelet_pleg_last_seen_seconds", "When the runtime's pods were last listed.").series();
+    this.#steps = registry.histogram("kubelet_pod_worker_duration_seconds", "How long one step of a pod's worker took.", {
+      ...{ labels: ["operation_type"], buckets: defaultBuckets },
+    });
+    this.#starts = histogram("kubelet_pod_start_duration_seconds", "From first seeing a pod to its running.", startBuckets);
+    this.#totalStarts = histogram("kubelet_pod_start_total_duration_seconds", "From a pod's creation to its running.", startBuckets);
+    const probe = ["container", "pod", "namespace"];
+    this.#probeResults = probes.counter("prober_probe_total", "Probes by result.", ["probe_type", "result", ...probe, "pod_uid"]);
+    this.#probeDurations = probes.histogram("prober_probe_duration_seconds", "How long a probe took.", {
+      ...{ labels: ["probe_type", ...probe], buckets: defaultBuckets },
+    });
+  }
+
+  relisted(durationMs: number): void {
+    const now = this.#clock.now();
+    this.#relists.observe(durationMs / 1000);
+    if (this.#relistedAtMs !== undefined) this.#relistIntervals.observe((now - this.#relistedAtMs) / 1000);
+    this.#relistedAtMs = now;
+    this.#lastRelist.set(now / 1000);
+  }
+
+  podStep({ pod, operation, durationMs, isRunning }: PodStep): void {
+    this.#steps.series(operation).observe(durationMs / 1000);
+    const { uid, creationTimestamp } = pod.metadata;
+    const now = this.#clock.now();
+    const seen = this.#firstSeen.get(uid);
+    // A pod that ran before the kubelet started has not been started by it.
+    if (seen === undefined) this.#firstSeen.set(uid, operation === "create" && !isRunning ? now - durationMs : null);
+    else if (seen !== null && isRunning) {
+      this.#firstSeen.set(uid, null);
+      this.#starts.observe((now - seen) / 1000);
+      if (creationTimestamp) this.#totalStarts.observe(Math.max(0, now - Date.parse(creationTimestamp)) / 1000);
+    }
+  }
+
+  /** Of a pod that is gone. */
+  forget({ metadata: { uid, name, namespace }, spec }: Pod): void {
+    this.#firstSeen.delete(uid);
+    for (const container of [...(spec.initContainers ?? []), ...spec.containers])
+      for (const kind of probeKinds) {
+        this.#probeDurations.remove(kind, container.name, name, namespace);
+        for (const result of probeResults) this.#probeResults.remove(kind, result, container.name, name, namespace, uid);
+      }
+  }
+
+  /** Runs a probe, and counts what came of it. */
+  async probe(
+    { kind, pod, container }: { readonly kind: ProbeKind; readonly pod: Pod; readonly container: string },
+    run: () => Promise<ProbeOutcome>,
+  ): Promise<ProbeOutcome> {
+    const { name, namespace, uid } = pod.metadata;
+    const begunMs = this.#clock.monotonic();
+    let result: (typeof probeResults)[number] = "unknown";
+    try {
+      const outcome = await run();
+      result = outcome.result === "failure" ? "failed" : "successful";
+      this.#probeDurations.series(kind, container, name, namespace).observe((this.#clock.monotonic() - begunMs) / 1000);
+      return outcome;
+    } finally {
+      this.#probeResults.series(kind, result, container, name, namespace, uid).add();
+    }
+  }
+}
+
+const probeKinds = ["Liveness", "Readiness", "Startup"] as const;
+const probeResults = ["successful", "failed", "unknown"] as const;

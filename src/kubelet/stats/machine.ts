@@ -1,0 +1,68 @@
+// Where a kubelet reads what its machine and its pods' control groups use. A kubelet whose runtime is simulated has none: its
+// node then uses what its pods' containers say they use.
+import { podQos } from "../../api/semantics/pod-qos.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
+import { type CgroupDetails, readDetails } from "../../linux/cgroup-details.ts";
+import type { CgroupSystem, Cgroups, CgroupUsage } from "../../linux/cgroups.ts";
+import { podCgroup, qosCgroup } from "../../linux/cgroups.ts";
+import { hostFile } from "../../linux/host-file.ts";
+import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
+import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
+import { type ProcessUsage, processUsage } from "../../linux/process-usage.ts";
+import { defaultRoute } from "../../linux/system-info.ts";
+
+export interface MachineReader {
+  usage(): Promise<MachineUsage | undefined>;
+  /** Below the root of the trees: "/coracle-1a2b3c4d/kubepods/burstable/pod<uid>". */
+  podCgroup(pod: Pod): string;
+  /** Undefined when there is no such group. */
+  cgroupUsage(path: string): Promise<CgroupUsage | undefined>;
+  /** Throttling, page cache and limits; empty when there is no such group. */
+  cgroupDetails(path: string): Promise<CgroupDetails>;
+  /** All pods together. */
+  podsUsage(): Promise<CgroupUsage | undefined>;
+  /** This process. */
+  kubeletUsage(): Promise<ProcessUsage | undefined>;
+  /** The container runtime's process, where it is known. */
+  runtimeUsage(): Promise<ProcessUsage | undefined>;
+  network(): Promise<{ readonly defaultInterface?: string; readonly interfaces: readonly InterfaceUsage[] }>;
+  /** Of the network namespace that the processes of a control group are in. */
+  networkOf(cgroup: string): Promise<readonly InterfaceUsage[]>;
+  bootTimeMs(): Promise<number | undefined>;
+}
+
+export interface MachineOptions {
+  /** Undefined where there are no control groups. */
+  readonly groups: { readonly system: CgroupSystem; readonly cgroups: Cgroups } | undefined;
+  /** Below which the control groups of pods lie. */
+  readonly cgroupRoot: string;
+  readonly runtimePid?: () => Promise<number | undefined>;
+}
+
+export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineOptions): MachineReader {
+  const cgroupUsage = async (path: string): Promise<CgroupUsage | undefined> => groups?.cgroups.usage(path);
+  return {
+    cgroupUsage,
+    cgroupDetails: async (path) => (groups ? readDetails(groups.system, path) : {}),
+    usage: () => machineUsage(groups?.system),
+    podCgroup: (pod) => podCgroup(cgroupRoot, podQos(pod), pod.metadata.uid),
+    podsUsage: () => cgroupUsage(qosCgroup(cgroupRoot, "Guaranteed")),
+    kubeletUsage: () => processUsage("self"),
+    async runtimeUsage() {
+      const pid = await runtimePid?.();
+      return pid === undefined ? undefined : processUsage(pid);
+    },
+    async network() {
+      const [interfaces, route] = await Promise.all([networkUsage("self"), defaultRoute().catch(() => undefined)]);
+      return { interfaces, ...(route ? { defaultInterface: route.interface } : {}) };
+    },
+    async networkOf(cgroup) {
+      const [pid] = (await groups?.cgroups.processes(cgroup)) ?? [];
+      return pid === undefined ? [] : networkUsage(pid);
+    },
+    async bootTimeMs() {
+      const seconds = /^btime (\d+)$/m.exec(await hostFile("/proc/stat"))?.[1];
+      return seconds === undefined ? undefined : Number(seconds) * 1000;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+// Gauges of /metrics that are counted when somebody asks: pods and containers by state, and what the volumes of claims take.
+import type { Pod } from "../../api/types/core-v1.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
+import { isStaticPod } from "../pod-spec.ts";
+import type { RuntimePod } from "../runtime-pod.ts";
+import type { VolumeMeasurement } from "./measurement.ts";
+
+export interface GaugedPod {
+  readonly pod: Pod;
+  readonly runtime: RuntimePod;
+  /** Holds resources of the node. */
+  readonly active: boolean;
+}
+
+export interface PodGaugesSource {
+  readonly pods: () => Iterable<GaugedPod>;
+  /** Undefined before they were measured. */
+  readonly volumes: (podUid: string) => readonly VolumeMeasurement[] | undefined;
+}
+
+export function registerPodGauges(metrics: MetricsRegistry, source: PodGaugesSource): void {
+  const running = metrics.gauge("kubelet_running_pods", "Pods whose sandbox runs.").series();
+  const containers = metrics.gauge("kubelet_running_containers", "Containers of the runtime by state.", ["container_state"]);
+  const desired = metrics.gauge("kubelet_desired_pods", "Pods that are to run here.", ["static"]);
+  const active = metrics.gauge("kubelet_active_pods", "Pods that hold resources of the node.", ["static"]);
+  const mirrors = metrics.gauge("kubelet_mirror_pods", "Static pods that the API server shows.").series();
+  const volumeGauges = registerVolumeGauges(metrics);
+  metrics.beforeScrape(() => {
+    const states = new Map<string, number>();
+    const counts = { running: 0, desired: [0, 0], active: [0, 0] };
+    volumeGauges.reset();
+    for (const { pod, runtime, active: isActive } of source.pods()) {
+      const kind = isStaticPod(pod) ? 1 : 0;
+      if (runtime.sandboxes.some((s) => s.ready)) counts.running++;
+      counts.desired[kind] = (counts.desired[kind] ?? 0) + 1;
+      if (isActive) counts.active[kind] = (counts.active[kind] ?? 0) + 1;
+      for (const { state } of runtime.containers) states.set(state, (states.get(state) ?? 0) + 1);
+      for (const volume of source.volumes(pod.metadata.uid) ?? []) volumeGauges.show(volume);
+    }
+    running.set(counts.running);
+    mirrors.set(counts.desired[1] ?? 0);
+    for (const [gauge, values] of [[desired, counts.desired] as const, [active, counts.active] as const])
+      for (const kind of [0, 1]) gauge.series(kind === 1 ? "true" : "").set(values[kind] ?? 0);
+    containers.reset();
+    for (const state of ["created", "exited", "running", "unknown"]) containers.series(state).set(states.get(state) ?? 0);
+  });
+}
+
+const figures = {
+  capacity_bytes: ["capacityBytes", "Capacity of a claim's volume."],
+  available_bytes: ["availableBytes", "What is free on a claim's volume."],
+  used_bytes: ["usedBytes", "What a claim's volume holds."],
+  inodes: ["inodes", "Inodes of a claim's volume."],
+  inodes_free: ["inodesFree", "Free inodes of a claim's volume."],
+  inodes_used: ["inodesUsed", "Used inodes of a claim's volume."],
+} as const;
+
+function registerVolumeGauges(metrics: MetricsRegistry) {
+  const labels = ["namespace", "persistentvolumeclaim"];
+  const gauges = Object.entries(figures).map(
+    ([name, [key, help]]) => [key, metrics.gauge(`kubelet_volume_stats_${name}`, help, labels)] as const,
+  );
+  return {
+    reset(): void {
+      for (const [, gauge] of gauges) gauge.reset();
+    },
+    show(volume: VolumeMeasurement): void {
+      if (!volume.claim) return;
+      for (const [key, gauge] of gauges) {
+        const value = volume[key];
+        if (value !== undefined) gauge.series(volume.claim.namespace, volume.claim.name).set(value);
+      }
+    },
+  };
+}

@@ -1,0 +1,174 @@
+// Measures what the node and its pods use, for the summary API, the metrics endpoints and eviction. There are two measurements:
+// CPU and memory alone, which is cheap enough to be asked for every few seconds, and a full one with disks and volumes. Each is
+// made once for all who ask at the same time. Nothing here walks directories; volume-usage.ts does, in the background.
+import type { Clock } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
+import type { CriRuntime } from "../../cri/cri.ts";
+import type { CgroupDetails } from "../../linux/cgroup-details.ts";
+import { processCount } from "../../linux/machine-usage.ts";
+import type { MountedVolumes } from "../volumes/volume-manager.ts";
+import { containerCgroup } from "./cadvisor-metrics.ts";
+import { CpuRates } from "./cpu-rates.ts";
+import { readContainerStats, readSandboxStats } from "./cri-stats.ts";
+import type { MachineReader } from "./machine.ts";
+import { measureFileSystem, measureLogs, measureRuntimeFileSystems } from "./measure-disks.ts";
+import { measureNode } from "./measure-node.ts";
+import { measurePods, type StatsPod } from "./measure-pods.ts";
+import type { ContainerMeasurement, Measurement, PodMeasurement, VolumeMeasurement } from "./measurement.ts";
+import { SharedResult } from "./shared-result.ts";
+import type { StatsProvider, Summary } from "./summary.ts";
+import { toSummary } from "./to-summary.ts";
+import { VolumeUsage } from "./volume-usage.ts";
+
+export interface StatsProviderDependencies {
+  readonly cri: CriRuntime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly pods: () => Iterable<StatsPod>;
+  /** Of a pod, once they are made. */
+  readonly volumes: (podUid: string) => MountedVolumes | undefined;
+  /** Undefined where the runtime is simulated. */
+  readonly machine?: MachineReader;
+}
+
+export interface StatsProviderOptions {
+  readonly nodeName: string;
+  readonly rootDirectory: string;
+  /** Of the node, as its status has it. */
+  readonly memoryBytes: number;
+  /** --volume-stats-agg-period. Default 60 s. */
+  readonly volumePeriodMs?: number;
+}
+
+export interface MeasureOptions {
+  /** Default 10 s for full measurements, 1 s for CPU and memory. */
+  readonly maxAgeMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What the kubelet's server and eviction ask; `start` begins to measure volumes in the background. */
+export interface KubeletStats extends StatsProvider, Running {
+  start(): void;
+  /** CPU and memory alone. */
+  usage(options?: MeasureOptions): Promise<Measurement>;
+  /** With disks, logs and volumes. */
+  all(options?: MeasureOptions): Promise<Measurement>;
+  /** The summary with CPU and memory alone. */
+  usageSummary(options?: MeasureOptions): Promise<Summary>;
+  /** Of control groups by their paths, those of pods and containers. */
+  details(measured: Measurement): Promise<ReadonlyMap<string, CgroupDetails>>;
+  /** Measures the volumes now. */
+  measureVolumes(): Promise<void>;
+  /** As last measured; undefined before. */
+  volumesOf(podUid: string): readonly VolumeMeasurement[] | undefined;
+}
+
+/** As CNI's callers name it. */
+const podInterface = "eth0";
+const usageMaxAgeMs = 1_000;
+const fullMaxAgeMs = 10_000;
+
+export function createStatsProvider(deps: StatsProviderDependencies, options: StatsProviderOptions): KubeletStats {
+  const { clock, logger } = deps;
+  const volumes = new VolumeUsage(
+    { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod) },
+    { ...(options.volumePeriodMs === undefined ? {} : { periodMs: options.volumePeriodMs }) },
+  );
+  const measureUsage = usageMeasurer(deps, options);
+  const usage = new SharedResult(clock, measureUsage);
+  const full = new SharedResult(clock, async () => addDisks(await usage.get(usageMaxAgeMs), { deps, options, volumes }));
+  const provider: KubeletStats = {
+    start: () => volumes.start(),
+    stop: () => volumes.stop(),
+    details: (measured) => readGroupDetails(measured, deps.machine),
+    measureVolumes: () => volumes.measure(),
+    volumesOf: (uid) => volumes.of(uid),
+    usage: ({ maxAgeMs = usageMaxAgeMs, signal } = {}) => usage.get(maxAgeMs, signal),
+    all: ({ maxAgeMs = fullMaxAgeMs, signal } = {}) => full.get(maxAgeMs, signal),
+    summary: async (asked) => toSummary(await provider.all(asked)),
+    usageSummary: async (asked) => toSummary(await provider.usage(asked)),
+  };
+  return provider;
+}
+
+function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOptions): () => Promise<Measurement> {
+  const { cri, clock, machine } = deps;
+  const { nodeName, memoryBytes } = options;
+  const rates = new CpuRates();
+  const startedAtMs = clock.now();
+  return async () => {
+    const containers = await readContainerStats(cri, rates);
+    const nowMs = clock.now();
+    let ofSandboxes: ReturnType<typeof readSandboxStats> | undefined;
+    const sandboxes = () => {
+      ofSandboxes ??= readSandboxStats(cri, { rates, nowMs });
+      return ofSandboxes;
+    };
+    const pods = await measurePods(deps.pods(), { machine, rates, containers, sandboxes, nowMs });
+    const node = await measureNode({ nodeName, machine, rates, pods, memoryBytes, startedAtMs, nowMs });
+    rates.endRound();
+    return { timeMs: nowMs, node, pods };
+  };
+}
+
+async function readGroupDetails({ pods }: Measurement, machine: MachineReader | undefined): Promise<ReadonlyMap<string, CgroupDetails>> {
+  if (!machine) return new Map();
+  const paths = pods.flatMap((pod) =>
+    pod.cgroup === undefined ? [] : [pod.cgroup, ...pod.containers.map((c) => containerCgroup(pod, c))],
+  );
+  return new Map(await Promise.all(paths.map(async (path) => [path, await machine.cgroupDetails(path)] as const)));
+}
+
+async function addDisks(
+  measured: Measurement,
+  {
+    deps,
+    options,
+    volumes,
+  }: { readonly deps: StatsProviderDependencies; readonly options: StatsProviderOptions; readonly volumes: VolumeUsage },
+): Promise<Measurement> {
+  const { timeMs } = measured;
+  const simulated = deps.machine === undefined;
+  const [fileSystem, ofRuntime, processes, pods] = await Promise.all([
+    measureFileSystem(options.rootDirectory, timeMs),
+    measureRuntimeFileSystems(deps.cri, simulated),
+    processCount(),
+    Promise.all(
+      measured.pods.map(async (pod) => ({ ...(await withDisks(pod, volumes, timeMs)), ...(await networkOf(pod, deps.machine, timeMs)) })),
+    ),
+  ]);
+  return {
+    timeMs,
+    pods,
+    node: {
+      ...measured.node,
+      ...ofRuntime,
+      ...(fileSystem ? { fileSystem } : {}),
+      ...(processes.processes === undefined ? {} : { processes: processes.processes }),
+      ...(processes.maximum === undefined ? {} : { maxProcesses: processes.maximum }),
+    },
+  };
+}
+
+/** Where the runtime has not told of it. */
+async function networkOf(
+  pod: PodMeasurement,
+  machine: MachineReader | undefined,
+  timeMs: number,
+): Promise<Pick<PodMeasurement, "network">> {
+  if (pod.network || pod.hostNetwork || pod.cgroup === undefined || !machine) return {};
+  const interfaces = await machine.networkOf(pod.cgroup);
+  return interfaces.length === 0 ? {} : { network: { timeMs, defaultInterface: podInterface, interfaces } };
+}
+
+async function withDisks(pod: PodMeasurement, volumes: VolumeUsage, timeMs: number): Promise<PodMeasurement> {
+  const containers = await Promise.all(
+    pod.containers.map(async (container): Promise<ContainerMeasurement> => {
+      const logs = await measureLogs(container.logPath, timeMs);
+      return logs ? { ...container, logs } : container;
+    }),
+  );
+  const measured = volumes.of(pod.uid);
+  return { ...pod, containers, ...(measured ? { volumes: measured } : {}) };
+}

@@ -1,0 +1,134 @@
+// What the volumes of the node's pods take, measured in the background once a minute, like upstream, because a directory may
+// hold a lot: who asks gets what was found last. A volume that is a file system of its own (tmpfs, a mounted disk) is asked
+// for its figures; another one is walked, and the file system around it tells what is free.
+import type { Pod, Volume } from "../../api/types/core-v1.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
+import { diskUsage, fileSystemSpace, isMountPoint } from "../../linux/disk-usage.ts";
+import type { MountedVolumes } from "../volumes/volume-manager.ts";
+import type { VolumeMeasurement } from "./measurement.ts";
+
+export interface VolumeUsageDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly pods: () => Iterable<Pod>;
+  /** Undefined before the pod's volumes are made. */
+  readonly mounted: (podUid: string) => MountedVolumes | undefined;
+}
+
+export interface VolumeUsageOptions {
+  /** --volume-stats-agg-period. Default 60 s; 0 measures nothing. */
+  readonly periodMs?: number;
+  /** Of one volume. Default 20 s. */
+  readonly walkTimeoutMs?: number;
+}
+
+export class VolumeUsage implements Running {
+  readonly #deps: VolumeUsageDependencies;
+  readonly #periodMs: number;
+  readonly #walkTimeoutMs: number;
+  readonly #abort = new AbortController();
+  /** By pod, then by volume. */
+  #found: ReadonlyMap<string, readonly VolumeMeasurement[]> = new Map();
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(deps: VolumeUsageDependencies, options: VolumeUsageOptions = {}) {
+    this.#deps = deps;
+    this.#periodMs = options.periodMs ?? 60_000;
+    this.#walkTimeoutMs = options.walkTimeoutMs ?? 20_000;
+  }
+
+  start(): void {
+    if (this.#periodMs > 0) this.#schedule();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new Error("the kubelet stops"));
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  /** Undefined for a pod that has not been looked at yet. */
+  of(podUid: string): readonly VolumeMeasurement[] | undefined {
+    return this.#found.get(podUid);
+  }
+
+  /** Looks at every volume now; those who ask while it goes on share the answer. */
+  measure(): Promise<void> {
+    this.#running ??= this.#measureAll().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  #schedule(): void {
+    if (this.#abort.signal.aborted) return;
+    this.#timer = this.#deps.clock.after(this.#periodMs, () => void this.measure().then(() => this.#schedule()));
+  }
+
+  async #measureAll(): Promise<void> {
+    const before = this.#found;
+    const found = new Map<string, readonly VolumeMeasurement[]>();
+    for (const pod of this.#deps.pods()) {
+      const { uid } = pod.metadata;
+      const mounted = this.#deps.mounted(uid);
+      if (!mounted) continue;
+      const volumes: VolumeMeasurement[] = [];
+      for (const volume of pod.spec.volumes ?? []) {
+        const path = mounted.get(volume.name)?.hostPath;
+        if (path === undefined || volume.hostPath) continue;
+        const known = before.get(uid)?.find((v) => v.name === volume.name);
+        const measured = await this.#measureVolume(pod, volume, path).catch((error: unknown) => {
+          const subject = { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, volume: volume.name };
+          if (!this.#abort.signal.aborted) this.#deps.logger.info("Measuring a volume failed", { ...subject, error }, 2);
+          return known;
+        });
+        if (measured) volumes.push(measured);
+      }
+      found.set(uid, volumes);
+      if (this.#abort.signal.aborted) return;
+    }
+    this.#found = found;
+  }
+
+  async #measureVolume(pod: Pod, volume: Volume, path: string): Promise<VolumeMeasurement | undefined> {
+    const { clock } = this.#deps;
+    const timeMs = clock.now();
+    const space = await fileSystemSpace(path);
+    if (!space) return undefined;
+    const { capacityBytes, availableBytes, inodes, inodesFree } = space;
+    const about = { name: volume.name, isEphemeral: isEphemeral(volume), ...claimOf(pod, volume) };
+    if (await isMountPoint(path))
+      return {
+        ...about,
+        timeMs,
+        capacityBytes,
+        availableBytes,
+        inodes,
+        inodesFree,
+        usedBytes: space.usedBytes,
+        inodesUsed: inodes - inodesFree,
+      };
+    const limit = new AbortController();
+    const timer = clock.after(this.#walkTimeoutMs, () => limit.abort(new Error(`${path} took longer than ${this.#walkTimeoutMs} ms`)));
+    try {
+      const used = await diskUsage(path, { signal: AbortSignal.any([limit.signal, this.#abort.signal]) });
+      return { ...about, timeMs, capacityBytes, availableBytes, inodes, inodesFree, usedBytes: used.bytes, inodesUsed: used.inodes };
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+/** On the node's disk, and gone with the pod. */
+function isEphemeral({ emptyDir, configMap, downwardAPI }: Volume): boolean {
+  return (emptyDir !== undefined && (emptyDir.medium ?? "") === "") || configMap !== undefined || downwardAPI !== undefined;
+}
+
+function claimOf(pod: Pod, volume: Volume): Pick<VolumeMeasurement, "claim"> {
+  const { namespace } = pod.metadata;
+  if (volume.persistentVolumeClaim) return { claim: { namespace, name: volume.persistentVolumeClaim.claimName } };
+  return volume.ephemeral ? { claim: { namespace, name: `${pod.metadata.name}-${volume.name}` } } : {};
+}

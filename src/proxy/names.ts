@@ -1,0 +1,95 @@
+// Names in the proxy's tables: upstream's for the fixed ones, and for a service's own chains upstream's pattern, a hash and
+// then what it is about, such as "service-ULMVA6XW-ns1/svc1/tcp/p80". Whatever a name is made of, it cannot leave its place
+// in the text of a transaction.
+import { createHash } from "node:crypto";
+import type { Hook } from "./rule-set.ts";
+import type { ServicePortInfo } from "./service-port.ts";
+
+export const chainNames = {
+  services: "services",
+  serviceEndpointsCheck: "service-endpoints-check",
+  nodePortEndpointsCheck: "nodeport-endpoints-check",
+  reject: "reject-chain",
+  clusterIpsCheck: "cluster-ips-check",
+  firewallCheck: "firewall-check",
+  masquerading: "masquerading",
+} as const;
+
+export const containerNames = {
+  serviceIps: "service-ips",
+  serviceNodePorts: "service-nodeports",
+  nodePortIps: "nodeport-ips",
+  clusterIps: "cluster-ips",
+  noEndpointServices: "no-endpoint-services",
+  noEndpointNodePorts: "no-endpoint-nodeports",
+  firewallIps: "firewall-ips",
+  hairpinConnections: "hairpin-connections",
+} as const;
+
+const dstnat = -100;
+const srcnat = 100;
+
+/** Upstream's base chains. The firewall goes before translation, everything else of a filter after it. */
+export const hooks = {
+  "filter-prerouting-pre-dnat": { type: "filter", hook: "prerouting", priority: dstnat - 10 },
+  "filter-output-pre-dnat": { type: "filter", hook: "output", priority: dstnat - 10 },
+  "filter-input": { type: "filter", hook: "input", priority: 0 },
+  "filter-forward": { type: "filter", hook: "forward", priority: 0 },
+  "filter-output": { type: "filter", hook: "output", priority: 0 },
+  "nat-prerouting": { type: "nat", hook: "prerouting", priority: dstnat },
+  "nat-output": { type: "nat", hook: "output", priority: dstnat },
+  "nat-postrouting": { type: "nat", hook: "postrouting", priority: srcnat },
+} as const satisfies Readonly<Record<string, Hook>>;
+
+export type BaseChainName = keyof typeof hooks;
+
+type PortChainKind = "service" | "local" | "external" | "firewall";
+type EndpointNameKind = "endpoint" | "affinity";
+
+/** Names may have 256 bytes with the ending zero; the longest prefix has 9. */
+const maxNameLength = 240;
+
+export function portChainName(kind: PortChainKind, port: ServicePortInfo): string {
+  return `${kind}-${hashed(portText(port))}`;
+}
+
+/** Of an endpoint's chain, or the set of clients that stay with it. */
+export function endpointName(
+  kind: EndpointNameKind,
+  port: ServicePortInfo,
+  endpoint: { readonly address: string; readonly port: number },
+): string {
+  return `${kind}-${hashed(`${portText(port)}__${endpoint.address.replaceAll(":", ".")}/${endpoint.port}`)}`;
+}
+
+/** Whether a chain belongs to a service: only those names have a slash. */
+export const isServiceChain = (name: string): boolean => name.includes("/");
+
+export const isAffinitySet = (name: string): boolean => name.startsWith("affinity-");
+
+const portText = ({ namespace, service, protocol, portName }: ServicePortInfo): string => `${namespace}/${service}/${protocol}/${portName}`;
+
+function hashed(text: string): string {
+  const hash = base32(createHash("sha256").update(text).digest()).slice(0, 8);
+  const name = `${hash}-${text.replaceAll(/[^A-Za-z0-9_./-]/g, "_")}`;
+  return name.length > maxNameLength ? `${name.slice(0, maxNameLength - 3)}...` : name;
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/** The first 40 bits in base32 (RFC 4648). */
+function base32(bytes: Uint8Array): string {
+  let text = "";
+  let value = 0;
+  let bits = 0;
+  for (const byte of bytes.subarray(0, 5)) {
+    value = (value << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      text += alphabet[(value >> (bits - 5)) & 31];
+      bits -= 5;
+    }
+    value &= (1 << bits) - 1;
+  }
+  return text;
+}

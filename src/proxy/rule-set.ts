@@ -1,0 +1,51 @@
+// What a node's packet filter is to hold for one address family: chains with their rules, sets and maps with their elements,
+// as plain values. Who wants a rule or an element is its owner: the node itself (the base chains) or one service; a change of
+// one owner touches only what is the owner's.
+
+export type IpFamily = "IPv4" | "IPv6";
+
+export const ipFamilies: readonly IpFamily[] = ["IPv4", "IPv6"];
+
+/** Where a base chain is hooked into the kernel's path of packets. */
+export interface Hook {
+  readonly type: "filter" | "nat";
+  readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting";
+  readonly priority: number;
+}
+
+export interface Chain {
+  readonly rules: readonly string[];
+  readonly hook?: Hook;
+}
+
+/** A set, or a map to verdicts. */
+export interface Container {
+  readonly kind: "set" | "map";
+  /** What stands between the braces: "type ipv4_addr . inet_proto . inet_service : verdict ;". */
+  readonly definition: string;
+}
+
+export interface Element {
+  readonly container: string;
+  /** "10.96.0.1 . tcp . 443". */
+  readonly key: string;
+  /** The verdict in a map: "goto service-…"; "" in a set. */
+  readonly value: string;
+  /** Of several owners that claim a key with different values, the lowest rank has it; then the first by name. */
+  readonly rank: number;
+}
+
+/** What one owner wants. */
+export interface RulePart {
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly containers: ReadonlyMap<string, Container>;
+  readonly elements: readonly Element[];
+}
+
+/** Everything of a table. */
+export interface RuleSet {
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly containers: ReadonlyMap<string, Container>;
+  /** Key → value by container; a container without elements may be absent. */
+  readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
+}

@@ -1,0 +1,118 @@
+// The proxy's small servers, over real sockets of the loopback interface.
+import { createServer } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Service } from "../api/types/core-v1.ts";
+import { VirtualClock } from "../base/clock.ts";
+import { silentLogger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
+import { ProxyHealth } from "./proxy-health.ts";
+import { ProxyMetrics } from "./proxy-metrics.ts";
+import { ServiceHealth, type ServiceHealthState } from "./service-health.ts";
+import { startHealthServer, startMetricsServer } from "./start-proxy-servers.ts";
+
+const clock = new VirtualClock();
+const deps = { clock, logger: silentLogger };
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address ? address.port : 0;
+}
+
+const state = (port: number, localEndpoints: number): ServiceHealthState => ({
+  service: { metadata: { namespace: "ns", name: "web" } } as Service,
+  port,
+  localEndpoints,
+});
+
+/** Undefined where nobody listens. */
+const ask = (port: number, path = "/"): Promise<Response | undefined> => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
+
+describe("ServiceHealth", () => {
+  it("tells of a service's local endpoints as upstream does, and closes its port with it", async () => {
+    let isProxyHealthy = true;
+    const failures: string[] = [];
+    const health = new ServiceHealth({
+      ...deps,
+      isProxyHealthy: () => isProxyHealthy,
+      addresses: () => ["127.0.0.1"],
+      onFailure: (_service, error) => void failures.push(error.message),
+    });
+    onTestFinished(() => health.stop());
+    const port = await freePort();
+    health.set("ns/web", state(port, 2));
+    await expect.poll(async () => (await ask(port))?.status).toBe(200);
+    const answer = await ask(port, "/anything");
+    expect(answer?.headers.get("content-type")).toBe("application/json");
+    expect(answer?.headers.get("x-load-balancing-endpoint-weight")).toBe("2");
+    expect(await answer?.text()).toBe(
+      '{\n\t"service": {\n\t\t"namespace": "ns",\n\t\t"name": "web"\n\t},\n\t"localEndpoints": 2,\n\t"serviceProxyHealthy": true\n}',
+    );
+    health.set("ns/web", state(port, 0));
+    expect((await ask(port))?.status).toBe(503);
+    health.set("ns/web", state(port, 1));
+    isProxyHealthy = false;
+    expect((await ask(port))?.status).toBe(503);
+    const other = await freePort();
+    health.set("ns/web", state(other, 1));
+    await expect.poll(async () => (await ask(other))?.status).toBe(503);
+    expect(await ask(port)).toBeUndefined();
+    health.set("ns/web", undefined);
+    await expect.poll(() => ask(other)).toBeUndefined();
+    expect(failures).toEqual([]);
+  });
+
+  it("tells of a port that is taken, and has it as soon as it is free", async () => {
+    const port = await freePort();
+    const occupant = createServer().listen(port, "127.0.0.1");
+    await new Promise((resolve) => occupant.once("listening", resolve));
+    const failures: string[] = [];
+    const onFailure = (_service: ServiceHealthState, error: Error): void => void failures.push(error.message);
+    const health = new ServiceHealth({ ...deps, isProxyHealthy: () => true, addresses: () => ["127.0.0.1"], onFailure });
+    onTestFinished(() => health.stop());
+    health.set("ns/web", state(port, 1));
+    await expect.poll(() => failures.length).toBe(1);
+    expect(failures[0]).toContain("EADDRINUSE");
+    await new Promise((resolve) => occupant.close(resolve));
+    await clock.advance(5_000);
+    await expect.poll(async () => (await ask(port))?.status).toBe(200);
+  });
+});
+
+describe("the servers of the proxy", () => {
+  it("/healthz says whether the node is eligible, /livez does not; both in upstream's JSON", async () => {
+    const registry = new MetricsRegistry();
+    let isNodeEligible = true;
+    const health = new ProxyHealth(
+      { clock, metrics: new ProxyMetrics(registry) },
+      { timeoutMs: 1_000, isNodeEligible: () => isNodeEligible },
+    );
+    const port = await freePort();
+    const server = await startHealthServer(deps, health, { address: "127.0.0.1", port });
+    onTestFinished(() => server.stop());
+    health.updated("IPv4");
+    const now = new Date(clock.now()).toISOString();
+    const well = { lastUpdated: now, currentTime: now, healthy: true, status: { IPv4: { lastUpdated: now, healthy: true } } };
+    expect(await (await ask(port, "/healthz"))?.json()).toEqual({ ...well, nodeEligible: true });
+    expect(await (await ask(port, "/livez"))?.json()).toEqual(well);
+    isNodeEligible = false;
+    expect((await ask(port, "/healthz"))?.status).toBe(503);
+    expect((await ask(port, "/livez"))?.status).toBe(200);
+    expect((await ask(port, "/metrics"))?.status).toBe(404);
+    expect(registry.text()).toContain('kubeproxy_proxy_healthz_total{code="503"} 1\n');
+  });
+
+  it("metrics, mode and configuration are on a port of their own", async () => {
+    const registry = new MetricsRegistry();
+    new ProxyMetrics(registry).changed("service");
+    const port = await freePort();
+    const server = await startMetricsServer(deps, registry, { address: "127.0.0.1", port, configuration: { mode: "nftables" } });
+    onTestFinished(() => server.stop());
+    expect(await (await ask(port, "/metrics"))?.text()).toContain("kubeproxy_sync_proxy_rules_service_changes_total 1\n");
+    expect(await (await ask(port, "/proxyMode"))?.text()).toBe("nftables");
+    expect(await (await ask(port, "/healthz"))?.text()).toBe("ok");
+    expect(await (await ask(port, "/configz"))?.json()).toEqual({ "kubeproxy.config.k8s.io": { mode: "nftables" } });
+  });
+});
