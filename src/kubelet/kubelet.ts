@@ -259,14 +259,14 @@ class KubeletNode implements Kubelet {
 
   #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
     const { cri, clock, logger, machine } = this.#deps;
-    const { nodeName, rootDirectory } = this.#options;
+    const { nodeName, rootDirectory, volumeStatsAggPeriodMs: volumePeriodMs } = this.#options;
     const stats = createStatsProvider(
       {
         ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
         pods: () => this.#registry.workers(),
         volumes: (uid) => volumes.mounted(uid),
       },
-      { nodeName, rootDirectory, memoryBytes: system.memoryBytes },
+      { nodeName, rootDirectory, memoryBytes: system.memoryBytes, volumePeriodMs },
     );
     this.#stats = this.#stops.add(stats);
     stats.start();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { subresourcesOf } from "./authorization.ts";
+import type { KubeletServerHost } from "./host.ts";
 import { parseLogQuery } from "./log-query.ts";
 import { answerNodeLogs } from "./node-logs.ts";
 import { type Route, sendText } from "./route.ts";
@@ -171,11 +172,21 @@ describe("the kubelet's server: endpoints", () => {
       readOnly,
       answer: ({ parts, response }) => sendText(response, `${path}:${parts}`),
     });
-    await using f = await startServerFixture({ options: everything, routes: [route("/stats"), route("/stats/summary")] });
-    expect((await f.ask("/stats/summary", admin)).text).toBe("/stats/summary:");
-    expect((await f.ask("/stats/a/b%20c", admin)).text).toBe("/stats:a,b c");
-    expect((await f.ask("/statsy", admin)).status).toBe(404);
-    expect((await f.ask("/stats/%zz", admin)).status).toBe(404);
+    await using f = await startServerFixture({ options: everything, routes: [route("/others"), route("/others/one")] });
+    expect((await f.ask("/others/one", admin)).text).toBe("/others/one:");
+    expect((await f.ask("/others/a/b%20c", admin)).text).toBe("/others:a,b c");
+    expect((await f.ask("/othersy", admin)).status).toBe(404);
+    expect((await f.ask("/others/%zz", admin)).status).toBe(404);
+  });
+
+  it("serves statistics as the kubelet has them", async () => {
+    const stats: KubeletServerHost["stats"] = async ({ pathname }) =>
+      pathname === "/metrics/resource" ? { contentType: "text/plain; version=0.0.4", body: "up 1" } : undefined;
+    await using f = await startServerFixture({ options: everything, host: { stats } });
+    const found = await f.ask("/metrics/resource", admin);
+    expect([found.status, found.text, found.headers["content-type"]]).toEqual([200, "up 1", "text/plain; version=0.0.4"]);
+    expect((await f.ask("/metrics/nothing", admin)).status).toBe(404);
+    expect((await f.ask("/stats/container", admin)).status).toBe(404);
   });
 
   it("serves health to this machine, and on the read-only port what may be read, without asking who it is", async () => {
