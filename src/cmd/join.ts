@@ -42,7 +42,7 @@ const flags = {
   token: flag(optionalText, undefined, "token of coracle token create, or kubeadm's"),
   "ca-cert-hash": flag(hashes, [], "hash of the public key of the cluster's authority; may be repeated"),
   "unsafe-skip-ca-verification": flag(boolean, false, "believe whoever knows the token, without --ca-cert-hash"),
-  "discovery-timeout": flag(durationMs, 5_000, "how long to wait for a token that has just been made"),
+  "discovery-timeout": flag(durationMs, 10_000, "how long to wait for a token that has just been made"),
   "node-name": flag(optionalText, undefined, "the node's name; default this machine's"),
   "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),

@@ -60,7 +60,7 @@ async function joinArguments(...more: string[]): Promise<{ readonly token: strin
   return {
     token: written,
     hash,
-    args: ["join", "--server", server.url, "--token", written, "--ca-cert-hash", hash, "--runtime=simulated"],
+    args: ["join", "--server", server.url, "--token", written, "--ca-cert-hash", hash, "--runtime=simulated", "--discovery-timeout=60s"],
   };
 }
 
