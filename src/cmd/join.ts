@@ -10,6 +10,7 @@ import { type Clock, realClock } from "../base/clock.ts";
 import { boolean, durationMs, type FlagType, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
+import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import { createHttpsTransport } from "../client/https-transport.ts";
 import type { ClusterConnection } from "../client/kubeconfig.ts";
@@ -17,6 +18,7 @@ import { CertificateRefusedError } from "../kubelet/certificates/signing-request
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
+import { findResolverFile } from "../linux/resolver-file.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { parseToken } from "./bootstrap-token.ts";
 import { CommandError } from "./command-error.ts";
@@ -53,7 +55,7 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
-  "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster"),
+  "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, where it does not say itself"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
   port: flag(integer({ min: 0, max: 65_535 }), 0, "port of the kubelet's server; 0 takes any that is free, unless the file names one"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
@@ -149,7 +151,8 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
         rootDirectory: place.rootDirectory,
         logsDirectory: join(place.dataDir, "pods", "logs"),
         choice,
-        clusterCidrs: values["cluster-cidr"],
+        ...(await clusterNetworkFor(cluster.client, values["cluster-cidr"])),
+        resolvConf: (await findResolverFile()).path,
         ...(await kubeletOptionsOf(configuration)),
         labels: values["node-labels"] ?? {},
         ...(values["register-with-taints"] ? { taints: values["register-with-taints"] } : {}),
@@ -164,6 +167,18 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
     () => process.stdout.write(`node ${nodeName} is ready\n`),
     () => undefined,
   );
+}
+
+/** What the cluster says of its network; one that says nothing has the ranges of the flag. */
+async function clusterNetworkFor(client: Client, clusterCidrs: readonly string[]) {
+  const { fetchClusterNetwork } = await import("./node-access.ts");
+  try {
+    const { clusterCidrs: cidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(client);
+    return { clusterCidrs: cidrs, podNetwork, clusterDns, clusterDomain };
+  } catch (error) {
+    if (error instanceof CommandError && isStatus(error.cause, "NotFound", "Forbidden")) return { clusterCidrs };
+    throw error;
+  }
 }
 
 async function serving(

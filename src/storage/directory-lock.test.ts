@@ -81,4 +81,23 @@ describe("lockDirectory()", () => {
     }
     lockDirectory(dir).release();
   });
+
+  test.runIf(process.platform === "linux")(
+    "takes over the lock of a process that has ended, and whose parent has not noticed",
+    async () => {
+      // The shell becomes another program, which knows nothing of the child that it has.
+      const parent = spawn("/bin/sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+      try {
+        const pid = Number(await new Promise((resolve) => parent.stdout.once("data", (chunk) => resolve(String(chunk)))));
+        const fields = (): readonly string[] => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        while (fields()[0] !== "Z") await new Promise((resolve) => setImmediate(resolve));
+        const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+        writeFileSync(file(), JSON.stringify({ pid, started: `${boot} ${fields()[19]}` }));
+        lockDirectory(dir).release();
+      } finally {
+        parent.kill("SIGKILL");
+        await new Promise((resolve) => parent.once("close", resolve));
+      }
+    },
+  );
 });

@@ -8,6 +8,7 @@ import { protectionOptionsOf } from "./protection-options.ts";
 
 /** Of upstream's default several pulls at a time are left: image stores have been safe for that for years. */
 const defaultParallelPulls = 5;
+const defaultResolvConf = "/etc/resolv.conf";
 const unlimitedPulls = 1_000;
 
 export function optionsOfConfiguration(c: KubeletConfiguration): Partial<KubeletOptions> {
@@ -15,8 +16,9 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
   return {
     ...{ maxPods, podsPerCore, podPidsLimit, registerNode, providerID, nodeLeaseDurationSeconds, nodeStatusMaxImages },
     taints: c.registerWithTaints.map(({ key, value, effect }) => ({ key, effect, ...(value ? { value } : {}) })),
-    clusterDns: c.clusterDNS,
-    resolvConf: c.resolvConf,
+    // What is not said leaves the choice to whoever starts the node.
+    ...(c.clusterDNS.length === 0 ? {} : { clusterDns: c.clusterDNS }),
+    ...(c.resolvConf === defaultResolvConf ? {} : { resolvConf: c.resolvConf }),
     ...(c.clusterDomain === "" ? {} : { clusterDomain: c.clusterDomain }),
     ...(c.staticPodPath === "" ? {} : { podManifestPath: c.staticPodPath }),
     ...(c.podLogsDir === "" ? {} : { logsDirectory: c.podLogsDir }),
