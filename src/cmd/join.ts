@@ -140,18 +140,19 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
   const { nodeName, certDirectory, kubeconfig } = place;
   const cluster = stack.add(await connectAsNode(deps, { kubeconfig, nodeName, certDirectory, rotate: true }));
   const configuration: KubeletConfiguration = { ...loaded.configuration, containerRuntimeEndpoint: choice };
-  const { startNode } = await import("./start-node.ts");
+  const [{ startNode }, published] = await Promise.all([import("./start-node.ts"), publishedNetwork(cluster.client)]);
   const { clock, logger } = deps;
   const node = stack.add(
     await startNode(
-      { client: cluster.client, clock, logger: logger.named("node") },
+      // Where the network is not ours, services are led to their endpoints by somebody else's proxy too.
+      { client: cluster.client, ...(published ? { proxyClient: cluster.client } : {}), clock, logger: logger.named("node") },
       {
         nodeName,
         dataDir: place.dataDir,
         rootDirectory: place.rootDirectory,
         logsDirectory: join(place.dataDir, "pods", "logs"),
         choice,
-        ...(await clusterNetworkFor(cluster.client, values["cluster-cidr"])),
+        ...(published ?? { clusterCidrs: values["cluster-cidr"] }),
         resolvConf: (await findResolverFile()).path,
         ...(await kubeletOptionsOf(configuration)),
         labels: values["node-labels"] ?? {},
@@ -169,14 +170,14 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
   );
 }
 
-/** What the cluster says of its network; one that says nothing has the ranges of the flag. */
-async function clusterNetworkFor(client: Client, clusterCidrs: readonly string[]) {
+/** What the cluster says of its network; undefined where it says nothing: it is none of ours. */
+async function publishedNetwork(client: Client) {
   const { fetchClusterNetwork } = await import("./node-access.ts");
   try {
-    const { clusterCidrs: cidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(client);
-    return { clusterCidrs: cidrs, podNetwork, clusterDns, clusterDomain };
+    const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(client);
+    return { clusterCidrs, podNetwork, clusterDns, clusterDomain };
   } catch (error) {
-    if (error instanceof CommandError && isStatus(error.cause, "NotFound", "Forbidden")) return { clusterCidrs };
+    if (error instanceof CommandError && isStatus(error.cause, "NotFound", "Forbidden")) return undefined;
     throw error;
   }
 }
