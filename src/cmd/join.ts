@@ -189,7 +189,9 @@ async function serving(
 ) {
   const { nodeName, certDirectory } = place;
   const addresses = await nodeHostAddresses(values["node-ip"].length > 0 ? values["node-ip"] : undefined);
-  const names = { dnsNames: [nodeName], ipAddresses: addresses.map((a) => a.address) };
+  // A name with a domain is no certificate's that is approved by itself, and the API server goes by addresses.
+  const dnsNames = nodeName.includes(".") ? [] : [nodeName];
+  const names = { dnsNames, ipAddresses: addresses.map((a) => a.address) };
   const authority = cluster.caPem === undefined ? {} : { clientCa: cluster.caPem };
   const fromFile = values["kubelet-config"] !== undefined;
   const { healthzPort, healthzBindAddress, address } = configuration;

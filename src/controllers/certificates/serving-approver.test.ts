@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { encodeBase64 } from "../../api/meta/base64.ts";
-import { certificatesigningrequests, endpointslices, nodes, servicecidrs } from "../../api/resources.generated.ts";
+import { certificatesigningrequests, configmaps, endpointslices, nodes, servicecidrs } from "../../api/resources.generated.ts";
 import { generateKey } from "../../base/x509/certificate.ts";
 import { createSigningRequest } from "../../base/x509/signing-request.ts";
 import { type ControllerFixture, createControllerFixture } from "../../testing/controller-fixture.ts";
@@ -14,6 +14,8 @@ interface Asked {
   readonly node?: string;
   readonly username?: string;
   readonly groups?: readonly string[];
+  /** Where the API server is published from now on. */
+  readonly server?: string;
 }
 
 async function cluster(): Promise<ControllerFixture> {
@@ -25,15 +27,19 @@ async function cluster(): Promise<ControllerFixture> {
       spec: {},
       status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
     });
-  await node("n1", "192.0.2.1", "2001:db8::1", "127.0.0.9", "192.0.2.100", "10.96.0.7", "192.0.2.2");
+  await node("n1", "192.0.2.1", "2001:db8::1", "127.0.0.9", "192.0.2.100", "10.96.0.7", "192.0.2.2", "192.0.2.101");
   await node("n2", "192.0.2.2");
   await node("kubernetes.default.svc", "192.0.2.3");
+  await node("api.example.com", "192.0.2.4");
+  await node("api", "192.0.2.5");
   await client.create(servicecidrs, { metadata: { name: "kubernetes" }, spec: { cidrs: ["10.96.0.0/16"] } });
   await client.create(endpointslices, {
     metadata: { namespace: "default", name: "kubernetes", labels: { "kubernetes.io/service-name": "kubernetes" } },
     addressType: "IPv4",
     endpoints: [{ addresses: ["192.0.2.100"] }],
   });
+  const kubeconfig = "clusters:\n- cluster:\n    server: https://192.0.2.101:6443\n";
+  await client.create(configmaps, { metadata: { namespace: "kube-public", name: "cluster-info" }, data: { kubeconfig } });
   fixture.start(servingRequestApprover);
   return fixture;
 }
@@ -42,9 +48,13 @@ let number = 0;
 
 async function ask(
   fixture: ControllerFixture,
-  { dnsNames = ["n1"], ipAddresses = [], node = "n1", username, groups }: Asked,
+  { dnsNames = ["n1"], ipAddresses = [], node = "n1", username, groups, server }: Asked,
 ): Promise<string> {
   const name = `r${number++}`;
+  if (server !== undefined) {
+    const map = await fixture.client.get(configmaps, { namespace: "kube-public", name: "cluster-info" });
+    await fixture.client.update(configmaps, { ...map, data: { kubeconfig: `    server: ${server}\n` } });
+  }
   const commonName = `system:node:${node}`;
   const pem = createSigningRequest({ commonName, organizations: ["system:nodes"] }, keys, { dnsNames, ipAddresses });
   await fixture.client.create(certificatesigningrequests, {
@@ -81,7 +91,10 @@ describe("servingRequestApprover", () => {
       { ipAddresses: ["192.0.2.50"] }, // of nobody
       { ipAddresses: ["192.0.2.2"] }, // of another node too
       { ipAddresses: ["192.0.2.100"] }, // of the API server
+      { ipAddresses: ["192.0.2.101"] }, // under which the API server is published
       { ipAddresses: ["10.96.0.7"] }, // of a service
+      { node: "api.example.com", dnsNames: ["api.example.com"] }, // of anybody in the DNS
+      { node: "api", dnsNames: ["api"], server: "https://api:6443" }, // of the API server
       { ipAddresses: ["127.0.0.9"] }, // of every machine
     ];
     for (const other of others) expect([other, await ask(fixture, other)]).toEqual([other, ""]);

@@ -1,12 +1,13 @@
 // kubelet-serving-approver-controller: approves nodes' requests for serving certificates where the certificate says nothing
 // but what the node is: its own name, and addresses that it reports and that nobody else has. Upstream leaves this to the
 // administrator, because a node that may name any address could pass for somebody else; so nothing is approved here that
-// could: no address of the API server, of a service, of another node or of this machine alone, and no name of a service.
+// could: no address of the API server, of a service, of another node or of one machine alone, no name of a service, and no
+// name with a domain, which may be anybody's in the DNS.
 // Runs only where --controllers names it; `coracle up` does.
 import { cidrContains, parseCIDR, parseIP } from "../../api/meta/ip.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { parseTime } from "../../api/meta/time.ts";
-import { certificatesigningrequests, endpointslices, nodes, servicecidrs } from "../../api/resources.generated.ts";
+import { certificatesigningrequests, configmaps, endpointslices, nodes, servicecidrs } from "../../api/resources.generated.ts";
 import type { CertificateSigningRequest } from "../../api/types/certificates-v1.ts";
 import type { Node } from "../../api/types/core-v1.ts";
 import { ipBytes, ipText } from "../../base/x509/names.ts";
@@ -54,13 +55,13 @@ async function problemWith(client: Client, nodeName: string, { request }: Asked,
   const node = await findNode(client, nodeName, signal);
   if (!node) return "the node is not registered";
   const { dnsNames, ipAddresses } = request.names;
-  const name = dnsNames.find((dns) => dns !== nodeName || isServiceName(dns));
-  if (name !== undefined) return `${name} is not the node's name`;
-  if (ipAddresses.length === 0) return undefined;
+  const name = dnsNames.find((dns) => dns !== nodeName || mayBeOthers(dns));
+  if (name !== undefined) return `${name} is not the node's name, or may be more than that`;
   const own = addressesOf(node);
   const strange = ipAddresses.find((ip) => !own.has(canonical(ip)) || isLocal(ip));
   if (strange !== undefined) return `${strange} is not an address of the node`;
   const taken = await takenAddresses(client, nodeName, signal);
+  if (dnsNames.some((dns) => dns === taken.server)) return `${taken.server} is the API server's name`;
   const claimed = ipAddresses.find((ip) => taken.addresses.has(canonical(ip)) || taken.ranges.some((range) => isInCIDR(ip, range)));
   return claimed === undefined ? undefined : `${claimed} is somebody else's address`;
 }
@@ -83,9 +84,8 @@ function addressesOf({ status }: Node): ReadonlySet<string> {
 
 const isIp = (text: string): boolean => /^[0-9.]+$/.test(text) || text.includes(":");
 
-/** Names by which pods know something else. */
-const isServiceName = (name: string): boolean =>
-  /(^|\.)svc(\.|$)/.test(name) || ["localhost", "kubernetes", "kubernetes.default"].includes(name);
+/** Names by which pods, or the DNS, may know something else. */
+const mayBeOthers = (name: string): boolean => name.includes(".") || ["localhost", "kubernetes"].includes(name);
 
 const localRanges = ["127.0.0.0/8", "::1/128", "0.0.0.0/8", "::/128", "169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "ff00::/8"];
 
@@ -100,16 +100,36 @@ interface Taken {
   readonly addresses: ReadonlySet<string>;
   /** Of services. */
   readonly ranges: readonly string[];
+  /** The host under which the API server is published; "" where it is not. */
+  readonly server: string;
 }
 
 /** What belongs to the API server, to services and to other nodes. */
 async function takenAddresses(client: Client, nodeName: string, signal: AbortSignal): Promise<Taken> {
-  const [slices, cidrs, others] = await Promise.all([
+  const [slices, cidrs, others, server] = await Promise.all([
     client.list(endpointslices, { namespace: "default", labelSelector: "kubernetes.io/service-name=kubernetes", signal }),
     client.list(servicecidrs, { signal }),
     client.list(nodes, { signal }),
+    publishedServer(client, signal),
   ]);
   const servers = slices.items.flatMap(({ endpoints }) => (endpoints ?? []).flatMap(({ addresses }) => addresses.map(canonical)));
   const nodesOwn = others.items.filter((n) => n.metadata.name !== nodeName).flatMap((n) => [...addressesOf(n)]);
-  return { addresses: new Set([...servers, ...nodesOwn]), ranges: cidrs.items.flatMap(({ spec }) => spec?.cidrs ?? []) };
+  const published = isIp(server) ? [canonical(server)] : [];
+  return {
+    addresses: new Set([...servers, ...published, ...nodesOwn]),
+    ranges: cidrs.items.flatMap(({ spec }) => spec?.cidrs ?? []),
+    server,
+  };
+}
+
+/** The host of the address in kube-public/cluster-info: a load balancer's, perhaps. */
+async function publishedServer(client: Client, signal: AbortSignal): Promise<string> {
+  try {
+    const { data } = await client.get(configmaps, { namespace: "kube-public", name: "cluster-info" }, { signal });
+    const server = /^\s*server: "?(https:\/\/[^"\s]+)"?$/m.exec(data?.kubeconfig ?? "")?.[1];
+    return server === undefined ? "" : new URL(server).hostname.replace(/^\[|\]$/g, "");
+  } catch (error) {
+    if (isStatus(error, "NotFound")) return "";
+    throw error;
+  }
 }
