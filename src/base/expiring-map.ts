@@ -16,6 +16,11 @@ export class ExpiringMap<K, V> {
     this.#clock = clock;
   }
 
+  /** Those that are good no more may count too. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   get(key: K): V | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;

@@ -172,10 +172,9 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
 
 /** What the cluster says of its network; undefined where it says nothing: it is none of ours. */
 async function publishedNetwork(client: Client) {
-  const { fetchClusterNetwork } = await import("./node-access.ts");
+  const { fetchClusterNetwork, nodeNetworkOptions } = await import("./node-access.ts");
   try {
-    const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(client);
-    return { clusterCidrs, podNetwork, clusterDns, clusterDomain };
+    return nodeNetworkOptions(await fetchClusterNetwork(client));
   } catch (error) {
     if (error instanceof CommandError && isStatus(error.cause, "NotFound", "Forbidden")) return undefined;
     throw error;

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   join: { summary: "make this machine a node of a cluster, with a token", load: () => import("./join.ts") },
   token: { summary: "create, list and delete the tokens machines join with", load: () => import("./token.ts") },
   node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
+  dns: { summary: "answer the names of a cluster", load: () => import("./dns.ts") },
   proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
   "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },

@@ -12,6 +12,7 @@ const network: ClusterNetwork = {
   podNetwork: { mode: "auto", vni: 7, port: 8472 },
   clusterDns: [],
   clusterDomain: "cluster.local",
+  loadBalancerPool: [],
 };
 
 describe("the cluster's network, published", () => {

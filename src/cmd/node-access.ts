@@ -6,8 +6,10 @@ import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { clusterrolebindings, clusterroles, configmaps, rolebindings, roles } from "../api/resources.generated.ts";
 import type { Client } from "../client/client.ts";
+import { AddressPool, parseRange } from "../load-balancer/address-pool.ts";
 import { type ClusterNetwork, clusterNetworkMap, readClusterNetwork, writeClusterNetwork } from "../node-network/cluster-network.ts";
 import { CommandError } from "./command-error.ts";
+import type { NodeOptions } from "./start-node.ts";
 
 const roleName = "coracle:node-network";
 const group = "rbac.authorization.k8s.io";
@@ -60,6 +62,15 @@ export async function fetchClusterNetwork(client: Client): Promise<ClusterNetwor
     throw new CommandError(`the config map ${namespace}/${mapName}`, { cause: error });
   }
 }
+
+/** What a node is started with, of what the cluster says. */
+export function nodeNetworkOptions(network: ClusterNetwork): NodeNetworkOptions {
+  const { clusterCidrs, podNetwork, clusterDns, clusterDomain, loadBalancerPool: ranges } = network;
+  const pool = ranges.length === 0 ? {} : { loadBalancerPool: new AddressPool(ranges.map(parseRange)) };
+  return { clusterCidrs, podNetwork, clusterDns, clusterDomain, ...pool };
+}
+
+type NodeNetworkOptions = Pick<NodeOptions, "clusterCidrs" | "podNetwork" | "clusterDns" | "clusterDomain" | "loadBalancerPool">;
 
 async function put<T extends KubernetesObject>(client: Client, type: ResourceType<T>, object: New<T>): Promise<void> {
   try {

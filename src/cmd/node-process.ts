@@ -12,7 +12,7 @@ import { untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
 import { localNodeSettings } from "./local-node.ts";
 import { enableForwarding } from "./machine-network.ts";
-import { fetchClusterNetwork } from "./node-access.ts";
+import { fetchClusterNetwork, nodeNetworkOptions } from "./node-access.ts";
 import { reachResolver } from "./node-resolver.ts";
 import { type NodeProcessSettings, type NodeReport, nodeKubeconfig, nodeLock, readNodeSettings } from "./node-settings.ts";
 import { startNode } from "./start-node.ts";
@@ -46,13 +46,14 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
   await Promise.all([enableForwarding(nodeCidrs), reachResolver()]);
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
   stack.defer(() => cluster.close());
-  const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = await fetchClusterNetwork(cluster.client);
+  const network = await fetchClusterNetwork(cluster.client);
   const local = await localNodeSettings({ file: settings.kubeletConfig, choice: "containerd", several: true }, logger);
   const node = stack.add(
     await startNode(
       { client: cluster.client, proxyClient: cluster.client, clock, logger },
       {
-        ...{ nodeName: name, dataDir, choice: "containerd", clusterCidrs, podNetwork, clusterDns, clusterDomain, nodeIPs, behind },
+        ...nodeNetworkOptions(network),
+        ...{ nodeName: name, dataDir, choice: "containerd", nodeIPs, behind },
         rootDirectory: join(dataDir, "kubelet"),
         resolvConf: (await findResolverFile()).path,
         ...local.kubelet,
@@ -60,7 +61,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
       },
     ),
   );
-  if (podNetwork.mode !== "none") await node.ready;
+  if (network.podNetwork.mode !== "none") await node.ready;
   process.send?.({ ready: true, description: node.description } satisfies NodeReport);
 }
 

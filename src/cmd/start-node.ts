@@ -10,10 +10,12 @@ import { createInformerFactory } from "../client/informer-factory.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
+import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-network.ts";
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
 
 export interface NodeDeps {
@@ -43,6 +45,8 @@ export interface NodeOptions extends KubeletOptions {
   readonly serving: KubeletServerOptions;
   /** Below which the control groups of pods lie; default one that belongs to the data directory. */
   readonly cgroupRoot?: string;
+  /** Addresses of load balancers that this node may announce on its network. Default none. */
+  readonly loadBalancerPool?: AddressPool;
 }
 
 export interface RunningNode extends Running {
@@ -57,7 +61,8 @@ export interface RunningNode extends Running {
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...kubelet } = options;
+  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
+  const { loadBalancerPool: pool, ...kubelet } = others;
   const stack = new StopStack();
   try {
     const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
@@ -74,6 +79,7 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();

@@ -9,6 +9,7 @@ import { destroyContainerd } from "../cri/containerd.ts";
 import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
+import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
 
 /** The program that runs the node must have ended: it starts containerd again. */
 export async function takeDownNode(dataDir: string, log: Logger): Promise<void> {
@@ -16,6 +17,7 @@ export async function takeDownNode(dataDir: string, log: Logger): Promise<void> 
   await removePodCgroups(dataDir);
   await unmountBelow(join(dataDir, "kubelet"));
   await removePodNetwork(dataDir);
+  await removeAnnouncedAddresses(dataDir);
 }
 
 async function removePodCgroups(dataDir: string): Promise<void> {

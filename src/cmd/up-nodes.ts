@@ -18,6 +18,7 @@ import { serveControl } from "./control-channel.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
 import { nodeAddressesFor } from "./machine-network.ts";
 import { MachineNodes } from "./machine-nodes.ts";
+import { nodeNetworkOptions } from "./node-access.ts";
 import { nodeControl } from "./node-control.ts";
 import { readNodeRecords } from "./node-records.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
@@ -54,11 +55,14 @@ export function clusterNetworkOf(flags: {
   readonly clusterCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
   readonly mode: PodNetworkMode;
+  readonly clusterDns: readonly string[];
+  readonly clusterDomain: string;
+  readonly loadBalancerPool: readonly string[];
 }): ClusterNetwork {
   // Of the machine's VXLANs each needs a number of its own.
   const vni = 1 + (Number.parseInt(dataDirHash(flags.dataDir), 16) % (2 ** 24 - 1));
-  const { clusterCidrs, serviceCidrs, mode } = flags;
-  return { clusterCidrs, serviceCidrs, podNetwork: { mode, vni, port: vxlanPort }, clusterDns: [], clusterDomain: "cluster.local" };
+  const { dataDir: _here, mode, ...network } = flags;
+  return { ...network, podNetwork: { mode, vni, port: vxlanPort } };
 }
 
 /** Resolves when all nodes are Ready, or wait for a network that is not ours. */
@@ -131,7 +135,6 @@ export const administrator = (server: RunningApiServer) =>
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
   const { dataDir, choice, network } = options;
-  const { clusterCidrs, podNetwork, clusterDns, clusterDomain } = network;
   const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
@@ -143,7 +146,8 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
         ...{ clock, logger },
       },
       {
-        ...{ nodeName: name, dataDir, choice, clusterCidrs, podNetwork, clusterDns, clusterDomain },
+        ...nodeNetworkOptions(network),
+        ...{ nodeName: name, dataDir, choice },
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.

@@ -17,6 +17,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -32,6 +33,7 @@ const flags = {
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
+  ...upNetworkFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
   "node-cidr": flag(
     list,
@@ -99,6 +101,7 @@ function claim(dataDir: string): () => void {
 async function startCluster(values: UpValues, stack: StopStack, clock: Clock): Promise<void> {
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
+  networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 0) await requirePlaceForNodes(values, choice);
   // What is wrong with a file comes before anything is started; without one there is nothing to find.
@@ -114,6 +117,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
     const settings = fromFile ?? (await nodeSettings(values, choice, logger));
     await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings });
   }
+  stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
   stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
@@ -167,6 +171,7 @@ async function publishNetwork(values: UpValues, server: RunningApiServer): Promi
     clusterCidrs: values["cluster-cidr"],
     serviceCidrs: serviceCidrs(values),
     mode: values["pod-network"],
+    ...networkOfNodes(values),
   });
   await publishClusterNetwork(administrator(server), network);
   return network;

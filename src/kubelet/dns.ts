@@ -1,12 +1,7 @@
 // The resolver configuration of a pod (RunPodSandbox hands it to the runtime, which writes /etc/resolv.conf): by dnsPolicy
 // from the cluster's DNS service or from the node, then dnsConfig, then the limits of the C library.
 import type { Pod } from "../api/types/core-v1.ts";
-
-export interface ResolverConfig {
-  readonly servers: readonly string[];
-  readonly searches: readonly string[];
-  readonly options: readonly string[];
-}
+import type { ResolverConfig } from "../base/resolv-conf.ts";
 
 export interface ClusterDns {
   /** Addresses of the cluster's DNS service; none when there is none. */
@@ -18,23 +13,6 @@ export interface ClusterDns {
 const maxServers = 3;
 const maxSearches = 32;
 const maxSearchCharacters = 2048;
-
-/** Parses resolv.conf(5). */
-export function parseResolvConf(text: string): ResolverConfig {
-  const servers: string[] = [];
-  let searches: readonly string[] = [];
-  let options: readonly string[] = [];
-  for (const line of text.split("\n")) {
-    const [keyword, ...values] = line
-      .replace(/^\s*[#;].*/, "")
-      .trim()
-      .split(/\s+/);
-    if (keyword === "nameserver" && values[0]) servers.push(values[0]);
-    else if (keyword === "search") searches = values;
-    else if (keyword === "options") options = values;
-  }
-  return { servers, searches, options };
-}
 
 /** Whether the pod wants the cluster's DNS and cannot have it. */
 export function missesClusterDns(pod: Pod, cluster: ClusterDns): boolean {

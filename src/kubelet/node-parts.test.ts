@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Container, Pod, PodSpec } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
+import { parseResolvConf } from "../base/resolv-conf.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
-import { parseResolvConf, podResolver } from "./dns.ts";
+import { podResolver } from "./dns.ts";
 import { hostsFile, podHostname } from "./hosts-file.ts";
 import { parseImageName, registryOf, withDefaultTag } from "./image-name.ts";
 import { cpuQuota, cpuShares, linuxResources } from "./linux-resources.ts";

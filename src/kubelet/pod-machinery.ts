@@ -2,9 +2,9 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
-import type { ResolverConfig } from "./dns.ts";
 import { ImageManager } from "./images.ts";
 import type { KubeletDependencies } from "./kubelet.ts";
 import type { NodeFacts } from "./node-status.ts";

@@ -2,6 +2,7 @@
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
 import type { Container, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -9,7 +10,7 @@ import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
-import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver, type ResolverConfig } from "./dns.ts";
+import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver } from "./dns.ts";
 import type { ReferencedObjects } from "./environment.ts";
 import { podHostname } from "./hosts-file.ts";
 import type { ImageManager } from "./images.ts";

@@ -1,8 +1,8 @@
 // The CRI configuration of a pod's sandbox.
 import type { Pod } from "../api/types/core-v1.ts";
+import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
-import type { ResolverConfig } from "./dns.ts";
 import { sandboxLabels } from "./labels.ts";
 import { podCgroupResources } from "./linux-resources.ts";
 import { isSidecar } from "./pod-spec.ts";

@@ -9,6 +9,7 @@ describe("the cluster's network in a config map", () => {
       podNetwork: { mode: "vxlan", vni: 77, port: 4789 },
       clusterDns: ["10.96.0.10"],
       clusterDomain: "example.test",
+      loadBalancerPool: ["192.0.2.10-192.0.2.50", "2001:db8::/120"],
     };
     expect(readClusterNetwork(writeClusterNetwork(network))).toEqual(network);
   });

@@ -26,6 +26,8 @@ export interface ClusterNetwork {
   /** Addresses of the cluster's DNS service; none where there is no such service. */
   readonly clusterDns: readonly string[];
   readonly clusterDomain: string;
+  /** Ranges of addresses that load balancers get and nodes announce; none where nodes' own addresses are shared. */
+  readonly loadBalancerPool: readonly string[];
 }
 
 export const clusterNetworkMap = { namespace: "kube-system", name: "coracle-network" } as const;
@@ -45,6 +47,7 @@ export function writeClusterNetwork({ podNetwork, ...network }: ClusterNetwork):
     vxlanPort: String(podNetwork.port),
     clusterDns: network.clusterDns.join(","),
     clusterDomain: network.clusterDomain,
+    loadBalancerPool: network.loadBalancerPool.join(","),
   };
 }
 
@@ -65,5 +68,6 @@ export function readClusterNetwork(data: Readonly<Record<string, string>>): Clus
     podNetwork: { mode, vni: number("vxlanId", [1, 2 ** 24 - 1], 1), port: number("vxlanPort", [1, 65_535], vxlanPort) },
     clusterDns: list("clusterDns"),
     clusterDomain: data.clusterDomain ?? "cluster.local",
+    loadBalancerPool: list("loadBalancerPool"),
   };
 }

@@ -5,7 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Node, NodeList, Pod, PodList } from "../../src/api/types/core-v1.ts";
+import type { Node, NodeList, Pod, PodList, Service } from "../../src/api/types/core-v1.ts";
 import type { EndpointSliceList } from "../../src/api/types/discovery-v1.ts";
 import { nodeBridgeName, podBridgeName, podNetworkName, vxlanDeviceName } from "../../src/cni/network-config.ts";
 import { detectCgroups } from "../../src/linux/cgroup-system.ts";
@@ -61,8 +61,8 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
     });
 
   /** Who asks, in the eyes of the server that is asked. */
-  const seenFrom = async (podName: string, target: string): Promise<string> => {
-    const ask = `printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 5 ${target} ${port}`;
+  const seenFrom = async (podName: string, target: string, targetPort = port): Promise<string> => {
+    const ask = `printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 5 ${target} ${targetPort}`;
     const answer = await cluster.kubectl("exec", podName, "--", "/bin/sh", "-c", ask);
     return (answer.trim().split("\n").at(-1) ?? "").replace(/^\[(::ffff:)?(.*)\]$/, "$2");
   };
@@ -112,6 +112,28 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
     }
   });
 
+  it("services answer on all nodes, at their addresses and at ports of nodes, whichever node their pods are on", async () => {
+    await cluster.apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "who" },
+      spec: { type: "NodePort", selector: { app: "who", kind: "pod" }, ports: [{ port }] },
+    });
+    const { spec } = await cluster.get<Service>("service", "who");
+    const doors: readonly (readonly [string, number])[] = [
+      [spec?.clusterIP ?? "", port],
+      [await address(`node-${first}`), spec?.ports?.[0]?.nodePort ?? 0],
+      [await address(`node-${second}`), spec?.ports?.[0]?.nodePort ?? 0],
+    ];
+    for (const name of [first, second])
+      for (const [target, door] of doors)
+        await until(`${target}:${door} answers a pod on ${name}`, async () => {
+          // One of two pods is chosen for each connection.
+          for (let i = 0; i < 4; i++) if (!/^\d+(\.\d+){3}$/.test(await seenFrom(`pod-on-${name}`, target, door))) return false;
+          return true;
+        });
+  });
+
   it("a node's process killed: it is started again and finds the pods as they were", async () => {
     const before = await lives();
     const pid = async () => Number(/(\d+)$/m.exec((await command("list")).stdout)?.[1]);
@@ -125,12 +147,6 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
   });
 
   it("a node that is cut off is unreachable and its pods leave the endpoints, until it is joined again", async () => {
-    await cluster.apply({
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: "who" },
-      spec: { selector: { app: "who", kind: "pod" }, ports: [{ port }] },
-    });
     const readyOn = async (name: string): Promise<boolean> => {
       const { items } = await cluster.get<EndpointSliceList>("endpointslices", "-l", "kubernetes.io/service-name=who");
       return items.flatMap((slice) => slice.endpoints).some((e) => e?.nodeName === name && e.conditions?.ready === true);

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { configmaps, persistentvolumeclaims, persistentvolumes, pods } from "../../src/api/resources.generated.ts";
+import type { Service } from "../../src/api/types/core-v1.ts";
 import { findExecutable } from "../../src/linux/find-executable.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { idle, shell, statusOf, TestBed } from "../support/namespace.ts";
@@ -368,12 +369,21 @@ describe.runIf(reason === undefined)("inside of pods", { timeout: 120_000, concu
       expect(text).toBe("behind the port\n");
     });
 
-    it("without a cluster DNS the resolver is the node's, and an event says so", async () => {
+    it("dnsPolicy: the cluster's DNS before all, or the node's resolvers alone", async () => {
       const ns = await bed.namespace("resolver");
-      await ns.pod("plain", shell("cat /etc/resolv.conf"), never);
+      const policies = {
+        plain: {},
+        node: { dnsPolicy: "Default" },
+        host: { hostNetwork: true },
+        both: { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" },
+      };
+      for (const [name, fields] of Object.entries(policies)) await ns.pod(name, shell("cat /etc/resolv.conf"), { ...never, ...fields });
+      const dns = await bed.cluster.get<Service>("-n", "kube-system", "service", "kube-dns");
       const nameservers = (text: string) => text.split("\n").filter((line) => line.startsWith("nameserver"));
-      expect(nameservers(await ns.output("plain"))).toEqual(nameservers(await readFile("/etc/resolv.conf", "utf8")).slice(0, 3));
-      await ns.untilEvent("plain", /Warning MissingClusterDNS: .*Falling back to "Default" policy/);
+      const ofNode = nameservers(await readFile("/etc/resolv.conf", "utf8")).slice(0, 3);
+      const ofCluster = [`nameserver ${dns.spec?.clusterIP}`];
+      const found = await Promise.all(Object.keys(policies).map(async (name) => [name, nameservers(await ns.output(name))]));
+      expect(Object.fromEntries(found)).toEqual({ plain: ofCluster, node: ofNode, host: ofNode, both: ofCluster });
     });
 
     it("hosts and resolver: hostname, hostAliases, dnsPolicy None and its options", async () => {

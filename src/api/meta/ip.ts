@@ -123,6 +123,19 @@ export function cidrContains(cidr: ParsedCIDR, ip: ParsedIP): boolean {
   return cidr.network.length === ip.bytes.length && maskIP(ip.bytes, cidr.prefixLength).every((byte, i) => byte === cidr.network[i]);
 }
 
+/** The address so many after the block's first one; undefined where it lies outside. */
+export function addressInRange(cidr: ParsedCIDR, offset: number): string | undefined {
+  const bytes = [...cidr.network];
+  let rest = offset;
+  for (let i = bytes.length - 1; rest > 0 && i >= 0; i--) {
+    rest += bytes[i] ?? 0;
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  const inside = maskIP(bytes, cidr.prefixLength).every((byte, i) => byte === cidr.network[i]);
+  return rest === 0 && inside ? formatIP(bytes) : undefined;
+}
+
 /** Whether two blocks have an address in common; blocks of different families never do. */
 export function cidrsOverlap(a: ParsedCIDR, b: ParsedCIDR): boolean {
   const length = Math.min(a.prefixLength, b.prefixLength);

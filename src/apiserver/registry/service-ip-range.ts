@@ -1,6 +1,6 @@
 // One range of cluster IPs: addresses by their number in the range. The first address of a block, and of an IPv4 block the
 // last, are nobody's.
-import { cidrContains, formatIP, type ParsedCIDR, type ParsedIP, parseCIDR } from "../../api/meta/ip.ts";
+import { addressInRange, cidrContains, type ParsedCIDR, type ParsedIP, parseCIDR } from "../../api/meta/ip.ts";
 import { NumberPool, staticBandOf } from "./number-pool.ts";
 
 /** Of a large IPv6 block no more addresses are used. */
@@ -39,12 +39,8 @@ export class ServiceIpRange {
   }
 
   addressOf(number: number): string {
-    const bytes = [...this.#cidr.network];
-    for (let i = bytes.length - 1, rest = number + 1; rest > 0 && i >= 0; i--) {
-      rest += bytes[i] ?? 0;
-      bytes[i] = rest % 256;
-      rest = Math.floor(rest / 256);
-    }
-    return formatIP(bytes);
+    const address = addressInRange(this.#cidr, number + 1);
+    if (address === undefined) throw new RangeError(`${this.text} has no address number ${number}`);
+    return address;
   }
 }

@@ -1,0 +1,80 @@
+// What `coracle up` starts once for a cluster's network besides the nodes: its DNS and its load balancers; and what the nodes
+// are told of both.
+import type { PolicyRule } from "../api/types/rbac-v1.ts";
+import type { Clock } from "../base/clock.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
+import type { Logger } from "../base/log.ts";
+import type { Client } from "../client/client.ts";
+import type { ClusterNetwork } from "../node-network/cluster-network.ts";
+import { type ComponentRules, grantComponentRoles } from "./component-roles.ts";
+import type { RunningApiServer } from "./start-apiserver.ts";
+import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
+import { loadBalancerRanges, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
+
+export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags };
+
+export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & { readonly nodes: number };
+
+/** What every node is told. Throws for flags that cannot be. */
+export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
+  return { ...kubeletDnsOf(values), loadBalancerPool: loadBalancerRanges(values) };
+}
+
+export interface NetworkPartsDeps {
+  readonly server: RunningApiServer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Says what came up. */
+  readonly announce: (what: string) => void;
+}
+
+/** After the nodes, which are ready without it. `choice`: the runtime of the nodes. */
+export async function startNetworkParts(values: UpNetworkValues, choice: string, deps: NetworkPartsDeps): Promise<Running> {
+  const { server, clock, logger, announce } = deps;
+  const stack = new StopStack();
+  try {
+    const sharesMachine = values.nodes > 0 && choice !== "simulated";
+    stack.add(await startLoadBalancers(values, { client: await partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
+    stack.add(await startClusterDns(values, { client: await partClient(server, "dns"), clock, logger }));
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+  if (values.dns === "built-in") announce(`DNS at ${kubeletDnsOf(values).clusterDns.join()}`);
+  return stack;
+}
+
+const reading = (apiGroup: string, ...resources: readonly string[]): PolicyRule => ({
+  apiGroups: [apiGroup],
+  resources,
+  verbs: ["get", "list", "watch"],
+});
+const changes = ["create", "update", "patch", "delete"];
+
+const partRules: Readonly<Record<"dns" | "load-balancer", ComponentRules>> = {
+  dns: {
+    everywhere: [reading("", "services", "namespaces", "nodes"), reading("discovery.k8s.io", "endpointslices")],
+    within: {
+      "kube-system": [
+        { apiGroups: [""], resources: ["services"], verbs: ["create"] },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: changes },
+      ],
+    },
+  },
+  "load-balancer": {
+    everywhere: [
+      reading("", "services", "nodes"),
+      reading("discovery.k8s.io", "endpointslices"),
+      { apiGroups: [""], resources: ["services", "services/status"], verbs: ["update", "patch"] },
+      { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },
+    ],
+  },
+};
+
+/** For parts that upstream does not have, with roles of their own. */
+async function partClient(server: RunningApiServer, part: keyof typeof partRules): Promise<Client> {
+  const name = `system:coracle:${part}`;
+  const administrator = server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
+  await grantComponentRoles(administrator, name, partRules[part]);
+  return server.clientFor({ name, groups: ["system:authenticated"] });
+}
