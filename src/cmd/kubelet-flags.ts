@@ -58,7 +58,7 @@ const withoutEffect = {
 } as const;
 
 /** Upstream's that change what a kubelet does and are not there yet: refused when given. */
-const refused = ["cloud-provider", "image-credential-provider-bin-dir", "image-credential-provider-config", "reserved-memory"] as const;
+const refused = ["cloud-provider", "reserved-memory"] as const;
 
 const refusedFlags = Object.fromEntries(
   refused.map((name) => [name, flag(optionalText, undefined, "not supported yet by coracle kubelet")]),
@@ -82,6 +82,12 @@ export const kubeletFlags = {
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, which are not hidden behind the node's"),
+  "image-credential-provider-config": flag(
+    optionalText,
+    undefined,
+    "file, or directory of files, that says which programs give credentials for images",
+  ),
+  "image-credential-provider-bin-dir": flag(optionalText, undefined, "directory of those programs"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
   ...configurationFlags,
   ...refusedFlags,

@@ -190,10 +190,13 @@ async function optionsOf(
   const labels = values["node-labels"] ?? {};
   const problem = nodeLabelProblem(labels);
   if (problem !== undefined) throw new CommandError(problem);
+  const { "image-credential-provider-config": providers, "image-credential-provider-bin-dir": programs } = values;
   return {
     ...{ nodeName, rootDirectory, labels, logsDirectory: join(dataDir, "pods", "logs") },
     ...(await kubeletOptionsOf(configuration)),
     unschedulable: !values["register-schedulable"],
+    ...(providers ? { imageCredentialProviderConfig: resolve(providers) } : {}),
+    ...(programs ? { imageCredentialProviderBinDir: resolve(programs) } : {}),
     ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
     cgroupRoot: configuration.cgroupRoot === "" ? podNetworkName(dataDir) : configuration.cgroupRoot,
   };

@@ -37,10 +37,14 @@ import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
 import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
+import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizes } from "./resize/pod-resizes.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
+import { StaticPodUrl } from "./static-pod-url.ts";
 import { StaticPodSource } from "./static-pods.ts";
 import { countedRuntime } from "./stats/counted-runtime.ts";
 import { createStatsEndpoints } from "./stats/endpoints.ts";
@@ -72,6 +76,8 @@ export interface KubeletDependencies {
   readonly guards?: MachineGuards;
   /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
   readonly summaries?: StatsProvider;
+  /** Why this node can never resize a running pod so: what static managers have given away. */
+  readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -119,6 +125,8 @@ class KubeletNode implements Kubelet {
   readonly #pleg: PodLifecycleEvents;
   readonly #objects: ReferencedObjectCache;
   readonly #statuses: StatusManager;
+  readonly #allocations: PodAllocations;
+  readonly #resizes: PodResizes;
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
   readonly #metrics: KubeletMetrics;
@@ -160,12 +168,16 @@ class KubeletNode implements Kubelet {
       mirror: (key) => this.#registry.mirror(key),
     });
     this.#protectionMetrics = registerProtectionMetrics(this.#metrics.registry);
+    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#resizes = this.#createResizes();
     this.#registry = new PodRegistry({
-      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      nodeState: () => this.#nodeState(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
+      onMirrorDeleted: (key) => this.#mirrorPods.removed(key),
     });
     const stats = createStatsEndpoints({
       ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
@@ -189,6 +201,18 @@ class KubeletNode implements Kubelet {
     return this.#stats;
   }
 
+  #createResizes(): PodResizes {
+    const { clock, recorder, infeasibleResize } = this.#deps;
+    return new PodResizes({
+      ...{ clock, recorder, allocations: this.#allocations },
+      ...(infeasibleResize ? { infeasible: infeasibleResize } : {}),
+      desired: (uid) => this.#registry.desired(uid),
+      refusal: (pod) => this.#registry.refusal(pod),
+      isReady: () => this.#sourcesReady,
+      onChange: (uid) => this.#registry.reallocated(uid),
+    });
+  }
+
   problems(): readonly string[] {
     return [...this.#health.problems(), ...this.#ownProblems()];
   }
@@ -208,11 +232,15 @@ class KubeletNode implements Kubelet {
   async start(): Promise<void> {
     const { cri, clock, logger, client } = this.#deps;
     const { podsDirectory, logsDirectory } = this.#options;
-    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true })]);
-    const [version, facts, resolver] = await Promise.all([
+    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    this.#stops.add(this.#allocations);
+    this.#stops.add(this.#resizes);
+    const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
+    const [version, facts, resolver, credentialProviders] = await Promise.all([
       cri.version({}),
       readNodeFacts(this.#options),
       readResolver(this.#options.resolvConf),
+      providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);
     this.#facts = facts;
     // Owned before they are started: a start that fails leaves nothing behind.
@@ -223,12 +251,13 @@ class KubeletNode implements Kubelet {
     const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
     const serviceInformer = informers.informer(services);
     const workerDeps = buildPodMachinery(this.#deps, {
-      ...{ facts, resolver, options: this.#options, runtimeName: version.runtimeName },
-      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses },
+      ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
+      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
       metrics: this.#metrics,
+      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -338,25 +367,20 @@ class KubeletNode implements Kubelet {
   /** From a directory, and from a URL. */
   async #startStaticPods(): Promise<void> {
     const { podManifestPath: directory, staticPodURL: url, staticPodURLHeader: headers, nodeName } = this.#options;
-    const { fileCheckFrequencyMs, httpCheckFrequencyMs } = this.#options;
+    if (directory === undefined && url === undefined) return;
     const { clock, logger } = this.#deps;
-    const found = new Map<string, readonly Pod[]>();
-    const from = (source: string) => ({
-      ...{ clock, logger, applyDefaults: defaultPod },
-      onChange: (pods: readonly Pod[]): void => {
-        found.set(source, pods);
-        this.#registry.useStaticPods([...found.values()].flat());
-      },
-    });
+    // Validation is a lot of code, which a kubelet without static pods never needs.
+    const { validatePod: validate } = await import("../api/validation/pod.ts");
+    const use = (source: string) => (found: readonly Pod[]) => this.#registry.useStaticPods(source, found);
+    const deps = { clock, logger, applyDefaults: defaultPod, validate };
     if (directory !== undefined) {
-      const options = { directory, nodeName, periodMs: fileCheckFrequencyMs };
-      await this.#stops.add(new StaticPodSource(from("file"), options)).start();
+      const options = { directory, nodeName, periodMs: this.#options.fileCheckFrequencyMs };
+      await this.#stops.add(new StaticPodSource({ ...deps, onChange: use("file") }, options)).start();
     }
-    if (url === "") return;
-    const { StaticPodUrlSource } = await import("./static-pod-url.ts");
-    const source = this.#stops.add(new StaticPodUrlSource(from("http"), { url, headers, nodeName, periodMs: httpCheckFrequencyMs }));
-    // A server that is away does not keep the node from starting.
-    void source.start();
+    if (url !== undefined) {
+      const options = { url, headers, nodeName, periodMs: this.#options.httpCheckFrequencyMs };
+      this.#stops.add(new StaticPodUrl({ ...deps, onChange: use("http") }, options)).start();
+    }
   }
 
   /** Pods are taken from the API once services are known too, which their environment tells of. */
@@ -375,6 +399,8 @@ class KubeletNode implements Kubelet {
     });
     signal.addEventListener("abort", () => handler.remove(), { once: true });
     this.#sourcesReady = true;
+    this.#allocations.removeOthers((uid) => this.#registry.worker(uid) !== undefined);
+    this.#resizes.retry();
     await this.#cleanUp();
   }
 

@@ -6,6 +6,7 @@ import { kubernetesVersion } from "../base/version.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
 import type { ResourceTexts } from "./node-allocatable.ts";
 import { systemCriticalPriority } from "./pod-spec.ts";
+import type { VerificationPolicy } from "./pulls/pull-verification.ts";
 
 /** How a shutting down node gives its pods time: those of at least this priority. */
 export interface ShutdownGracePeriodByPodPriority {
@@ -75,15 +76,6 @@ export interface KubeletOptions extends ProtectionOptions {
   readonly nodeLeaseDurationSeconds?: number;
   /** Images in the node's status; -1 for all. Default 50. */
   readonly nodeStatusMaxImages?: number;
-  /** How often the directory of static pods is read besides its changes. Default 20 s. */
-  readonly fileCheckFrequencyMs?: number;
-  /** Where static pods are described, besides. Default nowhere. */
-  readonly staticPodURL?: string;
-  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
-  /** How often that is asked for. Default 20 s. */
-  readonly httpCheckFrequencyMs?: number;
-  /** The longest delay between restarts of a container that keeps ending. Default 5 min. */
-  readonly maxContainerRestartPeriodMs?: number;
   /** The size at which a container's log is moved aside. Default 10 MiB. */
   readonly containerLogMaxBytes?: number;
   /** Files of one container's log. Default 5. */
@@ -104,8 +96,30 @@ export interface KubeletOptions extends ProtectionOptions {
   readonly resolvConf?: string;
   /** --pod-manifest-path: static pods. Default none. */
   readonly podManifestPath?: string;
+  /** How often the directory of static pods is read besides its changes. Default 20 s. */
+  readonly fileCheckFrequencyMs?: number;
+  /** --manifest-url: static pods from there. Default none. */
+  readonly staticPodURL?: string;
+  /** --manifest-url-header: name → values. */
+  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
+  /** How often the URL is asked. Default 20 s. */
+  readonly httpCheckFrequencyMs?: number;
+  /** The longest time between restarts of a container that keeps failing (crashLoopBackOff.maxContainerRestartPeriod). Default 300 s. */
+  readonly maxContainerRestartPeriodMs?: number;
   /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
   readonly allowedUnsafeSysctls?: readonly string[];
+  /** Pulls that may begin in a second; 0 is no limit, the default. */
+  readonly registryPullQPS?: number;
+  /** And at once. Default 10. */
+  readonly registryBurst?: number;
+  /** Default "NeverVerifyPreloadedImages". */
+  readonly imagePullCredentialsVerificationPolicy?: VerificationPolicy;
+  /** With the policy NeverVerifyAllowlistedImages: names of images, or prefixes that end in "/*". */
+  readonly preloadedImagesVerificationAllowlist?: readonly string[];
+  /** --image-credential-provider-config: a file, or a directory of files. Default none. */
+  readonly imageCredentialProviderConfig?: string;
+  /** --image-credential-provider-bin-dir. */
+  readonly imageCredentialProviderBinDir?: string;
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
   /** Pretend to have these: for simulated nodes. */
@@ -137,10 +151,11 @@ export interface Protection {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity" | keyof ProtectionOptions>> {
+  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions>> {
   readonly protection: Protection;
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
+  readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
   /** <root>/pods. */
   readonly podsDirectory: string;
@@ -210,11 +225,6 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     nodeStatusReportFrequencyMs: 5 * 60_000,
     nodeLeaseDurationSeconds: 40,
     nodeStatusMaxImages: 50,
-    fileCheckFrequencyMs: 20_000,
-    staticPodURL: "",
-    staticPodURLHeader: {},
-    httpCheckFrequencyMs: 20_000,
-    maxContainerRestartPeriodMs: 300_000,
     containerLogMaxBytes: 10 * 2 ** 20,
     containerLogMaxFiles: 5,
     containerLogMonitorIntervalMs: 10_000,
@@ -224,7 +234,17 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     clusterDns: [],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
+    fileCheckFrequencyMs: 20_000,
+    staticPodURLHeader: {},
+    httpCheckFrequencyMs: 20_000,
+    maxContainerRestartPeriodMs: 300_000,
     allowedUnsafeSysctls: [],
+    registryPullQPS: 0,
+    registryBurst: 10,
+    imagePullCredentialsVerificationPolicy: "NeverVerifyPreloadedImages",
+    preloadedImagesVerificationAllowlist: [],
+    imageCredentialProviderConfig: "",
+    imageCredentialProviderBinDir: "",
     seccompDefault: false,
     maxParallelImagePulls: 5,
     kubeletVersion: kubernetesVersion,

@@ -1,44 +1,43 @@
-// Static pods from a URL (staticPodURL): a pod or a list of pods, asked for every httpCheckFrequency. What cannot be read is
-// logged once and leaves the pods as they were.
+// Static pods from a URL (--manifest-url): a pod or a list of pods, asked for every 20 seconds with the headers given. What
+// cannot be read leaves the pods as they are; only the first failures in a row are worth a line each.
 import type { Pod } from "../api/types/core-v1.ts";
 import { formatTime, type Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText } from "../base/log.ts";
 import { configAnnotation } from "./labels.ts";
-import { manifestDocuments, staticPodOf } from "./static-pod.ts";
+import { readManifest } from "./static-manifest.ts";
 import type { StaticPodDependencies } from "./static-pods.ts";
 
 export interface StaticPodUrlOptions {
   readonly url: string;
-  readonly headers: Readonly<Record<string, readonly string[]>>;
+  /** Name → values. */
+  readonly headers?: Readonly<Record<string, readonly string[]>>;
   readonly nodeName: string;
-  readonly periodMs: number;
+  /** Default 20 s. */
+  readonly periodMs?: number;
 }
 
-/** Of one answer. */
 const timeoutMs = 10_000;
 const maxBytes = 10 * 2 ** 20;
+const loudFailures = 3;
 
-export class StaticPodUrlSource implements Running {
+export class StaticPodUrl implements Running {
   readonly #deps: StaticPodDependencies;
   readonly #options: StaticPodUrlOptions;
   readonly #abort = new AbortController();
   #timer: Timer | undefined;
   #reading: Promise<void> = Promise.resolve();
-  /** When each pod was first seen, by uid. */
-  #seen = new Map<string, string>();
+  #failures = 0;
   #last: string | undefined;
-  #problem: string | undefined;
+  #seen = new Map<string, string>();
 
   constructor(deps: StaticPodDependencies, options: StaticPodUrlOptions) {
     this.#deps = deps;
     this.#options = options;
   }
 
-  /** Resolves when the URL has been asked once. */
-  async start(): Promise<void> {
+  start(): void {
     this.#reading = this.#read();
-    await this.#reading;
   }
 
   async stop(): Promise<void> {
@@ -48,67 +47,54 @@ export class StaticPodUrlSource implements Running {
   }
 
   async #read(): Promise<void> {
-    const { clock, logger } = this.#deps;
-    const { url, periodMs } = this.#options;
+    const { logger, clock } = this.#deps;
     try {
-      this.#take(await this.#fetch());
-      this.#problem = undefined;
+      await this.#readOnce();
+      if (this.#failures > 0) logger.info("Successfully read pods from URL");
+      this.#failures = 0;
     } catch (error) {
-      const problem = errorText(error);
-      if (!this.#abort.signal.aborted && problem !== this.#problem) logger.error("Reading static pods failed", { url, error: problem });
-      this.#problem = problem;
+      if (this.#abort.signal.aborted) return;
+      logger.info("Failed to read pods from URL", { error: errorText(error) }, this.#failures++ <= loudFailures ? 0 : 4);
     }
     if (this.#abort.signal.aborted) return;
-    this.#timer = clock.after(periodMs, () => {
+    this.#timer = clock.after(this.#options.periodMs ?? 20_000, () => {
       this.#reading = this.#read();
     });
   }
 
-  async #fetch(): Promise<string> {
-    const { url, headers } = this.#options;
-    const deadline = new AbortController();
-    const timer = this.#deps.clock.after(timeoutMs, () => deadline.abort(new Error(`no answer within ${timeoutMs} ms`)));
-    try {
-      const pairs = Object.entries(headers).flatMap(([name, values]) => values.map((value): [string, string] => [name, value]));
-      const response = await fetch(url, { headers: pairs, signal: AbortSignal.any([deadline.signal, this.#abort.signal]) });
-      if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
-      return await textWithin(response);
-    } finally {
-      timer.cancel();
+  async #readOnce(): Promise<void> {
+    const { url, nodeName } = this.#options;
+    const text = await this.#fetch();
+    if (text === "") {
+      this.#use([]);
+      throw new Error(`zero-length data received from ${url}`);
     }
+    if (text === this.#last) return;
+    const now = formatTime(this.#deps.clock.now());
+    const seenAt = (uid: string): string => this.#seen.get(uid) ?? now;
+    const pods = readManifest({ kind: "http", source: url, text, seenAt }, { ...this.#deps, nodeName });
+    this.#last = text;
+    this.#use(pods);
   }
 
-  #take(text: string): void {
-    if (text.trim() === "") throw new Error("zero-length data received");
-    const { clock, applyDefaults, onChange } = this.#deps;
-    const { url: origin, nodeName } = this.#options;
-    const now = formatTime(clock.now());
-    const context = { nodeName, applyDefaults, seenAt: (uid: string): string => this.#seen.get(uid) ?? now };
-    const pods = podsIn(text).map((value) => staticPodOf({ value, source: "http", origin, text: JSON.stringify(value) }, context));
-    const state = pods.map((p) => p.metadata.uid).join();
-    if (state === this.#last) return;
-    this.#last = state;
+  #use(pods: readonly Pod[]): void {
     this.#seen = new Map(pods.map((p) => [p.metadata.uid, p.metadata.annotations?.[configAnnotation.seen] ?? ""]));
-    onChange(pods);
+    this.#deps.onChange(pods);
   }
-}
 
-/** Those of a pod, or of a list of pods. */
-function podsIn(text: string): readonly unknown[] {
-  return manifestDocuments(text).flatMap((document) => {
-    const { kind, items } = document as { readonly kind?: unknown; readonly items?: readonly Pod[] };
-    if (kind !== "PodList") return [document];
-    return (items ?? []).map((pod) => ({ ...pod, apiVersion: "v1", kind: "Pod" }));
-  });
-}
-
-async function textWithin({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
-    chunks.push(chunk);
+  async #fetch(): Promise<string> {
+    const { url, headers = {} } = this.#options;
+    const all = Object.entries(headers).flatMap(([name, values]) => values.map((value): [string, string] => [name, value]));
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(timeoutMs)]);
+    const response = await fetch(url, { headers: all, signal });
+    if (response.status !== 200) throw new Error(`${url}: ${response.status} ${response.statusText}`);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of response.body ?? []) {
+      size += chunk.length;
+      if (size > maxBytes) throw new Error(`${url}: more than ${maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString("utf8");
   }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -1,5 +1,6 @@
-// Static pods: manifests in a directory, or in one file, run without an API server. It is read again when it changes and every
-// 20 seconds. What the API server shows of such a pod is its mirror (mirror-pods.ts).
+// Static pods: manifests in a directory, run without an API server. The directory is read again when it changes and every
+// 20 seconds. A pod's uid is made from the file, its contents and the node, so that a change gives another pod; its name
+// gets the node's name appended. What the API server shows of it is its mirror (mirror-pods.ts).
 import { type FSWatcher, watch } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,13 +9,11 @@ import { type Clock, formatTime, type Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { configAnnotation } from "./labels.ts";
-import { manifestDocuments, staticPodOf } from "./static-pod.ts";
+import { type ManifestRules, readManifest } from "./static-manifest.ts";
 
-export interface StaticPodDependencies {
+export interface StaticPodDependencies extends Omit<ManifestRules, "nodeName"> {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Fills in the API's defaults. */
-  readonly applyDefaults: (pod: Pod) => Pod;
   /** All pods of the directory, after each reading that changed something. */
   readonly onChange: (pods: readonly Pod[]) => void;
 }
@@ -82,11 +81,12 @@ export class StaticPodSource implements Running {
     const { directory, periodMs = 20_000 } = this.#options;
     this.#watchDirectory(); // before reading, so that no change falls between
     const pods: Pod[] = [];
-    for (const path of await manifestsIn(directory)) {
+    for (const name of await manifestsIn(directory)) {
+      const path = join(directory, name);
       try {
         pods.push(...this.#parse(path, await readFile(path, "utf8")));
       } catch (error) {
-        this.#deps.logger.error("Reading a static pod failed", { path, error });
+        this.#deps.logger.error("Can't process manifest file", { path, error: (error as Error).message });
       }
     }
     this.#readSoon(periodMs);
@@ -99,24 +99,16 @@ export class StaticPodSource implements Running {
 
   #parse(path: string, text: string): readonly Pod[] {
     const now = formatTime(this.#deps.clock.now());
-    const context = {
-      nodeName: this.#options.nodeName,
-      applyDefaults: this.#deps.applyDefaults,
-      seenAt: (uid: string): string => this.#seen.get(uid) ?? now,
-    };
-    return manifestDocuments(text).map((value) => staticPodOf({ value, source: "file", origin: path, text }, context));
+    const seenAt = (uid: string): string => this.#seen.get(uid) ?? now;
+    return readManifest({ kind: "file", source: path, text, seenAt }, { ...this.#deps, nodeName: this.#options.nodeName });
   }
 }
 
-/** The files of a directory, or the one file that the path is. */
-async function manifestsIn(path: string): Promise<readonly string[]> {
+async function manifestsIn(directory: string): Promise<readonly string[]> {
   try {
-    const names = (await readdir(path)).filter((name) => !name.startsWith(".")).sort();
-    return names.map((name) => join(path, name));
+    return (await readdir(directory)).filter((name) => !name.startsWith(".")).sort();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return [];
-    if (code === "ENOTDIR") return [path];
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 // durations become milliseconds and sizes bytes.
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import type { KubeletOptions } from "../options.ts";
+import type { VerificationPolicy } from "../pulls/pull-verification.ts";
 import { durationMs } from "./field.ts";
 import type { KubeletConfiguration } from "./kubelet-configuration.ts";
 import { protectionOptionsOf } from "./protection-options.ts";
@@ -33,6 +34,10 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     containerLogMaxFiles: c.containerLogMaxFiles,
     containerLogMonitorIntervalMs: durationMs(c.containerLogMonitorInterval),
     maxParallelImagePulls: parallelPulls(c),
+    ...{ registryPullQPS: c.registryPullQPS, registryBurst: c.registryBurst },
+    // Validation has seen that it is one of them.
+    imagePullCredentialsVerificationPolicy: c.imagePullCredentialsVerificationPolicy as VerificationPolicy,
+    preloadedImagesVerificationAllowlist: c.preloadedImagesVerificationAllowlist,
     swapBehavior: c.memorySwap.swapBehavior === "LimitedSwap" ? "LimitedSwap" : "NoSwap",
     volumeStatsAggPeriodMs: durationMs(c.volumeStatsAggPeriod),
     ...protectionOptionsOf(c),

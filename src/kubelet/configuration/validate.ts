@@ -24,6 +24,7 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
   const problems: Problems = { list, when: (wrong, text) => void (wrong && list.push(`invalid configuration: ${text}`)) };
   checkNumbers(problems, c);
   checkImages(problems, c);
+  checkAllowlist(problems, c);
   checkPorts(problems, c);
   problems.when(c.runOnce, `runOnce (--runOnce) ${c.runOnce}, Runonce mode has been deprecated and should not be set`);
   problems.when(
@@ -102,6 +103,13 @@ function checkImages({ when }: Problems, c: KubeletConfiguration): void {
   when(
     !policies.includes(policy),
     `option ${q(policy)} specified for imagePullCredentialsVerificationPolicy. Valid options are ${policies.slice(0, 3).map(q).join(", ")} or "AlwaysVerify"`,
+  );
+}
+
+function checkAllowlist({ when }: Problems, c: KubeletConfiguration): void {
+  when(
+    c.preloadedImagesVerificationAllowlist.length > 0 && c.imagePullCredentialsVerificationPolicy !== "NeverVerifyAllowlistedImages",
+    'can\'t set `preloadedImagesVerificationAllowlist` if `imagePullCredentialsVertificationPolicy` is not "NeverVerifyAllowlistedImages"',
   );
 }
 
