@@ -22,9 +22,18 @@ export interface LocalNodeOptions {
   readonly several: boolean;
 }
 
+/**
+ * Where nothing is said: images were imported from files, which nothing could pull again, and a laptop's disk is mostly full.
+ * So neither images nor pods go for want of disk; for want of memory they do.
+ */
+const withoutFile = new Map<string, unknown>([
+  ["imageGCHighThresholdPercent", 100],
+  ["evictionHard", { "memory.available": "100Mi" }],
+]);
+
 /** Throws CommandError. */
 export async function localNodeSettings({ file, choice, several }: LocalNodeOptions, logger: Logger): Promise<LocalNodeSettings> {
-  const loaded = await readNodeConfiguration(file === undefined ? {} : { file: resolve(file) }, "kubelet-config");
+  const loaded = await readNodeConfiguration(file === undefined ? { flags: withoutFile } : { file: resolve(file) }, "kubelet-config");
   announceConfiguration(loaded, logger);
   const configuration: KubeletConfiguration = { ...loaded.configuration, containerRuntimeEndpoint: choice };
   refuseOthers(loaded.configuration);
