@@ -42,7 +42,8 @@ export async function startMetricsHttp(
   server.requestTimeout = requestTimeoutMs;
   server.keepAliveTimeout = keepAliveMs;
   const sockets = new Set<Duplex>();
-  server.on("secureConnection", (socket) => {
+  // Before the handshake: one that nobody goes on with would keep the server from closing.
+  server.on("connection", (socket: Duplex) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
   });
