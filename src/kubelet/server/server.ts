@@ -9,6 +9,7 @@ import { isStatus, StatusError, serviceUnavailable } from "../../api/meta/status
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
+import { closing } from "../../base/server-connections.ts";
 import type { Client } from "../../client/client.ts";
 import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import { type AuthenticationOptions, createAuthenticator } from "./authentication.ts";
@@ -70,8 +71,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
     ...(from.clientCa === undefined ? {} : { ca: from.clientCa }),
   });
   const server = createServer({ ...contextOf(options), requestCert: true, rejectUnauthorized: false, headersTimeout: headersTimeoutMs });
-  const sockets = new Set<Duplex>();
-  server.on("secureConnection", (socket) => remember(sockets, socket));
+  const close = closing(server);
 
   /** Throws StatusError unless the caller may make this request. */
   async function admit(request: IncomingMessage): Promise<void> {
@@ -107,7 +107,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
   });
   await listen(server, options.address, options.port);
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
-    await close(server, sockets);
+    await close();
     throw error;
   });
   const following = await options.follow?.((certificates) => server.setSecureContext(contextOf(certificates)));
@@ -115,7 +115,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
     port: (server.address() as AddressInfo).port,
     async stop() {
       await following?.stop();
-      await Promise.all([close(server, sockets), ...plain.map((p) => p.stop())]);
+      await Promise.all([close(), ...plain.map((p) => p.stop())]);
     },
   };
 }
@@ -134,33 +134,20 @@ async function startPlainServers(
   const { createServer: createPlainServer } = await import("node:http");
   const running: Running[] = [];
   for (const { address: host, port, routes: served } of wanted) {
-    const sockets = new Set<Duplex>();
     const answer: RequestListener = (request, response) => {
       answerByRoute(served, request, response).catch((error: unknown) => respondError(deps.logger, response, error));
     };
     const server = createPlainServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, answer);
-    server.on("connection", (socket) => remember(sockets, socket));
+    const close = closing(server);
     try {
       await listen(server, host, port);
     } catch (error) {
       await Promise.all(running.map((r) => r.stop()));
       throw error;
     }
-    running.push({ stop: () => close(server, sockets) });
+    running.push({ stop: close });
   }
   return running;
-}
-
-function remember(sockets: Set<Duplex>, socket: Duplex): void {
-  sockets.add(socket);
-  socket.on("close", () => sockets.delete(socket));
-}
-
-function close(server: NetServer, sockets: ReadonlySet<Duplex>): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    for (const socket of sockets) socket.destroy();
-  });
 }
 
 function listen(server: Server | NetServer, address: string, port: number): Promise<void> {
