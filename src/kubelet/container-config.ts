@@ -22,6 +22,7 @@ import { containerAnnotations, containerLabels } from "./labels.ts";
 import { hugepageLimits, linuxResources } from "./linux-resources.ts";
 import type { GivenResources } from "./resource-managers/container-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
+import { type SwapOptions, swapResources } from "./swap.ts";
 import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
@@ -43,6 +44,7 @@ export interface ContainerConfigContext {
   /** Those the machine has. */
   readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
+  readonly swap?: SwapOptions;
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: boolean;
   /** The pod's own users, where it has them. */
@@ -105,6 +107,7 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
     : security.namespaceOptions;
   const resources = {
     ...linuxResources(pod, container, context.memoryBytes),
+    ...swapResources(pod, container, context.swap),
     ...(context.hugePages.length > 0 ? { hugepageLimits: hugepageLimits(pod, container, context.hugePages) } : {}),
     ...(given.hasOwnCpus ? { cpuQuota: unlimited } : {}),
     ...(given.cpusetCpus === undefined ? {} : { cpusetCpus: given.cpusetCpus }),

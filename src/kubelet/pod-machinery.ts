@@ -118,6 +118,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
       memoryBytes: facts.system.memoryBytes,
       hugePages: facts.hugePages ?? [],
+      ...(deps.cgroups?.version === 2
+        ? { swap: { behavior: options.swapBehavior, memoryBytes: facts.system.memoryBytes, swapBytes: facts.system.swapBytes } }
+        : {}),
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );

@@ -31,6 +31,7 @@ import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } 
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { SwapOptions } from "./swap.ts";
 import type { UserNamespaces } from "./user-namespaces.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
@@ -66,6 +67,8 @@ export interface PodStarterOptions {
   readonly memoryBytes: number;
   readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
+  /** Default: the runtime's. */
+  readonly swap?: SwapOptions;
 }
 
 export interface ApplyRequest {
@@ -297,6 +300,7 @@ export class PodStarter {
         memoryBytes: this.#options.memoryBytes,
         hugePages: this.#options.hugePages,
         security: this.#options.security,
+        ...(this.#options.swap ? { swap: this.#options.swap } : {}),
         recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
         userNamespace: context.userNamespace,
         imageVolumes,

@@ -5,9 +5,10 @@ import type { EndpointSlice } from "../api/types/discovery-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Nftables } from "../linux/nftables.ts";
-import { type BaseFacts, baseRules } from "./base-rules.ts";
+import { baseRules } from "./base-rules.ts";
 import { DesiredTable } from "./desired-table.ts";
 import { endpointsOf, portKey } from "./endpoints.ts";
+import type { FamilyFacts } from "./family-facts.ts";
 import { containerNames } from "./names.ts";
 import type { IpFamily, RulePart } from "./rule-set.ts";
 import { servicePortsOf } from "./service-port.ts";
@@ -20,8 +21,6 @@ export interface FamilyProxyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-export interface FamilyFacts extends BaseFacts, RuleFacts {}
 
 /** The owner of the base chains: no service is called so. */
 const nodeOwner = "";

@@ -1,21 +1,13 @@
 // Sets of CPUs, and the kernel's notation for them: "0-2,7". Sets are sorted lists without duplicates.
+import { parseCpuList } from "../configuration/cpu-list.ts";
 
 export type CpuSet = readonly number[];
 
-const maxCpu = 1 << 16;
-
 /** Undefined for what is no list of CPUs; an empty text is an empty set. */
 export function parseCpuSet(written: string): CpuSet | undefined {
-  const cpus = new Set<number>();
   if (written.trim() === "") return [];
-  for (const part of written.split(",")) {
-    const match = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(part.trim());
-    if (!match) return undefined;
-    const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
-    if (last < first || last > maxCpu) return undefined;
-    for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
-  }
-  return cpuSet(cpus);
+  const cpus = parseCpuList(written);
+  return cpus && cpuSet(cpus);
 }
 
 export function formatCpuSet(cpus: CpuSet): string {
