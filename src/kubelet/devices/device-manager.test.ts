@@ -99,6 +99,23 @@ test("devices of a plugin are counted, and only healthy ones can be had", async 
   expect(registry.text()).toContain('kubelet_device_plugin_registration_total{resource_name="example.com/widget"} 1');
 });
 
+test("the checkpoint's checksum is upstream's", () => {
+  // Found by a format that reads what upstream's kubelets have written.
+  const entry = {
+    PodUID: "u1",
+    ContainerName: "main",
+    ResourceName: resource,
+    DeviceIDs: { "0": ["b"], "-1": ["a"] },
+    AllocResp: "CgYKAUESAUI=",
+  };
+  const checkpoint = { PodDeviceEntries: [entry], RegisteredDevices: { [resource]: ["a", "b"] } };
+  const written = deviceCheckpointFormat.encode(checkpoint);
+  expect(JSON.parse(written)).toEqual({ Data: checkpoint, Checksum: 15068513 });
+  expect(deviceCheckpointFormat.decode(written)).toEqual(checkpoint);
+  const none = { PodDeviceEntries: null, RegisteredDevices: {} };
+  expect(JSON.parse(deviceCheckpointFormat.encode(none))).toEqual({ Data: none, Checksum: 3467439661 });
+});
+
 test("a plugin of another version, or of a resource without a domain, is refused", async () => {
   const plugin = new SampleDevicePlugin({ directory, resource, devices: [] });
   await plugin.serve();
