@@ -110,7 +110,7 @@ test("the checkpoint's checksum is upstream's", () => {
   };
   const checkpoint = { PodDeviceEntries: [entry], RegisteredDevices: { [resource]: ["a", "b"] } };
   const written = deviceCheckpointFormat.encode(checkpoint);
-  expect(JSON.parse(written)).toEqual({ Data: checkpoint, Checksum: 15068513 });
+  expect(JSON.parse(written)).toEqual({ Data: checkpoint, Checksum: 1506851355 });
   expect(deviceCheckpointFormat.decode(written)).toEqual(checkpoint);
   const none = { PodDeviceEntries: null, RegisteredDevices: {} };
   expect(JSON.parse(deviceCheckpointFormat.encode(none))).toEqual({ Data: none, Checksum: 3467439661 });

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import { fnv1a } from "../labels.ts";
+import { goChecksum } from "../resource-managers/go-checksum.ts";
 
 export interface CheckpointDependencies {
   readonly clock: Clock;
@@ -22,14 +22,17 @@ export interface CheckpointFormat<T> {
   decode(text: string): T;
 }
 
+/** Of a text, as Go's dump of a structure has it. */
+const checksumOf = (data: string): number => goChecksum(`(string)${data}`);
+
 const envelope: CheckpointFormat<unknown> = {
   encode(content) {
     const data = JSON.stringify(content);
-    return JSON.stringify({ data, checksum: fnv1a(data) });
+    return JSON.stringify({ data, checksum: checksumOf(data) });
   },
   decode(text) {
     const { data, checksum } = JSON.parse(text) as { readonly data: string; readonly checksum: number };
-    if (fnv1a(data) !== checksum) throw new Error("checkpoint is corrupted");
+    if (checksumOf(data) !== checksum) throw new Error("checkpoint is corrupted");
     return JSON.parse(data);
   },
 };
