@@ -257,11 +257,10 @@ class KubeletNode implements Kubelet {
       providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);
     this.#facts = facts;
-    await this.#startManagers();
     // Owned before they are started: a start that fails leaves nothing behind.
     this.#stops.add(this.#health);
     this.#stops.add(this.#pleg);
-    await Promise.all([this.#health.start(), this.#pleg.start()]);
+    await Promise.all([this.#health.start(), this.#pleg.start(), this.#startManagers()]);
 
     const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
     const serviceInformer = informers.informer(services);
