@@ -47,7 +47,7 @@ export interface Forwarded {
 
 const maxAttempts = 3;
 const maxConnectionsPerEndpoint = 512;
-const maxIdlePerEndpoint = 32;
+const maxIdlePerEndpoint = 128;
 const keptIdleMs = 30_000;
 const repeatable = new Set(["GET", "HEAD", "OPTIONS"]);
 

@@ -171,13 +171,14 @@ class Controller implements IngressController {
     this.#metrics ??= this.#newMetrics(metrics);
     const proxy = new IngressProxy({ clock, logger, metrics: this.#metrics, endpointsOf }, this.#options);
     const stack = new StopStack();
+    // First, because it may fail: until then there is nothing to stop.
+    stack.add(await this.#startStatus(nodeInformer, proxy));
     stack.add(proxy);
     this.#followEndpoints(stack, proxy, { services: serviceInformer, slices });
     const tell = (): void => this.#queue.add(theKey);
     const ofSecrets = tlsSecrets.addHandler({ onAdd: tell, onUpdate: tell, onDelete: tell });
     stack.defer(() => ofSecrets.remove());
     const portProblems = new Map<string, string>();
-    stack.add(await this.#startStatus(nodeInformer, proxy));
     proxy.listen((scheme, problem) => {
       if (problem === undefined) portProblems.delete(scheme);
       else portProblems.set(scheme, problem);

@@ -117,7 +117,9 @@ export class IngressProxy implements Running {
       this.#serve({ request, response, upgrade, entrance: { scheme, port: this.port(scheme) ?? port } });
     const contextOf = (name: string) => this.certificates.find(name);
     const tls = scheme === "https" ? { tls: { fallback: selfSignedPair(clock.now()), contextOf } } : {};
-    return startListener({ clock, logger, serve }, { ...this.#options, port, ...tls });
+    // A pod that is silent is answered for with 504 before the client's connection counts as silent.
+    const silentMs = this.#forwarder.backendTimeoutMs + 30_000;
+    return startListener({ clock, logger, serve }, { silentMs, ...this.#options, port, ...tls });
   }
 
   #serve(call: Call): void {

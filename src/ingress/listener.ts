@@ -39,6 +39,8 @@ export interface ListenerOptions {
   readonly maxConnections?: number;
   /** Default 32 KiB. */
   readonly maxHeaderBytes?: number;
+  /** How long a client may be silent within a request. Default 330 s. */
+  readonly silentMs?: number;
   /** How long requests in progress may take to end when it stops. Default 5 s. */
   readonly drainMs?: number;
 }
@@ -51,8 +53,6 @@ export interface Listener extends Running {
 const headMs = 30_000;
 /** Between two requests of a connection. */
 const idleMs = 75_000;
-/** Within a request: longer than a pod may be silent, which is answered with 504. */
-const silentMs = 330_000;
 const maxStreams = 128;
 const sessionMegabytes = 16;
 
@@ -70,6 +70,7 @@ class PortListener implements Listener {
   readonly #http2: Http2Server | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
+  #port = 0;
   #isDraining = false;
   #stopping: Promise<void> | undefined;
 
@@ -93,7 +94,7 @@ class PortListener implements Listener {
       this.#server = createServer(limits);
     }
     this.#server.maxConnections = maxConnections;
-    this.#server.setTimeout(silentMs);
+    this.#server.setTimeout(options.silentMs ?? 330_000);
     this.#server.on("request", (request, response) => this.#serve(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#onUpgrade(request, socket as Socket, head)); // a TLSSocket is one too
     this.#server.on("connection", (socket: Socket) => {
@@ -103,7 +104,7 @@ class PortListener implements Listener {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   get connections(): number {
@@ -117,6 +118,7 @@ class PortListener implements Listener {
       this.#server.listen({ port, backlog: 1024, ...(address === undefined ? {} : { host: address }) }, () => {
         this.#server.off("error", reject);
         this.#server.on("error", (error) => this.#deps.logger.error("Ingress listener", { port, error }));
+        this.#port = (this.#server.address() as AddressInfo).port;
         resolve();
       });
     });

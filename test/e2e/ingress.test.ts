@@ -10,7 +10,7 @@ import { realClock } from "../../src/base/clock.ts";
 import { certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../src/base/x509/certificate.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { idle, shell, TestBed, type TestNamespace } from "../support/namespace.ts";
-import { freePort, until } from "../support/processes.ts";
+import { freePort, startCoracle, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`ingress is not tried with real containers: ${reason}`);
@@ -70,17 +70,14 @@ describe.runIf(reason === undefined)("Ingress on real containers", { timeout: 18
   }, 300_000);
   afterAll(() => bed?.remove(), 180_000);
 
-  function page(host: string, path = "/"): Promise<string> {
+  function page(host: string, port = http): Promise<string> {
     return new Promise((resolve) => {
-      const asking = request(
-        { host: "127.0.0.1", port: http, path, headers: { host }, agent: false, timeout: 5_000 },
-        (answer: IncomingMessage) => {
-          let text = "";
-          answer.on("data", (chunk) => (text += chunk));
-          answer.on("end", () => resolve(answer.statusCode === 200 ? text.trim() : String(answer.statusCode)));
-          answer.on("error", (error) => resolve(error.message));
-        },
-      );
+      const asking = request({ host: "127.0.0.1", port, headers: { host }, agent: false, timeout: 5_000 }, (answer: IncomingMessage) => {
+        let text = "";
+        answer.on("data", (chunk) => (text += chunk));
+        answer.on("end", () => resolve(answer.statusCode === 200 ? text.trim() : String(answer.statusCode)));
+        answer.on("error", (error) => resolve(error.message));
+      });
       asking.on("timeout", () => asking.destroy(new Error("timeout")));
       asking.on("error", (error) => resolve(error.message));
       asking.end();
@@ -142,6 +139,18 @@ describe.runIf(reason === undefined)("Ingress on real containers", { timeout: 18
     const { serialNumber } = await certificate();
     await ns.apply(tlsSecret("pair", "b.example.com"));
     await until("the next one is shown", async () => (await certificate()).serialNumber !== serialNumber);
+  });
+
+  it("is served by a process of its own too, which ends when it is told to", async () => {
+    const port = await freePort();
+    const ports = ["--http-port", String(port), "--https-port", "0", "--status-port", "0"];
+    const own = startCoracle(["ingress", "--kubeconfig", bed.cluster.kubeconfig, ...ports]);
+    try {
+      await until("it serves", async () => (await page("b.example.com", port)) === "b1");
+      await until("it leads", async () => (await bed.cluster.kubectl("get", "lease", "-n", "kube-system")).includes("coracle-ingress"));
+    } finally {
+      expect(await own.stop("SIGTERM")).toBe(0);
+    }
   });
 
   it("gives its ports back after the last Ingress", async () => {
