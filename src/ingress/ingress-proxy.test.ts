@@ -1,7 +1,7 @@
 // Through real sockets: clients of HTTP/1.1, HTTP/2 and WebSocket, pods that answer, break off, or are not there.
 import { once } from "node:events";
 import { Agent, createServer, type IncomingHttpHeaders, type IncomingMessage, type RequestListener, request, type Server } from "node:http";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
 import { Readable } from "node:stream";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -378,6 +378,71 @@ describe("HTTP/2", () => {
     stack.defer(() => session.destroy());
     const stream = session.request({ ":path": "/", ":authority": "web.example.com" });
     await expect(textOf(stream)).rejects.toThrow(/INTERNAL_ERROR|closed/);
+  });
+});
+
+describe("HTTP/2 streams", () => {
+  async function open(endpoints: readonly Endpoint[], policy?: Partial<RoutePolicy>) {
+    const served = await serve(endpoints, {}, policy);
+    const session = connectHttp2(`https://127.0.0.1:${served.https}`, { rejectUnauthorized: false });
+    stack.defer(() => session.destroy());
+    return { ...served, session };
+  }
+  const to = (path: string, method = "GET") => ({ ":method": method, ":path": path, ":authority": "web.example.com" });
+
+  it("that a client gives up end at the pod, and count as over", async () => {
+    const gone = deferred<void>();
+    const reached = deferred<void>();
+    const { session, metrics } = await open([
+      await pod((_, response) => {
+        response.once("close", () => gone.resolve());
+        reached.resolve();
+      }),
+    ]);
+    const stream = session.request(to("/"));
+    stream.on("error", () => undefined);
+    await reached.promise;
+    stream.close(constants.NGHTTP2_CANCEL);
+    await gone.promise;
+    await expect.poll(() => metrics.text()).toContain("coracle_ingress_open_requests 0");
+  });
+
+  it("whose body is too large are answered, and the connection stays good for others", async () => {
+    const { session } = await open([await pod(echo)], { maxBodyBytes: 100_000 });
+    const stream = session.request(to("/", "POST"));
+    stream.on("error", () => undefined);
+    for (let i = 0; i < 20; i++) stream.write(Buffer.alloc(50_000));
+    const [headers] = await once(stream, "response");
+    expect(headers[":status"]).toBe(413);
+    const other = session.request(to("/other"));
+    expect(JSON.parse(await textOf(other)).url).toBe("/other");
+  });
+
+  it("that nobody reads hold up neither the others nor grow in memory", async () => {
+    let written = 0;
+    const chunk = Buffer.alloc(2 ** 20);
+    const { session } = await open([
+      await pod((incoming, response) => {
+        if (incoming.url === "/small") return void response.end("small");
+        const write = (): void => {
+          while (written < 64) {
+            written++;
+            if (!response.write(chunk)) return void response.once("drain", write);
+          }
+          response.end();
+        };
+        write();
+      }),
+    ]);
+    const large = session.request(to("/large"));
+    await once(large, "response");
+    let before = -1;
+    await expect.poll(() => before === (before = written), { interval: 200 }).toBe(true);
+    expect(written).toBeLessThan(64);
+    expect(await textOf(session.request(to("/small")))).toBe("small");
+    let bytes = 0;
+    for await (const part of large) bytes += part.length;
+    expect(bytes).toBe(64 * 2 ** 20);
   });
 });
 
