@@ -16,7 +16,8 @@ import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
-import { proxyTableName, removeProxyTables } from "./remove-proxy-tables.ts";
+import { proxyTableName, removePacketTables } from "./remove-proxy-tables.ts";
+import { policyTableName } from "./start-network-policy.ts";
 
 const flags = {
   "data-dir": flag(optionalText, undefined, `directory of the cluster; default ${defaultDataDir()}`),
@@ -38,7 +39,8 @@ export async function run(args: readonly string[]): Promise<number> {
     await unmountBelow(join(dataDir, "kubelet"));
     await removePodNetwork(dataDir);
     await removeAnnouncedAddresses(dataDir);
-    await removeProxyTables(proxyTableName(dataDir));
+    await removePacketTables(proxyTableName(dataDir));
+    await removePacketTables(policyTableName(dataDir), ["inet"]);
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;

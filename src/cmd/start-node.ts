@@ -11,6 +11,7 @@ import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
 
@@ -56,6 +57,8 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    // Where the pod network is somebody else's, so are its policies.
+    if (runtime.configureNetwork) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, stop: () => stack.stop() };
   } catch (error) {

@@ -14,6 +14,7 @@ import type { Informer, InformerOptions } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Conntrack } from "../linux/conntrack.ts";
 import type { Nftables } from "../linux/nftables.ts";
+import { type IpFamily, ipFamilies } from "../linux/packet-rules/rule-set.ts";
 import type { BaseFacts } from "./base-rules.ts";
 import { type DetectLocal, localMatch } from "./detect-local.ts";
 import { endpointsOf } from "./endpoints.ts";
@@ -23,7 +24,6 @@ import { nodePortAddresses } from "./node-port-addresses.ts";
 import { type NodeView, viewOfNode } from "./node-view.ts";
 import type { ProxyHealth } from "./proxy-health.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
-import { type IpFamily, ipFamilies } from "./rule-set.ts";
 import type { ServiceHealth } from "./service-health.ts";
 import { addressesOf, healthCheckPortOf, isProxied, proxyNameLabel } from "./service-port.ts";
 

@@ -8,7 +8,7 @@ import { localMatch } from "../../src/proxy/detect-local.ts";
 import { type FamilyFacts, FamilyProxy } from "../../src/proxy/family-proxy.ts";
 import { FlowCleaner } from "../../src/proxy/flow-cleaner.ts";
 import { ProxyMetrics } from "../../src/proxy/proxy-metrics.ts";
-import type { IpFamily } from "../../src/proxy/rule-set.ts";
+import type { IpFamily } from "../../src/linux/packet-rules/rule-set.ts";
 import { addresses, addresses6, type TestNetwork } from "./test-network.ts";
 
 export const nodeName = "node-1";

@@ -1,0 +1,35 @@
+// Names in the table of network policies: base chains and sets that are always there, and for each policy, and each pod of this
+// node that policies isolate, chains of their own.
+import { hashedName } from "../linux/packet-rules/hashed-name.ts";
+
+/** Of the pod that a policy isolates: what it receives, or what it sends. */
+export type Direction = "ingress" | "egress";
+
+export const directions: readonly Direction[] = ["ingress", "egress"];
+
+/** Address families, by their word in a rule. */
+export type IpWord = "ip" | "ip6";
+
+export const ipWords: readonly IpWord[] = ["ip", "ip6"];
+
+export const wordOf = (address: string): IpWord => (address.includes(":") ? "ip6" : "ip");
+
+export const addressType = (ip: IpWord): string => (ip === "ip" ? "ipv4_addr" : "ipv6_addr");
+
+/** Addresses of this node's pods that the rules know. */
+export const knownPods = (ip: IpWord): string => `known-pods-${ip}`;
+
+/** From the address of an isolated pod to its chain. */
+export const isolatedPods = (direction: Direction, ip: IpWord): string => `isolated-${direction}-${ip}`;
+
+export const podChain = (direction: Direction, key: string): string => `${direction}-pod-${hashedName(key)}`;
+
+export const policyChain = (direction: Direction, key: string): string => `${direction}-policy-${hashedName(key)}`;
+
+/** Addresses of the pods that a rule's peers select. */
+export const peerSet = (direction: Direction, key: string, { rule, ip }: { readonly rule: number; readonly ip: IpWord }): string =>
+  `peers-${hashedName(`${key}/${direction}/${rule}/${ip}`)}`;
+
+/** Address, protocol and port of the pods that have a rule's named ports. */
+export const portSet = (direction: Direction, key: string, { rule, ip }: { readonly rule: number; readonly ip: IpWord }): string =>
+  `ports-${hashedName(`${key}/${direction}/${rule}/${ip}`)}`;
