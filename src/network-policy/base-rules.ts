@@ -4,7 +4,7 @@
 // the pods behind them, and sources have not, so that they see the true ones. Answers of connections that have been let through
 // pass.
 import type { Chain, Container, RulePart } from "../linux/packet-rules/rule-set.ts";
-import { addressType, directions, ipWords, isolatedPods, knownPods, wordOf } from "./names.ts";
+import { addressType, directions, ipWords, podMap, wordOf } from "./names.ts";
 
 export interface PolicyBase {
   /** The interface of this node's pods. */
@@ -24,9 +24,8 @@ const multicast = { ip: "{ 224.0.0.0/4, 255.255.255.255 }", ip6: "ff00::/8" } as
 export function baseRules(base: PolicyBase): RulePart {
   const containers = new Map<string, Container>();
   for (const ip of ipWords) {
-    containers.set(knownPods(ip), { kind: "set", definition: `type ${addressType(ip)} ;` });
     for (const direction of directions)
-      containers.set(isolatedPods(direction, ip), { kind: "map", definition: `type ${addressType(ip)} : verdict ;` });
+      containers.set(podMap(direction, ip), { kind: "map", definition: `type ${addressType(ip)} : verdict ;` });
   }
   const always = ["ct state established,related accept", neighbours];
   const chains = new Map<string, Chain>([
@@ -38,16 +37,13 @@ export function baseRules(base: PolicyBase): RulePart {
 
 /** A pod that the rules do not know yet is isolated: which policies select it can be seen a moment later. */
 function egressRules({ bridge }: PolicyBase): readonly string[] {
-  return [
-    ...ipWords.map((ip) => `iifname "${bridge}" ${ip} saddr != @${knownPods(ip)} drop`),
-    ...ipWords.map((ip) => `${ip} saddr vmap @${isolatedPods("egress", ip)}`),
-  ];
+  return [...ipWords.map((ip) => `${ip} saddr vmap @${podMap("egress", ip)}`), `iifname "${bridge}" drop`];
 }
 
 function ingressRules({ bridge }: PolicyBase): readonly string[] {
   return [
-    ...ipWords.map((ip) => `oifname "${bridge}" ${ip} daddr != ${multicast[ip]} ${ip} daddr != @${knownPods(ip)} drop`),
-    ...ipWords.map((ip) => `${ip} daddr vmap @${isolatedPods("ingress", ip)}`),
+    ...ipWords.map((ip) => `${ip} daddr vmap @${podMap("ingress", ip)}`),
+    ...ipWords.map((ip) => `oifname "${bridge}" ${ip} daddr != ${multicast[ip]} drop`),
   ];
 }
 

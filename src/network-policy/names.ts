@@ -16,11 +16,8 @@ export const wordOf = (address: string): IpWord => (address.includes(":") ? "ip6
 
 export const addressType = (ip: IpWord): string => (ip === "ip" ? "ipv4_addr" : "ipv6_addr");
 
-/** Addresses of this node's pods that the rules know. */
-export const knownPods = (ip: IpWord): string => `known-pods-${ip}`;
-
-/** From the address of an isolated pod to its chain. */
-export const isolatedPods = (direction: Direction, ip: IpWord): string => `isolated-${direction}-${ip}`;
+/** From the addresses of this node's pods to what happens to their packets: their chain, or nothing more. */
+export const podMap = (direction: Direction, ip: IpWord): string => `${direction}-pods-${ip}`;
 
 export const podChain = (direction: Direction, key: string): string => `${direction}-pod-${hashedName(key)}`;
 
