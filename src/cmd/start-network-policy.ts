@@ -3,9 +3,10 @@
 import { parseCIDR } from "../api/meta/ip.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
-import type { Logger } from "../base/log.ts";
+import { errorText, type Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { podBridgeName, podNetworkName } from "../cni/network-config.ts";
+import type { PodAddressOptions } from "../cni/pod-addresses.ts";
 
 export interface NodePolicyDeps {
   /** Speaks as the node, which network-policy-access.ts lets read what policies are about. */
@@ -50,13 +51,17 @@ export function startNodePolicies(deps: NodePolicyDeps, options: NodePolicyOptio
 }
 
 async function start(deps: NodePolicyDeps, { nodeName, dataDir, clusterCidrs, clusterDns = [] }: NodePolicyOptions): Promise<Running> {
-  const [{ NetworkPolicyEnforcer }, { createNftables }, { enableBridgeFilter }] = await Promise.all([
+  const [{ NetworkPolicyEnforcer }, { createNftables }, { enableBridgeFilter }, { followPodAddresses }] = await Promise.all([
     import("../network-policy/network-policy-enforcer.ts"),
     import("../linux/nftables.ts"),
     import("../linux/bridge-filter.ts"),
+    import("../cni/pod-addresses.ts"),
   ]);
+  const failed = (error: Error): void =>
+    deps.logger.warn("Addresses of new pods are known later, when the kubelet reports them", { error: errorText(error) });
+  const followAddresses = (changed: PodAddressOptions["changed"]): Promise<Running> => followPodAddresses({ dataDir, changed, failed });
   const enforcer = new NetworkPolicyEnforcer(
-    { ...deps, nftables: createNftables(), enableBridgeFilter },
+    { ...deps, nftables: createNftables(), enableBridgeFilter, followAddresses },
     {
       nodeName,
       tableName: policyTableName(dataDir),

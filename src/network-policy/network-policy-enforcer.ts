@@ -25,6 +25,8 @@ export interface EnforcerDeps {
   readonly nftables: Nftables;
   /** Makes the kernel show packets between two ports of a bridge to the packet filter; false where it cannot. */
   readonly enableBridgeFilter: () => Promise<boolean>;
+  /** Tells of the addresses of this node's pods before their statuses do. Resolves when those that are there have been told. */
+  readonly followAddresses?: (changed: (pod: string, addresses: readonly string[]) => void) => Promise<Running>;
 }
 
 export interface EnforcerOptions extends PolicyBase {
@@ -196,6 +198,11 @@ export class NetworkPolicyEnforcer implements Running {
     factory.start();
     try {
       await factory.synced(this.#stopped.signal);
+      const following = await this.#deps.followAddresses?.((pod, addresses) => {
+        state.setAddresses(pod, addresses);
+        this.#schedule();
+      });
+      if (following) stack.add(following);
     } catch (error) {
       await stack.stop();
       throw error;

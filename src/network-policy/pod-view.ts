@@ -29,10 +29,13 @@ export interface PodView {
   readonly isEnding: boolean;
 }
 
-/** Undefined where policies have nothing to do with the pod, or not yet. */
-export function viewOfPod(pod: Pod, nodeName: string): PodView | undefined {
+/**
+ * Undefined where policies have nothing to do with the pod, or not yet. `given`: its addresses as this node knows them, before
+ * and after the pod's status has them.
+ */
+export function viewOfPod(pod: Pod, nodeName: string, given?: readonly string[]): PodView | undefined {
   if (pod.spec?.hostNetwork === true || isPodTerminal(pod)) return undefined;
-  const addresses = addressesOf(pod);
+  const addresses = (given ?? reported(pod)).flatMap((text) => parseIP(text)?.canonical ?? []);
   if (addresses.length === 0) return undefined;
   return {
     key: keyOf(pod),
@@ -49,10 +52,7 @@ export function isSameView(a: PodView | undefined, b: PodView | undefined): bool
   return a === b || (a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b));
 }
 
-function addressesOf({ status }: Pod): readonly string[] {
-  const given = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
-  return given.flatMap((text) => parseIP(text ?? "")?.canonical ?? []);
-}
+const reported = ({ status }: Pod): readonly string[] => (status?.podIPs ?? [{ ip: status?.podIP }]).flatMap(({ ip }) => ip ?? []);
 
 function namedPortsOf({ spec }: Pod): readonly PodPort[] {
   const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");

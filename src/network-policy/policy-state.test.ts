@@ -183,6 +183,20 @@ describe("PolicyState", () => {
     ]);
   });
 
+  it("knows a pod of this node by the address it has been given, before its status has it and after it has lost it", () => {
+    const { changesOf, state } = started({ "a/deny": { podSelector: {} } });
+    const concerned = ["egress-pods-ip", "ingress-pod a/new", "ingress-pods-ip", "ingress-policy a/deny"];
+    const unreported = podOf("a/new", {});
+    expect(changesOf(() => state.setPod("a/new", { ...unreported, status: {} }))).toEqual([]);
+    expect(changesOf(() => state.setAddresses("a/new", ["10.244.1.9"]))).toEqual(concerned);
+    const reported = podOf("a/new", { ip: "10.244.1.9" });
+    expect(changesOf(() => state.setPod("a/new", reported))).toEqual([]);
+    expect(changesOf(() => state.setAddresses("a/new", []))).toEqual(concerned);
+    // Told before the pod itself is known.
+    expect(changesOf(() => state.setAddresses("a/early", ["10.244.1.10"]))).toEqual([]);
+    expect(changesOf(() => state.setPod("a/early", { ...podOf("a/early", {}), status: {} }))).toContain("ingress-pod a/early");
+  });
+
   it("a policy that cannot be understood is as if it were not there", () => {
     const { changesOf, state } = started({ "a/deny": { podSelector: {} } });
     const wrong = { podSelector: { matchExpressions: [{ key: "a", operator: "Odd" }] } } as unknown as NetworkPolicy["spec"];

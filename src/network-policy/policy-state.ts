@@ -18,6 +18,9 @@ export class PolicyState implements ClusterView {
   readonly #policies = new Map<string, PolicyView>();
   readonly #pods = new Map<string, Map<string, PodView>>();
   readonly #namespaces = new Map<string, Labels>();
+  /** Of this node. */
+  readonly #localPods = new Map<string, Pod>();
+  readonly #givenAddresses = new Map<string, readonly string[]>();
   /** Policies that isolate a pod of this node. */
   readonly #active = new Set<string>();
   readonly #dirtyPolicies = new Set<string>();
@@ -49,24 +52,18 @@ export class PolicyState implements ClusterView {
 
   /** Undefined: it is gone. */
   setPod(key: string, pod: Pod | undefined): void {
-    const namespace = key.slice(0, key.indexOf("/"));
-    const inNamespace = this.#pods.get(namespace) ?? new Map<string, PodView>();
-    const before = inNamespace.get(key);
-    const after = pod && viewOfPod(pod, this.#nodeName);
-    if (isSameView(before, after)) return;
-    if (after) inNamespace.set(key, after);
-    else inNamespace.delete(key);
-    if (inNamespace.size > 0) this.#pods.set(namespace, inNamespace);
-    else this.#pods.delete(namespace);
-    const views = [before, after].filter((view) => view !== undefined);
-    const [some] = views;
-    const isLocal = views.some((view) => view.isLocal);
-    if (some && isLocal) this.#dirtyPods.set(key, some);
-    for (const policy of this.#policies.values()) {
-      const concerns = (view: PodView): boolean =>
-        (view.isLocal && isTarget(policy, view)) || (this.#mayBeActive(policy) && isPeer(policy, view, this));
-      if (views.some(concerns)) this.#dirtyPolicies.add(policy.key);
-    }
+    if (pod?.spec?.nodeName === this.#nodeName) this.#localPods.set(key, pod);
+    else this.#localPods.delete(key);
+    if (!pod) this.#givenAddresses.delete(key);
+    this.#setView(key, pod && viewOfPod(pod, this.#nodeName, this.#givenAddresses.get(key)));
+  }
+
+  /** What a pod of this node has been given, or has lost, whatever its status says. */
+  setAddresses(key: string, addresses: readonly string[]): void {
+    const pod = this.#localPods.get(key);
+    if (addresses.length === 0 && !pod) this.#givenAddresses.delete(key);
+    else this.#givenAddresses.set(key, addresses);
+    if (pod) this.#setView(key, viewOfPod(pod, this.#nodeName, addresses));
   }
 
   /** Undefined: it is gone. */
@@ -103,6 +100,26 @@ export class PolicyState implements ClusterView {
 
   namespaceLabels(name: string): Labels | undefined {
     return this.#namespaces.get(name);
+  }
+
+  #setView(key: string, after: PodView | undefined): void {
+    const namespace = key.slice(0, key.indexOf("/"));
+    const inNamespace = this.#pods.get(namespace) ?? new Map<string, PodView>();
+    const before = inNamespace.get(key);
+    if (isSameView(before, after)) return;
+    if (after) inNamespace.set(key, after);
+    else inNamespace.delete(key);
+    if (inNamespace.size > 0) this.#pods.set(namespace, inNamespace);
+    else this.#pods.delete(namespace);
+    const views = [before, after].filter((view) => view !== undefined);
+    const [some] = views;
+    const isLocal = views.some((view) => view.isLocal);
+    if (some && isLocal) this.#dirtyPods.set(key, some);
+    for (const policy of this.#policies.values()) {
+      const concerns = (view: PodView): boolean =>
+        (view.isLocal && isTarget(policy, view)) || (this.#mayBeActive(policy) && isPeer(policy, view, this));
+      if (views.some(concerns)) this.#dirtyPolicies.add(policy.key);
+    }
   }
 
   /** One that waits to be looked at may become active. */
