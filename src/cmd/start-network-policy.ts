@@ -9,7 +9,7 @@ import { podBridgeName, podNetworkName } from "../cni/network-config.ts";
 import type { PodAddressOptions } from "../cni/pod-addresses.ts";
 
 export interface NodePolicyDeps {
-  /** Speaks as the node, which network-policy-access.ts lets read what policies are about. */
+  /** Speaks as the node, which node-access.ts lets read what policies are about. */
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;

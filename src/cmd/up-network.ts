@@ -4,7 +4,6 @@ import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import { letNodesReadPolicies } from "./network-policy-access.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import type { NodeOptions } from "./start-node.ts";
 import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
@@ -33,7 +32,6 @@ export async function startNetworkParts(values: UpNetworkValues, choice: string,
   const { server, clock, logger, announce } = deps;
   const stack = new StopStack();
   try {
-    await letNodesReadPolicies(partClient(server, "network-policy"));
     const sharesMachine = values.nodes > 0 && choice !== "simulated";
     stack.add(await startLoadBalancers(values, { client: partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
     stack.add(await startClusterDns(values, { client: partClient(server, "dns"), clock, logger }));

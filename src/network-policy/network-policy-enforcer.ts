@@ -33,7 +33,7 @@ export interface EnforcerOptions extends PolicyBase {
   readonly nodeName: string;
   /** Of the packet filter. */
   readonly tableName: string;
-  /** Between two writes. Default 200 ms. */
+  /** Between two writes. Default 100 ms. */
   readonly minSyncPeriodMs?: number;
 }
 
@@ -110,13 +110,18 @@ export class NetworkPolicyEnforcer implements Running {
   #follow<T extends KubernetesObject>(note: (object: T, isGone: boolean) => void): InformerHandler<T> {
     const changed = (object: T, isGone: boolean): void => {
       note(object, isGone);
-      if (this.#isReady) this.#schedule();
+      if (this.#isReady && this.#isDue) this.#schedule();
     };
     return {
       onAdd: (object) => changed(object, false),
       onUpdate: (object) => changed(object, false),
       onDelete: (object) => changed(object, true),
     };
+  }
+
+  /** Most changes of pods concern no rule. */
+  get #isDue(): boolean {
+    return this.#enforcement === undefined || this.#policies.size === 0 || this.#enforcement.state.isDirty;
   }
 
   #setPolicy(state: PolicyState, policy: NetworkPolicy, isGone = false): void {
@@ -132,7 +137,7 @@ export class NetworkPolicyEnforcer implements Running {
     if (this.#stopped.signal.aborted) return;
     const { clock } = this.#deps;
     const nowMs = clock.monotonic();
-    const dueMs = Math.max(nowMs + delayMs, this.#lastStartMs + (this.#options.minSyncPeriodMs ?? 200));
+    const dueMs = Math.max(nowMs + delayMs, this.#lastStartMs + (this.#options.minSyncPeriodMs ?? 100));
     if (dueMs >= this.#dueMs) return;
     this.#timer?.cancel();
     this.#dueMs = dueMs;
@@ -200,7 +205,7 @@ export class NetworkPolicyEnforcer implements Running {
       await factory.synced(this.#stopped.signal);
       const following = await this.#deps.followAddresses?.((pod, addresses) => {
         state.setAddresses(pod, addresses);
-        this.#schedule();
+        if (this.#isDue) this.#schedule();
       });
       if (following) stack.add(following);
     } catch (error) {

@@ -35,6 +35,11 @@ export class PolicyState implements ClusterView {
     return this.#active.size;
   }
 
+  /** Whether update() may have something to do. */
+  get isDirty(): boolean {
+    return this.#dirtyPolicies.size + this.#dirtyPods.size > 0;
+  }
+
   /** Undefined: it is gone. Throws SelectorError where it cannot be understood; then it is as if it were gone. */
   setPolicy(key: string, policy: NetworkPolicy | undefined): void {
     const before = this.#policies.get(key);
