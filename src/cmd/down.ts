@@ -1,23 +1,22 @@
 // `coracle down`: ends the cluster of a data directory: the process that runs it, then its pods and its containerd, and what
 // they leave on the machine (mounts, network). Objects and images stay; the next `coracle up` starts the pods again.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { realClock } from "../base/clock.ts";
 import { boolean, flag, integer, optionalText } from "../base/flags.ts";
-import { createLogger } from "../base/log.ts";
-import { podNetworkName } from "../cni/network-config.ts";
-import { removePodNetwork } from "../cni/teardown.ts";
-import { destroyContainerd } from "../cri/containerd.ts";
-import type { CgroupSystem } from "../linux/cgroup-system.ts";
-import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
-import { unmountBelow } from "../linux/mounts.ts";
-import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
+import { createLogger, type Logger } from "../base/log.ts";
+import { identifyProcess, terminateProcess } from "../linux/processes.ts";
+import { removeNodeNetwork } from "../node-network/teardown.ts";
 import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
+import { controlSocket } from "./control-channel.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
+import { removeMachineNetwork } from "./machine-network.ts";
+import { nodeDirectory, readNodeRecords } from "./node-records.ts";
+import { nodeLock } from "./node-settings.ts";
 import { proxyTableName, removePacketTables } from "./remove-proxy-tables.ts";
-import { policyTableName } from "./start-network-policy.ts";
+import { takeDownNode } from "./take-down-node.ts";
 
 const flags = {
   "data-dir": flag(optionalText, undefined, `directory of the cluster; default ${defaultDataDir()}`),
@@ -34,26 +33,28 @@ export async function run(args: readonly string[]): Promise<number> {
   if (!existsSync(dataDir)) throw new CommandError(`--data-dir ${dataDir}: there is no cluster in this directory`);
   await endProcess(dataDir, input.values.force);
   if (process.platform === "linux" && process.getuid?.() === 0) {
-    await destroyContainerd(dataDir, { clock: realClock, log: createLogger("down", { verbosity: input.values.v }) });
-    await removePodCgroups(dataDir);
-    await unmountBelow(join(dataDir, "kubelet"));
-    await removePodNetwork(dataDir);
-    await removeAnnouncedAddresses(dataDir);
+    await takeDownNodes(dataDir, createLogger("down", { verbosity: input.values.v }));
     await removePacketTables(proxyTableName(dataDir));
-    await removePacketTables(policyTableName(dataDir), ["inet"]);
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;
 }
 
-async function removePodCgroups(dataDir: string): Promise<void> {
-  let system: CgroupSystem;
-  try {
-    system = await detectCgroups();
-  } catch {
-    return; // a machine without control groups has none of ours
-  }
-  await createCgroups(system, { clock: realClock }).remove(`/${podNetworkName(dataDir)}`);
+/** What the first node leaves, and every further one, also after a crash. */
+async function takeDownNodes(dataDir: string, logger: Logger): Promise<void> {
+  const directories = (await readNodeRecords(dataDir)).map(({ name }) => nodeDirectory(dataDir, name));
+  // They end by themselves when the cluster's process has; those that hang do not.
+  await Promise.all(directories.map((directory) => endNodeProcess(directory)));
+  await removeNodeNetwork(dataDir);
+  for (const directory of [dataDir, ...directories]) await takeDownNode(directory, logger);
+  await removeMachineNetwork(dataDir);
+  await rm(controlSocket(dataDir), { force: true });
+}
+
+async function endNodeProcess(directory: string): Promise<void> {
+  const pid = directoryHolder(directory, nodeLock);
+  const identity = pid === undefined ? undefined : await identifyProcess(pid);
+  if (identity) await terminateProcess(identity, { clock: realClock, graceMs: politeMs / 6 });
 }
 
 async function endProcess(dataDir: string, force: boolean): Promise<void> {

@@ -1,6 +1,7 @@
-// `coracle image import|ls|rm`: the images of a cluster's node. Works on the running cluster of the data directory, and on
-// one that does not run.
+// `coracle image import|ls|rm`: the images of a cluster's nodes on this machine, all alike. Works on the running cluster of
+// the data directory, and on one that does not run.
 import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import { realClock } from "../base/clock.ts";
 import { flag, integer, optionalText } from "../base/flags.ts";
 import { createLogger } from "../base/log.ts";
@@ -9,6 +10,7 @@ import { type ImageStore, importImage, listImages, removeImage } from "../cri/im
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
 import { defaultDataDir } from "./data-dir.ts";
+import { nodeDirectory, readNodeRecords } from "./node-records.ts";
 
 const flags = {
   "data-dir": flag(optionalText, undefined, `directory of the cluster; default ${defaultDataDir()}`),
@@ -16,11 +18,17 @@ const flags = {
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
-type Action = (store: ImageStore, operands: readonly string[], name: string | undefined) => Promise<void>;
+/** Of one node; `node` is its name where there are several. */
+interface Images {
+  readonly store: ImageStore;
+  readonly node: string | undefined;
+}
+
+type Action = (images: Images, operands: readonly string[], name: string | undefined) => Promise<void>;
 
 const actions: Readonly<Record<string, { readonly operand: string; readonly summary: string; readonly act: Action }>> = {
   import: { operand: "FILE…", summary: "Imports images from files (docker save or OCI layout, gzipped or not).", act: importFiles },
-  ls: { operand: "", summary: "Lists the node's images.", act: list },
+  ls: { operand: "", summary: "Lists the images of each node.", act: list },
   rm: { operand: "IMAGE…", summary: "Removes images by name or digest.", act: remove },
 };
 
@@ -39,10 +47,14 @@ export async function run(args: readonly string[]): Promise<number> {
   if (action.operand && input.positional.length === 0)
     throw new CommandError(`expected ${action.operand} (see coracle image ${name} --help)`);
   const dependencies = { clock: realClock, log: createLogger("image", { verbosity: input.values.v }) };
+  const dataDir = input.values["data-dir"] ?? defaultDataDir();
+  const further = (await readNodeRecords(dataDir)).map((record) => ({ node: record.name, directory: nodeDirectory(dataDir, record.name) }));
+  const all = [{ node: further.length > 0 ? hostname().toLowerCase() : undefined, directory: dataDir }, ...further];
   try {
-    await withContainerd({ dataDir: input.values["data-dir"] ?? defaultDataDir() }, dependencies, ({ runtime, paths }) =>
-      action.act({ runtime, paths, clock: realClock }, input.positional, input.values.name),
-    );
+    for (const { node, directory } of all)
+      await withContainerd({ dataDir: directory }, dependencies, ({ runtime, paths }) =>
+        action.act({ store: { runtime, paths, clock: realClock }, node }, input.positional, input.values.name),
+      );
   } catch (error) {
     if (error instanceof CommandError) throw error;
     throw new CommandError(error instanceof Error ? error.message : String(error), { cause: undefined });
@@ -50,14 +62,18 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-async function importFiles(store: ImageStore, files: readonly string[], name: string | undefined): Promise<void> {
+async function importFiles({ store, node }: Images, files: readonly string[], name: string | undefined): Promise<void> {
   for (const file of files) if (!existsSync(file)) throw new CommandError(`${file}: no such file`);
   for (const file of files) {
-    for (const image of await importImage(store, file, name === undefined ? {} : { name })) process.stdout.write(`imported ${image}\n`);
+    for (const image of await importImage(store, file, name === undefined ? {} : { name }))
+      process.stdout.write(`imported ${image}${onNode(node)}\n`);
   }
 }
 
-async function list(store: ImageStore): Promise<void> {
+const onNode = (node: string | undefined): string => (node === undefined ? "" : ` on node ${node}`);
+
+async function list({ store, node }: Images): Promise<void> {
+  if (node !== undefined) process.stdout.write(`node ${node}\n`);
   const rows = [["IMAGE", "ID", "SIZE"]];
   for (const image of await listImages(store)) {
     const id = image.id.replace(/^sha256:/, "").slice(0, 13);
@@ -69,9 +85,9 @@ async function list(store: ImageStore): Promise<void> {
     process.stdout.write(`${image.padEnd(widths[0] ?? 0)}   ${id.padEnd(widths[1] ?? 0)}   ${size}\n`);
 }
 
-async function remove(store: ImageStore, images: readonly string[]): Promise<void> {
+async function remove({ store, node }: Images, images: readonly string[]): Promise<void> {
   for (const image of images) {
     await removeImage(store, image);
-    process.stdout.write(`removed ${image}\n`);
+    process.stdout.write(`removed ${image}${onNode(node)}\n`);
   }
 }

@@ -6,6 +6,8 @@ import type { PemPair } from "./pki.ts";
 export interface KubeconfigOptions {
   /** "https://127.0.0.1:6443". */
   readonly server: string;
+  /** The name in the server's certificate, where it is reached by another one. */
+  readonly serverName?: string;
   /** PEM of the authority that signed the server's certificate. */
   readonly authority: string;
   readonly credentials: PemPair;
@@ -26,7 +28,7 @@ kind: Config
 clusters:
 - name: ${q(cluster)}
   cluster:
-    server: ${q(options.server)}
+    server: ${q(options.server)}${options.serverName === undefined ? "" : `\n    tls-server-name: ${q(options.serverName)}`}
     certificate-authority-data: ${base64(options.authority)}
 users:
 - name: ${q(options.user)}

@@ -31,6 +31,8 @@ import { chooseRuntime, type NodeRuntime, startNodeRuntime } from "./node-runtim
 
 export interface KubeletProcessDeps {
   readonly client: Client;
+  /** For metrics: "10.0.0.1:6443". */
+  readonly apiServerHost?: string;
   readonly informers?: InformerFactory;
   readonly runtime: NodeRuntime;
   readonly clock: Clock;
@@ -70,6 +72,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards() }),
+      ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
     server ? { ...options, port: server.port } : options,
@@ -249,7 +252,7 @@ export async function run(args: readonly string[]): Promise<number> {
     stack.defer(() => runtime.stop());
     const running = stack.add(
       await startKubelet(
-        { client: cluster.client, runtime, clock, logger },
+        { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },
         { ...optionsOf(values, nodeName), ...(await servingOf(values)) },
       ),
     );

@@ -18,10 +18,16 @@ const commands: Readonly<Record<string, Command>> = {
   scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
   explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
   kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
+  node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
   dns: { summary: "answer the names of a cluster", load: () => import("./dns.ts") },
   proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
   "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
+};
+
+/** Started by other commands, not by people. */
+const hiddenCommands: Readonly<Record<string, Command>> = {
+  "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
 };
 
 function usage(): string {
@@ -39,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`coracle ${version}\n`);
     return 0;
   }
-  const command = commands[name];
+  const command = commands[name] ?? hiddenCommands[name];
   if (!command) {
     process.stderr.write(`coracle: unknown command "${name}"; "coracle help" lists the commands\n`);
     return 1;

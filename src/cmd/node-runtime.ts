@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
-import { writePodNetwork } from "../cni/network-config.ts";
+import { forwardingIsDropped, writePodNetwork } from "../cni/network-config.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
@@ -26,9 +26,16 @@ export interface NodeRuntime {
   /** Of the runtime, where it is ours. */
   readonly pid?: () => Promise<number | undefined>;
   /** Sets up the pod network once the node's range is known. Absent where the runtime has its own. */
-  readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
+  readonly configureNetwork?: (podCidrs: readonly string[], options?: PodNetworkSetUp) => Promise<void>;
   /** Containers stay for the next start. */
   stop(): Promise<void>;
+}
+
+export interface PodNetworkSetUp {
+  /** Of pods' interfaces, in bytes. Default that of the interface by which packets leave the machine. */
+  readonly mtu?: number;
+  /** Whether somebody else hides pods behind the node's address where that is needed. Default false. */
+  readonly masqueraded?: boolean;
 }
 
 export interface NodeRuntimeOptions {
@@ -74,11 +81,11 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     description: "containerd",
     simulated: false,
     pid: () => pidIn(containerd.paths.pidFile),
-    async configureNetwork(podCidrs) {
-      const clash = await findNetworkClash(dataDir, podCidrs);
+    async configureNetwork(podCidrs, { mtu, masqueraded = false } = {}) {
+      const [clash, acceptForwarding] = await Promise.all([findNetworkClash(dataDir, podCidrs), forwardingIsDropped()]);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
-      await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({ dataDir, podCidrs, mtu: (await defaultRoute())?.mtu ?? ethernetMtu });
+      if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
+      await writePodNetwork({ dataDir, podCidrs, mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu, acceptForwarding });
     },
     stop: () => containerd.stop({ keepContainers: true }),
   };

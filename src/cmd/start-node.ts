@@ -1,22 +1,29 @@
 // A node of the cluster, whole: its container runtime, its kubelet, and whatever else runs on every node. `coracle up` starts
-// it in its own process; a node that is a process of its own is started by the same function.
+// the first node in its own process; nodes that are processes of their own are started by the same function.
 
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
+import type { InformerFactory } from "../client/informer.ts";
+import { createInformerFactory } from "../client/informer-factory.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import type { AddressPool } from "../load-balancer/address-pool.ts";
+import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-network.ts";
+import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
-import { type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
 
 export interface NodeDeps {
-  /** Speaks as the node: system:node:<name>. */
+  /**
+   * Speaks as the node: system:node:<name>. What is on every node besides the kubelet uses it too: node-access.ts lets
+   * nodes read what that needs.
+   */
   readonly client: Client;
   /** Speaks as system:kube-proxy. Without it services are somebody else's: a kube-proxy that runs as a pod. */
   readonly proxyClient?: Client;
@@ -30,6 +37,12 @@ export interface NodeOptions extends KubeletOptions {
   readonly choice: RuntimeChoice;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** How the pods of other nodes are reached. Default by itself, as the place of each node allows. */
+  readonly podNetwork?: PodNetwork;
+  /** An interface that only some of the nodes share, such as the bridge between the nodes of one machine. */
+  readonly linkInterface?: string;
+  /** The node of the machine this one is a part of, by which nodes of other machines reach it. */
+  readonly behind?: string;
   readonly serving: KubeletServerOptions;
   /** Addresses of load balancers that this node may announce on its network. Default none. */
   readonly loadBalancerPool?: AddressPool;
@@ -40,29 +53,68 @@ export interface RunningNode extends Running {
   readonly description: string;
   /** Resolves when the node is Ready. */
   readonly ready: Promise<void>;
+  /** Says that interfaces of the machine have changed. */
+  refreshNetwork(): void;
 }
 
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
-  const { clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, serving, loadBalancerPool: pool, ...kubelet } = options;
+  const { client, clock, logger } = deps;
+  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
+  const { loadBalancerPool: pool, ...kubelet } = others;
   const stack = new StopStack();
   try {
     const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
     stack.defer(() => runtime.stop());
+    // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
+    const informers = stack.add(createInformerFactory(client, { clock, logger }));
+    const network = await startNetwork({ ...deps, informers, runtime }, options);
+    if (network) stack.add(network);
+    informers.start();
     const { ready } = stack.add(
       await startKubelet(
-        { ...deps, runtime, logger: logger.named("kubelet") },
+        { ...deps, runtime: withNodeNetwork(runtime, network, podNetwork), logger: logger.named("kubelet") },
         { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
     // Where the pod network is somebody else's, so are its policies.
-    if (runtime.configureNetwork) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
+    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
-    return { description: runtime.description, ready, stop: () => stack.stop() };
+    return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
     throw error;
   }
+}
+
+interface NetworkDeps extends NodeDeps {
+  readonly informers: InformerFactory;
+  readonly runtime: NodeRuntime;
+}
+
+/** Undefined where pods have no network of ours: simulated ones, and those of a runtime or a network that others set up. */
+async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOptions): Promise<NodeNetwork | undefined> {
+  const { nodeName, dataDir, clusterCidrs, podNetwork: network = defaultPodNetwork, linkInterface, behind } = options;
+  if (!runtime.configureNetwork || network.mode === "none") return undefined;
+  const [{ startNodeNetwork }, { rememberNodeNetwork }] = await Promise.all([
+    import("../node-network/node-network.ts"),
+    import("../node-network/teardown.ts"),
+  ]);
+  await rememberNodeNetwork(dataDir, { clusterCidrs });
+  return startNodeNetwork(
+    { ...deps, logger: deps.logger.named("node-network") },
+    { nodeName, dataDir, clusterCidrs, network, behind, ...(linkInterface === undefined ? {} : { linkInterface }) },
+  );
+}
+
+/** The runtime, with a pod network that fits the one between the nodes. */
+function withNodeNetwork(runtime: NodeRuntime, network: NodeNetwork | undefined, { mode }: PodNetwork): NodeRuntime {
+  const { configureNetwork, ...rest } = runtime;
+  if (!configureNetwork || mode === "none") return rest;
+  if (!network) return runtime;
+  return {
+    ...rest,
+    configureNetwork: async (podCidrs) => configureNetwork(podCidrs, { mtu: await network.podMtu(), masqueraded: true }),
+  };
 }

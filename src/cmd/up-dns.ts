@@ -23,12 +23,15 @@ export interface UpDnsValues {
   readonly "dns-upstream": ReturnType<typeof serverList.parse>;
   readonly "dns-stub-domain": ReturnType<typeof stubDomains.parse>;
   readonly "service-cluster-ip-range": string;
-  readonly "cluster-cidr": string;
+  readonly "cluster-cidr": readonly string[];
 }
+
+/** Of two families the first is the one that services have unless they ask for another. */
+const firstServiceRange = (values: UpDnsValues): string => values["service-cluster-ip-range"].split(",")[0] ?? "";
 
 /** The tenth address of the services' range, as everywhere. */
 function dnsAddress(values: UpDnsValues): string {
-  const range = parseCIDR(values["service-cluster-ip-range"]);
+  const range = parseCIDR(firstServiceRange(values));
   const address = range && addressInRange(range, 10);
   if (address === undefined)
     throw new CommandError(`--service-cluster-ip-range ${values["service-cluster-ip-range"]}: no room for the DNS service`);
@@ -49,8 +52,8 @@ export async function startClusterDns(values: UpDnsValues, deps: StartDnsDeps): 
     {
       clusterIP: dnsAddress(values),
       domain: values["cluster-domain"],
-      serviceRange: values["service-cluster-ip-range"],
-      clusterCidrs: [values["cluster-cidr"]],
+      serviceRange: firstServiceRange(values),
+      clusterCidrs: values["cluster-cidr"],
       stubDomains: values["dns-stub-domain"],
       ...(upstreams.length > 0 ? { upstreams } : {}),
     },

@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { type Flags, parseFlags } from "../base/flags.ts";
 import { parseServer, upstreamsOf } from "./dns-upstreams.ts";
 import { kubeletDnsOf, upDnsFlags } from "./up-dns.ts";
-import { loadBalancerPool, upLoadBalancerFlags } from "./up-load-balancer.ts";
+import { loadBalancerRanges, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 const valuesOf = <F extends Flags>(flags: F, ...args: string[]) => parseFlags(flags, args).values;
 
 describe("DNS of coracle up", () => {
-  const ranges = { "service-cluster-ip-range": "10.96.0.0/16", "cluster-cidr": "10.244.0.0/16" };
+  const ranges = { "service-cluster-ip-range": "10.96.0.0/16", "cluster-cidr": ["10.244.0.0/16"] };
 
   it("tells pods the tenth address of the services' range, unless there is to be no DNS", () => {
     expect(kubeletDnsOf({ ...ranges, ...valuesOf(upDnsFlags) })).toEqual({ clusterDns: ["10.96.0.10"], clusterDomain: "cluster.local" });
@@ -48,11 +48,11 @@ describe("DNS of coracle up", () => {
 
 describe("load balancers of coracle up", () => {
   it("have a pool where one is given and nobody else gives addresses; ranges that overlap are refused", () => {
-    expect(loadBalancerPool(valuesOf(upLoadBalancerFlags))).toBeUndefined();
-    const pool = loadBalancerPool(valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.1-192.0.2.9,2001:db8::/120"));
-    expect([pool?.contains("192.0.2.9"), pool?.has("IPv6")]).toEqual([true, true]);
-    expect(loadBalancerPool(valuesOf(upLoadBalancerFlags, "--load-balancer=external", "--load-balancer-pool=192.0.2.1"))).toBeUndefined();
-    expect(() => loadBalancerPool(valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.1-192.0.2.9,192.0.2.8/31"))).toThrow(
+    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags))).toEqual([]);
+    const given = ["192.0.2.1-192.0.2.9", "2001:db8::/120"];
+    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags, `--load-balancer-pool=${given.join()}`))).toEqual(given);
+    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags, "--load-balancer=external", "--load-balancer-pool=192.0.2.1"))).toEqual([]);
+    expect(() => loadBalancerRanges(valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.1-192.0.2.9,192.0.2.8/31"))).toThrow(
       "--load-balancer-pool: 192.0.2.1-192.0.2.9 and 192.0.2.8/31 have addresses in common",
     );
     expect(() => valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.9-192.0.2.1")).toThrow("ends before it begins");

@@ -39,12 +39,12 @@ export interface UpLoadBalancerValues {
   readonly "load-balancer-pool": readonly AddressRange[];
 }
 
-/** Undefined where services share the nodes' addresses. Throws where ranges overlap. */
-export function loadBalancerPool(values: UpLoadBalancerValues): AddressPool | undefined {
+/** None where services share the nodes' addresses. Throws where ranges overlap. */
+export function loadBalancerRanges(values: UpLoadBalancerValues): readonly string[] {
   const ranges = values["load-balancer-pool"];
   const overlap = findOverlap(ranges);
   if (overlap) throw new CommandError(`--load-balancer-pool: ${overlap[0].text} and ${overlap[1].text} have addresses in common`);
-  return ranges.length === 0 || values["load-balancer"] === "external" ? undefined : new AddressPool(ranges);
+  return values["load-balancer"] === "external" ? [] : ranges.map(({ text }) => text);
 }
 
 export interface UpPartDeps {
@@ -63,10 +63,10 @@ export async function startLoadBalancers(
   if (values["load-balancer"] === "external") return stack;
   const { startLoadBalancer } = await import("../load-balancer/load-balancer.ts");
   const { listeningPorts } = await import("../linux/listening-ports.ts");
-  const pool = loadBalancerPool(values);
+  const ranges = values["load-balancer-pool"];
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "service-controller" }));
   const informers = stack.add(createInformerFactory(client, { clock, logger }));
   const deps = { client, informers, clock, logger, recorder, ...(sharesMachine ? { listeningPorts } : {}) };
-  stack.add(startLoadBalancer(deps, pool ? { pool } : {}));
+  stack.add(startLoadBalancer(deps, ranges.length > 0 ? { pool: new AddressPool(ranges) } : {}));
   return stack;
 }

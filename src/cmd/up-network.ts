@@ -1,22 +1,23 @@
 // What `coracle up` starts once for a cluster's network besides the nodes: its DNS and its load balancers; and what the nodes
 // are told of both.
+import type { PolicyRule } from "../api/types/rbac-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
+import type { ClusterNetwork } from "../node-network/cluster-network.ts";
+import { type ComponentRules, grantComponentRoles } from "./component-roles.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
-import type { NodeOptions } from "./start-node.ts";
 import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
-import { loadBalancerPool, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
+import { loadBalancerRanges, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags };
 
 export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & { readonly nodes: number };
 
-/** Of every node's options. Throws for flags that cannot be. */
-export function networkOfNodes(values: UpNetworkValues): Pick<NodeOptions, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
-  const pool = loadBalancerPool(values);
-  return { ...kubeletDnsOf(values), ...(pool ? { loadBalancerPool: pool } : {}) };
+/** What every node is told. Throws for flags that cannot be. */
+export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
+  return { ...kubeletDnsOf(values), loadBalancerPool: loadBalancerRanges(values) };
 }
 
 export interface NetworkPartsDeps {
@@ -33,8 +34,8 @@ export async function startNetworkParts(values: UpNetworkValues, choice: string,
   const stack = new StopStack();
   try {
     const sharesMachine = values.nodes > 0 && choice !== "simulated";
-    stack.add(await startLoadBalancers(values, { client: partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
-    stack.add(await startClusterDns(values, { client: partClient(server, "dns"), clock, logger }));
+    stack.add(await startLoadBalancers(values, { client: await partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
+    stack.add(await startClusterDns(values, { client: await partClient(server, "dns"), clock, logger }));
   } catch (error) {
     await stack.stop();
     throw error;
@@ -43,7 +44,37 @@ export async function startNetworkParts(values: UpNetworkValues, choice: string,
   return stack;
 }
 
-/** For parts that upstream does not have and whose permissions nobody grants. */
-function partClient(server: RunningApiServer, name: string): Client {
-  return server.clientFor({ name: `system:coracle:${name}`, groups: ["system:masters"] });
+const reading = (apiGroup: string, ...resources: readonly string[]): PolicyRule => ({
+  apiGroups: [apiGroup],
+  resources,
+  verbs: ["get", "list", "watch"],
+});
+const changes = ["create", "update", "patch", "delete"];
+
+const partRules: Readonly<Record<"dns" | "load-balancer", ComponentRules>> = {
+  dns: {
+    everywhere: [reading("", "services", "namespaces", "nodes"), reading("discovery.k8s.io", "endpointslices")],
+    within: {
+      "kube-system": [
+        { apiGroups: [""], resources: ["services"], verbs: ["create"] },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: changes },
+      ],
+    },
+  },
+  "load-balancer": {
+    everywhere: [
+      reading("", "services", "nodes"),
+      reading("discovery.k8s.io", "endpointslices"),
+      { apiGroups: [""], resources: ["services", "services/status"], verbs: ["update", "patch"] },
+      { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },
+    ],
+  },
+};
+
+/** For parts that upstream does not have, with roles of their own. */
+async function partClient(server: RunningApiServer, part: keyof typeof partRules): Promise<Client> {
+  const name = `system:coracle:${part}`;
+  const administrator = server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
+  await grantComponentRoles(administrator, name, partRules[part]);
+  return server.clientFor({ name, groups: ["system:authenticated"] });
 }

@@ -1,16 +1,16 @@
 // `coracle up`: a whole cluster in one process, in the foreground. API server, controllers, scheduler and, unless --nodes 0,
 // this machine as a node. Ctrl-C ends it; the pods' containers run on, so that the next `up` with the same data directory
 // finds them as they were. `coracle down` ends those too.
-import { mkdir } from "node:fs/promises";
-import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { boolean, flag, integer, list, optionalText, text } from "../base/flags.ts";
+import { boolean, durationMs, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { version } from "../base/version.ts";
+import { type ClusterNetwork, podNetworkModes } from "../node-network/cluster-network.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
+import { rangeProblem } from "./address-ranges.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
@@ -25,15 +25,26 @@ const flags = {
   nodes: flag(
     integer({ min: 0, max: 1000 }),
     1,
-    "nodes on this machine; 0 is a control plane alone, more than 1 needs the simulated runtime",
+    "nodes on this machine, at least; 0 is a control plane alone. Those beside the first have a network namespace each",
   ),
   runtime: flag(
     optionalText,
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
-  "cluster-cidr": flag(text, "10.244.0.0/16", "addresses of pods, of which each node gets a part"),
   ...upNetworkFlags,
+  "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
+  "node-cidr": flag(
+    list,
+    [],
+    "addresses of nodes beside the first; default 172.29.0.0/24, and fd00:172:29::/64 with pods of both families",
+  ),
+  "pod-network": flag(
+    oneOf(...podNetworkModes),
+    "auto",
+    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel; none is for a CNI plugin of your own",
+  ),
+  "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
@@ -54,6 +65,7 @@ function announce(what: string): void {
 export async function run(args: readonly string[]): Promise<number> {
   const values = parse(args);
   if (!values) return 0;
+  requireRanges(values);
   const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
   const stack = new StopStack();
   const ended = untilSignal();
@@ -84,37 +96,84 @@ function claim(dataDir: string): () => void {
   }
 }
 
-async function startCluster(values: UpFlags & { readonly "data-dir": string }, stack: StopStack, clock: Clock): Promise<void> {
+async function startCluster(values: UpValues, stack: StopStack, clock: Clock): Promise<void> {
   const logger = createLogger("coracle", { verbosity: values.v });
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
   networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
-  if (values.nodes > 1 && choice !== "simulated")
-    throw new CommandError(`--nodes ${values.nodes}: several nodes need --runtime simulated for now`);
-  if (values.nodes > 0 && choice === "containerd") await requireFreeRange(values);
+  if (values.nodes > 0) await requirePlaceForNodes(values, choice);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
   announce(`API server at ${server.url}`);
-  await startLoops(values, server, stack, { clock, logger });
+  const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
+  // Before the nodes: clients remember for hours which APIs there were when they first asked.
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
+  metrics.catch(() => undefined); // told below
+  stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
-    await startNodes({ values, choice }, server, stack, { clock, logger });
+    const { startNodes } = await import("./up-nodes.ts");
+    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network });
   }
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
-  const { startClusterMetrics } = await import("./cluster-metrics.ts");
-  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
+  await metrics;
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
   );
 }
 
-/** Two clusters with the same pod addresses on one machine would take each other's packets. */
-async function requireFreeRange(values: UpFlags & { readonly "data-dir": string }): Promise<void> {
-  const { findNetworkClash } = await import("../cni/network-clash.ts");
-  const clash = await findNetworkClash(values["data-dir"], [values["cluster-cidr"]]);
+type UpValues = UpFlags & { readonly "data-dir": string };
+
+function requireRanges(values: UpFlags): void {
+  const problem = rangeProblem([
+    { flag: "--service-cluster-ip-range", cidrs: serviceCidrs(values) },
+    { flag: "--cluster-cidr", cidrs: values["cluster-cidr"] },
+    { flag: "--node-cidr", cidrs: nodeCidrs(values) },
+  ]);
+  if (problem !== undefined) throw new CommandError(problem);
+}
+
+/** Two clusters with the same addresses on one machine would take each other's packets. */
+async function requirePlaceForNodes(values: UpValues, choice: string): Promise<void> {
+  const [{ findNetworkClash }, { whyNotSeveral }] = await Promise.all([import("../cni/network-clash.ts"), import("./up-nodes.ts")]);
+  const reason = await whyNotSeveral(nodesOptions(values, choice));
+  if (reason !== undefined) throw new CommandError(reason);
+  const clash = choice === "containerd" ? await findNetworkClash(values["data-dir"], values["cluster-cidr"]) : undefined;
   if (clash !== undefined) throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
+}
+
+const serviceCidrs = (values: UpFlags): readonly string[] => values["service-cluster-ip-range"].split(",");
+
+function nodeCidrs(values: UpFlags): readonly string[] {
+  if (values["node-cidr"].length > 0) return values["node-cidr"];
+  return ["172.29.0.0/24", ...(values["cluster-cidr"].some((cidr) => cidr.includes(":")) ? ["fd00:172:29::/64"] : [])];
+}
+
+function nodesOptions(values: UpValues, choice: string) {
+  return {
+    ...{ dataDir: values["data-dir"], count: values.nodes, choice, nodeCidrs: nodeCidrs(values), verbosity: values.v },
+    ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"] },
+  };
+}
+
+/** What all nodes have to know, on this machine and on others, as objects of the cluster. */
+async function publishNetwork(values: UpValues, server: RunningApiServer): Promise<ClusterNetwork> {
+  const [{ publishClusterNetwork }, { administrator, clusterNetworkOf }] = await Promise.all([
+    import("./node-access.ts"),
+    import("./up-nodes.ts"),
+  ]);
+  const network = clusterNetworkOf({
+    dataDir: values["data-dir"],
+    clusterCidrs: values["cluster-cidr"],
+    serviceCidrs: serviceCidrs(values),
+    mode: values["pod-network"],
+    ...networkOfNodes(values),
+  });
+  await publishClusterNetwork(administrator(server), network);
+  return network;
 }
 
 interface Shared {
@@ -136,7 +195,9 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
     {
       controllers: checkedSelection(values.controllers.split(",")),
       rootCaPem: server.caPem,
-      clusterCidrs: [values["cluster-cidr"]],
+      clusterCidrs: values["cluster-cidr"],
+      serviceCidrs: serviceCidrs(values),
+      nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
       clusterSigning: server.pki.ca,
     },
   );
@@ -146,60 +207,6 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
   stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
-}
-
-async function startNodes(
-  { values, choice }: { readonly values: UpFlags & { readonly "data-dir": string }; readonly choice: string },
-  server: RunningApiServer,
-  stack: StopStack,
-  { clock, logger }: Shared,
-): Promise<void> {
-  const { startNode } = await import("./start-node.ts");
-  const dataDir = values["data-dir"];
-  const machine = hostname().toLowerCase();
-  const names = values.nodes === 1 ? [machine] : Array.from({ length: values.nodes }, (_, i) => `${machine}-${i + 1}`);
-  for (const name of names) {
-    const serving = await server.pki.kubeletServing(name, [name, "localhost", ...(await nodeAddresses())]);
-    const node = stack.add(
-      await startNode(
-        {
-          client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
-          proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
-          ...{ clock, logger },
-        },
-        {
-          nodeName: name,
-          dataDir,
-          choice,
-          clusterCidrs: [values["cluster-cidr"]],
-          ...networkOfNodes(values),
-          // Several nodes would run the same static pods: the first one has them.
-          ...(name === names[0] ? { podManifestPath: await manifestDirectory(values) } : {}),
-          rootDirectory: join(dataDir, names.length === 1 ? "kubelet" : join("kubelets", name)),
-          serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
-        },
-      ),
-    );
-    await node.ready;
-    announce(`node ${name} ready (${node.description})`);
-  }
-}
-
-/** Where static pods are described; made if it is not there, so that it can be watched. */
-async function manifestDirectory(values: UpFlags & { readonly "data-dir": string }): Promise<string> {
-  const path = resolve(values["pod-manifest-path"] ?? join(values["data-dir"], "manifests"));
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw new CommandError(`--pod-manifest-path ${path}`, { cause: error });
-  }
-  return path;
-}
-
-/** Under which the API server reaches the kubelets of this machine. */
-async function nodeAddresses(): Promise<readonly string[]> {
-  const { hostAddresses } = await import("../linux/system-info.ts");
-  return ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
 }
 
 async function publishKubeconfig(path: string | undefined, server: RunningApiServer): Promise<string> {

@@ -99,6 +99,17 @@ test("renderMasquerade() translates what leaves the cluster, and nothing else, f
   ]);
 });
 
+test("renderMasquerade() leaves packets to nodes that know the way back alone", () => {
+  const text = renderMasquerade({
+    dataDir: "/data/a",
+    podCidrs: ["10.244.1.0/24"],
+    clusterCidrs: ["10.244.0.0/16"],
+    nodeAddresses: ["172.29.0.1", "172.29.0.3", "fd00::3"],
+  });
+  expect(text).toContain("ip saddr 10.244.1.0/24 ip daddr { 172.29.0.1, 172.29.0.3 } return");
+  expect(text).not.toContain("fd00::3");
+});
+
 describe("portRuleRemoval()", () => {
   const saved = [
     "*nat",

@@ -11,6 +11,8 @@ export interface MasqueradeOptions {
   readonly podCidrs: readonly string[];
   /** Ranges reached without translation besides the node's own: the cluster's pod range. */
   readonly clusterCidrs: readonly string[];
+  /** Addresses of other nodes that know the way back to the pods. Default none: then nodes see this node's address. */
+  readonly nodeAddresses?: readonly string[];
 }
 
 /** The commands for `nft -f -`. */
@@ -19,9 +21,11 @@ export function renderMasquerade(options: MasqueradeOptions): string {
   const bridge = podBridgeName(options.dataDir);
   const rules = ["ip", "ip6"].flatMap((family) => {
     const ofFamily = (cidrs: readonly string[]): readonly string[] => cidrs.filter((cidr) => cidr.includes(":") === (family === "ip6"));
+    const nodes = ofFamily(options.nodeAddresses ?? []);
     const inside = [...ofFamily(options.podCidrs), ...ofFamily(options.clusterCidrs), family === "ip" ? "224.0.0.0/4" : "ff00::/8"];
     return ofFamily(options.podCidrs).flatMap((source) => [
       ...inside.map((cidr) => `    ${family} saddr ${source} ${family} daddr ${cidr} return`),
+      ...(nodes.length > 0 ? [`    ${family} saddr ${source} ${family} daddr { ${nodes.join(", ")} } return`] : []),
       `    ${family} saddr ${source} oifname != "${bridge}" masquerade`,
     ]);
   });

@@ -27,6 +27,16 @@ export function podBridgeName(dataDir: string): string {
   return `cor-${hash(dataDir)}`;
 }
 
+/** Of the VXLAN between nodes. */
+export function vxlanDeviceName(dataDir: string): string {
+  return `corx-${hash(dataDir)}`;
+}
+
+/** Of the link between the nodes of one machine. Begins otherwise than bridges of pods, which are told apart by that. */
+export function nodeBridgeName(dataDir: string): string {
+  return `corn-${hash(dataDir)}`;
+}
+
 /** The directory the runtime reads the configuration from. */
 export function cniConfigDirectory(dataDir: string): string {
   return join(resolve(dataDir), "cni", "net.d");

@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
 import { criTime } from "./cri.ts";
-import type { ContainerConfig, ContainerState } from "./generated/runtime-v1.ts";
+import type { ContainerConfig, ContainerState, LinuxContainerResources } from "./generated/runtime-v1.ts";
 
 /** What a simulated program sees of the container it runs in. */
 export interface SimulatedProcess {
@@ -71,6 +71,8 @@ export class SimulatedContainer implements SimulatedProcess {
   #usedNanoseconds = 0;
   #usageSince = 0n;
   readonly #onExit: (container: SimulatedContainer) => void;
+  /** As last set. */
+  resources: LinuxContainerResources | undefined;
   readonly #exitWaiters: (() => void)[] = [];
   #exitTimer: Timer | undefined;
 
@@ -91,6 +93,7 @@ export class SimulatedContainer implements SimulatedProcess {
     this.behaviour = options.behaviour;
     this.clock = options.clock;
     this.logPath = options.logPath;
+    this.resources = options.config.linux?.resources;
     this.createdAt = criTime(options.clock.now());
     this.#usage = options.behaviour.usage ?? { cpuMillicores: 1, memoryBytes: 10 * 1024 * 1024 };
     this.#onExit = options.onExit;
@@ -113,6 +116,12 @@ export class SimulatedContainer implements SimulatedProcess {
     const lines = text.replace(/\n$/, "").split("\n");
     // Written at once, so that a reader who has seen the event that follows also sees the line.
     appendFileSync(this.logPath, lines.map((line) => `${stamp} ${stream} F ${line}\n`).join(""));
+  }
+
+  /** Sets the resources given, and leaves those that are 0. */
+  update(resources: LinuxContainerResources): void {
+    const given = Object.entries(resources).filter(([, value]) => value !== 0);
+    this.resources = { ...(this.resources ?? resources), ...Object.fromEntries(given) };
   }
 
   /** Makes the log file where it is missing, as after a rotation. */

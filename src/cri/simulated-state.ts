@@ -211,7 +211,7 @@ export function containerStatus(container: SimulatedContainer): Input<ContainerS
     labels: config.labels,
     annotations: config.annotations,
     mounts: config.mounts,
-    resources: { linux: config.linux?.resources },
+    resources: { linux: container.resources },
     stopSignal: config.stopSignal,
   };
 }

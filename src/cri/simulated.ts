@@ -149,8 +149,8 @@ function containerHandlers(state: SimulatedState): RuntimeServiceHandlers {
       return { containers: containers.map((container) => ({ ...containerStatus(container), podSandboxId: container.sandboxId })) };
     },
     containerStatus: async ({ containerId }) => ({ status: containerStatus(state.container(containerId)) }),
-    updateContainerResources: async ({ containerId }) => {
-      state.container(containerId);
+    updateContainerResources: async ({ containerId, linux }) => {
+      if (linux) state.container(containerId).update(linux);
       return {};
     },
     reopenContainerLog: async ({ containerId }) => {

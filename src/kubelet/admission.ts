@@ -24,6 +24,8 @@ export interface NodeState {
   readonly pressure: readonly PressureCondition[];
   readonly shuttingDown: boolean;
   readonly machine: MachineRules;
+  /** Whether others may be ended for a critical pod. Default true. */
+  readonly mayPreempt?: boolean;
 }
 
 export type Admission =
@@ -37,7 +39,7 @@ export type Admission =
 export function admitPod(pod: Pod, others: readonly Pod[], state: NodeState): Admission {
   const early = underPressure(pod, state.pressure) ?? wrongSysctl(pod, state.machine) ?? unsupported(pod, state.node);
   if (early) return refused(early);
-  const fit = fitting(pod, others, state.node);
+  const fit = fitting(pod, others, state);
   if (fit.kind === "refused") return fit;
   const late = unconfined(pod, state.machine) ?? (state.shuttingDown ? shutDown : undefined);
   return late ? refused(late) : fit;
@@ -91,14 +93,14 @@ function unsupported(pod: Pod, node: Node): Problem | undefined {
   return undefined;
 }
 
-function fitting(pod: Pod, others: readonly Pod[], node: Node): Admission {
+function fitting(pod: Pod, others: readonly Pod[], { node, mayPreempt = true }: NodeState): Admission {
   const lacking = lackingResources(pod, others, node);
   const rest = [wrongNode(pod, node), portTaken(pod, others), repelled(pod, node)].filter((p) => p !== undefined);
   if (lacking.length === 0 || (rest.length > 0 && isCriticalPod(pod))) {
     const [first] = rest;
     return first ? refused(first, rest.length === 1 && first.reason === "NodeAffinity") : { kind: "admitted" };
   }
-  if (!isCriticalPod(pod)) return refused(lackingProblem(lacking[0] as Lacking));
+  if (!mayPreempt || !isCriticalPod(pod)) return refused(lackingProblem(lacking[0] as Lacking));
   const amounts = Object.fromEntries(lacking.map((l) => [l.resource, l.requested - (l.total - l.used)]));
   const pods = podsToPreempt(pod, others, amounts);
   if (pods) return { kind: "preempts", pods, lacking: (lacking[0] as Lacking).resource };

@@ -3,7 +3,16 @@
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
-import type { ContainerConfig, Image, LinuxContainerConfig, Mount, MountPropagation, Signal } from "../cri/generated/runtime-v1.ts";
+import type {
+  ContainerConfig,
+  Image,
+  ImageSpec,
+  LinuxContainerConfig,
+  Mount,
+  MountPropagation,
+  Signal,
+  UserNamespace,
+} from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildEnvironment, type EnvironmentContext } from "./environment.ts";
 import { expandReferences } from "./expansion.ts";
@@ -11,7 +20,7 @@ import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
 import { linuxResources } from "./linux-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
-import { resolveSubPath } from "./volumes/sub-path.ts";
+import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
 export interface ContainerConfigContext {
@@ -30,6 +39,12 @@ export interface ContainerConfigContext {
   /** The node's memory. */
   readonly memoryBytes: number;
   readonly security: SecurityOptions;
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: boolean;
+  /** The pod's own users, where it has them. */
+  readonly userNamespace: UserNamespace | undefined;
+  /** Images that are volumes, as the runtime knows them, by volume. */
+  readonly imageVolumes: ReadonlyMap<string, Input<ImageSpec>>;
   /** Of the container whose processes an ephemeral container shall see. */
   readonly targetContainerId?: string;
   /** A name that is new for each instance of the container. */
@@ -71,7 +86,7 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
 
 function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<LinuxContainerConfig> {
   const { pod, container, targetContainerId } = context;
-  const security = containerSecurityContext(pod, container, user, context.security);
+  const security = containerSecurityContext(pod, container, user, { ...context.security, userNamespace: context.userNamespace });
   const joins = targetContainerId !== undefined && security.namespaceOptions?.pid === "CONTAINER";
   const namespaceOptions = joins
     ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
@@ -112,11 +127,14 @@ async function volumeMount(
   mount: VolumeMount,
   environment: ReadonlyMap<string, string>,
 ): Promise<Input<Mount>> {
-  const { pod, container, volumes } = context;
+  const { container, volumes } = context;
   const subPath = mount.subPathExpr ? expandAll(mount.subPathExpr, environment) : (mount.subPath ?? "");
   const containerPath = resolve("/", mount.mountPath);
-  const image = pod.spec.volumes?.find((v) => v.name === mount.name)?.image;
-  if (image) return { containerPath, readonly: true, image: { image: image.reference ?? "" }, imageSubPath: subPath };
+  const image = context.imageVolumes.get(mount.name);
+  if (image) {
+    checkSubPath(subPath);
+    return { containerPath, readonly: true, image, imageSubPath: subPath };
+  }
   const volume = volumes.get(mount.name);
   if (!volume) throw new Error(`cannot find volume "${mount.name}" to mount into container "${container.name}"`);
   return {
@@ -124,8 +142,23 @@ async function volumeMount(
     hostPath: subPath === "" ? volume.hostPath : await resolveSubPath(volume.hostPath, subPath),
     readonly: mount.readOnly === true || volume.readOnly,
     propagation: propagations[mount.mountPropagation ?? "None"] ?? "PROPAGATION_PRIVATE",
-    ...(mount.recursiveReadOnly === "Enabled" ? { recursiveReadOnly: true } : {}),
+    ...(isRecursiveReadOnly(mount, context.recursiveReadOnly) ? { recursiveReadOnly: true } : {}),
   };
+}
+
+/** Throws where it is asked for and cannot be had. */
+function isRecursiveReadOnly(mount: VolumeMount, supported: boolean): boolean {
+  const { name, recursiveReadOnly = "Disabled", readOnly, mountPropagation = "None" } = mount;
+  if (recursiveReadOnly === "Disabled") return false;
+  const refuse = (why: string): never => {
+    throw new Error(
+      `failed to resolve recursive read-only mode: volume "${name}" requested recursive read-only mode, but it is not ${why}`,
+    );
+  };
+  if (!readOnly) refuse("read-only");
+  if (mountPropagation !== "None") refuse(`compatible with propagation "${mountPropagation}"`);
+  if (recursiveReadOnly === "Enabled" && !supported) refuse("supported by the runtime");
+  return supported;
 }
 
 /** subPathExpr: unlike elsewhere, an unknown name is an error. */

@@ -1,10 +1,20 @@
 // The API's container statuses from what the runtime has: the newest container of a name gives the state, the one before it
 // the last state. A container that is to be started but could not be is Waiting with the reason of its last failure. One
 // that the runtime no longer knows keeps what the previous status said.
-import type { Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, VolumeMountStatus } from "../api/types/core-v1.ts";
+import type {
+  Container,
+  ContainerState,
+  ContainerStateTerminated,
+  ContainerStatus,
+  Pod,
+  ResourceRequirements,
+  VolumeMount,
+  VolumeMountStatus,
+} from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import { anyRegularContainerCreated, shouldStart } from "./pod-actions.ts";
 import { isSidecar } from "./pod-spec.ts";
+import { containerResources } from "./resize/resource-status.ts";
 import { containerIdOf, type RuntimeContainer, type RuntimePod } from "./runtime-pod.ts";
 
 /** Why a container could not be started or waits, as shown in `state.waiting`. */
@@ -20,6 +30,10 @@ export interface ContainerStatusInput {
   readonly containers: readonly Container[];
   readonly previous: readonly ContainerStatus[];
   readonly init: boolean;
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: boolean;
+  /** What a container was last set to. */
+  readonly actuated: (containerName: string) => ResourceRequirements | undefined;
   /** By container name. */
   readonly waiting: ReadonlyMap<string, WaitingReason>;
   /** Whether the running container has passed its startup probe, and its readiness probe. */
@@ -64,8 +78,8 @@ function fromRuntime(
     image: newest.image,
     imageID: newest.imageRef,
     containerID,
-    ...resourceFields(container),
-    ...mountFields(container),
+    ...containerResources(container, newest, input.actuated(container.name)),
+    ...mountFields(container, input.recursiveReadOnly),
     ...(newest.user ? { user: { linux: newest.user } } : {}),
   };
 }
@@ -81,7 +95,7 @@ function withoutRuntime(input: ContainerStatusInput, container: Container, old: 
     restartCount: old?.restartCount ?? 0,
     image: container.image ?? "",
     imageID: "",
-    ...mountFields(container),
+    ...mountFields(container, input.recursiveReadOnly),
   };
   if (!old?.state?.running || old.lastState?.terminated) return status;
   // It ran when last seen and has vanished: it ended, we do not know how.
@@ -133,21 +147,17 @@ export function unknownEnd(message: string): ContainerStateTerminated {
   return { reason: "ContainerStatusUnknown", message, exitCode: 137 };
 }
 
-function resourceFields(container: Container): Pick<ContainerStatus, "resources" | "allocatedResources"> {
-  const requests = container.resources?.requests;
-  return {
-    resources: container.resources ?? {},
-    ...(requests && Object.keys(requests).length > 0 ? { allocatedResources: requests } : {}),
-  };
-}
-
-function mountFields(container: Container): { readonly volumeMounts?: readonly VolumeMountStatus[] } {
+function mountFields(container: Container, supported: boolean): { readonly volumeMounts?: readonly VolumeMountStatus[] } {
   if (!container.volumeMounts?.length) return {};
   return {
     volumeMounts: container.volumeMounts.map((m) => ({
       name: m.name,
       mountPath: m.mountPath,
-      ...(m.readOnly ? { readOnly: true, recursiveReadOnly: "Disabled" } : {}),
+      ...(m.readOnly ? { readOnly: true, recursiveReadOnly: recursion(m, supported) } : {}),
     })),
   };
+}
+
+function recursion({ recursiveReadOnly = "Disabled", mountPropagation = "None" }: VolumeMount, supported: boolean): string {
+  return supported && recursiveReadOnly !== "Disabled" && mountPropagation === "None" ? "Enabled" : "Disabled";
 }

@@ -13,6 +13,7 @@ export interface ClusterDns {
 const maxServers = 3;
 const maxSearches = 32;
 const maxSearchCharacters = 2048;
+const maxSearchLength = 253;
 
 /** Whether the pod wants the cluster's DNS and cannot have it. */
 export function missesClusterDns(pod: Pod, cluster: ClusterDns): boolean {
@@ -22,16 +23,26 @@ export function missesClusterDns(pod: Pod, cluster: ClusterDns): boolean {
 export const missingClusterDnsMessage =
   'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.';
 
-export function podResolver(pod: Pod, cluster: ClusterDns, node: ResolverConfig): ResolverConfig {
+/** `onLimit` is told what had to be left out. */
+export function podResolver(
+  pod: Pod,
+  cluster: ClusterDns,
+  node: ResolverConfig,
+  onLimit: (message: string) => void = () => undefined,
+): ResolverConfig {
   const base = baseResolver(pod, cluster, node);
   const extra = pod.spec.dnsConfig;
   const options = new Map(base.options.map((o) => [o.split(":")[0] as string, o]));
   for (const { name = "", value } of extra?.options ?? []) options.set(name, value === undefined ? name : `${name}:${value}`);
-  return {
-    servers: [...new Set([...base.servers, ...(extra?.nameservers ?? [])])].slice(0, maxServers),
-    searches: fitSearches([...new Set([...base.searches, ...(extra?.searches ?? [])])]),
-    options: [...options.values()],
-  };
+  const allServers = [...new Set([...base.servers, ...(extra?.nameservers ?? [])])];
+  const servers = allServers.slice(0, maxServers);
+  if (servers.length < allServers.length)
+    onLimit(`Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: ${servers.join(" ")}`);
+  const allSearches = [...new Set([...base.searches, ...(extra?.searches ?? [])])];
+  const searches = fitSearches(allSearches);
+  if (searches.length < allSearches.length)
+    onLimit(`Search Line limits were exceeded, some search paths have been omitted, the applied search line is: ${searches.join(" ")}`);
+  return { servers, searches, options: [...options.values()] };
 }
 
 function wantsCluster(pod: Pod): boolean {
@@ -51,6 +62,8 @@ function fitSearches(searches: readonly string[]): readonly string[] {
   const kept: string[] = [];
   let characters = 0;
   for (const search of searches.slice(0, maxSearches)) {
+    // Some resolvers abort on longer ones.
+    if (search.length > maxSearchLength) continue;
     characters += search.length + (kept.length > 0 ? 1 : 0);
     if (characters > maxSearchCharacters) break;
     kept.push(search);

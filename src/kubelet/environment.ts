@@ -3,6 +3,7 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ConfigMap, Container, EnvVarSource, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import { type DownwardContext, fieldValue, resourceValue } from "./downward.ts";
+import { envFileValue } from "./env-file.ts";
 import { expandReferences } from "./expansion.ts";
 
 /** The objects a pod refers to. Both throw StatusError NotFound. */
@@ -77,8 +78,8 @@ async function resolveSource(
   }
   if (source.fileKeyRef) {
     const { volumeName, path, key, optional } = source.fileKeyRef;
-    const text = await context.readVolumeFile(volumeName, path);
-    return found(fileVariable(text, key), optional, `environment variable key "${key}" not found in file "${path}"`);
+    const value = variableOf(await context.readVolumeFile(volumeName, path), key);
+    return found(value === "" ? undefined : value, optional, `environment variable key "${key}" not found in file "${path}"`);
   }
   return "";
 }
@@ -97,13 +98,13 @@ async function orOptional<T>(optional: boolean | undefined, get: () => Promise<T
   }
 }
 
-/** One KEY='value' a line; empty lines and those beginning with # do not count. */
-function fileVariable(text: string, key: string): string | undefined {
-  for (const line of text.split("\n")) {
-    const match = /^\s*([^#=\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(line);
-    if (match?.[1] === key) return (match[2] ?? "").replace(/^(['"])(.*)\1$/, "$2");
+/** What is wrong in the file is the log's to say: it may hold secrets. */
+function variableOf(text: string, key: string): string {
+  try {
+    return envFileValue(text, key);
+  } catch (cause) {
+    throw new Error("couldn't parse env file", { cause });
   }
-  return undefined;
 }
 
 function serviceVariables(pod: Pod, services: Iterable<Service>): ReadonlyMap<string, string> {

@@ -21,6 +21,18 @@ function cut(hostname: string): string {
   return hostname.length <= maxHostname ? hostname : hostname.slice(0, maxHostname).replace(/[-.]+$/, "");
 }
 
+const maxKernelHostname = 64;
+
+/** What the kernel is told in the pod: with the domain where the pod asks for it. Throws where that is too long. */
+export function kernelHostname({ hostname, domain }: PodHostname, asFqdn: boolean | undefined): string {
+  if (!asFqdn || domain === "") return hostname;
+  const full = `${hostname}.${domain}`;
+  if (full.length <= maxKernelHostname) return full;
+  throw new Error(
+    `failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${maxKernelHostname} characters is the max, ${full.length} characters requested)`,
+  );
+}
+
 export function hostsFile(ips: readonly string[], { hostname, domain }: PodHostname, aliases: readonly HostAlias[] = []): string {
   const names = domain === "" ? hostname : `${hostname}.${domain}\t${hostname}`;
   return [

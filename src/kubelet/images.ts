@@ -1,22 +1,26 @@
 // Makes sure that a container's image is on the node, by its pull policy, with upstream's events and reasons: what cannot be
 // pulled is ErrImagePull, then ImagePullBackOff until its back-off (10 s doubling to 300 s per pod and image) is over.
-import type { Container, Pod, Secret } from "../api/types/core-v1.ts";
+import type { ObjectReference, Pod, Secret } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { AuthConfig, Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { withDefaultTag } from "./image-name.ts";
-import { credentialsFor } from "./pull-credentials.ts";
-import { containerReference } from "./references.ts";
+import { credentialsFor, type TrackedCredential } from "./pull-credentials.ts";
+import { PullRate } from "./pulls/pull-rate.ts";
+import type { PullVerification } from "./pulls/pull-verification.ts";
 import { runtimeErrorText, StartError, type StartFailure } from "./start-error.ts";
 
 export interface ImageManagerDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
   readonly recorder: EventRecorder;
+  readonly verification: PullVerification;
+  /** Credentials of the node: from programs. */
+  readonly nodeCredentials: (image: string, pod: Pod) => Promise<readonly TrackedCredential[]>;
 }
 
 export interface ImageManagerOptions {
@@ -24,11 +28,18 @@ export interface ImageManagerOptions {
   readonly maxParallelPulls?: number;
   /** Deadline of one pull. Default 30 minutes. */
   readonly pullTimeoutMs?: number;
+  /** Pulls that may begin in a second, and at once. Default 0: no limit. */
+  readonly pullsPerSecond?: number;
+  readonly burst?: number;
 }
 
 export interface EnsureImageRequest {
   readonly pod: Pod;
-  readonly container: Container;
+  /** As written in the specification. */
+  readonly image: string;
+  readonly policy: string;
+  /** What events are about: a container, or the pod for its volumes. */
+  readonly about: ObjectReference;
   readonly sandboxConfig: Input<PodSandboxConfig>;
   readonly pullSecrets: readonly Secret[];
   readonly signal?: AbortSignal;
@@ -52,23 +63,26 @@ export class ImageManager {
   /** The last failed pull by pod and image, to be shown during the back-off. */
   readonly #lastFailures = new LruMap<string, PullFailure>(1000);
   readonly #queue: (() => void)[] = [];
+  readonly #rate: PullRate;
   #pulling = 0;
 
   constructor(deps: ImageManagerDependencies, options: ImageManagerOptions = {}) {
     this.#deps = deps;
-    this.#options = { maxParallelPulls: options.maxParallelPulls ?? 5, pullTimeoutMs: options.pullTimeoutMs ?? 30 * 60_000 };
+    const { maxParallelPulls = 5, pullTimeoutMs = 30 * 60_000, pullsPerSecond = 0, burst = 10 } = options;
+    this.#options = { maxParallelPulls, pullTimeoutMs, pullsPerSecond, burst };
+    this.#rate = new PullRate(deps.clock, { perSecond: pullsPerSecond, burst });
     this.#backOff = new CrashBackOff(deps.clock);
   }
 
   /** The image as the runtime knows it. Throws StartError. */
   async ensure(request: EnsureImageRequest): Promise<Image> {
-    const { container } = request;
-    const asked = container.image ?? "";
+    const { image: asked, policy, pod } = request;
     const image = this.#completeName(request, asked);
-    const policy = container.imagePullPolicy ?? "IfNotPresent";
+    let found: Promise<readonly TrackedCredential[]> | undefined;
+    const credentials = (): Promise<readonly TrackedCredential[]> => (found ??= this.#credentials(image, pod, request.pullSecrets));
     if (policy !== "Always") {
       const present = await this.#inspect(request, image);
-      if (present) {
+      if (present && !(await this.#deps.verification.mustPull(image, present.id, credentials))) {
         this.#event(request, "Normal", "Pulled", presentMessage(asked));
         return present;
       }
@@ -77,7 +91,7 @@ export class ImageManager {
         throw this.#failure(request, "ErrImageNeverPull", "ErrImageNeverPull", message);
       }
     }
-    return await this.#pull(request, image);
+    return await this.#pull(request, image, credentials);
   }
 
   /** Of a pod that is gone. */
@@ -108,10 +122,13 @@ export class ImageManager {
     return found && found.id !== "" ? found : undefined;
   }
 
-  async #pull(request: EnsureImageRequest, image: string): Promise<Image> {
-    const { pod, container, signal } = request;
-    const { clock } = this.#deps;
-    const asked = container.image ?? "";
+  async #credentials(image: string, pod: Pod, secrets: readonly Secret[]): Promise<readonly TrackedCredential[]> {
+    return [...credentialsFor(image, secrets), ...(await this.#deps.nodeCredentials(image, pod))];
+  }
+
+  async #pull(request: EnsureImageRequest, image: string, credentials: () => Promise<readonly TrackedCredential[]>): Promise<Image> {
+    const { pod, image: asked, signal } = request;
+    const { clock, verification } = this.#deps;
     const key = `${pod.metadata.uid}_${asked}`;
     const waiting = this.#backOff.delay(key);
     if (waiting) throw this.#inBackOff(request, waiting.untilMs, this.#lastFailures.get(key));
@@ -119,10 +136,14 @@ export class ImageManager {
     const queuedAt = clock.monotonic();
     await this.#acquire();
     const startedAt = clock.monotonic();
+    let pulled: { readonly imageRef: string; readonly used: TrackedCredential | undefined } | undefined;
+    await verification.begin(image);
     try {
-      const ref = await this.#pullWithCredentials(request, image);
+      this.#rate.take();
+      const { ref, used } = await this.#pullWithCredentials(request, image, await credentials());
       const found = (await this.#status(ref, signal)) ?? (await this.#status(image, signal));
       if (!found) throw new Error(`the runtime does not have image "${image}" after pulling it`);
+      pulled = { imageRef: found.id, used };
       const [pull, all] = [clock.monotonic() - startedAt, clock.monotonic() - queuedAt].map(durationText);
       const took = `in ${pull} (${all} including waiting). Image size: ${found.size} bytes.`;
       this.#event(request, "Normal", "Pulled", `Successfully pulled image "${asked}" ${took}`);
@@ -138,11 +159,12 @@ export class ImageManager {
       throw this.#failure(request, reason, undefined, message, error, shownUntilMs);
     } finally {
       this.#release();
+      await verification.end(image, pulled);
     }
   }
 
   #inBackOff(request: EnsureImageRequest, untilMs: number, last: PullFailure | undefined): StartError {
-    const image = request.container.image ?? "";
+    const { image } = request;
     if (last && this.#deps.clock.now() < last.shownUntilMs)
       return new StartError(last.reason, last.message, { retryAtMs: last.shownUntilMs });
     const message = `Back-off pulling image "${image}"`;
@@ -151,14 +173,18 @@ export class ImageManager {
     return this.#failure(request, "ImagePullBackOff", undefined, shown, undefined, untilMs);
   }
 
-  async #pullWithCredentials(request: EnsureImageRequest, image: string): Promise<string> {
-    const credentials: readonly (Input<AuthConfig> | undefined)[] = credentialsFor(image, request.pullSecrets);
-    const options = { timeoutMs: this.#options.pullTimeoutMs, ...(request.signal ? { signal: request.signal } : {}) };
+  /** With one after the other until one is taken; without any where there is none. */
+  async #pullWithCredentials(
+    { signal, sandboxConfig }: EnsureImageRequest,
+    image: string,
+    credentials: readonly TrackedCredential[],
+  ): Promise<{ readonly ref: string; readonly used: TrackedCredential | undefined }> {
+    const options = { timeoutMs: this.#options.pullTimeoutMs, ...(signal ? { signal } : {}) };
     const failures: unknown[] = [];
-    for (const auth of credentials.length > 0 ? credentials : [undefined]) {
+    for (const used of credentials.length > 0 ? credentials : [undefined]) {
       try {
-        const answer = await this.#deps.cri.pullImage({ image: { image }, auth, sandboxConfig: request.sandboxConfig }, options);
-        return answer.imageRef;
+        const answer = await this.#deps.cri.pullImage({ image: { image }, auth: used?.auth, sandboxConfig }, options);
+        return { ref: answer.imageRef, used };
       } catch (error) {
         failures.push(error);
       }
@@ -181,8 +207,8 @@ export class ImageManager {
     return new StartError(reason, message, { cause, ...(retryAtMs === undefined ? {} : { retryAtMs }) });
   }
 
-  #event({ pod, container }: EnsureImageRequest, type: "Normal" | "Warning", reason: string, message: string): void {
-    this.#deps.recorder.record(containerReference(pod, container.name), { type, reason, message });
+  #event({ about }: EnsureImageRequest, type: "Normal" | "Warning", reason: string, message: string): void {
+    this.#deps.recorder.record(about, { type, reason, message });
   }
 
   async #acquire(): Promise<void> {

@@ -3,9 +3,10 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/resources.generated.ts";
+import { configmaps, nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/resources.generated.ts";
 import type { ContainerStatus, Pod } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
+import { RpcError } from "../rpc/rpc-error.ts";
 import { container, type KubeletFixture, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
 import { createPersistentVolumePlugin } from "./volumes/persistent-volumes.ts";
 
@@ -34,8 +35,17 @@ describe("kubelet: static pods", () => {
     expect(mirror.metadata.annotations?.["kubernetes.io/config.mirror"]).toBe(mirror.metadata.annotations?.["kubernetes.io/config.hash"]);
     expect(mirror.metadata.ownerReferences?.[0]).toMatchObject({ kind: "Node", name: nodeName });
 
-    await f.client.delete(pods, mirror.metadata, { body: { gracePeriodSeconds: 0 } });
-    await f.until(async () => ((await f.pod(mirror.metadata.name))?.metadata.uid ?? mirror.metadata.uid) !== mirror.metadata.uid);
+    for (const gracePeriodSeconds of [0, 30]) {
+      const old = (await f.pod(mirror.metadata.name)) as Pod;
+      await f.client.delete(pods, old.metadata, { body: { gracePeriodSeconds } });
+      // For a while there is none: who looks for the old one by its name must see that it has gone.
+      await f.until(async () => (await f.pod(mirror.metadata.name)) === undefined);
+      const goneMs = f.clock.now();
+      await f.until(async () => (await f.pod(mirror.metadata.name)) !== undefined);
+      expect((await f.pod(mirror.metadata.name))?.metadata.uid).not.toBe(old.metadata.uid);
+      expect(f.clock.now() - goneMs).toBeGreaterThan(500);
+      expect(f.clock.now() - goneMs).toBeLessThan(2_000);
+    }
     expect((await f.cri.listContainers({})).containers).toHaveLength(1);
 
     await rm(manifests, { recursive: true });
@@ -204,5 +214,32 @@ describe("kubelet: persistent volumes", () => {
     const { containers } = await f.cri.listContainers({});
     const { status } = await f.cri.containerStatus({ containerId: containers[0]?.id ?? "" });
     expect(status?.mounts.find((m) => m.containerPath === "/data")?.hostPath).toBe(path);
+  });
+});
+
+describe("kubelet: a container that cannot be started", () => {
+  it("is tried again every ten seconds, however often its message changes", async () => {
+    let tries = 0;
+    const beforeCall = (method: string): void => {
+      if (method === "createContainer") throw new RpcError("UNKNOWN", `failed to generate container ${++tries}`);
+    };
+    await using f = await startKubelet({ runtime: { beforeCall } });
+    await f.createPod("web");
+    await f.until(async () => (await statusOf(f, "web"))?.state?.waiting?.reason === "CreateContainerError");
+    const beganMs = f.clock.now();
+    await f.until(async () => tries >= 4);
+    expect(f.clock.now() - beganMs).toBeGreaterThan(25_000);
+    expect(f.clock.now() - beganMs).toBeLessThan(40_000);
+  });
+
+  it("is tried at once when what it lacks is there", async () => {
+    await using f = await startKubelet();
+    const env = [{ name: "A", valueFrom: { configMapKeyRef: { name: "settings", key: "a" } } }];
+    await f.createPod("web", { containers: [container({ env })] });
+    await f.until(async () => (await statusOf(f, "web"))?.state?.waiting?.reason === "CreateContainerConfigError");
+    await f.client.create(configmaps, { metadata: { name: "settings", namespace: "default" }, data: { a: "1" } });
+    const beganMs = f.clock.now();
+    await f.until(async () => (await statusOf(f, "web"))?.ready === true);
+    expect(f.clock.now() - beganMs).toBeLessThan(2_000);
   });
 });

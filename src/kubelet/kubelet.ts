@@ -12,6 +12,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
@@ -37,10 +38,14 @@ import type { PodWorkerDependencies } from "./pod-worker.ts";
 import type { HttpGet } from "./probes/http.ts";
 import type { RunProbe } from "./probes/prober.ts";
 import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
+import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizes } from "./resize/pod-resizes.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
+import { StaticPodUrl } from "./static-pod-url.ts";
 import { StaticPodSource } from "./static-pods.ts";
 import { countedRuntime } from "./stats/counted-runtime.ts";
 import { createStatsEndpoints } from "./stats/endpoints.ts";
@@ -54,6 +59,8 @@ import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
 export interface KubeletDependencies {
   readonly client: Client;
+  /** Of the API server, for metrics. Default "": it is in the same process. */
+  readonly apiServerHost?: string;
   /** Shared with others in the process; default its own. */
   readonly informers?: InformerFactory;
   readonly cri: CriRuntime;
@@ -72,6 +79,8 @@ export interface KubeletDependencies {
   readonly guards?: MachineGuards;
   /** For tests: what eviction and the removal of images go by. Default what the kubelet measures itself. */
   readonly summaries?: StatsProvider;
+  /** Why this node can never resize a running pod so: what static managers have given away. */
+  readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;
@@ -117,6 +126,8 @@ class KubeletNode implements Kubelet {
   readonly #pleg: PodLifecycleEvents;
   readonly #objects: ReferencedObjectCache;
   readonly #statuses: StatusManager;
+  readonly #allocations: PodAllocations;
+  readonly #resizes: PodResizes;
   readonly #registry: PodRegistry;
   readonly #mirrorPods: MirrorPods;
   readonly #metrics: KubeletMetrics;
@@ -131,13 +142,14 @@ class KubeletNode implements Kubelet {
   #configuring: Promise<void> = Promise.resolve();
 
   constructor(deps: KubeletDependencies, options: ResolvedOptions) {
-    const { client, clock, logger, recorder } = deps;
+    const { clock, logger, recorder } = deps;
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const client = countedClient(deps.client, { metrics: this.#metrics.registry, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.cri, {
       ...{ metrics: this.#metrics.registry, clock },
       containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
     });
-    this.#deps = { ...deps, cri };
+    this.#deps = { ...deps, cri, client };
     this.#options = options;
     this.#config = configOf(options);
     this.#reader = new RuntimeReader(cri);
@@ -158,12 +170,16 @@ class KubeletNode implements Kubelet {
       mirror: (key) => this.#registry.mirror(key),
     });
     this.#protectionMetrics = registerProtectionMetrics(this.#metrics.registry);
+    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#resizes = this.#createResizes();
     this.#registry = new PodRegistry({
-      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, nodeState: () => this.#nodeState() },
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      nodeState: () => this.#nodeState(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       readNode: () => client.get(nodes, { name: options.nodeName }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
+      onMirrorDeleted: (key) => this.#mirrorPods.removed(key),
     });
     const stats = createStatsEndpoints({
       ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
@@ -184,6 +200,18 @@ class KubeletNode implements Kubelet {
     return this.#stats;
   }
 
+  #createResizes(): PodResizes {
+    const { clock, recorder, infeasibleResize } = this.#deps;
+    return new PodResizes({
+      ...{ clock, recorder, allocations: this.#allocations },
+      ...(infeasibleResize ? { infeasible: infeasibleResize } : {}),
+      desired: (uid) => this.#registry.desired(uid),
+      refusal: (pod) => this.#registry.refusal(pod),
+      isReady: () => this.#sourcesReady,
+      onChange: (uid) => this.#registry.reallocated(uid),
+    });
+  }
+
   problems(): readonly string[] {
     return [...this.#health.problems(), ...this.#ownProblems()];
   }
@@ -199,11 +227,15 @@ class KubeletNode implements Kubelet {
   async start(): Promise<void> {
     const { cri, clock, logger, client } = this.#deps;
     const { podsDirectory, logsDirectory } = this.#options;
-    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true })]);
-    const [version, facts, resolver] = await Promise.all([
+    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    this.#stops.add(this.#allocations);
+    this.#stops.add(this.#resizes);
+    const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
+    const [version, facts, resolver, credentialProviders] = await Promise.all([
       cri.version({}),
       readNodeFacts(this.#options),
       readResolver(this.#options.resolvConf),
+      providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);
     this.#facts = facts;
     // Owned before they are started: a start that fails leaves nothing behind.
@@ -214,12 +246,13 @@ class KubeletNode implements Kubelet {
     const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
     const serviceInformer = informers.informer(services);
     const workerDeps = buildPodMachinery(this.#deps, {
-      ...{ facts, resolver, options: this.#options, runtimeName: version.runtimeName },
-      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses },
+      ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
+      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       services: () => serviceInformer.list(),
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
       metrics: this.#metrics,
+      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -322,12 +355,21 @@ class KubeletNode implements Kubelet {
   }
 
   async #startStaticPods(): Promise<void> {
-    const { podManifestPath: directory, nodeName } = this.#options;
-    if (directory === undefined) return;
+    const { podManifestPath: directory, staticPodURL: url, staticPodURLHeader: headers, nodeName } = this.#options;
+    if (directory === undefined && url === undefined) return;
     const { clock, logger } = this.#deps;
-    const onChange = (found: readonly Pod[]): void => this.#registry.useStaticPods(found);
-    const source = new StaticPodSource({ clock, logger, applyDefaults: defaultPod, onChange }, { directory, nodeName });
-    await this.#stops.add(source).start();
+    // Validation is a lot of code, which a kubelet without static pods never needs.
+    const { validatePod: validate } = await import("../api/validation/pod.ts");
+    const use = (source: string) => (found: readonly Pod[]) => this.#registry.useStaticPods(source, found);
+    const deps = { clock, logger, applyDefaults: defaultPod, validate };
+    if (directory !== undefined) {
+      const options = { directory, nodeName, periodMs: this.#options.fileCheckFrequencyMs };
+      await this.#stops.add(new StaticPodSource({ ...deps, onChange: use("file") }, options)).start();
+    }
+    if (url !== undefined) {
+      const options = { url, headers, nodeName, periodMs: this.#options.httpCheckFrequencyMs };
+      this.#stops.add(new StaticPodUrl({ ...deps, onChange: use("http") }, options)).start();
+    }
   }
 
   /** Pods are taken from the API once services are known too, which their environment tells of. */
@@ -346,6 +388,8 @@ class KubeletNode implements Kubelet {
     });
     signal.addEventListener("abort", () => handler.remove(), { once: true });
     this.#sourcesReady = true;
+    this.#allocations.removeOthers((uid) => this.#registry.worker(uid) !== undefined);
+    this.#resizes.retry();
     await this.#cleanUp();
   }
 

@@ -68,6 +68,18 @@ export function podCgroupResources(pod: Pod): PodCgroupResources {
   };
 }
 
+/** What the runtime itself costs, by the pod's RuntimeClass. */
+export function overheadResources(overhead: Readonly<Record<string, string | number>>): Input<LinuxContainerResources> {
+  const milliCpu = milli(overhead, "cpu") ?? 0;
+  const memory = bytes(overhead, "memory");
+  return {
+    cpuPeriod: quotaPeriodMicroseconds,
+    cpuShares: cpuShares(milliCpu),
+    cpuQuota: cpuQuota(milliCpu),
+    ...(memory > 0 ? { memoryLimitInBytes: memory } : {}),
+  };
+}
+
 /** Who is killed first when the node runs out of memory: 1000 first, -997 last. */
 function oomScoreAdjust(pod: Pod, container: Container, memoryBytes: number): number {
   if ((pod.spec.priority ?? 0) >= systemCriticalPriority) return -997;

@@ -1,5 +1,7 @@
 // Mirror pods: for each static pod an object in the API server that shows it. The kubelet makes it, replaces it when the
-// file changes or someone deletes it, and removes it with the file.
+// file changes or someone deletes it, and removes it with the file. One that someone deletes comes back after a second only:
+// `kubectl delete` looks at the object, and then lists and watches it by its name alone. A mirror that has come back in
+// between would be taken for the one that is to go, and kubectl would wait for ever.
 import { isStatus } from "../api/meta/status-error.ts";
 import { pods } from "../api/resources.generated.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
@@ -21,10 +23,13 @@ export interface MirrorPodDependencies {
 }
 
 const callTimeoutMs = 30_000;
+const comeBackMs = 1_000;
 
 export class MirrorPods implements Running {
   readonly #deps: MirrorPodDependencies;
   readonly #queue: KeyedQueue<string>;
+  /** When mirrors that someone deleted may come back, by key. */
+  readonly #backAtMs = new Map<string, number>();
 
   constructor(deps: MirrorPodDependencies) {
     this.#deps = deps;
@@ -45,16 +50,28 @@ export class MirrorPods implements Running {
     this.#queue.add(key);
   }
 
+  /** Someone else has removed the mirror of this name. */
+  removed(key: string): void {
+    this.#backAtMs.set(key, this.#deps.clock.monotonic() + comeBackMs);
+    this.check(key);
+  }
+
   async #reconcile(key: string, signal: AbortSignal): Promise<KeyOutcome> {
-    const { client, staticPod, mirror, node, logger } = this.#deps;
+    const { client, clock, staticPod, mirror, node, logger } = this.#deps;
     const wanted = staticPod(key);
     const found = mirror(key);
     try {
       if (found && (!wanted || isOutdated(found, wanted))) {
+        if (found.metadata.deletionTimestamp !== undefined) this.#backAtMs.set(key, clock.monotonic() + comeBackMs);
         const body = { gracePeriodSeconds: 0, preconditions: { uid: found.metadata.uid } };
         await client.delete(pods, found.metadata, { body, signal, timeoutMs: callTimeoutMs });
       }
-      if (!wanted || (found && !isOutdated(found, wanted))) return { kind: "done" };
+      if (!wanted || (found && !isOutdated(found, wanted))) {
+        this.#backAtMs.delete(key);
+        return { kind: "done" };
+      }
+      const waitMs = (this.#backAtMs.get(key) ?? 0) - clock.monotonic();
+      if (waitMs > 0) return { kind: "after", delayMs: waitMs };
       const owner = node();
       if (!owner) return { kind: "retry" };
       await client.create(pods, mirrorOf(wanted, owner), { signal, timeoutMs: callTimeoutMs });

@@ -60,10 +60,11 @@ describe("image names", () => {
       "r.example/team": { username: "b", password: "2" },
       other: { username: "c" },
     };
-    const secret = { data: { ".dockerconfigjson": Buffer.from(JSON.stringify({ auths })).toString("base64") } } as unknown as Parameters<
-      typeof credentialsFor
-    >[1][0];
-    expect(credentialsFor("r.example/team/app:1", [secret]).map((c) => c.username)).toEqual(["b", "a"]);
+    const secret = {
+      metadata: { name: "s" },
+      data: { ".dockerconfigjson": Buffer.from(JSON.stringify({ auths })).toString("base64") },
+    } as unknown as Parameters<typeof credentialsFor>[1][0];
+    expect(credentialsFor("r.example/team/app:1", [secret]).map((c) => c.auth.username)).toEqual(["b", "a"]);
     expect(credentialsFor("nginx", [secret])).toEqual([]);
   });
 });

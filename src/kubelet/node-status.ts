@@ -25,7 +25,7 @@ export interface NodeFacts {
   readonly addresses: readonly HostAddress[];
   /** Of the file system with the kubelet's data, in bytes. */
   readonly diskBytes: number;
-  /** Whether the kernel enforces AppArmor profiles. */
+  /** The kernel enforces AppArmor profiles. */
   readonly appArmor: boolean;
 }
 
@@ -111,10 +111,14 @@ export function nodeStatus(
       systemUUID: system.systemUuid,
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
+    declaredFeatures,
     ...(seen.features ? { features: seen.features } : {}),
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };
 }
+
+/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
+const declaredFeatures: readonly string[] = ["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"];
 
 /** Whether two statuses differ in more than their heartbeats. */
 export function nodeStatusChanged(before: NodeStatus | undefined, after: NodeStatus): boolean {

@@ -6,6 +6,7 @@ import { kubernetesVersion } from "../base/version.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
 import type { ResourceTexts } from "./node-allocatable.ts";
 import { systemCriticalPriority } from "./pod-spec.ts";
+import type { VerificationPolicy } from "./pulls/pull-verification.ts";
 
 /** How a shutting down node gives its pods time: those of at least this priority. */
 export interface ShutdownGracePeriodByPodPriority {
@@ -69,8 +70,30 @@ export interface KubeletOptions extends ProtectionOptions {
   readonly resolvConf?: string;
   /** --pod-manifest-path: static pods. Default none. */
   readonly podManifestPath?: string;
+  /** How often the directory of static pods is read besides its changes. Default 20 s. */
+  readonly fileCheckFrequencyMs?: number;
+  /** --manifest-url: static pods from there. Default none. */
+  readonly staticPodURL?: string;
+  /** --manifest-url-header: name → values. */
+  readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
+  /** How often the URL is asked. Default 20 s. */
+  readonly httpCheckFrequencyMs?: number;
+  /** The longest time between restarts of a container that keeps failing (crashLoopBackOff.maxContainerRestartPeriod). Default 300 s. */
+  readonly maxContainerRestartPeriodMs?: number;
   /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
   readonly allowedUnsafeSysctls?: readonly string[];
+  /** Pulls that may begin in a second; 0 is no limit, the default. */
+  readonly registryPullQPS?: number;
+  /** And at once. Default 10. */
+  readonly registryBurst?: number;
+  /** Default "NeverVerifyPreloadedImages". */
+  readonly imagePullCredentialsVerificationPolicy?: VerificationPolicy;
+  /** With the policy NeverVerifyAllowlistedImages: names of images, or prefixes that end in "/*". */
+  readonly preloadedImagesVerificationAllowlist?: readonly string[];
+  /** --image-credential-provider-config: a file, or a directory of files. Default none. */
+  readonly imageCredentialProviderConfig?: string;
+  /** --image-credential-provider-bin-dir. */
+  readonly imageCredentialProviderBinDir?: string;
   /** --seccomp-default. */
   readonly seccompDefault?: boolean;
   /** Pretend to have these: for simulated nodes. */
@@ -102,10 +125,11 @@ export interface Protection {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "capacity" | keyof ProtectionOptions>> {
+  extends Required<Omit<KubeletOptions, "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions>> {
   readonly protection: Protection;
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
+  readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
   /** <root>/pods. */
   readonly podsDirectory: string;
@@ -171,7 +195,17 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     clusterDns: [],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
+    fileCheckFrequencyMs: 20_000,
+    staticPodURLHeader: {},
+    httpCheckFrequencyMs: 20_000,
+    maxContainerRestartPeriodMs: 300_000,
     allowedUnsafeSysctls: [],
+    registryPullQPS: 0,
+    registryBurst: 10,
+    imagePullCredentialsVerificationPolicy: "NeverVerifyPreloadedImages",
+    preloadedImagesVerificationAllowlist: [],
+    imageCredentialProviderConfig: "",
+    imageCredentialProviderBinDir: "",
     seccompDefault: false,
     maxParallelImagePulls: 5,
     kubeletVersion: kubernetesVersion,

@@ -5,6 +5,7 @@
 import type { Container, Pod } from "../api/types/core-v1.ts";
 import { containerHash } from "./labels.ts";
 import { asContainer, isSidecar, restartsAfterExit, restartsAfterKill } from "./pod-spec.ts";
+import { type Actuated, type ResizePlan, ResizePlanner } from "./resize/resize-plan.ts";
 import { latestContainer, type RuntimeContainer, type RuntimePod } from "./runtime-pod.ts";
 
 export type ProbeResult = "success" | "failure" | "unknown";
@@ -15,6 +16,8 @@ export interface ActionContext {
   /** The last settled result; undefined when the container has no such probe or it has not run yet. */
   readonly liveness: (containerId: string) => ProbeResult | undefined;
   readonly startup: (containerId: string) => ProbeResult | undefined;
+  /** What the containers were last set to; absent: pods are not resized. */
+  readonly actuated?: Actuated;
   /** The back-off in force for a container that ended at that time. */
   readonly backOff: (container: Container, finishedAtMs: number) => { readonly delayMs: number; readonly untilMs: number } | undefined;
 }
@@ -44,6 +47,8 @@ export interface PodActions {
   readonly ephemeral: readonly Container[];
   readonly init: readonly Container[];
   readonly regular: readonly Container[];
+  /** What running containers have to be set to. */
+  readonly resize?: ResizePlan;
   /** Would be started, were they not in back-off. Init containers after one of these wait too. */
   readonly waiting: readonly ContainerInBackOff[];
 }
@@ -89,10 +94,21 @@ export function computePodActions(pod: Pod, runtime: RuntimePod, context: Action
   if (sandbox.create) return holdBack(withNewSandbox(pod, runtime, nothing), runtime, context);
 
   const ephemeral = (pod.spec.ephemeralContainers ?? []).filter((c) => !latestContainer(runtime, c.name)).map(asContainer);
-  const init = planInit(pod, runtime, context);
+  const resizes = new ResizePlanner(pod, context.actuated ?? { container: () => undefined, pod: undefined });
+  const init = planInit(pod, runtime, { ...context, resizes });
   const planned = { ...nothing, ephemeral, killPod: init.failed, init: init.start, kill: init.kill };
-  if (init.failed || !init.initialized) return holdBack(planned, runtime, context);
-  return holdBack(withRegularContainers(pod, runtime, context, planned), runtime, context);
+  if (init.failed || !init.initialized) return holdBack(withResize(planned, resizes), runtime, context);
+  const all = withRegularContainers(pod, runtime, { ...context, resizes }, planned);
+  return holdBack(withResize(all, resizes), runtime, context);
+}
+
+interface PlanContext extends ActionContext {
+  readonly resizes: ResizePlanner;
+}
+
+function withResize(actions: PodActions, resizes: ResizePlanner): PodActions {
+  const resize = actions.killPod ? undefined : resizes.plan();
+  return resize ? { ...actions, resize } : actions;
 }
 
 function withNewSandbox(pod: Pod, runtime: RuntimePod, nothing: PodActions): PodActions {
@@ -122,7 +138,7 @@ interface InitPlan {
  * Goes from the last init container backwards to the newest one that has run: what lies before it is done (its container
  * may long be removed), what follows it comes next. Sidecars before it are kept running.
  */
-function planInit(pod: Pod, runtime: RuntimePod, context: ActionContext): InitPlan {
+function planInit(pod: Pod, runtime: RuntimePod, context: PlanContext): InitPlan {
   const containers = pod.spec.initContainers ?? [];
   let initialized = pod.spec.containers.some((c) => {
     const state = latestContainer(runtime, c.name)?.state;
@@ -141,7 +157,7 @@ function planInit(pod: Pod, runtime: RuntimePod, context: ActionContext): InitPl
       continue;
     }
     if (laterHasRun && !isSidecar(container)) continue;
-    const verdict = isSidecar(container) ? judgeSidecar(container, last, context) : judgeInit(container, last, pod);
+    const verdict = isSidecar(container) ? judgeSidecar(container, last, context) : judgeInit(container, last, pod, context);
     if (verdict.failed) return { initialized: false, failed: true, start: [], kill: [] };
     if (verdict.kill) kill.push(verdict.kill);
     if (verdict.restart) start.add(i);
@@ -164,11 +180,12 @@ interface InitVerdict {
   readonly failed?: boolean;
 }
 
-function judgeInit(container: Container, last: RuntimeContainer, pod: Pod): InitVerdict {
+function judgeInit(container: Container, last: RuntimeContainer, pod: Pod, { resizes }: PlanContext): InitVerdict {
   switch (last.state) {
     case "created":
       return { restart: true };
     case "running":
+      resizes.add(container, last);
       return {};
     case "exited":
       if (last.exitCode === 0) return { done: true };
@@ -180,7 +197,7 @@ function judgeInit(container: Container, last: RuntimeContainer, pod: Pod): Init
   }
 }
 
-function judgeSidecar(container: Container, last: RuntimeContainer, context: ActionContext): InitVerdict {
+function judgeSidecar(container: Container, last: RuntimeContainer, context: PlanContext): InitVerdict {
   const replace = (why: string, reason: KillReason): InitVerdict => ({
     restart: true,
     kill: { container, id: last.id, message: `Init container ${container.name} ${why}`, reason },
@@ -195,6 +212,8 @@ function judgeSidecar(container: Container, last: RuntimeContainer, context: Act
   if (last.hash !== containerHash(container)) return { done: true, ...replace("definition changed", "") };
   if (container.livenessProbe && context.liveness(last.id) === "failure")
     return { done: true, ...replace("failed liveness probe", "LivenessProbe") };
+  if (context.resizes.add(container, last))
+    return { done: true, restart: true, kill: { container, id: last.id, message: restartText(container), reason: "" } };
   return { done: true };
 }
 
@@ -203,7 +222,7 @@ function killUnknown(what: string, container: Container, last: RuntimeContainer)
   return { container, id: last.id, message, reason: "Unknown" };
 }
 
-function withRegularContainers(pod: Pod, runtime: RuntimePod, context: ActionContext, planned: PodActions): PodActions {
+function withRegularContainers(pod: Pod, runtime: RuntimePod, context: PlanContext, planned: PodActions): PodActions {
   const regular: Container[] = [];
   const kill = [...planned.kill];
   let kept = 0;
@@ -217,7 +236,10 @@ function withRegularContainers(pod: Pod, runtime: RuntimePod, context: ActionCon
     }
     const fault = faultOf(container, last, context);
     if (!fault) {
-      kept++;
+      if (context.resizes.add(container, last)) {
+        regular.push(container);
+        kill.push({ container, id: last.id, message: restartText(container), reason: "" });
+      } else kept++;
       continue;
     }
     const restart = fault.always || restartsAfterKill(container, pod.spec);
@@ -228,6 +250,10 @@ function withRegularContainers(pod: Pod, runtime: RuntimePod, context: ActionCon
   // Nothing runs and nothing will: sidecars must not keep the pod alive.
   if (kept === 0 && regular.length === 0) return { ...planned, killPod: true, init: [], kill, regular };
   return { ...planned, kill, regular };
+}
+
+function restartText({ name }: Container): string {
+  return `Container ${name} resize requires restart`;
 }
 
 function faultOf(

@@ -2,17 +2,26 @@
 // for each pod, in which the runtime makes those of the containers.
 import { podQos } from "../api/semantics/pod-qos.ts";
 import type { Pod } from "../api/types/core-v1.ts";
-import { type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
-import { podCgroupResources } from "./linux-resources.ts";
+import { type CgroupLimits, type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
+import { type PodCgroupResources, podCgroupResources } from "./linux-resources.ts";
 
 export interface PodCgroups {
   /** Makes the pod's group; returns it as the parent for CRI. */
   ensure(pod: Pod): Promise<string>;
+  /** Sets what is given and leaves the rest. */
+  update(pod: Pod, resources: Partial<PodCgroupResources>): Promise<void>;
+  /** Undefined where the pod has no group. */
+  memoryUsage(pod: Pod): Promise<number | undefined>;
   remove(pod: Pod): Promise<void>;
 }
 
 /** For nodes without control groups of their own: simulated ones. */
-export const noPodCgroups: PodCgroups = { ensure: async () => "", remove: async () => undefined };
+export const noPodCgroups: PodCgroups = {
+  ensure: async () => "",
+  update: async () => undefined,
+  memoryUsage: async () => undefined,
+  remove: async () => undefined,
+};
 
 const minShares = 2;
 
@@ -34,16 +43,25 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
       await classes;
       const path = pathOf(pod);
       if (await cgroups.exists(path)) return path;
-      const { cpuShares, cpuQuota, memoryBytes } = podCgroupResources(pod);
-      await cgroups.ensure(path, {
-        cpuShares,
-        ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota }),
-        ...(memoryBytes === undefined ? {} : { memoryBytes }),
-      });
+      await cgroups.ensure(path, limitsOf(podCgroupResources(pod)));
       return path;
+    },
+    async update(pod, resources) {
+      await cgroups.update(pathOf(pod), limitsOf(resources));
+    },
+    async memoryUsage(pod) {
+      return (await cgroups.usage(pathOf(pod)))?.memoryBytes;
     },
     async remove(pod) {
       await cgroups.remove(pathOf(pod));
     },
+  };
+}
+
+function limitsOf({ cpuShares, cpuQuota, memoryBytes }: Partial<PodCgroupResources>): CgroupLimits {
+  return {
+    ...(cpuShares === undefined ? {} : { cpuShares }),
+    ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
   };
 }

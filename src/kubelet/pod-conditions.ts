@@ -5,8 +5,15 @@ import { isSidecar } from "./pod-spec.ts";
 
 const owned: readonly string[] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/** Those of the kubelet that come and go. */
+const passing: readonly string[] = ["PodResizePending", "PodResizeInProgress"];
+
+export function isPassingCondition(type: string): boolean {
+  return passing.includes(type);
+}
+
 export function isKubeletCondition(type: string): boolean {
-  return owned.includes(type);
+  return owned.includes(type) || isPassingCondition(type);
 }
 
 const disruptionType = "DisruptionTarget";
@@ -30,6 +37,8 @@ export interface ConditionInput {
   readonly phase: PodStatus["phase"];
   /** A sandbox with its network is there. */
   readonly sandboxReady: boolean;
+  /** Those that come and go, complete. */
+  readonly passing?: readonly PodCondition[];
 }
 
 type Verdict = Pick<PodCondition, "status" | "reason" | "message">;
@@ -42,6 +51,7 @@ export function podConditions(pod: Pod, input: ConditionInput): readonly PodCond
   const containersReady = containersReadyVerdict(pod, input);
   return [
     ...others,
+    ...(input.passing ?? []),
     own("PodReadyToStartContainers", { status: input.sandboxReady ? "True" : "False" }),
     own("Initialized", initializedVerdict(pod, input)),
     own("Ready", readyVerdict(pod, containersReady, others)),
@@ -63,6 +73,7 @@ export function withTransitionTimes(
 ): readonly PodCondition[] {
   return conditions.map((condition) => {
     const before = previous?.find((c) => c.type === condition.type);
+    if (condition.lastTransitionTime !== undefined) return condition;
     const unchanged = before?.status === condition.status && before.lastTransitionTime !== undefined;
     return { ...condition, lastTransitionTime: unchanged ? (before.lastTransitionTime as string) : now };
   });

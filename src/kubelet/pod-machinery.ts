@@ -1,7 +1,7 @@
 // Everything a pod worker works with, put together: images, volumes, probes, starting and stopping.
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
-import type { Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
@@ -17,10 +17,19 @@ import type { PodWorkerDependencies } from "./pod-worker.ts";
 import { createHttpGet } from "./probes/http.ts";
 import { ProbeManager } from "./probes/probe-manager.ts";
 import { createProber } from "./probes/prober.ts";
+import type { TrackedCredential } from "./pull-credentials.ts";
+import { CredentialPlugins } from "./pulls/credential-plugins.ts";
+import type { CredentialProvider } from "./pulls/credential-provider-config.ts";
+import { PullRecords } from "./pulls/pull-records.ts";
+import { PullVerification } from "./pulls/pull-verification.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizer } from "./resize/pod-resizer.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
+import { UserNamespaces } from "./user-namespaces.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
 
@@ -28,13 +37,17 @@ export interface MachineryContext {
   readonly options: ResolvedOptions;
   readonly facts: NodeFacts;
   readonly resolver: ResolverConfig;
+  readonly credentialProviders: readonly CredentialProvider[];
   readonly runtimeName: string;
   readonly reader: RuntimeReader;
   readonly objects: ReferencedObjectCache;
   readonly statuses: StatusManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   readonly services: () => Iterable<Service>;
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly networkProblem: () => string | undefined;
+  readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
   readonly wake: (podUid: string) => void;
   readonly metrics: KubeletMetrics;
   /** Nothing is left of the pod. */
@@ -46,13 +59,20 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, runtimeName, reader, objects, statuses, allocatable, metrics } = context;
+  const { options, facts, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
-  const crashes = new CrashBackOff(clock);
-  const images = new ImageManager({ cri, clock, recorder }, { maxParallelPulls: options.maxParallelImagePulls });
+  const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);
+  const verification = new PullVerification(
+    { cri, clock, logger, records: new PullRecords(options.rootDirectory) },
+    { policy: options.imagePullCredentialsVerificationPolicy, allowlist: options.preloadedImagesVerificationAllowlist },
+  );
+  const images = new ImageManager(
+    { cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
+    { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
+  );
   const volumes = new VolumeManager(options.podsDirectory, {
     ...{ mounts: deps.mounts, clock, plugins: deps.volumePlugins ?? [] },
     payload: (pod) => ({
@@ -70,12 +90,21 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     onChange: context.wake,
     observe: (what, probe) => metrics.probe(what, probe),
   });
+  const userNamespaces = new UserNamespaces({
+    podDirectory: (uid) => volumes.podDirectory(uid),
+    podsOnDisk: () => volumes.podsOnDisk(),
+    isSupported: (handler) => context.runtimeFeatures(handler).userNamespaces === true,
+  });
+  const cgroups = deps.cgroups ?? noPodCgroups;
+  const resizer = new PodResizer({ cri, cgroups, allocations, memoryBytes: facts.system.memoryBytes });
   const starter = new PodStarter(
     {
-      ...{ cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
       services: context.services,
       nodeResolver: () => context.resolver,
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
+      runtimeFeatures: context.runtimeFeatures,
+      userNamespaces,
       podDirectory: (uid) => volumes.podDirectory(uid),
       turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
@@ -86,10 +115,12 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );
-  const cgroups = deps.cgroups ?? noPodCgroups;
   return {
-    ...{ cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
-    reporter: new PodReporter({ statuses, probes, runtimeName, hostIPs }),
+    ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    reporter: new PodReporter({
+      ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
+      recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
+    }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
     onStep: (step) => metrics.podStep(step),
@@ -101,10 +132,23 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       images.forget(uid);
       metrics.forget(pod);
       tokens.forget(uid);
+      await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);
     },
   };
+}
+
+/** The programs of --image-credential-provider-config; none where there is none. */
+function credentialPlugins(
+  { client, clock, logger }: KubeletDependencies,
+  { options, credentialProviders }: MachineryContext,
+  tokens: ServiceAccountTokens,
+): (image: string, pod: Pod) => Promise<readonly TrackedCredential[]> {
+  if (credentialProviders.length === 0) return async () => [];
+  const token = (pod: Pod, audience: string): Promise<string> => tokens.token(pod, { audience, path: "" });
+  const plugins = new CredentialPlugins(credentialProviders, options.imageCredentialProviderBinDir, { client, clock, logger, token });
+  return (image, pod) => plugins.credentialsFor(image, pod);
 }
 
 /** What the pod's RuntimeClass says; "" is the runtime's default. */

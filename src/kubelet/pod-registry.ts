@@ -6,13 +6,16 @@ import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { type Admission, admitPod, type NodeState } from "./admission.ts";
+import { configAnnotation } from "./labels.ts";
 import { endPod } from "./pod-ending.ts";
-import { isMirrorPod, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
+import { isMirrorPod, isStaticPod, isTerminalPhase, podText } from "./pod-spec.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import { PodWorker, type PodWorkerDependencies } from "./pod-worker.ts";
 import { preemptedVerdict } from "./preemption.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import { podReference } from "./references.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { StatusManager } from "./status-manager.ts";
 
 export interface PodRegistryDependencies {
@@ -20,6 +23,8 @@ export interface PodRegistryDependencies {
   readonly recorder: EventRecorder;
   readonly objects: ReferencedObjectCache;
   readonly statuses: StatusManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   /** For admission. */
   readonly nodeState: () => NodeState;
   /** The node as the API server has it now, for pods that only its labels keep out. */
@@ -30,14 +35,20 @@ export interface PodRegistryDependencies {
   readonly inRuntime: (podUid: string) => boolean;
   /** A static pod or a mirror of this name ("namespace/name") came or went. */
   readonly onStaticPod: (key: string) => void;
+  /** The mirror of a static pod that has not changed is gone: someone deleted it. */
+  readonly onMirrorDeleted: (key: string) => void;
 }
 
 export class PodRegistry implements Running {
   readonly #deps: PodRegistryDependencies;
   readonly #workers = new Map<string, PodWorker>();
+  /** As their specifications ask; workers have them with what they were allocated. */
+  readonly #desired = new Map<string, Pod>();
   /** By "namespace/name". */
   readonly #staticPods = new Map<string, Pod>();
   readonly #mirrors = new Map<string, Pod>();
+  /** By source, in the order in which they were first read. */
+  readonly #staticSources = new Map<string, readonly Pod[]>();
   #workerDeps: PodWorkerDependencies | undefined;
 
   constructor(deps: PodRegistryDependencies) {
@@ -75,10 +86,27 @@ export class PodRegistry implements Running {
 
   /** With their current statuses. */
   pods(): readonly Pod[] {
-    return [...this.#workers.values()].map(({ pod }) => {
+    return [...this.#desired.values()].map((pod) => {
       const status = this.#deps.statuses.get(pod.metadata.uid);
       return status ? { ...pod, status } : pod;
     });
+  }
+
+  /** As its specification asks. */
+  desired(podUid: string): Pod | undefined {
+    return this.#desired.get(podUid);
+  }
+
+  /** Why the pod would not fit with what it asks for now; undefined when it would. */
+  refusal(pod: Pod): PodVerdict | undefined {
+    const admission = this.#judge(pod, { ...this.#deps.nodeState(), mayPreempt: false });
+    return admission.kind === "refused" ? admission.verdict : undefined;
+  }
+
+  /** The pod has been allocated something else. */
+  reallocated(podUid: string): void {
+    const pod = this.#desired.get(podUid);
+    if (pod) this.#workers.get(podUid)?.update(this.#deps.allocations.allocatedPod(pod));
   }
 
   staticPod(key: string): Pod | undefined {
@@ -93,7 +121,12 @@ export class PodRegistry implements Running {
   apiPodOf(podUid: string): Pod | undefined {
     const pod = this.#workers.get(podUid)?.pod;
     if (!pod) return undefined;
-    return isStaticPod(pod) ? this.#mirrors.get(keyOf(pod)) : pod;
+    if (!isStaticPod(pod)) return pod;
+    // While one pod takes the place of another, the mirror is of one of them.
+    const mirror = this.#mirrors.get(keyOf(pod));
+    return mirror && mirror.metadata.annotations?.[configAnnotation.mirror] === pod.metadata.annotations?.[configAnnotation.hash]
+      ? mirror
+      : undefined;
   }
 
   /** The API server has this pod, new or changed. */
@@ -109,7 +142,10 @@ export class PodRegistry implements Running {
     }
     const worker = this.#workers.get(pod.metadata.uid);
     if (!worker) return this.#add(pod);
-    worker.update(pod);
+    this.#desired.set(pod.metadata.uid, pod);
+    const allocated = this.#deps.allocations.allocatedPod(pod);
+    worker.update(allocated);
+    if (worker.active && pod.metadata.deletionTimestamp === undefined) this.#deps.resizes.seen(pod, allocated);
     statuses.observed(pod.metadata.uid);
   }
 
@@ -121,12 +157,15 @@ export class PodRegistry implements Running {
     }
     const key = keyOf(pod);
     if (this.#mirrors.get(key)?.metadata.uid === pod.metadata.uid) this.#mirrors.delete(key);
-    this.#deps.onStaticPod(key);
+    const shown = pod.metadata.annotations?.[configAnnotation.mirror];
+    if (shown === this.#staticPods.get(key)?.metadata.annotations?.[configAnnotation.hash]) this.#deps.onMirrorDeleted(key);
+    else this.#deps.onStaticPod(key);
   }
 
-  /** All static pods there are now. */
-  useStaticPods(found: readonly Pod[]): void {
-    const wanted = new Map(found.map((pod) => [keyOf(pod), pod]));
+  /** All static pods that a source has now. */
+  useStaticPods(source: string, found: readonly Pod[]): void {
+    this.#staticSources.set(source, found);
+    const wanted = this.#wantedStaticPods();
     for (const [key, pod] of this.#staticPods) {
       if (wanted.get(key)?.metadata.uid === pod.metadata.uid) continue;
       this.#staticPods.delete(key);
@@ -136,24 +175,64 @@ export class PodRegistry implements Running {
     for (const [key, pod] of wanted) {
       if (this.#staticPods.has(key)) continue;
       this.#staticPods.set(key, pod);
-      this.#add(pod);
+      this.#startStaticPod(key);
       this.#deps.onStaticPod(key);
     }
   }
 
-  /** Nothing is left of the pod. */
-  forget(podUid: string): void {
-    this.#workers.delete(podUid);
-    this.#deps.objects.unregister(podUid);
-    this.#deps.statuses.forget(podUid);
+  /** By name: of two pods of one name the first counts. */
+  #wantedStaticPods(): ReadonlyMap<string, Pod> {
+    const wanted = new Map<string, Pod>();
+    for (const [source, pods] of this.#staticSources)
+      for (const pod of pods) {
+        const key = keyOf(pod);
+        if (!wanted.has(key)) {
+          wanted.set(key, pod);
+          continue;
+        }
+        const { name } = pod.metadata;
+        const message = `Error validating pod ${podText(pod)} from ${source} due to duplicate pod name "${name}", ignoring`;
+        this.#deps.recorder.record(pod, { type: "Warning", reason: "FailedValidation", message });
+      }
+    return wanted;
   }
 
-  #add(pod: Pod): void {
-    if (!this.#workerDeps) throw new Error(`pod ${keyOf(pod)} came before the kubelet was started`);
-    const { uid } = pod.metadata;
+  /** Once nothing is left of the one it replaces: two of a name must not run side by side. */
+  #startStaticPod(key: string): void {
+    const pod = this.#staticPods.get(key);
+    if (!pod) return;
+    const before = [...this.#workers.values()].some((w) => isStaticPod(w.pod) && keyOf(w.pod) === key);
+    if (!before) this.#add(pod);
+  }
+
+  /** Nothing is left of the pod. */
+  forget(podUid: string): void {
+    const gone = this.#workers.get(podUid)?.pod;
+    this.#workers.delete(podUid);
+    this.#desired.delete(podUid);
+    this.#deps.allocations.remove(podUid);
+    this.#deps.resizes.forget(podUid);
+    this.#deps.resizes.retry();
+    this.#deps.objects.unregister(podUid);
+    this.#deps.statuses.forget(podUid);
+    if (gone && isStaticPod(gone)) this.#startStaticPod(keyOf(gone));
+  }
+
+  #add(asked: Pod): void {
+    if (!this.#workerDeps) throw new Error(`pod ${keyOf(asked)} came before the kubelet was started`);
+    const { allocations, resizes } = this.#deps;
+    const { uid } = asked.metadata;
     const fresh = !this.#deps.inRuntime(uid);
+    if (!fresh) allocations.adopt(asked);
+    const pod = allocations.allocatedPod(asked);
+    this.#desired.set(uid, asked);
     const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(fresh ? this.#admit(pod) : {}) });
     this.#workers.set(uid, worker);
+    if (worker.active) {
+      allocations.allocate(pod);
+      resizes.adopt(asked);
+      resizes.seen(asked, pod);
+    }
     worker.wake();
   }
 

@@ -4,14 +4,20 @@ import type { Pod, PodStatus } from "../api/types/core-v1.ts";
 import type { WaitingReason } from "./container-statuses.ts";
 import { type ComputedStatus, computePodStatus, finalPodStatus, type PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { RuntimePod } from "./runtime-pod.ts";
 import type { StatusManager } from "./status-manager.ts";
 
 export interface PodReporterDependencies {
   readonly statuses: StatusManager;
   readonly probes: ProbeManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   readonly runtimeName: string;
   readonly hostIPs: () => readonly string[];
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly: () => boolean;
 }
 
 export interface PodReport {
@@ -62,14 +68,17 @@ export class PodReporter {
       const { phase, reason, message } = verdict;
       return { over: true, status: { phase, reason, message, qosClass: pod.status?.qosClass ?? computePodQos(pod.spec) } };
     }
-    const { probes, runtimeName } = this.#deps;
+    const { probes, runtimeName, allocations, resizes } = this.#deps;
     const idOf = (containerID = ""): string => containerID.slice(containerID.indexOf("://") + "://".length);
     return computePodStatus({
       ...{ pod, runtime, runtimeName, waiting, terminated },
       previous: this.previous(pod),
+      actuated: (name) => allocations.actuated(pod.metadata.uid, name),
+      passing: resizes.conditionsOf(pod.metadata.uid),
       started: (container, status) => probes.started(container, idOf(status.containerID)),
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),
+      recursiveReadOnly: this.#deps.recursiveReadOnly(),
       ...(verdict ? { verdict } : {}),
     });
   }

@@ -1,18 +1,19 @@
 // Does what pod-actions.ts decided for a pod: kills containers, makes the sandbox, starts containers in their order, with
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
-import type { Container, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import type { Container, NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { ImageSpec, PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { buildContainerConfig } from "./container-config.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
+import { ignoringGone } from "./dead-containers.ts";
 import { type ClusterDns, missesClusterDns, missingClusterDnsMessage, podResolver } from "./dns.ts";
 import type { ReferencedObjects } from "./environment.ts";
-import { podHostname } from "./hosts-file.ts";
+import { kernelHostname, podHostname } from "./hosts-file.ts";
 import type { ImageManager } from "./images.ts";
 import { containerHash } from "./labels.ts";
 import { runHook } from "./lifecycle-hooks.ts";
@@ -22,10 +23,13 @@ import type { PodKiller } from "./pod-killer.ts";
 import { isSidecar, podText } from "./pod-spec.ts";
 import type { HttpGet } from "./probes/http.ts";
 import { containerReference, podReference } from "./references.ts";
-import { latestContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizer } from "./resize/pod-resizer.ts";
+import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } from "./runtime-pod.ts";
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { UserNamespaces } from "./user-namespaces.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
 export interface PodStarterDependencies {
@@ -34,12 +38,17 @@ export interface PodStarterDependencies {
   readonly recorder: EventRecorder;
   readonly images: ImageManager;
   readonly killer: PodKiller;
+  readonly allocations: PodAllocations;
+  readonly resizer: PodResizer;
   readonly crashes: CrashBackOff;
   readonly httpGet: HttpGet;
   readonly objects: ReferencedObjects;
   readonly services: () => Iterable<Service>;
   readonly nodeResolver: () => ResolverConfig;
   readonly runtimeHandler: (pod: Pod) => Promise<string>;
+  /** What the runtime can do, by the handler of a RuntimeClass. */
+  readonly runtimeFeatures: (handler: string) => NodeRuntimeHandlerFeatures;
+  readonly userNamespaces: UserNamespaces;
   readonly hostIPs: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   readonly podDirectory: (podUid: string) => string;
@@ -72,12 +81,25 @@ export interface ApplyResult {
   /** By container name. */
   readonly started: readonly string[];
   readonly failed: ReadonlyMap<string, StartError>;
+  /** Why running containers could not be set to what they were allocated. */
+  readonly resizeProblem?: string;
+  /** They were. */
+  readonly resized?: boolean;
 }
 
 interface StartContext extends ApplyRequest {
   readonly sandboxId: string;
   readonly config: Input<PodSandboxConfig>;
   readonly podIPs: readonly string[];
+  readonly handler: string;
+  readonly userNamespace: UserNamespace | undefined;
+}
+
+/** Of a pod's sandbox. */
+interface SandboxPlan {
+  readonly config: Input<PodSandboxConfig>;
+  readonly handler: string;
+  readonly userNamespace: UserNamespace | undefined;
 }
 
 const sandboxTimeoutMs = 4 * 60_000;
@@ -102,19 +124,19 @@ export class PodStarter {
     const { pod, runtime, actions, signal } = request;
     const killed = await this.#kill(request);
     if (actions.killPod && !actions.createSandbox) return { changed: true, started: [], failed: new Map() };
-    const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0;
+    const idle = actions.ephemeral.length + actions.init.length + actions.regular.length === 0 && !actions.resize;
     if (idle && !actions.createSandbox) return { changed: killed, started: [], failed: new Map() };
 
-    const config = this.#sandboxConfig(request);
+    const plan = await this.#sandboxPlan(request);
     let { sandboxId } = actions;
     let podIPs: readonly string[] = runtime.sandboxes.find((s) => s.id === sandboxId)?.ips ?? [];
     if (actions.createSandbox) {
-      sandboxId = await this.#createSandbox(request, config);
+      sandboxId = await this.#createSandbox(request, plan);
       podIPs = await this.#addressesOf(pod, sandboxId, signal);
       request.onSandboxReady();
     }
     if (pod.spec.hostNetwork) podIPs = this.#deps.hostIPs();
-    return await this.#startAll({ ...request, sandboxId, config, podIPs });
+    return await this.#startAll({ ...request, ...plan, sandboxId, podIPs });
   }
 
   async #kill({ pod, runtime, actions, signal }: ApplyRequest): Promise<boolean> {
@@ -136,33 +158,50 @@ export class PodStarter {
     return actions.kill.length > 0;
   }
 
-  #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest): Input<PodSandboxConfig> {
+  async #sandboxPlan(request: ApplyRequest): Promise<SandboxPlan> {
+    const { pod, signal } = request;
+    try {
+      const handler = await this.#deps.runtimeHandler(pod);
+      const userNamespace = await this.#deps.userNamespaces.mappingOf(pod, handler);
+      return { config: this.#sandboxConfig(request, userNamespace), handler, userNamespace };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.#sandboxFailure(pod, error);
+    }
+  }
+
+  #sandboxFailure(pod: Pod, error: unknown): Error {
+    const message = `Failed to create pod sandbox: ${runtimeErrorText(error)}`;
+    this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodSandBox", message });
+    return new Error(`creating the sandbox of pod ${podText(pod)}: ${runtimeErrorText(error)}`, { cause: error });
+  }
+
+  #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest, userNamespace: UserNamespace | undefined): Input<PodSandboxConfig> {
     const { clusterDns, logsDirectory } = this.#options;
     if (actions.createSandbox && missesClusterDns(pod, clusterDns)) {
       const message = `pod: "${podText(pod)}". ${missingClusterDnsMessage}`;
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "MissingClusterDNS", message });
     }
+    const onLimit = (message: string): void => {
+      if (actions.createSandbox) this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "DNSConfigForming", message });
+    };
     return sandboxConfig(pod, {
       attempt: actions.attempt,
-      hostname: podHostname(pod, clusterDns.domain).hostname,
+      hostname: pod.spec.hostNetwork ? "" : kernelHostname(podHostname(pod, clusterDns.domain), pod.spec.setHostnameAsFQDN),
       logDirectory: podLogDirectory(logsDirectory, pod),
-      resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver()),
-      cgroupParent,
+      resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver(), onLimit),
+      ...{ cgroupParent, userNamespace },
     });
   }
 
-  async #createSandbox({ pod, signal }: ApplyRequest, config: Input<PodSandboxConfig>): Promise<string> {
+  async #createSandbox({ pod, signal }: ApplyRequest, { config, handler: runtimeHandler }: SandboxPlan): Promise<string> {
     try {
-      const runtimeHandler = await this.#deps.runtimeHandler(pod);
       const make = () => this.#deps.cri.runPodSandbox({ config, runtimeHandler }, { signal, timeoutMs: sandboxTimeoutMs });
       const answer = await this.#deps.turns.take(make, { signal });
       return answer.podSandboxId;
     } catch (error) {
-      if (!signal.aborted) {
-        const message = `Failed to create pod sandbox: ${runtimeErrorText(error)}`;
-        this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodSandBox", message });
-      }
-      throw new Error(`creating the sandbox of pod ${podText(pod)}: ${runtimeErrorText(error)}`, { cause: error });
+      signal.throwIfAborted();
+      throw this.#sandboxFailure(pod, error);
     }
   }
 
@@ -196,8 +235,21 @@ export class PodStarter {
     for (const container of actions.ephemeral) await tryStart(container);
     for (const container of actions.init)
       if (!(await tryStart(container)) && !isSidecar(container)) return { changed: true, started, failed };
+    const resizeProblem = await this.#resize(context);
     for (const container of actions.regular) await tryStart(container);
-    return { changed: actions.createSandbox || actions.kill.length > 0 || started.length > 0, started, failed };
+    const changed = actions.createSandbox || actions.kill.length > 0 || started.length > 0 || actions.resize !== undefined;
+    return { changed, started, failed, ...(resizeProblem === undefined ? { resized: actions.resize !== undefined } : { resizeProblem }) };
+  }
+
+  async #resize({ pod, actions, sandboxId, signal }: StartContext): Promise<string | undefined> {
+    if (!actions.resize) return undefined;
+    try {
+      await this.#deps.resizer.resize({ pod, sandboxId, plan: actions.resize, signal });
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      return (error as Error).message;
+    }
   }
 
   async #start(context: StartContext, container: Container): Promise<void> {
@@ -209,14 +261,23 @@ export class PodStarter {
     // Not always the last one, which may have been running until it was killed in this very step.
     const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
     if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
-    const image = await images.ensure({ pod, container, sandboxConfig: config, pullSecrets, signal });
+    // Made by a kubelet that did not get as far as starting it: this one takes its place.
+    if (last?.state === "created") await ignoringGone(() => cri.removeContainer({ containerId: last.id }, { signal }));
+    const about = { pod, sandboxConfig: config, pullSecrets, signal };
+    const imageVolumes = await this.#imageVolumes(context, container);
+    const image = await images.ensure({
+      ...about,
+      image: container.image ?? "",
+      policy: container.imagePullPolicy ?? "IfNotPresent",
+      about: containerReference(pod, container.name),
+    });
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
       return await buildContainerConfig({
         pod,
         container,
         image,
-        restartCount: last ? last.restartCount + 1 : await nextRestartCount(logDirectory, container.name),
+        restartCount: await this.#restartCount(last, logDirectory, container),
         podIPs: context.podIPs,
         volumes: context.volumes,
         environment: {
@@ -230,6 +291,9 @@ export class PodStarter {
         clusterDomain: this.#options.clusterDns.domain,
         memoryBytes: this.#options.memoryBytes,
         security: this.#options.security,
+        recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
+        userNamespace: context.userNamespace,
+        imageVolumes,
         instanceId: this.#newInstanceId(),
         ...targetOf(pod, runtime, container),
       });
@@ -244,8 +308,39 @@ export class PodStarter {
     await this.#step(context, container, "RunContainerError", () =>
       turns.take(() => cri.startContainer({ containerId }, { signal }), urgent),
     );
+    this.#deps.allocations.actuate(pod.metadata.uid, container.name, container.resources ?? {});
     this.#event(pod, container, "Normal", "Started", "Container started");
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
+  }
+
+  /** The images the container mounts, by volume: pulled as those of containers are. */
+  async #imageVolumes(context: StartContext, container: Container): Promise<ReadonlyMap<string, Input<ImageSpec>>> {
+    const { pod, config, pullSecrets, signal, handler } = context;
+    const found = new Map<string, Input<ImageSpec>>();
+    for (const { name } of container.volumeMounts ?? []) {
+      const volume = pod.spec.volumes?.find((v) => v.name === name)?.image;
+      if (!volume || found.has(name)) continue;
+      const image = volume.reference ?? "";
+      const policy = volume.pullPolicy ?? (/(:latest|^[^:@]*)$/.test(image) ? "Always" : "IfNotPresent");
+      const ensured = await this.#deps.images
+        .ensure({ pod, image, policy, about: podReference(pod), sandboxConfig: config, pullSecrets, signal })
+        .catch((error: unknown) => {
+          if (error instanceof StartError) this.#event(pod, container, "Warning", "Failed", `Error: ${error.reason}`);
+          throw error;
+        });
+      found.set(name, {
+        image: ensured.id,
+        userSpecifiedImage: image,
+        runtimeHandler: handler,
+        annotations: pod.metadata.annotations ?? {},
+      });
+    }
+    return found;
+  }
+
+  async #restartCount(last: RuntimeContainer | undefined, logDirectory: string, { name }: Container): Promise<number> {
+    if (!last) return await nextRestartCount(logDirectory, name);
+    return last.state === "created" ? last.restartCount : last.restartCount + 1;
   }
 
   /** Runs a step; its failure becomes an event and a StartError of that reason. */

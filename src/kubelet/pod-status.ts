@@ -1,12 +1,14 @@
 // The status of a pod as the kubelet reports it, computed from the specification, the runtime and the previous status.
 // A phase never leaves Succeeded or Failed, and is not reported as such while a container may still run.
 import { computePodQos } from "../api/semantics/pod-qos.ts";
-import type { Container, ContainerStatus, Pod, PodStatus } from "../api/types/core-v1.ts";
-import { containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
+import type { Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements } from "../api/types/core-v1.ts";
+import { type ContainerStatusInput, containerStatuses, unknownEnd, type WaitingReason } from "./container-statuses.ts";
+import { limitMessages } from "./message-limit.ts";
 import { sandboxNeeded } from "./pod-actions.ts";
 import { podConditions, terminalVerdict, withDisruption } from "./pod-conditions.ts";
 import { podPhase } from "./pod-phase.ts";
 import { asContainer, isSidecar, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
+import { podResources } from "./resize/resource-status.ts";
 import { latestContainer, type RuntimePod } from "./runtime-pod.ts";
 
 export interface PodStatusInput {
@@ -19,6 +21,12 @@ export interface PodStatusInput {
   readonly started: (container: Container, status: ContainerStatus) => boolean;
   readonly ready: (container: Container, status: ContainerStatus) => boolean;
   readonly hostIPs: readonly string[];
+  /** The runtime can make mounts read-only together with those below them. */
+  readonly recursiveReadOnly?: boolean;
+  /** What a container was last set to. */
+  readonly actuated?: (containerName: string) => ResourceRequirements | undefined;
+  /** Conditions of a resize. */
+  readonly passing?: readonly PodCondition[];
   /** All containers have been stopped and none will be started. */
   readonly terminated: boolean;
   /** Overrides phase, reason and message: the kubelet ends the pod (its deadline, a rejection). */
@@ -43,10 +51,11 @@ export interface ComputedStatus {
 
 export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const { pod, runtime, previous } = input;
-  const regular = containerStatuses(listInput(input, pod.spec.containers, previous.containerStatuses));
-  const init = containerStatuses({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
+  const list = (listed: ContainerStatusInput): readonly ContainerStatus[] => limitMessages(pod, containerStatuses(listed));
+  const regular = list(listInput(input, pod.spec.containers, previous.containerStatuses));
+  const init = list({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
   const ephemeralSpecs = (pod.spec.ephemeralContainers ?? []).map(asContainer);
-  const ephemeral = containerStatuses(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));
+  const ephemeral = list(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));
 
   const statuses = [...init, ...regular];
   const initialized = pod.spec.containers.some((c) => {
@@ -62,7 +71,8 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   // Reported late: while something may run, a pod that is over keeps the phase it had.
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
-  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady });
+  const passing = isTerminalPhase(reported) ? [] : (input.passing ?? []);
+  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady, passing });
   // Shown with the terminal phase, not while the pod is still being ended.
   const ownDoing = known !== undefined && previous.reason !== input.verdict?.reason;
   const disruption = isTerminalPhase(reported) && !ownDoing ? input.verdict?.disruption : undefined;
@@ -81,6 +91,7 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
       containerStatuses: regular,
       ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
       qosClass: pod.status?.qosClass ?? computePodQos(pod.spec),
+      ...podResources(pod, statuses, reported === "Running"),
     },
   };
 }
@@ -127,8 +138,20 @@ function notReady(conditions: NonNullable<PodStatus["conditions"]>, phase: PodSt
 }
 
 function listInput(input: PodStatusInput, containers: readonly Container[], previous: readonly ContainerStatus[] | undefined) {
-  const { pod, runtime, runtimeName, waiting, started, ready } = input;
-  return { pod, runtime, runtimeName, waiting, started, ready, containers, previous: previous ?? [], init: false };
+  const { pod, runtime, runtimeName, waiting, started, ready, actuated = () => undefined, recursiveReadOnly = false } = input;
+  return {
+    pod,
+    runtime,
+    runtimeName,
+    waiting,
+    started,
+    ready,
+    actuated,
+    recursiveReadOnly,
+    containers,
+    previous: previous ?? [],
+    init: false,
+  };
 }
 
 /** Fields of others in the status. */

@@ -21,8 +21,12 @@ import { crashKey, type PodStarter } from "./pod-starter.ts";
 import type { ComputedStatus, PodVerdict } from "./pod-status.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
 import { containerReference, podReference } from "./references.ts";
+import type { PodAllocations } from "./resize/pod-allocations.ts";
+import type { PodResizes } from "./resize/pod-resizes.ts";
+import { type Actuated, isResizing } from "./resize/resize-plan.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
+import { onlyStatusDiffers, StartHolds } from "./start-holds.ts";
 import type { PodStep } from "./stats/kubelet-metrics.ts";
 import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
@@ -38,6 +42,8 @@ export interface PodWorkerDependencies {
   readonly probes: ProbeManager;
   readonly reporter: PodReporter;
   readonly volumes: VolumeManager;
+  readonly allocations: PodAllocations;
+  readonly resizes: PodResizes;
   /** Why pods with a network of their own cannot be started yet, if they cannot. */
   readonly networkProblem: () => string | undefined;
   /** The pod's ConfigMaps and Secrets are to be followed. */
@@ -76,6 +82,7 @@ export class PodWorker {
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
   readonly #waiting = new Map<string, WaitingReason>();
+  readonly #holds: StartHolds;
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
@@ -97,6 +104,7 @@ export class PodWorker {
   ) {
     this.#pod = pod;
     this.#deps = deps;
+    this.#holds = new StartHolds(deps.clock);
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
     this.#refused = options.refused !== undefined;
@@ -148,10 +156,12 @@ export class PodWorker {
   update(pod: Pod): void {
     const shorter = (pod.metadata.deletionGracePeriodSeconds ?? Infinity) < (this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity);
     const deleted = pod.metadata.deletionTimestamp !== undefined;
+    // The status is mostly what this kubelet has written: no reason to try again what has just failed.
+    if (!onlyStatusDiffers(this.#pod, pod)) this.#holds.clear();
     this.#pod = pod;
     // What is under way would go on for nothing, or for too long.
     if (deleted && (this.#state === "syncing" || (this.#state === "terminating" && shorter))) this.#interrupt();
-    this.wake();
+    this.#look();
   }
 
   /** The pod is no longer in its source: end it, and leave nothing. */
@@ -166,11 +176,16 @@ export class PodWorker {
 
   runtimeHasChanged(): void {
     this.#runtimeChanged = true;
-    this.wake();
+    this.#look();
   }
 
-  /** Looks at everything again, soon. */
+  /** Something the pod depends on has changed: looks at everything again, soon. */
   wake(): void {
+    this.#holds.clear();
+    this.#look();
+  }
+
+  #look(): void {
     if (this.#stopped || this.#state === "gone") return;
     this.#again = true;
     this.#running ??= this.#loop();
@@ -244,7 +259,7 @@ export class PodWorker {
 
   #wakeAfter(delayMs: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#deps.clock.after(Math.max(0, delayMs), () => this.wake());
+    this.#timer = this.#deps.clock.after(Math.max(0, delayMs), () => this.#look());
   }
 
   /** Returns when to look again although nothing happened. */
@@ -286,10 +301,11 @@ export class PodWorker {
   }
 
   async #sync(signal: AbortSignal): Promise<number | undefined> {
-    const { probes, starter, clock } = this.#deps;
+    const { probes, starter } = this.#deps;
     const pod = this.#pod;
     const runtime = await this.#readRuntime();
     probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
+    this.#deps.resizes.observed(pod, isResizing(pod, runtime.containers, this.#actuated(pod)));
     if (this.#report(runtime, false).over) {
       this.#state = "terminating";
       this.#again = true;
@@ -312,14 +328,20 @@ export class PodWorker {
       onSandboxReady: () => this.#deps.reporter.sandboxReady(pod),
     });
     for (const name of result.started) this.#waiting.delete(name);
-    for (const [name, { reason, message }] of result.failed) this.#waiting.set(name, { reason, message });
+    for (const [name, { reason, message, retryAtMs }] of result.failed) {
+      this.#waiting.set(name, { reason, message });
+      this.#holds.add(name, retryAtMs);
+    }
     if (result.changed) this.#runtimeChanged = true;
+    if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
+    if (result.resizeProblem !== undefined) {
+      this.#deps.resizes.failed(pod, result.resizeProblem);
+      this.#report(await this.#readRuntime(), false);
+      throw new Error(`resizing pod ${podText(pod)}: ${result.resizeProblem}`);
+    }
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
-    return this.#nextWakeMs(
-      actions,
-      [...result.failed.values()].map((f) => f.retryAtMs ?? clock.now() + firstRetryMs * 20),
-    );
+    return this.#nextWakeMs(actions);
   }
 
   /** After changes of the runtime the worker goes round once more; failures only have to be shown. */
@@ -328,9 +350,20 @@ export class PodWorker {
     else this.#report(this.#runtime, false);
   }
 
+  #actuated(pod: Pod): Actuated {
+    const { uid } = pod.metadata;
+    const { allocations, resizes } = this.#deps;
+    return {
+      container: (name) => allocations.actuated(uid, name),
+      pod: allocations.actuatedPodLevel(uid),
+      unset: resizes.isUnset(uid),
+    };
+  }
+
   #decide(pod: Pod, runtime: RuntimePod): PodActions {
     const { probes, crashes } = this.#deps;
     const actions = computePodActions(pod, runtime, {
+      actuated: this.#actuated(pod),
       liveness: (id) => probes.result("Liveness", id),
       startup: (id) => probes.result("Startup", id),
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
@@ -346,18 +379,21 @@ export class PodWorker {
       this.#deps.recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "BackOff", message: text });
     }
     if (news) this.#report(runtime, false);
-    return actions;
+    return this.#holds.without(actions);
   }
 
-  #nextWakeMs({ waiting }: PodActions, retries: readonly number[]): number {
+  #nextWakeMs({ waiting }: PodActions): number {
     const now = this.#deps.clock.now();
     const deadline = this.#deadlineMs();
-    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...retries, ...(deadline === undefined ? [] : [deadline]));
+    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#holds.ends(), ...(deadline === undefined ? [] : [deadline]));
   }
 
   async #ensureCgroup(pod: Pod): Promise<string> {
     try {
-      return await this.#deps.ensureCgroup(pod);
+      const parent = await this.#deps.ensureCgroup(pod);
+      const { allocations } = this.#deps;
+      if (!allocations.actuatedPodLevel(pod.metadata.uid)) allocations.actuatePodLevel(pod.metadata.uid, pod.spec.resources);
+      return parent;
     } catch (error) {
       const message = `unable to ensure pod container exists: ${(error as Error).message}`;
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodContainer", message });
@@ -392,6 +428,7 @@ export class PodWorker {
     probes.remove(uid);
     const stopped = await this.#readRuntime();
     if (hasRunningContainers(stopped)) throw new Error(`pod ${podText(this.#pod)} still has running containers after it was stopped`);
+    this.#deps.resizes.forget(uid);
     this.#report(stopped, true);
     this.#state = "terminated";
     this.#again = true;
@@ -412,6 +449,7 @@ export class PodWorker {
     await this.#deps.removeCgroup(this.#pod);
     reporter.finish(this.#facts(this.#runtime, true));
     this.#state = "finished";
+    this.#deps.resizes.retry();
     this.#again = true;
     return undefined;
   }

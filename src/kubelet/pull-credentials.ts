@@ -1,9 +1,22 @@
 // Credentials for a registry out of a pod's imagePullSecrets (types kubernetes.io/dockerconfigjson and .../dockercfg). The
 // most specific entries come first; an entry matches by host ("*.example.com" too), port and path prefix.
+import { createHash } from "node:crypto";
 import type { Secret } from "../api/types/core-v1.ts";
 import type { AuthConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
-import { parseImageName, registryOf } from "./image-name.ts";
+import { matchesImage, normalized } from "./pulls/match-image.ts";
+import type { PullServiceAccount } from "./pulls/pull-records.ts";
+
+/** Credentials, and whose they are: without a source they are the node's, for all pods. */
+export interface TrackedCredential {
+  readonly auth: Input<AuthConfig>;
+  /** Of what is in it. */
+  readonly hash: string;
+  readonly source?: {
+    readonly secret?: { readonly uid: string; readonly namespace: string; readonly name: string };
+    readonly serviceAccount?: PullServiceAccount;
+  };
+}
 
 interface DockerAuth {
   readonly username?: string;
@@ -13,15 +26,21 @@ interface DockerAuth {
   readonly registrytoken?: string;
 }
 
-export function credentialsFor(image: string, secrets: readonly Secret[]): readonly Input<AuthConfig>[] {
-  const { name } = parseImageName(image);
-  const host = registryOf(image);
-  const path = host === "docker.io" && !name.startsWith("docker.io/") ? `docker.io/${name}` : name;
+export function trackedCredential(auth: Input<AuthConfig>, source?: TrackedCredential["source"]): TrackedCredential {
+  const { serverAddress: _server, ...what } = auth;
+  const hash = createHash("sha256").update(JSON.stringify(what)).digest("hex");
+  return { auth, hash, ...(source ? { source } : {}) };
+}
+
+export function credentialsFor(image: string, secrets: readonly Secret[]): readonly TrackedCredential[] {
   return secrets
-    .flatMap(readEntries)
-    .filter(([server]) => matches(normalized(server), host, path))
-    .sort(([a], [b]) => normalized(b).length - normalized(a).length)
-    .map(([server, auth]) => toAuthConfig(server, auth));
+    .flatMap((secret) => readEntries(secret).map(([server, auth]) => ({ server, auth, secret })))
+    .filter(({ server }) => matchesImage(server, image))
+    .sort((a, b) => normalized(b.server).length - normalized(a.server).length)
+    .map(({ server, auth, secret }) => {
+      const { uid, namespace, name } = secret.metadata;
+      return trackedCredential(toAuthConfig(server, auth), { secret: { uid, namespace, name } });
+    });
 }
 
 function readEntries(secret: Secret): readonly (readonly [string, DockerAuth])[] {
@@ -36,18 +55,6 @@ function readEntries(secret: Secret): readonly (readonly [string, DockerAuth])[]
     // A secret that is no JSON gives no credentials, as upstream has it; the pull then fails with the registry's answer.
     return [];
   }
-}
-
-function normalized(server: string): string {
-  const plain = server.replace(/^https?:\/\//, "").replace(/\/(v[12]\/?)?$/, "");
-  return plain === "index.docker.io" ? "docker.io" : plain;
-}
-
-function matches(entry: string, host: string, path: string): boolean {
-  const [entryHost = "", ...rest] = entry.split("/");
-  const hostPattern = new RegExp(`^${entryHost.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^.]*")}$`);
-  const prefix = rest.length > 0 ? `${host}/${rest.join("/")}` : "";
-  return hostPattern.test(host) && (prefix === "" || path === prefix || path.startsWith(`${prefix}/`));
 }
 
 function toAuthConfig(server: string, auth: DockerAuth): Input<AuthConfig> {

@@ -4,6 +4,7 @@
 import { criTimeMs } from "../cri/cri.ts";
 import type { ContainerStatus as CriContainerStatus, PodSandboxStatus } from "../cri/generated/runtime-v1.ts";
 import { annotation, label } from "./labels.ts";
+import { type RuntimeResources, readResources } from "./resize/resource-status.ts";
 
 export interface RuntimeSandbox {
   readonly id: string;
@@ -39,6 +40,8 @@ export interface RuntimeContainer {
   readonly restartCount: number;
   readonly logPath: string;
   readonly user?: { readonly uid: number; readonly gid: number; readonly supplementalGroups: readonly number[] };
+  /** As far as the runtime says. */
+  readonly resources?: RuntimeResources;
   /** Seconds, from the annotations: for containers whose pod is no longer known. */
   readonly terminationGracePeriodSeconds?: number;
   /** Where the runtime mounted the file for the termination message, on the host. */
@@ -119,6 +122,7 @@ export function readContainer(status: CriContainerStatus): RuntimeContainer {
     restartCount: Number.parseInt(notes[annotation.restartCount] ?? "0", 10) || 0,
     logPath: status.logPath,
     terminationMessagePolicy: notes[annotation.terminationMessagePolicy] ?? "File",
+    ...(status.resources?.linux ? { resources: readResources(status.resources.linux) } : {}),
     ...(user ? { user: { uid: user.uid, gid: user.gid, supplementalGroups: user.supplementalGroups } } : {}),
     ...(grace === undefined ? {} : { terminationGracePeriodSeconds: Number(grace) }),
     ...(messageFile === undefined ? {} : { terminationMessageFile: messageFile }),

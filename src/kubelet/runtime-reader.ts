@@ -34,13 +34,14 @@ export class RuntimeReader {
       Promise.all(sandboxes.items.map(({ id }) => this.#sandbox(id))),
       Promise.all(containers.containers.map(({ id }) => this.#container(id))),
     ]);
-    const newestFirst = (a: { createdAtMs: number }, b: { createdAtMs: number }): number => b.createdAtMs - a.createdAtMs;
     return {
       uid: pod.uid,
       name: pod.name,
       namespace: pod.namespace,
-      sandboxes: sandboxStates.filter((s) => s !== undefined).sort(newestFirst),
-      containers: containerStates.filter((c) => c !== undefined).sort(newestFirst),
+      sandboxes: sandboxStates.filter((s) => s !== undefined).sort((a, b) => b.createdAtMs - a.createdAtMs || b.attempt - a.attempt),
+      containers: containerStates
+        .filter((c) => c !== undefined)
+        .sort((a, b) => b.createdAtMs - a.createdAtMs || b.restartCount - a.restartCount),
     };
   }
 

@@ -1,12 +1,13 @@
 // The CRI configuration of a pod's sandbox.
 import type { Pod } from "../api/types/core-v1.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
-import type { PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
+import type { PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { sandboxLabels } from "./labels.ts";
-import { podCgroupResources } from "./linux-resources.ts";
+import { overheadResources, podCgroupResources } from "./linux-resources.ts";
 import { isSidecar } from "./pod-spec.ts";
 import { sandboxSecurityContext } from "./security-context.ts";
+import { dottedName } from "./sysctls.ts";
 
 export interface SandboxContext {
   readonly attempt: number;
@@ -15,11 +16,12 @@ export interface SandboxContext {
   readonly resolver: ResolverConfig;
   /** Parent of the pod's cgroups; "" leaves it to the runtime. */
   readonly cgroupParent: string;
+  readonly userNamespace?: UserNamespace | undefined;
 }
 
 export function sandboxConfig(pod: Pod, context: SandboxContext): Input<PodSandboxConfig> {
   const { name, namespace, uid, annotations = {} } = pod.metadata;
-  const sysctls = (pod.spec.securityContext?.sysctls ?? []).map((s) => [s.name.replaceAll("/", "."), s.value]);
+  const sysctls = (pod.spec.securityContext?.sysctls ?? []).map((s) => [dottedName(s.name), s.value]);
   const resources = podCgroupResources(pod);
   return {
     metadata: { name, namespace, uid, attempt: context.attempt },
@@ -30,13 +32,14 @@ export function sandboxConfig(pod: Pod, context: SandboxContext): Input<PodSandb
     ...(pod.spec.hostNetwork ? {} : { hostname: context.hostname, portMappings: portMappings(pod) }),
     linux: {
       cgroupParent: context.cgroupParent,
-      securityContext: sandboxSecurityContext(pod),
+      securityContext: sandboxSecurityContext(pod, { userNamespace: context.userNamespace }),
       sysctls: Object.fromEntries(sysctls),
       resources: {
         cpuShares: resources.cpuShares,
         ...(resources.cpuQuota === undefined ? {} : { cpuQuota: resources.cpuQuota, cpuPeriod: 100_000 }),
         ...(resources.memoryBytes === undefined ? {} : { memoryLimitInBytes: resources.memoryBytes }),
       },
+      ...(pod.spec.overhead ? { overhead: overheadResources(pod.spec.overhead) } : {}),
     },
   };
 }

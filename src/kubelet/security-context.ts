@@ -7,6 +7,7 @@ import type {
   LinuxSandboxSecurityContext,
   NamespaceOption,
   SecurityProfile,
+  UserNamespace,
 } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { allContainers, podText } from "./pod-spec.ts";
@@ -22,6 +23,11 @@ export interface SecurityOptions {
   readonly seccompRoot: string;
   /** RuntimeDefault instead of Unconfined where no profile is named. */
   readonly seccompDefault: boolean;
+}
+
+export interface NamespaceContext {
+  /** The pod's own users, where it has them. */
+  readonly userNamespace?: UserNamespace | undefined;
 }
 
 const maskedPaths = [
@@ -40,21 +46,22 @@ const maskedPaths = [
 ];
 const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-export function namespaceOptions(pod: Pod): Input<NamespaceOption> {
+export function namespaceOptions(pod: Pod, { userNamespace }: NamespaceContext = {}): Input<NamespaceOption> {
   const { hostNetwork, hostPID, hostIPC, shareProcessNamespace } = pod.spec;
   return {
     network: hostNetwork ? "NODE" : "POD",
     pid: hostPID ? "NODE" : shareProcessNamespace ? "POD" : "CONTAINER",
     ipc: hostIPC ? "NODE" : "POD",
+    usernsOptions: userNamespace ?? { mode: "NODE", uids: [], gids: [] },
   };
 }
 
-export function sandboxSecurityContext(pod: Pod): Input<LinuxSandboxSecurityContext> {
+export function sandboxSecurityContext(pod: Pod, namespaces: NamespaceContext = {}): Input<LinuxSandboxSecurityContext> {
   const context = pod.spec.securityContext;
   return {
     privileged: allContainers(pod.spec).some((c) => c.securityContext?.privileged === true),
     seccomp: { profileType: "RuntimeDefault" },
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: namespaceOptions(pod, namespaces),
     supplementalGroups: podGroups(pod),
     ...(context?.supplementalGroupsPolicy ? { supplementalGroupsPolicy: context.supplementalGroupsPolicy } : {}),
     ...(context?.runAsUser === undefined ? {} : { runAsUser: { value: context.runAsUser } }),
@@ -67,7 +74,7 @@ export function containerSecurityContext(
   pod: Pod,
   container: Container,
   user: ImageUser,
-  options: SecurityOptions,
+  options: SecurityOptions & NamespaceContext,
 ): Input<LinuxContainerSecurityContext> {
   const own = container.securityContext ?? {};
   const shared = pod.spec.securityContext ?? {};
@@ -80,7 +87,7 @@ export function containerSecurityContext(
     privileged: own.privileged === true,
     readonlyRootfs: own.readOnlyRootFilesystem === true,
     noNewPrivs: own.allowPrivilegeEscalation === false,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: namespaceOptions(pod, options),
     supplementalGroups: podGroups(pod),
     maskedPaths: unmasked ? [] : maskedPaths,
     readonlyPaths: unmasked ? [] : readonlyPaths,

@@ -1,22 +1,19 @@
 // Static pods: manifests in a directory, run without an API server. The directory is read again when it changes and every
 // 20 seconds. A pod's uid is made from the file, its contents and the node, so that a change gives another pod; its name
 // gets the node's name appended. What the API server shows of it is its mirror (mirror-pods.ts).
-import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
 import type { Pod } from "../api/types/core-v1.ts";
 import { type Clock, formatTime, type Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { configAnnotation } from "./labels.ts";
+import { type ManifestRules, readManifest } from "./static-manifest.ts";
 
-export interface StaticPodDependencies {
+export interface StaticPodDependencies extends Omit<ManifestRules, "nodeName"> {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Fills in the API's defaults. */
-  readonly applyDefaults: (pod: Pod) => Pod;
   /** All pods of the directory, after each reading that changed something. */
   readonly onChange: (pods: readonly Pod[]) => void;
 }
@@ -89,7 +86,7 @@ export class StaticPodSource implements Running {
       try {
         pods.push(...this.#parse(path, await readFile(path, "utf8")));
       } catch (error) {
-        this.#deps.logger.error("Reading a static pod failed", { path, error });
+        this.#deps.logger.error("Can't process manifest file", { path, error: (error as Error).message });
       }
     }
     this.#readSoon(periodMs);
@@ -101,45 +98,9 @@ export class StaticPodSource implements Running {
   }
 
   #parse(path: string, text: string): readonly Pod[] {
-    return parseAllDocuments(text)
-      .map((document) => {
-        const [problem] = document.errors;
-        if (problem) throw new Error(problem.message);
-        return document.toJS() as unknown;
-      })
-      .filter((value) => value !== null && value !== undefined)
-      .map((value) => this.#complete(path, text, value));
-  }
-
-  #complete(path: string, text: string, value: unknown): Pod {
-    const pod = value as Pod;
-    if (pod.kind !== "Pod" || pod.apiVersion !== "v1") throw new Error(`expected a v1 Pod, found ${pod.apiVersion} ${pod.kind}`);
-    if (!pod.metadata?.name || !pod.spec?.containers?.length) throw new Error("a pod needs metadata.name and spec.containers");
-    const { nodeName } = this.#options;
-    const hash = createHash("md5").update(`host:${nodeName}file:${path}${text}`).digest("hex");
     const now = formatTime(this.#deps.clock.now());
-    const annotations = {
-      ...pod.metadata.annotations,
-      [configAnnotation.hash]: hash,
-      [configAnnotation.source]: "file",
-      [configAnnotation.seen]: this.#seen.get(hash) ?? now,
-    };
-    return this.#deps.applyDefaults({
-      ...pod,
-      metadata: {
-        ...pod.metadata,
-        name: `${pod.metadata.name}-${nodeName}`.toLowerCase(),
-        namespace: pod.metadata.namespace || "default",
-        uid: hash,
-        annotations,
-      },
-      spec: {
-        ...pod.spec,
-        nodeName,
-        tolerations: [...(pod.spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
-      },
-      status: { phase: "Pending" },
-    });
+    const seenAt = (uid: string): string => this.#seen.get(uid) ?? now;
+    return readManifest({ kind: "file", source: path, text, seenAt }, { ...this.#deps, nodeName: this.#options.nodeName });
   }
 }
 

@@ -10,7 +10,7 @@ import { KeyedQueue, type KeyOutcome } from "../base/keyed-queue.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import { isReportedByKubelet, withTransitionTimes } from "./pod-conditions.ts";
+import { isPassingCondition, isReportedByKubelet, withTransitionTimes } from "./pod-conditions.ts";
 import { isTerminalPhase } from "./pod-spec.ts";
 
 export interface StatusManagerDependencies {
@@ -144,7 +144,12 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
   const conditions = (wanted.conditions ?? []).filter(
     (c) => isReportedByKubelet(c) && !semanticallyEqual(findType(current.conditions, c.type), c),
   );
-  if (conditions.length > 0) patch.conditions = conditions.map((c) => withRemovals(findType(current.conditions, c.type), c));
+  const over = (current.conditions ?? []).filter((c) => isPassingCondition(c.type) && !findType(wanted.conditions, c.type));
+  if (conditions.length + over.length > 0)
+    patch.conditions = [
+      ...conditions.map((c) => withRemovals(findType(current.conditions, c.type), c)),
+      ...over.map(({ type }) => ({ $patch: "delete", type })),
+    ];
   return Object.keys(patch).length > 0 ? patch : undefined;
 }
 

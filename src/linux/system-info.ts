@@ -1,8 +1,8 @@
 // What a node reports about its machine: the facts of Node.status.nodeInfo, capacity and addresses. Falls back to what Node
 // knows on systems other than Linux.
-import { readFile } from "node:fs/promises";
 import { arch, availableParallelism, hostname, networkInterfaces, release, totalmem, type } from "node:os";
 import { hostFile } from "./host-file.ts";
+import { createIpTool } from "./ip-tool.ts";
 import { bootId } from "./processes.ts";
 
 export interface SystemInfo {
@@ -34,6 +34,8 @@ export interface DefaultRoute {
   /** Of that interface, in bytes. */
   readonly mtu: number;
 }
+
+const ethernetMtu = 1500;
 
 const goArchitecture: Readonly<Record<string, string>> = {
   x64: "amd64",
@@ -77,7 +79,7 @@ export async function availableMemoryBytes(): Promise<number | undefined> {
 
 /** Addresses other machines can use: neither loopback nor link-local. The default route's interface comes first. */
 export async function hostAddresses(): Promise<readonly HostAddress[]> {
-  const first = (await defaultRoute())?.interface;
+  const first = await uplink();
   const all = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
     (addresses ?? [])
       .filter((a) => !a.internal && !/^(fe80:|169\.254\.)/i.test(a.address))
@@ -88,9 +90,14 @@ export async function hostAddresses(): Promise<readonly HostAddress[]> {
 
 /** The interface by which packets leave this machine. Undefined without a default route. */
 export async function defaultRoute(): Promise<DefaultRoute | undefined> {
-  const name = defaultInterface(await hostFile("/proc/net/route")) ?? defaultInterface6(await hostFile("/proc/net/ipv6_route"));
-  if (name === undefined) return undefined;
-  return { interface: name, mtu: Number(await readFile(`/sys/class/net/${name}/mtu`, "utf8")) };
+  const name = await uplink();
+  // Not from /sys, which shows the network namespace it was mounted in, whichever this process is in.
+  const found = name === undefined ? undefined : (await createIpTool().addresses()).find(({ ifname }) => ifname === name);
+  return found && { interface: found.ifname, mtu: found.mtu ?? ethernetMtu };
+}
+
+async function uplink(): Promise<string | undefined> {
+  return defaultInterface(await hostFile("/proc/net/route")) ?? defaultInterface6(await hostFile("/proc/net/ipv6_route"));
 }
 
 /** The interface of /proc/net/route's default route with the lowest metric. */

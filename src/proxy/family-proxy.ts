@@ -8,8 +8,9 @@ import type { Nftables } from "../linux/nftables.ts";
 import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
 import type { IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
 import { TableWriter, type WriteResult } from "../linux/packet-rules/table-writer.ts";
-import { type BaseFacts, baseRules } from "./base-rules.ts";
+import { baseRules } from "./base-rules.ts";
 import { endpointsOf, portKey } from "./endpoints.ts";
+import type { FamilyFacts } from "./family-facts.ts";
 import { containerNames } from "./names.ts";
 import { servicePortsOf } from "./service-port.ts";
 import { type RuleFacts, rulesOfService } from "./service-rules.ts";
@@ -20,8 +21,6 @@ export interface FamilyProxyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-export interface FamilyFacts extends BaseFacts, RuleFacts {}
 
 /** The owner of the base chains: no service is called so. */
 const nodeOwner = "";

@@ -58,9 +58,6 @@ export function endpointName(
   return `${kind}-${hashedName(`${portText(port)}__${endpoint.address.replaceAll(":", ".")}/${endpoint.port}`)}`;
 }
 
-/** Whether a chain belongs to a service: only those names have a slash. */
-export const isServiceChain = (name: string): boolean => name.includes("/");
-
 export const isAffinitySet = (name: string): boolean => name.startsWith("affinity-");
 
 const portText = ({ namespace, service, protocol, portName }: ServicePortInfo): string => `${namespace}/${service}/${protocol}/${portName}`;

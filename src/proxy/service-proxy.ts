@@ -15,17 +15,15 @@ import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Conntrack } from "../linux/conntrack.ts";
 import type { Nftables } from "../linux/nftables.ts";
 import { type IpFamily, ipFamilies } from "../linux/packet-rules/rule-set.ts";
-import type { BaseFacts } from "./base-rules.ts";
-import { type DetectLocal, localMatch } from "./detect-local.ts";
 import { endpointsOf } from "./endpoints.ts";
-import { type FamilyFacts, FamilyProxy } from "./family-proxy.ts";
+import { type FamilyFacts, familyFacts, isSameForServices, type RuleOptions } from "./family-facts.ts";
+import { FamilyProxy } from "./family-proxy.ts";
 import { FlowCleaner } from "./flow-cleaner.ts";
-import { nodePortAddresses } from "./node-port-addresses.ts";
-import { type NodeView, viewOfNode } from "./node-view.ts";
+import { viewOfNode } from "./node-view.ts";
 import type { ProxyHealth } from "./proxy-health.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
 import type { ServiceHealth } from "./service-health.ts";
-import { addressesOf, healthCheckPortOf, isProxied, proxyNameLabel } from "./service-port.ts";
+import { healthCheckPortOf, isProxied, proxyNameLabel } from "./service-port.ts";
 
 export interface ServiceProxyDeps {
   readonly client: Client;
@@ -40,23 +38,14 @@ export interface ServiceProxyDeps {
   readonly localAddresses: () => Promise<readonly string[]>;
 }
 
-export interface ServiceProxyOptions {
-  readonly nodeName: string;
+export interface ServiceProxyOptions extends RuleOptions {
   readonly tableName: string;
-  readonly detectLocal: DetectLocal;
-  readonly masqueradeAll: boolean;
-  /** 0 to 31. */
-  readonly masqueradeBit: number;
-  /** "primary" alone, or ranges; none is every address. */
-  readonly nodePortAddresses: readonly string[];
   /** The node's primary address, unless it means every one. */
   readonly bindAddress: string;
   /** Between two writes. */
   readonly minSyncPeriodMs: number;
   /** How often the kernel's table is looked at, and the longest wait after a failed write. */
   readonly syncPeriodMs: number;
-  readonly foreignInterfaces?: BaseFacts["foreignInterfaces"];
-  readonly opaqueBridge?: string;
 }
 
 /** Changes that belong together come within this time. */
@@ -347,33 +336,8 @@ export class ServiceProxy implements Running {
     const { bindAddress, nodePortAddresses: wanted } = this.#options;
     const node = viewOfNode(this.node, bindAddress);
     const local = wanted.length === 0 || wanted[0] === "primary" ? [] : await this.#deps.localAddresses();
-    const cidrs = [...this.#cidrs.list()].flatMap(({ spec }) => spec?.cidrs ?? []);
-    return new Map(ipFamilies.map((family) => [family, this.#familyFacts(family, { node, local, cidrs })]));
+    const serviceCidrs = [...this.#cidrs.list()].flatMap(({ spec }) => spec?.cidrs ?? []);
+    const sources = { options: this.#options, node, local, serviceCidrs };
+    return new Map(ipFamilies.map((family) => [family, familyFacts(family, sources)]));
   }
-
-  #familyFacts(
-    family: IpFamily,
-    { node, local, cidrs }: { readonly node: NodeView; readonly local: readonly string[]; readonly cidrs: readonly string[] },
-  ): FamilyFacts {
-    const { nodeName, detectLocal, masqueradeAll, masqueradeBit, foreignInterfaces, opaqueBridge } = this.#options;
-    const match = localMatch(detectLocal, family, node.podCidrs);
-    return {
-      ...{ family, nodeName, masqueradeAll, zone: node.zone, nodeIP: node.addresses[family] },
-      masqueradeMark: 2 ** masqueradeBit,
-      fromPods: match?.fromPods,
-      notFromPods: match?.notFromPods,
-      nodePortAddresses: nodePortAddresses({ wanted: this.#options.nodePortAddresses, node, local }, family),
-      serviceCidrs: serviceRanges(cidrs, family),
-      ...(foreignInterfaces ? { foreignInterfaces } : {}),
-      ...(opaqueBridge === undefined ? {} : { opaqueBridge }),
-    };
-  }
-}
-
-function serviceRanges(cidrs: readonly string[], family: IpFamily): readonly string[] {
-  return cidrs.filter((cidr) => addressesOf([cidr.slice(0, cidr.indexOf("/"))], family).length > 0);
-}
-
-function isSameForServices(before: FamilyFacts | undefined, after: FamilyFacts): boolean {
-  return before !== undefined && before.zone === after.zone && before.nodeIP === after.nodeIP && before.fromPods === after.fromPods;
 }

@@ -1,7 +1,7 @@
 // A node as the scheduler sees it: the node, the pods that hold room on it (bound or assumed), and running totals of what
 // they ask for. Totals are kept incrementally and mirrored in the snapshot's columns.
 import { type CompiledPodAffinity, compilePodAffinity, identityOf, type PodIdentity } from "../api/semantics/pod-affinity.ts";
-import { amountsOf, podAmounts, type ResourceAmounts } from "../api/semantics/pod-resources.ts";
+import { amountsOf, podAmounts, type ResourceAmounts, resizingStatus } from "../api/semantics/pod-resources.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 
 /** What scoring assumes of a container without requests, so that such pods spread too. */
@@ -34,10 +34,11 @@ const known = new WeakMap<Pod, PodFacts>();
 export function podFacts(pod: Pod): PodFacts {
   let facts = known.get(pod);
   if (!facts) {
-    const scored = podAmounts(pod.spec, { assumed: assumedRequests });
+    const status = resizingStatus(pod);
+    const scored = podAmounts(pod.spec, { assumed: assumedRequests, status });
     facts = {
       pod,
-      requests: podAmounts(pod.spec),
+      requests: podAmounts(pod.spec, { status }),
       scoredCpu: scored.cpu ?? 0,
       scoredMemory: scored.memory ?? 0,
       hostPorts: hostPortsOf(pod),

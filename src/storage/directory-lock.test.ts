@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DirectoryLockedError, lockDirectory } from "./directory-lock.ts";
 
@@ -81,4 +82,29 @@ describe("lockDirectory()", () => {
     }
     lockDirectory(dir).release();
   });
+
+  test.runIf(process.platform === "linux")(
+    "takes over the lock of a process that has ended, and whose parent has not noticed",
+    async () => {
+      // The shell becomes another program, which knows nothing of the child that it has.
+      const script = "cat <&3 & echo $!; exec sleep 60";
+      const parent = spawn("/bin/sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore", "pipe"] });
+      const until = async (holds: () => boolean): Promise<void> => {
+        while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+      };
+      try {
+        const pid = Number(await new Promise((resolve) => parent.stdout?.once("data", (chunk) => resolve(String(chunk)))));
+        await until(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8") === "sleep\n");
+        (parent.stdio[3] as Writable).end(); // a pipe, as asked for
+        const fields = (): readonly string[] => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        await until(() => fields()[0] === "Z");
+        const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+        writeFileSync(file(), JSON.stringify({ pid, started: `${boot} ${fields()[19]}` }));
+        lockDirectory(dir).release();
+      } finally {
+        parent.kill("SIGKILL");
+        await new Promise((resolve) => parent.once("close", resolve));
+      }
+    },
+  );
 });

@@ -106,15 +106,20 @@ function isAlive(holder: Holder): boolean {
     // EPERM: it lives, and belongs to someone else.
     if (errorCode(error) === "ESRCH") return false;
   }
-  return holder.started === holderOf(holder.pid).started;
+  // A process that has ended and waits for its parent to notice holds nothing any more.
+  return !/^[ZX]$/.test(statFields(holder.pid)[0] ?? "") && holder.started === holderOf(holder.pid).started;
 }
 
 function holderOf(pid: number): Holder {
   const boot = readOptional("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
-  // The fields after the program's name, which is in parentheses and may hold anything: the 20th of them is the start time.
-  const stat = readOptional(`/proc/${pid}/stat`);
-  const start = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const start = statFields(pid)[19] ?? "";
   return { pid, started: start && `${boot} ${start}` };
+}
+
+/** The fields after the program's name, which is in parentheses and may hold anything: first the state, as the 20th the start time. */
+function statFields(pid: number): readonly string[] {
+  const stat = readOptional(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
 }
 
 function readOptional(path: string): string | undefined {

@@ -367,8 +367,11 @@ describe.runIf(reason === undefined)("pods on real containers", { timeout: 120_0
       "the mirror pod is ready",
       async () => (await bed.cluster.tryKubectl(["wait", "--for=condition=Ready", `pod/${name}`])).code === 0,
     );
-    // Not waited for: the next mirror has the same name.
-    await bed.cluster.kubectl("delete", "pod", name, "--wait=false");
+    // Comes back under the same name, which kubectl must not take for the old one.
+    for (let i = 0; i < 5; i++) {
+      await bed.cluster.kubectl("wait", "--for=create", `pod/${name}`, "--timeout=30s");
+      await bed.cluster.kubectl("delete", "pod", name, "--timeout=20s");
+    }
     await until("the mirror pod is back", async () => (await bed.cluster.tryKubectl(["get", "pod", name])).code === 0);
     await rm(file);
     await until("the mirror pod is gone", async () => (await bed.cluster.tryKubectl(["get", "pod", name])).code !== 0);

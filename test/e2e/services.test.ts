@@ -220,7 +220,7 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
 
   it("load balancers learn at the health-check port whether this node has endpoints", async () => {
     const ns = await bed.namespace("balanced");
-    await createService(ns, "web", { type: "LoadBalancer", externalTrafficPolicy: "Local" });
+    await createService(ns, "web", { type: "LoadBalancer", loadBalancerClass: "example.test/mine", externalTrafficPolicy: "Local" });
     const status = { status: { loadBalancer: { ingress: [{ ip: "198.51.100.77" }] } } };
     await ns.kubectl("patch", "service", "web", "--subresource=status", "--type=merge", "-p", JSON.stringify(status));
     const port = (await getService(ns, "web")).spec.healthCheckNodePort ?? 0;

@@ -145,3 +145,23 @@ add element ip ${tableName} service-ips { 10.96.0.99 : goto old/chain }
     expect(median).toBeLessThan(1_000);
   });
 });
+
+describe.runIf(canRun)("a bridge whose packets the kernel does not show", { timeout: 60_000 }, () => {
+  let network: TestNetwork;
+  beforeAll(async () => {
+    network = await TestNetwork.create("bridge");
+    await network.serveTcp("pod2", "::", 8080, "pod2");
+    await network.exec("node", "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0");
+  }, 60_000);
+  afterAll(() => network?.remove());
+
+  it("keeps pods from each other's services, unless their packets get the node's address", async () => {
+    const ask = (): Promise<string> => network.tcp("pod1", { host: web.clusterIP, port: 80, timeoutMs: 500 });
+    const unaware = new NodeUnderTest(network);
+    await unaware.set("web", web, slice("web", [pod2]));
+    expect(await ask()).not.toMatch(/^pod2/);
+    const aware = new NodeUnderTest(network, { opaqueBridge: "br0" });
+    await aware.set("web", web, slice("web", [pod2]));
+    expect(await ask()).toBe(`pod2 ::ffff:${addresses.bridge}`);
+  });
+});

@@ -45,6 +45,8 @@ export class Cluster {
   readonly port: number;
   /** Of its own, like the port, from which it is made: other clusters may run on this machine. */
   readonly podRange: string;
+  /** Of the nodes beside the first. */
+  readonly nodeRange: string;
   /** Also of its own: the machine itself reaches services of all its clusters. */
   readonly serviceRange: string;
   readonly #args: readonly string[];
@@ -55,6 +57,7 @@ export class Cluster {
     this.dataDir = dataDir;
     this.port = port;
     this.podRange = `10.${112 + (port % 128)}.0.0/16`;
+    this.nodeRange = `172.29.${port % 256}.0/24`;
     this.serviceRange = `10.${96 + (port % 16)}.${((port >> 4) % 16) * 16}.0/20`;
     this.kubeconfig = join(dataDir, "kubeconfig");
     this.#args = args;
@@ -67,8 +70,8 @@ export class Cluster {
     return new Cluster(join(directory.path, "data"), await freePort(), args, directory.remove);
   }
 
-  /** Resolves when `up` says that everything is there. */
-  async start(): Promise<void> {
+  /** Resolves when `up` says that everything is there. `more`: further flags, for this start. */
+  async start(more: readonly string[] = []): Promise<void> {
     const started = startCoracle([
       "up",
       "--data-dir",
@@ -79,9 +82,12 @@ export class Cluster {
       this.kubeconfig,
       "--cluster-cidr",
       this.podRange,
+      "--node-cidr",
+      this.nodeRange,
       "--service-cluster-ip-range",
       this.serviceRange,
       ...this.#args,
+      ...more,
     ]);
     this.#process = started;
     const isUp = (): boolean => started.output().includes("Ctrl-C stops the cluster");

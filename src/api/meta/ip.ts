@@ -136,6 +136,13 @@ export function addressInRange(cidr: ParsedCIDR, offset: number): string | undef
   return rest === 0 && inside ? formatIP(bytes) : undefined;
 }
 
+/** Whether two blocks have an address in common; blocks of different families never do. */
+export function cidrsOverlap(a: ParsedCIDR, b: ParsedCIDR): boolean {
+  const length = Math.min(a.prefixLength, b.prefixLength);
+  const other = maskIP(b.network, length);
+  return a.network.length === b.network.length && maskIP(a.network, length).every((byte, i) => byte === other[i]);
+}
+
 /** Fields that are as old as the API: leading zeros and IPv4-mapped addresses are accepted unless `strict`. */
 export function isLegacyIP(value: string, strict = false): readonly string[] {
   const ip = parseIP(value);

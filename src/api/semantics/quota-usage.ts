@@ -7,6 +7,7 @@ import { groupResourceOf, type ResourceType } from "../resource-type.ts";
 import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
 import { podQos } from "./pod-qos.ts";
 import { addQuantities, isPodLevel, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
+import { resizingStatus } from "./pod-resources.ts";
 
 const one = parseQuantity("1");
 
@@ -43,12 +44,13 @@ const standard = new Set(["cpu", "memory", "ephemeral-storage"]);
 
 function podUsage(pod: Pod): Quantities {
   const overhead = quantitiesOf(pod.spec?.overhead);
+  const status = resizingStatus(pod);
   const usage: Record<string, Quantity> = {};
-  for (const [name, quantity] of Object.entries(addQuantities(podQuantities(pod, "requests"), overhead))) {
+  for (const [name, quantity] of Object.entries(addQuantities(podQuantities(pod, "requests", status), overhead))) {
     usage[`requests.${name}`] = quantity;
     if (standard.has(name) || name.startsWith("hugepages-")) usage[name] = quantity;
   }
-  for (const [name, quantity] of Object.entries(podQuantities(pod, "limits")))
+  for (const [name, quantity] of Object.entries(podQuantities(pod, "limits", status)))
     if (standard.has(name)) usage[`limits.${name}`] = overhead[name]?.add(quantity) ?? quantity;
   return usage;
 }

@@ -5,14 +5,19 @@ import { isAbsolute, join, relative } from "node:path";
 
 /** The host path to mount. Makes a directory with the volume's mode where nothing is. */
 export async function resolveSubPath(volumePath: string, subPath: string): Promise<string> {
-  if (isAbsolute(subPath)) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
-  if (subPath.split("/").includes("..")) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
+  checkSubPath(subPath);
   const root = await realpath(volumePath);
   await makeMissing(
     root,
     subPath.split("/").filter((part) => part !== "" && part !== "."),
   );
   return await within(root, join(root, subPath));
+}
+
+/** Throws with upstream's text for a path that could lead out of its volume. */
+export function checkSubPath(subPath: string): void {
+  if (isAbsolute(subPath)) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
+  if (subPath.split("/").includes("..")) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
 }
 
 async function makeMissing(root: string, parts: readonly string[]): Promise<void> {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
+import { podCgroupResources } from "../linux-resources.ts";
 import { writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { applyFsGroup } from "./ownership.ts";
@@ -177,7 +178,7 @@ export class VolumeManager {
     const made = { hostPath: directory, readOnly: false };
     if (medium === "Memory") {
       if (await this.#deps.mounts.isMounted(directory)) return made;
-      const sizeBytes = sizeLimit === undefined ? undefined : parseQuantity(sizeLimit).value();
+      const sizeBytes = this.#memorySize(pod, sizeLimit);
       await this.#deps.mounts.mountTmpfs(directory, { mode: "0777", ...(sizeBytes ? { sizeBytes } : {}) });
       await this.#applyFsGroup(pod, directory, false);
     } else if (medium === "") {
@@ -190,6 +191,14 @@ export class VolumeManager {
       await rename(fresh, directory);
     } else throw new Error(`unknown storage medium "${medium}"`);
     return made;
+  }
+
+  /** At most what the pod may use, or all pods together; less where the volume says so. */
+  #memorySize(pod: Pod, sizeLimit: string | number | undefined): number {
+    const asked = sizeLimit === undefined ? 0 : parseQuantity(sizeLimit).value();
+    const { memory = 0 } = this.#deps.payload(pod).allocatable;
+    const available = podCgroupResources(pod).memoryBytes ?? parseQuantity(memory).value();
+    return asked > 0 && (available === 0 || asked <= available) ? asked : available;
   }
 
   async #setUpFiles(pod: Pod, volume: Volume, kind: string, inMemory: boolean): Promise<MountedVolume> {

@@ -100,7 +100,7 @@ function changeElements(
   script.addElements(name, come);
 }
 
-export function isSameRules(a: Chain, b: Chain): boolean {
+function isSameRules(a: Chain, b: Chain): boolean {
   return a === b || (a.rules.length === b.rules.length && a.rules.every((rule, i) => rule === b.rules[i]));
 }
 

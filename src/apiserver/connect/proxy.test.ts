@@ -1,0 +1,112 @@
+// services/proxy against a real server on the loopback interface, which stands for a pod.
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { MemoryReader } from "../admission/memory-reader.ts";
+import { parseRequestInfo } from "../http/request-info.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
+import { proxyConnects } from "./proxy.ts";
+
+const prefix = "/api/v1/namespaces/proxy-1/services/web:80/proxy";
+let answer: (request: IncomingMessage, response: ServerResponse) => void;
+let port: number;
+
+beforeEach(async () => {
+  const server = createServer((request, response) => answer(request, response)).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  port = (server.address() as AddressInfo).port;
+  onTestFinished(() => void server.close());
+});
+
+interface Sent {
+  readonly status: number;
+  readonly text: string;
+  readonly contentType: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function send(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Sent> {
+  const reader = new MemoryReader();
+  reader.put(services, { metadata: { namespace: "proxy-1", name: "web" }, spec: { ports: [{ port: 80 }] } });
+  reader.put(pods, { metadata: { namespace: "proxy-1", name: "p" }, spec: { containers: [] }, status: { podIPs: [{ ip: "127.0.0.1" }] } });
+  reader.put(endpointslices, {
+    metadata: { namespace: "proxy-1", name: "web-1", labels: { "kubernetes.io/service-name": "web" } },
+    addressType: "IPv4",
+    ports: [{ name: "", port }],
+    endpoints: [{ addresses: ["127.0.0.1"], targetRef: { kind: "Pod", namespace: "proxy-1", name: "p" } }],
+  });
+  const deps = {
+    ...{ kubeletTls: {}, pods: reader.informer(pods), nodes: reader.informer(nodes) },
+    ...{ services: reader.informer(services), endpointSlices: reader.informer(endpointslices) },
+  };
+  const [plain = "", search = ""] = path.split("?");
+  const query = new URLSearchParams(search);
+  const request = { method, path: plain, query, headers, body: { kind: "none" }, signal: new AbortController().signal };
+  const context = { request, info: parseRequestInfo(method, plain, query) } as unknown as RequestContext; // what a proxy reads
+  const handler = proxyConnects(deps)["/services/proxy"];
+  if (!handler) throw new Error("there is no proxy");
+  return read(await handler(context));
+}
+
+async function read(response: ApiResponse): Promise<Sent> {
+  if (response.kind !== "bytes" && response.kind !== "stream") throw new Error(response.kind);
+  const chunks: Uint8Array[] = [];
+  if (response.kind === "bytes") chunks.push(response.bytes);
+  else for await (const chunk of response.chunks) chunks.push(chunk);
+  const { status, contentType, headers = {} } = response;
+  return { status, contentType, headers, text: Buffer.concat(chunks).toString("utf8") };
+}
+
+describe("services/proxy", () => {
+  it("sends the path behind the proxy and the query on, without credentials, and tells where it came from", async () => {
+    answer = (request, response) => response.end(JSON.stringify([request.method, request.url, request.headers]));
+    const [method, url, headers] = JSON.parse((await send("POST", `${prefix}/a/b?c=d`, { authorization: "Bearer x", "x-own": "1" })).text);
+    expect([method, url]).toEqual(["POST", "/a/b?c=d"]);
+    expect(headers).toMatchObject({ host: `127.0.0.1:${port}`, "x-own": "1", "x-forwarded-uri": `${prefix}/a/b` });
+    expect(headers.authorization).toBeUndefined();
+  });
+
+  it("sends readers to the path with a slash at its end, writers on", async () => {
+    answer = (request, response) => response.end(request.url);
+    expect(await send("GET", `${prefix}?a=b`)).toMatchObject({ status: 301, headers: { location: `${prefix}/?a=b` } });
+    expect(await send("GET", `${prefix}/`)).toMatchObject({ status: 200, text: "/" });
+    expect(await send("POST", prefix)).toMatchObject({ status: 200, text: "/" });
+  });
+
+  it("makes redirects and links of pages lead through the proxy", async () => {
+    answer = (_request, response) => response.writeHead(302, { location: `http://127.0.0.1:${port}/login` }).end();
+    expect(await send("GET", `${prefix}/`)).toMatchObject({ status: 302, headers: { location: `${prefix}/login` } });
+
+    const page = '<a href="/a">ä</a>';
+    answer = (_request, response) => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(page);
+    expect(await send("GET", `${prefix}/`)).toMatchObject({ text: `<a href="${prefix}/a">ä</a>`, contentType: "text/html; charset=utf-8" });
+    answer = (_request, response) =>
+      response.writeHead(200, { "content-type": "text/html", "content-encoding": "gzip" }).end(gzipSync(page));
+    const unpacked = await send("GET", `${prefix}/`);
+    expect(unpacked.text).toBe(`<a href="${prefix}/a">ä</a>`);
+    expect(unpacked.headers["content-encoding"]).toBeUndefined();
+    answer = (_request, response) => response.writeHead(200, { "content-type": "text/plain" }).end(page);
+    expect((await send("GET", `${prefix}/`)).text).toBe(page);
+  });
+
+  it("leaves large pages, and those it cannot read, as they are", async () => {
+    const large = `<a href="/a">${"x".repeat(5 * 1024 * 1024)}`;
+    answer = (_request, response) => response.writeHead(200, { "content-type": "text/html" }).end(large);
+    expect((await send("GET", `${prefix}/`)).text).toBe(large);
+    const encoding = { "content-type": "text/html", "content-encoding": "gzip" };
+    answer = (_request, response) => response.writeHead(200, encoding).end("no gzip");
+    expect(await send("GET", `${prefix}/`)).toMatchObject({ text: "no gzip", headers: { "content-encoding": "gzip" } });
+    answer = (_request, response) => response.writeHead(200, encoding).end(gzipSync(large));
+    expect((await send("GET", `${prefix}/`)).headers["content-encoding"]).toBe("gzip");
+  });
+
+  it("says so when the pod does not answer", async () => {
+    answer = (request) => request.socket.destroy();
+    await expect(send("GET", `${prefix}/`)).rejects.toMatchObject({
+      reason: "ServiceUnavailable",
+      message: expect.stringContaining("error trying to reach service"),
+    });
+  });
+});

@@ -1,0 +1,174 @@
+// The nodes of `coracle up`: the first one in its own process, as this machine; further ones beside it, as processes in network
+// namespaces of their own, or all in this process where pods are simulated.
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { parseIP } from "../api/meta/ip.ts";
+import { isLoopback } from "../api/validation/addresses.ts";
+import type { Clock } from "../base/clock.ts";
+import type { StopStack } from "../base/lifecycle.ts";
+import type { Logger } from "../base/log.ts";
+import { nodeBridgeName } from "../cni/network-config.ts";
+import { dataDirHash } from "../cri/containerd-paths.ts";
+import { findResolverFile } from "../linux/resolver-file.ts";
+import { hostAddresses } from "../linux/system-info.ts";
+import { type ClusterNetwork, type PodNetworkMode, vxlanPort } from "../node-network/cluster-network.ts";
+import { CommandError } from "./command-error.ts";
+import { serveControl } from "./control-channel.ts";
+import { nodeAddressesFor } from "./machine-network.ts";
+import { MachineNodes } from "./machine-nodes.ts";
+import { nodeNetworkOptions } from "./node-access.ts";
+import { nodeControl } from "./node-control.ts";
+import { readNodeRecords } from "./node-records.ts";
+import type { RunningApiServer } from "./start-apiserver.ts";
+import { type RunningNode, startNode } from "./start-node.ts";
+
+export interface UpNodesOptions {
+  readonly dataDir: string;
+  /** At least so many, with those that have been added before. */
+  readonly count: number;
+  readonly choice: string;
+  readonly network: ClusterNetwork;
+  readonly nodeCidrs: readonly string[];
+  readonly podManifestPath: string | undefined;
+  readonly bindAddress: string;
+  readonly verbosity: number;
+}
+
+export interface UpNodesDeps {
+  readonly server: RunningApiServer;
+  /** What is started is stopped with it. */
+  readonly stack: StopStack;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Tells the user. */
+  readonly announce: (what: string) => void;
+}
+
+/** From flags to what all nodes are told. */
+export function clusterNetworkOf(flags: {
+  readonly dataDir: string;
+  readonly clusterCidrs: readonly string[];
+  readonly serviceCidrs: readonly string[];
+  readonly mode: PodNetworkMode;
+  readonly clusterDns: readonly string[];
+  readonly clusterDomain: string;
+  readonly loadBalancerPool: readonly string[];
+}): ClusterNetwork {
+  // Of the machine's VXLANs each needs a number of its own.
+  const vni = 1 + (Number.parseInt(dataDirHash(flags.dataDir), 16) % (2 ** 24 - 1));
+  const { dataDir: _here, mode, ...network } = flags;
+  return { ...network, podNetwork: { mode, vni, port: vxlanPort } };
+}
+
+/** Resolves when all nodes are Ready, or wait for a network that is not ours. */
+export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Promise<void> {
+  const { server, stack, clock, logger, announce } = deps;
+  const { dataDir, count, choice, network, nodeCidrs } = options;
+  const first = hostname().toLowerCase();
+  const isReal = choice === "containerd";
+  const inProcess = isReal ? [first] : Array.from({ length: count }, (_, i) => (i === 0 ? first : `${first}-${i + 1}`));
+  const state = network.podNetwork.mode === "none" ? "runs, and waits for a CNI plugin" : "ready";
+  let firstNode: RunningNode | undefined;
+  for (const name of inProcess) {
+    const node = await startHere(deps, options, name);
+    firstNode ??= node;
+    // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
+    if (network.podNetwork.mode !== "none") await node.ready;
+    announce(`node ${name} ${state} (${node.description})`);
+  }
+  const refusal = refusalOf(options, 2);
+  const control = async (machineNodes: MachineNodes | string): Promise<void> =>
+    void stack.add(await serveControl(dataDir, nodeControl(machineNodes), logger.named("control")));
+  if (refusal !== undefined) return control(refusal);
+  const machineNodes = stack.add(
+    new MachineNodes(
+      { client: administrator(server), pki: server.pki, clock, logger: logger.named("nodes") },
+      {
+        network: { dataDir, nodeCidrs, clusterCidrs: network.clusterCidrs },
+        apiServer: apiServerUrl(options, server.port),
+        verbosity: options.verbosity,
+        firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
+      },
+    ),
+  );
+  const starting = await machineNodes.startAll(count - 1);
+  await Promise.all(
+    starting.map(async ({ name, ready }) => {
+      const description = await ready.catch((error: unknown) => {
+        throw new CommandError(`starting node ${name}`, { cause: error });
+      });
+      announce(`node ${name} ${state} (${description})`);
+    }),
+  );
+  await control(machineNodes);
+}
+
+/** Why this cluster cannot have the nodes it should; undefined when it can. */
+export async function whyNotSeveral(
+  options: Pick<UpNodesOptions, "dataDir" | "count" | "choice" | "bindAddress">,
+): Promise<string | undefined> {
+  const { dataDir, count, choice } = options;
+  if (choice === "simulated") return undefined;
+  const remembered = choice === "containerd" ? (await readNodeRecords(dataDir)).length : 0;
+  return refusalOf(options, Math.max(count, 1 + remembered));
+}
+
+/** The same for so many nodes with containers. */
+function refusalOf({ choice, bindAddress }: Pick<UpNodesOptions, "choice" | "bindAddress">, count: number): string | undefined {
+  if (count < 2) return undefined;
+  if (choice !== "containerd") return `--runtime ${choice}: nodes beside the first need a containerd each`;
+  const bound = parseIP(bindAddress);
+  if (bound && isLoopback(bound)) return `--bind-address ${bindAddress}: nodes beside the first do not reach the API server there`;
+  return undefined;
+}
+
+export const administrator = (server: RunningApiServer) =>
+  server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
+
+/** A node in this process. */
+async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
+  const { server, stack, clock, logger } = deps;
+  const { dataDir, choice, network } = options;
+  const isFirst = name === hostname().toLowerCase();
+  const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
+  const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
+  return stack.add(
+    await startNode(
+      {
+        client: server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+        proxyClient: server.clientFor({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
+        ...{ clock, logger },
+      },
+      {
+        ...nodeNetworkOptions(network),
+        ...{ nodeName: name, dataDir, choice },
+        linkInterface: nodeBridgeName(dataDir),
+        resolvConf: (await findResolverFile()).path,
+        // Several nodes would run the same static pods: the first one has them.
+        ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
+        rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),
+        serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
+      },
+    ),
+  );
+}
+
+/** As nodes in namespaces of their own reach it: at the machine's address on the link between them, or where it listens alone. */
+function apiServerUrl({ bindAddress, nodeCidrs }: UpNodesOptions, port: number): string {
+  const bound = parseIP(bindAddress);
+  const everywhere = !bound || bound.bytes.every((byte) => byte === 0);
+  const [address = ""] = everywhere ? nodeAddressesFor(nodeCidrs, 1) : [bindAddress];
+  return `https://${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+/** Where static pods are described; made if it is not there, so that it can be watched. */
+async function manifestDirectory({ podManifestPath, dataDir }: UpNodesOptions): Promise<string> {
+  const path = resolve(podManifestPath ?? join(dataDir, "manifests"));
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw new CommandError(`--pod-manifest-path ${path}`, { cause: error });
+  }
+  return path;
+}

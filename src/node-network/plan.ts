@@ -1,0 +1,175 @@
+// Which routes a node needs to reach the pods of the others, and what of them goes through the VXLAN. Pure: from where the
+// nodes are to what has to stand in the kernel. Decided for each node and address family by itself: as a route by the other
+// node where it is on the same link, in the VXLAN otherwise, as far as the mode allows.
+import { cidrContains, cidrsOverlap, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
+import type { PodNetwork } from "./cluster-network.ts";
+import type { NodePlace } from "./node-annotations.ts";
+
+/** A range of addresses that an interface of this node is directly connected to. */
+export interface LocalLink {
+  readonly device: string;
+  /** This node's own address there. */
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+export interface PlanInput {
+  readonly self: NodePlace;
+  /** The others, the oldest first: of two that claim the same range it has it. */
+  readonly peers: readonly NodePlace[];
+  readonly links: readonly LocalLink[];
+  /** Nothing outside of these is ever routed to a node. */
+  readonly clusterCidrs: readonly string[];
+  readonly network: PodNetwork;
+  /** Name of the VXLAN's device. */
+  readonly device: string;
+}
+
+export interface PlannedRoute {
+  readonly destination: string;
+  readonly gateway: string;
+  readonly device: string;
+  /** In the VXLAN the gateway is in no range of the device. */
+  readonly onlink: boolean;
+}
+
+/** A node behind the VXLAN. */
+export interface Tunnel {
+  readonly mac: string;
+  /** Address of the node. */
+  readonly remote: string;
+  /** The other end's addresses in the VXLAN, one of each family: the first ones of the node's pod ranges. */
+  readonly gateways: readonly string[];
+}
+
+export interface NetworkPlan {
+  readonly routes: readonly PlannedRoute[];
+  readonly tunnels: readonly Tunnel[];
+  /** This node's own addresses in the VXLAN. */
+  readonly tunnelAddresses: readonly string[];
+  /** Addresses of nodes that answer pods directly, so that nothing has to be translated on the way to them. */
+  readonly directAddresses: readonly string[];
+  /** What is wrong, for a person, by the node's name. */
+  readonly problems: ReadonlyMap<string, string>;
+}
+
+/** By which a node's pods of one address family are reached. */
+type Hop = Omit<PlannedRoute, "destination">;
+
+export function planNetwork(input: PlanInput): NetworkPlan {
+  const { self, network, peers } = input;
+  const problems = new Map<string, string>();
+  const ranges = usableRanges(input, problems);
+  // The nodes that are reached by themselves come first: those behind one of them are reached as it is.
+  const hops = new Map(peers.filter((peer) => !relayTo(self, peer, input)).map((peer) => [peer.name, hopsTo(peer, ranges, input)]));
+  const routes: PlannedRoute[] = [];
+  for (const peer of peers) {
+    const relay = relayTo(self, peer, input);
+    for (const cidr of ranges.get(peer.name) ?? []) {
+      const hop = hops.get(relay ?? peer.name)?.find(({ gateway }) => gateway.includes(":") === (cidr.network.length === 16));
+      if (hop) routes.push({ destination: cidr.canonical, ...hop });
+      else
+        problems.set(
+          peer.name,
+          relay === undefined ? whyUnreachable(peer, network) : `the way to it is by node ${relay}, which is not reached`,
+        );
+    }
+  }
+  const reached = peers.flatMap((peer) => hops.get(peer.name)?.map((hop) => ({ peer, hop })) ?? []);
+  const tunnels = peers.flatMap((peer): readonly Tunnel[] => {
+    const gateways = reached.filter((each) => each.peer === peer && each.hop.onlink).map((each) => each.hop.gateway);
+    return peer.vtep && gateways.length > 0 ? [{ mac: peer.vtep.mac, remote: peer.vtep.address, gateways }] : [];
+  });
+  const usesTunnel = network.mode === "vxlan" || tunnels.length > 0;
+  return {
+    routes,
+    tunnels,
+    tunnelAddresses: usesTunnel ? self.podCidrs.flatMap((text) => firstAddress(text) ?? []) : [],
+    directAddresses: [...new Set(reached.filter(({ hop }) => !hop.onlink).flatMap(({ peer }) => peer.addresses))],
+    problems,
+  };
+}
+
+/** The pod ranges of each node that may be routed to it. */
+function usableRanges({ self, peers, clusterCidrs }: PlanInput, problems: Map<string, string>): ReadonlyMap<string, readonly ParsedCIDR[]> {
+  const taken = self.podCidrs.map((text) => ({ cidr: parseCIDR(text), owner: self.name }));
+  const usable = new Map<string, ParsedCIDR[]>();
+  for (const peer of peers)
+    for (const text of peer.podCidrs) {
+      const cidr = parseCIDR(text);
+      const problem = cidr ? rangeProblem(cidr, clusterCidrs, taken) : `its pod range ${text} is none`;
+      if (problem !== undefined) problems.set(peer.name, problem);
+      if (problem !== undefined || !cidr) continue;
+      taken.push({ cidr, owner: peer.name });
+      usable.set(peer.name, [...(usable.get(peer.name) ?? []), cidr]);
+    }
+  return usable;
+}
+
+/**
+ * The node that passes on what is for another one, where there is no direct way: a machine for the nodes in it, in both
+ * directions. Undefined where none is needed.
+ */
+function relayTo(self: NodePlace, peer: NodePlace, { links, network }: PlanInput): string | undefined {
+  const isNear = peer.name === self.behind || peer.behind === self.name || (peer.behind ?? "") === (self.behind ?? "");
+  if (isNear || (network.mode !== "vxlan" && peer.addresses.some((address) => linkTo(address, links)))) return undefined;
+  return self.behind ?? peer.behind;
+}
+
+/** One for each family the node has pods of, as far as it is reached. */
+function hopsTo(
+  peer: NodePlace,
+  ranges: ReadonlyMap<string, readonly ParsedCIDR[]>,
+  { network, links, device }: PlanInput,
+): readonly Hop[] {
+  return (ranges.get(peer.name) ?? []).flatMap((cidr): readonly Hop[] => {
+    const direct = network.mode === "vxlan" ? undefined : directHop(peer, cidr, links);
+    if (direct) return [direct];
+    if (network.mode === "host-gw" || peer.vtep?.vni !== network.vni) return [];
+    return [{ gateway: formatIP(cidr.network), device, onlink: true }];
+  });
+}
+
+function whyUnreachable({ addresses }: NodePlace, { mode, vni }: PodNetwork): string {
+  if (mode === "host-gw") return `none of its addresses (${addresses.join(", ")}) is on a link of this node, as host-gw needs it`;
+  return `it takes no part in the VXLAN ${vni}`;
+}
+
+function rangeProblem(
+  cidr: ParsedCIDR,
+  clusterCidrs: readonly string[],
+  taken: readonly { readonly cidr: ParsedCIDR | undefined; readonly owner: string }[],
+): string | undefined {
+  const inCluster = clusterCidrs.some((text) => {
+    const cluster = parseCIDR(text);
+    return cluster !== undefined && cluster.prefixLength <= cidr.prefixLength && cidrContains(cluster, cidr.ip);
+  });
+  if (!inCluster) return `its pod range ${cidr.canonical} is not in the cluster's (${clusterCidrs.join(", ")})`;
+  const other = taken.find((t) => t.cidr !== undefined && cidrsOverlap(t.cidr, cidr));
+  return other && `its pod range ${cidr.canonical} overlaps with that of node ${other.owner}`;
+}
+
+/** By the node's first address of the range's family that lies on one of this node's links. */
+function directHop(peer: NodePlace, cidr: ParsedCIDR, links: readonly LocalLink[]): Hop | undefined {
+  for (const gateway of peer.addresses) {
+    if (gateway.includes(":") !== (cidr.network.length === 16)) continue;
+    const link = linkTo(gateway, links);
+    if (link) return { gateway, device: link.device, onlink: false };
+  }
+  return undefined;
+}
+
+/** The link on which an address is another node's. */
+function linkTo(text: string, links: readonly LocalLink[]): LocalLink | undefined {
+  const ip = parseIP(text);
+  if (!ip || links.some(({ address }) => address === text)) return undefined;
+  return links.find(({ address, prefixLength }) => {
+    const range = parseCIDR(`${address}/${prefixLength}`);
+    return range !== undefined && cidrContains(range, ip);
+  });
+}
+
+function firstAddress(text: string): string | undefined {
+  const cidr = parseCIDR(text);
+  return cidr && formatIP(cidr.network);
+}
