@@ -1,5 +1,6 @@
 // Network policies with real containers, as users write them: denied by default, allowed by labels of pods and namespaces, by
 // blocks of addresses and by named ports; probes and names go on working; pods are isolated from their first moment.
+import { hostname } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { whyNoContainers } from "../support/cluster.ts";
 import { idle, type Manifest, shell, TestBed, type TestNamespace } from "../support/namespace.ts";
@@ -19,6 +20,9 @@ const web = (fields: Manifest = {}): Manifest =>
 const request = (host: string, port: number): string =>
   `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 1 ${host} ${port} 2>/dev/null | tail -n 1`;
 
+const here = hostname().toLowerCase();
+const there = `${here}-2`;
+
 describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, () => {
   let bed: TestBed;
   let shop: TestNamespace;
@@ -27,7 +31,7 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
   let serviceAddress = "";
 
   beforeAll(async () => {
-    bed = await TestBed.start("policies");
+    bed = await TestBed.start("policies", ["--nodes", "2"]);
     shop = await bed.namespace("shop");
     clients = await bed.namespace("clients");
     await shop.apply({
@@ -36,11 +40,14 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
       metadata: { name: "web" },
       spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: "web" }] },
     });
-    await shop.pod("server", web(), { labels: { app: "web" } });
-    await shop.pod("neighbour", web(), { labels: { app: "neighbour" } });
-    await clients.pod("client", web(), { labels: { app: "client" } });
+    await shop.pod("server", web(), { labels: { app: "web" }, nodeName: here });
+    await shop.pod("neighbour", web(), { labels: { app: "neighbour" }, nodeName: here });
+    await clients.pod("client", web(), { labels: { app: "client" }, nodeName: here });
+    await shop.pod("far-server", web(), { labels: { app: "far" }, nodeName: there });
+    await clients.pod("far-client", web(), { labels: { app: "far-client" }, nodeName: there });
     server = (await shop.untilReady("server")).status?.podIP ?? "";
     await Promise.all([shop.untilReady("neighbour"), clients.untilReady("client")]);
+    await Promise.all([shop.untilReady("far-server"), clients.untilReady("far-client")]);
     serviceAddress = (await shop.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")).trim();
   }, 240_000);
   afterAll(() => bed?.remove(), 180_000);
@@ -85,7 +92,7 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
   });
 
   it("probes of the node arrive at isolated pods, and the API server's proxy does", async () => {
-    await shop.pod("probed", web(), { labels: { app: "probed" } });
+    await shop.pod("probed", web(), { labels: { app: "probed" }, nodeName: here });
     const { status } = await shop.untilReady("probed");
     expect(await reaches(clients, "client", status?.podIP)).toBe(false);
     const page = await shop.kubectl("get", "--raw", "/api/v1/namespaces/shop/pods/probed:8080/proxy/");
@@ -126,12 +133,12 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
     expect(await reaches(clients, "client")).toBe(true);
 
     const attempts = `for i in 1 2 3 4; do ${request(target, 8080)}; done; echo over`;
-    await shop.pod("eager", shell(attempts), { restartPolicy: "Never" });
+    await shop.pod("eager", shell(attempts), { restartPolicy: "Never", nodeName: here });
     expect((await shop.output("eager")).trim()).toBe("over");
 
     // One that no policy selects has its way as soon as it is known.
     const patient = `until [ "$(${request(target, 8080)})" = client ]; do sleep 0.05; done; cut -d " " -f 1 /proc/uptime`;
-    await clients.pod("patient", shell(`cut -d " " -f 1 /proc/uptime; ${patient}`), { restartPolicy: "Never" });
+    await clients.pod("patient", shell(`cut -d " " -f 1 /proc/uptime; ${patient}`), { restartPolicy: "Never", nodeName: here });
     const [startedAt = 0, reachedAt = 0] = (await clients.output("patient")).trim().split("\n").map(Number);
     console.log(`a new pod had its way after ${(reachedAt - startedAt).toFixed(2)} s`);
 
@@ -139,6 +146,27 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
     await policy("clients", { podSelector: {}, policyTypes: ["Egress"], egress: [{ to }] });
     await untilReaches(true, shop, "neighbour", target);
     expect(await reaches(shop, "neighbour")).toBe(false);
+  });
+
+  it("on every node, for pods of any other", async () => {
+    await shop.kubectl("delete", "networkpolicy", "--all");
+    const far = (await shop.getPod("far-server")).status?.podIP ?? "";
+    await untilReaches(true, clients, "far-client");
+    await untilReaches(true, clients, "client", far);
+    await policy("deny", { podSelector: {}, policyTypes: ["Ingress", "Egress"] });
+    await untilReaches(false, clients, "far-client");
+    await untilReaches(false, clients, "client", far);
+    await untilReaches(false, clients, "far-client", far);
+    // The cluster's DNS is a process of the other node.
+    expect(await shop.exec("far-server", "nslookup web.shop.svc.cluster.local")).toContain(serviceAddress);
+    const from = [{ namespaceSelector: {}, podSelector: { matchLabels: { app: "far-client" } } }];
+    await policy("far", { podSelector: {}, policyTypes: ["Ingress"], ingress: [{ from }] });
+    await untilReaches(true, clients, "far-client");
+    await untilReaches(true, clients, "far-client", far);
+    await untilReaches(true, clients, "far-client", serviceAddress, 80);
+    expect(await reaches(clients, "client", far)).toBe(false);
+    expect(await reaches(shop, "far-server")).toBe(false);
+    await shop.kubectl("delete", "networkpolicy", "--all");
   });
 
   it("are still in force after a restart of the cluster's process, and gone with the last policy", async () => {
