@@ -1,5 +1,6 @@
 // Names in the table of network policies: base chains and sets that are always there, and for each policy, and each pod of this
 // node that policies isolate, chains of their own.
+import { createHash } from "node:crypto";
 import { hashedName } from "../linux/packet-rules/hashed-name.ts";
 
 /** Of the pod that a policy isolates: what it receives, or what it sends. */
@@ -23,9 +24,14 @@ export const podChain = (direction: Direction, key: string): string => `${direct
 
 export const policyChain = (direction: Direction, key: string): string => `${direction}-policy-${hashedName(key)}`;
 
-/** Addresses of the pods that a rule's peers select. */
-export const peerSet = (direction: Direction, key: string, { rule, ip }: { readonly rule: number; readonly ip: IpWord }): string =>
-  `peers-${hashedName(`${key}/${direction}/${rule}/${ip}`)}`;
+/**
+ * Addresses of the pods that a peer selects. Everybody who may write policies says what is in the text, so the hash is long
+ * enough that nobody finds another text with the same one.
+ */
+export function peerSet(id: string, ip: IpWord): string {
+  const hash = createHash("sha256").update(id).digest("hex").slice(0, 32);
+  return `peers-${ip}-${hash}-${id.replaceAll(/[^A-Za-z0-9_./-]/g, "_")}`.slice(0, 200);
+}
 
 /** Address, protocol and port of the pods that have a rule's named ports. */
 export const portSet = (direction: Direction, key: string, { rule, ip }: { readonly rule: number; readonly ip: IpWord }): string =>

@@ -173,6 +173,32 @@ describe("NetworkPolicyEnforcer", () => {
     expect(kernel.take().join()).toMatch(/^delete chain inet policies ingress-policy-\w+-default\/more\n$/);
   });
 
+  it("takes away the sets of a policy that is gone with what is in them, unless another policy has the same peers", async () => {
+    const spec = { podSelector: {}, ingress: [{ from: [{ podSelector: { matchLabels: { app: "web" } } }] }] };
+    await start();
+    await createPolicy("deny");
+    await createPolicy("one", spec);
+    await createPolicy("two", spec);
+    await settle(2_000);
+    expect(
+      kernel
+        .take()
+        .join()
+        .match(/add element inet policies peers-ip-\S+ \{ 10\.244\.1\.2 \}/g),
+    ).toHaveLength(1);
+    await removePolicy("one");
+    await settle(20);
+    expect(kernel.take().join()).not.toContain("peers-");
+    await removePolicy("two");
+    await settle(200);
+    const removal = kernel.take().join();
+    expect(removal).toMatch(/delete set inet policies peers-ip-\S+\ndelete set inet policies peers-ip6-/);
+    expect(removal).not.toContain("delete element");
+    await createPolicy("three", spec);
+    await settle(200);
+    expect(kernel.take().join()).toMatch(/add set inet policies peers-ip-.*add element inet policies peers-ip-\S+ \{ 10\.244\.1\.2 \}/s);
+  });
+
   it("tries again what the kernel has not taken, and puts right what others have done to the table", async () => {
     await start();
     kernel.failures = Array.from({ length: 4 }, () => new CommandError("nft: no"));

@@ -1,6 +1,6 @@
 // The packet rules of one policy: for each direction a chain that accepts what the policy allows and returns for everything
-// else, and sets of the pods its peers select. An address can be anybody's, so a policy's own pods are in no rule of it: their
-// chains (pod-rules.ts) lead here.
+// else. The pods that its peers select are in sets that all policies share (peer-sets.ts). A policy's own pods are in no rule of
+// it: their chains (pod-rules.ts) lead here.
 import { cidrContains, formatIP, type ParsedCIDR, parseIP } from "../api/meta/ip.ts";
 import type { Labels } from "../api/meta/selectors.ts";
 import type { Chain, Container, Element, RulePart } from "../linux/packet-rules/rule-set.ts";
@@ -35,15 +35,15 @@ export function rulesOfPolicy(policy: PolicyView, cluster: ClusterView): RulePar
   return draft;
 }
 
-/** Whether the peers of any rule select the pod. */
-export function isPeer(policy: PolicyView, pod: PodView, cluster: ClusterView): boolean {
-  for (const rules of policy.rules.values())
-    for (const { peers, ports } of rules) {
-      if (peers?.pods.some((peer) => selectsPod(peer, policy, { pod, cluster }))) return true;
-      // A named port is that of every pod a rule may lead to, those of blocks too.
-      if (ports && ports.named.length > 0 && (!peers || peers.blocks.length > 0)) return true;
-    }
-  return false;
+/** Whether the policy's rules may have the pod's ports in them; its own pods aside. */
+export function usesPortsOf(policy: PolicyView, pod: PodView, cluster: ClusterView): boolean {
+  if (!policy.hasNamedPorts) return false;
+  return (policy.rules.get("egress") ?? []).some(
+    ({ peers, ports }) =>
+      ports !== undefined &&
+      ports.named.length > 0 &&
+      (!peers || peers.blocks.length > 0 || peers.pods.some((peer) => selectsPod(peer, pod, cluster))),
+  );
 }
 
 interface RuleInput {
@@ -53,45 +53,32 @@ interface RuleInput {
 }
 
 function linesOfRule(draft: Draft, policy: PolicyView, { rule, cluster, place }: RuleInput): readonly string[] {
-  const peerPods = rule.peers && [...peersOf(rule.peers.pods, policy, cluster)];
-  const matches = peerMatches(draft, policy, { rule, place, peerPods });
-  const numbered = portMatches(rule);
-  const lines = matches.flatMap((peer) => numbered.map((port) => `${peer}${port}accept`));
+  const matches = peerMatches(rule, place.direction);
+  const lines = matches.flatMap((peer) => portMatches(rule).map((port) => `${peer}${port}accept`));
   if (!rule.ports || rule.ports.named.length === 0) return lines;
   // The port is the receiver's: of the policy's own pods, or of the peers.
-  const receivers =
-    place.direction === "ingress" ? [...cluster.pods(policy.namespace)].filter((pod) => pod.isLocal && isTarget(policy, pod)) : undefined;
-  const all = receivers ?? reachable(rule, peerPods, cluster);
+  const isIngress = place.direction === "ingress";
+  const receivers = isIngress
+    ? [...cluster.pods(policy.namespace)].filter((pod) => pod.isLocal && isTarget(policy, pod))
+    : reachable(rule, cluster);
   for (const ip of ipWords) {
-    const keys = namedPortKeys(rule, all, ip);
+    const keys = namedPortKeys(rule, receivers, ip);
     if (keys.length === 0) continue;
     const name = portSet(place.direction, policy.key, { rule: place.index, ip });
     addSet(draft, name, { type: `${addressType(ip)} . inet_proto . inet_service`, keys });
     const port = `${ip} daddr . meta l4proto . th dport @${name} `;
-    const senders = receivers ? matches.filter((peer) => peer === "" || peer.startsWith(`${ip} `)) : [""];
+    const senders = isIngress ? matches.filter((peer) => peer === "" || peer.startsWith(`${ip} `)) : [""];
     lines.push(...senders.map((peer) => `${peer}${port}accept`));
   }
   return lines;
 }
 
 /** Each ends with a space; "" matches everybody. */
-function peerMatches(
-  draft: Draft,
-  policy: PolicyView,
-  { rule, place, peerPods }: { readonly rule: PolicyRule; readonly place: RulePlace; readonly peerPods: readonly PodView[] | undefined },
-): string[] {
-  if (!rule.peers || !peerPods) return [""];
-  const side = place.direction === "ingress" ? "saddr" : "daddr";
-  const matches: string[] = [];
-  const addresses = [...new Set(peerPods.flatMap((pod) => pod.addresses))];
-  for (const ip of ipWords) {
-    const keys = addresses.filter((address) => wordOf(address) === ip);
-    if (keys.length === 0) continue;
-    const name = peerSet(place.direction, policy.key, { rule: place.index, ip });
-    addSet(draft, name, { type: addressType(ip), keys });
-    matches.push(`${ip} ${side} @${name} `);
-  }
-  return [...matches, ...rule.peers.blocks.map((peer) => blockMatch(peer, side))];
+function peerMatches({ peers }: PolicyRule, direction: Direction): readonly string[] {
+  if (!peers) return [""];
+  const side = direction === "ingress" ? "saddr" : "daddr";
+  const sets = peers.pods.flatMap(({ id }) => ipWords.map((ip) => `${ip} ${side} @${peerSet(id, ip)} `));
+  return [...new Set([...sets, ...peers.blocks.map((peer) => blockMatch(peer, side))])];
 }
 
 function addSet(draft: Draft, name: string, { type, keys }: { readonly type: string; readonly keys: readonly string[] }): void {
@@ -117,34 +104,22 @@ function portMatches({ ports }: PolicyRule): readonly string[] {
 
 const rangeText = ({ first, last }: PortRange): string => (first === last ? String(first) : `${first}-${last}`);
 
-function* peersOf(peers: readonly PodPeer[], policy: PolicyView, cluster: ClusterView): Iterable<PodView> {
-  if (peers.length === 0) return;
-  const isOwnOnly = peers.every(({ namespaces }) => namespaces === undefined);
-  for (const pod of isOwnOnly ? cluster.pods(policy.namespace) : cluster.pods())
-    if (peers.some((peer) => selectsPod(peer, policy, { pod, cluster }))) yield pod;
-}
-
-function selectsPod(
-  { namespaces, pods }: PodPeer,
-  policy: PolicyView,
-  { pod, cluster }: { readonly pod: PodView; readonly cluster: ClusterView },
-): boolean {
+/** Whether a peer selects the pod. */
+export function selectsPod({ namespaces, pods }: PodPeer, pod: PodView, cluster: Pick<ClusterView, "namespaceLabels">): boolean {
   if (!pods.matches(pod.labels)) return false;
-  if (!namespaces) return pod.namespace === policy.namespace;
+  if (typeof namespaces === "string") return pod.namespace === namespaces;
   const labels = cluster.namespaceLabels(pod.namespace);
   return labels !== undefined && namespaces.matches(labels);
 }
 
-/** Pods that an egress rule may lead to. */
-function reachable({ peers }: PolicyRule, peerPods: readonly PodView[] | undefined, cluster: ClusterView): readonly PodView[] {
-  if (!peers || !peerPods) return [...cluster.pods()];
-  if (peers.blocks.length === 0) return peerPods;
-  const inBlock = (address: string): boolean => peers.blocks.some((peer) => isInBlock(peer, address));
-  const others = [...cluster.pods()].flatMap((pod) => {
-    const addresses = pod.addresses.filter(inBlock);
+/** Pods that an egress rule may lead to, with the addresses it may lead to. */
+function reachable({ peers }: PolicyRule, cluster: ClusterView): readonly PodView[] {
+  if (!peers) return [...cluster.pods()];
+  return [...cluster.pods()].flatMap((pod) => {
+    if (peers.pods.some((peer) => selectsPod(peer, pod, cluster))) return [pod];
+    const addresses = pod.addresses.filter((address) => peers.blocks.some((peer) => isInBlock(peer, address)));
     return addresses.length === 0 ? [] : [{ ...pod, addresses }];
   });
-  return [...peerPods, ...others];
 }
 
 function isInBlock({ block, except }: BlockPeer, address: string): boolean {

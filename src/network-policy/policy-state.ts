@@ -8,9 +8,10 @@ import type { NetworkPolicy } from "../api/types/networking-v1.ts";
 import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
 import type { RuleSet } from "../linux/packet-rules/rule-set.ts";
 import { baseRules, type PolicyBase } from "./base-rules.ts";
+import { PeerSets } from "./peer-sets.ts";
 import { rulesOfPod } from "./pod-rules.ts";
 import { isSameView, type PodView, viewOfPod } from "./pod-view.ts";
-import { type ClusterView, isPeer, rulesOfPolicy } from "./policy-rules.ts";
+import { type ClusterView, rulesOfPolicy, usesPortsOf } from "./policy-rules.ts";
 import { isTarget, type PolicyView, viewOfPolicy } from "./policy-view.ts";
 
 export class PolicyState implements ClusterView {
@@ -25,6 +26,7 @@ export class PolicyState implements ClusterView {
   readonly #active = new Set<string>();
   readonly #dirtyPolicies = new Set<string>();
   readonly #dirtyPods = new Map<string, PodView>();
+  readonly #peers = new PeerSets(this);
 
   constructor(nodeName: string) {
     this.#nodeName = nodeName;
@@ -37,7 +39,7 @@ export class PolicyState implements ClusterView {
 
   /** Whether update() may have something to do. */
   get isDirty(): boolean {
-    return this.#dirtyPolicies.size + this.#dirtyPods.size > 0;
+    return this.#dirtyPolicies.size + this.#dirtyPods.size + this.#peers.dirtyPods > 0;
   }
 
   /** Undefined: it is gone. Throws SelectorError where it cannot be understood; then it is as if it were gone. */
@@ -74,10 +76,13 @@ export class PolicyState implements ClusterView {
   /** Undefined: it is gone. */
   setNamespace(name: string, labels: Labels | undefined): void {
     if (JSON.stringify(this.#namespaces.get(name)) === JSON.stringify(labels)) return;
+    const inNamespace = this.#peers.hasNamespaceSelectors ? [...this.pods(name)] : [];
+    this.#peers.note(inNamespace);
     if (labels) this.#namespaces.set(name, labels);
     else this.#namespaces.delete(name);
+    this.#peers.note(inNamespace);
     for (const policy of this.#policies.values())
-      if (policy.hasNamespaceSelectors && this.#mayBeActive(policy)) this.#dirtyPolicies.add(policy.key);
+      if (policy.hasNamedPorts && this.#mayBeActive(policy)) this.#dirtyPolicies.add(policy.key);
   }
 
   /** Brings the table up to what is known now. */
@@ -87,6 +92,7 @@ export class PolicyState implements ClusterView {
       const isActive = policy !== undefined && this.#hasTarget(policy);
       if (isActive) this.#active.add(key);
       else this.#active.delete(key);
+      this.#peers.use(key, isActive ? policy : undefined);
       table.put(`policy ${key}`, isActive ? rulesOfPolicy(policy, this) : undefined);
     }
     this.#dirtyPolicies.clear();
@@ -96,6 +102,7 @@ export class PolicyState implements ClusterView {
       table.put(`pod ${key}`, rules);
     }
     this.#dirtyPods.clear();
+    this.#peers.update(table, ({ key, namespace }) => this.#pods.get(namespace)?.get(key));
   }
 
   *pods(namespace?: string): Iterable<PodView> {
@@ -120,9 +127,10 @@ export class PolicyState implements ClusterView {
     const [some] = views;
     const isLocal = views.some((view) => view.isLocal);
     if (some && isLocal) this.#dirtyPods.set(key, some);
+    this.#peers.note(views);
     for (const policy of this.#policies.values()) {
       const concerns = (view: PodView): boolean =>
-        (view.isLocal && isTarget(policy, view)) || (this.#mayBeActive(policy) && isPeer(policy, view, this));
+        (view.isLocal && isTarget(policy, view)) || (this.#mayBeActive(policy) && usesPortsOf(policy, view, this));
       if (views.some(concerns)) this.#dirtyPolicies.add(policy.key);
     }
   }

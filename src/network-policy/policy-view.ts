@@ -15,8 +15,10 @@ import { type Direction, directions } from "./names.ts";
 import { isPort, type PodView, type Protocol, protocolOf } from "./pod-view.ts";
 
 export interface PodPeer {
-  /** Pods of all namespaces it matches; undefined: of the policy's own. */
-  readonly namespaces: LabelMatcher | undefined;
+  /** The same for all peers that select the same pods in the same words. */
+  readonly id: string;
+  /** Pods of this namespace, or of all namespaces it matches. */
+  readonly namespaces: string | LabelMatcher;
   /** Of those, the pods it matches. */
   readonly pods: LabelMatcher;
 }
@@ -52,28 +54,32 @@ export interface PolicyView {
   readonly pods: LabelMatcher;
   /** Only the directions that the policy restricts. */
   readonly rules: ReadonlyMap<Direction, readonly PolicyRule[]>;
-  /** Whether a namespace's labels matter. */
-  readonly hasNamespaceSelectors: boolean;
+  /** Of its rules, each once. */
+  readonly peers: readonly PodPeer[];
+  /** Whether what a rule says depends on the ports of pods. */
+  readonly hasNamedPorts: boolean;
 }
 
 /** Throws SelectorError where a selector cannot be understood. */
 export function viewOfPolicy(policy: NetworkPolicy): PolicyView {
   const { podSelector = {}, ingress = [], egress = [], policyTypes } = policy.spec;
   const types = policyTypes ?? (egress.length > 0 ? ["Ingress", "Egress"] : ["Ingress"]);
+  const namespace = policy.metadata.namespace ?? "";
   const read: Readonly<Record<Direction, () => readonly PolicyRule[]>> = {
-    ingress: () => ingress.map((rule: NetworkPolicyIngressRule) => ruleOf(rule.from, rule.ports)),
-    egress: () => egress.map((rule: NetworkPolicyEgressRule) => ruleOf(rule.to, rule.ports)),
+    ingress: () => ingress.map((rule: NetworkPolicyIngressRule) => ruleOf(namespace, rule.from, rule.ports)),
+    egress: () => egress.map((rule: NetworkPolicyEgressRule) => ruleOf(namespace, rule.to, rule.ports)),
   };
   const rules = new Map(
     directions.filter((d) => types.includes(d === "ingress" ? "Ingress" : "Egress")).map((d) => [d, read[d]()] as const),
   );
-  const peers = [...rules.values()].flat().flatMap((rule) => rule.peers?.pods ?? []);
+  const all = [...rules.values()].flat();
   return {
     key: keyOf(policy),
-    namespace: policy.metadata.namespace ?? "",
+    namespace,
     pods: labelMatcher(podSelector),
     rules,
-    hasNamespaceSelectors: peers.some(({ namespaces }) => namespaces !== undefined),
+    peers: [...new Map(all.flatMap(({ peers }) => peers?.pods ?? []).map((peer) => [peer.id, peer])).values()],
+    hasNamedPorts: all.some(({ ports }) => ports !== undefined && ports.named.length > 0),
   };
 }
 
@@ -82,16 +88,20 @@ export function isTarget({ namespace, pods }: PolicyView, pod: PodView): boolean
   return pod.namespace === namespace && pods.matches(pod.labels);
 }
 
-function ruleOf(peers: readonly NetworkPolicyPeer[] | undefined, ports: readonly NetworkPolicyPort[] | undefined): PolicyRule {
+function ruleOf(namespace: string, peers: readonly NetworkPolicyPeer[] = [], ports: readonly NetworkPolicyPort[] = []): PolicyRule {
   return {
-    peers: peers === undefined || peers.length === 0 ? undefined : { pods: peers.flatMap(podPeer), blocks: peers.flatMap(blockPeer) },
-    ports: ports === undefined || ports.length === 0 ? undefined : { numbered: numberedPorts(ports), named: namedPorts(ports) },
+    peers: peers.length === 0 ? undefined : { pods: peers.flatMap((peer) => podPeer(namespace, peer)), blocks: peers.flatMap(blockPeer) },
+    ports: ports.length === 0 ? undefined : { numbered: numberedPorts(ports), named: namedPorts(ports) },
   };
 }
 
-function podPeer({ podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer): readonly PodPeer[] {
+function podPeer(own: string, { podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer): readonly PodPeer[] {
   if (ipBlock) return [];
-  return [{ namespaces: namespaceSelector && labelMatcher(namespaceSelector), pods: labelMatcher(podSelector ?? {}) }];
+  const pods = labelMatcher(podSelector ?? {});
+  if (!namespaceSelector) return [{ id: `${own}/${pods}`, namespaces: own, pods }];
+  const namespaces = labelMatcher(namespaceSelector);
+  // No namespace is called so.
+  return [{ id: `{${namespaces}}/${pods}`, namespaces, pods }];
 }
 
 function blockPeer({ ipBlock }: NetworkPolicyPeer): readonly BlockPeer[] {

@@ -60,6 +60,7 @@ add rule ip services nat ip daddr 10.96.0.10 udp dport 53 dnat to ${addresses.ne
     await node.removePolicies();
     await until("the table is gone", async () => !(await node.hasTable()));
     await node.stop();
+    expect(node.refused).toEqual([]);
   });
 
   async function ask(path: string): Promise<string> {

@@ -7,6 +7,7 @@ import type { NetworkPolicy, NetworkPolicySpec } from "../../src/api/types/netwo
 import { realClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { createClient } from "../../src/client/create-client.ts";
+import type { Nftables } from "../../src/linux/nftables.ts";
 import { NetworkPolicyEnforcer } from "../../src/network-policy/network-policy-enforcer.ts";
 import { createFakeApi } from "../../src/testing/fake-api.ts";
 import { addresses, addresses6, type TestNetwork } from "../proxy/test-network.ts";
@@ -29,10 +30,22 @@ export class PolicyNode {
   readonly #network: TestNetwork;
   readonly #enforcer: NetworkPolicyEnforcer;
 
+  /** What the kernel has not taken. */
+  readonly refused: unknown[] = [];
+
   constructor(network: TestNetwork) {
     this.#network = network;
+    const kernel = network.nftables;
+    const nftables: Nftables = {
+      ...kernel,
+      apply: (commands) =>
+        kernel.apply(commands).catch((error: unknown) => {
+          this.refused.push(error);
+          throw error;
+        }),
+    };
     this.#enforcer = new NetworkPolicyEnforcer(
-      { client: this.client, clock: realClock, logger: silentLogger, nftables: network.nftables, enableBridgeFilter: async () => true },
+      { client: this.client, clock: realClock, logger: silentLogger, nftables, enableBridgeFilter: async () => true },
       {
         nodeName: "node",
         tableName,

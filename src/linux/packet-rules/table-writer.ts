@@ -150,7 +150,9 @@ export class TableWriter {
 function note(written: WrittenTable, desired: DesiredTable, changes: TableChanges): void {
   for (const name of changes.chains) follow(written.chains, name, desired.chains.get(name) as Chain | undefined);
   for (const name of changes.containers) follow(written.containers, name, desired.containers.get(name));
+  for (const name of changes.containers) if (!desired.containers.has(name)) written.elements.delete(name);
   for (const [name, keys] of changes.elements) {
+    if (!desired.containers.has(name)) continue;
     const elements = written.elements.get(name) ?? new Map<string, string>();
     written.elements.set(name, elements);
     for (const key of keys) follow(elements, key, desired.value(name, key));

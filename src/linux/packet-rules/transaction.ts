@@ -78,7 +78,8 @@ export function changeTransaction(table: TableName, desired: DesiredTable, writt
     if (!container && before) script.add(`delete ${before.kind} ${script.at} ${name}`);
   }
   for (const [name, chain] of rewritten) script.addRules(name, chain);
-  for (const [name, keys] of changes.elements) changeElements(script, name, { keys, desired, written });
+  // A set that goes takes its elements with it.
+  for (const [name, keys] of changes.elements) if (desired.containers.has(name)) changeElements(script, name, { keys, desired, written });
   return { commands: script.text(), emptied };
 }
 
