@@ -44,6 +44,8 @@ export interface NodeOptions extends KubeletOptions {
   /** The node of the machine this one is a part of, by which nodes of other machines reach it. */
   readonly behind?: string;
   readonly serving: KubeletServerOptions;
+  /** Below which the control groups of pods lie; default one that belongs to the data directory. */
+  readonly cgroupRoot?: string;
   /** Addresses of load balancers that this node may announce on its network. Default none. */
   readonly loadBalancerPool?: AddressPool;
 }
@@ -74,7 +76,7 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     const { ready } = stack.add(
       await startKubelet(
         { ...deps, runtime: withNodeNetwork(runtime, network, podNetwork), logger: logger.named("kubelet") },
-        { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
+        { cgroupRoot: podNetworkName(dataDir), ...kubelet, serving },
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
