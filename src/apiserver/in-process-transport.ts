@@ -7,6 +7,7 @@ import { statusErrorOf } from "../client/create-client.ts";
 import type { RawWatchEvent, Transport, TransportRequest, TransportResponse } from "../client/transport.ts";
 import { readWatchEvents } from "../client/watch-lines.ts";
 import type { UserInfo } from "./authn/user.ts";
+import { LazyAbort } from "./http/lazy-abort.ts";
 import type { ApiRequest, ApiResponse, WatchStream } from "./request.ts";
 import type { Answer, ApiServer } from "./server.ts";
 
@@ -18,28 +19,30 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
   let closed = false;
 
   /** The answer within the deadline; throws as a connection would when the caller gives up or time runs out. */
-  const ask = async (request: TransportRequest, stop = new AbortController()): Promise<Answer> => {
-    if (closed) throw new Error(`${request.method} ${request.path}: the transport is closed`);
-    request.signal?.throwIfAborted();
-    const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
-    let reject: (reason: unknown) => void = () => undefined;
-    const gaveUp = new Promise<never>((_resolve, rejected) => {
-      reject = rejected;
+  const ask = (request: TransportRequest, asked = new InProcessRequest(request, user)): Promise<Answer> => {
+    const { signal, timeoutMs = defaultTimeoutMs } = request;
+    return new Promise((resolve, reject) => {
+      if (closed) throw new Error(`${request.method} ${request.path}: the transport is closed`);
+      signal?.throwIfAborted();
+      // The server may abort the request too (its own deadline): then it answers, and the answer counts.
+      const giveUp = (reason: unknown): void => {
+        asked.abort(reason);
+        end();
+        reject(reason);
+      };
+      const timer = clock.after(timeoutMs, () => giveUp(new Error(`${request.method} ${request.path}: no answer in ${timeoutMs} ms`)));
+      const onAbort = (): void => giveUp(signal?.reason);
+      const end = (): void => {
+        timer.cancel();
+        signal?.removeEventListener("abort", onAbort);
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      // What is found wrong with a request is an answer: this rejects for defects only.
+      void api.handle(asked).then((answer) => {
+        end();
+        resolve(answer);
+      }, giveUp);
     });
-    // The server may abort the request too (its own deadline): then it answers, and the answer counts.
-    const giveUp = (reason: unknown): void => {
-      stop.abort(reason);
-      reject(reason);
-    };
-    const timer = clock.after(timeoutMs, () => giveUp(new Error(`${request.method} ${request.path}: no answer in ${timeoutMs} ms`)));
-    const onAbort = (): void => giveUp(request.signal?.reason);
-    request.signal?.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([api.handle(apiRequest(request, user, stop)), gaveUp]);
-    } finally {
-      timer.cancel();
-      request.signal?.removeEventListener("abort", onAbort);
-    }
   };
 
   return {
@@ -48,10 +51,11 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
       return { ...(await bodyOf(answer.response)), warnings: answer.context.warnings };
     },
     async watch(request) {
-      const stop = new AbortController();
-      const { response } = await ask({ ...request, query: { ...request.query, watch: "true" } }, stop);
+      const watching = { ...request, query: { ...request.query, watch: "true" } };
+      const asked = new InProcessRequest(watching, user);
+      const { response } = await ask(watching, asked);
       if (response.kind === "stream" && response.status === 200) {
-        const ending = { close: () => stop.abort(new Error("the watch was ended")) };
+        const ending = { close: () => asked.abort(new Error("the watch was ended")) };
         open.add(ending);
         return forwardedEvents(response.chunks, request, { ...ending, done: () => open.delete(ending) });
       }
@@ -71,28 +75,56 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
   };
 }
 
-function apiRequest(request: TransportRequest, user: UserInfo, stop: AbortController): ApiRequest {
-  const query = new URLSearchParams();
-  for (const name in request.query) {
-    const value = request.query[name];
-    if (value !== undefined) query.set(name, value);
+const noBody = { kind: "none" } as const;
+/** Queries are only read. */
+const noQuery = new URLSearchParams();
+const plainHeaders: ApiRequest["headers"] = { accept: undefined, "user-agent": "coracle/in-process" };
+const jsonHeaders: ApiRequest["headers"] = { ...plainHeaders, "content-type": "application/json" };
+
+/** A class for its signal, which is made for those who ask for it: most requests are answered without. */
+class InProcessRequest implements ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ApiRequest["headers"];
+  readonly body: ApiRequest["body"];
+  readonly remoteAddress = "";
+  readonly trustedUser: UserInfo;
+  readonly #lazy = new LazyAbort();
+
+  constructor({ method, path, query, accept, contentType, body }: TransportRequest, user: UserInfo) {
+    this.method = method;
+    this.path = path;
+    this.query = queryOf(query);
+    this.headers = body === undefined ? plainHeaders : jsonHeaders;
+    if (accept !== undefined || (body !== undefined && contentType !== undefined))
+      this.headers = { ...this.headers, accept, ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }) };
+    this.body = body === undefined ? noBody : { kind: "value", value: body };
+    this.trustedUser = user;
   }
-  return {
-    method: request.method,
-    path: request.path,
-    query,
-    headers: {
-      accept: request.accept,
-      "user-agent": "coracle/in-process",
-      ...(request.body === undefined ? {} : { "content-type": request.contentType ?? "application/json" }),
-    },
-    headerLines: () => [],
-    body: request.body === undefined ? { kind: "none" } : { kind: "value", value: request.body },
-    signal: stop.signal,
-    abort: (reason) => stop.abort(reason),
-    remoteAddress: "",
-    trustedUser: user,
-  };
+
+  get signal(): AbortSignal {
+    return this.#lazy.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#lazy.abort(() => reason);
+  }
+
+  headerLines(): readonly string[] {
+    return [];
+  }
+}
+
+function queryOf(query: TransportRequest["query"]): URLSearchParams {
+  let found: URLSearchParams | undefined;
+  for (const name in query) {
+    const value = query[name];
+    if (value === undefined) continue;
+    found ??= new URLSearchParams();
+    found.set(name, value);
+  }
+  return found ?? noQuery;
 }
 
 async function bodyOf(response: ApiResponse): Promise<Omit<TransportResponse, "warnings">> {

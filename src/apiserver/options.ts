@@ -1,7 +1,19 @@
 // The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
 // the options directly.
 import { parseCIDR } from "../api/meta/ip.ts";
-import { durationMs, FlagError, type FlagType, type FlagValues, flag, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
+import {
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  integer,
+  list,
+  oneOf,
+  optionalText,
+  text,
+} from "../base/flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
@@ -39,6 +51,8 @@ export interface ApiServerSettings {
   readonly admissionControlConfigFile?: string;
   readonly requestTimeoutMs: number;
   readonly operations: OperationsSettings;
+  /** What machines need to join with a token: kube-public/cluster-info and kubeadm's roles. */
+  readonly publishClusterInfo: boolean;
   readonly verbosity: number;
 }
 
@@ -96,6 +110,11 @@ export const apiServerFlags = {
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
   "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  "publish-cluster-info": flag(
+    boolean,
+    true,
+    "publish what machines need to join with a token: kube-public/cluster-info and kubeadm's roles",
+  ),
   ...edgeFlags,
   ...operationsFlags,
   ...compatibilityFlags,
@@ -126,6 +145,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     ...present("admissionControlConfigFile", values["admission-control-config-file"]),
     requestTimeoutMs: values["request-timeout"],
     operations: operationsSettings(values),
+    publishClusterInfo: values["publish-cluster-info"],
     verbosity: values.v,
   };
 }

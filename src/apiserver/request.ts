@@ -139,7 +139,8 @@ export interface WatchStreamEvent {
   readonly message?: () => Uint8Array;
 }
 
+/** May throw instead of rejecting. */
 export type Handler = (context: RequestContext) => Promise<ApiResponse>;
 
-/** A stage answers itself, throws StatusError, or hands on to `next`. */
+/** A stage answers itself, throws StatusError (or rejects with it), or hands on to `next`. */
 export type Stage = (context: RequestContext, next: Handler) => Promise<ApiResponse>;

@@ -1,14 +1,14 @@
 // The API server without its sockets: the list of stages that every request passes, whichever transport brought it.
 // Reading the list reads the architecture: request info → authentication → audit → impersonation → flow control →
 // authorization → dispatch,
-// inside the stages that count, recover and keep the deadline.
+// inside the stage that keeps the deadline. Stages that have nothing to wait for hand on without a promise of their own.
 import { randomUUID } from "node:crypto";
 import { internalError, StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import { parseDurationMs } from "../base/flags.ts";
 import type { Logger } from "../base/log.ts";
 import type { AuditStages } from "./audit/audit-stage.ts";
-import { anonymousUser } from "./authn/user.ts";
+import { anonymousUser, type UserInfo } from "./authn/user.ts";
 import { isLongRunning, parseRequestInfo, type RequestInfo } from "./http/request-info.ts";
 import type { RequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
@@ -51,13 +51,12 @@ export interface ApiServer {
 export const maxRequestBodyBytes = 3 * 1024 * 1024;
 
 export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions = {}): ApiServer {
+  const { metrics, clock, logger } = deps;
   const run = compose(
     [
-      observed(deps.metrics, deps.clock),
-      recovered(deps.logger),
       ...(deps.edge ?? []),
       requestInfo,
-      withDeadline(deps.clock, options.requestTimeoutMs ?? 60_000),
+      withDeadline(clock, options.requestTimeoutMs ?? 60_000),
       deps.audit ? deps.audit.aroundAuthentication(deps.authentication) : deps.authentication,
       ...(deps.audit ? [deps.audit.requests] : []),
       deps.impersonation,
@@ -68,17 +67,43 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
   );
   return {
     async handle(request) {
-      const context: RequestContext = {
-        request,
-        info: notParsedYet,
-        user: anonymousUser,
-        warnings: [],
-        receivedAtMs: deps.clock.now(),
-        auditId: auditIdOf(request),
-      };
-      return { response: await run(context), context };
+      const context = new ServedRequest(request, clock.now());
+      const startMs = clock.monotonic();
+      metrics.begin();
+      let response: ApiResponse;
+      try {
+        response = await run(context);
+      } catch (error) {
+        response = recovered(context, error, logger);
+      }
+      metrics.end(context, response, clock.monotonic() - startMs);
+      return { response, context };
     },
   };
+}
+
+const notParsedYet: RequestInfo = parseRequestInfo("", "/", new URLSearchParams());
+
+/** A class, so that every request has the same shape whatever is found out about it. */
+class ServedRequest implements RequestContext {
+  readonly request: ApiRequest;
+  info: RequestInfo = notParsedYet;
+  user: UserInfo = anonymousUser;
+  impersonator?: UserInfo;
+  impersonationConstraint?: string;
+  flow?: { readonly schemaUid: string; readonly levelUid: string };
+  readonly warnings: string[] = [];
+  headers?: Readonly<Record<string, string>>;
+  readonly receivedAtMs: number;
+  readonly auditId: string;
+  auditAnnotations?: Map<string, string>;
+  auditBody?: { value: unknown; readonly whole: boolean };
+
+  constructor(request: ApiRequest, receivedAtMs: number) {
+    this.request = request;
+    this.receivedAtMs = receivedAtMs;
+    this.auditId = auditIdOf(request);
+  }
 }
 
 /** One handler out of a list of stages, the first outermost. */
@@ -86,37 +111,19 @@ export function compose(stages: readonly Stage[], last: Handler): Handler {
   return stages.reduceRight<Handler>((next, stage) => (context) => stage(context, next), last);
 }
 
-const notParsedYet: RequestInfo = parseRequestInfo("", "/", new URLSearchParams());
-
 const requestInfo: Stage = (context, next) => {
   const { method, path, query } = context.request;
   context.info = parseRequestInfo(method, path, query);
   return next(context);
 };
 
-function observed(metrics: RequestMetrics, clock: Clock): Stage {
-  return async (context, next) => {
-    const startMs = clock.monotonic();
-    metrics.begin();
-    const response = await next(context);
-    metrics.end(context, response, clock.monotonic() - startMs);
-    return response;
-  };
-}
-
 /** Whatever is thrown becomes an answer; what is no Status is a defect, and is logged with its stack. */
-function recovered(logger: Logger): Stage {
-  return async (context, next) => {
-    try {
-      return await next(context);
-    } catch (error) {
-      if (error instanceof StatusError) return statusResponse(error);
-      const { method, path } = context.request;
-      const stack = error instanceof Error ? error.stack : String(error);
-      logger.error("Request failed", { method, path, auditId: context.auditId, user: context.user.name, error, stack });
-      return statusResponse(internalError(error));
-    }
-  };
+function recovered({ request, auditId, user }: RequestContext, error: unknown, logger: Logger): ApiResponse {
+  if (error instanceof StatusError) return statusResponse(error);
+  const { method, path } = request;
+  const stack = error instanceof Error ? error.stack : String(error);
+  logger.error("Request failed", { method, path, auditId, user: user.name, error, stack });
+  return statusResponse(internalError(error));
 }
 
 /** A Status as an answer, with Retry-After where the Status says when to come back. */
@@ -132,24 +139,31 @@ export function statusResponse(error: StatusError): ApiResponse {
 
 /** Ends what takes too long with 504; ?timeout=5s asks for less. Long-running requests end when they or their clients do. */
 function withDeadline(clock: Clock, limitMs: number): Stage {
-  return async (context, next) => {
-    if (isLongRunning(context.info)) return next(context);
-    const asked = context.info.isResourceRequest ? parseTimeout(context.request.query.get("timeout")) : undefined;
+  return (context, next) => {
+    const { info, request } = context;
+    if (isLongRunning(info)) return next(context);
+    const asked = info.isResourceRequest && request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
     const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
-    let expire: (error: StatusError) => void = () => undefined;
-    const expired = new Promise<never>((_resolve, reject) => {
-      expire = reject;
+    return new Promise((resolve, reject) => {
+      const timer = clock.after(timeoutMs, () => {
+        const error = timedOut();
+        request.abort?.(error);
+        reject(error);
+      });
+      const answered = (response: ApiResponse): void => {
+        timer.cancel();
+        resolve(response);
+      };
+      const failed = (error: unknown): void => {
+        timer.cancel();
+        reject(error);
+      };
+      try {
+        next(context).then(answered, failed);
+      } catch (error) {
+        failed(error);
+      }
     });
-    const timer = clock.after(timeoutMs, () => {
-      const error = timedOut();
-      context.request.abort?.(error);
-      expire(error);
-    });
-    try {
-      return await Promise.race([next(context), expired]);
-    } finally {
-      timer.cancel();
-    }
   };
 }
 

@@ -1,6 +1,7 @@
 // The flags of the HTTPS port: certificates, also for other names, and how old TLS may be.
 import type { SecureVersion } from "node:tls";
 import { FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText } from "../base/flags.ts";
+import { cipherSuites, tls13Suites, tlsVersions } from "../base/tls-names.ts";
 
 export interface CertificateFiles {
   readonly certFile: string;
@@ -40,35 +41,6 @@ const sniCertificates: FlagType<readonly SniCertificateFiles[]> = {
   },
 };
 
-const versions = { VersionTLS10: "TLSv1", VersionTLS11: "TLSv1.1", VersionTLS12: "TLSv1.2", VersionTLS13: "TLSv1.3" } as const;
-
-/** By Go's names. Those of TLS 1.3 cannot be chosen, as in Go: they are always offered. */
-const cipherSuites: Readonly<Record<string, string>> = {
-  TLS_AES_128_GCM_SHA256: "TLS_AES_128_GCM_SHA256",
-  TLS_AES_256_GCM_SHA384: "TLS_AES_256_GCM_SHA384",
-  TLS_CHACHA20_POLY1305_SHA256: "TLS_CHACHA20_POLY1305_SHA256",
-  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: "ECDHE-ECDSA-AES128-SHA",
-  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256: "ECDHE-ECDSA-AES128-SHA256",
-  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: "ECDHE-ECDSA-AES128-GCM-SHA256",
-  TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: "ECDHE-ECDSA-AES256-SHA",
-  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: "ECDHE-ECDSA-AES256-GCM-SHA384",
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: "ECDHE-ECDSA-CHACHA20-POLY1305",
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
-  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: "ECDHE-RSA-AES128-SHA",
-  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256: "ECDHE-RSA-AES128-SHA256",
-  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: "ECDHE-RSA-AES128-GCM-SHA256",
-  TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA: "ECDHE-RSA-AES256-SHA",
-  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: "ECDHE-RSA-AES256-GCM-SHA384",
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: "ECDHE-RSA-CHACHA20-POLY1305",
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-RSA-CHACHA20-POLY1305",
-  TLS_RSA_WITH_AES_128_CBC_SHA: "AES128-SHA",
-  TLS_RSA_WITH_AES_128_CBC_SHA256: "AES128-SHA256",
-  TLS_RSA_WITH_AES_128_GCM_SHA256: "AES128-GCM-SHA256",
-  TLS_RSA_WITH_AES_256_CBC_SHA: "AES256-SHA",
-  TLS_RSA_WITH_AES_256_GCM_SHA384: "AES256-GCM-SHA384",
-};
-const tls13 = Object.keys(cipherSuites).filter((name) => cipherSuites[name] === name);
-
 const suites: FlagType<readonly string[]> = {
   placeholder: "strings",
   parse(value, previous) {
@@ -98,11 +70,11 @@ export function servingOptions(values: FlagValues<typeof servingFlags>): Serving
   const [certFile, keyFile] = [values["tls-cert-file"], values["tls-private-key-file"]];
   if ((certFile === undefined) !== (keyFile === undefined))
     throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
-  const chosen = [...new Set([...tls13, ...values["tls-cipher-suites"]])];
+  const chosen = [...new Set([...tls13Suites, ...values["tls-cipher-suites"]])];
   return {
     ...(certFile !== undefined && keyFile !== undefined ? { certificate: { certFile, keyFile } } : {}),
     sni: values["tls-sni-cert-key"],
-    minTlsVersion: versions[values["tls-min-version"]],
+    minTlsVersion: tlsVersions[values["tls-min-version"]],
     ...(values["tls-cipher-suites"].length > 0 ? { ciphers: chosen.join(":") } : {}),
   };
 }

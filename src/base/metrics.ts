@@ -176,8 +176,12 @@ class BucketSeries implements HistogramSeries, Written {
   observe(value: number): void {
     this.#sum += value;
     this.#count++;
-    const at = this.#bounds.findIndex((bound) => value <= bound);
-    if (at >= 0) this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+    const bounds = this.#bounds;
+    for (let at = 0; at < bounds.length; at++) {
+      if (value > (bounds[at] as number)) continue;
+      this.#counts[at] = (this.#counts[at] as number) + 1;
+      return;
+    }
   }
 
   write(lines: string[]): void {

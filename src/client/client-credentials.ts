@@ -8,6 +8,8 @@ export type ClientCredentials =
   | { readonly kind: "none" }
   | { readonly kind: "certificate"; readonly certPem: string; readonly keyPem: string }
   | { readonly kind: "certificateFiles"; readonly certFile: string; readonly keyFile: string }
+  /** Asked before each request: whoever keeps the certificate renews it in time. */
+  | { readonly kind: "certificateSource"; readonly certificate: () => { readonly certPem: string; readonly keyPem: string } }
   | { readonly kind: "token"; readonly token: string }
   | { readonly kind: "tokenFile"; readonly tokenFile: string }
   /** Asked before each request: it keeps its token and renews it in time. */
@@ -33,6 +35,11 @@ export function presentCredentials(credentials: ClientCredentials, clock: Clock)
       const presented = { cert: credentials.certPem, key: credentials.keyPem };
       return async () => presented;
     }
+    case "certificateSource":
+      return async () => {
+        const { certPem, keyPem } = credentials.certificate();
+        return { cert: certPem, key: keyPem };
+      };
     case "token": {
       const presented = { authorization: `Bearer ${credentials.token}` };
       return async () => presented;

@@ -51,6 +51,20 @@ describe("LeaderElector", () => {
     await stopping;
   });
 
+  it("releases a lease that was renewed without its knowing", async () => {
+    const { clock, client, candidate, lease } = setUp();
+    const a = candidate("a");
+    a.start();
+    await clock.advance(100);
+    // A renewal of a's whose answer got lost.
+    const held = await lease();
+    await client.update(leases, { ...held, spec: { ...held.spec, renewTime: "2026-01-01T00:00:00.100000Z" } });
+    const stopping = a.stop();
+    await clock.advance(1_000);
+    await stopping;
+    expect((await lease()).spec.holderIdentity).toBe("");
+  });
+
   it("releases the lease when it stops, so that the next need not wait", async () => {
     const { clock, log, candidate, lease } = setUp();
     const [a, b] = [candidate("a"), candidate("b")];

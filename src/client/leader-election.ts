@@ -177,16 +177,28 @@ export class LeaderElector implements Running {
   }
 
   async #release(): Promise<void> {
-    const { client, clock, identity, logger } = this.#options;
+    const { client, identity, logger, name } = this.#options;
     const lease = this.#observed?.lease;
     if (!lease || lease.spec.holderIdentity !== identity) return;
-    const now = formatMicroTime(clock.now());
-    const spec: LeaseSpec = { ...this.#spec(now, now, lease.spec.leaseTransitions ?? 0), holderIdentity: "", leaseDurationSeconds: 1 };
+    const call = { timeoutMs: this.#renewDeadlineMs };
     try {
-      await client.update(leases, { ...lease, spec: { ...lease.spec, ...spec } }, { timeoutMs: this.#renewDeadlineMs });
+      try {
+        await client.update(leases, this.#released(lease), call);
+      } catch (error) {
+        if (!isStatus(error, "Conflict")) throw error;
+        // A renewal whose answer nobody waited for has been written.
+        const current = await client.get(leases, { namespace: this.#namespace, name }, call);
+        if (current.spec.holderIdentity === identity) await client.update(leases, this.#released(current), call);
+      }
     } catch (error) {
-      logger.warn("Failed to release the lease", { lease: `${this.#namespace}/${this.#options.name}`, error });
+      logger.warn("Failed to release the lease", { lease: `${this.#namespace}/${name}`, error });
     }
+  }
+
+  #released(lease: Lease): Lease {
+    const now = formatMicroTime(this.#options.clock.now());
+    const spec = { ...this.#spec(now, now, lease.spec.leaseTransitions ?? 0), holderIdentity: "", leaseDurationSeconds: 1 };
+    return { ...lease, spec: { ...lease.spec, ...spec } };
   }
 
   async #pause(delayMs: number): Promise<void> {

@@ -14,7 +14,7 @@ import {
 } from "../api/resources.generated.ts";
 import type { APIService } from "../api/types/apiregistration-v1.ts";
 import { realClock } from "../base/clock.ts";
-import { StopStack } from "../base/lifecycle.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
 import { silentLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createSimulatedRuntime, type SimulatedRuntime } from "../cri/simulated.ts";
@@ -53,6 +53,7 @@ describe("the metrics server of a cluster", { timeout: 120_000 }, () => {
   let server: RunningApiServer;
   let client: Client;
   let cri: SimulatedRuntime;
+  let metrics: Running;
 
   const list = async (path: string): Promise<readonly Metrics[]> =>
     ((await client.raw("GET", `${root}/${path}`)) as { items: Metrics[] }).items;
@@ -81,7 +82,7 @@ describe("the metrics server of a cluster", { timeout: 120_000 }, () => {
       ),
     );
     await kubelet.ready;
-    stack.add(await startClusterMetrics(server, true, shared, { resolutionMs: 1_200 }));
+    metrics = stack.add(await startClusterMetrics(server, true, shared, { resolutionMs: 1_200 }));
   }, 60_000);
   afterAll(async () => {
     await stack.stop();
@@ -192,6 +193,7 @@ describe("the metrics server of a cluster", { timeout: 120_000 }, () => {
   });
 
   it("a cluster that is to have none loses what was registered", async () => {
+    await metrics.stop();
     await (await startClusterMetrics(server, false, shared)).stop();
     await expect(client.get(services, { namespace: "kube-system", name: serviceName })).rejects.toMatchObject({ reason: "NotFound" });
     await expect(client.get(endpointslices, { namespace: "kube-system", name: serviceName })).rejects.toMatchObject({ reason: "NotFound" });

@@ -16,7 +16,7 @@ interface Shared {
 const administrator = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
 const nothing: Running = { stop: async () => undefined };
 
-/** Without `enabled` what an earlier start has registered is taken away. */
+/** Without `enabled` what an earlier start has registered is taken away. A cluster does not fail for want of a metrics server. */
 export async function startClusterMetrics(
   server: RunningApiServer,
   enabled: boolean,
@@ -40,7 +40,7 @@ export async function startClusterMetrics(
       ...{ commonName: "metrics-server", names: [`${serviceName}.kube-system.svc`, own.address], usages: ["serverAuth"] },
     }),
   ]);
-  return startMetricsServer(
+  const starting = startMetricsServer(
     {
       client: server.clientFor({ name, groups: [...groups, "system:authenticated"] }),
       ...{ registrar, clock, logger },
@@ -51,4 +51,8 @@ export async function startClusterMetrics(
     },
     { ...options, serving: { address: own.address, port: 0, cert: serving.certificate, key: serving.key } },
   );
+  return starting.catch((error: unknown) => {
+    logger.warn("There is no metrics server", { error });
+    return nothing;
+  });
 }

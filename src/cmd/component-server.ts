@@ -3,12 +3,13 @@
 // of the cluster, and leave of the API server (SubjectAccessReview on the path), as upstream.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { StatusError } from "../api/meta/status-error.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
+import { closing } from "../base/server-connections.ts";
 import { version } from "../base/version.ts";
 import { CommandError } from "./command-error.ts";
 import type { ComponentAccess } from "./component-access.ts";
@@ -51,12 +52,8 @@ export async function startComponentServer(
   const tls = { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }), requestCert: true, rejectUnauthorized: false };
   const server = createServer({ ...tls, minVersion: "TLSv1.2", headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs });
   server.maxConnections = maxConnections;
-  const sockets = new Set<Socket>();
-  server.on("secureConnection", (socket: TLSSocket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-    socket.on("error", () => socket.destroy());
-  });
+  const close = closing(server);
+  server.on("secureConnection", (socket: TLSSocket) => socket.on("error", () => socket.destroy()));
   server.on("request", (request, response) => void respond(deps, request, response));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => reject(new CommandError(`cannot listen on ${options.address}:${options.port}`, { cause })));
@@ -65,11 +62,7 @@ export async function startComponentServer(
   server.on("error", (error) => deps.logger.error("The server for health and metrics failed", { error }));
   return {
     port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
+    stop: close,
   };
 }
 

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { OidcSettings } from "../apiserver/authentication-options.ts";
 import { type AuthenticationConfig, configOfFlags, parseAuthenticationConfig } from "../apiserver/authn/authentication-config.ts";
 import type { AnonymousOptions } from "../apiserver/authn/authentication-stage.ts";
-import type { Authentication, TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
+import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { forAudiences } from "../apiserver/authn/bearer-token.ts";
 import { cachedTokens } from "../apiserver/authn/cached-tokens.ts";
 import { algorithmNames } from "../apiserver/authn/jwt.ts";
@@ -60,7 +60,7 @@ export class JwtTokens implements TokenAuthenticator, Running {
     return tokens;
   }
 
-  authenticateToken(token: string, audiences?: readonly string[]): Promise<Authentication | undefined> {
+  authenticateToken(token: string, audiences?: readonly string[]): ReturnType<TokenAuthenticator["authenticateToken"]> {
     return this.#remembered.authenticateToken(token, audiences);
   }
 

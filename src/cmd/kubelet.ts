@@ -1,11 +1,9 @@
-// The kubelet as a command (`coracle kubelet`, a node of any cluster) and as the all-in-one starts it: which runtime, mounts
-// and control groups a node of this machine works with, and upstream's flags.
-import { readFile } from "node:fs/promises";
+// The kubelet as a command (`coracle kubelet`, a node of any cluster) and as the other commands start it: which runtime, mounts
+// and control groups a node of this machine works with, upstream's flags and configuration file, TLS bootstrap.
+import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
-import type { Taint } from "../api/types/core-v1.ts";
 import { type Clock, realClock } from "../base/clock.ts";
-import { boolean, type FlagType, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
@@ -13,24 +11,40 @@ import { createEventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import { pauseImageReference } from "../cri/pause-image.ts";
+import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
+import type { LoadedConfiguration } from "../kubelet/configuration/load.ts";
+import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
+import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import type { MachineGuards } from "../kubelet/node-protection.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
-import { type KubeletServerDependencies, type KubeletServerOptions, startKubeletServer } from "../kubelet/server/server.ts";
+import { podsLimits } from "../kubelet/pods-limits.ts";
+import {
+  type KubeletServerDependencies,
+  type KubeletServerOptions,
+  type RunningKubeletServer,
+  startKubeletServer,
+} from "../kubelet/server/server.ts";
 import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { watchOomKills } from "../linux/oom-kills.ts";
+import { readSystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
-import { parseCommand, untilSignal } from "./command-flags.ts";
-import { connectToCluster } from "./connect.ts";
-import { defaultDataDir } from "./data-dir.ts";
+import { untilSignal } from "./command-flags.ts";
+import { configurationFlagValues } from "./kubelet-configuration-flags.ts";
+import { type KubeletInput, kubeletFlags, parseKubeletFlags } from "./kubelet-flags.ts";
+import { kubeletCertificates } from "./kubelet-serving.ts";
+import { bootstrapNode, connectAsNode, loadConnection, type NodeClient } from "./node-client.ts";
+import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
 import { chooseRuntime, type NodeRuntime, startNodeRuntime } from "./node-runtime.ts";
 
 export interface KubeletProcessDeps {
   readonly client: Client;
+  /** For metrics: "10.0.0.1:6443". */
+  readonly apiServerHost?: string;
   readonly informers?: InformerFactory;
   readonly runtime: NodeRuntime;
   readonly clock: Clock;
@@ -59,17 +73,20 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const stack = new StopStack();
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
   let created: Kubelet | undefined;
+  const checks = new Map([["syncloop", () => created?.stalled()]]);
   const server =
-    options.serving && stack.add(await startServer({ host: () => created?.access, client, clock, logger, nodeName }, options.serving));
+    options.serving &&
+    stack.add(await startServer({ host: () => created?.access, client, clock, logger, nodeName }, { ...options.serving, checks }));
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
-      cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, clock, logger),
+      cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, options, { clock, logger }),
       ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards() }),
+      ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
     server ? { ...options, port: server.port } : options,
@@ -98,7 +115,7 @@ async function machineGuards(): Promise<MachineGuards> {
   };
 }
 
-async function startServer(deps: KubeletServerDependencies, options: KubeletServerOptions): ReturnType<typeof startKubeletServer> {
+async function startServer(deps: KubeletServerDependencies, options: KubeletServerOptions): Promise<RunningKubeletServer> {
   try {
     return await startKubeletServer(deps, options);
   } catch (error) {
@@ -117,148 +134,168 @@ async function machineOf({ pid }: NodeRuntime, cgroupRoot: string, clock: Clock)
   return createMachineReader({ groups, cgroupRoot, ...(pid ? { runtimePid: pid } : {}) });
 }
 
-async function podCgroupsOf(root: string, clock: Clock, logger: Logger): Promise<PodCgroups> {
+async function podCgroupsOf(
+  root: string,
+  options: KubeletOptions,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<PodCgroups> {
   try {
-    return createPodCgroups(createCgroups(await detectCgroups(), { clock }), root);
+    const cgroups = createCgroups(await detectCgroups(), { clock });
+    const { podPidsLimit: pidsLimit } = options;
+    const allocatable = podsLimits(await readSystemInfo(), options);
+    return createPodCgroups(cgroups, root, { allocatable, ...(pidsLimit === undefined ? {} : { pidsLimit }) });
   } catch (error) {
     logger.warn("Pods get no control groups of their own", { error: errorText(error) });
     return noPodCgroups;
   }
 }
 
-const labels: FlagType<Readonly<Record<string, string>> | undefined> = {
-  placeholder: "key=value,…",
-  parse(value, previous) {
-    const pairs = value.split(",").filter((pair) => pair !== "");
-    return { ...previous, ...Object.fromEntries(pairs.map((pair) => keyAndValue(pair))) };
-  },
-};
-
-function keyAndValue(pair: string): readonly [string, string] {
-  const at = pair.indexOf("=");
-  if (at <= 0) throw new Error(`expected key=value, not ${JSON.stringify(pair)}`);
-  return [pair.slice(0, at), pair.slice(at + 1)];
+interface Place {
+  readonly nodeName: string;
+  readonly dataDir: string;
+  readonly rootDirectory: string;
+  readonly certDirectory: string;
 }
 
-const taints: FlagType<readonly Taint[]> = {
-  placeholder: "key=value:effect,…",
-  parse: (value, previous) => [
-    ...(previous ?? []),
-    ...value
-      .split(",")
-      .filter((t) => t !== "")
-      .map(parseTaint),
-  ],
-};
-
-function parseTaint(written: string): Taint {
-  const match = /^([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)$/.exec(written);
-  const [, key, value, effect] = match ?? [];
-  if (key === undefined || effect === undefined) throw new Error(`expected key=value:effect, not ${JSON.stringify(written)}`);
-  return { key, effect: effect as Taint["effect"], ...(value ? { value } : {}) };
-}
-
-const flags = {
-  kubeconfig: flag(optionalText, undefined, "how to reach the API server; default $KUBECONFIG, ~/.kube/config"),
-  "hostname-override": flag(optionalText, undefined, "the node's name; default this machine's"),
-  "container-runtime-endpoint": flag(optionalText, undefined, "unix:///path of a CRI runtime, containerd (our own) or simulated"),
-  "data-dir": flag(text, defaultDataDir(), "directory of the runtime and of the kubelet"),
-  "root-dir": flag(optionalText, undefined, "directory of the kubelet's own files; default <data-dir>/kubelet"),
-  "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods"),
-  "node-labels": flag(labels, undefined, "labels to register the node with"),
-  "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
-  "register-with-taints": flag(taints, [], "taints to register the node with"),
-  "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
-  "max-pods": flag(integer({ min: 1 }), 110, "pods that can run here"),
-  "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, which are not hidden behind the node's"),
-  "cluster-dns": flag(list, [], "addresses of the cluster's DNS service"),
-  "cluster-domain": flag(text, "cluster.local", "domain of the cluster's services"),
-  "resolv-conf": flag(text, "/etc/resolv.conf", "the node's resolver configuration, the base of that of pods"),
-  "seccomp-default": flag(boolean, false, "RuntimeDefault as the seccomp profile of containers that name none"),
-  address: flag(text, "0.0.0.0", "address the kubelet's server listens on"),
-  port: flag(integer({ min: 0, max: 65535 }), 10_250, "port of the kubelet's server; 0 takes any that is free"),
-  "tls-cert-file": flag(optionalText, undefined, "serving certificate; without it there are no logs, exec, attach and port-forward"),
-  "tls-private-key-file": flag(optionalText, undefined, "key of the serving certificate"),
-  "client-ca-file": flag(optionalText, undefined, "authority of the clients' certificates, the API server's among them"),
-  "cgroup-root": flag(
-    optionalText,
-    undefined,
-    "control group below which those of pods lie; default one that belongs to the data directory",
-  ),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
-};
-
-type KubeletFlags = NonNullable<ReturnType<typeof parse>>;
-
-const parse = (args: readonly string[]) =>
-  parseCommand({ name: "kubelet", summary: "Runs this machine as a node of a cluster." }, flags, args)?.values;
-
-function optionsOf(values: KubeletFlags, nodeName: string): KubeletProcessOptions {
+function placeOf({ values }: KubeletInput): Place {
   const dataDir = resolve(values["data-dir"]);
-  const manifests = values["pod-manifest-path"];
+  const rootDirectory = resolve(values["root-dir"] ?? join(dataDir, "kubelet"));
   return {
-    nodeName,
-    rootDirectory: resolve(values["root-dir"] ?? join(dataDir, "kubelet")),
-    logsDirectory: join(dataDir, "pods", "logs"),
-    labels: values["node-labels"] ?? {},
-    taints: values["register-with-taints"],
-    unschedulable: !values["register-schedulable"],
-    maxPods: values["max-pods"],
-    clusterDns: values["cluster-dns"],
-    clusterDomain: values["cluster-domain"],
-    resolvConf: values["resolv-conf"],
-    seccompDefault: values["seccomp-default"],
-    ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
-    ...(manifests === undefined ? {} : { podManifestPath: resolve(manifests) }),
-    cgroupRoot: values["cgroup-root"] ?? podNetworkName(dataDir),
+    nodeName: (values["hostname-override"] ?? hostname()).trim().toLowerCase(),
+    ...{ dataDir, rootDirectory },
+    certDirectory: resolve(values["cert-dir"] ?? join(rootDirectory, "pki")),
   };
 }
 
-/** The certificates of the kubelet's server: all three files, or none and no server. */
-async function servingOf(values: KubeletFlags): Promise<{ readonly serving?: KubeletServerOptions }> {
-  const names = ["tls-cert-file", "tls-private-key-file", "client-ca-file"] as const;
-  const missing = names.filter((name) => values[name] === undefined);
-  if (missing.length === names.length) return {};
-  if (missing.length > 0)
-    throw new CommandError(`${names.map((n) => `--${n}`).join(", ")}: expected all or none, --${missing[0]} is missing`);
-  const [cert, key, clientCa] = await Promise.all(names.map((name) => readFlagFile(name, values[name] ?? "")));
-  return { serving: { address: values.address, port: values.port, cert: cert ?? "", key: key ?? "", clientCa: clientCa ?? "" } };
+/** What the flags say of paths starts at the working directory. */
+const pathFields = ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile", "resolvConf"];
+
+async function loadConfiguration({ values, given }: KubeletInput): Promise<LoadedConfiguration> {
+  const flags = new Map(configurationFlagValues(values, given));
+  for (const path of pathFields) {
+    const written = flags.get(path);
+    if (typeof written === "string" && written !== "") flags.set(path, resolve(written));
+  }
+  if (values["register-with-taints"]) flags.set("registerWithTaints", values["register-with-taints"]);
+  const { config, "config-dir": directory } = values;
+  return readNodeConfiguration({
+    flags,
+    ...(config === undefined ? {} : { file: resolve(config) }),
+    ...(directory === undefined ? {} : { directory: resolve(directory) }),
+  });
 }
 
-async function readFlagFile(name: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new CommandError(`--${name} ${path}`, { cause: error });
+async function optionsOf(
+  { values }: KubeletInput,
+  configuration: KubeletConfiguration,
+  { nodeName, dataDir, rootDirectory }: Place,
+): Promise<KubeletProcessOptions> {
+  const labels = values["node-labels"] ?? {};
+  const problem = nodeLabelProblem(labels);
+  if (problem !== undefined) throw new CommandError(problem);
+  const { "image-credential-provider-config": providers, "image-credential-provider-bin-dir": programs } = values;
+  return {
+    ...{ nodeName, rootDirectory, labels, logsDirectory: join(dataDir, "pods", "logs") },
+    ...(await kubeletOptionsOf(configuration)),
+    unschedulable: !values["register-schedulable"],
+    ...(providers ? { imageCredentialProviderConfig: resolve(providers) } : {}),
+    ...(programs ? { imageCredentialProviderBinDir: resolve(programs) } : {}),
+    ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
+    cgroupRoot: configuration.cgroupRoot === "" ? podNetworkName(dataDir) : configuration.cgroupRoot,
+  };
+}
+
+/** Connects as the node, with a certificate that is asked for first where there is none. */
+async function connect(
+  { values }: KubeletInput,
+  configuration: KubeletConfiguration,
+  { nodeName, certDirectory }: Place,
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<NodeClient> {
+  const { kubeconfig, "bootstrap-kubeconfig": bootstrapFile } = values;
+  if (bootstrapFile !== undefined) {
+    if (kubeconfig === undefined) throw new CommandError("--bootstrap-kubeconfig needs --kubeconfig: the file to write");
+    const bootstrap = await loadConnection(bootstrapFile);
+    await bootstrapNode(deps, { kubeconfig: resolve(kubeconfig), bootstrap, nodeName, certDirectory }, deps.signal);
   }
+  return connectAsNode(deps, { kubeconfig, nodeName, certDirectory, rotate: configuration.rotateCertificates });
+}
+
+/** Undefined with enableServer: false. */
+async function servingOf(
+  configuration: KubeletConfiguration,
+  { nodeName, certDirectory }: Place,
+  options: { readonly nodeIPs?: readonly string[] },
+  about: { readonly cluster: NodeClient; readonly flags: Readonly<Record<string, string>>; readonly clock: Clock; readonly logger: Logger },
+): Promise<KubeletServerOptions | undefined> {
+  if (!configuration.enableServer) return undefined;
+  const { cluster, clock, logger, flags } = about;
+  const addresses = (await nodeHostAddresses(options.nodeIPs)).map((a) => a.address);
+  const names = { dnsNames: [nodeName], ipAddresses: addresses };
+  const { healthzBindAddress, healthzPort, address, port } = configuration;
+  return {
+    ...{ address, port },
+    ...serverSettingsOf(configuration),
+    ...(await kubeletCertificates({ client: cluster.client, clock, logger }, { configuration, nodeName, names, certDirectory })),
+    ...(healthzPort === 0 ? {} : { healthz: { address: healthzBindAddress, port: healthzPort } }),
+    about: { configuration: () => configuration, flags },
+  };
+}
+
+/** Every flag as it stands, for /flagz: none of them holds a secret. */
+function shownFlags({ values }: KubeletInput): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.keys(kubeletFlags).map((name) => {
+      const value = (values as Readonly<Record<string, unknown>>)[name];
+      return [name, value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value)];
+    }),
+  );
+}
+
+/** The kernel kills this process late. What it must not do everywhere is only tried. */
+async function protectFromOutOfMemory(score: number, logger: Logger): Promise<void> {
+  if (process.platform !== "linux") return;
+  await writeFile("/proc/self/oom_score_adj", String(score)).catch((error: unknown) => {
+    logger.info("The OOM score stays as it is", { wanted: score, error: errorText(error) }, 2);
+  });
 }
 
 export async function run(args: readonly string[]): Promise<number> {
-  const values = parse(args);
-  if (!values) return 0;
+  const input = parseKubeletFlags(args);
+  if (!input) return 0;
+  const [refused] = input.refused;
+  if (refused !== undefined) throw new CommandError(`--${refused}: not supported yet by coracle kubelet`);
+  const loaded = await loadConfiguration(input);
+  const { configuration } = loaded;
   const clock = realClock;
-  const logger = createLogger("kubelet", { verbosity: values.v });
-  const nodeName = (values["hostname-override"] ?? hostname()).toLowerCase();
-  const choice = values["container-runtime-endpoint"] ?? (await chooseRuntime()).choice;
+  const logger = createLogger("kubelet", { verbosity: input.given.has("v") ? input.values.v : configuration.logging.verbosity });
+  if (input.ignored.length > 0) logger.info("Flags without effect", { flags: input.ignored.map((name) => `--${name}`).join(" ") });
+  announceConfiguration(loaded, logger);
+  const place = placeOf(input);
+  const options = await optionsOf(input, configuration, place);
+  const choice = configuration.containerRuntimeEndpoint || (await chooseRuntime()).choice;
+  const resolved: KubeletConfiguration = { ...configuration, containerRuntimeEndpoint: choice };
   const stack = new StopStack();
+  const aborted = new AbortController();
+  const ended = untilSignal().then(() => aborted.abort(new CommandError("ended by a signal before the node ran")));
   try {
-    const cluster = await connectToCluster({ kubeconfig: values.kubeconfig, clock, userAgent: "kubelet" });
-    stack.defer(() => cluster.close());
-    const dataDir = resolve(values["data-dir"]);
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs: values["cluster-cidr"], clock, logger });
-    stack.defer(() => runtime.stop());
+    const cluster = stack.add(await connect(input, configuration, place, { clock, logger, signal: aborted.signal }));
+    await protectFromOutOfMemory(configuration.oomScoreAdj, logger);
+    const { dataDir } = place;
+    const runtime = stack.add(await startNodeRuntime({ dataDir, choice, clusterCidrs: input.values["cluster-cidr"], clock, logger }));
+    const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
     const running = stack.add(
       await startKubelet(
-        { client: cluster.client, runtime, clock, logger },
-        { ...optionsOf(values, nodeName), ...(await servingOf(values)) },
+        { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },
+        { ...options, ...(serving ? { serving } : {}) },
       ),
     );
-    process.stdout.write(`kubelet of node ${nodeName} runs (${runtime.description}) for ${cluster.server}\n`);
+    process.stdout.write(`kubelet of node ${place.nodeName} runs (${runtime.description}) for ${cluster.server}\n`);
     running.ready.then(
-      () => process.stdout.write(`node ${nodeName} is ready\n`),
+      () => process.stdout.write(`node ${place.nodeName} is ready\n`),
       () => undefined,
     );
-    await untilSignal();
+    await ended;
   } finally {
     await stack.stop();
   }

@@ -10,6 +10,7 @@ import { type DirectoryLock, DirectoryLockedError, lockDirectory } from "../stor
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
+import { localNodeSettings } from "./local-node.ts";
 import { enableForwarding } from "./machine-network.ts";
 import { fetchClusterNetwork, nodeNetworkOptions } from "./node-access.ts";
 import { reachResolver } from "./node-resolver.ts";
@@ -46,14 +47,17 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
   stack.defer(() => cluster.close());
   const network = await fetchClusterNetwork(cluster.client);
+  const local = await localNodeSettings({ file: settings.kubeletConfig, choice: "containerd", several: true }, logger);
   const node = stack.add(
     await startNode(
       { client: cluster.client, proxyClient: cluster.client, clock, logger },
       {
         ...nodeNetworkOptions(network),
-        ...{ nodeName: name, dataDir, choice: "containerd", nodeIPs, behind, serving },
+        ...{ nodeName: name, dataDir, choice: "containerd", nodeIPs, behind },
         rootDirectory: join(dataDir, "kubelet"),
         resolvConf: (await findResolverFile()).path,
+        ...local.kubelet,
+        serving: { ...local.serving, ...serving },
       },
     ),
   );

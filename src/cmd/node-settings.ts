@@ -15,6 +15,8 @@ export interface NodeProcessSettings {
   readonly behind: string;
   readonly serving: KubeletServerOptions;
   readonly verbosity: number;
+  /** A file with a KubeletConfiguration. */
+  readonly kubeletConfig?: string;
 }
 
 /** From the node's process, over the channel of its parent. */

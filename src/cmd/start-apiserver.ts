@@ -199,6 +199,13 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
   const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
+  if (settings.publishClusterInfo) {
+    // Nobody waits for it: the cluster is ready before others may join.
+    const info = { server: `https://${urlHost(advertiseAddress)}:${https.port}`, caPem: pki.ca.pem.certificate };
+    const published = ready.then(async () => (await import("../apiserver/node-joining.ts")).ensureNodeJoining(client, info));
+    stack.defer(() => published.catch((error: unknown) => logger.warn("Publishing how to join failed", { error: errorText(error) })));
+    published.catch(() => undefined);
+  }
   return {
     url,
     port: https.port,

@@ -15,6 +15,7 @@ import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-netw
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
 
@@ -43,6 +44,8 @@ export interface NodeOptions extends KubeletOptions {
   /** The node of the machine this one is a part of, by which nodes of other machines reach it. */
   readonly behind?: string;
   readonly serving: KubeletServerOptions;
+  /** Below which the control groups of pods lie; default one that belongs to the data directory. */
+  readonly cgroupRoot?: string;
   /** Addresses of load balancers that this node may announce on its network. Default none. */
   readonly loadBalancerPool?: AddressPool;
 }
@@ -73,10 +76,12 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     const { ready } = stack.add(
       await startKubelet(
         { ...deps, runtime: withNodeNetwork(runtime, network, podNetwork), logger: logger.named("kubelet") },
-        { ...kubelet, serving, cgroupRoot: podNetworkName(dataDir) },
+        { cgroupRoot: podNetworkName(dataDir), ...kubelet, serving },
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    // Where the pod network is somebody else's, so are its policies.
+    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {

@@ -15,6 +15,7 @@ import { hostAddresses } from "../linux/system-info.ts";
 import { type ClusterNetwork, type PodNetworkMode, vxlanPort } from "../node-network/cluster-network.ts";
 import { CommandError } from "./command-error.ts";
 import { serveControl } from "./control-channel.ts";
+import type { LocalNodeSettings } from "./local-node.ts";
 import { nodeAddressesFor } from "./machine-network.ts";
 import { MachineNodes } from "./machine-nodes.ts";
 import { nodeNetworkOptions } from "./node-access.ts";
@@ -31,6 +32,9 @@ export interface UpNodesOptions {
   readonly network: ClusterNetwork;
   readonly nodeCidrs: readonly string[];
   readonly podManifestPath: string | undefined;
+  /** --kubelet-config, for nodes that are processes of their own, and what it says, for those of this one. */
+  readonly kubeletConfig: string | undefined;
+  readonly settings: LocalNodeSettings;
   readonly bindAddress: string;
   readonly verbosity: number;
 }
@@ -88,6 +92,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         network: { dataDir, nodeCidrs, clusterCidrs: network.clusterCidrs },
         apiServer: apiServerUrl(options, server.port),
         verbosity: options.verbosity,
+        kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
         firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
       },
     ),
@@ -147,8 +152,9 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.
         ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
+        ...options.settings.kubelet,
         rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),
-        serving: { address: "0.0.0.0", port: 0, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
+        serving: { ...options.settings.serving, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
       },
     ),
   );

@@ -15,6 +15,7 @@ import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
+import type { LocalNodeSettings } from "./local-node.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
@@ -47,6 +48,7 @@ const flags = {
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
+  "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
   "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
@@ -102,19 +104,26 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 0) await requirePlaceForNodes(values, choice);
+  // What is wrong with a file comes before anything is started; without one there is nothing to find.
+  const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
+  // Before the nodes: clients remember for hours which APIs there were when they first asked.
+  const { startClusterMetrics } = await import("./cluster-metrics.ts");
+  const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
+  metrics.catch(() => undefined); // told below
+  stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");
-    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network });
+    const settings = fromFile ?? (await nodeSettings(values, choice, logger));
+    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings });
   }
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
-  const { startClusterMetrics } = await import("./cluster-metrics.ts");
-  stack.add(await startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") }));
+  await metrics;
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
@@ -151,7 +160,7 @@ function nodeCidrs(values: UpFlags): readonly string[] {
 function nodesOptions(values: UpValues, choice: string) {
   return {
     ...{ dataDir: values["data-dir"], count: values.nodes, choice, nodeCidrs: nodeCidrs(values), verbosity: values.v },
-    ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"] },
+    ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"], kubeletConfig: values["kubelet-config"] },
   };
 }
 
@@ -189,7 +198,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const controllers = await startControllerManager(
     { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
     {
-      controllers: checkedSelection(values.controllers.split(",")),
+      controllers: checkedSelection(withJoining(values.controllers.split(","))),
       rootCaPem: server.caPem,
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
@@ -203,6 +212,17 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
   stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
+}
+
+/** The controllers that machines need to join with a token, unless they are left out. */
+function withJoining(selection: readonly string[]): readonly string[] {
+  const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
+  return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
+}
+
+async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {
+  const { localNodeSettings } = await import("./local-node.ts");
+  return localNodeSettings({ file: values["kubelet-config"], choice, several: values.nodes > 1 }, logger);
 }
 
 async function publishKubeconfig(path: string | undefined, server: RunningApiServer): Promise<string> {

@@ -3,6 +3,7 @@
 import { attachDetachController } from "./attach-detach/attach-detach.ts";
 import { horizontalPodAutoscalerController } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { bootstrapSigner, tokenCleaner } from "./bootstrap-tokens.ts";
+import { servingRequestApprover } from "./certificates/serving-approver.ts";
 import { signingRequestApprover, signingRequestCleaner, signingRequestSigner } from "./certificates/signing-requests.ts";
 import { clusterRoleAggregation } from "./cluster-role-aggregation.ts";
 import type { Controller } from "./controller.ts";
@@ -78,6 +79,7 @@ export const allControllers: readonly Controller[] = [
   legacyTokenCleaner,
   bootstrapSigner,
   tokenCleaner,
+  servingRequestApprover,
   policyStatusController,
   garbageCollector,
   podGarbageCollector,

@@ -20,6 +20,7 @@ import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
 import { linuxResources } from "./linux-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
+import { type SwapOptions, swapResources } from "./swap.ts";
 import { checkSubPath, resolveSubPath } from "./volumes/sub-path.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
@@ -39,6 +40,7 @@ export interface ContainerConfigContext {
   /** The node's memory. */
   readonly memoryBytes: number;
   readonly security: SecurityOptions;
+  readonly swap?: SwapOptions;
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: boolean;
   /** The pod's own users, where it has them. */
@@ -91,7 +93,8 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
   const namespaceOptions = joins
     ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
     : security.namespaceOptions;
-  return { resources: linuxResources(pod, container, context.memoryBytes), securityContext: { ...security, namespaceOptions } };
+  const resources = { ...linuxResources(pod, container, context.memoryBytes), ...swapResources(pod, container, context.swap) };
+  return { resources, securityContext: { ...security, namespaceOptions } };
 }
 
 /** Who the image runs as; without a word about it, root. */

@@ -23,8 +23,9 @@ export class CrashBackOff {
 
   constructor(clock: Clock, options: BackOffOptions = {}) {
     this.#clock = clock;
-    this.#initialMs = options.initialMs ?? 10_000;
     this.#maxMs = options.maxMs ?? 300_000;
+    // No delay is longer than the longest, the first one neither.
+    this.#initialMs = Math.min(options.initialMs ?? 10_000, this.#maxMs);
   }
 
   /** The delay in force after an end at `sinceMs`, or undefined when the next try may be made now. */

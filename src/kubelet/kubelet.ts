@@ -12,6 +12,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
@@ -58,6 +59,8 @@ import type { HostMounts, VolumePlugin } from "./volumes/volume-manager.ts";
 
 export interface KubeletDependencies {
   readonly client: Client;
+  /** Of the API server, for metrics. Default "": it is in the same process. */
+  readonly apiServerHost?: string;
   /** Shared with others in the process; default its own. */
   readonly informers?: InformerFactory;
   readonly cri: CriRuntime;
@@ -94,6 +97,8 @@ export interface Kubelet extends Running {
   readonly node: Node | undefined;
   /** Why the node is not ready; empty when it is. */
   problems(): readonly string[];
+  /** Why the loop over pods does not turn; undefined when it does. */
+  stalled(): string | undefined;
   /**
    * Ends the pods as before a shutdown of the machine, by priority; the node is not ready from then on. Resolves when they
    * have ended or have had their time; at once when no shutdown grace periods are configured.
@@ -139,13 +144,14 @@ class KubeletNode implements Kubelet {
   #configuring: Promise<void> = Promise.resolve();
 
   constructor(deps: KubeletDependencies, options: ResolvedOptions) {
-    const { client, clock, logger, recorder } = deps;
+    const { clock, logger, recorder } = deps;
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const client = countedClient(deps.client, { metrics: this.#metrics.registry, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.cri, {
       ...{ metrics: this.#metrics.registry, clock },
       containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
     });
-    this.#deps = { ...deps, cri };
+    this.#deps = { ...deps, cri, client };
     this.#options = options;
     this.#config = configOf(options);
     this.#reader = new RuntimeReader(cri);
@@ -181,7 +187,10 @@ class KubeletNode implements Kubelet {
       ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
       machine: () => this.#facts?.system,
     });
-    this.access = new PodAccess({ cri, clock, reader: this.#reader, stats, pods: () => this.#registry.pods() });
+    this.access = new PodAccess({
+      ...{ cri, clock, reader: this.#reader, stats, rootDirectory: options.rootDirectory },
+      pods: () => this.#registry.pods(),
+    });
     registerPodGauges(this.#metrics.registry, {
       pods: () => this.#registry.workers(),
       volumes: (uid) => this.#stats?.volumesOf(uid),
@@ -218,6 +227,10 @@ class KubeletNode implements Kubelet {
 
   async shutdown(): Promise<void> {
     await this.#protection?.beginShutdown();
+  }
+
+  stalled(): string | undefined {
+    return this.#pleg.problem();
   }
 
   async start(): Promise<void> {
@@ -279,14 +292,14 @@ class KubeletNode implements Kubelet {
 
   #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
     const { cri, clock, logger, machine } = this.#deps;
-    const { nodeName, rootDirectory } = this.#options;
+    const { nodeName, rootDirectory, volumeStatsAggPeriodMs: volumePeriodMs } = this.#options;
     const stats = createStatsProvider(
       {
         ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
         pods: () => this.#registry.workers(),
         volumes: (uid) => volumes.mounted(uid),
       },
-      { nodeName, rootDirectory, memoryBytes: system.memoryBytes },
+      { nodeName, rootDirectory, memoryBytes: system.memoryBytes, volumePeriodMs },
     );
     this.#stats = this.#stops.add(stats);
     stats.start();
@@ -302,7 +315,10 @@ class KubeletNode implements Kubelet {
     this.#stops.defer(() => probes.stop());
     const isKnown = (uid: string): boolean => this.#registry.worker(uid) !== undefined;
     this.#orphans = this.#stops.add(new Orphans({ cri, reader: this.#reader, killer, volumes, logger, logsDirectory, isKnown }));
-    const rotation = this.#stops.add(new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }));
+    const { containerLogMaxBytes: maxBytes, containerLogMaxFiles: maxFiles, containerLogMonitorIntervalMs: periodMs } = this.#options;
+    const rotation = this.#stops.add(
+      new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }, { maxBytes, maxFiles, periodMs }),
+    );
     rotation.start();
     this.#stops.add(this.#statuses).start();
     this.#stops.add(this.#mirrorPods).start();
@@ -332,7 +348,7 @@ class KubeletNode implements Kubelet {
 
   #startNode(informers: InformerFactory, runtime: { readonly name: string; readonly version: string }): void {
     const { client, clock, logger, recorder, cri } = this.#deps;
-    const { nodeName } = this.#options;
+    const { nodeName, nodeLeaseDurationSeconds: durationSeconds } = this.#options;
     const facts = this.#requireFacts();
     const informer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` });
     const agent = new NodeAgent(
@@ -346,10 +362,13 @@ class KubeletNode implements Kubelet {
     );
     this.#agent = this.#stops.add(agent);
     agent.start();
-    const lease = this.#stops.add(new NodeLease({ client, clock, logger }, { nodeName, nodeUid: () => agent.node?.metadata.uid }));
+    const lease = this.#stops.add(
+      new NodeLease({ client, clock, logger }, { nodeName, durationSeconds, nodeUid: () => agent.node?.metadata.uid }),
+    );
     lease.start();
   }
 
+  /** From a directory, and from a URL. */
   async #startStaticPods(): Promise<void> {
     const { podManifestPath: directory, staticPodURL: url, staticPodURLHeader: headers, nodeName } = this.#options;
     if (directory === undefined && url === undefined) return;
@@ -467,8 +486,14 @@ class KubeletNode implements Kubelet {
 }
 
 function configOf(options: ResolvedOptions): NodeConfig {
-  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, protection } = options;
-  return { kubeletVersion, maxPods, port, labels, taints, unschedulable, reservations: protection };
+  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection } = options;
+  return {
+    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservations: protection },
+    register: options.registerNode,
+    statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
+    statusReportMs: options.nodeStatusReportFrequencyMs,
+    maxImages: options.nodeStatusMaxImages,
+  };
 }
 
 async function readResolver(path: string): Promise<ResolverConfig> {

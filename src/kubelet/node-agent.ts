@@ -38,9 +38,6 @@ export interface RuntimeIdentity {
   readonly version: string;
 }
 
-const periodMs = 10_000;
-const reportEveryMs = 5 * 60_000;
-const maxImages = 50;
 const maxNamesPerImage = 5;
 const firstRetryMs = 200;
 const maxRetryMs = 7_000;
@@ -109,7 +106,7 @@ export class NodeAgent implements Running {
     while (this.#again && !this.#abort.signal.aborted) {
       this.#again = false;
       this.#timer?.cancel();
-      let delayMs = periodMs;
+      let delayMs = this.#config.statusUpdateMs;
       try {
         await this.#report();
         this.#failures = 0;
@@ -129,9 +126,10 @@ export class NodeAgent implements Running {
     const previous = this.#known?.status ?? this.#reported;
     const status = nodeStatus(this.#facts, this.#config, await this.#observation(), previous, now);
     const call = { signal: this.#abort.signal, timeoutMs: 10_000 };
+    if (!this.#known && !this.#config.register) return; // someone else makes it
     if (!this.#known) await this.#register(status);
     const current = this.#known?.status;
-    if (!nodeStatusChanged(current, { ...current, ...status }) && now - this.#reportedAtMs < reportEveryMs) return;
+    if (!nodeStatusChanged(current, { ...current, ...status }) && now - this.#reportedAtMs < this.#config.statusReportMs) return;
     this.#announce(current, status);
     const patched = await client.patch(
       nodes,
@@ -152,6 +150,11 @@ export class NodeAgent implements Running {
       this.#announce(undefined, status);
       this.#observe(created);
     } catch (error) {
+      // Another node's credentials, or none of a node: nothing that time mends.
+      if (isStatus(error, "Forbidden")) {
+        const { name: node } = this.#facts;
+        this.#deps.logger.error("Unable to register node with API server, reason is forbidden", { node, error: error.message });
+      }
       if (!isStatus(error, "AlreadyExists")) throw error;
       const labels = nodeLabels(this.#facts, this.#config);
       const name = this.#facts.name;
@@ -179,7 +182,7 @@ export class NodeAgent implements Running {
       const { images } = await cri.listImages({}, { timeoutMs: 10_000 });
       return [...images]
         .sort((a, b) => b.size - a.size)
-        .slice(0, maxImages)
+        .slice(0, this.#config.maxImages < 0 ? images.length : this.#config.maxImages)
         .map((image) => ({ names: [...image.repoDigests, ...image.repoTags].slice(0, maxNamesPerImage), sizeBytes: image.size }));
     } catch {
       // The runtime is away, which the Ready condition says: the images stay as they were reported.

@@ -38,6 +38,17 @@ export interface NodeConfig {
   readonly taints: readonly Taint[];
   readonly unschedulable: boolean;
   readonly reservations: Reservations;
+  /** Pods for each CPU; 0 for no limit of this kind. */
+  readonly podsPerCore: number;
+  /** Empty for none. */
+  readonly providerID: string;
+  /** Whether the node's object is made here. */
+  readonly register: boolean;
+  /** How often the status is computed, and written when nothing has changed. */
+  readonly statusUpdateMs: number;
+  readonly statusReportMs: number;
+  /** In the status; -1 for all. */
+  readonly maxImages: number;
 }
 
 /** What may change while the node runs. */
@@ -68,6 +79,7 @@ export function newNode(
     spec: {
       ...(config.taints.length > 0 ? { taints: config.taints } : {}),
       ...(config.unschedulable ? { unschedulable: true } : {}),
+      ...(config.providerID === "" ? {} : { providerID: config.providerID }),
     },
     status,
   };
@@ -139,7 +151,7 @@ export function nodeResources({ system, diskBytes }: NodeFacts, config: NodeConf
     cpu: String(system.cpus),
     "ephemeral-storage": kibi(diskBytes),
     memory: kibi(system.memoryBytes),
-    pods: String(config.maxPods),
+    pods: String(config.podsPerCore > 0 ? Math.min(config.maxPods, config.podsPerCore * system.cpus) : config.maxPods),
   };
   return { capacity, allocatable: allocatableOf(capacity, config.reservations) };
 }

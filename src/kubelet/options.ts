@@ -60,6 +60,32 @@ export interface KubeletOptions extends ProtectionOptions {
   readonly unschedulable?: boolean;
   /** --max-pods. Default 110. */
   readonly maxPods?: number;
+  /** At most so many pods for each CPU. Default 0: only maxPods counts. */
+  readonly podsPerCore?: number;
+  /** Processes of one pod; -1 for no limit. Default 16384, which keeps a fork bomb from the rest of the node. */
+  readonly podPidsLimit?: number;
+  /** Whether the kubelet makes the node's object, or waits for it. Default true. */
+  readonly registerNode?: boolean;
+  /** Default none. */
+  readonly providerID?: string;
+  /** How often the node's status is computed. Default 10 s. */
+  readonly nodeStatusUpdateFrequencyMs?: number;
+  /** How often it is written when nothing has changed. Default 5 min. */
+  readonly nodeStatusReportFrequencyMs?: number;
+  /** Default 40. */
+  readonly nodeLeaseDurationSeconds?: number;
+  /** Images in the node's status; -1 for all. Default 50. */
+  readonly nodeStatusMaxImages?: number;
+  /** The size at which a container's log is moved aside. Default 10 MiB. */
+  readonly containerLogMaxBytes?: number;
+  /** Files of one container's log. Default 5. */
+  readonly containerLogMaxFiles?: number;
+  /** Default 10 s. */
+  readonly containerLogMonitorIntervalMs?: number;
+  /** Whether containers may use swap, where there is any. Default "NoSwap". */
+  readonly swapBehavior?: "NoSwap" | "LimitedSwap";
+  /** How often the use of volumes is measured. Default 1 min. */
+  readonly volumeStatsAggPeriodMs?: number;
   /** The kubelet's HTTPS port as it stands in the node's status. Default 10250. */
   readonly port?: number;
   /** --cluster-dns. Default none: pods get the node's resolver. */
@@ -191,6 +217,19 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     taints: [],
     unschedulable: false,
     maxPods: 110,
+    podsPerCore: 0,
+    podPidsLimit: 16_384,
+    registerNode: true,
+    providerID: "",
+    nodeStatusUpdateFrequencyMs: 10_000,
+    nodeStatusReportFrequencyMs: 5 * 60_000,
+    nodeLeaseDurationSeconds: 40,
+    nodeStatusMaxImages: 50,
+    containerLogMaxBytes: 10 * 2 ** 20,
+    containerLogMaxFiles: 5,
+    containerLogMonitorIntervalMs: 10_000,
+    swapBehavior: "NoSwap",
+    volumeStatsAggPeriodMs: 60_000,
     port: 10_250,
     clusterDns: [],
     clusterDomain: "cluster.local",

@@ -1,10 +1,13 @@
 // What the kubelet's server needs to reach into pods: which container a name means, where its log lies, and the runtime's
 // URLs for exec, attach and port-forward. Refusals are StatusErrors with upstream's messages.
-import { badRequest, notFound } from "../api/meta/status-error.ts";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { badRequest, isStatus, notFound, StatusError } from "../api/meta/status-error.ts";
 import { pods } from "../api/resources.generated.ts";
 import type { ContainerStatus, Pod } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import { label } from "./labels.ts";
 import { streamLog } from "./logs.ts";
 import { findContainer } from "./pod-spec.ts";
 import type { RuntimeContainer, RuntimePod } from "./runtime-pod.ts";
@@ -17,10 +20,20 @@ export interface PodAccessDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
   readonly reader: RuntimeReader;
+  /** Checkpoints are written below it. */
+  readonly rootDirectory: string;
   /** With their current statuses. */
   readonly pods: () => readonly Pod[];
   readonly stats: StatsEndpoints;
 }
+
+/** Of a command that is run to its end. */
+const runSeconds = 120;
+const checkpointTimeoutMs = 240_000;
+
+const internal = (message: string): StatusError => new StatusError({ code: 500, reason: "InternalError", message });
+const absent = (message: string): StatusError => new StatusError({ code: 404, reason: "NotFound", message });
+const failureText = (error: unknown): string => (isStatus(error) ? error.message : runtimeMessage(error));
 
 type PodReference = Omit<ContainerReference, "container">;
 
@@ -33,6 +46,48 @@ export class PodAccess implements KubeletServerHost {
 
   pods(): readonly Pod[] {
     return this.#deps.pods();
+  }
+
+  async runningPods(): Promise<readonly Pod[]> {
+    const { items } = await this.#asked(() => this.#deps.cri.listPodSandbox({ filter: { state: { state: "SANDBOX_READY" } } }));
+    const { containers } = await this.#asked(() => this.#deps.cri.listContainers({ filter: { state: { state: "CONTAINER_RUNNING" } } }));
+    return items.flatMap(({ id, labels }) => {
+      const { [label.podUid]: uid, [label.podName]: name = "", [label.podNamespace]: namespace = "" } = labels;
+      if (uid === undefined) return [];
+      const own = containers.filter((c) => c.podSandboxId === id);
+      const spec = {
+        containers: own.map((c) => ({ name: c.labels[label.containerName] ?? "", image: c.image?.image ?? "", resources: {} })),
+      };
+      return [{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, uid } as Pod["metadata"], spec, status: {} }]; // all that the runtime knows
+    });
+  }
+
+  async run(at: ContainerReference, command: readonly string[]): Promise<string> {
+    const { id } = await this.#running(at);
+    const decoder = new TextDecoder();
+    const { stdout, stderr, exitCode } = await this.#failing(() =>
+      this.#deps.cri.execSync({ containerId: id, cmd: command, timeout: runSeconds }, { timeoutMs: (runSeconds + 2) * 1000 }),
+    );
+    const output = decoder.decode(stdout) + decoder.decode(stderr);
+    if (exitCode !== 0) throw internal(`command '${command.join(" ")}' exited with ${exitCode}: ${output}`);
+    return output;
+  }
+
+  async checkpoint(at: ContainerReference, timeoutSeconds: number): Promise<string> {
+    const { metadata, spec } = this.#pod(at);
+    if (!findContainer(spec, at.container)) throw absent(`container ${at.container} does not exist`);
+    const directory = join(this.#deps.rootDirectory, "checkpoints");
+    const stamp = new Date(this.#deps.clock.now()).toISOString().replace(/\.\d+Z$/, "Z");
+    const location = join(directory, `checkpoint-${metadata.name}_${metadata.namespace}-${at.container}-${stamp}.tar`);
+    try {
+      const { id } = await this.#running(at);
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const deadlineMs = timeoutSeconds > 0 ? timeoutSeconds * 1000 + 2_000 : checkpointTimeoutMs;
+      await this.#deps.cri.checkpointContainer({ containerId: id, location, timeout: timeoutSeconds }, { timeoutMs: deadlineMs });
+    } catch (error) {
+      throw internal(`checkpointing of ${at.namespace}/${at.pod}/${at.container} failed (${failureText(error)})`);
+    }
+    return location;
   }
 
   stats(url: URL, method: string): ReturnType<StatsEndpoints> {
@@ -114,6 +169,14 @@ export class PodAccess implements KubeletServerHost {
   async #runtimeOf(pod: Pod): Promise<RuntimePod> {
     const { uid, name, namespace } = pod.metadata;
     return await this.#asked(() => this.#deps.reader.read({ uid, name, namespace }));
+  }
+
+  async #failing<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      throw internal(runtimeMessage(error));
+    }
   }
 
   async #asked<T>(call: () => Promise<T>): Promise<T> {

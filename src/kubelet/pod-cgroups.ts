@@ -13,6 +13,8 @@ export interface PodCgroups {
   /** Undefined where the pod has no group. */
   memoryUsage(pod: Pod): Promise<number | undefined>;
   remove(pod: Pod): Promise<void>;
+  /** Of the control groups. Absent where there are none. */
+  readonly version?: 1 | 2;
 }
 
 /** For nodes without control groups of their own: simulated ones. */
@@ -23,18 +25,27 @@ export const noPodCgroups: PodCgroups = {
   remove: async () => undefined,
 };
 
+export interface PodCgroupOptions {
+  /** Processes of one pod; -1 for no limit, the default. */
+  readonly pidsLimit?: number;
+  /** What all pods together may have. Default no limits. */
+  readonly allocatable?: CgroupLimits;
+}
+
 const minShares = 2;
 
-export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
+export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgroupOptions = {}): PodCgroups {
+  const { pidsLimit = -1, allocatable = {} } = options;
   let classes: Promise<void> | undefined;
   const ensureClasses = async (): Promise<void> => {
-    await cgroups.ensure(qosCgroup(root, "Guaranteed"));
+    await cgroups.ensure(qosCgroup(root, "Guaranteed"), allocatable);
     await cgroups.ensure(qosCgroup(root, "Burstable"));
     // Best effort means what is left over.
     await cgroups.ensure(qosCgroup(root, "BestEffort"), { cpuShares: minShares });
   };
   const pathOf = (pod: Pod): string => podCgroup(root, podQos(pod), pod.metadata.uid);
   return {
+    version: cgroups.version,
     async ensure(pod) {
       classes ??= ensureClasses().catch((error: unknown) => {
         classes = undefined;
@@ -43,7 +54,7 @@ export function createPodCgroups(cgroups: Cgroups, root: string): PodCgroups {
       await classes;
       const path = pathOf(pod);
       if (await cgroups.exists(path)) return path;
-      await cgroups.ensure(path, limitsOf(podCgroupResources(pod)));
+      await cgroups.ensure(path, { ...limitsOf(podCgroupResources(pod)), ...(pidsLimit < 0 ? {} : { pids: pidsLimit }) });
       return path;
     },
     async update(pod, resources) {

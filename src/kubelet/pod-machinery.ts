@@ -112,6 +112,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       logsDirectory: options.logsDirectory,
       clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
       memoryBytes: facts.system.memoryBytes,
+      ...(deps.cgroups?.version === 2
+        ? { swap: { behavior: options.swapBehavior, memoryBytes: facts.system.memoryBytes, swapBytes: facts.system.swapBytes } }
+        : {}),
       security: { seccompRoot: `${options.rootDirectory}/seccomp`, seccompDefault: options.seccompDefault },
     },
   );

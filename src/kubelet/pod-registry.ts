@@ -145,7 +145,7 @@ export class PodRegistry implements Running {
     this.#desired.set(pod.metadata.uid, pod);
     const allocated = this.#deps.allocations.allocatedPod(pod);
     worker.update(allocated);
-    if (worker.active) this.#deps.resizes.seen(pod, allocated);
+    if (worker.active && pod.metadata.deletionTimestamp === undefined) this.#deps.resizes.seen(pod, allocated);
     statuses.observed(pod.metadata.uid);
   }
 
@@ -222,9 +222,10 @@ export class PodRegistry implements Running {
     if (!this.#workerDeps) throw new Error(`pod ${keyOf(asked)} came before the kubelet was started`);
     const { allocations, resizes } = this.#deps;
     const { uid } = asked.metadata;
+    const fresh = !this.#deps.inRuntime(uid);
+    if (!fresh) allocations.adopt(asked);
     const pod = allocations.allocatedPod(asked);
     this.#desired.set(uid, asked);
-    const fresh = !this.#deps.inRuntime(uid);
     const worker = new PodWorker(pod, this.#workerDeps, { fresh, ...(fresh ? this.#admit(pod) : {}) });
     this.#workers.set(uid, worker);
     if (worker.active) {

@@ -29,6 +29,7 @@ import { latestContainer, type RuntimeContainer, type RuntimePod, readSandbox } 
 import { sandboxConfig } from "./sandbox-config.ts";
 import type { SecurityOptions } from "./security-context.ts";
 import { runtimeErrorText, runtimeMessage, StartError } from "./start-error.ts";
+import type { SwapOptions } from "./swap.ts";
 import type { UserNamespaces } from "./user-namespaces.ts";
 import type { MountedVolumes } from "./volumes/volume-manager.ts";
 
@@ -61,6 +62,8 @@ export interface PodStarterOptions {
   readonly clusterDns: ClusterDns;
   readonly memoryBytes: number;
   readonly security: SecurityOptions;
+  /** Default: the runtime's. */
+  readonly swap?: SwapOptions;
 }
 
 export interface ApplyRequest {
@@ -291,6 +294,7 @@ export class PodStarter {
         clusterDomain: this.#options.clusterDns.domain,
         memoryBytes: this.#options.memoryBytes,
         security: this.#options.security,
+        ...(this.#options.swap ? { swap: this.#options.swap } : {}),
         recursiveReadOnly: this.#deps.runtimeFeatures(context.handler).recursiveReadOnlyMounts === true,
         userNamespace: context.userNamespace,
         imageVolumes,

@@ -81,8 +81,7 @@ export class StaticPodSource implements Running {
     const { directory, periodMs = 20_000 } = this.#options;
     this.#watchDirectory(); // before reading, so that no change falls between
     const pods: Pod[] = [];
-    for (const name of await manifestsIn(directory)) {
-      const path = join(directory, name);
+    for (const path of await manifestsIn(directory)) {
       try {
         pods.push(...this.#parse(path, await readFile(path, "utf8")));
       } catch (error) {
@@ -104,11 +103,15 @@ export class StaticPodSource implements Running {
   }
 }
 
-async function manifestsIn(directory: string): Promise<readonly string[]> {
+/** The files of a directory, or the one file that the path is. */
+async function manifestsIn(path: string): Promise<readonly string[]> {
   try {
-    return (await readdir(directory)).filter((name) => !name.startsWith(".")).sort();
+    const names = (await readdir(path)).filter((name) => !name.startsWith(".")).sort();
+    return names.map((name) => join(path, name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return [];
+    if (code === "ENOTDIR") return [path];
     throw error;
   }
 }

@@ -67,7 +67,7 @@ describe("MetricStore", () => {
     expect(metrics.pod("node", "n/p")).toBeUndefined();
     metrics.add("node", { pods: pod(["a", at(130, 3, 10)], ["b", at(130, 1.6, 112)]) });
     expect([...(metrics.pod("node", "n/p") ?? [])].map(([name, usage]) => [name, usage.cpuNanoCores])).toEqual([
-      ["a", Math.ceil(1e9 / 15)],
+      ["a", Math.round(1e9 / 15)],
       ["b", 100_000_000],
     ]);
     expect(metrics.pod("node", "n/other")).toBeUndefined();

@@ -91,6 +91,6 @@ function pairOf(point: Point, known: Pair | undefined): Pair {
 function usageOf({ last, previous }: Pair): Usage | undefined {
   if (!previous) return undefined;
   const windowMs = last.timeMs - previous.timeMs;
-  const cpuNanoCores = Math.ceil(((last.cpuSeconds - previous.cpuSeconds) / windowMs) * 1e12);
+  const cpuNanoCores = Math.round(((last.cpuSeconds - previous.cpuSeconds) / windowMs) * 1e12);
   return { cpuNanoCores, memoryBytes: last.memoryBytes, timeMs: last.timeMs, windowMs };
 }

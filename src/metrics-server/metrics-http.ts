@@ -3,11 +3,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { internalError, isStatus, unauthorized } from "../api/meta/status-error.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import { closing } from "../base/server-connections.ts";
 import { type FrontProxy, isFrontProxy } from "./front-proxy-trust.ts";
 import type { MetricsAnswer, MetricsRequest } from "./metrics-api.ts";
 
@@ -41,11 +41,7 @@ export async function startMetricsHttp(
   server.maxConnections = maxConnections;
   server.requestTimeout = requestTimeoutMs;
   server.keepAliveTimeout = keepAliveMs;
-  const sockets = new Set<Duplex>();
-  server.on("secureConnection", (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-  });
+  const close = closing(server);
   let proxy: FrontProxy | undefined;
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     serve(answer, proxy, request, response).catch((error: unknown) => {
@@ -60,11 +56,7 @@ export async function startMetricsHttp(
       proxy = trusted;
       server.setSecureContext({ ...tls, ca: trusted.caPem });
     },
-    stop: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
+    stop: close,
   };
 }
 

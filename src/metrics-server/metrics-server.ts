@@ -10,11 +10,11 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
-import { followFrontProxy } from "./front-proxy-trust.ts";
+import { type FrontProxy, followFrontProxy } from "./front-proxy-trust.ts";
 import { MetricStore } from "./metric-store.ts";
 import { answerMetrics } from "./metrics-api.ts";
 import { type MetricsServing, startMetricsHttp } from "./metrics-http.ts";
-import { apiServiceName, isOurs, register } from "./registration.ts";
+import { apiServiceName, isOurs, register, registerRoles } from "./registration.ts";
 import { type KubeletAccess, Scraper } from "./scraper.ts";
 
 export interface MetricsServerDependencies {
@@ -35,7 +35,10 @@ export interface MetricsServerOptions {
   readonly timeoutMs?: number;
 }
 
-/** Resolves when it listens; it registers itself in the background, and tries again until that works. */
+/** In a cluster that names no front proxy the API is registered all the same, and found unavailable. */
+const trustTimeoutMs = 5_000;
+
+/** Resolves when it listens and has tried to register itself, which it goes on trying until it works. */
 export async function startMetricsServer(deps: MetricsServerDependencies, options: MetricsServerOptions): Promise<Running> {
   const { client, registrar, clock, logger, kubelets } = deps;
   const { serving, resolutionMs = 15_000, timeoutMs = 10_000 } = options;
@@ -45,16 +48,24 @@ export async function startMetricsServer(deps: MetricsServerDependencies, option
     const server = stack.add(await startMetricsHttp((request) => answerMetrics({ client, clock, store }, request), serving, logger));
     const scraper = stack.add(new Scraper({ client, clock, logger, store, access: kubelets }, { resolutionMs, timeoutMs }));
     const following = stack.add(createInformerFactory(client, { clock, logger }));
-    stack.add(followFrontProxy(following, (proxy) => server.trust(proxy)));
+    const trusted = new AbortController();
+    const trust = (proxy: FrontProxy): void => {
+      server.trust(proxy);
+      trusted.abort();
+    };
+    stack.add(followFrontProxy(following, trust));
     let isFollowing = false;
     const step = async (): Promise<void> => {
-      const isServing = await register(registrar, { address: serving.address, port: server.port });
-      // Only now may this server read the config map.
+      await registerRoles(registrar);
+      // Only now may this server read the config map; and only when it knows the front proxy will its answers be taken for good.
       if (!isFollowing) following.start();
       isFollowing = true;
+      await clock.sleep(trustTimeoutMs, trusted.signal).catch(() => undefined);
+      const isServing = await register(registrar, { address: serving.address, port: server.port });
       await (isServing ? scraper.start() : scraper.stop());
     };
-    stack.add(keepRegistered(deps, step));
+    stack.defer(() => trusted.abort());
+    await stack.add(keepRegistered(deps, step)).attempted;
     return { stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
@@ -63,8 +74,15 @@ export async function startMetricsServer(deps: MetricsServerDependencies, option
 }
 
 /** Takes the step at the start, and when the APIService comes, goes, or changes hands; again until it succeeds. */
-function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies, step: () => Promise<void>): Running {
+function keepRegistered(
+  { registrar, clock, logger }: MetricsServerDependencies,
+  step: () => Promise<void>,
+): Running & { readonly attempted: Promise<void> } {
   const stack = new StopStack();
+  let attempt = (): void => undefined;
+  const attempted = new Promise<void>((resolve) => {
+    attempt = resolve;
+  });
   const queue = stack.add(
     new KeyedQueue<string>({
       ...{ clock, workers: 1, backoff: { baseMs: 500, maxMs: 30_000 } },
@@ -75,6 +93,8 @@ function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies,
         } catch (error) {
           if (!isStatus(error, "Conflict")) logger.info("Registering the metrics API failed, trying again", { error }, 1);
           return { kind: "retry" };
+        } finally {
+          attempt();
         }
       },
     }),
@@ -90,5 +110,11 @@ function keepRegistered({ registrar, clock, logger }: MetricsServerDependencies,
   const handler = informer.addHandler({ onAdd: look, onDelete: look, onUpdate });
   stack.defer(() => handler.remove());
   informers.start();
-  return stack;
+  return {
+    attempted,
+    stop() {
+      attempt();
+      return stack.stop();
+    },
+  };
 }

@@ -37,16 +37,19 @@ export function isOurs(apiService: APIService): boolean {
   return service?.namespace === namespace && service.name === serviceName;
 }
 
-/** Makes what is missing. Whether the API is this process's: false where the APIService is somebody else's. */
-export async function register(client: Client, endpoint: Endpoint): Promise<boolean> {
+/** Makes the roles that are missing, for clients and for the metrics server itself. */
+export async function registerRoles(client: Client): Promise<void> {
   await Promise.all([
     ensure(client, clusterroles, aggregatedReader),
     ensure(client, clusterroles, serverRole),
     ensure(client, clusterrolebindings, serverBinding),
     ensure(client, rolebindings, authenticationReader),
-    ensure(client, services, service),
-    publish(client, endpoint),
   ]);
+}
+
+/** Makes what is missing. Whether the API is this process's: false where the APIService is somebody else's. */
+export async function register(client: Client, endpoint: Endpoint): Promise<boolean> {
+  await Promise.all([ensure(client, services, service), publish(client, endpoint)]);
   return isOurs(await ensure(client, apiservices, apiService));
 }
 

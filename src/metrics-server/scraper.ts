@@ -1,5 +1,5 @@
 // Asks every node's kubelet what it and its pods use, every 15 s: over HTTPS at the address and port of the node's status, some
-// nodes at a time, each with a deadline. Two rounds soon after the start make figures appear early.
+// nodes at a time, each with a deadline. The first rounds come sooner, until every node has figures.
 import { nodes } from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
@@ -35,7 +35,7 @@ export interface ScraperOptions {
   readonly resolutionMs: number;
   /** --kubelet-request-timeout. */
   readonly timeoutMs: number;
-  /** Between the first round and the second. Default 5 s. */
+  /** Between the first rounds, while nodes have no figures. Default 3 s. */
   readonly earlyMs?: number;
 }
 
@@ -45,7 +45,9 @@ interface Kubelet {
 }
 
 const concurrency = 16;
-const defaultEarlyMs = 5_000;
+const defaultEarlyMs = 3_000;
+/** A node that never answers does not keep the others from their usual pace. */
+const maxEarlyRounds = 8;
 const maxAnswerBytes = 64 * 2 ** 20;
 /** --kubelet-preferred-address-types. */
 const addressTypes = ["InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname"];
@@ -91,21 +93,25 @@ export class Scraper implements Running {
       this.#round = this.#scrapeAll(signal)
         .catch((error: unknown) => {
           if (!signal.aborted) logger.warn("Listing the nodes to measure failed", { error });
+          return false;
         })
-        .then(() => {
+        .then((isComplete) => {
           if (signal.aborted) return;
           const { resolutionMs, earlyMs = defaultEarlyMs } = this.#options;
-          const periodMs = this.#rounds++ === 0 ? Math.min(earlyMs, resolutionMs) : resolutionMs;
+          const isEarly = ++this.#rounds <= maxEarlyRounds && !isComplete;
+          const periodMs = isEarly ? Math.min(earlyMs, resolutionMs) : resolutionMs;
           this.#next(Math.max(0, periodMs - (clock.monotonic() - begunMs)));
         });
     });
   }
 
-  async #scrapeAll(signal: AbortSignal): Promise<void> {
+  /** Whether there are nodes, and all have figures. */
+  async #scrapeAll(signal: AbortSignal): Promise<boolean> {
     const { items } = await this.#deps.client.list(nodes, { signal, timeoutMs: this.#options.timeoutMs });
     const names = new Set(items.map((node) => node.metadata.name));
     for (const name of [...this.#kubelets.keys()]) if (!names.has(name)) this.#forget(name);
     await Promise.all(items.map((node) => this.#turns.take(() => this.#scrape(node, signal), { signal }).catch(() => undefined)));
+    return items.length > 0 && items.every((node) => this.#deps.store.node(node.metadata.name) !== undefined);
   }
 
   async #scrape(node: Node, signal: AbortSignal): Promise<void> {

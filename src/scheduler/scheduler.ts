@@ -71,6 +71,8 @@ export class Scheduler implements Running {
   readonly #maxBindings: number;
   readonly #bindTimeoutMs: number;
   readonly #bindings = new Set<Promise<void>>();
+  /** Of the bindings under way: a signal of several would cost more than the rest of a binding. */
+  readonly #limits = new Set<AbortController>();
   readonly #handlers: { remove(): void }[] = [];
   #loop: Promise<void> | undefined;
   #bindingEnded: (() => void) | undefined;
@@ -155,7 +157,9 @@ export class Scheduler implements Running {
   }
 
   async stop(): Promise<void> {
-    this.#abort.abort(new Error("the scheduler is stopping"));
+    const reason = new Error("the scheduler is stopping");
+    this.#abort.abort(reason);
+    for (const limit of this.#limits) limit.abort(reason);
     for (const handler of this.#handlers) handler.remove();
     this.#queue.close();
     await this.#loop;
@@ -314,11 +318,12 @@ export class Scheduler implements Running {
   async #bind(attempt: Attempt, nodeName: string): Promise<void> {
     const { cycle, profile } = attempt;
     const { pod } = cycle;
-    const deadline = new AbortController();
+    const limit = new AbortController();
+    this.#limits.add(limit);
+    const { signal } = limit;
     const timer = this.#deps.clock.after(this.#bindTimeoutMs, () =>
-      deadline.abort(new Error(`binding took longer than ${this.#bindTimeoutMs} ms`)),
+      limit.abort(new Error(`binding took longer than ${this.#bindTimeoutMs} ms`)),
     );
-    const signal = AbortSignal.any([deadline.signal, this.#abort.signal]);
     try {
       for (const plugin of profile.plugins) {
         const rejection = plugin.permit && (await plugin.permit(cycle, nodeName, signal));
@@ -334,6 +339,7 @@ export class Scheduler implements Running {
       return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `binding rejected: ${errorText(error)}`, gone });
     } finally {
       timer.cancel();
+      this.#limits.delete(limit);
     }
     this.#queue.done(pod);
     this.#notePlaced(attempt);

@@ -10,7 +10,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import { realClock } from "../base/clock.ts";
 import type { DirectoryLock } from "./directory-lock.ts";
 import type { Journal } from "./journal.ts";
-import { decodeVersion, encodeRecords, recordValue } from "./record.ts";
+import { decodeVersion, RecordEncoder, recordValue } from "./record.ts";
 import { StoreFullError } from "./store.ts";
 import type { Version } from "./version-index.ts";
 
@@ -46,6 +46,8 @@ export class LmdbJournal implements Journal {
   readonly #root: RootDatabase;
   readonly #versions: Database<Buffer, number>;
   readonly #facts: Database<number, string>;
+  /** One commit runs at a time. */
+  readonly #records = new RecordEncoder();
   #nextPosition = 1;
   /** What compaction has left to remove. */
   #garbage: number[] = [];
@@ -92,7 +94,7 @@ export class LmdbJournal implements Journal {
 
   async append(versions: readonly Version[]): Promise<void> {
     // Encoded beforehand: an error between two puts would leave half a transaction to be committed.
-    const records = encodeRecords(versions);
+    const records = this.#records.encode(versions);
     await this.#commit(() => {
       for (const [i, record] of records.entries()) void this.#versions.put(this.#nextPosition + i, record);
     });

@@ -7,18 +7,32 @@ import type { Version } from "./version-index.ts";
 const headerBytes = 40;
 const empty = new Uint8Array(0);
 
-/** The records of a batch, in one piece of memory. */
-export function encodeRecords(versions: readonly Version[]): Buffer[] {
-  let total = 0;
-  for (const version of versions) total += headerBytes + Buffer.byteLength(version.key) + bytesOf(version).length;
-  const memory = Buffer.allocUnsafeSlow(total);
-  let start = 0;
-  return versions.map((version) => {
-    const end = writeRecord(memory, start, version);
-    const record = memory.subarray(start, end);
-    start = end;
-    return record;
-  });
+/** Larger batches get memory of their own. */
+const keptBytes = 1024 * 1024;
+
+/** Encodes batches one after the other: the records of a batch are good until the next is encoded. */
+export class RecordEncoder {
+  #kept = Buffer.alloc(0);
+
+  encode(versions: readonly Version[]): Buffer[] {
+    let total = 0;
+    // Keys are UTF-8: a character is at most three bytes.
+    for (const version of versions) total += headerBytes + 3 * version.key.length + bytesOf(version).length;
+    const memory = this.#memoryOf(total);
+    let start = 0;
+    return versions.map((version) => {
+      const end = writeRecord(memory, start, version);
+      const record = memory.subarray(start, end);
+      start = end;
+      return record;
+    });
+  }
+
+  #memoryOf(bytes: number): Buffer {
+    if (bytes > keptBytes) return Buffer.allocUnsafeSlow(bytes);
+    if (this.#kept.length < bytes) this.#kept = Buffer.allocUnsafeSlow(Math.min(keptBytes, Math.max(64 * 1024, 2 * bytes)));
+    return this.#kept;
+  }
 }
 
 /** Returns where the record ends. */

@@ -14,6 +14,9 @@ export class Stage {
   readonly #nowMs: number;
   readonly #newest = new Map<string, Version>();
   #revision: number;
+  /** The last key that was looked up, and what was found. */
+  #askedKey: string | undefined = undefined;
+  #asked: Version | undefined = undefined;
 
   constructor(index: VersionIndex, nowMs: number) {
     this.#index = index;
@@ -55,10 +58,16 @@ export class Stage {
     };
     this.versions.push(version);
     this.#newest.set(operation.key, version);
+    this.#askedKey = undefined;
   }
 
   #newestOf(key: string): Version | undefined {
-    return this.#newest.get(key) ?? this.#index.newest(key);
+    // A transaction names its key twice: in its condition and in its operation.
+    if (key !== this.#askedKey) {
+      this.#askedKey = key;
+      this.#asked = this.#newest.get(key) ?? this.#index.newest(key);
+    }
+    return this.#asked;
   }
 
   #live(key: string): Version | undefined {

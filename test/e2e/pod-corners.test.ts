@@ -219,6 +219,107 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
   });
 
   describe("what containers are given", () => {
+    it("the command and arguments of their image, unless they bring their own", async () => {
+      const ns = await bed.namespace("commands");
+      const image = "example.test/echo:1";
+      await bed.cluster.importImages({ name: image, entrypoint: ["/bin/echo", "image"], cmd: ["says", "this"] });
+      const run = (name: string, fields: Manifest) => ns.pod(name, { name: "main", image, ...fields }, never);
+      const own = { command: ["/bin/echo", "pod"], args: ["$(WHO)", "$$(WHO)", "$(NONE)"], env: [{ name: "WHO", value: "me" }] };
+      await Promise.all([
+        run("none", {}),
+        run("args", { args: own.args, env: own.env }),
+        run("command", { command: own.command }),
+        run("both", own),
+      ]);
+      const said = await Promise.all(["none", "args", "command", "both"].map((name) => ns.output(name)));
+      expect(said).toEqual(["image says this\n", "image me $(WHO) $(NONE)\n", "pod\n", "pod me $(WHO) $(NONE)\n"]);
+    });
+
+    it("a subPathExpr that could not be used is used once it is right", async () => {
+      const ns = await bed.namespace("sub-path");
+      const env = [{ name: "DIR", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['dir']" } } }];
+      const volumeMounts = [{ name: "work", mountPath: "/work", subPathExpr: "$(DIR)" }];
+      const spec = { ...workVolume, annotations: { dir: "/absolute" } };
+      await ns.pod("changing", shell(idle, { env, volumeMounts }), spec);
+      const pod = await ns.untilWaiting("changing", "CreateContainerConfigError");
+      expect(statusOf(pod)?.state?.waiting?.message).toBe("error SubPath `/absolute` must not be an absolute path");
+      await ns.kubectl("annotate", "pod", "changing", "dir=right", "--overwrite");
+      await ns.untilReady("changing");
+    });
+
+    it.each(["", "Memory"])("emptyDir (medium %j): every user may write, modes are the files' own", async (medium) => {
+      const ns = await bed.namespace(`empty-${medium.toLowerCase() || "disk"}`);
+      const make =
+        "stat -c %a /work; for m in 644 666 777; do echo x > /work/$USER_$m; chmod $m /work/$USER_$m; stat -c '%a %u' /work/$USER_$m; done";
+      const as = (user: number) => ({ ...work, securityContext: { runAsUser: user } });
+      const volumes = [{ name: "work", emptyDir: { medium } }];
+      await ns.pod("root", shell(make, as(0)), { ...never, volumes });
+      await ns.pod("user", shell(make, as(1001)), { ...never, volumes });
+      expect(await ns.output("root")).toBe("777\n644 0\n666 0\n777 0\n");
+      expect(await ns.output("user")).toBe("777\n644 1001\n666 1001\n777 1001\n");
+    });
+
+    it("files of ConfigMaps and Secrets for a user and a group that are not root", async () => {
+      const ns = await bed.namespace("file-owners");
+      await ns.configMap("settings", { color: "red" });
+      await ns.secret("key", { token: "t" });
+      const volumeMounts = [
+        { name: "settings", mountPath: "/settings" },
+        { name: "key", mountPath: "/key" },
+        { name: "all", mountPath: "/all" },
+      ];
+      const script =
+        "cat /settings/color; cat /key/token; echo; stat -L -c '%a %g' /settings/color /key/token /all/color /all/secret/token; id -u";
+      await ns.pod("reader", shell(script, { volumeMounts }), {
+        ...never,
+        securityContext: { runAsUser: 1000, fsGroup: 1001 },
+        volumes: [
+          { name: "settings", configMap: { name: "settings", defaultMode: 0o440 } },
+          { name: "key", secret: { secretName: "key", defaultMode: 0o440 } },
+          {
+            name: "all",
+            projected: {
+              defaultMode: 0o440,
+              sources: [
+                { configMap: { name: "settings", items: [{ key: "color", path: "color", mode: 0o400 }] } },
+                { secret: { name: "key", items: [{ key: "token", path: "secret/token" }] } },
+              ],
+            },
+          },
+        ],
+      });
+      expect(await ns.output("reader")).toBe("redt\n440 1001\n440 1001\n440 1001\n440 1001\n1000\n");
+    });
+
+    it("fifty ConfigMap volumes at once; a hosts file of their own; a subPath over a file of the image", async () => {
+      const ns = await bed.namespace("many-volumes");
+      const names = Array.from({ length: 50 }, (_, i) => `map-${i}`);
+      await Promise.all(names.map((name) => ns.configMap(name, { name })));
+      const volumes = names.map((name) => ({ name, configMap: { name } }));
+      const volumeMounts = names.map((name) => ({ name, mountPath: `/maps/${name}` }));
+      const read = shell("cat /maps/*/name | wc -c", { volumeMounts });
+      await Promise.all(["a", "b", "c"].map((name) => ns.pod(name, read, { ...never, volumes })));
+      const bytes = `${names.join("").length}\n`;
+      expect(await Promise.all(["a", "b", "c"].map((name) => ns.output(name)))).toEqual([bytes, bytes, bytes]);
+      const own = shell("cat /etc/hosts; echo; cat /etc/passwd", {
+        volumeMounts: [
+          { name: "map-1", mountPath: "/etc/hosts", subPath: "name" },
+          { name: "map-2", mountPath: "/etc/passwd", subPath: "name" },
+        ],
+      });
+      await ns.pod("own", own, { ...never, volumes });
+      expect(await ns.output("own")).toBe("map-1\nmap-2");
+    });
+
+    it("a termination message at a place of their own as any user; none of a success that logged", async () => {
+      const ns = await bed.namespace("messages");
+      const securityContext = { runAsUser: 1001 };
+      await ns.pod("own", shell("printf bye > /tmp/said", { terminationMessagePath: "/tmp/said", securityContext }), never);
+      await ns.pod("quiet", shell("echo logged", { terminationMessagePolicy: "FallbackToLogsOnError" }), never);
+      expect(statusOf(await ns.untilPhase("own", "Succeeded"))?.state?.terminated?.message).toBe("bye");
+      expect(statusOf(await ns.untilPhase("quiet", "Succeeded"))?.state?.terminated?.message).toBeUndefined();
+    });
+
     it("variables from a file that an init container has written", async () => {
       const ns = await bed.namespace("env-file");
       const write = shell("printf \"# made\\nCOLOR='deep blue'\\nX='1'\\n\" > /work/env", { ...work, name: "write" });

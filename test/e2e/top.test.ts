@@ -1,13 +1,14 @@
 // What a node and its pods use, as users see it: kubectl top, the kubelet's statistics through the API server, and a deployment
 // that is autoscaled by the CPU it really burns. One cluster with real containers.
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deployments, persistentvolumeclaims, persistentvolumes } from "../../src/api/resources.generated.ts";
 import type { Summary } from "../../src/kubelet/stats/summary.ts";
-import { whyNoContainers } from "../support/cluster.ts";
+import { Cluster, whyNoContainers } from "../support/cluster.ts";
 import { idle, shell, TestBed, type TestNamespace } from "../support/namespace.ts";
-import { until } from "../support/processes.ts";
+import { startCoracle, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`kubectl top is not tried with real containers: ${reason}`);
@@ -108,6 +109,7 @@ describe.runIf(reason === undefined)("what nodes and pods use", { timeout: 180_0
     const { machine, pod } = found;
     expect(machine).toMatchObject({ nodeName: node, rlimit: { maxpid: expect.any(Number) }, network: { name: expect.any(String) } });
     expect(machine.cpu?.usageNanoCores).toBeGreaterThan(0);
+    if (existsSync("/proc/pressure/cpu")) expect(machine.cpu?.psi?.some.total).toBeGreaterThan(0);
     expect(machine.memory?.workingSetBytes).toBeGreaterThan(machine.memory?.rssBytes ?? Infinity);
     expect(machine.fs?.capacityBytes).toBeGreaterThan(machine.fs?.availableBytes ?? Infinity);
     expect(machine.runtime?.imageFs?.usedBytes).toBeGreaterThan(0);
@@ -174,5 +176,49 @@ describe.runIf(reason === undefined)("what nodes and pods use", { timeout: 180_0
     expect(cadvisor).toMatch(
       /^container_memory_working_set_bytes\{container="hot",id="\/coracle-\S+\/pod\S+",image="\S+",name="[0-9a-f]{64}",namespace="top",pod="burn-\S+"\} [1-9]/m,
     );
+  });
+
+  it("another metrics server takes over, and leaves the cluster as it was", async () => {
+    // As in the manifests of metrics-server.
+    const theirs = {
+      apiVersion: "apiregistration.k8s.io/v1",
+      kind: "APIService",
+      metadata: { name: "v1beta1.metrics.k8s.io", labels: { "k8s-app": "metrics-server" } },
+      spec: {
+        ...{ group: "metrics.k8s.io", version: "v1beta1", groupPriorityMinimum: 100, versionPriority: 100, insecureSkipTLSVerify: true },
+        service: { name: "metrics-server", namespace: "kube-system" },
+      },
+    };
+    await bed.cluster.apply(theirs);
+    await until("theirs is missed", async () =>
+      /metrics-server +False \(ServiceNotFound\)/.test(await ns.kubectl("get", "apiservice", "v1beta1.metrics.k8s.io")),
+    );
+    expect((await ns.tryKubectl(["top", "node"])).code).not.toBe(0);
+    await ns.kubectl("delete", "apiservice", "v1beta1.metrics.k8s.io");
+    await until("figures again", async () => (await topLines("node")).length > 1);
+  });
+});
+
+describe.runIf(reason === undefined)("coracle metrics-server", { timeout: 120_000 }, () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await Cluster.prepare("metrics-server", ["--runtime", "simulated", "--metrics-server=false"]);
+    await cluster.start();
+  }, 120_000);
+  afterAll(() => cluster?.remove(), 120_000);
+
+  it("serves the metrics of a cluster that has no metrics server, from a process of its own", async () => {
+    const { stderr } = await cluster.tryKubectl(["get", "apiservice", "v1beta1.metrics.k8s.io"]);
+    expect(stderr).toContain("not found");
+    const server = startCoracle(["metrics-server", "--kubeconfig", cluster.kubeconfig, "--secure-port", "0"]);
+    try {
+      // Asked before the API is there, kubectl top would remember for hours that it is not.
+      const nodeMetrics = ["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"];
+      await until("figures", async () => (await cluster.tryKubectl(nodeMetrics)).stdout.includes('"usage"'), 60_000);
+      expect(await cluster.kubectl("top", "node")).toMatch(/ \d+m +\d+% /);
+      expect(await cluster.kubectl("get", "nodemetrics")).toMatch(/^NAME +CPU +MEMORY +WINDOW\n/);
+    } finally {
+      expect(await server.stop("SIGTERM")).toBe(0);
+    }
   });
 });

@@ -66,9 +66,10 @@ export interface BackgroundCoracle {
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
-/** Starts `coracle` in the background; it is killed when the test process ends, whatever happens. */
-export function startCoracle(args: readonly string[]): BackgroundCoracle {
-  const child = spawn(process.execPath, [coracleCommand, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+/** Starts `coracle` in the background; it is killed when the test process ends, whatever happens. `wrapper`: a command that runs it. */
+export function startCoracle(args: readonly string[], wrapper: readonly string[] = []): BackgroundCoracle {
+  const [command = "", ...rest] = [...wrapper, process.execPath, coracleCommand, ...args];
+  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));

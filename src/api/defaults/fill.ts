@@ -8,12 +8,10 @@ export function fill<T extends object>(object: T, defaults: { readonly [K in key
 }
 
 function filled<T extends object>(object: T, defaults: { readonly [K in keyof T]?: T[K] }): T {
-  const result: Record<string, unknown> = { ...defaults };
-  for (const key in object) {
-    const value = object[key];
-    if (value !== undefined && (value !== null || result[key] === undefined)) result[key] = value;
-  }
-  return result as T;
+  const result = { ...object };
+  for (const key in defaults)
+    if (result[key] === undefined || result[key] === null) result[key] = defaults[key] as (typeof result)[typeof key];
+  return result;
 }
 
 /** The object with one field replaced, or itself where the field already has that value. Absent fields stay absent. */

@@ -49,12 +49,11 @@ function defaultEnv(variable: EnvVar): EnvVar {
   );
 }
 
+const containerDefaults = { terminationMessagePath: "/dev/termination-log", terminationMessagePolicy: "File" } as const;
+
 export function defaultContainer<C extends Container | EphemeralContainer>(container: C): C {
-  let c: Container = fill(container as Container, {
-    terminationMessagePath: "/dev/termination-log",
-    terminationMessagePolicy: "File",
-    imagePullPolicy: defaultPullPolicy(container.image ?? ""),
-  });
+  let c: Container = fill(container as Container, containerDefaults);
+  if (!c.imagePullPolicy) c = { ...c, imagePullPolicy: defaultPullPolicy(container.image ?? "") };
   c = changeEach(c, "ports", defaultPort);
   c = changeEach(c, "env", defaultEnv);
   c = change(c, "livenessProbe", defaultProbe);
@@ -72,17 +71,19 @@ function withoutSchedulingGroup(spec: PodSpec): PodSpec {
   return rest;
 }
 
+const specDefaults = {
+  dnsPolicy: "ClusterFirst",
+  restartPolicy: "Always",
+  securityContext: {},
+  terminationGracePeriodSeconds: 30,
+  schedulerName: "default-scheduler",
+} as const;
+
 export function defaultPodSpec(given: PodSpec): PodSpec {
   const spec = withoutSchedulingGroup(given);
   // serviceAccount is the old name of serviceAccountName: each stands in for the other.
   const account = spec.serviceAccountName || spec.serviceAccount;
-  let s = fill(spec, {
-    dnsPolicy: "ClusterFirst",
-    restartPolicy: "Always",
-    securityContext: {},
-    terminationGracePeriodSeconds: 30,
-    schedulerName: "default-scheduler",
-  });
+  let s = fill(spec, specDefaults);
   if (account && (s.serviceAccountName !== account || s.serviceAccount !== account))
     s = { ...s, serviceAccountName: account, serviceAccount: account };
   s = change(s, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));

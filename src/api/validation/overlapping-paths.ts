@@ -7,21 +7,34 @@ interface SourcedPath {
   readonly source: string;
 }
 
+/** What every pod gets for its service account is the same object each time. */
+const withoutOverlaps = new WeakSet<object>();
+
 export function overlapWarnings(volumes: readonly Volume[]): string[] {
-  return volumes.flatMap((volume) => {
-    const { name, configMap, secret, downwardAPI, projected } = volume;
-    const warn = (kind: string, paths: readonly SourcedPath[]): string[] =>
-      overlaps(paths).map((text) => `volume ${JSON.stringify(name)} (${kind}): overlapping paths: ${text}`);
-    return [
-      ...(configMap?.items ? warn(`ConfigMap ${JSON.stringify(configMap.name ?? "")}`, sourced(configMap.items)) : []),
-      ...(secret?.items ? warn(`Secret ${JSON.stringify(secret.secretName ?? "")}`, sourced(secret.items)) : []),
-      ...(downwardAPI?.items ? warn("DownwardAPI", sourced(downwardAPI.items)) : []),
-      ...(projected?.sources ?? [])
-        .filter((source) => Object.keys(source).length === 0)
-        .map(() => `volume ${JSON.stringify(name)} (Projected) has no sources provided`),
-      ...warn("Projected", (projected?.sources ?? []).flatMap(projectedPaths)),
-    ];
-  });
+  const warnings: string[] = [];
+  for (const volume of volumes) {
+    // Nothing but a projection, as every valid one is.
+    const alone = volume.configMap || volume.secret || volume.downwardAPI ? undefined : volume.projected;
+    if (alone && withoutOverlaps.has(alone)) continue;
+    const found = warningsOf(volume);
+    if (alone && found.length === 0) withoutOverlaps.add(alone);
+    warnings.push(...found);
+  }
+  return warnings;
+}
+
+function warningsOf({ name, configMap, secret, downwardAPI, projected }: Volume): string[] {
+  const warn = (kind: string, paths: readonly SourcedPath[]): string[] =>
+    overlaps(paths).map((text) => `volume ${JSON.stringify(name)} (${kind}): overlapping paths: ${text}`);
+  return [
+    ...(configMap?.items ? warn(`ConfigMap ${JSON.stringify(configMap.name ?? "")}`, sourced(configMap.items)) : []),
+    ...(secret?.items ? warn(`Secret ${JSON.stringify(secret.secretName ?? "")}`, sourced(secret.items)) : []),
+    ...(downwardAPI?.items ? warn("DownwardAPI", sourced(downwardAPI.items)) : []),
+    ...(projected?.sources ?? [])
+      .filter((source) => Object.keys(source).length === 0)
+      .map(() => `volume ${JSON.stringify(name)} (Projected) has no sources provided`),
+    ...warn("Projected", (projected?.sources ?? []).flatMap(projectedPaths)),
+  ];
 }
 
 const sourced = (items: readonly { readonly path: string }[], source = ""): readonly SourcedPath[] =>

@@ -11,12 +11,18 @@ type TakePath = (path: string | undefined, shown: string) => void;
 
 const sourceTypes = ["secret", "configMap", "downwardAPI", "serviceAccountToken"] as const;
 
-export function validateProjectedVolume(
-  errors: FieldError[],
-  field: string,
-  { defaultMode, sources }: ProjectedVolumeSource,
-  rules: PodRules,
-): void {
+/** Sources in which nothing was found wrong, and by which rules: what pods get for their service account is one object for all. */
+const valid = new WeakMap<ProjectedVolumeSource, PodRules>();
+
+export function validateProjectedVolume(errors: FieldError[], field: string, projected: ProjectedVolumeSource, rules: PodRules): void {
+  if (valid.get(projected) === rules) return;
+  const found: FieldError[] = [];
+  addProblems(found, field, projected, rules);
+  if (found.length === 0) valid.set(projected, rules);
+  else errors.push(...found);
+}
+
+function addProblems(errors: FieldError[], field: string, { defaultMode, sources }: ProjectedVolumeSource, rules: PodRules): void {
   validateFileMode(errors, `${field}.defaultMode`, defaultMode);
   const paths = new Set<string>();
   const take: TakePath = (path, shown) => {

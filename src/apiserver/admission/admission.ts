@@ -41,6 +41,8 @@ export interface AdmissionPlugin {
   readonly name: string;
   /** What has to have been read before the plugin is asked anything: where what is not known would be taken for absent. */
   readonly waitsFor?: readonly ResourceType[];
+  /** The resources whose requests may concern it (those about their subresources included); absent: any. */
+  readonly only?: readonly ResourceType[];
   /** Which requests concern it; asked before anything else. */
   handles(request: AdmissionRequest): boolean;
   /** Gives the object to go on with (the same one where nothing changed). Throws StatusError to refuse. */

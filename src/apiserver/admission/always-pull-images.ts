@@ -11,6 +11,7 @@ const lists = ["initContainers", "containers", "ephemeralContainers"] as const;
 export function createAlwaysPullImages(): AdmissionPlugin {
   return {
     name: "AlwaysPullImages",
+    only: [pods],
     handles: (request) =>
       isAbout(request, pods) && (request.operation === "CREATE" || (request.operation === "UPDATE" && bringsNewImages(request))),
     admit(request) {

@@ -13,6 +13,7 @@ import { isAbout, refuse } from "./refusal.ts";
 export function createCertificateApproval({ authorizer }: { readonly authorizer: Authorizer }): AdmissionPlugin {
   return {
     name: "CertificateApproval",
+    only: [certificatesigningrequests],
     handles: (request) => request.operation === "UPDATE" && isAbout(request, certificatesigningrequests, "approval"),
     async validate(request) {
       // Of the old object: the signer does not change, whatever the request says.
@@ -26,6 +27,7 @@ export function createCertificateApproval({ authorizer }: { readonly authorizer:
 export function createCertificateSigning({ authorizer }: { readonly authorizer: Authorizer }): AdmissionPlugin {
   return {
     name: "CertificateSigning",
+    only: [certificatesigningrequests],
     handles: (request) => request.operation === "UPDATE" && isAbout(request, certificatesigningrequests, "status"),
     async validate(request) {
       const old = request.oldObject as CertificateSigningRequest;
@@ -43,6 +45,7 @@ export function createCertificateSigning({ authorizer }: { readonly authorizer: 
 export function createCertificateSubjectRestriction(): AdmissionPlugin {
   return {
     name: "CertificateSubjectRestriction",
+    only: [certificatesigningrequests],
     handles: (request) => request.operation === "CREATE" && isAbout(request, certificatesigningrequests),
     validate(request) {
       const { signerName } = (request.object as CertificateSigningRequest).spec;

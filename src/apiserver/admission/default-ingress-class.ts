@@ -8,6 +8,7 @@ import { isAbout } from "./refusal.ts";
 export function createDefaultIngressClass({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "DefaultIngressClass",
+    only: [ingresses],
     waitsFor: [ingressclasses],
     handles: (request) => request.operation === "CREATE" && isAbout(request, ingresses),
     async admit(request) {

@@ -12,6 +12,7 @@ const defaultAnnotations = ["storageclass.kubernetes.io/is-default-class", "stor
 export function createDefaultStorageClass({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "DefaultStorageClass",
+    only: [persistentvolumeclaims],
     waitsFor: [storageclasses],
     handles: (request) => request.operation === "CREATE" && isAbout(request, persistentvolumeclaims),
     async admit(request) {

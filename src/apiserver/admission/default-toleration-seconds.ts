@@ -18,6 +18,7 @@ export function createDefaultTolerationSeconds(options: DefaultTolerationSeconds
   ];
   return {
     name: "DefaultTolerationSeconds",
+    only: [pods],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, pods),
     admit(request) {
       const pod = request.object as Pod;

@@ -8,6 +8,7 @@ import { isAbout, refuse } from "./refusal.ts";
 export function createDenyServiceExternalIPs(): AdmissionPlugin {
   return {
     name: "DenyServiceExternalIPs",
+    only: [services],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, services),
     validate(request) {
       const wanted = (request.object as Service).spec?.externalIPs ?? [];

@@ -10,6 +10,7 @@ import { isAbout } from "./refusal.ts";
 export function createExtendedResourceToleration(): AdmissionPlugin {
   return {
     name: "ExtendedResourceToleration",
+    only: [pods],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, pods),
     admit(request) {
       const pod = request.object as Pod;

@@ -78,6 +78,7 @@ export function createImagePolicyWebhook(deps: ImagePolicyDependencies, settings
   };
   return {
     name: "ImagePolicyWebhook",
+    only: [pods],
     handles: (request) =>
       (request.operation === "CREATE" || request.operation === "UPDATE") &&
       (isAbout(request, pods) || isAbout(request, pods, "ephemeralcontainers")),

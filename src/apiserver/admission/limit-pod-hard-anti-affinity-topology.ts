@@ -10,6 +10,7 @@ const allowedKey = "kubernetes.io/hostname";
 export function createLimitPodHardAntiAffinityTopology(): AdmissionPlugin {
   return {
     name: "LimitPodHardAntiAffinityTopology",
+    only: [pods],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, pods),
     validate(request) {
       const { spec, metadata } = request.object as Pod;

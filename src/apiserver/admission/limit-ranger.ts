@@ -4,26 +4,28 @@ import type { Quantity } from "../../api/meta/quantity.ts";
 import { limitranges, persistentvolumeclaims, pods } from "../../api/resources.generated.ts";
 import { podQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
 import type { Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
-import { type AdmissionPlugin, type AdmissionReader, type AdmissionRequest, loadedInformer } from "./admission.ts";
+import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { isAbout, joinProblems, refuse } from "./refusal.ts";
 
 const annotation = "kubernetes.io/limit-ranger";
 
 export function createLimitRanger({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
-  const rangesIn = async (namespace: string): Promise<readonly LimitRange[]> => {
-    const ranges = await loadedInformer(reader, limitranges);
-    return [...ranges.inNamespace(namespace)].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  // They have been read: the plugin waits for them.
+  const rangesIn = (namespace: string): readonly LimitRange[] => {
+    const found = reader.informer(limitranges).inNamespace(namespace);
+    return found.length < 2 ? found : [...found].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   };
   return {
     name: "LimitRanger",
+    only: [pods, persistentvolumeclaims],
     waitsFor: [limitranges],
     handles: (request) => concerns(request) && request.oldObject?.metadata.deletionTimestamp === undefined,
-    async admit(request) {
+    admit(request) {
       if (!isAbout(request, pods)) return request.object;
-      return (await rangesIn(request.namespace)).reduce(withDefaults, request.object as Pod);
+      return rangesIn(request.namespace).reduce(withDefaults, request.object as Pod);
     },
-    async validate(request) {
-      for (const range of await rangesIn(request.namespace)) {
+    validate(request) {
+      for (const range of rangesIn(request.namespace)) {
         const problems = (range.spec?.limits ?? []).flatMap((limit) => problemsOf(limit, request));
         if (problems.length > 0) throw refuse(request, joinProblems(problems));
       }

@@ -9,6 +9,7 @@ import type { AdmissionReader } from "./admission.ts";
 class MemoryInformer<T extends KubernetesObject> extends ObjectCache<T> implements Informer<T> {
   readonly type: ResourceType<T>;
   readonly hasSynced = true;
+  readonly #handlers = new Set<InformerHandler<T>>();
 
   constructor(type: ResourceType<T>) {
     super();
@@ -17,7 +18,23 @@ class MemoryInformer<T extends KubernetesObject> extends ObjectCache<T> implemen
 
   addHandler(handler: InformerHandler<T>): { remove(): void } {
     for (const object of this.list()) handler.onAdd?.(object);
-    return { remove: () => undefined };
+    this.#handlers.add(handler);
+    return { remove: () => void this.#handlers.delete(handler) };
+  }
+
+  override set(object: T): T | undefined {
+    const previous = super.set(object);
+    for (const handler of this.#handlers) {
+      if (previous) handler.onUpdate?.(object, previous);
+      else handler.onAdd?.(object);
+    }
+    return previous;
+  }
+
+  override delete(key: string): T | undefined {
+    const previous = super.delete(key);
+    if (previous) for (const handler of this.#handlers) handler.onDelete?.(previous);
+    return previous;
   }
 
   isAtLeast(): boolean {

@@ -1,5 +1,6 @@
 // NamespaceLifecycle: nothing is created in a namespace that does not exist or is being deleted, and the namespaces the
 // system needs are not deleted at all.
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { localsubjectaccessreviews, namespaces } from "../../api/resources.generated.ts";
 import type { Namespace } from "../../api/types/core-v1.ts";
@@ -36,17 +37,21 @@ export function createNamespaceLifecycle({ reader, client, clock }: NamespaceLif
     deletedAt.delete(name);
     return false;
   };
-  const find = async (name: string): Promise<Namespace> => {
+  const find = (name: string): Promise<Namespace> | Namespace => {
     const known = reader.informer(namespaces).get(name);
     if (known && !(known.status?.phase !== "Terminating" && isDistrusted(name))) return known;
     return client.get(namespaces, { name });
+  };
+  const admitInto = (request: AdmissionRequest, namespace: Namespace): KubernetesObject | undefined => {
+    if (request.operation === "CREATE" && namespace.status?.phase === "Terminating") throw refuseTerminating(request);
+    return request.object;
   };
 
   return {
     name: "NamespaceLifecycle",
     handles: (request) =>
       request.operation !== "CONNECT" && (request.namespace !== "" || isNamespace(request)) && !isAbout(request, localsubjectaccessreviews),
-    async admit(request) {
+    admit(request) {
       if (isNamespace(request)) {
         if (request.operation === "DELETE") {
           if (immortal.has(request.name)) throw refuse(request, "this namespace may not be deleted");
@@ -55,9 +60,8 @@ export function createNamespaceLifecycle({ reader, client, clock }: NamespaceLif
         return request.object;
       }
       if (request.operation === "DELETE") return request.object;
-      const namespace = await find(request.namespace);
-      if (request.operation === "CREATE" && namespace.status?.phase === "Terminating") throw refuseTerminating(request);
-      return request.object;
+      const found = find(request.namespace);
+      return found instanceof Promise ? found.then((namespace) => admitInto(request, namespace)) : admitInto(request, found);
     },
   };
 }

@@ -20,6 +20,7 @@ const features: readonly (readonly [name: string, isNeeded: (pod: Pod, old: Pod)
 export function createNodeDeclaredFeatureValidator({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "NodeDeclaredFeatureValidator",
+    only: [pods],
     handles: (request) => request.operation === "UPDATE" && (isAbout(request, pods) || isAbout(request, pods, "resize")),
     validate(request) {
       const [pod, old] = [request.object as Pod, request.oldObject as Pod];

@@ -8,6 +8,7 @@ import { isAbout, refuse } from "./refusal.ts";
 export function createPersistentVolumeClaimResize({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "PersistentVolumeClaimResize",
+    only: [persistentvolumeclaims],
     handles: (request) => request.operation === "UPDATE" && isAbout(request, persistentvolumeclaims),
     async validate(request) {
       const claim = request.object as PersistentVolumeClaim;

@@ -39,6 +39,7 @@ export function createPodNodeSelector(deps: NamespaceDependencies, settings: Pod
   };
   return {
     name: "PodNodeSelector",
+    only: [pods],
     handles: (request) => request.operation === "CREATE" && isAbout(request, pods),
     async admit(request) {
       const pod = request.object as Pod;

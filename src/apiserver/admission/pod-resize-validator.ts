@@ -10,6 +10,7 @@ import { isAbout, refuse } from "./refusal.ts";
 export function createPodResizeValidator({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "PodResizeValidator",
+    only: [pods],
     handles: (request) => request.operation === "UPDATE" && isAbout(request, pods, "resize"),
     validate(request) {
       const pod = request.object as Pod;

@@ -68,6 +68,7 @@ export function createPodSecurity(deps: NamespaceDependencies, settings: PodSecu
   };
   return {
     name: "PodSecurity",
+    only: [pods, namespaces, ...templated],
     handles: (request) => {
       if (request.operation !== "CREATE" && request.operation !== "UPDATE") return false;
       if (isAbout(request, pods, request.subresource)) return !ignoredSubresources.has(request.subresource);

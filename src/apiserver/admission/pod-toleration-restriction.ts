@@ -60,6 +60,7 @@ export function createPodTolerationRestriction(
   };
   return {
     name: "PodTolerationRestriction",
+    only: [pods],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, pods),
     async admit(request) {
       const pod = request.object as Pod;

@@ -11,14 +11,22 @@ const copied = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 export function createPodTopologyLabels({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   return {
     name: "PodTopologyLabels",
+    only: [pods],
     waitsFor: [nodes],
     handles: (request) => request.operation === "CREATE" && (isAbout(request, pods) || isAbout(request, pods, "binding")),
     admit(request): KubernetesObject | undefined {
       const { object } = request;
-      const own = reader.informer(nodes).get(nodeNameIn(request))?.metadata.labels ?? {};
-      const found = copied.flatMap((key) => (own[key] === undefined ? [] : [[key, own[key]] as const]));
-      if (!object || found.length === 0) return object;
-      return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, ...Object.fromEntries(found) } } };
+      const own = reader.informer(nodes).get(nodeNameIn(request))?.metadata.labels;
+      if (!object || !own) return object;
+      const labels: Record<string, string> = { ...object.metadata.labels };
+      let found = false;
+      for (const key of copied) {
+        const value = own[key];
+        if (value === undefined) continue;
+        labels[key] = value;
+        found = true;
+      }
+      return found ? { ...object, metadata: { ...object.metadata, labels } } : object;
     },
   };
 }

@@ -14,10 +14,16 @@ interface Established {
 
 export function createPriority({ reader }: { readonly reader: AdmissionReader }): AdmissionPlugin {
   const classes = reader.informer(priorityclasses);
+  const defaults = new Map<string, PriorityClass>();
+  const put = (c: PriorityClass): void => {
+    if (c.globalDefault) defaults.set(c.metadata.name, c);
+    else defaults.delete(c.metadata.name);
+  };
+  classes.addHandler({ onAdd: put, onUpdate: put, onDelete: (c) => void defaults.delete(c.metadata.name) });
   const defaultClass = (): PriorityClass | undefined => {
     let found: PriorityClass | undefined;
     // Two defaults can only come of a race: the lower one counts.
-    for (const c of classes.list()) if (c.globalDefault && (!found || numberOf(c) < numberOf(found))) found = c;
+    for (const c of defaults.values()) if (!found || numberOf(c) < numberOf(found)) found = c;
     return found;
   };
   const establish = (request: AdmissionRequest, className: string): Established => {
@@ -28,6 +34,7 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
   };
   return {
     name: "Priority",
+    only: [pods, priorityclasses],
     waitsFor: [priorityclasses],
     handles: (request) =>
       (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),

@@ -6,7 +6,7 @@ import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, resourcequotas } from "../../api/resources.generated.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
-import { type AdmissionPlugin, type AdmissionReader, type AdmissionRequest, loadedInformer } from "./admission.ts";
+import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { decideQuotas, type LimitedResource } from "./quota-decision.ts";
 import { isAbout } from "./refusal.ts";
 
@@ -32,11 +32,10 @@ export function createResourceQuota(deps: ResourceQuotaDependencies, limited: re
       if (request.operation === "CREATE") return request.subresource === "";
       return request.operation === "UPDATE" && request.resource.group === "" && mayCostMore(request);
     },
-    async validate(request) {
-      await loadedInformer(deps.reader, resourcequotas);
-      // Most namespaces have no quota: they do not queue.
+    validate(request) {
+      // They have been read: the plugin waits for them. Most namespaces have no quota, and do not queue.
       if (limited.length === 0 && quotas.in(request.namespace).length === 0) return;
-      await queue.run(request.namespace, () => quotas.charge(request));
+      return queue.run(request.namespace, () => quotas.charge(request));
     },
   };
 }
@@ -90,6 +89,7 @@ class ChargedQuotas {
   /** By name, each in its newest known version. */
   in(namespace: string): readonly ResourceQuota[] {
     const found = this.#deps.reader.informer(resourcequotas).inNamespace(namespace);
+    if (found.length === 0) return found;
     return found.map((q) => this.#newest(q)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 

@@ -17,30 +17,34 @@ export interface RuntimeClassDependencies {
 export function createRuntimeClass(deps: RuntimeClassDependencies): AdmissionPlugin {
   return {
     name: "RuntimeClass",
+    only: [pods],
     handles: (request) => request.operation === "CREATE" && isAbout(request, pods),
-    async admit(request) {
+    admit(request) {
       const pod = request.object as Pod;
-      const found = await findClass(request, pod.spec?.runtimeClassName, deps);
-      return found ? withScheduling(request, withOverhead(request, pod, found), found) : pod;
+      const name = pod.spec?.runtimeClassName;
+      if (name === undefined) return pod;
+      return findClass(request, name, deps).then((found) => withScheduling(request, withOverhead(request, pod, found), found));
     },
-    async validate(request) {
+    validate(request) {
       const pod = request.object as Pod;
-      const overhead = (await findClass(request, pod.spec?.runtimeClassName, deps))?.overhead;
-      if (overhead && !sameAmounts(overhead.podFixed, pod.spec?.overhead)) throw refuse(request, mismatch);
-      if (!overhead && pod.spec?.overhead !== undefined)
-        throw refuse(request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+      const name = pod.spec?.runtimeClassName;
+      if (name === undefined) return checkOverhead(request, undefined);
+      return findClass(request, name, deps).then((found) => checkOverhead(request, found));
     },
   };
 }
 
+function checkOverhead(request: AdmissionRequest, found: RuntimeClass | undefined): void {
+  const { spec } = request.object as Pod;
+  const overhead = found?.overhead;
+  if (overhead && !sameAmounts(overhead.podFixed, spec?.overhead)) throw refuse(request, mismatch);
+  if (!overhead && spec?.overhead !== undefined)
+    throw refuse(request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+}
+
 const mismatch = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
 
-async function findClass(
-  request: AdmissionRequest,
-  name: string | undefined,
-  deps: RuntimeClassDependencies,
-): Promise<RuntimeClass | undefined> {
-  if (name === undefined) return undefined;
+async function findClass(request: AdmissionRequest, name: string, deps: RuntimeClassDependencies): Promise<RuntimeClass> {
   const known = deps.reader.informer(runtimeclasses).get(name);
   if (known) return known;
   try {

@@ -27,35 +27,45 @@ export interface ServiceAccountDependencies {
 export function createServiceAccount(deps: ServiceAccountDependencies): AdmissionPlugin {
   return {
     name: "ServiceAccount",
+    only: [pods],
     handles: (request) =>
       (request.operation === "CREATE" && isAbout(request, pods)) ||
       (request.operation === "UPDATE" && isAbout(request, pods, "ephemeralcontainers")),
-    async admit(request) {
+    admit(request) {
       const pod = request.object as Pod;
       if (request.operation === "UPDATE" || isMirror(pod)) return pod;
-      const name = pod.spec?.serviceAccountName || "default";
-      const account = await findAccount(request, name, deps);
-      return withAccount(pod, account, deps.clock);
+      const found = findAccount(request, pod.spec?.serviceAccountName || "default", deps);
+      return found instanceof Promise
+        ? found.then((account) => withAccount(pod, account, deps.clock))
+        : withAccount(pod, found, deps.clock);
     },
-    async validate(request) {
+    validate(request) {
       const pod = request.object as Pod;
       if (request.operation === "CREATE" && isMirror(pod)) return validateMirror(request, pod);
       const name = pod.spec?.serviceAccountName ?? "";
       if (name === "") throw refuse(request, `no service account specified for pod ${request.namespace}/${pod.metadata.name}`);
-      const account = await findAccount(request, name, deps);
-      if (!limitsSecrets(account)) return;
-      const problem = request.operation === "UPDATE" ? forbiddenEphemeralSecret(account, pod) : forbiddenSecret(account, pod);
-      if (problem !== undefined) throw refuse(request, problem);
+      const found = findAccount(request, name, deps);
+      return found instanceof Promise ? found.then((account) => checkSecrets(request, account)) : checkSecrets(request, found);
     },
   };
 }
 
+/** An account may be limited to the secrets it lists. */
+function checkSecrets(request: AdmissionRequest, account: ServiceAccount): void {
+  if (!limitsSecrets(account)) return;
+  const pod = request.object as Pod;
+  const problem = request.operation === "UPDATE" ? forbiddenEphemeralSecret(account, pod) : forbiddenSecret(account, pod);
+  if (problem !== undefined) throw refuse(request, problem);
+}
+
 const isMirror = (pod: Pod): boolean => pod.metadata.annotations?.[mirrorAnnotation] !== undefined;
 
-async function findAccount(request: AdmissionRequest, name: string, deps: ServiceAccountDependencies): Promise<ServiceAccount> {
+function findAccount(request: AdmissionRequest, name: string, deps: ServiceAccountDependencies): Promise<ServiceAccount> | ServiceAccount {
+  return deps.reader.informer(serviceaccounts).get(`${request.namespace}/${name}`) ?? awaitAccount(request, name, deps);
+}
+
+async function awaitAccount(request: AdmissionRequest, name: string, deps: ServiceAccountDependencies): Promise<ServiceAccount> {
   const { namespace } = request;
-  const known = deps.reader.informer(serviceaccounts).get(`${namespace}/${name}`);
-  if (known) return known;
   const retryMs = 100 + Math.floor(deps.clock.random() * 100);
   const attempts = name === "default" ? defaultAccountAttempts : 1;
   for (let attempt = 1; ; attempt++) {
@@ -108,22 +118,24 @@ function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {
 const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 
 function suffix(clock: Clock): string {
-  return Array.from({ length: 5 }, () => suffixLetters[Math.floor(clock.random() * suffixLetters.length)]).join("");
+  let text = "";
+  for (let i = 0; i < 5; i++) text += suffixLetters[Math.floor(clock.random() * suffixLetters.length)];
+  return text;
 }
 
 function tokenVolume(name: string): Volume {
-  return {
-    name,
-    projected: {
-      sources: [
-        { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
-        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
-        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
-      ],
-      defaultMode: 0o644,
-    },
-  };
+  return { name, projected: tokenSources };
 }
+
+/** The same in all pods. */
+const tokenSources: NonNullable<Volume["projected"]> = {
+  sources: [
+    { serviceAccountToken: { expirationSeconds: 3607, path: "token" } },
+    { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+    { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+  ],
+  defaultMode: 0o644,
+};
 
 /** Mirror pods show what a node runs on its own: they must not give it access to anything. */
 function validateMirror(request: AdmissionRequest, pod: Pod): void {

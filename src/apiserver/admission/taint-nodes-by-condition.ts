@@ -11,6 +11,7 @@ const effect = "NoSchedule";
 export function createTaintNodesByCondition(): AdmissionPlugin {
   return {
     name: "TaintNodesByCondition",
+    only: [nodes],
     handles: (request) => request.operation === "CREATE" && isAbout(request, nodes),
     admit(request) {
       const node = request.object as Node;

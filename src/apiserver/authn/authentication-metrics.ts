@@ -21,11 +21,15 @@ export function createAuthenticationMetrics(registry: MetricsRegistry, clock: Pi
     labels: ["result"],
     buckets: durationBuckets,
   });
+  const byResult = (result: AuthenticationResult) => ({ attempts: attempts.series(result), durations: durations.series(result) });
+  // Made when it first happens: a series that has counted nothing is not shown.
+  const series: Partial<Record<AuthenticationResult, ReturnType<typeof byResult>>> = {};
   return {
     clock,
     attempted(result, durationMs, username) {
-      attempts.series(result).add();
-      durations.series(result).observe(durationMs / 1000);
+      const counted = (series[result] ??= byResult(result));
+      counted.attempts.add();
+      counted.durations.observe(durationMs / 1000);
       if (username !== undefined) users.series(shortName(username)).add();
     },
   };

@@ -26,19 +26,27 @@ export interface AuthenticationOptions {
 
 export function authenticationStage(options: AuthenticationOptions): Stage {
   const { metrics } = options;
-  return async (context, next) => {
+  const admit = (context: RequestContext, { result, found }: Outcome, startMs: number): void => {
+    metrics?.attempted(result, metrics.clock.monotonic() - startMs, found?.user.name);
+    if (!found) throw unauthorized();
+    context.user = withAuthenticatedGroup(found.user);
+    if (found.warnings) context.warnings.push(...found.warnings);
+    if (found.auditAnnotations) annotate(context, found.auditAnnotations);
+  };
+  return (context, next) => {
     const { request } = context;
     if (request.trustedUser) {
       context.user = request.trustedUser;
       return next(context);
     }
     const startMs = metrics?.clock.monotonic() ?? 0;
-    const { result, found } = await authenticate(request, options);
-    metrics?.attempted(result, metrics.clock.monotonic() - startMs, found?.user.name);
-    if (!found) throw unauthorized();
-    context.user = withAuthenticatedGroup(found.user);
-    if (found.warnings) context.warnings.push(...found.warnings);
-    if (found.auditAnnotations) annotate(context, found.auditAnnotations);
+    const outcome = authenticate(request, options);
+    if (outcome instanceof Promise)
+      return outcome.then((known) => {
+        admit(context, known, startMs);
+        return next(context);
+      });
+    admit(context, outcome, startMs);
     return next(context);
   };
 }
@@ -57,16 +65,45 @@ interface Outcome {
 
 const anonymousOutcome: Outcome = { result: "success", found: { user: anonymousUser } };
 
-async function authenticate(request: ApiRequest, options: AuthenticationOptions): Promise<Outcome> {
+/** At once where nobody has to be waited for. */
+function authenticate(request: ApiRequest, options: AuthenticationOptions): Outcome | Promise<Outcome> {
+  const { authenticators } = options;
   const problems: unknown[] = [];
-  for (const authenticator of options.authenticators) {
+  for (let i = 0; i < authenticators.length; i++) {
     try {
-      const found = await authenticator.authenticate(request);
+      const answer = authenticators[i]?.authenticate(request);
+      if (answer instanceof Promise) return authenticateFrom(i, answer, { request, options, problems });
+      if (answer) return { result: "success", found: answer };
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+  return nobody(request, options, problems);
+}
+
+interface Asking {
+  readonly request: ApiRequest;
+  readonly options: AuthenticationOptions;
+  /** What those that were asked before have said. */
+  readonly problems: unknown[];
+}
+
+/** From an authenticator on that does not answer at once. */
+async function authenticateFrom(index: number, begun: Promise<Authentication | undefined>, asking: Asking): Promise<Outcome> {
+  const { request, options, problems } = asking;
+  for (let i = index; i < options.authenticators.length; i++) {
+    try {
+      const found = await (i === index ? begun : options.authenticators[i]?.authenticate(request));
       if (found) return { result: "success", found };
     } catch (error) {
       problems.push(error);
     }
   }
+  return nobody(request, options, problems);
+}
+
+/** Nobody knows who asks. */
+function nobody(request: ApiRequest, options: AuthenticationOptions, problems: readonly unknown[]): Outcome {
   if (problems.length > 0) {
     options.logger.error("Unable to authenticate the request", { path: request.path, error: problems.map(errorText).join("; ") });
     return { result: "error" };
@@ -82,8 +119,16 @@ function isAnonymousAllowed({ path }: ApiRequest, anonymous: AnonymousOptions | 
 const authenticatedGroup = "system:authenticated";
 const unauthenticatedGroup = "system:unauthenticated";
 
+/** Users that come again (of static tokens, of a connection's certificate) are the same object each time. */
+const authenticatedUsers = new WeakMap<UserInfo, UserInfo>();
+
 /** Everybody who has been authenticated is in system:authenticated. */
 export function withAuthenticatedGroup(user: UserInfo): UserInfo {
-  if (user.groups.includes(authenticatedGroup) || user.groups.includes(unauthenticatedGroup)) return user;
-  return { ...user, groups: [...user.groups, authenticatedGroup] };
+  let authenticated = authenticatedUsers.get(user);
+  if (!authenticated) {
+    const known = user.groups.includes(authenticatedGroup) || user.groups.includes(unauthenticatedGroup);
+    authenticated = known ? user : { ...user, groups: [...user.groups, authenticatedGroup] };
+    authenticatedUsers.set(user, authenticated);
+  }
+  return authenticated;
 }

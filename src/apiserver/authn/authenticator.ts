@@ -20,5 +20,5 @@ export interface Authenticator {
 /** Checks a bearer token, for requests and for TokenReview. */
 export interface TokenAuthenticator {
   /** Undefined: not a token of this kind. Throws when it is one and not valid (expired, revoked, wrong audience). */
-  authenticateToken(token: string, audiences?: readonly string[]): Promise<Authentication | undefined>;
+  authenticateToken(token: string, audiences?: readonly string[]): Promise<Authentication | undefined> | Authentication | undefined;
 }

@@ -6,7 +6,7 @@ import type { Authentication, Authenticator, TokenAuthenticator } from "./authen
 
 export function createBearerTokenAuthenticator(tokens: TokenAuthenticator): Authenticator {
   return {
-    async authenticate(request) {
+    authenticate(request) {
       const token = bearerToken(request);
       return token === undefined ? undefined : requireToken(tokens, token);
     },
@@ -16,43 +16,83 @@ export function createBearerTokenAuthenticator(tokens: TokenAuthenticator): Auth
 /** The first authenticator that accepts the token decides; refusals are collected into one error. */
 export function unionTokenAuthenticator(authenticators: readonly TokenAuthenticator[]): TokenAuthenticator {
   return {
-    async authenticateToken(token, audiences) {
-      const problems: string[] = [];
-      for (const authenticator of authenticators) {
-        try {
-          const found = await authenticator.authenticateToken(token, audiences);
-          if (found) return found;
-        } catch (error) {
-          problems.push(error instanceof Error ? error.message : String(error));
-        }
+    authenticateToken(token, audiences) {
+      // Tokens of a file and remembered ones are known at once: nothing is waited for.
+      const [first] = authenticators;
+      let begun: ReturnType<TokenAuthenticator["authenticateToken"]>;
+      try {
+        begun = first?.authenticateToken(token, audiences);
+      } catch (error) {
+        begun = Promise.reject(error);
       }
-      if (problems.length > 0) throw new Error(problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`);
-      return undefined;
+      if (begun && !(begun instanceof Promise)) return begun;
+      return askInTurn(authenticators, begun, (authenticator) => authenticator.authenticateToken(token, audiences));
     },
   };
 }
 
+/** `begun`: what the first of them has answered. */
+async function askInTurn(
+  authenticators: readonly TokenAuthenticator[],
+  begun: Promise<Authentication | undefined> | undefined,
+  ask: (authenticator: TokenAuthenticator) => ReturnType<TokenAuthenticator["authenticateToken"]>,
+): Promise<Authentication | undefined> {
+  const problems: string[] = [];
+  for (const [i, authenticator] of authenticators.entries()) {
+    try {
+      const found = await (i === 0 ? begun : ask(authenticator));
+      if (found) return found;
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`);
+  return undefined;
+}
+
 /** For tokens that know no audiences: they are good for those of the API server. */
 export function forAudiences(own: readonly string[], tokens: TokenAuthenticator): TokenAuthenticator {
+  // Requests ask for no audience in particular, and static tokens are the same object each time.
+  const forAll = new WeakMap<Authentication, Authentication>();
+  const granting = (found: Authentication | undefined, granted: readonly string[]): Authentication | undefined => {
+    if (!found || granted !== own) return found && { ...found, audiences: granted };
+    let whole = forAll.get(found);
+    if (!whole) {
+      whole = { ...found, audiences: own };
+      forAll.set(found, whole);
+    }
+    return whole;
+  };
   return {
-    async authenticateToken(token, asked = own) {
-      const granted = own.filter((audience) => asked.includes(audience));
-      const found = granted.length === 0 ? undefined : await tokens.authenticateToken(token, asked);
-      return found && { ...found, audiences: granted };
+    authenticateToken(token, asked = own) {
+      const granted = asked === own ? own : own.filter((audience) => asked.includes(audience));
+      if (granted.length === 0) return undefined;
+      const answer = tokens.authenticateToken(token, asked);
+      return answer instanceof Promise ? answer.then((found) => granting(found, granted)) : granting(answer, granted);
     },
   };
 }
 
 /** Throws "invalid bearer token" where nobody knows the token, and what is wrong with it where somebody does. */
-export async function requireToken(tokens: TokenAuthenticator, token: string, audiences?: readonly string[]): Promise<Authentication> {
-  const found = await tokens.authenticateToken(token, audiences);
+export function requireToken(
+  tokens: TokenAuthenticator,
+  token: string,
+  audiences?: readonly string[],
+): Promise<Authentication> | Authentication {
+  const answer = tokens.authenticateToken(token, audiences);
+  return answer instanceof Promise ? answer.then(known) : known(answer);
+}
+
+function known(found: Authentication | undefined): Authentication {
   if (!found) throw new Error("invalid bearer token");
   return found;
 }
 
 /** The token of an Authorization header; WebSocket clients that cannot set headers may send it as a subprotocol. */
 function bearerToken(request: ApiRequest): string | undefined {
-  const [scheme = "", token = ""] = (request.headers.authorization ?? "").trim().split(" ");
+  const header = request.headers.authorization;
+  if (header === undefined) return webSocketToken(request);
+  const [scheme = "", token = ""] = header.trim().split(" ", 2);
   if (scheme.toLowerCase() === "bearer" && token !== "") return token;
   return webSocketToken(request);
 }

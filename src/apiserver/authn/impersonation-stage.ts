@@ -3,7 +3,7 @@
 import { badRequest } from "../../api/meta/status-error.ts";
 import { requestAttributes } from "../authz/authorization-stage.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
-import type { ApiRequest, Stage } from "../request.ts";
+import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
 import { createImpersonationModes } from "./impersonation-modes.ts";
 import type { UserInfo } from "./user.ts";
 
@@ -11,19 +11,22 @@ const extraPrefix = "impersonate-extra-";
 
 export function impersonationStage(authorizer: Authorizer): Stage {
   const modes = createImpersonationModes(authorizer);
-  return async (context, next) => {
-    const wanted = requestedIdentity(context.request);
-    if (!wanted) return next(context);
+  const impersonated = async (context: RequestContext, wanted: UserInfo, next: Handler): Promise<ApiResponse> => {
     const { user, constraint } = await modes.impersonate(wanted, requestAttributes(context));
     context.impersonator = context.user;
     context.user = user;
     if (constraint !== "") context.impersonationConstraint = constraint;
     return next(context);
   };
+  return (context, next) => {
+    const wanted = requestedIdentity(context.request);
+    return wanted ? impersonated(context, wanted, next) : next(context);
+  };
 }
 
 /** The identity in the headers as it stands there; undefined where there are no such headers. */
 function requestedIdentity(request: ApiRequest): UserInfo | undefined {
+  if (!hasImpersonation(request.headers)) return undefined;
   const name = request.headers["impersonate-user"] ?? "";
   const uid = request.headers["impersonate-uid"] ?? "";
   const groups = request.headers["impersonate-group"] === undefined ? [] : request.headerLines("impersonate-group");
@@ -34,6 +37,11 @@ function requestedIdentity(request: ApiRequest): UserInfo | undefined {
     throw badRequest(`requested ${JSON.stringify({ ...(uid ? { uid } : {}), groups, extra })} without impersonating a user`);
   }
   return { name, groups, ...(uid === "" ? {} : { uid }), ...(hasExtra ? { extra } : {}) };
+}
+
+function hasImpersonation(headers: ApiRequest["headers"]): boolean {
+  for (const header in headers) if (header.startsWith("impersonate-")) return true;
+  return false;
 }
 
 function extraOf(request: ApiRequest): Record<string, readonly string[]> {

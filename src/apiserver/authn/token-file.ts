@@ -13,7 +13,7 @@ export function createTokenFileAuthenticator(csv: string, path = "token file"): 
       user: { name, ...(uid === "" ? {} : { uid }), groups: groups === undefined || groups === "" ? [] : groups.split(",") },
     });
   }
-  return { authenticateToken: async (token) => known.get(token) };
+  return { authenticateToken: (token) => known.get(token) };
 }
 
 /** Records of an RFC 4180 text; empty lines are passed over. */

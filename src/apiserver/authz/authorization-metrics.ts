@@ -30,11 +30,15 @@ export function createAuthorizationMetrics(registry: MetricsRegistry, clock: Pic
     labels: ["result"],
     buckets: durationBuckets,
   });
+  const byResult = (result: AuthorizationResult) => ({ attempts: attempts.series(result), durations: durations.series(result) });
+  // Made when it first happens: a series that has counted nothing is not shown.
+  const series: Partial<Record<AuthorizationResult, ReturnType<typeof byResult>>> = {};
   return {
     clock,
     attempted(result, durationMs) {
-      attempts.series(result).add();
-      durations.series(result).observe(durationMs / 1000);
+      const counted = (series[result] ??= byResult(result));
+      counted.attempts.add();
+      counted.durations.observe(durationMs / 1000);
     },
   };
 }

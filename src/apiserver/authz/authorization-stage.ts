@@ -8,11 +8,8 @@ import { forbiddenRequest, sanitize } from "./forbidden.ts";
 
 /** Without metrics nothing is counted. */
 export function authorizationStage(authorizer: Authorizer, metrics?: AuthorizationMetrics): Stage {
-  return async (context, next) => {
-    const attributes = requestAttributes(context);
-    const startMs = metrics?.clock.monotonic() ?? 0;
-    const answer = authorizer.authorize(attributes);
-    const decided = answer instanceof Promise ? await answer : answer;
+  /** The answer of a request that is not allowed. */
+  const decide = (context: RequestContext, decided: AuthorizationDecision, { attributes, startMs }: Asked): ApiResponse | undefined => {
     const { decision, reason, error } = decided;
     metrics?.attempted(resultOf(decided), metrics.clock.monotonic() - startMs);
     if (decision !== "allow" && error !== undefined) {
@@ -21,9 +18,21 @@ export function authorizationStage(authorizer: Authorizer, metrics?: Authorizati
     }
     context.auditAnnotations?.set("authorization.k8s.io/decision", decision === "allow" ? "allow" : "forbid");
     context.auditAnnotations?.set("authorization.k8s.io/reason", reason);
-    if (decision !== "allow") return refusal(forbiddenRequest(attributes, reason));
-    return next(context);
+    return decision === "allow" ? undefined : refusal(forbiddenRequest(attributes, reason));
   };
+  return (context, next) => {
+    const attributes = requestAttributes(context);
+    const asked = { attributes, startMs: metrics?.clock.monotonic() ?? 0 };
+    const answer = authorizer.authorize(attributes);
+    if (answer instanceof Promise) return answer.then((decided) => decide(context, decided, asked) ?? next(context));
+    const refused = decide(context, answer, asked);
+    return refused ? Promise.resolve(refused) : next(context);
+  };
+}
+
+interface Asked {
+  readonly attributes: AuthorizationAttributes;
+  readonly startMs: number;
 }
 
 function resultOf({ decision, error }: AuthorizationDecision): AuthorizationResult {

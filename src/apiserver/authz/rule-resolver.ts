@@ -13,6 +13,8 @@ export type AppliedRule =
   | { readonly error: string };
 
 export interface RuleResolver {
+  /** Grows with every change of a role or a binding. */
+  readonly generation: number;
   /** Rules that apply in a namespace ("": cluster-wide ones only), cluster role bindings first. */
   rulesFor(user: UserInfo, namespace: string): Iterable<AppliedRule>;
   /** The rules of a referenced role. Throws where it does not exist, with upstream's text. */
@@ -56,7 +58,15 @@ export function createRuleResolver(reader: AdmissionReader): RuleResolver {
     }
   }
 
+  let generation = 0;
+  const changed = (): void => void generation++;
+  const handler = { onAdd: changed, onUpdate: changed, onDelete: changed };
+  for (const informer of [clusterRoles, namespacedRoles, clusterBindings, bindings]) informer.addHandler(handler);
+
   return {
+    get generation() {
+      return generation;
+    },
     rulesOf,
     *rulesFor(user, namespace) {
       const keys = userKeys(user);

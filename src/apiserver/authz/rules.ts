@@ -5,13 +5,15 @@ import type { PolicyRule } from "../../api/types/rbac-v1.ts";
 import type { AuthorizationAttributes } from "./authorizer.ts";
 
 export function ruleAllows(rule: PolicyRule, request: AuthorizationAttributes): boolean {
+  if (!ruleAllowsSome(rule, request)) return false;
+  return !request.isResourceRequest || !rule.resourceNames?.length || rule.resourceNames.includes(request.name);
+}
+
+/** Whether it allows the request for some name of an object. */
+export function ruleAllowsSome(rule: PolicyRule, request: AuthorizationAttributes): boolean {
   if (!hasOrAll(rule.verbs, request.verb)) return false;
   if (!request.isResourceRequest) return (rule.nonResourceURLs ?? []).some((url) => urlMatches(url, request.path));
-  return (
-    hasOrAll(rule.apiGroups, request.apiGroup) &&
-    resourceMatches(rule.resources, request.resource, request.subresource) &&
-    (!rule.resourceNames?.length || rule.resourceNames.includes(request.name))
-  );
+  return hasOrAll(rule.apiGroups, request.apiGroup) && resourceMatches(rule.resources, request.resource, request.subresource);
 }
 
 function hasOrAll(values: readonly string[] | undefined, wanted: string): boolean {

@@ -7,7 +7,7 @@ import { type DialResult, dialUpgrade, passThrough, refuseUpgrade, upgradeHeader
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, UpgradeHandle } from "../request.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
-import { acceptWebSocket, isWebSocket, offeredProtocol, tunnel } from "./websocket.ts";
+import { isWebSocket, loadWebSocketAcceptor, offeredProtocol, tunnel } from "./websocket.ts";
 
 const dialTimeoutMs = 30_000;
 const portForwardTunnel = "SPDY/3.1+portforward.k8s.io";
@@ -42,6 +42,7 @@ function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Ha
     const protocol = offeredProtocol(request, webSocketProtocols);
     if (protocol === undefined)
       throw badRequest(`no supported WebSocket protocol was offered; supported: ${webSocketProtocols.join(", ")}`);
+    const acceptWebSocket = await loadWebSocketAcceptor();
     return upgradeResponse(request, async (upgrade) => {
       const answer = await dialSpdy(deps, url, { "x-stream-protocol-version": [...spdyProtocols] });
       if (!answer.upgraded) return refuseUpgrade(upgrade.socket, answer);
@@ -58,6 +59,7 @@ function portForward(deps: ConnectDependencies): Handler {
     if (!isWebSocket(request)) return relay(deps, request, url);
     if (offeredProtocol(request, [portForwardTunnel]) === undefined)
       throw badRequest(`port forwarding over WebSocket needs the protocol ${portForwardTunnel}`);
+    const acceptWebSocket = await loadWebSocketAcceptor();
     return upgradeResponse(request, async (upgrade) => {
       const answer = await dialSpdy(deps, url, { "x-stream-protocol-version": "portforward.k8s.io" });
       if (!answer.upgraded) return refuseUpgrade(upgrade.socket, answer);

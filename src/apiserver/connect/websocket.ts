@@ -2,7 +2,7 @@
 // reach a kubelet that speaks SPDY (translated for exec and attach, tunnelled for port-forward).
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
 import type { ApiRequest, UpgradeHandle } from "../request.ts";
 
 const maxMessageBytes = 32 * 1024 * 1024;
@@ -18,18 +18,29 @@ export function offeredProtocol(request: ApiRequest, supported: readonly string[
 }
 
 /** Completes the handshake with the given subprotocol. */
-export function acceptWebSocket(request: ApiRequest, upgrade: UpgradeHandle, protocol: string, onOpen: (socket: WebSocket) => void): void {
-  // It only performs the handshake and keeps no connections, so one per connection costs nothing.
-  const server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: maxMessageBytes,
-    handleProtocols: () => protocol,
-  });
-  // The handshake reads the method, the headers and nothing else of the request.
-  const head = { method: request.method, headers: request.headers, url: request.path } as unknown as IncomingMessage;
-  server.handleUpgrade(head, upgrade.socket, Buffer.from(upgrade.head), onOpen);
+export type WebSocketAcceptor = (
+  request: ApiRequest,
+  upgrade: UpgradeHandle,
+  protocol: string,
+  onOpen: (socket: WebSocket) => void,
+) => void;
+
+/** Loaded by the first request that needs it, before anybody is connected to. */
+export async function loadWebSocketAcceptor(): Promise<WebSocketAcceptor> {
+  const { WebSocketServer } = await import("ws");
+  return (request, upgrade, protocol, onOpen) => {
+    // It only performs the handshake and keeps no connections, so one per connection costs nothing.
+    const server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: maxMessageBytes,
+      handleProtocols: () => protocol,
+    });
+    // The handshake reads the method, the headers and nothing else of the request.
+    const head = { method: request.method, headers: request.headers, url: request.path } as unknown as IncomingMessage;
+    server.handleUpgrade(head, upgrade.socket, Buffer.from(upgrade.head), onOpen);
+  };
 }
 
 /** Carries the bytes of an upgraded connection in binary messages, both ways, until either side ends. */

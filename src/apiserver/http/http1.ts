@@ -1,6 +1,6 @@
 // HTTP/1.1: an IncomingMessage as an ApiRequest, a ServerResponse as a Sink.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ApiRequest, UpgradeHandle } from "../request.ts";
+import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
@@ -15,53 +15,78 @@ export interface ConnectionFacts {
   readonly hasUnknownCertificate: boolean;
 }
 
-/** The certificates of a connection, as a request has them. */
-export function presentedCertificates(
-  facts: ConnectionFacts,
-): Pick<ApiRequest, "clientCertificate" | "frontProxyCertificate" | "hasUnknownCertificate"> {
-  const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
-  return {
-    ...(hasUnknownCertificate ? { hasUnknownCertificate } : {}),
-    ...(clientCertificate ? { clientCertificate } : {}),
-    ...(frontProxyCertificate ? { frontProxyCertificate } : {}),
-  };
+interface ReceivedHead {
+  readonly method: string;
+  /** Path and query, in origin form or absolute form. */
+  readonly target: string;
+  readonly headers: ApiRequest["headers"];
+  readonly upgrade?: UpgradeHandle | undefined;
 }
 
-/** `clientGone` aborts the request's signal. */
-export function http1Request(
-  message: IncomingMessage,
-  facts: ConnectionFacts,
-  upgrade?: UpgradeHandle,
-): { request: ApiRequest; clientGone: () => void } {
-  const lazy = new LazyAbort();
-  const { path, query } = splitUrl(message.url ?? "/");
-  const method = message.method ?? "GET";
-  // Node gives arrays for set-cookie only, which is no header of requests.
-  const headers = message.headers as Readonly<Record<string, string | undefined>>;
-  const request: ApiRequest = {
-    method,
-    path,
-    query,
-    headers,
-    headerLines: (name) => message.headersDistinct[name.toLowerCase()] ?? [],
-    body: requestBody(message, method, headers["content-length"], headers["transfer-encoding"] !== undefined),
-    get signal() {
-      return lazy.signal;
-    },
-    abort: (reason) => lazy.abort(() => reason),
-    remoteAddress: facts.remoteAddress,
-    ...presentedCertificates(facts),
-    ...(upgrade ? { upgrade } : {}),
-  };
-  return { request, clientGone: () => lazy.abort(clientGone) };
+/** A request that came over a connection. A class, because it is made for each: its signal only for those who ask for it. */
+export abstract class ReceivedRequest implements ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly remoteAddress: string;
+  abstract readonly body: RequestBody;
+  readonly clientCertificate?: Uint8Array;
+  readonly frontProxyCertificate?: Uint8Array;
+  readonly hasUnknownCertificate?: boolean;
+  readonly upgrade?: UpgradeHandle;
+  readonly #lazy = new LazyAbort();
+
+  constructor({ method, target, headers, upgrade }: ReceivedHead, facts: ConnectionFacts) {
+    const start = target.startsWith("/") ? 0 : Math.max(0, target.indexOf("/", target.indexOf("://") + 3));
+    const mark = target.indexOf("?", start);
+    this.method = method;
+    this.path = mark < 0 ? target.slice(start) : target.slice(start, mark);
+    this.query = mark < 0 ? noQuery : new URLSearchParams(target.slice(mark + 1));
+    this.headers = headers;
+    this.remoteAddress = facts.remoteAddress;
+    const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
+    if (clientCertificate) this.clientCertificate = clientCertificate;
+    if (frontProxyCertificate) this.frontProxyCertificate = frontProxyCertificate;
+    if (hasUnknownCertificate) this.hasUnknownCertificate = hasUnknownCertificate;
+    if (upgrade) this.upgrade = upgrade;
+  }
+
+  abstract headerLines(name: string): readonly string[];
+
+  get signal(): AbortSignal {
+    return this.#lazy.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#lazy.abort(() => reason);
+  }
+
+  /** Aborts the signal, where the client has gone before it was answered. */
+  clientGone(): void {
+    this.#lazy.abort(clientGone);
+  }
 }
 
-/** The path and the query of a request's target, whether in origin form or absolute form. */
-export function splitUrl(url: string): { path: string; query: URLSearchParams } {
-  const start = url.startsWith("/") ? 0 : Math.max(0, url.indexOf("/", url.indexOf("://") + 3));
-  const mark = url.indexOf("?", start);
-  if (mark < 0) return { path: start === 0 ? url : url.slice(start), query: new URLSearchParams() };
-  return { path: url.slice(start, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+/** Queries are only read. */
+const noQuery = new URLSearchParams();
+
+export class Http1Request extends ReceivedRequest {
+  readonly body: RequestBody;
+  readonly #message: IncomingMessage;
+
+  constructor(message: IncomingMessage, facts: ConnectionFacts, upgrade?: UpgradeHandle) {
+    const { method = "GET" } = message;
+    // Node gives arrays for set-cookie only, which is no header of requests.
+    const headers = message.headers as Readonly<Record<string, string | undefined>>;
+    super({ method, target: message.url ?? "/", headers, upgrade }, facts);
+    this.body = requestBody(message, method, headers["content-length"], headers["transfer-encoding"] !== undefined);
+    this.#message = message;
+  }
+
+  headerLines(name: string): readonly string[] {
+    return this.#message.headersDistinct[name.toLowerCase()] ?? [];
+  }
 }
 
 export class Http1Sink implements Sink {
@@ -79,8 +104,8 @@ export class Http1Sink implements Sink {
 
   send(status: number, headers: HeaderValues, body: Uint8Array | undefined): void {
     // Answers without a body (HEAD, 304) say nothing of its length.
-    const length = body === undefined ? {} : { "content-length": String(body.length) };
-    this.#response.writeHead(status, { ...(headers as Record<string, string | string[]>), ...length });
+    if (body !== undefined) headers["content-length"] = String(body.length);
+    this.#response.writeHead(status, headers as Record<string, string | string[]>);
     this.#response.end(body);
   }
 

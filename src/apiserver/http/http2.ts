@@ -1,10 +1,9 @@
 // HTTP/2 by the raw stream API (the compatibility layer halves the rate): a stream as an ApiRequest, and as a Sink.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
-import type { ApiRequest } from "../request.ts";
-import { allowsGzip, type ConnectionFacts, presentedCertificates, splitUrl } from "./http1.ts";
-import { LazyAbort } from "./lazy-abort.ts";
+import type { RequestBody } from "../request.ts";
+import { allowsGzip, type ConnectionFacts, ReceivedRequest } from "./http1.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
 
 export interface Http2Head {
   readonly headers: IncomingHttpHeaders;
@@ -13,30 +12,21 @@ export interface Http2Head {
   readonly endStream: boolean;
 }
 
-export function http2Request(
-  stream: ServerHttp2Stream,
-  head: Http2Head,
-  facts: ConnectionFacts,
-): { request: ApiRequest; clientGone: () => void } {
-  const lazy = new LazyAbort();
-  const headers = head.headers as Readonly<Record<string, string | undefined>>;
-  const { path, query } = splitUrl(headers[":path"] ?? "/");
-  const method = headers[":method"] ?? "GET";
-  const request: ApiRequest = {
-    method,
-    path,
-    query,
-    headers,
-    headerLines: (name) => linesOf(head.rawHeaders, name.toLowerCase()),
-    body: head.endStream ? { kind: "none" } : requestBody(stream, method, headers["content-length"], true),
-    get signal() {
-      return lazy.signal;
-    },
-    abort: (reason) => lazy.abort(() => reason),
-    remoteAddress: facts.remoteAddress,
-    ...presentedCertificates(facts),
-  };
-  return { request, clientGone: () => lazy.abort(clientGone) };
+export class Http2Request extends ReceivedRequest {
+  readonly body: RequestBody;
+  readonly #rawHeaders: readonly string[];
+
+  constructor(stream: ServerHttp2Stream, head: Http2Head, facts: ConnectionFacts) {
+    const headers = head.headers as Readonly<Record<string, string | undefined>>;
+    const method = headers[":method"] ?? "GET";
+    super({ method, target: headers[":path"] ?? "/", headers }, facts);
+    this.body = head.endStream ? { kind: "none" } : requestBody(stream, method, headers["content-length"], true);
+    this.#rawHeaders = head.rawHeaders;
+  }
+
+  headerLines(name: string): readonly string[] {
+    return linesOf(this.#rawHeaders, name.toLowerCase());
+  }
 }
 
 function linesOf(rawHeaders: readonly string[], name: string): string[] {

@@ -15,8 +15,8 @@ import type { ClientAuthorities } from "../authn/client-authorities.ts";
 import type { Http2Settings } from "../edge-options.ts";
 import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
 import type { Answer, ApiServer } from "../server.ts";
-import { type ConnectionFacts, Http1Sink, http1Request } from "./http1.ts";
-import { type Http2Head, Http2Sink, http2Request } from "./http2.ts";
+import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
+import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
@@ -222,11 +222,11 @@ class ConnectionServer implements HttpsServer {
 
   #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
     this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
-    const { request, clientGone } = http2Request(stream, head, facts);
+    const request = new Http2Request(stream, head, facts);
     stream.on("error", (error) => this.#deps.logger.info("HTTP/2 stream failed", { path: request.path, error }, 4));
     stream.once("close", () => {
       this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
-      clientGone();
+      request.clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
     void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
@@ -235,9 +235,9 @@ class ConnectionServer implements HttpsServer {
   }
 
   #onHttp1(message: IncomingMessage, response: ServerResponse): void {
-    const { request, clientGone } = http1Request(message, this.#facts.get(message.socket) ?? noFacts);
-    response.once("close", () => {
-      clientGone();
+    const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+    response.on("close", () => {
+      request.clientGone();
       if (this.#stopping) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
@@ -246,7 +246,7 @@ class ConnectionServer implements HttpsServer {
 
   async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
     if (this.#stopping && this.#options.sendRetryAfter && !isAlwaysServed(request))
-      return sink.send(429, shuttingDown.headers, shuttingDown.body);
+      return sink.send(429, { ...shuttingDown.headers }, shuttingDown.body);
     const ended = this.#open.begin();
     const answer = await this.#deps.api.handle(request);
     if (answer.response.kind === "watch") ended();
@@ -270,8 +270,8 @@ class ConnectionServer implements HttpsServer {
 
   #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void {
     const upgrade: UpgradeHandle = { socket, head, rawHeaders: message.rawHeaders };
-    const { request, clientGone } = http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
-    socket.once("close", clientGone);
+    const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
+    socket.once("close", () => request.clientGone());
     socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
     void this.#serveUpgrade(message, request, upgrade);
   }

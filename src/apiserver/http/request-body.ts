@@ -44,23 +44,23 @@ function readAll(stream: Readable, declared: number, limitBytes: number): Promis
     if (declared > limitBytes) return reject(bodyTooLarge(limitBytes));
     const chunks: Buffer[] = [];
     let length = 0;
-    const finish = (settle: () => void): void => {
-      stream.off("data", onData).off("end", onEnd).off("error", onBroken).off("close", onBroken);
-      settle();
-    };
-    const onData = (chunk: Buffer): void => {
+    const onBroken = (error?: Error): void =>
+      reject(badRequest(`the body of the request was cut short${error ? `: ${error.message}` : ""}`));
+    if (stream.destroyed) return onBroken();
+    // The listeners stay: the stream ends with its request, and what comes after the first answer counts for nothing.
+    stream.on("data", (chunk: Buffer) => {
       length += chunk.length;
       if (length <= limitBytes) chunks.push(chunk);
-      else
-        finish(() => {
-          stream.pause();
-          reject(bodyTooLarge(limitBytes));
-        });
-    };
-    const onEnd = (): void => finish(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)));
-    const onBroken = (error?: Error): void =>
-      finish(() => reject(badRequest(`the body of the request was cut short${error ? `: ${error.message}` : ""}`)));
-    if (stream.destroyed) return onBroken();
-    stream.on("data", onData).on("end", onEnd).on("error", onBroken).on("close", onBroken);
+      else {
+        stream.pause();
+        reject(bodyTooLarge(limitBytes));
+      }
+    });
+    stream.on("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)));
+    stream.on("error", onBroken);
+    stream.on("close", () => {
+      // Every stream closes: after its end that is no news, and an Error costs its stack.
+      if (!stream.readableEnded) onBroken();
+    });
   });
 }

@@ -1,5 +1,5 @@
 // What the API server counts about requests, under upstream's metric names.
-import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { HistogramSeries, MetricsRegistry, Series } from "../../base/metrics.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { isLongRunning } from "./request-info.ts";
 
@@ -24,6 +24,8 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
   const inflight = registry
     .gauge("apiserver_current_inflight_requests", "Requests that are being handled, by kind.", ["request_kind"])
     .series("all");
+  /** By what tells requests apart, so that one look-up finds both series. What was never served is among them: emptied when full. */
+  const known = new Map<string, Counted>();
   return {
     begin: () => inflight.add(1),
     end(context, response, durationMs) {
@@ -31,17 +33,32 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
       const { info } = context;
       const verb = verbOf(context);
       const scope = scopeOf(context);
-      const dryRun = info.isResourceRequest ? (context.request.query.get("dryRun") === "All" ? "All" : "") : "";
+      const isDry = info.isResourceRequest && context.request.query.size > 0 && context.request.query.get("dryRun") === "All";
       const resource = info.isResourceRequest ? info.resource : "";
       const subresource = info.isResourceRequest ? info.subresource : plainPath(info.path);
-      const code = "status" in response ? String(response.status) : response.kind === "watch" ? "200" : "101";
-      requests.series(code, "apiserver", dryRun, info.apiGroup, resource, scope, subresource, verb, info.apiVersion).add();
-      if (!isLongRunning(info))
-        durations
-          .series("apiserver", dryRun, info.apiGroup, resource, scope, subresource, verb, info.apiVersion)
-          .observe(durationMs / 1000);
+      const code = "status" in response ? response.status : response.kind === "watch" ? 200 : 101;
+      const key = `${code}${isDry ? "?" : " "}${verb}/${scope}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
+      let counted = known.get(key);
+      if (!counted) {
+        const rest = [isDry ? "All" : "", info.apiGroup, resource, scope, subresource, verb, info.apiVersion];
+        counted = {
+          requests: requests.series(String(code), "apiserver", ...rest),
+          durations: isLongRunning(info) ? undefined : durations.series("apiserver", ...rest),
+        };
+        if (known.size >= maxKnown) known.clear();
+        known.set(key, counted);
+      }
+      counted.requests.add();
+      counted.durations?.observe(durationMs / 1000);
     },
   };
+}
+
+const maxKnown = 2000;
+
+interface Counted {
+  readonly requests: Series;
+  readonly durations: HistogramSeries | undefined;
 }
 
 const metricVerbs: Readonly<Record<string, string>> = {

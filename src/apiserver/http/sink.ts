@@ -1,7 +1,7 @@
 // Where an answer is written: the one face that HTTP/1.1 responses and HTTP/2 streams show to write-answer.ts.
 
-/** Names in lower case. */
-export type HeaderValues = Readonly<Record<string, string | readonly string[]>>;
+/** Names in lower case. Made for one answer, and given to the sink with it. */
+export type HeaderValues = Record<string, string | readonly string[]>;
 
 export interface Sink {
   /** Whether an Accept-Encoding header of the request allows gzip. */

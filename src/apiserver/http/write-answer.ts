@@ -23,7 +23,8 @@ export async function writeAnswer(answer: Answer, sink: Sink, logger: Logger): P
   const { response, context } = answer;
   try {
     if (sink.closed) return abandon(response);
-    await write(answer, sink);
+    const writing = write(answer, sink);
+    if (writing) await writing;
   } catch (error) {
     abandon(response);
     if (error instanceof ClientGone) return;
@@ -33,14 +34,19 @@ export async function writeAnswer(answer: Answer, sink: Sink, logger: Logger): P
   }
 }
 
-async function write(answer: Answer, sink: Sink): Promise<void> {
+/** At once where the answer is there as bytes. */
+function write(answer: Answer, sink: Sink): Promise<void> | undefined {
   const { response } = answer;
   const head = answer.context.request.method === "HEAD";
   switch (response.kind) {
     case "object": {
-      const { bytes, contentType } = await encodeObject(response, answer);
-      const headers = headersOf(answer, contentType, response.headers);
-      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: contentType !== mediaTypes.yaml });
+      const { encoding, pretty } = negotiateLeniently(answer.context.request);
+      if (encoding === "yaml") return sendYaml(response, answer, sink);
+      // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
+      const encoded = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
+      const headers = headersOf(answer, encoded ? mediaTypes.protobuf : mediaTypes.json, response.headers);
+      const bytes = encoded ?? (response.bytes && !pretty ? response.bytes() : encodeJson(response.object, pretty));
+      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: true });
     }
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
@@ -68,26 +74,18 @@ function abandon(response: ApiResponse): void {
 
 type ObjectResponse = Extract<ApiResponse, { kind: "object" }>;
 
-async function encodeObject(response: ObjectResponse, answer: Answer): Promise<{ bytes: Uint8Array; contentType: string }> {
-  const { encoding, pretty } = negotiateLeniently(answer.context.request);
-  if (encoding === "yaml") return { bytes: await encodeYaml(response.object), contentType: mediaTypes.yaml };
-  if (encoding === "protobuf") {
-    // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
-    const encoded = encodeProtobuf(response.object, response.protobuf);
-    if (encoded) return { bytes: encoded, contentType: mediaTypes.protobuf };
-  }
-  const bytes = response.bytes && !pretty ? response.bytes() : encodeJson(response.object, pretty);
-  return { bytes, contentType: mediaTypes.json };
+async function sendYaml(response: ObjectResponse, answer: Answer, sink: Sink): Promise<void> {
+  const headers = headersOf(answer, mediaTypes.yaml, response.headers);
+  const bytes = await encodeYaml(response.object);
+  const body = answer.context.request.method === "HEAD" ? undefined : bytes;
+  return sendWhole(sink, response.status, headers, { body, compressible: false });
 }
 
 /** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */
 export function headersOf(answer: Answer, contentType: string, own?: Readonly<Record<string, string>>): HeaderValues {
   const { warnings, auditId, flow, headers: early } = answer.context;
-  const headers: Record<string, string | readonly string[]> = {
-    "audit-id": auditId ?? "",
-    "cache-control": "no-cache, private",
-    ...(contentType === "" ? {} : { "content-type": contentType }),
-  };
+  const headers: HeaderValues = { "audit-id": auditId ?? "", "cache-control": "no-cache, private" };
+  if (contentType !== "") headers["content-type"] = contentType;
   if (flow) {
     headers["x-kubernetes-pf-flowschema-uid"] = flow.schemaUid;
     headers["x-kubernetes-pf-prioritylevel-uid"] = flow.levelUid;
@@ -103,8 +101,14 @@ interface Whole {
   readonly compressible: boolean;
 }
 
-async function sendWhole(sink: Sink, status: number, headers: HeaderValues, { body, compressible }: Whole): Promise<void> {
-  if (body === undefined || !compressible || !sink.acceptsGzip || body.length < compressFromBytes) return sink.send(status, headers, body);
+function sendWhole(sink: Sink, status: number, headers: HeaderValues, { body, compressible }: Whole): Promise<void> | undefined {
+  if (body !== undefined && compressible && sink.acceptsGzip && body.length >= compressFromBytes)
+    return sendCompressed(sink, status, headers, body);
+  sink.send(status, headers, body);
+  return undefined;
+}
+
+async function sendCompressed(sink: Sink, status: number, headers: HeaderValues, body: Uint8Array): Promise<void> {
   const compressed = await compress(body, fastest);
   sink.send(status, compressedHeaders(headers), compressed);
 }

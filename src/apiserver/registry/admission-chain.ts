@@ -1,13 +1,26 @@
 // Runs admission plugins in their order: first all that change the object, later, after validation, all that refuse it.
-// When a webhook or policy has changed the object, those that change it run a second time.
+// When a webhook or policy has changed the object, those that change it run a second time. Which plugins a resource concerns
+// at all is found out once; where none has to wait, no promise is made.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "../admission/admission.ts";
 import type { WriteAdmission } from "./write-environment.ts";
 
+type Mutating = AdmissionPlugin & Required<Pick<AdmissionPlugin, "admit">>;
+type Validating = AdmissionPlugin & Required<Pick<AdmissionPlugin, "validate">>;
+
+/** The plugins that may be concerned with a resource. */
+interface Concerned {
+  readonly mutating: readonly Mutating[];
+  readonly validating: readonly Validating[];
+}
+
+type Admitted = KubernetesObject | undefined;
+
 export class AdmissionChain {
   readonly #plugins: readonly AdmissionPlugin[];
   readonly #reader: AdmissionReader;
+  readonly #concerned = new WeakMap<ResourceType, Concerned>();
   /** What plugins have to wait for; empty once it has been read. */
   #unread: readonly ResourceType[];
 
@@ -18,12 +31,13 @@ export class AdmissionChain {
   }
 
   /** The object as the mutating plugins leave it; absent for deletions. */
-  async mutate(request: WriteAdmission): Promise<KubernetesObject | undefined> {
-    if (this.#unread.length > 0) await this.#read(request.signal);
-    const once = await this.#admit(request);
-    if (!once.needsSecondRound) return once.object;
-    once.reinvocation.beginSecond();
-    return (await this.#admit(once)).object;
+  mutate(request: WriteAdmission): Promise<Admitted> | Admitted {
+    if (this.#unread.length > 0) return this.#read(request.signal).then(() => this.#mutate(request));
+    return this.#mutate(request);
+  }
+
+  validate(request: AdmissionRequest): Promise<void> | void {
+    return validateFrom(0, this.#concernedWith(request.resource).validating, request);
   }
 
   async #read(signal: AbortSignal): Promise<void> {
@@ -31,17 +45,57 @@ export class AdmissionChain {
     this.#unread = [];
   }
 
-  async #admit(request: WriteAdmission): Promise<WriteAdmission> {
-    let current = request;
-    for (const plugin of this.#plugins) {
-      if (!plugin.admit || !plugin.handles(current)) continue;
-      const object = await plugin.admit(current);
-      if (object && object !== current.object) current = current.withObject(object);
-    }
-    return current;
+  #mutate(request: WriteAdmission): Promise<Admitted> | Admitted {
+    const { mutating } = this.#concernedWith(request.resource);
+    const once = admitFrom(0, mutating, request);
+    return once instanceof Promise ? once.then((admitted) => again(mutating, admitted)) : again(mutating, once);
   }
 
-  async validate(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#plugins) if (plugin.validate && plugin.handles(request)) await plugin.validate(request);
+  #concernedWith(type: ResourceType): Concerned {
+    let concerned = this.#concerned.get(type);
+    if (!concerned) {
+      const plugins = this.#plugins.filter(({ only }) => !only || only.some((t) => t.resource === type.resource && t.group === type.group));
+      concerned = {
+        mutating: plugins.filter((plugin): plugin is Mutating => plugin.admit !== undefined),
+        validating: plugins.filter((plugin): plugin is Validating => plugin.validate !== undefined),
+      };
+      this.#concerned.set(type, concerned);
+    }
+    return concerned;
   }
+}
+
+/** The second round, where a plugin has asked for one. */
+function again(plugins: readonly Mutating[], once: WriteAdmission): Promise<Admitted> | Admitted {
+  if (!once.needsSecondRound) return once.object;
+  once.reinvocation.beginSecond();
+  const twice = admitFrom(0, plugins, once);
+  return twice instanceof Promise ? twice.then((admitted) => admitted.object) : twice.object;
+}
+
+/** The request as the plugins from the one at `index` on leave it. */
+function admitFrom(index: number, plugins: readonly Mutating[], request: WriteAdmission): Promise<WriteAdmission> | WriteAdmission {
+  let current = request;
+  for (let i = index; i < plugins.length; i++) {
+    const plugin = plugins[i] as Mutating;
+    if (!plugin.handles(current)) continue;
+    const before = current;
+    const answer = plugin.admit(before);
+    if (answer instanceof Promise) return answer.then((object) => admitFrom(i + 1, plugins, withObject(before, object)));
+    current = withObject(before, answer);
+  }
+  return current;
+}
+
+const withObject = (request: WriteAdmission, object: Admitted): WriteAdmission =>
+  object && object !== request.object ? request.withObject(object) : request;
+
+function validateFrom(index: number, plugins: readonly Validating[], request: AdmissionRequest): Promise<void> | void {
+  for (let i = index; i < plugins.length; i++) {
+    const plugin = plugins[i] as Validating;
+    if (!plugin.handles(request)) continue;
+    const answer = plugin.validate(request);
+    if (answer instanceof Promise) return answer.then(() => validateFrom(i + 1, plugins, request));
+  }
+  return undefined;
 }

@@ -43,12 +43,12 @@ interface Dispatch {
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
   const { clock, admission, creators = {}, connects = {}, hooks = {} } = dependencies;
   const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks }, creators, connects };
-  return async (context) => {
+  return (context) => {
     const { info } = context;
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
     if (!store) {
       if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
-      return pageNotFound();
+      return Promise.resolve(pageNotFound());
     }
     checkExport(context);
     if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
@@ -63,8 +63,8 @@ function namespaceOf(store: ResourceStore, info: RequestInfo): string {
   return store.type.namespaced ? info.namespace : "";
 }
 
-async function answerResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
-  const { env, creators } = dispatch;
+function answerResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
+  const { env } = dispatch;
   const { info } = context;
   const { type } = store;
   const { verb } = info;
@@ -72,7 +72,6 @@ async function answerResource(dispatch: Dispatch, store: ResourceStore, context:
   if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named)) throw methodNotAllowed();
   const namespace = namespaceOf(store, info);
-  const creator = creators[subresourceKey(type)];
   switch (verb) {
     case "get":
       return answerGet(env, store, context, namespace);
@@ -81,9 +80,7 @@ async function answerResource(dispatch: Dispatch, store: ResourceStore, context:
     case "watch":
       return answerWatch(env, store, context, namespace);
     case "create":
-      if (creator) return createVirtual(env, store, context, creator);
-      if (isBindings(store)) return answerBinding(env, context, namespace, "");
-      return answerCreate(env, store, context, namespace);
+      return answerCreation(dispatch, store, context, namespace);
     case "update":
       return answerUpdate(env, store, context, { namespace, subresource: "", strategy: store.definition.update });
     case "patch":
@@ -95,6 +92,19 @@ async function answerResource(dispatch: Dispatch, store: ResourceStore, context:
     default:
       throw methodNotAllowed();
   }
+}
+
+function answerCreation(
+  { env, creators }: Dispatch,
+  store: ResourceStore,
+  context: RequestContext,
+  namespace: string,
+): Promise<ApiResponse> {
+  const key = subresourceKey(store.type);
+  const creator = creators[key];
+  if (creator) return createVirtual(env, store, context, creator);
+  if (key === "/bindings") return answerBinding(env, context, namespace, "");
+  return answerCreate(env, store, context, namespace);
 }
 
 /** Custom resources: upstream answers what does not fit as a handler behind its router. */
@@ -126,7 +136,7 @@ function suitsPath({ type }: ResourceStore, { verb, namespace }: RequestInfo, na
   return named;
 }
 
-async function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
+function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
   const { env, creators, connects } = dispatch;
   const { info } = context;
   const { type, definition } = store;
@@ -151,8 +161,6 @@ async function answerSubresource(dispatch: Dispatch, store: ResourceStore, conte
   if (verb === "patch") return answerPatch(env, store, context, target);
   throw methodNotAllowed();
 }
-
-const isBindings = ({ type }: ResourceStore): boolean => subresourceKey(type) === "/bindings";
 
 async function answerBinding(env: WriteEnvironment, context: RequestContext, namespace: string, name: string): Promise<ApiResponse> {
   const options = parseWriteOptions("CreateOptions", context.request.query);

@@ -3,6 +3,7 @@
 import { type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../../api/meta/field-error.ts";
 import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
+import { LruMap } from "../../base/lru-map.ts";
 
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
 
@@ -21,6 +22,7 @@ export type WriteOptionsKind = "CreateOptions" | "UpdateOptions" | "PatchOptions
 
 /** `apply`: a server-side apply, for which a field manager is required and force allowed. */
 export function parseWriteOptions(kind: WriteOptionsKind, query: URLSearchParams, apply = false): WriteOptions {
+  if (query.size === 0 && !apply) return defaultOptions[kind];
   const dryRunValues = query.getAll("dryRun");
   const fieldManager = query.get("fieldManager") ?? "";
   const fieldValidation = query.get("fieldValidation") ?? "";
@@ -47,6 +49,21 @@ export function parseWriteOptions(kind: WriteOptionsKind, query: URLSearchParams
     },
   };
 }
+
+const withoutQuery = (kind: WriteOptionsKind): WriteOptions => ({
+  dryRun: false,
+  fieldManager: "",
+  fieldValidation: "Warn",
+  force: false,
+  asObject: { kind, apiVersion: "meta.k8s.io/v1" },
+});
+
+/** Of requests without a query. */
+const defaultOptions: Readonly<Record<WriteOptionsKind, WriteOptions>> = {
+  CreateOptions: withoutQuery("CreateOptions"),
+  UpdateOptions: withoutQuery("UpdateOptions"),
+  PatchOptions: withoutQuery("PatchOptions"),
+};
 
 function checkPatchOptions(apply: boolean, fieldManager: string, force: string | null): FieldError[] {
   if (apply) return fieldManager === "" ? [required("fieldManager", "is required for apply patch")] : [];
@@ -83,7 +100,19 @@ const checkFieldValidation = (value: string): FieldError[] =>
 /** The manager recorded for a write: the one named, or the user agent up to its first slash. */
 export function managerOf(options: WriteOptions, userAgent: string | undefined): string {
   if (options.fieldManager !== "") return options.fieldManager;
-  const name = (userAgent ?? "").split("/")[0] ?? "";
+  let manager = managers.get(userAgent ?? "");
+  if (manager === undefined) {
+    manager = managerOfAgent(userAgent ?? "");
+    managers.set(userAgent ?? "", manager);
+  }
+  return manager;
+}
+
+/** Clients send the same with each request. */
+const managers = new LruMap<string, string>(256);
+
+function managerOfAgent(userAgent: string): string {
+  const name = userAgent.split("/")[0] ?? "";
   // Upstream cuts at 128 bytes and drops what cannot be printed.
   const printable = [...name].filter(isPrintable).join("");
   return printable === "" ? "unknown" : Buffer.from(printable).subarray(0, maxFieldManagerBytes).toString();

@@ -44,6 +44,8 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
   }
 
   inNamespace(namespace: string): readonly T[] {
+    // Admission asks for limits and quotas that hardly a cluster has.
+    if (this.#cache.size === 0) return [];
     return this.#cache.list({ prefix: `${namespace}/` }).map((version) => this.#object(version));
   }
 

@@ -26,7 +26,8 @@ type Handler = (
   signal: AbortSignal,
 ) => Promise<RequeueAfter | undefined> | RequeueAfter | undefined;
 
-function requestController(name: string, handle: Handler): Controller {
+/** A controller of certificate signing requests. */
+export function requestController(name: string, handle: Handler): Controller {
   return {
     name,
     serviceAccount,
@@ -64,7 +65,7 @@ export const signingRequestApprover: Controller = requestController(
     const { conditions = [], certificate } = request.status ?? {};
     if (certificate || conditions.some(({ type }) => type === "Approved" || type === "Denied")) return undefined;
     if (request.spec.signerName !== kubeletClientSigner) return undefined;
-    const asked = read(request);
+    const asked = readRequest(request);
     if (kubeletClientFlaw(asked) !== undefined) return undefined;
     for (const { subresource, isMeant, message } of approvals) {
       if (!isMeant(request, asked) || !(await mayCreate(context, request, subresource, signal))) continue;
@@ -118,7 +119,7 @@ export const signingRequestSigner: Controller = requestController(
     const authority = options.clusterSigningFor?.[spec.signerName] ?? options.clusterSigning;
     if (!authority || status?.certificate || !isKnownSigner(spec.signerName)) return undefined;
     if (!isConditionTrue(status?.conditions, "Approved") || isConditionTrue(status?.conditions, "Failed")) return undefined;
-    const asked = read(request);
+    const asked = readRequest(request);
     const flaw = flawOf(spec.signerName, asked);
     const answered =
       flaw === undefined
@@ -183,7 +184,7 @@ function expiryMs(certificate: string): number {
 const textOf = (base64: string): string => new TextDecoder().decode(bytesOfBase64(base64));
 
 /** Throws TerminalError: a request does not change. */
-function read({ metadata, spec }: CertificateSigningRequest): Asked {
+export function readRequest({ metadata, spec }: CertificateSigningRequest): Asked {
   try {
     return { request: parseSigningRequest(textOf(spec.request)), usages: spec.usages ?? [] };
   } catch (cause) {
@@ -192,7 +193,7 @@ function read({ metadata, spec }: CertificateSigningRequest): Asked {
   }
 }
 
-function withCondition(
+export function withCondition(
   request: CertificateSigningRequest,
   fields: Pick<CertificateSigningRequestCondition, "type" | "status" | "reason" | "message">,
   nowMs: number,

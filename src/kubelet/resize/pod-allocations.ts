@@ -73,6 +73,29 @@ export class PodAllocations implements Running {
     };
   }
 
+  /**
+   * Takes over a pod that runs already, as far as nothing is known of it: what it has been given is what its status says,
+   * whatever its specification has become since.
+   */
+  adopt(pod: Pod): void {
+    const { uid } = pod.metadata;
+    const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+    const statuses = new Map([...containerStatuses, ...initContainerStatuses].map((s) => [s.name, s]));
+    const given = (container: Container): Container => {
+      const resources = statuses.get(container.name)?.resources;
+      return resources ? { ...container, resources } : container;
+    };
+    const { initContainers, containers } = pod.spec;
+    const spec = {
+      ...pod.spec,
+      ...(initContainers ? { initContainers: initContainers.map(given) } : {}),
+      containers: containers.map(given),
+    };
+    if (!this.#allocated.has(uid)) this.allocate({ ...pod, spec });
+    if (this.#actuated.has(uid)) return;
+    for (const { name, state, resources } of statuses.values()) if (state?.running && resources) this.actuate(uid, name, resources);
+  }
+
   /** What the container was last set to; undefined when this kubelet has never set it. */
   actuated(podUid: string, containerName: string): ResourceRequirements | undefined {
     return this.#actuated.get(podUid)?.ContainerResources[containerName];

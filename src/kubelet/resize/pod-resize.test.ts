@@ -1,5 +1,5 @@
 // Resizes on a whole kubelet: the specification changes, the node allocates, the runtime is told, the status says so.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { pods } from "../../api/resources.generated.ts";
@@ -36,7 +36,7 @@ async function untilCpu(f: KubeletFixture, name: string, request: string): Promi
 async function shares(f: KubeletFixture): Promise<readonly number[]> {
   const { containers } = await f.cri.listContainers({ filter: { state: { state: "CONTAINER_RUNNING" } } });
   const all = await Promise.all(containers.map(({ id }) => f.cri.containerStatus({ containerId: id })));
-  return all.map(({ status }) => status?.resources?.linux?.cpuShares ?? 0);
+  return all.map(({ status }) => status?.resources?.linux?.cpuShares ?? 0).sort((a, b) => a - b);
 }
 
 describe("kubelet: resizing a pod", () => {
@@ -174,6 +174,19 @@ describe("kubelet: resizing a pod", () => {
     expect(await shares(f)).toEqual([1024, 2048]);
     await resize(f, "web", cpu("2"));
     await untilCpu(f, "web", "2");
+    expect((await statusOf(f, "web"))?.restartCount).toBe(0);
+  });
+
+  it("without a checkpoint a pod keeps what its status says, and is then resized", async () => {
+    await using f = await startKubelet(fourCpus);
+    await f.createPod("web", { containers: [container({ resources: cpu("1", "2") })] });
+    await f.until(async () => (await statusOf(f, "web"))?.ready === true);
+    await f.kubelet.stop();
+    for (const name of ["allocated_pods_state", "actuated_pods_state"]) await rm(join(f.directory, "root", name));
+    await resize(f, "web", cpu("2", "2"));
+    await f.restart();
+    await untilCpu(f, "web", "2");
+    expect(await shares(f)).toEqual([2048]);
     expect((await statusOf(f, "web"))?.restartCount).toBe(0);
   });
 

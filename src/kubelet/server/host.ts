@@ -32,6 +32,12 @@ export interface LogOptions {
 /** Failures are StatusErrors: NotFound for an unknown pod or container, BadRequest for one that is not running (yet). */
 export interface KubeletServerHost {
   pods(): readonly Pod[];
+  /** Those the runtime has, whatever the API server wants. */
+  runningPods(): Promise<readonly Pod[]>;
+  /** Runs a command to its end; what it printed. */
+  run(at: ContainerReference, command: readonly string[]): Promise<string>;
+  /** Writes a checkpoint of the container; where it lies. 0 seconds: as long as the runtime allows. */
+  checkpoint(at: ContainerReference, timeoutSeconds: number): Promise<string>;
   /** /stats/summary, /metrics and what is below it; undefined for other paths. */
   stats: StatsEndpoints;
   /** Address of the runtime's streaming server for this call. */

@@ -1,19 +1,23 @@
-// The kubelet's HTTPS server (port 10250): container logs, and exec, attach and port-forward, whose upgraded connections
-// are passed through to the runtime's streaming server. Paths and parameters are upstream's.
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
-import { type Duplex, Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import type { TLSSocket } from "node:tls";
-import { badRequest, isStatus, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
+// The kubelet's HTTPS server (port 10250): every request is authenticated and authorized, then answered by the route its
+// path belongs to (route.ts), or, for exec, attach and port-forward, passed through to the runtime's streaming server.
+// Certificates may change while it serves.
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { createServer, type Server, type ServerOptions } from "node:https";
+import type { AddressInfo, Server as NetServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { isStatus, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
-import type { Logger } from "../../base/log.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import { closing } from "../../base/server-connections.ts";
 import type { Client } from "../../client/client.ts";
 import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
-import { type Caller, callerOf, createCallerAuthorizer } from "./authorization.ts";
-import type { ContainerReference, KubeletServerHost, LogOptions, RemoteCommandOptions } from "./host.ts";
+import { type AuthenticationOptions, createAuthenticator } from "./authentication.ts";
+import { type AuthorizationOptions, createAuthorizer } from "./authorization.ts";
+import type { KubeletServerHost } from "./host.ts";
+import { answerByRoute, methodNotAllowed, type Route, urlOf } from "./route.ts";
+import { type RouteOptions, serverRoutes } from "./routes.ts";
+import { isStream, splitProtocols, streamUrl } from "./streams.ts";
 
 export interface KubeletServerDependencies {
   /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
@@ -22,57 +26,74 @@ export interface KubeletServerDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly nodeName: string;
+  /** Endpoints besides the server's own. */
+  readonly routes?: readonly Route[];
 }
 
-export interface KubeletServerOptions {
+/** PEM: serving certificate and key, and the authorities whose client certificates are believed; default none. */
+export interface ServerCertificates {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+export interface KubeletServerOptions extends ServerCertificates, RouteOptions {
   readonly address: string;
   /** 0 chooses a free one. */
   readonly port: number;
-  /** PEM: serving certificate and key, and the CA whose client certificates are accepted. */
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa: string;
+  readonly authentication?: AuthenticationOptions;
+  readonly authorization?: AuthorizationOptions;
+  /** Default TLS 1.2 and Node's ciphers and curves. */
+  readonly tls?: Pick<ServerOptions, "minVersion" | "ciphers" | "ecdhCurve">;
+  /** Port without TLS and without questions, for what may be read by anybody; default none. */
+  readonly readOnlyPort?: number;
+  /** Hands over new certificates while the server runs. */
+  readonly follow?: (use: (certificates: ServerCertificates) => void) => Promise<Running> | Running;
+  /** Where /healthz is served without TLS; default nowhere. */
+  readonly healthz?: { readonly address: string; readonly port: number };
+}
+
+export interface RunningKubeletServer extends Running {
+  readonly port: number;
 }
 
 const dialTimeoutMs = 30_000;
+const headersTimeoutMs = 30_000;
 
-export async function startKubeletServer(
-  deps: KubeletServerDependencies,
-  options: KubeletServerOptions,
-): Promise<Running & { readonly port: number }> {
-  const authorize = createCallerAuthorizer(deps);
-  const server = createServer({
-    cert: options.cert,
-    key: options.key,
-    ca: options.clientCa,
-    requestCert: true,
-    rejectUnauthorized: false,
-    minVersion: "TLSv1.2",
+export async function startKubeletServer(deps: KubeletServerDependencies, options: KubeletServerOptions): Promise<RunningKubeletServer> {
+  const authenticate = createAuthenticator(deps, options.authentication);
+  const authorize = createAuthorizer(deps, options.authorization);
+  const debugging = options.enableDebuggingHandlers ?? true;
+  const host = (): KubeletServerHost => hostOf(deps);
+  const routes = serverRoutes({ host, clock: deps.clock, more: deps.routes ?? [] }, options);
+  const contextOf = (from: ServerCertificates): ServerOptions => ({
+    ...{ cert: from.cert, key: from.key, minVersion: "TLSv1.2", ...options.tls },
+    ...(from.clientCa === undefined ? {} : { ca: from.clientCa }),
   });
-  const sockets = new Set<Duplex>();
-  server.on("secureConnection", (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-  });
+  const server = createServer({ ...contextOf(options), requestCert: true, rejectUnauthorized: false, headersTimeout: headersTimeoutMs });
+  const close = closing(server);
 
   /** Throws StatusError unless the caller may make this request. */
   async function admit(request: IncomingMessage): Promise<void> {
-    const caller: Caller | undefined = callerOf(request.socket as TLSSocket);
+    const caller = await authenticate(request).catch((error: unknown) => {
+      deps.logger.error("Asking who makes a request failed", { error: errorText(error) });
+      return undefined;
+    });
     if (!caller) throw new StatusError({ code: 401, reason: "Unauthorized", message: "Unauthorized" });
-    const path = pathOf(request).pathname;
-    if (!(await authorize(caller, request.method ?? "GET", path))) {
-      throw new StatusError({ code: 403, reason: "Forbidden", message: `Forbidden (user=${caller.name}, path=${path})` });
-    }
+    await authorize(caller, request.method ?? "GET", urlOf(request).pathname);
   }
 
   server.on("request", (request, response) => {
     admit(request)
-      .then(() => answer(deps, request, response))
+      .then(() => answerByRoute(routes, request, response))
       .catch((error: unknown) => respondError(deps.logger, response, error));
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     admit(request)
-      .then(() => streamUrl(hostOf(deps), request))
+      .then(() => {
+        if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");
+        return streamUrl(host(), request);
+      })
       .then((url) =>
         passThrough({ socket, head }, url, {
           method: request.method ?? "POST",
@@ -84,122 +105,64 @@ export async function startKubeletServer(
         refuseUpgrade(socket, { status: isStatus(error) ? error.code : 500, contentType: "text/plain", body: Buffer.from(textOf(error)) }),
       );
   });
-  await listen(server, options);
+  await listen(server, options.address, options.port);
+  const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  const following = await options.follow?.((certificates) => server.setSecureContext(contextOf(certificates)));
   return {
     port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
+    async stop() {
+      await following?.stop();
+      await Promise.all([close(), ...plain.map((p) => p.stop())]);
+    },
   };
 }
 
-function listen(server: Server, options: KubeletServerOptions): Promise<void> {
+/** The read-only port and the health port: loaded where they are asked for. */
+async function startPlainServers(
+  deps: KubeletServerDependencies,
+  { address, readOnlyPort, healthz }: KubeletServerOptions,
+  routes: readonly Route[],
+): Promise<readonly Running[]> {
+  const wanted = [
+    ...(readOnlyPort ? [{ address, port: readOnlyPort, routes: routes.filter((r) => r.readOnly) }] : []),
+    ...(healthz ? [{ ...healthz, routes: routes.filter((r) => r.path === "/healthz") }] : []),
+  ];
+  if (wanted.length === 0) return [];
+  const { createServer: createPlainServer } = await import("node:http");
+  const running: Running[] = [];
+  for (const { address: host, port, routes: served } of wanted) {
+    const answer: RequestListener = (request, response) => {
+      answerByRoute(served, request, response).catch((error: unknown) => respondError(deps.logger, response, error));
+    };
+    const server = createPlainServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, answer);
+    const close = closing(server);
+    try {
+      await listen(server, host, port);
+    } catch (error) {
+      await Promise.all(running.map((r) => r.stop()));
+      throw error;
+    }
+    running.push({ stop: close });
+  }
+  return running;
+}
+
+function listen(server: Server | NetServer, address: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) =>
-      reject(new Error(`the kubelet cannot listen on ${options.address}:${options.port}: ${error.message}`, { cause: error })),
+      reject(new Error(`the kubelet cannot listen on ${address}:${port}: ${error.message}`, { cause: error })),
     );
-    server.listen(options.port, options.address, () => resolve());
+    server.listen(port, address, () => resolve());
   });
-}
-
-const pathOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "https://kubelet");
-
-/** Node joins repeated headers; the runtime reads one protocol a line. */
-function splitProtocols(request: IncomingMessage): Record<string, string | readonly string[] | undefined> {
-  const offered = request.headers["x-stream-protocol-version"];
-  const lines = typeof offered === "string" ? offered.split(",").map((p) => p.trim()) : offered;
-  return { ...request.headers, ...(lines ? { "x-stream-protocol-version": lines } : {}) };
-}
-
-async function answer(deps: KubeletServerDependencies, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = pathOf(request);
-  const [action, ...parts] = url.pathname.slice(1).split("/");
-  switch (action) {
-    case "healthz":
-      response.end("ok");
-      return;
-    case "pods":
-    case "runningpods":
-      response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify({ kind: "PodList", apiVersion: "v1", metadata: {}, items: hostOf(deps).pods() }));
-      return;
-    case "containerLogs":
-      return sendLog(hostOf(deps), referenceOf(parts), url.searchParams, response);
-    case "stats":
-    case "metrics": {
-      const found = await hostOf(deps).stats(url, request.method ?? "GET");
-      if (!found) break;
-      response.setHeader("content-type", found.contentType);
-      response.end(found.body);
-      return;
-    }
-    case "exec":
-    case "attach":
-    case "portForward":
-      throw badRequest("Upgrade request required");
-  }
-  throw new StatusError({ code: 404, reason: "NotFound", message: "404 page not found" });
 }
 
 function hostOf(deps: KubeletServerDependencies): KubeletServerHost {
   const host = deps.host();
   if (!host) throw serviceUnavailable("the kubelet is starting");
   return host;
-}
-
-/** [namespace, pod, container] or [namespace, pod, uid, container]. */
-function referenceOf(parts: readonly string[]): ContainerReference {
-  const [namespace, pod, third, fourth] = parts.map(decodeURIComponent);
-  if (!namespace || !pod || !third) throw badRequest("expected /namespace/pod/container or /namespace/pod/uid/container");
-  return fourth === undefined ? { namespace, pod, container: third } : { namespace, pod, container: fourth, podUid: third };
-}
-
-async function sendLog(host: KubeletServerHost, at: ContainerReference, query: URLSearchParams, response: ServerResponse): Promise<void> {
-  const abort = new AbortController();
-  response.on("close", () => abort.abort());
-  const chunks = await host.containerLog(at, logOptions(query), abort.signal);
-  response.writeHead(200, { "content-type": "text/plain" });
-  response.flushHeaders();
-  try {
-    await pipeline(Readable.from(chunks, { objectMode: false }), response);
-  } catch (error) {
-    if (!abort.signal.aborted) throw error; // the client's leaving is no error
-  }
-}
-
-function logOptions(query: URLSearchParams): LogOptions {
-  const on = (name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
-  const number = (name: string): number | undefined => {
-    const text = query.get(name);
-    if (text === null || text === "") return undefined;
-    if (!/^\d+$/.test(text)) throw badRequest(`${name} must be a whole number, not ${JSON.stringify(text)}`);
-    return Number(text);
-  };
-  const sinceTime = query.get("sinceTime");
-  const optional = {
-    tailLines: number("tailLines"),
-    limitBytes: number("limitBytes"),
-    sinceSeconds: number("sinceSeconds"),
-    sinceTimeMs: sinceTime ? Date.parse(sinceTime) : undefined,
-    stream: (query.get("stream") ?? undefined) as LogOptions["stream"] | undefined,
-  };
-  const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
-  return { follow: on("follow"), previous: on("previous"), timestamps: on("timestamps"), ...present };
-}
-
-function streamUrl(host: KubeletServerHost, request: IncomingMessage): Promise<URL> {
-  const { pathname, searchParams: query } = pathOf(request);
-  const [action, ...parts] = pathname.slice(1).split("/");
-  const on = (name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
-  const options: RemoteCommandOptions = { stdin: on("input"), stdout: on("output"), stderr: on("error"), tty: on("tty") };
-  if (action === "exec") return host.execUrl(referenceOf(parts), query.getAll("command"), options);
-  if (action === "attach") return host.attachUrl(referenceOf(parts), options);
-  const [namespace, pod, podUid] = parts.map(decodeURIComponent);
-  if (action !== "portForward" || !namespace || !pod)
-    throw new StatusError({ code: 404, reason: "NotFound", message: "404 page not found" });
-  return host.portForwardUrl({ namespace, pod, ...(podUid ? { podUid } : {}) });
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -61,11 +61,12 @@ function labelsOf(known: Partial<Record<"container" | "id" | "image" | "name" | 
 }
 
 function podGroup(pod: PodMeasurement): Group {
-  const { name, namespace, uid, cgroup, cpu, memory, swap, startTimeMs, processes, network } = pod;
+  const { name, namespace, uid, cgroup, cpu, memory, swap, pressure, startTimeMs, processes, network } = pod;
   return {
     ...(cpu ? { cpu } : {}),
     ...(memory ? { memory } : {}),
     ...(swap ? { swap } : {}),
+    ...(pressure ? { pressure } : {}),
     ...(processes === undefined ? {} : { processes }),
     ...(network ? { network } : {}),
     startTimeMs,
@@ -74,11 +75,12 @@ function podGroup(pod: PodMeasurement): Group {
 }
 
 function containerGroup(pod: PodMeasurement, container: ContainerMeasurement): Group {
-  const { id, name, image, startedAtMs, writableLayer, cpu, memory, swap } = container;
+  const { id, name, image, startedAtMs, writableLayer, cpu, memory, swap, pressure } = container;
   return {
     ...(cpu ? { cpu } : {}),
     ...(memory ? { memory } : {}),
     ...(swap ? { swap } : {}),
+    ...(pressure ? { pressure } : {}),
     ...(writableLayer ? { diskBytes: writableLayer.bytes } : {}),
     startTimeMs: startedAtMs,
     labels: labelsOf({ container: name, id: containerCgroup(pod, container), image, name: id, namespace: pod.namespace, pod: pod.name }),
@@ -138,6 +140,42 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
   ["container_memory_mapped_file", "gauge", "Mapped files.", ({ details: d }) => one(d?.mappedFileBytes)],
   ["container_memory_max_usage_bytes", "gauge", "The most memory used so far.", ({ details: d }) => one(d?.peakBytes)],
   ["container_memory_failcnt", "counter", "How often the memory limit was met.", ({ details: d }) => one(d?.limitHits)],
+  [
+    "container_pressure_cpu_waiting_seconds_total",
+    "counter",
+    "Time in which something waited for CPU.",
+    ({ pressure: p }) => micros(p?.cpu?.some.total),
+  ],
+  [
+    "container_pressure_cpu_stalled_seconds_total",
+    "counter",
+    "Time in which everything waited for CPU.",
+    ({ pressure: p }) => micros(p?.cpu?.full.total),
+  ],
+  [
+    "container_pressure_memory_waiting_seconds_total",
+    "counter",
+    "Time in which something waited for memory.",
+    ({ pressure: p }) => micros(p?.memory?.some.total),
+  ],
+  [
+    "container_pressure_memory_stalled_seconds_total",
+    "counter",
+    "Time in which everything waited for memory.",
+    ({ pressure: p }) => micros(p?.memory?.full.total),
+  ],
+  [
+    "container_pressure_io_waiting_seconds_total",
+    "counter",
+    "Time in which something waited for disks.",
+    ({ pressure: p }) => micros(p?.io?.some.total),
+  ],
+  [
+    "container_pressure_io_stalled_seconds_total",
+    "counter",
+    "Time in which everything waited for disks.",
+    ({ pressure: p }) => micros(p?.io?.full.total),
+  ],
   ["container_processes", "gauge", "Processes in it.", ({ processes }) => one(processes)],
   ["container_fs_usage_bytes", "gauge", "Bytes of the writable layer.", ({ diskBytes }) => one(diskBytes, undefined, { device: "" })],
   ["container_network_receive_bytes_total", "counter", "Bytes received.", ({ network }) => ofInterfaces(network, "rxBytes")],
@@ -161,6 +199,8 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
 ];
 
 const seconds = (nanoseconds: number | undefined): ReturnType<Read> => one(nanoseconds === undefined ? undefined : nanoseconds / 1e9);
+
+const micros = (total: number | undefined): ReturnType<Read> => one(total === undefined ? undefined : total / 1e6);
 
 /** A group without a quota is never throttled, and has no such figures. */
 const quotaOf = (details: CgroupDetails | undefined): CgroupDetails | undefined =>

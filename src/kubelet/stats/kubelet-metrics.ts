@@ -29,6 +29,7 @@ export class KubeletMetrics {
   readonly #relistIntervals: HistogramSeries;
   readonly #lastRelist: { set(value: number): void };
   readonly #steps: Family<HistogramSeries>;
+  readonly #containersPerPod: HistogramSeries;
   readonly #starts: HistogramSeries;
   readonly #totalStarts: HistogramSeries;
   readonly #probeResults: Family<Series>;
@@ -55,6 +56,7 @@ export class KubeletMetrics {
     this.#steps = registry.histogram("kubelet_pod_worker_duration_seconds", "How long one step of a pod's worker took.", {
       ...{ labels: ["operation_type"], buckets: defaultBuckets },
     });
+    this.#containersPerPod = histogram("kubelet_containers_per_pod_count", "Containers of a pod.", [1, 2, 4, 8, 16]);
     this.#starts = histogram("kubelet_pod_start_duration_seconds", "From first seeing a pod to its running.", startBuckets);
     this.#totalStarts = histogram("kubelet_pod_start_total_duration_seconds", "From a pod's creation to its running.", startBuckets);
     const probe = ["container", "pod", "namespace"];
@@ -74,6 +76,7 @@ export class KubeletMetrics {
 
   podStep({ pod, operation, durationMs, isRunning }: PodStep): void {
     this.#steps.series(operation).observe(durationMs / 1000);
+    if (operation === "create") this.#containersPerPod.observe(pod.spec.containers.length);
     const { uid, creationTimestamp } = pod.metadata;
     const now = this.#clock.now();
     const seen = this.#firstSeen.get(uid);

@@ -8,6 +8,7 @@ import { podCgroup, qosCgroup } from "../../linux/cgroups.ts";
 import { hostFile } from "../../linux/host-file.ts";
 import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
+import { cgroupPressure, machinePressure, type Pressure } from "../../linux/pressure.ts";
 import { type ProcessUsage, processUsage } from "../../linux/process-usage.ts";
 import { defaultRoute } from "../../linux/system-info.ts";
 
@@ -19,6 +20,8 @@ export interface MachineReader {
   cgroupUsage(path: string): Promise<CgroupUsage | undefined>;
   /** Throttling, page cache and limits; empty when there is no such group. */
   cgroupDetails(path: string): Promise<CgroupDetails>;
+  /** Of a group, or of the whole machine; empty where it is not measured. */
+  pressure(path?: string): Promise<Pressure>;
   /** All pods together. */
   podsUsage(): Promise<CgroupUsage | undefined>;
   /** This process. */
@@ -43,6 +46,10 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineO
   const cgroupUsage = async (path: string): Promise<CgroupUsage | undefined> => groups?.cgroups.usage(path);
   return {
     cgroupUsage,
+    async pressure(path) {
+      if (path === undefined) return machinePressure();
+      return groups ? cgroupPressure(groups.system, path) : {};
+    },
     cgroupDetails: async (path) => (groups ? readDetails(groups.system, path) : {}),
     usage: () => machineUsage(groups?.system),
     podCgroup: (pod) => podCgroup(cgroupRoot, podQos(pod), pod.metadata.uid),

@@ -1,5 +1,5 @@
-// Measures the pods of a node: containers from the runtime's statistics, the pod as a whole from its control group where it has
-// one, else from the runtime's figures of the sandbox, else as the sum of its containers.
+// Measures the pods of a node and their containers by their control groups. Where there are none (a simulated runtime, one that
+// names groups in another way) the runtime's statistics serve, and a pod may be the sum of its containers.
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { CgroupUsage } from "../../linux/cgroups.ts";
 import type { RuntimeContainer, RuntimePod } from "../runtime-pod.ts";
@@ -18,9 +18,9 @@ export interface MeasurePodsContext {
   /** Undefined where the runtime is simulated. */
   readonly machine: MachineReader | undefined;
   readonly rates: CpuRates;
-  /** By container id. */
-  readonly containers: ReadonlyMap<string, ContainerReading>;
-  /** By sandbox id; asked for where a pod has no control group here. */
+  /** By container id; asked for where a container has no control group here. */
+  readonly containers: () => Promise<ReadonlyMap<string, ContainerReading>>;
+  /** By sandbox id; asked for where a pod has none. */
   readonly sandboxes: () => Promise<ReadonlyMap<string, SandboxReading>>;
   readonly nowMs: number;
 }
@@ -37,7 +37,8 @@ async function measurePod({ pod, runtime }: StatsPod, context: MeasurePodsContex
   const sandbox = runtime.sandboxes.find((s) => s.ready);
   const path = machine?.podCgroup(pod);
   const group = path === undefined ? undefined : await machine?.cgroupUsage(path);
-  const containers = runtime.containers.filter((c) => c.state === "running").map((c) => measureContainer(c, context));
+  const running = runtime.containers.filter((c) => c.state === "running");
+  const containers = await Promise.all(running.map((c) => measureContainer(c, path, context)));
   const ofSandbox = group ? undefined : (await context.sandboxes()).get(sandbox?.id ?? "");
   const usage = group ? groupUsage(`pod/${uid}`, group, { rates, nowMs }) : { ...sumOf(containers, nowMs), ...usageOf(ofSandbox) };
   const processes = group?.processes || ofSandbox?.processes;
@@ -52,9 +53,16 @@ async function measurePod({ pod, runtime }: StatsPod, context: MeasurePodsContex
   };
 }
 
-function measureContainer(container: RuntimeContainer, { containers }: MeasurePodsContext): ContainerMeasurement {
+/** `podGroup`: the path of its pod's control group, below which the runtime makes the container's, named by its id. */
+async function measureContainer(
+  container: RuntimeContainer,
+  podGroup: string | undefined,
+  { machine, rates, nowMs, containers }: MeasurePodsContext,
+): Promise<ContainerMeasurement> {
   const { id, name, image, startedAtMs, restartCount, logPath } = container;
-  return { id, name, image, startedAtMs, restartCount, logPath, ...containers.get(id) };
+  const group = podGroup === undefined ? undefined : await machine?.cgroupUsage(`${podGroup}/${id}`);
+  const usage = group ? groupUsage(`container/${id}`, group, { rates, nowMs }) : (await containers()).get(id);
+  return { id, name, image, startedAtMs, restartCount, logPath, ...usage };
 }
 
 export function groupUsage(

@@ -2,6 +2,7 @@
 // cAdvisor's names are all made from one of these. Times are milliseconds since 1970, everything else bytes or nanoseconds. A
 // value that could not be read is absent.
 import type { InterfaceUsage } from "../../linux/network-usage.ts";
+import type { Pressure } from "../../linux/pressure.ts";
 
 export interface CpuReading {
   readonly timeMs: number;
@@ -58,6 +59,8 @@ export interface UsageReading {
   readonly cpu?: CpuReading;
   readonly memory?: MemoryReading;
   readonly swap?: SwapReading;
+  /** Only in a full measurement. */
+  readonly pressure?: Pressure;
 }
 
 export interface ContainerMeasurement extends UsageReading {

@@ -6,16 +6,15 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import type { CgroupDetails } from "../../linux/cgroup-details.ts";
-import { processCount } from "../../linux/machine-usage.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
 import { readContainerStats, readSandboxStats } from "./cri-stats.ts";
+import { createDiskMeasurer } from "./disk-measurer.ts";
 import type { MachineReader } from "./machine.ts";
-import { measureFileSystem, measureLogs, measureRuntimeFileSystems } from "./measure-disks.ts";
 import { measureNode } from "./measure-node.ts";
 import { measurePods, type StatsPod } from "./measure-pods.ts";
-import type { ContainerMeasurement, Measurement, PodMeasurement, VolumeMeasurement } from "./measurement.ts";
+import type { Measurement, VolumeMeasurement } from "./measurement.ts";
 import { SharedResult } from "./shared-result.ts";
 import type { StatsProvider, Summary } from "./summary.ts";
 import { toSummary } from "./to-summary.ts";
@@ -64,8 +63,6 @@ export interface KubeletStats extends StatsProvider, Running {
   volumesOf(podUid: string): readonly VolumeMeasurement[] | undefined;
 }
 
-/** As CNI's callers name it. */
-const podInterface = "eth0";
 const usageMaxAgeMs = 1_000;
 const fullMaxAgeMs = 10_000;
 
@@ -77,7 +74,8 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
   );
   const measureUsage = usageMeasurer(deps, options);
   const usage = new SharedResult(clock, measureUsage);
-  const full = new SharedResult(clock, async () => addDisks(await usage.get(usageMaxAgeMs), { deps, options, volumes }));
+  const disks = createDiskMeasurer(deps, { rootDirectory: options.rootDirectory, volumes: (uid) => volumes.of(uid) });
+  const full = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs)));
   const provider: KubeletStats = {
     start: () => volumes.start(),
     stop: () => volumes.stop(),
@@ -98,17 +96,22 @@ function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOp
   const rates = new CpuRates();
   const startedAtMs = clock.now();
   return async () => {
-    const containers = await readContainerStats(cri, rates);
     const nowMs = clock.now();
-    let ofSandboxes: ReturnType<typeof readSandboxStats> | undefined;
-    const sandboxes = () => {
-      ofSandboxes ??= readSandboxStats(cri, { rates, nowMs });
-      return ofSandboxes;
-    };
+    const containers = once(() => readContainerStats(cri, rates));
+    const sandboxes = once(() => readSandboxStats(cri, { rates, nowMs }));
     const pods = await measurePods(deps.pods(), { machine, rates, containers, sandboxes, nowMs });
     const node = await measureNode({ nodeName, machine, rates, pods, memoryBytes, startedAtMs, nowMs });
     rates.endRound();
     return { timeMs: nowMs, node, pods };
+  };
+}
+
+/** Asked by several, done once, and only if somebody asks. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
 
@@ -118,57 +121,4 @@ async function readGroupDetails({ pods }: Measurement, machine: MachineReader | 
     pod.cgroup === undefined ? [] : [pod.cgroup, ...pod.containers.map((c) => containerCgroup(pod, c))],
   );
   return new Map(await Promise.all(paths.map(async (path) => [path, await machine.cgroupDetails(path)] as const)));
-}
-
-async function addDisks(
-  measured: Measurement,
-  {
-    deps,
-    options,
-    volumes,
-  }: { readonly deps: StatsProviderDependencies; readonly options: StatsProviderOptions; readonly volumes: VolumeUsage },
-): Promise<Measurement> {
-  const { timeMs } = measured;
-  const simulated = deps.machine === undefined;
-  const [fileSystem, ofRuntime, processes, pods] = await Promise.all([
-    measureFileSystem(options.rootDirectory, timeMs),
-    measureRuntimeFileSystems(deps.cri, simulated),
-    processCount(),
-    Promise.all(
-      measured.pods.map(async (pod) => ({ ...(await withDisks(pod, volumes, timeMs)), ...(await networkOf(pod, deps.machine, timeMs)) })),
-    ),
-  ]);
-  return {
-    timeMs,
-    pods,
-    node: {
-      ...measured.node,
-      ...ofRuntime,
-      ...(fileSystem ? { fileSystem } : {}),
-      ...(processes.processes === undefined ? {} : { processes: processes.processes }),
-      ...(processes.maximum === undefined ? {} : { maxProcesses: processes.maximum }),
-    },
-  };
-}
-
-/** Where the runtime has not told of it. */
-async function networkOf(
-  pod: PodMeasurement,
-  machine: MachineReader | undefined,
-  timeMs: number,
-): Promise<Pick<PodMeasurement, "network">> {
-  if (pod.network || pod.hostNetwork || pod.cgroup === undefined || !machine) return {};
-  const interfaces = await machine.networkOf(pod.cgroup);
-  return interfaces.length === 0 ? {} : { network: { timeMs, defaultInterface: podInterface, interfaces } };
-}
-
-async function withDisks(pod: PodMeasurement, volumes: VolumeUsage, timeMs: number): Promise<PodMeasurement> {
-  const containers = await Promise.all(
-    pod.containers.map(async (container): Promise<ContainerMeasurement> => {
-      const logs = await measureLogs(container.logPath, timeMs);
-      return logs ? { ...container, logs } : container;
-    }),
-  );
-  const measured = volumes.of(pod.uid);
-  return { ...pod, containers, ...(measured ? { volumes: measured } : {}) };
 }

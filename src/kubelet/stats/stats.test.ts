@@ -8,6 +8,7 @@ import type { KubeletStats } from "./stats-provider.ts";
 
 let fixture: KubeletFixture;
 let calls: string[] = [];
+let isBroken = false;
 const stats = (): KubeletStats => {
   const found = fixture.kubelet.stats;
   if (!found) throw new Error("the kubelet has no statistics");
@@ -28,8 +29,14 @@ const running = async (name: string): Promise<string> => {
 
 beforeEach(async () => {
   calls = [];
+  isBroken = false;
   fixture = await startKubelet({
-    runtime: { beforeCall: (method) => void calls.push(method) },
+    runtime: {
+      beforeCall: (method) => {
+        calls.push(method);
+        if (isBroken && method === "listContainerStats") throw new Error("no");
+      },
+    },
     options: { capacity: { memoryBytes: 2 ** 30 } },
   });
 });
@@ -142,14 +149,10 @@ describe("the kubelet's server", () => {
   });
 
   test("tells by a metric that the runtime could not be asked", async () => {
-    await fixture[Symbol.asyncDispose]();
-    fixture = await startKubelet({
-      runtime: {
-        beforeCall: (method) => {
-          if (method === "listContainerStats") throw new Error("no");
-        },
-      },
-    });
+    await fixture.createPod("one");
+    await fixture.untilPhase("one", "Running");
+    await fixture.clock.advance(15_000);
+    isBroken = true;
     expect(await text("/metrics/resource")).toContain("\nresource_scrape_error 1\n");
     expect(await text("/metrics/cadvisor")).toContain("\ncontainer_scrape_error 1\n");
     await expect(text("/stats/summary")).rejects.toThrow();
@@ -190,6 +193,8 @@ describe("the kubelet's server", () => {
     expect(await value("kubelet_pleg_relist_duration_seconds_count")).toBeGreaterThan(0);
     expect(await value('kubelet_pod_worker_duration_seconds_count{operation_type="create"}')).toBe(1);
     expect(await value("process_resident_memory_bytes")).toBeGreaterThan(0);
+    expect(await value("kubelet_containers_per_pod_count_sum")).toBe(1);
+    expect(await value('rest_client_requests_total{code="200",host="",method="PATCH"}')).toBeGreaterThan(0);
   });
 
   test("/metrics/probes counts probes by result until their pod is gone", async () => {

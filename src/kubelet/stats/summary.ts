@@ -14,6 +14,7 @@ export interface NodeStats {
   readonly startTime: string;
   readonly cpu?: CpuStats;
   readonly memory?: MemoryStats;
+  readonly io?: IoStats;
   readonly network?: NetworkStats;
   /** The file system of the kubelet's root directory: nodefs. */
   readonly fs?: FsStats;
@@ -29,6 +30,7 @@ export interface PodStats {
   readonly containers: readonly ContainerStats[];
   readonly cpu?: CpuStats;
   readonly memory?: MemoryStats;
+  readonly io?: IoStats;
   readonly network?: NetworkStats;
   readonly volume?: readonly VolumeStats[];
   /** Containers' writable layers and logs, and emptyDir volumes that are on disk, together. */
@@ -42,20 +44,41 @@ export interface ContainerStats {
   readonly startTime: string;
   readonly cpu?: CpuStats;
   readonly memory?: MemoryStats;
+  readonly io?: IoStats;
   /** The writable layer. */
   readonly rootfs?: FsStats;
   readonly logs?: FsStats;
   readonly swap?: SwapStats;
 }
 
+/** Of tasks that waited: totals in microseconds, averages in percent of the last 10, 60 and 300 seconds. */
+export interface PsiData {
+  readonly total: number;
+  readonly avg10: number;
+  readonly avg60: number;
+  readonly avg300: number;
+}
+
+export interface PsiStats {
+  readonly full: PsiData;
+  readonly some: PsiData;
+}
+
+export interface IoStats {
+  readonly time: string;
+  readonly psi?: PsiStats;
+}
+
 export interface CpuStats {
   readonly time: string;
+  readonly psi?: PsiStats;
   readonly usageNanoCores?: number;
   readonly usageCoreNanoSeconds?: number;
 }
 
 export interface MemoryStats {
   readonly time: string;
+  readonly psi?: PsiStats;
   readonly availableBytes?: number;
   readonly usageBytes?: number;
   readonly workingSetBytes?: number;

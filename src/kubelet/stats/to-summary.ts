@@ -1,5 +1,6 @@
 // A measurement in the words of the summary API.
 import { formatTime } from "../../base/clock.ts";
+import type { ResourcePressure } from "../../linux/pressure.ts";
 import type {
   ContainerMeasurement,
   CpuReading,
@@ -112,10 +113,14 @@ function ephemeralStorage({ containers, volumes = [] }: PodMeasurement, disk: Fi
   return partOf({ timeMs: disk.timeMs, bytes, inodes }, disk);
 }
 
-function usageStats({ cpu, memory, swap }: UsageReading): { cpu?: CpuStats; memory?: MemoryStats; swap?: SwapStats } {
+type UsageStats = Pick<NodeStats, "cpu" | "memory" | "io" | "swap">;
+
+function usageStats({ cpu, memory, swap, pressure = {} }: UsageReading): UsageStats {
+  const psi = (of: ResourcePressure | undefined) => (of ? { psi: of } : {});
   return {
-    ...(cpu ? { cpu: cpuStats(cpu) } : {}),
-    ...(memory ? { memory: memoryStats(memory) } : {}),
+    ...(cpu ? { cpu: { ...cpuStats(cpu), ...psi(pressure.cpu) } } : {}),
+    ...(memory ? { memory: { ...memoryStats(memory), ...psi(pressure.memory) } } : {}),
+    ...(pressure.io ? { io: { time: formatTime(cpu?.timeMs ?? memory?.timeMs ?? 0), psi: pressure.io } } : {}),
     ...(swap ? { swap: swapStats(swap) } : {}),
   };
 }

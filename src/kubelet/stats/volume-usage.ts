@@ -8,6 +8,7 @@ import type { Logger } from "../../base/log.ts";
 import { diskUsage, fileSystemSpace, isMountPoint } from "../../linux/disk-usage.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import type { VolumeMeasurement } from "./measurement.ts";
+import { raceAbort } from "./shared-result.ts";
 
 export interface VolumeUsageDependencies {
   readonly clock: Clock;
@@ -31,6 +32,8 @@ export class VolumeUsage implements Running {
   readonly #abort = new AbortController();
   /** By pod, then by volume. */
   #found: ReadonlyMap<string, readonly VolumeMeasurement[]> = new Map();
+  /** Paths that are being measured. */
+  readonly #pending = new Set<string>();
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
 
@@ -80,7 +83,7 @@ export class VolumeUsage implements Running {
         const path = mounted.get(volume.name)?.hostPath;
         if (path === undefined || volume.hostPath) continue;
         const known = before.get(uid)?.find((v) => v.name === volume.name);
-        const measured = await this.#measureVolume(pod, volume, path).catch((error: unknown) => {
+        const measured = await this.#measureInTime(pod, volume, path).catch((error: unknown) => {
           const subject = { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, volume: volume.name };
           if (!this.#abort.signal.aborted) this.#deps.logger.info("Measuring a volume failed", { ...subject, error }, 2);
           return known;
@@ -93,33 +96,35 @@ export class VolumeUsage implements Running {
     this.#found = found;
   }
 
-  async #measureVolume(pod: Pod, volume: Volume, path: string): Promise<VolumeMeasurement | undefined> {
-    const { clock } = this.#deps;
-    const timeMs = clock.now();
-    const space = await fileSystemSpace(path);
-    if (!space) return undefined;
-    const { capacityBytes, availableBytes, inodes, inodesFree } = space;
-    const about = { name: volume.name, isEphemeral: isEphemeral(volume), ...claimOf(pod, volume) };
-    if (await isMountPoint(path))
-      return {
-        ...about,
-        timeMs,
-        capacityBytes,
-        availableBytes,
-        inodes,
-        inodesFree,
-        usedBytes: space.usedBytes,
-        inodesUsed: inodes - inodesFree,
-      };
+  /** A file system that does not answer holds up neither the other volumes nor the end of the kubelet. */
+  async #measureInTime(pod: Pod, volume: Volume, path: string): Promise<VolumeMeasurement | undefined> {
+    if (this.#pending.has(path)) throw new Error(`measuring ${path} has not ended since the last time`);
+    this.#pending.add(path);
     const limit = new AbortController();
-    const timer = clock.after(this.#walkTimeoutMs, () => limit.abort(new Error(`${path} took longer than ${this.#walkTimeoutMs} ms`)));
+    const late = (): void => limit.abort(new Error(`${path} took longer than ${this.#walkTimeoutMs} ms`));
+    const timer = this.#deps.clock.after(this.#walkTimeoutMs, late);
+    const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
+    const work = measureVolume(pod, volume, { path, signal, timeMs: this.#deps.clock.now() }).finally(() => this.#pending.delete(path));
     try {
-      const used = await diskUsage(path, { signal: AbortSignal.any([limit.signal, this.#abort.signal]) });
-      return { ...about, timeMs, capacityBytes, availableBytes, inodes, inodesFree, usedBytes: used.bytes, inodesUsed: used.inodes };
+      return await raceAbort(work, signal);
     } finally {
       timer.cancel();
     }
   }
+}
+
+async function measureVolume(
+  pod: Pod,
+  volume: Volume,
+  { path, signal, timeMs }: { readonly path: string; readonly signal: AbortSignal; readonly timeMs: number },
+): Promise<VolumeMeasurement | undefined> {
+  const space = await fileSystemSpace(path);
+  if (!space) return undefined;
+  const { usedBytes, ...free } = space;
+  const about = { name: volume.name, isEphemeral: isEphemeral(volume), ...claimOf(pod, volume), timeMs, ...free };
+  if (await isMountPoint(path)) return { ...about, usedBytes, inodesUsed: space.inodes - space.inodesFree };
+  const used = await diskUsage(path, { signal });
+  return { ...about, usedBytes: used.bytes, inodesUsed: used.inodes };
 }
 
 /** On the node's disk, and gone with the pod. */

@@ -178,8 +178,8 @@ function parseElement(key: string): PathElement {
 
 const parseKeyElement = remembering((key) => keyElement(JSON.parse(key.slice(2)) as Record<string, unknown>));
 
-/** Shared by all: a stored object has dozens. */
-const leafFields: Readonly<Record<string, unknown>> = Object.freeze({});
+/** Shared by all, and frozen: a stored object has dozens. */
+export const leafFields: Record<string, unknown> = Object.freeze({});
 
 /** Writes a set as FieldsV1. */
 export function toFieldsV1(set: FieldSet): Readonly<Record<string, unknown>> {
@@ -200,7 +200,8 @@ function sortedElements(set: FieldSet): PathElement[] {
   return elements.length < 2 ? elements : elements.sort(compareElements);
 }
 
-function compareElements(a: PathElement, b: PathElement): number {
+/** Upstream's order of the elements of a set. */
+export function compareElements(a: PathElement, b: PathElement): number {
   if (a.charCodeAt(0) !== b.charCodeAt(0)) return kindOrder.indexOf(a.charAt(0)) - kindOrder.indexOf(b.charAt(0));
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -42,10 +42,11 @@ export function readOwners(entries: readonly ManagedFieldsEntry[] | null | undef
 /** Writes owners, in upstream's order; undefined when there are none. */
 export function writeOwners(owners: Owners): readonly ManagedFieldsEntry[] | undefined {
   if (owners.size === 0) return undefined;
-  return [...owners.values()].sort(compareOwners).map((owner) => owner.entry ?? entryOf(owner));
+  return [...owners.values()].sort(compareOwners).map((owner) => owner.entry ?? entryOf(owner, toFieldsV1(owner.set)));
 }
 
-function entryOf({ manager, operation, apiVersion, subresource, time, set }: Owner): ManagedFieldsEntry {
+export function entryOf(owner: Omit<Owner, "set">, fieldsV1: Readonly<Record<string, unknown>>): ManagedFieldsEntry {
+  const { manager, operation, apiVersion, subresource, time } = owner;
   // Filled in the order in which upstream writes it; conditional spreads would cost more than all the rest.
   const entry: { -readonly [K in keyof ManagedFieldsEntry]: ManagedFieldsEntry[K] } = {};
   if (manager !== "") entry.manager = manager;
@@ -53,7 +54,7 @@ function entryOf({ manager, operation, apiVersion, subresource, time, set }: Own
   entry.apiVersion = apiVersion;
   if (time !== undefined) entry.time = time;
   entry.fieldsType = "FieldsV1";
-  entry.fieldsV1 = toFieldsV1(set);
+  entry.fieldsV1 = fieldsV1;
   if (subresource !== "") entry.subresource = subresource;
   return entry;
 }

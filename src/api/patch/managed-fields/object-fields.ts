@@ -76,7 +76,7 @@ function below(nodes: Nodes, element: PathElement): Nodes {
   return { added: nodes.added.child(element), removed: nodes.removed.child(element), modified: nodes.modified.child(element) };
 }
 
-const isBare = (value: unknown): boolean =>
+export const isBare = (value: unknown): boolean =>
   value === undefined ||
   value === null ||
   (Array.isArray(value) ? value.length === 0 : !isObject(value) || Object.keys(value).length === 0);

@@ -2,10 +2,11 @@
 // changed, everybody loses what is gone, and other owners lose what was changed under them.
 import type { KubernetesObject } from "../../meta/object.ts";
 import type { ManagedFieldsEntry } from "../../types/meta-v1.ts";
+import { createdFields } from "./created-fields.ts";
 import { difference, emptySet, type FieldSet, isEmptySet, recursiveDifference, setOf, union } from "./field-set.ts";
-import { capUpdaters, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
+import { capUpdaters, entryOf, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
 import { type Comparison, compareFields } from "./object-fields.ts";
-import type { Shape } from "./shape.ts";
+import type { JsonObject, Shape } from "./shape.ts";
 
 /** Who writes, when and where. */
 export interface WriteContext {
@@ -37,9 +38,22 @@ export const serverFields: FieldSet = setOf(
  */
 export function updateManagedFields<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
   const sent: readonly ManagedFieldsEntry[] | null | undefined = updated.metadata?.managedFields;
+  if (!sent && !live.metadata?.uid && !live.metadata?.managedFields)
+    return withManagedFields(updated, ownedByCreator(live, updated, context));
   const owners = ownersBefore(live, sent, context.subresource ?? "");
   if (owners.size === 0 && live.metadata?.uid) return withManagedFields(updated, undefined);
   return withManagedFields(updated, writeOwners(capUpdaters(ownersAfterWrite(live, updated, owners, context))));
+}
+
+/** Nobody owns anything yet. */
+function ownedByCreator(
+  live: KubernetesObject,
+  updated: KubernetesObject,
+  context: WriteContext,
+): readonly ManagedFieldsEntry[] | undefined {
+  const excluded = { reset: context.resetFields, server: serverFields };
+  const fields = createdFields(live as unknown as JsonObject, updated as unknown as JsonObject, context.shape, excluded);
+  return fields && [entryOf({ ...writerOf(context, "Update", apiVersionOf(updated)), time: context.now }, fields)];
 }
 
 function ownersBefore(live: KubernetesObject, sent: readonly ManagedFieldsEntry[] | null | undefined, subresource: string): Owners {

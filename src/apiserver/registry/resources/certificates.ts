@@ -6,6 +6,7 @@ import type { CertificateSigningRequest, CertificateSigningRequestCondition } fr
 import { formatTime } from "../../../base/clock.ts";
 import type { StrategyContext } from "../resource-definition.ts";
 import { describe, withOnlyStatus } from "./describe.ts";
+import { pathSegmentName } from "./rbac.ts";
 import { validateSigningRequest, validateSigningRequestUpdate } from "./validate-signing-request.ts";
 
 type Request = CertificateSigningRequest;
@@ -61,6 +62,8 @@ function withOldDecisions(request: Request, old: Request): Request {
 
 export const certificateSigningRequestDefinition = describe<Request>(certificatesigningrequests, {
   countsGeneration: false,
+  // Kubelets name them by a hash with capital letters and underscores.
+  validateName: pathSegmentName,
   create: { prepare: withRequester, validate: (request) => validateSigningRequest(request) },
   update: {
     prepare: (request, old) => ({ ...request, spec: old.spec, ...(old.status ? { status: old.status } : { status: {} }) }),

@@ -1,0 +1,164 @@
+// What one field of a configuration is: its type, its default, what counts as "not given", and whether this kubelet acts on
+// it. A table of fields (kubelet-configuration.ts) reads a document, gives it its type and says what is not supported.
+//
+// As in upstream's types, most fields have no way to tell "not given" from zero: 0, "" and "0s" mean the default. The
+// constructors whose names end in "OrZero" and "OrEmpty" make those that can.
+import { ConfigError, ConfigFields } from "../../api/encode/config-fields.ts";
+import { parseDurationMs } from "../../base/flags.ts";
+import { goDuration } from "./duration.ts";
+
+/** "used": acted on. "none": taken and listed, it tunes what is not there. "refused": only its default is accepted. */
+export type Effect = "used" | "none" | "refused";
+
+/** What a command-line flag of the field looks like. */
+export type FieldKind = "boolean" | "integer" | "number" | "text" | "duration" | "texts" | "textMap" | "booleanMap" | "other";
+
+export interface Field<T> {
+  readonly kind: FieldKind;
+  readonly default: T;
+  /** Undefined when it is not given. Throws ConfigError. */
+  read(fields: ConfigFields, name: string): T | undefined;
+  isUnset(value: T): boolean;
+  readonly effect: Effect;
+  /** Values besides the default that a refused field accepts. */
+  readonly accepted?: readonly T[];
+  /** Of an object with fields of its own. */
+  readonly nested?: FieldTable;
+}
+
+export type FieldTable = Readonly<Record<string, Field<unknown>>>;
+export type Resolved<F extends FieldTable> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+
+const never = (): boolean => false;
+type Reader<T> = (fields: ConfigFields, name: string) => T | undefined;
+
+function field<T>(kind: FieldKind, read: Reader<T>, defaultValue: T, isUnset: (value: T) => boolean = never): Field<T> {
+  return { kind, read, default: defaultValue, isUnset, effect: "used" };
+}
+
+const readBoolean: Reader<boolean> = (fields, name) => fields.boolean(name);
+const readInteger: Reader<number> = (fields, name) => fields.integer(name);
+const readText: Reader<string> = (fields, name) => fields.text(name);
+const readDuration: Reader<string> = (fields, name) => {
+  const ms = fields.durationMs(name);
+  return ms === undefined ? undefined : goDuration(ms);
+};
+
+export const boolean = (defaultValue: boolean): Field<boolean> => field("boolean", readBoolean, defaultValue);
+export const optionalBoolean: Field<boolean | undefined> = field("boolean", readBoolean as Reader<boolean | undefined>, undefined);
+export const integer = (defaultValue: number): Field<number> => field("integer", readInteger, defaultValue, (v) => v === 0);
+export const integerOrZero = (defaultValue: number): Field<number> => field("integer", readInteger, defaultValue);
+export const optionalInteger: Field<number | undefined> = field("integer", readInteger as Reader<number | undefined>, undefined);
+export const number = (defaultValue: number): Field<number> => field("number", (fields, name) => fields.number(name), defaultValue);
+export const text = (defaultValue: string): Field<string> => field("text", readText, defaultValue, (v) => v === "");
+export const textOrEmpty = (defaultValue: string): Field<string> => field("text", readText, defaultValue);
+/** In Go's notation: "1m0s". */
+export const duration = (defaultValue: string): Field<string> => field("duration", readDuration, defaultValue, (v) => v === "0s");
+export const durationOrZero = (defaultValue: string): Field<string> => field("duration", readDuration, defaultValue);
+export const texts = (...defaultValue: readonly string[]): Field<readonly string[]> =>
+  field<readonly string[]>("texts", (fields, name) => (fields.has(name) ? fields.texts(name) : undefined), defaultValue);
+
+export const integers: Field<readonly number[]> = field<readonly number[]>(
+  "other",
+  (fields, name) => {
+    if (!fields.has(name)) return undefined;
+    return listOf(fields, name).map((value, i) => {
+      if (!Number.isInteger(value)) throw fields.problem(`${name}[${i}]`, "expected a whole number");
+      return value as number;
+    });
+  },
+  [],
+);
+
+/** The elements as they stand. */
+function listOf(fields: ConfigFields, name: string): readonly unknown[] {
+  const value = fields.value(name);
+  if (!Array.isArray(value)) throw fields.problem(name, "expected a list");
+  return value;
+}
+
+function readMap<T>(read: (entries: ConfigFields, key: string) => T | undefined): Reader<Readonly<Record<string, T>>> {
+  return (fields, name) => {
+    const entries = fields.object(name);
+    if (!entries) return undefined;
+    return Object.fromEntries(entries.names().map((key) => [key, read(entries, key) as T]));
+  };
+}
+
+export const textMap: Field<Readonly<Record<string, string>>> = field(
+  "textMap",
+  readMap((entries, key) => entries.text(key) ?? ""),
+  {},
+);
+export const booleanMap: Field<Readonly<Record<string, boolean>>> = field(
+  "booleanMap",
+  readMap((entries, key) => entries.boolean(key) ?? false),
+  {},
+);
+export const textListMap: Field<Readonly<Record<string, readonly string[]>>> = field(
+  "other",
+  readMap((entries, key) => entries.texts(key)),
+  {},
+);
+
+/** An object whose fields all have defaults. */
+export function nested<F extends FieldTable>(table: F): Field<Resolved<F>> {
+  const read: Reader<Resolved<F>> = (fields, name) => {
+    const inner = fields.object(name);
+    return inner && readFields(table, inner);
+  };
+  return { ...field("other", read, defaultsOf(table)), nested: table };
+}
+
+/** An object that may be missing. */
+export function optionalNested<F extends FieldTable>(table: F): Field<Resolved<F> | undefined> {
+  return field<Resolved<F> | undefined>("other", nested(table).read, undefined);
+}
+
+/** A list of objects. */
+export function objects<F extends FieldTable>(table: F): Field<readonly Resolved<F>[]> {
+  return field<readonly Resolved<F>[]>(
+    "other",
+    (fields, name) => (fields.has(name) ? fields.objects(name).map((inner) => readFields(table, inner)) : undefined),
+    [],
+  );
+}
+
+/** Taken and listed, and nothing else happens. */
+export const withoutEffect = <T>(of: Field<T>): Field<T> => ({ ...of, effect: "none" });
+
+/** Refused unless it says what happens anyway: the default, or one of these. */
+export const unsupported = <T>(of: Field<T>, ...accepted: readonly T[]): Field<T> => ({ ...of, effect: "refused", accepted });
+
+export const defaultsOf = <F extends FieldTable>(table: F): Resolved<F> => readFields(table, new ConfigFields({}, ""));
+
+/** All fields of the table, defaults filled in; other fields are refused. Throws ConfigError. */
+export function readFields<F extends FieldTable>(table: F, fields: ConfigFields): Resolved<F> {
+  const entries = Object.entries(table).map(([name, of]) => {
+    const given = of.read(fields, name);
+    return [name, given === undefined || of.isUnset(given) ? of.default : given] as const;
+  });
+  fields.end();
+  // Each value was read by its own field, which is what Resolved says.
+  return Object.fromEntries(entries) as Resolved<F>;
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/** The paths of fields that say something and have this effect. */
+export function fieldsWith(effect: Effect, table: FieldTable, values: Readonly<Record<string, unknown>>, prefix = ""): readonly string[] {
+  return Object.entries(table).flatMap(([name, of]) => {
+    const value = values[name];
+    const path = `${prefix}${name}`;
+    if (of.nested && of.effect === "used") return fieldsWith(effect, of.nested, value as Readonly<Record<string, unknown>>, `${path}.`);
+    const saysNothing = same(value, of.default) || (of.accepted ?? []).some((accepted) => same(value, accepted));
+    return of.effect === effect && !saysNothing ? [path] : [];
+  });
+}
+
+/** Milliseconds of a duration that has been read. */
+export function durationMs(written: string): number {
+  const ms = parseDurationMs(written);
+  if (ms === undefined) throw new ConfigError(`expected a duration, not ${JSON.stringify(written)}`);
+  return ms;
+}
