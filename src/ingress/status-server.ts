@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Running } from "../base/lifecycle.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
+import { closing } from "../base/server-connections.ts";
 
 const requestMs = 10_000;
 const maxConnections = 50;
@@ -16,6 +17,7 @@ export async function startIngressStatusServer(metrics: MetricsRegistry, port: n
     response.writeHead(body === undefined ? 404 : 200, { "content-type": contentType }).end(body ?? "404 page not found\n");
   });
   server.maxConnections = maxConnections;
+  const close = closing(server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", () => {
@@ -25,10 +27,6 @@ export async function startIngressStatusServer(metrics: MetricsRegistry, port: n
   });
   return {
     port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: close,
   };
 }
