@@ -15,7 +15,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { removeMachineNetwork } from "./machine-network.ts";
 import { nodeDirectory, readNodeRecords } from "./node-records.ts";
 import { nodeLock } from "./node-settings.ts";
-import { proxyTableName, removeProxyTables } from "./remove-proxy-tables.ts";
+import { proxyTableName, removePacketTables } from "./remove-proxy-tables.ts";
 import { takeDownNode } from "./take-down-node.ts";
 
 const flags = {
@@ -34,7 +34,7 @@ export async function run(args: readonly string[]): Promise<number> {
   await endProcess(dataDir, input.values.force);
   if (process.platform === "linux" && process.getuid?.() === 0) {
     await takeDownNodes(dataDir, createLogger("down", { verbosity: input.values.v }));
-    await removeProxyTables(proxyTableName(dataDir));
+    await removePacketTables(proxyTableName(dataDir));
   }
   process.stdout.write(`the cluster in ${dataDir} is down\n`);
   return 0;

@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
   node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
   dns: { summary: "answer the names of a cluster", load: () => import("./dns.ts") },
   proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
+  ingress: { summary: "serve the Ingress objects of a cluster", load: () => import("./ingress.ts") },
   "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };

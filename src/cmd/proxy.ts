@@ -14,7 +14,7 @@ import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
 import { ignoredProxyFlags, nodeNameOf, proxyConfigurationOf, proxyFlags } from "./proxy-flags.ts";
-import { removeProxyTables } from "./remove-proxy-tables.ts";
+import { removePacketTables } from "./remove-proxy-tables.ts";
 import { startProxy } from "./start-proxy.ts";
 import { writtenProxyConfiguration } from "./written-proxy-configuration.ts";
 
@@ -39,7 +39,7 @@ export async function run(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (values.cleanup) {
-    await removeProxyTables(tableName);
+    await removePacketTables(tableName);
     return 0;
   }
   sayWhatIsIgnored(configuration, ignoredProxyFlags(values), logger);

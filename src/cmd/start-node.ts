@@ -15,6 +15,7 @@ import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-netw
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
 
@@ -79,6 +80,8 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
       ),
     );
     if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    // Where the pod network is somebody else's, so are its policies.
+    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {

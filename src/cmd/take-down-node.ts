@@ -10,6 +10,8 @@ import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
 import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
+import { removePacketTables } from "./remove-proxy-tables.ts";
+import { policyTableName } from "./start-network-policy.ts";
 
 /** The program that runs the node must have ended: it starts containerd again. */
 export async function takeDownNode(dataDir: string, log: Logger): Promise<void> {
@@ -18,6 +20,7 @@ export async function takeDownNode(dataDir: string, log: Logger): Promise<void> 
   await unmountBelow(join(dataDir, "kubelet"));
   await removePodNetwork(dataDir);
   await removeAnnouncedAddresses(dataDir);
+  await removePacketTables(policyTableName(dataDir), ["inet"]);
 }
 
 async function removePodCgroups(dataDir: string): Promise<void> {

@@ -1,5 +1,5 @@
-// What `coracle up` starts once for a cluster's network besides the nodes: its DNS and its load balancers; and what the nodes
-// are told of both.
+// What `coracle up` starts once for a cluster's network besides the nodes: its DNS, its load balancers and its ingress; and what
+// the nodes are told of them.
 import type { PolicyRule } from "../api/types/rbac-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
@@ -9,11 +9,12 @@ import type { ClusterNetwork } from "../node-network/cluster-network.ts";
 import { type ComponentRules, grantComponentRoles } from "./component-roles.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
+import { startIngress, type UpIngressValues, upIngressFlags } from "./up-ingress.ts";
 import { loadBalancerRanges, startLoadBalancers, type UpLoadBalancerValues, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
-export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags };
+export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags, ...upIngressFlags };
 
-export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & { readonly nodes: number };
+export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & UpIngressValues & { readonly nodes: number };
 
 /** What every node is told. Throws for flags that cannot be. */
 export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
@@ -36,6 +37,8 @@ export async function startNetworkParts(values: UpNetworkValues, choice: string,
     const sharesMachine = values.nodes > 0 && choice !== "simulated";
     stack.add(await startLoadBalancers(values, { client: await partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
     stack.add(await startClusterDns(values, { client: await partClient(server, "dns"), clock, logger }));
+    const forIngress = { administrator: administratorOf(server), metrics: server.metrics };
+    stack.add(await startIngress(values, { client: await partClient(server, "ingress"), clock, logger }, forIngress));
   } catch (error) {
     await stack.stop();
     throw error;
@@ -51,7 +54,7 @@ const reading = (apiGroup: string, ...resources: readonly string[]): PolicyRule 
 });
 const changes = ["create", "update", "patch", "delete"];
 
-const partRules: Readonly<Record<"dns" | "load-balancer", ComponentRules>> = {
+const partRules: Readonly<Record<"dns" | "load-balancer" | "ingress", ComponentRules>> = {
   dns: {
     everywhere: [reading("", "services", "namespaces", "nodes"), reading("discovery.k8s.io", "endpointslices")],
     within: {
@@ -69,12 +72,23 @@ const partRules: Readonly<Record<"dns" | "load-balancer", ComponentRules>> = {
       { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },
     ],
   },
+  ingress: {
+    everywhere: [
+      reading("networking.k8s.io", "ingresses", "ingressclasses"),
+      reading("discovery.k8s.io", "endpointslices"),
+      reading("", "services", "nodes", "secrets"),
+      { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["update", "patch"] },
+      { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },
+    ],
+  },
 };
+
+const administratorOf = (server: RunningApiServer): Client =>
+  server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
 
 /** For parts that upstream does not have, with roles of their own. */
 async function partClient(server: RunningApiServer, part: keyof typeof partRules): Promise<Client> {
   const name = `system:coracle:${part}`;
-  const administrator = server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
-  await grantComponentRoles(administrator, name, partRules[part]);
+  await grantComponentRoles(administratorOf(server), name, partRules[part]);
   return server.clientFor({ name, groups: ["system:authenticated"] });
 }

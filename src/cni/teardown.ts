@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CommandError, runCommand } from "../linux/run-command.ts";
 import { removeMasquerade } from "./masquerade.ts";
 import { podBridgeName, podNetworkName, removePodNetworkFiles, writtenPodCidrs } from "./network-config.ts";
+import { resultDirectory } from "./pod-addresses.ts";
 
 /** Safe to call at any time, also when there is nothing. Running pods lose their network. */
 export async function removePodNetwork(dataDir: string): Promise<void> {
@@ -32,9 +33,8 @@ async function removeBridge(name: string): Promise<void> {
 
 /** What the runtime remembers of each pod's network, in a directory all of the machine's runtimes share. */
 async function removeResults(network: string): Promise<void> {
-  const directory = "/var/lib/cni/results";
-  const names = await readdir(directory).catch(() => []);
-  for (const name of names) if (name.startsWith(`${network}-`)) await rm(join(directory, name), { force: true });
+  const names = await readdir(resultDirectory).catch(() => []);
+  for (const name of names) if (name.startsWith(`${network}-`)) await rm(join(resultDirectory, name), { force: true });
 }
 
 async function removeRules(

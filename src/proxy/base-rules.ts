@@ -1,8 +1,9 @@
 // What a node's table holds whatever the services are: the base chains, their dispatch into the maps that services fill, the
 // masquerading of packets that have been marked for it, and the refusal of what is sent to a service's address in vain.
 // The structure and the names are those of upstream's nftables mode.
+
+import type { Chain, Container, Element, IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
 import { type BaseChainName, chainNames, containerNames, hooks } from "./names.ts";
-import type { Chain, Container, Element, IpFamily, RulePart } from "./rule-set.ts";
 import { markRule } from "./service-rules.ts";
 
 export interface BaseFacts {

@@ -1,7 +1,7 @@
 // How packets of pods are told from others: by their source in the cluster's or the node's pod range, or by the interface they
 // come in through. Becomes a match of packet rules, one for "from a pod" and one for "not from a pod".
 import { parseCIDR } from "../api/meta/ip.ts";
-import type { IpFamily } from "./rule-set.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 
 export type DetectLocal =
   | { readonly mode: "ClusterCIDR"; readonly clusterCidrs: readonly string[] }

@@ -1,6 +1,6 @@
 // The endpoints of a service's ports, out of its endpoint slices, for one address family.
 import type { Endpoint, EndpointSlice } from "../api/types/discovery-v1.ts";
-import type { IpFamily } from "./rule-set.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import { addressesOf, type Protocol } from "./service-port.ts";
 
 export interface ServiceEndpoint {

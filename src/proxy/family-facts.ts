@@ -1,10 +1,11 @@
 // What the rules of one address family depend on besides services: how the proxy is set up, its node, and the ranges of
 // cluster addresses.
+
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import type { BaseFacts } from "./base-rules.ts";
 import { type DetectLocal, localMatch } from "./detect-local.ts";
 import { nodePortAddresses } from "./node-port-addresses.ts";
 import type { NodeView } from "./node-view.ts";
-import type { IpFamily } from "./rule-set.ts";
 import { addressesOf } from "./service-port.ts";
 import type { RuleFacts } from "./service-rules.ts";
 

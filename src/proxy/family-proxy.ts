@@ -5,16 +5,16 @@ import type { EndpointSlice } from "../api/types/discovery-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Nftables } from "../linux/nftables.ts";
+import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
+import type { IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
+import { TableWriter, type WriteResult } from "../linux/packet-rules/table-writer.ts";
 import { baseRules } from "./base-rules.ts";
-import { DesiredTable } from "./desired-table.ts";
 import { endpointsOf, portKey } from "./endpoints.ts";
 import type { FamilyFacts } from "./family-facts.ts";
 import { containerNames } from "./names.ts";
-import type { IpFamily, RulePart } from "./rule-set.ts";
 import { servicePortsOf } from "./service-port.ts";
 import { type RuleFacts, rulesOfService } from "./service-rules.ts";
 import { mayHaveStaleFlows, type UdpPort, udpServed } from "./stale-flows.ts";
-import { TableWriter, type WriteResult } from "./table-writer.ts";
 
 export interface FamilyProxyDeps {
   readonly nftables: Nftables;
@@ -42,7 +42,11 @@ export class FamilyProxy {
     this.family = family;
     this.#tableName = tableName;
     this.#nftables = deps.nftables;
-    this.#writer = new TableWriter(deps, { family: family === "IPv4" ? "ip" : "ip6", name: tableName }, this.#desired);
+    this.#writer = new TableWriter(
+      deps,
+      { family: family === "IPv4" ? "ip" : "ip6", name: tableName, comment: "rules for kube-proxy" },
+      this.#desired,
+    );
   }
 
   setBase(facts: FamilyFacts): void {

@@ -3,9 +3,9 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Conntrack } from "../linux/conntrack.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import { CommandError } from "../linux/run-command.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
-import type { IpFamily } from "./rule-set.ts";
 import { staleFlows, type UdpPort } from "./stale-flows.ts";
 
 export interface FlowCleanerDeps {

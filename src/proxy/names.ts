@@ -1,8 +1,7 @@
 // Names in the proxy's tables: upstream's for the fixed ones, and for a service's own chains upstream's pattern, a hash and
-// then what it is about, such as "service-ULMVA6XW-ns1/svc1/tcp/p80". Whatever a name is made of, it cannot leave its place
-// in the text of a transaction.
-import { createHash } from "node:crypto";
-import type { Hook } from "./rule-set.ts";
+// then what it is about, such as "service-ULMVA6XW-ns1/svc1/tcp/p80".
+import { hashedName } from "../linux/packet-rules/hashed-name.ts";
+import type { Hook } from "../linux/packet-rules/rule-set.ts";
 import type { ServicePortInfo } from "./service-port.ts";
 
 export const chainNames = {
@@ -46,11 +45,8 @@ export type BaseChainName = keyof typeof hooks;
 type PortChainKind = "service" | "local" | "external" | "firewall";
 type EndpointNameKind = "endpoint" | "affinity";
 
-/** Names may have 256 bytes with the ending zero; the longest prefix has 9. */
-const maxNameLength = 240;
-
 export function portChainName(kind: PortChainKind, port: ServicePortInfo): string {
-  return `${kind}-${hashed(portText(port))}`;
+  return `${kind}-${hashedName(portText(port))}`;
 }
 
 /** Of an endpoint's chain, or the set of clients that stay with it. */
@@ -59,34 +55,9 @@ export function endpointName(
   port: ServicePortInfo,
   endpoint: { readonly address: string; readonly port: number },
 ): string {
-  return `${kind}-${hashed(`${portText(port)}__${endpoint.address.replaceAll(":", ".")}/${endpoint.port}`)}`;
+  return `${kind}-${hashedName(`${portText(port)}__${endpoint.address.replaceAll(":", ".")}/${endpoint.port}`)}`;
 }
 
 export const isAffinitySet = (name: string): boolean => name.startsWith("affinity-");
 
 const portText = ({ namespace, service, protocol, portName }: ServicePortInfo): string => `${namespace}/${service}/${protocol}/${portName}`;
-
-function hashed(text: string): string {
-  const hash = base32(createHash("sha256").update(text).digest()).slice(0, 8);
-  const name = `${hash}-${text.replaceAll(/[^A-Za-z0-9_./-]/g, "_")}`;
-  return name.length > maxNameLength ? `${name.slice(0, maxNameLength - 3)}...` : name;
-}
-
-const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-
-/** The first 40 bits in base32 (RFC 4648). */
-function base32(bytes: Uint8Array): string {
-  let text = "";
-  let value = 0;
-  let bits = 0;
-  for (const byte of bytes.subarray(0, 5)) {
-    value = (value << 8) | byte;
-    bits += 8;
-    while (bits >= 5) {
-      text += alphabet[(value >> (bits - 5)) & 31];
-      bits -= 5;
-    }
-    value &= (1 << bits) - 1;
-  }
-  return text;
-}

@@ -1,8 +1,8 @@
 // At which of the node's addresses node ports answer: its primary ones ("primary", the default of this mode), those in given
 // ranges, or all. A range of one family says nothing about the other, which then has all. Never at loopback addresses.
 import { cidrContains, parseCIDR, parseIP } from "../api/meta/ip.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import type { NodeView } from "./node-view.ts";
-import type { IpFamily } from "./rule-set.ts";
 import { addressesOf } from "./service-port.ts";
 
 export interface NodePortAddressFacts {

@@ -2,7 +2,7 @@
 // to it.
 import { parseIP } from "../api/meta/ip.ts";
 import type { Node } from "../api/types/core-v1.ts";
-import { type IpFamily, ipFamilies } from "./rule-set.ts";
+import { type IpFamily, ipFamilies } from "../linux/packet-rules/rule-set.ts";
 import { addressesOf } from "./service-port.ts";
 
 export interface NodeView {

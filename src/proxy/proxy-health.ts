@@ -1,9 +1,9 @@
 // Whether the proxy keeps up: it is unhealthy when a change has waited longer than a bound to be written. /healthz also says
 // whether the node should get traffic from load balancers; /livez does not. The answers are upstream's JSON.
 import type { Clock } from "../base/clock.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import type { HttpAnswer } from "./http-server.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
-import type { IpFamily } from "./rule-set.ts";
 
 export interface ProxyHealthOptions {
   /** A change may wait so long. */

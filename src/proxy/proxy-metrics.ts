@@ -1,7 +1,7 @@
 // Figures of the proxy under upstream's names: how long writing the rules takes, when it was asked for and done, how much
 // waits, and how old a change of endpoints is when it works.
 import type { Family, GaugeSeries, HistogramSeries, MetricsRegistry, Series } from "../base/metrics.ts";
-import type { IpFamily } from "./rule-set.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 
 const doubling = Array.from({ length: 15 }, (_, i) => Number((0.001 * 2 ** i).toPrecision(12)));
 const range = (first: number, step: number, count: number): readonly number[] => Array.from({ length: count }, (_, i) => first + i * step);

@@ -3,7 +3,7 @@
 // is text that ends up in packet rules.
 import { cidrContains, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
 import type { Service } from "../api/types/core-v1.ts";
-import type { IpFamily } from "./rule-set.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 
 export type Protocol = "tcp" | "udp" | "sctp";
 

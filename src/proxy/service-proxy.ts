@@ -14,6 +14,7 @@ import type { Informer, InformerOptions } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Conntrack } from "../linux/conntrack.ts";
 import type { Nftables } from "../linux/nftables.ts";
+import { type IpFamily, ipFamilies } from "../linux/packet-rules/rule-set.ts";
 import { endpointsOf } from "./endpoints.ts";
 import { type FamilyFacts, familyFacts, isSameForServices, type RuleOptions } from "./family-facts.ts";
 import { FamilyProxy } from "./family-proxy.ts";
@@ -21,7 +22,6 @@ import { FlowCleaner } from "./flow-cleaner.ts";
 import { viewOfNode } from "./node-view.ts";
 import type { ProxyHealth } from "./proxy-health.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
-import { type IpFamily, ipFamilies } from "./rule-set.ts";
 import type { ServiceHealth } from "./service-health.ts";
 import { healthCheckPortOf, isProxied, proxyNameLabel } from "./service-port.ts";
 

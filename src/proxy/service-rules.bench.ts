@@ -2,11 +2,11 @@
 import { bench, describe } from "vitest";
 import type { Service } from "../api/types/core-v1.ts";
 import type { EndpointSlice } from "../api/types/discovery-v1.ts";
+import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
+import { changeTransaction, fullTransaction, type WrittenTable } from "../linux/packet-rules/transaction.ts";
 import { baseRules } from "./base-rules.ts";
-import { DesiredTable } from "./desired-table.ts";
 import type { FamilyFacts } from "./family-facts.ts";
 import { rulesOfService } from "./service-rules.ts";
-import { changeTransaction, fullTransaction, type WrittenTable } from "./transaction.ts";
 
 const facts: FamilyFacts = {
   ...{ family: "IPv4", nodeName: "node-1", zone: "a", nodeIP: "192.168.7.1", nodePortAddresses: ["192.168.7.1"] },

@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { Service } from "../api/types/core-v1.ts";
 import type { EndpointSlice } from "../api/types/discovery-v1.ts";
+import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
+import type { IpFamily } from "../linux/packet-rules/rule-set.ts";
 import { type BaseFacts, baseRules } from "./base-rules.ts";
-import { DesiredTable } from "./desired-table.ts";
 import { localMatch } from "./detect-local.ts";
 import { isAffinitySet } from "./names.ts";
-import type { IpFamily } from "./rule-set.ts";
 import { type RuleFacts, rulesOfService } from "./service-rules.ts";
 import { type Packet, trace } from "./trace-fixture.ts";
 

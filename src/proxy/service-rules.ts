@@ -6,10 +6,10 @@
 import { parseCIDR } from "../api/meta/ip.ts";
 import type { Service } from "../api/types/core-v1.ts";
 import type { EndpointSlice } from "../api/types/discovery-v1.ts";
+import type { Chain, Container, Element, IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
 import { type ChosenEndpoints, chooseEndpoints, type NodePlace } from "./choose-endpoints.ts";
 import { endpointsOf, portKey, type ServiceEndpoint } from "./endpoints.ts";
 import { chainNames, containerNames, endpointName, portChainName } from "./names.ts";
-import type { Chain, Container, Element, IpFamily, RulePart } from "./rule-set.ts";
 import { isExternallyAccessible, outermost, type ServicePortInfo, servicePortsOf } from "./service-port.ts";
 
 /** What the rules of services depend on besides the services. */
@@ -147,6 +147,7 @@ function addEndpoints(draft: Draft, port: ServicePortInfo, { chosen, family }: P
     draft.containers.set(clients, {
       kind: "set",
       definition: `type ${family === "IPv4" ? "ipv4_addr" : "ipv6_addr"} ; flags dynamic,timeout ;`,
+      isFilledByPackets: true,
     });
     draft.chains.set(endpointName("endpoint", port, endpoint), {
       rules: [

@@ -2,8 +2,8 @@
 // an endpoint is picked by chance every pick is followed, so that a trace gives everything that can happen. Knows the words
 // that the proxy's rules use and throws at any other.
 import { cidrContains, parseCIDR, parseIP } from "../api/meta/ip.ts";
+import type { RuleSet } from "../linux/packet-rules/rule-set.ts";
 import { hooks } from "./names.ts";
-import type { RuleSet } from "./rule-set.ts";
 
 export interface Packet {
   readonly source: string;

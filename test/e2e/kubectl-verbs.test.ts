@@ -26,7 +26,7 @@ const deployment = (name: string, replicas: number) => ({
 describe.runIf(reason === undefined)("kubectl's verbs", { timeout: 120_000, concurrent: true }, () => {
   let bed: TestBed;
   beforeAll(async () => {
-    bed = await TestBed.start("verbs");
+    bed = await TestBed.start("verbs", ["--metrics-server=false"]);
   }, 180_000);
   afterAll(() => bed?.remove(), 180_000);
 
@@ -254,7 +254,7 @@ describe.runIf(reason === undefined)("kubectl's verbs", { timeout: 120_000, conc
     expect(await ns.kubectl("describe", "pod", "target")).toMatch(/Ephemeral Containers:\n +probe:/);
   });
 
-  it("top says clearly that there are no metrics", async () => {
+  it("top says clearly that there are no metrics, where nobody serves them", async () => {
     const ns = await bed.namespace("top");
     const result = await ns.tryKubectl(["top", "pods"]);
     expect(result).toMatchObject({ code: 1, stdout: "" });

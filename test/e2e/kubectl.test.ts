@@ -255,7 +255,7 @@ describe.runIf(reason === undefined)("kubectl on a cluster with real containers"
     await cluster.kubectl("delete", "pod", "wrong", "--grace-period=1");
   });
 
-  it("auth can-i --list, events, top of a cluster without metrics", async () => {
+  it("auth can-i --list, events", async () => {
     expect(await cluster.kubectl("auth", "can-i", "--list")).toMatch(/\*\.\* +\[\] +\[\] +\[\*\]/);
     expect((await cluster.tryKubectl(["auth", "can-i", "get", "secrets", "--as", "system:serviceaccount:default:default"])).stdout).toBe(
       "no\n",

@@ -4,12 +4,12 @@ import type { Endpoint, EndpointSlice } from "../../src/api/types/discovery-v1.t
 import { realClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { MetricsRegistry } from "../../src/base/metrics.ts";
+import type { IpFamily } from "../../src/linux/packet-rules/rule-set.ts";
 import { localMatch } from "../../src/proxy/detect-local.ts";
 import type { FamilyFacts } from "../../src/proxy/family-facts.ts";
 import { FamilyProxy } from "../../src/proxy/family-proxy.ts";
 import { FlowCleaner } from "../../src/proxy/flow-cleaner.ts";
 import { ProxyMetrics } from "../../src/proxy/proxy-metrics.ts";
-import type { IpFamily } from "../../src/proxy/rule-set.ts";
 import { addresses, addresses6, type TestNetwork } from "./test-network.ts";
 
 const nodeName = "node-1";

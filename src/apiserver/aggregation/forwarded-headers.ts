@@ -2,20 +2,9 @@
 // connection and without credentials, but with who asks. The extension server believes the X-Remote headers because they come
 // over a connection with the front proxy's certificate; what a client itself puts there is thrown away.
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import { isOfConnection, namesInConnection } from "../../base/connection-headers.ts";
 import type { UserInfo } from "../authn/user.ts";
 
-/** Headers that belong to one connection (RFC 9110, 7.6.1), as Go's reverse proxy drops them. */
-const ofConnection = new Set([
-  "connection",
-  "proxy-connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 /** Set anew, or used up by this server. */
 const notForwarded = new Set(["host", "content-length", "expect", "authorization", "audit-id"]);
 const notForwardedPrefixes = [":", "impersonate-", "x-remote-"];
@@ -35,7 +24,7 @@ type RequestHeaders = Readonly<Record<string, string | undefined>>;
 
 export function forwardedHeaders(headers: RequestHeaders, forwarding: Forwarding): OutgoingHttpHeaders {
   const { user, host, path, remoteAddress, auditId } = forwarding;
-  const named = namesIn(headers.connection);
+  const named = namesInConnection(headers.connection);
   const passed: OutgoingHttpHeaders = {};
   for (const name in headers) {
     const value = headers[name];
@@ -52,13 +41,9 @@ export function forwardedHeaders(headers: RequestHeaders, forwarding: Forwarding
 }
 
 function isDropped(name: string, ofThisConnection: ReadonlySet<string>): boolean {
-  if (ofConnection.has(name) || notForwarded.has(name) || ofThisConnection.has(name)) return true;
+  if (isOfConnection(name) || notForwarded.has(name) || ofThisConnection.has(name)) return true;
   return notForwardedPrefixes.some((prefix) => name.startsWith(prefix));
 }
-
-/** The header names that a Connection header lists. */
-const namesIn = (connection: string | undefined): ReadonlySet<string> =>
-  new Set((connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
 
 /** X-Remote-User, -Uid, -Group (one line for each) and -Extra-<key>. */
 export function userHeaders({ name, uid, groups, extra }: UserInfo): OutgoingHttpHeaders {
@@ -85,11 +70,11 @@ function escapedKey(key: string): string {
 
 /** What of an answer's headers goes on to the client, the content type aside. */
 export function answeredHeaders(headers: IncomingHttpHeaders): Record<string, string> {
-  const named = namesIn(headers.connection);
+  const named = namesInConnection(headers.connection);
   const passed: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || ofConnection.has(name) || named.has(name) || isOurs(name)) continue;
+    if (value === undefined || isOfConnection(name) || named.has(name) || isOurs(name)) continue;
     passed[name] = Array.isArray(value) ? value.join(", ") : value;
   }
   return passed;

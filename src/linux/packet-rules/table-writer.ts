@@ -1,9 +1,9 @@
 // Keeps one table of the kernel as a desired table says. Usually only what has changed is written, in one transaction. At the
 // start, after a transaction that failed, and when the table does not consist of what it should, everything is written over
 // what is there, also in one transaction: packets never meet half a table, and what an earlier run left goes with it.
-import type { Clock } from "../base/clock.ts";
-import { errorText, type Logger } from "../base/log.ts";
-import type { Nftables } from "../linux/nftables.ts";
+import type { Clock } from "../../base/clock.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import type { Nftables } from "../nftables.ts";
 import type { DesiredTable, TableChanges } from "./desired-table.ts";
 import type { Chain } from "./rule-set.ts";
 import {
@@ -141,7 +141,7 @@ export class TableWriter {
   }
 
   #noteEmptied({ emptied }: Transaction): void {
-    // A service may have come back before the chain was deleted.
+    // An owner may have come back before the chain was deleted.
     for (const name of [...this.#emptied.keys()]) if (this.#written?.chains.has(name)) this.#emptied.delete(name);
     for (const name of emptied) this.#emptied.set(name, this.#deps.clock.monotonic());
   }
@@ -150,7 +150,9 @@ export class TableWriter {
 function note(written: WrittenTable, desired: DesiredTable, changes: TableChanges): void {
   for (const name of changes.chains) follow(written.chains, name, desired.chains.get(name) as Chain | undefined);
   for (const name of changes.containers) follow(written.containers, name, desired.containers.get(name));
+  for (const name of changes.containers) if (!desired.containers.has(name)) written.elements.delete(name);
   for (const [name, keys] of changes.elements) {
+    if (!desired.containers.has(name)) continue;
     const elements = written.elements.get(name) ?? new Map<string, string>();
     written.elements.set(name, elements);
     for (const key of keys) follow(elements, key, desired.value(name, key));

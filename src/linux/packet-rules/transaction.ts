@@ -1,14 +1,15 @@
 // The commands that bring a table of the kernel to a rule set, as one transaction of `nft`: the difference to what was written
 // before, or everything where that is not known. Chains nobody wants any more are emptied, not deleted: kernels before 6.2
 // still count them as used for a moment after the last element that led to them has gone; the writer deletes them later.
-import type { NftTableNames } from "../linux/nftables.ts";
+import type { NftTableNames } from "../nftables.ts";
 import type { DesiredTable, TableChanges } from "./desired-table.ts";
-import { isAffinitySet } from "./names.ts";
 import type { Chain, Container } from "./rule-set.ts";
 
 export interface TableName {
-  readonly family: "ip" | "ip6";
+  readonly family: "ip" | "ip6" | "inet";
   readonly name: string;
+  /** Tells a person who lists the table what it is for: "rules for kube-proxy". Default none. */
+  readonly comment?: string;
 }
 
 /** What the kernel has been told, and has taken. */
@@ -28,17 +29,17 @@ export interface Transaction {
 /** Of one command: long lines cost nft more than long scripts. */
 const elementsPerCommand = 200;
 
-/** Everything, over whatever the table holds now. Affinity sets keep their clients. */
+/** Everything, over whatever the table holds now. Maps are never for one owner, so what goes is a set. */
 export function fullTransaction(table: TableName, desired: DesiredTable, present: NftTableNames | undefined): Transaction {
   const script = new Script(table);
-  script.add(`add table ${script.at} { comment "rules for kube-proxy" ; }`);
+  script.add(`add table ${script.at}${table.comment === undefined ? "" : ` { comment "${table.comment}" ; }`}`);
   const emptied = [...(present?.chains ?? [])].filter((name) => !desired.chains.has(name));
   for (const [name, chain] of desired.chains) script.addChain(name, chain);
   for (const name of [...emptied, ...desired.chains.keys()]) if (present?.chains.has(name)) script.add(`flush chain ${script.at} ${name}`);
   for (const name of present?.containers ?? []) {
-    if (isAffinitySet(name)) {
-      if (!desired.containers.has(name)) script.add(`delete set ${script.at} ${name}`);
-    } else if (desired.containers.has(name)) script.add(`flush ${desired.containers.get(name)?.kind} ${script.at} ${name}`);
+    const container = desired.containers.get(name);
+    if (!container) script.add(`delete set ${script.at} ${name}`);
+    else if (!container.isFilledByPackets) script.add(`flush ${container.kind} ${script.at} ${name}`);
   }
   for (const [name, container] of desired.containers) script.addContainer(name, container);
   for (const [name, chain] of desired.chains) script.addRules(name, chain);
@@ -77,7 +78,8 @@ export function changeTransaction(table: TableName, desired: DesiredTable, writt
     if (!container && before) script.add(`delete ${before.kind} ${script.at} ${name}`);
   }
   for (const [name, chain] of rewritten) script.addRules(name, chain);
-  for (const [name, keys] of changes.elements) changeElements(script, name, { keys, desired, written });
+  // A set that goes takes its elements with it.
+  for (const [name, keys] of changes.elements) if (desired.containers.has(name)) changeElements(script, name, { keys, desired, written });
   return { commands: script.text(), emptied };
 }
 

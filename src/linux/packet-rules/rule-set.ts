@@ -1,6 +1,6 @@
-// What a node's packet filter is to hold for one address family: chains with their rules, sets and maps with their elements,
-// as plain values. Who wants a rule or an element is its owner: the node itself (the base chains) or one service; a change of
-// one owner touches only what is the owner's.
+// What a table of a node's packet filter is to hold: chains with their rules, sets and maps with their elements, as plain
+// values. Who wants a rule or an element is its owner: the node itself (the base chains), one service or one policy; a change
+// of one owner touches only what is the owner's.
 
 export type IpFamily = "IPv4" | "IPv6";
 
@@ -23,6 +23,8 @@ export interface Container {
   readonly kind: "set" | "map";
   /** What stands between the braces: "type ipv4_addr . inet_proto . inet_service : verdict ;". */
   readonly definition: string;
+  /** What is in it comes from packets: it stays over everything but the container's end. Default false. */
+  readonly isFilledByPackets?: boolean;
 }
 
 export interface Element {

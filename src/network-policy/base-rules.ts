@@ -1,0 +1,58 @@
+// What the table of network policies holds whatever the policies are: two chains on the path of forwarded packets, the first for
+// those who send and the second for those who receive. What passes the first is looked at by the second. Packets between a node
+// and its own pods are not forwarded, so that probes always arrive; services have been translated by then, so that policies see
+// the pods behind them, and sources have not, so that they see the true ones. Answers of connections that have been let through
+// pass.
+import type { Chain, Container, RulePart } from "../linux/packet-rules/rule-set.ts";
+import { addressType, directions, ipWords, podMap, wordOf } from "./names.ts";
+
+export interface PolicyBase {
+  /** The interface of this node's pods. */
+  readonly bridge: string;
+  /** Addresses of the DNS that the cluster's own process serves, without pods. */
+  readonly dnsAddresses: readonly string[];
+  /** Ranges of all nodes' pods. */
+  readonly clusterCidrs: readonly string[];
+}
+
+/** Neighbours find each other by ICMPv6, which is not a connection. */
+const neighbours = "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } accept";
+
+/** Multicast is not to an address of a pod. */
+const multicast = { ip: "{ 224.0.0.0/4, 255.255.255.255 }", ip6: "ff00::/8" } as const;
+
+export function baseRules(base: PolicyBase): RulePart {
+  const containers = new Map<string, Container>();
+  for (const ip of ipWords) {
+    for (const direction of directions)
+      containers.set(podMap(direction, ip), { kind: "map", definition: `type ${addressType(ip)} : verdict ;` });
+  }
+  const always = ["ct state established,related accept", neighbours];
+  const chains = new Map<string, Chain>([
+    ["egress", { hook: { type: "filter", hook: "forward", priority: 0 }, rules: [...always, ...dnsRules(base), ...egressRules(base)] }],
+    ["ingress", { hook: { type: "filter", hook: "forward", priority: 1 }, rules: [...always, ...ingressRules(base)] }],
+  ]);
+  return { chains, containers, elements: [] };
+}
+
+/** A pod that the rules do not know yet is isolated: which policies select it can be seen a moment later. */
+function egressRules({ bridge }: PolicyBase): readonly string[] {
+  return [...ipWords.map((ip) => `${ip} saddr vmap @${podMap("egress", ip)}`), `iifname "${bridge}" drop`];
+}
+
+function ingressRules({ bridge }: PolicyBase): readonly string[] {
+  return [
+    ...ipWords.map((ip) => `${ip} daddr vmap @${podMap("ingress", ip)}`),
+    ...ipWords.map((ip) => `oifname "${bridge}" ${ip} daddr != ${multicast[ip]} drop`),
+  ];
+}
+
+/** The DNS of the cluster is the pods' own node where that node serves it; on the others it is to be the same. */
+function dnsRules({ dnsAddresses, clusterCidrs }: PolicyBase): readonly string[] {
+  return dnsAddresses.map((address) => {
+    const ip = wordOf(address);
+    const ranges = clusterCidrs.filter((cidr) => wordOf(cidr) === ip);
+    const notPods = ranges.length === 0 ? "" : ` ${ip} daddr != { ${ranges.join(", ")} }`;
+    return `ct original ${ip} daddr ${address}${notPods} accept`;
+  });
+}
