@@ -154,7 +154,12 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
       await rm(directory, { recursive: true, force: true });
     },
   };
-  await fixture.kubelet.start();
+  try {
+    await fixture.kubelet.start();
+  } catch (error) {
+    await fixture[Symbol.asyncDispose]();
+    throw error;
+  }
   await clock.advance(100);
   return fixture;
 }
