@@ -157,7 +157,8 @@ describe("the way it ends", () => {
     const before = realClock.monotonic();
     void server.stop();
     await ended;
-    expect(realClock.monotonic() - before).toBeLessThan(900);
+    // Open requests would be waited for, a watch is not.
+    expect(realClock.monotonic() - before).toBeLessThan(5_000);
   });
 });
 

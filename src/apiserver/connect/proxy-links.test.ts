@@ -57,6 +57,6 @@ describe("rewriteHtml()", () => {
   ])("takes time in proportion to the page, also for many %s", (_what, page) => {
     const startMs = performance.now();
     expect(rewriteHtml(page, context)).toHaveLength(page.length);
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 });
