@@ -78,15 +78,16 @@ describe.runIf(reason === undefined)("a node whose parts are killed", { timeout:
       return states.length === count && states.every(right);
     });
 
-  it("the kubelet, while pods start: each of their containers is started once", async () => {
+  it("the kubelet, while pods start: one of each container runs in the end", async () => {
     const ns = await bed.namespace("kubelet");
     await startMany(ns);
     await until("one pod runs, and not all of them", async () => (await podsOf(ns)).some((p) => statusOf(p)?.state?.running));
     await restart();
     const all = await untilAllReady(ns);
     await untilOneEach(ns);
-    // A start that was under way when the kubelet died is given up by the runtime before it runs anything, and made again.
-    for (const { metadata } of all) expect(await ns.exec(metadata.name, "cat /work/starts")).toBe("once\nonce\n");
+    // Of each pod one start may have been under way when the kubelet died: the runtime gives it up, perhaps after the container
+    // has run, and it is made again.
+    for (const { metadata } of all) expect(await ns.exec(metadata.name, "cat /work/starts")).toMatch(/^(once\n){2,3}$/);
     await ns.kubectl("delete", "pods", "--all");
     await until("nothing is left", async () => (await inRuntime(ns)).size === 0);
   });
