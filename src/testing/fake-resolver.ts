@@ -1,7 +1,7 @@
 // A resolver outside of the cluster for tests: answers on a loopback address over UDP and TCP as it is told, and remembers
 // what it was asked.
-import { createSocket } from "node:dgram";
-import { createServer, type Socket } from "node:net";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { type DecodedPacket, decode, encode, type Packet } from "dns-packet";
 
 export type Reply = Packet & { readonly rcode?: number };
@@ -31,13 +31,6 @@ export async function startFakeResolver(answer: FakeResolver["answer"], address 
     if (flags < 0) return undefined;
     return encode({ type: "response", id: query.id ?? 0, flags: flags | 0x180 | rcode, questions: query.questions ?? [], ...sections });
   };
-  const udp = createSocket(address.includes(":") ? "udp6" : "udp4");
-  udp.on("message", (message, from) => {
-    const sent = reply(message, "udp");
-    if (sent) udp.send(sent, from.port, from.address);
-  });
-  await new Promise<void>((resolve) => udp.bind(0, address, resolve));
-  const { port } = udp.address();
   const sockets = new Set<Socket>();
   const tcp = createServer((socket) => {
     sockets.add(socket);
@@ -47,7 +40,11 @@ export async function startFakeResolver(answer: FakeResolver["answer"], address 
       if (sent) socket.write(Buffer.concat([Uint8Array.of(sent.length >> 8, sent.length & 255), sent]));
     });
   });
-  await new Promise<void>((resolve, reject) => tcp.once("error", reject).listen(port, address, resolve));
+  const { udp, port } = await listenBoth(tcp, address);
+  udp.on("message", (message, from) => {
+    const sent = reply(message, "udp");
+    if (sent) udp.send(sent, from.port, from.address);
+  });
   const resolver: FakeResolver = {
     ...{ address, port, asked, answer },
     async [Symbol.asyncDispose]() {
@@ -56,4 +53,23 @@ export async function startFakeResolver(answer: FakeResolver["answer"], address 
     },
   };
   return resolver;
+}
+
+const maxPortTries = 20;
+
+/** A port that is free for both. */
+async function listenBoth(tcp: Server, address: string): Promise<{ readonly udp: UdpSocket; readonly port: number }> {
+  for (let tries = 1; ; tries++) {
+    await new Promise<void>((resolve, reject) => tcp.once("error", reject).listen(0, address, resolve));
+    const { port } = tcp.address() as AddressInfo;
+    const udp = createSocket(address.includes(":") ? "udp6" : "udp4");
+    try {
+      await new Promise<void>((resolve, reject) => udp.once("error", reject).bind(port, address, resolve));
+      return { udp, port };
+    } catch (error) {
+      udp.close();
+      await new Promise((resolve) => tcp.close(resolve));
+      if (tries === maxPortTries) throw error;
+    }
+  }
 }

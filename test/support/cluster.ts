@@ -39,11 +39,20 @@ export async function whyNoKubectl(): Promise<string | undefined> {
   return isOld ? `kubectl ${clientVersion.gitVersion} is older than 1.${oldestKubectlMinor}` : undefined;
 }
 
+const placesOfWorker = 64;
+let places = process.pid;
+
+/** 0 to 127: which addresses a cluster has. Test files that run at the same time share none, nor do clusters of one file. */
+function nextPlace(): number {
+  const worker = Number(process.env.VITEST_POOL_ID ?? 0) % 2;
+  return worker * placesOfWorker + (places++ % placesOfWorker);
+}
+
 export class Cluster {
   readonly dataDir: string;
   readonly kubeconfig: string;
   readonly port: number;
-  /** Of its own, like the port, from which it is made: other clusters may run on this machine. */
+  /** Of its own: other clusters may run on this machine. */
   readonly podRange: string;
   /** Of the nodes beside the first. */
   readonly nodeRange: string;
@@ -56,9 +65,10 @@ export class Cluster {
   private constructor(dataDir: string, port: number, args: readonly string[], remove: () => Promise<void>) {
     this.dataDir = dataDir;
     this.port = port;
-    this.podRange = `10.${112 + (port % 128)}.0.0/16`;
-    this.nodeRange = `172.29.${port % 256}.0/24`;
-    this.serviceRange = `10.${96 + (port % 16)}.${((port >> 4) % 16) * 16}.0/20`;
+    const place = nextPlace();
+    this.podRange = `10.${112 + place}.0.0/16`;
+    this.nodeRange = `172.29.${place}.0/24`;
+    this.serviceRange = `10.${96 + (place % 16)}.${(place >> 4) * 16}.0/20`;
     this.kubeconfig = join(dataDir, "kubeconfig");
     this.#args = args;
     this.#remove = remove;
