@@ -2,7 +2,7 @@
 // Generates src/api/schema/generated/*.ts (schema tables), src/api/types/*.ts (interfaces) and
 // src/api/resources.generated.ts (the resources each group version serves) from the facts of the Kubernetes v1.36 API:
 //
-//   node scripts/generate-api.mjs FACTS_DIR
+//   node --import ./scripts/ts-loader.mjs scripts/generate-api.mjs FACTS_DIR
 //
 // FACTS_DIR holds types/<package>.json (fields of every type), protobuf-messages.json (field numbers) and
 // discovery-core.json, discovery-groups.json (aggregated discovery documents). Its output is committed: only whoever
@@ -17,6 +17,8 @@ if (!facts) {
 }
 const read = (name) => JSON.parse(readFileSync(join(facts, name), "utf8"));
 const root = new URL("..", import.meta.url).pathname;
+// What generate-go-facts.mjs found out: which fields are written, as null, though they are absent.
+const { wireFacts } = await import("../src/api/schema/wire-facts.generated.ts");
 const protobuf = read("protobuf-messages.json");
 
 /** "io.k8s.api.core.v1" -> "core-v1", "io.k8s.apimachinery.pkg.apis.meta.v1" -> "meta-v1". */
@@ -166,6 +168,12 @@ Object.assign(special, {
   [`${crd}JSONSchemaPropsOrStringArray`]: "JSONSchemaProps | readonly string[]",
   [`${crd}CustomResourceSubresourceStatus`]: "Readonly<Record<string, never>>",
 });
+/** Lists, maps and pointers ("*") that are written although they are absent ("!") come as null. */
+function isWrittenAsNull(pkg, typeName, fieldName, fieldType) {
+  const [flags] = (wireFacts[`${moduleName(pkg)}.${typeName}`]?.[fieldName] ?? "").split(" ");
+  return flags.includes("!") && (/^[[{]/.test(fieldType) || flags.includes("*"));
+}
+
 // Metadata of a stored object always has these; of a template or a list it does not (see src/api/meta/object.ts).
 const metaRequired = new Set(["name", "uid", "resourceVersion", "creationTimestamp"]);
 for (const pkg of packages) {
@@ -220,6 +228,7 @@ for (const pkg of packages) {
         type = JSON.stringify(name === "kind" ? k.slice(k.lastIndexOf("/") + 1) : k.slice(0, k.lastIndexOf("/")));
         if (stored || t.name.endsWith("List")) optional = false;
       }
+      if (isWrittenAsNull(pkg, t.name, name, f.type)) type = `${type} | null`;
       return `  readonly ${/^[\w$]+$/.test(name) ? name : JSON.stringify(name)}${optional ? "?" : ""}: ${type};`;
     });
     out += `export interface ${t.name} {\n${rows.join("\n")}\n}\n\n`;

@@ -140,9 +140,9 @@ function resolveHeadless(slices: readonly EndpointSlice[], below: ServicePart, {
   const targets = new Map<string, { readonly hostname: string; readonly port: number }>();
   const addresses = new Map<string, Set<string>>();
   let exists = below.kind === "itself" && endpointAddresses(slices).length > 0;
-  for (const { endpoints = [], ports = [] } of slices) {
-    const matching = ports.filter((port) => matchesPart(port, below));
-    const ready = matching.length > 0 ? endpoints.filter(isReady) : [];
+  for (const { endpoints, ports } of slices) {
+    const matching = (ports ?? []).filter((port) => matchesPart(port, below));
+    const ready = matching.length > 0 ? (endpoints ?? []).filter(isReady) : [];
     for (const endpoint of ready) {
       exists = true;
       for (const address of endpoint.addresses) {
@@ -182,9 +182,9 @@ function matchesPart({ name = "", protocol = "TCP" }: ServicePort | EndpointPort
 
 function endpointAddresses(slices: readonly EndpointSlice[], hostname?: string): readonly string[] {
   const found = new Set<string>();
-  for (const { endpoints = [], addressType } of slices) {
+  for (const { endpoints, addressType } of slices) {
     if (addressType === "FQDN") continue;
-    for (const endpoint of endpoints) {
+    for (const endpoint of endpoints ?? []) {
       if (!isReady(endpoint)) continue;
       for (const address of endpoint.addresses)
         if (hostname === undefined || hostnameOf(endpoint, address) === hostname) found.add(address);

@@ -99,6 +99,15 @@ describe("headless services", () => {
     expect(await dns.records(`db.default.${zone}`)).toEqual(["A 10.244.0.5"]);
   });
 
+  it("do not exist when their slices have null for endpoints and ports, as the server writes them", async () => {
+    await using dns = await createDnsFixture();
+    await dns.service("db", headless);
+    await dns.slice("db", { endpoints: null, ports: null });
+    await dns.settle();
+    for (const name of [`db.default.${zone}`, `db-0.db.default.${zone}`]) expect(await dns.outcome(name)).toBe("NXDOMAIN");
+    expect(await dns.outcome(`_sql._tcp.db.default.${zone}`, "SRV")).toBe("NXDOMAIN");
+  });
+
   it("tell their addresses in another order each time", async () => {
     await using dns = await createDnsFixture();
     await dns.service("db", headless);

@@ -8,6 +8,7 @@ const texts: Readonly<Record<number, string>> = {
   400: "bad request",
   404: "no route leads from this host and path",
   413: "the request's body is too large",
+  500: "this request could not be served",
   502: "the backend did not answer as it should",
   503: "no backend is ready",
   504: "the backend did not answer in time",

@@ -130,6 +130,17 @@ const echo: RequestListener = (incoming, response) => {
 };
 
 describe("what goes through", () => {
+  it("ends one request with 500 where looking for its backend fails, and serves the next", async () => {
+    const { proxy, http } = await serve([await pod(echo)]);
+    const { pick } = proxy.backends;
+    proxy.backends.pick = () => {
+      proxy.backends.pick = pick;
+      throw new TypeError("a slice that nobody expected");
+    };
+    expect((await ask(http)).status).toBe(500);
+    expect((await ask(http)).status).toBe(200);
+  });
+
   it("carries method, path, headers and body, tells whom it is from, and drops what belongs to one connection", async () => {
     const { http } = await serve([await pod(echo)]);
     const headers = {

@@ -8,7 +8,8 @@ import type { AddressInfo, Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
-import type { Logger } from "../base/log.ts";
+import { errorText, type Logger } from "../base/log.ts";
+import { abort, answerWith } from "./answer.ts";
 import type { ServingPair } from "./certificates.ts";
 import type { ClientRequest, ClientResponse } from "./client-request.ts";
 
@@ -174,7 +175,14 @@ class PortListener implements Listener {
         if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections());
       });
     }
-    this.#deps.serve(request, response, upgrade);
+    try {
+      this.#deps.serve(request, response, upgrade);
+    } catch (error) {
+      // One request that cannot be served must not end the others.
+      this.#deps.logger.error("Failed to serve a request", { method: request.method, url: request.url, error: errorText(error) });
+      if (response.headersSent) abort(response);
+      else answerWith(response, 500);
+    }
   }
 
   /** Other protocols than WebSocket are not spoken: requests that offer one are answered as if they did not. */

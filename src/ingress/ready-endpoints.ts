@@ -15,10 +15,10 @@ export function readyEndpoints(service: Service, port: number | string, slices: 
   if (!ofService || (ofService.protocol ?? "TCP") !== "TCP") return [];
   const family = service.spec?.ipFamilies?.[0] ?? slices[0]?.addressType;
   const found = new Map<string, Endpoint>();
-  for (const { addressType, ports = [], endpoints = [] } of slices) {
-    const number = ports.find((p) => (p.name ?? "") === (ofService.name ?? ""))?.port;
+  for (const { addressType, ports, endpoints } of slices) {
+    const number = ports?.find((p) => (p.name ?? "") === (ofService.name ?? ""))?.port;
     if (addressType !== family || number === undefined) continue;
-    for (const { addresses, conditions } of endpoints) {
+    for (const { addresses, conditions } of endpoints ?? []) {
       const [address] = addresses;
       if (address === undefined || conditions?.ready === false) continue;
       const key = address.includes(":") ? `[${address}]:${number}` : `${address}:${number}`;

@@ -34,8 +34,8 @@ export function nodeAddresses({ status }: Node, families: readonly IPFamily[]): 
 /** Names of the nodes on which a service has ready endpoints. */
 export function nodesWithEndpoints(slices: readonly EndpointSlice[]): ReadonlySet<string> {
   const found = new Set<string>();
-  for (const { endpoints = [] } of slices)
-    for (const { nodeName, conditions } of endpoints) if (nodeName && conditions?.ready !== false) found.add(nodeName);
+  for (const { endpoints } of slices)
+    for (const { nodeName, conditions } of endpoints ?? []) if (nodeName && conditions?.ready !== false) found.add(nodeName);
   return found;
 }
 

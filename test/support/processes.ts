@@ -73,13 +73,17 @@ export function startCoracle(args: readonly string[], wrapper: readonly string[]
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));
+  let isToStop = false;
   const ended = new Promise<number>((resolve) => child.on("close", (code, signal) => resolve(code ?? (signal ? 128 : 1))));
+  // Without this, a process that crashed shows as connections that are refused.
+  void ended.then((code) => isToStop || code === 0 || console.log(`coracle ${args[0]} ended with ${code}:\n${output.slice(-4_000)}`));
   const killWithUs = (): void => void child.kill("SIGKILL");
   process.once("exit", killWithUs);
   return {
     process: child,
     output: () => output,
     async stop(signal = "SIGTERM") {
+      isToStop = true;
       const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
       if (child.exitCode === null) child.kill(signal);
       const code = await ended;

@@ -29,9 +29,9 @@ export interface TokenRequest {
 }
 
 export interface TokenRequestSpec {
-  readonly audiences?: readonly string[];
+  readonly audiences?: readonly string[] | null;
   readonly boundObjectRef?: BoundObjectReference;
-  readonly expirationSeconds?: number;
+  readonly expirationSeconds?: number | null;
 }
 
 export interface TokenRequestStatus {

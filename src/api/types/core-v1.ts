@@ -39,7 +39,7 @@ export interface AzureDiskVolumeSource {
 export interface AzureFilePersistentVolumeSource {
   readonly readOnly?: boolean;
   readonly secretName: string;
-  readonly secretNamespace?: string;
+  readonly secretNamespace?: string | null;
   readonly shareName: string;
 }
 
@@ -230,7 +230,7 @@ export interface ContainerExtendedResourceRequest {
 }
 
 export interface ContainerImage {
-  readonly names?: readonly string[];
+  readonly names?: readonly string[] | null;
   readonly sizeBytes?: number;
 }
 
@@ -502,7 +502,7 @@ export interface GCEPersistentDiskVolumeSource {
 
 export interface GRPCAction {
   readonly port: number;
-  readonly service?: string;
+  readonly service?: string | null;
 }
 
 export interface GitRepoVolumeSource {
@@ -1202,7 +1202,7 @@ export interface Probe {
 
 export interface ProjectedVolumeSource {
   readonly defaultMode?: number;
-  readonly sources?: readonly VolumeProjection[];
+  readonly sources?: readonly VolumeProjection[] | null;
 }
 
 export interface QuobyteVolumeSource {
@@ -1582,13 +1582,13 @@ export interface TopologySpreadConstraint {
 }
 
 export interface TypedLocalObjectReference {
-  readonly apiGroup?: string;
+  readonly apiGroup?: string | null;
   readonly kind: string;
   readonly name: string;
 }
 
 export interface TypedObjectReference {
-  readonly apiGroup?: string;
+  readonly apiGroup?: string | null;
   readonly kind: string;
   readonly name: string;
   readonly namespace?: string;

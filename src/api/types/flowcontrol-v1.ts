@@ -58,7 +58,7 @@ export interface LimitedPriorityLevelConfiguration {
   readonly borrowingLimitPercent?: number;
   readonly lendablePercent?: number;
   readonly limitResponse?: LimitResponse;
-  readonly nominalConcurrencyShares?: number;
+  readonly nominalConcurrencyShares?: number | null;
 }
 
 export interface NonResourcePolicyRule {
@@ -118,7 +118,7 @@ export interface QueuingConfiguration {
 export interface ResourcePolicyRule {
   readonly apiGroups: readonly string[];
   readonly clusterScope?: boolean;
-  readonly namespaces?: readonly string[];
+  readonly namespaces?: readonly string[] | null;
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
 }

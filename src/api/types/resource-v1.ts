@@ -6,7 +6,7 @@ import type { Quantity } from "./quantity.ts";
 import type { RawExtension } from "./runtime.ts";
 
 export interface AllocatedDeviceStatus {
-  readonly conditions?: readonly Condition[];
+  readonly conditions?: readonly Condition[] | null;
   readonly data?: RawExtension;
   readonly device: string;
   readonly driver: string;
@@ -26,7 +26,7 @@ export interface CELDeviceSelector {
 }
 
 export interface CapacityRequestPolicy {
-  readonly default?: Quantity;
+  readonly default?: Quantity | null;
   readonly validRange?: CapacityRequestPolicyRange;
   readonly validValues?: readonly Quantity[];
 }
@@ -96,7 +96,7 @@ export interface DeviceCapacity {
 export interface DeviceClaim {
   readonly config?: readonly DeviceClaimConfiguration[];
   readonly constraints?: readonly DeviceConstraint[];
-  readonly requests?: readonly DeviceRequest[];
+  readonly requests?: readonly DeviceRequest[] | null;
 }
 
 export interface DeviceClaimConfiguration {

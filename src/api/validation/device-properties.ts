@@ -56,7 +56,7 @@ function validatePolicy(errors: FieldError[], field: string, policy: CapacityReq
   }
   const kind = validValues.length > 0 ? "validValues" : validRange ? "validRange" : undefined;
   if (kind === undefined) return;
-  if (usual === undefined) errors.push(required(`${field}.default`, `required when ${kind} is defined`));
+  if (usual === undefined || usual === null) errors.push(required(`${field}.default`, `required when ${kind} is defined`));
   else if (validRange) validateRange(errors, `${field}.${kind}`, validRange, { usual: parseQuantity(usual), capacity });
   else validateOptions(errors, `${field}.${kind}`, validValues.map(parseQuantity), { usual: parseQuantity(usual), capacity });
 }

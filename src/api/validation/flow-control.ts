@@ -192,8 +192,8 @@ function validateMandatoryLevel(errors: FieldError[], name: string, spec: LevelS
   errors.push(invalidValue("spec", form(spec), `spec of ${what} must equal the fixed value`));
 }
 
-function checkShares(errors: FieldError[], field: string, shares = 0): void {
-  if (shares < 0) errors.push(invalidValue(field, shares, "must be a non-negative integer"));
+function checkShares(errors: FieldError[], field: string, shares: number | null = 0): void {
+  if (shares !== null && shares < 0) errors.push(invalidValue(field, shares, "must be a non-negative integer"));
 }
 
 function checkPercent(errors: FieldError[], field: string, percent = 0): void {
