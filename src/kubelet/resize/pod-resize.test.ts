@@ -219,7 +219,7 @@ describe("kubelet: resizing a pod", () => {
 
   it("counts what was asked for, what waits and what became of it", async () => {
     await using f = await startKubelet(fourCpus);
-    const metrics = async (): Promise<string> => f.kubelet.access.metrics();
+    const metrics = async (): Promise<string> => (await f.kubelet.access.stats(new URL("https://n1/metrics"), "GET"))?.body ?? "";
     await f.createPod("web", { containers: [container({ resources: cpu("100m", "200m") })] });
     await f.createPod("other", { containers: [container({ resources: cpu("3") })] });
     await f.untilPhase("web", "Running");
