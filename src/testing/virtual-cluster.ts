@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseQuantity } from "../api/meta/quantity.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { namespaces, nodes, serviceaccounts } from "../api/resources.generated.ts";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
@@ -159,7 +160,7 @@ export class VirtualCluster implements AsyncDisposable {
     for (const { name } of this.nodes)
       await this.until(`${resource} on ${name}`, async () => {
         const { status } = await this.client.get(nodes, { name });
-        return status?.allocatable?.[resource] === amount;
+        return parseQuantity(status?.allocatable?.[resource] ?? "0").toString() === parseQuantity(amount).toString();
       });
   }
 

@@ -58,7 +58,7 @@ describe("what a pod asks for", () => {
     for (const { name } of cluster.nodes) await untilScheduled(await create(namespace, `fills-${name}`, { amount: 5 }));
     const at = await create(namespace, "additional", { amount: 1 });
     expect(await untilUnschedulable(at)).toBe(
-      `0/2 nodes are available: 2 Insufficient ${scarce}. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.`,
+      `0/2 nodes are available: 2 Insufficient ${scarce}. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.`,
     );
     await cluster.until("the event", async () => {
       const { items } = await cluster.client.list(events, { namespace, fieldSelector: "involvedObject.name=additional" });
@@ -181,9 +181,7 @@ describe("priority", () => {
     expect(patched).toMatchObject({ description: "first", metadata: { labels: { a: "b" } } });
     const updated = await cluster.client.update(priorityclasses, { ...patched, description: "second" });
     expect(updated.description).toBe("second");
-    await expect(cluster.client.update(priorityclasses, { ...updated, value: updated.value * 10 })).rejects.toSatisfy((e) =>
-      isStatus(e, "Invalid"),
-    );
+    await expect(cluster.client.update(priorityclasses, { ...updated, value: 10 })).rejects.toSatisfy((e) => isStatus(e, "Invalid"));
     await expect(cluster.client.patch(priorityclasses, at, { value: 7 }, { type: "merge" })).rejects.toSatisfy((e) =>
       isStatus(e, "Invalid"),
     );
@@ -216,7 +214,7 @@ describe("LimitRange", () => {
     });
     const partly = await made(namespace, "something-said", { requests: { cpu: "200m" }, limits: { memory: "300Mi" } });
     expect(partly.spec.containers[0]?.resources).toEqual({
-      requests: { cpu: "200m", memory: "200Mi" },
+      requests: { cpu: "200m", memory: "300Mi" }, // a limit is the request, before limit ranges are looked at
       limits: { cpu: "500m", memory: "300Mi" },
     });
     await expect(made(namespace, "too-small", { requests: { cpu: "10m" } })).rejects.toSatisfy(forbidden);
