@@ -19,8 +19,8 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
   readonly #indexes = new Map<string, NamedIndex<T>>();
   readonly #unreadable: (index: string, key: string, error: unknown) => void;
 
-  /** `unreadable` is told of objects that an index cannot read. */
-  constructor(unreadable: (index: string, key: string, error: unknown) => void) {
+  /** `unreadable` is told of objects that an index cannot read; default it throws. */
+  constructor(unreadable: (index: string, key: string, error: unknown) => void = rethrow) {
     this.#unreadable = unreadable;
   }
 
@@ -87,6 +87,10 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
     for (const index of this.#indexes.values()) remove(index, key, previous);
     return previous;
   }
+}
+
+function rethrow(_index: string, _key: string, error: unknown): never {
+  throw error;
 }
 
 function valuesAt<T>(index: Index<T>, value: string): readonly T[] {
