@@ -15,6 +15,7 @@ const cniPlugin = (name) => ["/opt/cni/bin", "/usr/lib/cni"].some((dir) => exist
 export const nodePackages = [
   { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
   { name: "runc", why: "starts them", found: () => onPath("runc") },
+  { name: "crun", why: "starts them faster", found: () => onPath("crun") },
   { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
   { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },

@@ -17,6 +17,8 @@ export interface NodeProcessSettings {
   readonly verbosity: number;
   /** A file with a KubeletConfiguration. */
   readonly kubeletConfig?: string;
+  /** What makes its containers. */
+  readonly ociRuntime: string;
 }
 
 /** From the node's process, over the channel of its parent. */

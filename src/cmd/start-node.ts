@@ -14,7 +14,7 @@ import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-network.ts";
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
-import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { type NodeRuntime, type NodeRuntimeOptions, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
@@ -35,6 +35,8 @@ export interface NodeOptions extends KubeletOptions {
   /** Of the runtime and the pod network. */
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers. Default "auto". */
+  readonly ociRuntime?: NodeRuntimeOptions["ociRuntime"];
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** How the pods of other nodes are reached. Default by itself, as the place of each node allows. */
@@ -63,10 +65,10 @@ export interface RunningNode extends Running {
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
   const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
-  const { loadBalancerPool: pool, ...kubelet } = others;
+  const { loadBalancerPool: pool, ociRuntime = "auto", ...kubelet } = others;
   const stack = new StopStack();
   try {
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
+    const runtime = await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, clock, logger });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));

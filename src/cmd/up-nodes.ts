@@ -29,6 +29,8 @@ export interface UpNodesOptions {
   /** At least so many, with those that have been added before. */
   readonly count: number;
   readonly choice: string;
+  /** --oci-runtime. */
+  readonly ociRuntime: string;
   readonly network: ClusterNetwork;
   readonly nodeCidrs: readonly string[];
   readonly podManifestPath: string | undefined;
@@ -92,6 +94,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         network: { dataDir, nodeCidrs, clusterCidrs: network.clusterCidrs },
         apiServer: apiServerUrl(options, server.port),
         verbosity: options.verbosity,
+        ociRuntime: options.ociRuntime,
         kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
         firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
       },
@@ -134,7 +137,7 @@ export const administrator = (server: RunningApiServer) =>
 /** A node in this process. */
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
-  const { dataDir, choice, network } = options;
+  const { dataDir, choice, ociRuntime, network } = options;
   const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
@@ -147,7 +150,7 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
       },
       {
         ...nodeNetworkOptions(network),
-        ...{ nodeName: name, dataDir, choice },
+        ...{ nodeName: name, dataDir, choice, ociRuntime },
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.
