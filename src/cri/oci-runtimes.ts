@@ -1,7 +1,7 @@
 // Which programs make the containers: runc and crun, each a handler that a RuntimeClass may name, and one of them the default.
 // crun, in C, takes a third of runc's time, so it is the default where it is installed and has run a container on this
 // machine; that is tried once, and again when the program or the machine's boot is another.
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { errorText, type Logger } from "../base/log.ts";
 import { hybridCgroups } from "../linux/cgroup-system.ts";
@@ -77,10 +77,10 @@ async function candidateOf(name: string, path: string | undefined, paths: Contai
 
 /** crun itself, or what starts it where control groups are a hybrid. */
 async function startableCrun(program: string, { directory }: ContainerdPaths): Promise<string> {
-  const hybrid = await hybridCgroups();
-  if (!hybrid) return program;
+  const hidden = await hybridCgroups();
+  if (hidden === undefined) return program;
   const launcher = join(directory, "crun");
-  const bytes = Buffer.from(crunLauncher(hostArchitecture(), { program, ...hybrid }));
+  const bytes = Buffer.from(crunLauncher(hostArchitecture(), { program: await realpath(program), hidden }));
   const before = await readFile(launcher).catch(() => undefined);
   if (before?.equals(bytes)) return launcher;
   await mkdir(directory, { recursive: true });

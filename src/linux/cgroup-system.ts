@@ -1,7 +1,7 @@
 // Which control groups this machine has: version 2 (one tree), version 1 (a tree per controller), or the hybrid in which
 // version 2 is mounted but all controllers are in version 1, which is treated as version 1.
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type MountInfo, parseMountInfo } from "./mounts.ts";
 
 export interface CgroupSystem {
@@ -41,16 +41,11 @@ export function chooseCgroups(mounts: readonly MountInfo[], available: string): 
   return { version: 2, controllers: new Map(unified ? names.map((name) => [name, unified.mountPoint]) : []), trees };
 }
 
-/**
- * Where version 2 is mounted within version 1's directory and has controllers of its own, which some runtimes refuse: that
- * directory, and the mount in it. Undefined on all other machines.
- */
-export async function hybridCgroups(): Promise<{ readonly parent: string; readonly hidden: string } | undefined> {
+/** Where version 2 is mounted beside version 1 and has controllers of its own, which some runtimes refuse. */
+export async function hybridCgroups(): Promise<string | undefined> {
   const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
-  if (chooseCgroups(mounts, "").version === 2) return undefined;
   const unified = mounts.find((mount) => mount.fileSystem === "cgroup2");
-  const parent = unified && mounts.find(({ mountPoint }) => mountPoint === dirname(unified.mountPoint));
-  if (!unified || !parent) return undefined;
+  if (!unified || chooseCgroups(mounts, "").version === 2) return undefined;
   const controllers = await readFile(join(unified.mountPoint, "cgroup.controllers"), "utf8");
-  return controllers.trim() === "" ? undefined : { parent: parent.mountPoint, hidden: unified.mountPoint };
+  return controllers.trim() === "" ? undefined : unified.mountPoint;
 }
