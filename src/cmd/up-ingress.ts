@@ -2,7 +2,7 @@
 // nothing but a watch runs before there is an Ingress.
 import { isStatus } from "../api/meta/status-error.ts";
 import { ingressclasses } from "../api/resources.generated.ts";
-import { flag, integer, oneOf } from "../base/flags.ts";
+import { boolean, flag, integer, oneOf } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
@@ -21,12 +21,18 @@ export const upIngressFlags = {
   ),
   "ingress-http-port": flag(port, 80, "port on which it serves HTTP"),
   "ingress-https-port": flag(port, 443, "port on which it serves HTTPS"),
+  "gateway-api": flag(
+    boolean,
+    false,
+    "installs the Gateway API's definitions and the class coracle; those that are there already are served without it",
+  ),
 };
 
 export interface UpIngressValues {
   readonly ingress: "built-in" | "none";
   readonly "ingress-http-port": number;
   readonly "ingress-https-port": number;
+  readonly "gateway-api": boolean;
 }
 
 /** `administrator` makes the class; what serves has only the rights that it needs. */
@@ -38,6 +44,10 @@ export async function startIngress(
   const stack = new StopStack();
   if (values.ingress === "none") return stack;
   await makeClass(administrator);
+  if (values["gateway-api"]) {
+    const { installGatewayApi } = await import("../ingress/gateway/install.ts");
+    await installGatewayApi(administrator, clock);
+  }
   const { startIngressController } = await import("../ingress/ingress-controller.ts");
   const { hostAddresses } = await import("../linux/system-info.ts");
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ingress-controller" }));
