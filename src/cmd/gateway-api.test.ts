@@ -140,7 +140,7 @@ const statusOf = async (name: string) => (await client.get(gateways, { namespace
 const routeStatus = async (name: string, of = namespace) =>
   said((await client.get(httproutes, { namespace: of, name })).status?.parents?.[0]?.conditions);
 const untilServed = (port: number, path: string) =>
-  expect.poll(async () => (await ask(port, path).catch(() => undefined))?.status).toBe(200);
+  vi.waitFor(async () => expect((await ask(port, path)).status).toBe(200), { timeout: 20_000 });
 
 describe("the definitions", () => {
   it("are installed once, with a class that is accepted", async () => {
