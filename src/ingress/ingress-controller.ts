@@ -39,6 +39,11 @@ export interface IngressControllerDeps {
 export interface IngressControllerOptions extends Omit<IngressProxyOptions, "httpsPort">, IngressPorts {
   /** What to write into the status of Ingress objects and gateways. Default the InternalIP addresses of this machine's node. */
   readonly publishAddresses?: readonly string[];
+  /**
+   * Serves in the place of this controller, while there is something to serve: then this one only watches for it. Default it
+   * serves itself.
+   */
+  readonly serveElsewhere?: () => Running;
   /** Runs what writes the status while this copy of several leads. Default at once. */
   readonly whileLeading?: (start: () => Promise<Running>) => Promise<Running>;
 }
@@ -72,6 +77,7 @@ class Controller implements IngressController {
   /** What has been said about each Ingress. */
   #said = new Map<string, ReadonlySet<string>>();
   #serving: Serving | undefined;
+  #elsewhere: Running | undefined;
   #namespaces: Informer<Namespace> | undefined;
   #metrics: IngressMetrics | undefined;
   /** Whether this copy writes the status. */
@@ -82,7 +88,7 @@ class Controller implements IngressController {
     this.#options = options;
     this.#ingresses = deps.informers.informer(ingresses);
     this.#classes = deps.informers.informer(ingressclasses);
-    this.#gateways = new GatewaySource(deps.informers, () => this.#tell());
+    this.#gateways = new GatewaySource(deps.informers, () => this.#tell(), { onlyDemand: options.serveElsewhere !== undefined });
     this.#planner = new PortPlanner(options);
     const { clock, logger } = this.#deps;
     const process = (_key: string, signal: AbortSignal) => this.#reload(signal).then(() => undefined);
@@ -110,6 +116,7 @@ class Controller implements IngressController {
     this.#stack.defer(() => this.#gateways.stop());
     this.#deps.informers.start();
     this.#stack.defer(() => this.#serving?.stop());
+    this.#stack.defer(() => this.#elsewhere?.stop());
     this.#stack.add(this.#queue);
     const { signal } = this.#stopping;
     const begun = Promise.all([this.#ingresses.synced(signal), this.#classes.synced(signal), this.#gateways.synced(signal)]).then(
@@ -132,6 +139,10 @@ class Controller implements IngressController {
     const ours = [...this.#ingresses.list()].filter((ingress) => isOurs(ingress, (name) => this.#classes.get(name))).sort(byAge);
     const objects = await this.#gateways.look(signal);
     if (ours.length === 0 && objects.gateways.length === 0) return this.#rest(objects, signal);
+    if (this.#options.serveElsewhere) {
+      this.#elsewhere ??= this.#options.serveElsewhere();
+      return;
+    }
     const serving = (this.#serving ??= await this.#startServing(signal));
     const gateways = await this.#planGateways(objects, serving, signal);
     const rules = ours.length > 0 ? rulesOf(ours) : undefined;
@@ -148,10 +159,11 @@ class Controller implements IngressController {
 
   /** Nothing is to be served; a class may want to be accepted all the same. */
   async #rest(objects: GatewayObjects, signal: AbortSignal): Promise<void> {
-    const serving = this.#serving;
+    const [serving, elsewhere] = [this.#serving, this.#elsewhere];
     this.#serving = undefined;
+    this.#elsewhere = undefined;
     this.#said = new Map();
-    await serving?.stop();
+    await Promise.all([serving?.stop(), elsewhere?.stop()]);
     if (objects.classes.length === 0) return;
     const none = { service: () => undefined, secret: () => undefined, namespaceLabels: () => undefined, portProblem: () => undefined };
     const plan = planGateways({ ...objects, ...none, isUsableCertificate, isListening: () => false, addresses: [] });

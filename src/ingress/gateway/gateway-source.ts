@@ -35,15 +35,17 @@ const wantedKinds = ["gateways", "httproutes", "referencegrants"] as const;
 export class GatewaySource {
   readonly #informers: InformerFactory;
   readonly #changed: () => void;
+  readonly #kinds: readonly (typeof wantedKinds)[number][];
   readonly #definitions = new Map<string, Informer<CustomResourceDefinition>>();
   /** By plural and version. */
   readonly #watched = new Map<string, { readonly informer: Informer<KubernetesObject>; readonly type: ResourceType }>();
   readonly #handlers = new Map<string, { remove(): void }>();
 
-  /** `changed` is called whenever the objects may have. */
-  constructor(informers: InformerFactory, changed: () => void) {
+  /** `changed` is called whenever the objects may have. `onlyDemand`: classes and gateways are all that is asked for. */
+  constructor(informers: InformerFactory, changed: () => void, { onlyDemand = false }: { readonly onlyDemand?: boolean } = {}) {
     this.#informers = informers;
     this.#changed = changed;
+    this.#kinds = onlyDemand ? ["gateways"] : wantedKinds;
   }
 
   start(): void {
@@ -65,10 +67,10 @@ export class GatewaySource {
     const classes = await this.#follow("gatewayclasses", () => gatewayclasses, signal);
     const own = classes.filter(({ spec }) => spec?.controllerName === gatewayControllerName);
     if (own.length === 0) {
-      for (const kind of wantedKinds) await this.#forget(kind);
+      for (const kind of this.#kinds) await this.#forget(kind);
       return nothing;
     }
-    for (const kind of wantedKinds) this.#followDefinition(kind);
+    for (const kind of this.#kinds) this.#followDefinition(kind);
     await this.synced(signal);
     return {
       classes: own,
