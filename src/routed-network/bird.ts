@@ -19,6 +19,8 @@ export interface RoutingDaemon {
 export interface BirdOptions {
   readonly directory: string;
   readonly logger: Logger;
+  /** Path of the network namespace it is started in. Default this process's. */
+  readonly netns?: string;
 }
 
 /** Why routes cannot be exchanged on this machine; undefined when they can. */
@@ -38,13 +40,16 @@ const paths = (directory: string) => ({
 const stopMs = 5_000;
 const timeoutMs = 15_000;
 
-export function createBird({ directory, logger }: BirdOptions): RoutingDaemon {
+export function createBird({ directory, logger, netns }: BirdOptions): RoutingDaemon {
   const { config: configFile, socket, pidFile } = paths(directory);
   let applied: string | undefined;
   const start = async (): Promise<void> => {
     // What it was killed with is still there: then its routes are too, and stay until the neighbours have told theirs again.
     const hasCrashed = (await readFile(pidFile, "utf8").catch(() => "")) !== "";
-    await runCommand("bird", ["-c", configFile, "-s", socket, "-P", pidFile, ...(hasCrashed ? ["-R"] : [])], { timeoutMs });
+    const args = ["-c", configFile, "-s", socket, "-P", pidFile, ...(hasCrashed ? ["-R"] : [])];
+    await (netns === undefined
+      ? runCommand("bird", args, { timeoutMs })
+      : runCommand("nsenter", [`--net=${netns}`, "bird", ...args], { timeoutMs }));
     logger.info("The routing daemon was started", { directory }, 2);
   };
   const configure = async (): Promise<void> => {

@@ -122,6 +122,14 @@ export class NodeIpam {
     );
   }
 
+  /** Handles whose ids begin so and that have addresses by this node. */
+  handlesOf(prefix: string): readonly string[] {
+    const ids = [...this.#deps.blocks.list()].flatMap(({ spec }) =>
+      spec.attributes.flatMap(({ handle_id: id, secondary }) => (id?.startsWith(prefix) && secondary?.node === this.#node ? [id] : [])),
+    );
+    return [...new Set(ids)];
+  }
+
   async #assign(wish: AddressWish, signal: AbortSignal | undefined): Promise<readonly GivenAddress[]> {
     await this.#deps.blocks.synced(signal);
     const had = this.addressesOf(wish.handleId);
