@@ -13,7 +13,9 @@ import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
+import { startNodePlugins } from "./start-node-plugins.ts";
 
 /** "containerd", "simulated" or a socket "unix:///…". */
 export type RuntimeChoice = string;
@@ -43,6 +45,8 @@ export interface NodeRuntimeOptions {
   readonly choice: RuntimeChoice;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** Whose CNI plugins attach pods. Default ours. */
+  readonly cniPlugins?: CniPluginChoice;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -60,7 +64,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, clock, logger } = options;
+  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
@@ -71,9 +75,12 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
+  const plugins = cniPlugins === "coracle" ? await startNodePlugins({ dataDir, clock, logger: logger.named("cni") }) : undefined;
   try {
-    containerd = await startContainerd({ dataDir }, { clock, log: logger.named("containerd") });
+    const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
+    containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
+    await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });
   }
   return {
@@ -85,9 +92,18 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
       const [clash, acceptForwarding] = await Promise.all([findNetworkClash(dataDir, podCidrs), forwardingIsDropped()]);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
       if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({ dataDir, podCidrs, mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu, acceptForwarding });
+      await writePodNetwork({
+        dataDir,
+        podCidrs,
+        mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu,
+        acceptForwarding,
+        plugins: cniPlugins,
+      });
     },
-    stop: () => containerd.stop({ keepContainers: true }),
+    async stop() {
+      await containerd.stop({ keepContainers: true });
+      await plugins?.stop();
+    },
   };
 }
 
