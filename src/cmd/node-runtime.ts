@@ -6,6 +6,7 @@ import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
 import { forwardingIsDropped, writePodNetwork } from "../cni/network-config.ts";
+import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
@@ -47,6 +48,8 @@ export interface NodeRuntimeOptions {
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
   readonly cniPlugins?: CniPluginChoice;
+  /** See NodePluginsOptions. */
+  readonly pluginsOfNetwork?: () => Promise<PluginTable>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -64,7 +67,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", clock, logger } = options;
+  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", pluginsOfNetwork: ofNetwork, clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
@@ -75,7 +78,10 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
-  const plugins = cniPlugins === "coracle" ? await startNodePlugins({ dataDir, clock, logger: logger.named("cni") }) : undefined;
+  const plugins =
+    cniPlugins === "coracle"
+      ? await startNodePlugins({ dataDir, clock, logger: logger.named("cni"), ...(ofNetwork ? { ofNetwork } : {}) })
+      : undefined;
   try {
     const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
     containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });

@@ -16,6 +16,8 @@ export interface NodePluginsOptions {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Plugins that belong to this node's network, for the plugin `coracle`. Asked for at the first call, which waits for them. */
+  readonly ofNetwork?: () => Promise<PluginTable>;
 }
 
 export interface NodePlugins extends Running {
@@ -24,12 +26,15 @@ export interface NodePlugins extends Running {
 }
 
 /** Resolves when calls are answered; the plugins themselves are loaded with the first. */
-export async function startNodePlugins({ dataDir, clock, logger }: NodePluginsOptions): Promise<NodePlugins> {
+export async function startNodePlugins({ dataDir, clock, logger, ofNetwork }: NodePluginsOptions): Promise<NodePlugins> {
   const stack = new StopStack();
   const socket = pluginHostSocket(dataDir, dataDirHash(dataDir));
   const directory = pluginDirectory(dataDir);
   const { pluginNames } = await import("../cni/plugins/plugin-names.ts");
-  const plugins = async (): Promise<PluginTable> => (await import("../cni/plugins/all.ts")).createPlugins();
+  const plugins = async (): Promise<PluginTable> => ({
+    ...(await import("../cni/plugins/all.ts")).createPlugins(),
+    ...(await ofNetwork?.()),
+  });
   try {
     stack.add(await startPluginHost({ socket, plugins, clock, logger }));
     const launcher = renderLauncher({ socket, alone: aloneCommand(), perl: await findExecutable("perl") });

@@ -20,6 +20,11 @@ export function birdDirectory(dataDir: string): string {
   return join("/run/coracle", `bird-${createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 8)}`);
 }
 
+/** What has to be known to take a node's network away. */
+export function routedNetworkFile(dataDir: string): string {
+  return join(resolve(dataDir), "routed-network.json");
+}
+
 /** Whose addresses a pod's sandbox has: the network and the container, as Calico has it. */
 export function sandboxHandle(network: string, containerId: string): string {
   return `${network}.${containerId}`;

@@ -11,13 +11,14 @@ export interface RoutedConfigOptions {
   readonly families: readonly (4 | 6)[];
 }
 
-/** The network configuration list (CNI specification 1.0.0, section 1). */
+/** The network configuration list (CNI specification 1.0.0, section 1): one call for both plugins. */
 export function renderRoutedConfig({ dataDir, mtu, families }: RoutedConfigOptions): object {
+  const capabilities = { portMappings: true };
   const plugins = [
     { type: routedPluginName, mtu, families },
-    { type: "portmap", capabilities: { portMappings: true }, snat: true },
+    { type: "portmap", capabilities, snat: true },
   ];
-  return { cniVersion: "1.0.0", name: podNetworkName(dataDir), plugins };
+  return { cniVersion: "1.0.0", name: podNetworkName(dataDir), plugins: [{ type: "coracle", capabilities, plugins }] };
 }
 
 /** Leaves an equal file alone. */

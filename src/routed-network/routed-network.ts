@@ -23,7 +23,7 @@ import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Under
 import { createBird, type RoutingDaemon } from "./bird.ts";
 import { renderBirdConfig, routeMetric } from "./bird-config.ts";
 import { nodeOfBlock } from "./block.ts";
-import { birdDirectory, podCablePrefix, tunnelHandle } from "./names.ts";
+import { birdDirectory, podCablePrefix, sandboxHandle, tunnelHandle } from "./names.ts";
 import { type AddressesExhaustedError, NodeIpam } from "./node-ipam.ts";
 import { borrowedOf, planRouted, type RoutedPlan } from "./plan.ts";
 import { type PoolSet, poolsOf, type ReservedRange } from "./pools.ts";
@@ -56,10 +56,12 @@ export interface RoutedNetworkOptions {
   readonly linkInterface?: string;
   /** The node by which nodes of other machines reach this one. */
   readonly behind?: string | undefined;
+  /** The network's name in CNI, and the containers that are attached to it now: what others have is given back at the start. */
+  readonly attached?: { readonly network: string; readonly containers: () => Promise<Iterable<string>> };
 }
 
 export interface RoutedNetwork extends Running {
-  /** Largest packet for pods of this node. Resolves when the network stands. */
+  /** Largest packet for pods of this node. Resolves when the network stands: pods may be attached then, and not before. */
   podMtu(): Promise<number>;
   /** Looks again now: interfaces of this machine have changed. */
   refresh(): void;
@@ -122,6 +124,7 @@ class RoutedLoop {
   readonly #ipam: NodeIpam;
   readonly #devices: { readonly vxlan: string; readonly ipip: string };
   #stands: (mtu: number) => void = () => undefined;
+  #hasReleased = false;
   #masquerade = "";
   #ranges: readonly string[] = [];
   #problems: ReadonlyMap<string, string> = new Map();
@@ -181,7 +184,17 @@ class RoutedLoop {
     await this.#applyMasquerade(plan);
     await this.#applyDaemon(plan, underlay);
     this.#report(plan);
+    await this.#releaseDetached(signal);
     if (pools.length > 0) this.#stands(podMtuFor(underlay, pools));
+  }
+
+  /** Addresses of containers that ended while nobody was there to be told. Once, and before pods are attached. */
+  async #releaseDetached(signal: AbortSignal): Promise<void> {
+    const { attached } = this.#options;
+    if (!attached || this.#hasReleased) return;
+    const handles = new Set([...(await attached.containers())].map((id) => sandboxHandle(attached.network, id)));
+    for (const handle of this.#ipam.handlesOf(`${attached.network}.`)) if (!handles.has(handle)) await this.#ipam.release(handle, signal);
+    this.#hasReleased = true;
   }
 
   /** Parsed again when a pool has changed. */

@@ -1,14 +1,14 @@
 // Takes away what a routed pod network leaves on a machine whose node has ended for good, also after a crash: the routing daemon and
 // its routes, tunnels, routes through them, and the host's ends of pods' cables.
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { realClock } from "../base/clock.ts";
 import { ipipDeviceName, vxlanDeviceName } from "../cni/network-config.ts";
 import { createIpTool, type IpTool } from "../linux/ip-tool.ts";
 import { CommandError, runCommand } from "../linux/run-command.ts";
 import { routeCommands, routeProtocol } from "../node-network/commands.ts";
 import { removeBird } from "./bird.ts";
-import { birdDirectory, podCablePrefix } from "./names.ts";
+import { birdDirectory, routedNetworkFile as fileOf, podCablePrefix } from "./names.ts";
 
 interface Remembered {
   /** Of all pools there have been. */
@@ -16,8 +16,6 @@ interface Remembered {
   /** Of the routing daemon's routes. */
   readonly metric: number;
 }
-
-const fileOf = (dataDir: string): string => join(resolve(dataDir), "routed-network.json");
 
 /** Notes what removeRoutedNetwork() has to know, before anything is made. Resolves with all ranges that are known now. */
 export async function rememberRoutedNetwork(dataDir: string, { ranges, metric }: Remembered): Promise<readonly string[]> {

@@ -1,0 +1,102 @@
+// A routed pod network as a part of a node of ours. It has to be expected before it can be started: the runtime's plugin host,
+// which comes first, has calls wait for it.
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { podNetworkName } from "../cni/network-config.ts";
+import type { PluginTable } from "../cni/plugins/plugin.ts";
+import { resultDirectory } from "../cni/pod-addresses.ts";
+import { podCablePrefix, routedNetworkFile } from "../routed-network/names.ts";
+import type { ReservedRange } from "../routed-network/pools.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
+import { CommandError } from "./command-error.ts";
+import type { RuntimeChoice } from "./node-runtime.ts";
+import type { NetworkDeps, NodeOptions, StartedNetwork } from "./start-node.ts";
+
+export interface ExpectedNetwork {
+  /** For startNodeRuntime. */
+  readonly forRuntime: { readonly pluginsOfNetwork: () => Promise<PluginTable> };
+  /** How the names of pods' interfaces begin. */
+  readonly podCables: string;
+  /** Undefined where the runtime has no network of ours. */
+  start(deps: NetworkDeps, options: NodeOptions): Promise<StartedNetwork | undefined>;
+}
+
+export interface ExpectedNode {
+  readonly dataDir: string;
+  readonly choice: RuntimeChoice;
+  readonly cniPlugins: CniPluginChoice;
+}
+
+/** Why this machine cannot have nodes in a routed pod network; undefined when it can. */
+export async function whyNotRouted(): Promise<string | undefined> {
+  const { whyNoBird } = await import("../routed-network/bird.ts");
+  return whyNoBird();
+}
+
+/** Throws where the node's other choices exclude it. */
+export function expectRoutedNetwork({ dataDir, choice, cniPlugins }: ExpectedNode): ExpectedNetwork {
+  if (choice === "containerd" && cniPlugins !== "coracle")
+    throw new CommandError("--cni-plugins system: a routed pod network has a plugin of its own, which needs --cni-plugins coracle");
+  let tell: (table: PluginTable) => void = () => undefined;
+  const table = new Promise<PluginTable>((resolve) => (tell = resolve));
+  return {
+    forRuntime: { pluginsOfNetwork: () => table },
+    podCables: podCablePrefix(dataDir),
+    async start({ runtime, ...deps }, options) {
+      if (!runtime.configureNetwork) return undefined;
+      const missing = await whyNotRouted();
+      if (missing !== undefined) throw new CommandError(missing);
+      return startRouted(deps, options, tell);
+    },
+  };
+}
+
+async function startRouted(
+  deps: Omit<NetworkDeps, "runtime">,
+  options: NodeOptions,
+  tell: (table: PluginTable) => void,
+): Promise<StartedNetwork> {
+  const { nodeName, dataDir, podNetwork, linkInterface, behind, clusterCidrs, reservedCidrs = [] } = options;
+  const [{ startRoutedNetwork }, { routedPluginName }, { writeRoutedConfig }, { removeNodeNetwork }] = await Promise.all([
+    import("../routed-network/routed-network.ts"),
+    import("../routed-network/routed-plugin.ts"),
+    import("../routed-network/network-config.ts"),
+    import("../node-network/teardown.ts"),
+  ]);
+  // Of an earlier start with pods on a bridge.
+  await removeNodeNetwork(dataDir);
+  const network = startRoutedNetwork(
+    { ...deps, logger: deps.logger.named("routed-network") },
+    {
+      ...{ nodeName, dataDir, behind, reserved: reservedRanges(reservedCidrs), attached: attachedTo(podNetworkName(dataDir)) },
+      network: podNetwork ?? { mode: "routed", vni: 1, port: 8472 },
+      ...(linkInterface === undefined ? {} : { linkInterface }),
+    },
+  );
+  const families = clusterCidrs.map((cidr) => (cidr.includes(":") ? (6 as const) : (4 as const)));
+  network.podMtu().then(
+    () => tell({ [routedPluginName]: network.plugin }),
+    () => undefined, // never: it resolves or waits
+  );
+  return { ...network, writeConfig: async () => writeRoutedConfig({ dataDir, families, mtu: await network.podMtu() }) };
+}
+
+export function reservedRanges(serviceCidrs: readonly string[]): readonly ReservedRange[] {
+  return serviceCidrs.map((cidr) => ({ cidr, what: "the services' range" }));
+}
+
+/** The containers that the library which runs plugins knows as attached. */
+function attachedTo(network: string) {
+  const containers = async (): Promise<readonly string[]> => {
+    const files = await readdir(resultDirectory).catch(() => []);
+    return files.flatMap((file) => (file.startsWith(`${network}-`) ? [file.slice(network.length + 1).replace(/-[^-]*$/, "")] : []));
+  };
+  return { network, containers };
+}
+
+/** What an earlier start in a routed pod network has left. */
+export async function removeRoutedLeftovers(dataDir: string): Promise<void> {
+  if (!existsSync(routedNetworkFile(dataDir))) return;
+  const { removeRoutedNetwork } = await import("../routed-network/teardown.ts");
+  await removeRoutedNetwork(dataDir);
+}
