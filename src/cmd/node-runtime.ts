@@ -48,8 +48,8 @@ export interface NodeRuntimeOptions {
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
   readonly cniPlugins?: CniPluginChoice;
-  /** See NodePluginsOptions. */
-  readonly pluginsOfNetwork?: () => Promise<PluginTable>;
+  /** CNI plugins that are made for this node, besides those every node has. */
+  readonly morePlugins?: PluginTable;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -67,7 +67,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", pluginsOfNetwork: ofNetwork, clock, logger } = options;
+  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
@@ -79,9 +79,7 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
   const plugins =
-    cniPlugins === "coracle"
-      ? await startNodePlugins({ dataDir, clock, logger: logger.named("cni"), ...(ofNetwork ? { ofNetwork } : {}) })
-      : undefined;
+    cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
     const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
     containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });

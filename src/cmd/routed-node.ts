@@ -1,11 +1,11 @@
-// A routed pod network as a part of a node of ours. It has to be expected before it can be started: the runtime's plugin host,
-// which comes first, has calls wait for it.
+// A routed pod network as a part of a node of ours. It has to be expected before it can be started: the runtime's plugin host
+// comes first, and calls of the network's plugin wait for it.
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { podNetworkName } from "../cni/network-config.ts";
-import type { PluginTable } from "../cni/plugins/plugin.ts";
+import type { CniPlugin, PluginTable } from "../cni/plugins/plugin.ts";
 import { resultDirectory } from "../cni/pod-addresses.ts";
-import { podCablePrefix, routedNetworkFile } from "../routed-network/names.ts";
+import { podCablePrefix, routedNetworkFile, routedPluginName } from "../routed-network/names.ts";
 import type { ReservedRange } from "../routed-network/pools.ts";
 import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
@@ -14,7 +14,7 @@ import type { NetworkDeps, NodeOptions, StartedNetwork } from "./start-node.ts";
 
 export interface ExpectedNetwork {
   /** For startNodeRuntime. */
-  readonly forRuntime: { readonly pluginsOfNetwork: () => Promise<PluginTable> };
+  readonly forRuntime: { readonly morePlugins: PluginTable };
   /** How the names of pods' interfaces begin. */
   readonly podCables: string;
   /** Undefined where the runtime has no network of ours. */
@@ -37,10 +37,10 @@ export async function whyNotRouted(): Promise<string | undefined> {
 export function expectRoutedNetwork({ dataDir, choice, cniPlugins }: ExpectedNode): ExpectedNetwork {
   if (choice === "containerd" && cniPlugins !== "coracle")
     throw new CommandError("--cni-plugins system: a routed pod network has a plugin of its own, which needs --cni-plugins coracle");
-  let tell: (table: PluginTable) => void = () => undefined;
-  const table = new Promise<PluginTable>((resolve) => (tell = resolve));
+  let tell: (plugin: CniPlugin) => void = () => undefined;
+  const plugin = new Promise<CniPlugin>((resolve) => (tell = resolve));
   return {
-    forRuntime: { pluginsOfNetwork: () => table },
+    forRuntime: { morePlugins: { [routedPluginName]: waitingFor(plugin) } },
     podCables: podCablePrefix(dataDir),
     async start({ runtime, ...deps }, options) {
       if (!runtime.configureNetwork) return undefined;
@@ -51,15 +51,24 @@ export function expectRoutedNetwork({ dataDir, choice, cniPlugins }: ExpectedNod
   };
 }
 
+/** Pods may be attached and detached when the network stands: a call that comes earlier waits, as long as calls may take. */
+function waitingFor(plugin: Promise<CniPlugin>): CniPlugin {
+  return {
+    add: async (call, effects) => (await plugin).add(call, effects),
+    del: async (call, effects) => (await plugin).del(call, effects),
+    check: async (call, effects) => (await plugin).check(call, effects),
+    gc: async (call, effects) => (await plugin).gc?.(call, effects),
+  };
+}
+
 async function startRouted(
   deps: Omit<NetworkDeps, "runtime">,
   options: NodeOptions,
-  tell: (table: PluginTable) => void,
+  tell: (plugin: CniPlugin) => void,
 ): Promise<StartedNetwork> {
   const { nodeName, dataDir, podNetwork, linkInterface, behind, clusterCidrs, reservedCidrs = [] } = options;
-  const [{ startRoutedNetwork }, { routedPluginName }, { writeRoutedConfig }, { removeNodeNetwork }] = await Promise.all([
+  const [{ startRoutedNetwork }, { writeRoutedConfig }, { removeNodeNetwork }] = await Promise.all([
     import("../routed-network/routed-network.ts"),
-    import("../routed-network/routed-plugin.ts"),
     import("../routed-network/network-config.ts"),
     import("../node-network/teardown.ts"),
   ]);
@@ -75,7 +84,7 @@ async function startRouted(
   );
   const families = clusterCidrs.map((cidr) => (cidr.includes(":") ? (6 as const) : (4 as const)));
   network.podMtu().then(
-    () => tell({ [routedPluginName]: network.plugin }),
+    () => tell(network.plugin),
     () => undefined, // never: it resolves or waits
   );
   return { ...network, writeConfig: async () => writeRoutedConfig({ dataDir, families, mtu: await network.podMtu() }) };

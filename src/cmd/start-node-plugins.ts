@@ -1,6 +1,7 @@
 // The CNI plugins of a node, for the runtime that calls them: the directory of their executables, and the host that answers these
 // inside this process. `--cni-plugins=system` leaves all of it away: the runtime runs the machine's own plugins.
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
@@ -14,10 +15,10 @@ import { findExecutable } from "../linux/find-executable.ts";
 
 export interface NodePluginsOptions {
   readonly dataDir: string;
+  /** Besides those of plugins/all.ts: ones that are made for this node. */
+  readonly morePlugins?: PluginTable;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Plugins that belong to this node's network, for the plugin `coracle`. Asked for at the first call, which waits for them. */
-  readonly ofNetwork?: () => Promise<PluginTable>;
 }
 
 export interface NodePlugins extends Running {
@@ -26,19 +27,16 @@ export interface NodePlugins extends Running {
 }
 
 /** Resolves when calls are answered; the plugins themselves are loaded with the first. */
-export async function startNodePlugins({ dataDir, clock, logger, ofNetwork }: NodePluginsOptions): Promise<NodePlugins> {
+export async function startNodePlugins({ dataDir, morePlugins = {}, clock, logger }: NodePluginsOptions): Promise<NodePlugins> {
   const stack = new StopStack();
   const socket = pluginHostSocket(dataDir, dataDirHash(dataDir));
   const directory = pluginDirectory(dataDir);
   const { pluginNames } = await import("../cni/plugins/plugin-names.ts");
-  const plugins = async (): Promise<PluginTable> => ({
-    ...(await import("../cni/plugins/all.ts")).createPlugins(),
-    ...(await ofNetwork?.()),
-  });
+  const plugins = async (): Promise<PluginTable> => ({ ...(await import("../cni/plugins/all.ts")).createPlugins(), ...morePlugins });
   try {
     stack.add(await startPluginHost({ socket, plugins, clock, logger }));
     const launcher = renderLauncher({ socket, alone: aloneCommand(), perl: await findExecutable("perl") });
-    stack.add(await keepPluginDirectory({ directory, names: pluginNames, launcher, logger }));
+    stack.add(await keepPluginDirectory({ directory, names: [...pluginNames, ...Object.keys(morePlugins)], launcher, logger }));
   } catch (error) {
     await stack.stop();
     throw error;
@@ -50,13 +48,13 @@ export async function startNodePlugins({ dataDir, clock, logger, ofNetwork }: No
  * For the time in which all of a node is taken down: pods are detached by saying so, since everything that attached them is
  * removed as a whole afterwards.
  */
-export async function answerTakeDown({ dataDir, clock, logger }: NodePluginsOptions): Promise<Running> {
-  const { pluginNames } = await import("../cni/plugins/plugin-names.ts");
+export async function answerTakeDown({ dataDir, clock, logger }: Omit<NodePluginsOptions, "morePlugins">): Promise<Running> {
+  const entries = await readdir(pluginDirectory(dataDir), { withFileTypes: true }).catch(() => []);
   const refused = async (): Promise<never> => {
     throw new Error("the node is being taken down");
   };
   const plugin: CniPlugin = { add: refused, check: refused, del: async () => undefined };
-  const table = Object.fromEntries(pluginNames.map((name) => [name, plugin]));
+  const table = Object.fromEntries(entries.filter((entry) => entry.isFile()).map(({ name }) => [name, plugin]));
   const socket = pluginHostSocket(dataDir, dataDirHash(dataDir));
   return startPluginHost({ socket, plugins: async () => table, clock, logger, anyNamespace: true });
 }

@@ -41,7 +41,7 @@ export interface BlockAction {
 /** Of addresses of pods that are not there, and of other single things. */
 export const leakGraceMs = 5 * 60_000;
 /** Of everything of a node that is not there. */
-export const nodeGraceMs = 15_000;
+export const nodeGraceMs = 5_000;
 
 export function planGarbage(input: GarbageInput): GarbagePlan {
   const { nodes, suspects, nowMs } = input;

@@ -3,6 +3,9 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 
+/** Of the plugin, in the CNI configuration. */
+export const routedPluginName = "coracle-routed";
+
 const letters = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /** How the names of the host's ends of pods' cables begin. Like those of bridges of pods, but never the same as one. */

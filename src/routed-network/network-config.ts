@@ -3,7 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { cniConfigDirectory, podNetworkName } from "../cni/network-config.ts";
-import { routedPluginName } from "./routed-plugin.ts";
+import { routedPluginName } from "./names.ts";
 
 export interface RoutedConfigOptions {
   readonly dataDir: string;

@@ -19,9 +19,6 @@ import {
   withLength,
 } from "./pod-cable.ts";
 
-/** In the CNI configuration, and of the plugin's executable. */
-export const routedPluginName = "coracle-routed";
-
 export interface RoutedPluginDeps {
   readonly ipam: Pick<NodeIpam, "assign" | "release" | "addressesOf" | "handlesOf">;
   readonly nodeName: string;
