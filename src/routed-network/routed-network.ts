@@ -43,6 +43,8 @@ export interface RoutedNetworkDeps {
   readonly ip?: IpTool;
   readonly masquerade?: typeof applyMasquerade;
   readonly daemon?: RoutingDaemon;
+  /** Default into a file of the data directory. */
+  readonly remember?: typeof rememberRoutedNetwork;
 }
 
 export interface RoutedNetworkOptions {
@@ -239,7 +241,7 @@ class RoutedLoop {
     const all = [...new Set([...this.#ranges, ...ranges])];
     if (all.length === this.#ranges.length) return;
     const { dataDir, network } = this.#options;
-    this.#ranges = await rememberRoutedNetwork(dataDir, { ranges: all, metric: routeMetric(network.vni) });
+    this.#ranges = await (this.#deps.remember ?? rememberRoutedNetwork)(dataDir, { ranges: all, metric: routeMetric(network.vni) });
   }
 
   /** From below to above: the devices, and who is behind them. */
