@@ -83,11 +83,14 @@ async function startRouted(
     },
   );
   const families = clusterCidrs.map((cidr) => (cidr.includes(":") ? (6 as const) : (4 as const)));
-  network.podMtu().then(
-    () => tell(network.plugin),
-    () => undefined, // never: it resolves or waits
-  );
-  return { ...network, writeConfig: async () => writeRoutedConfig({ dataDir, families, mtu: await network.podMtu() }) };
+  const writeConfig = async (): Promise<void> => writeRoutedConfig({ dataDir, families, mtu: await network.podMtu() });
+  // Not when the node has a pod range, as others: it needs none, and a small --cluster-cidr has none for all nodes.
+  const standing = network.podMtu().then(async () => {
+    tell(network.plugin);
+    await writeConfig();
+  });
+  standing.catch((error: unknown) => deps.logger.error("The CNI configuration cannot be written", { error }));
+  return { ...network, writeConfig };
 }
 
 export function reservedRanges(serviceCidrs: readonly string[]): readonly ReservedRange[] {

@@ -49,6 +49,7 @@ describe.runIf(reason === undefined)("a routed pod network", { timeout: 240_000 
     await cluster.apply(
       server(one, first, { ports: [{ containerPort: port, hostPort }] }),
       server(two, second, { labels: { guarded: "yes" } }),
+      server("third", second),
     );
     await cluster.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app=who", "--timeout=60s");
   }, 240_000);
@@ -61,10 +62,12 @@ describe.runIf(reason === undefined)("a routed pod network", { timeout: 240_000 
     );
   const inPod = (name: string, script: string) => cluster.tryKubectl(["exec", name, "--", "/bin/sh", "-c", script]);
 
+  const ask = (target: string, waitSeconds: number): string =>
+    `printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w ${waitSeconds} ${target} ${port}`;
+
   /** Who asks, in the eyes of the server that is asked; "" where nobody answers. */
-  const seenFrom = async (podName: string, target: string, targetPort = port): Promise<string> => {
-    const ask = `printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 2 ${target} ${targetPort}`;
-    const { stdout } = await inPod(podName, ask);
+  const seenFrom = async (podName: string, target: string, waitSeconds = 10): Promise<string> => {
+    const { stdout } = await inPod(podName, ask(target, waitSeconds));
     return (stdout.trim().split("\n").at(-1) ?? "").replace(/^\[(::ffff:)?(.*)\]$/, "$2");
   };
 
@@ -100,25 +103,24 @@ describe.runIf(reason === undefined)("a routed pod network", { timeout: 240_000 
     const { spec } = await cluster.get<Service>("service", "who");
     for (const pod of [one, two])
       await until(`the service answers ${pod}`, async () => {
-        // One of two pods is chosen for each connection, it may be the one that asks.
-        for (let i = 0; i < 6; i++) if ((await seenFrom(pod, spec?.clusterIP ?? "")) === "") return false;
-        return true;
+        // One of three pods is chosen for each connection, it may be the one that asks.
+        const { stdout } = await inPod(pod, `for i in 1 2 3 4 5 6 7 8; do ${ask(spec?.clusterIP ?? "", 10)}; done`);
+        return stdout.match(/200 OK/g)?.length === 8;
       });
     expect(await seenFrom(two, "who.default.svc.cluster.local")).toMatch(/^\d+(\.\d+){3}$/);
     expect((await fetch(`http://127.0.0.1:${hostPort}/cgi-bin/who`)).status).toBe(200);
   });
 
   it("network policies hold, between nodes and within one", async () => {
-    await cluster.apply(server("third", second));
-    await cluster.kubectl("wait", "--for=condition=Ready", "pod/third", "--timeout=60s");
-    const guarded = await address(two);
-    expect(await seenFrom("third", guarded)).toBe(await address("third"));
+    const [guarded, third] = await Promise.all([address(two), address("third")]);
+    expect(await seenFrom("third", guarded)).toBe(third);
     await cluster.apply({
       ...{ apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name: "guard" } },
       spec: { podSelector: { matchLabels: { guarded: "yes" } }, ingress: [] },
     });
-    for (const from of ["third", one]) await until(`nothing from ${from}`, async () => (await seenFrom(from, guarded)) === "");
-    expect(await seenFrom(one, await address("third"))).toBe(await address(one));
+    const isCutOff = async (from: string): Promise<boolean> => (await seenFrom(from, guarded, 1)) === "";
+    await Promise.all(["third", one].map((from) => until(`nothing from ${from}`, () => isCutOff(from))));
+    expect(await seenFrom(one, third)).not.toBe("");
     await cluster.kubectl("delete", "networkpolicy", "guard");
     await until("all of it again", async () => (await seenFrom(one, guarded)) !== "");
   });
