@@ -86,6 +86,7 @@ export class PodWorker {
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
+  readonly #seenMs: number;
   #hasStepped = false;
   #timer: Timer | undefined;
   #step: AbortController | undefined;
@@ -104,6 +105,7 @@ export class PodWorker {
   ) {
     this.#pod = pod;
     this.#deps = deps;
+    this.#seenMs = deps.clock.monotonic();
     this.#holds = new StartHolds(deps.clock);
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
@@ -253,8 +255,10 @@ export class PodWorker {
 
   #stepped(durationMs: number): void {
     const operation = this.#state !== "syncing" ? "kill" : this.#hasStepped ? "sync" : "create";
+    const waitedMs = this.#hasStepped ? undefined : this.#deps.clock.monotonic() - durationMs - this.#seenMs;
     this.#hasStepped = true;
-    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, isRunning: this.#deps.reporter.previous(this.#pod).phase === "Running" });
+    const status = this.#deps.reporter.previous(this.#pod);
+    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, status, ...(waitedMs === undefined ? {} : { waitedMs }) });
   }
 
   #wakeAfter(delayMs: number): void {
