@@ -115,6 +115,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const userNamespaces = new UserNamespaces({
     podDirectory: (uid) => volumes.podDirectory(uid),
     podsOnDisk: () => volumes.podsOnDisk(),
+    idsPerPod: options.userNamespaceIdsPerPod,
     isSupported: (handler) => context.runtimeFeatures(handler).userNamespaces === true,
   });
   const cgroups = countedCgroups(deps.cgroups ?? noPodCgroups, metrics.registry, clock);
@@ -186,7 +187,8 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
 function resourceRules(options: ResolvedOptions, { system }: NodeFacts, cgroupVersion: 1 | 2 | undefined): NodeResourceRules {
   const { memoryBytes } = system;
   const memoryQos = cgroupVersion === 2 ? memoryQosOf({ ...options, reservations: options.protection }, memoryBytes) : undefined;
-  return { memoryBytes, quota: quotaOf(options), ...(memoryQos ? { memoryQos } : {}) };
+  const endsTogether = cgroupVersion === 2 && options.singleProcessOOMKill !== true;
+  return { memoryBytes, quota: quotaOf(options), endsTogether, ...(memoryQos ? { memoryQos } : {}) };
 }
 
 /** The programs of --image-credential-provider-config; none where there is none. */

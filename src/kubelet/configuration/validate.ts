@@ -166,6 +166,19 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration, gates: Featu
     `topologyManagerScope (--topology-manager-scope) ${q(c.topologyManagerScope)} must be one of: "container", or "pod"`,
   );
   when(
+    !["Get", "Cache", "Watch"].includes(c.configMapAndSecretChangeDetectionStrategy),
+    `configMapAndSecretChangeDetectionStrategy ${q(c.configMapAndSecretChangeDetectionStrategy)} must be one of: "Get", "Cache" or "Watch"`,
+  );
+  const idsPerPod = c.userNamespaces?.idsPerPod;
+  when(
+    idsPerPod !== undefined && idsPerPod % 65_536 !== 0,
+    `userNamespaces.idsPerPod (--user-namespaces-ids-per-pod) ${idsPerPod} must be a multiple of 65536`,
+  );
+  when(
+    idsPerPod !== undefined && (idsPerPod < 65_536 || idsPerPod > 2 ** 32),
+    `userNamespaces.idsPerPod ${idsPerPod} must be between 65536 and 4294967296`,
+  );
+  when(
     !["cgroupfs", "systemd"].includes(c.cgroupDriver),
     `cgroupDriver (--cgroup-driver) ${q(c.cgroupDriver)} must be "cgroupfs" or "systemd"`,
   );
