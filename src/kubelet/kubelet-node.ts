@@ -47,6 +47,7 @@ import { NodeStartMetrics } from "./stats/node-metrics.ts";
 import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import { StatusManager } from "./status-manager.ts";
+import { tracedRuntime } from "./traced-runtime.ts";
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
@@ -89,7 +90,7 @@ export class KubeletNode implements Kubelet {
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
     const { registry: metrics } = this.#metrics;
     const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
-    const cri = countedRuntime(deps.cri, {
+    const cri = countedRuntime(deps.tracer ? tracedRuntime(deps.cri, deps.tracer) : deps.cri, {
       ...{ metrics, clock },
       containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
     });

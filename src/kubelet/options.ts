@@ -114,6 +114,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
    * the gate ReduceDefaultCrashLoopBackOffDecay.
    */
   readonly maxContainerRestartPeriodMs?: number;
+  /** Traces of pods are handed to a collector (OTLP over gRPC, default localhost:4317), of a million so many. Default none. */
+  readonly tracing?: { readonly endpoint?: string | undefined; readonly samplingRatePerMillion: number };
   /** Running out of memory ends one process of a container, not all. Default false with version 2 of control groups, else true. */
   readonly singleProcessOOMKill?: boolean;
   /** Users of a pod with users of its own. Default 65536. */
@@ -183,6 +185,7 @@ export interface ResolvedOptions
       | "capacity"
       | "featureGates"
       | "singleProcessOOMKill"
+      | "tracing"
       | keyof ProtectionOptions
       | keyof ResourceManagerOptions
     >
@@ -195,6 +198,7 @@ export interface ResolvedOptions
   readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
   readonly singleProcessOOMKill?: boolean;
+  readonly tracing?: KubeletOptions["tracing"];
   /** <root>/pods. */
   readonly podsDirectory: string;
 }

@@ -150,6 +150,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   );
   return {
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    ...(deps.tracer ? { tracer: deps.tracer } : {}),
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),

@@ -181,7 +181,7 @@ export const kubeletFields = {
   memoryReservationPolicy: text("None"),
   registerWithTaints: taints,
   registerNode: boolean(true),
-  tracing: unsupported(optionalNested({ endpoint: text(""), samplingRatePerMillion: optionalInteger })),
+  tracing: optionalNested({ endpoint: text(""), samplingRatePerMillion: integerOrZero(0) }),
   localStorageCapacityIsolation: boolean(true),
   containerRuntimeEndpoint: text(""),
   imageServiceEndpoint: text(""),

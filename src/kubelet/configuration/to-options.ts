@@ -26,6 +26,7 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     ...(c.clusterDomain === "" ? {} : { clusterDomain: c.clusterDomain }),
     ...(c.staticPodPath === "" ? {} : { podManifestPath: c.staticPodPath }),
     ...(c.podLogsDir === "" ? {} : { logsDirectory: c.podLogsDir }),
+    ...(c.tracing ? { tracing: { ...c.tracing, endpoint: c.tracing.endpoint || undefined } } : {}),
     seccompDefault: c.seccompDefault,
     ...(c.singleProcessOOMKill === undefined ? {} : { singleProcessOOMKill: c.singleProcessOOMKill }),
     ...(c.userNamespaces?.idsPerPod === undefined ? {} : { userNamespaceIdsPerPod: c.userNamespaces.idsPerPod }),

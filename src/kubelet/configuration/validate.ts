@@ -45,6 +45,7 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
   checkThresholds(problems, c);
   checkLogs(problems, c);
   checkModes(problems, c);
+  checkTracing(problems, c);
   return list;
 }
 
@@ -286,6 +287,22 @@ function isSize(amount: string): boolean {
     if (error instanceof QuantityError) return false;
     throw error;
   }
+}
+
+function checkTracing({ list }: Problems, { tracing }: KubeletConfiguration): void {
+  if (!tracing) return;
+  const { samplingRatePerMillion: rate, endpoint } = tracing;
+  const invalid = (field: string, value: unknown, why: string): void =>
+    void list.push(`tracing.${field}: Invalid value: ${JSON.stringify(value)}: ${why}`);
+  if (rate < 0) invalid("samplingRatePerMillion", rate, "sampling rate must be positive");
+  if (rate > 1_000_000) invalid("samplingRatePerMillion", rate, "sampling rate per million must be less than or equal to one million");
+  const scheme = endpoint.includes("//") ? (/^([a-z-]*):/.exec(endpoint)?.[1] ?? "") : "dns";
+  if (!["dns", "unix", "unix-abstract"].includes(scheme))
+    invalid(
+      "endpoint",
+      endpoint,
+      `unsupported scheme: ${scheme}.  Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md`,
+    );
 }
 
 function checkModes({ when }: Problems, c: KubeletConfiguration): void {
