@@ -19,6 +19,7 @@ import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { MachineRules, NodeState } from "./admission.ts";
 import type { PluginHandler } from "./devices/plugin-watcher.ts";
+import type { ClaimManager } from "./dra/claim-manager.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
 import { MirrorPods } from "./mirror-pods.ts";
@@ -144,6 +145,7 @@ class KubeletNode implements Kubelet {
   readonly #protectionMetrics: ProtectionMetrics;
   #stats: KubeletStats | undefined;
   #managers: NodeManagers | undefined;
+  #claims: ClaimManager | undefined;
   #agent: NodeAgent | undefined;
   #protection: NodeProtection | undefined;
   #facts: NodeFacts | undefined;
@@ -271,7 +273,7 @@ class KubeletNode implements Kubelet {
       allocatable: () => this.#admissionNode().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
       metrics: this.#metrics,
-      managers: this.#managers,
+      ...{ managers: this.#managers, claims: this.#claims },
       runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
       onGone: (pod) => this.#podGone(pod),
@@ -308,12 +310,14 @@ class KubeletNode implements Kubelet {
       if (managers.cpu.policy === "none") return;
       throw new Error(`kubelet options: cpuManagerPolicy "${managers.cpu.policy}" needs real CPUs, which a simulated node does not have`);
     }
-    const { NodeManagers: Managers } = await import("./resource-managers/node-managers.ts");
+    const [{ NodeManagers: Managers }, claims] = await Promise.all([import("./resource-managers/node-managers.ts"), this.#startClaims()]);
+    const handlers = new Map([...(pluginHandlers ?? []), ["DRAPlugin", claims.pluginHandler] as const]);
     this.#managers = this.#stops.add(
       new Managers(
         {
           ...{ cri, clock, logger, metrics: this.#metrics.registry, topology: await readCpuTopology() },
-          ...(pluginHandlers ? { pluginHandlers } : {}),
+          pluginHandlers: handlers,
+          claimsOf: (pod, container) => claims.dynamicResources(pod, container),
           isActive: (uid) => (this.#sourcesReady ? this.#registry.mayRun(uid) : undefined),
           activePods: () => this.#registry.endable().map((w) => w.pod),
           containers: () => this.#runningContainers(),
@@ -324,6 +328,26 @@ class KubeletNode implements Kubelet {
       ),
     );
     await this.#managers.start();
+  }
+
+  /** Claims of pods, and the drivers that prepare them. */
+  async #startClaims(): Promise<ClaimManager> {
+    const { ClaimManager: Manager } = await import("./dra/claim-manager.ts");
+    const { client, clock, logger } = this.#deps;
+    const mayRun = (uid: string): boolean => this.#registry.mayRun(uid) || this.#pleg.pods.has(uid);
+    const claims = this.#stops.add(
+      new Manager(
+        {
+          ...{ client, clock, logger, metrics: this.#metrics.registry },
+          isActive: (uid) => (this.#sourcesReady ? mayRun(uid) : undefined),
+          onPodChange: (uid) => this.#registry.worker(uid)?.wake(),
+        },
+        this.#options,
+      ),
+    );
+    this.#claims = claims;
+    await claims.start();
+    return claims;
   }
 
   *#runningContainers(): Iterable<RunningContainer> {

@@ -5,6 +5,7 @@ import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/ty
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
+import type { ClaimManager } from "./dra/claim-manager.ts";
 import { ImageManager } from "./images.ts";
 import type { KubeletDependencies } from "./kubelet.ts";
 import type { NodeFacts } from "./node-status.ts";
@@ -26,7 +27,7 @@ import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
-import { nothingGiven } from "./resource-managers/container-resources.ts";
+import { nothingGiven, withCdiDevices } from "./resource-managers/container-resources.ts";
 import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
@@ -54,6 +55,8 @@ export interface MachineryContext {
   readonly metrics: KubeletMetrics;
   /** Absent where nothing is handed out. */
   readonly managers: NodeManagers | undefined;
+  /** Absent where no driver can register. */
+  readonly claims: ClaimManager | undefined;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -63,7 +66,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, managers, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
+  const { options, facts, managers, claims, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
@@ -109,7 +112,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
       runtimeFeatures: context.runtimeFeatures,
       userNamespaces,
-      given: async (pod, container) => (await managers?.given(pod, container)) ?? nothingGiven,
+      prepareClaims: claims && ((pod, signal) => claims.prepare(pod, signal)),
+      given: async (pod, container) =>
+        withCdiDevices((await managers?.given(pod, container)) ?? nothingGiven, claims?.cdiDevices(pod, container) ?? []),
       podDirectory: (uid) => volumes.podDirectory(uid),
       turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
@@ -128,7 +133,14 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
-      ...(managers ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) } : {}),
+      ...(managers
+        ? {
+            healthOf: (pod: Pod, container: string) => [
+              ...managers.healthOf(pod.metadata.uid, container),
+              ...(claims?.healthOf(pod, container) ?? []),
+            ],
+          }
+        : {}),
       recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
     }),
     networkProblem: context.networkProblem,
@@ -136,6 +148,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     onStep: (step) => metrics.podStep(step),
     ensureCgroup: (pod) => cgroups.ensure(pod, { hasOwnCpus: managers?.hasOwnCpus(pod.metadata.uid) === true }),
     removeCgroup: (pod) => cgroups.remove(pod),
+    releaseClaims: claims && ((pod) => claims.unprepare(pod)),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;

@@ -11,7 +11,13 @@ import { isSidecar } from "../pod-spec.ts";
 import type { PullRate } from "../pulls/pull-rate.ts";
 import type { DeviceFact } from "./device-inventory.ts";
 import type { PodResourcesMetrics } from "./device-metrics.ts";
-import { type ContainerDevices, type PodResources, type PodResourcesListerHandlers, podResourcesV1 } from "./generated/pod-resources-v1.ts";
+import {
+  type ContainerDevices,
+  type DynamicResource,
+  type PodResources,
+  type PodResourcesListerHandlers,
+  podResourcesV1,
+} from "./generated/pod-resources-v1.ts";
 
 export interface PodResourcesSource {
   /** Those that are not over. */
@@ -21,6 +27,8 @@ export interface PodResourcesSource {
   /** Its own, where it has any. */
   readonly cpusOf: (podUid: string, container: string) => readonly number[];
   readonly allocatableCpus: () => readonly number[];
+  /** Devices that the container has by its pod's claims. */
+  readonly claimsOf?: ((pod: Pod, container: Container) => readonly Input<DynamicResource>[]) | undefined;
   readonly metrics: PodResourcesMetrics;
   /** Throws for one request too many. */
   readonly rate: PullRate;
@@ -77,6 +85,7 @@ function resourcesOf(source: PodResourcesSource, pod: Pod): Input<PodResources> 
       name: c.name,
       devices: listed(source.devicesOf(uid, c.name)),
       cpuIds: source.cpusOf(uid, c.name),
+      dynamicResources: source.claimsOf?.(pod, c) ?? [],
     })),
   };
 }
