@@ -1,12 +1,16 @@
-// A driver of dynamic resources for tests: publishes its devices in a ResourceSlice, registers with the kubelet by a socket in
+// A driver of dynamic resources for tests: publishes its devices in a ResourceSlice, again when somebody removes it, registers with the kubelet by a socket in
 // plugins_registry, prepares claims by naming a CDI device for each device that is allocated in them, and tells of the health
 // of its devices.
 import { join } from "node:path";
 import { isStatus } from "../api/meta/status-error.ts";
 import { resourceclaims, resourceslices } from "../api/resources.generated.ts";
 import type { Device } from "../api/types/resource-v1.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
+import { silentLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
+import type { InformerFactory } from "../client/informer.ts";
+import { createInformerFactory } from "../client/informer-factory.ts";
 import {
   type DeviceHealth,
   type DRAResourceHealthHandlers,
@@ -20,6 +24,7 @@ import { servePluginRegistration, type WaitingPlugin } from "./sample-device-plu
 
 export interface SampleDraDriverOptions {
   readonly client: Client;
+  readonly clock: Clock;
   /** The kubelet's. */
   readonly rootDirectory: string;
   readonly nodeName: string;
@@ -44,6 +49,7 @@ export class SampleDraDriver implements Running {
   #health: readonly Input<DeviceHealth>[] = [];
   #server: Running | undefined;
   #registration: WaitingPlugin | undefined;
+  #informers: InformerFactory | undefined;
 
   constructor(options: SampleDraDriverOptions) {
     this.#options = options;
@@ -66,16 +72,20 @@ export class SampleDraDriver implements Running {
     this.#server = await serveRpc({ endpoint, services });
     const info = { type: "DRAPlugin", name: driver, endpoint, supportedVersions: [`${version}.DRAPlugin`] };
     this.#registration = await servePluginRegistration(join(rootDirectory, "plugins_registry", `${driver}-reg.sock`), info);
-    await this.publish();
+    await this.#publish();
+    this.#informers = createInformerFactory(this.#options.client, { clock: this.#options.clock, logger: silentLogger });
+    this.#informers.informer(resourceslices).addHandler({ onDelete: (slice) => void (slice.spec.driver === driver && this.#publish()) });
+    this.#informers.start();
   }
 
   async stop(): Promise<void> {
+    await this.#informers?.stop();
     await this.#registration?.stop();
     await this.#server?.stop();
   }
 
   /** Its devices, as one pool of the node's name. */
-  async publish(): Promise<void> {
+  async #publish(): Promise<void> {
     const { client, nodeName, driver, devices } = this.#options;
     const pool = { name: nodeName, generation: 1, resourceSliceCount: 1 };
     try {

@@ -24,6 +24,8 @@ const services: Readonly<Record<string, ProtocolTable>> = {
 };
 
 const callTimeoutMs = 45_000;
+/** It may be registered a moment before it serves. */
+const connectMs = 5_000;
 const healthRetryMs = 5_000;
 
 /** The first of a driver's services that is known here. Throws what the driver is answered. */
@@ -73,13 +75,15 @@ export class DraPlugin {
     return this.#isConnected;
   }
 
-  /** Connects, and stays connected as far as that is possible. */
-  start(): void {
+  /** Connects, and stays connected as far as that is possible. Resolves when it is, or when that takes too long. */
+  async start(): Promise<void> {
+    const { signal } = this.#abort;
     this.#connection.follow((isConnected) => {
       this.#isConnected = isConnected;
-      if (!this.#abort.signal.aborted) this.#deps.onConnection();
+      if (!signal.aborted) this.#deps.onConnection();
     });
     void this.#followHealth();
+    await this.#connection.ready({ timeoutMs: connectMs, signal }).catch(() => undefined);
   }
 
   stop(): void {

@@ -33,20 +33,20 @@ export class DraPlugins implements Running {
   get handler(): PluginHandler {
     return {
       validate: (name, endpoint, versions) => void chosenService(name, endpoint, versions),
-      register: async (name, endpoint, versions) => this.#add(name, endpoint, versions),
+      register: (name, endpoint, versions) => this.#add(name, endpoint, versions),
       deregister: (name, endpoint) => this.#remove(name, endpoint),
     };
   }
 
-  #add(driver: string, endpoint: string, versions: readonly string[]): void {
+  async #add(driver: string, endpoint: string, versions: readonly string[]): Promise<void> {
     const known = this.#plugins.get(driver) ?? [];
     if (known.some((each) => each.endpoint === endpoint))
       throw new Error(`endpoint ${endpoint} already registered for DRA driver plugin ${driver}`);
     const service = chosenService(driver, endpoint, versions);
     const plugin = new DraPlugin({ ...this.#deps, onConnection: () => this.#changed(driver) }, { driver, endpoint, service });
     this.#plugins.set(driver, [...known, plugin]);
-    plugin.start();
     this.#changed(driver);
+    await plugin.start();
   }
 
   #remove(driver: string, endpoint: string): void {

@@ -41,6 +41,7 @@ async function withKubelet(run: (setup: Setup) => Promise<void>, options: Fixtur
   const driver: Setup["driver"] = async (more = {}) => {
     const made = new SampleDraDriver({
       client: f.client,
+      clock: f.clock,
       rootDirectory: join(f.directory, "root"),
       nodeName,
       driver: driverName,
@@ -203,7 +204,7 @@ test("slices of the node are removed while no driver stands behind them", async 
     await f.until(async () => !(await slices()).includes("old"));
     const drv = await driver();
     await registered(f, drv);
-    await drv.publish();
+    await f.until(async () => (await slices()).length === 2);
     expect(await slices()).toEqual(["elsewhere", `${nodeName}-${driverName}`]);
     await f.clock.advance(60_000);
     expect(await slices()).toEqual(["elsewhere", `${nodeName}-${driverName}`]);
