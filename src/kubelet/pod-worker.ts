@@ -334,7 +334,8 @@ export class PodWorker {
       this.#waiting.set(name, { reason, message });
       this.#holds.add(name, retryAtMs);
     }
-    if (result.changed) this.#runtimeChanged = true;
+    // A start that failed may have got far: what the runtime has now is read before it is tried again.
+    if (result.changed || result.failed.size > 0) this.#runtimeChanged = true;
     if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
     if (result.resizeProblem !== undefined) {
       this.#deps.resizes.failed(pod, result.resizeProblem);
