@@ -88,7 +88,7 @@ export interface KubeletDependencies {
   readonly infeasibleResize?: (pod: Pod, allocated: Pod) => string | undefined;
   /** The machine's CPUs: with it devices and CPUs are handed out. Default: nothing is, and no plugin can register. */
   readonly readCpuTopology?: () => Promise<CpuTopology>;
-  /** Of CSI and DRA drivers, by the type they register with. Default none, and they are refused. */
+  /** Of other drivers than those of devices, by the type they register with. Default none, and they are refused. */
   readonly pluginHandlers?: ReadonlyMap<string, PluginHandler>;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
