@@ -19,11 +19,12 @@ import { SampleDraDriver } from "../../src/testing/sample-dra-driver.ts";
 
 const driver = "gpu.example.com";
 const namespace = "default";
-const readCpuTopology = async () => topologyOf([{ id: 0, core: 0, socket: 0, node: 0 }]);
+const cpus = topologyOf([{ id: 0, core: 0, socket: 0, node: 0 }]);
+const readTopology = async () => ({ cpus, nodes: [{ id: 0, memoryBytes: 2 ** 33, hugePages: [], distances: [10] }] });
 
 /** A kubelet with a driver, and the control loops that have to do with claims. */
 async function withCluster(run: (f: KubeletFixture, drv: SampleDraDriver) => Promise<void>): Promise<void> {
-  await using f = await startKubelet({ deps: { readCpuTopology } });
+  await using f = await startKubelet({ deps: { readTopology } });
   const { client, clock } = f;
   const logger = silentLogger;
   const informers = createInformerFactory(client, { clock, logger, deepFreeze: true });

@@ -14,7 +14,8 @@ import { type PodResourcesLister, podResourcesV1 } from "../devices/generated/po
 import { topologyOf } from "../resource-managers/cpu-topology.ts";
 
 const driverName = "gpu.example.com";
-const readCpuTopology = async () => topologyOf([{ id: 0, core: 0, socket: 0, node: 0 }]);
+const cpus = topologyOf([{ id: 0, core: 0, socket: 0, node: 0 }]);
+const readTopology = async () => ({ cpus, nodes: [{ id: 0, memoryBytes: 2 ** 33, hugePages: [], distances: [10] }] });
 const devices: readonly Device[] = [{ name: "d1" }, { name: "d2" }];
 
 interface Setup {
@@ -28,7 +29,7 @@ async function withKubelet(run: (setup: Setup) => Promise<void>, options: Fixtur
   const created: Setup["created"] = new Map();
   const drivers: SampleDraDriver[] = [];
   await using f = await startKubelet({
-    deps: { readCpuTopology },
+    deps: { readTopology },
     ...options,
     wrapRuntime: (cri) => ({
       ...cri,

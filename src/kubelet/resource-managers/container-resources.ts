@@ -1,4 +1,5 @@
-// What a container is given besides what its specification says itself: devices, and the CPUs it may run on.
+// What a container is given besides what its specification says itself: devices, the CPUs it may run on, and
+// the NUMA nodes its memory is on.
 import type { CDIDevice } from "../../cri/generated/runtime-v1.ts";
 import type { Input } from "../../rpc/protocol.ts";
 import { type ContainerDevices, containerDevices } from "../devices/container-devices.ts";
@@ -7,6 +8,8 @@ export interface GivenResources {
   readonly devices?: ContainerDevices;
   /** In the kernel's notation. */
   readonly cpusetCpus?: string;
+  /** NUMA nodes its memory is on: "0,1". */
+  readonly cpusetMems?: string;
   /** The CPUs are its own: a quota could only keep it from using them. */
   readonly hasOwnCpus?: boolean;
 }
