@@ -2,6 +2,7 @@
 // process; controllers come and go with the lease, and their series stay.
 import type { QueueMetrics } from "../base/keyed-queue.ts";
 import type { Family, GaugeSeries, MetricsRegistry } from "../base/metrics.ts";
+import { ClaimMetrics } from "./resource-claim/claim-metrics.ts";
 
 /** What is read of a queue before each scrape. */
 export interface MeasuredQueue {
@@ -16,8 +17,10 @@ export class ControllerMetrics {
   readonly #queues = new Map<string, () => MeasuredQueue | undefined>();
   readonly #running: Family<GaugeSeries>;
   readonly #hooksOf: (name: string) => QueueMetrics;
+  readonly claims: ClaimMetrics;
 
   constructor(registry: MetricsRegistry) {
+    this.claims = new ClaimMetrics(registry);
     const labels = ["name"];
     const adds = registry.counter("workqueue_adds_total", "Total number of adds handled by workqueue", labels);
     const retries = registry.counter("workqueue_retries_total", "Total number of retries handled by workqueue", labels);

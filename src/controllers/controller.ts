@@ -10,6 +10,7 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import type { RequeueAfter } from "../client/work-queue.ts";
+import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { ControllerOptions } from "./controller-options.ts";
 
 /** What every controller gets. */
@@ -22,6 +23,7 @@ export interface ControllerContext {
   readonly recorder: EventRecorder;
   readonly logger: Logger;
   readonly options: ControllerOptions;
+  readonly metrics?: Pick<ControllerMetrics, "claims">;
   /** Adds a key to this controller's queue, at once or after a while. */
   enqueue(key: string, delayMs?: number): void;
 }

@@ -110,7 +110,7 @@ export const deviceTaintEvictionController: Controller = {
         pending.set(key, { uid, isEvicted: false });
         const leftMs = atMs - context.clock.now();
         if (leftMs > 0) return { requeueAfterMs: leftMs };
-        await evict(context, pod, signal);
+        if (await evict(context, pod, signal)) context.metrics?.claims.evicted(Math.max(0, -leftMs));
         pending.set(key, { uid, isEvicted: true });
         return undefined;
       },
@@ -123,12 +123,13 @@ function record({ recorder }: ControllerContext, key: string, { uid, message }: 
   recorder.record(about, { type: "Normal", reason: "DeviceTaintManagerEviction", message });
 }
 
-async function evict(context: ControllerContext, cached: Pod, signal: AbortSignal): Promise<void> {
+/** Whether it was there to be deleted. */
+async function evict(context: ControllerContext, cached: Pod, signal: AbortSignal): Promise<boolean> {
   const { client, clock } = context;
   const { namespace, name, uid } = cached.metadata;
   try {
     const pod = await client.get(pods, { namespace, name }, { signal });
-    if (pod.metadata.uid !== uid || pod.metadata.deletionTimestamp !== undefined) return;
+    if (pod.metadata.uid !== uid || pod.metadata.deletionTimestamp !== undefined) return false;
     record(context, keyOf(pod), { uid, message: "Marking for deletion" });
     if (findCondition(pod.status?.conditions, "DisruptionTarget")?.reason !== "DeletionByDeviceTaintManager") {
       const message = "Device Taint manager: deleting due to NoExecute taint";
@@ -136,7 +137,9 @@ async function evict(context: ControllerContext, cached: Pod, signal: AbortSigna
       await patchPodStatus(client, pod, { status: { conditions: [condition] }, signal });
     }
     await client.delete(pods, { namespace, name }, { signal, body: { preconditions: { uid } } });
+    return true;
   } catch (error) {
     if (!isStatus(error, "NotFound")) throw error;
+    return false;
   }
 }

@@ -91,6 +91,7 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     recorder: deps.recorder.named(controller.component ?? controller.name),
     logger,
     options,
+    ...(deps.metrics ? { metrics: deps.metrics } : {}),
     enqueue: (key, delayMs = 0) => queue.addAfter(key, delayMs),
   };
   const loop = controller.create(context);

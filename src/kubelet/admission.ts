@@ -129,10 +129,12 @@ function lackingResources(pod: Pod, others: readonly Pod[], node: Node): readonl
     lacking.push({ resource: "pods", requested: 1, used: others.length, total: capacity.pods });
   const held = others.map((other) => podAmounts(other.spec));
   const wanted = podAmounts(pod.spec);
+  // Devices of a claim stand for these, whatever a plugin has of them.
+  const ofClaim = new Set(pod.status?.extendedResourceClaimStatus?.requestMappings.map(({ resourceName }) => resourceName));
   for (const resource of [...new Set(["cpu", "memory", "ephemeral-storage", ...Object.keys(wanted)])]) {
     const [requested, total] = [wanted[resource] ?? 0, capacity[resource]];
     // Extended resources this node knows nothing of are someone else's to check.
-    if (requested === 0 || total === undefined) continue;
+    if (requested === 0 || total === undefined || ofClaim.has(resource)) continue;
     const used = held.reduce((sum, amounts) => sum + (amounts[resource] ?? 0), 0);
     if (used + requested > total) lacking.push({ resource, requested, used, total });
   }

@@ -7,6 +7,7 @@ import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import { countedClient } from "../client/counted-client.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
+import type { ClaimManager } from "./dra/claim-manager.ts";
 import type { Kubelet, KubeletDependencies } from "./kubelet.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
@@ -79,6 +80,7 @@ export class KubeletNode implements Kubelet {
   readonly #startTimes: NodeStartMetrics;
   #stats: KubeletStats | undefined;
   #managers: NodeManagers | undefined;
+  #claims: ClaimManager | undefined;
   #agent: NodeAgent | undefined;
   #protection: NodeProtection | undefined;
   #facts: NodeFacts | undefined;
@@ -246,7 +248,8 @@ export class KubeletNode implements Kubelet {
     const workerDeps = buildPodMachinery(this.#deps, {
       ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
       ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
-      ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, pullRecords: this.#pullRecords, managers: this.#managers },
+      ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, pullRecords: this.#pullRecords },
+      ...{ managers: this.#managers, claims: this.#claims },
       services: () => serviceInformer.list(),
       allocatable: () => this.#view.node().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
@@ -289,12 +292,13 @@ export class KubeletNode implements Kubelet {
       if (managers.cpu.policy === "none" && managers.memory.policy === "None") return;
       throw new Error("kubelet options: static policies of CPUs and memory need a real machine: a simulated node has neither");
     }
-    const { NodeManagers: Managers } = await import("./resource-managers/node-managers.ts");
+    const [{ NodeManagers: Managers }, claims] = await Promise.all([import("./resource-managers/node-managers.ts"), this.#startClaims()]);
     this.#managers = this.#stops.add(
       new Managers(
         {
           ...{ cri, clock, logger, metrics: this.#metrics.registry, topology: await readTopology() },
-          ...(pluginHandlers ? { pluginHandlers } : {}),
+          pluginHandlers: new Map([...(pluginHandlers ?? []), ["DRAPlugin", claims.pluginHandler] as const]),
+          claimsOf: (pod, container) => claims.dynamicResources(pod, container),
           isActive: (uid) => (this.#apiPods.ready ? this.#registry.mayRun(uid) : undefined),
           activePods: () => this.#registry.endable().map((w) => w.pod),
           containers: () => this.#runningContainers(),
@@ -305,6 +309,21 @@ export class KubeletNode implements Kubelet {
       ),
     );
     await this.#managers.start();
+  }
+
+  /** Claims of pods, and the drivers that prepare them. */
+  async #startClaims(): Promise<ClaimManager> {
+    const { ClaimManager: Manager } = await import("./dra/claim-manager.ts");
+    const { client, clock, logger } = this.#deps;
+    const mayRun = (uid: string): boolean => this.#registry.mayRun(uid) || this.#pleg.pods.has(uid);
+    const deps = {
+      ...{ client, clock, logger, metrics: this.#metrics.registry },
+      isActive: (uid: string) => (this.#apiPods.ready ? mayRun(uid) : undefined),
+      onPodChange: (uid: string) => this.#registry.worker(uid)?.wake(),
+    };
+    this.#claims = this.#stops.add(new Manager(deps, this.#options));
+    await this.#claims.start();
+    return this.#claims;
   }
 
   *#runningContainers(): Iterable<RunningContainer> {

@@ -5,6 +5,7 @@ import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/ty
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
+import type { ClaimManager } from "./dra/claim-manager.ts";
 import { ImageManager } from "./images.ts";
 import type { KubeletDependencies } from "./kubelet.ts";
 import { type NodeResourceRules, quotaOf } from "./linux-resources.ts";
@@ -29,7 +30,7 @@ import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
 import type { ResizeMetrics } from "./resize/resize-metrics.ts";
-import { nothingGiven } from "./resource-managers/container-resources.ts";
+import { nothingGiven, withCdiDevices } from "./resource-managers/container-resources.ts";
 import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
@@ -58,6 +59,8 @@ export interface MachineryContext {
   readonly metrics: KubeletMetrics;
   /** Absent where nothing is handed out. */
   readonly managers: NodeManagers | undefined;
+  /** Absent where no driver can register. */
+  readonly claims: ClaimManager | undefined;
   readonly resizeMetrics: ResizeMetrics;
   readonly pullRecords: PullRecords;
   /** A pod's control group is made or removed. */
@@ -71,7 +74,7 @@ const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
   const { cri, clock, logger, recorder, client } = deps;
-  const { options, facts, managers, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
+  const { options, facts, managers, claims, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
   const initialMs = options.gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 1_000 : 10_000;
@@ -132,7 +135,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
       runtimeFeatures: context.runtimeFeatures,
       userNamespaces,
-      given: async (pod, container) => (await managers?.given(pod, container)) ?? nothingGiven,
+      prepareClaims: claims && ((pod, signal) => claims.prepare(pod, signal)),
+      given: async (pod, container) =>
+        withCdiDevices((await managers?.given(pod, container)) ?? nothingGiven, claims?.cdiDevices(pod, container) ?? []),
       podDirectory: (uid) => volumes.podDirectory(uid),
       turns: new Turns(clock, { slots: facts.system.cpus + 1 }),
     },
@@ -155,7 +160,12 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
       ...(managers && options.gates.enabled("ResourceHealthStatus")
-        ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) }
+        ? {
+            healthOf: (pod: Pod, container: string) => [
+              ...managers.healthOf(pod.metadata.uid, container),
+              ...(claims?.healthOf(pod, container) ?? []),
+            ],
+          }
         : {}),
       recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
     }),
@@ -170,6 +180,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       context.onCgroups();
       await cgroups.remove(pod);
     },
+    releaseClaims: claims && ((pod) => claims.unprepare(pod)),
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;

@@ -21,7 +21,7 @@ export interface PodReporterDependencies {
   /** The condition PodReadyToStartContainers is reported. */
   readonly readyToStart: boolean;
   /** Of a container's devices; default none. */
-  readonly healthOf?: (podUid: string, container: string) => readonly ResourceStatus[];
+  readonly healthOf?: (pod: Pod, container: string) => readonly ResourceStatus[];
 }
 
 export interface PodReport {
@@ -84,7 +84,7 @@ export class PodReporter {
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),
       recursiveReadOnly: this.#deps.recursiveReadOnly(),
-      ...(healthOf ? { healthOf: (name: string) => healthOf(pod.metadata.uid, name) } : {}),
+      ...(healthOf ? { healthOf: (name: string) => healthOf(pod, name) } : {}),
       ...(verdict ? { verdict } : {}),
     });
   }

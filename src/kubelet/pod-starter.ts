@@ -2,6 +2,7 @@
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
 import type { Container, NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import { errorText } from "../base/log.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { Turns } from "../base/turns.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
@@ -55,6 +56,8 @@ export interface PodStarterDependencies {
   readonly userNamespaces: UserNamespaces;
   readonly hostIPs: () => readonly string[];
   readonly allocatable: () => Readonly<Record<string, string | number>>;
+  /** Claims of the pod are to be usable before anything of it runs. Fails with what the pod's event shows. */
+  readonly prepareClaims?: ((pod: Pod, signal: AbortSignal) => Promise<void>) | undefined;
   /** Devices and CPUs of the container. */
   readonly given: (pod: Pod, container: Container) => Promise<GivenResources>;
   readonly onImageVolume?: (outcome: "requested" | "mounted" | "failed") => void;
@@ -142,12 +145,24 @@ export class PodStarter {
     let { sandboxId } = actions;
     let podIPs: readonly string[] = runtime.sandboxes.find((s) => s.id === sandboxId)?.ips ?? [];
     if (actions.createSandbox) {
+      await this.#prepareClaims(pod, signal);
       sandboxId = await this.#createSandbox(request, plan);
       podIPs = await this.#addressesOf(pod, sandboxId, signal);
       request.onSandboxReady();
     }
     if (pod.spec.hostNetwork) podIPs = this.#deps.hostIPs();
     return await this.#startAll({ ...request, ...plan, sandboxId, podIPs });
+  }
+
+  async #prepareClaims(pod: Pod, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#deps.prepareClaims?.(pod, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const message = `Failed to prepare dynamic resources: prepare dynamic resources: ${errorText(error)}`;
+      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedPrepareDynamicResources", message });
+      throw new Error(`preparing the claims of pod ${podText(pod)}: ${errorText(error)}`, { cause: error });
+    }
   }
 
   async #kill({ pod, runtime, actions, signal }: ApplyRequest): Promise<boolean> {

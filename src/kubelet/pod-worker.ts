@@ -55,6 +55,8 @@ export interface PodWorkerDependencies {
   readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
   /** Of what is done for the pod. Default none. */
   readonly tracer?: Tracer;
+  /** Its containers have ended: nobody uses its claims any more. Before the final status, which gives them to others. */
+  readonly releaseClaims?: ((pod: Pod) => Promise<void>) | undefined;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
@@ -453,6 +455,7 @@ export class PodWorker {
     probes.remove(uid);
     const stopped = await this.#readRuntime();
     if (hasRunningContainers(stopped)) throw new Error(`pod ${podText(this.#pod)} still has running containers after it was stopped`);
+    if (this.#deps.releaseClaims) await this.#deps.releaseClaims(this.#pod);
     this.#deps.resizes.forget(uid);
     this.#report(stopped, true);
     this.#state = "terminated";

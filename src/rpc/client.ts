@@ -1,7 +1,15 @@
 // Calls gRPC services over a unix socket (or, without TLS, over TCP): one connection, one deadline per call, failures as RpcError. The connection is made
 // on the first call and made again after it is lost (back-off from 100 ms to 3 s); a call made while the peer is known to be
 // away fails at once with UNAVAILABLE instead of waiting for its deadline.
-import { type ChannelOptions, Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelOptions,
+  Client,
+  type ClientReadableStream,
+  connectivityState,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { realClock } from "../base/clock.ts";
 import { createCodecs, type MessageCodec } from "./protobuf.ts";
 import { type CallOptions, methodKey, type ProtocolTable } from "./protocol.ts";
@@ -24,6 +32,8 @@ export interface RpcConnection {
   service<S>(protocol: ProtocolTable, service: string): S;
   /** Resolves once connected; rejects with an RpcError after `timeoutMs`. */
   ready(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
+  /** Keeps the connection made from now on, and calls back whenever it is made or lost, until it is closed. */
+  follow(onChange: (isConnected: boolean) => void): void;
   /** Fails calls under way. Idempotent. */
   close(): void;
 }
@@ -57,6 +67,7 @@ export function connectRpc(options: RpcConnectionOptions): RpcConnection {
   return {
     service: <S>(protocol: ProtocolTable, service: string) => buildService(client, protocol, service, timeoutMs) as S,
     ready: (wait) => waitForConnection(client, options.endpoint, wait),
+    follow: (onChange) => followConnection(client, onChange),
     close: () => client.close(),
   };
 }
@@ -153,6 +164,22 @@ function waitForConnection(
       else reject(new RpcError("UNAVAILABLE", `no connection to ${endpoint} within ${timeoutMs} ms`, { cause: error }));
     });
   });
+}
+
+function followConnection(client: Client, onChange: (isConnected: boolean) => void): void {
+  const channel = client.getChannel();
+  let before = false;
+  const look = (): void => {
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.SHUTDOWN) return;
+    const isConnected = state === connectivityState.READY;
+    channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
+      if (!error) look();
+    });
+    if (isConnected !== before) onChange(isConnected);
+    before = isConnected;
+  };
+  look();
 }
 
 function isServiceError(error: unknown): error is ServiceError {

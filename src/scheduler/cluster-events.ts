@@ -53,7 +53,7 @@ export type ClusterEvent =
   | "AssignedPodDelete"
   /** The waiting pod itself was changed. */
   | "UnscheduledPodUpdate"
-  /** One was added or changed. */
+  /** One was added or changed; a ResourceClaim, or deleted. */
   | "PersistentVolumeClaim"
   | "PersistentVolume"
   | "StorageClass"
@@ -62,12 +62,19 @@ export type ClusterEvent =
   | "DeviceClass"
   | "CSINode";
 
+interface ObjectEvent {
+  readonly event: ClusterEvent;
+  readonly type: ResourceType<KubernetesObject>;
+  /** What is deleted is an event too, without an object after it. */
+  readonly withDeletes?: boolean;
+}
+
 /** Events that are about other objects than nodes and pods, with what is watched for them where a plugin asks. */
-export const objectEvents: readonly { readonly event: ClusterEvent; readonly type: ResourceType<KubernetesObject> }[] = [
+export const objectEvents: readonly ObjectEvent[] = [
   { event: "PersistentVolumeClaim", type: persistentvolumeclaims },
   { event: "PersistentVolume", type: persistentvolumes },
   { event: "StorageClass", type: storageclasses },
-  { event: "ResourceClaim", type: resourceclaims },
+  { event: "ResourceClaim", type: resourceclaims, withDeletes: true },
   { event: "ResourceSlice", type: resourceslices },
   { event: "DeviceClass", type: deviceclasses },
   { event: "CSINode", type: csinodes },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SchedulerCache } from "./cache.ts";
 import { explainScheduling } from "./explain.ts";
-import type { Profile } from "./framework.ts";
+import type { Plugin, Profile } from "./framework.ts";
 import { nodeAffinity, nodeUnschedulable, taintToleration } from "./plugins/node.ts";
 import { schedulingGates } from "./plugins/queue.ts";
 import { nodeResourcesFit } from "./plugins/resources.ts";
@@ -60,5 +60,20 @@ describe("explainScheduling()", () => {
     expect(heldBackBy).toEqual([{ plugin: "SchedulingGates", reasons: ["waiting for scheduling gates: [later]"] }]);
     expect(nodes[0]?.nodeName).toBe("b");
     expect(nodes[1]?.refusals[0]).toEqual({ plugin: "NodeAffinity", reasons: ["the pod names other nodes"] });
+  });
+
+  it("takes what would end an attempt to schedule the pod for a refusal", () => {
+    const broken: Plugin = {
+      name: "Broken",
+      filter: () => (node) => {
+        if (node.name === "a") throw new Error("no such key: model");
+        return undefined;
+      },
+    };
+    const { nodes } = explainScheduling(cycleOf(testPod("p"), [testNode("a"), testNode("b")]), { schedulerName: "x", plugins: [broken] });
+    expect(nodes.map(({ nodeName, refusals }) => [nodeName, refusals])).toEqual([
+      ["b", []],
+      ["a", [{ plugin: "Broken", reasons: ["no such key: model"] }]],
+    ]);
   });
 });

@@ -1,7 +1,8 @@
 // Why a pod would go where it would: every node with every plugin that refuses it, not just the first, and for the nodes that
 // are left how each score comes about. The same plugins over the same snapshot as a decision; but all nodes are looked at
 // however many there are, and pods that room is being made for are not supposed to be there yet.
-import type { Plugin, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import { errorText } from "../base/log.ts";
+import type { NodeFilter, Plugin, Profile, Rejection, SchedulingCycle } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
 
 export interface Refusal {
@@ -72,9 +73,18 @@ function refusalsByNode(cycle: SchedulingCycle, { plugins }: Profile): ReadonlyM
   for (const plugin of plugins) {
     // A plugin that refused the pod as such has prepared nothing for its filter.
     const filter = refused.has(plugin.name) ? undefined : plugin.filter?.(cycle);
-    if (filter) for (const node of nodes) refusals.get(node)?.push(...refusalOf(plugin, filter(node)));
+    if (filter) for (const node of nodes) refusals.get(node)?.push(...refusalOf(plugin, answerOf(filter, node)));
   }
   return refusals;
+}
+
+/** What ends an attempt to schedule the pod is a refusal here. */
+function answerOf(filter: NodeFilter, node: NodeInfo): Rejection | undefined {
+  try {
+    return filter(node);
+  } catch (error) {
+    return { reasons: [errorText(error)] };
+  }
 }
 
 function scoresByNode(

@@ -2,7 +2,7 @@
 // scheduling cycle, and binds in the background. It never waits for the API server between two decisions: a chosen node's
 // room is assumed at once and given back when binding fails.
 import { setMaxListeners } from "node:events";
-import { keyOf } from "../api/meta/object.ts";
+import { type KubernetesObject, keyOf } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
@@ -132,13 +132,14 @@ export class Scheduler implements Running {
   #watchOtherObjects(): void {
     const hints = [...this.#profiles.values()].flatMap((profile) => profile.plugins.flatMap((plugin) => plugin.queueingHints ?? []));
     const wanted = new Set(hints.map((hint) => hint.event));
-    for (const { event, type } of objectEvents) {
+    for (const { event, type, withDeletes } of objectEvents) {
       if (!wanted.has(event) || this.#watched.has(event)) continue;
       this.#watched.add(event);
       this.#handlers.push(
         this.#deps.informers.informer(type).addHandler({
           onAdd: (object) => this.#queue.onEvent(event, undefined, object),
           onUpdate: (object, before) => this.#queue.onEvent(event, before, object),
+          ...(withDeletes ? { onDelete: (object: KubernetesObject) => this.#queue.onEvent(event, object, undefined) } : {}),
         }),
       );
     }
@@ -324,19 +325,30 @@ export class Scheduler implements Running {
     const timer = this.#deps.clock.after(this.#bindTimeoutMs, () =>
       limit.abort(new Error(`binding took longer than ${this.#bindTimeoutMs} ms`)),
     );
+    let running = "";
     try {
       for (const plugin of profile.plugins) {
+        running = `Permit plugin "${plugin.name}"`;
         const rejection = plugin.permit && (await plugin.permit(cycle, nodeName, signal));
         if (!rejection) continue;
         const message = rejection.reasons.join(", ");
         return this.#giveBack(attempt, { nodeName, rejectedBy: new Set([plugin.name]), message });
       }
-      for (const plugin of profile.plugins) if (plugin.preBind) await plugin.preBind(cycle, nodeName, signal);
-      await this.#timed("Bind", profile, () => bindWith(profile.plugins, cycle, nodeName, signal));
+      for (const plugin of profile.plugins) {
+        running = `PreBind plugin "${plugin.name}"`;
+        if (plugin.preBind) await plugin.preBind(cycle, nodeName, signal);
+      }
+      await this.#timed("Bind", profile, async () => {
+        for (const plugin of profile.plugins) {
+          running = `Bind plugin "${plugin.name}"`;
+          if (plugin.bind && (await plugin.bind(cycle, nodeName, signal))) return;
+        }
+        throw new Error("no Bind plugin bound the pod");
+      });
     } catch (error) {
       const gone = isStatus(error, "NotFound");
       if (!gone && !this.#abort.signal.aborted) this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
-      return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `binding rejected: ${errorText(error)}`, gone });
+      return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `running ${running}: ${errorText(error)}`, gone });
     } finally {
       timer.cancel();
       this.#limits.delete(limit);
@@ -452,9 +464,4 @@ function reserve(
     if (rejection) return { plugin: plugin.name, rejection };
   }
   return undefined;
-}
-
-async function bindWith(plugins: readonly Plugin[], cycle: SchedulingCycle, nodeName: string, signal: AbortSignal): Promise<void> {
-  for (const plugin of plugins) if (plugin.bind && (await plugin.bind(cycle, nodeName, signal))) return;
-  throw new Error("no Bind plugin bound the pod");
 }

@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
+import type { CriRuntime } from "../cri/cri.ts";
 import { createSimulatedRuntime, type SimulatedRuntime, type SimulatedRuntimeOptions } from "../cri/simulated.ts";
 import { createKubelet, type Kubelet, type KubeletDependencies } from "../kubelet/kubelet.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
@@ -49,6 +50,8 @@ export interface FixtureOptions {
   readonly deps?: Partial<KubeletDependencies>;
   readonly logger?: Logger;
   readonly plugins?: (client: Client) => readonly VolumePlugin[];
+  /** Changes what the kubelet sees of the runtime. */
+  readonly wrapRuntime?: (cri: SimulatedRuntime) => CriRuntime;
   /** Changes what the kubelet sees of the API. */
   readonly wrapClient?: (client: Client, now: () => number) => Client;
 }
@@ -95,7 +98,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
     createKubelet(
       {
         client: given.wrapClient?.(client, () => clock.now()) ?? client,
-        cri,
+        cri: given.wrapRuntime?.(cri) ?? cri,
         clock,
         recorder,
         mounts,

@@ -5,6 +5,8 @@ import type { KubernetesObject } from "../meta/object.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
 import { groupResourceOf, type ResourceType } from "../resource-type.ts";
 import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
+import type { ResourceClaim } from "../types/resource-v1.ts";
+import { deviceUsage, isDeviceQuota } from "./device-quota.ts";
 import { podQos } from "./pod-qos.ts";
 import { addQuantities, isPodLevel, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
 import { resizingStatus } from "./pod-resources.ts";
@@ -27,6 +29,7 @@ export function usageOf(type: ResourceType, object: KubernetesObject): Quantitie
     [`count/${groupResourceOf(type)}`]: one,
     ...(type.group === "" && plainlyCounted.has(type.resource) ? { [type.resource]: one } : {}),
   };
+  if (isDeviceClaim(type)) return { ...counted, ...deviceUsage(object as ResourceClaim) };
   if (type.group !== "") return counted;
   switch (type.resource) {
     case "pods":
@@ -39,6 +42,8 @@ export function usageOf(type: ResourceType, object: KubernetesObject): Quantitie
       return counted;
   }
 }
+
+const isDeviceClaim = ({ group, resource }: ResourceType): boolean => group === "resource.k8s.io" && resource === "resourceclaims";
 
 const standard = new Set(["cpu", "memory", "ephemeral-storage"]);
 
@@ -96,6 +101,7 @@ function storageOf({ spec, status }: PersistentVolumeClaim): Quantity | undefine
 /** Whether a quota limits objects of this kind under this name at all. */
 export function isCountedFor(type: ResourceType, name: string): boolean {
   if (name === `count/${groupResourceOf(type)}`) return true;
+  if (isDeviceClaim(type)) return isDeviceQuota(name);
   if (type.group !== "") return false;
   if (plainlyCounted.has(type.resource) && name === type.resource) return true;
   switch (type.resource) {

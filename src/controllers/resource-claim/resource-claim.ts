@@ -48,6 +48,10 @@ export const resourceClaimController: Controller = {
     const release = new ClaimRelease(context, podInformer);
     const claims = new PodClaims(context, { claimInformer, templates: templateInformer });
     return {
+      start() {
+        const hide = context.metrics?.claims.show(() => claimInformer.list());
+        return { stop: async () => hide?.() };
+      },
       watches: [
         watchPods(podInformer, release),
         watch(claimInformer, (claim) => [`claim:${keyOf(claim)}`, ...podInformer.byIndex(byClaim, keyOf(claim)).map(podKey)]),
@@ -174,9 +178,13 @@ class PodClaims {
       },
       spec: template.spec.spec,
     };
+    const { client, metrics } = this.#context;
     try {
-      return this.#recent.written(keyOf(pod), await this.#context.client.create(resourceclaims, claim, { signal }));
+      const made = await client.create(resourceclaims, claim, { signal });
+      metrics?.claims.created(made, true);
+      return this.#recent.written(keyOf(pod), made);
     } catch (error) {
+      metrics?.claims.created(claim, false);
       throw new Error(`create ResourceClaim : ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }

@@ -15,6 +15,7 @@ import type { PodResourcesMetrics } from "./device-metrics.ts";
 import {
   type ContainerDevices,
   type ContainerMemory,
+  type DynamicResource,
   type PodResources,
   type PodResourcesListerHandlers,
   podResourcesV1,
@@ -31,6 +32,8 @@ export interface PodResourcesSource {
   /** Of certain NUMA nodes, where it has any. */
   readonly memoryOf: (podUid: string, container: string) => readonly MemoryBlock[];
   readonly allocatableMemory: () => readonly MemoryBlock[];
+  /** Devices that the container has by its pod's claims. */
+  readonly claimsOf?: ((pod: Pod, container: Container) => readonly Input<DynamicResource>[]) | undefined;
   readonly metrics: PodResourcesMetrics;
   /** Throws for one request too many. */
   readonly rate: PullRate;
@@ -89,6 +92,7 @@ function resourcesOf(source: PodResourcesSource, pod: Pod): Input<PodResources> 
       devices: listed(source.devicesOf(uid, c.name)),
       cpuIds: source.cpusOf(uid, c.name),
       memory: source.memoryOf(uid, c.name).map(listedMemory),
+      dynamicResources: source.claimsOf?.(pod, c) ?? [],
     })),
   };
 }

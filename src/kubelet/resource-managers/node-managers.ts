@@ -14,7 +14,7 @@ import type { NodeDevices } from "../devices/device-inventory.ts";
 import { DeviceManager } from "../devices/device-manager.ts";
 import { registerDeviceMetrics, registerPodResourcesMetrics } from "../devices/device-metrics.ts";
 import { type PluginHandler, PluginWatcher } from "../devices/plugin-watcher.ts";
-import { servePodResources } from "../devices/pod-resources-server.ts";
+import { type PodResourcesSource, servePodResources } from "../devices/pod-resources-server.ts";
 import { keptBack, type Reservations } from "../node-allocatable.ts";
 import type { PodVerdict } from "../pod-status.ts";
 import { PullRate } from "../pulls/pull-rate.ts";
@@ -42,6 +42,8 @@ export interface NodeManagersDependencies {
   readonly containers: () => Iterable<RunningContainer>;
   /** Of other types than device plugins: CSI and DRA drivers. Default none, and they are refused. */
   readonly pluginHandlers?: ReadonlyMap<string, PluginHandler>;
+  /** Devices of claims, for the pod-resources API. */
+  readonly claimsOf?: PodResourcesSource["claimsOf"];
   readonly onNodeChange: () => void;
   readonly onPodChange: (podUid: string) => void;
 }
@@ -124,12 +126,12 @@ export class NodeManagers implements Running {
 
   /** A node whose socket cannot be made goes on without it. */
   async #startPodResources(): Promise<void> {
-    const { activePods, clock, logger } = this.#deps;
+    const { activePods, claimsOf, clock, logger } = this.#deps;
     const socketPath = join(this.#options.rootDirectory, "pod-resources", "kubelet.sock");
     try {
       this.#stops.add(
         await servePodResources(socketPath, {
-          pods: activePods,
+          ...{ pods: activePods, claimsOf },
           devicesOf: (uid, container) => this.#devices.devicesOf(uid, container),
           allocatableDevices: () => this.#devices.allocatableDevices(),
           cpusOf: (uid, container) => this.#cpus.exclusiveCpus(uid, container) ?? [],

@@ -16,6 +16,8 @@ const byNode = "deviceNode";
 const byPool = "devicePoolId";
 const byExtendedOwner = "extendedResourceOwner";
 
+const maxKnownPools = 20_000;
+
 /** Marks a claim that the scheduler made for extended resources of a pod. */
 export const extendedClaimAnnotation = "resource.kubernetes.io/extended-resource-claim";
 
@@ -109,6 +111,8 @@ export class DeviceClaims {
     if (known && known.labels === node.metadata.labels) return known.pools;
     const slices = [...this.#slices.byIndex(byNode, name), ...this.#slices.byIndex(byNode, "")];
     const pools = poolsFor(node, slices, (id) => this.#slices.byIndex(byPool, id));
+    // Nodes that have gone are still in it, until a slice changes.
+    if (this.#pools.size >= maxKnownPools) this.#pools.clear();
     this.#pools.set(name, { labels: node.metadata.labels, pools });
     return pools;
   }

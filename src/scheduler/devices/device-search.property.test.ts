@@ -150,7 +150,7 @@ function isValid(choices: readonly Choice[], { claims }: Cluster, { all, allocat
   );
 }
 
-test("a solution is found where there is one, and only then", () => {
+test("a solution is found where there is one, and only then", { timeout: 120_000 }, () => {
   const selectors = new DeviceSelectors();
   const node = { metadata: { name: "a", uid: "", resourceVersion: "", creationTimestamp: "" } };
   let [solved, unsolved] = [0, 0];
@@ -187,7 +187,7 @@ test("a solution is found where there is one, and only then", () => {
       expect(isValid(chosen, given, made)).toBe(true);
       expect(countsOf(wanted, picks)).toBe(true);
     }),
-    { numRuns: 400 },
+    { numRuns: 300 },
   );
   expect(Math.min(solved, unsolved)).toBeGreaterThan(20);
 });

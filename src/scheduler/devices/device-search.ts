@@ -249,6 +249,7 @@ export class DeviceSearch {
   #isSelected(option: Option, claim: number, each: PoolDevice): boolean {
     let answer = option.answers.get(each);
     if (answer === undefined) {
+      this.#input.checkTime();
       const { name } = option.class.metadata;
       answer =
         this.#passes(option.class.spec.selectors ?? [], each, () => `class ${name}`) &&

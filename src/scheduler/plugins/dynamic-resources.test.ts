@@ -351,4 +351,29 @@ describe("DynamicResources", () => {
     const condition = (await t.client.get(pods, t.at("p"))).status?.conditions?.find(({ type }) => type === "PodScheduled");
     expect(condition?.reason).toBe("SchedulerError");
   });
+
+  it("removes the claim for extended resources that an earlier scheduler has left, and makes a new one", async () => {
+    const t = await setUp();
+    await t.addNode("a");
+    await t.addClass("gpu", { extendedResourceName: "example.com/gpu" });
+    const amounts = { "example.com/gpu": "1" };
+    const container = { name: "main", image: "app", resources: { requests: amounts, limits: amounts } };
+    const pod = await t.addPod("p", [], { containers: [container], schedulingGates: [{ name: "wait" }] });
+    const left = await t.client.create(resourceclaims, {
+      metadata: {
+        ...{ name: "left", namespace: "default", finalizers: [finalizer] },
+        annotations: { "resource.kubernetes.io/extended-resource-claim": "true" },
+        ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "p", uid: pod.metadata.uid, controller: true }],
+      },
+      spec: { devices: { requests: [exactly("container-0-request-0")] } },
+    });
+    await t.addSlice("a", [{ name: "d1" }]);
+    await t.client.patch(pods, t.at("p"), { spec: { schedulingGates: null } }, { type: "merge" });
+    await t.settle(4_000);
+    expect((await t.events("p"))[0]).toContain("1 cannot schedule extended resource claim. deletion of ResourceClaim completed");
+    expect(await t.nodeOf("p")).toBe("a");
+    const claims = (await t.client.list(resourceclaims)).items;
+    expect(claims.map(({ metadata }) => metadata.uid)).not.toContain(left.metadata.uid);
+    expect(claims).toHaveLength(1);
+  });
 });

@@ -2,7 +2,7 @@
 // others can be found. What was found for the chosen node is counted at once and written before the pod is bound. Extended
 // resources with a device class behind them are claims, too. Pods without claims cost a look at two fields.
 import { semanticallyEqual } from "../../api/meta/equality.ts";
-import { keyOf } from "../../api/meta/object.ts";
+import { isControlledBy, keyOf } from "../../api/meta/object.ts";
 import { hasClaims, isReservedFor } from "../../api/semantics/pod-claims.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { AllocationResult, ResourceClaim } from "../../api/types/resource-v1.ts";
@@ -140,7 +140,10 @@ export function createDynamicResources(deps: DynamicResourcesDependencies): Plug
       { event: "NodeAdd" },
       { event: "NodeLabel" },
       { event: "NodeAllocatable" },
-      { event: "ResourceClaim", concerns: (pod, before, after) => concernsClaim(pod, before as ResourceClaim, after as ResourceClaim) },
+      {
+        event: "ResourceClaim",
+        concerns: (pod, before, after) => concernsClaim(pod, before as ResourceClaim, after as ResourceClaim | undefined),
+      },
       { event: "UnscheduledPodUpdate", concerns: (pod) => !("reasons" in namedClaims(pod, devices)) },
       { event: "DeviceClass" },
       { event: "ResourceSlice" },
@@ -168,10 +171,12 @@ export function createDynamicResources(deps: DynamicResourcesDependencies): Plug
     return { kind: "rejected", message: "still not schedulable" };
   }
 
-  function concernsClaim(pod: Pod, before: ResourceClaim | undefined, after: ResourceClaim): boolean {
+  function concernsClaim(pod: Pod, before: ResourceClaim | undefined, after: ResourceClaim | undefined): boolean {
     const claims = namedClaims(pod, devices);
     if ("reasons" in claims) return false;
-    if (before?.status?.allocation && !after.status?.allocation) return true;
+    // Devices have become free, or what an earlier attempt of this pod had left is gone.
+    if (before?.status?.allocation && !after?.status?.allocation) return true;
+    if (!after) return before !== undefined && isControlledBy(before, pod);
     if (!claims.some(({ metadata }) => metadata.uid === after.metadata.uid)) return false;
     return !before || !semanticallyEqual(before.status, after.status);
   }
