@@ -192,7 +192,7 @@ export class NetworkPolicyEnforcer implements Running {
     if (!(await enableBridgeFilter()))
       logger.error("This kernel does not filter bridged packets (br_netfilter): policies do not work between pods of this node");
     const stack = new StopStack();
-    const state = new PolicyState(nodeName);
+    const state = new PolicyState(nodeName, base.dnsAddresses);
     const desired = new DesiredTable();
     desired.put("", baseRules(base));
     const factory = stack.add(createInformerFactory(client, { clock, logger }));

@@ -51,7 +51,7 @@ export class PolicyNode {
         tableName,
         bridge: "br0",
         clusterCidrs: ["10.244.0.0/16", "fd44::/16"],
-        dnsAddresses: ["10.96.0.10"],
+        dnsAddresses: ["10.96.0.10", "10.96.0.11"],
         minSyncPeriodMs: 20,
       },
     );
