@@ -19,6 +19,8 @@ export interface NodeProxyOptions {
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   readonly ready: Promise<void>;
+  /** Figures of what else runs on the node, to be shown among the proxy's. */
+  readonly moreMetrics: () => string;
 }
 
 const patienceMs = 2_000;
@@ -54,7 +56,7 @@ export function startNodeProxy(deps: NodeProxyDeps, options: NodeProxyOptions): 
 
 async function start(
   deps: { readonly client: Client; readonly clock: Clock; readonly logger: Logger },
-  { nodeName, dataDir, clusterCidrs }: NodeProxyOptions,
+  { nodeName, dataDir, clusterCidrs, moreMetrics }: NodeProxyOptions,
 ): Promise<Running> {
   const [{ startProxy }, { emptyConfiguration, readProxyConfiguration }, { enableBridgeFilter }] = await Promise.all([
     import("./start-proxy.ts"),
@@ -67,6 +69,7 @@ async function start(
     nodeName,
     tableName: proxyTableName(dataDir),
     mayLackPorts: true,
+    moreMetrics,
     foreignInterfaces: { prefix: bridgePrefix, except: bridge },
     ...((await enableBridgeFilter()) ? {} : { opaqueBridge: bridge }),
     configuration: { ...defaults, clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },
