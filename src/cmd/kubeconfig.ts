@@ -1,7 +1,8 @@
-// Writes kubeconfig files for the cluster's own identities: one cluster, one user with embedded certificates, one context.
+// Writes kubeconfig files for the cluster's own identities: one cluster, one user with embedded certificates or the names of their
+// files, one context.
 
 import { writeFileAtomically } from "./atomic-file.ts";
-import type { PemPair } from "./pki.ts";
+import type { CertificateFiles, PemPair } from "./pki.ts";
 
 export interface KubeconfigOptions {
   /** "https://127.0.0.1:6443". */
@@ -10,7 +11,8 @@ export interface KubeconfigOptions {
   readonly serverName?: string;
   /** PEM of the authority that signed the server's certificate. */
   readonly authority: string;
-  readonly credentials: PemPair;
+  /** Files may be renewed while they are in use. */
+  readonly credentials: PemPair | CertificateFiles;
   /** Name of the user entry: "kubernetes-admin", "system:node:n1". */
   readonly user: string;
   /** Name of the cluster entry. Default "kubernetes". */
@@ -23,6 +25,12 @@ export function kubeconfigText(options: KubeconfigOptions): string {
   const context = `${options.user}@${cluster}`;
   const q = JSON.stringify;
   const base64 = (pem: string): string => Buffer.from(pem).toString("base64");
+  const { credentials: given } = options;
+  const [certificate, key] =
+    "certificate" in given
+      ? [`client-certificate-data: ${base64(given.certificate)}`, `client-key-data: ${base64(given.key)}`]
+      : [`client-certificate: ${q(given.certFile)}`, `client-key: ${q(given.keyFile)}`];
+  const credentials = `${certificate}\n    ${key}`;
   return `apiVersion: v1
 kind: Config
 clusters:
@@ -33,8 +41,7 @@ clusters:
 users:
 - name: ${q(options.user)}
   user:
-    client-certificate-data: ${base64(options.credentials.certificate)}
-    client-key-data: ${base64(options.credentials.key)}
+    ${credentials}
 contexts:
 - name: ${q(context)}
   context:

@@ -24,7 +24,7 @@ import {
 } from "./machine-network.ts";
 import { type NodeRecord, newNodeRecord, nodeDirectory, readNodeRecords, removeNodeDirectory, writeNodeRecord } from "./node-records.ts";
 import { nodeKubeconfig, writeNodeSettings } from "./node-settings.ts";
-import type { Pki } from "./pki.ts";
+import type { PemPair, Pki } from "./pki.ts";
 import { type SupervisedNode, superviseNode } from "./supervised-node.ts";
 import { takeDownNode } from "./take-down-node.ts";
 
@@ -178,6 +178,12 @@ export class MachineNodes implements Running {
     });
   }
 
+  /** Of the nodes that run, where they are about to expire: the nodes take them over from their files. */
+  async renewCertificates(): Promise<void> {
+    for (const { name, index } of await readNodeRecords(this.#dataDir))
+      if (this.#running.has(name)) await this.#issue(name, nodeAddressesFor(this.#options.network.nodeCidrs, index));
+  }
+
   /** Ends the processes; pods run on for the next start. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -217,10 +223,11 @@ export class MachineNodes implements Running {
     const { apiServer, verbosity, network, ociRuntime, kubeletConfig, cniPlugins } = this.#options;
     const dataDir = nodeDirectory(this.#dataDir, name);
     const nodeIPs = nodeAddressesFor(network.nodeCidrs, index);
-    const [client, serving] = await Promise.all([pki.kubeletClient(name), pki.kubeletServing(name, nodeIPs)]);
+    const serving = await this.#issue(name, nodeIPs);
+    const files = pki.kubeletFiles(name);
     const authority = pki.ca.pem.certificate;
     await writeKubeconfig(nodeKubeconfig(dataDir), {
-      ...{ server: apiServer, authority, credentials: client, user: `system:node:${name}` },
+      ...{ server: apiServer, authority, credentials: files.client, user: `system:node:${name}` },
       // The server's certificate was made before the link between the nodes.
       serverName: "kubernetes",
     });
@@ -229,7 +236,15 @@ export class MachineNodes implements Running {
       ...{ cniPlugins, ociRuntime },
       ...(kubeletConfig === undefined ? {} : { kubeletConfig }),
       serving: { address: "0.0.0.0", port: 10_250, cert: serving.certificate, key: serving.key, clientCa: authority },
+      servingFiles: files.serving,
     });
+  }
+
+  /** Those that are missing or about to expire; gives what the node serves with. */
+  async #issue(name: string, nodeIPs: readonly string[]): Promise<PemPair> {
+    const { pki } = this.#deps;
+    const [, serving] = await Promise.all([pki.kubeletClient(name), pki.kubeletServing(name, nodeIPs)]);
+    return serving;
   }
 
   async #takeDown({ name, index }: NodeRecord): Promise<void> {

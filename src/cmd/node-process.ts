@@ -15,6 +15,7 @@ import { enableForwarding } from "./machine-network.ts";
 import { fetchClusterNetwork, nodeNetworkOptions } from "./node-access.ts";
 import { reachResolver } from "./node-resolver.ts";
 import { type NodeProcessSettings, type NodeReport, nodeKubeconfig, nodeLock, readNodeSettings } from "./node-settings.ts";
+import { followPair } from "./renewed-certificates.ts";
 import { startNode } from "./start-node.ts";
 
 /** How long the process of an earlier run may take to end. */
@@ -41,7 +42,7 @@ export async function run([directory]: readonly string[]): Promise<number> {
 }
 
 async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clock): Promise<void> {
-  const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, verbosity, ociRuntime } = settings;
+  const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, servingFiles, verbosity, ociRuntime } = settings;
   const logger = createLogger("node", { verbosity });
   await Promise.all([enableForwarding(nodeCidrs), reachResolver()]);
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
@@ -58,7 +59,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
         rootDirectory: join(dataDir, "kubelet"),
         resolvConf: (await findResolverFile()).path,
         ...local.kubelet,
-        serving: { ...local.serving, ...serving },
+        serving: { ...local.serving, ...serving, follow: followPair({ clock, logger }, servingFiles, serving) },
       },
     ),
   );

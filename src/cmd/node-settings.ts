@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
 import type { CniPluginChoice } from "./cni-plugin-choice.ts";
+import type { CertificateFiles } from "./pki.ts";
 
 export interface NodeProcessSettings {
   readonly name: string;
@@ -15,6 +16,8 @@ export interface NodeProcessSettings {
   /** The node of the machine itself. */
   readonly behind: string;
   readonly serving: KubeletServerOptions;
+  /** Where its certificate is renewed. */
+  readonly servingFiles: CertificateFiles;
   readonly verbosity: number;
   /** A file with a KubeletConfiguration. */
   readonly kubeletConfig?: string;

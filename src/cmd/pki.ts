@@ -49,6 +49,12 @@ export interface PemPair {
   readonly key: string;
 }
 
+/** A certificate and its key, PEM. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
 /** Who a leaf certificate is for. */
 export interface LeafSpec {
   readonly commonName: string;
@@ -79,6 +85,8 @@ export interface Pki {
   kubeletClient(nodeName: string): Promise<PemPair>;
   /** A node's serving certificate. */
   kubeletServing(nodeName: string, names: readonly string[]): Promise<PemPair>;
+  /** Where a node's certificates are kept. */
+  kubeletFiles(nodeName: string): { readonly client: CertificateFiles; readonly serving: CertificateFiles };
   /** Any certificate signed by the cluster's authority, kept under `<file>.crt` and `<file>.key`. */
   leaf(file: string, spec: LeafSpec): Promise<PemPair>;
 }
@@ -124,6 +132,7 @@ export async function loadOrCreatePki(options: PkiOptions): Promise<Pki> {
         names: [nodeName, ...names],
         usages: ["serverAuth"],
       }),
+    kubeletFiles: (nodeName) => ({ client: files.paths(`kubelet-client-${nodeName}`), serving: files.paths(`kubelet-${nodeName}`) }),
     leaf: (file, spec) => files.leaf(file, ca, spec),
   };
 }
@@ -176,6 +185,10 @@ class PkiFiles {
     await writeFileAtomically(this.#path(`${file}.pub`), publicKeyPem(keys.publicKey));
     await writeFileAtomically(path, privateKeyPem(keys.privateKey), { durable: true });
     return keys;
+  }
+
+  paths(file: string): CertificateFiles {
+    return { certFile: this.#path(`${file}.crt`), keyFile: this.#path(`${file}.key`) };
   }
 
   async leaf(file: string, issuer: KeyedCertificate, spec: LeafSpec): Promise<PemPair> {

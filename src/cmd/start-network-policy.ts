@@ -4,6 +4,7 @@ import { parseCIDR } from "../api/meta/ip.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { podBridgeName, podNetworkName } from "../cni/network-config.ts";
 import type { PodAddressOptions } from "../cni/pod-addresses.ts";
@@ -13,6 +14,8 @@ export interface NodePolicyDeps {
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Gets the figures. */
+  readonly registry: MetricsRegistry;
 }
 
 export interface NodePolicyOptions {
@@ -54,12 +57,14 @@ export function startNodePolicies(deps: NodePolicyDeps, options: NodePolicyOptio
 
 async function start(deps: NodePolicyDeps, options: NodePolicyOptions): Promise<Running> {
   const { nodeName, dataDir, clusterCidrs, clusterDns = [], podCables } = options;
-  const [{ NetworkPolicyEnforcer }, { createNftables }, { enableBridgeFilter }, { followPodAddresses }] = await Promise.all([
-    import("../network-policy/network-policy-enforcer.ts"),
-    import("../linux/nftables.ts"),
-    import("../linux/bridge-filter.ts"),
-    import("../cni/pod-addresses.ts"),
-  ]);
+  const [{ NetworkPolicyEnforcer }, { createNetworkPolicyMetrics }, { createNftables }, { enableBridgeFilter }, { followPodAddresses }] =
+    await Promise.all([
+      import("../network-policy/network-policy-enforcer.ts"),
+      import("../network-policy/network-policy-metrics.ts"),
+      import("../linux/nftables.ts"),
+      import("../linux/bridge-filter.ts"),
+      import("../cni/pod-addresses.ts"),
+    ]);
   const failed = (error: Error): void =>
     deps.logger.warn("Addresses of new pods are known later, when the kubelet reports them", { error: errorText(error) });
   const followAddresses = (changed: PodAddressOptions["changed"]): Promise<Running> => followPodAddresses({ dataDir, changed, failed });
@@ -68,6 +73,7 @@ async function start(deps: NodePolicyDeps, options: NodePolicyOptions): Promise<
     {
       ...deps,
       nftables: createNftables(),
+      metrics: createNetworkPolicyMetrics(deps.registry),
       enableBridgeFilter: podCables === undefined ? enableBridgeFilter : async () => true,
       followAddresses,
     },

@@ -21,6 +21,8 @@ export interface NodeProxyOptions {
   /** How the names of pods' interfaces begin, where each has one of its own. Default the pods are on the bridge. */
   readonly podCables?: string;
   readonly ready: Promise<void>;
+  /** Figures of what else runs on the node, to be shown among the proxy's. */
+  readonly moreMetrics: () => string;
 }
 
 const patienceMs = 2_000;
@@ -56,7 +58,7 @@ export function startNodeProxy(deps: NodeProxyDeps, options: NodeProxyOptions): 
 
 async function start(
   deps: { readonly client: Client; readonly clock: Clock; readonly logger: Logger },
-  { nodeName, dataDir, clusterCidrs, podCables }: NodeProxyOptions,
+  { nodeName, dataDir, clusterCidrs, podCables, moreMetrics }: NodeProxyOptions,
 ): Promise<Running> {
   const [{ startProxy }, { emptyConfiguration, readProxyConfiguration }, { enableBridgeFilter }] = await Promise.all([
     import("./start-proxy.ts"),
@@ -70,6 +72,7 @@ async function start(
     nodeName,
     tableName: proxyTableName(dataDir),
     mayLackPorts: true,
+    moreMetrics,
     foreignInterfaces: { prefix: bridgePrefix, except: podCables === undefined ? bridge : `${podCables}*` },
     ...(seesAll ? {} : { opaqueBridge: bridge }),
     configuration: { ...defaults, clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },

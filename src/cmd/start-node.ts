@@ -4,6 +4,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
@@ -100,9 +101,11 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
       ),
     );
     const cables = routed ? { podCables: routed.podCables } : {};
-    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready, ...cables }));
+    const registry = new MetricsRegistry();
+    const proxied = { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready, moreMetrics: () => registry.text(), ...cables };
+    if (!runtime.simulated) stack.add(startNodeProxy(deps, proxied));
     // Where the pod network is somebody else's, so are its policies.
-    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready, ...cables }));
+    if (network) stack.add(startNodePolicies({ ...deps, registry }, { ...kubelet, dataDir, clusterCidrs, ready, ...cables }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {

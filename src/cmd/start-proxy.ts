@@ -34,6 +34,8 @@ export interface ProxyOptions extends Pick<ServiceProxyOptions, "foreignInterfac
   readonly configuration: ProxyConfiguration;
   /** The ports of health and metrics are a machine's, of which there may be several clusters. Default false. */
   readonly mayLackPorts?: boolean;
+  /** Figures to be shown among its own. Default none. */
+  readonly moreMetrics?: () => string;
 }
 
 export interface RunningProxy extends Running {
@@ -48,6 +50,7 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
   const stack = new StopStack();
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, clock);
+  if (options.moreMetrics) registry.include(options.moreMetrics);
   const metrics = new ProxyMetrics(registry);
   const recorder = stack.add(
     createEventSeriesRecorder({ client, clock, logger, reportingController: "kube-proxy", reportingInstance: `kube-proxy-${nodeName}` }),

@@ -22,6 +22,7 @@ import { MachineNodes } from "./machine-nodes.ts";
 import { nodeNetworkOptions } from "./node-access.ts";
 import { nodeControl } from "./node-control.ts";
 import { readNodeRecords } from "./node-records.ts";
+import { followIssued, issueDaily } from "./renewed-certificates.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { type RunningNode, startNode } from "./start-node.ts";
 
@@ -104,6 +105,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
       },
     ),
   );
+  stack.add(issueDaily({ clock, logger: logger.named("nodes") }, () => machineNodes.renewCertificates()));
   const starting = await machineNodes.startAll(count - 1);
   await Promise.all(
     starting.map(async ({ name, ready }) => {
@@ -144,7 +146,9 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
   const { dataDir, choice, ociRuntime, network } = options;
   const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
-  const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
+  const issue = () => server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
+  const serving = await issue();
+  const certificates = { cert: serving.certificate, key: serving.key, clientCa: server.caPem };
   return stack.add(
     await startNode(
       {
@@ -161,7 +165,7 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
         ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
         ...options.settings.kubelet,
         rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),
-        serving: { ...options.settings.serving, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
+        serving: { ...options.settings.serving, ...certificates, follow: followIssued({ clock, logger }, issue, certificates) },
       },
     ),
   );

@@ -1,10 +1,11 @@
 // What the table of network policies holds whatever the policies are: two chains on the path of forwarded packets, the first for
 // those who send and the second for those who receive. What passes the first is looked at by the second. Packets between a node
-// and its own pods are not forwarded, so that probes always arrive; services have been translated by then, so that policies see
+// and its own pods are not forwarded, so that probes always arrive, and what pods ask the cluster's DNS of their own node is looked
+// at besides; services have been translated by then, so that policies see
 // the pods behind them, and sources have not, so that they see the true ones. Answers of connections that have been let through
 // pass.
 import type { Chain, Container, RulePart } from "../linux/packet-rules/rule-set.ts";
-import { addressType, directions, ipWords, podMap, wordOf } from "./names.ts";
+import { addressType, deniedDnsSet, directions, type IpWord, ipWords, podMap, wordOf } from "./names.ts";
 
 export interface PolicyBase {
   /** The interface of this node's pods. */
@@ -26,10 +27,12 @@ export function baseRules(base: PolicyBase): RulePart {
   for (const ip of ipWords) {
     for (const direction of directions)
       containers.set(podMap(direction, ip), { kind: "map", definition: `type ${addressType(ip)} : verdict ;` });
+    containers.set(deniedDnsSet(ip), { kind: "set", definition: `type ${addressType(ip)} . inet_proto ;` });
   }
   const always = ["ct state established,related accept", neighbours];
   const chains = new Map<string, Chain>([
     ["egress", { hook: { type: "filter", hook: "forward", priority: 0 }, rules: [...always, ...dnsRules(base), ...egressRules(base)] }],
+    ["node", { hook: { type: "filter", hook: "input", priority: 0 }, rules: ["ct state established,related accept", ...nodeRules(base)] }],
     ["ingress", { hook: { type: "filter", hook: "forward", priority: 1 }, rules: [...always, ...ingressRules(base)] }],
   ]);
   return { chains, containers, elements: [] };
@@ -49,10 +52,18 @@ function ingressRules({ bridge }: PolicyBase): readonly string[] {
 
 /** The DNS of the cluster is the pods' own node where that node serves it; on the others it is to be the same. */
 function dnsRules({ dnsAddresses, clusterCidrs }: PolicyBase): readonly string[] {
-  return dnsAddresses.map((address) => {
+  return dnsAddresses.flatMap((address) => {
     const ip = wordOf(address);
     const ranges = clusterCidrs.filter((cidr) => wordOf(cidr) === ip);
     const notPods = ranges.length === 0 ? "" : ` ${ip} daddr != { ${ranges.join(", ")} }`;
-    return `ct original ${ip} daddr ${address}${notPods} accept`;
+    const asked = `ct original ${ip} daddr ${address}${notPods}`;
+    return [`${asked} ${isDenied(ip)} drop`, `${asked} accept`];
   });
 }
+
+/** On the node that serves it. */
+function nodeRules({ dnsAddresses }: PolicyBase): readonly string[] {
+  return dnsAddresses.map((address) => `ct original ${wordOf(address)} daddr ${address} ${isDenied(wordOf(address))} drop`);
+}
+
+const isDenied = (ip: IpWord): string => `${ip} saddr . meta l4proto @${deniedDnsSet(ip)}`;

@@ -20,6 +20,9 @@ export const addressType = (ip: IpWord): string => (ip === "ip" ? "ipv4_addr" : 
 /** From the addresses of this node's pods to what happens to their packets: their chain, or nothing more. */
 export const podMap = (direction: Direction, ip: IpWord): string => `${direction}-pods-${ip}`;
 
+/** Addresses of this node's pods, and protocols, by which they may not ask the cluster's DNS. */
+export const deniedDnsSet = (ip: IpWord): string => `dns-denied-${ip}`;
+
 export const podChain = (direction: Direction, key: string): string => `${direction}-pod-${hashedName(key)}`;
 
 export const policyChain = (direction: Direction, key: string): string => `${direction}-policy-${hashedName(key)}`;

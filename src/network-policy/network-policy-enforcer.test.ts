@@ -7,14 +7,17 @@ import type { Pod } from "../api/types/core-v1.ts";
 import type { NetworkPolicy } from "../api/types/networking-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Nftables, NftTableNames } from "../linux/nftables.ts";
 import { CommandError } from "../linux/run-command.ts";
 import { createFakeApi, type FakeApi } from "../testing/fake-api.ts";
 import { NetworkPolicyEnforcer } from "./network-policy-enforcer.ts";
+import { createNetworkPolicyMetrics } from "./network-policy-metrics.ts";
 
 let clock: VirtualClock;
+let registry: MetricsRegistry;
 let api: FakeApi;
 let client: Client;
 let kernel: KernelStandIn;
@@ -87,6 +90,7 @@ beforeEach(async () => {
   api.intercept = ({ path }) => void requests.push(path);
   client = createClient(api);
   kernel = new KernelStandIn();
+  registry = new MetricsRegistry();
   await client.create(namespaces, { metadata: { name: "default" }, spec: {} });
   await createPod("web", "10.244.1.2");
   await createPod("other", "10.244.1.3");
@@ -96,7 +100,7 @@ beforeEach(async () => {
     return true;
   };
   enforcer = new NetworkPolicyEnforcer(
-    { client, clock, logger: silentLogger, nftables: kernel, enableBridgeFilter },
+    { client, clock, logger: silentLogger, nftables: kernel, metrics: createNetworkPolicyMetrics(registry), enableBridgeFilter },
     { nodeName: "node-1", tableName: "policies", bridge: "br0", clusterCidrs: [], dnsAddresses: [] },
   );
 });
@@ -205,6 +209,9 @@ describe("NetworkPolicyEnforcer", () => {
     await createPolicy("deny");
     await settle(5_000);
     expect(kernel.failures).toEqual([]);
+    const figure = (name: string) => new RegExp(`^coracle_network_policy_${name} (\\d+)$`, "m").exec(registry.text())?.[1];
+    expect(["policies", "active_policies", "sync_duration_seconds_count"].map(figure)).toEqual(["1", "1", "1"]);
+    expect(Number(figure("sync_failures_total"))).toBeGreaterThanOrEqual(2);
     expect(kernel.take().join()).toContain("add chain inet policies ingress ");
     kernel.flush();
     await settle(61_000);

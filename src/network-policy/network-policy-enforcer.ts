@@ -15,6 +15,7 @@ import type { Nftables } from "../linux/nftables.ts";
 import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
 import { TableWriter } from "../linux/packet-rules/table-writer.ts";
 import { baseRules, type PolicyBase } from "./base-rules.ts";
+import type { NetworkPolicyMetrics } from "./network-policy-metrics.ts";
 import { PolicyState } from "./policy-state.ts";
 
 export interface EnforcerDeps {
@@ -23,6 +24,7 @@ export interface EnforcerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly nftables: Nftables;
+  readonly metrics: NetworkPolicyMetrics;
   /** Makes the kernel show packets between two ports of a bridge to the packet filter; false where it cannot. */
   readonly enableBridgeFilter: () => Promise<boolean>;
   /** Tells of the addresses of this node's pods before their statuses do. Resolves when those that are there have been told. */
@@ -156,6 +158,7 @@ export class NetworkPolicyEnforcer implements Running {
         this.#failures = 0;
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
+        this.#deps.metrics.failures.add();
         this.#deps.logger.error("Network policies cannot be brought to the packet filter; it is tried again", { error });
         this.#schedule(Math.min(firstRetryMs * 2 ** this.#failures++, maxRetryMs));
       }
@@ -163,18 +166,25 @@ export class NetworkPolicyEnforcer implements Running {
   }
 
   async #sync(): Promise<void> {
-    this.#lastStartMs = this.#deps.clock.monotonic();
-    if (this.#policies.size === 0) return this.#end();
+    const { clock, metrics } = this.#deps;
+    this.#lastStartMs = clock.monotonic();
+    metrics.policies.set(this.#policies.size);
+    if (this.#policies.size === 0) {
+      metrics.active.set(0);
+      return this.#end();
+    }
     this.#enforcement ??= await this.#begin();
     const { state, desired, writer } = this.#enforcement;
     await this.#sweep(writer);
     state.update(desired);
     this.#mayHaveTable = true;
     const { kind } = await writer.write();
+    metrics.active.set(state.activePolicies);
+    if (kind !== "unchanged") metrics.syncs.observe((clock.monotonic() - this.#lastStartMs) / 1000);
     if (kind !== "unchanged")
       this.#deps.logger.info("Network policies written", { kind, policies: this.#policies.size, here: state.activePolicies }, 2);
     const { sweepAtMs } = writer;
-    if (sweepAtMs !== undefined) this.#schedule(Math.max(settleMs, sweepAtMs - this.#deps.clock.monotonic()));
+    if (sweepAtMs !== undefined) this.#schedule(Math.max(settleMs, sweepAtMs - clock.monotonic()));
   }
 
   async #sweep(writer: TableWriter): Promise<void> {
@@ -192,7 +202,7 @@ export class NetworkPolicyEnforcer implements Running {
     if (!(await enableBridgeFilter()))
       logger.error("This kernel does not filter bridged packets (br_netfilter): policies do not work between pods of this node");
     const stack = new StopStack();
-    const state = new PolicyState(nodeName);
+    const state = new PolicyState(nodeName, base.dnsAddresses);
     const desired = new DesiredTable();
     desired.put("", baseRules(base));
     const factory = stack.add(createInformerFactory(client, { clock, logger }));

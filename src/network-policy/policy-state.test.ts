@@ -43,7 +43,12 @@ const cluster: Readonly<Record<string, PodFields>> = {
   "c/client": { ip: "10.244.2.3", node: "other" },
   "a/host": { ip: "192.168.7.1", hostNetwork: true },
 };
-const namespaces = { a: { ns: "a" }, b: { ns: "b", team: "ops" }, c: { ns: "c" } };
+const namespaces = {
+  a: { ns: "a" },
+  b: { ns: "b", team: "ops" },
+  c: { ns: "c" },
+  "kube-system": { "kubernetes.io/metadata.name": "kube-system" },
+};
 const base = { bridge: "br0", dnsAddresses: ["10.96.0.10"], clusterCidrs: ["10.244.0.0/16", "fd44::/64"] };
 const nodeName = "node";
 
@@ -84,7 +89,8 @@ function packetOf(text: string, pods: readonly Pod[]): TracedPacket {
     return parsed.canonical;
   };
   const [source, destination] = [addressOf(from), addressOf(to)];
-  const interfaceOf = (address: string): string => (/^(10\.244\.1\.|fd44::1:)/.test(address) ? "br0" : "eth0");
+  const interfaceOf = (address: string): string =>
+    /^(10\.244\.1\.|fd44::1:)/.test(address) ? "br0" : address === "192.168.7.1" ? "lo" : "eth0";
   return {
     ...{ source, destination, originalDestination: by ?? destination, port: Number(port) },
     protocol: kind === "6" ? "tcp" : kind,
@@ -119,7 +125,7 @@ describe("policyRules()", () => {
 
 describe("PolicyState", () => {
   it("comes to the same rules by one change after the other, from scenario to scenario", () => {
-    const state = new PolicyState(nodeName);
+    const state = new PolicyState(nodeName, base.dnsAddresses);
     const table = new DesiredTable();
     table.put("", baseRules(base));
     let policies: readonly string[] = [];
@@ -143,7 +149,7 @@ describe("PolicyState", () => {
   });
 
   const started = (policies: Readonly<Record<string, NetworkPolicy["spec"]>>) => {
-    const state = new PolicyState(nodeName);
+    const state = new PolicyState(nodeName, base.dnsAddresses);
     const table = new DesiredTable();
     for (const [name, labels] of Object.entries(namespaces)) state.setNamespace(name, labels);
     for (const [key, fields] of Object.entries(cluster)) state.setPod(key, podOf(key, fields));
@@ -197,6 +203,15 @@ describe("PolicyState", () => {
     // Told before the pod itself is known.
     expect(changesOf(() => state.setAddresses("a/early", ["10.244.1.10"]))).toEqual([]);
     expect(changesOf(() => state.setPod("a/early", { ...podOf("a/early", {}), status: {} }))).toContain("ingress-pod a/early");
+  });
+
+  it("looks again at who may ask the DNS when its namespace gets other labels", () => {
+    const to = [{ namespaceSelector: { matchLabels: { names: "yes" } } }];
+    const { changesOf, state } = started({ "a/names": { podSelector: {}, policyTypes: ["Egress"], egress: [{ to }] } });
+    const denied = ["dns-denied-ip", "dns-denied-ip6"];
+    expect(changesOf(() => state.setNamespace("kube-system", { names: "yes" }))).toEqual(expect.arrayContaining(denied));
+    expect(changesOf(() => state.setNamespace("kube-system", {}))).toEqual(expect.arrayContaining(denied));
+    expect(changesOf(() => state.setNamespace("c", { names: "yes" }))).not.toContain(denied[0]);
   });
 
   it("a policy that cannot be understood is as if it were not there", () => {

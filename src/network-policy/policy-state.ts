@@ -8,14 +8,16 @@ import type { NetworkPolicy } from "../api/types/networking-v1.ts";
 import { DesiredTable } from "../linux/packet-rules/desired-table.ts";
 import type { RuleSet } from "../linux/packet-rules/rule-set.ts";
 import { baseRules, type PolicyBase } from "./base-rules.ts";
+import { allowsDns, dnsNamespace } from "./cluster-dns.ts";
 import { PeerSets } from "./peer-sets.ts";
 import { rulesOfPod } from "./pod-rules.ts";
-import { isSameView, type PodView, viewOfPod } from "./pod-view.ts";
+import { isSameView, type PodView, type Protocol, viewOfPod } from "./pod-view.ts";
 import { type ClusterView, rulesOfPolicy, usesPortsOf } from "./policy-rules.ts";
 import { isTarget, type PolicyView, viewOfPolicy } from "./policy-view.ts";
 
 export class PolicyState implements ClusterView {
   readonly #nodeName: string;
+  readonly #dnsAddresses: readonly string[];
   readonly #policies = new Map<string, PolicyView>();
   readonly #pods = new Map<string, Map<string, PodView>>();
   readonly #namespaces = new Map<string, Labels>();
@@ -28,8 +30,10 @@ export class PolicyState implements ClusterView {
   readonly #dirtyPods = new Map<string, PodView>();
   readonly #peers = new PeerSets(this);
 
-  constructor(nodeName: string) {
+  /** `dnsAddresses`: of the cluster's DNS, where that is no pod. */
+  constructor(nodeName: string, dnsAddresses: readonly string[] = []) {
     this.#nodeName = nodeName;
+    this.#dnsAddresses = dnsAddresses;
   }
 
   /** Of those with rules here. */
@@ -81,6 +85,8 @@ export class PolicyState implements ClusterView {
     if (labels) this.#namespaces.set(name, labels);
     else this.#namespaces.delete(name);
     this.#peers.note(inNamespace);
+    // Whether policies allow the DNS may depend on them.
+    if (name === dnsNamespace) for (const pod of this.pods()) if (pod.isLocal) this.#dirtyPods.set(pod.key, pod);
     for (const policy of this.#policies.values())
       if (policy.hasNamedPorts && this.#mayBeActive(policy)) this.#dirtyPolicies.add(policy.key);
   }
@@ -98,7 +104,7 @@ export class PolicyState implements ClusterView {
     this.#dirtyPolicies.clear();
     for (const [key, { namespace }] of this.#dirtyPods) {
       const pod = this.#pods.get(namespace)?.get(key);
-      const rules = pod?.isLocal ? rulesOfPod(pod, this.#policiesOf(pod)) : undefined;
+      const rules = pod?.isLocal ? rulesOfPod(pod, { policies: this.#policiesOf(pod), allowsDns: this.#allowsDns }) : undefined;
       table.put(`pod ${key}`, rules);
     }
     this.#dirtyPods.clear();
@@ -140,6 +146,9 @@ export class PolicyState implements ClusterView {
     return this.#active.has(key) || this.#dirtyPolicies.has(key);
   }
 
+  readonly #allowsDns = (policy: PolicyView, protocol: Protocol): boolean =>
+    allowsDns(policy, protocol, { addresses: this.#dnsAddresses, cluster: this });
+
   #hasTarget(policy: PolicyView): boolean {
     for (const pod of this.pods(policy.namespace)) if (pod.isLocal && isTarget(policy, pod)) return true;
     return false;
@@ -161,7 +170,7 @@ export interface PolicyInput {
 
 /** The whole table of a node. */
 export function policyRules({ policies, pods, namespaces, nodeName, base }: PolicyInput): RuleSet {
-  const state = new PolicyState(nodeName);
+  const state = new PolicyState(nodeName, base.dnsAddresses);
   for (const [name, labels] of Object.entries(namespaces)) state.setNamespace(name, labels);
   for (const pod of pods) state.setPod(keyOf(pod), pod);
   for (const policy of policies) state.setPolicy(keyOf(policy), policy);

@@ -17,7 +17,9 @@ export interface TracedPacket {
 type Verdict = "accept" | "drop";
 
 export function trace(rules: RuleSet, packet: TracedPacket): "allowed" | "denied" {
-  const hooked = [...rules.chains].filter(([, { hook }]) => hook?.hook === "forward");
+  // What is for the node itself is not forwarded.
+  const way = packet.outInterface === "lo" ? "input" : "forward";
+  const hooked = [...rules.chains].filter(([, { hook }]) => hook?.hook === way);
   const inOrder = hooked.sort(([, a], [, b]) => (a.hook?.priority ?? 0) - (b.hook?.priority ?? 0));
   return inOrder.every(([name]) => follow(rules, name, packet) !== "drop") ? "allowed" : "denied";
 }
@@ -63,6 +65,10 @@ const vocabulary: readonly (readonly [RegExp, Matches])[] = [
   [/^icmpv6 type \{ [^}]* \} /, ({ protocol }) => protocol === "ipv6-icmp"],
   [/^ct original ip6? daddr (\S+) /, ({ originalDestination }, [address]) => originalDestination === address],
   [/^([io])ifname "([^"]*)" /, (packet, [way, name]) => (way === "i" ? packet.inInterface : packet.outInterface) === name],
+  [
+    /^(ip6?) saddr \. meta l4proto @(\S+) /,
+    ({ source, protocol }, [, set = ""], rules) => rules.elements.get(set)?.has(`${source} . ${protocol}`) ?? false,
+  ],
   [
     /^(ip6?) (saddr|daddr) vmap @(\S+)/,
     (packet, [ip, side, map = ""], rules) => (isOf(packet, ip) && rules.elements.get(map)?.get(addressOf(packet, side))) || false,

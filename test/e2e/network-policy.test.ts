@@ -157,8 +157,16 @@ describe.runIf(reason === undefined)("network policies", { timeout: 120_000 }, (
     await untilReaches(false, clients, "far-client");
     await untilReaches(false, clients, "client", far);
     await untilReaches(false, clients, "far-client", far);
-    // The cluster's DNS is a process of the other node.
-    expect(await shop.exec("far-server", "nslookup web.shop.svc.cluster.local")).toContain(serviceAddress);
+    // The cluster's DNS is a process of the other node, and asked by those whose policies allow it.
+    const asksNames = async (pod: string): Promise<boolean> =>
+      (await shop.exec(pod, "timeout 3 nslookup web.shop.svc.cluster.local").catch(() => "")).includes(serviceAddress);
+    expect([await asksNames("far-server"), await asksNames("server")]).toEqual([false, false]);
+    const names = {
+      to: [{ namespaceSelector: {}, podSelector: { matchLabels: { "k8s-app": "kube-dns" } } }],
+      ports: [{ port: 53, protocol: "UDP" }],
+    };
+    await policy("names", { podSelector: {}, policyTypes: ["Egress"], egress: [names] });
+    for (const pod of ["far-server", "server"]) await until(`${pod} asks for names`, () => asksNames(pod));
     const from = [{ namespaceSelector: {}, podSelector: { matchLabels: { app: "far-client" } } }];
     await policy("far", { podSelector: {}, policyTypes: ["Ingress"], ingress: [{ from }] });
     await untilReaches(true, clients, "far-client");

@@ -39,11 +39,12 @@ describe.runIf(canRun)("network policies in the kernel", { timeout: 60_000 }, ()
   }, 60_000);
   afterAll(() => network?.remove());
 
-  /** Translation to the pod and, as of a DNS on another node, to the neighbour; it also makes the kernel follow connections. */
+  /** Translation to the pod and, as of a DNS on another node and on this one, to the neighbour and the node; it also makes the kernel follow connections. */
   const services = `add table ip services
 add chain ip services nat { type nat hook prerouting priority -100 ; }
 add rule ip services nat ip daddr ${hosts.service} tcp dport 80 dnat to ${addresses.pod1}:8080
 add rule ip services nat ip daddr 10.96.0.10 udp dport 53 dnat to ${addresses.neighbour}:8080
+add rule ip services nat ip daddr 10.96.0.11 udp dport 53 dnat to ${addresses.bridge}:8080
 `;
 
   beforeEach(async () => {
@@ -170,9 +171,26 @@ add rule ip services nat ip daddr 10.96.0.10 udp dport 53 dnat to ${addresses.ne
     await expectReach({ "pod2 service 80": "no" });
   });
 
-  it("the cluster's own DNS is reached in spite of denied egress, also where another node serves it", async () => {
+  it("the cluster's own DNS, on this node and on another, is asked by those whose policies allow it", async () => {
+    await node.namespace("kube-system", { "kubernetes.io/metadata.name": "kube-system" });
+    await expectReach({ "pod1 10.96.0.10 53 udp": "yes", "pod1 10.96.0.11 53 udp": "yes" });
     await node.policy("deny", denyEgress);
-    await expectReach({ "pod1 neighbour 8080 udp": "no", "pod1 10.96.0.10 53 udp": "yes" });
+    await expectReach({
+      "pod1 neighbour 8080 udp": "no",
+      "pod1 10.96.0.10 53 udp": "no",
+      "pod1 10.96.0.11 53 udp": "no",
+      "pod1 node": "yes",
+    });
+    const to = [{ namespaceSelector: {}, podSelector: { matchLabels: { "k8s-app": "kube-dns" } } }];
+    await node.policy("names", {
+      podSelector: pod1Only,
+      policyTypes: ["Egress"],
+      egress: [{ to, ports: [{ port: 53, protocol: "UDP" }] }],
+    });
+    await expectReach({
+      ...{ "pod1 10.96.0.10 53 udp": "yes", "pod1 10.96.0.11 53 udp": "yes", "pod2 10.96.0.11 53 udp": "no" },
+      ...{ "pod1 neighbour 8080 udp": "no" },
+    });
   });
 
   it("connections that were let through go on when a policy comes, new ones do not", async () => {

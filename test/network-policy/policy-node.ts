@@ -6,9 +6,11 @@ import type { Pod } from "../../src/api/types/core-v1.ts";
 import type { NetworkPolicy, NetworkPolicySpec } from "../../src/api/types/networking-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
+import { MetricsRegistry } from "../../src/base/metrics.ts";
 import { createClient } from "../../src/client/create-client.ts";
 import type { Nftables } from "../../src/linux/nftables.ts";
 import { NetworkPolicyEnforcer } from "../../src/network-policy/network-policy-enforcer.ts";
+import { createNetworkPolicyMetrics } from "../../src/network-policy/network-policy-metrics.ts";
 import { createFakeApi } from "../../src/testing/fake-api.ts";
 import { addresses, addresses6, type TestNetwork } from "../proxy/test-network.ts";
 
@@ -45,13 +47,16 @@ export class PolicyNode {
         }),
     };
     this.#enforcer = new NetworkPolicyEnforcer(
-      { client: this.client, clock: realClock, logger: silentLogger, nftables, enableBridgeFilter: async () => true },
+      {
+        ...{ client: this.client, clock: realClock, logger: silentLogger, nftables },
+        ...{ metrics: createNetworkPolicyMetrics(new MetricsRegistry()), enableBridgeFilter: async () => true },
+      },
       {
         nodeName: "node",
         tableName,
         bridge: "br0",
         clusterCidrs: ["10.244.0.0/16", "fd44::/16"],
-        dnsAddresses: ["10.96.0.10"],
+        dnsAddresses: ["10.96.0.10", "10.96.0.11"],
         minSyncPeriodMs: 20,
       },
     );
