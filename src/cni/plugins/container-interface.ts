@@ -43,7 +43,8 @@ export function configureInterface(options: ContainerInterface): IpBatch {
         return `address add ${address} dev ${ifName}${flags.join("")}`;
       }),
       ...beforeRoutes,
-      ...routes.map((route) => routeCommand(route, ifName, ips)),
+      // A container with several interfaces keeps the route of the first one.
+      ...routes.map((route) => ({ command: routeCommand(route, ifName, ips), unless: exists })),
     ],
   };
 }

@@ -32,6 +32,9 @@ export function createFakeEffects({ plugins = {}, lists = {}, failing = {} }: Fa
     async ipList<T>(args: readonly string[]) {
       return (lists[args.join(" ")] ?? []) as readonly T[];
     },
+    async setLink({ netns, name, up }) {
+      batches.push({ netns, commands: [`link set dev ${name} ${up ? "up" : "down"}`] });
+    },
     async nft(script) {
       scripts.push(script);
     },

@@ -57,8 +57,8 @@ export function createBridge(): CniPlugin {
     async check(call, effects) {
       const settings = readBridgeSettings(call);
       await passToIpam("CHECK", call, effects);
-      await checkBridge(call, effects, settings);
       if (!settings.disableContainerInterface) await checkContainerInterface(call, effects);
+      await checkBridge(call, effects, settings);
     },
     status: (call, effects) => passToIpam("STATUS", call, effects),
     async gc(call, effects) {
