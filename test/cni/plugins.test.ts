@@ -401,6 +401,36 @@ describe.each(vendors)("plugins of %s", { timeout: 60_000 }, (vendor) => {
     await expect(lab.runtime.add(unknown, at)).rejects.toThrow("failed to find host device");
   });
 
+  // Debian's needs a daemon of its own.
+  it.runIf(vendor === "coracle")("dhcp has an address from a server of the network, until DEL gives it back", async () => {
+    await lab.in(undefined, "ip", "link", "add", "br-dhcp", "type", "bridge");
+    await lab.in(undefined, "ip", "address", "add", "10.219.0.1/24", "dev", "br-dhcp");
+    await lab.in(undefined, "ip", "link", "set", "br-dhcp", "up");
+    const [file, leases] = [join(lab.directory, "udhcpd.conf"), join(lab.directory, "udhcpd.leases")];
+    const options = ["subnet 255.255.255.0", "router 10.219.0.1", "dns 10.219.0.53", "domain dhcp.test", "lease 600"];
+    const lines = ["start 10.219.0.20", "end 10.219.0.20", "interface br-dhcp", `lease_file ${leases}`, `pidfile ${file}.pid`];
+    await writeFile(leases, "");
+    await writeFile(file, [...lines, ...options.map((option) => `option ${option}`), ""].join("\n"));
+    const server = spawn("nsenter", [`--net=/run/netns/${lab.host}`, "busybox", "udhcpd", "-f", file], { stdio: "ignore" });
+    try {
+      const net = await network("dhcp", [{ type: "bridge", bridge: "br-dhcp", ipam: { type: "dhcp" } }]);
+      const at = await attachment("dhcp-a");
+      const result = await lab.runtime.add(net, at);
+      expect(result).toMatchObject({
+        ips: [{ address: "10.219.0.20/24", gateway: "10.219.0.1", interface: 2 }],
+        routes: [{ dst: "0.0.0.0/0", gw: "10.219.0.1" }],
+        dns: { nameservers: ["10.219.0.53"], domain: "dhcp.test" },
+      });
+      expect(await addressesIn("eth0", at.netns)).toEqual(["10.219.0.20/24"]);
+      await lab.runtime.check(net, at);
+      await lab.runtime.del(net, at);
+      await expect(lab.runtime.check(net, at)).rejects.toThrow("lease not found");
+      await lab.runtime.del(net, at);
+    } finally {
+      server.kill("SIGKILL");
+    }
+  });
+
   describe("chained to bridge", () => {
     const first = (name: string, subnet: string) => ({ type: "bridge", bridge: name, isGateway: true, ipam: hostLocal(name, subnet) });
 

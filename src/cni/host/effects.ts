@@ -22,6 +22,8 @@ export interface EffectsOptions {
   readonly logger: Logger;
   readonly locks: DirectoryLocks;
   readonly signal: AbortSignal;
+  /** Whether this process stays when the call has been answered. Default false. */
+  readonly lasting?: boolean;
   /** Who runs tools. Default this process. */
   readonly runner?: ToolRunner;
 }
@@ -29,7 +31,7 @@ export interface EffectsOptions {
 const toolTimeoutMs = 20_000;
 
 export function createEffects(options: EffectsOptions): CniEffects {
-  const { clock, logger, locks, signal, runner = localRunner } = options;
+  const { clock, logger, locks, signal, runner = localRunner, lasting = false } = options;
   const run = (tool: string, args: readonly string[], extra: ToolOptions = {}): Promise<CommandResult> =>
     runner.run({ timeoutMs: toolTimeoutMs, ...extra, tool, args, signal });
   const effects: CniEffects = {
@@ -57,6 +59,7 @@ export function createEffects(options: EffectsOptions): CniEffects {
     randomBytes: (count) => randomBytes(count),
     sleep: (ms) => clock.sleep(ms, signal),
     monotonic: () => clock.monotonic(),
+    lasting,
     warn: (message, details) => logger.warn(message, details),
     signal,
   };

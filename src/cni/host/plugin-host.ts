@@ -127,7 +127,7 @@ class PluginHost {
     const late = new Promise<CniAnswer>((done) => {
       abort.signal.addEventListener("abort", () => done(tooLate(abort.signal.reason)), { once: true });
     });
-    const effects = createEffects({ plugins, clock, logger, locks: this.#locks, signal: abort.signal, runner });
+    const effects = createEffects({ plugins, clock, logger, locks: this.#locks, signal: abort.signal, runner, lasting: true });
     try {
       const answer = await Promise.race([answerCall(plugin, { env, stdin }, effects), late]);
       const about = { plugin: name, command: env.CNI_COMMAND, container: env.CNI_CONTAINERID };

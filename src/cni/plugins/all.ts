@@ -3,6 +3,7 @@
 import { bandwidth } from "./bandwidth.ts";
 import { createBridge } from "./bridge/bridge.ts";
 import { chain } from "./chain.ts";
+import { createDhcp } from "./dhcp/dhcp.ts";
 import { firewall } from "./firewall.ts";
 import { flannel } from "./flannel.ts";
 import { hostDevice } from "./host-device.ts";
@@ -22,6 +23,7 @@ export function createPlugins(): PluginTable {
     bandwidth,
     bridge: createBridge(),
     coracle: chain,
+    dhcp: createDhcp(),
     firewall,
     flannel,
     "host-device": hostDevice,

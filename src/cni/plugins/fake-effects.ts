@@ -45,6 +45,7 @@ export function createFakeEffects({ plugins = {}, lists = {}, failing = {} }: Fa
       if (fault) throw new CommandError(`${line}: ${fault[1]}`, { exitCode: 1, stderr: fault[1] });
       return { stdout: "", stderr: "" };
     },
+    lasting: true,
     sysctl: async () => undefined,
     readSysctl: async () => "1",
     namespaceExists: async (path) => path !== "",

@@ -3,6 +3,7 @@ export const pluginNames: readonly string[] = [
   "bandwidth",
   "bridge",
   "coracle",
+  "dhcp",
   "firewall",
   "flannel",
   "host-device",

@@ -91,6 +91,8 @@ export interface CniEffects {
   monotonic(): number;
   /** A line for the node's log. */
   warn(message: string, details?: Readonly<Record<string, unknown>>): void;
+  /** Whether this process stays when the call has been answered. */
+  readonly lasting: boolean;
   /** Aborts at the call's deadline. */
   readonly signal: AbortSignal;
 }

@@ -23,15 +23,14 @@ export function createSubInterfacePlugin(kind: SubInterfaceKind): CniPlugin {
   return {
     async add(call, effects) {
       const type = kind.type(call);
-      return withAddresses(call, effects, async (ipam) => {
-        const made = await makeInterface(call, effects, { ...kind, type: () => type });
-        try {
-          return await configure(call, effects, { made, ipam });
-        } catch (error) {
-          await remove(call, effects, made);
-          throw error;
-        }
-      });
+      const made = await makeInterface(call, effects, { ...kind, type: () => type });
+      try {
+        await effects.ip(configureInterface({ netns: call.netns, ifName: call.ifName, renamedFrom: made }));
+        return await withAddresses(call, effects, (ipam) => configure(call, effects, ipam));
+      } catch (error) {
+        await remove(call, effects, made);
+        throw error;
+      }
     },
     async del(call, effects) {
       await passToIpam("DEL", call, effects);
@@ -81,15 +80,11 @@ async function masterOf({ config }: CniCall, effects: CniEffects, { place, optio
   throw failed("no default route interface found");
 }
 
-async function configure(
-  call: CniCall,
-  effects: CniEffects,
-  { made, ipam }: { readonly made: string; readonly ipam: CniResult },
-): Promise<CniResult> {
+async function configure(call: CniCall, effects: CniEffects, ipam: CniResult): Promise<CniResult> {
   const { netns, ifName } = call;
   const ips = (ipam.ips ?? []).map((ip) => ({ ...ip, interface: 0 }));
   const { routes = [] } = ipam;
-  await effects.ip(configureInterface({ netns, ifName, ips, routes, renamedFrom: made }));
+  if (ips.length > 0) await effects.ip(configureInterface({ netns, ifName, ips, routes }));
   const link = await findLink(ifName, effects, netns);
   const attached: CniInterface = { name: ifName, ...(link?.address === undefined ? {} : { mac: link.address }), sandbox: netns };
   return { interfaces: [attached], ...(ips.length > 0 ? { ips } : {}), ...(routes.length > 0 ? { routes } : {}), ...dnsOf(call, ipam) };
