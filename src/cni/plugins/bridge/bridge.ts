@@ -151,6 +151,8 @@ async function connect(connection: Connection, before: KnownBridge | undefined, 
   await effects.ip({
     commands: [
       ...bridgeCommands(settings, bridge.mac),
+      // One that somebody else made keeps the hardware address it has now, whatever ports come and go.
+      ...(before === undefined && found ? [`link set dev ${settings.bridge} address ${bridge.mac}`] : []),
       ...gatewayCommands(settings.bridge, { gateways, present: bridge.present, forceAddress: settings.forceAddress }),
       ...(link ? linkCommands(settings, link) : []),
     ],
