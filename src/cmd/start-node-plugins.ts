@@ -6,8 +6,8 @@ import { basename, dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
-import { renderLauncher } from "../cni/host/launcher.ts";
-import { keepPluginDirectory, pluginDirectory } from "../cni/host/plugin-directory.ts";
+import { renderLauncher, renderLoopbackLauncher } from "../cni/host/launcher.ts";
+import { fallbackDirectory, keepPluginDirectory, pluginDirectory } from "../cni/host/plugin-directory.ts";
 import { pluginHostSocket, startPluginHost } from "../cni/host/plugin-host.ts";
 import type { CniPlugin, PluginTable } from "../cni/plugins/plugin.ts";
 import { dataDirHash } from "../cri/containerd-paths.ts";
@@ -35,8 +35,11 @@ export async function startNodePlugins({ dataDir, morePlugins = {}, clock, logge
   const plugins = async (): Promise<PluginTable> => ({ ...(await import("../cni/plugins/all.ts")).createPlugins(), ...morePlugins });
   try {
     stack.add(await startPluginHost({ socket, plugins, clock, logger }));
-    const launcher = renderLauncher({ socket, alone: aloneCommand(), perl: await findExecutable("perl") });
-    stack.add(await keepPluginDirectory({ directory, names: [...pluginNames, ...Object.keys(morePlugins)], launcher, logger }));
+    const perl = await findExecutable("perl");
+    const launcher = renderLauncher({ socket, alone: aloneCommand(), perl });
+    const shortcuts = { loopback: renderLoopbackLauncher({ perl }, join(fallbackDirectory(directory), "loopback")) };
+    const names = [...pluginNames, ...Object.keys(morePlugins)];
+    stack.add(await keepPluginDirectory({ directory, names, launcher, shortcuts, logger }));
   } catch (error) {
     await stack.stop();
     throw error;

@@ -33,6 +33,15 @@ describe("renderPodNetwork()", () => {
     });
   });
 
+  test("is one call of our own plugins where those are there", async () => {
+    const [one] = (renderPodNetwork({ ...options, plugins: "coracle" }) as { plugins: readonly object[] }).plugins;
+    expect(one).toMatchObject({
+      type: "coracle",
+      capabilities: { portMappings: true, bandwidth: true },
+      plugins: [{ type: "bridge", ipam: { ranges: [[{ subnet: "10.244.0.0/24" }]] } }, { type: "portmap" }, { type: "bandwidth" }],
+    });
+  });
+
   test("gives dual-stack pods an address and a default route of each family", () => {
     expect(renderPodNetwork({ ...options, podCidrs: ["10.244.0.0/24", "fd00::/64"] })).toMatchObject({
       plugins: [
@@ -64,6 +73,8 @@ test("writePodNetwork() leaves an equal file alone, and replaces another", async
     expect(JSON.parse(await readFile(path, "utf8"))).toEqual(renderPodNetwork({ ...options, dataDir }));
     await writePodNetwork({ ...options, dataDir });
     expect((await stat(path)).ino).toBe(first.ino);
+    expect(await writtenPodCidrs(dataDir)).toEqual(["10.244.0.0/24"]);
+    await writePodNetwork({ ...options, dataDir, plugins: "coracle" });
     expect(await writtenPodCidrs(dataDir)).toEqual(["10.244.0.0/24"]);
     expect(await writtenPodCidrs("/no/such/directory")).toEqual([]);
     await writePodNetwork({ ...options, dataDir, mtu: 1300 });

@@ -71,7 +71,9 @@ export function renderPodNetwork(options: PodNetworkOptions): object {
   const portmap = { type: "portmap", capabilities: { portMappings: true }, snat: true };
   const firewall = acceptForwarding ? [{ type: "firewall", backend: "iptables" }] : [];
   const list = [bridge, portmap, ...firewall];
-  const one = { type: "coracle", capabilities: { portMappings: true }, plugins: list };
+  // kubernetes.io/ingress-bandwidth and egress-bandwidth of pods. Where no pod has them it costs nothing in one call of many.
+  const bandwidth = { type: "bandwidth", capabilities: { bandwidth: true } };
+  const one = { type: "coracle", capabilities: { portMappings: true, bandwidth: true }, plugins: [...list, bandwidth] };
   return { cniVersion: "1.0.0", name: podNetworkName(dataDir), plugins: plugins === "coracle" ? [one] : list };
 }
 

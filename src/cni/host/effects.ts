@@ -5,7 +5,7 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
-import { CommandError, type CommandResult, runCommand } from "../../linux/run-command.ts";
+import { CommandError, type CommandResult } from "../../linux/run-command.ts";
 import { executePlugin } from "../libcni/execute.ts";
 import type { CniCall, CniCommand, CniEffects, InNamespace, IpBatch, IpCommand, PluginTable } from "../plugins/plugin.ts";
 import { perform } from "../spec/answer-call.ts";
@@ -13,6 +13,7 @@ import { failed } from "../spec/cni-error.ts";
 import { parseResult, renderResult } from "../spec/convert-result.ts";
 import type { CniResult } from "../spec/result.ts";
 import type { DirectoryLocks } from "./directory-locks.ts";
+import { localRunner, type ToolRun, type ToolRunner } from "./tool-runner.ts";
 
 export interface EffectsOptions {
   /** Those that run in this process. */
@@ -21,19 +22,18 @@ export interface EffectsOptions {
   readonly logger: Logger;
   readonly locks: DirectoryLocks;
   readonly signal: AbortSignal;
-  /** How tools are run. Default by this process. */
-  readonly runTool?: typeof runCommand;
+  /** Whether this process stays when the call has been answered. Default false. */
+  readonly lasting?: boolean;
+  /** Who runs tools. Default this process. */
+  readonly runner?: ToolRunner;
 }
 
 const toolTimeoutMs = 20_000;
 
 export function createEffects(options: EffectsOptions): CniEffects {
-  const { clock, logger, locks, signal, runTool = runCommand } = options;
-  const run = (tool: string, args: readonly string[], extra: ToolOptions = {}): Promise<CommandResult> => {
-    const { netns, input, timeoutMs = toolTimeoutMs } = extra;
-    const settings = { timeoutMs, signal, ...(input === undefined ? {} : { input }) };
-    return netns === undefined ? runTool(tool, args, settings) : runTool("nsenter", [`--net=${netns}`, tool, ...args], settings);
-  };
+  const { clock, logger, locks, signal, runner = localRunner, lasting = false } = options;
+  const run = (tool: string, args: readonly string[], extra: ToolOptions = {}): Promise<CommandResult> =>
+    runner.run({ timeoutMs: toolTimeoutMs, ...extra, tool, args, signal });
   const effects: CniEffects = {
     run,
     ip: (batch) => applyBatch(batch, run),
@@ -42,6 +42,7 @@ export function createEffects(options: EffectsOptions): CniEffects {
       const rows = stdout.trim() === "" ? [] : (JSON.parse(stdout) as readonly T[]);
       return rows.filter((row) => Object.keys(row as object).length > 0);
     },
+    setLink: (link) => runner.setLink({ ...link, signal }),
     async nft(script, { netns } = {}) {
       await run("nft", ["-f", "-"], { input: script, ...(netns === undefined ? {} : { netns }) });
     },
@@ -58,26 +59,21 @@ export function createEffects(options: EffectsOptions): CniEffects {
     randomBytes: (count) => randomBytes(count),
     sleep: (ms) => clock.sleep(ms, signal),
     monotonic: () => clock.monotonic(),
+    lasting,
     warn: (message, details) => logger.warn(message, details),
     signal,
   };
   return effects;
 }
 
-type ToolOptions = InNamespace & { readonly input?: string | Uint8Array | AsyncIterable<Uint8Array>; readonly timeoutMs?: number };
+type ToolOptions = InNamespace & Partial<Pick<ToolRun, "input" | "timeoutMs" | "sysctls">>;
 type Run = (tool: string, args: readonly string[], extra?: ToolOptions) => Promise<CommandResult>;
-
-/** Writes pairs of files and values, those that are there, then becomes the command after "--". */
-const writeThenExec = 'while [ "$1" != -- ]; do if [ -e "$1" ]; then printf %s "$2" > "$1"; fi; shift 2; done; shift; exec "$@"';
 
 async function applyBatch({ commands, netns, sysctls = {} }: IpBatch, run: Run): Promise<void> {
   const force = commands.some((command) => typeof command !== "string");
-  const ip = ["ip", ...(force ? ["-force"] : []), "-batch", "-"];
-  const pairs = Object.entries(sysctls).flatMap(([name, value]) => [join("/proc/sys", name), value]);
-  const [tool = "ip", ...args] = pairs.length === 0 ? ip : ["sh", "-c", writeThenExec, "sh", ...pairs, "--", ...ip];
   const input = `${commands.map((command) => (typeof command === "string" ? command : command.command)).join("\n")}\n`;
   try {
-    await run(tool, args, { input, ...(netns === undefined ? {} : { netns }) });
+    await run("ip", [...(force ? ["-force"] : []), "-batch", "-"], { input, sysctls, ...(netns === undefined ? {} : { netns }) });
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === undefined) throw error;
     const fault = firstFault(error.stderr, commands);

@@ -19,6 +19,8 @@ export interface PluginDirectoryOptions {
   readonly names: readonly string[];
   /** The text of the file behind all of them. */
   readonly launcher: string;
+  /** Texts of files that come before it, for some of them; they find the launcher by the same name in `fallbackDirectory`. */
+  readonly shortcuts?: Readonly<Record<string, string>>;
   readonly logger: Logger;
   /** Default systemPluginDirectories. */
   readonly vendors?: readonly string[];
@@ -26,10 +28,17 @@ export interface PluginDirectoryOptions {
 
 /** Writes only what is different. Resolves when all is there; then follows what others install until it is stopped. */
 export async function keepPluginDirectory(options: PluginDirectoryOptions): Promise<Running> {
-  const { directory, names, launcher, logger, vendors = systemPluginDirectories } = options;
-  await mkdir(directory, { recursive: true, mode: 0o755 });
-  const fresh = await writeLauncher(directory, launcher);
-  for (const name of names) await ensureOwn(directory, name, fresh);
+  const { directory, names, launcher, shortcuts = {}, logger, vendors = systemPluginDirectories } = options;
+  await mkdir(fallbackDirectory(directory), { recursive: true, mode: 0o755 });
+  const fresh = await writeExecutable(join(directory, launcherName), launcher);
+  for (const name of names) {
+    const shortcut = shortcuts[name];
+    if (shortcut === undefined) await ensureOwn(directory, name, { place: directory, fresh });
+    else {
+      await ensureOwn(directory, name, { place: fallbackDirectory(directory), fresh });
+      await writeExecutable(join(directory, name), shortcut);
+    }
+  }
   await linkVendors(directory, names, vendors);
   const again = (): void => {
     linkVendors(directory, names, vendors).catch((error: unknown) => {
@@ -52,9 +61,10 @@ export async function keepPluginDirectory(options: PluginDirectoryOptions): Prom
 
 const launcherName = ".launcher";
 
+export const fallbackDirectory = (directory: string): string => join(directory, ".launchers");
+
 /** True where it was another one, or none. */
-async function writeLauncher(directory: string, text: string): Promise<boolean> {
-  const path = join(directory, launcherName);
+async function writeExecutable(path: string, text: string): Promise<boolean> {
   if ((await readFile(path, "utf8").catch(() => "")) === text) return false;
   await writeFile(`${path}.new`, text, { mode: 0o755 });
   await rename(`${path}.new`, path);
@@ -62,8 +72,12 @@ async function writeLauncher(directory: string, text: string): Promise<boolean> 
 }
 
 /** A second name of the launcher: the kernel follows no link, and the script sees the name it was called by. */
-async function ensureOwn(directory: string, name: string, fresh: boolean): Promise<void> {
-  const path = join(directory, name);
+async function ensureOwn(
+  directory: string,
+  name: string,
+  { place, fresh }: { readonly place: string; readonly fresh: boolean },
+): Promise<void> {
+  const path = join(place, name);
   const there = await lstat(path).catch(() => undefined);
   if (there?.isFile() && !fresh) return;
   await rm(`${path}.new`, { force: true });

@@ -14,7 +14,9 @@ import { answerCall, type CniAnswer } from "../spec/answer-call.ts";
 import { cniErrorCodes } from "../spec/cni-error.ts";
 import { DirectoryLocks } from "./directory-locks.ts";
 import { createEffects } from "./effects.ts";
-import { type LauncherRequest, parseRequest, refusal, renderAnswer } from "./host-protocol.ts";
+import { type LauncherRequest, refusal, renderAnswer } from "./host-protocol.ts";
+import { LauncherSession } from "./launcher-session.ts";
+import type { ToolRunner } from "./tool-runner.ts";
 
 export interface PluginHostOptions {
   readonly socket: string;
@@ -29,7 +31,6 @@ export interface PluginHostOptions {
 }
 
 const longestSocket = 107;
-const maxRequestBytes = 4 * 1024 * 1024;
 const maxConnections = 512;
 const slots = 8;
 
@@ -46,8 +47,7 @@ export async function startPluginHost(options: PluginHostOptions): Promise<Runni
   await rm(path, { force: true });
   const host = new PluginHost(options);
   const sockets = new Set<Socket>();
-  // The launcher's end of input is its half of the connection; the answer goes through the other.
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
+  const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", (error) => logger.info("The connection of a CNI call broke", { error }, 2));
@@ -92,19 +92,20 @@ class PluginHost {
   }
 
   async serve(socket: Socket): Promise<void> {
-    const request = parseRequest(await readAll(socket));
+    const session = new LauncherSession(socket);
+    const request = await session.readRequest();
     this.#plugins ??= this.#options.plugins();
     const plugins = await this.#plugins;
     const known = Object.hasOwn(plugins, request.plugin);
     const here = this.#options.anyNamespace === true || request.namespace === this.#namespace;
     if (!known || !here || this.#stopping) {
-      socket.end(refusal);
+      session.end(refusal);
       return;
     }
-    const answer = this.#inOrder(request.env.CNI_CONTAINERID ?? "", () => this.#turns.take(() => this.#answer(request, plugins)));
+    const answer = this.#inOrder(request.env.CNI_CONTAINERID ?? "", () => this.#turns.take(() => this.#answer(request, plugins, session)));
     this.#running.add(answer);
     try {
-      socket.end(renderAnswer(await answer));
+      session.end(renderAnswer(await answer));
     } finally {
       this.#running.delete(answer);
     }
@@ -116,7 +117,7 @@ class PluginHost {
     await Promise.allSettled(this.#running);
   }
 
-  async #answer({ plugin: name, env, stdin }: LauncherRequest, plugins: PluginTable): Promise<CniAnswer> {
+  async #answer({ plugin: name, env, stdin }: LauncherRequest, plugins: PluginTable, runner: ToolRunner): Promise<CniAnswer> {
     const { clock, logger, callTimeoutMs = 60_000 } = this.#options;
     const plugin = plugins[name];
     if (!plugin) throw new Error(`no plugin ${name}`);
@@ -126,7 +127,7 @@ class PluginHost {
     const late = new Promise<CniAnswer>((done) => {
       abort.signal.addEventListener("abort", () => done(tooLate(abort.signal.reason)), { once: true });
     });
-    const effects = createEffects({ plugins, clock, logger, locks: this.#locks, signal: abort.signal });
+    const effects = createEffects({ plugins, clock, logger, locks: this.#locks, signal: abort.signal, runner, lasting: true });
     try {
       const answer = await Promise.race([answerCall(plugin, { env, stdin }, effects), late]);
       const about = { plugin: name, command: env.CNI_COMMAND, container: env.CNI_CONTAINERID };
@@ -156,17 +157,3 @@ const tooLate = (reason: unknown): CniAnswer => ({
   exitCode: 1,
   stdout: JSON.stringify({ cniVersion: "1.0.0", code: cniErrorCodes.tryAgainLater, msg: errorText(reason) }),
 });
-
-async function readAll(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  return new Promise((resolve, reject) => {
-    socket.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      chunks.push(chunk);
-      if (size > maxRequestBytes) reject(new Error(`the request of a CNI call is longer than ${maxRequestBytes} bytes`));
-    });
-    socket.once("end", () => resolve(Buffer.concat(chunks)));
-    socket.once("close", () => reject(new Error("the launcher of a CNI call ended too early")));
-  });
-}

@@ -1,5 +1,5 @@
 // Addresses as numbers and texts, for plugins that count them.
-import { formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../../api/meta/ip.ts";
+import { cidrContains as contains, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../../api/meta/ip.ts";
 import { invalidConfig } from "../spec/cni-error.ts";
 
 export type Family = 4 | 6;
@@ -54,4 +54,10 @@ export function networkOf(cidr: string): string {
 /** The network's first address that hosts can have: its gateway by convention. */
 export function firstHost(cidr: ParsedCIDR): string {
   return addressOf(numberOf(cidr.network) + 1n, familyOf(cidr.canonical));
+}
+
+/** Whether the text is an address in the network. */
+export function cidrContains(cidr: ParsedCIDR, address: string): boolean {
+  const ip = parseIP(address);
+  return ip !== undefined && contains(cidr, ip);
 }

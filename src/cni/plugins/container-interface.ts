@@ -14,24 +14,37 @@ export interface ContainerInterface {
   readonly duplicateDetection?: boolean;
   /** After the interface is up and before its routes. */
   readonly beforeRoutes?: readonly IpCommand[];
+  /** Whether the kernel makes routes to the networks of the addresses. Default true. */
+  readonly ownNetworkRoutes?: boolean;
+  /** The name it has now. Default the one it is to have. */
+  readonly renamedFrom?: string;
 }
 
 /** Brings it up, tells neighbours, adds addresses and routes. */
 export function configureInterface(options: ContainerInterface): IpBatch {
-  const { netns, ifName, ips = [], routes = [], duplicateDetection = false, beforeRoutes = [] } = options;
+  const { netns, ifName, ips = [], routes = [], duplicateDetection = false, beforeRoutes = [], ownNetworkRoutes = true } = options;
+  const { renamedFrom: current = ifName } = options;
   const hasV6 = ips.some(({ address }) => familyOf(address) === 6);
   return {
     netns,
     sysctls: {
-      [`net/ipv4/conf/${ifName}/arp_notify`]: "1",
-      ...(hasV6 ? { [`net/ipv6/conf/${ifName}/disable_ipv6`]: "0", [`net/ipv6/conf/${ifName}/keep_addr_on_down`]: "1" } : {}),
-      [`net/ipv6/conf/${ifName}/accept_dad`]: duplicateDetection ? "1" : "0",
+      [`net/ipv4/conf/${current}/arp_notify`]: "1",
+      ...(hasV6 ? { [`net/ipv6/conf/${current}/disable_ipv6`]: "0", [`net/ipv6/conf/${current}/keep_addr_on_down`]: "1" } : {}),
+      [`net/ipv6/conf/${current}/accept_dad`]: duplicateDetection ? "1" : "0",
     },
     commands: [
+      ...(current === ifName ? [] : [`link set dev ${current} name ${ifName}`]),
       `link set dev ${ifName} up`,
-      ...ips.map(({ address }) => `address add ${address} dev ${ifName}${familyOf(address) === 6 && !duplicateDetection ? " nodad" : ""}`),
+      ...ips.map(({ address }) => {
+        const flags = [
+          ...(familyOf(address) === 6 && !duplicateDetection ? [" nodad"] : []),
+          ...(ownNetworkRoutes ? [] : [" noprefixroute"]),
+        ];
+        return `address add ${address} dev ${ifName}${flags.join("")}`;
+      }),
       ...beforeRoutes,
-      ...routes.map((route) => routeCommand(route, ifName, ips)),
+      // A container with several interfaces keeps the route of the first one.
+      ...routes.map((route) => ({ command: routeCommand(route, ifName, ips), unless: exists })),
     ],
   };
 }

@@ -32,6 +32,9 @@ export function createFakeEffects({ plugins = {}, lists = {}, failing = {} }: Fa
     async ipList<T>(args: readonly string[]) {
       return (lists[args.join(" ")] ?? []) as readonly T[];
     },
+    async setLink({ netns, name, up }) {
+      batches.push({ netns, commands: [`link set dev ${name} ${up ? "up" : "down"}`] });
+    },
     async nft(script) {
       scripts.push(script);
     },
@@ -42,6 +45,7 @@ export function createFakeEffects({ plugins = {}, lists = {}, failing = {} }: Fa
       if (fault) throw new CommandError(`${line}: ${fault[1]}`, { exitCode: 1, stderr: fault[1] });
       return { stdout: "", stderr: "" };
     },
+    lasting: true,
     sysctl: async () => undefined,
     readSysctl: async () => "1",
     namespaceExists: async (path) => path !== "",

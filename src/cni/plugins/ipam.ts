@@ -9,6 +9,12 @@ export function ipamType({ config }: CniCall): string | undefined {
   return typeof type === "string" && type !== "" ? type : undefined;
 }
 
+/** Those that only keep books give an address before there is an interface; others, as dhcp, want to use it. */
+export function wantsInterface(call: CniCall): boolean {
+  const type = ipamType(call);
+  return type !== undefined && type !== "host-local" && type !== "static";
+}
+
 /** Without an ipam section the work gets an empty result: an interface without addresses. */
 export async function withAddresses<T>(call: CniCall, effects: CniEffects, work: (ipam: CniResult) => Promise<T>): Promise<T> {
   const type = ipamType(call);

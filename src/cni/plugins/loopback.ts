@@ -6,7 +6,7 @@ import type { CniPlugin } from "./plugin.ts";
 
 export const loopback: CniPlugin = {
   async add({ config, netns, ifName }, effects) {
-    await effects.ip({ netns, commands: [`link set dev ${ifName} up`] });
+    await effects.setLink({ netns, name: ifName, up: true });
     // Where the container has addresses already, what is said of them is passed on.
     if (config.prevResult) return config.prevResult;
     const result: CniResult = {
@@ -19,7 +19,7 @@ export const loopback: CniPlugin = {
     return result;
   },
   async del({ netns, ifName }, effects) {
-    if (await effects.namespaceExists(netns)) await effects.ip({ netns, commands: [`link set dev ${ifName} down`] });
+    if (await effects.namespaceExists(netns)) await effects.setLink({ netns, name: ifName, up: false });
   },
   async check({ netns, ifName }, effects) {
     const link = await findLink(ifName, effects, netns);

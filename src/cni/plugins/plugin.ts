@@ -1,7 +1,7 @@
 // A CNI plugin as a value: five operations that take a parsed configuration and arguments, and act through effects that are given
 // to them. The same value is served by the plugin host of a node (src/cni/host), which runs it inside the node's process, and by
 // `coracle cni NAME`, which is an executable like any other plugin's. Adding a plugin is adding one to a table of these.
-import type { CommandOptions, CommandResult } from "../../linux/run-command.ts";
+import type { CommandResult } from "../../linux/run-command.ts";
 import type { CniDns, CniResult } from "../spec/result.ts";
 
 /** All of them under the names of their executables. */
@@ -64,10 +64,16 @@ export interface CniEffects {
   ip(batch: IpBatch): Promise<void>;
   /** What `ip -json …` lists. */
   ipList<T>(args: readonly string[], options?: InNamespace): Promise<readonly T[]>;
+  /** Brings an interface of a container up or down, without a process where that can be. */
+  setLink(link: { readonly netns: string; readonly name: string; readonly up: boolean }): Promise<void>;
   /** A transaction of nft: all of it or nothing. */
   nft(script: string, options?: InNamespace): Promise<void>;
   /** Any other tool (tc, iptables), in the namespace if one is given. */
-  run(tool: string, args: readonly string[], options?: InNamespace & Pick<CommandOptions, "input" | "timeoutMs">): Promise<CommandResult>;
+  run(
+    tool: string,
+    args: readonly string[],
+    options?: InNamespace & { readonly input?: string; readonly timeoutMs?: number },
+  ): Promise<CommandResult>;
   /** Values below /proc/sys of this process's namespace: { "net/ipv4/ip_forward": "1" }. */
   sysctl(values: Readonly<Record<string, string>>): Promise<void>;
   readSysctl(name: string): Promise<string>;
@@ -85,6 +91,8 @@ export interface CniEffects {
   monotonic(): number;
   /** A line for the node's log. */
   warn(message: string, details?: Readonly<Record<string, unknown>>): void;
+  /** Whether this process stays when the call has been answered. */
+  readonly lasting: boolean;
   /** Aborts at the call's deadline. */
   readonly signal: AbortSignal;
 }

@@ -14,7 +14,7 @@ import {
 } from "../container-interface.ts";
 import { hostInterfaceName, randomMac } from "../container-names.ts";
 import { addMasquerade, deleteMasquerade } from "../ip-masquerade.ts";
-import { dnsOf, passToIpam, withAddresses } from "../ipam.ts";
+import { dnsOf, passToIpam, wantsInterface, withAddresses } from "../ipam.ts";
 import { deleteStaleTables, deleteTable, putTable } from "../packet-tables.ts";
 import type { CniCall, CniEffects, CniPlugin, IpCommand } from "../plugin.ts";
 import { bridgeCommands, type ContainerLink, gatewayCommands, linkCommands, vlanCommands } from "./bridge-commands.ts";
@@ -35,16 +35,26 @@ export function createBridge(): CniPlugin {
   return {
     async add(call, effects) {
       const settings = readBridgeSettings(call);
-      return withAddresses(call, effects, async (ipam) => {
-        const addresses = bridgeAddresses(ipam, settings);
+      const link = newLink(call, settings, effects);
+      const early = wantsInterface(call);
+      const withBridge = async (work: () => Promise<CniResult>): Promise<CniResult> => {
         try {
-          return await attach(call, effects, { settings, addresses, ipam, known });
+          return await work();
         } catch (error) {
           // What is there is an earlier attachment's, which stays.
           if (error instanceof Error && isTaken(error, call)) throw failed(`container veth name (${call.ifName}) already exists`, error);
           await undo(call, effects, settings);
           throw error;
         }
+      };
+      if (!early)
+        return withAddresses(call, effects, (ipam) =>
+          withBridge(() => attach(call, effects, { settings, link, ipam, known, connected: false })),
+        );
+      return withBridge(async () => {
+        await connectTo({ settings, link, known, gateways: [] }, effects);
+        await effects.ip(configureInterface(call));
+        return withAddresses(call, effects, (ipam) => attach(call, effects, { settings, link, ipam, known, connected: true }));
       });
     },
     async del(call, effects) {
@@ -57,8 +67,8 @@ export function createBridge(): CniPlugin {
     async check(call, effects) {
       const settings = readBridgeSettings(call);
       await passToIpam("CHECK", call, effects);
-      await checkBridge(call, effects, settings);
       if (!settings.disableContainerInterface) await checkContainerInterface(call, effects);
+      await checkBridge(call, effects, settings);
     },
     status: (call, effects) => passToIpam("STATUS", call, effects),
     async gc(call, effects) {
@@ -71,38 +81,34 @@ export function createBridge(): CniPlugin {
 
 interface Attachment {
   readonly settings: BridgeSettings;
-  readonly addresses: BridgeAddresses;
+  readonly link: ContainerLink;
   readonly ipam: CniResult;
   readonly known: Map<string, KnownBridge>;
+  /** Whether the container has its interface already. */
+  readonly connected: boolean;
+}
+
+function newLink(call: CniCall, { mac }: BridgeSettings, effects: CniEffects): ContainerLink {
+  const { ifName, netns } = call;
+  return { host: hostInterfaceName(call), hostMac: randomMac(effects), ifName, mac: mac ?? randomMac(effects), netns };
 }
 
 async function attach(call: CniCall, effects: CniEffects, attachment: Attachment): Promise<CniResult> {
-  const { settings, addresses, ipam, known } = attachment;
+  const { settings, link, ipam, known, connected } = attachment;
   const { netns, ifName } = call;
-  const link: ContainerLink = {
-    host: hostInterfaceName(call),
-    hostMac: randomMac(effects),
-    ifName,
-    mac: settings.mac ?? randomMac(effects),
-    netns,
-  };
-  const before = known.get(settings.bridge);
-  let bridge: KnownBridge;
-  try {
-    bridge = await connect(link, before, effects, attachment);
-  } catch (error) {
-    known.delete(settings.bridge);
-    if (before === undefined || !(error instanceof Error && gone.test(error.message))) throw error;
-    bridge = await connect(link, undefined, effects, attachment);
-  }
+  const addresses = bridgeAddresses(ipam, settings);
+  const { ips, routes } = addresses;
+  // With VLANs the gateway is an interface of its own.
+  const gateways = settings.vlan === 0 ? addresses.gateways : [];
+  await enableForwarding(addresses, settings, { known, effects });
+  const bridge = await connectTo({ settings, link: connected ? undefined : link, known, gateways }, effects);
   const vlans = vlanCommands(link.host, settings);
   if (vlans.length > 0) await effects.run("bridge", ["-batch", "-"], { input: `${vlans.join("\n")}\n` });
   if (settings.macSpoofCheck) await putTable(spoofTable, spoofChains(link), call, effects);
-  const { ips, routes } = addresses;
   if (!settings.disableContainerInterface)
     await effects.ip(configureInterface({ netns, ifName, ips, routes, duplicateDetection: settings.duplicateDetection }));
   if (settings.ipMasq && ips.length > 0) await addMasquerade(ips, call, effects);
-  const gateway = settings.vlan !== 0 && addresses.gateways.length > 0 ? [await vlanGateway(effects, attachment)] : [];
+  const gateway = settings.vlan !== 0 && addresses.gateways.length > 0 ? [await vlanGateway(effects, settings, addresses)] : [];
   return {
     interfaces: [
       { name: settings.bridge, mac: bridge.mac },
@@ -116,27 +122,43 @@ async function attach(call: CniCall, effects: CniEffects, attachment: Attachment
   };
 }
 
-/** The bridge and the container's link to it, in one process. */
-async function connect(
-  link: ContainerLink,
-  before: KnownBridge | undefined,
-  effects: CniEffects,
-  { settings, addresses, known }: Attachment,
-): Promise<KnownBridge> {
-  // With VLANs the gateway is an interface of its own.
-  const gateways = settings.vlan === 0 ? addresses.gateways : [];
+interface Connection {
+  readonly settings: BridgeSettings;
+  /** Absent where it is there already. */
+  readonly link: ContainerLink | undefined;
+  readonly known: Map<string, KnownBridge>;
+  readonly gateways: readonly string[];
+}
+
+/** The bridge and the container's link to it; looks at the bridge again where it is not what this process knows. */
+async function connectTo(connection: Connection, effects: CniEffects): Promise<KnownBridge> {
+  const { settings, known } = connection;
+  const before = known.get(settings.bridge);
+  try {
+    return await connect(connection, before, effects);
+  } catch (error) {
+    known.delete(settings.bridge);
+    if (before === undefined || !(error instanceof Error && gone.test(error.message))) throw error;
+    return connect(connection, undefined, effects);
+  }
+}
+
+/** In one process. */
+async function connect(connection: Connection, before: KnownBridge | undefined, effects: CniEffects): Promise<KnownBridge> {
+  const { settings, link, known, gateways } = connection;
   const found = before ?? (await lookAt(settings.bridge, effects));
   const bridge = found ?? { mac: randomMac(effects), present: [] };
-  if (before === undefined) await enableForwarding(addresses, effects);
   await effects.ip({
     commands: [
       ...bridgeCommands(settings, bridge.mac),
+      // One that somebody else made keeps the hardware address it has now, whatever ports come and go.
+      ...(before === undefined && found ? [`link set dev ${settings.bridge} address ${bridge.mac}`] : []),
       ...gatewayCommands(settings.bridge, { gateways, present: bridge.present, forceAddress: settings.forceAddress }),
-      ...linkCommands(settings, link),
+      ...(link ? linkCommands(settings, link) : []),
     ],
   });
   // What was in the way is gone.
-  const kept = bridge.present.filter((address) => !settings.forceAddress || gateways.includes(address));
+  const kept = bridge.present.filter((address) => !settings.forceAddress || gateways.length === 0 || gateways.includes(address));
   const after = { mac: bridge.mac, present: [...new Set([...kept, ...gateways])] };
   known.set(settings.bridge, after);
   return after;
@@ -158,13 +180,20 @@ async function lookAt(name: string, effects: CniEffects): Promise<KnownBridge | 
   return { mac: link.address ?? "", present };
 }
 
-async function enableForwarding({ gateways }: BridgeAddresses, effects: CniEffects): Promise<void> {
-  if (gateways.some((gateway) => familyOf(gateway) === 4)) await effects.sysctl({ "net/ipv4/ip_forward": "1" });
-  if (gateways.some((gateway) => familyOf(gateway) === 6)) await effects.sysctl({ "net/ipv6/conf/all/forwarding": "1" });
+/** Once for each bridge this process learns of. */
+async function enableForwarding(
+  { gateways }: BridgeAddresses,
+  { bridge }: BridgeSettings,
+  { known, effects }: { readonly known: ReadonlyMap<string, KnownBridge>; readonly effects: CniEffects },
+): Promise<void> {
+  const { present = [] } = known.get(bridge) ?? {};
+  const fresh = gateways.filter((gateway) => !present.includes(gateway));
+  if (fresh.some((gateway) => familyOf(gateway) === 4)) await effects.sysctl({ "net/ipv4/ip_forward": "1" });
+  if (fresh.some((gateway) => familyOf(gateway) === 6)) await effects.sysctl({ "net/ipv6/conf/all/forwarding": "1" });
 }
 
 /** The host's own interface in the containers' VLAN: a pair between the bridge and the host. */
-async function vlanGateway(effects: CniEffects, { settings, addresses }: Attachment): Promise<CniInterface> {
+async function vlanGateway(effects: CniEffects, settings: BridgeSettings, addresses: BridgeAddresses): Promise<CniInterface> {
   const { bridge, vlan } = settings;
   const name = `${bridge}.${vlan}`;
   const port = `vlan${vlan}.${bridge}`.slice(0, 15);
