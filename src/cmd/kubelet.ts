@@ -3,11 +3,12 @@
 import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import { createEventRecorder } from "../client/event-recorder.ts";
+import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import { pauseImageReference } from "../cri/pause-image.ts";
@@ -48,6 +49,8 @@ export interface KubeletProcessDeps {
   readonly apiServerHost?: string;
   readonly informers?: InformerFactory;
   readonly runtime: NodeRuntime;
+  /** Default its own. */
+  readonly recorder?: EventRecorder;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -57,6 +60,15 @@ export interface KubeletProcessOptions extends KubeletOptions {
   readonly cgroupRoot?: string;
   /** The server for logs, exec, attach and port-forward. Without it the node has none. */
   readonly serving?: KubeletServerOptions;
+  /** Serves the same to this process alone, for nodes without a port of the machine. */
+  readonly inProcess?: InProcessServing;
+}
+
+export interface InProcessServing {
+  /** Where the node says that it can be asked. */
+  readonly port: number;
+  /** Hands over connections to the node; gives back what ends that. */
+  readonly listen: (accept: (connection: Duplex) => void) => () => void;
 }
 
 export interface RunningKubelet extends Running {
@@ -70,14 +82,28 @@ const readyPollMs = 25;
 /** Resolves when the kubelet runs, Ready or not. */
 export async function startKubelet(deps: KubeletProcessDeps, options: KubeletProcessOptions): Promise<RunningKubelet> {
   const { client, informers, runtime, clock, logger } = deps;
-  const { nodeName, cgroupRoot = `coracle/${nodeName}` } = options;
+  const { nodeName, cgroupRoot = `coracle/${nodeName}`, inProcess } = options;
   const stack = new StopStack();
-  const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
+  const recorder = deps.recorder ?? stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
   let created: Kubelet | undefined;
   const checks = new Map([["syncloop", () => created?.stalled()]]);
   const server =
     options.serving &&
-    stack.add(await startServer({ host: () => created?.access, client, clock, logger, nodeName }, { ...options.serving, checks }));
+    stack.add(
+      await startServer(
+        { host: () => created?.access, client, clock, logger, nodeName, dial: runtime.dial },
+        { ...options.serving, checks },
+      ),
+    );
+  if (inProcess && runtime.dial) {
+    const { inProcessServer } = await import("../kubelet/server/in-process.ts");
+    const accept = inProcessServer(
+      { host: () => created?.access, clock, logger, dial: runtime.dial },
+      { checks, enableSystemLogHandler: false },
+    );
+    stack.defer(inProcess.listen(accept));
+  }
+  const port = inProcess?.port ?? server?.port;
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
@@ -87,10 +113,11 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
       ...(informers ? { informers } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards(), readCpuTopology }),
+      ...(runtime.dial ? { dial: runtime.dial } : {}),
       ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
-    server ? { ...options, port: server.port } : options,
+    port === undefined ? options : { ...options, port },
   );
   created = stack.add(kubelet);
   const stopped = new AbortController();

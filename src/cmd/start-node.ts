@@ -15,6 +15,7 @@ import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-netw
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import type { Simulation } from "./simulation.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
@@ -46,6 +47,8 @@ export interface NodeOptions extends KubeletOptions {
   readonly serving: KubeletServerOptions;
   /** Below which the control groups of pods lie; default one that belongs to the data directory. */
   readonly cgroupRoot?: string;
+  /** With a simulated runtime: what it shares with others. Default its own. */
+  readonly simulation?: Simulation;
   /** Addresses of load balancers that this node may announce on its network. Default none. */
   readonly loadBalancerPool?: AddressPool;
 }
@@ -63,10 +66,10 @@ export interface RunningNode extends Running {
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
   const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
-  const { loadBalancerPool: pool, ...kubelet } = others;
+  const { loadBalancerPool: pool, simulation, ...kubelet } = others;
   const stack = new StopStack();
   try {
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
+    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger, ...(simulation ? { simulation } : {}) });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));

@@ -21,6 +21,7 @@ import { MachineNodes } from "./machine-nodes.ts";
 import { nodeNetworkOptions } from "./node-access.ts";
 import { nodeControl } from "./node-control.ts";
 import { readNodeRecords } from "./node-records.ts";
+import type { Simulation } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { type RunningNode, startNode } from "./start-node.ts";
 
@@ -37,6 +38,8 @@ export interface UpNodesOptions {
   readonly settings: LocalNodeSettings;
   readonly bindAddress: string;
   readonly verbosity: number;
+  /** Of the simulated nodes; there where `choice` is "simulated". */
+  readonly simulation: Simulation | undefined;
 }
 
 export interface UpNodesDeps {
@@ -68,19 +71,14 @@ export function clusterNetworkOf(flags: {
 /** Resolves when all nodes are Ready, or wait for a network that is not ours. */
 export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Promise<void> {
   const { server, stack, clock, logger, announce } = deps;
-  const { dataDir, count, choice, network, nodeCidrs } = options;
+  const { dataDir, count, network, nodeCidrs } = options;
   const first = hostname().toLowerCase();
-  const isReal = choice === "containerd";
-  const inProcess = isReal ? [first] : Array.from({ length: count }, (_, i) => (i === 0 ? first : `${first}-${i + 1}`));
   const state = network.podNetwork.mode === "none" ? "runs, and waits for a CNI plugin" : "ready";
-  let firstNode: RunningNode | undefined;
-  for (const name of inProcess) {
-    const node = await startHere(deps, options, name);
-    firstNode ??= node;
-    // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
-    if (network.podNetwork.mode !== "none") await node.ready;
-    announce(`node ${name} ${state} (${node.description})`);
-  }
+  const firstNode = await startHere(deps, options, first);
+  // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
+  if (network.podNetwork.mode !== "none") await firstNode.ready;
+  announce(`node ${first} ${state} (${firstNode.description})`);
+  if (options.simulation) await startSimulated(deps, options, options.simulation);
   const refusal = refusalOf(options, 2);
   const control = async (machineNodes: MachineNodes | string): Promise<void> =>
     void stack.add(await serveControl(dataDir, nodeControl(machineNodes), logger.named("control")));
@@ -93,7 +91,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         apiServer: apiServerUrl(options, server.port),
         verbosity: options.verbosity,
         kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
-        firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
+        firstNode: { name: first, refreshNetwork: () => firstNode.refreshNetwork() },
       },
     ),
   );
@@ -131,11 +129,38 @@ function refusalOf({ choice, bindAddress }: Pick<UpNodesOptions, "choice" | "bin
 export const administrator = (server: RunningApiServer) =>
   server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
 
+/** All but the first: in this process too, but without anything of the machine. */
+async function startSimulated(
+  { server, stack, clock, logger, announce }: UpNodesDeps,
+  options: UpNodesOptions,
+  simulation: Simulation,
+): Promise<void> {
+  const { dataDir, count, network, nodeCidrs, settings } = options;
+  const { SimulatedNodes } = await import("./simulated-nodes.ts");
+  const { clusterCidrs, clusterDns, clusterDomain } = network;
+  const { cgroupRoot: _none, ...kubelet } = settings.kubelet;
+  const simulated = stack.add(
+    new SimulatedNodes(
+      {
+        client: administrator(server),
+        clientFor: (name) => server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+        ...{ simulation, clock, logger: logger.named("nodes") },
+      },
+      { dataDir, clusterCidrs, kubelet: { ...kubelet, clusterDns, clusterDomain } },
+    ),
+  );
+  const first = hostname().toLowerCase();
+  const nodes = Array.from({ length: count - 1 }, (_, i) => ({ name: `${first}-${i + 2}`, addresses: nodeAddressesFor(nodeCidrs, i + 2) }));
+  if (nodes.length === 0) return; // what the first one's programs ask for is looked up here as well
+  await simulated.start(nodes);
+  const names = nodes.length === 1 ? `node ${nodes[0]?.name}` : `nodes ${nodes[0]?.name} to ${nodes.at(-1)?.name}`;
+  announce(`${names} ready (simulated runtime)`);
+}
+
 /** A node in this process. */
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
   const { dataDir, choice, network } = options;
-  const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
   return stack.add(
@@ -151,9 +176,10 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.
-        ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
+        podManifestPath: await manifestDirectory(options),
         ...options.settings.kubelet,
-        rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),
+        ...(options.simulation ? { simulation: options.simulation } : {}),
+        rootDirectory: join(dataDir, "kubelet"),
         serving: { ...options.settings.serving, cert: serving.certificate, key: serving.key, clientCa: server.caPem },
       },
     ),

@@ -16,6 +16,7 @@ import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
+import { openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
@@ -34,6 +35,7 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   ...upNetworkFlags,
+  ...simulationFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
   "node-cidr": flag(
     list,
@@ -65,8 +67,9 @@ function announce(what: string): void {
 }
 
 export async function run(args: readonly string[]): Promise<number> {
-  const values = parse(args);
-  if (!values) return 0;
+  const parsed = parse(args);
+  if (!parsed) return 0;
+  const values = { ...parsed, ...roomForNodes(parsed, parsed.nodes) };
   requireRanges(values);
   const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
   const stack = new StopStack();
@@ -104,23 +107,29 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 0) await requirePlaceForNodes(values, choice);
+  const simulation =
+    choice === "simulated" ? stack.add(await openSimulation(values, { clock, logger: logger.named("simulation") })) : undefined;
   // What is wrong with a file comes before anything is started; without one there is nothing to find.
   const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
-  const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
+  const server = stack.add(
+    await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver"), dial: simulation?.network.connect }),
+  );
   await server.ready;
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
   // Before the nodes: clients remember for hours which APIs there were when they first asked.
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
-  const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
+  const metrics = startClusterMetrics(server, values["metrics-server"], {
+    ...{ clock, logger: logger.named("metrics-server"), dial: simulation?.network.connect },
+  });
   metrics.catch(() => undefined); // told below
   stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");
     const settings = fromFile ?? (await nodeSettings(values, choice, logger));
-    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings });
+    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings, simulation });
   }
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
   await metrics;

@@ -17,6 +17,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { Dial } from "../rpc/dial.ts";
 import type { MachineRules, NodeState } from "./admission.ts";
 import type { PluginHandler } from "./devices/plugin-watcher.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
@@ -89,6 +90,8 @@ export interface KubeletDependencies {
   readonly readCpuTopology?: () => Promise<CpuTopology>;
   /** Of CSI and DRA drivers, by the type they register with. Default none, and they are refused. */
   readonly pluginHandlers?: ReadonlyMap<string, PluginHandler>;
+  /** Reaches pods that are simulated in this process. Default: all pods are reached by sockets. */
+  readonly dial?: Dial;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;

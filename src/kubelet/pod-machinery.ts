@@ -65,7 +65,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const { cri, clock, logger, recorder, client } = deps;
   const { options, facts, managers, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
-  const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
+  const httpGet = deps.httpGet ?? createHttpGet(agentVersion, deps.dial);
   const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);
@@ -85,7 +85,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       token: (of, projection) => tokens.token(of, projection),
     }),
   });
-  const run = deps.runProbe ?? createProber({ cri, httpGet });
+  const run = deps.runProbe ?? createProber({ cri, httpGet, dial: deps.dial });
   const probes = new ProbeManager({
     clock,
     recorder,
