@@ -7,12 +7,10 @@ import { criTime } from "../cri.ts";
 import type { ContainerConfig, ContainerState, LinuxContainerResources } from "../generated/runtime-v1.ts";
 import { runBuiltIn } from "./commands.ts";
 import { SimulatedFiles } from "./files.ts";
-import { healthListener } from "./grpc-health.ts";
-import { fetchOver, type HttpHandler, httpListener } from "./http.ts";
 import { ContainerInput } from "./input.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import { ContainerOutput } from "./output.ts";
-import type { ExecSession, HealthHandler, OutputStream, ResourceUse, SimulatedPod, SimulatedProcess, StopRequest } from "./process.ts";
+import { type ExecSession, processOf, type ResourceUse, type SimulatedPod, type SimulatedProcess, type StopRequest } from "./process.ts";
 import type { ImageBehaviour, SimulatedUsage } from "./programs.ts";
 import type { Stages } from "./stages.ts";
 
@@ -37,7 +35,7 @@ export interface SimulatedContainerOptions {
   readonly onExit: (container: SimulatedContainer) => void;
 }
 
-export class SimulatedContainer implements SimulatedProcess {
+export class SimulatedContainer {
   readonly id: string;
   readonly sandboxId: string;
   readonly config: ContainerConfig;
@@ -66,6 +64,7 @@ export class SimulatedContainer implements SimulatedProcess {
   #isStopping = false;
   // Made when they are asked for: of ten thousand containers few need them.
   #ended: AbortController | undefined;
+  #process: SimulatedProcess | undefined;
   #files: SimulatedFiles | undefined;
   #input: ContainerInput | undefined;
   #closeListeners: (() => void)[] = [];
@@ -89,15 +88,6 @@ export class SimulatedContainer implements SimulatedProcess {
     return this.output.logPath;
   }
 
-  get args(): readonly string[] {
-    return [...this.config.command, ...this.config.args];
-  }
-
-  get env(): Readonly<Record<string, string>> {
-    const decoder = new TextDecoder();
-    return Object.fromEntries(this.config.envs.map(({ key, value }) => [key, decoder.decode(value)]));
-  }
-
   get signal(): AbortSignal {
     if (!this.#ended) {
       this.#ended = new AbortController();
@@ -116,8 +106,11 @@ export class SimulatedContainer implements SimulatedProcess {
     return this.#input;
   }
 
-  readonly stdout: OutputStream = { write: (text) => this.output.write(text, "stdout") };
-  readonly stderr: OutputStream = { write: (text) => this.output.write(text, "stderr") };
+  /** What programs see of it. */
+  get process(): SimulatedProcess {
+    this.#process ??= processOf(this);
+    return this.#process;
+  }
 
   start(): void {
     this.state = "CONTAINER_RUNNING";
@@ -135,29 +128,10 @@ export class SimulatedContainer implements SimulatedProcess {
     this.output.print(text, stream);
   }
 
-  sleep(delayMs: number): Promise<void> {
-    return this.clock.sleep(delayMs, this.signal);
-  }
-
-  serve(port: number, handler: HttpHandler): void {
-    this.listen(
-      port,
-      httpListener(handler, (error) => this.#printError(error)),
-    );
-  }
-
-  serveHealth(port: number, handler: HealthHandler): void {
-    this.listen(port, healthListener(handler));
-  }
-
   listen(port: number, accept: (connection: Duplex) => void): void {
     if (this.state !== "CONTAINER_RUNNING") throw new Error("the container has ended");
     const { network } = this.#options;
     for (const address of this.pod.addresses) this.#closeListeners.push(network.listen(address, port, accept));
-  }
-
-  fetch(url: string | URL, init: RequestInit = {}): Promise<Response> {
-    return fetchOver((host, port) => this.connect(host, port), url, { signal: this.signal, ...init });
   }
 
   connect(host: string, port: number): Duplex {
@@ -215,9 +189,9 @@ export class SimulatedContainer implements SimulatedProcess {
 
   /** Runs a command by the image's behaviour, or by what every container has; undefined when neither knows it. */
   async exec(session: ExecSession): Promise<number | undefined> {
-    const answer = await this.behaviour.exec?.(session.command, this, session);
+    const answer = await this.behaviour.exec?.(session.command, this.process, session);
     if (typeof answer === "number") return answer;
-    if (answer === undefined) return await runBuiltIn(session, this);
+    if (answer === undefined) return await runBuiltIn(session, this.process);
     if (answer.stdout) await session.write(answer.stdout);
     if (answer.stderr) await session.write(answer.stderr, "stderr");
     return answer.exitCode ?? 0;
@@ -255,11 +229,11 @@ export class SimulatedContainer implements SimulatedProcess {
       if (this.state !== "CONTAINER_RUNNING") return; // what it waited for has been aborted
       // A program that lets itself be interrupted ends as one that is.
       if (this.#isStopping && error === this.#ended?.signal.reason) return this.exit(128 + this.#stopSignal().number);
-      this.#printError(error);
+      this.printError(error);
       this.exit(1);
     };
     try {
-      const result = run(this);
+      const result = run(this.process);
       if (result instanceof Promise) result.then(ended, failed);
       else ended(result);
     } catch (error) {
@@ -285,7 +259,7 @@ export class SimulatedContainer implements SimulatedProcess {
         this.exit((await handler(request)) ?? 0);
       } catch (error) {
         if (this.state !== "CONTAINER_RUNNING") return;
-        this.#printError(error);
+        this.printError(error);
         this.exit(1);
       }
     };
@@ -304,7 +278,8 @@ export class SimulatedContainer implements SimulatedProcess {
     if (limit > 0 && this.#usage.memoryBytes > limit) this.exit(killedExitCode, killedReason);
   }
 
-  #printError(error: unknown): void {
+  /** What a program threw. */
+  printError(error: unknown): void {
     if (this.state === "CONTAINER_RUNNING") this.print(error instanceof Error ? (error.stack ?? error.message) : String(error), "stderr");
   }
 }

@@ -3,8 +3,10 @@
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import type { ContainerConfig } from "../generated/runtime-v1.ts";
+import type { SimulatedContainer } from "./container.ts";
 import type { SimulatedFiles } from "./files.ts";
-import type { HttpHandler } from "./http.ts";
+import { healthListener } from "./grpc-health.ts";
+import { fetchOver, type HttpHandler, httpListener } from "./http.ts";
 
 export interface SimulatedPod {
   readonly name: string;
@@ -79,6 +81,42 @@ export interface SimulatedProcess {
 export interface OutputStream {
   /** Lines appear in the log when they are complete. */
   write(text: string): void;
+}
+
+/** The container as its program sees it: functions that need no object before them, so that a program may take them apart. */
+export function processOf(container: SimulatedContainer): SimulatedProcess {
+  const { config, pod, clock, output } = container;
+  const decoder = new TextDecoder();
+  const listen = (port: number, accept: (connection: Duplex) => void): void => container.listen(port, accept);
+  const connect = (host: string, port: number): Duplex => container.connect(host, port);
+  return {
+    ...{ config, pod, clock, listen, connect },
+    args: [...config.command, ...config.args],
+    env: Object.fromEntries(config.envs.map(({ key, value }) => [key, decoder.decode(value)])),
+    get signal() {
+      return container.signal;
+    },
+    get files() {
+      return container.files;
+    },
+    get stdin() {
+      return container.stdin;
+    },
+    stdout: { write: (text) => output.write(text, "stdout") },
+    stderr: { write: (text) => output.write(text, "stderr") },
+    print: (text, stream = "stdout") => output.print(text, stream),
+    sleep: (delayMs) => clock.sleep(delayMs, container.signal),
+    serve: (port, handler) =>
+      listen(
+        port,
+        httpListener(handler, (error) => container.printError(error)),
+      ),
+    serveHealth: (port, handler) => listen(port, healthListener(handler)),
+    fetch: (url, init = {}) => fetchOver(connect, url, { signal: container.signal, ...init }),
+    use: (resources) => container.use(resources),
+    onStop: (handler) => container.onStop(handler),
+    exit: (code) => container.exit(code),
+  };
 }
 
 /** A command that is run in a container: `kubectl exec`, exec probes, hooks. */

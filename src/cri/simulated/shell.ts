@@ -110,7 +110,7 @@ interface Word {
   readonly isOperator: boolean;
 }
 
-const token = /\s+|(&&|\|\||;|\n)|(>&2|>>|>)|((?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s;&|<>'"\\`(]|\((?!))+)/gy;
+const token = /[^\S\n]+|(&&|\|\||;|\n)|(>&2|>>|>)|((?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s;&|<>'"\\`(]|\((?!))+)/gy;
 
 /** Undefined for what this shell does not know. */
 function split(script: string, env: Readonly<Record<string, string>>): readonly Word[] | undefined {

@@ -41,6 +41,7 @@ export class PullRecords {
   readonly #pulling: string;
   readonly #pulled: string;
   #loaded: Promise<Known> | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(rootDirectory: string) {
     this.#pulling = join(rootDirectory, "image_manager", "pulling");
@@ -71,7 +72,11 @@ export class PullRecords {
   }
 
   async write(record: PulledRecord): Promise<void> {
-    await write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record });
+    // One after the other: several pods may have pulled the same image at once, and the last record has to stay.
+    this.#writing = this.#writing
+      .catch(() => undefined)
+      .then(() => write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record }));
+    await this.#writing;
     (await this.#known()).records.set(record.imageRef, record);
   }
 
