@@ -196,37 +196,20 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
-    import("./controller-manager.ts"),
-    import("./controller-manager-flags.ts"),
-    import("./scheduler.ts"),
-  ]);
-  const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
-  const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
-  const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
-  const controllers = await startControllerManager(
-    { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
+  const { startClusterLoops } = await import("./cluster-loops.ts");
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  const loops = await startClusterLoops(
+    { server, clock, logger },
     {
-      controllers: checkedSelection(withJoining(values.controllers.split(","))),
-      rootCaPem: server.caPem,
+      controllers: values.controllers,
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
-      clusterSigning: server.pki.ca,
+      scheduler: { flagName: "scheduler-config", config: values["scheduler-config"], ...plugins },
     },
   );
-  stack.add(controllers);
-  const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
-  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
-  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
+  stack.add(loops);
   announce("controllers and scheduler");
-}
-
-/** The controllers that machines need to join with a token, unless they are left out. */
-function withJoining(selection: readonly string[]): readonly string[] {
-  const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
-  return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
 }
 
 async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {
