@@ -1,5 +1,5 @@
 // A whole cluster inside a test: API server, controllers, scheduler and simulated nodes in this process, on a clock that stands
-// still until the test lets time pass. A CronJob's month takes as long as what happens in it; every run is the same.
+// still until the test lets time pass: hours of a CronJob take as long as what happens in them.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
