@@ -7,6 +7,7 @@ import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
 import { forwardingIsDropped, writePodNetwork } from "../cni/network-config.ts";
+import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
@@ -14,8 +15,10 @@ import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
 import type { Dial } from "../rpc/dial.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import type { Simulation } from "./simulation.ts";
+import { startNodePlugins } from "./start-node-plugins.ts";
 
 /** "containerd", "simulated" or a socket "unix:///…". */
 export type RuntimeChoice = string;
@@ -51,6 +54,10 @@ export interface NodeRuntimeOptions {
   readonly simulation?: Simulation;
   /** With a simulated runtime: the node's own address there. Default the machine's. */
   readonly hostAddress?: string;
+  /** Whose CNI plugins attach pods. Default ours. */
+  readonly cniPlugins?: CniPluginChoice;
+  /** CNI plugins that are made for this node, besides those every node has. */
+  readonly morePlugins?: PluginTable;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -68,7 +75,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, clock, logger } = options;
+  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") return await simulatedRuntime(options);
   if (choice.startsWith("unix://")) {
     await requireSocket(choice);
@@ -77,9 +84,13 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
+  const plugins =
+    cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
-    containerd = await startContainerd({ dataDir }, { clock, log: logger.named("containerd") });
+    const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
+    containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
+    await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });
   }
   return {
@@ -91,9 +102,18 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
       const [clash, acceptForwarding] = await Promise.all([findNetworkClash(dataDir, podCidrs), forwardingIsDropped()]);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
       if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({ dataDir, podCidrs, mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu, acceptForwarding });
+      await writePodNetwork({
+        dataDir,
+        podCidrs,
+        mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu,
+        acceptForwarding,
+        plugins: cniPlugins,
+      });
     },
-    stop: () => containerd.stop({ keepContainers: true }),
+    async stop() {
+      await containerd.stop({ keepContainers: true });
+      await plugins?.stop();
+    },
   };
 }
 

@@ -13,6 +13,7 @@ import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-network.ts";
 import type { NodeNetwork } from "../node-network/node-network.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
 import type { Simulation } from "./simulation.ts";
@@ -38,6 +39,8 @@ export interface NodeOptions extends KubeletOptions {
   readonly choice: RuntimeChoice;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** Whose CNI plugins attach pods. Default ours. */
+  readonly cniPlugins?: CniPluginChoice;
   /** How the pods of other nodes are reached. Default by itself, as the place of each node allows. */
   readonly podNetwork?: PodNetwork;
   /** An interface that only some of the nodes share, such as the bridge between the nodes of one machine. */
@@ -65,11 +68,24 @@ export interface RunningNode extends Running {
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
+  const {
+    dataDir,
+    choice,
+    clusterCidrs,
+    cniPlugins = "coracle",
+    podNetwork = defaultPodNetwork,
+    linkInterface,
+    behind,
+    serving,
+    ...others
+  } = options;
   const { loadBalancerPool: pool, simulation, ...kubelet } = others;
   const stack = new StopStack();
   try {
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger, ...(simulation ? { simulation } : {}) });
+    const runtime = await startNodeRuntime({
+      ...{ dataDir, choice, clusterCidrs, cniPlugins, clock, logger },
+      ...(simulation ? { simulation } : {}),
+    });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));

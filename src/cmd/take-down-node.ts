@@ -12,10 +12,16 @@ import { unmountBelow } from "../linux/mounts.ts";
 import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
 import { removePacketTables } from "./remove-proxy-tables.ts";
 import { policyTableName } from "./start-network-policy.ts";
+import { answerTakeDown } from "./start-node-plugins.ts";
 
 /** The program that runs the node must have ended: it starts containerd again. */
 export async function takeDownNode(dataDir: string, log: Logger): Promise<void> {
-  await destroyContainerd(dataDir, { clock: realClock, log });
+  const detaching = await answerTakeDown({ dataDir, clock: realClock, logger: log });
+  try {
+    await destroyContainerd(dataDir, { clock: realClock, log });
+  } finally {
+    await detaching.stop();
+  }
   await removePodCgroups(dataDir);
   await unmountBelow(join(dataDir, "kubelet"));
   await removePodNetwork(dataDir);

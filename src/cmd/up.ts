@@ -11,6 +11,7 @@ import { version } from "../base/version.ts";
 import { type ClusterNetwork, podNetworkModes } from "../node-network/cluster-network.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { rangeProblem } from "./address-ranges.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
@@ -47,6 +48,7 @@ const flags = {
     "auto",
     "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel; none is for a CNI plugin of your own",
   ),
+  ...cniPluginFlags,
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
@@ -169,6 +171,7 @@ function nodeCidrs(values: UpFlags): readonly string[] {
 function nodesOptions(values: UpValues, choice: string) {
   return {
     ...{ dataDir: values["data-dir"], count: values.nodes, choice, nodeCidrs: nodeCidrs(values), verbosity: values.v },
+    cniPlugins: values["cni-plugins"],
     ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"], kubeletConfig: values["kubelet-config"] },
   };
 }

@@ -32,6 +32,8 @@ export function serveRequests(server: Pick<HttpServer, "on">, { host, routes, de
       .catch((error: unknown) => respondError(logger, response, error));
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The client may go while it is being asked who it is.
+    socket.on("error", () => socket.destroy());
     admit(request)
       .then(() => {
         if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");
@@ -60,7 +62,7 @@ export function hostOf(deps: { readonly host: () => KubeletServerHost | undefine
   };
 }
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export function respondError(logger: Logger, response: ServerResponse, error: unknown): void {
   if (!isStatus(error)) logger.error("Serving a request of the kubelet's API failed", { error });

@@ -2,11 +2,12 @@
 // path belongs to (route.ts), or, for exec, attach and port-forward, passed through to the runtime's streaming server.
 // Certificates may change while it serves.
 import type { IncomingMessage, RequestListener } from "node:http";
-import { createServer, type Server, type ServerOptions } from "node:https";
+import { createServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
+import { listen } from "../../base/listen.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { closing } from "../../base/server-connections.ts";
 import type { Client } from "../../client/client.ts";
@@ -16,7 +17,7 @@ import { type AuthorizationOptions, createAuthorizer } from "./authorization.ts"
 import type { KubeletServerHost } from "./host.ts";
 import { answerByRoute, type Route, urlOf } from "./route.ts";
 import { type RouteOptions, serverRoutes } from "./routes.ts";
-import { hostOf, respondError, serveRequests } from "./serve-requests.ts";
+import { hostOf, respondError, serveRequests, textOf } from "./serve-requests.ts";
 
 export interface KubeletServerDependencies {
   /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
@@ -84,7 +85,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
 
   const debugging = options.enableDebuggingHandlers ?? true;
   serveRequests(server, { ...deps, host, routes, debugging, admit });
-  await listen(server, options.address, options.port);
+  await listenOn(deps.logger, server, options);
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
     await close();
     throw error;
@@ -119,7 +120,7 @@ async function startPlainServers(
     const server = createPlainServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, answer);
     const close = closing(server);
     try {
-      await listen(server, host, port);
+      await listenOn(deps.logger, server, { address: host, port });
     } catch (error) {
       await Promise.all(running.map((r) => r.stop()));
       throw error;
@@ -129,11 +130,13 @@ async function startPlainServers(
   return running;
 }
 
-function listen(server: Server | NetServer, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new Error(`the kubelet cannot listen on ${address}:${port}: ${error.message}`, { cause: error })),
-    );
-    server.listen(port, address, () => resolve());
+async function listenOn(
+  logger: Logger,
+  server: NetServer,
+  { address, port }: { readonly address: string; readonly port: number },
+): Promise<void> {
+  const failed = (error: Error): void => logger.error("A listener of the kubelet failed", { address, port, error });
+  await listen(server, { port, host: address }, failed).catch((cause: unknown) => {
+    throw new Error(`the kubelet cannot listen on ${address}:${port}: ${textOf(cause)}`, { cause });
   });
 }
