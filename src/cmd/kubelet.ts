@@ -31,6 +31,7 @@ import { createMachineReader, type MachineReader } from "../kubelet/stats/machin
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { watchOomKills } from "../linux/oom-kills.ts";
+import type { SystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
 import { configurationFlagValues } from "./kubelet-configuration-flags.ts";
@@ -49,6 +50,8 @@ export interface KubeletProcessDeps {
   readonly runtime: NodeRuntime;
   /** Default its own. */
   readonly recorder?: EventRecorder;
+  /** What the node says of its machine. Default what this machine is. */
+  readonly readSystem?: () => Promise<SystemInfo>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -117,6 +120,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...(informers ? { informers } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards(), readTopology: readMachineTopology }),
       ...(runtime.dial ? { dial: runtime.dial } : {}),
+      ...(deps.readSystem ? { readSystem: deps.readSystem } : {}),
       ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },

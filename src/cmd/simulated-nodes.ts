@@ -13,6 +13,7 @@ import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { PartitionedInformer } from "../client/partitioned-informer.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
+import { readSystemInfo } from "../linux/system-info.ts";
 import { type RunningKubelet, startKubelet } from "./kubelet.ts";
 import { startNodeRuntime } from "./node-runtime.ts";
 import { serviceResolver } from "./simulated-services.ts";
@@ -58,6 +59,8 @@ export class SimulatedNodes implements Running {
   readonly #nodesByName: PartitionedInformer<Node>;
   readonly #recorder: RunningEventRecorder;
   readonly #running = new Map<string, RunningKubelet>();
+  /** All are the machine they run on, read once. */
+  readonly #system = readSystemInfo();
   #starting: Promise<unknown> = Promise.resolve();
 
   constructor(deps: SimulatedNodesDeps, options: SimulatedNodesOptions) {
@@ -115,10 +118,12 @@ export class SimulatedNodes implements Running {
     const running = await startKubelet(
       {
         ...{ client: clientFor(name), runtime, clock, logger, recorder: this.#recorder.forHost(name) },
-        informers: this.#viewOf(name),
+        ...{ informers: this.#viewOf(name), readSystem: () => this.#system },
       },
       {
         ...kubelet,
+        // There is no disk of its own to measure, and nothing that a next kubelet could find.
+        ...{ remembers: false, localStorageCapacityIsolation: false, volumeStatsAggPeriodMs: 0 },
         ...{ nodeName: name, nodeIPs: addresses, rootDirectory: directory, logsDirectory: join(directory, "logs") },
         inProcess: { port: kubeletPort, listen: (accept) => network.listen(hostAddress, kubeletPort, accept) },
       },

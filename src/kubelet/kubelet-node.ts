@@ -110,7 +110,7 @@ export class KubeletNode implements Kubelet {
     });
     this.#view = this.#createView();
     this.#network = new PodNetwork({ ...this.#deps, signal: this.#abort.signal, onConfigured: () => this.#health.hurry() });
-    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#allocations = new PodAllocations(options.remembers ? options.rootDirectory : undefined, { clock, logger });
     this.#resizes = this.#createResizes();
     this.#registry = this.#createRegistry();
     this.#apiPods = this.#createApiPods();
@@ -212,14 +212,15 @@ export class KubeletNode implements Kubelet {
 
   async start(): Promise<void> {
     const { cri, clock, logger, client } = this.#deps;
-    const { podsDirectory, logsDirectory } = this.#options;
-    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    const { podsDirectory, logsDirectory, remembers } = this.#options;
+    if (remembers) await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true })]);
+    await this.#allocations.load();
     this.#stops.add(this.#allocations);
     this.#stops.add(this.#resizes);
     const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
     const [version, facts, resolver, credentialProviders] = await Promise.all([
       cri.version({}),
-      readNodeFacts(this.#options),
+      readNodeFacts(this.#options, this.#deps.readSystem),
       readResolver(this.#options.resolvConf),
       providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);

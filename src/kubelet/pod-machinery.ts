@@ -78,7 +78,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const tokens = new ServiceAccountTokens(client, clock);
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
-    { cri, clock, logger, records: new PullRecords(options.rootDirectory) },
+    { cri, clock, logger, records: new PullRecords(options.remembers ? options.rootDirectory : undefined) },
     {
       policy: verifies ? options.imagePullCredentialsVerificationPolicy : "NeverVerify",
       allowlist: options.preloadedImagesVerificationAllowlist,

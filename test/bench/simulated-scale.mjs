@@ -43,7 +43,7 @@ const up = spawn(
   process.execPath,
   [
     ...options["node-options"].split(" ").filter(Boolean),
-    join(root, "dist/coracle.js"),
+    join(root, process.env.CORACLE_DIST ?? "dist", "coracle.js"),
     "up",
     ...["--runtime", "simulated", "--nodes", String(nodes), "--storage", options.storage],
     ...["--data-dir", join(directory, "data"), "--secure-port", options.port],
