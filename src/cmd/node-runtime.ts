@@ -11,6 +11,7 @@ import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
+import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
@@ -48,6 +49,8 @@ export interface PodNetworkSetUp {
 export interface NodeRuntimeOptions {
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers, where the runtime is our own containerd. Default "auto". */
+  readonly ociRuntime?: OciRuntimeChoice | undefined;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** What simulated nodes share. Default one of its own. */
@@ -68,14 +71,14 @@ const ethernetMtu = 1500;
 export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
   if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
   if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
-  for (const name of ["containerd", "runc"]) {
-    if (!(await findExecutable(name))) return { choice: "simulated", why: `${name} is not installed` };
-  }
+  if (!(await findExecutable("containerd"))) return { choice: "simulated", why: "containerd is not installed" };
+  if (!(await findExecutable("runc")) && !(await findExecutable("crun")))
+    return { choice: "simulated", why: "neither runc nor crun is installed" };
   return { choice: "containerd" };
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
+  const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") return await simulatedRuntime(options);
   if (choice.startsWith("unix://")) {
     await requireSocket(choice);
@@ -88,7 +91,7 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
     const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
-    containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });
+    containerd = await startContainerd({ dataDir, ociRuntime, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
     await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });
