@@ -68,6 +68,47 @@ interface Entry {
   cancelled: boolean;
 }
 
+const isBefore = (a: Entry, b: Entry): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.sequence < b.sequence);
+
+/** Timers by the order in which they fall due: a binary heap, as whole clusters have tens of thousands of them. */
+class TimerHeap {
+  readonly #entries: Entry[] = [];
+
+  get first(): Entry | undefined {
+    while (this.#entries[0]?.cancelled) this.take();
+    return this.#entries[0];
+  }
+
+  add(entry: Entry): void {
+    const entries = this.#entries;
+    let at = entries.push(entry) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = entries[above];
+      if (!parent || !isBefore(entry, parent)) break;
+      entries[at] = parent;
+      at = above;
+    }
+    entries[at] = entry;
+  }
+
+  take(): void {
+    const entries = this.#entries;
+    const last = entries.pop();
+    if (!last || entries.length === 0) return;
+    let at = 0;
+    for (;;) {
+      const [left, right] = [entries[2 * at + 1], entries[2 * at + 2]];
+      const below = left && right && isBefore(right, left) ? 2 * at + 2 : 2 * at + 1;
+      const child = entries[below];
+      if (!child || !isBefore(child, last)) break;
+      entries[at] = child;
+      at = below;
+    }
+    entries[at] = last;
+  }
+}
+
 /**
  * A clock that stands still until it is advanced. `advance` fires every timer that falls due in order of time, and lets
  * all promise work finish between two timers, so that code under test settles as it would in real time.
@@ -77,7 +118,7 @@ export class VirtualClock implements Clock {
   #sequence = 0;
   #seed = 0x9e3779b9;
   readonly #startMs: number;
-  #entries: Entry[] = [];
+  readonly #timers = new TimerHeap();
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
     this.#nowMs = startMs;
@@ -94,7 +135,7 @@ export class VirtualClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     const entry: Entry = { atMs: this.#nowMs + Math.max(0, delayMs), sequence: this.#sequence++, callback, cancelled: false };
-    this.#entries.push(entry);
+    this.#timers.add(entry);
     return {
       cancel: () => {
         entry.cancelled = true;
@@ -148,12 +189,11 @@ export class VirtualClock implements Clock {
   }
 
   #next(untilMs: number): Entry | undefined {
-    this.#entries = this.#entries.filter((e) => !e.cancelled);
-    let best: Entry | undefined;
-    for (const e of this.#entries)
-      if (e.atMs <= untilMs && (!best || e.atMs < best.atMs || (e.atMs === best.atMs && e.sequence < best.sequence))) best = e;
-    if (best) best.cancelled = true;
-    return best;
+    const entry = this.#timers.first;
+    if (!entry || entry.atMs > untilMs) return undefined;
+    this.#timers.take();
+    entry.cancelled = true;
+    return entry;
   }
 }
 

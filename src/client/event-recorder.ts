@@ -28,6 +28,8 @@ export interface EventRecorder {
 export interface RunningEventRecorder extends EventRecorder, Running {
   /** The same buffer and correlator under another component's name. */
   named(component: string): EventRecorder;
+  /** The same for a component on a node: one buffer for the nodes of a process. */
+  forHost(host: string): EventRecorder;
   /** Resolves when everything recorded so far has been written or given up. */
   flushed(): Promise<void>;
 }
@@ -40,21 +42,24 @@ export interface EventRecorderOptions {
   readonly component: string;
   /** The source's node, for components that run on one. */
   readonly host?: string;
+  /** Events waiting to be written; more are dropped. Default 1000. */
+  readonly maxBuffered?: number;
 }
 
 export function createEventRecorder(options: EventRecorderOptions): RunningEventRecorder {
-  const { client, clock, host } = options;
+  const { client, clock, host, maxBuffered } = options;
   const logger = options.logger.named("events");
-  const sink = new EventSink({ clock, logger });
+  const sink = new EventSink({ clock, logger, ...(maxBuffered === undefined ? {} : { maxBuffered }) });
   const correlator = new EventCorrelator(clock);
-  const recordAs = (component: string, about: EventTarget, event: EventToRecord): void => {
-    const correlated = correlator.correlate(newEvent({ component, ...(host ? { host } : {}) }, about, event, clock));
+  const recordAs = (component: string, about: EventTarget, event: EventToRecord, at = host): void => {
+    const correlated = correlator.correlate(newEvent({ component, ...(at ? { host: at } : {}) }, about, event, clock));
     if (correlated.kind === "skip") return;
     sink.put((signal) => write(client, correlated, signal));
   };
   return {
     record: (about, event) => recordAs(options.component, about, event),
     named: (component) => ({ record: (about, event) => recordAs(component, about, event) }),
+    forHost: (at) => ({ record: (about, event) => recordAs(options.component, about, event, at) }),
     flushed: () => sink.flushed(),
     stop: () => sink.stop(),
   };

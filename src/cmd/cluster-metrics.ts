@@ -6,11 +6,14 @@ import type { Logger } from "../base/log.ts";
 import { hostAddresses } from "../linux/system-info.ts";
 import { type MetricsServerOptions, startMetricsServer } from "../metrics-server/metrics-server.ts";
 import { metricsServerUser, serviceName, unregister } from "../metrics-server/registration.ts";
+import type { Dial } from "../rpc/dial.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 
 interface Shared {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Reaches kubelets that are in this process. */
+  readonly dial?: Dial | undefined;
 }
 
 const administrator = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
@@ -20,7 +23,7 @@ const nothing: Running = { stop: async () => undefined };
 export async function startClusterMetrics(
   server: RunningApiServer,
   enabled: boolean,
-  { clock, logger }: Shared,
+  { clock, logger, dial }: Shared,
   options: Omit<MetricsServerOptions, "serving"> = {},
 ): Promise<Running> {
   const registrar = server.clientFor(administrator);
@@ -45,7 +48,7 @@ export async function startClusterMetrics(
       client: server.clientFor({ name, groups: [...groups, "system:authenticated"] }),
       ...{ registrar, clock, logger },
       kubelets: {
-        caPem: server.caPem,
+        ...{ caPem: server.caPem, dial },
         credentials: { kind: "certificate", certPem: kubelets.certificate, keyPem: kubelets.key },
       },
     },

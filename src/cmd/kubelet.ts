@@ -3,12 +3,13 @@
 import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
 import type { Client } from "../client/client.ts";
-import { createEventRecorder } from "../client/event-recorder.ts";
+import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import { pauseImageReference } from "../cri/pause-image.ts";
@@ -31,6 +32,7 @@ import { createMachineReader, type MachineReader } from "../kubelet/stats/machin
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
 import { watchOomKills } from "../linux/oom-kills.ts";
+import type { SystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
 import { configurationFlagValues } from "./kubelet-configuration-flags.ts";
@@ -47,6 +49,10 @@ export interface KubeletProcessDeps {
   readonly apiServerHost?: string;
   readonly informers?: InformerFactory;
   readonly runtime: NodeRuntime;
+  /** Default its own. */
+  readonly recorder?: EventRecorder;
+  /** What the node says of its machine. Default what this machine is. */
+  readonly readSystem?: () => Promise<SystemInfo>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -58,6 +64,15 @@ export interface KubeletProcessOptions extends KubeletOptions {
   readonly cgroupDriver?: CgroupDriver;
   /** The server for logs, exec, attach and port-forward. Without it the node has none. */
   readonly serving?: KubeletServerOptions;
+  /** Serves the same to this process alone, for nodes without a port of the machine. */
+  readonly inProcess?: InProcessServing;
+}
+
+export interface InProcessServing {
+  /** Where the node says that it can be asked. */
+  readonly port: number;
+  /** Hands over connections to the node; gives back what ends that. */
+  readonly listen: (accept: (connection: Duplex) => void) => () => void;
 }
 
 export interface RunningKubelet extends Running {
@@ -71,14 +86,28 @@ const readyPollMs = 25;
 /** Resolves when the kubelet runs, Ready or not. */
 export async function startKubelet(deps: KubeletProcessDeps, options: KubeletProcessOptions): Promise<RunningKubelet> {
   const { client, informers, runtime, clock, logger } = deps;
-  const { nodeName, cgroupRoot = `coracle/${nodeName}`, cgroupDriver: driver = "cgroupfs" } = options;
+  const { nodeName, cgroupRoot = `coracle/${nodeName}`, cgroupDriver: driver = "cgroupfs", inProcess } = options;
   const stack = new StopStack();
-  const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
+  const recorder = deps.recorder ?? stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
   let created: Kubelet | undefined;
   const checks = new Map([["syncloop", () => created?.stalled()]]);
   const server =
     options.serving &&
-    stack.add(await startServer({ host: () => created?.access, client, clock, logger, nodeName }, { ...options.serving, checks }));
+    stack.add(
+      await startServer(
+        { host: () => created?.access, client, clock, logger, nodeName, dial: runtime.dial },
+        { ...options.serving, checks },
+      ),
+    );
+  if (inProcess && runtime.dial) {
+    const { inProcessServer } = await import("../kubelet/server/in-process.ts");
+    const accept = inProcessServer(
+      { host: () => created?.access, clock, logger, dial: runtime.dial },
+      { checks, enableSystemLogHandler: false },
+    );
+    stack.defer(inProcess.listen(accept));
+  }
+  const port = inProcess?.port ?? server?.port;
   const tracer = options.tracing && stack.add(await startTracing(options.tracing, { nodeName, clock, logger }));
   const groups = runtime.simulated
     ? undefined
@@ -93,10 +122,12 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
       ...(informers ? { informers } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards(), readTopology: readMachineTopology }),
+      ...(runtime.dial ? { dial: runtime.dial } : {}),
+      ...(deps.readSystem ? { readSystem: deps.readSystem } : {}),
       ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
-    server ? { ...options, port: server.port } : options,
+    port === undefined ? options : { ...options, port },
   );
   created = stack.add(kubelet);
   const stopped = new AbortController();

@@ -1,6 +1,7 @@
 // Which container runtime a node of this machine uses, and what belongs to it: our own containerd, a running CRI socket, or
 // the simulated one.
 import { lstat } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
@@ -11,12 +12,13 @@ import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
 import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
-import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
+import type { Dial } from "../rpc/dial.ts";
 import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
+import type { Simulation } from "./simulation.ts";
 import { startNodePlugins } from "./start-node-plugins.ts";
 
 /** "containerd", "simulated" or a socket "unix:///…". */
@@ -27,6 +29,8 @@ export interface NodeRuntime {
   /** What a person reads: "containerd", "simulated runtime". */
   readonly description: string;
   readonly simulated: boolean;
+  /** Reaches its pods and its streaming server, where they are in this process. */
+  readonly dial?: Dial;
   /** Of the runtime, where it is ours. */
   readonly pid?: () => Promise<number | undefined>;
   /** Sets up the pod network once the node's range is known. Absent where the runtime has its own. */
@@ -51,6 +55,10 @@ export interface NodeRuntimeOptions {
   readonly imageEndpoint?: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** What simulated nodes share. Default one of its own. */
+  readonly simulation?: Simulation;
+  /** With a simulated runtime: the node's own address there. Default the machine's. */
+  readonly hostAddress?: string;
   /** Whose CNI plugins attach pods. Default ours. */
   readonly cniPlugins?: CniPluginChoice;
   /** CNI plugins that are made for this node, besides those every node has. */
@@ -73,9 +81,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
   const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
-  if (choice === "simulated") {
-    return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
-  }
+  if (choice === "simulated") return await simulatedRuntime(options);
   if (choice.startsWith("unix://")) {
     await requireSocket(choice);
     const { imageEndpoint = choice } = options;
@@ -133,6 +139,17 @@ export const withImagesOf = (runtime: CriRuntime, images: CriRuntime): CriRuntim
   ...{ listImages: images.listImages, imageStatus: images.imageStatus, pullImage: images.pullImage },
   ...{ removeImage: images.removeImage, imageFsInfo: images.imageFsInfo },
 });
+async function simulatedRuntime({ dataDir, clock, simulation, hostAddress }: NodeRuntimeOptions): Promise<NodeRuntime> {
+  const [{ createSimulatedRuntime }, { createSimulation }] = await Promise.all([import("../cri/simulated.ts"), import("./simulation.ts")]);
+  const { network, programs, delays = {}, failures = {}, nextSeed } = simulation ?? createSimulation();
+  const seed = nextSeed();
+  const cri = createSimulatedRuntime({
+    ...{ clock, network, programs, delays, failures, seed, idPrefix: (seed & 0xffff).toString(16).padStart(4, "0") },
+    ...(hostAddress === undefined ? {} : { hostAddress }),
+    hostDirectories: [resolve(dataDir)],
+  });
+  return { cri, dial: network.connect, description: "simulated runtime", simulated: true, stop: async () => undefined };
+}
 
 /** Undefined while the file is missing or being written. */
 async function pidIn(file: string): Promise<number | undefined> {

@@ -17,6 +17,8 @@ export interface OpenStore {
   readonly compactor: Running;
 }
 
+const maxRevisionsInMemory = 20_000;
+
 interface OpenStoreDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -29,8 +31,12 @@ export async function openStore(settings: ApiServerSettings, { clock, logger }: 
     const { startSharedCompactor } = await import("../storage/etcd/shared-compactor.ts");
     return { store, prefix, compactor: startSharedCompactor({ store, clock, log }, { intervalMs: settings.etcd.compactionIntervalMs }) };
   }
-  const store =
-    settings.storage === "memory" ? (await import("../storage/memory.ts")).createMemoryStore({ clock }) : await openLmdb(settings, clock);
+  if (settings.storage === "memory") {
+    const store = (await import("../storage/memory.ts")).createMemoryStore({ clock });
+    // All history lies in memory: of a busy cluster less is kept than five minutes of it.
+    return { store, prefix: "/registry/", compactor: startCompactor({ store, clock, log }, { maxRevisions: maxRevisionsInMemory }) };
+  }
+  const store = await openLmdb(settings, clock);
   return { store, prefix: "/registry/", compactor: startCompactor({ store, clock, log }) };
 }
 

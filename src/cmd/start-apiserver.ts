@@ -53,6 +53,7 @@ import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
+import type { Dial } from "../rpc/dial.ts";
 import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
@@ -76,6 +77,8 @@ export interface StartApiServerDeps {
   readonly clock: Clock;
   /** Default: standard error at the settings' verbosity. */
   readonly logger?: Logger;
+  /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
+  readonly dial?: Dial | undefined;
 }
 
 export interface RunningApiServer extends Running {
@@ -128,7 +131,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   const material = await loadServingMaterial(settings, pki, { clock, logger });
-  const kubelets = await loadKubeletClient(settings.edge.kubelet, pki);
+  const kubelets = { ...(await loadKubeletClient(settings.edge.kubelet, pki)), dial: deps.dial };
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);

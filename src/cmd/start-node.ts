@@ -18,6 +18,7 @@ import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { startKubelet } from "./kubelet.ts";
 import { type NodeRuntime, type NodeRuntimeOptions, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
 import { expectRoutedNetwork, removeRoutedLeftovers } from "./routed-node.ts";
+import type { Simulation } from "./simulation.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
@@ -55,6 +56,8 @@ export interface NodeOptions extends KubeletOptions {
   readonly serving: KubeletServerOptions;
   /** Below which the control groups of pods lie; default one that belongs to the data directory. */
   readonly cgroupRoot?: string;
+  /** With a simulated runtime: what it shares with others. Default its own. */
+  readonly simulation?: Simulation;
   /** Addresses of load balancers that this node may announce on its network. Default none. */
   readonly loadBalancerPool?: AddressPool;
 }
@@ -83,11 +86,14 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     serving,
     ...others
   } = options;
-  const { loadBalancerPool: pool, ociRuntime = "auto", ...kubelet } = others;
+  const { loadBalancerPool: pool, ociRuntime = "auto", simulation, ...kubelet } = others;
   const stack = new StopStack();
   try {
     const routed = podNetwork.mode === "routed" ? expectRoutedNetwork({ dataDir, choice, cniPlugins }) : undefined;
-    const runtime = await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger, ...routed?.forRuntime });
+    const runtime = await startNodeRuntime({
+      ...{ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger, ...routed?.forRuntime },
+      ...(simulation ? { simulation } : {}),
+    });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));

@@ -23,6 +23,7 @@ import { nodeNetworkOptions } from "./node-access.ts";
 import { nodeControl } from "./node-control.ts";
 import { readNodeRecords } from "./node-records.ts";
 import { followIssued, issueDaily } from "./renewed-certificates.ts";
+import type { Simulation } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { type RunningNode, startNode } from "./start-node.ts";
 
@@ -43,6 +44,8 @@ export interface UpNodesOptions {
   readonly settings: LocalNodeSettings;
   readonly bindAddress: string;
   readonly verbosity: number;
+  /** Of the simulated nodes; there where `choice` is "simulated". */
+  readonly simulation: Simulation | undefined;
 }
 
 export interface UpNodesDeps {
@@ -74,19 +77,14 @@ export function clusterNetworkOf(flags: {
 /** Resolves when all nodes are Ready, or wait for a network that is not ours. */
 export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Promise<void> {
   const { server, stack, clock, logger, announce } = deps;
-  const { dataDir, count, choice, network, nodeCidrs } = options;
+  const { dataDir, count, network, nodeCidrs } = options;
   const first = hostname().toLowerCase();
-  const isReal = choice === "containerd";
-  const inProcess = isReal ? [first] : Array.from({ length: count }, (_, i) => (i === 0 ? first : `${first}-${i + 1}`));
   const state = network.podNetwork.mode === "none" ? "runs, and waits for a CNI plugin" : "ready";
-  let firstNode: RunningNode | undefined;
-  for (const name of inProcess) {
-    const node = await startHere(deps, options, name);
-    firstNode ??= node;
-    // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
-    if (network.podNetwork.mode !== "none") await node.ready;
-    announce(`node ${name} ${state} (${node.description})`);
-  }
+  const firstNode = await startHere(deps, options, first);
+  // Without a network of ours a node is ready when somebody has brought one, which needs the cluster.
+  if (network.podNetwork.mode !== "none") await firstNode.ready;
+  announce(`node ${first} ${state} (${firstNode.description})`);
+  if (options.simulation) await startSimulated(deps, options, options.simulation);
   const refusal = refusalOf(options, 2);
   const control = async (machineNodes: MachineNodes | string): Promise<void> =>
     void stack.add(await serveControl(dataDir, nodeControl(machineNodes), logger.named("control")));
@@ -101,7 +99,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         cniPlugins: options.cniPlugins,
         ociRuntime: options.ociRuntime,
         kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
-        firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
+        firstNode: { name: first, refreshNetwork: () => firstNode.refreshNetwork() },
       },
     ),
   );
@@ -140,11 +138,38 @@ function refusalOf({ choice, bindAddress }: Pick<UpNodesOptions, "choice" | "bin
 export const administrator = (server: RunningApiServer) =>
   server.clientFor({ name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] });
 
+/** All but the first: in this process too, but without anything of the machine. */
+async function startSimulated(
+  { server, stack, clock, logger, announce }: UpNodesDeps,
+  options: UpNodesOptions,
+  simulation: Simulation,
+): Promise<void> {
+  const { dataDir, count, network, nodeCidrs, settings } = options;
+  const { SimulatedNodes } = await import("./simulated-nodes.ts");
+  const { clusterCidrs, clusterDns, clusterDomain } = network;
+  const { cgroupRoot: _none, ...kubelet } = settings.kubelet;
+  const simulated = stack.add(
+    new SimulatedNodes(
+      {
+        client: administrator(server),
+        clientFor: (name) => server.clientFor({ name: `system:node:${name}`, groups: ["system:nodes", "system:authenticated"] }),
+        ...{ simulation, clock, logger: logger.named("nodes") },
+      },
+      { dataDir, clusterCidrs, kubelet: { ...kubelet, clusterDns, clusterDomain } },
+    ),
+  );
+  const first = hostname().toLowerCase();
+  const nodes = Array.from({ length: count - 1 }, (_, i) => ({ name: `${first}-${i + 2}`, addresses: nodeAddressesFor(nodeCidrs, i + 2) }));
+  if (nodes.length === 0) return; // what the first one's programs ask for is looked up here as well
+  await simulated.start(nodes);
+  const names = nodes.length === 1 ? `node ${nodes[0]?.name}` : `nodes ${nodes[0]?.name} to ${nodes.at(-1)?.name}`;
+  announce(`${names} ready (simulated runtime)`);
+}
+
 /** A node in this process. */
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
   const { dataDir, choice, ociRuntime, network } = options;
-  const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const issue = () => server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
   const serving = await issue();
@@ -162,9 +187,10 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.
-        ...(isFirst ? { podManifestPath: await manifestDirectory(options) } : {}),
+        podManifestPath: await manifestDirectory(options),
         ...options.settings.kubelet,
-        rootDirectory: join(dataDir, isFirst ? "kubelet" : join("kubelets", name)),
+        ...(options.simulation ? { simulation: options.simulation } : {}),
+        rootDirectory: join(dataDir, "kubelet"),
         serving: { ...options.settings.serving, ...certificates, follow: followIssued({ clock, logger }, issue, certificates) },
       },
     ),

@@ -18,6 +18,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
 import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
+import { openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
@@ -37,6 +38,7 @@ const flags = {
   ),
   ...ociRuntimeFlags,
   ...upNetworkFlags,
+  ...simulationFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
   "node-cidr": flag(
     list,
@@ -69,8 +71,9 @@ function announce(what: string): void {
 }
 
 export async function run(args: readonly string[]): Promise<number> {
-  const values = parse(args);
-  if (!values) return 0;
+  const parsed = parse(args);
+  if (!parsed) return 0;
+  const values = { ...parsed, ...roomForNodes(parsed, parsed.nodes) };
   requireRanges(values);
   const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
   const stack = new StopStack();
@@ -108,10 +111,14 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
   if (values.nodes > 0) await requirePlaceForNodes(values, choice);
+  const simulation =
+    choice === "simulated" ? stack.add(await openSimulation(values, { clock, logger: logger.named("simulation") })) : undefined;
   // What is wrong with a file comes before anything is started; without one there is nothing to find.
   const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
-  const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
+  const server = stack.add(
+    await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver"), dial: simulation?.network.connect }),
+  );
   await server.ready;
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([
@@ -120,14 +127,16 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   ]);
   // Before the nodes: clients remember for hours which APIs there were when they first asked.
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
-  const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
+  const metrics = startClusterMetrics(server, values["metrics-server"], {
+    ...{ clock, logger: logger.named("metrics-server"), dial: simulation?.network.connect },
+  });
   metrics.catch(() => undefined); // told below
   stack.defer(async () => (await metrics.catch(() => undefined))?.stop());
   if (values.nodes > 0) {
     if (why) process.stdout.write(`           no containers: ${why}; pods are simulated\n`);
     const { startNodes } = await import("./up-nodes.ts");
     const settings = fromFile ?? (await nodeSettings(values, choice, logger));
-    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings });
+    await startNodes({ server, stack, clock, logger, announce }, { ...nodesOptions(values, choice), network, settings, simulation });
   }
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
   await metrics;
@@ -208,37 +217,20 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
-    import("./controller-manager.ts"),
-    import("./controller-manager-flags.ts"),
-    import("./scheduler.ts"),
-  ]);
-  const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
-  const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
-  const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
-  const controllers = await startControllerManager(
-    { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
+  const { startClusterLoops } = await import("./cluster-loops.ts");
+  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
+  const loops = await startClusterLoops(
+    { server, clock, logger },
     {
-      controllers: checkedSelection(withJoining(values.controllers.split(","))),
-      rootCaPem: server.caPem,
+      controllers: values.controllers,
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
-      clusterSigning: server.pki.ca,
+      scheduler: { flagName: "scheduler-config", config: values["scheduler-config"], ...plugins },
     },
   );
-  stack.add(controllers);
-  const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-  const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
-  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
-  stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
+  stack.add(loops);
   announce("controllers and scheduler");
-}
-
-/** The controllers that machines need to join with a token, unless they are left out. */
-function withJoining(selection: readonly string[]): readonly string[] {
-  const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
-  return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
 }
 
 async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {

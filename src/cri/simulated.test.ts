@@ -6,8 +6,8 @@ import { VirtualClock } from "../base/clock.ts";
 import { RpcError } from "../rpc/rpc-error.ts";
 import { serveRpc } from "../rpc/server.ts";
 import { connectCri } from "./grpc-runtime.ts";
+import { AddressPool } from "./simulated/addresses.ts";
 import { createSimulatedRuntime, type SimulatedRuntime } from "./simulated.ts";
-import { AddressPool } from "./simulated-addresses.ts";
 import { describeCriRuntime, failingImage, serverImage, spareImage, testBehaviours } from "./testsuite.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "cri-simulated-"));
@@ -101,7 +101,7 @@ describe("createSimulatedRuntime()", () => {
     const clock = new VirtualClock();
     const runtime = createSimulatedRuntime({
       clock,
-      pullDelayMs: 5000,
+      delays: { pull: 5000 },
       beforePull: (image) => {
         if (image.startsWith("bad")) throw new RpcError("NOT_FOUND", "manifest unknown");
       },
@@ -118,12 +118,12 @@ describe("createSimulatedRuntime()", () => {
     const { imageRef } = await pulling;
     expect((await runtime.imageStatus({ image: { image: "docker.io/library/good:latest" } })).image?.id).toBe(imageRef);
     await expect(runtime.status({})).rejects.toMatchObject({ code: "UNAVAILABLE", message: "RuntimeService.Status: UNAVAILABLE: down" });
-    await expect(runtime.exec({})).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+    await expect(runtime.checkpointContainer({})).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 
   test("keeps the deadline of a call", async () => {
     const clock = new VirtualClock();
-    const runtime = createSimulatedRuntime({ clock, pullDelayMs: 5000 });
+    const runtime = createSimulatedRuntime({ clock, delays: { pull: 5000 } });
     const pulling = expect(runtime.pullImage({ image: { image: "slow" } }, { timeoutMs: 1000 })).rejects.toMatchObject({
       code: "DEADLINE_EXCEEDED",
     });

@@ -1,6 +1,6 @@
-// A CRI runtime without containers: sandboxes with addresses, containers that run until they are stopped or as their image's
-// behaviour says, logs in real files, all on the injected clock. For tests, for many nodes in one process, and for machines
-// on which no container can run.
+// A CRI runtime without containers: sandboxes with addresses of a network within the process, containers whose programs are
+// functions of this process, logs in real files, all on the injected clock. For tests, for many nodes in one process, and for
+// machines on which no container can run. What it consists of lies in simulated/.
 import type { Clock } from "../base/clock.ts";
 import { callInProcess } from "../rpc/in-process.ts";
 import type { Input } from "../rpc/protocol.ts";
@@ -15,11 +15,14 @@ import {
   type RuntimeServiceHandlers,
   runtimeV1,
 } from "./generated/runtime-v1.ts";
-import type { SimulatedContainer, SimulatedUsage } from "./simulated-container.ts";
-import { containerStatus, type Sandbox, type SimulatedRuntimeOptions, SimulatedState, sandboxStatus } from "./simulated-state.ts";
+import type { SimulatedContainer } from "./simulated/container.ts";
+import type { ExecResult } from "./simulated/process.ts";
+import type { SimulatedUsage } from "./simulated/programs.ts";
+import { containerStatus, type Sandbox, type SimulatedRuntimeOptions, SimulatedState, sandboxStatus } from "./simulated/state.ts";
 
-export type { ExecResult, ImageBehaviour, SimulatedProcess, SimulatedUsage } from "./simulated-container.ts";
-export type { SimulatedRuntimeOptions } from "./simulated-state.ts";
+export type { ExecResult, SimulatedProcess } from "./simulated/process.ts";
+export type { ImageBehaviour, SimulatedUsage } from "./simulated/programs.ts";
+export type { SimulatedRuntimeOptions } from "./simulated/state.ts";
 
 export interface SimulatedRuntime extends CriRuntime {
   /** Ends a container as if its program had exited. Throws when no such container runs. */
@@ -31,6 +34,8 @@ export interface SimulatedRuntime extends CriRuntime {
 }
 
 const runtimeName = "simulated";
+/** As much as other runtimes keep of a command's output, in characters. */
+const maxExecOutput = 16 * 1024 * 1024;
 
 export function createSimulatedRuntime(options: SimulatedRuntimeOptions): SimulatedRuntime {
   const state = new SimulatedState(options);
@@ -78,6 +83,7 @@ function runtimeServiceHandlers(state: SimulatedState): RuntimeServiceHandlers {
     ...sandboxHandlers(state),
     ...containerHandlers(state),
     ...statsHandlers(state),
+    ...streamHandlers(state),
     getContainerEvents: (_, { signal }) => state.events.read(signal),
   };
 }
@@ -119,12 +125,17 @@ function sandboxHandlers(state: SimulatedState): RuntimeServiceHandlers {
 
 function containerHandlers(state: SimulatedState): RuntimeServiceHandlers {
   return {
-    createContainer: async ({ podSandboxId, config, sandboxConfig }) => {
+    createContainer: async ({ podSandboxId, config, sandboxConfig }, { signal }) => {
       if (!config?.metadata) throw new RpcError("INVALID_ARGUMENT", "container config must include metadata");
+      await state.stages.pass("create", state.behaviourOf(config.image?.image ?? ""), {
+        what: `container ${config.metadata.name}`,
+        signal,
+      });
       return { containerId: state.createContainer(podSandboxId, config, sandboxConfig?.logDirectory ?? "").id };
     },
-    startContainer: async ({ containerId }) => {
+    startContainer: async ({ containerId }, { signal }) => {
       const container = state.container(containerId);
+      await state.stages.pass("start", container.behaviour, { what: `container ${container.config.metadata?.name ?? ""}`, signal });
       if (container.state !== "CONTAINER_CREATED") throw new RpcError("UNKNOWN", `container is in ${container.state} state`);
       container.start();
       state.emit("CONTAINER_STARTED_EVENT", containerId, container.sandboxId);
@@ -154,14 +165,53 @@ function containerHandlers(state: SimulatedState): RuntimeServiceHandlers {
       return {};
     },
     reopenContainerLog: async ({ containerId }) => {
-      state.container(containerId).reopenLog();
+      state.container(containerId).output.reopen();
       return {};
     },
     execSync: async ({ containerId, cmd, timeout }, { signal }) => {
       const container = state.container(containerId);
       if (container.state !== "CONTAINER_RUNNING") throw new RpcError("UNKNOWN", `container is in ${container.state} state`);
-      const result = await within(container.exec(cmd), timeout, { clock: state.clock, signal });
+      const result = await within(runToEnd(container, cmd, signal), timeout, { clock: state.clock, signal });
       return { stdout: Buffer.from(result.stdout), stderr: Buffer.from(result.stderr), exitCode: result.exitCode };
+    },
+  };
+}
+
+/** What a command printed. Commands that nobody knows succeed, so that the probes of images without a program do. */
+async function runToEnd(container: SimulatedContainer, command: readonly string[], signal: AbortSignal): Promise<Required<ExecResult>> {
+  const { run, exec } = container.behaviour;
+  if (!run && !exec) return { stdout: "", stderr: "", exitCode: 0 };
+  const output = { stdout: "", stderr: "" };
+  const decoder = new TextDecoder();
+  const write = async (text: string | Uint8Array, stream: "stdout" | "stderr" = "stdout"): Promise<void> => {
+    if (output[stream].length < maxExecOutput) output[stream] += typeof text === "string" ? text : decoder.decode(text);
+  };
+  const exitCode = (await container.exec({ command, stdin: nothing(), tty: false, signal, write })) ?? 0;
+  return { ...output, exitCode };
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+function streamHandlers(state: SimulatedState): RuntimeServiceHandlers {
+  const running = (id: string): SimulatedContainer => {
+    const container = state.container(id);
+    if (container.state !== "CONTAINER_RUNNING") throw new RpcError("UNKNOWN", `container is in ${container.state} state`);
+    return container;
+  };
+  return {
+    exec: async ({ containerId, cmd, ...streams }) => {
+      const { execSession, commandProtocols } = await import("./simulated/stream-sessions.ts");
+      return { url: state.streaming.urlFor("exec", commandProtocols, execSession(running(containerId), cmd, streams)) };
+    },
+    attach: async ({ containerId, ...streams }) => {
+      const { attachSession, commandProtocols } = await import("./simulated/stream-sessions.ts");
+      return { url: state.streaming.urlFor("attach", commandProtocols, attachSession(running(containerId), streams)) };
+    },
+    portForward: async ({ podSandboxId }) => {
+      const { portForwardSession, portForwardProtocols } = await import("./simulated/stream-sessions.ts");
+      const { id, addresses } = state.sandbox(podSandboxId);
+      const session = portForwardSession(state.network, { id, address: addresses[0] ?? "" });
+      return { url: state.streaming.urlFor("portforward", portForwardProtocols, session) };
     },
   };
 }

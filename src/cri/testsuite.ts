@@ -7,7 +7,7 @@ import type { Input } from "../rpc/protocol.ts";
 import { isRpcError } from "../rpc/rpc-error.ts";
 import type { CriRuntime } from "./cri.ts";
 import type { ContainerConfig, PodSandboxConfig } from "./generated/runtime-v1.ts";
-import type { ImageBehaviour } from "./simulated-container.ts";
+import type { ImageBehaviour } from "./simulated/programs.ts";
 
 export interface CriFixture {
   readonly runtime: CriRuntime;

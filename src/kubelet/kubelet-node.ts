@@ -101,7 +101,7 @@ export class KubeletNode implements Kubelet {
     this.#config = configOf(options);
     this.#protectionMetrics = registerProtectionMetrics(metrics);
     this.#resizeMetrics = registerResizeMetrics(metrics);
-    this.#pullRecords = new PullRecords(options.rootDirectory);
+    this.#pullRecords = new PullRecords(options.remembers ? options.rootDirectory : undefined);
     this.#startTimes = new NodeStartMetrics(metrics, clock, async () => deps.machine?.bootTimeMs());
     this.#reader = new RuntimeReader(cri);
     this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
@@ -124,7 +124,7 @@ export class KubeletNode implements Kubelet {
     });
     this.#view = this.#createView();
     this.#network = new PodNetwork({ ...this.#deps, signal: this.#abort.signal, onConfigured: () => this.#health.hurry() });
-    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#allocations = new PodAllocations(options.remembers ? options.rootDirectory : undefined, { clock, logger });
     this.#resizes = this.#createResizes();
     this.#registry = this.#createRegistry();
     this.#apiPods = this.#createApiPods();
@@ -226,14 +226,15 @@ export class KubeletNode implements Kubelet {
 
   async start(): Promise<void> {
     const { cri, clock, logger, client } = this.#deps;
-    const { podsDirectory, logsDirectory } = this.#options;
-    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    const { podsDirectory, logsDirectory, remembers } = this.#options;
+    if (remembers) await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true })]);
+    await this.#allocations.load();
     this.#stops.add(this.#allocations);
     this.#stops.add(this.#resizes);
     const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
     const [version, facts, resolver, credentialProviders] = await Promise.all([
       cri.version({}),
-      readNodeFacts(this.#options),
+      readNodeFacts(this.#options, this.#deps.readSystem),
       readResolver(this.#options.resolvConf),
       providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
     ]);

@@ -12,6 +12,8 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import type { CriRuntime } from "../cri/cri.ts";
+import type { SystemInfo } from "../linux/system-info.ts";
+import type { Dial } from "../rpc/dial.ts";
 import type { PluginHandler } from "./devices/plugin-watcher.ts";
 import { KubeletNode } from "./kubelet-node.ts";
 import type { MachineGuards } from "./node-protection.ts";
@@ -57,6 +59,10 @@ export interface KubeletDependencies {
   readonly readTopology?: () => Promise<MachineTopology>;
   /** Of CSI and DRA drivers, by the type they register with. Default none, and they are refused. */
   readonly pluginHandlers?: ReadonlyMap<string, PluginHandler>;
+  /** What the node says of its machine. Default what this machine is. */
+  readonly readSystem?: () => Promise<SystemInfo>;
+  /** Reaches pods that are simulated in this process. Default: all pods are reached by sockets. */
+  readonly dial?: Dial;
   /** For tests; default real requests. */
   readonly httpGet?: HttpGet;
   readonly runProbe?: RunProbe;

@@ -1,5 +1,6 @@
 // Reads once what this node is made of.
 import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import { hostFile } from "../linux/host-file.ts";
 import { readHugePages } from "../linux/huge-pages.ts";
 import { readSystemInfo } from "../linux/system-info.ts";
@@ -7,9 +8,9 @@ import { nodeHostAddresses } from "./node-addresses.ts";
 import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 
-export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts> {
+export async function readNodeFacts(options: ResolvedOptions, readSystem = readSystemInfo): Promise<NodeFacts> {
   const [system, disk, addresses, appArmor, hugePages] = await Promise.all([
-    readSystemInfo(),
+    readSystem(),
     diskBytes(options.rootDirectory),
     nodeHostAddresses(options.nodeIPs),
     hostFile("/sys/module/apparmor/parameters/enabled"),
@@ -27,8 +28,13 @@ export async function readNodeFacts(options: ResolvedOptions): Promise<NodeFacts
   };
 }
 
-/** Of the disk that holds `directory`. */
+/** Of the disk that holds `directory`, or will hold it when it is made. */
 async function diskBytes(directory: string): Promise<number> {
-  const { blocks, bsize } = await statfs(directory);
-  return blocks * bsize;
+  try {
+    const { blocks, bsize } = await statfs(directory);
+    return blocks * bsize;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || directory === dirname(directory)) throw error;
+    return await diskBytes(dirname(directory));
+  }
 }

@@ -51,6 +51,11 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   readonly nodeName: string;
   /** --root-dir: pods' volumes and files. */
   readonly rootDirectory: string;
+  /**
+   * Whether what the kubelet knows of its pods is kept on disk for the next kubelet of this node. Default true. It is of no use
+   * where the runtime forgets everything with the kubelet; then directories are only made when pods need them.
+   */
+  readonly remembers?: boolean;
   /** Default <rootDirectory>/logs. Not shared with other kubelets: what belongs to no pod of this node is removed. */
   readonly logsDirectory?: string;
   /** kubernetes.io/hostname and the Hostname address. Default the node's name. */
@@ -255,6 +260,7 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
   const gates = resolveKubeletGates(options.featureGates ?? {});
   return {
     logsDirectory: join(options.rootDirectory, "logs"),
+    remembers: true,
     hostname: options.nodeName,
     labels: {},
     taints: [],

@@ -39,7 +39,7 @@ export class PodLifecycleEvents implements Running {
   readonly #abort = new AbortController();
   #pods: ReadonlyMap<string, ListedPod> = new Map();
   #lastListMs: number | undefined;
-  #streaming = false;
+  #streamingSinceMs: number | undefined;
   #timer: Timer | undefined;
   #relisting: Promise<void> | undefined;
   #streamed: Promise<void> = Promise.resolve();
@@ -80,7 +80,7 @@ export class PodLifecycleEvents implements Running {
   #schedule(): void {
     if (this.#abort.signal.aborted) return;
     this.#timer?.cancel();
-    const delayMs = this.#streaming ? this.#options.relistWithEventsMs : this.#options.relistMs;
+    const delayMs = this.#isStreaming() ? this.#options.relistWithEventsMs : this.#options.relistMs;
     this.#timer = this.#deps.clock.after(delayMs, () => {
       this.#relisting = this.#list()
         .catch((error: unknown) => this.#deps.logger.warn("Listing the runtime's pods failed", { error: (error as Error).message }))
@@ -99,14 +99,21 @@ export class PodLifecycleEvents implements Running {
     for (const uid of before.keys()) if (!now.has(uid)) this.#deps.onChange(uid);
   }
 
+  /** A runtime that has no events says so at once: a stream that has been open for a while works, also where nothing happens. */
+  #isStreaming(): boolean {
+    return this.#streamingSinceMs !== undefined && this.#deps.clock.monotonic() - this.#streamingSinceMs >= this.#options.relistMs;
+  }
+
   async #stream(): Promise<void> {
     const { cri, clock, logger, onChange, life } = this.#deps;
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
+        this.#streamingSinceMs = clock.monotonic();
+        let isFollowing = false;
         for await (const event of cri.getContainerEvents({}, { signal })) {
-          if (!this.#streaming) life?.following("ok");
-          this.#streaming = true;
+          if (!isFollowing) life?.following("ok");
+          isFollowing = true;
           life?.eventSeen(Number(event.createdAt) / 1e6);
           const uid = event.podSandboxStatus?.metadata?.uid ?? event.podSandboxStatus?.labels[label.podUid];
           if (uid !== undefined) onChange(uid);
@@ -116,7 +123,7 @@ export class PodLifecycleEvents implements Running {
         life?.following("failed");
         if (!signal.aborted) logger.info("The runtime's event stream broke", { error: (error as Error).message }, 2);
       } finally {
-        this.#streaming = false;
+        this.#streamingSinceMs = undefined;
         // From now on listing alone has to notice changes.
         this.#schedule();
       }

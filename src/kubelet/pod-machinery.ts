@@ -76,7 +76,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const { cri, clock, logger, recorder, client } = deps;
   const { options, facts, managers, claims, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
-  const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
+  const httpGet = deps.httpGet ?? createHttpGet(agentVersion, deps.dial);
   const initialMs = options.gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 1_000 : 10_000;
   const crashes = new CrashBackOff(clock, { initialMs, maxMs: options.maxContainerRestartPeriodMs });
   const { life } = metrics;
@@ -106,7 +106,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       token: (of, projection) => tokens.token(of, projection),
     }),
   });
-  const run = deps.runProbe ?? createProber({ cri, httpGet });
+  const run = deps.runProbe ?? createProber({ cri, httpGet, dial: deps.dial });
   const probes = new ProbeManager({
     clock,
     recorder,

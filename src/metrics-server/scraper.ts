@@ -10,6 +10,8 @@ import type { Client } from "../client/client.ts";
 import type { ClientCredentials } from "../client/client-credentials.ts";
 import { createHttpsTransport } from "../client/https-transport.ts";
 import type { Transport } from "../client/transport.ts";
+import { type Dial, dialUrl } from "../rpc/dial.ts";
+import { getInProcess } from "./in-process-kubelet.ts";
 import type { MetricStore } from "./metric-store.ts";
 import { parseResourceMetrics } from "./parse-metrics.ts";
 
@@ -18,6 +20,8 @@ export interface KubeletAccess {
   readonly caPem?: string;
   /** --kubelet-insecure-tls: any certificate will do. Default false. */
   readonly insecureSkipVerify?: boolean;
+  /** Reaches kubelets that are in this process. */
+  readonly dial?: Dial | undefined;
   /** Who asks: has to be allowed to get nodes/metrics. */
   readonly credentials: ClientCredentials;
 }
@@ -118,11 +122,9 @@ export class Scraper implements Running {
     const { store, clock, logger } = this.#deps;
     const { name } = node.metadata;
     try {
-      const kubelet = this.#kubeletOf(node);
-      const { status, body } = await kubelet.transport.request({
-        ...{ method: "GET", path: "/metrics/resource", accept: "text/plain", signal, timeoutMs: this.#options.timeoutMs },
-      });
-      if (status !== 200 || typeof body !== "string") throw new Error(`the kubelet at ${kubelet.server} answered ${status}`);
+      const server = kubeletServer(node);
+      const { status, body } = await this.#ask(name, server, signal);
+      if (status !== 200 || typeof body !== "string") throw new Error(`the kubelet at ${server} answered ${status}`);
       store.add(name, parseResourceMetrics(body, clock.now()));
     } catch (error) {
       if (signal.aborted) return;
@@ -131,9 +133,17 @@ export class Scraper implements Running {
     }
   }
 
-  #kubeletOf(node: Node): Kubelet {
-    const { name } = node.metadata;
-    const server = kubeletServer(node);
+  async #ask(name: string, server: string, signal: AbortSignal): Promise<{ readonly status: number; readonly body?: unknown }> {
+    const { access, clock } = this.#deps;
+    const { timeoutMs } = this.#options;
+    const url = new URL("/metrics/resource", server);
+    const inside = dialUrl(url, access.dial);
+    if (inside) return await getInProcess(url, { ...{ clock, signal, timeoutMs }, dial: () => inside, maxBytes: maxAnswerBytes });
+    const { transport } = this.#kubeletOf(name, server);
+    return await transport.request({ ...{ method: "GET", path: url.pathname, accept: "text/plain", signal, timeoutMs } });
+  }
+
+  #kubeletOf(name: string, server: string): Kubelet {
     const known = this.#kubelets.get(name);
     if (known?.server === server) return known;
     this.#forget(name);

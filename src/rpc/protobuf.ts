@@ -37,7 +37,16 @@ interface CompiledMessage {
   readonly byNumber: ReadonlyMap<number, Field>;
 }
 
+/** One set of codecs for each table, however many clients and servers speak it: a thousand simulated nodes do. */
+const known = new WeakMap<ProtocolTable, Codecs>();
+
 export function createCodecs(table: ProtocolTable): Codecs {
+  const codecs = known.get(table) ?? compileCodecs(table);
+  known.set(table, codecs);
+  return codecs;
+}
+
+function compileCodecs(table: ProtocolTable): Codecs {
   const types = new Map<string, ValueType>(Object.entries(scalars));
   const compiled = new Map<string, CompiledMessage>();
 
@@ -61,7 +70,14 @@ export function createCodecs(table: ProtocolTable): Codecs {
     }
     return message;
   };
-  return { of: <T>(name: string) => messageCodec<T>(name, compile(name)) };
+  const codecs = new Map<string, MessageCodec<unknown>>();
+  return {
+    of<T>(name: string): MessageCodec<T> {
+      const codec = codecs.get(name) ?? messageCodec(name, compile(name));
+      codecs.set(name, codec);
+      return codec as MessageCodec<T>; // the caller names the interface of the message
+    },
+  };
 }
 
 function messageCodec<T>(name: string, message: CompiledMessage): MessageCodec<T> {

@@ -1,9 +1,9 @@
 // HTTP/1.1 Upgrade from both ends: dialling a server that changes protocol, and passing an upgraded connection through to
 // another server byte for byte. Exec, attach and port-forward travel this way: client → API server → kubelet → runtime.
 import { once } from "node:events";
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { type Duplex, finished } from "node:stream";
+import { type Dial, requestTo } from "./dial.ts";
 
 /** A connection a client has asked to upgrade; nothing has been answered yet. */
 export interface UpgradeRequest {
@@ -18,6 +18,8 @@ export interface DialOptions {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** For https: client certificate and the CA of the server; without a CA the server's certificate is not checked. */
   readonly tls?: ClientTls;
+  /** For addresses inside this process. */
+  readonly dial?: Dial | undefined;
   /** Until the answer's head has arrived. */
   readonly timeoutMs: number;
   /** What passThrough answers where there is no answer. Default 502. */
@@ -49,13 +51,8 @@ const maxRefusalBytes = 64 * 1024;
 
 /** Asks the server at `url` to upgrade. Throws when there is no answer in time. */
 export async function dialUpgrade(url: URL, options: DialOptions): Promise<DialResult> {
-  const secure = url.protocol === "https:";
-  const request = (secure ? httpsRequest : httpRequest)(url, {
-    method: options.method,
-    headers: { ...options.headers, "content-length": "0" } as Record<string, string | string[]>,
-    agent: false,
-    ...(secure ? { rejectUnauthorized: options.tls?.ca !== undefined, ...options.tls } : {}),
-  });
+  const headers = { ...options.headers, "content-length": "0" } as Record<string, string | string[]>;
+  const request = requestTo(url, { method: options.method, headers, ...(options.tls ? { tls: options.tls } : {}) }, options.dial);
   const timer = AbortSignal.timeout(options.timeoutMs);
   const onTimeout = (): void => void request.destroy(new Error(`no answer from ${url.host} in ${options.timeoutMs} ms`));
   timer.addEventListener("abort", onTimeout, { once: true });

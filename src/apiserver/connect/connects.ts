@@ -1,5 +1,6 @@
 // All subresources that connect a client to a node: the map the resource handler dispatches by.
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import type { Dial } from "../../rpc/dial.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { Connects } from "../registry/handler-types.ts";
@@ -12,11 +13,13 @@ export interface KubeletAccess {
   readonly tls: ClientTls;
   /** Order in which a node's addresses are tried; default upstream's. */
   readonly preferredAddressTypes?: readonly string[];
+  /** Reaches nodes and pods that are simulated in this process. */
+  readonly dial?: Dial | undefined;
 }
 
-export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes }: KubeletAccess): Connects {
+export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes, dial }: KubeletAccess): Connects {
   const deps = {
-    kubeletTls: tls,
+    ...{ kubeletTls: tls, dial },
     ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),

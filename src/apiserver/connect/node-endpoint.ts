@@ -3,6 +3,7 @@ import { badRequest, internalError, notFound } from "../../api/meta/status-error
 import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
+import type { Dial } from "../../rpc/dial.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 
 /** What the connect handlers work with. */
@@ -13,6 +14,8 @@ export interface ConnectDependencies {
   readonly kubeletTls: ClientTls;
   /** Order in which a node's addresses are tried; default upstream's. */
   readonly preferredAddressTypes?: readonly string[];
+  /** Reaches nodes and pods that are simulated in this process. */
+  readonly dial?: Dial | undefined;
 }
 
 const defaultAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];

@@ -1,9 +1,9 @@
 // pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet.
 
 import type { IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { FieldError, type FieldErrorType, invalidValue } from "../../api/meta/field-error.ts";
 import { badRequest, internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
@@ -69,13 +69,7 @@ export function parseLogOptions(query: URLSearchParams, podName: string): Record
 async function fetchLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<ApiResponse> {
   const { request, info } = context;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = httpsRequest(url, {
-      ...deps.kubeletTls,
-      rejectUnauthorized: deps.kubeletTls.ca !== undefined,
-      agent: false,
-      timeout: connectTimeoutMs,
-      signal: request.signal,
-    });
+    const outgoing = requestTo(url, { tls: deps.kubeletTls, timeout: connectTimeoutMs, signal: request.signal }, deps.dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer from the kubelet at ${url.host} in ${connectTimeoutMs} ms`)));
     outgoing.on("response", (answer) => {
       outgoing.setTimeout(0); // a followed log may be silent for hours

@@ -74,6 +74,7 @@ function dialSpdy(deps: ConnectDependencies, url: URL, headers: Readonly<Record<
     headers: { connection: "Upgrade", upgrade: "SPDY/3.1", ...headers },
     tls: deps.kubeletTls,
     timeoutMs: dialTimeoutMs,
+    dial: deps.dial,
   });
 }
 
@@ -84,6 +85,7 @@ function relay(deps: ConnectDependencies, request: ApiRequest, url: URL): ApiRes
       headers: { ...upgradeHeaders(request.headers), "x-stream-protocol-version": [...request.headerLines("x-stream-protocol-version")] },
       tls: deps.kubeletTls,
       timeoutMs: dialTimeoutMs,
+      dial: deps.dial,
     }),
   );
 }

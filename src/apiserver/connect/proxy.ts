@@ -1,8 +1,8 @@
 // pods/proxy, services/proxy and nodes/proxy: the request is sent on to a pod, to a service's endpoint, or to a node's
 // kubelet, and the answer comes back as it is. Upgrades (WebSockets of web applications) pass through too.
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { badRequest, serviceUnavailable } from "../../api/meta/status-error.ts";
+import { type Dial, requestTo } from "../../rpc/dial.ts";
 import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
@@ -64,12 +64,13 @@ function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, name
     const tls = isNode ? deps.kubeletTls : {};
     if (request.upgrade) {
       const headers = { ...upgradeHeaders(request.headers), host: url.host };
-      return { kind: "upgrade", serve: (upgrade) => void passThrough(upgrade, url, { method: request.method, headers, tls, timeoutMs }) };
+      const options = { method: request.method, headers, tls, timeoutMs, dial: deps.dial };
+      return { kind: "upgrade", serve: (upgrade) => void passThrough(upgrade, url, options) };
     }
     // Relative links of a page mean something only with the slash.
     if (rest === "" && (request.method === "GET" || request.method === "HEAD")) return movedTo(`${request.path}/${query && `?${query}`}`);
     const links = isNode ? undefined : { prefix, hosts: [url.host, request.headers.host ?? ""] };
-    return forward(url, { tls, links }, context);
+    return forward(url, { tls, links, dial: deps.dial }, context);
   };
 }
 
@@ -82,24 +83,18 @@ interface Forwarding {
   readonly tls: ConnectDependencies["kubeletTls"];
   /** How links in the answer become links through the proxy; absent where they stay. */
   readonly links: LinkContext | undefined;
+  readonly dial: Dial | undefined;
 }
 
-async function forward(url: URL, { tls, links }: Forwarding, context: RequestContext): Promise<ApiResponse> {
+async function forward(url: URL, { tls, links, dial }: Forwarding, context: RequestContext): Promise<ApiResponse> {
   const { request } = context;
   const body = await bodyOf(request);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) if (value !== undefined && !notForwarded.test(name)) headers[name] = value;
   if (links) headers["x-forwarded-uri"] = request.path;
-  const secure = url.protocol === "https:";
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = (secure ? httpsRequest : httpRequest)(url, {
-      method: request.method,
-      headers: { ...headers, host: url.host, "content-length": String(body.length) },
-      agent: false,
-      timeout: timeoutMs,
-      signal: request.signal,
-      ...(secure ? { ...tls, rejectUnauthorized: tls.ca !== undefined } : {}),
-    });
+    const sent = { ...headers, host: url.host, "content-length": String(body.length) };
+    const outgoing = requestTo(url, { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls }, dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     outgoing.on("response", resolve);
     outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${error.message}`)));

@@ -1,7 +1,9 @@
 // The gRPC health check (grpc.health.v1.Health/Check) of a container. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
+import type { Duplex } from "node:stream";
+import type { Dial } from "../../rpc/dial.ts";
+import { type HealthCheckResponse, healthV1 } from "../../rpc/grpc-health.ts";
 import { createCodecs } from "../../rpc/protobuf.ts";
-import type { ProtocolTable } from "../../rpc/protocol.ts";
 import type { ProbeOutcome } from "./prober.ts";
 
 export interface GrpcHealthRequest {
@@ -10,21 +12,14 @@ export interface GrpcHealthRequest {
   /** "" asks for the server as a whole. */
   readonly service: string;
   readonly timeoutMs: number;
+  /** Of pods that are simulated in this process. */
+  readonly dial?: Dial | undefined;
 }
-
-interface HealthCheckResponse {
-  readonly status: "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
-}
-
-const healthV1: ProtocolTable = {
-  package: "grpc.health.v1",
-  services: { Health: { Check: "HealthCheckRequest -> HealthCheckResponse" } },
-  enums: { ServingStatus: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } },
-  messages: { HealthCheckRequest: "1 service string", HealthCheckResponse: "1 status ServingStatus" },
-};
 
 /** Loads the gRPC library on the first use only: few pods have such probes. */
-export async function grpcHealth({ host, port, service, timeoutMs }: GrpcHealthRequest): Promise<ProbeOutcome> {
+export async function grpcHealth({ host, port, service, timeoutMs, dial }: GrpcHealthRequest): Promise<ProbeOutcome> {
+  const inside = dial?.(host, port);
+  if (inside) return await healthOver(inside, { service, timeoutMs, authority: `${host}:${port}` });
   const { Client, credentials, status } = await import("@grpc/grpc-js");
   const codecs = createCodecs(healthV1);
   const request = codecs.of<object>("HealthCheckRequest");
@@ -48,12 +43,62 @@ export async function grpcHealth({ host, port, service, timeoutMs }: GrpcHealthR
           const within = `timeout: failed to connect service "${address}" within ${timeoutMs / 1000}s: `;
           return resolve({ result: "failure", output: `error: ${connecting ? within : lacking}${error.message}` });
         }
-        const healthy = answer?.status === "SERVING";
-        resolve({
-          result: healthy ? "success" : "failure",
-          output: healthy ? "service healthy" : `service unhealthy (responded with "${answer?.status ?? "UNKNOWN"}")`,
-        });
+        resolve(outcomeOf(answer));
       },
     );
+  });
+}
+
+function outcomeOf(answer: HealthCheckResponse | undefined): ProbeOutcome {
+  const healthy = answer?.status === "SERVING";
+  return {
+    result: healthy ? "success" : "failure",
+    output: healthy ? "service healthy" : `service unhealthy (responded with "${answer?.status ?? "UNKNOWN"}")`,
+  };
+}
+
+interface CheckOver {
+  readonly service: string;
+  readonly timeoutMs: number;
+  readonly authority: string;
+}
+
+/** The library makes its own connections: over one that is there, the one call is made by hand. */
+async function healthOver(connection: Duplex, { service, timeoutMs, authority }: CheckOver): Promise<ProbeOutcome> {
+  const { connect } = await import("node:http2");
+  const codecs = createCodecs(healthV1);
+  const message = codecs.of<object>("HealthCheckRequest").encode({ service });
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return await new Promise((resolve) => {
+    const session = connect(`http://${authority}`, { createConnection: () => connection });
+    const finish = (outcome: ProbeOutcome): void => {
+      session.destroy();
+      connection.destroy();
+      resolve(outcome);
+    };
+    const fail = (error: Error): void => {
+      const output = `error: timeout: failed to connect service "${authority}" within ${timeoutMs / 1000}s: ${error.message}`;
+      finish({ result: "failure", output });
+    };
+    session.on("error", fail);
+    connection.on("error", fail);
+    const stream = session.request(
+      { ":method": "POST", ":path": "/grpc.health.v1.Health/Check", "content-type": "application/grpc", te: "trailers" },
+      { signal: AbortSignal.timeout(timeoutMs) },
+    );
+    const chunks: Buffer[] = [];
+    stream.on("error", fail);
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("end", () => {
+      const bytes = Buffer.concat(chunks);
+      if (bytes.length < 5)
+        return finish({
+          result: "failure",
+          output: "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)",
+        });
+      finish(outcomeOf(codecs.of<HealthCheckResponse>("HealthCheckResponse").decode(bytes.subarray(5))));
+    });
+    stream.end(Buffer.concat([head, message]));
   });
 }

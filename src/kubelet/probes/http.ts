@@ -1,8 +1,7 @@
 // HTTP requests to containers, for probes and lifecycle hooks. Certificates are not checked, as the kubelet has no way to
 // know them; at most 10 KiB of the answer are kept.
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
 import type { Container, HTTPGetAction } from "../../api/types/core-v1.ts";
+import { type Dial, requestTo } from "../../rpc/dial.ts";
 import { requestErrorText } from "./dial-error.ts";
 
 export interface HttpGetRequest {
@@ -27,8 +26,9 @@ export type HttpGet = (request: HttpGetRequest) => Promise<HttpGetAnswer>;
 
 const maxBodyBytes = 10 * 1024;
 
-export function createHttpGet(version: string): HttpGet {
-  return (request) => httpGet(request, version);
+/** `dial`: for pods that are simulated in this process. */
+export function createHttpGet(version: string, dial?: Dial): HttpGet {
+  return (request) => httpGet(request, version, dial);
 }
 
 /** "http://10.0.0.5:8080/healthz", as messages name the target. */
@@ -47,10 +47,9 @@ export function containerPort(port: number | string, container: Container): numb
   return number;
 }
 
-function httpGet(request: HttpGetRequest, version: string): Promise<HttpGetAnswer> {
+function httpGet(request: HttpGetRequest, version: string, dial: Dial | undefined): Promise<HttpGetAnswer> {
   const { action, timeoutMs, userAgent, signal } = request;
   const url = urlOf(request);
-  const send = action.scheme === "HTTPS" ? httpsRequest : httpRequest;
   const deadline = AbortSignal.timeout(timeoutMs);
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
@@ -59,29 +58,22 @@ function httpGet(request: HttpGetRequest, version: string): Promise<HttpGetAnswe
         : requestErrorText(request.host, request.port, error);
       reject(new Error(`Get "${url}": ${text}`, { cause: error }));
     };
-    const sent = send(
-      url,
-      {
-        rejectUnauthorized: false,
-        headers: headersOf(action, `${userAgent}/${version}`),
-        signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
-        agent: false,
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        response.on("data", (chunk: Buffer) => {
-          if (length < maxBodyBytes) chunks.push(chunk);
-          length += chunk.length;
-        });
-        response.on("error", fail);
-        response.on("end", () => {
-          const body = Buffer.concat(chunks).subarray(0, maxBodyBytes).toString("utf8");
-          const { location } = response.headers;
-          resolve({ status: response.statusCode ?? 0, body, ...(location === undefined ? {} : { location }) });
-        });
-      },
-    );
+    const headers = headersOf(action, `${userAgent}/${version}`);
+    const sent = requestTo(new URL(url), { headers, signal: signal ? AbortSignal.any([deadline, signal]) : deadline }, dial);
+    sent.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on("data", (chunk: Buffer) => {
+        if (length < maxBodyBytes) chunks.push(chunk);
+        length += chunk.length;
+      });
+      response.on("error", fail);
+      response.on("end", () => {
+        const body = Buffer.concat(chunks).subarray(0, maxBodyBytes).toString("utf8");
+        const { location } = response.headers;
+        resolve({ status: response.statusCode ?? 0, body, ...(location === undefined ? {} : { location }) });
+      });
+    });
     sent.on("error", fail);
     sent.end();
   });

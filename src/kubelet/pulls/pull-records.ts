@@ -38,13 +38,15 @@ const apiVersion = "kubelet.config.k8s.io/v1beta1";
 
 /** Everything is read once: nobody else writes here. */
 export class PullRecords {
-  readonly #pulling: string;
-  readonly #pulled: string;
+  readonly #pulling: string | undefined;
+  readonly #pulled: string | undefined;
   #loaded: Promise<Known> | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
-  constructor(rootDirectory: string) {
-    this.#pulling = join(rootDirectory, "image_manager", "pulling");
-    this.#pulled = join(rootDirectory, "image_manager", "pulled");
+  /** Without a directory nothing is written. */
+  constructor(rootDirectory: string | undefined) {
+    this.#pulling = rootDirectory === undefined ? undefined : join(rootDirectory, "image_manager", "pulling");
+    this.#pulled = rootDirectory === undefined ? undefined : join(rootDirectory, "image_manager", "pulled");
   }
 
   async intend(image: string): Promise<void> {
@@ -62,7 +64,7 @@ export class PullRecords {
   }
 
   async forgetIntent(image: string): Promise<void> {
-    await rm(join(this.#pulling, fileName(image)), { force: true });
+    if (this.#pulling !== undefined) await rm(join(this.#pulling, fileName(image)), { force: true });
     (await this.#known()).intents.delete(image);
   }
 
@@ -71,7 +73,11 @@ export class PullRecords {
   }
 
   async write(record: PulledRecord): Promise<void> {
-    await write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record });
+    // One after the other: several pods may have pulled the same image at once, and the last record has to stay.
+    this.#writing = this.#writing
+      .catch(() => undefined)
+      .then(() => write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record }));
+    await this.#writing;
     (await this.#known()).records.set(record.imageRef, record);
   }
 
@@ -80,7 +86,7 @@ export class PullRecords {
     const { records } = await this.#known();
     for (const { imageRef, lastUpdatedTime } of [...records.values()]) {
       if (present.has(imageRef) || Date.parse(lastUpdatedTime) >= beforeMs) continue;
-      await rm(join(this.#pulled, fileName(imageRef)), { force: true });
+      if (this.#pulled !== undefined) await rm(join(this.#pulled, fileName(imageRef)), { force: true });
       records.delete(imageRef);
     }
   }
@@ -111,14 +117,16 @@ function fileName(text: string): string {
   return `sha256-${createHash("sha256").update(text).digest("hex")}`;
 }
 
-async function write(directory: string, key: string, value: object): Promise<void> {
+async function write(directory: string | undefined, key: string, value: object): Promise<void> {
+  if (directory === undefined) return;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, fileName(key));
   await writeFile(`${path}.tmp`, JSON.stringify(value), { mode: 0o600 });
   await rename(`${path}.tmp`, path);
 }
 
-async function readAll(directory: string): Promise<readonly unknown[]> {
+async function readAll(directory: string | undefined): Promise<readonly unknown[]> {
+  if (directory === undefined) return [];
   const names = await readdir(directory).catch(() => []);
   const texts = await Promise.all(names.filter((n) => !n.endsWith(".tmp")).map((name) => readFile(join(directory, name), "utf8")));
   return texts.map((text) => JSON.parse(text) as unknown);

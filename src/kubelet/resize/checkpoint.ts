@@ -39,7 +39,7 @@ const envelope: CheckpointFormat<unknown> = {
 
 export class Checkpoint<T> implements Running {
   readonly #deps: CheckpointDependencies;
-  readonly #path: string;
+  readonly #path: string | undefined;
   /** What is to be written, taken when it is. */
   readonly #content: () => T;
   readonly #format: CheckpointFormat<T>;
@@ -47,8 +47,8 @@ export class Checkpoint<T> implements Running {
   #dirty = false;
   #writing: Promise<void> = Promise.resolve();
 
-  /** `format`: default upstream's envelope for states of one text. */
-  constructor(path: string, content: () => T, deps: CheckpointDependencies, format?: CheckpointFormat<T>) {
+  /** Without a path nothing is written. `format`: default upstream's envelope for states of one text. */
+  constructor(path: string | undefined, content: () => T, deps: CheckpointDependencies, format?: CheckpointFormat<T>) {
     this.#path = path;
     this.#content = content;
     this.#deps = deps;
@@ -57,6 +57,7 @@ export class Checkpoint<T> implements Running {
 
   /** Undefined when there is none that can be used; `strict`: throws when there is one that cannot. */
   async load({ strict = false }: { readonly strict?: boolean } = {}): Promise<T | undefined> {
+    if (this.#path === undefined) return undefined;
     let text: string;
     try {
       text = await readFile(this.#path, "utf8");
@@ -75,7 +76,7 @@ export class Checkpoint<T> implements Running {
 
   /** Something has changed: to be written within a second, or now. */
   touch({ now = false }: { readonly now?: boolean } = {}): void {
-    if (this.#dirty && !now) return;
+    if (this.#path === undefined || (this.#dirty && !now)) return;
     this.#dirty = true;
     this.#timer?.cancel();
     if (now) this.#writeNow();
@@ -98,7 +99,7 @@ export class Checkpoint<T> implements Running {
   }
 
   async #write(): Promise<void> {
-    if (!this.#dirty) return;
+    if (!this.#dirty || this.#path === undefined) return;
     this.#dirty = false;
     const text = this.#format.encode(this.#content());
     const temporary = `${this.#path}.new`;

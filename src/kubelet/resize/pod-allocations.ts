@@ -26,9 +26,16 @@ export class PodAllocations implements Running {
   readonly #actuatedFile: Checkpoint<State>;
   readonly #stops = new StopStack();
 
-  constructor(directory: string, deps: CheckpointDependencies) {
+  /** Without a directory nothing outlives it. */
+  constructor(directory: string | undefined, deps: CheckpointDependencies) {
     const file = (name: string, entries: ReadonlyMap<string, PodResourceInfo>): Checkpoint<State> =>
-      this.#stops.add(new Checkpoint<State>(join(directory, name), () => ({ entries: Object.fromEntries(entries) }), deps));
+      this.#stops.add(
+        new Checkpoint<State>(
+          directory === undefined ? undefined : join(directory, name),
+          () => ({ entries: Object.fromEntries(entries) }),
+          deps,
+        ),
+      );
     this.#allocatedFile = file("allocated_pods_state", this.#allocated);
     this.#actuatedFile = file("actuated_pods_state", this.#actuated);
   }

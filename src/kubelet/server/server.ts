@@ -1,24 +1,23 @@
 // The kubelet's HTTPS server (port 10250): every request is authenticated and authorized, then answered by the route its
 // path belongs to (route.ts), or, for exec, attach and port-forward, passed through to the runtime's streaming server.
 // Certificates may change while it serves.
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener } from "node:http";
 import { createServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Server as NetServer } from "node:net";
-import type { Duplex } from "node:stream";
-import { isStatus, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { listen } from "../../base/listen.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { closing } from "../../base/server-connections.ts";
 import type { Client } from "../../client/client.ts";
-import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
+import type { Dial } from "../../rpc/dial.ts";
 import { type AuthenticationOptions, createAuthenticator } from "./authentication.ts";
 import { type AuthorizationOptions, createAuthorizer } from "./authorization.ts";
 import type { KubeletServerHost } from "./host.ts";
-import { answerByRoute, methodNotAllowed, type Route, urlOf } from "./route.ts";
+import { answerByRoute, type Route, urlOf } from "./route.ts";
 import { type RouteOptions, serverRoutes } from "./routes.ts";
-import { isStream, splitProtocols, streamUrl } from "./streams.ts";
+import { hostOf, respondError, serveRequests, textOf } from "./serve-requests.ts";
 
 export interface KubeletServerDependencies {
   /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
@@ -27,6 +26,8 @@ export interface KubeletServerDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly nodeName: string;
+  /** Reaches the runtime's streaming server where it is in this process. */
+  readonly dial?: Dial | undefined;
   /** Endpoints besides the server's own. */
   readonly routes?: readonly Route[];
 }
@@ -58,14 +59,12 @@ export interface RunningKubeletServer extends Running {
   readonly port: number;
 }
 
-const dialTimeoutMs = 30_000;
 const headersTimeoutMs = 30_000;
 
 export async function startKubeletServer(deps: KubeletServerDependencies, options: KubeletServerOptions): Promise<RunningKubeletServer> {
   const authenticate = createAuthenticator(deps, options.authentication);
   const authorize = createAuthorizer(deps, options.authorization);
-  const debugging = options.enableDebuggingHandlers ?? true;
-  const host = (): KubeletServerHost => hostOf(deps);
+  const host = hostOf(deps);
   const routes = serverRoutes({ host, clock: deps.clock, more: deps.routes ?? [] }, options);
   const contextOf = (from: ServerCertificates): ServerOptions => ({
     ...{ cert: from.cert, key: from.key, minVersion: "TLSv1.2", ...options.tls },
@@ -84,30 +83,8 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
     await authorize(caller, request.method ?? "GET", urlOf(request).pathname);
   }
 
-  server.on("request", (request, response) => {
-    admit(request)
-      .then(() => answerByRoute(routes, request, response))
-      .catch((error: unknown) => respondError(deps.logger, response, error));
-  });
-  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // The client may go while it is being asked who it is.
-    socket.on("error", () => socket.destroy());
-    admit(request)
-      .then(() => {
-        if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");
-        return streamUrl(host(), request);
-      })
-      .then((url) =>
-        passThrough({ socket, head }, url, {
-          method: request.method ?? "POST",
-          headers: upgradeHeaders(splitProtocols(request)),
-          timeoutMs: dialTimeoutMs,
-        }),
-      )
-      .catch((error: unknown) =>
-        refuseUpgrade(socket, { status: isStatus(error) ? error.code : 500, contentType: "text/plain", body: Buffer.from(textOf(error)) }),
-      );
-  });
+  const debugging = options.enableDebuggingHandlers ?? true;
+  serveRequests(server, { ...deps, host, routes, debugging, admit });
   await listenOn(deps.logger, server, options);
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
     await close();
@@ -162,19 +139,4 @@ async function listenOn(
   await listen(server, { port, host: address }, failed).catch((cause: unknown) => {
     throw new Error(`the kubelet cannot listen on ${address}:${port}: ${textOf(cause)}`, { cause });
   });
-}
-
-function hostOf(deps: KubeletServerDependencies): KubeletServerHost {
-  const host = deps.host();
-  if (!host) throw serviceUnavailable("the kubelet is starting");
-  return host;
-}
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function respondError(logger: Logger, response: ServerResponse, error: unknown): void {
-  if (!isStatus(error)) logger.error("Serving a request of the kubelet's API failed", { error });
-  if (response.headersSent) return void response.destroy();
-  response.writeHead(isStatus(error) ? error.code : 500, { "content-type": "text/plain; charset=utf-8" });
-  response.end(textOf(error));
 }

@@ -1,6 +1,6 @@
 // Container events of the simulated runtime, to any number of readers. A reader that falls far behind is ended with an error,
 // as a real runtime drops it, and lists again.
-import { RpcError } from "../rpc/rpc-error.ts";
+import { RpcError } from "../../rpc/rpc-error.ts";
 
 const maxWaiting = 10_000;
 

@@ -1,6 +1,6 @@
 // Addresses of simulated pods: given out in turn from a range, as host-local does, so that an address is not reused at once.
 import { isIPv6 } from "node:net";
-import { RpcError } from "../rpc/rpc-error.ts";
+import { RpcError } from "../../rpc/rpc-error.ts";
 
 export class AddressPool {
   readonly cidr: string;

@@ -1,9 +1,9 @@
 // What the simulated runtime knows: its sandboxes and containers, and what happens to them.
 import { join } from "node:path";
-import type { Clock } from "../base/clock.ts";
-import type { Input } from "../rpc/protocol.ts";
-import { RpcError } from "../rpc/rpc-error.ts";
-import { criTime } from "./cri.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Input } from "../../rpc/protocol.ts";
+import { RpcError } from "../../rpc/rpc-error.ts";
+import { criTime } from "../cri.ts";
 import type {
   ContainerEventResponse,
   ContainerEventType,
@@ -12,14 +12,18 @@ import type {
   PodSandboxState,
   PodSandboxStatus,
   RuntimeService,
-} from "./generated/runtime-v1.ts";
-import { normalizeImageName } from "./image-name.ts";
-import { AddressPool } from "./simulated-addresses.ts";
-import { type ImageBehaviour, SimulatedContainer } from "./simulated-container.ts";
-import { EventStream } from "./simulated-events.ts";
-import { createSimulatedImages, type SimulatedImages } from "./simulated-images.ts";
+} from "../generated/runtime-v1.ts";
+import { AddressPool } from "./addresses.ts";
+import { SimulatedContainer } from "./container.ts";
+import { EventStream } from "./events.ts";
+import { createSimulatedImages, type SimulatedImages } from "./images.ts";
+import { SimulatedNetwork } from "./network.ts";
+import type { SimulatedPod } from "./process.ts";
+import { type ImageBehaviour, SimulatedPrograms } from "./programs.ts";
+import { type StageOptions, Stages } from "./stages.ts";
+import { StreamingServer } from "./streaming.ts";
 
-export interface SimulatedRuntimeOptions {
+export interface SimulatedRuntimeOptions extends StageOptions {
   readonly clock: Clock;
   /** Ranges pods get their addresses from, one per family. Default ["10.244.0.0/16"]; UpdateRuntimeConfig changes it. */
   readonly podCidrs?: readonly string[];
@@ -29,10 +33,18 @@ export interface SimulatedRuntimeOptions {
   readonly behaviours?: Readonly<Record<string, ImageBehaviour>>;
   /** Behaviour of all other images. Default: run until stopped. */
   readonly defaultBehaviour?: ImageBehaviour;
+  /** The same, shared by several runtimes, instead of the two above. */
+  readonly programs?: SimulatedPrograms;
+  /** Shared by the nodes of a cluster. Default one of its own. */
+  readonly network?: SimulatedNetwork;
+  /** Below which mounts are real directories to programs. Default everywhere. */
+  readonly hostDirectories?: readonly string[];
+  /** What failures follow. Default 1. */
+  readonly seed?: number;
   /** Images that need no pull. */
   readonly images?: readonly string[];
-  /** Default 0. */
-  readonly pullDelayMs?: number;
+  /** Of the names of sandboxes and containers, which the runtimes of one cluster should not share. Default "". */
+  readonly idPrefix?: string;
   /** Throws to refuse a pull: `new RpcError("NOT_FOUND", "…")`. */
   readonly beforePull?: (image: string) => void | Promise<void>;
   /** Throws to make a call of RuntimeService fail; called with its name, "runPodSandbox". */
@@ -54,22 +66,39 @@ export class SimulatedState {
   readonly sandboxes = new Map<string, Sandbox>();
   readonly containers = new Map<string, SimulatedContainer>();
   readonly events = new EventStream<Input<ContainerEventResponse>>();
-  readonly #behaviours: ReadonlyMap<string, ImageBehaviour>;
-  readonly #defaultBehaviour: ImageBehaviour;
+  readonly network: SimulatedNetwork;
+  readonly streaming: StreamingServer;
+  readonly stages: Stages;
+  readonly #programs: SimulatedPrograms;
+  readonly #hostDirectories: readonly string[] | undefined;
   readonly #hostAddress: string;
+  readonly #idPrefix: string;
+  /** By the metadata of their configuration, which only one may have. */
+  readonly #sandboxNames = new Map<string, Sandbox>();
   #pools: readonly AddressPool[];
   #ids = 0;
 
   constructor(options: SimulatedRuntimeOptions) {
-    this.clock = options.clock;
+    const { clock, defaultBehaviour, behaviours = {} } = options;
+    this.clock = clock;
+    this.network = options.network ?? new SimulatedNetwork();
+    this.streaming = new StreamingServer(this.network, clock);
+    this.stages = new Stages(clock, options, options.seed ?? 1);
+    this.#programs =
+      options.programs ??
+      new SimulatedPrograms(
+        Object.entries(behaviours).map(([name, behaviour]) => ({ ...behaviour, name })),
+        defaultBehaviour ? { defaultBehaviour } : {},
+      );
     this.images = createSimulatedImages({
-      clock: options.clock,
+      clock,
       present: options.images ?? [],
-      pullDelayMs: options.pullDelayMs ?? 0,
+      programs: this.#programs,
+      stages: this.stages,
       beforePull: options.beforePull,
     });
-    this.#behaviours = new Map(Object.entries(options.behaviours ?? {}).map(([name, value]) => [normalizeImageName(name), value]));
-    this.#defaultBehaviour = options.defaultBehaviour ?? {};
+    this.#hostDirectories = options.hostDirectories;
+    this.#idPrefix = options.idPrefix ?? "";
     this.#hostAddress = options.hostAddress ?? "127.0.0.1";
     this.#pools = (options.podCidrs ?? ["10.244.0.0/16"]).map((cidr) => new AddressPool(cidr));
   }
@@ -80,7 +109,7 @@ export class SimulatedState {
 
   /** 64 hex digits, as other runtimes give. */
   newId(): string {
-    return (++this.#ids).toString(16).padStart(12, "0").padEnd(64, "0");
+    return `${this.#idPrefix}${(++this.#ids).toString(16).padStart(12 - this.#idPrefix.length, "0")}`.padEnd(64, "0");
   }
 
   container(id: string): SimulatedContainer {
@@ -96,9 +125,8 @@ export class SimulatedState {
   }
 
   runSandbox(config: PodSandboxConfig, runtimeHandler: string): Sandbox {
-    const onHost = config.linux?.securityContext?.namespaceOptions?.network === "NODE";
-    const key = (c: PodSandboxConfig): string => JSON.stringify(c.metadata);
-    const twin = [...this.sandboxes.values()].find((sandbox) => key(sandbox.config) === key(config));
+    const onHost = isOnHost(config);
+    const twin = this.#sandboxNames.get(nameOf(config));
     if (twin) throw new RpcError("UNKNOWN", `failed to reserve sandbox name: it is reserved for ${twin.id}`);
     const addresses = onHost ? [this.#hostAddress] : this.#pools.map((pool) => pool.take());
     const sandbox: Sandbox = {
@@ -110,6 +138,9 @@ export class SimulatedState {
       state: "SANDBOX_READY",
     };
     this.sandboxes.set(sandbox.id, sandbox);
+    this.#sandboxNames.set(nameOf(config), sandbox);
+    // A node's own address is the node's: on a real machine other things listen there too.
+    if (!onHost) for (const address of addresses) this.network.join(address);
     this.emit("CONTAINER_STARTED_EVENT", sandbox.id, sandbox.id);
     return sandbox;
   }
@@ -120,6 +151,7 @@ export class SimulatedState {
     if (!sandbox || sandbox.state === "SANDBOX_NOTREADY") return;
     await Promise.all(this.containersOf(id).map((container) => container.stop(0)));
     sandbox.state = "SANDBOX_NOTREADY";
+    if (!isOnHost(sandbox.config)) for (const address of sandbox.addresses) this.network.leave(address);
     for (const [i, pool] of this.#pools.entries()) pool.release(sandbox.addresses[i] ?? "");
     this.emit("CONTAINER_STOPPED_EVENT", id, id);
   }
@@ -128,6 +160,8 @@ export class SimulatedState {
     await this.stopSandbox(id);
     for (const container of this.containersOf(id)) await this.removeContainer(container.id);
     if (this.sandboxes.has(id)) this.emit("CONTAINER_DELETED_EVENT", id, id);
+    const sandbox = this.sandboxes.get(id);
+    if (sandbox) this.#sandboxNames.delete(nameOf(sandbox.config));
     this.sandboxes.delete(id);
   }
 
@@ -141,9 +175,10 @@ export class SimulatedState {
       id: this.newId(),
       sandboxId,
       config,
+      pod: podOf(sandbox),
       imageId: image.id,
-      behaviour: this.#behaviourOf(image.repoTags[0] ?? reference),
-      clock: this.clock,
+      behaviour: this.behaviourOf(reference),
+      ...{ clock: this.clock, network: this.network, stages: this.stages, hostDirectories: this.#hostDirectories },
       logPath: config.logPath === "" || logDirectory === "" ? "" : join(logDirectory, config.logPath),
       onExit: (ended) => this.emit("CONTAINER_STOPPED_EVENT", ended.id, sandboxId),
     });
@@ -171,15 +206,24 @@ export class SimulatedState {
     });
   }
 
-  #behaviourOf(image: string): ImageBehaviour {
-    return this.#behaviours.get(image) ?? this.#defaultBehaviour;
+  /** Of an image that is there; otherwise that of unknown ones. */
+  behaviourOf(reference: string): ImageBehaviour {
+    const { repoTags = [], repoDigests = [] } = this.images.find(reference) ?? {};
+    return this.#programs.behaviourOf(repoTags[0] ?? repoDigests[0] ?? "");
   }
+}
+
+const isOnHost = ({ linux }: PodSandboxConfig): boolean => linux?.securityContext?.namespaceOptions?.network === "NODE";
+const nameOf = ({ metadata }: PodSandboxConfig): string => JSON.stringify(metadata);
+
+function podOf({ config, addresses }: Sandbox): SimulatedPod {
+  const { name = "", namespace = "", uid = "" } = config.metadata ?? {};
+  return { name, namespace, uid, addresses };
 }
 
 export function sandboxStatus(sandbox: Sandbox): Input<PodSandboxStatus> & { readonly id: string } {
   const { config, addresses, state } = sandbox;
-  const onHost = config.linux?.securityContext?.namespaceOptions?.network === "NODE";
-  const [ip = "", ...more] = state === "SANDBOX_READY" && !onHost ? addresses : [];
+  const [ip = "", ...more] = state === "SANDBOX_READY" && !isOnHost(config) ? addresses : [];
   return {
     id: sandbox.id,
     metadata: config.metadata,

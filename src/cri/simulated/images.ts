@@ -1,10 +1,12 @@
-// The image service of the simulated runtime: every name can be pulled, and takes no space on disk.
+// The image service of the simulated runtime: every name can be pulled, unless it is to be refused, and takes no space on disk.
 import { createHash } from "node:crypto";
-import type { Clock } from "../base/clock.ts";
-import { RpcError } from "../rpc/rpc-error.ts";
-import { criTime } from "./cri.ts";
-import type { Image, ImageServiceHandlers } from "./generated/runtime-v1.ts";
-import { normalizeImageName } from "./image-name.ts";
+import type { Clock } from "../../base/clock.ts";
+import { RpcError } from "../../rpc/rpc-error.ts";
+import { criTime } from "../cri.ts";
+import type { Image, ImageServiceHandlers } from "../generated/runtime-v1.ts";
+import { normalizeImageName } from "../image-name.ts";
+import type { SimulatedPrograms } from "./programs.ts";
+import type { Stages } from "./stages.ts";
 
 export interface SimulatedImages {
   readonly handlers: ImageServiceHandlers;
@@ -16,7 +18,8 @@ export interface SimulatedImageOptions {
   readonly clock: Clock;
   /** Images that are there from the start. */
   readonly present: readonly string[];
-  readonly pullDelayMs: number;
+  readonly programs: SimulatedPrograms;
+  readonly stages: Stages;
   /** Throws to refuse a pull. */
   readonly beforePull?: ((image: string) => void | Promise<void>) | undefined;
 }
@@ -51,7 +54,12 @@ export function createSimulatedImages(options: SimulatedImageOptions): Simulated
     pullImage: async ({ image }, { signal }) => {
       const name = fullName(image?.image ?? "");
       await options.beforePull?.(image?.image ?? "");
-      if (options.pullDelayMs > 0) await options.clock.sleep(options.pullDelayMs, signal);
+      if (!options.programs.canPull(name))
+        throw new RpcError(
+          "NOT_FOUND",
+          `failed to pull and unpack image "${name}": failed to resolve reference "${name}": ${name}: not found`,
+        );
+      await options.stages.pass("pull", options.programs.behaviourOf(name), { what: name, signal });
       return { imageRef: add(name).id };
     },
     removeImage: async ({ image }) => {

@@ -1,0 +1,59 @@
+// The loops of a cluster that runs in one process: its controllers and its scheduler, each under the identity it would have as a
+// process of its own.
+import type { Clock } from "../base/clock.ts";
+import { type Running, StopStack } from "../base/lifecycle.ts";
+import type { Logger } from "../base/log.ts";
+import type { SchedulerFiles } from "./scheduler-setup.ts";
+import type { RunningApiServer } from "./start-apiserver.ts";
+
+export interface ClusterLoopsDeps {
+  readonly server: RunningApiServer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ClusterLoopsOptions {
+  /** As --controllers has it: a comma list of names, * for all, -name to leave one out. */
+  readonly controllers: string;
+  readonly clusterCidrs: readonly string[];
+  readonly serviceCidrs: readonly string[];
+  readonly nodeMonitorGracePeriodMs: number;
+  readonly scheduler: SchedulerFiles;
+}
+
+/** Resolves when they run. Throws CommandError. */
+export async function startClusterLoops({ server, clock, logger }: ClusterLoopsDeps, options: ClusterLoopsOptions): Promise<Running> {
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
+    import("./controller-manager.ts"),
+    import("./controller-manager-flags.ts"),
+    import("./scheduler.ts"),
+  ]);
+  const { controllers: selection, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, scheduler } = options;
+  const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
+  const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+  const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
+  const stack = new StopStack();
+  try {
+    stack.add(
+      await startControllerManager(
+        { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
+        {
+          controllers: checkedSelection(withJoining(selection.split(","))),
+          ...{ rootCaPem: server.caPem, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, clusterSigning: server.pki.ca },
+        },
+      ),
+    );
+    const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
+    stack.add(await startSchedulerFromFiles(schedulerDeps, scheduler));
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+/** The controllers that machines need to join with a token, unless they are left out. */
+function withJoining(selection: readonly string[]): readonly string[] {
+  const joining = ["bootstrap-signer-controller", "token-cleaner-controller", "kubelet-serving-approver-controller"];
+  return selection.includes("*") ? [...selection, ...joining.filter((name) => !selection.includes(`-${name}`))] : selection;
+}

@@ -1,0 +1,72 @@
+// Answers what comes to a kubelet's server, whichever way it came: requests by the route of their path, upgrades (exec, attach,
+// port-forward) by passing them through to the runtime's streaming server.
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { isStatus, serviceUnavailable } from "../../api/meta/status-error.ts";
+import type { Logger } from "../../base/log.ts";
+import type { Dial } from "../../rpc/dial.ts";
+import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
+import type { KubeletServerHost } from "./host.ts";
+import { answerByRoute, methodNotAllowed, type Route, urlOf } from "./route.ts";
+import { isStream, splitProtocols, streamUrl } from "./streams.ts";
+
+export interface ServingContext {
+  /** Throws StatusError while the kubelet starts. */
+  readonly host: () => KubeletServerHost;
+  readonly routes: readonly Route[];
+  /** Whether what reaches into pods is served. */
+  readonly debugging: boolean;
+  readonly logger: Logger;
+  /** Reaches the runtime's streaming server where it is in this process. */
+  readonly dial?: Dial | undefined;
+  /** Throws StatusError unless the caller may make this request. */
+  readonly admit: (request: IncomingMessage) => Promise<void>;
+}
+
+const dialTimeoutMs = 30_000;
+
+export function serveRequests(server: Pick<HttpServer, "on">, { host, routes, debugging, logger, dial, admit }: ServingContext): void {
+  server.on("request", (request, response) => {
+    admit(request)
+      .then(() => answerByRoute(routes, request, response))
+      .catch((error: unknown) => respondError(logger, response, error));
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The client may go while it is being asked who it is.
+    socket.on("error", () => socket.destroy());
+    admit(request)
+      .then(() => {
+        if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");
+        return streamUrl(host(), request);
+      })
+      .then((url) =>
+        passThrough({ socket, head }, url, {
+          method: request.method ?? "POST",
+          headers: upgradeHeaders(splitProtocols(request)),
+          timeoutMs: dialTimeoutMs,
+          dial,
+        }),
+      )
+      .catch((error: unknown) =>
+        refuseUpgrade(socket, { status: isStatus(error) ? error.code : 500, contentType: "text/plain", body: Buffer.from(textOf(error)) }),
+      );
+  });
+}
+
+/** The kubelet, once it is there. */
+export function hostOf(deps: { readonly host: () => KubeletServerHost | undefined }): () => KubeletServerHost {
+  return () => {
+    const host = deps.host();
+    if (!host) throw serviceUnavailable("the kubelet is starting");
+    return host;
+  };
+}
+
+export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export function respondError(logger: Logger, response: ServerResponse, error: unknown): void {
+  if (!isStatus(error)) logger.error("Serving a request of the kubelet's API failed", { error });
+  if (response.headersSent) return void response.destroy();
+  response.writeHead(isStatus(error) ? error.code : 500, { "content-type": "text/plain; charset=utf-8" });
+  response.end(textOf(error));
+}
