@@ -216,7 +216,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const controllers = await startControllerManager(
     { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
     {
-      controllers: checkedSelection(withJoining(values.controllers.split(","))),
+      controllers: checkedSelection(selectedControllers(values)),
       rootCaPem: server.caPem,
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
@@ -231,6 +231,14 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
 }
+
+/** Nodes of a routed pod network have blocks instead of ranges. */
+function selectedControllers(values: UpFlags): readonly string[] {
+  const selection = withJoining(values.controllers.split(","));
+  return values["pod-network"] === "routed" ? selection.filter((name) => name !== ranges).concat(`-${ranges}`) : selection;
+}
+
+const ranges = "node-ipam-controller";
 
 /** The controllers that machines need to join with a token, unless they are left out. */
 function withJoining(selection: readonly string[]): readonly string[] {
