@@ -104,7 +104,20 @@ class Exchange {
     response.once("finish", () => dropRest(request, response));
   }
 
+  /** Also called from events of sockets, where nobody would catch what it throws. */
   attempt(): void {
+    try {
+      this.#attempt();
+    } catch (error) {
+      this.#forwarder.deps.logger.error("Failed to find where a request goes", {
+        backend: this.#forwarded.backend,
+        error: errorText(error),
+      });
+      this.#fail(500, error);
+    }
+  }
+
+  #attempt(): void {
     const { backend, request, asked, entrance, upgrade } = this.#forwarded;
     const { agent, backendTimeoutMs, connectTimeoutMs, deps } = this.#forwarder;
     const endpoint = deps.backends.pick(backend, this.#tried);

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { realClock } from "../base/clock.ts";
 import { StopStack } from "../base/lifecycle.ts";
-import { silentLogger } from "../base/log.ts";
+import { createLogger, silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { createIngressMetrics } from "./ingress-metrics.ts";
 import { IngressProxy, type IngressProxyOptions } from "./ingress-proxy.ts";
@@ -139,6 +139,37 @@ describe("what goes through", () => {
     };
     expect((await ask(http)).status).toBe(500);
     expect((await ask(http)).status).toBe(200);
+  });
+
+  it("ends one request with 500 where looking for its backend fails after another did not answer", async () => {
+    const { proxy, http } = await serve([await deadEndpoint(), await pod(echo)]);
+    const { pick } = proxy.backends;
+    let picks = 0;
+    proxy.backends.pick = (...args) => {
+      if (++picks === 2) throw new TypeError("a slice that nobody expected");
+      return pick.apply(proxy.backends, args);
+    };
+    expect((await ask(http)).status).toBe(500);
+    expect((await ask(http)).status).toBe(200);
+  });
+
+  it("logs a request whose client has gone with the address it came from", async () => {
+    const lines: string[] = [];
+    const metrics = createIngressMetrics(new MetricsRegistry());
+    const logger = createLogger("ingress", { write: (line) => lines.push(line) });
+    const silent = await pod(() => undefined);
+    const deps = { clock: realClock, logger, metrics, endpointsOf: () => [silent] };
+    const proxy = stack.add(new IngressProxy(deps, { address: "127.0.0.1", httpPort: 0, httpsPort: 0, drainMs: 100, accessLog: true }));
+    const target = { backend: { namespace: "d", service: "web", port: 80 }, policy: { redirectToHttps: false }, source: "d/i" };
+    proxy.use(compileRoutes([{ host: undefined, match: "prefix", path: "/", target }]));
+    await new Promise<void>((resolve) => proxy.listen((scheme) => void (scheme === "https" && resolve())));
+    const arrived = once(silent.server, "request");
+    const session = connectHttp2(`https://127.0.0.1:${proxy.port("https")}`, { rejectUnauthorized: false });
+    session.on("error", () => undefined);
+    session.request({ ":path": "/gone" }).on("error", () => undefined);
+    await arrived;
+    session.destroy();
+    await expect.poll(() => lines.find((line) => line.includes("/gone"))).toMatch(/127\.0\.0\.1/);
   });
 
   it("carries method, path, headers and body, tells whom it is from, and drops what belongs to one connection", async () => {

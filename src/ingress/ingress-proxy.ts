@@ -148,6 +148,8 @@ export class IngressProxy implements Running {
   #observe({ request, response, upgrade }: Call, asked: Asked | undefined, target: Target | undefined): void {
     const { metrics, clock, logger } = this.#deps;
     const beganMs = clock.monotonic();
+    // Asked now: a connection that is closed no longer knows.
+    const client = this.#options.accessLog ? addressOf(request) : "";
     metrics.open.add();
     // An upgraded connection is another thing than its answer, and closes later.
     (upgrade?.socket ?? response).once("close", () => {
@@ -158,7 +160,7 @@ export class IngressProxy implements Running {
       metrics.durations.observe(tookMs / 1000);
       if (!this.#options.accessLog) return;
       const { method, httpVersion } = request;
-      const line = { client: addressOf(request), host: asked?.host, method, path: asked?.path, httpVersion, status, route: target?.source };
+      const line = { client, host: asked?.host, method, path: asked?.path, httpVersion, status, route: target?.source };
       logger.info("Request", { ...line, milliseconds: Math.round(tookMs) });
     });
   }

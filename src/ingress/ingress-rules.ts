@@ -2,6 +2,7 @@
 // that are taken stay with whoever had them.
 import { keyOf } from "../api/meta/object.ts";
 import type { Ingress, IngressBackend } from "../api/types/networking-v1.ts";
+import { errorText } from "../base/log.ts";
 import type { DefaultRoute, Route, RoutePolicy, Target } from "./routes.ts";
 
 const redirectAnnotation = "ingress.coracle.local/ssl-redirect";
@@ -42,23 +43,39 @@ export function rulesOf(ingresses: readonly Ingress[]): IngressRules {
   const certificates: WantedCertificate[] = [];
   const problems: IngressProblem[] = [];
   for (const ingress of ingresses) {
-    const { spec, metadata } = ingress;
-    const policy = policyOf(ingress, problems);
-    const targetOf = (backend: IngressBackend): Target => newTarget(ingress, { backend, policy }, problems);
-    const fallback = spec?.defaultBackend && targetOf(spec.defaultBackend);
-    for (const { host, http } of spec?.rules ?? []) {
-      const name = host ? host.toLowerCase() : undefined;
-      for (const { path, pathType, backend } of http?.paths ?? [])
-        routes.push({ host: name, match: pathType === "Exact" ? "exact" : "prefix", path: path || "/", target: targetOf(backend) });
-      if (fallback && name !== undefined) defaults.push({ host: name, target: fallback });
+    try {
+      addRules({ routes, defaults, certificates, problems }, ingress);
+    } catch (error) {
+      // One object that nobody expected does not keep the others from being served.
+      problems.push({ ingress, reason: "InvalidIngress", message: `What it says cannot be understood: ${errorText(error)}` });
     }
-    if (fallback) defaults.push({ host: undefined, target: fallback });
-    // Without a secret the hosts are served with the certificate of all.
-    for (const { secretName, hosts = [] } of spec?.tls ?? [])
-      if (secretName)
-        certificates.push({ ingress, secret: `${metadata.namespace}/${secretName}`, hosts: hosts.map((h) => h.toLowerCase()) });
   }
   return { routes, defaults, certificates, problems };
+}
+
+interface Draft {
+  readonly routes: Route[];
+  readonly defaults: DefaultRoute[];
+  readonly certificates: WantedCertificate[];
+  readonly problems: IngressProblem[];
+}
+
+function addRules({ routes, defaults, certificates, problems }: Draft, ingress: Ingress): void {
+  const { spec, metadata } = ingress;
+  const policy = policyOf(ingress, problems);
+  const targetOf = (backend: IngressBackend): Target => newTarget(ingress, { backend, policy }, problems);
+  const fallback = spec?.defaultBackend && targetOf(spec.defaultBackend);
+  for (const { host, http } of spec?.rules ?? []) {
+    const name = host ? host.toLowerCase() : undefined;
+    for (const { path, pathType, backend } of http?.paths ?? [])
+      routes.push({ host: name, match: pathType === "Exact" ? "exact" : "prefix", path: path || "/", target: targetOf(backend) });
+    if (fallback && name !== undefined) defaults.push({ host: name, target: fallback });
+  }
+  if (fallback) defaults.push({ host: undefined, target: fallback });
+  // Without a secret the hosts are served with the certificate of all.
+  for (const { secretName, hosts } of spec?.tls ?? [])
+    if (secretName)
+      certificates.push({ ingress, secret: `${metadata.namespace}/${secretName}`, hosts: (hosts ?? []).map((h) => h.toLowerCase()) });
 }
 
 function newTarget(

@@ -130,6 +130,14 @@ describe("rulesOf()", () => {
     expect(routes.map(({ match, target }) => [match, target.backend])).toEqual([["prefix", undefined]]);
   });
 
+  it("says so of one that cannot be understood, and reads the others", () => {
+    const odd = ingress("odd", [{ paths: { "/": "web" } }]);
+    const broken = { ...odd, spec: { rules: [{ http: { paths: [null] } }] } } as unknown as Ingress; // nothing an API server lets in
+    const { routes, problems } = rulesOf([broken, ingress("good", [{ paths: { "/": "web" } }])]);
+    expect(problems.map(({ reason, ingress: of }) => [of.metadata.name, reason])).toEqual([["odd", "InvalidIngress"]]);
+    expect(routes.map(({ target }) => target.source)).toEqual(["d/good"]);
+  });
+
   it("reads annotations", () => {
     const made = ingress("i", [{ paths: { "/": "web" } }]);
     const withAnnotations = (annotations: Record<string, string>) => rulesOf([{ ...made, metadata: { ...made.metadata, annotations } }]);
