@@ -20,7 +20,7 @@ import type { PodNetwork } from "../node-network/cluster-network.ts";
 import { deviceCommands, forwardingCommands, neighbourCommands, routeCommands, routeProtocol } from "../node-network/commands.ts";
 import { missingAnnotations, placeAnnotations } from "../node-network/node-annotations.ts";
 import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Underlay } from "../node-network/place.ts";
-import { createBird, type RoutingDaemon } from "./bird.ts";
+import { birdLog, createBird, type RoutingDaemon } from "./bird.ts";
 import { renderBirdConfig, routeMetric } from "./bird-config.ts";
 import { nodeOfBlock } from "./block.ts";
 import { birdDirectory, podCablePrefix, sandboxHandle, tunnelHandle } from "./names.ts";
@@ -293,7 +293,7 @@ class RoutedLoop {
 
   async #applyDaemon(plan: RoutedPlan, { address }: Underlay): Promise<void> {
     const { nodeName, dataDir, network } = this.#options;
-    const logFile = `${birdDirectory(dataDir)}/bird.log`;
+    const logFile = birdLog(birdDirectory(dataDir));
     await this.#daemon.apply(renderBirdConfig({ nodeName, nodeAddress: address, metric: routeMetric(network.vni), logFile, plan }));
   }
 
