@@ -15,6 +15,7 @@ const cniPlugin = (name) => ["/opt/cni/bin", "/usr/lib/cni"].some((dir) => exist
 export const nodePackages = [
   { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
   { name: "runc", why: "starts them", found: () => onPath("runc") },
+  { name: "crun", why: "starts them faster", found: () => onPath("crun"), optional: true },
   { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
   { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },
@@ -82,7 +83,7 @@ export function ensureBuilt() {
 
 /**
  * Installs missing system packages by apt. Without root, apt, or with `install: false`, it says what is missing and
- * gives back the names; the caller decides whether it can go on.
+ * gives back the names of those that are not optional; the caller decides whether it can go on.
  */
 export function ensureSystemPackages(packages, { install = true } = {}) {
   const missing = packages.filter((p) => !p.found());
@@ -97,7 +98,7 @@ export function ensureSystemPackages(packages, { install = true } = {}) {
           ? "not running as root"
           : "there is no apt-get";
     say(`setup: missing, and not installed because ${reason}: ${missing.map((p) => `${p.name} (${p.why})`).join(", ")}`);
-    return names;
+    return missing.filter((p) => !p.optional).map((p) => p.name);
   }
   for (const p of missing) say(`setup: installing the system package ${p.name}: ${p.why}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };

@@ -10,6 +10,7 @@ import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
+import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
 import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
@@ -44,6 +45,8 @@ export interface PodNetworkSetUp {
 export interface NodeRuntimeOptions {
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers, where the runtime is our own containerd. Default "auto". */
+  readonly ociRuntime?: OciRuntimeChoice | undefined;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
@@ -60,14 +63,14 @@ const ethernetMtu = 1500;
 export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
   if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
   if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
-  for (const name of ["containerd", "runc"]) {
-    if (!(await findExecutable(name))) return { choice: "simulated", why: `${name} is not installed` };
-  }
+  if (!(await findExecutable("containerd"))) return { choice: "simulated", why: "containerd is not installed" };
+  if (!(await findExecutable("runc")) && !(await findExecutable("crun")))
+    return { choice: "simulated", why: "neither runc nor crun is installed" };
   return { choice: "containerd" };
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
+  const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
@@ -82,7 +85,7 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
     const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
-    containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });
+    containerd = await startContainerd({ dataDir, ociRuntime, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
     await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });

@@ -15,7 +15,7 @@ import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-netw
 import type { NodeNetwork } from "../node-network/node-network.ts";
 import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { startKubelet } from "./kubelet.ts";
-import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { type NodeRuntime, type NodeRuntimeOptions, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
 import { expectRoutedNetwork, removeRoutedLeftovers } from "./routed-node.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
@@ -37,6 +37,8 @@ export interface NodeOptions extends KubeletOptions {
   /** Of the runtime and the pod network. */
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers. Default "auto". */
+  readonly ociRuntime?: NodeRuntimeOptions["ociRuntime"];
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
@@ -80,11 +82,11 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     serving,
     ...others
   } = options;
-  const { loadBalancerPool: pool, ...kubelet } = others;
+  const { loadBalancerPool: pool, ociRuntime = "auto", ...kubelet } = others;
   const stack = new StopStack();
   try {
     const routed = podNetwork.mode === "routed" ? expectRoutedNetwork({ dataDir, choice, cniPlugins }) : undefined;
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, cniPlugins, clock, logger, ...routed?.forRuntime });
+    const runtime = await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger, ...routed?.forRuntime });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));

@@ -17,6 +17,7 @@ import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
@@ -34,6 +35,7 @@ const flags = {
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
+  ...ociRuntimeFlags,
   ...upNetworkFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
   "node-cidr": flag(
@@ -170,6 +172,7 @@ function nodesOptions(values: UpValues, choice: string) {
     ...{ dataDir: values["data-dir"], count: values.nodes, choice, nodeCidrs: nodeCidrs(values), verbosity: values.v },
     cniPlugins: values["cni-plugins"],
     ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"], kubeletConfig: values["kubelet-config"] },
+    ociRuntime: values["oci-runtime"],
   };
 }
 
