@@ -7,6 +7,7 @@ import { boolean, flag, integer, optionalText } from "../base/flags.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { identifyProcess, terminateProcess } from "../linux/processes.ts";
 import { removeNodeNetwork } from "../node-network/teardown.ts";
+import { removeRoutedNetwork } from "../routed-network/teardown.ts";
 import { directoryHolder } from "../storage/directory-lock.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand } from "./command-flags.ts";
@@ -46,6 +47,7 @@ async function takeDownNodes(dataDir: string, logger: Logger): Promise<void> {
   // They end by themselves when the cluster's process has; those that hang do not.
   await Promise.all(directories.map((directory) => endNodeProcess(directory)));
   await removeNodeNetwork(dataDir);
+  await removeRoutedNetwork(dataDir);
   for (const directory of [dataDir, ...directories]) await takeDownNode(directory, logger);
   await removeMachineNetwork(dataDir);
   await rm(controlSocket(dataDir), { force: true });

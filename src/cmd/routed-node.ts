@@ -84,7 +84,7 @@ async function startRouted(
   );
   const families = clusterCidrs.map((cidr) => (cidr.includes(":") ? (6 as const) : (4 as const)));
   const writeConfig = async (): Promise<void> => writeRoutedConfig({ dataDir, families, mtu: await network.podMtu() });
-  // Not when the node has a pod range, as others: it needs none, and a small --cluster-cidr has none for all nodes.
+  // Not when the node has a pod range, as others: it needs none.
   const standing = network.podMtu().then(async () => {
     tell(network.plugin);
     await writeConfig();

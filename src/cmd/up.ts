@@ -222,7 +222,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   const loops = await startClusterLoops(
     { server, clock, logger },
     {
-      controllers: values.controllers,
+      controllers: selectedControllers(values),
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
@@ -231,6 +231,14 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
   );
   stack.add(loops);
   announce("controllers and scheduler");
+}
+
+/** Nodes of a routed pod network have blocks instead of ranges. */
+function selectedControllers(values: UpFlags): string {
+  if (values["pod-network"] !== "routed") return values.controllers;
+  const ranges = "node-ipam-controller";
+  const others = values.controllers.split(",").filter((name) => name !== ranges && name !== `-${ranges}`);
+  return [...others, `-${ranges}`].join();
 }
 
 async function nodeSettings(values: UpFlags, choice: string, logger: Logger): Promise<LocalNodeSettings> {

@@ -14,6 +14,8 @@ export interface RuntimeHealthDependencies {
 }
 
 const periodMs = 5_000;
+/** Somebody may be about to mend it: a CNI configuration that is brought makes the network ready. */
+const troubledMs = 1_000;
 const impatientMs = 100;
 /** How long it asks often after a change was announced. */
 const impatientForMs = 30_000;
@@ -104,8 +106,9 @@ export class RuntimeHealth implements Running {
     }
     if (before !== this.problems().join()) onChange();
     if (this.#stopped) return;
-    const hurried = this.problems().length > 0 && clock.monotonic() < this.#impatientUntilMs;
-    this.#timer = clock.after(hurried ? impatientMs : periodMs, () => {
+    const hurried = clock.monotonic() < this.#impatientUntilMs;
+    const delayMs = this.problems().length === 0 ? periodMs : hurried ? impatientMs : troubledMs;
+    this.#timer = clock.after(delayMs, () => {
       this.#asking = this.#ask();
     });
   }

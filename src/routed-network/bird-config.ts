@@ -6,7 +6,7 @@ import { isIPv4 } from "node:net";
 import type { Neighbour, RoutedPlan } from "./plan.ts";
 
 /** All nodes are of one autonomous system, a private one. */
-export const autonomousSystem = 64_512;
+const autonomousSystem = 64_512;
 
 /** Of the kernel's routes that a routing daemon of ours makes: others', on the same machine, have other ones and are left alone. */
 export function routeMetric(vni: number): number {

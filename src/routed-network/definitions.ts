@@ -4,7 +4,7 @@
 import type { New } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { groupResourceOf } from "../api/resource-type.ts";
-import type { CustomResourceDefinition, JSONSchemaProps } from "../api/types/apiextensions-v1.ts";
+import type { CustomResourceDefinition, JSONSchemaProps, ValidationRule } from "../api/types/apiextensions-v1.ts";
 import { blockaffinities, ipamblocks, ipamconfigs, ipamhandles, ippools } from "./resources.ts";
 
 type Schema = JSONSchemaProps;
@@ -23,8 +23,31 @@ const encapsulation = (what: string): Schema => ({
   description: `When packets to the pool's addresses travel in ${what} between nodes; CrossSubnet: where there is a router between them.`,
 });
 
+const longestCidr = 43;
+
+const cidrField: Schema = {
+  ...{ type: "string", maxLength: longestCidr },
+  description: "Range of the pool. It overlaps with no other pool, nor with the services' range.",
+  "x-kubernetes-validations": [
+    { rule: "isCIDR(self)", message: "must be a range of addresses, such as 10.244.0.0/16" },
+    { rule: "self == oldSelf", message: "a pool keeps its range: make another one, and disable this one" },
+  ],
+};
+
+/** What there is to say about fields of a pool together. */
+const poolRules: readonly ValidationRule[] = [
+  {
+    rule: "!has(self.ipipMode) || !has(self.vxlanMode) || self.ipipMode == 'Never' || self.vxlanMode == 'Never'",
+    message: "ipipMode and vxlanMode exclude each other",
+  },
+  {
+    rule: "(has(self.blockSize) ? self.blockSize : 0) == (has(oldSelf.blockSize) ? oldSelf.blockSize : 0)",
+    message: "a pool keeps the size of its blocks",
+  },
+];
+
 const poolFields: Fields = {
-  cidr: described(text, "Range of the pool. It overlaps with no other pool, nor with the services' range."),
+  cidr: cidrField,
   blockSize: described(whole, "Prefix length of the blocks that nodes get: 20 to 32, default 26; of IPv6 116 to 128, default 122."),
   ipipMode: encapsulation("IPIP"),
   vxlanMode: encapsulation("VXLAN"),
@@ -60,20 +83,25 @@ interface Columns {
 
 /** All of them, to be created or applied. */
 export const calicoDefinitions: readonly New<CustomResourceDefinition>[] = [
-  definition(ippools, poolFields, ["cidr"], {
+  definition({ type: ippools, rules: poolRules }, poolFields, ["cidr"], {
     ...{ CIDR: ".spec.cidr", NAT: ".spec.natOutgoing", IPIP: ".spec.ipipMode", VXLAN: ".spec.vxlanMode" },
     ...{ Disabled: ".spec.disabled", Selector: ".spec.nodeSelector" },
   }),
-  definition(ipamblocks, blockFields, ["allocations", "attributes", "cidr", "strictAffinity", "unallocated"], {
+  definition({ type: ipamblocks }, blockFields, ["allocations", "attributes", "cidr", "strictAffinity", "unallocated"], {
     CIDR: ".spec.cidr",
     Affinity: ".spec.affinity",
   }),
-  definition(blockaffinities, { cidr: text, deleted: text, node: text, state: text, type: text }, ["cidr", "deleted", "node", "state"], {
-    ...{ Node: ".spec.node", CIDR: ".spec.cidr", State: ".spec.state" },
-  }),
-  definition(ipamhandles, { block: mapOf(whole), deleted: yesNo, handleID: text }, ["block", "handleID"], {}),
   definition(
-    ipamconfigs,
+    { type: blockaffinities },
+    { cidr: text, deleted: text, node: text, state: text, type: text },
+    ["cidr", "deleted", "node", "state"],
+    {
+      ...{ Node: ".spec.node", CIDR: ".spec.cidr", State: ".spec.state" },
+    },
+  ),
+  definition({ type: ipamhandles }, { block: mapOf(whole), deleted: yesNo, handleID: text }, ["block", "handleID"], {}),
+  definition(
+    { type: ipamconfigs },
     {
       autoAllocateBlocks: { ...yesNo, default: true },
       maxBlocksPerHost: { ...whole, minimum: 0, maximum: 2 ** 31 - 1 },
@@ -84,8 +112,18 @@ export const calicoDefinitions: readonly New<CustomResourceDefinition>[] = [
   ),
 ];
 
-function definition(type: ResourceType, properties: Fields, required: readonly string[], columns: Columns): New<CustomResourceDefinition> {
-  const spec = { type: "object", properties, required };
+interface Defined {
+  readonly type: ResourceType;
+  readonly rules?: readonly ValidationRule[];
+}
+
+function definition(
+  { type, rules = [] }: Defined,
+  properties: Fields,
+  required: readonly string[],
+  columns: Columns,
+): New<CustomResourceDefinition> {
+  const spec = { type: "object", properties, required, ...(rules.length > 0 ? { "x-kubernetes-validations": rules } : {}) };
   const schema = {
     type: "object",
     properties: { apiVersion: text, kind: text, metadata: { type: "object" }, spec },

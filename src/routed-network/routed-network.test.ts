@@ -106,6 +106,23 @@ describe("startRoutedNetwork()", () => {
     expect(await network.podMtu()).toBe(1450);
   });
 
+  it("stands without an end of the tunnel where no address is left for it", async () => {
+    const { client, node, start, settle, configs, problems } = await setUp({
+      cidr: "10.244.0.0/32",
+      blockSize: 32,
+      vxlanMode: "CrossSubnet",
+    });
+    await node("self", "192.0.2.1");
+    await node("far", "198.51.100.9");
+    const full = assignNext(newBlock("10.244.0.0/32", "far"), { handle_id: "h", secondary: { node: "far" } });
+    if (full) await client.create(ipamblocks, { metadata: { name: blockName("10.244.0.0/32") }, spec: full.block });
+    const network = start();
+    await settle();
+    expect(configs).not.toEqual([]);
+    expect(await network.podMtu()).toBe(1450);
+    expect(problems.join("\n")).toContain("no IPv4 address is left");
+  });
+
   it("says once what does not work", async () => {
     const { client, node, block, start, settle, problems } = await setUp();
     await node("self", "192.0.2.1");

@@ -20,11 +20,11 @@ import type { PodNetwork } from "../node-network/cluster-network.ts";
 import { deviceCommands, forwardingCommands, neighbourCommands, routeCommands, routeProtocol } from "../node-network/commands.ts";
 import { missingAnnotations, placeAnnotations } from "../node-network/node-annotations.ts";
 import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Underlay } from "../node-network/place.ts";
-import { createBird, type RoutingDaemon } from "./bird.ts";
+import { birdLog, createBird, type RoutingDaemon } from "./bird.ts";
 import { renderBirdConfig, routeMetric } from "./bird-config.ts";
 import { nodeOfBlock } from "./block.ts";
 import { birdDirectory, podCablePrefix, sandboxHandle, tunnelHandle } from "./names.ts";
-import { type AddressesExhaustedError, NodeIpam } from "./node-ipam.ts";
+import { AddressesExhaustedError, NodeIpam } from "./node-ipam.ts";
 import { borrowedOf, planRouted, type RoutedPlan } from "./plan.ts";
 import { type PoolSet, poolsOf, type ReservedRange } from "./pools.ts";
 import { type IPAMBlock, type IPAMConfig, type IPPool, ipamblocks, ipamConfigName, ipamconfigs, ippools } from "./resources.ts";
@@ -125,6 +125,7 @@ class RoutedLoop {
   readonly #daemon: RoutingDaemon;
   readonly #ipam: NodeIpam;
   readonly #devices: { readonly vxlan: string; readonly ipip: string };
+  readonly #recorder: EventRecorder;
   #stands: (mtu: number) => void = () => undefined;
   #hasReleased = false;
   #masquerade = "";
@@ -137,6 +138,7 @@ class RoutedLoop {
     const { nodeName, dataDir } = options;
     this.#deps = deps;
     this.#options = options;
+    this.#recorder = recorder;
     this.#nodes = informers.informer(nodes);
     this.#pools = informers.informer(ippools);
     this.#blocks = informers.informer(ipamblocks);
@@ -154,7 +156,7 @@ class RoutedLoop {
       ...{ ipam: this.#ipam, nodeName, cablePrefix: podCablePrefix(dataDir) },
       annotationsOf: (namespace, name, signal) => this.#annotationsOf(namespace, name, signal),
       now: () => `${formatTime(clock.now()).replace("T", " ").replace("Z", "")} UTC`,
-      exhausted: (error) => this.#tellOfExhaustion(error, recorder),
+      exhausted: (error) => this.#exhausted(error),
     });
   }
 
@@ -214,8 +216,14 @@ class RoutedLoop {
       const families = [...new Set(pools.filter(({ encapsulation }) => encapsulation.by === by).map(({ family }) => family))];
       const handleId = tunnelHandle(by, this.#options.nodeName);
       const secondary = { type: by === "vxlan" ? "vxlanTunnelAddress" : "ipipTunnelAddress" };
-      const given = await this.#ipam.assign({ handleId, secondary, use: "tunnel", families }, signal);
-      return given.map(({ address }) => address);
+      try {
+        const given = await this.#ipam.assign({ handleId, secondary, use: "tunnel", families }, signal);
+        return given.map(({ address }) => address);
+      } catch (error) {
+        if (!(error instanceof AddressesExhaustedError)) throw error;
+        this.#exhausted(error); // the rest of the network stands without
+        return [];
+      }
     };
     return { vxlan: usesVxlan ? await ends("vxlan") : [], ipip: usesIpip ? await ends("ipip") : [] };
   }
@@ -293,7 +301,7 @@ class RoutedLoop {
 
   async #applyDaemon(plan: RoutedPlan, { address }: Underlay): Promise<void> {
     const { nodeName, dataDir, network } = this.#options;
-    const logFile = `${birdDirectory(dataDir)}/bird.log`;
+    const logFile = birdLog(birdDirectory(dataDir));
     await this.#daemon.apply(renderBirdConfig({ nodeName, nodeAddress: address, metric: routeMetric(network.vni), logFile, plan }));
   }
 
@@ -317,11 +325,11 @@ class RoutedLoop {
     }
   }
 
-  #tellOfExhaustion(error: AddressesExhaustedError, recorder: EventRecorder): void {
-    this.#deps.logger.warn("A pod got no address", { error: errorText(error) });
+  #exhausted(error: AddressesExhaustedError): void {
+    this.#deps.logger.warn("No address is left", { error: errorText(error) });
     for (const name of error.pools) {
       const pool = this.#pools.get(name);
-      if (pool) recorder.record(pool, { type: "Warning", reason: "IPPoolExhausted", message: error.message });
+      if (pool) this.#recorder.record(pool, { type: "Warning", reason: "IPPoolExhausted", message: error.message });
     }
   }
 }

@@ -25,7 +25,16 @@ export async function rememberRoutedNetwork(dataDir: string, { ranges, metric }:
   return all;
 }
 
-/** Safe to call at any time, also where there is nothing. */
+/**
+ * For a node that is in another network namespace than this process: what is there goes with the namespace, and what is here is
+ * another node's.
+ */
+export async function endRoutedNode(dataDir: string): Promise<void> {
+  await removeBird(birdDirectory(dataDir), realClock);
+  await rm(fileOf(dataDir), { force: true });
+}
+
+/** For a node in this process's network namespace. Safe to call at any time, also where there is nothing. */
 export async function removeRoutedNetwork(dataDir: string): Promise<void> {
   const known = await remembered(dataDir);
   await removeBird(birdDirectory(dataDir), realClock);

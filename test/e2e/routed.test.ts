@@ -181,6 +181,9 @@ describe.runIf(reason === undefined)("a routed pod network", { timeout: 240_000 
   it("a node that is removed gives back its blocks", async () => {
     const removed = await coracle(["node", "rm", second, "--data-dir", cluster.dataDir], { timeoutMs: 120_000 });
     expect(removed).toMatchObject({ code: 0 });
+    expect(await mustRun("ip", ["route", "show", "proto", "bird"]), "of the other node").toContain(
+      `blackhole ${cluster.podRange.split(".0")[0]}.`,
+    );
     await until(
       "its blocks are nobody's",
       async () => !(await cluster.kubectl("get", "blockaffinities,ipamblocks", "-o", "wide")).includes(second),

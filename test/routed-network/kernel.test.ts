@@ -11,7 +11,7 @@ import { askBird } from "../../src/routed-network/bird.ts";
 import { routeMetric } from "../../src/routed-network/bird-config.ts";
 import { allocationsOf } from "../../src/routed-network/block.ts";
 import { birdDirectory } from "../../src/routed-network/names.ts";
-import { ipamblocks, ippools } from "../../src/routed-network/resources.ts";
+import { type EncapsulationMode, ipamblocks, ippools } from "../../src/routed-network/resources.ts";
 import { until } from "../support/processes.ts";
 import { RoutedLab, whyNoRoutedLab } from "./routed-lab.ts";
 
@@ -45,6 +45,11 @@ const routesOf = async (lab: RoutedLab, name: string, family: 4 | 6 = 4): Promis
 
 const givenOut = async (lab: RoutedLab): Promise<readonly string[]> =>
   (await lab.client.list(ipamblocks)).items.flatMap(({ spec }) => allocationsOf(spec).map(({ address }) => address));
+
+async function setMode(lab: RoutedLab, name: string, vxlanMode: EncapsulationMode): Promise<void> {
+  const pool = await lab.client.get(ippools, { name });
+  await lab.client.update(ippools, { ...pool, spec: { ...pool.spec, vxlanMode } });
+}
 
 /** Nodes on one link of a router, or each on its own. */
 async function build(lab: RoutedLab, places: Readonly<Record<string, readonly string[]>>, oneLink: boolean): Promise<void> {
@@ -151,6 +156,24 @@ describe.runIf(reason === undefined)("a routed pod network of nodes on one link"
     expect((await routesOf(lab, "a")).some(({ gateway }) => gateway === "192.0.2.2")).toBe(true);
   });
 
+  it("a pool may want the VXLAN between neighbours too", async () => {
+    const [one, two] = [await lab.pod("a"), await lab.pod("b")];
+    await setMode(lab, "four", "Always");
+    for (const name of ["a", "b"]) {
+      const device = vxlanDeviceName(lab.dataDir(name));
+      await until("the routes are those of the VXLAN", async () => {
+        const routes = await routesOf(lab, name);
+        return (
+          routes.some(({ dev }) => dev === device) &&
+          !routes.some(({ gateway, protocol }) => gateway?.startsWith("192.0.2.") && protocol === "bird")
+        );
+      });
+    }
+    expect(await lab.addressSeen(one.netns, two.netns, two.addresses[0] ?? "")).toBe(one.addresses[0]);
+    await setMode(lab, "four", "CrossSubnet");
+    await until("the routes of the daemon again", async () => (await routesOf(lab, "a")).some(({ gateway }) => gateway === "192.0.2.2"));
+  });
+
   it("a node that is gone takes its routes with it", async () => {
     await lab.client.delete(nodes, { name: "b" });
     await until("no route to it", async () => (await routesOf(lab, "a")).every(({ gateway }) => gateway !== "192.0.2.2"));
@@ -208,9 +231,44 @@ describe.runIf(reason === undefined)("a routed pod network of nodes behind a rou
   });
 
   it("without a pool that needs it there is no VXLAN", async () => {
-    const pool = await lab.client.get(ippools, { name: "four" });
-    await lab.client.update(ippools, { ...pool, spec: { ...pool.spec, vxlanMode: "Never" } });
+    await setMode(lab, "four", "Never");
     await until("no VXLAN", async () => (await lab.ip("a").vxlan(vxlanDeviceName(lab.dataDir("a")))) === undefined);
+  });
+});
+
+describe.runIf(reason === undefined)("a routed pod network of nodes within machines", () => {
+  const lab = new RoutedLab();
+  beforeAll(async () => {
+    await build(lab, { a: ["198.18.1.2"], b: ["198.18.2.2"] }, false);
+    await lab.innerNode("i", "a", { own: "172.29.0.2", machine: "172.29.0.1" });
+    await lab.pool("four", { cidr: "10.244.0.0/24", blockSize: 28, vxlanMode: "CrossSubnet" });
+    await Promise.all([lab.run("a"), lab.run("b"), lab.run("i", "a")]);
+  });
+  afterAll(() => lab.remove());
+
+  it("pods reach each other through the machine, which speaks BGP with its own nodes and has a tunnel to the others", async () => {
+    const pods = { a: await lab.pod("a"), b: await lab.pod("b"), i: await lab.pod("i") };
+    const blocks = async (owner: string) =>
+      (await lab.client.list(ipamblocks)).items.filter(({ spec }) => spec.affinity === `host:${owner}`).map(({ spec }) => spec.cidr);
+    const isReached = async (from: string, to: string, by: Partial<Route>): Promise<boolean> => {
+      const [block] = await blocks(to);
+      const route = (await routesOf(lab, from)).find(({ dst }) => dst === block);
+      return route !== undefined && Object.entries(by).every(([field, value]) => route[field as keyof Route] === value);
+    };
+    const vxlan = (name: string) => vxlanDeviceName(lab.dataDir(name));
+    await until("i by BGP", () => isReached("a", "i", { gateway: "172.29.0.2", protocol: "bird" }));
+    await until("b by the machine", () => isReached("i", "b", { gateway: "172.29.0.1" }));
+    await until("i through the machine's tunnel", () => isReached("b", "i", { dev: vxlan("b") }));
+    await until("b through the tunnel", () => isReached("a", "b", { dev: vxlan("a") }));
+    for (const [from, to] of [
+      ["b", "i"],
+      ["i", "b"],
+      ["a", "i"],
+      ["i", "a"],
+    ] as const)
+      expect(await lab.addressSeen(pods[from].netns, pods[to].netns, pods[to].addresses[0] ?? ""), `${from} to ${to}`).toBe(
+        pods[from].addresses[0],
+      );
   });
 });
 

@@ -105,12 +105,29 @@ export class RoutedLab {
     });
   }
 
+  /** A node within another one, on a link that only the two have. */
+  async innerNode(name: string, machine: string, addresses: { readonly own: string; readonly machine: string }): Promise<void> {
+    await this.namespace(name);
+    await this.ip(machine).apply([
+      `link add name inner type veth peer name eth0 netns ${this.netns(name)}`,
+      "link set dev inner up",
+      `address add ${addresses.machine}/24 dev inner`,
+    ]);
+    await this.ip(name).apply([
+      "link set dev eth0 up",
+      `address add ${addresses.own}/24 dev eth0`,
+      `route add default via ${addresses.machine}`,
+    ]);
+    const status = { addresses: [{ type: "InternalIP", address: addresses.own }] };
+    await this.client.create(nodes, { metadata: { name }, spec: {}, status });
+  }
+
   pool(name: string, spec: IPPool["spec"]): Promise<IPPool> {
     return this.client.create(ippools, { metadata: { name }, spec });
   }
 
   /** Runs the network of a node as the node itself would; again where it ran before. */
-  async run(name: string): Promise<RoutedNetwork> {
+  async run(name: string, behind?: string): Promise<RoutedNetwork> {
     await this.stopNode(name);
     const stack = new StopStack();
     const netns = namespacePath(this.netns(name));
@@ -124,7 +141,14 @@ export class RoutedLab {
           masquerade: (options) => nftables.apply(renderMasquerade(options)),
           daemon: createBird({ directory, logger: silentLogger, netns }),
         },
-        { nodeName: name, dataDir: this.dataDir(name), network: { mode: "routed", vni: 77, port: 8472 }, reserved: [] },
+        {
+          nodeName: name,
+          dataDir: this.dataDir(name),
+          network: { mode: "routed", vni: 77, port: 8472 },
+          reserved: [],
+          behind,
+          linkInterface: "inner",
+        },
       ),
     );
     this.#stack.defer(() => removeBird(directory, realClock));
