@@ -7,6 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import { type CgroupLimits, cgroupWrites } from "./cgroup-limits.ts";
 import type { CgroupSystem } from "./cgroup-system.ts";
 import { type CgroupUsage, readUsage } from "./cgroup-usage.ts";
+import { hostFile } from "./host-file.ts";
 
 export type { CgroupLimits } from "./cgroup-limits.ts";
 export { type CgroupSystem, detectCgroups } from "./cgroup-system.ts";
@@ -25,6 +26,8 @@ export interface Cgroups {
   children(path: string): Promise<readonly string[]>;
   /** The processes of the group and of those below. */
   processes(path: string): Promise<readonly number[]>;
+  /** One of them, which is found sooner than all. */
+  anyProcess(path: string): Promise<number | undefined>;
   /** Undefined when there is no such group. */
   usage(path: string): Promise<CgroupUsage | undefined>;
 }
@@ -99,6 +102,7 @@ export function createCgroups(system: CgroupSystem, { clock }: { readonly clock:
       const [directory = "/"] = directories(path);
       return subdirectories(directory);
     },
+    anyProcess: (path) => anyProcessBelow(join(system.controllers.get("pids") ?? trees[0] ?? "", path)),
     usage: (path) => readUsage(system, path),
   };
 }
@@ -121,6 +125,16 @@ async function inheritCpuset(parent: string, child: string): Promise<void> {
     const own = (await readFile(join(child, file), "utf8")).trim();
     if (own === "") await writeFile(join(child, file), (await readFile(join(parent, file), "utf8")).trim());
   }
+}
+
+async function anyProcessBelow(directory: string): Promise<number | undefined> {
+  const [own] = (await hostFile(join(directory, "cgroup.procs"))).split("\n");
+  if (own) return Number(own);
+  for (const name of await subdirectories(directory)) {
+    const found = await anyProcessBelow(join(directory, name));
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function processesBelow(directory: string): Promise<readonly number[]> {

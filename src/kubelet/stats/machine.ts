@@ -64,7 +64,7 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineO
       return { interfaces, ...(route ? { defaultInterface: route.interface } : {}) };
     },
     async networkOf(cgroup) {
-      const [pid] = (await groups?.cgroups.processes(cgroup)) ?? [];
+      const pid = await groups?.cgroups.anyProcess(cgroup);
       return pid === undefined ? [] : networkUsage(pid);
     },
     async bootTimeMs() {
