@@ -1,7 +1,7 @@
 // Everything a fresh clone needs before Coracle can run, each step announced before it is done and skipped when it is
 // not needed: npm dependencies, the build, and (root on a system with apt) the missing system packages.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -22,7 +22,12 @@ export const nodePackages = [
   { name: "conntrack", why: "ends connections to endpoints that are gone", found: () => onPath("conntrack") },
   { name: "iproute2", why: "network devices", found: () => onPath("ip") },
 ];
+/** Where --pod-network routed is asked for. */
+export const routedPackages = [
+  { name: "bird2", why: "exchanges the routes of a routed pod network", found: () => onPath("bird") && onPath("birdc"), service: "bird" },
+];
 export const testPackages = [
+  ...routedPackages,
   { name: "kubernetes-client", why: "kubectl, for the tests", found: () => onPath("kubectl") },
   { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
   { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
@@ -98,8 +103,26 @@ export function ensureSystemPackages(packages, { install = true } = {}) {
   for (const p of missing) say(`setup: installing the system package ${p.name}: ${p.why}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   run("apt-get", ["update", "-qq"], { env });
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { env, stdio: ["ignore", "ignore", 2] });
+  const services = missing.flatMap((p) => p.service ?? []);
+  withoutStarting(services, () =>
+    run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { env, stdio: ["ignore", "ignore", 2] }),
+  );
   const still = missing.filter((p) => !p.found()).map((p) => p.name);
   if (still.length > 0) throw new Error(`installed, but not found afterwards: ${still.join(", ")}`);
   return [];
+}
+
+/** Debian starts what it installs, now and at every boot: not those services whose programs we run ourselves. */
+function withoutStarting(services, install) {
+  if (services.length === 0) return install();
+  const policy = "/usr/sbin/policy-rc.d";
+  const isOurs = !existsSync(policy);
+  if (isOurs) writeFileSync(policy, `#!/bin/sh\ncase "$1" in ${services.join("|")}) exit 101 ;; esac\nexit 0\n`, { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (isOurs) rmSync(policy, { force: true });
+  }
+  // Without systemd there is nothing that would start them.
+  for (const service of services) if (onPath("systemctl")) spawnSync("systemctl", ["disable", "--now", service], { stdio: "ignore" });
 }

@@ -21,6 +21,7 @@ import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import { findResolverFile } from "../linux/resolver-file.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { parseToken } from "./bootstrap-token.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
@@ -55,6 +56,7 @@ const flags = {
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
+  ...cniPluginFlags,
   ...ociRuntimeFlags,
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, where it does not say itself"),
@@ -154,6 +156,7 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
         rootDirectory: place.rootDirectory,
         logsDirectory: join(place.dataDir, "pods", "logs"),
         choice,
+        cniPlugins: values["cni-plugins"],
         ociRuntime: values["oci-runtime"],
         ...(published ?? { clusterCidrs: values["cluster-cidr"] }),
         resolvConf: (await findResolverFile()).path,

@@ -3,6 +3,7 @@
 // taken and listed as such.
 import type { Taint } from "../api/types/core-v1.ts";
 import { boolean, type FlagType, type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText, text } from "../base/flags.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { parseCommand } from "./command-flags.ts";
 
 import { defaultDataDir } from "./data-dir.ts";
@@ -77,6 +78,7 @@ export const kubeletFlags = {
   "cert-dir": flag(optionalText, undefined, "directory of the node's certificates; default <root-dir>/pki"),
   "hostname-override": flag(optionalText, undefined, "the node's name; default this machine's"),
   "data-dir": flag(text, defaultDataDir(), "directory of the runtime and of the kubelet"),
+  ...cniPluginFlags,
   "root-dir": flag(optionalText, undefined, "directory of the kubelet's own files; default <data-dir>/kubelet"),
   "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),

@@ -10,6 +10,7 @@ import type { Logger } from "../base/log.ts";
 import { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import {
@@ -44,6 +45,7 @@ export interface MachineNodesOptions {
   readonly ociRuntime: string;
   /** A file with a KubeletConfiguration for all of them. */
   readonly kubeletConfig?: string | undefined;
+  readonly cniPlugins: CniPluginChoice;
   readonly firstNode: {
     readonly name: string;
     /** The bridge between the nodes has been made. */
@@ -212,7 +214,7 @@ export class MachineNodes implements Running {
   /** The node's credentials, and what it is to be. */
   async #writeSettings({ name, index }: NodeRecord): Promise<void> {
     const { pki } = this.#deps;
-    const { apiServer, verbosity, network, ociRuntime, kubeletConfig } = this.#options;
+    const { apiServer, verbosity, network, ociRuntime, kubeletConfig, cniPlugins } = this.#options;
     const dataDir = nodeDirectory(this.#dataDir, name);
     const nodeIPs = nodeAddressesFor(network.nodeCidrs, index);
     const [client, serving] = await Promise.all([pki.kubeletClient(name), pki.kubeletServing(name, nodeIPs)]);
@@ -224,7 +226,7 @@ export class MachineNodes implements Running {
     });
     await writeNodeSettings({
       ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name },
-      ociRuntime,
+      ...{ cniPlugins, ociRuntime },
       ...(kubeletConfig === undefined ? {} : { kubeletConfig }),
       serving: { address: "0.0.0.0", port: 10_250, cert: serving.certificate, key: serving.key, clientCa: authority },
     });

@@ -54,6 +54,7 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
       {
         ...nodeNetworkOptions(network),
         ...{ nodeName: name, dataDir, choice: "containerd", ociRuntime, nodeIPs, behind },
+        ...(settings.cniPlugins === undefined ? {} : { cniPlugins: settings.cniPlugins }),
         rootDirectory: join(dataDir, "kubelet"),
         resolvConf: (await findResolverFile()).path,
         ...local.kubelet,

@@ -450,7 +450,7 @@ export class PodWorker {
     await this.#deps.removeCgroup(this.#pod);
     reporter.finish(this.#facts(this.#runtime, true));
     this.#state = "finished";
-    this.#deps.resizes.retry();
+    this.#deps.resizes.retry("pod_terminated");
     this.#again = true;
     return undefined;
   }

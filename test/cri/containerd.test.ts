@@ -18,7 +18,8 @@ import { containerdPaths } from "../../src/cri/containerd-paths.ts";
 import { importImage, listImages, removeImage } from "../../src/cri/images.ts";
 import { pauseImageReference } from "../../src/cri/pause-image.ts";
 import { describeCriRuntime, serverImage, testImages } from "../../src/cri/testsuite.ts";
-import { createCgroups, detectCgroups, podCgroup } from "../../src/linux/cgroups.ts";
+import { cgroupfsNames } from "../../src/linux/cgroup-names.ts";
+import { createCgroups, detectCgroups } from "../../src/linux/cgroups.ts";
 import { findDirectoryWith, findExecutable } from "../../src/linux/find-executable.ts";
 import { listMounts } from "../../src/linux/mounts.ts";
 import { findProcesses, isRunning } from "../../src/linux/processes.ts";
@@ -414,7 +415,7 @@ describe.runIf(canRun)("our containerd", () => {
     const containerd = await start();
     await importServer(containerd);
     const cgroups = createCgroups(await detectCgroups(), dependencies);
-    const group = podCgroup(groupOf(dataDir), "Burstable", "0123");
+    const group = cgroupfsNames.pod(groupOf(dataDir), "Burstable", "0123");
     await cgroups.ensure(group, { cpuShares: 512, memoryBytes: 128 * 1024 * 1024, pids: 100 });
     const { containerId } = await runPod(containerd, "grouped", { cgroupParent: group });
     const pids = await cgroups.processes(group);

@@ -237,7 +237,8 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
     await until("none", async () => JSON.stringify(await count()) === JSON.stringify(said(0)));
     await createPods(ns, ["web-1"], "web");
     await until("one", async () => JSON.stringify(await count()) === JSON.stringify(said(1)));
-    expect(await page("198.51.100.77", 80)).toBe("web-1");
+    // The pod counts as ready as soon as its container runs, a little before it listens.
+    await until("it answers", async () => (await page("198.51.100.77", 80)) === "web-1");
     await ns.kubectl("delete", "service", "web");
     await until("the port is closed", async () => (await page(nodeAddress, port)) === "refused");
   });

@@ -13,6 +13,7 @@ import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
 import { claim } from "../claim.ts";
 import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
+import { FailedPodBackoff } from "../failed-pods.ts";
 import { addOwnerIndex, orphansIn, ownedBy } from "../owner-index.ts";
 import { ownerKeys } from "../owner-keys.ts";
 import { createPod, deletePod, podFromTemplate } from "../pod-control.ts";
@@ -29,7 +30,6 @@ import {
 } from "../revisions.ts";
 import { isNamespaceGoing } from "../service-account.ts";
 import { slowStartEach } from "../slow-start.ts";
-import { FailedPodBackoff } from "./failed-pods.ts";
 import { daemonTemplate, placementsOf } from "./placement.ts";
 import { type DaemonPlan, type DaemonView, daemonStatus, planPlacing, planRollout, viewDaemons } from "./plan.ts";
 
@@ -96,7 +96,7 @@ function createParts({ informers }: ControllerContext): Parts {
     revisionInformer,
     recentPods: new RecentWrites(podInformer),
     recentRevisions: new RecentWrites(revisionInformer),
-    backoff: new FailedPodBackoff(),
+    backoff: new FailedPodBackoff({ longestMs: 15 * 60_000 }),
   };
 }
 
@@ -161,7 +161,7 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
 
 /** When a back-off ends or a pod becomes available, neither of which any event tells. */
 function nextCheck({ parts, set }: Work, view: DaemonView): RequeueAfter | undefined {
-  const waits = planPlacing(view).ended.map(({ nodeName }) => parts.backoff.leftMs(set, nodeName, view.nowMs));
+  const waits = planPlacing(view).ended.map(({ nodeName }) => parts.backoff.leftMs(placeOf(set, nodeName), view.nowMs));
   const availability = nextPodAvailabilityMs(view.pods, set.spec.minReadySeconds ?? 0, view.nowMs);
   const due = [...waits.filter((ms) => ms > 0), ...(availability === undefined ? [] : [availability])];
   return due.length === 0 ? undefined : { requeueAfterMs: Math.min(...due) };
@@ -250,8 +250,8 @@ function replaceEnded(
     return true;
   }
   const nowMs = clock.now();
-  if (parts.backoff.leftMs(set, nodeName, nowMs) > 0) return false;
-  parts.backoff.replaced(set, nodeName, nowMs);
+  if (parts.backoff.leftMs(placeOf(set, nodeName), nowMs) > 0) return false;
+  parts.backoff.replaced(placeOf(set, nodeName), nowMs);
   const message = `Found failed daemon pod ${name} on node ${nodeName}, will try to kill it`;
   recorder.record(set, { type: "Warning", reason: "FailedDaemonPod", message });
   return true;
@@ -287,3 +287,7 @@ async function truncateHistory(versions: RevisionWork<DaemonSet>, { older }: His
   const unused = older.filter((revision) => !live.has(revision.metadata.labels?.[revisionHashLabel]));
   await deleteRevisions(versions, unused.slice(0, surplus));
 }
+
+/** Another version of the set may do better on the node. */
+const placeOf = ({ metadata, status }: DaemonSet, nodeName: string): string =>
+  `${metadata.uid}/${status?.observedGeneration ?? 0}/${nodeName}`;

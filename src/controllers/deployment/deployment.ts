@@ -172,10 +172,11 @@ async function rollBack(
   { deployment, signal }: Work,
   sets: readonly ReplicaSet[],
 ): Promise<undefined> {
-  const wanted = Number(deployment.metadata.annotations?.[rollbackAnnotation]);
-  const revisions = sets.map(revisionOf).sort((a, b) => b - a);
-  const revision = wanted === 0 ? (revisions[1] ?? 0) : wanted;
-  const target = revision > 0 ? sets.find((set) => revisionOf(set) === revision) : undefined;
+  const text = deployment.metadata.annotations?.[rollbackAnnotation] ?? "";
+  const wanted = /^\d{1,19}$/.test(text) ? BigInt(text) : undefined;
+  const revisions = sets.map(revisionOf).sort((a, b) => Number(b - a));
+  const revision = wanted === 0n ? (revisions[1] ?? 0n) : (wanted ?? 0n);
+  const target = revision > 0n ? sets.find((set) => revisionOf(set) === revision) : undefined;
   const { name } = deployment.metadata;
   if (target && !isSameTemplate(target.spec.template, deployment.spec.template)) {
     await client.update(deployments, rolledBack(deployment, target), { signal });
@@ -190,7 +191,7 @@ async function rollBack(
     ? ["DeploymentRollbackTemplateUnchanged", `The rollback revision contains the same template as current deployment "${name}"`]
     : [
         "DeploymentRollbackRevisionNotFound",
-        wanted === 0 ? "Unable to find last revision." : "Unable to find the revision to rollback to.",
+        wanted === 0n ? "Unable to find last revision." : "Unable to find the revision to rollback to.",
       ];
   recorder.record(deployment, { type: "Warning", reason, message });
   await client.update(deployments, withoutRollback(deployment), { signal });

@@ -119,7 +119,7 @@ class Step {
   adoptNewSet(): void {
     const set = this.#newSet;
     if (!set) return;
-    const annotations = newSetAnnotations(this.#deployment, set, maxRevision(this.#oldSets) + 1);
+    const annotations = newSetAnnotations(this.#deployment, set, maxRevision(this.#oldSets) + 1n);
     const minReadySeconds = this.#deployment.spec.minReadySeconds ?? 0;
     if (!semanticallyEqual(annotations, set.metadata.annotations) || minReadySeconds !== (set.spec.minReadySeconds ?? 0)) {
       this.#update(set, { ...set, metadata: { ...set.metadata, annotations }, spec: { ...set.spec, minReadySeconds } });
@@ -175,7 +175,9 @@ class Step {
     const limit = this.#deployment.spec.revisionHistoryLimit;
     if (limit === undefined) return;
     const kept = this.#oldSets.filter((set) => set.metadata.deletionTimestamp === undefined);
-    const surplus = [...kept].sort((a, b) => revisionOf(a) - revisionOf(b) || byAge(a, b)).slice(0, Math.max(0, kept.length - limit));
+    const surplus = [...kept]
+      .sort((a, b) => Number(revisionOf(a) - revisionOf(b)) || byAge(a, b))
+      .slice(0, Math.max(0, kept.length - limit));
     for (const set of surplus) {
       const isEmpty = desiredReplicas(set) === 0 && (set.status?.replicas ?? 0) === 0;
       const isCurrent = (set.metadata.generation ?? 0) <= (set.status?.observedGeneration ?? 0);
@@ -187,7 +189,7 @@ class Step {
     const deployment = this.#deployment;
     const bare = replicaSetFor(deployment);
     const total = this.#oldSets.reduce((sum, set) => sum + desiredReplicas(set), 0);
-    const annotations = { ...newSetAnnotations(deployment, bare, maxRevision(this.#oldSets) + 1), ...sizeAnnotations(deployment) };
+    const annotations = { ...newSetAnnotations(deployment, bare, maxRevision(this.#oldSets) + 1n), ...sizeAnnotations(deployment) };
     const set: ReplicaSet = {
       ...bare,
       metadata: { ...bare.metadata, annotations },

@@ -45,14 +45,16 @@ export function findNewReplicaSet(deployment: Deployment, sets: readonly Replica
   return [...sets].sort(byAge).find((set) => isSameTemplate(set.spec.template, deployment.spec.template));
 }
 
-/** 0 where there is none. */
-export function revisionOf(object: Deployment | ReplicaSet): number {
+/** 0 where there is none. Other hands may have written any int64, which a number does not hold exactly. */
+export function revisionOf(object: Deployment | ReplicaSet): bigint {
   const text = object.metadata.annotations?.[revisionAnnotation];
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : 0;
+  return text !== undefined && /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
 }
 
-export function maxRevision(sets: readonly ReplicaSet[]): number {
-  return sets.reduce((max, set) => Math.max(max, revisionOf(set)), 0);
+export function maxRevision(sets: readonly ReplicaSet[]): bigint {
+  let max = 0n;
+  for (const revision of sets.map(revisionOf)) if (revision > max) max = revision;
+  return max;
 }
 
 /** The replica set of the deployment's template, without a size: named after the template's hash. */
@@ -80,7 +82,7 @@ export function replicaSetFor(deployment: Deployment): ReplicaSet {
 }
 
 /** The annotations of a deployment's present replica set: the deployment's own, and a revision of at least `revision`. */
-export function newSetAnnotations(deployment: Deployment, set: ReplicaSet, revision: number): Annotations {
+export function newSetAnnotations(deployment: Deployment, set: ReplicaSet, revision: bigint): Annotations {
   const annotations: Record<string, string> = { ...set.metadata.annotations, ...copied(deployment.metadata.annotations) };
   const old = set.metadata.annotations?.[revisionAnnotation];
   if (revisionOf(set) >= revision) return annotations;

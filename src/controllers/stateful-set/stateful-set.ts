@@ -12,6 +12,7 @@ import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
 import { claim } from "../claim.ts";
 import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { FailedPodBackoff } from "../failed-pods.ts";
 import { addOwnerIndex, orphansIn, ownedBy } from "../owner-index.ts";
 import { ownerKeys } from "../owner-keys.ts";
 import { presentPods } from "../present-pods.ts";
@@ -20,8 +21,11 @@ import { isNamespaceGoing } from "../service-account.ts";
 import { slowStartEach } from "../slow-start.ts";
 import type { Claims } from "./claims.ts";
 import { claimNames, ordinalOf, ordinalsOf, type Version } from "./identity.ts";
-import { isOrdered, planStatefulSet, revisionOf, type StatefulAction, statefulStatus } from "./plan.ts";
+import { isOrdered, type ObservedStatefulSet, planStatefulSet, revisionOf, type StatefulAction, statefulStatus } from "./plan.ts";
 import { type ActionWork, act } from "./pod-actions.ts";
+
+/** Between two replacements of a pod that fails again and again. */
+const longestBackoffMs = 60_000;
 
 interface Parts {
   readonly setInformer: Informer<StatefulSet>;
@@ -31,6 +35,7 @@ interface Parts {
   readonly recentPods: RecentWrites<Pod>;
   readonly recentClaims: RecentWrites<PersistentVolumeClaim>;
   readonly recentRevisions: RecentWrites<ControllerRevision>;
+  readonly backoff: FailedPodBackoff;
 }
 
 interface Work {
@@ -82,6 +87,7 @@ function createParts({ informers }: ControllerContext): Parts {
     recentPods: new RecentWrites(podInformer),
     recentClaims: new RecentWrites(claimInformer),
     recentRevisions: new RecentWrites(revisionInformer),
+    backoff: new FailedPodBackoff({ longestMs: longestBackoffMs }),
   };
 }
 
@@ -113,7 +119,8 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
   };
   const { recentPods, recentClaims } = parts;
   const actionWork: ActionWork = { context, key, set, claims: observed.claims, recentPods, recentClaims, signal };
-  const failure = await actAll(actionWork, planStatefulSet(observed));
+  const { actions, waitMs } = unhurried(parts.backoff, observed);
+  const failure = await actAll(actionWork, actions);
 
   const nowMs = context.clock.now();
   const present = presentPods(recentPods, claimed, { key, nowMs }).filter((pod) => isControlledBy(pod, set));
@@ -121,8 +128,31 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
   if (!semanticallyEqual(status, set.status)) await context.client.updateStatus(statefulsets, { ...set, status }, { signal });
   await truncateHistory(versions, revisions, new Set([current.metadata.name, revision.metadata.name, ...claimed.map(revisionOf)]));
   if (failure) throw failure.error;
-  const nextMs = nextPodAvailabilityMs(present, set.spec.minReadySeconds ?? 0, nowMs);
-  return nextMs === undefined ? undefined : { requeueAfterMs: nextMs };
+  const nextMs = Math.min(nextPodAvailabilityMs(present, set.spec.minReadySeconds ?? 0, nowMs) ?? Number.POSITIVE_INFINITY, waitMs);
+  return nextMs === Number.POSITIVE_INFINITY ? undefined : { requeueAfterMs: nextMs };
+}
+
+/** The plan without the replacements of failed pods that have to wait, and how long until the first of them need not. */
+function unhurried(
+  backoff: FailedPodBackoff,
+  observed: ObservedStatefulSet,
+): { readonly actions: readonly StatefulAction[]; readonly waitMs: number } {
+  const { set, update, nowMs } = observed;
+  const actions: StatefulAction[] = [];
+  let waitMs = Number.POSITIVE_INFINITY;
+  for (const action of planStatefulSet(observed)) {
+    if (action.kind === "delete" && action.pod.status?.phase === "Failed") {
+      const place = `${set.metadata.uid}/${update.name}/${action.pod.metadata.name}`;
+      const leftMs = backoff.leftMs(place, nowMs);
+      if (leftMs > 0) {
+        waitMs = Math.min(waitMs, leftMs);
+        continue;
+      }
+      backoff.replaced(place, nowMs);
+    }
+    actions.push(action);
+  }
+  return { actions, waitMs };
 }
 
 const versionOf = (revision: ControllerRevision): Version => ({ name: revision.metadata.name, template: templateOf(revision) });
