@@ -10,6 +10,7 @@ import { findDirectoryWith, findExecutable } from "../linux/find-executable.ts";
 import { supportsOverlay } from "../linux/overlay.ts";
 import { removeContainers, removeTraces } from "./containerd-cleanup.ts";
 import { renderContainerdConfig } from "./containerd-config.ts";
+import { connectContainerd } from "./containerd-events.ts";
 import { type ContainerdPaths, containerdPaths } from "./containerd-paths.ts";
 import { type ContainerdProcess, endContainerd, findContainerd } from "./containerd-process.ts";
 import { launchContainerd, superviseContainerd, waitUntilServing } from "./containerd-supervisor.ts";
@@ -62,7 +63,7 @@ export async function startContainerd(options: ContainerdOptions, dependencies: 
   const launch = (): Promise<ContainerdProcess> => launchContainerd({ binary, configText, paths, clock, timeoutMs });
 
   const first = (await adopt(paths, configText, dependencies, timeoutMs)) ?? (await launch());
-  const runtime = connectCri({ endpoint: paths.endpoint });
+  const runtime = connectContainerd({ endpoint: paths.endpoint }, clock);
   try {
     await ensurePauseImage({ runtime, paths, clock });
   } catch (error) {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -128,6 +128,31 @@ describe("createCgroups() on version 2", () => {
     expect(await cgroups.children("/coracle")).toEqual(["pod1"]);
     expect(await cgroups.exists("/coracle/pod1")).toBe(true);
     expect(await cgroups.exists("/coracle/pod2")).toBe(false);
+  });
+
+  test("version 1: makes the group in every tree, and it is there when it is in the last", async () => {
+    const trees = ["cpu", "memory", "pids"].map((name) => join(tree, name));
+    for (const directory of trees) await mkdir(directory);
+    const [cpu = "", memory = "", pids = ""] = trees;
+    const controllers = new Map([
+      ["cpu", cpu],
+      ["memory", memory],
+      ["pids", pids],
+    ]);
+    const cgroups = createCgroups({ version: 1, controllers, trees }, { clock: realClock });
+    await cgroups.ensure("/coracle/kubepods", {});
+    await cgroups.ensure("/coracle/kubepods/pod1", { cpuShares: 2, pids: 7 });
+    await cgroups.ensure("/coracle/kubepods/pod1", {});
+    for (const directory of trees) expect(await readdir(join(directory, "coracle/kubepods"))).toEqual(["pod1"]);
+    expect(await readFile(join(pids, "coracle/kubepods/pod1/pids.max"), "utf8")).toBe("7");
+    expect(await cgroups.exists("/coracle/kubepods/pod1")).toBe(true);
+    await mkdir(join(cpu, "coracle/kubepods/pod2"));
+    expect(await cgroups.exists("/coracle/kubepods/pod2")).toBe(false);
+    await writeFile(join(pids, "coracle/kubepods/pod1/cgroup.procs"), "");
+    await mkdir(join(pids, "coracle/kubepods/pod1/inner"));
+    await writeFile(join(pids, "coracle/kubepods/pod1/inner/cgroup.procs"), "41\n42\n");
+    expect(await cgroups.anyProcess("/coracle/kubepods/pod1")).toBe(41);
+    expect(await cgroups.anyProcess("/coracle/kubepods/pod2")).toBeUndefined();
   });
 
   test("reads use, with the working set without reclaimable file pages", async () => {

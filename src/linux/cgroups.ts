@@ -2,11 +2,12 @@
 // named by its path from the root of the trees, the same in all of them, which is also what CRI takes as cgroup_parent:
 //   /coracle-1a2b3c4d/kubepods/burstable/pod<uid>
 import { mkdir, open, readdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type CgroupLimits, cgroupWrites } from "./cgroup-limits.ts";
 import type { CgroupSystem } from "./cgroup-system.ts";
 import { type CgroupUsage, readUsage } from "./cgroup-usage.ts";
+import { hostFile } from "./host-file.ts";
 
 export type { CgroupLimits } from "./cgroup-limits.ts";
 export { type CgroupSystem, detectCgroups } from "./cgroup-system.ts";
@@ -25,6 +26,8 @@ export interface Cgroups {
   children(path: string): Promise<readonly string[]>;
   /** The processes of the group and of those below. */
   processes(path: string): Promise<readonly number[]>;
+  /** One of them, which is found sooner than all. */
+  anyProcess(path: string): Promise<number | undefined>;
   /** Undefined when there is no such group. */
   usage(path: string): Promise<CgroupUsage | undefined>;
 }
@@ -36,14 +39,31 @@ export function createCgroups(system: CgroupSystem, { clock }: { readonly clock:
   const directories = (path: string): readonly string[] => trees.map((tree) => join(tree, path));
 
   const ensureIn = async (tree: string, path: string): Promise<void> => {
+    // Nearly always only the last one is missing. Version 2 has every level asked what it hands down.
+    if (system.version === 1 && (await makeLast(tree, path))) return;
     let directory = tree;
     for (const part of path.split("/").filter((p) => p !== "")) {
       if (system.version === 2) await delegateControllers(directory, [...system.controllers.keys()]);
-      const parent = directory;
       directory = join(directory, part);
       await mkdir(directory, { recursive: true });
-      if (system.version === 1 && tree === system.controllers.get("cpuset")) await inheritCpuset(parent, directory);
+      await prepare(tree, directory);
     }
+  };
+  const prepare = async (tree: string, directory: string): Promise<void> => {
+    if (system.version === 1 && tree === system.controllers.get("cpuset")) await inheritCpuset(dirname(directory), directory);
+  };
+  /** False where a parent is missing. */
+  const makeLast = async (tree: string, path: string): Promise<boolean> => {
+    const directory = join(tree, path);
+    try {
+      await mkdir(directory);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "ENOENT") return false;
+      if (code !== "EEXIST") throw error;
+    }
+    await prepare(tree, directory);
+    return true;
   };
   const update = async (path: string, limits: CgroupLimits): Promise<void> => {
     for (const { controller, file, value } of cgroupWrites(system.version, limits)) {
@@ -65,12 +85,14 @@ export function createCgroups(system: CgroupSystem, { clock }: { readonly clock:
     update,
     processes,
     async ensure(path, limits) {
-      for (const tree of trees) await ensureIn(tree, path);
+      // The last one is made when the others are there: it alone tells that all are.
+      await Promise.all(trees.slice(0, -1).map((tree) => ensureIn(tree, path)));
+      for (const tree of trees.slice(-1)) await ensureIn(tree, path);
       if (limits) await update(path, limits);
     },
     async exists(path) {
-      const present = await Promise.all(directories(path).map(isDirectory));
-      return present.every(Boolean);
+      const [last] = directories(path).slice(-1);
+      return last !== undefined && (await isDirectory(last));
     },
     async remove(path) {
       if (path.split("/").every((part) => part === "")) throw new Error("the root control group cannot be removed");
@@ -89,6 +111,7 @@ export function createCgroups(system: CgroupSystem, { clock }: { readonly clock:
       const [directory = "/"] = directories(path);
       return subdirectories(directory);
     },
+    anyProcess: (path) => anyProcessBelow(join(system.controllers.get("pids") ?? trees[0] ?? "", path)),
     usage: (path) => readUsage(system, path),
   };
 }
@@ -111,6 +134,16 @@ async function inheritCpuset(parent: string, child: string): Promise<void> {
     const own = (await readFile(join(child, file), "utf8")).trim();
     if (own === "") await writeFile(join(child, file), (await readFile(join(parent, file), "utf8")).trim());
   }
+}
+
+async function anyProcessBelow(directory: string): Promise<number | undefined> {
+  const [own] = (await hostFile(join(directory, "cgroup.procs"))).split("\n");
+  if (own) return Number(own);
+  for (const name of await subdirectories(directory)) {
+    const found = await anyProcessBelow(join(directory, name));
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function processesBelow(directory: string): Promise<readonly number[]> {

@@ -27,6 +27,7 @@ import { buildImage } from "../../src/testing/image-builder.ts";
 
 const tools = await Promise.all(["containerd", "ctr", "runc", "busybox", "nft"].map(findExecutable));
 const plugins = await findDirectoryWith(["bridge"], ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]);
+const uidLabel = "io.kubernetes.pod.uid";
 const hasCrun = (await findExecutable("crun")) !== undefined;
 const canRun = process.platform === "linux" && process.getuid?.() === 0 && tools.every(Boolean) && plugins !== undefined;
 if (!canRun)
@@ -142,6 +143,7 @@ describe.runIf(canRun)("our containerd", () => {
   async function runPod(containerd: Containerd, name: string, extra: { shared?: boolean; hostPort?: number; cgroupParent?: string } = {}) {
     const config = {
       metadata: { name, uid: name, namespace: "default", attempt: 0 },
+      labels: { [uidLabel]: name },
       hostname: name,
       logDirectory: join(dataDir, "logs", name),
       ...(extra.hostPort ? { portMappings: [{ containerPort: 8080, hostPort: extra.hostPort }] } : {}),
@@ -155,6 +157,7 @@ describe.runIf(canRun)("our containerd", () => {
       podSandboxId,
       config: {
         metadata: { name: "main", attempt: 0 },
+        labels: { [uidLabel]: name },
         image: { image: serverImage },
         command: ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/"],
         logPath: "main/0.log",
@@ -224,6 +227,43 @@ describe.runIf(canRun)("our containerd", () => {
     expect(status).toMatchObject({ state: "SANDBOX_READY", network: { ip: pod.address } });
     await second.stop();
     expect(await traces(dataDir)).toEqual(["bridge"]);
+  });
+
+  test("tells when a container or a sandbox has ended by itself, once CRI shows it; not of commands in it", async () => {
+    const containerd = await start();
+    await importServer(containerd);
+    const cgroups = createCgroups(await detectCgroups(), dependencies);
+    const killAll = async (id: string): Promise<void> => {
+      for (const pid of await cgroups.processes(`${groupOf(dataDir)}/${id}`)) process.kill(pid, "SIGKILL");
+    };
+    const abort = new AbortController();
+    const told: string[] = [];
+    const listening = (async () => {
+      for await (const event of containerd.runtime.getContainerEvents({}, { signal: abort.signal })) {
+        if (event.containerId !== "") told.push(event.podSandboxStatus?.labels[uidLabel] ?? "");
+      }
+    })().catch(() => undefined); // aborted below
+    const { containerId, podSandboxId } = await runPod(containerd, "ending");
+    // As long as nobody listens yet, an end is not told.
+    await until(async () => {
+      await containerd.runtime.execSync({ containerId, cmd: ["true"], timeout: 10 });
+      const { podSandboxId: probe } = await containerd.runtime.runPodSandbox({
+        config: { metadata: { name: "probe", uid: "probe", namespace: "default", attempt: 0 }, labels: { [uidLabel]: "probe" } },
+      });
+      await containerd.runtime.stopPodSandbox({ podSandboxId: probe });
+      await containerd.runtime.removePodSandbox({ podSandboxId: probe });
+      return told.includes("probe");
+    }, "an event");
+    expect(told).not.toContain("ending");
+    await killAll(containerId);
+    await until(() => told.includes("ending"), "the container's end");
+    expect((await containerd.runtime.containerStatus({ containerId })).status?.state).toBe("CONTAINER_EXITED");
+    const before = told.length;
+    await killAll(podSandboxId);
+    await until(() => told.length > before, "the sandbox's end");
+    expect((await containerd.runtime.podSandboxStatus({ podSandboxId })).status?.state).toBe("SANDBOX_NOTREADY");
+    abort.abort();
+    await listening;
   });
 
   test.runIf(hasCrun)("containers go on when the next start has another OCI runtime, which makes the new ones", async () => {

@@ -69,7 +69,7 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cg
       return { interfaces, ...(route ? { defaultInterface: route.interface } : {}) };
     },
     async networkOf(cgroup) {
-      const [pid] = (await groups?.cgroups.processes(cgroup)) ?? [];
+      const pid = await groups?.cgroups.anyProcess(cgroup);
       return pid === undefined ? [] : networkUsage(pid);
     },
     async bootTimeMs() {
