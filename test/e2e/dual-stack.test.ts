@@ -10,7 +10,7 @@ import { realClock } from "../../src/base/clock.ts";
 import { programFiles, type TestImage } from "../../src/testing/image-builder.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { type Manifest, TestBed, type TestNamespace } from "../support/namespace.ts";
-import { until } from "../support/processes.ts";
+import { freePort, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`two address families are not tried with real containers: ${reason}`);
@@ -210,7 +210,7 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
   it("ports of the host, the same for different addresses and protocols", async () => {
     const ns = await bed.namespace("host-ports");
     const [address = ""] = nodeAddresses;
-    const hostPort = 28_321;
+    const hostPort = await freePort();
     const port = (more: Manifest) => ({ ports: [{ containerPort: 8080, hostPort, ...more }] });
     await ns.pod("one", container(port({ hostIP: "127.0.0.1", protocol: "TCP" })));
     await ns.pod("two", container(port({ hostIP: address, protocol: "TCP" })));
