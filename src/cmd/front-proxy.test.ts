@@ -194,6 +194,8 @@ describe("files of certificates", () => {
     expect(await subjectOf(server)).toBe("serving-1");
     expect(await subjectOf(server, { servername: "api.example.com" })).toBe("api.example.com");
     expect(await subjectOf(server, { servername: "x.wild.example.com" })).toBe("serving-1");
+    // For parts of the cluster itself.
+    expect(await subjectOf(server, { servername: "kubernetes" })).toBe("kube-apiserver");
 
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
     const kept = issue("admin", clients[0]);

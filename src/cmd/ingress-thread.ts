@@ -14,6 +14,7 @@ import { startIngressController } from "../ingress/ingress-controller.ts";
 import { hostAddresses } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import type { PemPair } from "./pki.ts";
+import { ownName } from "./serving-material.ts";
 
 export interface IngressThreadData {
   /** Of the API server. */
@@ -40,7 +41,7 @@ export async function run(): Promise<number> {
   const stack = new StopStack();
   try {
     const transport = createHttpsTransport({
-      ...{ server, caPem, clock, userAgent: "coracle-ingress" },
+      ...{ server, caPem, serverName: ownName, clock, userAgent: "coracle-ingress" },
       credentials: { kind: "certificate", certPem: credentials.certificate, keyPem: credentials.key },
     });
     stack.defer(() => transport.close());

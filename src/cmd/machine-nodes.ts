@@ -25,6 +25,7 @@ import {
 import { type NodeRecord, newNodeRecord, nodeDirectory, readNodeRecords, removeNodeDirectory, writeNodeRecord } from "./node-records.ts";
 import { nodeKubeconfig, writeNodeSettings } from "./node-settings.ts";
 import type { PemPair, Pki } from "./pki.ts";
+import { ownName } from "./serving-material.ts";
 import { type SupervisedNode, superviseNode } from "./supervised-node.ts";
 import { takeDownNode } from "./take-down-node.ts";
 
@@ -229,7 +230,7 @@ export class MachineNodes implements Running {
     await writeKubeconfig(nodeKubeconfig(dataDir), {
       ...{ server: apiServer, authority, credentials: files.client, user: `system:node:${name}` },
       // The server's certificate was made before the link between the nodes.
-      serverName: "kubernetes",
+      serverName: ownName,
     });
     await writeNodeSettings({
       ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name },

@@ -101,6 +101,9 @@ function fileGroups({ serving, authentication }: ApiServerSettings): FileGroups 
   };
 }
 
+/** By which parts of the cluster itself ask for the certificate of the cluster's authority. */
+export const ownName = "kubernetes";
+
 async function readGroup({ flag, paths }: FileGroup): Promise<readonly string[]> {
   try {
     return await Promise.all(paths.map((path) => readFile(path, "utf8")));
@@ -122,9 +125,12 @@ function buildMaterial(groups: FileGroups, contents: Contents, pki: Pki): TlsMat
     const bundle = forFlag(group.flag, () => new AuthorityBundle(pem));
     return also ? new AuthorityBundle(`${bundle.pem.trimEnd()}\n${own}`) : bundle;
   };
+  const own = { certPem: pki.apiserver.certificate, keyPem: pki.apiserver.key };
+  const sni = groups.sni.map(({ group, names }) => ({ ...pairOf(group), names }));
   return {
-    certificate: groups.certificate ? pairOf(groups.certificate) : { certPem: pki.apiserver.certificate, keyPem: pki.apiserver.key },
-    sni: groups.sni.map(({ group, names }) => ({ ...pairOf(group), names })),
+    certificate: groups.certificate ? pairOf(groups.certificate) : own,
+    // Parts of this cluster that are clients (nodes, the ingress's thread) believe the cluster's authority alone.
+    sni: groups.certificate ? [...sni, { ...own, names: [ownName] }] : sni,
     authorities: {
       client: bundleOf(groups.clientCa, pki.ca.pem.certificate, true),
       frontProxy: bundleOf(groups.frontProxyCa, pki.frontProxyCa.pem.certificate, false),

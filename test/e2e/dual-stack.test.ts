@@ -10,7 +10,7 @@ import { realClock } from "../../src/base/clock.ts";
 import { programFiles, type TestImage } from "../../src/testing/image-builder.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { type Manifest, TestBed, type TestNamespace } from "../support/namespace.ts";
-import { until } from "../support/processes.ts";
+import { freePort, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
 if (reason) console.log(`two address families are not tried with real containers: ${reason}`);
@@ -28,20 +28,27 @@ const server = `
     udp.bind(port, "::");
   }`;
 
-/** What a pod of these runs to ask another: an answer, or "nothing". */
-const asking = (way: "tcp" | "udp", host: string, port: number): string => `
-  const [host, port] = ${JSON.stringify([host, port])};
-  const over = (text) => { console.log(text); process.exit(0); };
-  setTimeout(() => over("nothing"), 2000);
-  if (${JSON.stringify(way)} === "tcp") require("node:http").get({ host, port, agent: false }, (answer) => {
-    let text = ""; answer.on("data", (chunk) => (text += chunk)); answer.on("end", () => over(text));
-  }).on("error", () => over("nothing"));
-  else {
-    const socket = require("node:dgram").createSocket(host.includes(":") ? "udp6" : "udp4");
-    socket.on("message", (message) => over(String(message)));
-    socket.on("error", () => over("nothing"));
-    socket.send("?", port, host);
-  }`;
+interface Asked {
+  readonly way: "tcp" | "udp";
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a pod of these runs to ask others, all at once: a line for each, an answer or "nothing". */
+const asking = (all: readonly Asked[]): string => `
+  const answerOf = ({ way, host, port }) => new Promise((resolve) => {
+    const nothing = () => resolve("nothing");
+    setTimeout(nothing, 2000);
+    if (way === "tcp") require("node:http").get({ host, port, agent: false }, (answer) => {
+      let text = ""; answer.on("data", (chunk) => (text += chunk)); answer.on("end", () => resolve(text));
+    }).on("error", nothing);
+    else {
+      const socket = require("node:dgram").createSocket(host.includes(":") ? "udp6" : "udp4");
+      socket.on("message", (message) => resolve(String(message))).on("error", nothing);
+      socket.send("?", port, host);
+    }
+  });
+  Promise.all(${JSON.stringify(all)}.map(answerOf)).then((answers) => { console.log(answers.join("\\n")); process.exit(0); });`;
 
 const container = (fields: Manifest = {}): Manifest => ({
   ...{ name: "main", image, command: ["/bin/node", "-e", server] },
@@ -103,8 +110,10 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
     return bed.cluster.get<Service>("service", name, "-n", ns.name);
   }
 
-  const ask = (ns: TestNamespace, pod: string, way: "tcp" | "udp", host: string, port: number): Promise<string> =>
-    ns.kubectl("exec", pod, "--", "/bin/node", "-e", asking(way, host, port)).then((text) => text.trim());
+  const ask = async (ns: TestNamespace, pod: string, all: readonly Asked[]): Promise<readonly string[]> =>
+    (await ns.kubectl("exec", pod, "--", "/bin/node", "-e", asking(all))).trim().split("\n");
+  const tcp = (host: string, port: number): Asked => ({ way: "tcp", host, port });
+  const udp = (host: string, port: number): Asked => ({ way: "udp", host, port });
   const addressesOf = (pod: Pod | undefined): readonly string[] => (pod?.status?.podIPs ?? []).map(({ ip }) => ip ?? "");
   const six = (address: string): boolean => address.includes(":");
 
@@ -112,9 +121,9 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
     const ns = await bed.namespace("pods");
     const [a, b] = await createPods(ns, ["a", "b"], "web");
     expect(addressesOf(a).map(six)).toEqual([false, true]);
+    const ways = addressesOf(b).flatMap((address) => [tcp(address, 8080), udp(address, 8081)]);
+    expect(await ask(ns, "a", ways)).toEqual(["b 8080", "b 8081", "b 8080", "b 8081"]);
     for (const address of addressesOf(b)) {
-      expect(await ask(ns, "a", "tcp", address, 8080)).toBe("b 8080");
-      expect(await ask(ns, "a", "udp", address, 8081)).toBe("b 8081");
       expect([await page(address, 8080), await udpAnswer(address, 8080)]).toEqual(["b 8080", "b 8080"]);
     }
   });
@@ -133,16 +142,15 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
     expect(both.spec.clusterIPs?.map(six)).toEqual([false, true]);
     expect(preferred.spec.clusterIPs?.map(six)).toEqual([true, false]);
     expect([single, six6].map(({ spec }) => spec.clusterIPs?.map(six))).toEqual([[false], [true]]);
-    for (const { spec } of [both, preferred, single, six6])
-      for (const host of spec.clusterIPs ?? []) {
-        await until(`${host} answers`, async () => (await page(host, 80)) === "web 8080");
-        expect(await ask(ns, "web", "tcp", host, 80)).toBe("web 8080");
-      }
-    const [tcp, udp] = both.spec.ports ?? [];
-    for (const host of both.spec.clusterIPs ?? []) expect(await ask(ns, "web", "udp", host, 80)).toBe("web 8081");
+    const hosts = [both, preferred, single, six6].flatMap(({ spec }) => spec.clusterIPs ?? []);
+    for (const host of hosts) await until(`${host} answers`, async () => (await page(host, 80)) === "web 8080");
+    const ofBoth = (both.spec.clusterIPs ?? []).map((host) => udp(host, 80));
+    const answers = await ask(ns, "web", [...hosts.map((host) => tcp(host, 80)), ...ofBoth]);
+    expect(answers).toEqual([...hosts.map(() => "web 8080"), "web 8081", "web 8081"]);
+    const [tcpPort, udpPort] = both.spec.ports ?? [];
     for (const host of nodeAddresses) {
-      expect([host, await page(host, tcp?.nodePort ?? 0)]).toEqual([host, "web 8080"]);
-      expect(await udpAnswer(host, udp?.nodePort ?? 0)).toBe("web 8081");
+      expect([host, await page(host, tcpPort?.nodePort ?? 0)]).toEqual([host, "web 8080"]);
+      expect(await udpAnswer(host, udpPort?.nodePort ?? 0)).toBe("web 8081");
     }
 
     // From one family to two, and back.
@@ -179,7 +187,8 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
     const ns = await bed.namespace("policies");
     const [web] = await createPods(ns, ["web"], "web");
     const [client] = await createPods(ns, ["client"], "client");
-    const answers = () => Promise.all(addressesOf(web).map((host) => ask(ns, "client", "tcp", host, 8080)));
+    const hosts = addressesOf(web).map((host) => tcp(host, 8080));
+    const answers = () => ask(ns, "client", hosts);
     const policy = (name: string, spec: Manifest) =>
       ns.apply({ apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name }, spec });
     expect(await answers()).toEqual(["web 8080", "web 8080"]);
@@ -201,7 +210,7 @@ describe.runIf(reason === undefined)("two address families", { timeout: 180_000,
   it("ports of the host, the same for different addresses and protocols", async () => {
     const ns = await bed.namespace("host-ports");
     const [address = ""] = nodeAddresses;
-    const hostPort = 28_321;
+    const hostPort = await freePort();
     const port = (more: Manifest) => ({ ports: [{ containerPort: 8080, hostPort, ...more }] });
     await ns.pod("one", container(port({ hostIP: "127.0.0.1", protocol: "TCP" })));
     await ns.pod("two", container(port({ hostIP: address, protocol: "TCP" })));
