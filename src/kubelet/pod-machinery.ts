@@ -154,6 +154,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
+      showsStopSignals: options.gates.enabled("ContainerStopSignals"),
       ...(managers && options.gates.enabled("ResourceHealthStatus")
         ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) }
         : {}),
