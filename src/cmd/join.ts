@@ -31,6 +31,7 @@ import { kubeletCertificates } from "./kubelet-serving.ts";
 import { bootstrapNode, connectAsNode, type NodeClient } from "./node-client.ts";
 import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
 import { chooseRuntime } from "./node-runtime.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 
 const hashes: FlagType<readonly string[]> = {
   placeholder: "sha256:hex",
@@ -56,6 +57,7 @@ const flags = {
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
   ...cniPluginFlags,
+  ...ociRuntimeFlags,
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, where it does not say itself"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
@@ -155,6 +157,7 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
         logsDirectory: join(place.dataDir, "pods", "logs"),
         choice,
         cniPlugins: values["cni-plugins"],
+        ociRuntime: values["oci-runtime"],
         ...(published ?? { clusterCidrs: values["cluster-cidr"] }),
         resolvConf: (await findResolverFile()).path,
         ...(await kubeletOptionsOf(configuration)),

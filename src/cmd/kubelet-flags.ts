@@ -8,6 +8,7 @@ import { parseCommand } from "./command-flags.ts";
 
 import { defaultDataDir } from "./data-dir.ts";
 import { configurationFlags } from "./kubelet-configuration-flags.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 
 export const nodeLabels: FlagType<Readonly<Record<string, string>> | undefined> = {
   placeholder: "key=value,…",
@@ -83,6 +84,7 @@ export const kubeletFlags = {
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
+  ...ociRuntimeFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, which are not hidden behind the node's"),
   "image-credential-provider-config": flag(
     optionalText,

@@ -283,9 +283,12 @@ export async function run(args: readonly string[]): Promise<number> {
     const cluster = stack.add(await connect(input, configuration, place, { clock, logger, signal: aborted.signal }));
     await protectFromOutOfMemory(configuration.oomScoreAdj, logger);
     const { dataDir } = place;
-    const { "cluster-cidr": clusterCidrs, "cni-plugins": cniPlugins } = input.values;
-    const imageEndpoint = configuration.imageServiceEndpoint;
-    const runtime = stack.add(await startNodeRuntime({ dataDir, choice, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }));
+    const { "cluster-cidr": clusterCidrs, "cni-plugins": cniPlugins, "oci-runtime": ociRuntime } = input.values;
+    const runtime = stack.add(
+      await startNodeRuntime({
+        ...{ dataDir, choice, imageEndpoint: configuration.imageServiceEndpoint, ociRuntime, clusterCidrs, cniPlugins, clock, logger },
+      }),
+    );
     const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
     const running = stack.add(
       await startKubelet(

@@ -41,6 +41,8 @@ export interface MachineNodesOptions {
   /** "https://172.29.0.1:6443", as the nodes reach it. */
   readonly apiServer: string;
   readonly verbosity: number;
+  /** What makes their containers. */
+  readonly ociRuntime: string;
   /** A file with a KubeletConfiguration for all of them. */
   readonly kubeletConfig?: string | undefined;
   readonly cniPlugins: CniPluginChoice;
@@ -212,7 +214,7 @@ export class MachineNodes implements Running {
   /** The node's credentials, and what it is to be. */
   async #writeSettings({ name, index }: NodeRecord): Promise<void> {
     const { pki } = this.#deps;
-    const { apiServer, verbosity, network, kubeletConfig, cniPlugins } = this.#options;
+    const { apiServer, verbosity, network, ociRuntime, kubeletConfig, cniPlugins } = this.#options;
     const dataDir = nodeDirectory(this.#dataDir, name);
     const nodeIPs = nodeAddressesFor(network.nodeCidrs, index);
     const [client, serving] = await Promise.all([pki.kubeletClient(name), pki.kubeletServing(name, nodeIPs)]);
@@ -223,7 +225,8 @@ export class MachineNodes implements Running {
       serverName: "kubernetes",
     });
     await writeNodeSettings({
-      ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name, cniPlugins },
+      ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name },
+      ...{ cniPlugins, ociRuntime },
       ...(kubeletConfig === undefined ? {} : { kubeletConfig }),
       serving: { address: "0.0.0.0", port: 10_250, cert: serving.certificate, key: serving.key, clientCa: authority },
     });

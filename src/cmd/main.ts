@@ -31,6 +31,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 /** Started by other commands, not by people. */
 const hiddenCommands: Readonly<Record<string, Command>> = {
+  "ingress-thread": { summary: "serve the Ingress objects of `up` in a thread", load: () => import("./ingress-thread.ts") },
   "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
 };
 

@@ -10,6 +10,7 @@ import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
+import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
 import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
@@ -46,6 +47,8 @@ export interface NodeRuntimeOptions {
   readonly choice: RuntimeChoice;
   /** Another socket for images. Default: the runtime has them. */
   readonly imageEndpoint?: string;
+  /** What makes the containers, where the runtime is our own containerd. Default "auto". */
+  readonly ociRuntime?: OciRuntimeChoice | undefined;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
@@ -62,40 +65,25 @@ const ethernetMtu = 1500;
 export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
   if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
   if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
-  for (const name of ["containerd", "runc"]) {
-    if (!(await findExecutable(name))) return { choice: "simulated", why: `${name} is not installed` };
-  }
+  if (!(await findExecutable("containerd"))) return { choice: "simulated", why: "containerd is not installed" };
+  if (!(await findExecutable("runc")) && !(await findExecutable("crun")))
+    return { choice: "simulated", why: "neither runc nor crun is installed" };
   return { choice: "containerd" };
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
+  const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
-  if (choice.startsWith("unix://")) {
-    await requireSocket(choice);
-    const { imageEndpoint = choice } = options;
-    const connection = connectCri({ endpoint: choice });
-    if (imageEndpoint === choice || imageEndpoint === "")
-      return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
-    await requireSocket(imageEndpoint);
-    const images = connectCri({ endpoint: imageEndpoint });
-    const stop = async (): Promise<void> => [connection, images].forEach((of) => void of.close());
-    return {
-      cri: withImagesOf(connection, images),
-      description: `runtime at ${choice}, images at ${imageEndpoint}`,
-      simulated: false,
-      stop,
-    };
-  }
+  if (choice.startsWith("unix://")) return await connectRuntime(choice, options.imageEndpoint || choice);
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
   const plugins =
     cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
     const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
-    containerd = await startContainerd({ dataDir, ...bin }, { clock, log: logger.named("containerd") });
+    containerd = await startContainerd({ dataDir, ociRuntime, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
     await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });
@@ -120,6 +108,26 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     async stop() {
       await containerd.stop({ keepContainers: true });
       await plugins?.stop();
+    },
+  };
+}
+
+/** Somebody else's, whose images may be on another socket. */
+async function connectRuntime(endpoint: string, imageEndpoint: string): Promise<NodeRuntime> {
+  await requireSocket(endpoint);
+  const connection = connectCri({ endpoint });
+  const simulated = false;
+  if (imageEndpoint === endpoint)
+    return { cri: connection, description: `runtime at ${endpoint}`, simulated, stop: async () => connection.close() };
+  await requireSocket(imageEndpoint);
+  const images = connectCri({ endpoint: imageEndpoint });
+  return {
+    cri: withImagesOf(connection, images),
+    description: `runtime at ${endpoint}, images at ${imageEndpoint}`,
+    simulated,
+    async stop() {
+      connection.close();
+      images.close();
     },
   };
 }

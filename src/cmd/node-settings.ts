@@ -19,6 +19,8 @@ export interface NodeProcessSettings {
   /** A file with a KubeletConfiguration. */
   readonly kubeletConfig?: string;
   readonly cniPlugins?: CniPluginChoice;
+  /** What makes its containers. */
+  readonly ociRuntime: string;
 }
 
 /** From the node's process, over the channel of its parent. */

@@ -10,6 +10,7 @@ import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
 import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
+import { removeRoutedNetwork } from "../routed-network/teardown.ts";
 import { removePacketTables } from "./remove-proxy-tables.ts";
 import { policyTableName } from "./start-network-policy.ts";
 import { answerTakeDown } from "./start-node-plugins.ts";
@@ -24,6 +25,7 @@ export async function takeDownNode(dataDir: string, log: Logger): Promise<void> 
   }
   await removePodCgroups(dataDir);
   await unmountBelow(join(dataDir, "kubelet"));
+  await removeRoutedNetwork(dataDir);
   await removePodNetwork(dataDir);
   await removeAnnouncedAddresses(dataDir);
   await removePacketTables(policyTableName(dataDir), ["inet"]);

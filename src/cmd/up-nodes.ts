@@ -30,6 +30,8 @@ export interface UpNodesOptions {
   /** At least so many, with those that have been added before. */
   readonly count: number;
   readonly choice: string;
+  /** --oci-runtime. */
+  readonly ociRuntime: string;
   readonly network: ClusterNetwork;
   readonly nodeCidrs: readonly string[];
   /** --cni-plugins. */
@@ -96,6 +98,7 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         apiServer: apiServerUrl(options, server.port),
         verbosity: options.verbosity,
         cniPlugins: options.cniPlugins,
+        ociRuntime: options.ociRuntime,
         kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
         firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
       },
@@ -138,7 +141,7 @@ export const administrator = (server: RunningApiServer) =>
 /** A node in this process. */
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
-  const { dataDir, choice, network } = options;
+  const { dataDir, choice, ociRuntime, network } = options;
   const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
@@ -151,7 +154,7 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
       },
       {
         ...nodeNetworkOptions(network),
-        ...{ nodeName: name, dataDir, choice, cniPlugins: options.cniPlugins },
+        ...{ nodeName: name, dataDir, choice, ociRuntime, cniPlugins: options.cniPlugins },
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.

@@ -34,6 +34,11 @@ export function vxlanDeviceName(dataDir: string): string {
   return `corx-${hash(dataDir)}`;
 }
 
+/** Of the IPIP tunnels between nodes. */
+export function ipipDeviceName(dataDir: string): string {
+  return `corp-${hash(dataDir)}`;
+}
+
 /** Of the link between the nodes of one machine. Begins otherwise than bridges of pods, which are told apart by that. */
 export function nodeBridgeName(dataDir: string): string {
   return `corn-${hash(dataDir)}`;

@@ -1,8 +1,9 @@
 // Ingress objects as routes, and what they want certificates for. Pure. Objects come oldest first, so that a host and path
 // that are taken stay with whoever had them.
-import { keyOf } from "../api/meta/object.ts";
+import { type KubernetesObject, keyOf } from "../api/meta/object.ts";
 import type { Ingress, IngressBackend } from "../api/types/networking-v1.ts";
 import { errorText } from "../base/log.ts";
+import type { WantedCertificate } from "./certificates.ts";
 import type { DefaultRoute, Route, RoutePolicy, Target } from "./routes.ts";
 
 const redirectAnnotation = "ingress.coracle.local/ssl-redirect";
@@ -15,24 +16,15 @@ export interface IngressProblem {
   readonly message: string;
 }
 
-/** A secret with a certificate, and the hosts it is for. */
-export interface WantedCertificate {
-  readonly ingress: Ingress;
-  /** "namespace/name". */
-  readonly secret: string;
-  /** In lower case; none: those in the certificate. */
-  readonly hosts: readonly string[];
-}
-
 export interface IngressRules {
   readonly routes: readonly Route[];
   readonly defaults: readonly DefaultRoute[];
-  readonly certificates: readonly WantedCertificate[];
+  readonly certificates: readonly WantedCertificate<Ingress>[];
   readonly problems: readonly IngressProblem[];
 }
 
 /** Oldest first; of the same age by name. */
-export function byAge(a: Ingress, b: Ingress): number {
+export function byAge(a: KubernetesObject, b: KubernetesObject): number {
   const [x, y] = [`${a.metadata.creationTimestamp} ${keyOf(a)}`, `${b.metadata.creationTimestamp} ${keyOf(b)}`];
   return x < y ? -1 : x > y ? 1 : 0;
 }
@@ -40,7 +32,7 @@ export function byAge(a: Ingress, b: Ingress): number {
 export function rulesOf(ingresses: readonly Ingress[]): IngressRules {
   const routes: Route[] = [];
   const defaults: DefaultRoute[] = [];
-  const certificates: WantedCertificate[] = [];
+  const certificates: WantedCertificate<Ingress>[] = [];
   const problems: IngressProblem[] = [];
   for (const ingress of ingresses) {
     try {
@@ -56,7 +48,7 @@ export function rulesOf(ingresses: readonly Ingress[]): IngressRules {
 interface Draft {
   readonly routes: Route[];
   readonly defaults: DefaultRoute[];
-  readonly certificates: WantedCertificate[];
+  readonly certificates: WantedCertificate<Ingress>[];
   readonly problems: IngressProblem[];
 }
 
@@ -75,7 +67,11 @@ function addRules({ routes, defaults, certificates, problems }: Draft, ingress: 
   // Without a secret the hosts are served with the certificate of all.
   for (const { secretName, hosts } of spec?.tls ?? [])
     if (secretName)
-      certificates.push({ ingress, secret: `${metadata.namespace}/${secretName}`, hosts: (hosts ?? []).map((h) => h.toLowerCase()) });
+      certificates.push({
+        owner: ingress,
+        secret: `${metadata.namespace}/${secretName}`,
+        hosts: (hosts ?? []).map((h) => h.toLowerCase()),
+      });
 }
 
 function newTarget(

@@ -34,7 +34,7 @@ function ingress(name: string, rules: readonly Rules[], more: { readonly fallbac
 
 function finder(...ingresses: readonly Ingress[]): (url: string) => string | undefined {
   const { routes, defaults } = rulesOf([...ingresses].sort(byAge));
-  const table = compileRoutes(routes, defaults);
+  const table = compileRoutes(routes, { defaults });
   return (url) => {
     const slash = url.indexOf("/");
     return findRoute(table, url.slice(0, slash), url.slice(slash))?.backend?.service;

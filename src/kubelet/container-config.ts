@@ -60,7 +60,8 @@ export interface ContainerConfigContext {
   readonly instanceId: string;
 }
 
-const unlimited = -1;
+/** A new group has no quota; not every OCI runtime takes -1 for none. */
+const unsaid = 0;
 
 /** Throws an Error whose message the container's status shows (CreateContainerConfigError). */
 export async function buildContainerConfig(context: ContainerConfigContext): Promise<Input<ContainerConfig>> {
@@ -112,7 +113,7 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
     ...own,
     ...(own.unified || swap.unified ? { unified: { ...own.unified, ...swap.unified } } : {}),
     ...(context.hugePages.length > 0 ? { hugepageLimits: hugepageLimits(pod, container, context.hugePages) } : {}),
-    ...(given.hasOwnCpus ? { cpuQuota: unlimited } : {}),
+    ...(given.hasOwnCpus ? { cpuQuota: unsaid } : {}),
     ...(given.cpusetCpus === undefined ? {} : { cpusetCpus: given.cpusetCpus }),
     ...(given.cpusetMems === undefined ? {} : { cpusetMems: given.cpusetMems }),
   };

@@ -74,7 +74,9 @@ function readSettings({ config }: CniCall): PortmapSettings {
 }
 
 /** Those without a host port are for information. */
-function readMapping(entry: Readonly<Record<string, unknown>>): readonly PortMapping[] {
+function readMapping(given: Readonly<Record<string, unknown>>): readonly PortMapping[] {
+  // containerd writes HostPort, ContainerPort, Protocol and HostIP, which upstream's plugin takes for the same.
+  const entry = Object.fromEntries(Object.entries(given).map(([name, value]) => [name.charAt(0).toLowerCase() + name.slice(1), value]));
   const [hostPort = 0, containerPort = 0] = ["hostPort", "containerPort"].map((name) => numberField(entry, name, { max: 65_535 }));
   if (hostPort === 0) return [];
   if (containerPort === 0) throw invalidConfig(`Invalid container port number: ${containerPort}`);
