@@ -284,10 +284,9 @@ export async function run(args: readonly string[]): Promise<number> {
     await protectFromOutOfMemory(configuration.oomScoreAdj, logger);
     const { dataDir } = place;
     const { "cluster-cidr": clusterCidrs, "cni-plugins": cniPlugins, "oci-runtime": ociRuntime } = input.values;
+    const imageEndpoint = configuration.imageServiceEndpoint;
     const runtime = stack.add(
-      await startNodeRuntime({
-        ...{ dataDir, choice, imageEndpoint: configuration.imageServiceEndpoint, ociRuntime, clusterCidrs, cniPlugins, clock, logger },
-      }),
+      await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
     const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
     const running = stack.add(

@@ -45,10 +45,10 @@ export interface PodNetworkSetUp {
 export interface NodeRuntimeOptions {
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
-  /** Another socket for images. Default: the runtime has them. */
-  readonly imageEndpoint?: string;
   /** What makes the containers, where the runtime is our own containerd. Default "auto". */
   readonly ociRuntime?: OciRuntimeChoice | undefined;
+  /** Another socket for images. Default: the runtime has them. */
+  readonly imageEndpoint?: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
