@@ -55,11 +55,12 @@ export async function openNodeCgroups(
   const resolved = resolveOptions(kubelet);
   const memoryQos = memoryQosOf({ ...resolved, reservations: resolved.protection }, machine.memoryBytes);
   const { podPidsLimit: pidsLimit } = kubelet;
-  const pods = createPodCgroups(cgroups, root, {
+  const own = createPodCgroups(cgroups, root, {
     ...{ allocatable: podsLimits(machine, kubelet), quota: quotaOf(kubelet), names },
     ...(pidsLimit === undefined ? {} : { pidsLimit }),
     ...(memoryQos ? { memoryQos } : {}),
   });
+  const pods = resolved.cgroupsPerQOS ? own : noPodCgroups;
   const { enforceNodeAllocatable: enforced = ["pods"], systemReserved = {}, kubeReserved = {} } = kubelet;
   await enforceReservations(cgroups, { ...resolved, enforced, systemReserved, kubeReserved });
   if (system.version === 1 && kubelet.singleProcessOOMKill === false)

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { ConfigError } from "../api/encode/config-fields.ts";
 import type { Logger } from "../base/log.ts";
+import { resolveKubeletGates } from "../kubelet/configuration/feature-gates.ts";
 import { durationMs } from "../kubelet/configuration/field.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import { type ConfigurationSources, type LoadedConfiguration, loadKubeletConfiguration } from "../kubelet/configuration/load.ts";
@@ -48,11 +49,16 @@ export async function kubeletOptionsOf(configuration: KubeletConfiguration): Pro
 
 export type ServerSettings = Omit<KubeletServerOptions, "cert" | "key" | "clientCa" | "address" | "port">;
 
+const gatedPaths = { "/checkpoint": "ContainerCheckpoint", "/flagz": "ComponentFlagz", "/statusz": "ComponentStatusz" };
+
 /** For the kubelet's server, but for its certificates and its address. */
 export function serverSettingsOf(configuration: KubeletConfiguration): ServerSettings {
   const { authentication: authn, authorization: authz, readOnlyPort } = configuration;
   const { enableDebuggingHandlers, enableSystemLogHandler, enableSystemLogQuery } = configuration;
+  const gates = resolveKubeletGates(configuration.featureGates);
+  const withoutPaths = Object.entries(gatedPaths).flatMap(([path, gate]) => (gates.enabled(gate) ? [] : [path]));
   return {
+    withoutPaths,
     ...{ enableDebuggingHandlers, enableSystemLogHandler, enableSystemLogQuery, readOnlyPort },
     tls: tlsSettings(configuration),
     authentication: {

@@ -82,22 +82,7 @@ export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice;
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
   const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") return await simulatedRuntime(options);
-  if (choice.startsWith("unix://")) {
-    await requireSocket(choice);
-    const { imageEndpoint = choice } = options;
-    const connection = connectCri({ endpoint: choice });
-    if (imageEndpoint === choice || imageEndpoint === "")
-      return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
-    await requireSocket(imageEndpoint);
-    const images = connectCri({ endpoint: imageEndpoint });
-    const stop = async (): Promise<void> => [connection, images].forEach((of) => void of.close());
-    return {
-      cri: withImagesOf(connection, images),
-      description: `runtime at ${choice}, images at ${imageEndpoint}`,
-      simulated: false,
-      stop,
-    };
-  }
+  if (choice.startsWith("unix://")) return await connectRuntime(choice, options.imageEndpoint || choice);
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
   const plugins =
@@ -129,6 +114,26 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     async stop() {
       await containerd.stop({ keepContainers: true });
       await plugins?.stop();
+    },
+  };
+}
+
+/** Somebody else's, whose images may be on another socket. */
+async function connectRuntime(endpoint: string, imageEndpoint: string): Promise<NodeRuntime> {
+  await requireSocket(endpoint);
+  const connection = connectCri({ endpoint });
+  const simulated = false;
+  if (imageEndpoint === endpoint)
+    return { cri: connection, description: `runtime at ${endpoint}`, simulated, stop: async () => connection.close() };
+  await requireSocket(imageEndpoint);
+  const images = connectCri({ endpoint: imageEndpoint });
+  return {
+    cri: withImagesOf(connection, images),
+    description: `runtime at ${endpoint}, images at ${imageEndpoint}`,
+    simulated,
+    async stop() {
+      connection.close();
+      images.close();
     },
   };
 }

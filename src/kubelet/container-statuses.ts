@@ -33,6 +33,8 @@ export interface ContainerStatusInput {
   readonly init: boolean;
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: boolean;
+  /** The signals that end containers are told (the gate ContainerStopSignals). Default false. */
+  readonly showsStopSignals?: boolean;
   /** What a container was last set to. */
   readonly actuated: (containerName: string) => ResourceRequirements | undefined;
   /** Of the devices of a container. */
@@ -89,6 +91,8 @@ function fromRuntime(
     ...containerResources(container, newest, input.actuated(container.name)),
     ...mountFields(container, input.recursiveReadOnly),
     ...(newest.user ? { user: { linux: newest.user } } : {}),
+    // The API's signals are CRI's.
+    ...(input.showsStopSignals && newest.stopSignal ? { stopSignal: newest.stopSignal as NonNullable<ContainerStatus["stopSignal"]> } : {}),
   };
 }
 

@@ -1,5 +1,6 @@
 // What feature gates turn on a whole kubelet.
 import { describe, expect, it } from "vitest";
+import { defaultPod } from "../api/defaults/pod.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import { container, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
@@ -50,5 +51,23 @@ describe("kubelet: feature gates", () => {
       const pending = (await f.pod("web"))?.status?.conditions?.find((c) => c.type === "PodResizePending");
       return pending?.reason === "Infeasible" && pending.message === "InPlacePodLevelResourcesVerticalScaling is disabled";
     });
+  });
+
+  it("end containers with a signal of their own, and say which", async () => {
+    const metadata = { name: "web", namespace: "default" } as Pod["metadata"];
+    const lifecycle = { stopSignal: "SIGRTMIN+3" as const };
+    for (const ContainerStopSignals of [true, false]) {
+      await using f = await startKubelet({ options: { featureGates: { ContainerStopSignals } } });
+      // As an API server has it whose gate is on.
+      const full = { ...defaultPod({ apiVersion: "v1", kind: "Pod", metadata, spec: { nodeName, containers: [container()] } }), metadata };
+      await f.client.create(pods, { ...full, spec: { ...full.spec, containers: full.spec.containers.map((c) => ({ ...c, lifecycle })) } });
+      await f.untilPhase("web", "Running");
+      const { containers } = await f.cri.listContainers({});
+      const { status } = await f.cri.containerStatus({ containerId: containers[0]?.id ?? "" });
+      expect(status?.stopSignal).toBe(ContainerStopSignals ? "SIGRTMINPLUS3" : "RUNTIME_DEFAULT");
+      await f.until(
+        async () => (await f.pod("web"))?.status?.containerStatuses?.[0]?.stopSignal === (ContainerStopSignals ? "SIGRTMIN+3" : undefined),
+      );
+    }
   });
 });

@@ -34,8 +34,9 @@ import { PullRecords } from "./pulls/pull-records.ts";
 import { QosCgroups } from "./qos-cgroups.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
-import { PodResizes } from "./resize/pod-resizes.ts";
+import { type InfeasibleResize, PodResizes } from "./resize/pod-resizes.ts";
 import { countRequested, type ResizeMetrics, registerResizeMetrics } from "./resize/resize-metrics.ts";
+import { swapRefusal } from "./resize/swap-resize.ts";
 import type { RunningContainer } from "./resource-managers/cpu-manager.ts";
 import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
@@ -158,7 +159,7 @@ export class KubeletNode implements Kubelet {
     const { clock, recorder, infeasibleResize } = this.#deps;
     return new PodResizes({
       ...{ clock, recorder, allocations: this.#allocations, metrics: this.#resizeMetrics },
-      infeasible: infeasibleResize ?? ((pod, allocated) => this.#managers?.infeasibleResize(pod, allocated)),
+      infeasible: infeasibleResize ?? ((pod, allocated) => this.#infeasible(pod, allocated)),
       podLevelAllowed: this.#options.gates.enabled("InPlacePodLevelResourcesVerticalScaling"),
       desired: (uid) => this.#registry.desired(uid),
       refusal: (pod) => this.#registry.refusal(pod),
@@ -168,6 +169,13 @@ export class KubeletNode implements Kubelet {
         this.#registry.reallocated(uid);
       },
     });
+  }
+
+  #infeasible(pod: Pod, allocated: Pod): InfeasibleResize | undefined {
+    const { system } = this.#requireFacts();
+    // Swap is handed out in version 2 alone.
+    const behavior = this.#deps.cgroups?.version === 2 && system.swapBytes > 0 ? this.#options.swapBehavior : "NoSwap";
+    return swapRefusal(pod, allocated, behavior) ?? this.#managers?.infeasibleResize(pod, allocated);
   }
 
   #createRegistry(): PodRegistry {

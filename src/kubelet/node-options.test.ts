@@ -10,6 +10,7 @@ import type { CgroupLimits, Cgroups } from "../linux/cgroups.ts";
 import { nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
 import { createPodCgroups } from "./pod-cgroups.ts";
 import { podsLimits } from "./pods-limits.ts";
+import { swapRefusal } from "./resize/swap-resize.ts";
 import { swapBytes, swapResources } from "./swap.ts";
 
 describe("kubelet: the node's options", () => {
@@ -155,5 +156,16 @@ describe("swap of containers", () => {
     expect(swapBytes(podOf([half], { priority: 2_000_000_000 }), half, limited)).toBe(0);
     expect(swapResources(podOf([half]), half, { ...limited, swapBytes: 0 })).toEqual({});
     expect(swapResources(podOf([half]), half, undefined)).toEqual({});
+  });
+
+  it("keeps the memory of a container that may have it from being changed in place", () => {
+    const grown: Container = { name: "c", resources: { requests: { memory: "600" } } };
+    const refusal = (container: Container, before: Container, behavior: "LimitedSwap" | "NoSwap" = "LimitedSwap") =>
+      swapRefusal(podOf([container]), podOf([before]), behavior)?.detail;
+    expect(refusal(grown, half)).toBe("swap_limitation");
+    expect(refusal(grown, half, "NoSwap")).toBeUndefined();
+    expect(refusal(half, half)).toBeUndefined();
+    const resizePolicy = [{ resourceName: "memory", restartPolicy: "RestartContainer" }];
+    expect(refusal({ ...grown, resizePolicy }, { ...half, resizePolicy })).toBeUndefined();
   });
 });

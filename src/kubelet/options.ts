@@ -125,6 +125,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   readonly singleProcessOOMKill?: boolean;
   /** Users of a pod with users of its own. Default 65536. */
   readonly userNamespaceIdsPerPod?: number;
+  /** Pods have control groups of their own, by their class of service. Default true. */
+  readonly cgroupsPerQOS?: boolean;
   /** Control groups of daemons, for enforceNodeAllocatable. Default none. */
   readonly systemReservedCgroup?: string;
   readonly kubeReservedCgroup?: string;
@@ -288,6 +290,7 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     httpCheckFrequencyMs: 20_000,
     maxContainerRestartPeriodMs: gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 60_000 : 300_000,
     userNamespaceIdsPerPod: 65_536,
+    cgroupsPerQOS: true,
     systemReservedCgroup: "",
     kubeReservedCgroup: "",
     cpuCFSQuota: true,

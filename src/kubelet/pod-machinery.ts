@@ -159,6 +159,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
+      showsStopSignals: options.gates.enabled("ContainerStopSignals"),
       ...(managers && options.gates.enabled("ResourceHealthStatus")
         ? {
             healthOf: (pod: Pod, container: string) => [

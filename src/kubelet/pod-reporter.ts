@@ -20,6 +20,8 @@ export interface PodReporterDependencies {
   readonly recursiveReadOnly: () => boolean;
   /** The condition PodReadyToStartContainers is reported. */
   readonly readyToStart: boolean;
+  /** The signals that end containers are told. */
+  readonly showsStopSignals: boolean;
   /** Of a container's devices; default none. */
   readonly healthOf?: (pod: Pod, container: string) => readonly ResourceStatus[];
 }
@@ -79,7 +81,7 @@ export class PodReporter {
       previous: this.previous(pod),
       actuated: (name) => allocations.actuated(pod.metadata.uid, name),
       passing: resizes.conditionsOf(pod.metadata.uid),
-      readyToStart: this.#deps.readyToStart,
+      ...{ readyToStart: this.#deps.readyToStart, showsStopSignals: this.#deps.showsStopSignals },
       started: (container, status) => probes.started(container, idOf(status.containerID)),
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),

@@ -37,6 +37,8 @@ export interface PodStatusInput {
   readonly healthOf?: (containerName: string) => readonly ResourceStatus[];
   /** Conditions of a resize. */
   readonly passing?: readonly PodCondition[];
+  /** The signals that end containers are told. Default false. */
+  readonly showsStopSignals?: boolean;
   /** The condition PodReadyToStartContainers is reported. Default true. */
   readonly readyToStart?: boolean;
   /** All containers have been stopped and none will be started. */
@@ -163,6 +165,7 @@ function listInput(input: PodStatusInput, containers: readonly Container[], prev
     ready,
     actuated,
     recursiveReadOnly,
+    showsStopSignals: input.showsStopSignals === true,
     containers,
     previous: previous ?? [],
     init: false,

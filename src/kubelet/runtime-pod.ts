@@ -40,6 +40,8 @@ export interface RuntimeContainer {
   readonly restartCount: number;
   readonly logPath: string;
   readonly user?: { readonly uid: number; readonly gid: number; readonly supplementalGroups: readonly number[] };
+  /** That ends it, in the API's words; absent for the runtime's own choice. */
+  readonly stopSignal?: string;
   /** As far as the runtime says. */
   readonly resources?: RuntimeResources;
   /** Seconds, from the annotations: for containers whose pod is no longer known. */
@@ -100,6 +102,9 @@ const states: Readonly<Record<CriContainerStatus["state"], RuntimeContainerState
   CONTAINER_UNKNOWN: "unknown",
 };
 
+/** CRI has words for the signs in SIGRTMIN+1 and SIGRTMAX-1. */
+const apiSignal = (signal: string): string => signal.replace("PLUS", "+").replace("MINUS", "-");
+
 export function readContainer(status: CriContainerStatus): RuntimeContainer {
   const notes = status.annotations;
   const grace = notes[annotation.terminationGracePeriod];
@@ -122,6 +127,7 @@ export function readContainer(status: CriContainerStatus): RuntimeContainer {
     restartCount: Number.parseInt(notes[annotation.restartCount] ?? "0", 10) || 0,
     logPath: status.logPath,
     terminationMessagePolicy: notes[annotation.terminationMessagePolicy] ?? "File",
+    ...(status.stopSignal === "RUNTIME_DEFAULT" ? {} : { stopSignal: apiSignal(status.stopSignal) }),
     ...(status.resources?.linux ? { resources: readResources(status.resources.linux) } : {}),
     ...(user ? { user: { uid: user.uid, gid: user.gid, supplementalGroups: user.supplementalGroups } } : {}),
     ...(grace === undefined ? {} : { terminationGracePeriodSeconds: Number(grace) }),

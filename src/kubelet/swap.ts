@@ -26,12 +26,16 @@ export function swapResources(
   return { unified: { "memory.swap.max": String(swapBytes(pod, container, swap)) } };
 }
 
-export function swapBytes(pod: Pod, container: Container, { behavior, memoryBytes, swapBytes: total }: SwapOptions): number {
+/** Whether the container may have swap at all. */
+export function maySwap(pod: Pod, { resources }: Container, behavior: SwapOptions["behavior"]): boolean {
   const of = (list: Readonly<Record<string, string | number>> | undefined): number => parseQuantity(list?.memory ?? 0).value();
-  const { requests, limits } = container.resources ?? {};
-  const request = of(requests);
-  const isLimited = request > 0 && request === of(limits);
-  const mayNone = behavior === "NoSwap" || podQos(pod) !== "Burstable" || (pod.spec.priority ?? 0) >= criticalPriority;
-  if (mayNone || request === 0 || isLimited || memoryBytes <= 0 || request > memoryBytes) return 0;
+  const [request, limit] = [of(resources?.requests), of(resources?.limits)];
+  if (behavior === "NoSwap" || podQos(pod) !== "Burstable" || (pod.spec.priority ?? 0) >= criticalPriority) return false;
+  return request > 0 && request !== limit;
+}
+
+export function swapBytes(pod: Pod, container: Container, { behavior, memoryBytes, swapBytes: total }: SwapOptions): number {
+  const request = parseQuantity(container.resources?.requests?.memory ?? 0).value();
+  if (!maySwap(pod, container, behavior) || memoryBytes <= 0 || request > memoryBytes) return 0;
   return Math.floor((request / memoryBytes) * total);
 }

@@ -106,7 +106,7 @@ export const kubeletFields = {
   kubeletCgroups: unsupported(text("")),
   systemCgroups: unsupported(text("")),
   cgroupRoot: text(""),
-  cgroupsPerQOS: unsupported(boolean(true)),
+  cgroupsPerQOS: boolean(true),
   cgroupDriver: text("cgroupfs"),
   cpuManagerPolicy: text("none"),
   singleProcessOOMKill: optionalBoolean,

@@ -27,7 +27,7 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     ...(c.staticPodPath === "" ? {} : { podManifestPath: c.staticPodPath }),
     ...(c.podLogsDir === "" ? {} : { logsDirectory: c.podLogsDir }),
     ...(c.tracing ? { tracing: { ...c.tracing, endpoint: c.tracing.endpoint || undefined } } : {}),
-    seccompDefault: c.seccompDefault,
+    ...{ seccompDefault: c.seccompDefault, cgroupsPerQOS: c.cgroupsPerQOS },
     ...(c.singleProcessOOMKill === undefined ? {} : { singleProcessOOMKill: c.singleProcessOOMKill }),
     ...(c.userNamespaces?.idsPerPod === undefined ? {} : { userNamespaceIdsPerPod: c.userNamespaces.idsPerPod }),
     ...{ systemReservedCgroup: c.systemReservedCgroup, kubeReservedCgroup: c.kubeReservedCgroup },

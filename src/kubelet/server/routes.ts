@@ -17,6 +17,8 @@ export interface RouteOptions {
   readonly enableSystemLogQuery?: boolean;
   /** Checks of /healthz besides ping and log. */
   readonly checks?: ReadonlyMap<string, HealthCheck>;
+  /** Paths that are not there, by feature gates that are off. Default none. */
+  readonly withoutPaths?: readonly string[];
   /** Default: no /configz, /flagz and /statusz. */
   readonly about?: AboutKubelet;
 }
@@ -27,7 +29,12 @@ export interface RouteDependencies {
   readonly more: readonly Route[];
 }
 
-export function serverRoutes({ host, clock, more }: RouteDependencies, options: RouteOptions): readonly Route[] {
+export function serverRoutes(deps: RouteDependencies, options: RouteOptions): readonly Route[] {
+  const { withoutPaths = [] } = options;
+  return allRoutes(deps, options).filter(({ path }) => !withoutPaths.includes(path));
+}
+
+function allRoutes({ host, clock, more }: RouteDependencies, options: RouteOptions): readonly Route[] {
   const { enableDebuggingHandlers = true, enableSystemLogHandler = true, enableSystemLogQuery = false } = options;
   const routes: Route[] = [healthRoute(options.checks ?? new Map()), ...podRoutes(host), ...statsRoutes(host), ...more];
   const withQuery = enableSystemLogQuery;
