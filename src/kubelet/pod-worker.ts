@@ -53,10 +53,10 @@ export interface PodWorkerDependencies {
   readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
-  /** Of what is done for the pod. Default none. */
-  readonly tracer?: Tracer;
   /** Its containers have ended: nobody uses its claims any more. Before the final status, which gives them to others. */
   readonly releaseClaims?: ((pod: Pod) => Promise<void>) | undefined;
+  /** Of what is done for the pod. Default none. */
+  readonly tracer?: Tracer;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
