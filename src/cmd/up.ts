@@ -17,6 +17,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { upMetricsFlags } from "./up-metrics-flags.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
 const flags = {
@@ -51,6 +52,7 @@ const flags = {
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
   "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
+  ...upMetricsFlags,
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -187,16 +189,20 @@ interface Shared {
 }
 
 async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
-  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }] = await Promise.all([
-    import("./controller-manager.ts"),
-    import("./controller-manager-flags.ts"),
-    import("./scheduler.ts"),
-  ]);
+  const [{ startControllerManager }, { checkedSelection }, { startSchedulerFromFiles }, { createLoopMetrics, serveLoops }] =
+    await Promise.all([
+      import("./controller-manager.ts"),
+      import("./controller-manager-flags.ts"),
+      import("./scheduler.ts"),
+      import("./up-metrics.ts"),
+    ]);
+  const measured = createLoopMetrics();
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
   const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
   const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
+  const manager = { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") };
   const controllers = await startControllerManager(
-    { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
+    { ...manager, metrics: measured.controllers.metrics },
     {
       controllers: checkedSelection(withJoining(values.controllers.split(","))),
       rootCaPem: server.caPem,
@@ -207,11 +213,32 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
     },
   );
   stack.add(controllers);
-  const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
+  const schedulerDeps = {
+    client: asComponent("system:kube-scheduler"),
+    clock,
+    logger: logger.named("scheduler"),
+    metrics: measured.scheduler.metrics,
+  };
   const files = { flagName: "scheduler-config", config: values["scheduler-config"] };
   const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
   stack.add(await startSchedulerFromFiles(schedulerDeps, { ...files, ...plugins }));
   announce("controllers and scheduler");
+  // Nobody waits for it.
+  const served = serveLoops(
+    [
+      {
+        ...{ name: "kube-controller-manager", port: values["controller-manager-secure-port"], client: manager.client },
+        ...{ registry: measured.controllers.registry, checks: () => controllers.problems(), configuration: {} },
+      },
+      {
+        ...{ name: "kube-scheduler", port: values["scheduler-secure-port"], client: schedulerDeps.client },
+        ...{ registry: measured.scheduler.registry, checks: () => new Map(), configuration: {} },
+      },
+    ],
+    { clock, logger, clientCaPem: server.caPem },
+  );
+  served.catch((error: unknown) => logger.error("Health and metrics of the loops are not served", { error }));
+  stack.defer(async () => (await served.catch(() => undefined))?.stop());
 }
 
 /** The controllers that machines need to join with a token, unless they are left out. */
