@@ -3,7 +3,7 @@
 import https from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
-import { configmaps, customresourcedefinitions, podtemplates } from "../../src/api/resources.generated.ts";
+import { configmaps, csidrivers, customresourcedefinitions, pods, podtemplates, secrets } from "../../src/api/resources.generated.ts";
 import type { CustomResourceDefinition } from "../../src/api/types/apiextensions-v1.ts";
 import type { ConfigMap } from "../../src/api/types/core-v1.ts";
 import type { WatchEvent } from "../../src/client/client.ts";
@@ -255,6 +255,47 @@ describe("discovery", () => {
     const spec = { nonResourceAttributes: { path: "/", verb: "get" } };
     const body = JSON.stringify({ apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview", spec });
     expect((await send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, { accept })).code).toBe(406);
+  });
+});
+
+describe("objects", () => {
+  const invalid = (error: unknown): boolean => isStatus(error, "Invalid");
+
+  test("ConfigMaps and Secrets have no empty keys, and stay as they are once they are immutable", async () => {
+    const namespace = await cluster.namespace("keys");
+    await expect(cluster.client.create(configmaps, { metadata: { name: "empty", namespace }, data: { "": "v" } })).rejects.toSatisfy(
+      invalid,
+    );
+    await expect(cluster.client.create(secrets, { metadata: { name: "empty", namespace }, data: { "": "dg==" } })).rejects.toSatisfy(
+      invalid,
+    );
+    for (const [type, fields] of [
+      [configmaps, { data: { a: "1" } }],
+      [secrets, { data: { a: "MQ==" } }],
+    ] as const) {
+      const at = { namespace, name: "fixed" };
+      // The two differ in nothing that is looked at here.
+      const kind = type as typeof configmaps;
+      await cluster.client.create(kind, { metadata: at, ...fields });
+      await cluster.client.patch(kind, at, { data: { b: "Mg==" } }, { type: "merge" });
+      await cluster.client.patch(kind, at, { immutable: true }, { type: "merge" });
+      await expect(cluster.client.patch(kind, at, { data: { b: "Mw==" } }, { type: "merge" })).rejects.toSatisfy(invalid);
+      await expect(cluster.client.patch(kind, at, { immutable: false }, { type: "merge" })).rejects.toSatisfy(invalid);
+      expect((await cluster.client.patch(kind, at, { metadata: { labels: { a: "b" } } }, { type: "merge" })).immutable).toBe(true);
+      await cluster.client.delete(kind, at);
+    }
+  });
+
+  test("pods keep inline volumes of CSI drivers as they were written", async () => {
+    const namespace = await cluster.namespace("csi-inline");
+    await cluster.client.create(csidrivers, { metadata: { name: "inline.example.com" }, spec: { volumeLifecycleModes: ["Ephemeral"] } });
+    const csi = { driver: "inline.example.com", readOnly: true, fsType: "ext4", volumeAttributes: { a: "b" } };
+    const spec = { containers: [{ name: "c", image: "i", volumeMounts: [{ name: "v", mountPath: "/v" }] }], volumes: [{ name: "v", csi }] };
+    await cluster.client.create(pods, { metadata: { name: "p", namespace }, spec });
+    const { items } = await cluster.client.list(pods, { namespace });
+    expect(items.map((pod) => pod.spec.volumes?.find(({ name }) => name === "v")?.csi)).toEqual([csi]);
+    await cluster.client.delete(pods, { namespace, name: "p" });
+    await cluster.client.delete(csidrivers, { name: "inline.example.com" });
   });
 });
 
