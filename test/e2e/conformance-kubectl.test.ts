@@ -133,16 +133,16 @@ describe.runIf(reason === undefined)("kubectl, as conformance asks for it", { ti
     await until("the lines are older than a second", async () => (await logs("--since=1s")) === "" || undefined);
   });
 
-  it("an application of three tiers: its front end reaches the others by their names", async () => {
+  it("an application of three tiers: its front end reaches the others by what it is told of their services", async () => {
     const ns = await bed.namespace("guestbook");
-    // The front end shows what the store and its replicas say. The box's C library is a static one: names go through nslookup.
-    const ask = (name: string): string =>
-      `wget -T 5 -qO- http://$(nslookup ${name}.${ns.name}.svc.cluster.local | sed -n 's/^Address: \\([0-9.]*\\)$/\\1/p' | head -1):8080/`;
+    // The front end shows what the store and its replicas say; it finds them by what kubelets tell pods of services.
+    const ask = (name: string): string => `wget -T 5 -qO- http://$${name.toUpperCase()}_SERVICE_HOST:8080/`;
     const front = [
       "mkdir -p /www && trap 'exit 0' TERM; httpd -f -p 8080 -h /www &",
       `while :; do { ${ask("primary")}; ${ask("replica")}; } > /next 2>&1; mv /next /www/index.html; sleep 1 & wait $!; done`,
     ].join("\n");
     const tier = (name: string, replicas: number, script: string) => [
+      { apiVersion: "v1", kind: "Service", metadata: { name }, spec: { selector: { app: name }, ports: [{ port: 8080 }] } },
       {
         apiVersion: "apps/v1",
         kind: "Deployment",
@@ -156,7 +156,6 @@ describe.runIf(reason === undefined)("kubectl, as conformance asks for it", { ti
           },
         },
       },
-      { apiVersion: "v1", kind: "Service", metadata: { name }, spec: { selector: { app: name }, ports: [{ port: 8080 }] } },
     ];
     await ns.apply(...tier("primary", 1, server), ...tier("replica", 2, server), ...tier("frontend", 1, front));
     for (const [app, count] of [
