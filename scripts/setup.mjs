@@ -1,7 +1,7 @@
 // Everything a fresh clone needs before Coracle can run, each step announced before it is done and skipped when it is
 // not needed: npm dependencies, the build, and (root on a system with apt) the missing system packages.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -15,13 +15,19 @@ const cniPlugin = (name) => ["/opt/cni/bin", "/usr/lib/cni"].some((dir) => exist
 export const nodePackages = [
   { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
   { name: "runc", why: "starts them", found: () => onPath("runc") },
+  { name: "crun", why: "starts them faster", found: () => onPath("crun"), optional: true },
   { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
   { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },
   { name: "conntrack", why: "ends connections to endpoints that are gone", found: () => onPath("conntrack") },
   { name: "iproute2", why: "network devices", found: () => onPath("ip") },
 ];
+/** Where --pod-network routed is asked for. */
+export const routedPackages = [
+  { name: "bird2", why: "exchanges the routes of a routed pod network", found: () => onPath("bird") && onPath("birdc"), service: "bird" },
+];
 export const testPackages = [
+  ...routedPackages,
   { name: "kubernetes-client", why: "kubectl, for the tests", found: () => onPath("kubectl") },
   { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
   { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
@@ -77,7 +83,7 @@ export function ensureBuilt() {
 
 /**
  * Installs missing system packages by apt. Without root, apt, or with `install: false`, it says what is missing and
- * gives back the names; the caller decides whether it can go on.
+ * gives back the names of those that are not optional; the caller decides whether it can go on.
  */
 export function ensureSystemPackages(packages, { install = true } = {}) {
   const missing = packages.filter((p) => !p.found());
@@ -92,13 +98,31 @@ export function ensureSystemPackages(packages, { install = true } = {}) {
           ? "not running as root"
           : "there is no apt-get";
     say(`setup: missing, and not installed because ${reason}: ${missing.map((p) => `${p.name} (${p.why})`).join(", ")}`);
-    return names;
+    return missing.filter((p) => !p.optional).map((p) => p.name);
   }
   for (const p of missing) say(`setup: installing the system package ${p.name}: ${p.why}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   run("apt-get", ["update", "-qq"], { env });
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { env, stdio: ["ignore", "ignore", 2] });
+  const services = missing.flatMap((p) => p.service ?? []);
+  withoutStarting(services, () =>
+    run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { env, stdio: ["ignore", "ignore", 2] }),
+  );
   const still = missing.filter((p) => !p.found()).map((p) => p.name);
   if (still.length > 0) throw new Error(`installed, but not found afterwards: ${still.join(", ")}`);
   return [];
+}
+
+/** Debian starts what it installs, now and at every boot: not those services whose programs we run ourselves. */
+function withoutStarting(services, install) {
+  if (services.length === 0) return install();
+  const policy = "/usr/sbin/policy-rc.d";
+  const isOurs = !existsSync(policy);
+  if (isOurs) writeFileSync(policy, `#!/bin/sh\ncase "$1" in ${services.join("|")}) exit 101 ;; esac\nexit 0\n`, { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (isOurs) rmSync(policy, { force: true });
+  }
+  // Without systemd there is nothing that would start them.
+  for (const service of services) if (onPath("systemctl")) spawnSync("systemctl", ["disable", "--now", service], { stdio: "ignore" });
 }

@@ -24,6 +24,7 @@ const maxSeries = 5000;
 export class MetricsRegistry {
   readonly #metrics = new Map<string, Metric>();
   readonly #collectors: (() => void)[] = [];
+  readonly #included: (() => string)[] = [];
 
   /** A number that only grows. `labels` are the names of its labels, in the order of `series`' values. */
   counter(name: string, help: string, labels: readonly string[] = []): Family<Series> {
@@ -45,12 +46,17 @@ export class MetricsRegistry {
     this.#collectors.push(collect);
   }
 
+  /** Adds figures that another registry has written: those of a thread of this process. Asked for at each scrape. */
+  include(written: () => string): void {
+    this.#included.push(written);
+  }
+
   /** Everything, in Prometheus' text format. */
   text(): string {
     for (const collect of this.#collectors) collect();
     const lines: string[] = [];
     for (const name of [...this.#metrics.keys()].sort()) this.#metrics.get(name)?.write(lines);
-    return `${lines.join("\n")}\n`;
+    return `${lines.join("\n")}\n${this.#included.map((written) => written()).join("")}`;
   }
 
   #register<S>(name: string, family: Family<S>): Family<S> {

@@ -81,6 +81,8 @@ export abstract class CelMap {
   abstract readonly size: number;
   /** The value of a key (an equal number of another type finds it too), undefined where there is none. */
   abstract find(key: CelValue): CelValue | undefined;
+  /** What `in` says of a key, where find() gives something for keys that are not in the map. */
+  has?(key: CelValue): boolean;
   abstract keys(): Iterable<CelValue>;
   equals?(other: CelValue): boolean;
 }

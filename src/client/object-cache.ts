@@ -1,5 +1,5 @@
 // The store of an informer: objects by key, with indexes kept up to date as they change. What it hands out are the shared,
-// immutable objects themselves.
+// immutable objects themselves. An object that an index cannot read is in the store all the same, only not found by that index.
 import { type KubernetesObject, keyOf } from "../api/meta/object.ts";
 import type { IndexFunction, Lister } from "./informer.ts";
 
@@ -8,10 +8,21 @@ interface Index<T> {
   readonly objects: Map<string, Map<string, T>>;
 }
 
+interface NamedIndex<T> extends Index<T> {
+  /** As it was given. */
+  readonly of: IndexFunction<T>;
+}
+
 export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
   readonly #objects = new Map<string, T>();
   readonly #namespaces: Index<T> = { valuesOf: (object) => [object.metadata.namespace ?? ""], objects: new Map() };
-  readonly #indexes = new Map<string, Index<T>>();
+  readonly #indexes = new Map<string, NamedIndex<T>>();
+  readonly #unreadable: (index: string, key: string, error: unknown) => void;
+
+  /** `unreadable` is told of objects that an index cannot read; default it throws. */
+  constructor(unreadable: (index: string, key: string, error: unknown) => void = rethrow) {
+    this.#unreadable = unreadable;
+  }
 
   get size(): number {
     return this.#objects.size;
@@ -42,11 +53,20 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
   /** Adds an index over what is there and what will come. The same name again must be the same function. */
   addIndex(name: string, valuesOf: IndexFunction<T>): void {
     const known = this.#indexes.get(name);
-    if (known && known.valuesOf !== valuesOf) throw new Error(`the index "${name}" exists with another function`);
+    if (known && known.of !== valuesOf) throw new Error(`the index "${name}" exists with another function`);
     if (known) return;
-    const index: Index<T> = { valuesOf, objects: new Map() };
+    const index: NamedIndex<T> = { of: valuesOf, valuesOf: (object) => this.#valuesOf(name, valuesOf, object), objects: new Map() };
     for (const [key, object] of this.#objects) insert(index, key, object);
     this.#indexes.set(name, index);
+  }
+
+  #valuesOf(name: string, valuesOf: IndexFunction<T>, object: T): readonly string[] {
+    try {
+      return valuesOf(object);
+    } catch (error) {
+      this.#unreadable(name, keyOf(object), error);
+      return [];
+    }
   }
 
   /** Stores the object and returns what it replaces. */
@@ -67,6 +87,10 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
     for (const index of this.#indexes.values()) remove(index, key, previous);
     return previous;
   }
+}
+
+function rethrow(_index: string, _key: string, error: unknown): never {
+  throw error;
 }
 
 function valuesAt<T>(index: Index<T>, value: string): readonly T[] {

@@ -44,6 +44,23 @@ describe("SharedInformer", () => {
     await factory.stop();
   });
 
+  it("keeps an object that an index cannot read, says so, and goes on", async () => {
+    const { clock, factory, informer, told, lines, create } = setUp();
+    informer.addIndex("by-v", ({ metadata, data }) => {
+      if (metadata.name === "odd") throw new TypeError("nothing of the kind");
+      return [data?.v ?? ""];
+    });
+    await create("odd");
+    factory.start();
+    await factory.synced();
+    await create("good");
+    await clock.settle();
+    expect(told).toEqual(["add odd 1", "add good 1"]);
+    expect(informer.byIndex("by-v", "1").map(({ metadata }) => metadata.name)).toEqual(["good"]);
+    expect(lines.join("")).toMatch(/cannot be found by an index.*default\/odd.*by-v/);
+    await factory.stop();
+  });
+
   it("tells a late handler of everything that is there", async () => {
     const { factory, informer, create } = setUp();
     await create("a");

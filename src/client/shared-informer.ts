@@ -17,7 +17,9 @@ export interface SharedInformerDeps extends ReflectorDeps {
 export class SharedInformer<T extends KubernetesObject> implements Informer<T> {
   readonly type: ResourceType<T>;
   readonly #deps: SharedInformerDeps;
-  readonly #cache = new ObjectCache<T>();
+  readonly #cache = new ObjectCache<T>((index, object, error) =>
+    this.#deps.logger.error("An object cannot be found by an index", { resource: groupResourceOf(this.type), object, index, error }),
+  );
   readonly #reflector: Reflector<T>;
   readonly #handlers = new Set<InformerHandler<T>>();
   #hasSynced = false;

@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Running } from "../base/lifecycle.ts";
+import { listen } from "../base/listen.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { dataDirHash } from "../cri/containerd-paths.ts";
 import { CommandError } from "./command-error.ts";
@@ -47,7 +48,7 @@ export async function serveControl(dataDir: string, handle: ControlHandler, logg
     });
   });
   server.maxConnections = maxConnections;
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(path, done));
+  await listen(server, { path }, (error) => logger.error("The control socket failed", { error }));
   await chmod(path, 0o600);
   return {
     async stop() {

@@ -1,6 +1,7 @@
 // The flags of `coracle controller-manager`: upstream's names, defaults and units, so that a manifest written for
 // kube-controller-manager starts this one. Those that have nothing to set here (they tune informers, clouds and code that is
 // not there) are taken and listed as such.
+import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { boolean, durationMs, flag, flagsWithoutEffect, integer, list, number, optionalText } from "../base/flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
@@ -59,7 +60,6 @@ const withoutEffect = {
   "endpoint-updates-batch-period": undefined,
   "endpointslice-updates-batch-period": undefined,
   "external-cloud-volume-plugin": undefined,
-  "feature-gates": undefined,
   "flex-volume-plugin-dir": undefined,
   "http2-max-streams-per-connection": undefined,
   "kube-api-burst": undefined,
@@ -116,6 +116,14 @@ const nodeFlags = {
   "terminated-pod-gc-threshold": flag(integer(), 12_500, "ended pods that are kept; 0 or less keeps all"),
 };
 
+const gateFlags = {
+  "feature-gates": flag(
+    featureGatesFlag({ component: "controllers", switchable: new Set() }),
+    {},
+    "gates of v1.36; those that cannot be turned here are refused",
+  ),
+};
+
 const autoscalerFlags = {
   "horizontal-pod-autoscaler-sync-period": flag(durationMs, 15_000, "how often each autoscaler is looked at"),
   "horizontal-pod-autoscaler-downscale-stabilization": flag(durationMs, 300_000, "how long fewer pods must be recommended"),
@@ -167,6 +175,7 @@ export const controllerManagerFlags = {
   ...servingFlags(10_257),
   ...nodeFlags,
   ...autoscalerFlags,
+  ...gateFlags,
   ...secretFlags,
   ...signerFlags,
   ...concurrency,

@@ -21,6 +21,7 @@ import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import { findResolverFile } from "../linux/resolver-file.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { parseToken } from "./bootstrap-token.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
@@ -30,6 +31,7 @@ import { kubeletCertificates } from "./kubelet-serving.ts";
 import { bootstrapNode, connectAsNode, type NodeClient } from "./node-client.ts";
 import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
 import { chooseRuntime } from "./node-runtime.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 
 const hashes: FlagType<readonly string[]> = {
   placeholder: "sha256:hex",
@@ -54,6 +56,8 @@ const flags = {
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
+  ...cniPluginFlags,
+  ...ociRuntimeFlags,
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, where it does not say itself"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
@@ -152,6 +156,8 @@ async function startJoined(values: JoinFlags, place: Place, deps: Deps, stack: S
         rootDirectory: place.rootDirectory,
         logsDirectory: join(place.dataDir, "pods", "logs"),
         choice,
+        cniPlugins: values["cni-plugins"],
+        ociRuntime: values["oci-runtime"],
         ...(published ?? { clusterCidrs: values["cluster-cidr"] }),
         resolvConf: (await findResolverFile()).path,
         ...(await kubeletOptionsOf(configuration)),

@@ -3,10 +3,12 @@
 // taken and listed as such.
 import type { Taint } from "../api/types/core-v1.ts";
 import { boolean, type FlagType, type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText, text } from "../base/flags.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { parseCommand } from "./command-flags.ts";
 
 import { defaultDataDir } from "./data-dir.ts";
 import { configurationFlags } from "./kubelet-configuration-flags.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 
 export const nodeLabels: FlagType<Readonly<Record<string, string>> | undefined> = {
   placeholder: "key=value,…",
@@ -76,11 +78,13 @@ export const kubeletFlags = {
   "cert-dir": flag(optionalText, undefined, "directory of the node's certificates; default <root-dir>/pki"),
   "hostname-override": flag(optionalText, undefined, "the node's name; default this machine's"),
   "data-dir": flag(text, defaultDataDir(), "directory of the runtime and of the kubelet"),
+  ...cniPluginFlags,
   "root-dir": flag(optionalText, undefined, "directory of the kubelet's own files; default <data-dir>/kubelet"),
   "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "register-schedulable": flag(boolean, true, "whether pods may be scheduled to the node at once"),
+  ...ociRuntimeFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, which are not hidden behind the node's"),
   "image-credential-provider-config": flag(
     optionalText,

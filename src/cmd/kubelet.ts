@@ -18,9 +18,8 @@ import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import type { MachineGuards } from "../kubelet/node-protection.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
-import { createPodCgroups, noPodCgroups, type PodCgroups } from "../kubelet/pod-cgroups.ts";
-import { podsLimits } from "../kubelet/pods-limits.ts";
-import { readCpuTopology } from "../kubelet/resource-managers/cpu-topology.ts";
+import { noPodCgroups } from "../kubelet/pod-cgroups.ts";
+import { readMachineTopology } from "../kubelet/resource-managers/cpu-topology.ts";
 import {
   type KubeletServerDependencies,
   type KubeletServerOptions,
@@ -30,14 +29,13 @@ import {
 import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
-import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { watchOomKills } from "../linux/oom-kills.ts";
-import { readSystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
 import { configurationFlagValues } from "./kubelet-configuration-flags.ts";
 import { type KubeletInput, kubeletFlags, parseKubeletFlags } from "./kubelet-flags.ts";
 import { kubeletCertificates } from "./kubelet-serving.ts";
+import { type CgroupDriver, type NodeCgroups, openNodeCgroups } from "./node-cgroups.ts";
 import { bootstrapNode, connectAsNode, loadConnection, type NodeClient } from "./node-client.ts";
 import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
 import { chooseRuntime, type NodeRuntime, startNodeRuntime } from "./node-runtime.ts";
@@ -55,6 +53,8 @@ export interface KubeletProcessDeps {
 export interface KubeletProcessOptions extends KubeletOptions {
   /** Below which the control groups of pods lie; default "coracle/<nodeName>". */
   readonly cgroupRoot?: string;
+  /** Where the runtime does not tell its own. Default "cgroupfs". */
+  readonly cgroupDriver?: CgroupDriver;
   /** The server for logs, exec, attach and port-forward. Without it the node has none. */
   readonly serving?: KubeletServerOptions;
 }
@@ -70,7 +70,7 @@ const readyPollMs = 25;
 /** Resolves when the kubelet runs, Ready or not. */
 export async function startKubelet(deps: KubeletProcessDeps, options: KubeletProcessOptions): Promise<RunningKubelet> {
   const { client, informers, runtime, clock, logger } = deps;
-  const { nodeName, cgroupRoot = `coracle/${nodeName}` } = options;
+  const { nodeName, cgroupRoot = `coracle/${nodeName}`, cgroupDriver: driver = "cgroupfs" } = options;
   const stack = new StopStack();
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
   let created: Kubelet | undefined;
@@ -78,15 +78,18 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const server =
     options.serving &&
     stack.add(await startServer({ host: () => created?.access, client, clock, logger, nodeName }, { ...options.serving, checks }));
+  const groups = runtime.simulated
+    ? undefined
+    : await openNodeCgroups({ cri: runtime.cri, clock, logger }, { root: cgroupRoot, driver, kubelet: options });
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
-      cgroups: runtime.simulated ? noPodCgroups : await podCgroupsOf(cgroupRoot, options, { clock, logger }),
-      ...(runtime.simulated ? {} : { machine: await machineOf(runtime, cgroupRoot, clock) }),
+      cgroups: groups?.pods ?? noPodCgroups,
+      ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
       ...(informers ? { informers } : {}),
-      ...(runtime.simulated ? {} : { guards: await machineGuards(), readCpuTopology }),
+      ...(runtime.simulated ? {} : { guards: await machineGuards(), readTopology: readMachineTopology }),
       ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
       ...(runtime.configureNetwork ? { configureNetwork: runtime.configureNetwork } : {}),
     },
@@ -129,27 +132,8 @@ async function untilReady(kubelet: Kubelet, clock: Clock, signal: AbortSignal): 
 }
 
 /** A machine without control groups still has /proc. */
-async function machineOf({ pid }: NodeRuntime, cgroupRoot: string, clock: Clock): Promise<MachineReader> {
-  const system = await detectCgroups().catch(() => undefined);
-  const groups = system && { system, cgroups: createCgroups(system, { clock }) };
-  return createMachineReader({ groups, cgroupRoot, ...(pid ? { runtimePid: pid } : {}) });
-}
-
-async function podCgroupsOf(
-  root: string,
-  options: KubeletOptions,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
-): Promise<PodCgroups> {
-  try {
-    const cgroups = createCgroups(await detectCgroups(), { clock });
-    const { podPidsLimit: pidsLimit } = options;
-    const allocatable = podsLimits(await readSystemInfo(), options);
-    return createPodCgroups(cgroups, root, { allocatable, ...(pidsLimit === undefined ? {} : { pidsLimit }) });
-  } catch (error) {
-    logger.warn("Pods get no control groups of their own", { error: errorText(error) });
-    return noPodCgroups;
-  }
-}
+const machineOf = ({ pid }: NodeRuntime, cgroupRoot: string, { groups, names }: NodeCgroups): MachineReader =>
+  createMachineReader({ groups, cgroupRoot, names, ...(pid ? { runtimePid: pid } : {}) });
 
 interface Place {
   readonly nodeName: string;
@@ -202,6 +186,7 @@ async function optionsOf(
     ...(providers ? { imageCredentialProviderConfig: resolve(providers) } : {}),
     ...(programs ? { imageCredentialProviderBinDir: resolve(programs) } : {}),
     ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
+    cgroupDriver: configuration.cgroupDriver === "systemd" ? "systemd" : "cgroupfs",
     cgroupRoot: configuration.cgroupRoot === "" ? podNetworkName(dataDir) : configuration.cgroupRoot,
   };
 }
@@ -283,7 +268,8 @@ export async function run(args: readonly string[]): Promise<number> {
     const cluster = stack.add(await connect(input, configuration, place, { clock, logger, signal: aborted.signal }));
     await protectFromOutOfMemory(configuration.oomScoreAdj, logger);
     const { dataDir } = place;
-    const runtime = stack.add(await startNodeRuntime({ dataDir, choice, clusterCidrs: input.values["cluster-cidr"], clock, logger }));
+    const { "cluster-cidr": clusterCidrs, "cni-plugins": cniPlugins, "oci-runtime": ociRuntime } = input.values;
+    const runtime = stack.add(await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger }));
     const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
     const running = stack.add(
       await startKubelet(

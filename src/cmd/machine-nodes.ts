@@ -10,6 +10,7 @@ import type { Logger } from "../base/log.ts";
 import { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import {
@@ -40,8 +41,11 @@ export interface MachineNodesOptions {
   /** "https://172.29.0.1:6443", as the nodes reach it. */
   readonly apiServer: string;
   readonly verbosity: number;
+  /** What makes their containers. */
+  readonly ociRuntime: string;
   /** A file with a KubeletConfiguration for all of them. */
   readonly kubeletConfig?: string | undefined;
+  readonly cniPlugins: CniPluginChoice;
   readonly firstNode: {
     readonly name: string;
     /** The bridge between the nodes has been made. */
@@ -210,7 +214,7 @@ export class MachineNodes implements Running {
   /** The node's credentials, and what it is to be. */
   async #writeSettings({ name, index }: NodeRecord): Promise<void> {
     const { pki } = this.#deps;
-    const { apiServer, verbosity, network, kubeletConfig } = this.#options;
+    const { apiServer, verbosity, network, ociRuntime, kubeletConfig, cniPlugins } = this.#options;
     const dataDir = nodeDirectory(this.#dataDir, name);
     const nodeIPs = nodeAddressesFor(network.nodeCidrs, index);
     const [client, serving] = await Promise.all([pki.kubeletClient(name), pki.kubeletServing(name, nodeIPs)]);
@@ -222,6 +226,7 @@ export class MachineNodes implements Running {
     });
     await writeNodeSettings({
       ...{ name, dataDir, nodeIPs, nodeCidrs: network.nodeCidrs, verbosity, behind: this.#options.firstNode.name },
+      ...{ cniPlugins, ociRuntime },
       ...(kubeletConfig === undefined ? {} : { kubeletConfig }),
       serving: { address: "0.0.0.0", port: 10_250, cert: serving.certificate, key: serving.key, clientCa: authority },
     });

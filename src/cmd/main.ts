@@ -25,11 +25,13 @@ const commands: Readonly<Record<string, Command>> = {
   proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
   ingress: { summary: "serve the Ingress objects of a cluster", load: () => import("./ingress.ts") },
   "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
+  cni: { summary: "run one of our CNI plugins, as a container runtime does", load: () => import("./cni.ts") },
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 
 /** Started by other commands, not by people. */
 const hiddenCommands: Readonly<Record<string, Command>> = {
+  "ingress-thread": { summary: "serve the Ingress objects of `up` in a thread", load: () => import("./ingress-thread.ts") },
   "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
 };
 

@@ -65,12 +65,15 @@ export async function fetchClusterNetwork(client: Client): Promise<ClusterNetwor
 
 /** What a node is started with, of what the cluster says. */
 export function nodeNetworkOptions(network: ClusterNetwork): NodeNetworkOptions {
-  const { clusterCidrs, podNetwork, clusterDns, clusterDomain, loadBalancerPool: ranges } = network;
+  const { clusterCidrs, podNetwork, clusterDns, clusterDomain, loadBalancerPool: ranges, serviceCidrs: reservedCidrs } = network;
   const pool = ranges.length === 0 ? {} : { loadBalancerPool: new AddressPool(ranges.map(parseRange)) };
-  return { clusterCidrs, podNetwork, clusterDns, clusterDomain, ...pool };
+  return { clusterCidrs, podNetwork, clusterDns, clusterDomain, reservedCidrs, ...pool };
 }
 
-type NodeNetworkOptions = Pick<NodeOptions, "clusterCidrs" | "podNetwork" | "clusterDns" | "clusterDomain" | "loadBalancerPool">;
+type NodeNetworkOptions = Pick<
+  NodeOptions,
+  "clusterCidrs" | "podNetwork" | "clusterDns" | "clusterDomain" | "loadBalancerPool" | "reservedCidrs"
+>;
 
 async function put<T extends KubernetesObject>(client: Client, type: ResourceType<T>, object: New<T>): Promise<void> {
   try {

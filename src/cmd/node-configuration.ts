@@ -27,7 +27,7 @@ export async function readNodeConfiguration(sources: ConfigurationSources, flagN
 export function announceConfiguration({ ignored, skipped, turnedGates }: LoadedConfiguration, logger: Logger): void {
   if (ignored.length > 0) logger.info("Fields of the configuration without effect here", { fields: ignored.join(", ") });
   if (skipped.length > 0) logger.info("Files that are no drop-ins", { files: skipped.join(", ") });
-  if (turnedGates.length > 0) logger.info("Feature gates are checked but turn nothing here", { gates: turnedGates.join(", ") });
+  if (turnedGates.length > 0) logger.info("Feature gates that are not at their default", { gates: turnedGates.join(", ") });
 }
 
 /** For the kubelet. Throws CommandError where this machine is not what the configuration asks for. */

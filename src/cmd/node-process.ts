@@ -41,7 +41,7 @@ export async function run([directory]: readonly string[]): Promise<number> {
 }
 
 async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clock): Promise<void> {
-  const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, verbosity } = settings;
+  const { name, dataDir, nodeIPs, nodeCidrs, behind, serving, verbosity, ociRuntime } = settings;
   const logger = createLogger("node", { verbosity });
   await Promise.all([enableForwarding(nodeCidrs), reachResolver()]);
   const cluster = await connectToCluster({ kubeconfig: nodeKubeconfig(dataDir), clock, userAgent: "kubelet" });
@@ -53,7 +53,8 @@ async function start(settings: NodeProcessSettings, stack: StopStack, clock: Clo
       { client: cluster.client, proxyClient: cluster.client, clock, logger },
       {
         ...nodeNetworkOptions(network),
-        ...{ nodeName: name, dataDir, choice: "containerd", nodeIPs, behind },
+        ...{ nodeName: name, dataDir, choice: "containerd", ociRuntime, nodeIPs, behind },
+        ...(settings.cniPlugins === undefined ? {} : { cniPlugins: settings.cniPlugins }),
         rootDirectory: join(dataDir, "kubelet"),
         resolvConf: (await findResolverFile()).path,
         ...local.kubelet,

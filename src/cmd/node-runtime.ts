@@ -6,14 +6,18 @@ import type { Logger } from "../base/log.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
 import { findNetworkClash } from "../cni/network-clash.ts";
 import { forwardingIsDropped, writePodNetwork } from "../cni/network-config.ts";
+import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
+import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
 import { createSimulatedRuntime } from "../cri/simulated.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
+import { startNodePlugins } from "./start-node-plugins.ts";
 
 /** "containerd", "simulated" or a socket "unix:///…". */
 export type RuntimeChoice = string;
@@ -41,8 +45,14 @@ export interface PodNetworkSetUp {
 export interface NodeRuntimeOptions {
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers, where the runtime is our own containerd. Default "auto". */
+  readonly ociRuntime?: OciRuntimeChoice | undefined;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** Whose CNI plugins attach pods. Default ours. */
+  readonly cniPlugins?: CniPluginChoice;
+  /** CNI plugins that are made for this node, besides those every node has. */
+  readonly morePlugins?: PluginTable;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -53,14 +63,14 @@ const ethernetMtu = 1500;
 export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
   if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
   if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
-  for (const name of ["containerd", "runc"]) {
-    if (!(await findExecutable(name))) return { choice: "simulated", why: `${name} is not installed` };
-  }
+  if (!(await findExecutable("containerd"))) return { choice: "simulated", why: "containerd is not installed" };
+  if (!(await findExecutable("runc")) && !(await findExecutable("crun")))
+    return { choice: "simulated", why: "neither runc nor crun is installed" };
   return { choice: "containerd" };
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
-  const { dataDir, choice, clusterCidrs, clock, logger } = options;
+  const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") {
     return { cri: createSimulatedRuntime({ clock }), description: "simulated runtime", simulated: true, stop: async () => undefined };
   }
@@ -71,9 +81,13 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
+  const plugins =
+    cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;
   try {
-    containerd = await startContainerd({ dataDir }, { clock, log: logger.named("containerd") });
+    const bin = plugins === undefined ? {} : { cniBinDirectory: plugins.directory };
+    containerd = await startContainerd({ dataDir, ociRuntime, ...bin }, { clock, log: logger.named("containerd") });
   } catch (error) {
+    await plugins?.stop();
     throw new CommandError("containerd cannot be started", { cause: error });
   }
   return {
@@ -85,9 +99,18 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
       const [clash, acceptForwarding] = await Promise.all([findNetworkClash(dataDir, podCidrs), forwardingIsDropped()]);
       if (clash !== undefined) throw new Error(`pod range ${clash}`);
       if (!masqueraded) await applyMasquerade({ dataDir, podCidrs, clusterCidrs });
-      await writePodNetwork({ dataDir, podCidrs, mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu, acceptForwarding });
+      await writePodNetwork({
+        dataDir,
+        podCidrs,
+        mtu: mtu ?? (await defaultRoute())?.mtu ?? ethernetMtu,
+        acceptForwarding,
+        plugins: cniPlugins,
+      });
     },
-    stop: () => containerd.stop({ keepContainers: true }),
+    async stop() {
+      await containerd.stop({ keepContainers: true });
+      await plugins?.stop();
+    },
   };
 }
 

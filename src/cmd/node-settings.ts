@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 
 export interface NodeProcessSettings {
   readonly name: string;
@@ -17,6 +18,9 @@ export interface NodeProcessSettings {
   readonly verbosity: number;
   /** A file with a KubeletConfiguration. */
   readonly kubeletConfig?: string;
+  readonly cniPlugins?: CniPluginChoice;
+  /** What makes its containers. */
+  readonly ociRuntime: string;
 }
 
 /** From the node's process, over the channel of its parent. */

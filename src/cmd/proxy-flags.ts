@@ -1,8 +1,10 @@
 // The flags of `coracle proxy`: upstream's names, defaults and units. With --config the file says everything that it can say,
 // and of the flags only those about files, names and verbosity count, as upstream.
+
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { ConfigError } from "../api/encode/config-fields.ts";
+import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { boolean, durationMs, type FlagValues, flag, flagsWithoutEffect, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
 import { checkConfiguration } from "../proxy/configuration/check-configuration.ts";
 import { detectLocalModes, orPrimary, type ProxyConfiguration, withPort } from "../proxy/configuration/proxy-configuration.ts";
@@ -10,7 +12,6 @@ import { emptyConfiguration, readProxyConfiguration } from "../proxy/configurati
 import { CommandError } from "./command-error.ts";
 
 const withoutEffect = flagsWithoutEffect({
-  "feature-gates": undefined,
   "iptables-localhost-nodeports": "true",
   "iptables-masquerade-bit": undefined,
   "ipvs-exclude-cidrs": undefined,
@@ -66,6 +67,11 @@ export const proxyFlags = {
   "conntrack-udp-timeout-stream": flag(durationMs, 0, "the same for one with answers"),
   "config-sync-period": flag(durationMs, 900_000, "without effect here: what the API server has is watched"),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  "feature-gates": flag(
+    featureGatesFlag({ component: "proxy", switchable: new Set() }),
+    {},
+    "gates of v1.36; those that cannot be turned here are refused",
+  ),
   ...withoutEffect,
 };
 

@@ -1,5 +1,6 @@
 // The flags of `coracle scheduler`: upstream's names, defaults and units. Those that the configuration file says better go
 // before it where they are given.
+import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText } from "../base/flags.ts";
 import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { CommandError } from "./command-error.ts";
@@ -14,7 +15,6 @@ const withoutEffect = flagsWithoutEffect({
   "authorization-webhook-cache-authorized-ttl": undefined,
   "authorization-webhook-cache-unauthorized-ttl": undefined,
   "contention-profiling": "true",
-  "feature-gates": undefined,
   "kube-api-burst": undefined,
   "kube-api-content-type": undefined,
   "kube-api-qps": undefined,
@@ -42,6 +42,11 @@ export const schedulerFlags = {
   ...electionFlags("kube-scheduler", "schedulers"),
   ...servingFlags(10_259),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  "feature-gates": flag(
+    featureGatesFlag({ component: "scheduler", switchable: new Set() }),
+    {},
+    "gates of v1.36; those that cannot be turned here are refused",
+  ),
   ...withoutEffect,
 };
 

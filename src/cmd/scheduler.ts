@@ -96,16 +96,19 @@ async function startExtenders(
   });
 }
 
-/** The rest of a binding cycle has this long besides the volumes. */
+/** The rest of a binding cycle has this long besides volumes and devices. */
 const bindingMs = 600_000;
 
 function optionsOf(configuration: SchedulerConfiguration | undefined): Omit<SchedulerOptions, "profiles"> {
   if (!configuration) return {};
-  const volumeSeconds = configuration.profiles.map(({ args }) => args.VolumeBinding.bindTimeoutSeconds);
+  const waits = configuration.profiles.flatMap(({ args }) => [
+    args.VolumeBinding.bindTimeoutSeconds * 1000,
+    args.DynamicResources.bindingTimeoutMs,
+  ]);
   return {
     initialBackoffMs: configuration.podInitialBackoffSeconds * 1000,
     maxBackoffMs: configuration.podMaxBackoffSeconds * 1000,
-    bindTimeoutMs: Math.max(bindingMs, ...volumeSeconds.map((seconds) => seconds * 1000)),
+    bindTimeoutMs: Math.max(bindingMs, ...waits),
   };
 }
 

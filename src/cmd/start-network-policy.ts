@@ -22,6 +22,8 @@ export interface NodePolicyOptions {
   readonly clusterCidrs: readonly string[];
   /** What pods are told to ask for names. */
   readonly clusterDns?: readonly string[];
+  /** How the names of pods' interfaces begin, where each has one of its own. Default the pods are on the bridge. */
+  readonly podCables?: string;
   readonly ready: Promise<void>;
 }
 
@@ -50,7 +52,8 @@ export function startNodePolicies(deps: NodePolicyDeps, options: NodePolicyOptio
   };
 }
 
-async function start(deps: NodePolicyDeps, { nodeName, dataDir, clusterCidrs, clusterDns = [] }: NodePolicyOptions): Promise<Running> {
+async function start(deps: NodePolicyDeps, options: NodePolicyOptions): Promise<Running> {
+  const { nodeName, dataDir, clusterCidrs, clusterDns = [], podCables } = options;
   const [{ NetworkPolicyEnforcer }, { createNftables }, { enableBridgeFilter }, { followPodAddresses }] = await Promise.all([
     import("../network-policy/network-policy-enforcer.ts"),
     import("../linux/nftables.ts"),
@@ -61,11 +64,17 @@ async function start(deps: NodePolicyDeps, { nodeName, dataDir, clusterCidrs, cl
     deps.logger.warn("Addresses of new pods are known later, when the kubelet reports them", { error: errorText(error) });
   const followAddresses = (changed: PodAddressOptions["changed"]): Promise<Running> => followPodAddresses({ dataDir, changed, failed });
   const enforcer = new NetworkPolicyEnforcer(
-    { ...deps, nftables: createNftables(), enableBridgeFilter, followAddresses },
+    // Without a bridge all packets are forwarded, and seen.
+    {
+      ...deps,
+      nftables: createNftables(),
+      enableBridgeFilter: podCables === undefined ? enableBridgeFilter : async () => true,
+      followAddresses,
+    },
     {
       nodeName,
       tableName: policyTableName(dataDir),
-      bridge: podBridgeName(dataDir),
+      bridge: podCables === undefined ? podBridgeName(dataDir) : `${podCables}*`,
       clusterCidrs: clusterCidrs.filter((cidr) => parseCIDR(cidr) !== undefined),
       dnsAddresses: clusterDns,
     },

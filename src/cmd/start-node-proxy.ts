@@ -18,6 +18,8 @@ export interface NodeProxyOptions {
   readonly dataDir: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** How the names of pods' interfaces begin, where each has one of its own. Default the pods are on the bridge. */
+  readonly podCables?: string;
   readonly ready: Promise<void>;
 }
 
@@ -26,7 +28,7 @@ const patienceMs = 2_000;
 /** What a person who has just changed a service waits at most, in a burst of changes. */
 const minSyncPeriodMs = 200;
 
-/** The bridges of all clusters' pods begin so. */
+/** The bridges of all clusters' pods begin so, and the cables of those that have no bridge. */
 const bridgePrefix = "cor-";
 
 /** Does nothing without a client for it. */
@@ -54,7 +56,7 @@ export function startNodeProxy(deps: NodeProxyDeps, options: NodeProxyOptions): 
 
 async function start(
   deps: { readonly client: Client; readonly clock: Clock; readonly logger: Logger },
-  { nodeName, dataDir, clusterCidrs }: NodeProxyOptions,
+  { nodeName, dataDir, clusterCidrs, podCables }: NodeProxyOptions,
 ): Promise<Running> {
   const [{ startProxy }, { emptyConfiguration, readProxyConfiguration }, { enableBridgeFilter }] = await Promise.all([
     import("./start-proxy.ts"),
@@ -63,12 +65,13 @@ async function start(
   ]);
   const defaults = await readProxyConfiguration(emptyConfiguration);
   const bridge = podBridgeName(dataDir);
+  const seesAll = podCables !== undefined || (await enableBridgeFilter());
   return startProxy(deps, {
     nodeName,
     tableName: proxyTableName(dataDir),
     mayLackPorts: true,
-    foreignInterfaces: { prefix: bridgePrefix, except: bridge },
-    ...((await enableBridgeFilter()) ? {} : { opaqueBridge: bridge }),
+    foreignInterfaces: { prefix: bridgePrefix, except: podCables === undefined ? bridge : `${podCables}*` },
+    ...(seesAll ? {} : { opaqueBridge: bridge }),
     configuration: { ...defaults, clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },
   });
 }

@@ -13,8 +13,10 @@ import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import type { AddressPool } from "../load-balancer/address-pool.ts";
 import { defaultPodNetwork, type PodNetwork } from "../node-network/cluster-network.ts";
 import type { NodeNetwork } from "../node-network/node-network.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { startKubelet } from "./kubelet.ts";
-import { type NodeRuntime, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { type NodeRuntime, type NodeRuntimeOptions, type RuntimeChoice, startNodeRuntime } from "./node-runtime.ts";
+import { expectRoutedNetwork, removeRoutedLeftovers } from "./routed-node.ts";
 import { startNodePolicies } from "./start-network-policy.ts";
 import { startNodeAnnouncer } from "./start-node-announcer.ts";
 import { startNodeProxy } from "./start-node-proxy.ts";
@@ -35,8 +37,14 @@ export interface NodeOptions extends KubeletOptions {
   /** Of the runtime and the pod network. */
   readonly dataDir: string;
   readonly choice: RuntimeChoice;
+  /** What makes the containers. Default "auto". */
+  readonly ociRuntime?: NodeRuntimeOptions["ociRuntime"];
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** Whose CNI plugins attach pods. Default ours. */
+  readonly cniPlugins?: CniPluginChoice;
+  /** Ranges of services, of which no pod can have an address. Default none are known. */
+  readonly reservedCidrs?: readonly string[];
   /** How the pods of other nodes are reached. Default by itself, as the place of each node allows. */
   readonly podNetwork?: PodNetwork;
   /** An interface that only some of the nodes share, such as the bridge between the nodes of one machine. */
@@ -62,15 +70,27 @@ export interface RunningNode extends Running {
 /** Resolves when everything of the node runs, Ready or not. Pods stay for the next start when it is stopped. */
 export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<RunningNode> {
   const { client, clock, logger } = deps;
-  const { dataDir, choice, clusterCidrs, podNetwork = defaultPodNetwork, linkInterface, behind, serving, ...others } = options;
-  const { loadBalancerPool: pool, ...kubelet } = others;
+  const {
+    dataDir,
+    choice,
+    clusterCidrs,
+    cniPlugins = "coracle",
+    podNetwork = defaultPodNetwork,
+    linkInterface,
+    behind,
+    reservedCidrs: _pools,
+    serving,
+    ...others
+  } = options;
+  const { loadBalancerPool: pool, ociRuntime = "auto", ...kubelet } = others;
   const stack = new StopStack();
   try {
-    const runtime = await startNodeRuntime({ dataDir, choice, clusterCidrs, clock, logger });
+    const routed = podNetwork.mode === "routed" ? expectRoutedNetwork({ dataDir, choice, cniPlugins }) : undefined;
+    const runtime = await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger, ...routed?.forRuntime });
     stack.defer(() => runtime.stop());
     // Of the whole cluster, for what is on every node; the kubelet has its own, of what belongs to it.
     const informers = stack.add(createInformerFactory(client, { clock, logger }));
-    const network = await startNetwork({ ...deps, informers, runtime }, options);
+    const network = await (routed ?? { start: startNetwork }).start({ ...deps, informers, runtime }, options);
     if (network) stack.add(network);
     informers.start();
     const { ready } = stack.add(
@@ -79,9 +99,10 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
         { cgroupRoot: podNetworkName(dataDir), ...kubelet, serving },
       ),
     );
-    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready }));
+    const cables = routed ? { podCables: routed.podCables } : {};
+    if (!runtime.simulated) stack.add(startNodeProxy(deps, { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready, ...cables }));
     // Where the pod network is somebody else's, so are its policies.
-    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready }));
+    if (network) stack.add(startNodePolicies(deps, { ...kubelet, dataDir, clusterCidrs, ready, ...cables }));
     if (!runtime.simulated) stack.add(await startNodeAnnouncer(deps, { nodeName: kubelet.nodeName, dataDir, pool }));
     return { description: runtime.description, ready, refreshNetwork: () => network?.refresh(), stop: () => stack.stop() };
   } catch (error) {
@@ -90,19 +111,25 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
   }
 }
 
-interface NetworkDeps extends NodeDeps {
+export interface NetworkDeps extends NodeDeps {
   readonly informers: InformerFactory;
   readonly runtime: NodeRuntime;
 }
 
+export interface StartedNetwork extends NodeNetwork {
+  /** Writes a CNI configuration of its own. Default that of pods on a bridge. */
+  readonly writeConfig?: (podCidrs: readonly string[]) => Promise<void>;
+}
+
 /** Undefined where pods have no network of ours: simulated ones, and those of a runtime or a network that others set up. */
-async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOptions): Promise<NodeNetwork | undefined> {
+async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOptions): Promise<StartedNetwork | undefined> {
   const { nodeName, dataDir, clusterCidrs, podNetwork: network = defaultPodNetwork, linkInterface, behind } = options;
   if (!runtime.configureNetwork || network.mode === "none") return undefined;
   const [{ startNodeNetwork }, { rememberNodeNetwork }] = await Promise.all([
     import("../node-network/node-network.ts"),
     import("../node-network/teardown.ts"),
   ]);
+  await removeRoutedLeftovers(dataDir);
   await rememberNodeNetwork(dataDir, { clusterCidrs });
   return startNodeNetwork(
     { ...deps, logger: deps.logger.named("node-network") },
@@ -111,10 +138,11 @@ async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOpti
 }
 
 /** The runtime, with a pod network that fits the one between the nodes. */
-function withNodeNetwork(runtime: NodeRuntime, network: NodeNetwork | undefined, { mode }: PodNetwork): NodeRuntime {
+function withNodeNetwork(runtime: NodeRuntime, network: StartedNetwork | undefined, { mode }: PodNetwork): NodeRuntime {
   const { configureNetwork, ...rest } = runtime;
   if (!configureNetwork || mode === "none") return rest;
   if (!network) return runtime;
+  if (network.writeConfig) return { ...rest, configureNetwork: network.writeConfig };
   return {
     ...rest,
     configureNetwork: async (podCidrs) => configureNetwork(podCidrs, { mtu: await network.podMtu(), masqueraded: true }),

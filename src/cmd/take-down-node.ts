@@ -10,14 +10,22 @@ import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
 import { removeAnnouncedAddresses } from "../load-balancer/announced-addresses.ts";
+import { removeRoutedNetwork } from "../routed-network/teardown.ts";
 import { removePacketTables } from "./remove-proxy-tables.ts";
 import { policyTableName } from "./start-network-policy.ts";
+import { answerTakeDown } from "./start-node-plugins.ts";
 
 /** The program that runs the node must have ended: it starts containerd again. */
 export async function takeDownNode(dataDir: string, log: Logger): Promise<void> {
-  await destroyContainerd(dataDir, { clock: realClock, log });
+  const detaching = await answerTakeDown({ dataDir, clock: realClock, logger: log });
+  try {
+    await destroyContainerd(dataDir, { clock: realClock, log });
+  } finally {
+    await detaching.stop();
+  }
   await removePodCgroups(dataDir);
   await unmountBelow(join(dataDir, "kubelet"));
+  await removeRoutedNetwork(dataDir);
   await removePodNetwork(dataDir);
   await removeAnnouncedAddresses(dataDir);
   await removePacketTables(policyTableName(dataDir), ["inet"]);

@@ -14,7 +14,7 @@ import { loadBalancerRanges, startLoadBalancers, type UpLoadBalancerValues, upLo
 
 export const upNetworkFlags = { ...upDnsFlags, ...upLoadBalancerFlags, ...upIngressFlags };
 
-export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & UpIngressValues & { readonly nodes: number };
+export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & UpIngressValues & { readonly nodes: number; readonly v: number };
 
 /** What every node is told. Throws for flags that cannot be. */
 export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
@@ -37,7 +37,7 @@ export async function startNetworkParts(values: UpNetworkValues, choice: string,
     const sharesMachine = values.nodes > 0 && choice !== "simulated";
     stack.add(await startLoadBalancers(values, { client: await partClient(server, "load-balancer"), clock, logger }, { sharesMachine }));
     stack.add(await startClusterDns(values, { client: await partClient(server, "dns"), clock, logger }));
-    const forIngress = { administrator: administratorOf(server), metrics: server.metrics };
+    const forIngress = { administrator: administratorOf(server), server, verbosity: values.v };
     stack.add(await startIngress(values, { client: await partClient(server, "ingress"), clock, logger }, forIngress));
   } catch (error) {
     await stack.stop();
@@ -75,9 +75,16 @@ const partRules: Readonly<Record<"dns" | "load-balancer" | "ingress", ComponentR
   ingress: {
     everywhere: [
       reading("networking.k8s.io", "ingresses", "ingressclasses"),
+      reading("gateway.networking.k8s.io", "gatewayclasses", "gateways", "httproutes", "referencegrants"),
+      reading("apiextensions.k8s.io", "customresourcedefinitions"),
       reading("discovery.k8s.io", "endpointslices"),
-      reading("", "services", "nodes", "secrets"),
+      reading("", "services", "nodes", "secrets", "namespaces"),
       { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["update", "patch"] },
+      {
+        apiGroups: ["gateway.networking.k8s.io"],
+        resources: ["gatewayclasses/status", "gateways/status", "httproutes/status"],
+        verbs: ["update", "patch"],
+      },
       { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },
     ],
   },

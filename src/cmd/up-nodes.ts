@@ -13,6 +13,7 @@ import { dataDirHash } from "../cri/containerd-paths.ts";
 import { findResolverFile } from "../linux/resolver-file.ts";
 import { hostAddresses } from "../linux/system-info.ts";
 import { type ClusterNetwork, type PodNetworkMode, vxlanPort } from "../node-network/cluster-network.ts";
+import type { CniPluginChoice } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { serveControl } from "./control-channel.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
@@ -29,8 +30,12 @@ export interface UpNodesOptions {
   /** At least so many, with those that have been added before. */
   readonly count: number;
   readonly choice: string;
+  /** --oci-runtime. */
+  readonly ociRuntime: string;
   readonly network: ClusterNetwork;
   readonly nodeCidrs: readonly string[];
+  /** --cni-plugins. */
+  readonly cniPlugins: CniPluginChoice;
   readonly podManifestPath: string | undefined;
   /** --kubelet-config, for nodes that are processes of their own, and what it says, for those of this one. */
   readonly kubeletConfig: string | undefined;
@@ -92,6 +97,8 @@ export async function startNodes(deps: UpNodesDeps, options: UpNodesOptions): Pr
         network: { dataDir, nodeCidrs, clusterCidrs: network.clusterCidrs },
         apiServer: apiServerUrl(options, server.port),
         verbosity: options.verbosity,
+        cniPlugins: options.cniPlugins,
+        ociRuntime: options.ociRuntime,
         kubeletConfig: options.kubeletConfig === undefined ? undefined : resolve(options.kubeletConfig),
         firstNode: { name: first, refreshNetwork: () => firstNode?.refreshNetwork() },
       },
@@ -134,7 +141,7 @@ export const administrator = (server: RunningApiServer) =>
 /** A node in this process. */
 async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: string): Promise<RunningNode> {
   const { server, stack, clock, logger } = deps;
-  const { dataDir, choice, network } = options;
+  const { dataDir, choice, ociRuntime, network } = options;
   const isFirst = name === hostname().toLowerCase();
   const addresses = ["127.0.0.1", ...(await hostAddresses()).map((a) => a.address)];
   const serving = await server.pki.kubeletServing(name, [name, "localhost", ...addresses]);
@@ -147,7 +154,7 @@ async function startHere(deps: UpNodesDeps, options: UpNodesOptions, name: strin
       },
       {
         ...nodeNetworkOptions(network),
-        ...{ nodeName: name, dataDir, choice },
+        ...{ nodeName: name, dataDir, choice, ociRuntime, cniPlugins: options.cniPlugins },
         linkInterface: nodeBridgeName(dataDir),
         resolvConf: (await findResolverFile()).path,
         // Several nodes would run the same static pods: the first one has them.

@@ -11,11 +11,13 @@ import { version } from "../base/version.ts";
 import { type ClusterNetwork, podNetworkModes } from "../node-network/cluster-network.ts";
 import { DirectoryLockedError, lockDirectory } from "../storage/directory-lock.ts";
 import { rangeProblem } from "./address-ranges.ts";
+import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
+import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { upMetricsFlags } from "./up-metrics-flags.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
@@ -34,6 +36,7 @@ const flags = {
     undefined,
     "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
   ),
+  ...ociRuntimeFlags,
   ...upNetworkFlags,
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of pods, of which each node gets a part; at most one range of each family"),
   "node-cidr": flag(
@@ -42,10 +45,11 @@ const flags = {
     "addresses of nodes beside the first; default 172.29.0.0/24, and fd00:172:29::/64 with pods of both families",
   ),
   "pod-network": flag(
-    oneOf(...podNetworkModes),
+    oneOf(...podNetworkModes, "bridge"),
     "auto",
-    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel; none is for a CNI plugin of your own",
+    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel (auto, or bridge: as each node's place allows); routed by BGP, as IPPool objects say; none is for a CNI plugin of your own",
   ),
+  ...cniPluginFlags,
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
   "pod-manifest-path": flag(optionalText, undefined, "directory with manifests of static pods; default <data-dir>/manifests"),
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
@@ -112,7 +116,10 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   const server = stack.add(await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver") }));
   await server.ready;
   announce(`API server at ${server.url}`);
-  const [network] = await Promise.all([publishNetwork(values, server), startLoops(values, server, stack, { clock, logger })]);
+  const [network] = await Promise.all([
+    publishNetwork(values, server, stack, { clock, logger }),
+    startLoops(values, server, stack, { clock, logger }),
+  ]);
   // Before the nodes: clients remember for hours which APIs there were when they first asked.
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
   const metrics = startClusterMetrics(server, values["metrics-server"], { clock, logger: logger.named("metrics-server") });
@@ -148,6 +155,9 @@ async function requirePlaceForNodes(values: UpValues, choice: string): Promise<v
   const [{ findNetworkClash }, { whyNotSeveral }] = await Promise.all([import("../cni/network-clash.ts"), import("./up-nodes.ts")]);
   const reason = await whyNotSeveral(nodesOptions(values, choice));
   if (reason !== undefined) throw new CommandError(reason);
+  const lacking =
+    values["pod-network"] === "routed" && choice === "containerd" ? await (await import("./routed-node.ts")).whyNotRouted() : undefined;
+  if (lacking !== undefined) throw new CommandError(`--pod-network routed: ${lacking}`);
   const clash = choice === "containerd" ? await findNetworkClash(values["data-dir"], values["cluster-cidr"]) : undefined;
   if (clash !== undefined) throw new CommandError(`--cluster-cidr ${clash}; choose another range, or end what uses it`);
 }
@@ -162,12 +172,19 @@ function nodeCidrs(values: UpFlags): readonly string[] {
 function nodesOptions(values: UpValues, choice: string) {
   return {
     ...{ dataDir: values["data-dir"], count: values.nodes, choice, nodeCidrs: nodeCidrs(values), verbosity: values.v },
+    cniPlugins: values["cni-plugins"],
     ...{ podManifestPath: values["pod-manifest-path"], bindAddress: values["bind-address"], kubeletConfig: values["kubelet-config"] },
+    ociRuntime: values["oci-runtime"],
   };
 }
 
 /** What all nodes have to know, on this machine and on others, as objects of the cluster. */
-async function publishNetwork(values: UpValues, server: RunningApiServer): Promise<ClusterNetwork> {
+async function publishNetwork(
+  values: UpValues,
+  server: RunningApiServer,
+  stack: StopStack,
+  { clock, logger }: Shared,
+): Promise<ClusterNetwork> {
   const [{ publishClusterNetwork }, { administrator, clusterNetworkOf }] = await Promise.all([
     import("./node-access.ts"),
     import("./up-nodes.ts"),
@@ -176,10 +193,14 @@ async function publishNetwork(values: UpValues, server: RunningApiServer): Promi
     dataDir: values["data-dir"],
     clusterCidrs: values["cluster-cidr"],
     serviceCidrs: serviceCidrs(values),
-    mode: values["pod-network"],
+    mode: values["pod-network"] === "bridge" ? "auto" : values["pod-network"],
     ...networkOfNodes(values),
   });
   await publishClusterNetwork(administrator(server), network);
+  if (network.podNetwork.mode === "routed") {
+    const { startRoutedCluster } = await import("./up-routed-network.ts");
+    stack.add(await startRoutedCluster({ server, clock, logger }, network));
+  }
   return network;
 }
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { renderMasquerade } from "./masquerade.ts";
 import { podBridgeName, podNetworkName, renderPodNetwork, writePodNetwork, writtenPodCidrs } from "./network-config.ts";
-import { forwardRuleRemoval, portRuleRemoval } from "./teardown.ts";
+import { networkRuleRemoval } from "./plugins/portmap-iptables.ts";
+import { forwardRuleRemoval } from "./teardown.ts";
 
 const options = { dataDir: "/data/a", podCidrs: ["10.244.0.0/24"], mtu: 1400 };
 
@@ -110,7 +111,7 @@ test("renderMasquerade() leaves packets to nodes that know the way back alone", 
   expect(text).not.toContain("fd00::3");
 });
 
-describe("portRuleRemoval()", () => {
+describe("networkRuleRemoval()", () => {
   const saved = [
     "*nat",
     ":CNI-DN-aaa - [0:0]",
@@ -124,7 +125,7 @@ describe("portRuleRemoval()", () => {
   ].join("\n");
 
   test("takes away the jumps and chains of one network only", () => {
-    expect(portRuleRemoval(saved, "coracle-1")?.split("\n")).toEqual([
+    expect(networkRuleRemoval(saved, "coracle-1")?.split("\n")).toEqual([
       "*nat",
       '-D CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"coracle-1\\" id: \\"x\\"" -m multiport --dports 80 -j CNI-DN-aaa',
       "-F CNI-DN-aaa",
@@ -135,7 +136,7 @@ describe("portRuleRemoval()", () => {
   });
 
   test("does nothing for a network without rules", () => {
-    expect(portRuleRemoval(saved, "coracle-2")).toBeUndefined();
+    expect(networkRuleRemoval(saved, "coracle-2")).toBeUndefined();
   });
 });
 

@@ -13,6 +13,8 @@ export interface PodNetworkOptions {
   readonly podCidrs: readonly string[];
   /** Of pods' interfaces, in bytes; at most that of the interface by which pods leave the node. */
   readonly mtu: number;
+  /** Whose plugins the runtime finds: ours, which run in one call, or those of the system. Default the system's. */
+  readonly plugins?: "coracle" | "system";
   /** Whether packets to and from pods must be accepted in iptables, as where another program drops forwarded ones. Default false. */
   readonly acceptForwarding?: boolean;
 }
@@ -32,6 +34,11 @@ export function vxlanDeviceName(dataDir: string): string {
   return `corx-${hash(dataDir)}`;
 }
 
+/** Of the IPIP tunnels between nodes. */
+export function ipipDeviceName(dataDir: string): string {
+  return `corp-${hash(dataDir)}`;
+}
+
 /** Of the link between the nodes of one machine. Begins otherwise than bridges of pods, which are told apart by that. */
 export function nodeBridgeName(dataDir: string): string {
   return `corn-${hash(dataDir)}`;
@@ -44,7 +51,7 @@ export function cniConfigDirectory(dataDir: string): string {
 
 /** The network configuration list (CNI specification 1.0.0, section 1). */
 export function renderPodNetwork(options: PodNetworkOptions): object {
-  const { dataDir, podCidrs, mtu, acceptForwarding = false } = options;
+  const { dataDir, podCidrs, mtu, acceptForwarding = false, plugins = "system" } = options;
   const bridge = {
     type: "bridge",
     bridge: podBridgeName(dataDir),
@@ -63,7 +70,9 @@ export function renderPodNetwork(options: PodNetworkOptions): object {
   };
   const portmap = { type: "portmap", capabilities: { portMappings: true }, snat: true };
   const firewall = acceptForwarding ? [{ type: "firewall", backend: "iptables" }] : [];
-  return { cniVersion: "1.0.0", name: podNetworkName(dataDir), plugins: [bridge, portmap, ...firewall] };
+  const list = [bridge, portmap, ...firewall];
+  const one = { type: "coracle", capabilities: { portMappings: true }, plugins: list };
+  return { cniVersion: "1.0.0", name: podNetworkName(dataDir), plugins: plugins === "coracle" ? [one] : list };
 }
 
 /** Writes the configuration at once and whole; the runtime watches the directory. Leaves an equal file alone. */
@@ -94,9 +103,17 @@ export async function forwardingIsDropped(): Promise<boolean> {
 export async function writtenPodCidrs(dataDir: string): Promise<readonly string[]> {
   const text = await readFile(configPath(dataDir), "utf8").catch(() => "");
   // Written by writePodNetwork, at once and whole.
-  const config =
-    text === "" ? undefined : (JSON.parse(text) as { plugins: readonly { ipam?: { ranges: readonly { subnet: string }[][] } }[] });
-  return (config?.plugins ?? []).flatMap((plugin) => plugin.ipam?.ranges.flat().map((range) => range.subnet) ?? []);
+  const config = text === "" ? {} : (JSON.parse(text) as WrittenPlugin);
+  return subnetsOf(config);
+}
+
+interface WrittenPlugin {
+  readonly ipam?: { readonly ranges?: readonly (readonly { readonly subnet: string }[])[] };
+  readonly plugins?: readonly WrittenPlugin[];
+}
+
+function subnetsOf({ ipam, plugins = [] }: WrittenPlugin): readonly string[] {
+  return [...(ipam?.ranges ?? []).flat().map(({ subnet }) => subnet), ...plugins.flatMap(subnetsOf)];
 }
 
 function configPath(dataDir: string): string {

@@ -3,9 +3,12 @@
 import { readdir, rm } from "node:fs/promises";
 import { BlockList, isIPv6 } from "node:net";
 import { join } from "node:path";
+import { createNftables } from "../linux/nftables.ts";
 import { CommandError, runCommand } from "../linux/run-command.ts";
 import { removeMasquerade } from "./masquerade.ts";
 import { podBridgeName, podNetworkName, removePodNetworkFiles, writtenPodCidrs } from "./network-config.ts";
+import { isTableOf } from "./plugins/container-names.ts";
+import { networkRuleRemoval } from "./plugins/portmap-iptables.ts";
 import { resultDirectory } from "./pod-addresses.ts";
 
 /** Safe to call at any time, also when there is nothing. Running pods lose their network. */
@@ -13,12 +16,25 @@ export async function removePodNetwork(dataDir: string): Promise<void> {
   await removeMasquerade(dataDir);
   const cidrs = await writtenPodCidrs(dataDir);
   for (const command of ["iptables", "ip6tables"] as const) {
-    await removeRules(command, "nat", (saved) => portRuleRemoval(saved, podNetworkName(dataDir)));
+    await removeRules(command, "nat", (saved) => networkRuleRemoval(saved, podNetworkName(dataDir)));
     await removeRules(command, "filter", (saved) => forwardRuleRemoval(saved, cidrs));
   }
+  await removePluginTables(podNetworkName(dataDir));
   await removeBridge(podBridgeName(dataDir));
   await removeResults(podNetworkName(dataDir));
   await removePodNetworkFiles(dataDir);
+}
+
+/** Those our own plugins make for each pod. */
+async function removePluginTables(network: string): Promise<void> {
+  try {
+    const { stdout } = await runCommand("nft", ["--json", "list", "tables"]);
+    const { nftables } = JSON.parse(stdout) as { readonly nftables: readonly { readonly table?: { family: string; name: string } }[] };
+    const ours = nftables.flatMap(({ table }) => (table && isTableOf(network, table.name) ? [table] : []));
+    await createNftables().apply(ours.map(({ family, name }) => `add table ${family} ${name}\ndelete table ${family} ${name}\n`).join(""));
+  } catch (error) {
+    if (!(error instanceof CommandError && error.notFound)) throw error;
+  }
 }
 
 async function removeBridge(name: string): Promise<void> {
@@ -53,24 +69,7 @@ async function removeRules(
   if (removal !== undefined) await runCommand(`${command}-restore`, ["--noflush"], { input: removal });
 }
 
-/**
- * From the output of iptables-save, the input for iptables-restore that takes away the portmap rules of one network. They
- * carry its name in a comment, and jump to chains of their own. Undefined when there are none.
- */
-export function portRuleRemoval(saved: string, network: string): string | undefined {
-  const jumps = saved.split("\n").filter((line) => line.startsWith("-A CNI-HOSTPORT-") && line.includes(`name: \\"${network}\\"`));
-  if (jumps.length === 0) return undefined;
-  const chains = new Set(jumps.flatMap((line) => / -j (CNI-DN-\w+)/.exec(line)?.[1] ?? []));
-  return [
-    "*nat",
-    ...jumps.map((line) => line.replace(/^-A/, "-D")),
-    ...[...chains].flatMap((chain) => [`-F ${chain}`, `-X ${chain}`]),
-    "COMMIT",
-    "",
-  ].join("\n");
-}
-
-/** The same for the rules of the firewall plugin, which are known by the pods' addresses only. */
+/** From the output of iptables-save: the rules of the firewall plugin, which are known by the pods' addresses only. */
 export function forwardRuleRemoval(saved: string, podCidrs: readonly string[]): string | undefined {
   const pods = new BlockList();
   for (const cidr of podCidrs) {

@@ -6,12 +6,13 @@ import { isStatus } from "../api/meta/status-error.ts";
 import { parseTime } from "../api/meta/time.ts";
 import { pods, resourceclaims, resourceslices } from "../api/resources.generated.ts";
 import { findCondition } from "../api/semantics/conditions.ts";
+import { toleratesDeviceTaint } from "../api/semantics/device-taints.ts";
+import { hasClaims, isReservedFor, isUsable, podClaimOf } from "../api/semantics/pod-claims.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import type { DeviceTaint, DeviceToleration, ResourceClaim, ResourceSlice } from "../api/types/resource-v1.ts";
 import { formatTime } from "../base/clock.ts";
 import { type Controller, type ControllerContext, watch } from "./controller.ts";
 import { disruptionTarget, patchPodStatus } from "./pod-control.ts";
-import { hasClaims, isReservedFor, isUsable, podClaimOf } from "./resource-claim/pod-claims.ts";
 
 const bySlicePool = "devicePool";
 const byClaimPool = "allocatedPool";
@@ -45,16 +46,11 @@ export function claimEvictionMs(claim: ResourceClaim, slicesOfPool: (pool: strin
 
 function taintEvictionMs(taint: DeviceTaint, tolerations: readonly DeviceToleration[]): number | undefined {
   if (taint.effect !== "NoExecute") return undefined;
-  const matching = tolerations.filter((toleration) => toleration.effect === "NoExecute" && tolerates(toleration, taint));
+  const matching = tolerations.filter((toleration) => toleration.effect === "NoExecute" && toleratesDeviceTaint(toleration, taint));
   const seconds = matching.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
   if (seconds.length < matching.length) return undefined;
   const waitMs = seconds.length === 0 ? 0 : Math.max(0, Math.min(...seconds)) * 1000;
   return (parseTime(taint.timeAdded ?? "") ?? 0) + waitMs;
-}
-
-function tolerates({ key, operator = "Equal", value = "" }: DeviceToleration, taint: DeviceTaint): boolean {
-  if (key && key !== taint.key) return false;
-  return operator === "Exists" || value === (taint.value ?? "");
 }
 
 export const deviceTaintEvictionController: Controller = {

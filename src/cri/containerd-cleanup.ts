@@ -1,11 +1,12 @@
 // Takes down what our containerd ran: first in the proper way, through CRI; then whatever that left, because containerd was
-// dead or hung: containers by runc's own records, shims by their command line, mounts below the state directory, sockets.
+// dead or hung: containers by their runtimes' own records, shims by their command line, mounts below the state directory, sockets.
 import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { unmountBelow } from "../linux/mounts.ts";
 import { findProcesses, terminateProcess } from "../linux/processes.ts";
 import { CommandError, runCommand } from "../linux/run-command.ts";
+import { configuredRuntimes } from "./containerd-config.ts";
 import type { ContainerdPaths } from "./containerd-paths.ts";
 import type { CriRuntime } from "./cri.ts";
 
@@ -26,10 +27,10 @@ export async function removeContainers(runtime: CriRuntime): Promise<void> {
 
 /** Kills containers and shims that are left although containerd is gone, and removes the state directory. */
 export async function removeTraces(paths: ContainerdPaths, clock: Clock): Promise<void> {
-  const runcRoot = join(paths.state, "runc");
-  for (const namespace of await list(runcRoot))
-    for (const id of await list(join(runcRoot, namespace)))
-      await runCommand("runc", ["--root", join(runcRoot, namespace), "delete", "--force", id]).catch(ignoreCommandError);
+  for (const { binary, root } of configuredRuntimes(await readFile(paths.config, "utf8").catch(() => "")))
+    for (const namespace of await list(root))
+      for (const id of await list(join(root, namespace)))
+        await runCommand(binary, ["--root", join(root, namespace), "delete", "--force", id]).catch(ignoreCommandError);
   const shims = await findProcesses((args) => /containerd-shim-runc-v2$/.test(args[0] ?? "") && args.includes(paths.socket));
   const shimSockets = await readShimSockets(paths);
   await Promise.all(shims.map((shim) => terminateProcess(shim, { clock, graceMs: 2000 })));
@@ -59,7 +60,7 @@ async function list(directory: string): Promise<readonly string[]> {
   return readdir(directory).catch(() => []);
 }
 
-/** A record that runc cannot delete belongs to a container that is gone; what it left mounted is unmounted below. */
+/** A record that its runtime cannot delete belongs to a container that is gone; what it left mounted is unmounted below. */
 function ignoreCommandError(error: unknown): void {
   if (!(error instanceof CommandError)) throw error;
 }

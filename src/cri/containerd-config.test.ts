@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { renderContainerdConfig } from "./containerd-config.ts";
+import { configuredRuntimes, renderContainerdConfig } from "./containerd-config.ts";
 import { containerdPaths } from "./containerd-paths.ts";
 import { pauseProgram } from "./pause-program.ts";
 
@@ -37,7 +37,13 @@ test("renderContainerdConfig() writes what the machine needs", () => {
     sandboxImage: "coracle.local/pause:1",
     snapshotter: "native",
     cniBinDirectory: "/usr/lib/cni",
-    runc: "/usr/sbin/runc",
+    ociRuntimes: {
+      defaultName: "crun",
+      all: [
+        { name: "runc", binary: "/usr/sbin/runc" },
+        { name: "crun", binary: "/data/a/containerd/crun" },
+      ],
+    },
     restrictOomScoreAdj: true,
   } as const;
   const text = renderContainerdConfig(options);
@@ -48,12 +54,19 @@ test("renderContainerdConfig() writes what the machine needs", () => {
     'snapshotter = "native"',
     "restrict_oom_score_adj = true",
     'stream_server_address = "127.0.0.1"',
+    'default_runtime_name = "crun"',
     'BinaryName = "/usr/sbin/runc"',
+    'Root = "/data/a/containerd/state/runc"',
+    'BinaryName = "/data/a/containerd/crun"',
     "SystemdCgroup = false",
     'bin_dir = "/usr/lib/cni"',
     'conf_dir = "/data/a/cni/net.d"',
   ])
     expect(text.split("\n")).toContain(line);
+  expect(configuredRuntimes(text)).toEqual([
+    { binary: "/usr/sbin/runc", root: "/data/a/containerd/state/runc" },
+    { binary: "/data/a/containerd/crun", root: "/data/a/containerd/state/crun" },
+  ]);
   const disabled = /disabled_plugins = (.*)/.exec(text)?.[1] ?? "";
   expect(JSON.parse(disabled)).toContain("io.containerd.snapshotter.v1.overlayfs");
   expect(JSON.parse(disabled)).not.toContain("io.containerd.snapshotter.v1.native");

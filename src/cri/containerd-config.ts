@@ -1,7 +1,8 @@
-// The configuration of our own containerd (config version 2, which 1.6 to 2.x read): the CRI plugin, the runc runtime, one
+// The configuration of our own containerd (config version 2, which 1.6 to 2.x read): the CRI plugin, the OCI runtimes, one
 // snapshotter, and nothing that listens beyond the unix socket and a streaming port on loopback. Plugins that nothing here
 // uses are off: they only lengthen the start.
 import type { ContainerdPaths } from "./containerd-paths.ts";
+import type { OciRuntime, OciRuntimes } from "./oci-runtimes.ts";
 
 export interface ContainerdConfigOptions {
   readonly paths: ContainerdPaths;
@@ -9,8 +10,8 @@ export interface ContainerdConfigOptions {
   readonly snapshotter: "overlayfs" | "native";
   /** Where the CNI plugins' executables are. */
   readonly cniBinDirectory: string;
-  /** An absolute path, "/usr/sbin/runc". */
-  readonly runc: string;
+  /** Their programs by absolute paths, "/usr/sbin/runc". */
+  readonly ociRuntimes: OciRuntimes;
   /**
    * Whether oom_score_adj may only be raised, as without CAP_SYS_RESOURCE. Otherwise every sandbox, which asks for -998,
    * would fail to start.
@@ -39,16 +40,28 @@ export function renderContainerdConfig(options: ContainerdConfigOptions): string
       // Off by default in 1.7, always on in 2.x, unknown in 1.6.
       enable_cdi: true,
     }),
-    section(`${cri}.containerd`, { snapshotter: options.snapshotter, default_runtime_name: "runc" }),
-    section(`${cri}.containerd.runtimes.runc`, { runtime_type: "io.containerd.runc.v2" }),
-    section(`${cri}.containerd.runtimes.runc.options`, {
-      BinaryName: options.runc,
-      Root: `${paths.state}/runc`,
+    section(`${cri}.containerd`, { snapshotter: options.snapshotter, default_runtime_name: options.ociRuntimes.defaultName }),
+    ...options.ociRuntimes.all.flatMap((runtime) => runtimeSections(`${cri}.containerd.runtimes.${runtime.name}`, runtime, paths)),
+    section(`${cri}.cni`, { bin_dir: options.cniBinDirectory, conf_dir: paths.cniConfig, max_conf_num: 1 }),
+  ].join("\n");
+}
+
+function runtimeSections(name: string, runtime: OciRuntime, paths: ContainerdPaths): readonly string[] {
+  return [
+    section(name, { runtime_type: "io.containerd.runc.v2" }),
+    section(`${name}.options`, {
+      BinaryName: runtime.binary,
+      Root: `${paths.state}/${runtime.name}`,
       // Cgroups are made by the kubelet, directly in the file system: works with and without systemd.
       SystemdCgroup: false,
     }),
-    section(`${cri}.cni`, { bin_dir: options.cniBinDirectory, conf_dir: paths.cniConfig, max_conf_num: 1 }),
-  ].join("\n");
+  ];
+}
+
+/** The runtimes that a configuration made here names, with where each keeps its containers. */
+export function configuredRuntimes(configText: string): readonly { readonly binary: string; readonly root: string }[] {
+  const found = configText.matchAll(/^BinaryName = (".*")\nRoot = (".*")$/gm);
+  return [...found].map(([, binary = "", root = ""]) => ({ binary: JSON.parse(binary) as string, root: JSON.parse(root) as string }));
 }
 
 function unusedPlugins({ snapshotter }: ContainerdConfigOptions): readonly string[] {

@@ -16,6 +16,7 @@ import { launchContainerd, superviseContainerd, waitUntilServing } from "./conta
 import type { CriConnection } from "./cri.ts";
 import { connectCri } from "./grpc-runtime.ts";
 import { ensurePauseImage } from "./images.ts";
+import { findOciRuntimes, type OciRuntimeChoice } from "./oci-runtimes.ts";
 import { pauseImageReference } from "./pause-image.ts";
 
 export interface ContainerdOptions {
@@ -24,6 +25,8 @@ export interface ContainerdOptions {
   readonly startTimeoutMs?: number;
   /** Default: found along the path. */
   readonly binary?: string;
+  /** Default "auto": crun where it works, or runc. */
+  readonly ociRuntime?: OciRuntimeChoice;
   /** Default: /opt/cni/bin, /usr/lib/cni or /usr/libexec/cni, whichever has the plugins. */
   readonly cniBinDirectory?: string;
 }
@@ -55,7 +58,7 @@ export async function startContainerd(options: ContainerdOptions, dependencies: 
   const paths = containerdPaths(options.dataDir);
   const timeoutMs = options.startTimeoutMs ?? 30_000;
   const binary = options.binary ?? (await requireExecutable("containerd", "containerd"));
-  const configText = await configure(options, paths);
+  const configText = await configure(options, paths, log);
   const launch = (): Promise<ContainerdProcess> => launchContainerd({ binary, configText, paths, clock, timeoutMs });
 
   const first = (await adopt(paths, configText, dependencies, timeoutMs)) ?? (await launch());
@@ -155,9 +158,9 @@ async function adopt(
   return undefined;
 }
 
-async function configure(options: ContainerdOptions, paths: ContainerdPaths): Promise<string> {
-  const [runc, capabilities, overlay] = await Promise.all([
-    requireExecutable("runc", "runc"),
+async function configure(options: ContainerdOptions, paths: ContainerdPaths, log: Logger): Promise<string> {
+  const [ociRuntimes, capabilities, overlay] = await Promise.all([
+    findOciRuntimes(options.ociRuntime ?? "auto", paths, log),
     effectiveCapabilities(),
     supportsOverlay(paths.root),
   ]);
@@ -171,7 +174,7 @@ async function configure(options: ContainerdOptions, paths: ContainerdPaths): Pr
     sandboxImage: pauseImageReference,
     snapshotter: overlay ? "overlayfs" : "native",
     cniBinDirectory,
-    runc,
+    ociRuntimes,
     restrictOomScoreAdj: !capabilities.has("SYS_RESOURCE"),
   });
 }

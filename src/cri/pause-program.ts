@@ -2,6 +2,7 @@
 // needs no download to run its first pod. It does what Kubernetes' own pause does: wait; reap orphans when it is process 1 of
 // a shared PID namespace; end on SIGINT and SIGTERM. Process 1 gets no default signal actions, so the three signals are
 // blocked and taken with rt_sigtimedwait, which works for any process and needs no handler.
+import { type CodeWriter, elf, elfMachine, int32, layOut } from "./elf.ts";
 import type { Architecture } from "./image-archive.ts";
 
 /** SIGINT (2), SIGTERM (15), SIGCHLD (17) as a kernel signal set: bit n-1 for signal n. */
@@ -9,32 +10,16 @@ const signalSet = (1n << 1n) | (1n << 14n) | (1n << 16n);
 
 /** The executable's bytes. */
 export function pauseProgram(architecture: Architecture): Uint8Array {
-  return architecture === "amd64" ? elf(62, amd64Code()) : elf(183, arm64Code());
+  return elf(elfMachine[architecture], architecture === "amd64" ? amd64Code() : arm64Code());
 }
 
-/** Offsets of labels are known only after the first pass, so code is laid out twice. */
-function assemble(
-  write: (emit: (...bytes: number[]) => void, label: (name: string) => void, to: (name: string) => number) => void,
-): Uint8Array {
-  const labels = new Map<string, number>();
-  const layOut = (): number[] => {
-    const code: number[] = [];
-    write(
-      (...bytes) => void code.push(...bytes),
-      (name) => void labels.set(name, code.length),
-      (name) => (labels.get(name) ?? 0) - code.length,
-    );
-    return code;
-  };
-  layOut();
-  const code = Buffer.from(layOut());
+function assemble(write: CodeWriter): Uint8Array {
   const set = Buffer.alloc(8);
   set.writeBigUInt64LE(signalSet);
-  return Buffer.concat([code, set]);
+  return Buffer.concat([layOut(write), set]);
 }
 
 function amd64Code(): Uint8Array {
-  const int32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >> 24) & 0xff];
   return assemble((emit, label, to) => {
     const system = (call: number): void => emit(0xb8, ...int32(call), 0x0f, 0x05); // mov eax, call; syscall
     const end = (): number => to("end");
@@ -108,31 +93,4 @@ function arm64Code(): Uint8Array {
     word(0x14000000 | ((to("wait") >> 2) & 0x3ffffff)); // b wait
     label("end");
   });
-}
-
-/** A static 64-bit little-endian executable with one loadable, read-only segment that holds headers and code. */
-function elf(machine: number, code: Uint8Array): Uint8Array {
-  const base = 0x400000n;
-  const headerSize = 64;
-  const programHeaderSize = 56;
-  const start = headerSize + programHeaderSize;
-  const size = BigInt(start + code.length);
-  const file = Buffer.alloc(start);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // magic, 64 bit, little-endian, version 1
-  file.writeUInt16LE(2, 16); // e_type: executable
-  file.writeUInt16LE(machine, 18);
-  file.writeUInt32LE(1, 20); // e_version
-  file.writeBigUInt64LE(base + BigInt(start), 24); // e_entry
-  file.writeBigUInt64LE(BigInt(headerSize), 32); // e_phoff
-  file.writeUInt16LE(headerSize, 52);
-  file.writeUInt16LE(programHeaderSize, 54);
-  file.writeUInt16LE(1, 56); // e_phnum
-  file.writeUInt32LE(1, 64); // p_type: PT_LOAD
-  file.writeUInt32LE(5, 68); // p_flags: readable, executable
-  file.writeBigUInt64LE(base, 80); // p_vaddr
-  file.writeBigUInt64LE(base, 88); // p_paddr
-  file.writeBigUInt64LE(size, 96); // p_filesz
-  file.writeBigUInt64LE(size, 104); // p_memsz
-  file.writeBigUInt64LE(0x10000n, 112); // p_align: the largest page size of arm64
-  return Buffer.concat([file, code]);
 }

@@ -87,6 +87,28 @@ describe("the server", () => {
     expect(replies.map(({ id }) => id)).toEqual([5]);
   });
 
+  it("answers SERVFAIL where looking for records fails, and goes on; a reply that cannot be sent is let go", async () => {
+    await using dns = await createDnsFixture();
+    const { port } = await dns.server.listen({ address, port: 0 });
+    const { zone } = dns.server;
+    const { answer } = zone;
+    zone.answer = () => {
+      throw new TypeError("a slice that nobody expected");
+    };
+    const question = query("web.default.svc.cluster.local");
+    const codeOf = (reply: DecodedPacket | undefined) => (reply as unknown as { readonly rcode?: string } | undefined)?.rcode; // missing in the types
+    expect(codeOf(await overUdp(port, encode(question)))).toBe("SERVFAIL");
+    expect(codeOf((await overTcp(port, streamEncode(question), 1))[0])).toBe("SERVFAIL");
+    zone.answer = answer;
+    expect(codeOf(await overUdp(port, encode(question)))).toBe("NXDOMAIN");
+    const cannotSend = (): void => {
+      throw new RangeError("port 0");
+    };
+    expect(() => dns.server.respond(encode(question), { address, protocol: "udp" }, cannotSend)).not.toThrow();
+    const outside = encode(query("www.example.com"));
+    await expect(dns.server.respond(outside, { address, protocol: "udp" }, cannotSend)).resolves.toBeUndefined();
+  });
+
   it("lets go of connections that say nothing, or what cannot be a question", async () => {
     await using dns = await createDnsFixture();
     const { port } = await dns.server.listen({ address, port: 0 });

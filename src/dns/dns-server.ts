@@ -79,7 +79,10 @@ export function createDnsServer(deps: DnsServerDeps, options: DnsServerOptions):
     listen: async (address) => stack.add(await listenBoth({ respond, allows, logger, clock }, address)),
     serveStatus: async (address) =>
       stack.add(
-        await startStatusServer({ metrics: metrics.registry, allows, unready: () => (zone.hasSynced ? [] : ["kubernetes"]) }, address),
+        await startStatusServer(
+          { metrics: metrics.registry, logger, allows, unready: () => (zone.hasSynced ? [] : ["kubernetes"]) },
+          address,
+        ),
       ),
     useUpstreams: (servers) => forwarder.useServers(servers),
     findLoops: () => forwarder.findLoops(),

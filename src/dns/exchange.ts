@@ -38,14 +38,17 @@ function overUdp(server: ServerAddress, query: Uint8Array, { clock, timeoutMs }:
   return new Promise((resolve, reject) => {
     // Addresses only: nothing to look up.
     const socket = createSocket({ type: isIPv6(server.address) ? "udp6" : "udp4", lookup: (host, _options, done) => done(null, host, 0) });
+    let isOver = false;
     const end = (settle: () => void): void => {
+      if (isOver) return;
+      isOver = true;
       timer.cancel();
       socket.close();
       settle();
     };
     const timer = clock.after(timeoutMs, () => end(() => reject(noAnswer(server, timeoutMs))));
     // Refused by the machine itself: no use to wait.
-    socket.once("error", (error) => end(() => reject(error)));
+    socket.on("error", (error) => end(() => reject(error)));
     socket.on("message", (message) => {
       // Others are forged, or late.
       const answer = readUpstreamAnswer(message, query);
@@ -65,7 +68,7 @@ function overTcp(server: ServerAddress, query: Uint8Array, { clock, timeoutMs }:
       settle();
     };
     const timer = clock.after(timeoutMs, () => end(() => reject(noAnswer(server, timeoutMs))));
-    socket.once("error", (error) => end(() => reject(error)));
+    socket.on("error", (error) => end(() => reject(error)));
     socket.once("close", () => end(() => reject(new Error(`${server.address} port ${server.port} closed the connection`))));
     socket.on("data", (chunk) => {
       received = Buffer.concat([received, chunk]);

@@ -47,14 +47,22 @@ export function createResponder({ resolver, metrics, clock, logger }: ResponderD
     const startedMs = clock.monotonic();
     const query = parseQuery(bytes);
     if (!query) return;
-    const resolved = resolver.resolve(query, client.address);
-    if (!(resolved instanceof Promise)) return send(finish(query, resolved, client, startedMs));
-    // The bytes belong to the question until it is answered: nobody writes over them.
-    return resolved
-      .catch((error: unknown) => {
-        logger.warn("A question could not be answered", { error: errorText(error) });
-        return failure;
-      })
-      .then((late) => send(finish(query, late, client, startedMs)));
+    const fail = (error: unknown): void => {
+      logger.warn("A question could not be answered", { error: errorText(error) });
+      try {
+        send(finish(query, failure, client, startedMs));
+      } catch (again) {
+        logger.warn("Nor can that be said", { client: client.address, error: errorText(again) });
+      }
+    };
+    // One question that cannot be answered must not end the process, whatever is the matter with it.
+    try {
+      const resolved = resolver.resolve(query, client.address);
+      if (!(resolved instanceof Promise)) return send(finish(query, resolved, client, startedMs));
+      // The bytes belong to the question until it is answered: nobody writes over them.
+      return resolved.then((late) => send(finish(query, late, client, startedMs))).catch(fail);
+    } catch (error) {
+      fail(error);
+    }
   };
 }

@@ -1,11 +1,14 @@
 // Health, readiness and figures over plain HTTP, by CoreDNS' paths, on one port.
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type RequestListener, type ServerResponse } from "node:http";
+import { guardedAnswers } from "../base/guarded-answers.ts";
+import { listen } from "../base/listen.ts";
+import type { Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
 import type { ListenerAddress, Listening } from "./udp-listener.ts";
 
 export interface StatusServerDeps {
   readonly metrics: MetricsRegistry;
+  readonly logger: Logger;
   readonly allows: (address: string) => boolean;
   /** Names of what is not ready yet; none when all is. */
   readonly unready: () => readonly string[];
@@ -15,21 +18,16 @@ const requestMs = 10_000;
 const maxConnections = 50;
 
 export async function startStatusServer(deps: StatusServerDeps, { address, port }: ListenerAddress): Promise<Listening> {
-  const server = createServer({ requestTimeout: requestMs, headersTimeout: requestMs }, (request, response) => {
+  const failed = (error: unknown): void => deps.logger.error("The server for health and metrics failed", { error });
+  const serve: RequestListener = (request, response) => {
     if (!deps.allows(request.socket.remoteAddress ?? "")) request.socket.destroy();
     else if (request.method !== "GET" && request.method !== "HEAD") send(response, 405, "405 method not allowed\n");
     else answer(deps, (request.url ?? "/").split("?", 1)[0] ?? "/", response);
-  });
+  };
+  const server = createServer({ requestTimeout: requestMs, headersTimeout: requestMs }, guardedAnswers(serve, failed));
   server.maxConnections = maxConnections;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listen(server, { port, host: address }, failed),
     stop: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());

@@ -1,7 +1,8 @@
 // Questions over TCP (RFC 7766): many on one connection, answered as they are ready. Connections, questions under way and
 // what waits to be sent are bounded; who says nothing is let go.
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
+import { listen } from "../base/listen.ts";
 import type { Client } from "./responder.ts";
 import type { ListenerAddress, ListenerDeps, Listening } from "./udp-listener.ts";
 import { readUint16, writeUint16 } from "./wire.ts";
@@ -38,8 +39,8 @@ export async function listenTcp(deps: ListenerDeps & { readonly clock: Clock }, 
     });
   });
   server.maxConnections = maxConnections;
-  const bound = await listen(server, address, port);
-  server.on("error", (error) => deps.logger.warn("The listener for TCP failed", { error }));
+  const failed = (error: Error): void => deps.logger.warn("The listener for TCP failed", { error });
+  const bound = await listen(server, { port, host: address }, failed);
   return {
     port: bound,
     stop: () =>
@@ -48,17 +49,6 @@ export async function listenTcp(deps: ListenerDeps & { readonly clock: Clock }, 
         for (const connection of connections) connection.close();
       }),
   };
-}
-
-function listen(server: Server, address: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, () => {
-      server.off("error", reject);
-      const bound = server.address();
-      resolve(typeof bound === "object" && bound ? bound.port : port);
-    });
-  });
 }
 
 class Connection {

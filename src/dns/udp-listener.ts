@@ -32,7 +32,8 @@ export async function listenUdp({ respond, allows, logger }: ListenerDeps, { add
   enlarge(socket, logger);
   socket.on("error", (error) => logger.warn("An answer could not be sent", { error }));
   socket.on("message", (bytes, from) => {
-    if (!allows(from.address)) return;
+    // Nothing can be sent to port 0, which only a forged question comes from.
+    if (from.port === 0 || !allows(from.address)) return;
     const client: Client = { address: from.address, protocol: "udp" };
     void respond(bytes, client, (message) => {
       if (!closed) socket.send(message, from.port, from.address);

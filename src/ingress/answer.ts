@@ -4,6 +4,10 @@ import { constants } from "node:http2";
 import type { ClientResponse } from "./client-request.ts";
 
 const texts: Readonly<Record<number, string>> = {
+  301: "moved permanently",
+  302: "found",
+  303: "see other",
+  307: "temporary redirect",
   308: "permanent redirect",
   400: "bad request",
   404: "no route leads from this host and path",

@@ -2,7 +2,14 @@
 // another endpoint when the first does not take it, which is safe because the body is not touched before there is a
 // connection; after that only requests that can be repeated are, and only when a kept connection turned out to be closed.
 // Bodies are piped in both directions: who reads slowly slows down who writes.
-import { Agent, type ClientRequest as BackendRequest, type IncomingMessage, request as newRequest, type ServerResponse } from "node:http";
+import {
+  Agent,
+  type ClientRequest as BackendRequest,
+  type IncomingMessage,
+  request as newRequest,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from "node:http";
 import { constants } from "node:http2";
 import type { Socket } from "node:net";
 import { Transform } from "node:stream";
@@ -11,8 +18,10 @@ import { errorText, type Logger } from "../base/log.ts";
 import { abort, answerWith, writeHead } from "./answer.ts";
 import type { Backends } from "./backends.ts";
 import { type Asked, type ClientRequest, type ClientResponse, hasBody, isHttp2 } from "./client-request.ts";
+import { changeHeaders, type Filters, rewrittenPath } from "./filters.ts";
 import { answeredHeaders, type Entrance, forwardedHeaders } from "./forwarded-headers.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
+import { mirrorRequest } from "./mirror.ts";
 import type { Endpoint } from "./ready-endpoints.ts";
 import type { Backend } from "./routes.ts";
 import { joinTunnel } from "./tunnel.ts";
@@ -41,6 +50,7 @@ export interface Forwarded {
   readonly backend: Backend;
   /** 0: no limit. */
   readonly maxBodyBytes: number;
+  readonly filters?: Filters | undefined;
   /** Where the client asks for a WebSocket: its connection, and what it has sent after the head. */
   readonly upgrade?: { readonly socket: Socket; readonly head: Buffer } | undefined;
 }
@@ -91,6 +101,11 @@ class Exchange {
   #phase: Phase = "waiting";
   #outgoing: BackendRequest | undefined;
   #timer: Timer | undefined;
+  /** Deadlines of the whole and of an attempt. */
+  #deadline: Timer | undefined;
+  #attemptDeadline: Timer | undefined;
+  #isMirrored = false;
+  #sent: { readonly method: string; readonly path: string; readonly headers: OutgoingHttpHeaders } | undefined;
   #answer: IncomingMessage | undefined;
 
   constructor(forwarder: Forwarder, forwarded: Forwarded) {
@@ -102,28 +117,47 @@ class Exchange {
     response.on("error", () => this.#clientClosed());
     request.on("error", () => this.#clientClosed());
     response.once("finish", () => dropRest(request, response));
+    this.#deadline = this.#after(forwarded.filters?.requestTimeoutMs);
   }
 
+  /** Also called from events of sockets, where nobody would catch what it throws. */
   attempt(): void {
-    const { backend, request, asked, entrance, upgrade } = this.#forwarded;
+    try {
+      this.#attempt();
+    } catch (error) {
+      this.#forwarder.deps.logger.error("Failed to find where a request goes", {
+        backend: this.#forwarded.backend,
+        error: errorText(error),
+      });
+      this.#fail(500, error);
+    }
+  }
+
+  #attempt(): void {
+    const { backend, request, asked, entrance, upgrade, filters } = this.#forwarded;
     const { agent, backendTimeoutMs, connectTimeoutMs, deps } = this.#forwarder;
     const endpoint = deps.backends.pick(backend, this.#tried);
     if (!endpoint) return this.#fail(this.#tried.size > 0 ? 502 : 503, new Error("no endpoint is ready"));
     this.#attempts++;
     this.#phase = "waiting";
     const headers = forwardedHeaders(request, asked, entrance);
+    if (filters?.rewrite?.hostname !== undefined) headers.host = filters.rewrite.hostname;
+    if (filters) changeHeaders(headers, filters.requestHeaders);
+    const path = rewrittenPath(asked, filters?.rewrite?.path);
     if (upgrade) Object.assign(headers, { connection: "Upgrade", upgrade: "websocket" });
     const { address, port } = endpoint;
     const method = request.method ?? "GET";
     let outgoing: BackendRequest;
     try {
-      const options = { host: address, port, method, path: asked.pathAndQuery, headers, setHost: false, timeout: backendTimeoutMs };
+      const options = { host: address, port, method, path, headers, setHost: false, timeout: backendTimeoutMs };
       outgoing = newRequest({ ...options, agent: upgrade ? false : agent });
     } catch (error) {
       // Characters that may not be sent on.
       return this.#fail(400, error);
     }
     this.#outgoing = outgoing;
+    this.#attemptDeadline?.cancel();
+    this.#attemptDeadline = this.#after(filters?.backendTimeoutMs);
     this.#timer = deps.clock.after(connectTimeoutMs, () => outgoing.destroy(new Error(`no connection in ${connectTimeoutMs} ms`)));
     outgoing.once("socket", (socket: Socket) => {
       if (this.#outgoing !== outgoing || this.#phase !== "waiting") return;
@@ -135,15 +169,35 @@ class Exchange {
     outgoing.once("timeout", () => this.#silent(outgoing));
     outgoing.once("upgrade", (answer: IncomingMessage, socket: Socket, head: Buffer) => this.#upgraded(answer, socket, head));
     outgoing.on("error", (error) => this.#failed(outgoing, endpoint, error));
+    this.#sent = { method, path, headers };
     if (!this.#hasBody) outgoing.end();
+  }
+
+  #after(timeoutMs: number | undefined): Timer | undefined {
+    if (timeoutMs === undefined) return undefined;
+    return this.#forwarder.deps.clock.after(timeoutMs, () => this.#fail(504, new Error(`no answer in ${timeoutMs} ms`)));
+  }
+
+  /** Once, however often the request itself is tried, and not before its body may be read. */
+  #mirror({ mirrors }: Filters): void {
+    const sent = this.#sent;
+    if (this.#isMirrored || !sent || this.#forwarded.upgrade) return;
+    this.#isMirrored = true;
+    const { agent, backendTimeoutMs: timeoutMs, deps } = this.#forwarder;
+    for (const { backend, share } of mirrors) {
+      const endpoint = deps.clock.random() < share ? deps.backends.pick(backend, new Set()) : undefined;
+      const copy = { ...sent, pathAndQuery: sent.path, request: this.#forwarded.request, hasBody: this.#hasBody };
+      if (endpoint) mirrorRequest(copy, endpoint, { agent, timeoutMs });
+    }
   }
 
   #connected(outgoing: BackendRequest): void {
     if (this.#outgoing !== outgoing || this.#phase !== "connecting") return;
     this.#timer?.cancel();
     this.#phase = "sent";
+    const { request, maxBodyBytes, filters } = this.#forwarded;
+    if (filters) this.#mirror(filters);
     if (!this.#hasBody) return;
-    const { request, maxBodyBytes } = this.#forwarded;
     outgoing.flushHeaders();
     if (maxBodyBytes > 0) request.pipe(this.#limited(maxBodyBytes)).pipe(outgoing);
     else request.pipe(outgoing);
@@ -166,13 +220,15 @@ class Exchange {
       answer.destroy();
       return;
     }
-    const { response } = this.#forwarded;
+    const { response, filters } = this.#forwarded;
     this.#phase = "answered";
     this.#answer = answer;
     // An answer that breaks off must not look complete.
     answer.on("error", () => abort(response));
     try {
-      writeHead(response, answer.statusCode ?? 502, answeredHeaders(answer.headers));
+      const headers = answeredHeaders(answer.headers);
+      if (filters) changeHeaders(headers, filters.responseHeaders);
+      writeHead(response, answer.statusCode ?? 502, headers);
     } catch (error) {
       return this.#fail(502, error);
     }
@@ -188,6 +244,7 @@ class Exchange {
       return this.#fail(502, new Error("the backend changed the protocol unasked"));
     }
     this.#phase = "over";
+    this.#cancelDeadlines();
     (response as ServerResponse).detachSocket(upgrade.socket); // upgrades are HTTP/1.1's
     joinTunnel({ answer, client: upgrade, backend: { socket, head }, timeoutMs: this.#forwarder.tunnelTimeoutMs });
   }
@@ -221,6 +278,7 @@ class Exchange {
     this.#phase = "over";
     const { request, response, backend } = this.#forwarded;
     this.#timer?.cancel();
+    this.#cancelDeadlines();
     this.#outgoing?.destroy();
     this.#forwarder.deps.logger.info("Failed to serve a request", { backend, status, error: errorText(error) }, 2);
     request.unpipe();
@@ -229,9 +287,15 @@ class Exchange {
     answerWith(response, status, this.#hasBody && !request.complete && !isHttp2(request) ? { connection: "close" } : {});
   }
 
+  #cancelDeadlines(): void {
+    this.#deadline?.cancel();
+    this.#attemptDeadline?.cancel();
+  }
+
   /** After the answer, or because the client went away. */
   #clientClosed(): void {
     this.#timer?.cancel();
+    this.#cancelDeadlines();
     const outgoing = this.#outgoing;
     if (this.#phase === "over") return;
     this.#phase = "over";

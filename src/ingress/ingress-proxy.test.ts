@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { realClock } from "../base/clock.ts";
 import { StopStack } from "../base/lifecycle.ts";
-import { silentLogger } from "../base/log.ts";
+import { createLogger, silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { createIngressMetrics } from "./ingress-metrics.ts";
 import { IngressProxy, type IngressProxyOptions } from "./ingress-proxy.ts";
@@ -45,6 +45,12 @@ async function deadEndpoint(): Promise<Endpoint> {
   return endpoint(port);
 }
 
+/** The same at one port of each scheme. */
+function useRoutes(proxy: IngressProxy, routes: readonly Route[]): void {
+  const sites = [{ host: undefined, table: compileRoutes(routes) }];
+  proxy.use((["http", "https"] as const).map((scheme) => ({ scheme, port: 0, sites })));
+}
+
 interface Proxied {
   readonly proxy: IngressProxy;
   readonly http: number;
@@ -58,17 +64,18 @@ async function serve(
   policy?: Partial<RoutePolicy>,
 ): Promise<Proxied> {
   const metrics = new MetricsRegistry();
-  const deps = { clock: realClock, logger: silentLogger, metrics: createIngressMetrics(metrics), endpointsOf: () => endpoints };
-  const proxy = stack.add(new IngressProxy(deps, { address: "127.0.0.1", httpPort: 0, httpsPort: 0, drainMs: 200, ...options }));
+  const deps = {
+    ...{ clock: realClock, logger: silentLogger, metrics: createIngressMetrics(metrics) },
+    endpointsOf: () => endpoints,
+    changed: () => undefined,
+  };
+  const proxy = stack.add(new IngressProxy(deps, { address: "127.0.0.1", httpsPort: 0, drainMs: 200, ...options }));
   const backend = { namespace: "d", service: "web", port: 80 };
   const target = { backend, policy: { redirectToHttps: false, ...policy }, source: "d/i" };
   const route: Route = { host: "web.example.com", match: "prefix", path: "/", target };
-  proxy.use(compileRoutes([route]));
-  await new Promise<void>((resolve) => {
-    let ports = 0;
-    proxy.listen(() => void (++ports === 2 && resolve()));
-  });
-  return { proxy, http: proxy.port("http") ?? 0, https: proxy.port("https") ?? 0, metrics };
+  useRoutes(proxy, [route]);
+  await expect.poll(() => [proxy.port("http", 0), proxy.port("https", 0)]).not.toContain(undefined);
+  return { proxy, http: proxy.port("http", 0) ?? 0, https: proxy.port("https", 0) ?? 0, metrics };
 }
 
 interface Answer {
@@ -139,6 +146,37 @@ describe("what goes through", () => {
     };
     expect((await ask(http)).status).toBe(500);
     expect((await ask(http)).status).toBe(200);
+  });
+
+  it("ends one request with 500 where looking for its backend fails after another did not answer", async () => {
+    const { proxy, http } = await serve([await deadEndpoint(), await pod(echo)]);
+    const { pick } = proxy.backends;
+    let picks = 0;
+    proxy.backends.pick = (...args) => {
+      if (++picks === 2) throw new TypeError("a slice that nobody expected");
+      return pick.apply(proxy.backends, args);
+    };
+    expect((await ask(http)).status).toBe(500);
+    expect((await ask(http)).status).toBe(200);
+  });
+
+  it("logs a request whose client has gone with the address it came from", async () => {
+    const lines: string[] = [];
+    const metrics = createIngressMetrics(new MetricsRegistry());
+    const logger = createLogger("ingress", { write: (line) => lines.push(line) });
+    const silent = await pod(() => undefined);
+    const deps = { clock: realClock, logger, metrics, endpointsOf: () => [silent], changed: () => undefined };
+    const proxy = stack.add(new IngressProxy(deps, { address: "127.0.0.1", drainMs: 100, accessLog: true }));
+    const target = { backend: { namespace: "d", service: "web", port: 80 }, policy: { redirectToHttps: false }, source: "d/i" };
+    useRoutes(proxy, [{ host: undefined, match: "prefix", path: "/", target }]);
+    await expect.poll(() => proxy.port("https", 0)).toBeDefined();
+    const arrived = once(silent.server, "request");
+    const session = connectHttp2(`https://127.0.0.1:${proxy.port("https", 0)}`, { rejectUnauthorized: false });
+    session.on("error", () => undefined);
+    session.request({ ":path": "/gone" }).on("error", () => undefined);
+    await arrived;
+    session.destroy();
+    await expect.poll(() => lines.find((line) => line.includes("/gone"))).toMatch(/127\.0\.0\.1/);
   });
 
   it("carries method, path, headers and body, tells whom it is from, and drops what belongs to one connection", async () => {
@@ -228,7 +266,7 @@ describe("what goes through", () => {
     expect((await ask(http, { headers: { host: "other.example.com" } })).status).toBe(404);
     expect((await ask(http)).status).toBe(503);
     const target = { backend: undefined, policy: { redirectToHttps: true }, source: "d/i" };
-    proxy.use(compileRoutes([{ host: undefined, match: "prefix", path: "/", target }]));
+    useRoutes(proxy, [{ host: undefined, match: "prefix", path: "/", target }]);
     const { status, headers } = await ask(http, { path: "/x?y", headers: { host: "any.example.com:80" } });
     expect([status, headers.location]).toEqual([308, `https://any.example.com:${https}/x?y`]);
   });
@@ -527,19 +565,19 @@ describe("stopping", () => {
     const { port } = other.address() as AddressInfo;
     const metrics = createIngressMetrics(new MetricsRegistry());
     const clock = { ...realClock, sleep: (_ms: number, signal?: AbortSignal) => realClock.sleep(10, signal) };
-    const proxy = stack.add(
-      new IngressProxy(
-        { clock, logger: silentLogger, metrics, endpointsOf: () => [] },
-        { address: "127.0.0.1", httpPort: port, httpsPort: 0, drainMs: 0 },
-      ),
-    );
-    const told: string[] = [];
-    proxy.listen((scheme, problem) => told.push(`${scheme}: ${problem?.replace(/\d+/g, "N") ?? "listens"}`));
-    await expect.poll(() => told.length).toBe(2);
-    expect(told.find((line) => line.startsWith("http:"))).toMatch(/^http: Cannot listen on port N for http, trying again: .*EADDRINUSE/);
+    let changes = 0;
+    const deps = { clock, logger: silentLogger, metrics, endpointsOf: () => [], changed: () => void changes++ };
+    const proxy = stack.add(new IngressProxy(deps, { address: "127.0.0.1", drainMs: 0 }));
+    const sites = [{ host: undefined, table: compileRoutes([]) }];
+    proxy.use([{ scheme: "http", port, sites }]);
+    await expect.poll(() => proxy.problem("http", port)).toMatch(/^Cannot listen on port \d+ for http, trying again: .*EADDRINUSE/);
+    expect([changes, proxy.port("http", port)]).toEqual([1, undefined]);
     await new Promise((resolve) => other.close(resolve));
-    await expect.poll(() => told).toContain("http: listens");
+    await expect.poll(() => proxy.port("http", port)).toBe(port);
+    expect([changes, proxy.problem("http", port)]).toEqual([2, undefined]);
     expect((await ask(port)).status).toBe(404);
+    proxy.use([]);
+    await expect.poll(() => ask(port).catch((error: Error) => error.message)).toMatch("ECONNREFUSED");
   });
 });
 

@@ -1,33 +1,40 @@
-// What serves: two ports, the routes and certificates of the moment, and the way to the pods. Everything can be replaced while it
-// serves; a request keeps the route it has begun with. A port that is taken is tried again until it is free.
+// What serves: the ports of the moment with their routes and certificates, and the way to the pods. Everything can be replaced
+// while it serves; a request keeps the route it has begun with. A port that is taken is tried again until it is free.
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { answerWith } from "./answer.ts";
 import { Backends, type EndpointSource } from "./backends.ts";
-import { Certificates, selfSignedPair } from "./certificates.ts";
+import { selfSignedPair } from "./certificates.ts";
 import { type Asked, askedOf, type ClientRequest, type ClientResponse } from "./client-request.ts";
+import { redirectLocation } from "./filters.ts";
 import { addressOf, type Entrance } from "./forwarded-headers.ts";
 import { Forwarder, type ForwarderOptions } from "./forwarder.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
 import { type Listener, type ListenerOptions, startListener, type Upgrade } from "./listener.ts";
-import { compileRoutes, findRoute, type RouteTable, type Target } from "./routes.ts";
+import { requestFacts } from "./request-facts.ts";
+import { chosenTarget, type Target } from "./routes.ts";
+import { findInSites, type PortPlan } from "./sites.ts";
 
 export interface IngressProxyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: IngressMetrics;
   readonly endpointsOf: EndpointSource;
+  /** A port came into use, or could not be had. */
+  readonly changed: () => void;
 }
 
 export interface IngressProxyOptions extends ForwarderOptions, Omit<ListenerOptions, "port" | "tls"> {
-  readonly httpPort: number;
-  readonly httpsPort: number;
+  /** Where requests go that are redirected to HTTPS. Default 443. */
+  readonly httpsPort?: number;
   /** Of requests; default no limit. What is forwarded is not kept, so it costs no memory. */
   readonly maxBodyBytes?: number;
   /** A line for each request. Default false. */
   readonly accessLog?: boolean;
 }
+
+type Scheme = Entrance["scheme"];
 
 /** How long until a port that was taken is tried again. */
 const retryMs = 5_000;
@@ -37,18 +44,29 @@ interface Call {
   readonly response: ClientResponse;
   readonly entrance: Entrance;
   readonly upgrade: Upgrade | undefined;
+  readonly port: Port;
 }
 
+/** A port that is served, or wanted. */
+interface Port {
+  plan: PortPlan;
+  listener: Listener | undefined;
+  problem: string | undefined;
+  readonly stopping: AbortController;
+  running: Promise<void>;
+}
+
+const keyOf = (scheme: Scheme, port: number): string => `${scheme} ${port}`;
+
 export class IngressProxy implements Running {
-  readonly certificates = new Certificates();
   readonly backends: Backends;
   readonly #deps: IngressProxyDeps;
   readonly #options: IngressProxyOptions;
   readonly #forwarder: Forwarder;
-  readonly #listeners: Partial<Record<Entrance["scheme"], Listener>> = {};
+  readonly #ports = new Map<string, Port>();
   readonly #stack = new StopStack();
-  readonly #stopping = new AbortController();
-  #table: RouteTable = compileRoutes([]);
+  /** Of ports that were given up. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(deps: IngressProxyDeps, options: IngressProxyOptions) {
     this.#deps = deps;
@@ -58,96 +76,130 @@ export class IngressProxy implements Running {
     this.#stack.defer(() => this.#forwarder.close());
   }
 
-  /** `onChange`: a port came into use, or could not be had (`problem`), which is told once for each port. */
-  listen(onChange: (scheme: Entrance["scheme"], problem?: string) => void): void {
-    for (const scheme of ["http", "https"] as const) {
-      const listening = this.#keepTrying(scheme, onChange);
-      this.#stack.defer(() => listening);
+  /** Where it listens for a port that is wanted; undefined while it cannot. Wanted by number, where 0 is any free one. */
+  port(scheme: Scheme, wanted: number): number | undefined {
+    return this.#ports.get(keyOf(scheme, wanted))?.listener?.port;
+  }
+
+  /** Why it cannot listen. */
+  problem(scheme: Scheme, wanted: number): string | undefined {
+    return this.#ports.get(keyOf(scheme, wanted))?.problem;
+  }
+
+  /** Serves these ports and no others. */
+  use(plans: readonly PortPlan[]): void {
+    const wanted = new Map(plans.map((plan) => [keyOf(plan.scheme, plan.port), plan]));
+    for (const [key, port] of this.#ports) {
+      if (wanted.has(key)) continue;
+      this.#ports.delete(key);
+      this.#track(this.#giveUp(port));
     }
-  }
-
-  /** Where it listens; undefined while it cannot. */
-  port(scheme: Entrance["scheme"]): number | undefined {
-    return this.#listeners[scheme]?.port;
-  }
-
-  use(table: RouteTable): void {
-    this.#table = table;
-    this.#deps.metrics.routes.set(table.size);
+    let size = 0;
+    for (const [key, plan] of wanted) {
+      for (const { table } of plan.sites) size += table.size;
+      const known = this.#ports.get(key);
+      if (known) known.plan = plan;
+      else this.#ports.set(key, this.#newPort(plan));
+    }
+    this.#deps.metrics.routes.set(size);
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await Promise.all(Object.values(this.#listeners).map((listener) => listener.stop()));
+    const all = [...this.#ports.values()];
+    this.#ports.clear();
+    await Promise.all([...all.map((port) => this.#giveUp(port)), ...this.#ending]);
     await this.#stack.stop();
   }
 
   countConnections(): void {
-    this.#deps.metrics.connections.set(Object.values(this.#listeners).reduce((sum, { connections }) => sum + connections, 0));
+    let connections = 0;
+    for (const { listener } of this.#ports.values()) connections += listener?.connections ?? 0;
+    this.#deps.metrics.connections.set(connections);
   }
 
-  async #keepTrying(scheme: Entrance["scheme"], onChange: (scheme: Entrance["scheme"], problem?: string) => void): Promise<void> {
-    const { clock, logger } = this.#deps;
-    const { signal } = this.#stopping;
-    for (let isTold = false; !signal.aborted; await clock.sleep(retryMs, signal).catch(() => undefined)) {
+  #track(ending: Promise<void>): void {
+    this.#ending.add(ending);
+    void ending.finally(() => this.#ending.delete(ending));
+  }
+
+  #newPort(plan: PortPlan): Port {
+    const port: Port = { plan, listener: undefined, problem: undefined, stopping: new AbortController(), running: Promise.resolve() };
+    port.running = this.#keepTrying(port);
+    return port;
+  }
+
+  async #giveUp({ stopping, running, ...port }: Port): Promise<void> {
+    stopping.abort();
+    await port.listener?.stop();
+    await running;
+  }
+
+  async #keepTrying(port: Port): Promise<void> {
+    const { clock, logger, changed } = this.#deps;
+    const { signal } = port.stopping;
+    const { scheme, port: wanted } = port.plan;
+    for (; !signal.aborted; await clock.sleep(retryMs, signal).catch(() => undefined)) {
       try {
-        const listener = await this.#startListener(scheme);
+        const listener = await this.#startListener(port);
         if (signal.aborted) return await listener.stop();
-        this.#listeners[scheme] = listener;
+        port.listener = listener;
+        port.problem = undefined;
         logger.info("Ingress listens", { scheme, port: listener.port }, 1);
-        return onChange(scheme);
+        return changed();
       } catch (error) {
-        if (isTold) continue;
-        isTold = true;
-        const problem = `Cannot listen on port ${this.#wantedPort(scheme)} for ${scheme}, trying again: ${errorText(error)}`;
-        logger.warn(problem);
-        onChange(scheme, problem);
+        if (port.problem !== undefined) continue;
+        port.problem = `Cannot listen on port ${wanted} for ${scheme}, trying again: ${errorText(error)}`;
+        logger.warn(port.problem);
+        changed();
       }
     }
   }
 
-  #wantedPort(scheme: Entrance["scheme"]): number {
-    return scheme === "http" ? this.#options.httpPort : this.#options.httpsPort;
-  }
-
-  #startListener(scheme: Entrance["scheme"]): Promise<Listener> {
+  #startListener(port: Port): Promise<Listener> {
     const { clock, logger } = this.#deps;
-    const port = this.#wantedPort(scheme);
+    const { scheme, port: wanted } = port.plan;
     const serve = (request: ClientRequest, response: ClientResponse, upgrade: Upgrade | undefined): void =>
-      this.#serve({ request, response, upgrade, entrance: { scheme, port: this.port(scheme) ?? port } });
-    const contextOf = (name: string) => this.certificates.find(name);
+      this.#serve({ request, response, upgrade, port, entrance: { scheme, port: port.listener?.port ?? wanted } });
+    const contextOf = (name: string) => port.plan.contextOf?.(name);
     const tls = scheme === "https" ? { tls: { fallback: selfSignedPair(clock.now()), contextOf } } : {};
     // A pod that is silent is answered for with 504 before the client's connection counts as silent.
     const silentMs = this.#forwarder.backendTimeoutMs + 30_000;
-    return startListener({ clock, logger, serve }, { silentMs, ...this.#options, port, ...tls });
+    return startListener({ clock, logger, serve }, { silentMs, ...this.#options, port: wanted, ...tls });
   }
 
   #serve(call: Call): void {
-    const { request, response } = call;
+    const { request, response, port } = call;
     const asked = askedOf(request);
-    const target = asked && findRoute(this.#table, asked.host, asked.path);
+    const found = asked && findInSites(port.plan.sites, asked, requestFacts(request, asked));
+    const target = found && chosenTarget(found, () => this.#deps.clock.random());
     this.#observe(call, asked, target);
     if (!asked) return answerWith(response, 400, closing(request));
     if (!target) return answerWith(response, 404);
     this.#follow(call, asked, target);
   }
 
-  #follow({ request, response, entrance, upgrade }: Call, asked: Asked, { backend, policy }: Target): void {
+  #follow({ request, response, entrance, upgrade }: Call, asked: Asked, { backend, policy, status = 503 }: Target): void {
+    const { filters } = policy;
     if (policy.redirectToHttps && entrance.scheme === "http") {
-      const port = this.port("https") ?? this.#options.httpsPort;
+      const wanted = this.#options.httpsPort ?? 443;
+      const port = this.port("https", wanted) ?? wanted;
       const location = `https://${asked.host}${port === 443 ? "" : `:${port}`}${asked.pathAndQuery}`;
       return answerWith(response, 308, { location });
     }
-    if (!backend) return answerWith(response, 503);
+    if (filters?.redirect)
+      return answerWith(response, filters.redirect.status, { location: redirectLocation(filters.redirect, asked, entrance) });
+    if (!backend) return answerWith(response, status);
     const maxBodyBytes = policy.maxBodyBytes ?? this.#options.maxBodyBytes ?? 0;
     if (maxBodyBytes > 0 && Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
       return answerWith(response, 413, closing(request));
-    this.#forwarder.forward({ request, response, asked, entrance, backend, maxBodyBytes, upgrade });
+    this.#forwarder.forward({ request, response, asked, entrance, backend, maxBodyBytes, upgrade, filters });
   }
 
   #observe({ request, response, upgrade }: Call, asked: Asked | undefined, target: Target | undefined): void {
     const { metrics, clock, logger } = this.#deps;
     const beganMs = clock.monotonic();
+    // Asked now: a connection that is closed no longer knows.
+    const client = this.#options.accessLog ? addressOf(request) : "";
     metrics.open.add();
     // An upgraded connection is another thing than its answer, and closes later.
     (upgrade?.socket ?? response).once("close", () => {
@@ -158,7 +210,7 @@ export class IngressProxy implements Running {
       metrics.durations.observe(tookMs / 1000);
       if (!this.#options.accessLog) return;
       const { method, httpVersion } = request;
-      const line = { client: addressOf(request), host: asked?.host, method, path: asked?.path, httpVersion, status, route: target?.source };
+      const line = { client, host: asked?.host, method, path: asked?.path, httpVersion, status, route: target?.source };
       logger.info("Request", { ...line, milliseconds: Math.round(tookMs) });
     });
   }

@@ -66,7 +66,7 @@ export function startIngressStatus(deps: IngressStatusDeps, options: IngressStat
 }
 
 /** InternalIP addresses of the node that this machine is: nodes of the same machine in namespaces of their own are others. */
-function addressesOfMachine(nodes: Iterable<Node>, machineAddresses: readonly string[]): readonly string[] {
+export function addressesOfMachine(nodes: Iterable<Node>, machineAddresses: readonly string[]): readonly string[] {
   const found = new Set<string>();
   for (const { status } of nodes) {
     const internal = (status?.addresses ?? []).flatMap(({ type, address }) => (type === "InternalIP" ? [address] : []));

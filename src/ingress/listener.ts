@@ -4,10 +4,11 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
+import { listen } from "../base/listen.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { abort, answerWith } from "./answer.ts";
 import type { ServingPair } from "./certificates.ts";
@@ -52,6 +53,7 @@ export interface Listener extends Running {
 }
 
 const headMs = 30_000;
+const defaultSilentMs = 330_000;
 /** Between two requests of a connection. */
 const idleMs = 75_000;
 const maxStreams = 128;
@@ -95,7 +97,7 @@ class PortListener implements Listener {
       this.#server = createServer(limits);
     }
     this.#server.maxConnections = maxConnections;
-    this.#server.setTimeout(options.silentMs ?? 330_000);
+    this.#server.setTimeout(options.silentMs ?? defaultSilentMs);
     this.#server.on("request", (request, response) => this.#serve(request, response));
     this.#server.on("upgrade", (request, socket, head) => this.#onUpgrade(request, socket as Socket, head)); // a TLSSocket is one too
     this.#server.on("connection", (socket: Socket) => {
@@ -112,17 +114,10 @@ class PortListener implements Listener {
     return this.#sockets.size;
   }
 
-  listen(): Promise<void> {
+  async listen(): Promise<void> {
     const { address, port } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ port, backlog: 1024, ...(address === undefined ? {} : { host: address }) }, () => {
-        this.#server.off("error", reject);
-        this.#server.on("error", (error) => this.#deps.logger.error("Ingress listener", { port, error }));
-        this.#port = (this.#server.address() as AddressInfo).port;
-        resolve();
-      });
-    });
+    const failed = (error: Error): void => this.#deps.logger.error("Ingress listener", { port, error });
+    this.#port = await listen(this.#server, { port, backlog: 1024, ...(address === undefined ? {} : { host: address }) }, failed);
   }
 
   stop(): Promise<void> {
@@ -188,6 +183,8 @@ class PortListener implements Listener {
   /** Other protocols than WebSocket are not spoken: requests that offer one are answered as if they did not. */
   #onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy());
+    // Node has taken its own away; a tunnel sets another one.
+    socket.setTimeout(this.#options.silentMs ?? defaultSilentMs, () => socket.destroy());
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket);

@@ -34,7 +34,7 @@ function ingress(name: string, rules: readonly Rules[], more: { readonly fallbac
 
 function finder(...ingresses: readonly Ingress[]): (url: string) => string | undefined {
   const { routes, defaults } = rulesOf([...ingresses].sort(byAge));
-  const table = compileRoutes(routes, defaults);
+  const table = compileRoutes(routes, { defaults });
   return (url) => {
     const slash = url.indexOf("/");
     return findRoute(table, url.slice(0, slash), url.slice(slash))?.backend?.service;
@@ -128,6 +128,14 @@ describe("rulesOf()", () => {
       "UnsupportedBackend: A backend must be a port of a service, not resource Bucket static",
     ]);
     expect(routes.map(({ match, target }) => [match, target.backend])).toEqual([["prefix", undefined]]);
+  });
+
+  it("says so of one that cannot be understood, and reads the others", () => {
+    const odd = ingress("odd", [{ paths: { "/": "web" } }]);
+    const broken = { ...odd, spec: { rules: [{ http: { paths: [null] } }] } } as unknown as Ingress; // nothing an API server lets in
+    const { routes, problems } = rulesOf([broken, ingress("good", [{ paths: { "/": "web" } }])]);
+    expect(problems.map(({ reason, ingress: of }) => [of.metadata.name, reason])).toEqual([["odd", "InvalidIngress"]]);
+    expect(routes.map(({ target }) => target.source)).toEqual(["d/good"]);
   });
 
   it("reads annotations", () => {

@@ -19,7 +19,7 @@ import { buildEnvironment, type EnvironmentContext } from "./environment.ts";
 import { expandReferences } from "./expansion.ts";
 import { hostsFile, nodeHostsFile, podHostname } from "./hosts-file.ts";
 import { containerAnnotations, containerLabels } from "./labels.ts";
-import { hugepageLimits, linuxResources } from "./linux-resources.ts";
+import { hugepageLimits, linuxResources, type NodeResourceRules } from "./linux-resources.ts";
 import type { GivenResources } from "./resource-managers/container-resources.ts";
 import { containerSecurityContext, type ImageUser, type SecurityOptions, verifyRunAsNonRoot } from "./security-context.ts";
 import { type SwapOptions, swapResources } from "./swap.ts";
@@ -39,8 +39,9 @@ export interface ContainerConfigContext {
   /** The pod's directory of logs; the container's file is <name>/<restartCount>.log in it. */
   readonly logDirectory: string;
   readonly clusterDomain: string;
-  /** The node's memory. */
-  readonly memoryBytes: number;
+  readonly rules: NodeResourceRules;
+  /** A signal of the container's own ends it (the gate ContainerStopSignals). */
+  readonly ownStopSignals: boolean;
   /** Those the machine has. */
   readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
@@ -59,7 +60,8 @@ export interface ContainerConfigContext {
   readonly instanceId: string;
 }
 
-const unlimited = -1;
+/** A new group has no quota; not every OCI runtime takes -1 for none. */
+const unsaid = 0;
 
 /** Throws an Error whose message the container's status shows (CreateContainerConfigError). */
 export async function buildContainerConfig(context: ContainerConfigContext): Promise<Input<ContainerConfig>> {
@@ -73,7 +75,7 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
   verifyRunAsNonRoot(pod, container, user);
   const expand = (text: string): string => expandReferences(text, (name) => environment.get(name));
   await mkdir(join(context.logDirectory, container.name), { recursive: true });
-  const stopSignal = container.lifecycle?.stopSignal;
+  const stopSignal = context.ownStopSignals ? container.lifecycle?.stopSignal : undefined;
   const { devices } = context.given;
   return {
     metadata: { name: container.name, attempt: restartCount },
@@ -105,12 +107,15 @@ function linuxConfig(context: ContainerConfigContext, user: ImageUser): Input<Li
   const namespaceOptions = joins
     ? { ...security.namespaceOptions, pid: "TARGET" as const, targetId: targetContainerId }
     : security.namespaceOptions;
+  const own = linuxResources(pod, container, context.rules);
+  const swap = swapResources(pod, container, context.swap);
   const resources = {
-    ...linuxResources(pod, container, context.memoryBytes),
-    ...swapResources(pod, container, context.swap),
+    ...own,
+    ...(own.unified || swap.unified ? { unified: { ...own.unified, ...swap.unified } } : {}),
     ...(context.hugePages.length > 0 ? { hugepageLimits: hugepageLimits(pod, container, context.hugePages) } : {}),
-    ...(given.hasOwnCpus ? { cpuQuota: unlimited } : {}),
+    ...(given.hasOwnCpus ? { cpuQuota: unsaid } : {}),
     ...(given.cpusetCpus === undefined ? {} : { cpusetCpus: given.cpusetCpus }),
+    ...(given.cpusetMems === undefined ? {} : { cpusetMems: given.cpusetMems }),
   };
   return { resources, securityContext: { ...security, namespaceOptions } };
 }

@@ -125,6 +125,48 @@ describe("a kubelet that is killed while it starts a pod", () => {
   });
 });
 
+describe("a runtime whose answer is lost after it has done what it was asked", () => {
+  it.each(starting.map((method, i) => [i, method] as const))("of call %i, %s", async (i) => {
+    const v = await victim();
+    await using f = v.f;
+    v.killAfter(Infinity);
+    for (const method of changing) {
+      const call = (f.cri[method] as (...args: unknown[]) => Promise<unknown>).bind(f.cri); // all have this shape
+      const losing = async (...args: unknown[]): Promise<unknown> => {
+        const answer = await call(...args);
+        if (v.calls.length !== i + 1) return answer;
+        unlisted = 5;
+        throw new RpcError("UNAVAILABLE", "connection dropped");
+      };
+      Object.assign(f.cri, { [method]: losing });
+    }
+    // The next listings fail too: what was done is seen only by who looks at the pod.
+    let unlisted = 0;
+    const listAll = f.cri.listPodSandbox.bind(f.cri);
+    const listing: typeof listAll = (request, options) => {
+      if (!request.filter && unlisted-- > 0) throw new RpcError("UNAVAILABLE", "no connection");
+      return listAll(request, options);
+    };
+    // biome-ignore lint/correctness/useYield: it has no events
+    const noEvents = async function* (): AsyncGenerator<never> {
+      throw new RpcError("UNIMPLEMENTED", "no events");
+    };
+    Object.assign(f.cri, { listPodSandbox: listing, getContainerEvents: noEvents });
+    await f.restart();
+    await f.createPod("web", spec);
+    await f.until(async () => unlisted > 0);
+    // So that it is tried again at once.
+    await f.client.patch(pods, { namespace: "default", name: "web" }, { metadata: { labels: { tried: "again" } } }, { type: "merge" });
+    await f.until(() => ready(f));
+    await f.clock.advance(60_000);
+    expect(Object.fromEntries(v.starts)).toEqual({ init: 1, side: 1, main: 1, other: 1 });
+    const { items } = await f.cri.listPodSandbox({});
+    expect(items.map((s) => s.state)).toEqual(["SANDBOX_READY"]);
+    const { containers } = await f.cri.listContainers({});
+    expect(containers.filter((c) => c.state === "CONTAINER_CREATED")).toEqual([]);
+  });
+});
+
 describe("a kubelet that is killed while it ends a pod", () => {
   it.each(ending.map((method, i) => [i, method] as const))("before call %i, %s", async (i) => {
     const v = await victim();

@@ -6,9 +6,24 @@ import type { Container, Pod } from "../api/types/core-v1.ts";
 import type { LinuxContainerResources } from "../cri/generated/runtime-v1.ts";
 import { type HugePages, pageSizeName } from "../linux/huge-pages.ts";
 import type { Input } from "../rpc/protocol.ts";
+import { containerMemoryQos, type MemoryQos } from "./memory-qos.ts";
 import { isSidecar } from "./pod-spec.ts";
 
-const quotaPeriodMicroseconds = 100_000;
+/** How limits of CPU are kept: so much time in each period. */
+export interface CpuQuota {
+  /** Default true: without it a limit of CPU is a word only. */
+  readonly enforced: boolean;
+  /** Microseconds. */
+  readonly periodUs: number;
+}
+
+export const enforcedQuota: CpuQuota = { enforced: true, periodUs: 100_000 };
+
+/** cpuCFSQuota and cpuCFSQuotaPeriod. */
+export const quotaOf = (options: { readonly cpuCFSQuota?: boolean; readonly cpuCFSQuotaPeriodMs?: number }): CpuQuota => ({
+  enforced: options.cpuCFSQuota ?? true,
+  periodUs: (options.cpuCFSQuotaPeriodMs ?? 100) * 1000,
+});
 const systemCriticalPriority = 2_000_000_000;
 
 /** Relative weight: 1024 for a CPU, between 2 and 262144. */
@@ -17,8 +32,8 @@ export function cpuShares(milliCpu: number): number {
 }
 
 /** Microseconds of CPU time per period; 0 is no limit. */
-export function cpuQuota(milliCpu: number): number {
-  return milliCpu === 0 ? 0 : Math.max(1000, Math.floor((milliCpu * quotaPeriodMicroseconds) / 1000));
+export function cpuQuota(milliCpu: number, { periodUs }: CpuQuota = enforcedQuota): number {
+  return milliCpu === 0 ? 0 : Math.max(1000, Math.floor((milliCpu * periodUs) / 1000));
 }
 
 function milli(list: Readonly<Record<string, string | number>> | undefined, name: string): number | undefined {
@@ -31,20 +46,29 @@ function bytes(list: Readonly<Record<string, string | number>> | undefined, name
   return value === undefined ? 0 : parseQuantity(value).value();
 }
 
-/** `memoryBytes` is the node's. */
-export function linuxResources(pod: Pod, container: Container, memoryBytes: number): Input<LinuxContainerResources> {
+export interface NodeResourceRules {
+  /** The node's. */
+  readonly memoryBytes: number;
+  /** Default: limits of CPU are enforced, every 100 ms. */
+  readonly quota?: CpuQuota;
+  /** Default: the kernel's. */
+  readonly memoryQos?: MemoryQos;
+}
+
+export function linuxResources(pod: Pod, container: Container, rules: NodeResourceRules): Input<LinuxContainerResources> {
+  const { memoryBytes, quota = enforcedQuota, memoryQos } = rules;
   const { requests, limits } = container.resources ?? {};
   const podLimits = pod.spec.resources?.limits;
   const cpuLimit = milli(limits, "cpu") ?? milli(podLimits, "cpu") ?? 0;
   const cpuRequest = milli(requests, "cpu") ?? cpuLimit;
   const memoryLimit = bytes(limits, "memory") || bytes(podLimits, "memory");
   return {
-    cpuPeriod: quotaPeriodMicroseconds,
     cpuShares: cpuShares(cpuRequest),
-    cpuQuota: cpuQuota(cpuLimit),
+    ...(quota.enforced ? { cpuPeriod: quota.periodUs, cpuQuota: cpuQuota(cpuLimit, quota) } : {}),
     oomScoreAdj: oomScoreAdjust(pod, container, memoryBytes),
     ...(memoryLimit > 0 ? { memoryLimitInBytes: memoryLimit } : {}),
     ...hugepages(limits),
+    ...(memoryQos ? { unified: containerMemoryQos(pod, container, memoryQos) } : {}),
   };
 }
 
@@ -56,7 +80,7 @@ export interface PodCgroupResources {
 }
 
 /** The pod's own cgroup: what its containers request together, and their limits together where every one has one. */
-export function podCgroupResources(pod: Pod): PodCgroupResources {
+export function podCgroupResources(pod: Pod, quota: CpuQuota = enforcedQuota): PodCgroupResources {
   const requests = podAmounts(pod.spec);
   const limits = podAmounts(pod.spec, { of: "limits" });
   const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
@@ -64,19 +88,19 @@ export function podCgroupResources(pod: Pod): PodCgroupResources {
     bytes(pod.spec.resources?.limits, name) > 0 || all.every((c) => bytes(c.resources?.limits, name) > 0);
   return {
     cpuShares: cpuShares(requests.cpu ?? 0),
-    ...(limited("cpu") ? { cpuQuota: cpuQuota(limits.cpu ?? 0) } : {}),
+    ...(limited("cpu") ? { cpuQuota: quota.enforced ? cpuQuota(limits.cpu ?? 0, quota) : -1 } : {}),
     ...(limited("memory") ? { memoryBytes: limits.memory ?? 0 } : {}),
   };
 }
 
 /** What the runtime itself costs, by the pod's RuntimeClass. */
-export function overheadResources(overhead: Readonly<Record<string, string | number>>): Input<LinuxContainerResources> {
+export function overheadResources(overhead: Readonly<Record<string, string | number>>, quota: CpuQuota): Input<LinuxContainerResources> {
   const milliCpu = milli(overhead, "cpu") ?? 0;
   const memory = bytes(overhead, "memory");
   return {
-    cpuPeriod: quotaPeriodMicroseconds,
+    cpuPeriod: quota.periodUs,
     cpuShares: cpuShares(milliCpu),
-    cpuQuota: cpuQuota(milliCpu),
+    cpuQuota: cpuQuota(milliCpu, quota),
     ...(memory > 0 ? { memoryLimitInBytes: memory } : {}),
   };
 }

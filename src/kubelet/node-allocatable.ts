@@ -25,6 +25,10 @@ export function allocatableOf(capacity: ResourceTexts, reservations: Reservation
   return allocatable;
 }
 
+/** So much of the resource is not for pods. */
+export const keptBack = (resource: string, capacity: Quantity, reservations: Reservations): Quantity =>
+  reservedOf(resource, capacity, reservations).reduce((sum, part) => sum.add(part), quantityOf(0));
+
 function reservedOf(resource: string, capacity: Quantity, { systemReserved, kubeReserved, thresholds }: Reservations): readonly Quantity[] {
   const kept = thresholds.findLast((t) => isHard(t) && reservingSignals[t.signal] === resource);
   const [system, kube] = [systemReserved[resource], kubeReserved[resource]].map((text) =>

@@ -109,7 +109,7 @@ describe("resources", () => {
     const gib = 2 ** 30;
     const score = (resources: Container["resources"]): number | undefined => {
       const container: Container = { name: "main", ...(resources ? { resources } : {}) };
-      return linuxResources(podOf({ containers: [container] }), container, 4 * gib).oomScoreAdj;
+      return linuxResources(podOf({ containers: [container] }), container, { memoryBytes: 4 * gib }).oomScoreAdj;
     };
     const all = { cpu: "1", memory: "1Gi" };
     expect([score(undefined), score({ requests: { memory: "1Gi" } }), score({ requests: all, limits: all })]).toEqual([1000, 750, -997]);
@@ -119,7 +119,7 @@ describe("resources", () => {
     const gib = 2 ** 30;
     const container: Container = { name: "main", resources: { requests: { memory: "1Gi" } } };
     const pod = podOf({ resources: { requests: { memory: "2Gi" } }, containers: [container, { name: "other" }] });
-    expect(linuxResources(pod, container, 4 * gib).oomScoreAdj).toBe(625);
+    expect(linuxResources(pod, container, { memoryBytes: 4 * gib }).oomScoreAdj).toBe(625);
   });
 
   it("gives huge pages only to those who ask for them", () => {

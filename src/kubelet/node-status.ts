@@ -54,6 +54,8 @@ export interface NodeConfig {
   readonly statusReportMs: number;
   /** In the status; -1 for all. */
   readonly maxImages: number;
+  /** What this kubelet can do is told (the gate NodeDeclaredFeatures). Default true. */
+  readonly declaresFeatures?: boolean;
 }
 
 /** What may change while the node runs. */
@@ -130,7 +132,7 @@ export function nodeStatus(
       systemUUID: system.systemUuid,
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
-    declaredFeatures,
+    ...(config.declaresFeatures === false ? {} : { declaredFeatures }),
     ...(seen.features ? { features: seen.features } : {}),
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { parseDuration } from "../api/meta/time.ts";
 import type { Taint } from "../api/types/core-v1.ts";
 import { kubernetesVersion } from "../base/version.ts";
+import { type FeatureGates, resolveKubeletGates } from "./configuration/feature-gates.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
+import type { MemoryReservationPolicy } from "./memory-qos.ts";
 import type { ResourceTexts } from "./node-allocatable.ts";
 import { systemCriticalPriority } from "./pod-spec.ts";
 import type { VerificationPolicy } from "./pulls/pull-verification.ts";
@@ -44,6 +46,8 @@ export interface ProtectionOptions extends ThresholdConfig {
 }
 
 export interface KubeletOptions extends ProtectionOptions, ResourceManagerOptions {
+  /** Features turned to something else than v1.36's default. Default none. */
+  readonly featureGates?: Readonly<Record<string, boolean>>;
   readonly nodeName: string;
   /** --root-dir: pods' volumes and files. */
   readonly rootDirectory: string;
@@ -105,8 +109,19 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   readonly staticPodURLHeader?: Readonly<Record<string, readonly string[]>>;
   /** How often the URL is asked. Default 20 s. */
   readonly httpCheckFrequencyMs?: number;
-  /** The longest time between restarts of a container that keeps failing (crashLoopBackOff.maxContainerRestartPeriod). Default 300 s. */
+  /**
+   * The longest time between restarts of a container that keeps failing (crashLoopBackOff.maxContainerRestartPeriod). Default 300 s; 60 s with
+   * the gate ReduceDefaultCrashLoopBackOffDecay.
+   */
   readonly maxContainerRestartPeriodMs?: number;
+  /** Whether limits of CPU are enforced. Default true. */
+  readonly cpuCFSQuota?: boolean;
+  /** In which periods. Default 100 ms. */
+  readonly cpuCFSQuotaPeriodMs?: number;
+  /** With the gate MemoryQoS. Default 0.9: containers are slowed down at nine tenths of the way from request to limit. */
+  readonly memoryThrottlingFactor?: number;
+  /** With the gate MemoryQoS. Default "None": nothing is kept from being reclaimed. */
+  readonly memoryReservationPolicy?: MemoryReservationPolicy;
   /** --allowed-unsafe-sysctls: names, or prefixes that end with "*". Default none. */
   readonly allowedUnsafeSysctls?: readonly string[];
   /** Pulls that may begin in a second; 0 is no limit, the default. */
@@ -155,11 +170,12 @@ export interface ResolvedOptions
   extends Required<
     Omit<
       KubeletOptions,
-      "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | keyof ProtectionOptions | keyof ResourceManagerOptions
+      "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | "featureGates" | keyof ProtectionOptions | keyof ResourceManagerOptions
     >
   > {
   readonly protection: Protection;
   readonly managers: ResourceManagers;
+  readonly gates: FeatureGates;
   readonly nodeIPs?: readonly string[];
   readonly podManifestPath?: string;
   readonly staticPodURL?: string;
@@ -168,7 +184,7 @@ export interface ResolvedOptions
   readonly podsDirectory: string;
 }
 
-function resolveProtection(options: ProtectionOptions): Protection {
+function resolveProtection(options: ProtectionOptions, gates: FeatureGates): Protection {
   const { imageGCHighThresholdPercent: high = 85, imageGCLowThresholdPercent: low = 80 } = options;
   for (const [name, percent] of Object.entries({ imageGCHighThresholdPercent: high, imageGCLowThresholdPercent: low }))
     if (percent < 0 || percent > 100) throw new Error(`kubelet options: ${name} must be between 0 and 100, not ${percent}`);
@@ -187,7 +203,7 @@ function resolveProtection(options: ProtectionOptions): Protection {
     },
     systemReserved: options.systemReserved ?? {},
     kubeReserved: options.kubeReserved ?? {},
-    shutdownGracePeriods: shutdownGracePeriodsOf(options),
+    shutdownGracePeriods: gates.enabled("GracefulNodeShutdown") ? shutdownGracePeriodsOf(options) : [],
   };
 }
 
@@ -217,6 +233,7 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
   if (!options.rootDirectory.startsWith("/"))
     throw new Error(`kubelet options: rootDirectory must be absolute, not "${options.rootDirectory}"`);
   const podsDirectory = join(options.rootDirectory, "pods");
+  const gates = resolveKubeletGates(options.featureGates ?? {});
   return {
     logsDirectory: join(options.rootDirectory, "logs"),
     hostname: options.nodeName,
@@ -244,7 +261,11 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     fileCheckFrequencyMs: 20_000,
     staticPodURLHeader: {},
     httpCheckFrequencyMs: 20_000,
-    maxContainerRestartPeriodMs: 300_000,
+    maxContainerRestartPeriodMs: gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 60_000 : 300_000,
+    cpuCFSQuota: true,
+    cpuCFSQuotaPeriodMs: 100,
+    memoryThrottlingFactor: 0.9,
+    memoryReservationPolicy: "None",
     allowedUnsafeSysctls: [],
     registryPullQPS: 0,
     registryBurst: 10,
@@ -257,8 +278,9 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     kubeletVersion: kubernetesVersion,
     stopPodsOnExit: false,
     ...options,
-    protection: resolveProtection(options),
-    managers: resolveResourceManagers(options),
+    protection: resolveProtection(options, gates),
+    managers: resolveResourceManagers(options, gates),
+    gates,
     podsDirectory,
   };
 }

@@ -1,15 +1,20 @@
 // The control groups of pods: <root>/kubepods, below it one for each class of service but the guaranteed one, below that one
 // for each pod, in which the runtime makes those of the containers.
 import { podQos } from "../api/semantics/pod-qos.ts";
+import { podAmounts } from "../api/semantics/pod-resources.ts";
 import type { Pod } from "../api/types/core-v1.ts";
-import { type CgroupLimits, type Cgroups, podCgroup, qosCgroup } from "../linux/cgroups.ts";
-import { type PodCgroupResources, podCgroupResources, podHugepages } from "./linux-resources.ts";
+import { type CgroupNames, cgroupfsNames, type PodQosClass } from "../linux/cgroup-names.ts";
+import type { CgroupLimits, Cgroups } from "../linux/cgroups.ts";
+import { type CpuQuota, cpuShares, enforcedQuota, type PodCgroupResources, podCgroupResources, podHugepages } from "./linux-resources.ts";
+import { classMemoryQos, type KeptMemory, type MemoryQos, podMemoryQos } from "./memory-qos.ts";
 
 export interface PodCgroups {
   /** Makes the pod's group; returns it as the parent for CRI. `hasOwnCpus`: no quota keeps it from using them. */
   ensure(pod: Pod, options?: { readonly hasOwnCpus?: boolean }): Promise<string>;
   /** Sets what is given and leaves the rest. */
   update(pod: Pod, resources: Partial<PodCgroupResources>): Promise<void>;
+  /** Gives the classes of service what the pods on the node together are to have. */
+  updateClasses(pods: readonly Pod[]): Promise<void>;
   /** Undefined where the pod has no group. */
   memoryUsage(pod: Pod): Promise<number | undefined>;
   remove(pod: Pod): Promise<void>;
@@ -21,6 +26,7 @@ export interface PodCgroups {
 export const noPodCgroups: PodCgroups = {
   ensure: async () => "",
   update: async () => undefined,
+  updateClasses: async () => undefined,
   memoryUsage: async () => undefined,
   remove: async () => undefined,
 };
@@ -30,37 +36,65 @@ export interface PodCgroupOptions {
   readonly pidsLimit?: number;
   /** What all pods together may have. Default no limits. */
   readonly allocatable?: CgroupLimits;
+  /** Default: limits of CPU are enforced, every 100 ms. */
+  readonly quota?: CpuQuota;
+  /** Default: the kernel's. */
+  readonly memoryQos?: MemoryQos;
+  /** Default: the directories of cgroupfs. */
+  readonly names?: CgroupNames;
 }
 
 const minShares = 2;
 
 export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgroupOptions = {}): PodCgroups {
-  const { pidsLimit = -1, allocatable = {} } = options;
+  const { pidsLimit = -1, allocatable = {}, quota = enforcedQuota, names = cgroupfsNames } = options;
+  const memoryQos = cgroups.version === 2 ? options.memoryQos : undefined;
+  const classOf = (qos: PodQosClass): string => names.qos(root, qos);
+  const [guaranteed, burstable, bestEffort] = [classOf("Guaranteed"), classOf("Burstable"), classOf("BestEffort")];
   let classes: Promise<void> | undefined;
+  let applied = "";
   const ensureClasses = async (): Promise<void> => {
-    await cgroups.ensure(qosCgroup(root, "Guaranteed"), allocatable);
-    await cgroups.ensure(qosCgroup(root, "Burstable"));
+    await cgroups.ensure(guaranteed, allocatable);
+    await cgroups.ensure(burstable);
     // Best effort means what is left over.
-    await cgroups.ensure(qosCgroup(root, "BestEffort"), { cpuShares: minShares });
+    await cgroups.ensure(bestEffort, { cpuShares: minShares });
   };
-  const pathOf = (pod: Pod): string => podCgroup(root, podQos(pod), pod.metadata.uid);
+  const ensureOnce = (): Promise<void> => {
+    classes ??= ensureClasses().catch((error: unknown) => {
+      classes = undefined;
+      throw error;
+    });
+    return classes;
+  };
+  const pathOf = (pod: Pod): string => names.pod(root, podQos(pod), pod.metadata.uid);
   return {
     version: cgroups.version,
     async ensure(pod, { hasOwnCpus = false } = {}) {
-      classes ??= ensureClasses().catch((error: unknown) => {
-        classes = undefined;
-        throw error;
-      });
-      await classes;
-      const path = pathOf(pod);
-      if (await cgroups.exists(path)) return path;
-      const { cpuQuota, ...resources } = podCgroupResources(pod);
-      const limits = limitsOf({ ...resources, ...(hasOwnCpus || cpuQuota === undefined ? {} : { cpuQuota }) });
-      await cgroups.ensure(path, { ...limits, hugepages: podHugepages(pod), ...(pidsLimit < 0 ? {} : { pids: pidsLimit }) });
-      return path;
+      await ensureOnce();
+      const own = pathOf(pod);
+      if (await cgroups.exists(own)) return names.parent(own);
+      const { cpuQuota, ...resources } = podCgroupResources(pod, quota);
+      const limits = limitsOf({ ...resources, ...(hasOwnCpus || cpuQuota === undefined ? {} : { cpuQuota }) }, quota);
+      const kept = memoryQos ? podMemoryQos(pod, memoryQos) : {};
+      await cgroups.ensure(own, { ...limits, ...kept, hugepages: podHugepages(pod), ...(pidsLimit < 0 ? {} : { pids: pidsLimit }) });
+      return names.parent(own);
     },
     async update(pod, resources) {
-      await cgroups.update(pathOf(pod), limitsOf(resources));
+      await cgroups.update(pathOf(pod), limitsOf(resources, quota));
+    },
+    async updateClasses(pods) {
+      const shares = burstableShares(pods);
+      const kept = memoryQos ? classMemoryQos(pods, memoryQos) : { guaranteed: {}, burstable: {} };
+      const wanted: readonly (readonly [string, CgroupLimits & KeptMemory])[] = [
+        [guaranteed, kept.guaranteed],
+        [burstable, { cpuShares: shares, ...kept.burstable }],
+        [bestEffort, { cpuShares: minShares }],
+      ];
+      const text = JSON.stringify(wanted);
+      if (text === applied) return;
+      await ensureOnce();
+      for (const [group, limits] of wanted) await cgroups.update(group, limits);
+      applied = text;
     },
     async memoryUsage(pod) {
       return (await cgroups.usage(pathOf(pod)))?.memoryBytes;
@@ -71,10 +105,16 @@ export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgr
   };
 }
 
-function limitsOf({ cpuShares, cpuQuota, memoryBytes }: Partial<PodCgroupResources>): CgroupLimits {
+/** What the burstable pods request together. */
+function burstableShares(pods: readonly Pod[]): number {
+  const milli = pods.reduce((sum, pod) => sum + (podQos(pod) === "Burstable" ? (podAmounts(pod.spec).cpu ?? 0) : 0), 0);
+  return cpuShares(milli);
+}
+
+function limitsOf({ cpuShares: shares, cpuQuota, memoryBytes }: Partial<PodCgroupResources>, { periodUs }: CpuQuota): CgroupLimits {
   return {
-    ...(cpuShares === undefined ? {} : { cpuShares }),
-    ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota }),
+    ...(shares === undefined ? {} : { cpuShares: shares }),
+    ...(cpuQuota === undefined ? {} : { cpuQuotaUs: cpuQuota, cpuPeriodUs: periodUs }),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
   };
 }

@@ -37,6 +37,8 @@ export interface ConditionInput {
   readonly phase: PodStatus["phase"];
   /** A sandbox with its network is there. */
   readonly sandboxReady: boolean;
+  /** The condition PodReadyToStartContainers is reported. Default true. */
+  readonly readyToStart?: boolean;
   /** Those that come and go, complete. */
   readonly passing?: readonly PodCondition[];
 }
@@ -52,7 +54,7 @@ export function podConditions(pod: Pod, input: ConditionInput): readonly PodCond
   return [
     ...others,
     ...(input.passing ?? []),
-    own("PodReadyToStartContainers", { status: input.sandboxReady ? "True" : "False" }),
+    ...(input.readyToStart === false ? [] : [own("PodReadyToStartContainers", { status: input.sandboxReady ? "True" : "False" })]),
     own("Initialized", initializedVerdict(pod, input)),
     own("Ready", readyVerdict(pod, containersReady, others)),
     own("ContainersReady", containersReady),

@@ -7,6 +7,8 @@ import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { ImageManager } from "./images.ts";
 import type { KubeletDependencies } from "./kubelet.ts";
+import { type NodeResourceRules, quotaOf } from "./linux-resources.ts";
+import { memoryQosOf } from "./memory-qos-options.ts";
 import type { NodeFacts } from "./node-status.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { noPodCgroups } from "./pod-cgroups.ts";
@@ -26,6 +28,7 @@ import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
 import { PodResizer } from "./resize/pod-resizer.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
+import type { ResizeMetrics } from "./resize/resize-metrics.ts";
 import { nothingGiven } from "./resource-managers/container-resources.ts";
 import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
@@ -54,6 +57,9 @@ export interface MachineryContext {
   readonly metrics: KubeletMetrics;
   /** Absent where nothing is handed out. */
   readonly managers: NodeManagers | undefined;
+  readonly resizeMetrics: ResizeMetrics;
+  /** A pod's control group is made or removed. */
+  readonly onCgroups: () => void;
   /** Nothing is left of the pod. */
   readonly onGone: (pod: Pod) => Promise<void>;
 }
@@ -66,12 +72,17 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const { options, facts, managers, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion);
-  const crashes = new CrashBackOff(clock, { maxMs: options.maxContainerRestartPeriodMs });
+  const initialMs = options.gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 1_000 : 10_000;
+  const crashes = new CrashBackOff(clock, { initialMs, maxMs: options.maxContainerRestartPeriodMs });
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
   const tokens = new ServiceAccountTokens(client, clock);
+  const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
     { cri, clock, logger, records: new PullRecords(options.rootDirectory) },
-    { policy: options.imagePullCredentialsVerificationPolicy, allowlist: options.preloadedImagesVerificationAllowlist },
+    {
+      policy: verifies ? options.imagePullCredentialsVerificationPolicy : "NeverVerify",
+      allowlist: options.preloadedImagesVerificationAllowlist,
+    },
   );
   const images = new ImageManager(
     { cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
@@ -100,7 +111,9 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     isSupported: (handler) => context.runtimeFeatures(handler).userNamespaces === true,
   });
   const cgroups = deps.cgroups ?? noPodCgroups;
-  const resizer = new PodResizer({ cri, cgroups, allocations, memoryBytes: facts.system.memoryBytes });
+  const rules = resourceRules(options, facts, cgroups.version);
+  const resizeMs = (ms: number, success: boolean): void => context.resizeMetrics.durations.series(String(success)).observe(ms);
+  const resizer = new PodResizer({ cri, clock, cgroups, allocations, rules, onResized: resizeMs });
   const starter = new PodStarter(
     {
       ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
@@ -116,7 +129,8 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     {
       logsDirectory: options.logsDirectory,
       clusterDns: { servers: options.clusterDns, domain: options.clusterDomain },
-      memoryBytes: facts.system.memoryBytes,
+      rules,
+      ownStopSignals: options.gates.enabled("ContainerStopSignals"),
       hugePages: facts.hugePages ?? [],
       ...(deps.cgroups?.version === 2
         ? { swap: { behavior: options.swapBehavior, memoryBytes: facts.system.memoryBytes, swapBytes: facts.system.swapBytes } }
@@ -128,14 +142,23 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
-      ...(managers ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) } : {}),
+      readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
+      ...(managers && options.gates.enabled("ResourceHealthStatus")
+        ? { healthOf: (uid: string, container: string) => managers.healthOf(uid, container) }
+        : {}),
       recursiveReadOnly: () => context.runtimeFeatures("").recursiveReadOnlyMounts === true,
     }),
     networkProblem: context.networkProblem,
     registerObjects: (pod) => objects.register(pod),
     onStep: (step) => metrics.podStep(step),
-    ensureCgroup: (pod) => cgroups.ensure(pod, { hasOwnCpus: managers?.hasOwnCpus(pod.metadata.uid) === true }),
-    removeCgroup: (pod) => cgroups.remove(pod),
+    async ensureCgroup(pod) {
+      context.onCgroups();
+      return await cgroups.ensure(pod, { hasOwnCpus: managers?.hasOwnCpus(pod.metadata.uid) === true });
+    },
+    async removeCgroup(pod) {
+      context.onCgroups();
+      await cgroups.remove(pod);
+    },
     pullSecrets: (pod) => pullSecrets(deps, objects, pod),
     onGone: async (pod) => {
       const { uid } = pod.metadata;
@@ -148,6 +171,13 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       await context.onGone(pod);
     },
   };
+}
+
+/** What requests and limits mean on this node. */
+function resourceRules(options: ResolvedOptions, { system }: NodeFacts, cgroupVersion: 1 | 2 | undefined): NodeResourceRules {
+  const { memoryBytes } = system;
+  const memoryQos = cgroupVersion === 2 ? memoryQosOf({ ...options, reservations: options.protection }, memoryBytes) : undefined;
+  return { memoryBytes, quota: quotaOf(options), ...(memoryQos ? { memoryQos } : {}) };
 }
 
 /** The programs of --image-credential-provider-config; none where there is none. */

@@ -34,6 +34,10 @@ export interface PodRegistryDependencies {
   readonly readNode: () => Promise<Node>;
   /** A pod ended for a critical one; the first resource that was lacking. */
   readonly onPreempted?: (resource: string) => void;
+  /** The specification of a pod that runs here has changed. */
+  readonly onChanged?: (before: Pod, after: Pod) => void;
+  /** Admission has refused a pod. */
+  readonly onRefused?: (reason: string) => void;
   /** Whether the runtime had anything of the pod when it was last listed. */
   readonly inRuntime: (podUid: string) => boolean;
   /** A static pod or a mirror of this name ("namespace/name") came or went. */
@@ -151,10 +155,12 @@ export class PodRegistry implements Running {
     }
     const worker = this.#workers.get(pod.metadata.uid);
     if (!worker) return this.#add(pod);
+    const before = this.#desired.get(pod.metadata.uid);
+    if (before) this.#deps.onChanged?.(before, pod);
     this.#desired.set(pod.metadata.uid, pod);
     const allocated = this.#deps.allocations.allocatedPod(pod);
     worker.update(allocated);
-    if (worker.active && pod.metadata.deletionTimestamp === undefined) this.#deps.resizes.seen(pod, allocated);
+    if (worker.active && pod.metadata.deletionTimestamp === undefined) this.#deps.resizes.seen(pod, allocated, "pod_updated");
     statuses.observed(pod.metadata.uid);
   }
 
@@ -221,7 +227,7 @@ export class PodRegistry implements Running {
     this.#desired.delete(podUid);
     this.#deps.allocations.remove(podUid);
     this.#deps.resizes.forget(podUid);
-    this.#deps.resizes.retry();
+    this.#deps.resizes.retry("pods_removed");
     this.#deps.objects.unregister(podUid);
     this.#deps.statuses.forget(podUid);
     if (gone && isStaticPod(gone)) this.#startStaticPod(keyOf(gone));
@@ -240,7 +246,7 @@ export class PodRegistry implements Running {
     if (worker.active) {
       allocations.allocate(pod);
       resizes.adopt(asked);
-      resizes.seen(asked, pod);
+      resizes.seen(asked, pod, "pods_added");
     }
     worker.wake();
   }
@@ -278,6 +284,7 @@ export class PodRegistry implements Running {
 
   #refuse(pod: Pod, verdict: PodVerdict): PodVerdict {
     const message = verdict.message.replace(/^Pod was rejected: /, "");
+    this.#deps.onRefused?.(verdict.reason);
     this.#deps.recorder.record(pod, { type: "Warning", reason: verdict.reason, message });
     return verdict;
   }

@@ -18,6 +18,8 @@ export interface PodReporterDependencies {
   readonly hostIPs: () => readonly string[];
   /** The runtime can make mounts read-only together with those below them. */
   readonly recursiveReadOnly: () => boolean;
+  /** The condition PodReadyToStartContainers is reported. */
+  readonly readyToStart: boolean;
   /** Of a container's devices; default none. */
   readonly healthOf?: (podUid: string, container: string) => readonly ResourceStatus[];
 }
@@ -77,6 +79,7 @@ export class PodReporter {
       previous: this.previous(pod),
       actuated: (name) => allocations.actuated(pod.metadata.uid, name),
       passing: resizes.conditionsOf(pod.metadata.uid),
+      readyToStart: this.#deps.readyToStart,
       started: (container, status) => probes.started(container, idOf(status.containerID)),
       ready: (container, status) => probes.ready(container, idOf(status.containerID)),
       hostIPs: this.#deps.hostIPs(),

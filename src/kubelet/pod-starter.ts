@@ -18,6 +18,7 @@ import { kernelHostname, podHostname } from "./hosts-file.ts";
 import type { ImageManager } from "./images.ts";
 import { containerHash } from "./labels.ts";
 import { runHook } from "./lifecycle-hooks.ts";
+import type { NodeResourceRules } from "./linux-resources.ts";
 import { nextRestartCount, podLogDirectory } from "./logs.ts";
 import type { PodActions } from "./pod-actions.ts";
 import type { PodKiller } from "./pod-killer.ts";
@@ -64,7 +65,8 @@ export interface PodStarterDependencies {
 export interface PodStarterOptions {
   readonly logsDirectory: string;
   readonly clusterDns: ClusterDns;
-  readonly memoryBytes: number;
+  readonly rules: NodeResourceRules;
+  readonly ownStopSignals: boolean;
   readonly hugePages: readonly HugePages[];
   readonly security: SecurityOptions;
   /** Default: the runtime's. */
@@ -185,7 +187,7 @@ export class PodStarter {
   }
 
   #sandboxConfig({ pod, actions, cgroupParent }: ApplyRequest, userNamespace: UserNamespace | undefined): Input<PodSandboxConfig> {
-    const { clusterDns, logsDirectory } = this.#options;
+    const { clusterDns, logsDirectory, rules } = this.#options;
     if (actions.createSandbox && missesClusterDns(pod, clusterDns)) {
       const message = `pod: "${podText(pod)}". ${missingClusterDnsMessage}`;
       this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "MissingClusterDNS", message });
@@ -199,6 +201,7 @@ export class PodStarter {
       logDirectory: podLogDirectory(logsDirectory, pod),
       resolver: podResolver(pod, clusterDns, this.#deps.nodeResolver(), onLimit),
       ...{ cgroupParent, userNamespace },
+      ...(rules.quota ? { quota: rules.quota } : {}),
     });
   }
 
@@ -297,7 +300,8 @@ export class PodStarter {
         podDirectory: this.#deps.podDirectory(pod.metadata.uid),
         logDirectory,
         clusterDomain: this.#options.clusterDns.domain,
-        memoryBytes: this.#options.memoryBytes,
+        rules: this.#options.rules,
+        ownStopSignals: this.#options.ownStopSignals,
         hugePages: this.#options.hugePages,
         security: this.#options.security,
         ...(this.#options.swap ? { swap: this.#options.swap } : {}),

@@ -37,6 +37,8 @@ export interface PodStatusInput {
   readonly healthOf?: (containerName: string) => readonly ResourceStatus[];
   /** Conditions of a resize. */
   readonly passing?: readonly PodCondition[];
+  /** The condition PodReadyToStartContainers is reported. Default true. */
+  readonly readyToStart?: boolean;
   /** All containers have been stopped and none will be started. */
   readonly terminated: boolean;
   /** Overrides phase, reason and message: the kubelet ends the pod (its deadline, a rejection). */
@@ -85,7 +87,7 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
   const passing = isTerminalPhase(reported) ? [] : (input.passing ?? []);
-  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady, passing });
+  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady, passing, readyToStart: input.readyToStart ?? true });
   // Shown with the terminal phase, not while the pod is still being ended.
   const ownDoing = known !== undefined && previous.reason !== input.verdict?.reason;
   const disruption = isTerminalPhase(reported) && !ownDoing ? input.verdict?.disruption : undefined;

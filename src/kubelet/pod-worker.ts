@@ -332,7 +332,8 @@ export class PodWorker {
       this.#waiting.set(name, { reason, message });
       this.#holds.add(name, retryAtMs);
     }
-    if (result.changed) this.#runtimeChanged = true;
+    // A start that failed may have got far: what the runtime has now is read before it is tried again.
+    if (result.changed || result.failed.size > 0) this.#runtimeChanged = true;
     if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
     if (result.resizeProblem !== undefined) {
       this.#deps.resizes.failed(pod, result.resizeProblem);
@@ -449,7 +450,7 @@ export class PodWorker {
     await this.#deps.removeCgroup(this.#pod);
     reporter.finish(this.#facts(this.#runtime, true));
     this.#state = "finished";
-    this.#deps.resizes.retry();
+    this.#deps.resizes.retry("pod_terminated");
     this.#again = true;
     return undefined;
   }

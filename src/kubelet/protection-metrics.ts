@@ -7,6 +7,8 @@ export interface ProtectionMetrics {
   /** By signal: how old the figures were that an eviction went by. */
   readonly evictionStatsAge: Family<HistogramSeries>;
   /** By the resource that was lacking. */
+  /** By reason. */
+  readonly rejections: Family<Series>;
   readonly preemptions: Family<Series>;
   /** By reason: "age" or "space". */
   readonly imagesCollected: Family<Series>;
@@ -23,6 +25,7 @@ export function registerProtectionMetrics(registry: MetricsRegistry): Protection
     evictionStatsAge: registry.histogram("kubelet_eviction_stats_age_seconds", "Age of the figures that an eviction went by.", {
       ...{ labels: ["eviction_signal"], buckets: ageBuckets },
     }),
+    rejections: registry.counter("kubelet_admission_rejections_total", "Pods that were not admitted, by reason.", ["reason"]),
     preemptions: registry.counter("kubelet_preemptions", "Pods ended for critical ones, by the resource lacking.", ["preemption_signal"]),
     imagesCollected: registry.counter("kubelet_image_garbage_collected_total", "Images removed, by reason.", ["reason"]),
     shutdownStarted: gauge("kubelet_graceful_shutdown_start_time_seconds", "When the last graceful shutdown began."),

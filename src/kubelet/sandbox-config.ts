@@ -4,7 +4,7 @@ import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { PodSandboxConfig, UserNamespace } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { sandboxLabels } from "./labels.ts";
-import { overheadResources, podCgroupResources } from "./linux-resources.ts";
+import { type CpuQuota, enforcedQuota, overheadResources, podCgroupResources } from "./linux-resources.ts";
 import { isSidecar } from "./pod-spec.ts";
 import { sandboxSecurityContext } from "./security-context.ts";
 import { dottedName } from "./sysctls.ts";
@@ -17,12 +17,15 @@ export interface SandboxContext {
   /** Parent of the pod's cgroups; "" leaves it to the runtime. */
   readonly cgroupParent: string;
   readonly userNamespace?: UserNamespace | undefined;
+  /** Default: limits of CPU are enforced, every 100 ms. */
+  readonly quota?: CpuQuota;
 }
 
 export function sandboxConfig(pod: Pod, context: SandboxContext): Input<PodSandboxConfig> {
   const { name, namespace, uid, annotations = {} } = pod.metadata;
   const sysctls = (pod.spec.securityContext?.sysctls ?? []).map((s) => [dottedName(s.name), s.value]);
-  const resources = podCgroupResources(pod);
+  const { quota = enforcedQuota } = context;
+  const resources = podCgroupResources(pod, quota);
   return {
     metadata: { name, namespace, uid, attempt: context.attempt },
     labels: sandboxLabels(pod),
@@ -36,10 +39,10 @@ export function sandboxConfig(pod: Pod, context: SandboxContext): Input<PodSandb
       sysctls: Object.fromEntries(sysctls),
       resources: {
         cpuShares: resources.cpuShares,
-        ...(resources.cpuQuota === undefined ? {} : { cpuQuota: resources.cpuQuota, cpuPeriod: 100_000 }),
+        ...(resources.cpuQuota === undefined ? {} : { cpuQuota: resources.cpuQuota, cpuPeriod: quota.periodUs }),
         ...(resources.memoryBytes === undefined ? {} : { memoryLimitInBytes: resources.memoryBytes }),
       },
-      ...(pod.spec.overhead ? { overhead: overheadResources(pod.spec.overhead) } : {}),
+      ...(pod.spec.overhead ? { overhead: overheadResources(pod.spec.overhead, quota) } : {}),
     },
   };
 }

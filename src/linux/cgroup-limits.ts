@@ -12,8 +12,9 @@ export interface CgroupLimits {
   readonly memoryBytes?: number;
   /** -1 for no limit. */
   readonly pids?: number;
-  /** Version 2 only: memory that is not reclaimed. 0 for none. */
+  /** Version 2 only: memory that is never reclaimed, and that is rather not. 0 for none. */
   readonly memoryMinBytes?: number;
+  readonly memoryLowBytes?: number;
   /** Page size ("2MB", "1GB") → bytes. */
   readonly hugepages?: Readonly<Record<string, number>>;
 }
@@ -57,6 +58,7 @@ function version2Writes(limits: CgroupLimits): readonly CgroupWrite[] {
   if (limits.cpuQuotaUs !== undefined) add("cpu", "cpu.max", `${unlimited(limits.cpuQuotaUs)} ${limits.cpuPeriodUs ?? defaultPeriodUs}`);
   add("memory", "memory.max", unlimited(limits.memoryBytes));
   add("memory", "memory.min", limits.memoryMinBytes);
+  add("memory", "memory.low", limits.memoryLowBytes);
   add("pids", "pids.max", unlimited(limits.pids));
   for (const [size, bytes] of Object.entries(limits.hugepages ?? {})) add("hugetlb", `hugetlb.${size}.max`, bytes);
   return writes;

@@ -40,3 +40,12 @@ export function chooseCgroups(mounts: readonly MountInfo[], available: string): 
   const names = available.split(/\s+/).filter((name) => usedControllers.includes(name));
   return { version: 2, controllers: new Map(unified ? names.map((name) => [name, unified.mountPoint]) : []), trees };
 }
+
+/** Where version 2 is mounted beside version 1 and has controllers of its own, which some runtimes refuse. */
+export async function hybridCgroups(): Promise<string | undefined> {
+  const mounts = parseMountInfo(await readFile("/proc/self/mountinfo", "utf8"));
+  const unified = mounts.find((mount) => mount.fileSystem === "cgroup2");
+  if (!unified || chooseCgroups(mounts, "").version === 2) return undefined;
+  const controllers = await readFile(join(unified.mountPoint, "cgroup.controllers"), "utf8");
+  return controllers.trim() === "" ? undefined : unified.mountPoint;
+}

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { realClock } from "../base/clock.ts";
 import { cgroupWrites, cpuWeight } from "./cgroup-limits.ts";
+import { cgroupfsNames, systemdNames } from "./cgroup-names.ts";
 import { chooseCgroups } from "./cgroup-system.ts";
-import { createCgroups, podCgroup, qosCgroup } from "./cgroups.ts";
+import { createCgroups } from "./cgroups.ts";
 import { parseMountInfo } from "./mounts.ts";
 
 const mountLine = (point: string, type: string, options: string): string =>
@@ -77,11 +78,18 @@ test("cpuWeight() maps shares to weights, exactly at both ends and the default",
   expect(cpuWeight(102)).toBeLessThan(cpuWeight(512));
 });
 
-test("podCgroup() names groups as upstream does", () => {
-  expect(podCgroup("/coracle-1", "Burstable", "u")).toBe("/coracle-1/kubepods/burstable/podu");
-  expect(podCgroup("/", "BestEffort", "u")).toBe("/kubepods/besteffort/podu");
-  expect(podCgroup("coracle-1", "Guaranteed", "u")).toBe("/coracle-1/kubepods/podu");
-  expect(qosCgroup("/coracle-1", "Guaranteed")).toBe("/coracle-1/kubepods");
+test("groups are named as upstream names them, for either driver", () => {
+  expect(cgroupfsNames.pod("/coracle-1", "Burstable", "u")).toBe("/coracle-1/kubepods/burstable/podu");
+  expect(cgroupfsNames.pod("/", "BestEffort", "u")).toBe("/kubepods/besteffort/podu");
+  expect(cgroupfsNames.pod("coracle-1", "Guaranteed", "u")).toBe("/coracle-1/kubepods/podu");
+  expect(cgroupfsNames.qos("/coracle-1", "Guaranteed")).toBe("/coracle-1/kubepods");
+  const names = systemdNames("containerd");
+  const pod = names.pod("/", "Burstable", "12-ab");
+  expect(pod).toBe("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod12_ab.slice");
+  expect(names.parent(pod)).toBe("kubepods-burstable-pod12_ab.slice");
+  expect(names.qos("coracle-1", "Guaranteed")).toBe("/coracle_1.slice/coracle_1-kubepods.slice");
+  expect(names.container(pod, "c1")).toBe(`${pod}/cri-containerd-c1.scope`);
+  expect(systemdNames("cri-o").container("/a.slice", "c1")).toBe("/a.slice/crio-c1.scope");
 });
 
 /** A directory that looks like a control group file system; the kernel's part, files appearing in new groups, is missing. */

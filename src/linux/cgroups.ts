@@ -29,18 +29,6 @@ export interface Cgroups {
   usage(path: string): Promise<CgroupUsage | undefined>;
 }
 
-export type PodQosClass = "Guaranteed" | "Burstable" | "BestEffort";
-
-/** The parent of the pods of a class: guaranteed ones are directly below kubepods, as upstream has it. */
-export function qosCgroup(root: string, qos: PodQosClass): string {
-  const kubepods = join("/", root, "kubepods");
-  return qos === "Guaranteed" ? kubepods : join(kubepods, qos.toLowerCase());
-}
-
-export function podCgroup(root: string, qos: PodQosClass, uid: string): string {
-  return join(qosCgroup(root, qos), `pod${uid}`);
-}
-
 const removalTimeoutMs = 10_000;
 
 export function createCgroups(system: CgroupSystem, { clock }: { readonly clock: Clock }): Cgroups {

@@ -30,7 +30,7 @@ export async function findDirectoryWith(files: readonly string[], directories: r
   return undefined;
 }
 
-async function isExecutable(path: string): Promise<boolean> {
+export async function isExecutable(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);
     return (await stat(path)).isFile();

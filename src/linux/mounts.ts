@@ -77,6 +77,11 @@ export async function mountTmpfs(
   await mount("tmpfs", target, { fileSystem: "tmpfs", options: [`mode=${mode}`, ...size] });
 }
 
+/** A file system on huge pages of this size: what is written to it takes from the machine's. */
+export async function mountHugePages(target: string, pageBytes: number): Promise<void> {
+  await mount("nodev", target, { fileSystem: "hugetlbfs", options: [`pagesize=${pageBytes}`] });
+}
+
 /** Bind mounts are made read-only by a second mount, which is the only way the kernel offers. */
 export async function bindMount(source: string, target: string, { readOnly = false } = {}): Promise<void> {
   await mount(source, target, { options: ["bind"] });

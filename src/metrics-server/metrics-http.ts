@@ -1,11 +1,11 @@
 // The HTTPS server of the metrics API. It answers the front proxy alone (front-proxy-trust.ts); until the cluster has said who
 // that is, nobody.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { internalError, isStatus, unauthorized } from "../api/meta/status-error.ts";
 import type { Running } from "../base/lifecycle.ts";
+import { listen } from "../base/listen.ts";
 import type { Logger } from "../base/log.ts";
 import { closing } from "../base/server-connections.ts";
 import { type FrontProxy, isFrontProxy } from "./front-proxy-trust.ts";
@@ -49,9 +49,12 @@ export async function startMetricsHttp(
       response.destroy();
     });
   });
-  await listen(server, address, port);
+  const failed = (error: Error): void => logger.error("The metrics server's listener failed", { error });
+  const bound = await listen(server, { port, host: address }, failed).catch((cause: unknown) => {
+    throw new Error(`the metrics server cannot listen on ${address}:${port}`, { cause });
+  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: bound,
     trust(trusted) {
       proxy = trusted;
       server.setSecureContext({ ...tls, ca: trusted.caPem });
@@ -84,11 +87,4 @@ async function serve(
 function send(response: ServerResponse, code: number, { body, contentType = "application/json" }: MetricsAnswer): void {
   response.writeHead(code, { "content-type": contentType });
   response.end(typeof body === "string" ? body : `${JSON.stringify(body)}\n`);
-}
-
-function listen(server: Server, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new Error(`the metrics server cannot listen on ${address}:${port}`, { cause: error })));
-    server.listen(port, address, () => resolve());
-  });
 }

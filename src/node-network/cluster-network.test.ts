@@ -23,7 +23,7 @@ describe("the cluster's network in a config map", () => {
   });
 
   test.each([
-    [{ podNetwork: "ipip" }, 'podNetwork: expected auto, host-gw, vxlan, none, not "ipip"'],
+    [{ podNetwork: "ipip" }, 'podNetwork: expected auto, host-gw, vxlan, routed, none, not "ipip"'],
     [{ vxlanId: "0" }, 'vxlanId: expected a whole number from 1 to 16777215, not "0"'],
     [{ vxlanPort: "x" }, 'vxlanPort: expected a whole number from 1 to 65535, not "x"'],
   ])("refuses %j", (data, message) => {

@@ -5,10 +5,11 @@
 export type PodNetworkMode = (typeof podNetworkModes)[number];
 
 /**
+ * Pods are on a bridge of their node, which has a range of addresses, or, with "routed", each on a cable of its own.
  * host-gw: by the other node as a router, which must be on the same link. vxlan: in UDP packets between the nodes. auto: each
- * node by what its place allows. none: the network is somebody else's, by CNI configuration of their own.
+ * node by what its place allows. routed: as IPPool objects say (routed-network). none: the network is somebody else's, by CNI configuration of their own.
  */
-export const podNetworkModes = ["auto", "host-gw", "vxlan", "none"] as const;
+export const podNetworkModes = ["auto", "host-gw", "vxlan", "routed", "none"] as const;
 
 export interface PodNetwork {
   readonly mode: PodNetworkMode;

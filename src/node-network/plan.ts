@@ -110,7 +110,11 @@ function usableRanges({ self, peers, clusterCidrs }: PlanInput, problems: Map<st
  * The node that passes on what is for another one, where there is no direct way: a machine for the nodes in it, in both
  * directions. Undefined where none is needed.
  */
-function relayTo(self: NodePlace, peer: NodePlace, { links, network }: PlanInput): string | undefined {
+export function relayTo(
+  self: NodePlace,
+  peer: NodePlace,
+  { links, network }: { readonly links: readonly LocalLink[]; readonly network: Pick<PodNetwork, "mode"> },
+): string | undefined {
   const isNear = peer.name === self.behind || peer.behind === self.name || (peer.behind ?? "") === (self.behind ?? "");
   if (isNear || (network.mode !== "vxlan" && peer.addresses.some((address) => linkTo(address, links)))) return undefined;
   return self.behind ?? peer.behind;
@@ -150,7 +154,7 @@ function rangeProblem(
 }
 
 /** By the node's first address of the range's family that lies on one of this node's links. */
-function directHop(peer: NodePlace, cidr: ParsedCIDR, links: readonly LocalLink[]): Hop | undefined {
+export function directHop(peer: NodePlace, cidr: ParsedCIDR, links: readonly LocalLink[]): Hop | undefined {
   for (const gateway of peer.addresses) {
     if (gateway.includes(":") !== (cidr.network.length === 16)) continue;
     const link = linkTo(gateway, links);

@@ -1,8 +1,10 @@
 // The small plain HTTP servers of the proxy: its health, its metrics, and the health of services with a health-check port.
 // One that cannot have its port tries again, as another program may hold it for a while.
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import type { Clock, Timer } from "../base/clock.ts";
+import { guardedAnswers } from "../base/guarded-answers.ts";
 import type { Running } from "../base/lifecycle.ts";
+import { listen } from "../base/listen.ts";
 import { errorText, type Logger } from "../base/log.ts";
 
 export interface HttpAnswer {
@@ -36,12 +38,13 @@ const maxConnections = 100;
 
 /** Resolves after the first try to listen. */
 export async function startHttpServer({ clock, logger }: HttpServerDeps, options: HttpServerOptions): Promise<Running> {
-  const server = createHttpServer(options);
+  const failed = (error: unknown): void => logger.error("A server of the proxy failed", { server: options.name, error });
+  const server = createHttpServer(options, failed);
   let retry: Timer | undefined;
   let hasFailed = false;
   const tryToListen = async (): Promise<void> => {
     try {
-      await listen(server, options);
+      await listen(server, { port: options.port, host: options.address }, failed);
       if (hasFailed) logger.info("A server of the proxy has its port now", { server: options.name, port: options.port }, 1);
     } catch (cause) {
       const error = cause instanceof Error ? cause : new Error(String(cause));
@@ -65,9 +68,9 @@ export async function startHttpServer({ clock, logger }: HttpServerDeps, options
   };
 }
 
-function createHttpServer({ answer }: HttpServerOptions): Server {
-  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, (request, response) => {
-    const path = new URL(request.url ?? "/", "http://proxy").pathname;
+function createHttpServer({ answer }: HttpServerOptions, failed: (error: unknown) => void): Server {
+  const serve: RequestListener = (request, response) => {
+    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
     const isRead = request.method === "GET" || request.method === "HEAD";
     const found = isRead ? answer(path) : undefined;
     const { status, body, contentType, headers } = found ?? {
@@ -78,17 +81,8 @@ function createHttpServer({ answer }: HttpServerOptions): Server {
     };
     response.writeHead(status, { "content-type": contentType, "x-content-type-options": "nosniff", ...headers });
     response.end(request.method === "HEAD" ? undefined : body);
-  });
+  };
+  const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, guardedAnswers(serve, failed));
   server.maxConnections = maxConnections;
   return server;
-}
-
-function listen(server: Server, { address, port }: HttpServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
 }

@@ -1,10 +1,11 @@
 // The proxy's small servers, over real sockets of the loopback interface.
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Service } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
+import { startHttpServer } from "./http-server.ts";
 import { ProxyHealth } from "./proxy-health.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
 import { ServiceHealth, type ServiceHealthState } from "./service-health.ts";
@@ -29,6 +30,30 @@ const state = (port: number, localEndpoints: number): ServiceHealthState => ({
 
 /** Undefined where nobody listens. */
 const ask = (port: number, path = "/"): Promise<Response | undefined> => fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
+
+/** What a server says to bytes that no library would send. */
+function sayRaw(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(bytes));
+    let text = "";
+    socket.on("data", (chunk) => (text += chunk)).on("error", reject);
+    socket.on("close", () => resolve(text));
+  });
+}
+
+it("paths that are no URL are not found, and what fails is answered with 500", async () => {
+  const port = await freePort();
+  const answer = (path: string) => {
+    if (path === "/bad") throw new Error("bad");
+    return undefined;
+  };
+  const server = await startHttpServer(deps, { name: "test", address: "127.0.0.1", port, answer });
+  onTestFinished(() => server.stop());
+  for (const path of ["//", "//[", "http://[/"])
+    expect(await sayRaw(port, `GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`), path).toMatch(/^HTTP\/1.1 404/);
+  expect((await ask(port, "/bad"))?.status).toBe(500);
+  expect((await ask(port, "/good"))?.status).toBe(404);
+});
 
 describe("ServiceHealth", () => {
   it("tells of a service's local endpoints as upstream does, and closes its port with it", async () => {

@@ -227,7 +227,7 @@ export class ServiceProxy implements Running {
       const results = await Promise.all(this.#families.map((family) => this.#writeFamily(family)));
       if (results.every(Boolean)) {
         this.#failures = 0;
-        for (const key of this.#unreported) this.#reportHealth(key);
+        for (const key of this.#unreported) this.#tryService(key, () => this.#reportHealth(key));
         this.#unreported.clear();
         metrics.settled();
         this.#markWritten();
@@ -250,9 +250,14 @@ export class ServiceProxy implements Running {
 
   async #takeChanges(): Promise<void> {
     if (this.#isBaseDirty) {
-      this.#isBaseDirty = false;
       const before = this.#facts;
-      this.#facts = await this.#readFacts();
+      this.#isBaseDirty = false;
+      try {
+        this.#facts = await this.#readFacts();
+      } catch (error) {
+        this.#isBaseDirty = true;
+        throw error;
+      }
       for (const family of this.#families) family.setBase(this.#factsOf(family.family));
       const concernsServices = ipFamilies.some((f) => !isSameForServices(before.get(f), this.#factsOf(f)));
       if (concernsServices)
@@ -260,13 +265,15 @@ export class ServiceProxy implements Running {
     }
     const keys = [...this.#dirty];
     this.#dirty.clear();
-    for (const key of keys) {
-      try {
-        this.#takeService(key);
-      } catch (error) {
-        // One service that cannot be understood does not keep the others from theirs.
-        this.#deps.logger.error("A service cannot be brought to the packet rules", { service: key, error });
-      }
+    for (const key of keys) this.#tryService(key, () => this.#takeService(key));
+  }
+
+  /** One service that cannot be understood does not keep the others from theirs. */
+  #tryService(key: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#deps.logger.error("A service cannot be brought to the packet rules", { service: key, error });
     }
   }
 

@@ -2,7 +2,15 @@
 // (queueing hints); the queue wakes only the pods whose rejecting plugins asked for an event.
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { csinodes, persistentvolumeclaims, persistentvolumes, resourceclaims, storageclasses } from "../api/resources.generated.ts";
+import {
+  csinodes,
+  deviceclasses,
+  persistentvolumeclaims,
+  persistentvolumes,
+  resourceclaims,
+  resourceslices,
+  storageclasses,
+} from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 
 /** Every event, with the label it has in metrics where that is not its name. */
@@ -22,6 +30,8 @@ const eventLabels = {
   PersistentVolume: "PersistentVolumeAdd",
   StorageClass: "StorageClassAdd",
   ResourceClaim: "ResourceClaimAdd",
+  ResourceSlice: "ResourceSliceAdd",
+  DeviceClass: "DeviceClassAdd",
   CSINode: "CSINodeAdd",
 } as const satisfies Readonly<Record<ClusterEvent, string | undefined>>;
 
@@ -50,6 +60,8 @@ export type ClusterEvent =
   | "PersistentVolume"
   | "StorageClass"
   | "ResourceClaim"
+  | "ResourceSlice"
+  | "DeviceClass"
   | "CSINode";
 
 /** Events that are about other objects than nodes and pods, with what is watched for them where a plugin asks. */
@@ -58,6 +70,8 @@ export const objectEvents: readonly { readonly event: ClusterEvent; readonly typ
   { event: "PersistentVolume", type: persistentvolumes },
   { event: "StorageClass", type: storageclasses },
   { event: "ResourceClaim", type: resourceclaims },
+  { event: "ResourceSlice", type: resourceslices },
+  { event: "DeviceClass", type: deviceclasses },
   { event: "CSINode", type: csinodes },
 ];
 

@@ -55,6 +55,8 @@ export class SchedulingQueue {
   );
   readonly #unschedulable = new Map<string, QueuedPod>();
   readonly #gated = new Map<string, QueuedPod>();
+  /** Those among them that wait for what happens in the cluster rather than for a change of their own. */
+  readonly #gatedForEvents = new Map<string, QueuedPod>();
   /** Pods being tried, with the number of events seen when their attempt began. */
   readonly #inFlight = new Map<string, number>();
   #seen: SeenEvent[] = [];
@@ -92,7 +94,7 @@ export class SchedulingQueue {
     queued.pod = pod;
     if (this.#active.get(key)) return this.#active.set(queued);
     if (this.#gated.has(key)) {
-      this.#gated.delete(key);
+      this.#ungate(key);
       return this.#enqueue(queued, labelOfEvent("UnscheduledPodUpdate"));
     }
     if (this.#unschedulable.has(key) && changesScheduling(before, pod)) {
@@ -107,7 +109,7 @@ export class SchedulingQueue {
     this.#active.delete(key);
     this.#backoff.delete(key);
     this.#unschedulable.delete(key);
-    this.#gated.delete(key);
+    this.#ungate(key);
   }
 
   /** The next pod to try; waits for one. Undefined when the queue has been closed. Call `done` or `failed` afterwards. */
@@ -164,7 +166,7 @@ export class SchedulingQueue {
   release(pod: Pod): void {
     const queued = this.#gated.get(keyOf(pod));
     if (!queued) return;
-    this.#gated.delete(queued.key);
+    this.#ungate(queued.key);
     this.#enqueue(queued, "ForceActivate");
   }
 
@@ -174,7 +176,7 @@ export class SchedulingQueue {
     const queued = this.#backoff.delete(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
     if (!queued) return;
     this.#unschedulable.delete(key);
-    this.#gated.delete(key);
+    this.#ungate(key);
     this.#enqueue(queued, "ForceActivate");
   }
 
@@ -183,6 +185,7 @@ export class SchedulingQueue {
     const [waiting, gated] = [[...this.#unschedulable.values()], [...this.#gated.values()]];
     this.#unschedulable.clear();
     this.#gated.clear();
+    this.#gatedForEvents.clear();
     for (const queued of waiting) this.#retry(queued, "ForceActivate");
     for (const queued of gated) this.#enqueue(queued, "ForceActivate");
   }
@@ -191,12 +194,26 @@ export class SchedulingQueue {
   onEvent(event: ClusterEvent, before: unknown, after: unknown): void {
     const seen: SeenEvent = { event, before, after };
     this.#remember(seen);
+    if (this.#gatedForEvents.size > 0) this.#lookAtGated(seen);
     if (this.#unschedulable.size === 0) return;
     for (const queued of [...this.#unschedulable.values()]) {
       if (!this.#concerns(queued, seen)) continue;
       this.#unschedulable.delete(queued.key);
       this.#retry(queued, labelOfEvent(event));
     }
+  }
+
+  #lookAtGated(seen: SeenEvent): void {
+    for (const queued of [...this.#gatedForEvents.values()]) {
+      if (!this.#concerns(queued, seen)) continue;
+      this.#ungate(queued.key);
+      this.#retry(queued, labelOfEvent(seen.event));
+    }
+  }
+
+  #ungate(key: string): void {
+    this.#gated.delete(key);
+    this.#gatedForEvents.delete(key);
   }
 
   /** Pods that wait for any reason, and whether they are gated: for debugging and metrics. */
@@ -220,6 +237,7 @@ export class SchedulingQueue {
       if (plugin.preEnqueue?.(queued.pod)) {
         queued.rejectedBy = new Set([...queued.rejectedBy, plugin.name]);
         this.#gated.set(queued.key, queued);
+        if (plugin.queueingHints?.some(({ event: each }) => each !== "UnscheduledPodUpdate")) this.#gatedForEvents.set(queued.key, queued);
         this.#options.queued?.("gated", event);
         return;
       }
@@ -293,8 +311,11 @@ export class SchedulingQueue {
 function changesScheduling(before: Pod, after: Pod): boolean {
   return before.spec !== after.spec ||
     before.metadata.labels !== after.metadata.labels ||
-    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp
-    ? JSON.stringify([before.spec, before.metadata.labels, before.metadata.deletionTimestamp]) !==
-        JSON.stringify([after.spec, after.metadata.labels, after.metadata.deletionTimestamp])
+    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
+    before.status?.resourceClaimStatuses !== after.status?.resourceClaimStatuses
+    ? schedulingText(before) !== schedulingText(after)
     : false;
 }
+
+const schedulingText = ({ spec, metadata: { labels, deletionTimestamp }, status }: Pod): string =>
+  JSON.stringify([spec, labels, deletionTimestamp, status?.resourceClaimStatuses]);

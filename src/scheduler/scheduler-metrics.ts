@@ -28,6 +28,9 @@ export class SchedulerMetrics {
   readonly #preemptions: Series;
   readonly #victims: HistogramSeries;
   readonly #points: Family<HistogramSeries>;
+  readonly #claims: Family<Series>;
+  readonly #deviceBindings: Family<Series>;
+  readonly #deviceWaits: Family<HistogramSeries>;
   readonly #attemptSeries = new Map<string, AttemptSeries>();
   #sizes: (() => QueueSizes) | undefined;
 
@@ -60,6 +63,16 @@ export class SchedulerMetrics {
       "scheduler_framework_extension_point_duration_seconds",
       "Latency for running all plugins of a specific extension point.",
       { labels: ["extension_point", "status", "profile"], buckets: doubling(0.0001, 12) },
+    );
+    const claimsHelp = "Number of ResourceClaims creation requests within scheduler";
+    this.#claims = registry.counter("scheduler_resourceclaim_creates_total", claimsHelp, ["status"]);
+    const devices = ["profile", "driver", "status"];
+    const bindingsHelp = "Number of allocations using devices with BindingConditions, counted per driver per scheduling attempt";
+    this.#deviceBindings = registry.counter("scheduler_dra_bindingconditions_allocations_total", bindingsHelp, devices);
+    this.#deviceWaits = registry.histogram(
+      "scheduler_dra_bindingconditions_wait_duration_seconds",
+      "Time in seconds spent waiting for BindingConditions to be satisfied during PreBind.",
+      { labels: devices, buckets: doubling(0.1, 14) },
     );
     this.#showPending(registry.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"]), registry);
   }
@@ -111,6 +124,24 @@ export class SchedulerMetrics {
 
   preemptionTried(): void {
     this.#preemptions.add();
+  }
+
+  /** A claim for extended resources. */
+  claimCreated(ok: boolean): void {
+    this.#claims.series(ok ? "success" : "failure").add();
+  }
+
+  /** `binds`: the device itself had to be made ready. */
+  waitedForDevices(waited: {
+    readonly profile: string;
+    readonly driver: string;
+    readonly status: string;
+    readonly ms: number;
+    readonly binds: boolean;
+  }): void {
+    const { profile, driver, status, ms, binds } = waited;
+    this.#deviceWaits.series(profile, driver, status).observe(ms / 1000);
+    if (binds) this.#deviceBindings.series(profile, driver, status).add();
   }
 
   ranPoint(point: string, { profile, ok, ms }: { readonly profile: string; readonly ok: boolean; readonly ms: number }): void {

@@ -42,8 +42,9 @@ export interface FakeApi extends Transport {
   compact(): void;
 }
 
-export function createFakeApi(clock: Clock): FakeApi {
-  return new MemoryApi(clock);
+/** `custom`: resources besides the built-in ones. */
+export function createFakeApi(clock: Clock, custom: readonly ResourceType[] = []): FakeApi {
+  return new MemoryApi(clock, [...builtInResources, ...custom]);
 }
 
 class MemoryApi implements FakeApi {
@@ -51,14 +52,16 @@ class MemoryApi implements FakeApi {
   answer: FakeApi["answer"] = () => undefined;
   watchDelayMs: FakeApi["watchDelayMs"] = () => 0;
   readonly #clock: Clock;
+  readonly #resources: readonly ResourceType[];
   readonly #objects = new Map<string, { readonly type: ResourceType; readonly object: KubernetesObject }>();
   #version = 1;
   #compacted = 0;
   #log: LoggedEvent[] = [];
   readonly #wake = new Set<(ended: boolean) => void>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, resources: readonly ResourceType[]) {
     this.#clock = clock;
+    this.#resources = resources;
   }
 
   async request(request: TransportRequest): Promise<TransportResponse> {
@@ -80,7 +83,7 @@ class MemoryApi implements FakeApi {
     this.intercept(request);
     const from = Number(request.query?.resourceVersion ?? 0);
     if (from < this.#compacted) throw expired(`too old resource version: ${from} (${this.#compacted})`);
-    return this.#events(targetOf(request.path), request, from);
+    return this.#events(targetOf(request.path, this.#resources), request, from);
   }
 
   async close(): Promise<void> {
@@ -127,7 +130,7 @@ class MemoryApi implements FakeApi {
 
   #serve(request: TransportRequest): unknown {
     if (request.path === "/api" || request.path === "/apis") return discoveryOf(request.path === "/api");
-    const target = targetOf(request.path);
+    const target = targetOf(request.path, this.#resources);
     if (target.subresource === "scale") return this.#scale(target, request);
     if (request.method === "POST")
       return target.subresource ? this.#bind(target, request.body as Json) : this.#create(target, request.body as Json);
@@ -342,7 +345,7 @@ function keyOf({ type, namespace, name }: Target): string {
   return `${groupVersionPath(type)}/${type.resource}/${namespace}/${name}`;
 }
 
-function targetOf(path: string): Target {
+function targetOf(path: string, resources: readonly ResourceType[]): Target {
   const parts = path.split("/").slice(1).map(decodeURIComponent);
   const isCore = parts[0] === "api";
   const [group, version] = isCore ? ["", parts[1]] : [parts[1], parts[2]];
@@ -352,7 +355,7 @@ function targetOf(path: string): Target {
     namespace = rest[1] ?? "";
     rest = rest.slice(2);
   }
-  const type = builtInResources.find((r) => r.group === group && r.version === version && r.resource === rest[0]);
+  const type = resources.find((r) => r.group === group && r.version === version && r.resource === rest[0]);
   if (!type) throw new StatusError({ code: 404, reason: "NotFound", message: "the server could not find the requested resource" });
   return { type, namespace, name: rest[1] ?? "", subresource: rest[2] ?? "" };
 }

@@ -68,6 +68,7 @@ export function fakeMounts(): HostMounts & { readonly mounted: ReadonlySet<strin
       await mkdir(target, { recursive: true });
       mounted.add(target);
     },
+    mountHugePages: async (target) => void mounted.add(target),
     unmount: async (target) => void mounted.delete(target),
     unmountBelow: async (directory) => {
       for (const target of [...mounted]) if (target.startsWith(directory)) mounted.delete(target);

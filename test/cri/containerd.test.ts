@@ -18,7 +18,8 @@ import { containerdPaths } from "../../src/cri/containerd-paths.ts";
 import { importImage, listImages, removeImage } from "../../src/cri/images.ts";
 import { pauseImageReference } from "../../src/cri/pause-image.ts";
 import { describeCriRuntime, serverImage, testImages } from "../../src/cri/testsuite.ts";
-import { createCgroups, detectCgroups, podCgroup } from "../../src/linux/cgroups.ts";
+import { cgroupfsNames } from "../../src/linux/cgroup-names.ts";
+import { createCgroups, detectCgroups } from "../../src/linux/cgroups.ts";
 import { findDirectoryWith, findExecutable } from "../../src/linux/find-executable.ts";
 import { listMounts } from "../../src/linux/mounts.ts";
 import { findProcesses, isRunning } from "../../src/linux/processes.ts";
@@ -26,6 +27,7 @@ import { buildImage } from "../../src/testing/image-builder.ts";
 
 const tools = await Promise.all(["containerd", "ctr", "runc", "busybox", "nft"].map(findExecutable));
 const plugins = await findDirectoryWith(["bridge"], ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"]);
+const hasCrun = (await findExecutable("crun")) !== undefined;
 const canRun = process.platform === "linux" && process.getuid?.() === 0 && tools.every(Boolean) && plugins !== undefined;
 if (!canRun)
   console.log(
@@ -224,6 +226,61 @@ describe.runIf(canRun)("our containerd", () => {
     expect(await traces(dataDir)).toEqual(["bridge"]);
   });
 
+  test.runIf(hasCrun)("containers go on when the next start has another OCI runtime, which makes the new ones", async () => {
+    const run = async (from: Containerd, containerId: string, script: string): Promise<string> =>
+      Buffer.from((await from.runtime.execSync({ containerId, cmd: ["sh", "-c", script], timeout: 20 })).stdout)
+        .toString()
+        .trim();
+    const rootOf = async (from: Containerd, id: string): Promise<string | undefined> => {
+      for (const name of ["runc", "crun"]) if (existsSync(join(from.paths.state, name, "k8s.io", id))) return name;
+      return undefined;
+    };
+    const kept: { readonly by: string; readonly pod: Awaited<ReturnType<typeof runPod>> }[] = [];
+    for (const by of ["runc", "crun", "runc"]) {
+      const containerd = await startContainerd({ dataDir, ociRuntime: by }, dependencies);
+      started.push(containerd);
+      if (kept.length === 0) await importServer(containerd);
+      for (const { by: itsOwn, pod } of kept) {
+        expect(await run(containerd, pod.containerId, "hostname")).toMatch(/^pod/);
+        // A further container, as after one that ended, is made by the runtime of its sandbox.
+        const sandboxConfig = {
+          metadata: { name: "x", uid: "x", namespace: "default", attempt: 0 },
+          linux: { cgroupParent: groupOf(dataDir) },
+        };
+        const config = { metadata: { name: "again", attempt: kept.length }, image: { image: serverImage }, command: ["sleep", "1000"] };
+        const { podSandboxId } = pod;
+        const { containerId } = await containerd.runtime.createContainer({ podSandboxId, sandboxConfig, config });
+        await containerd.runtime.startContainer({ containerId });
+        expect(await rootOf(containerd, containerId)).toBe(itsOwn);
+        expect(await run(containerd, containerId, "hostname")).toMatch(/^pod/);
+        await containerd.runtime.stopContainer({ containerId, timeout: 0 });
+        await containerd.runtime.removeContainer({ containerId });
+      }
+      const pod = await runPod(containerd, `pod${kept.length}`);
+      expect(await rootOf(containerd, pod.containerId)).toBe(by);
+      const other = by === "runc" ? "crun" : "runc";
+      const metadata = { name: other, uid: other, namespace: "default", attempt: kept.length };
+      const chosen = await containerd.runtime.runPodSandbox({
+        config: { metadata, linux: { cgroupParent: groupOf(dataDir) } },
+        runtimeHandler: other,
+      });
+      expect(await rootOf(containerd, chosen.podSandboxId)).toBe(other);
+      kept.push({ by, pod });
+      await containerd.stop({ keepContainers: kept.length < 3 });
+    }
+    expect(await traces(dataDir)).toEqual(["bridge"]);
+    await createCgroups(await detectCgroups(), dependencies).remove(groupOf(dataDir));
+    const left = execFileSync(
+      "unshare",
+      ["-m", "sh", "-c", "umount -l /sys/fs/cgroup/unified 2>/dev/null; find /sys/fs/cgroup -name '*'"],
+      {
+        encoding: "utf8",
+        maxBuffer: 64 * 1024 * 1024,
+      },
+    );
+    expect(left).not.toContain(groupOf(dataDir));
+  });
+
   test("is started again when it dies, and its connection recovers", async () => {
     const containerd = await start();
     const readPid = async (): Promise<number> => JSON.parse(await readFile(containerd.paths.pidFile, "utf8")).pid;
@@ -318,7 +375,7 @@ describe.runIf(canRun)("our containerd", () => {
     const containerd = await start();
     await importServer(containerd);
     const cgroups = createCgroups(await detectCgroups(), dependencies);
-    const group = podCgroup(groupOf(dataDir), "Burstable", "0123");
+    const group = cgroupfsNames.pod(groupOf(dataDir), "Burstable", "0123");
     await cgroups.ensure(group, { cpuShares: 512, memoryBytes: 128 * 1024 * 1024, pids: 100 });
     const { containerId } = await runPod(containerd, "grouped", { cgroupParent: group });
     const pids = await cgroups.processes(group);

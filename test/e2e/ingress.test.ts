@@ -57,7 +57,8 @@ describe.runIf(reason === undefined)("Ingress on real containers", { timeout: 18
   let https: number;
   beforeAll(async () => {
     [http, https] = [await freePort(), await freePort()];
-    bed = await TestBed.start("ingress", ["--ingress-http-port", String(http), "--ingress-https-port", String(https)]);
+    const ports = ["--ingress-http-port", String(http), "--ingress-https-port", String(https)];
+    bed = await TestBed.start("ingress", [...ports, "--gateway-api"]);
     ns = await bed.namespace("entrance");
     await ns.apply(service("a"), service("b"));
     for (const [name, app] of [
@@ -70,9 +71,10 @@ describe.runIf(reason === undefined)("Ingress on real containers", { timeout: 18
   }, 300_000);
   afterAll(() => bed?.remove(), 180_000);
 
-  function page(host: string, port = http): Promise<string> {
+  function page(host: string, port = http, path = "/"): Promise<string> {
     return new Promise((resolve) => {
-      const asking = request({ host: "127.0.0.1", port, headers: { host }, agent: false, timeout: 5_000 }, (answer: IncomingMessage) => {
+      const options = { host: "127.0.0.1", port, path, headers: { host }, agent: false, timeout: 5_000 };
+      const asking = request(options, (answer: IncomingMessage) => {
         let text = "";
         answer.on("data", (chunk) => (text += chunk));
         answer.on("end", () => resolve(answer.statusCode === 200 ? text.trim() : String(answer.statusCode)));
@@ -151,6 +153,34 @@ describe.runIf(reason === undefined)("Ingress on real containers", { timeout: 18
     } finally {
       expect(await own.stop("SIGTERM")).toBe(0);
     }
+  });
+
+  it("serves gateways beside, on the same port and on one of their own, and counts what it has served", async () => {
+    const port = await freePort();
+    const apiVersion = "gateway.networking.k8s.io/v1";
+    const listener = (name: string, at: number) => ({ name, port: at, protocol: "HTTP" });
+    const listeners = [{ ...listener("shared", http), hostname: "*.gateway.example.com" }, listener("own", port)];
+    const rules = [
+      {
+        matches: [{ path: { value: "/web" } }],
+        filters: [{ type: "URLRewrite", urlRewrite: { path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } } }],
+        backendRefs: [{ name: "b", port: 80 }],
+      },
+    ];
+    await ns.apply(
+      { apiVersion, kind: "Gateway", metadata: { name: "entrance" }, spec: { gatewayClassName: "coracle", listeners } },
+      { apiVersion, kind: "HTTPRoute", metadata: { name: "b" }, spec: { parentRefs: [{ name: "entrance" }], rules } },
+    );
+    await ns.kubectl("wait", "gateway/entrance", "--for=condition=Programmed", "--timeout=60s");
+    await until("its own port leads to the pod", async () => (await page("any.example.org", port, "/web/index.html")) === "b1");
+    await until("so does the one of Ingress", async () => (await page("a.gateway.example.com", http, "/web")) === "b1");
+    expect(await page("b.example.com")).toBe("b1");
+    expect(await ns.kubectl("get", "gatewayclass", "coracle")).toMatch(/coracle.local\/gateway-controller\s+True/);
+    await until("figures are among the cluster's", async () =>
+      /coracle_ingress_requests_total\{code="200"\} \d/.test(await ns.kubectl("get", "--raw", "/metrics")),
+    );
+    await ns.kubectl("delete", "gateway", "entrance");
+    await until("its port is given back", async () => !(await accepts(port)));
   });
 
   it("gives its ports back after the last Ingress", async () => {

@@ -71,11 +71,13 @@ describe.runIf(reason === undefined)("a node whose parts are killed", { timeout:
   /** Of each pod one sandbox and one container run, and none waits to be started. */
   const untilOneEach = (ns: TestNamespace): Promise<unknown> =>
     until("one sandbox and one container run for each pod", async () => {
-      const states = [...(await inRuntime(ns)).values()].map((s) => s.split(", "));
+      const found = [...(await inRuntime(ns)).values()];
+      const states = found.map((s) => s.split(", "));
       const once = (all: readonly string[], state: string): boolean => all.filter((s) => s === state).length === 1;
       const right = (all: readonly string[]): boolean =>
         once(all, "main running") && once(all, "sandbox ready") && !all.some((s) => s.endsWith(" created"));
-      return states.length === count && states.every(right);
+      if (states.length === count && states.every(right)) return true;
+      throw new Error(found.join("; "));
     });
 
   it("the kubelet, while pods start: one of each container runs in the end", async () => {

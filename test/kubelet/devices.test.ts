@@ -7,7 +7,10 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nodes } from "../../src/api/resources.generated.ts";
 import type { Container, NodeStatus } from "../../src/api/types/core-v1.ts";
+import { podNetworkName } from "../../src/cni/network-config.ts";
 import { type PodResourcesLister, podResourcesV1 } from "../../src/kubelet/devices/generated/pod-resources-v1.ts";
+import { cgroupfsNames } from "../../src/linux/cgroup-names.ts";
+import { detectCgroups } from "../../src/linux/cgroups.ts";
 import { connectRpc } from "../../src/rpc/client.ts";
 import { until } from "../support/processes.ts";
 import { RealKubelet, shell, whyNoRealKubelet } from "../support/real-kubelet.ts";
@@ -148,11 +151,15 @@ describe.runIf(reason === undefined)("devices with containerd", () => {
     await Promise.all([bed.delete("first"), bed.delete("third")]);
   });
 
-  test("with the static policy a guaranteed container has its CPUs for itself", async (context) => {
+  test("with the static policies a guaranteed container has its CPUs for itself, and memory of certain nodes", async (context) => {
     if ((await nodeStatus()).capacity?.cpu === "1") context.skip();
     await bed.running.stop();
     await rm(join(root(), "cpu_manager_state"));
-    await bed.startKubelet({ cpuManagerPolicy: "static", systemReserved: { cpu: "500m" } });
+    await rm(join(root(), "memory_manager_state"));
+    await bed.startKubelet({
+      ...{ cpuManagerPolicy: "static", memoryManagerPolicy: "Static", topologyManagerPolicy: "single-numa-node" },
+      ...{ systemReserved: { cpu: "500m", memory: "64Mi" }, reservedMemory: [{ numaNode: 0, limits: { memory: "64Mi" } }] },
+    });
     const allowed = "while true; do grep Cpus_allowed_list /proc/self/status; sleep 0.2; done";
     await bed.create("shared", [shell(allowed)]);
     await bed.untilPhase("shared", "Running");
@@ -170,11 +177,27 @@ describe.runIf(reason === undefined)("devices with containerd", () => {
     });
     const state = JSON.parse(await readFile(join(root(), "cpu_manager_state"), "utf8"));
     expect(Object.values(state.entries)).toEqual([{ main: own }]);
+    const { memory, podResources } = await asking(async (l) => ({ ...(await l.getAllocatableResources({})), ...(await l.list({})) }));
+    expect(memory).toContainEqual(expect.objectContaining({ memoryType: "memory", topology: { nodes: [{ id: 0 }] } }));
+    expect(podResources.find((p) => p.name === "own")?.containers[0]?.memory).toEqual([
+      { memoryType: "memory", size: 64 * 2 ** 20, topology: { nodes: [{ id: 0 }] } },
+    ]);
+    expect(await cpusetOf(bed, "own", "cpuset.mems")).toBe("0");
+    expect(await cpusetOf(bed, "own", "cpuset.cpus")).toBe(own);
     await bed.delete("own");
     await until("the CPU is shared again", async () => expand((await listOf("shared")) ?? "").includes(Number(own)));
     await bed.delete("shared");
   });
 });
+
+/** What the control group of the pod's container says. */
+async function cpusetOf(bed: RealKubelet, name: string, file: string): Promise<string> {
+  const { metadata, status } = await bed.get(name);
+  const id = status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, "") ?? "";
+  const { controllers } = await detectCgroups();
+  const group = cgroupfsNames.container(cgroupfsNames.pod(podNetworkName(bed.dataDir), "Guaranteed", metadata.uid), id);
+  return (await readFile(join(controllers.get("cpuset") ?? "", group, file), "utf8")).trim();
+}
 
 function expand(list: string): readonly number[] {
   return list.split(",").flatMap((part) => {

@@ -35,10 +35,11 @@ export class TestBed {
     this.#connection = connection;
   }
 
-  static async start(name: string, args: readonly string[] = []): Promise<TestBed> {
-    const cluster = await Cluster.prepare(name, args);
+  /** `args`: further flags of `up`, or what makes them of the cluster's own addresses. */
+  static async start(name: string, args: readonly string[] | ((cluster: Cluster) => readonly string[]) = []): Promise<TestBed> {
+    const cluster = await Cluster.prepare(name, typeof args === "function" ? [] : args);
     try {
-      await cluster.start();
+      await cluster.start(typeof args === "function" ? args(cluster) : []);
       await cluster.importImages(box);
       return new TestBed(cluster, await connectToCluster({ kubeconfig: cluster.kubeconfig, clock: realClock }));
     } catch (error) {

@@ -12,11 +12,10 @@ import type { Client } from "../../src/client/client.ts";
 import { createClient } from "../../src/client/create-client.ts";
 import { type KubeletProcessOptions, type RunningKubelet, startKubelet } from "../../src/cmd/kubelet.ts";
 import { type NodeRuntime, startNodeRuntime } from "../../src/cmd/node-runtime.ts";
+import { takeDownNode } from "../../src/cmd/take-down-node.ts";
 import { podNetworkName } from "../../src/cni/network-config.ts";
-import { removePodNetwork } from "../../src/cni/teardown.ts";
-import { destroyContainerd, withContainerd } from "../../src/cri/containerd.ts";
+import { withContainerd } from "../../src/cri/containerd.ts";
 import { importImage } from "../../src/cri/images.ts";
-import { createCgroups, detectCgroups } from "../../src/linux/cgroups.ts";
 import { findDirectoryWith, findExecutable } from "../../src/linux/find-executable.ts";
 import { unmountBelow } from "../../src/linux/mounts.ts";
 import { createFakeApi } from "../../src/testing/fake-api.ts";
@@ -161,9 +160,7 @@ export class RealKubelet {
     clearInterval(this.#keepAlive);
     await this.#running?.stop();
     await this.#runtime?.stop();
-    await destroyContainerd(this.dataDir, { clock: realClock, log: logger });
-    await createCgroups(await detectCgroups(), { clock: realClock }).remove(`/${podNetworkName(this.dataDir)}`);
-    await removePodNetwork(this.dataDir);
+    await takeDownNode(this.dataDir, logger);
     await unmountBelow(this.dataDir);
     await rm(this.dataDir, { recursive: true, force: true });
   }

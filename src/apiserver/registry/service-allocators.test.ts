@@ -100,6 +100,22 @@ describe("cluster IPs", () => {
     expect(ipFamilies).toEqual(["IPv4", "IPv6"]);
     expect(clusterIPs).toEqual([expect.stringMatching(/^10\.96\./), expect.stringMatching(/^fd00::/)]);
   });
+
+  it("of the second family are given up by who asks for one, and not by who only leaves one out", async () => {
+    await server.stop();
+    start("10.96.0.0/16,fd00::/108");
+    const { clusterIPs = [] } = specOf(await create("a", { ipFamilyPolicy: "PreferDualStack" }));
+    const merge = (spec: object) => server.send("PATCH", `${path}/a`, { contentType: "application/merge-patch+json", body: { spec } });
+    expect((await merge({ clusterIPs: clusterIPs.slice(0, 1) })).body.message).toMatch(/must be( set to)? 'SingleStack'/);
+    const single = await merge({ ipFamilyPolicy: "SingleStack" });
+    expect(single.body.spec).toMatchObject({ clusterIPs: clusterIPs.slice(0, 1), ipFamilies: ["IPv4"] });
+    // It can be given to another one.
+    expect((await create("b", { ipFamilies: ["IPv6"], clusterIP: clusterIPs[1] })).status).toBe(201);
+    const both = { ipFamilyPolicy: "SingleStack", ipFamilies: ["IPv4", "IPv6"] };
+    expect((await create("c", both)).body.message).toBe(
+      "Service \"c\" is invalid: spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified",
+    );
+  });
 });
 
 describe("node ports", () => {

@@ -243,6 +243,7 @@ class ServiceAllocators implements WriteHook {
     const { service: chosen, errors } = withIpFamilies(
       complete,
       this.#flagged.map((range) => range.family),
+      old,
     );
     if (errors.length > 0) throw invalidService(sent, errors);
     let service = this.#withAddresses(chosen, old, taken);

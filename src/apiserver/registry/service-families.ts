@@ -13,14 +13,30 @@ export interface FamilyChoice {
 
 const familyNames: Readonly<Record<number, string>> = { 4: "IPv4", 6: "IPv6" };
 
-/** The service with ipFamilyPolicy and ipFamilies; `configured` are the cluster's families, the first is the default. */
-export function withIpFamilies(service: Service, configured: readonly string[]): FamilyChoice {
+/**
+ * The service with ipFamilyPolicy and ipFamilies; `configured` are the cluster's families, the first is the default. `old`: what
+ * it was, where it is updated.
+ */
+export function withIpFamilies(sent: Service, configured: readonly string[], old?: Service): FamilyChoice {
+  if (sent.spec?.type === "ExternalName") return { service: sent, errors: [] };
+  const isUnbound = isHeadless(sent.spec ?? {}) && Object.keys(sent.spec?.selector ?? {}).length === 0;
+  const policy = sent.spec?.ipFamilyPolicy ?? old?.spec?.ipFamilyPolicy ?? (isUnbound ? "RequireDualStack" : "SingleStack");
+  const service = policy === "SingleStack" && old ? withoutSecond(sent, old) : sent;
   const spec = service.spec ?? {};
-  if (spec.type === "ExternalName") return { service, errors: [] };
-  const headless = isHeadless(spec);
-  const unbound = headless && Object.keys(spec.selector ?? {}).length === 0;
+  const wrong = policy === "SingleStack" ? tooManyFamilies(spec) : releasedUnasked(spec, policy, old?.spec);
+  if (wrong.length > 0) return { service, errors: wrong };
+  return chosenFamilies(service, { configured, policy, unbound: isUnbound });
+}
+
+interface FamilyRules {
+  readonly configured: readonly string[];
+  readonly policy: NonNullable<ServiceSpec["ipFamilyPolicy"]>;
+  readonly unbound: boolean;
+}
+
+function chosenFamilies(service: Service, { configured, policy, unbound }: FamilyRules): FamilyChoice {
+  const spec = service.spec ?? {};
   const families = familiesSaid(spec);
-  const policy = spec.ipFamilyPolicy ?? defaultPolicy(spec, families, unbound);
   const errors = unbound ? [] : [...unsupportedAddresses(spec, configured), ...unsupportedFamilies(spec.ipFamilies ?? [], configured)];
   if (policy === "RequireDualStack" && configured.length < 2 && !unbound)
     errors.push(invalidValue("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services"));
@@ -33,9 +49,29 @@ export function withIpFamilies(service: Service, configured: readonly string[]):
 
 export const isHeadless = ({ clusterIP, clusterIPs }: ServiceSpec): boolean => clusterIP === "None" || clusterIPs?.[0] === "None";
 
-function defaultPolicy(spec: ServiceSpec, families: readonly string[], unbound: boolean): NonNullable<ServiceSpec["ipFamilyPolicy"]> {
-  const two = families.length > 1 || (spec.clusterIPs ?? []).length > 1;
-  return two || (unbound && families.length === 0) ? "RequireDualStack" : "SingleStack";
+/** Who asks for one family, and changes neither addresses nor families, gives up the second. */
+function withoutSecond(service: Service, old: Service): Service {
+  const { clusterIPs, ipFamilies } = service.spec ?? {};
+  const isKept = (now: readonly string[] | undefined, before: readonly string[] | undefined): now is readonly string[] =>
+    now !== undefined && now.length > 1 && semanticallyEqual(now, before ?? []);
+  return {
+    ...service,
+    spec: {
+      ...service.spec,
+      ...(isKept(clusterIPs, old.spec?.clusterIPs) ? { clusterIPs: clusterIPs.slice(0, 1) } : {}),
+      ...(isKept(ipFamilies, old.spec?.ipFamilies) ? { ipFamilies: ipFamilies.slice(0, 1) } : {}),
+    },
+  };
+}
+
+function tooManyFamilies({ clusterIPs = [], ipFamilies = [] }: ServiceSpec): FieldError[] {
+  const refuse = (what: string): FieldError =>
+    invalidValue(
+      "spec.ipFamilyPolicy",
+      "SingleStack",
+      `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`,
+    );
+  return [...(clusterIPs.length === 2 ? [refuse("cluster IPs")] : []), ...(ipFamilies.length === 2 ? [refuse("IP families")] : [])];
 }
 
 /** clusterIP and the first of clusterIPs are one value: a client that knows only the first field changes both. */
@@ -50,6 +86,18 @@ export function withBothAddressFields(service: Service, old: Service | undefined
   if (clusterIP === before.clusterIP || !kept) return service;
   if (clusterIP === "") return { ...service, spec };
   return { ...service, spec: { ...spec, clusterIP, clusterIPs: [clusterIP] } };
+}
+
+/** Giving up the second family takes more than leaving its address or its name out. */
+function releasedUnasked({ clusterIPs = [], ipFamilies = [] }: ServiceSpec, policy: string, before: ServiceSpec | undefined): FieldError[] {
+  const isReduced = (now: readonly string[], old: readonly string[] | undefined): boolean =>
+    now.length > 0 && now.length < (old?.length ?? 0);
+  const refuse = (what: string): FieldError =>
+    invalidValue("spec.ipFamilyPolicy", policy, `must be 'SingleStack' to release the secondary ${what}`);
+  return [
+    ...(isReduced(clusterIPs, before?.clusterIPs) ? [refuse("cluster IP")] : []),
+    ...(isReduced(ipFamilies, before?.ipFamilies) ? [refuse("IP family")] : []),
+  ];
 }
 
 /** The families named, or those of the addresses named. */

@@ -46,7 +46,7 @@ export const collections: readonly CelFunction[] = [
         id: "in_map",
         parameters: [A, mapOf(A, B)],
         result: boolType,
-        call: ([key, map]) => (map as CelMap).find(key ?? null) !== undefined,
+        call: ([key, map]) => isIn(map as CelMap, key ?? null),
       },
     ],
     ambiguousCost: 1,
@@ -54,3 +54,5 @@ export const collections: readonly CelFunction[] = [
     mismatch: noSuchOverload,
   },
 ];
+
+const isIn = (map: CelMap, key: CelValue): boolean => map.has?.(key) ?? map.find(key) !== undefined;

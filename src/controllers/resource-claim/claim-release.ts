@@ -3,12 +3,12 @@
 import { controllerOf } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, resourceclaims } from "../../api/resources.generated.ts";
+import { isPodDone } from "../../api/semantics/pod-claims.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { ResourceClaim, ResourceClaimConsumerReference } from "../../api/types/resource-v1.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { ControllerContext } from "../controller.ts";
-import { isPodDone } from "./pod-claims.ts";
 
 const finalizer = "resource.kubernetes.io/delete-protection";
 const maxRemembered = 500;

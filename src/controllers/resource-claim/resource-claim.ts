@@ -4,13 +4,13 @@
 import { controllerOf, controllerRef, keyOf, type New } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, resourceclaims, resourceclaimtemplates } from "../../api/resources.generated.ts";
+import { claimKeysOf, hasClaims, isPodDone, isReservedFor, isUsable, podClaimOf } from "../../api/semantics/pod-claims.ts";
 import type { Pod, PodResourceClaim } from "../../api/types/core-v1.ts";
 import type { ResourceClaim, ResourceClaimTemplate } from "../../api/types/resource-v1.ts";
 import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
 import { ClaimRelease } from "./claim-release.ts";
-import { claimKeysOf, hasClaims, isPodDone, isReservedFor, isUsable, podClaimOf } from "./pod-claims.ts";
 
 const podClaimAnnotation = "resource.kubernetes.io/pod-claim-name";
 const fieldManager = "ResourceClaimController";

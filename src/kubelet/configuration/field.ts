@@ -54,6 +54,8 @@ export const text = (defaultValue: string): Field<string> => field("text", readT
 export const textOrEmpty = (defaultValue: string): Field<string> => field("text", readText, defaultValue);
 /** In Go's notation: "1m0s". */
 export const duration = (defaultValue: string): Field<string> => field("duration", readDuration, defaultValue, (v) => v === "0s");
+/** Absent where it is not given: others say what it is then. */
+export const optionalDuration: Field<string | undefined> = field("duration", readDuration as Reader<string | undefined>, undefined);
 export const durationOrZero = (defaultValue: string): Field<string> => field("duration", readDuration, defaultValue);
 export const texts = (...defaultValue: readonly string[]): Field<readonly string[]> =>
   field<readonly string[]>("texts", (fields, name) => (fields.has(name) ? fields.texts(name) : undefined), defaultValue);

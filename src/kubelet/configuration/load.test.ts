@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { resolveResourceManagers } from "../resource-managers/manager-options.ts";
 import { goDuration } from "./duration.ts";
+import { defaultGates } from "./feature-gates.ts";
 import { type ConfigurationSources, loadKubeletConfiguration } from "./load.ts";
 import { optionsOfConfiguration } from "./to-options.ts";
 
@@ -164,7 +165,8 @@ describe("loadKubeletConfiguration()", () => {
   });
 
   it("refuses fields that would change what this kubelet does not do, and lists those that tune nothing", async () => {
-    expect(await problemOf("cgroupDriver: systemd\n")).toBe("cgroupDriver: not supported yet by coracle kubelet");
+    expect(await problemOf("podCIDR: 10.0.0.0/24\n")).toBe("podCIDR: not supported yet by coracle kubelet");
+    expect(await problemOf("cgroupDriver: systemd\n")).toBe("");
     expect(await problemOf("cgroupDriver: cgroupfs\ncgroupsPerQOS: true\nprotectKernelDefaults: false\n")).toBe("");
     const { ignored } = await load("kubeAPIQPS: 10\nsyncFrequency: 2m\nmaxPods: 12\nlogging: {flushFrequency: 5000000000}\n");
     expect([...ignored].sort()).toEqual(["kubeAPIQPS", "logging.flushFrequency", "syncFrequency"]);
@@ -197,14 +199,25 @@ describe("optionsOfConfiguration()", () => {
 
   it("tells the managers of CPUs and topology what they are to do", async () => {
     const { configuration, ignored } = await load(
-      'cpuManagerPolicy: static\ncpuManagerPolicyOptions: {full-pcpus-only: "true"}\ncpuManagerReconcilePeriod: 5s\nreservedSystemCPUs: 0-1\ntopologyManagerPolicy: restricted\ntopologyManagerScope: pod\n',
+      'cpuManagerPolicy: static\ncpuManagerPolicyOptions: {full-pcpus-only: "true"}\ncpuManagerReconcilePeriod: 5s\nreservedSystemCPUs: 0-1\ntopologyManagerPolicy: restricted\ntopologyManagerScope: pod\nmemoryManagerPolicy: Static\nreservedMemory: [{numaNode: 0, limits: {memory: 1Gi}}]\ntopologyManagerPolicyOptions: {max-allowable-numa-nodes: "9"}\n',
     );
     expect(ignored).toEqual([]);
-    expect(resolveResourceManagers(optionsOfConfiguration(configuration))).toEqual({
-      cpu: { policy: "static", fullPcpusOnly: true, strictReservation: false, reconcilePeriodMs: 5_000, reservedSystemCPUs: "0-1" },
-      ...{ topology: "restricted", scope: "pod" },
+    expect(resolveResourceManagers(optionsOfConfiguration(configuration), defaultGates)).toEqual({
+      cpu: { policy: "static", options: new Set(["full-pcpus-only"]), reconcilePeriodMs: 5_000, reservedSystemCPUs: "0-1" },
+      memory: { policy: "Static", reserved: [{ numaNode: 0, limits: { memory: "1Gi" } }] },
+      topology: { policy: "restricted", scope: "pod", preferClosest: false, maxNumaNodes: 9 },
     });
-    expect(await problemOf("memoryManagerPolicy: Static\n")).toBe("memoryManagerPolicy: not supported yet by coracle kubelet");
+    expect(
+      await problemOf('reservedMemory: [{numaNode: 1, limits: {cpu: "1", memory: "0"}}, {numaNode: 1, limits: {memory: 1Gi}}]\n'),
+    ).toBe(
+      `[${[
+        'the limit type "cpu" for NUMA node 1 is not supported, only [memory hugepages-<HugePageSize>] is accepted',
+        'reserved memory may not be zero for NUMA node 1 and resource "memory"',
+        'the reserved memory has a duplicate value for NUMA node 1 and resource "memory"',
+      ]
+        .map((text) => `invalid configuration: ${text}`)
+        .join(", ")}]`,
+    );
   });
 
   it("pulls one image at a time, so many, or without a limit, as it is told", async () => {

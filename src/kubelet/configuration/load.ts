@@ -7,7 +7,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { ConfigError, ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { applyMergePatch } from "../../api/patch/merge-patch.ts";
 import { defaultEvictionHard } from "../eviction/thresholds.ts";
-import { resolveFeatureGates } from "./feature-gates.ts";
+import { resolveKubeletGates } from "./feature-gates.ts";
 import { fieldsWith, readFields } from "./field.ts";
 import { configurationKind, configurationVersion, type KubeletConfiguration, kubeletFields } from "./kubelet-configuration.ts";
 import { validateKubeletConfiguration } from "./validate.ts";
@@ -46,7 +46,7 @@ export async function loadKubeletConfiguration(sources: ConfigurationSources): P
     configuration,
     ignored: fieldsWith("none", kubeletFields, configuration),
     skipped,
-    turnedGates: resolveFeatureGates(configuration.featureGates).turned,
+    turnedGates: resolveKubeletGates(configuration.featureGates).turned,
   };
 }
 

@@ -1,6 +1,7 @@
 // From a KubeletConfiguration to the kubelet's own options. Where the two have a field of one name it means the same;
 // durations become milliseconds and sizes bytes.
 import { parseQuantity } from "../../api/meta/quantity.ts";
+import type { MemoryReservationPolicy } from "../memory-qos.ts";
 import type { KubeletOptions } from "../options.ts";
 import type { VerificationPolicy } from "../pulls/pull-verification.ts";
 import { durationMs } from "./field.ts";
@@ -13,7 +14,8 @@ const defaultResolvConf = "/etc/resolv.conf";
 const unlimitedPulls = 1_000;
 
 export function optionsOfConfiguration(c: KubeletConfiguration): Partial<KubeletOptions> {
-  const { cpuManagerPolicy, cpuManagerPolicyOptions, reservedSystemCPUs, topologyManagerPolicy, topologyManagerScope } = c;
+  const { cpuManagerPolicy, cpuManagerPolicyOptions, reservedSystemCPUs, memoryManagerPolicy, reservedMemory } = c;
+  const { topologyManagerPolicy, topologyManagerScope, topologyManagerPolicyOptions } = c;
   const { maxPods, podsPerCore, podPidsLimit, registerNode, providerID, nodeLeaseDurationSeconds, nodeStatusMaxImages } = c;
   return {
     ...{ maxPods, podsPerCore, podPidsLimit, registerNode, providerID, nodeLeaseDurationSeconds, nodeStatusMaxImages },
@@ -30,7 +32,11 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     fileCheckFrequencyMs: durationMs(c.fileCheckFrequency),
     ...(c.staticPodURL === "" ? {} : { staticPodURL: c.staticPodURL, staticPodURLHeader: c.staticPodURLHeader }),
     httpCheckFrequencyMs: durationMs(c.httpCheckFrequency),
-    maxContainerRestartPeriodMs: durationMs(c.crashLoopBackOff.maxContainerRestartPeriod),
+    ...(c.crashLoopBackOff.maxContainerRestartPeriod === undefined
+      ? {}
+      : { maxContainerRestartPeriodMs: durationMs(c.crashLoopBackOff.maxContainerRestartPeriod) }),
+    ...{ cpuCFSQuota: c.cpuCFSQuota, cpuCFSQuotaPeriodMs: durationMs(c.cpuCFSQuotaPeriod) },
+    ...{ memoryThrottlingFactor: c.memoryThrottlingFactor, memoryReservationPolicy: c.memoryReservationPolicy as MemoryReservationPolicy },
     containerLogMaxBytes: parseQuantity(c.containerLogMaxSize).value(),
     containerLogMaxFiles: c.containerLogMaxFiles,
     containerLogMonitorIntervalMs: durationMs(c.containerLogMonitorInterval),
@@ -41,7 +47,9 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     preloadedImagesVerificationAllowlist: c.preloadedImagesVerificationAllowlist,
     swapBehavior: c.memorySwap.swapBehavior === "LimitedSwap" ? "LimitedSwap" : "NoSwap",
     volumeStatsAggPeriodMs: durationMs(c.volumeStatsAggPeriod),
-    ...{ cpuManagerPolicy, cpuManagerPolicyOptions, reservedSystemCPUs, topologyManagerPolicy, topologyManagerScope },
+    ...{ cpuManagerPolicy, cpuManagerPolicyOptions, reservedSystemCPUs, memoryManagerPolicy, reservedMemory },
+    ...{ topologyManagerPolicy, topologyManagerScope, topologyManagerPolicyOptions },
+    featureGates: c.featureGates,
     cpuManagerReconcilePeriodMs: durationMs(c.cpuManagerReconcilePeriod),
     ...protectionOptionsOf(c),
   };

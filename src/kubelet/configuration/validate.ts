@@ -3,10 +3,11 @@ import { isPortNumber, isQualifiedName } from "../../api/meta/names.ts";
 import { parseQuantity, QuantityError } from "../../api/meta/quantity.ts";
 import { parseThresholds } from "../eviction/thresholds.ts";
 import { parseCpuList } from "./cpu-list.ts";
-import { resolveFeatureGates } from "./feature-gates.ts";
+import { type FeatureGates, resolveKubeletGates } from "./feature-gates.ts";
 import { durationMs } from "./field.ts";
 import type { KubeletConfiguration } from "./kubelet-configuration.ts";
 import { enforcementProblems } from "./validate-enforcement.ts";
+import { reservedMemoryProblems } from "./validate-reserved-memory.ts";
 
 const q = (value: string): string => JSON.stringify(value);
 const within = (value: number, min: number, max: number): boolean => value >= min && value <= max;
@@ -19,11 +20,11 @@ interface Problems {
 
 /** Throws ConfigError for feature gates; else everything that is wrong, in upstream's order. */
 export function validateKubeletConfiguration(c: KubeletConfiguration): readonly string[] {
-  const gates = resolveFeatureGates(c.featureGates);
+  const gates = resolveKubeletGates(c.featureGates);
   const list: string[] = [];
   const problems: Problems = { list, when: (wrong, text) => void (wrong && list.push(`invalid configuration: ${text}`)) };
-  checkNumbers(problems, c);
-  checkImages(problems, c);
+  checkNumbers(problems, c, gates);
+  checkImages(problems, c, gates);
   checkAllowlist(problems, c);
   checkPorts(problems, c);
   problems.when(c.runOnce, `runOnce (--runOnce) ${c.runOnce}, Runonce mode has been deprecated and should not be set`);
@@ -32,21 +33,22 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
     `serverTLSBootstrap ${c.serverTLSBootstrap} requires feature gate RotateKubeletServerCertificate`,
   );
   checkTaints(problems, c);
-  checkPolicies(problems, c);
-  checkShutdown(problems, c, gates.enabled("GracefulNodeShutdown"));
+  checkPolicies(problems, c, gates);
+  checkShutdown(problems, c, gates);
   problems.when(
     !["", "NoSwap", "LimitedSwap"].includes(c.memorySwap.swapBehavior),
     `memorySwap.swapBehavior ${q(c.memorySwap.swapBehavior)} must be one of: "", "LimitedSwap" or "NoSwap"`,
   );
   for (const problem of enforcementProblems(c)) problems.when(true, problem);
   checkReserved(problems, c);
+  for (const problem of reservedMemoryProblems(c.reservedMemory)) problems.when(true, problem);
   checkThresholds(problems, c);
   checkLogs(problems, c);
   checkModes(problems, c);
   return list;
 }
 
-function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
+function checkNumbers({ when }: Problems, c: KubeletConfiguration, gates: FeatureGates): void {
   when(c.nodeLeaseDurationSeconds <= 0, "nodeLeaseDurationSeconds must be greater than 0");
   when(
     c.systemCgroups !== "" && c.cgroupRoot === "",
@@ -65,21 +67,32 @@ function checkNumbers({ when }: Problems, c: KubeletConfiguration): void {
   notNegative(c.registryBurst, "registryBurst (--registry-burst)");
   notNegative(c.registryPullQPS, "registryPullQPS (--registry-qps)");
   const period = durationMs(c.cpuCFSQuotaPeriod);
+  if (!gates.enabled("CustomCPUCFSQuotaPeriod"))
+    when(
+      period !== 100,
+      `cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {${c.cpuCFSQuotaPeriod}} requires feature gate CustomCPUCFSQuotaPeriod`,
+    );
   when(
-    !within(period, 1, 1000),
+    gates.enabled("CustomCPUCFSQuotaPeriod") && !within(period, 1, 1000),
     `cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {${c.cpuCFSQuotaPeriod}} must be between 1ms and 1sec, inclusive`,
   );
   const bit = (value: number, name: string): void => when(!within(value, 0, 31), `${name} ${value} must be between 0 and 31, inclusive`);
   bit(c.iptablesDropBit, "iptablesDropBit (--iptables-drop-bit)");
   bit(c.iptablesMasqueradeBit, "iptablesMasqueradeBit (--iptables-masquerade-bit)");
-  const restart = durationMs(c.crashLoopBackOff.maxContainerRestartPeriod);
+  const { maxContainerRestartPeriod } = c.crashLoopBackOff;
+  const restart = maxContainerRestartPeriod === undefined ? 1000 : durationMs(maxContainerRestartPeriod);
   const shown = `(got: ${restart / 1000} seconds)`;
-  when(!within(restart, 1000, 300_000), `CrashLoopBackOff.MaxContainerRestartPeriod ${shown} must be set between 1s and 300s`);
+  if (!gates.enabled("KubeletCrashLoopBackOffMax"))
+    when(
+      maxContainerRestartPeriod !== undefined,
+      "FeatureGate KubeletCrashLoopBackOffMax not enabled, CrashLoopBackOff.MaxContainerRestartPeriod must not be set",
+    );
+  else when(!within(restart, 1000, 300_000), `CrashLoopBackOff.MaxContainerRestartPeriod ${shown} must be set between 1s and 300s`);
   const throttling = c.memoryThrottlingFactor;
   when(throttling <= 0 || throttling > 1, `memoryThrottlingFactor ${throttling} must be greater than 0 and less than or equal to 1.0`);
 }
 
-function checkImages({ when }: Problems, c: KubeletConfiguration): void {
+function checkImages({ when }: Problems, c: KubeletConfiguration, gates: FeatureGates): void {
   const [high, low] = [c.imageGCHighThresholdPercent, c.imageGCLowThresholdPercent];
   const [highName, lowName] = [
     "imageGCHighThresholdPercent (--image-gc-high-threshold)",
@@ -100,6 +113,12 @@ function checkImages({ when }: Problems, c: KubeletConfiguration): void {
   );
   const policies = ["NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"];
   const policy = c.imagePullCredentialsVerificationPolicy;
+  if (!gates.enabled("KubeletEnsureSecretPulledImages")) {
+    const unset = "must not be set if KubeletEnsureSecretPulledImages feature gate is not enabled";
+    when(policy !== "" && policy !== "NeverVerifyPreloadedImages", `\`imagePullCredentialsVerificationPolicy\` ${unset}`);
+    when(c.preloadedImagesVerificationAllowlist.length > 0, `\`preloadedImagesVerificationAllowlist\` ${unset}`);
+    return;
+  }
   when(
     !policies.includes(policy),
     `option ${q(policy)} specified for imagePullCredentialsVerificationPolicy. Valid options are ${policies.slice(0, 3).map(q).join(", ")} or "AlwaysVerify"`,
@@ -136,7 +155,7 @@ function checkTaints({ list, when }: Problems, c: KubeletConfiguration): void {
   }
 }
 
-function checkPolicies({ when }: Problems, c: KubeletConfiguration): void {
+function checkPolicies({ when }: Problems, c: KubeletConfiguration, gates: FeatureGates): void {
   const topology = ["none", "best-effort", "restricted", "single-numa-node"];
   when(
     !topology.includes(c.topologyManagerPolicy),
@@ -147,8 +166,16 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration): void {
     `topologyManagerScope (--topology-manager-scope) ${q(c.topologyManagerScope)} must be one of: "container", or "pod"`,
   );
   when(
+    !["cgroupfs", "systemd"].includes(c.cgroupDriver),
+    `cgroupDriver (--cgroup-driver) ${q(c.cgroupDriver)} must be "cgroupfs" or "systemd"`,
+  );
+  when(
     !["none", "hairpin-veth", "promiscuous-bridge"].includes(c.hairpinMode),
     `option ${q(c.hairpinMode)} specified for hairpinMode (--hairpin-mode). Valid options are "none", "hairpin-veth" or "promiscuous-bridge"`,
+  );
+  when(
+    c.memoryReservationPolicy === "TieredReservation" && !gates.enabled("MemoryQoS"),
+    'memoryReservationPolicy "TieredReservation" requires MemoryQoS feature gate to be enabled',
   );
   when(
     !["None", "TieredReservation"].includes(c.memoryReservationPolicy),
@@ -156,10 +183,10 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration): void {
   );
 }
 
-function checkShutdown({ when }: Problems, c: KubeletConfiguration, gate: boolean): void {
+function checkShutdown({ when }: Problems, c: KubeletConfiguration, gates: FeatureGates): void {
   const [all, critical] = [durationMs(c.shutdownGracePeriod), durationMs(c.shutdownGracePeriodCriticalPods)];
   const odd = (ms: number): boolean => ms < 0 || (ms > 0 && ms < 1000);
-  if (gate) {
+  if (gates.enabled("GracefulNodeShutdown")) {
     when(
       critical > all,
       `shutdownGracePeriodCriticalPods {${c.shutdownGracePeriodCriticalPods}} must be <= shutdownGracePeriod {${c.shutdownGracePeriod}}`,
@@ -171,8 +198,13 @@ function checkShutdown({ when }: Problems, c: KubeletConfiguration, gate: boolea
       all > 0 || critical > 0,
       "specifying shutdownGracePeriod or shutdownGracePeriodCriticalPods requires feature gate GracefulNodeShutdown",
     );
+  const byPriority = gates.enabled("GracefulNodeShutdownBasedOnPodPriority");
   when(
-    c.shutdownGracePeriodByPodPriority.length > 0 && (all > 0 || critical > 0),
+    !byPriority && c.shutdownGracePeriodByPodPriority.length > 0,
+    "Specifying shutdownGracePeriodByPodPriority requires feature gate GracefulNodeShutdownBasedOnPodPriority",
+  );
+  when(
+    byPriority && c.shutdownGracePeriodByPodPriority.length > 0 && (all > 0 || critical > 0),
     "Cannot specify both shutdownGracePeriodByPodPriority and shutdownGracePeriod at the same time",
   );
 }

@@ -83,7 +83,7 @@ function podOf(uid: string, containers: readonly Container[], initContainers: re
 /** As at admission: container by container. */
 async function give(pod: Pod, affinity?: number): Promise<void> {
   const part = manager.begin(pod);
-  for (const container of containersOf(pod)) await part.allocate(container, affinity);
+  for (const container of containersOf(pod)) await part.allocate(container, { nodes: affinity, preferred: false });
 }
 
 const idsOf = (pod: Pod, container: string): readonly string[] =>

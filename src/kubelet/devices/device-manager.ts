@@ -196,7 +196,7 @@ export class DeviceManager implements ResourceProvider, Running {
     return {
       hints: (container) => this.#hints(pod, container, reusable),
       podHints: () => this.#podHints(pod),
-      allocate: async (container, affinity) => {
+      allocate: async (container, { nodes: affinity }) => {
         await this.#allocateInTurn(pod, container, reusable, affinity);
         this.#reuse(pod, container, reusable);
       },

@@ -10,7 +10,8 @@ import { SampleDevicePlugin } from "../../testing/sample-device-plugin.ts";
 import { topologyOf } from "../resource-managers/cpu-topology.ts";
 
 const resource = "example.com/widget";
-const readCpuTopology = async () => topologyOf([0, 1].map((id) => ({ id, core: id, socket: 0, node: 0 })));
+const cpus = topologyOf([0, 1].map((id) => ({ id, core: id, socket: 0, node: 0 })));
+const readTopology = async () => ({ cpus, nodes: [{ id: 0, memoryBytes: 2 ** 33, hugePages: [], distances: [10] }] });
 const asking = (count: number): Container => container({ resources: { limits: { [resource]: String(count) } } });
 
 async function startPlugin({ directory }: KubeletFixture): Promise<SampleDevicePlugin> {
@@ -53,7 +54,7 @@ test("what others write into the node's capacity is kept, and is all for pods", 
 
 test("a guaranteed pod has its CPUs for itself; it cannot be resized, nor get more than there are", async () => {
   const options = { cpuManagerPolicy: "static", systemReserved: { cpu: "1" } };
-  await using f = await startKubelet({ deps: { readCpuTopology }, options: { ...options, capacity: { cpus: 4 } } });
+  await using f = await startKubelet({ deps: { readTopology }, options: { ...options, capacity: { cpus: 4 } } });
   const amounts = { cpu: "1", memory: "1Mi" };
   const own = container({ resources: { requests: amounts, limits: amounts } });
   await f.createPod("own", { containers: [own] });
@@ -66,7 +67,7 @@ test("a guaranteed pod has its CPUs for itself; it cannot be resized, nor get mo
     message:
       "Pod was rejected: Allocate failed due to not enough cpus available to satisfy request: requested=1, available=0, which is unexpected",
   });
-  const bigger = { ...amounts, memory: "2Mi" };
+  const bigger = { ...amounts, cpu: "2" };
   const spec = { containers: [{ name: "main", resources: { requests: bigger, limits: bigger } }] };
   await f.client.patch(pods, { name: "own", namespace: "default" }, { spec }, { type: "strategic" });
   await f.until(async () => {
@@ -77,13 +78,13 @@ test("a guaranteed pod has its CPUs for itself; it cannot be resized, nor get mo
 
 test("a node without real CPUs gives none away", async () => {
   await expect(startKubelet({ options: { cpuManagerPolicy: "static", systemReserved: { cpu: "1" } } })).rejects.toThrow(
-    'cpuManagerPolicy "static" needs real CPUs',
+    "static policies of CPUs and memory need a real machine",
   );
 });
 
 /** With a kubelet and a plugin, which end with it. */
 async function withPlugin(run: (f: KubeletFixture) => Promise<void>): Promise<void> {
-  await using f = await startKubelet({ deps: { readCpuTopology } });
+  await using f = await startKubelet({ deps: { readTopology } });
   const plugin = await startPlugin(f);
   try {
     await run(f);

@@ -28,6 +28,8 @@ function lister(burst = 10) {
     allocatableDevices: () => new Map([["example.com/widget", [device("a")]]]),
     cpusOf: (_uid, name) => (name === "sidecar" ? [2, 3] : []),
     allocatableCpus: () => [1, 2, 3],
+    memoryOf: (_uid, name) => (name === "main" ? [{ numaAffinity: [0, 1], type: "memory", size: 2 ** 30 }] : []),
+    allocatableMemory: () => [{ numaAffinity: [1], type: "hugepages-2Mi", size: 2 ** 21 }],
     metrics: registerPodResourcesMetrics(registry),
     rate: new PullRate(clock, { perSecond: 100, burst }),
   });
@@ -47,7 +49,10 @@ test("List and Get tell what each container has, sidecars among them", async () 
     ...{ name: "web", namespace: "default" },
     containers: [
       { name: "sidecar", devices: [], cpuIds: [2, 3], memory: [], dynamicResources: [] },
-      { name: "main", devices: widgets, cpuIds: [], memory: [], dynamicResources: [] },
+      {
+        ...{ name: "main", devices: widgets, cpuIds: [], dynamicResources: [] },
+        memory: [{ memoryType: "memory", size: 2 ** 30, topology: { nodes: [{ id: 0 }, { id: 1 }] } }],
+      },
     ],
   };
   expect(await api.list({})).toEqual({ podResources: [expected] });
@@ -60,7 +65,8 @@ test("List and Get tell what each container has, sidecars among them", async () 
 test("GetAllocatableResources tells what the node can give at all", async () => {
   const { api } = lister();
   expect(await api.getAllocatableResources({})).toEqual({
-    ...{ devices: [{ resourceName: "example.com/widget", deviceIds: ["a"] }], cpuIds: [1, 2, 3], memory: [] },
+    ...{ devices: [{ resourceName: "example.com/widget", deviceIds: ["a"] }], cpuIds: [1, 2, 3] },
+    memory: [{ memoryType: "hugepages-2Mi", size: 2 ** 21, topology: { nodes: [{ id: 1 }] } }],
   });
 });
 

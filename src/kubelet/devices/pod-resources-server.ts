@@ -1,5 +1,5 @@
-// The pod-resources API v1 on <root>/pod-resources/kubelet.sock: which devices and CPUs each container has, and which the node
-// can give at all. For monitoring on the node; a hundred requests a second at most.
+// The pod-resources API v1 on <root>/pod-resources/kubelet.sock: which devices, CPUs and memory each container has, and which
+// the node can give at all. For monitoring on the node; a hundred requests a second at most.
 import { chmod, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Container, Pod } from "../../api/types/core-v1.ts";
@@ -9,9 +9,16 @@ import { RpcError } from "../../rpc/rpc-error.ts";
 import { serveRpc } from "../../rpc/server.ts";
 import { isSidecar } from "../pod-spec.ts";
 import type { PullRate } from "../pulls/pull-rate.ts";
+import type { MemoryBlock } from "../resource-managers/memory-nodes.ts";
 import type { DeviceFact } from "./device-inventory.ts";
 import type { PodResourcesMetrics } from "./device-metrics.ts";
-import { type ContainerDevices, type PodResources, type PodResourcesListerHandlers, podResourcesV1 } from "./generated/pod-resources-v1.ts";
+import {
+  type ContainerDevices,
+  type ContainerMemory,
+  type PodResources,
+  type PodResourcesListerHandlers,
+  podResourcesV1,
+} from "./generated/pod-resources-v1.ts";
 
 export interface PodResourcesSource {
   /** Those that are not over. */
@@ -21,6 +28,9 @@ export interface PodResourcesSource {
   /** Its own, where it has any. */
   readonly cpusOf: (podUid: string, container: string) => readonly number[];
   readonly allocatableCpus: () => readonly number[];
+  /** Of certain NUMA nodes, where it has any. */
+  readonly memoryOf: (podUid: string, container: string) => readonly MemoryBlock[];
+  readonly allocatableMemory: () => readonly MemoryBlock[];
   readonly metrics: PodResourcesMetrics;
   /** Throws for one request too many. */
   readonly rate: PullRate;
@@ -62,7 +72,8 @@ export function podResourcesHandlers(source: PodResourcesSource): PodResourcesLi
     },
     async getAllocatableResources() {
       counted(metrics.getAllocatable);
-      return { devices: listed(source.allocatableDevices()), cpuIds: source.allocatableCpus() };
+      const memory = source.allocatableMemory().map(listedMemory);
+      return { devices: listed(source.allocatableDevices()), cpuIds: source.allocatableCpus(), memory };
     },
   };
 }
@@ -77,9 +88,16 @@ function resourcesOf(source: PodResourcesSource, pod: Pod): Input<PodResources> 
       name: c.name,
       devices: listed(source.devicesOf(uid, c.name)),
       cpuIds: source.cpusOf(uid, c.name),
+      memory: source.memoryOf(uid, c.name).map(listedMemory),
     })),
   };
 }
+
+const listedMemory = ({ type, size, numaAffinity }: MemoryBlock): Input<ContainerMemory> => ({
+  memoryType: type,
+  size,
+  topology: { nodes: numaAffinity.map((id) => ({ id })) },
+});
 
 /** One entry for each device and each of its nodes, as upstream lists them. */
 function listed(devices: ReadonlyMap<string, readonly DeviceFact[]>): readonly Input<ContainerDevices>[] {

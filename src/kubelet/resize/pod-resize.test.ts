@@ -114,7 +114,10 @@ describe("kubelet: resizing a pod", () => {
 
   it("a node that can never do it says Infeasible", async () => {
     const message = 'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"';
-    await using f = await startKubelet({ ...fourCpus, deps: { infeasibleResize: () => message } });
+    await using f = await startKubelet({
+      ...fourCpus,
+      deps: { infeasibleResize: () => ({ message, detail: "guaranteed_pod_cpu_manager_static_policy" }) },
+    });
     await f.createPod("web", { containers: [container({ resources: cpu("1") })] });
     await f.untilPhase("web", "Running");
     await resize(f, "web", cpu("2"));
@@ -212,5 +215,30 @@ describe("kubelet: resizing a pod", () => {
     await f.until(async () => (await condition(f, "web", "PodResizePending"))?.reason === "Deferred");
     await f.createPod("small", { containers: [container({ resources: cpu("1") })] });
     await f.untilPhase("small", "Running");
+  });
+
+  it("counts what was asked for, what waits and what became of it", async () => {
+    await using f = await startKubelet(fourCpus);
+    const metrics = async (): Promise<string> => (await f.kubelet.access.stats(new URL("https://n1/metrics"), "GET"))?.body ?? "";
+    await f.createPod("web", { containers: [container({ resources: cpu("100m", "200m") })] });
+    await f.createPod("other", { containers: [container({ resources: cpu("3") })] });
+    await f.untilPhase("web", "Running");
+    await f.untilPhase("other", "Running");
+    await resize(f, "web", cpu("500m"));
+    await untilCpu(f, "web", "500m");
+    await resize(f, "web", cpu("2"));
+    await f.until(async () => (await condition(f, "web", "PodResizePending"))?.reason === "Deferred");
+    expect(await metrics()).toContain('kubelet_pod_pending_resizes{reason="deferred"} 1');
+    await f.client.delete(pods, { name: "other", namespace: "default" });
+    await untilCpu(f, "web", "2");
+    const text = await metrics();
+    for (const line of [
+      'kubelet_container_requested_resizes_total{resource="cpu",requirement="requests",operation="increase"} 2',
+      'kubelet_container_requested_resizes_total{resource="cpu",requirement="limits",operation="remove"} 1',
+      'kubelet_pod_resize_duration_milliseconds_count{success="true"} 2',
+      'kubelet_pod_deferred_accepted_resizes_total{retry_trigger="pod_terminated"} 1',
+    ])
+      expect(text).toContain(line);
+    expect(text).not.toContain("kubelet_pod_pending_resizes{");
   });
 });

@@ -2,9 +2,17 @@
 // grows its own cgroup goes first, where it shrinks last, so that the containers always fit into it; limits are raised before
 // requests and lowered after them. What fails leaves the rest for the next try.
 import type { Pod, ResourceRequirements } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import { RpcError } from "../../rpc/rpc-error.ts";
-import { linuxResources, type PodCgroupResources, podCgroupResources } from "../linux-resources.ts";
+import {
+  type CpuQuota,
+  enforcedQuota,
+  linuxResources,
+  type NodeResourceRules,
+  type PodCgroupResources,
+  podCgroupResources,
+} from "../linux-resources.ts";
 import type { PodCgroups } from "../pod-cgroups.ts";
 import { podText } from "../pod-spec.ts";
 import { runtimeErrorText } from "../start-error.ts";
@@ -13,10 +21,12 @@ import type { ContainerUpdate, ResizePlan } from "./resize-plan.ts";
 
 export interface PodResizerDependencies {
   readonly cri: CriRuntime;
+  readonly clock: Clock;
   readonly cgroups: PodCgroups;
   readonly allocations: PodAllocations;
-  /** The node's memory. */
-  readonly memoryBytes: number;
+  readonly rules: NodeResourceRules;
+  /** Milliseconds a resize took. */
+  readonly onResized?: (durationMs: number, success: boolean) => void;
 }
 
 export interface ResizeRequest {
@@ -42,12 +52,28 @@ export class PodResizer {
     this.#deps = deps;
   }
 
+  get #quota(): CpuQuota {
+    return this.#deps.rules.quota ?? enforcedQuota;
+  }
+
   /** Throws an Error whose message the pod's condition shows. */
   async resize(request: ResizeRequest): Promise<void> {
+    const { clock, onResized } = this.#deps;
+    const begunMs = clock.monotonic();
+    try {
+      await this.#resize(request);
+      onResized?.(clock.monotonic() - begunMs, true);
+    } catch (error) {
+      onResized?.(clock.monotonic() - begunMs, false);
+      throw error;
+    }
+  }
+
+  async #resize(request: ResizeRequest): Promise<void> {
     const { pod, plan } = request;
     const { allocations } = this.#deps;
-    const desired = podCgroupResources(pod);
-    const current = podCgroupResources(actuatedPod(pod, allocations));
+    const desired = podCgroupResources(pod, this.#quota);
+    const current = podCgroupResources(actuatedPod(pod, allocations), this.#quota);
     if (plan.memory.length > 0 || plan.podChanges) await this.#checkUsage(request, current, desired);
     if (plan.memory.length > 0 || plan.podChanges) {
       const limit = limitChange(current.memoryBytes, desired.memoryBytes);
@@ -77,7 +103,7 @@ export class PodResizer {
     const finite = Object.fromEntries(Object.entries(change).filter(([, value]) => Number.isFinite(value))) as Partial<PodCgroupResources>;
     try {
       // The runtime is told first: it may refuse.
-      await cri.updatePodSandboxResources({ podSandboxId: sandboxId, resources: sandboxResources(pod) }, { signal });
+      await cri.updatePodSandboxResources({ podSandboxId: sandboxId, resources: sandboxResources(pod, this.#quota) }, { signal });
     } catch (error) {
       if (!isUnimplemented(error))
         throw new Error(
@@ -89,12 +115,12 @@ export class PodResizer {
   }
 
   async #updateContainer({ pod, signal }: ResizeRequest, { container, id }: ContainerUpdate, resource: Resource): Promise<void> {
-    const { cri, allocations, memoryBytes } = this.#deps;
+    const { cri, allocations, rules } = this.#deps;
     const { uid } = pod.metadata;
     const resources = withOne(allocations.actuated(uid, container.name) ?? {}, container.resources ?? {}, resource);
     try {
       await cri.updateContainerResources(
-        { containerId: id, linux: linuxResources(this.#podDuring(pod, resource), { ...container, resources }, memoryBytes) },
+        { containerId: id, linux: linuxResources(this.#podDuring(pod, resource), { ...container, resources }, rules) },
         { signal },
       );
     } catch (error) {
@@ -169,11 +195,11 @@ function limitChange(from: number = Infinity, to: number | undefined): readonly 
   return [from, to ?? from];
 }
 
-function sandboxResources(pod: Pod) {
-  const { cpuShares, cpuQuota, memoryBytes } = podCgroupResources(pod);
+function sandboxResources(pod: Pod, quota: CpuQuota) {
+  const { cpuShares, cpuQuota, memoryBytes } = podCgroupResources(pod, quota);
   return {
     cpuShares,
-    ...(cpuQuota === undefined ? {} : { cpuQuota, cpuPeriod: 100_000 }),
+    ...(cpuQuota === undefined ? {} : { cpuQuota, cpuPeriod: quota.periodUs }),
     ...(memoryBytes === undefined ? {} : { memoryLimitInBytes: memoryBytes }),
   };
 }

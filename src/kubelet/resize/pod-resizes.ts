@@ -2,6 +2,7 @@
 // the conditions PodResizePending and PodResizeInProgress with upstream's reasons, messages and events. What does not fit
 // waits and is looked at again when room may have come: a pod went or shrank, or three minutes have passed.
 
+import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { podQos } from "../../api/semantics/pod-qos.ts";
 import { podAmounts } from "../../api/semantics/pod-resources.ts";
 import type { Pod, PodCondition } from "../../api/types/core-v1.ts";
@@ -12,6 +13,7 @@ import type { PodVerdict } from "../pod-status.ts";
 import { podReference } from "../references.ts";
 import type { PodAllocations } from "./pod-allocations.ts";
 import { resizeMessage } from "./resize-message.ts";
+import type { ResizeMetrics, RetryTrigger } from "./resize-metrics.ts";
 
 export interface PodResizesDependencies {
   readonly clock: Clock;
@@ -22,11 +24,21 @@ export interface PodResizesDependencies {
   /** Why the pod, asking for what it asks, does not fit beside the others; undefined when it does. */
   readonly refusal: (pod: Pod) => PodVerdict | undefined;
   /** Why this node can never resize the pod so (static managers of devices); undefined when it can. */
-  readonly infeasible?: (pod: Pod, allocated: Pod) => string | undefined;
+  readonly infeasible?: (pod: Pod, allocated: Pod) => InfeasibleResize | undefined;
+  /** Resources of a pod as a whole can be changed. Default true. */
+  readonly podLevelAllowed?: boolean;
+  readonly metrics: ResizeMetrics;
   /** All pods of the node are known. */
   readonly isReady: () => boolean;
   /** The pod has been allocated something else, or one of its conditions has changed. */
   readonly onChange: (podUid: string) => void;
+}
+
+/** A resize that can never be. */
+export interface InfeasibleResize {
+  readonly message: string;
+  /** Of the metric kubelet_pod_infeasible_resizes_total. */
+  readonly detail: string;
 }
 
 interface Conditions {
@@ -69,7 +81,7 @@ export class PodResizes implements Running {
   }
 
   /** The specification of a pod that runs here was seen, as it is (`pod`) and with what it has been allocated. */
-  seen(pod: Pod, allocated: Pod): void {
+  seen(pod: Pod, allocated: Pod, trigger: RetryTrigger): void {
     const { uid } = pod.metadata;
     if (allocated === pod) {
       this.#pending.delete(uid);
@@ -79,14 +91,14 @@ export class PodResizes implements Running {
     const before = this.#conditions.get(uid)?.pending?.observedGeneration;
     if (this.#pending.has(uid) && before === pod.metadata.generation) return;
     this.#pending.add(uid);
-    this.retry();
+    this.retry(trigger);
   }
 
   /** Room may have come for what waits. */
-  retry(): void {
+  retry(trigger: RetryTrigger): void {
     if (this.#pending.size === 0) return;
     const ready = this.#deps.isReady();
-    if (ready) for (const pod of this.#inOrder()) this.#try(pod);
+    if (ready) for (const pod of this.#inOrder()) this.#try(pod, trigger);
     this.#schedule(ready ? retryMs : firstRetryMs);
   }
 
@@ -109,7 +121,7 @@ export class PodResizes implements Running {
     } else if (known) {
       this.#clearInProgress(uid);
       this.#event(pod, "Normal", "ResizeCompleted", resizeMessage("completed", pod, known.observedGeneration));
-      this.retry();
+      this.retry("pod_resized");
     }
   }
 
@@ -125,14 +137,14 @@ export class PodResizes implements Running {
 
   /** The pod is over, or gone. */
   forget(podUid: string): void {
-    this.#conditions.delete(podUid);
+    if (this.#conditions.delete(podUid)) this.#count();
     this.#pending.delete(podUid);
     this.#unset.delete(podUid);
     if (this.#pending.size === 0) this.#timer?.cancel();
   }
 
-  #try(pod: Pod): void {
-    const { allocations, refusal, infeasible, onChange } = this.#deps;
+  #try(pod: Pod, trigger: RetryTrigger): void {
+    const { allocations, refusal, infeasible, onChange, metrics } = this.#deps;
     const { uid, generation } = pod.metadata;
     const allocated = allocations.allocatedPod(pod);
     if (allocated === pod) {
@@ -140,9 +152,10 @@ export class PodResizes implements Running {
       if (this.#clearPending(uid)) onChange(uid);
       return;
     }
-    const never = infeasible?.(pod, allocated);
+    const never = this.#podLevelRefusal(pod, allocated) ?? infeasible?.(pod, allocated);
     const refused = never === undefined ? refusal(pod) : undefined;
     if (never === undefined && !refused) {
+      if (this.#conditions.get(uid)?.pending?.reason === "Deferred") metrics.accepted.series(trigger).add();
       allocations.allocate(pod, { now: true });
       this.#unset.add(uid);
       this.#pending.delete(uid);
@@ -153,9 +166,17 @@ export class PodResizes implements Running {
       return onChange(uid);
     }
     const reason = never === undefined ? "Deferred" : "Infeasible";
-    const message = never ?? refused?.message.replace(/^Pod was rejected: /, "") ?? "";
-    if (never !== undefined) this.#pending.delete(uid);
+    const message = never?.message ?? refused?.message.replace(/^Pod was rejected: /, "") ?? "";
+    if (never !== undefined) {
+      this.#pending.delete(uid);
+      metrics.infeasible.series(never.detail).add();
+    }
     this.#setPending(pod, reason, message);
+  }
+
+  #podLevelRefusal(pod: Pod, allocated: Pod): InfeasibleResize | undefined {
+    if (this.#deps.podLevelAllowed !== false || semanticallyEqual(pod.spec.resources, allocated.spec.resources)) return undefined;
+    return { message: "InPlacePodLevelResourcesVerticalScaling is disabled", detail: "plr_feature_gate_off" };
   }
 
   #setPending(pod: Pod, reason: "Deferred" | "Infeasible", message: string): void {
@@ -213,11 +234,26 @@ export class PodResizes implements Running {
   #set(uid: string, conditions: Conditions): void {
     if (conditions.pending ?? conditions.inProgress) this.#conditions.set(uid, conditions);
     else this.#conditions.delete(uid);
+    this.#count();
+  }
+
+  #count(): void {
+    const { metrics } = this.#deps;
+    const counts = { deferred: 0, infeasible: 0 };
+    let inProgress = 0;
+    for (const { pending, inProgress: running } of this.#conditions.values()) {
+      if (pending) counts[pending.reason === "Infeasible" ? "infeasible" : "deferred"]++;
+      if (running) inProgress++;
+    }
+    for (const [reason, count] of Object.entries(counts))
+      if (count > 0) metrics.pending.series(reason).set(count);
+      else metrics.pending.remove(reason);
+    metrics.inProgress.set(inProgress);
   }
 
   #schedule(delayMs: number): void {
     this.#timer?.cancel();
-    if (this.#pending.size > 0) this.#timer = this.#deps.clock.after(delayMs, () => this.retry());
+    if (this.#pending.size > 0) this.#timer = this.#deps.clock.after(delayMs, () => this.retry("periodic_retry"));
   }
 
   #event(pod: Pod, type: "Normal" | "Warning", reason: string, message: string): void {

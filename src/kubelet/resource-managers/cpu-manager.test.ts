@@ -54,7 +54,7 @@ async function start(options: Partial<CpuManagerOptions> = {}): Promise<CpuManag
       containers: () => running,
     },
     {
-      ...{ path: statePath(), policy: "static", fullPcpusOnly: false, strictReservation: false, reconcilePeriodMs: 10_000 },
+      ...{ path: statePath(), policy: "static", options: new Set(), reconcilePeriodMs: 10_000 },
       ...{ reservedSystemCPUs: "", reservedMilliCpu: 500, ...options },
     },
   );
@@ -75,7 +75,7 @@ function podOf(uid: string, containers: readonly Container[], initContainers: re
 
 async function give(manager: CpuManager, pod: Pod, affinity?: number): Promise<string> {
   const part = manager.begin(pod);
-  for (const container of containersOf(pod)) await part.allocate(container, affinity);
+  for (const container of containersOf(pod)) await part.allocate(container, { nodes: affinity, preferred: false });
   return formatCpuSet(manager.exclusiveCpus(pod.metadata.uid, "main") ?? []);
 }
 
@@ -150,7 +150,7 @@ test("running containers follow what they share, also when pods go", async () =>
 });
 
 test("full-pcpus-only gives whole cores, and nothing of those that are reserved in part", async () => {
-  const manager = await start({ fullPcpusOnly: true });
+  const manager = await start({ options: new Set(["full-pcpus-only"]) });
   const smt = { reason: "SMTAlignmentError" };
   await expect(give(manager, podOf("p1", [asking("main", "3")]))).rejects.toMatchObject({
     ...{ ...smt, message: "SMT Alignment Error: requested 3 cpus not multiple cpus per core = 2" },
@@ -162,7 +162,7 @@ test("full-pcpus-only gives whole cores, and nothing of those that are reserved 
 });
 
 test("with strict-cpu-reservation nobody runs on reserved CPUs", async () => {
-  expect(shared(await start({ strictReservation: true, reservedSystemCPUs: "0-1" }))).toBe("2-7");
+  expect(shared(await start({ options: new Set(["strict-cpu-reservation"]), reservedSystemCPUs: "0-1" }))).toBe("2-7");
 });
 
 test("after a restart containers have what they had", async () => {

@@ -16,8 +16,10 @@ import { type CpuTopology, idsOf } from "./cpu-topology.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
 import type { CpuPolicy } from "./manager-options.ts";
 import { hasNode, maskOf, type NodeMask } from "./node-mask.ts";
+import { podPeak } from "./pod-peak.ts";
 import { AdmissionError, containersOf, type PodAllocation, type ResourceProvider } from "./provider.ts";
-import { takeCpus } from "./take-cpus.ts";
+import { preferSockets, socketCpus } from "./socket-alignment.ts";
+import { type CpuRequest, takeCpus } from "./take-cpus.ts";
 import { hintsFor, type Placed, type ProviderHints } from "./topology-hints.ts";
 
 export interface RunningContainer {
@@ -66,9 +68,29 @@ export class CpuManager implements ResourceProvider, Running {
     this.#deps = deps;
     this.#options = options;
     this.#all = idsOf(deps.topology);
-    this.#reserved = options.policy === "static" ? reservedCpus(deps.topology, options) : [];
+    if (options.options.has("align-by-socket") && socketsOf(deps.topology) > deps.topology.numaNodes.length)
+      throw new Error("Align by socket is not compatible with hardware where number of sockets are more than number of NUMA");
+    this.#reserved = options.policy === "static" ? this.#reservedCpus() : [];
     const content = (): CpuCheckpoint => toCheckpoint(options.policy, { shared: this.#shared, exclusive: this.#exclusive });
     this.#checkpoint = new Checkpoint(options.path, content, deps, cpuCheckpointFormat);
+  }
+
+  #reservedCpus(): CpuSet {
+    const { reservedSystemCPUs, reservedMilliCpu } = this.#options;
+    if (reservedSystemCPUs !== "") {
+      const given = parseCpuSet(reservedSystemCPUs);
+      if (!given) throw new Error(`unable to parse reservedSystemCPUs ${JSON.stringify(reservedSystemCPUs)}`);
+      const missing = without(given, this.#all);
+      if (missing.length > 0)
+        throw new Error(`[cpumanager] reservedSystemCPUs names CPUs this machine does not have: ${formatCpuSet(missing)}`);
+      return given;
+    }
+    if (reservedMilliCpu <= 0)
+      throw new Error("[cpumanager] the static policy requires systemreserved.cpu + kubereserved.cpu to be greater than zero");
+    const count = Math.ceil(reservedMilliCpu / 1000);
+    const taken = this.#take({ available: this.#all, count });
+    if (!taken) throw new Error(`[cpumanager] unable to reserve the required amount of CPUs (size of  did not equal ${count})`);
+    return taken;
   }
 
   get isStatic(): boolean {
@@ -91,7 +113,8 @@ export class CpuManager implements ResourceProvider, Running {
   }
 
   async #restore(): Promise<void> {
-    const { path, policy, strictReservation: strict } = this.#options;
+    const { path, policy, options } = this.#options;
+    const strict = options.has("strict-cpu-reservation");
     const load = async (): Promise<CpuState | undefined> => {
       const state = await this.#checkpoint.load({ strict: true });
       return state && restoreCpuState(state, policy);
@@ -149,7 +172,7 @@ export class CpuManager implements ResourceProvider, Running {
     return {
       hints: (container) => this.#hints(this.#exclusiveCount(pod, container), reusable, this.exclusiveCpus(uid, container.name)),
       podHints: () => this.#podHints(pod),
-      allocate: async (container, affinity) => {
+      allocate: async (container, { nodes: affinity }) => {
         const count = this.#exclusiveCount(pod, container);
         if (count === 0) return;
         const cpus = this.#allocateCounted(uid, container.name, { count, reusable, affinity });
@@ -160,40 +183,67 @@ export class CpuManager implements ResourceProvider, Running {
     };
   }
 
-  #allocateCounted(podUid: string, container: string, request: CpuRequest): CpuSet {
+  #allocateCounted(podUid: string, container: string, request: AllocationRequest): CpuSet {
     const { metrics } = this.#deps;
+    const wholeCores = this.#options.options.has("full-pcpus-only");
     metrics.pinningRequests.add();
     try {
       this.#checkWholeCores(request.count);
       const before = this.exclusiveCpus(podUid, container);
-      return before ?? this.#allocate(podUid, container, request);
+      const cpus = before ?? this.#allocate(podUid, container, request);
+      if (wholeCores) metrics.aligned.series("container", "physical_cpu").add();
+      return cpus;
     } catch (error) {
       metrics.pinningErrors.add();
+      if (wholeCores) metrics.notAligned.series("container", "physical_cpu").add();
       throw error;
     }
   }
 
-  #allocate(podUid: string, container: string, { count, reusable, affinity }: CpuRequest): CpuSet {
-    const { topology } = this.#deps;
+  #allocate(podUid: string, container: string, { count, reusable, affinity }: AllocationRequest): CpuSet {
     const available = union(without(this.#shared, this.#reserved), reusable);
-    const near = affinity === undefined ? [] : topology.cpus.filter((cpu) => hasNode(affinity, cpu.node)).map((cpu) => cpu.id);
-    const aligned = intersection(available, near);
-    const first = takeCpus(topology, aligned, Math.min(count, aligned.length)) ?? [];
-    const rest = takeCpus(topology, without(available, first), count - first.length);
+    const aligned = affinity === undefined ? [] : intersection(available, this.#near(affinity));
+    const first = this.#take({ available: aligned, count: Math.min(count, aligned.length) }) ?? [];
+    const rest = this.#take({ available: without(available, first), count: count - first.length });
     if (!rest)
       throw new Error(
         `not enough cpus available to satisfy request: requested=${count - first.length}, available=${available.length - first.length}`,
       );
     const cpus = union(first, rest);
+    if (this.#ofOneCache(cpus)) this.#deps.metrics.aligned.series("container", "uncore_cache").add();
     this.#exclusive.set(podUid, (this.#exclusive.get(podUid) ?? new Map<string, CpuSet>()).set(container, cpus));
     this.#share(without(this.#shared, cpus));
     return cpus;
   }
 
+  /** The CPUs of these nodes, or of their sockets. */
+  #near(affinity: NodeMask): CpuSet {
+    const { topology } = this.#deps;
+    if (this.#options.options.has("align-by-socket")) return socketCpus(topology, affinity);
+    return topology.cpus.filter((cpu) => hasNode(affinity, cpu.node)).map((cpu) => cpu.id);
+  }
+
+  #take(request: Pick<CpuRequest, "available" | "count">): CpuSet | undefined {
+    const { topology } = this.#deps;
+    const { options } = this.#options;
+    const groupSize = options.has("full-pcpus-only") ? topology.cpusPerCore : 1;
+    return takeCpus(topology, {
+      ...request,
+      spread: options.has("distribute-cpus-across-cores"),
+      byCache: options.has("prefer-align-cpus-by-uncorecache"),
+      distributedBy: options.has("distribute-cpus-across-numa") ? groupSize : 0,
+    });
+  }
+
+  #ofOneCache(cpus: CpuSet): boolean {
+    const caches = this.#deps.topology.cpus.filter((cpu) => cpus.includes(cpu.id)).map((cpu) => cpu.cache ?? cpu.socket);
+    return new Set(caches).size <= 1;
+  }
+
   /** full-pcpus-only: nobody else runs on the cores of a container. */
   #checkWholeCores(count: number): void {
     const { cpusPerCore, cpus } = this.#deps.topology;
-    if (!this.#options.fullPcpusOnly) return;
+    if (!this.#options.options.has("full-pcpus-only")) return;
     if (count % cpusPerCore !== 0)
       throw new AdmissionError(
         "SMTAlignmentError",
@@ -212,12 +262,14 @@ export class CpuManager implements ResourceProvider, Running {
     const available = before ?? without(this.#shared, this.#reserved);
     const { numaNodes } = this.#deps.topology;
     const all = this.#placed(this.#all);
-    return { cpu: hintsFor(count, numaNodes, { all, available: this.#placed(available), mustHave: this.#placed(before ? [] : reusable) }) };
+    const placed = { all, available: this.#placed(available), mustHave: this.#placed(before ? [] : reusable) };
+    const hints = hintsFor(count, numaNodes, placed);
+    return { cpu: this.#options.options.has("align-by-socket") ? preferSockets(this.#deps.topology, hints, count) : hints };
   }
 
   #podHints(pod: Pod): ProviderHints {
     const mine = containersOf(pod).map((c) => [this.#exclusiveCount(pod, c), this.exclusiveCpus(pod.metadata.uid, c.name)] as const);
-    const count = podExclusiveCount(pod, (container) => this.#exclusiveCount(pod, container));
+    const { cpu: count = 0 } = podPeak(pod, (container) => ({ cpu: this.#exclusiveCount(pod, container) }));
     if (mine.some(([of, before]) => before && before.length !== of)) return { cpu: [] };
     const assigned = union(...mine.map(([, before]) => before ?? []));
     return assigned.length === count && count > 0 ? this.#hints(count, [], assigned) : this.#hints(count, assigned, undefined);
@@ -226,6 +278,19 @@ export class CpuManager implements ResourceProvider, Running {
   #placed(cpus: CpuSet): readonly Placed[] {
     const nodes = new Map(this.#deps.topology.cpus.map((cpu) => [cpu.id, maskOf([cpu.node])]));
     return cpus.map((id) => ({ nodes: nodes.get(id) ?? 0 }));
+  }
+
+  /** The container is about to be started: init containers before it have ended, and what only they had is for others. */
+  starting(pod: Pod, container: Container): void {
+    const containers = this.#exclusive.get(pod.metadata.uid);
+    for (const init of containers ? (pod.spec.initContainers ?? []) : []) {
+      if (init.name === container.name) return;
+      const cpus = isSidecar(init) ? undefined : containers?.get(init.name);
+      if (!containers || !cpus) continue;
+      containers.delete(init.name);
+      if (containers.size === 0) this.#exclusive.delete(pod.metadata.uid);
+      this.#share(union(this.#shared, without(cpus, union(...containers.values()))));
+    }
   }
 
   /** Gives back what the pod had. */
@@ -248,9 +313,14 @@ export class CpuManager implements ResourceProvider, Running {
   }
 
   #report(): void {
-    const { sharedPoolMilli, exclusiveCount } = this.#deps.metrics;
+    const { sharedPoolMilli, exclusiveCount, exclusiveByNode } = this.#deps.metrics;
     sharedPoolMilli.set(without(this.#shared, this.#reserved).length * 1000);
-    exclusiveCount.set(union(...[...this.#exclusive.values()].flatMap((of) => [...of.values()])).length);
+    const exclusive = union(...[...this.#exclusive.values()].flatMap((of) => [...of.values()]));
+    exclusiveCount.set(exclusive.length);
+    for (const node of this.#deps.topology.numaNodes) {
+      const here = this.#deps.topology.cpus.filter((cpu) => cpu.node === node && exclusive.includes(cpu.id));
+      exclusiveByNode.series(String(node)).set(here.length);
+    }
   }
 
   #reconcileSoon(): void {
@@ -296,36 +366,10 @@ export class CpuManager implements ResourceProvider, Running {
   }
 }
 
-interface CpuRequest {
+interface AllocationRequest {
   readonly count: number;
   readonly reusable: CpuSet;
   readonly affinity: NodeMask | undefined;
 }
 
-/** Those of init containers come before the others', those of sidecars beside them. */
-function podExclusiveCount(pod: Pod, countOf: (container: Container) => number): number {
-  let [sidecars, init] = [0, 0];
-  for (const container of pod.spec.initContainers ?? []) {
-    if (isSidecar(container)) sidecars += countOf(container);
-    else init = Math.max(init, sidecars + countOf(container));
-  }
-  return Math.max(init, sidecars + pod.spec.containers.reduce((sum, c) => sum + countOf(c), 0));
-}
-
-function reservedCpus(topology: CpuTopology, { reservedSystemCPUs, reservedMilliCpu }: CpuManagerOptions): CpuSet {
-  const all = idsOf(topology);
-  if (reservedSystemCPUs !== "") {
-    const given = parseCpuSet(reservedSystemCPUs);
-    if (!given) throw new Error(`unable to parse reservedSystemCPUs ${JSON.stringify(reservedSystemCPUs)}`);
-    const missing = without(given, all);
-    if (missing.length > 0)
-      throw new Error(`[cpumanager] reservedSystemCPUs names CPUs this machine does not have: ${formatCpuSet(missing)}`);
-    return given;
-  }
-  if (reservedMilliCpu <= 0)
-    throw new Error("[cpumanager] the static policy requires systemreserved.cpu + kubereserved.cpu to be greater than zero");
-  const count = Math.ceil(reservedMilliCpu / 1000);
-  const taken = takeCpus(topology, all, count);
-  if (!taken) throw new Error(`[cpumanager] unable to reserve the required amount of CPUs (size of  did not equal ${count})`);
-  return taken;
-}
+const socketsOf = ({ cpus }: CpuTopology): number => new Set(cpus.map((cpu) => cpu.socket)).size;

@@ -1,7 +1,7 @@
-// Everything a node hands out piece by piece, put together: device plugins and their sockets, CPUs of one's own, and the
-// pod-resources API. The rest of the kubelet asks here only.
+// Everything a node hands out piece by piece, put together: device plugins and their sockets, CPUs of one's own, memory of
+// certain NUMA nodes, and the pod-resources API. The rest of the kubelet asks here only.
 import { join } from "node:path";
-import { parseQuantity } from "../../api/meta/quantity.ts";
+import { type Quantity, quantityOf } from "../../api/meta/quantity.ts";
 import { podQos } from "../../api/semantics/pod-qos.ts";
 import type { Container, Pod, ResourceStatus } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -9,27 +9,33 @@ import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
+import type { FeatureGates } from "../configuration/feature-gates.ts";
 import type { NodeDevices } from "../devices/device-inventory.ts";
 import { DeviceManager } from "../devices/device-manager.ts";
 import { registerDeviceMetrics, registerPodResourcesMetrics } from "../devices/device-metrics.ts";
 import { type PluginHandler, PluginWatcher } from "../devices/plugin-watcher.ts";
 import { servePodResources } from "../devices/pod-resources-server.ts";
+import { keptBack, type Reservations } from "../node-allocatable.ts";
 import type { PodVerdict } from "../pod-status.ts";
 import { PullRate } from "../pulls/pull-rate.ts";
+import type { InfeasibleResize } from "../resize/pod-resizes.ts";
 import type { GivenResources } from "./container-resources.ts";
 import { CpuManager, type RunningContainer } from "./cpu-manager.ts";
 import { formatCpuSet } from "./cpu-set.ts";
-import type { CpuTopology } from "./cpu-topology.ts";
+import type { MachineTopology } from "./cpu-topology.ts";
 import { registerManagerMetrics } from "./manager-metrics.ts";
 import type { ResourceManagers } from "./manager-options.ts";
+import { MemoryManager } from "./memory-manager.ts";
 import { PodAdmission } from "./pod-admission.ts";
+import { reservedByNode } from "./reserved-memory.ts";
+import { changesOf } from "./resized-resources.ts";
 
 export interface NodeManagersDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
-  readonly topology: CpuTopology;
+  readonly topology: MachineTopology;
   /** Whether something of the pod may run here; undefined while not all pods are known. */
   readonly isActive: (podUid: string) => boolean | undefined;
   readonly activePods: () => readonly Pod[];
@@ -43,8 +49,10 @@ export interface NodeManagersDependencies {
 export interface NodeManagersOptions {
   readonly rootDirectory: string;
   readonly managers: ResourceManagers;
-  /** systemReserved and kubeReserved. */
-  readonly reserved: readonly Readonly<Record<string, string>>[];
+  readonly gates: FeatureGates;
+  readonly reservations: Reservations;
+  /** The node's. */
+  readonly memoryBytes: number;
 }
 
 const podResourcesPerSecond = 100;
@@ -56,7 +64,12 @@ export class NodeManagers implements Running {
   readonly #stops = new StopStack();
   readonly #devices: DeviceManager;
   readonly #cpus: CpuManager;
+  readonly #memory: MemoryManager;
   readonly #admission: PodAdmission;
+
+  get #freesQuota(): boolean {
+    return this.#options.gates.enabled("DisableCPUQuotaWithExclusiveCPUs");
+  }
 
   /** Throws when the options do not fit the machine. */
   constructor(deps: NodeManagersDependencies, options: NodeManagersOptions) {
@@ -64,20 +77,36 @@ export class NodeManagers implements Running {
     this.#options = options;
     const { rootDirectory, managers } = options;
     const { clock, topology } = deps;
-    const { numaNodes } = topology;
+    const nodes = topology.nodes.length > 0 ? topology.nodes.map((node) => node.id) : topology.cpus.numaNodes;
     const metrics = registerManagerMetrics(deps.metrics);
-    const directory = join(rootDirectory, "device-plugins");
-    this.#devices = this.#stops.add(new DeviceManager({ ...deps, metrics: registerDeviceMetrics(deps.metrics) }, { directory, numaNodes }));
-    const reservedMilliCpu = options.reserved.reduce((sum, of) => sum + parseQuantity(of.cpu ?? 0).milliValue(), 0);
-    const path = join(rootDirectory, "cpu_manager_state");
-    this.#cpus = this.#stops.add(new CpuManager({ ...deps, metrics }, { ...managers.cpu, path, reservedMilliCpu }));
-    const { topology: policy, scope } = managers;
-    this.#admission = new PodAdmission({ clock, metrics, providers: [this.#devices, this.#cpus] }, { policy, scope, numaNodes });
+    const deviceOptions = { directory: join(rootDirectory, "device-plugins"), numaNodes: nodes };
+    this.#devices = this.#stops.add(new DeviceManager({ ...deps, metrics: registerDeviceMetrics(deps.metrics) }, deviceOptions));
+    const reservedMilliCpu = this.#reserved("cpu").milliValue();
+    const cpuOptions = { ...managers.cpu, path: join(rootDirectory, "cpu_manager_state"), reservedMilliCpu };
+    this.#cpus = this.#stops.add(new CpuManager({ ...deps, metrics, topology: topology.cpus }, cpuOptions));
+    this.#memory = this.#stops.add(new MemoryManager({ ...deps, metrics, nodes: topology.nodes }, this.#memoryOptions()));
+    const providers = [this.#devices, this.#cpus, this.#memory];
+    const placed = topology.nodes.length > 0 ? topology.nodes : nodes.map((id) => ({ id, distances: [] }));
+    this.#admission = new PodAdmission({ clock, metrics, providers }, { ...managers.topology, nodes: placed });
+  }
+
+  #reserved(resource: string): Quantity {
+    const { reservations, memoryBytes } = this.#options;
+    return keptBack(resource, quantityOf(memoryBytes, "BinarySI"), reservations);
+  }
+
+  #memoryOptions() {
+    const { rootDirectory, managers } = this.#options;
+    const { policy, reserved } = managers.memory;
+    const path = join(rootDirectory, "memory_manager_state");
+    if (policy === "None") return { path, policy, reserved: new Map() };
+    const nodes = this.#deps.topology.nodes.map((node) => node.id);
+    return { path, policy, reserved: reservedByNode(reserved, { nodes, kept: new Map([["memory", this.#reserved("memory")]]) }) };
   }
 
   /** Throws when the state of an earlier kubelet is not one to go on with. */
   async start(): Promise<void> {
-    await Promise.all([this.#devices.start(), this.#cpus.start()]);
+    await Promise.all([this.#devices.start(), this.#cpus.start(), this.#memory.start()]);
     await Promise.all([this.#startPodResources(), this.#startPluginWatcher()]);
   }
 
@@ -105,6 +134,8 @@ export class NodeManagers implements Running {
           allocatableDevices: () => this.#devices.allocatableDevices(),
           cpusOf: (uid, container) => this.#cpus.exclusiveCpus(uid, container) ?? [],
           allocatableCpus: () => this.#cpus.allocatableCpus(),
+          memoryOf: (uid, container) => this.#memory.blocksOf(uid, container),
+          allocatableMemory: () => this.#memory.allocatableMemory(),
           metrics: registerPodResourcesMetrics(this.#deps.metrics),
           rate: new PullRate(clock, { perSecond: podResourcesPerSecond, burst: podResourcesBurst }),
         }),
@@ -128,18 +159,27 @@ export class NodeManagers implements Running {
   release(podUid: string): void {
     this.#devices.release(podUid);
     this.#cpus.release(podUid);
+    this.#memory.release(podUid);
   }
 
-  /** Throws an Error whose message the container's status shows. */
+  /** For a container that is about to be started. Throws an Error whose message its status shows. */
   async given(pod: Pod, container: Container): Promise<GivenResources> {
+    this.#cpus.starting(pod, container);
+    this.#memory.starting(pod, container);
     const devices = await this.#devices.containerDevices(pod, container);
     const cpus = this.#cpus.cpusFor(pod.metadata.uid, container.name);
-    const hasOwnCpus = this.#cpus.exclusiveCpus(pod.metadata.uid, container.name) !== undefined;
-    return { ...(devices ? { devices } : {}), ...(cpus ? { cpusetCpus: formatCpuSet(cpus), hasOwnCpus } : {}) };
+    const hasOwnCpus = this.#freesQuota && this.#cpus.exclusiveCpus(pod.metadata.uid, container.name) !== undefined;
+    const cpusetMems = this.#memory.memoryNodes(pod.metadata.uid, container.name);
+    return {
+      ...(devices ? { devices } : {}),
+      ...(cpus ? { cpusetCpus: formatCpuSet(cpus), hasOwnCpus } : {}),
+      ...(cpusetMems === undefined ? {} : { cpusetMems }),
+    };
   }
 
+  /** No quota keeps the pod from using its CPUs. */
   hasOwnCpus(podUid: string): boolean {
-    return this.#cpus.hasExclusiveCpus(podUid);
+    return this.#freesQuota && this.#cpus.hasExclusiveCpus(podUid);
   }
 
   /** Health of the container's devices. */
@@ -156,9 +196,17 @@ export class NodeManagers implements Running {
     return this.#devices.manages(resource);
   }
 
-  /** Why such a pod can never be resized here. */
-  infeasibleResize(pod: Pod): string | undefined {
-    if (!this.#cpus.isStatic || podQos(pod) !== "Guaranteed") return undefined;
-    return `Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"`;
+  /** Why the pod, which has been allocated something else than it asks for, can never be resized so here. */
+  infeasibleResize(pod: Pod, allocated: Pod): InfeasibleResize | undefined {
+    if (podQos(pod) !== "Guaranteed") return undefined;
+    const changes = changesOf(pod, allocated);
+    const { gates } = this.#options;
+    const why = (manager: string, policy: string): string =>
+      `Resize is infeasible for Guaranteed Pods alongside ${manager} Manager policy ${JSON.stringify(policy)}`;
+    if (this.#cpus.isStatic && changes.has("cpu") && !gates.enabled("InPlacePodVerticalScalingExclusiveCPUs"))
+      return { message: why("CPU", "static"), detail: "guaranteed_pod_cpu_manager_static_policy" };
+    if (this.#memory.isStatic && changes.has("memory") && !gates.enabled("InPlacePodVerticalScalingExclusiveMemory"))
+      return { message: why("Memory", "Static"), detail: "guaranteed_pod_memory_manager_static_policy" };
+    return undefined;
   }
 }

@@ -19,6 +19,13 @@ export function countOf(mask: NodeMask): number {
 
 export const hasNode = (mask: NodeMask, node: number): boolean => (mask & (1 << node)) !== 0;
 
+/** Their ids, ascending. */
+export function nodesIn(mask: NodeMask): readonly number[] {
+  const nodes: number[] = [];
+  for (let node = 0; node <= maxNumaNode; node++) if (hasNode(mask, node)) nodes.push(node);
+  return nodes;
+}
+
 /** Every set of one or more of the nodes: the smaller ones first, and of one size the one with the lower nodes first. */
 export function* masksOf(nodes: readonly number[]): Iterable<NodeMask> {
   const sorted = [...nodes].sort((a, b) => a - b);

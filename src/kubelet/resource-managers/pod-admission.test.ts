@@ -2,8 +2,9 @@ import { expect, test } from "vitest";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { VirtualClock } from "../../base/clock.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
+import { defaultGates, resolveKubeletGates } from "../configuration/feature-gates.ts";
 import { registerManagerMetrics } from "./manager-metrics.ts";
-import { resolveResourceManagers } from "./manager-options.ts";
+import { type ResourceManagerOptions, resolveResourceManagers } from "./manager-options.ts";
 import { PodAdmission } from "./pod-admission.ts";
 import { AdmissionError, type ResourceProvider } from "./provider.ts";
 import type { TopologyHint, TopologyPolicy } from "./topology-hints.ts";
@@ -23,9 +24,9 @@ function provider(
     begin: () => ({
       hints: () => hints,
       podHints: () => hints,
-      async allocate(container, affinity) {
+      async allocate(container, { nodes }) {
         if (failure) throw failure;
-        log.push(`${name} ${container.name} ${affinity}`);
+        log.push(`${name} ${container.name} ${nodes}`);
       },
     }),
     release: (uid) => log.push(`release ${name} ${uid}`),
@@ -39,9 +40,11 @@ function admission(
 ) {
   const registry = new MetricsRegistry();
   const metrics = registerManagerMetrics(registry);
+  const nodes = [0, 1].map((id) => ({ id, distances: [] }));
+  const options = { policy, scope, nodes, preferClosest: false, maxNumaNodes: 8 };
   return {
     registry,
-    admit: () => new PodAdmission({ clock: new VirtualClock(), metrics, providers }, { policy, scope, numaNodes: [0, 1] }).admit(pod),
+    admit: () => new PodAdmission({ clock: new VirtualClock(), metrics, providers }, options).admit(pod),
   };
 }
 
@@ -87,19 +90,39 @@ test("what cannot be given refuses the pod, with the provider's reason where it 
 });
 
 test("options that are wrong or cannot be met are told", () => {
-  expect(resolveResourceManagers({})).toMatchObject({ cpu: { policy: "none" }, topology: "none", scope: "container" });
+  const resolve = (options: ResourceManagerOptions, gates = defaultGates) => resolveResourceManagers(options, gates);
+  const topology = { policy: "none", scope: "container", preferClosest: false, maxNumaNodes: 8 };
+  expect(resolve({})).toMatchObject({ cpu: { policy: "none" }, memory: { policy: "None" }, topology });
   const cpuManagerPolicyOptions = { "full-pcpus-only": "true" };
-  expect(resolveResourceManagers({ cpuManagerPolicy: "static", cpuManagerPolicyOptions }).cpu.fullPcpusOnly).toBe(true);
+  expect([...resolve({ cpuManagerPolicy: "static", cpuManagerPolicyOptions }).cpu.options]).toEqual(["full-pcpus-only"]);
+  const closest = { topologyManagerPolicy: "best-effort", topologyManagerPolicyOptions: { "prefer-closest-numa-nodes": "true" } };
+  expect(resolve(closest).topology.preferClosest).toBe(true);
+  const alpha = { cpuManagerPolicy: "static", cpuManagerPolicyOptions: { "align-by-socket": "true" } };
+  const alphaGates = resolveKubeletGates({ CPUManagerPolicyAlphaOptions: true });
+  expect([...resolve(alpha, alphaGates).cpu.options]).toEqual(["align-by-socket"]);
+  expect(() => resolve({ ...alpha, topologyManagerPolicy: "single-numa-node" }, alphaGates)).toThrow("is incompatible");
+  const both = { "distribute-cpus-across-numa": "true", "prefer-align-cpus-by-uncorecache": "true" };
+  expect(() => resolve({ cpuManagerPolicy: "static", cpuManagerPolicyOptions: both })).toThrow(
+    "static policy options prefer-align-cpus-by-uncorecache and distribute-cpus-across-numa can not be used at the same time",
+  );
+  const noBeta = resolveKubeletGates({ CPUManagerPolicyBetaOptions: false });
+  const beta = { cpuManagerPolicy: "static", cpuManagerPolicyOptions: { "distribute-cpus-across-numa": "true" } };
+  expect(() => resolve(beta, noBeta)).toThrow("CPU Manager Policy Beta-level Options not enabled");
   for (const [options, message] of [
     [{ cpuManagerPolicy: "dynamic" }, 'unknown policy: "dynamic"'],
     [{ topologyManagerPolicy: "best" }, 'unknown policy: "best"'],
     [{ topologyManagerScope: "node" }, 'unknown scope: "node"'],
-    [{ memoryManagerPolicy: "Static" }, 'memoryManagerPolicy "Static" is not supported'],
-    [{ topologyManagerPolicyOptions: { "prefer-closest-numa-nodes": "true" } }, "is not supported"],
+    [{ memoryManagerPolicy: "static" }, 'unknown policy: "static"'],
+    [{ memoryManagerPolicy: "BestEffort" }, 'policy "BestEffort" is not available for platform "linux"'],
+    [{ topologyManagerPolicy: "restricted", topologyManagerPolicyOptions: { x: "true" } }, 'unknown Topology Manager Policy option: "x"'],
+    [
+      { topologyManagerPolicy: "restricted", topologyManagerPolicyOptions: { "max-allowable-numa-nodes": "7" } },
+      'the minimum value of "max-allowable-numa-nodes" should not be less than 8',
+    ],
     [{ cpuManagerPolicyOptions }, "None policy: received unsupported options"],
     [{ cpuManagerPolicy: "static", cpuManagerPolicyOptions: { x: "true" } }, 'unknown CPU Manager Policy option: "x"'],
     [{ cpuManagerPolicy: "static", cpuManagerPolicyOptions: { "align-by-socket": "true" } }, "Alpha-level Options not enabled"],
     [{ cpuManagerPolicy: "static", cpuManagerPolicyOptions: { "full-pcpus-only": "yes" } }, 'bad value for option "full-pcpus-only"'],
   ] as const)
-    expect(() => resolveResourceManagers(options)).toThrow(message);
+    expect(() => resolve(options)).toThrow(message);
 });

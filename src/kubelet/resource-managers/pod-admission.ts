@@ -1,13 +1,14 @@
-// Gives a pod what its node hands out piece by piece, devices and CPUs, when it is admitted: container by container, each
+// Gives a pod what its node hands out piece by piece, devices, CPUs and memory, when it is admitted: container by container, each
 // where the topology manager wants it. Pods come one after the other; what cannot be given refuses the pod with upstream's
 // reasons and messages, and nothing of it is kept.
 import type { Container, Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { PodVerdict } from "../pod-status.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
-import type { NodeMask } from "./node-mask.ts";
+import type { TopologySettings } from "./manager-options.ts";
+import type { NumaNode } from "./numa-nodes.ts";
 import { AdmissionError, containersOf, type PodAllocation, type ResourceProvider } from "./provider.ts";
-import { decideTopology, type ProviderHints, type TopologyPolicy } from "./topology-hints.ts";
+import { decideTopology, type ProviderHints, type TopologyHint, type TopologyPreference } from "./topology-hints.ts";
 
 export interface PodAdmissionDependencies {
   readonly clock: Clock;
@@ -16,27 +17,30 @@ export interface PodAdmissionDependencies {
   readonly providers: readonly (ResourceProvider & { release(podUid: string): void })[];
 }
 
-export interface PodAdmissionOptions {
-  readonly policy: TopologyPolicy;
-  readonly scope: "container" | "pod";
-  readonly numaNodes: readonly number[];
+export interface PodAdmissionOptions extends TopologySettings {
+  readonly nodes: readonly Pick<NumaNode, "id" | "distances">[];
 }
 
-const maxNumaNodes = 8;
+const nowhereSpecial: TopologyHint = { nodes: undefined, preferred: false };
 
 export class PodAdmission {
   readonly #deps: PodAdmissionDependencies;
   readonly #options: PodAdmissionOptions;
+  readonly #numaNodes: readonly number[];
+  readonly #preference: TopologyPreference;
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** Throws where there are too many nodes for a policy. */
+  /** Throws where there are too many nodes for a policy, or their distances are not known. */
   constructor(deps: PodAdmissionDependencies, options: PodAdmissionOptions) {
-    const { policy, numaNodes } = options;
-    // All their combinations are looked at.
-    if (policy !== "none" && numaNodes.length > maxNumaNodes)
+    const { policy, nodes, preferClosest, maxNumaNodes } = options;
+    if (policy !== "none" && nodes.length > maxNumaNodes)
       throw new Error(`unsupported on machines with more than ${maxNumaNodes} NUMA Nodes`);
+    if (preferClosest && nodes.some(({ distances }) => distances.length === 0))
+      throw new Error("cannot discover NUMA topology: error getting NUMA distances from cadvisor");
     this.#deps = deps;
     this.#options = options;
+    this.#numaNodes = nodes.map((node) => node.id);
+    this.#preference = preferClosest ? { distances: new Map(nodes.map((node) => [node.id, node.distances])) } : {};
   }
 
   concerns(pod: Pod): boolean {
@@ -71,22 +75,30 @@ export class PodAdmission {
     const parts = this.#deps.providers.map((provider) => provider.begin(pod));
     const ofPod = scope === "pod" && policy !== "none" ? this.#place(parts.map((p) => p.podHints())) : undefined;
     for (const container of containersOf(pod)) {
-      const affinity = ofPod ?? this.#placeOf(parts, container);
-      for (const part of parts) await part.allocate(container, affinity.nodes);
+      const hint = ofPod ?? this.#placeOf(parts, container);
+      for (const part of parts) await part.allocate(container, hint);
+      if (!ofPod) this.#countAligned(true);
     }
+    if (ofPod) this.#countAligned(true);
   }
 
-  #placeOf(parts: readonly PodAllocation[], container: Container): { readonly nodes: NodeMask | undefined } {
-    const { scope, policy } = this.#options;
-    if (scope === "pod" || policy === "none") return { nodes: undefined };
+  #placeOf(parts: readonly PodAllocation[], container: Container): TopologyHint {
+    if (this.#options.policy === "none") return nowhereSpecial;
     return this.#place(parts.map((p) => p.hints(container)));
   }
 
-  #place(hints: readonly ProviderHints[]): { readonly nodes: NodeMask | undefined } {
-    const { policy, numaNodes } = this.#options;
-    const { hint, admit } = decideTopology(policy, numaNodes, hints);
+  #place(hints: readonly ProviderHints[]): TopologyHint {
+    const { hint, admit } = decideTopology(this.#options.policy, this.#numaNodes, hints, this.#preference);
     if (admit) return hint;
+    this.#countAligned(false);
     throw new AdmissionError("TopologyAffinityError", "Resources cannot be allocated with Topology locality");
+  }
+
+  /** Only the policy single-numa-node promises it. */
+  #countAligned(aligned: boolean): void {
+    const { policy, scope } = this.#options;
+    const { metrics } = this.#deps;
+    if (policy === "single-numa-node") (aligned ? metrics.aligned : metrics.notAligned).series(scope, "numa_node").add();
   }
 }
 

@@ -2,16 +2,15 @@
 // gives the container its part. Containers of a pod come in the order of its specification, init containers first; what init
 // containers have, those after them may have again.
 import type { Container, Pod } from "../../api/types/core-v1.ts";
-import type { NodeMask } from "./node-mask.ts";
-import type { ProviderHints } from "./topology-hints.ts";
+import type { ProviderHints, TopologyHint } from "./topology-hints.ts";
 
 /** One pod on its way through admission, as one manager sees it. */
 export interface PodAllocation {
   hints(container: Container): ProviderHints;
   /** For the pod as a whole. */
   podHints(): ProviderHints;
-  /** Throws an Error (or an AdmissionError) whose message the pod's status shows. `affinity`: undefined for anywhere. */
-  allocate(container: Container, affinity: NodeMask | undefined): Promise<void>;
+  /** Throws an Error (or an AdmissionError) whose message the pod's status shows. `hint`: where. */
+  allocate(container: Container, hint: TopologyHint): Promise<void>;
 }
 
 export interface ResourceProvider {

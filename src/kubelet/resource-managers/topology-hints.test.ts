@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { topologyOf } from "./cpu-topology.ts";
 import { masksOf } from "./node-mask.ts";
+import { preferSockets, socketCpus } from "./socket-alignment.ts";
 import { decideTopology, hintsFor, type TopologyHint } from "./topology-hints.ts";
 
 const [node0, node1, both] = [0b01, 0b10, 0b11];
@@ -60,4 +62,27 @@ test("a resource without a preference leaves the choice to the others", () => {
   expect(decideTopology("single-numa-node", [0, 1], providers)).toEqual({ hint: hint(node1), admit: true });
   // Nothing prefers a place: nothing is said about one.
   expect(decideTopology("single-numa-node", [0, 1], [{}])).toEqual({ hint: hint(undefined), admit: true });
+});
+
+test("nodes that are nearer to each other go before those with lower ids, where they are to", () => {
+  const distances = new Map([
+    [0, [10, 40, 20]],
+    [1, [40, 10, 30]],
+    [2, [20, 30, 10]],
+  ]);
+  const providers = [{ cpu: [hint(0b011), hint(0b101), hint(0b110), hint(0b111, false)] }];
+  expect(decideTopology("restricted", [0, 1, 2], providers).hint).toEqual(hint(0b011));
+  expect(decideTopology("restricted", [0, 1, 2], providers, { distances }).hint).toEqual(hint(0b101));
+  expect(decideTopology("best-effort", [0, 1, 2], [{ cpu: [hint(0b100), hint(0b001)] }], { distances }).hint).toEqual(hint(0b001));
+});
+
+test("by sockets, all nodes of no more sockets than are needed are preferred", () => {
+  // Two sockets of two nodes, four CPUs on each.
+  const topology = topologyOf(Array.from({ length: 16 }, (_, id) => ({ id, core: id, socket: id >> 3, node: id >> 2 })));
+  const all = topology.cpus.map((cpu) => ({ nodes: 1 << cpu.node }));
+  const preferred = (count: number): readonly (number | undefined)[] =>
+    preferSockets(topology, hintsFor(count, [0, 1, 2, 3], { all, available: all }), count).flatMap((h) => (h.preferred ? [h.nodes] : []));
+  expect(preferred(2)).toEqual([0b0001, 0b0010, 0b0100, 0b1000, 0b0011, 0b1100]);
+  expect(preferred(6)).toEqual([0b0011, 0b0101, 0b1001, 0b0110, 0b1010, 0b1100]);
+  expect(socketCpus(topology, 0b0010)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
 });

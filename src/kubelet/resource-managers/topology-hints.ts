@@ -1,7 +1,7 @@
 // On which NUMA nodes a container's resources lie together (the policies none, best-effort, restricted and single-numa-node
 // of upstream's topology manager). Each manager says on which sets of nodes it could satisfy the request, the narrowest of
 // them preferred; here one hint of each is combined in every way, and the best combination wins. Pure.
-import { countOf, maskOf, masksOf, type NodeMask } from "./node-mask.ts";
+import { countOf, maskOf, masksOf, type NodeMask, nodesIn } from "./node-mask.ts";
 
 export interface TopologyHint {
   /** Undefined: anywhere. */
@@ -21,6 +21,12 @@ export interface TopologyDecision {
   readonly admit: boolean;
 }
 
+/** How nodes are compared: the fewest with the lowest ids, or of as many those that are nearest to each other. */
+export interface TopologyPreference {
+  /** prefer-closest-numa-nodes: node → its distances to all nodes. Default: distances do not matter. */
+  readonly distances?: ReadonlyMap<number, readonly number[]>;
+}
+
 const anywhere: TopologyHint = { nodes: undefined, preferred: true };
 
 /** `numaNodes` are those of the machine. */
@@ -28,16 +34,17 @@ export function decideTopology(
   policy: TopologyPolicy,
   numaNodes: readonly number[],
   providers: readonly ProviderHints[],
+  { distances }: TopologyPreference = {},
 ): TopologyDecision {
   if (policy === "none") return { hint: { nodes: undefined, preferred: false }, admit: true };
   const all = maskOf(numaNodes);
   const lists = providers.flatMap(listsOf);
   if (policy !== "single-numa-node") {
-    const hint = bestCombination(all, lists);
+    const hint = bestCombination(all, lists, distances ? nearest(distances) : isNarrower);
     return { hint, admit: policy === "best-effort" || hint.preferred };
   }
   const single = lists.map((list) => list.filter((h) => h.preferred && (h.nodes === undefined || countOf(h.nodes) === 1)));
-  const best = bestCombination(all, single);
+  const best = bestCombination(all, single, isNarrower);
   return { hint: best.nodes === all ? { ...best, nodes: undefined } : best, admit: best.preferred };
 }
 
@@ -47,12 +54,15 @@ function listsOf(hints: ProviderHints): readonly (readonly TopologyHint[])[] {
   return lists.map((list) => (list === undefined ? [anywhere] : list.length === 0 ? [{ nodes: undefined, preferred: false }] : list));
 }
 
-function bestCombination(all: NodeMask, lists: readonly (readonly TopologyHint[])[]): TopologyHint {
+/** Whether the first set of nodes is better than the second. */
+type Fitter = (a: NodeMask, b: NodeMask) => boolean;
+
+function bestCombination(all: NodeMask, lists: readonly (readonly TopologyHint[])[], isFitter: Fitter): TopologyHint {
   const target = widestNeed(lists);
   let best: TopologyHint | undefined;
   for (const combination of combinations(lists)) {
     const candidate = merge(all, combination);
-    if (candidate.nodes !== 0 && (!best || isBetter(candidate, best, target))) best = candidate;
+    if (candidate.nodes !== 0 && (!best || isBetter(candidate, best, { target, isFitter }))) best = candidate;
   }
   return best ?? { nodes: all, preferred: false };
 }
@@ -79,22 +89,40 @@ function merge(all: NodeMask, combination: readonly TopologyHint[]): TopologyHin
   return { nodes: masks.reduce((left, mask) => left & mask, all), preferred: same && combination.every((h) => h.preferred) };
 }
 
-function isBetter(candidate: TopologyHint, best: TopologyHint, target: number): boolean {
+function isBetter(
+  candidate: TopologyHint,
+  best: TopologyHint,
+  { target, isFitter }: { readonly target: number; readonly isFitter: Fitter },
+): boolean {
   if (candidate.preferred !== best.preferred) return candidate.preferred;
   const [a, b] = [candidate.nodes ?? 0, best.nodes ?? 0];
-  if (candidate.preferred) return isNarrower(a, b);
+  if (candidate.preferred) return isFitter(a, b);
   // None is ideal: as near as can be to what the widest resource needs, rather fewer nodes than more.
   const [countA, countB] = [countOf(a), countOf(b)];
-  if (countB > target) return isNarrower(a, b);
-  if (countB === target) return countA === target && isNarrower(a, b);
+  if (countB > target) return isFitter(a, b);
+  if (countB === target) return countA === target && isFitter(a, b);
   if (countA > target) return false;
-  return countA === countB ? isNarrower(a, b) : countA > countB;
+  return countA === countB ? isFitter(a, b) : countA > countB;
 }
 
 /** Fewer nodes, or as many with lower ids. */
 function isNarrower(a: NodeMask, b: NodeMask): boolean {
   const [countA, countB] = [countOf(a), countOf(b)];
   return countA === countB ? a < b : countA < countB;
+}
+
+/** Fewer nodes, or as many that are nearer to each other. */
+function nearest(distances: ReadonlyMap<number, readonly number[]>): Fitter {
+  const average = (mask: NodeMask): number => {
+    const nodes = nodesIn(mask);
+    const sum = nodes.reduce((of, a) => of + nodes.reduce((to, b) => to + (distances.get(a)?.[b] ?? 0), 0), 0);
+    return sum / Math.max(1, nodes.length ** 2);
+  };
+  return (a, b) => {
+    if (countOf(a) !== countOf(b)) return countOf(a) < countOf(b);
+    const [ofA, ofB] = [average(a), average(b)];
+    return ofA === ofB ? a < b : ofA < ofB;
+  };
 }
 
 /** Something that lies on NUMA nodes: a CPU on one, a device on any number. */

@@ -2,12 +2,13 @@
 // path belongs to (route.ts), or, for exec, attach and port-forward, passed through to the runtime's streaming server.
 // Certificates may change while it serves.
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { createServer, type Server, type ServerOptions } from "node:https";
+import { createServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { isStatus, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
+import { listen } from "../../base/listen.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { closing } from "../../base/server-connections.ts";
 import type { Client } from "../../client/client.ts";
@@ -89,6 +90,8 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
       .catch((error: unknown) => respondError(deps.logger, response, error));
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The client may go while it is being asked who it is.
+    socket.on("error", () => socket.destroy());
     admit(request)
       .then(() => {
         if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");
@@ -105,7 +108,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
         refuseUpgrade(socket, { status: isStatus(error) ? error.code : 500, contentType: "text/plain", body: Buffer.from(textOf(error)) }),
       );
   });
-  await listen(server, options.address, options.port);
+  await listenOn(deps.logger, server, options);
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
     await close();
     throw error;
@@ -140,7 +143,7 @@ async function startPlainServers(
     const server = createPlainServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, answer);
     const close = closing(server);
     try {
-      await listen(server, host, port);
+      await listenOn(deps.logger, server, { address: host, port });
     } catch (error) {
       await Promise.all(running.map((r) => r.stop()));
       throw error;
@@ -150,12 +153,14 @@ async function startPlainServers(
   return running;
 }
 
-function listen(server: Server | NetServer, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new Error(`the kubelet cannot listen on ${address}:${port}: ${error.message}`, { cause: error })),
-    );
-    server.listen(port, address, () => resolve());
+async function listenOn(
+  logger: Logger,
+  server: NetServer,
+  { address, port }: { readonly address: string; readonly port: number },
+): Promise<void> {
+  const failed = (error: Error): void => logger.error("A listener of the kubelet failed", { address, port, error });
+  await listen(server, { port, host: address }, failed).catch((cause: unknown) => {
+    throw new Error(`the kubelet cannot listen on ${address}:${port}: ${textOf(cause)}`, { cause });
   });
 }
 

@@ -3,8 +3,8 @@
 import { podQos } from "../../api/semantics/pod-qos.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { type CgroupDetails, readDetails } from "../../linux/cgroup-details.ts";
+import { type CgroupNames, cgroupfsNames } from "../../linux/cgroup-names.ts";
 import type { CgroupSystem, Cgroups, CgroupUsage } from "../../linux/cgroups.ts";
-import { podCgroup, qosCgroup } from "../../linux/cgroups.ts";
 import { hostFile } from "../../linux/host-file.ts";
 import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
@@ -16,6 +16,8 @@ export interface MachineReader {
   usage(): Promise<MachineUsage | undefined>;
   /** Below the root of the trees: "/coracle-1a2b3c4d/kubepods/burstable/pod<uid>". */
   podCgroup(pod: Pod): string;
+  /** Below its pod's group. */
+  containerCgroup(podGroup: string, containerId: string): string;
   /** Undefined when there is no such group. */
   cgroupUsage(path: string): Promise<CgroupUsage | undefined>;
   /** Throttling, page cache and limits; empty when there is no such group. */
@@ -39,10 +41,12 @@ export interface MachineOptions {
   readonly groups: { readonly system: CgroupSystem; readonly cgroups: Cgroups } | undefined;
   /** Below which the control groups of pods lie. */
   readonly cgroupRoot: string;
+  /** Default: the directories of cgroupfs. */
+  readonly names?: CgroupNames;
   readonly runtimePid?: () => Promise<number | undefined>;
 }
 
-export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineOptions): MachineReader {
+export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cgroupfsNames }: MachineOptions): MachineReader {
   const cgroupUsage = async (path: string): Promise<CgroupUsage | undefined> => groups?.cgroups.usage(path);
   return {
     cgroupUsage,
@@ -52,8 +56,9 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid }: MachineO
     },
     cgroupDetails: async (path) => (groups ? readDetails(groups.system, path) : {}),
     usage: () => machineUsage(groups?.system),
-    podCgroup: (pod) => podCgroup(cgroupRoot, podQos(pod), pod.metadata.uid),
-    podsUsage: () => cgroupUsage(qosCgroup(cgroupRoot, "Guaranteed")),
+    podCgroup: (pod) => names.pod(cgroupRoot, podQos(pod), pod.metadata.uid),
+    containerCgroup: (podGroup, containerId) => names.container(podGroup, containerId),
+    podsUsage: () => cgroupUsage(names.qos(cgroupRoot, "Guaranteed")),
     kubeletUsage: () => processUsage("self"),
     async runtimeUsage() {
       const pid = await runtimePid?.();

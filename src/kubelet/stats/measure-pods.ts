@@ -60,7 +60,7 @@ async function measureContainer(
   { machine, rates, nowMs, containers }: MeasurePodsContext,
 ): Promise<ContainerMeasurement> {
   const { id, name, image, startedAtMs, restartCount, logPath } = container;
-  const group = podGroup === undefined ? undefined : await machine?.cgroupUsage(`${podGroup}/${id}`);
+  const group = podGroup === undefined ? undefined : await machine?.cgroupUsage(machine.containerCgroup(podGroup, id));
   const usage = group ? groupUsage(`container/${id}`, group, { rates, nowMs }) : (await containers()).get(id);
   return { id, name, image, startedAtMs, restartCount, logPath, ...usage };
 }

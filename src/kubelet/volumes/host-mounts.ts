@@ -3,7 +3,7 @@
 // come and go while it is read, as they do on a busy node.
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { mountTmpfs, unmountBelow } from "../../linux/mounts.ts";
+import { mountHugePages, mountTmpfs, unmountBelow } from "../../linux/mounts.ts";
 import { runCommand } from "../../linux/run-command.ts";
 import type { HostMounts } from "./volume-manager.ts";
 
@@ -12,6 +12,7 @@ const maxStacked = 16;
 
 export const hostMounts: HostMounts = {
   mountTmpfs,
+  mountHugePages,
   isMounted,
   unmountBelow,
   async unmount(target) {
@@ -22,6 +23,7 @@ export const hostMounts: HostMounts = {
 /** For simulated pods, which look into no volume, on machines that may give no right to mount. */
 export const directoriesOnly: HostMounts = {
   mountTmpfs: async (target) => void (await mkdir(target, { recursive: true })),
+  mountHugePages: async (target) => void (await mkdir(target, { recursive: true })),
   isMounted: async () => false,
   unmount: async () => undefined,
   unmountBelow: async () => undefined,

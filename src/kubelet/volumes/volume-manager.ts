@@ -9,12 +9,15 @@ import type { Clock } from "../../base/clock.ts";
 import { podCgroupResources } from "../linux-resources.ts";
 import { writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";
+import { hugePageBytes, isHugePageMedium } from "./huge-pages.ts";
 import { applyFsGroup } from "./ownership.ts";
 import { type PayloadContext, volumePayload } from "./payload.ts";
 
 /** What the node's mounts are asked for; linux/mounts.ts has it. */
 export interface HostMounts {
   mountTmpfs(target: string, options?: { readonly sizeBytes?: number; readonly mode?: string }): Promise<void>;
+  /** A file system of huge pages of this size. */
+  mountHugePages(target: string, pageBytes: number): Promise<void>;
   /** Does nothing where nothing is mounted. */
   unmount(target: string): Promise<void>;
   /** Everything at and below a directory. */
@@ -189,6 +192,10 @@ export class VolumeManager {
       await chmod(fresh, 0o777);
       await this.#applyFsGroup(pod, fresh, false);
       await rename(fresh, directory);
+    } else if (isHugePageMedium(medium)) {
+      if (await this.#deps.mounts.isMounted(directory)) return made;
+      await this.#deps.mounts.mountHugePages(directory, hugePageBytes(medium, pod));
+      await this.#applyFsGroup(pod, directory, false);
     } else throw new Error(`unknown storage medium "${medium}"`);
     return made;
   }

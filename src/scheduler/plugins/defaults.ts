@@ -8,7 +8,6 @@ import {
   poddisruptionbudgets,
   replicasets,
   replicationcontrollers,
-  resourceclaims,
   services,
   statefulsets,
   storageclasses,
@@ -17,6 +16,7 @@ import type { InformerFactory } from "../../client/informer.ts";
 import { defaultPluginArgs, type PluginArgs } from "../configuration/plugin-args.ts";
 import { knownPlugins } from "../configuration/plugin-names.ts";
 import { defaultProfileSettings } from "../configuration/scheduler-configuration.ts";
+import { deviceClaimsOf } from "../devices/device-claims.ts";
 import type { Extender } from "../extenders/extender.ts";
 import { narrowCandidates } from "../extenders/extender-plugin.ts";
 import type { Plugin, Profile } from "../framework.ts";
@@ -67,7 +67,7 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
   };
   const namespacesByName = informers.informer(namespaces);
   const budgets = informers.informer(poddisruptionbudgets);
-  const deviceClaims = informers.informer(resourceclaims);
+  const devices = deviceClaimsOf(informers);
   const bindTimeoutMs = args.VolumeBinding.bindTimeoutSeconds * 1000;
   return [
     schedulingGates,
@@ -77,14 +77,14 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
     taintToleration,
     createNodeAffinity(args.NodeAffinity.addedAffinity),
     nodePorts,
-    createNodeResourcesFit(args.NodeResourcesFit),
+    createNodeResourcesFit(args.NodeResourcesFit, devices.classes),
     createVolumeRestrictions(storage),
     createNodeVolumeLimits({ ...storage, csiNode: (name) => csiNodes.get(name) }),
     createVolumeBinding({ ...deps, storage, bindTimeoutMs }),
     createVolumeZone(storage),
     createPodTopologySpread(workloadsOf(informers), spreadDefaults(args.PodTopologySpread)),
     createInterPodAffinity({ namespaceLabels: (name) => namespacesByName.get(name)?.metadata.labels, ...args.InterPodAffinity }),
-    createDynamicResources((key) => deviceClaims.get(key)),
+    createDynamicResources({ ...deps, devices, ...args.DynamicResources }),
     createDefaultPreemption({ ...deps, budgets: () => budgets.list(), ...narrowing(deps), ...args.DefaultPreemption }),
     createNodeResourcesBalancedAllocation(args.NodeResourcesBalancedAllocation),
     imageLocality,

@@ -4,8 +4,10 @@
 // ImageLocality: nodes that already have the pod's large images are better.
 import { amountsOf } from "../../api/semantics/pod-resources.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
+import type { DeviceClass } from "../../api/types/resource-v1.ts";
 import { isExtendedResource } from "../../api/validation/resource-names.ts";
 import { defaultPluginArgs, type PluginArgs, type ScoringStrategy } from "../configuration/plugin-args.ts";
+import { bringsResource, type DeviceClasses } from "../devices/device-classes.ts";
 import { maxNodeScore, type NodeScorer, type Plugin, type Rejection, type SchedulingCycle } from "../framework.ts";
 import { type NodeInfo, podFacts } from "../node-info.ts";
 import type { Columns } from "../snapshot.ts";
@@ -17,8 +19,14 @@ const counted = (name: string): boolean => name !== "cpu" && name !== "memory" &
 type FitArgs = PluginArgs["NodeResourcesFit"];
 type Counted = (name: string) => boolean;
 
-export function createNodeResourcesFit(args: FitArgs): Plugin {
+/** What DynamicResources sees to: extended resources that a class of devices stands behind, where the node itself has none. */
+type Delegation = Pick<DeviceClasses, "forResource">;
+const nothingDelegated: Delegation = { forResource: () => undefined };
+
+export function createNodeResourcesFit(args: FitArgs, classes: Delegation = nothingDelegated): Plugin {
   const counts = countedBy(args);
+  const isDelegated = (name: string, allocatable: number | undefined): boolean =>
+    !allocatable && name.includes("/") && classes.forResource(name) !== undefined;
   const twoColumns = isDefaultStrategy(args.scoringStrategy);
   return {
     name: "NodeResourcesFit",
@@ -33,20 +41,27 @@ export function createNodeResourcesFit(args: FitArgs): Plugin {
           (columns.podCount[at] ?? 0) + 1 <= (columns.allocatablePods[at] ?? 0) &&
           (cpu === 0 || cpu <= (columns.allocatableCpu[at] ?? 0) - (columns.requestedCpu[at] ?? 0)) &&
           (memory === 0 || memory <= (columns.allocatableMemory[at] ?? 0) - (columns.requestedMemory[at] ?? 0)) &&
-          others.every(([name, amount]) => amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0));
-        return fits ? undefined : insufficient(pod, node, counts);
+          others.every(
+            ([name, amount]) =>
+              amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0) || isDelegated(name, node.allocatable[name]),
+          );
+        return fits ? undefined : insufficient(pod, node, (name) => counts(name) && !isDelegated(name, node.allocatable[name]));
       };
     },
     score: (cycle) => (twoColumns ? leastAllocatedScorer(cycle) : strategyScorer(args.scoringStrategy, podFacts(cycle.pod))),
     queueingHints: [
-      { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node, counts) },
+      { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node, counts, isDelegated) },
       {
         event: "NodeAllocatable",
-        concerns: (pod, before, after) => fitsEmpty(pod, after as Node, counts) && grew(pod, before as Node, after as Node),
+        concerns: (pod, before, after) => fitsEmpty(pod, after as Node, counts, isDelegated) && grew(pod, before as Node, after as Node),
       },
       { event: "AssignedPodDelete" },
       { event: "AssignedPodUpdate", concerns: (pod, before, after) => shrank(pod, before as Pod, after as Pod) },
       { event: "UnscheduledPodUpdate" },
+      {
+        event: "DeviceClass",
+        concerns: (pod, before, after) => bringsResource(podFacts(pod).requests, before as DeviceClass | undefined, after as DeviceClass),
+      },
     ],
   };
 }
@@ -93,9 +108,14 @@ function insufficient(pod: Pod, node: NodeInfo, counts: Counted): Rejection {
 }
 
 /** Whether the pod would fit if the node were empty. */
-function fitsEmpty(pod: Pod, node: Node, counts: Counted): boolean {
+function fitsEmpty(
+  pod: Pod,
+  node: Node,
+  counts: Counted,
+  isDelegated: (name: string, allocatable: number | undefined) => boolean,
+): boolean {
   const allocatable = amountsOf(node.status?.allocatable);
-  const matters = (name: string): boolean => !counted(name) || counts(name);
+  const matters = (name: string): boolean => (!counted(name) || counts(name)) && !isDelegated(name, allocatable[name]);
   return Object.entries(podFacts(pod).requests).every(([name, amount]) => !matters(name) || amount <= (allocatable[name] ?? 0));
 }
 

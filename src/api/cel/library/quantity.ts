@@ -57,6 +57,9 @@ class CelQuantity extends CelOpaque {
 const ofInteger = (value: CelValue | undefined): CelQuantity =>
   new CelQuantity(Quantity.ofNanos((value as bigint) * nanosPerUnit, "DecimalExponent"), 0);
 
+/** Throws CelError. */
+export const celQuantity = (text: string | number): CelOpaque => parse(String(text));
+
 function parse(text: string): CelQuantity {
   try {
     return new CelQuantity(parseQuantity(text), scaleOf(text));

@@ -8,7 +8,7 @@ import { fieldless } from "./values.ts";
 
 const semverType: CelObjectType = fieldless("kubernetes.Semver");
 
-class CelSemver extends CelOpaque {
+export class CelSemver extends CelOpaque {
   readonly typeName = semverType.name;
   /** Major, minor, patch. */
   readonly numbers: readonly [bigint, bigint, bigint];
@@ -63,7 +63,7 @@ const quoted = (text: string): string => JSON.stringify(text);
 const maxUint64 = 2n ** 64n - 1n;
 
 /** Throws CelError. */
-function parseSemver(text: string): CelSemver {
+export function parseSemver(text: string): CelSemver {
   if (text === "") throw new CelError("Version string empty");
   const [major = "", minor, ...rest] = text.split(".");
   if (minor === undefined || rest.length === 0) throw new CelError("No Major.Minor.Patch elements found");

@@ -1,8 +1,8 @@
 // Which ResourceClaims a pod has: those it names, and those made from templates, whose names stand in its status.
-import { isControlledBy } from "../../api/meta/object.ts";
-import { isPodTerminal } from "../../api/semantics/pod-status.ts";
-import type { Pod, PodResourceClaim } from "../../api/types/core-v1.ts";
-import type { ResourceClaim } from "../../api/types/resource-v1.ts";
+import { isControlledBy } from "../meta/object.ts";
+import type { Pod, PodResourceClaim } from "../types/core-v1.ts";
+import type { ResourceClaim } from "../types/resource-v1.ts";
+import { isPodTerminal } from "./pod-status.ts";
 
 export type PodClaim =
   /** `isOwned`: it was made for the pod and must belong to it. */

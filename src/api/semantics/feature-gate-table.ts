@@ -1,0 +1,79 @@
+// The feature gates of v1.36: whether each is on, whether it is locked, how far it has come (1: alpha, 2: beta), and which
+// components look at it: a API server, c controller manager, k kubelet, p proxy, s scheduler. Facts alone.
+
+/** On by default. */
+export const gatesOn = `
+  APIResponseCompression:2a APIServerIdentity:2ac AllowParsingUserUIDFromCertAuth:2a AllowServiceExternalIPs:p AtomicFIFO:2
+  AuthorizePodWebsocketUpgradeCreatePermission:2a CPUManagerPolicyBetaOptions:2k CRDObservedGenerationTracking:2a
+  ClearingNominatedNodeNameAfterBinding:2a ClientsAllowCARotation:2 ClientsAllowTLSCacheGC:2 ComponentFlagz:2ackps
+  ComponentStatusz:2ackps ConstrainedImpersonation:2a ContainerCheckpoint:2k ContainerRestartRules:2ak
+  CustomCPUCFSQuotaPeriod:k DRAConsumableCapacity:2as DRADeviceBindingConditions:2as DRADeviceTaints:2acs
+  DRAExtendedResource:2aks DRAPartitionableDevices:2as DRAPrioritizedList:acs DRAResourceClaimDeviceStatus:2as
+  DRAResourceClaimGranularStatusAuthorization:2a DRASchedulerFilterTimeout:2s DeclarativeValidationBeta:2a
+  DeploymentReplicaSetTerminatingReplicas:2ac DetectCacheInconsistency:2a DisableCPUQuotaWithExclusiveCPUs:k EnvFiles:2ak
+  ExtendWebSocketsToKubelet:2ak GracefulNodeShutdown:2k GracefulNodeShutdownBasedOnPodPriority:2k HPAConfigurableTolerance:2ac
+  HostnameOverride:2ak InOrderInformersBatchProcess:2 InPlacePodLevelResourcesVerticalScaling:2aks
+  InPlacePodVerticalScalingInitContainers:2ak InformerResourceVersion KubeletCrashLoopBackOffMax:2k
+  KubeletEnsureSecretPulledImages:2k KubeletPodResourcesListUseActivePods:k KubeletSeparateDiskGC:2k
+  KubeletServiceAccountTokenForCredentialProviders:2ak ListFromCacheSnapshot:2a MatchLabelKeysInPodTopologySpread:2as
+  MatchLabelKeysInPodTopologySpreadSelectorMerge:2a MutablePodResourcesForSuspendedJobs:2a
+  MutableSchedulingDirectivesForSuspendedJobs:2ac MutatingAdmissionPolicy:a NodeDeclaredFeatures:2aks
+  NominatedNodeNameForExpectation:2s OpenAPIEnums:2a OpportunisticBatching:2s PLEGOnDemandRelist:2k PodDeletionCost:2ac
+  PodLevelResources:2acks PodReadyToStartContainersCondition:2k PodTopologyLabelsAdmission:2a PortForwardWebsockets:2a
+  PreventStaticPodAPIReferences:2k RelaxedServiceNameValidation:2a ReloadKubeletServerCertificateFile:2k
+  RemoteRequestHeaderUID:2a ResourceHealthStatus:2ak ResourceHealthStatusMessage:2ak RestartAllContainersOnContainerExits:2ak
+  RotateKubeletServerCertificate:2k SchedulerAsyncPreemption:2s SchedulerPopFromBackoffQ:2s
+  ServiceAccountNodeAudienceRestriction:2a ServiceCIDRStatusFieldWiping:a SizeBasedListCostEstimate:2a
+  StaleControllerConsistencyDaemonSet:2c StaleControllerConsistencyJob:2c StaleControllerConsistencyReplicaSet:2c
+  StaleControllerConsistencyStatefulSet:2c StatefulSetSemanticRevisionComparison:2c StorageNamespaceIndex:a
+  StorageVersionHash:2a StrictIPCIDRValidation:2a StructuredAuthenticationConfigurationEgressSelector:2a
+  StructuredAuthenticationConfigurationJWKSMetrics:2a TokenRequestServiceAccountUIDValidation:2a
+  TopologyManagerPolicyBetaOptions:2k TranslateStreamCloseWebsocketRequests:2a UnauthenticatedHTTP2DOSMitigation:2a
+  UnknownVersionInteroperabilityProxy:2a UnlockWhileProcessingFIFO:2 WatchCacheInitializationPostStartHook:2a WatchList:2a
+  WatchListClient:2 WindowsGracefulNodeShutdown:2k
+`;
+
+/** On, and locked. */
+export const gatesLockedOn = `
+  APIServerTracing:a AggregatedDiscoveryRemoveBetaType:a AllowOverwriteTerminationGracePeriodSeconds
+  AnonymousAuthConfigurableEndpoints:a AnyVolumeDataSource:a AuthorizeNodeWithSelectors:a AuthorizeWithSelectors:a
+  BtreeWatchCache:a CPUManagerPolicyOptions CRDValidationRatcheting:a CSIServiceAccountTokenSecrets:a ConsistentListFromCache:a
+  CustomResourceFieldSelectors:a DRAAdminAccess:acs DeclarativeValidation:a DisableAllocatorDualWrite:a
+  DisableNodeKubeProxyVersion:k DynamicResourceAllocation:acks ExecProbeTimeout ExternalServiceAccountTokenSigner:a
+  GitRepoVolumeDriver:ak ImageMaximumGCAge:k ImageVolume:ak InOrderInformers InPlacePodVerticalScaling:aks
+  JobBackoffLimitPerIndex:ac JobManagedBy:ac JobPodReplacementPolicy:ac JobSuccessPolicy:ac KubeletCgroupDriverFromCRI
+  KubeletFineGrainedAuthz:ak KubeletPSI:k KubeletPodResourcesDynamicResources KubeletPodResourcesGet:k KubeletTracing
+  LogarithmicScaleDown:c MatchLabelKeysInPodAffinity:a MultiCIDRServiceAllocator:acp MutableCSINodeAllocatableCount:ak
+  NFTablesProxyMode NodeInclusionPolicyInPodTopologySpread:as NodeLogQuery:k NodeSwap:k OrderedNamespaceDeletion:c
+  PodLifecycleSleepAction:ak PodLifecycleSleepActionAllowZero:a PodObservedGenerationTracking:a PodSchedulingReadiness
+  PreferSameTrafficDistribution:acp ProcMountType:a RecoverVolumeExpansionFailure:ack RecursiveReadOnlyMounts:ak
+  RelaxedDNSSearchValidation:a RelaxedEnvironmentVariableValidation:a ResilientWatchCacheInitialization:a RetryGenerateName:a
+  SELinuxChangePolicy:ack SELinuxMountReadWriteOncePod:ak SchedulerQueueingHints:s SeparateCacheWatchRPC:a
+  SeparateTaintEvictionController:c ServiceAccountTokenJTI:a ServiceAccountTokenNodeBinding:a
+  ServiceAccountTokenNodeBindingValidation:a ServiceAccountTokenPodNodeInfo:a SidecarContainers:acs
+  StreamingCollectionEncodingToJSON:a StreamingCollectionEncodingToProtobuf:a StructuredAuthenticationConfiguration:a
+  SupplementalGroupsPolicy:ak TopologyManagerPolicyOptions:k UserNamespacesSupport:ak VolumeAttributesClass:acs WinDSR:p
+  WinOverlay:p
+`;
+
+/** Off by default. */
+export const gatesOff = `
+  APIServingWithRoutine:1a AllowDNSOnlyNodeCSR:k AllowInsecureKubeletCertificateSigningRequests:a
+  AllowUnsafeMalformedObjectDeletion:1a CBORServingAndStorage:1a CPUManagerPolicyAlphaOptions:1k CRIListStreaming:1k
+  CSIVolumeHealth:1k ChangeContainerStatusOnKubeletRestart:k ClientsAllowCBOR:1 ClientsPreferCBOR:1
+  CloudControllerManagerWatchBasedRoutesReconciliation:1 CloudControllerManagerWebhook:1 ClusterTrustBundle:2ac
+  ClusterTrustBundleProjection:2ak ConcurrentWatchObjectDecode:2a ContainerStopSignals:1ak
+  ControllerManagerReleaseLeaderElectionLockOnExit CoordinatedLeaderElection:2acs CrossNamespaceVolumeDataSource:1a
+  DRADeviceTaintRules:2acs DRAListTypeAttributes:1as DRANodeAllocatableResources:1as DRAResourcePoolStatus:1ac
+  DRAWorkloadResourceClaims:1acks DeclarativeValidationTakeover EventedPLEG:1k GangScheduling:1s GenericWorkload:1acs
+  HPAScaleToZero:1ac ImageVolumeWithDigest:1ak InPlacePodVerticalScalingExclusiveCPUs:1k
+  InPlacePodVerticalScalingExclusiveMemory:1k KMSv1:a KubeletInUserNamespace:1k KubeletRegistrationGetOnExistsOnly:k
+  LocalStorageCapacityIsolationFSQuotaMonitoring:2k ManifestBasedAdmissionControlConfig:1a MaxUnavailableStatefulSet:2ac
+  MemoryQoS:1k MutablePVNodeAffinity:1a PersistentVolumeClaimUnusedSinceTime:1c PodAndContainerStatsFromCRI:1k
+  PodCertificateRequest:2ack PodLevelResourceManagers:1k PodLogsQuerySplitStreams:1ak PodsAPI:1k QOSReserved:1k
+  ReduceDefaultCrashLoopBackOffDecay:1k RuntimeClassInImageCriApi:1k SELinuxMount:2ak SchedulerAsyncAPICalls:2s
+  ShardedListAndWatch:1a StorageCapacityScoring:1s StorageVersionAPI:1ac StorageVersionMigrator:2ac
+  TaintTolerationComparisonOperators:1acks TopologyAwareWorkloadScheduling:1as TopologyManagerPolicyAlphaOptions:1k
+  UserNamespacesHostNetworkSupport:1a VolumeLimitScaling:1as WindowsCPUAndMemoryAffinity:1k WindowsHostNetwork
+  WorkloadAwarePreemption:1as WorkloadWithJob:1ac
+`;

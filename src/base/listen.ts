@@ -1,0 +1,16 @@
+// Lets a server listen. What goes wrong later (no file descriptor is left for a new connection) is told and not thrown: an
+// 'error' event of a server that nobody hears ends the process.
+import type { ListenOptions, Server } from "node:net";
+
+/** Resolves with the port; rejects with the system's error: EADDRINUSE, EACCES. `failed` hears of errors from then on. */
+export function listen(server: Server, at: ListenOptions, failed: (error: Error) => void): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(at, () => {
+      server.off("error", reject);
+      server.on("error", failed);
+      const address = server.address();
+      resolve(typeof address === "object" && address ? address.port : 0);
+    });
+  });
+}

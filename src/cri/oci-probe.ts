@@ -1,0 +1,57 @@
+// Whether an OCI runtime works on this machine: it is made to run a container, with the kinds of namespaces, mounts and control
+// groups that pods have, whose only program ends at once. A runtime that only prints its version may still refuse all of that.
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { runCommand } from "../linux/run-command.ts";
+import { elf, elfMachine } from "./elf.ts";
+import { type Architecture, hostArchitecture } from "./image-archive.ts";
+
+const probeTimeoutMs = 10_000;
+
+/** Resolves when the container ran; rejects with what the runtime said. Nothing of it stays below `directory`. */
+export async function tryOciRuntime(binary: string, directory: string): Promise<void> {
+  const bundle = await mkdtemp(join(directory, "oci-probe-"));
+  const root = join(bundle, "state");
+  const id = `coracle-${basename(bundle)}`;
+  const command = (...args: readonly string[]) => runCommand(binary, ["--root", root, ...args], { timeoutMs: probeTimeoutMs });
+  try {
+    await mkdir(join(bundle, "rootfs"));
+    await writeFile(join(bundle, "rootfs", "end"), endingProgram(hostArchitecture()), { mode: 0o755 });
+    await writeFile(join(bundle, "config.json"), JSON.stringify(specification(`/${id}`)));
+    await command("run", "--bundle", bundle, id);
+  } catch (error) {
+    await command("delete", "--force", id).catch(() => undefined); // mostly there is nothing to delete
+    throw error;
+  } finally {
+    await rm(bundle, { recursive: true, force: true });
+  }
+}
+
+function specification(cgroupsPath: string): unknown {
+  const unsafe = ["nosuid", "noexec", "nodev"];
+  return {
+    ociVersion: "1.0.2",
+    process: { user: { uid: 0, gid: 0 }, args: ["/end"], env: [], cwd: "/", noNewPrivileges: true },
+    root: { path: "rootfs" },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc", options: unsafe },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "strictatime", "mode=755", "size=64k"] },
+      { destination: "/sys", type: "sysfs", source: "sysfs", options: [...unsafe, "ro"] },
+      { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: [...unsafe, "ro"] },
+    ],
+    linux: {
+      cgroupsPath,
+      namespaces: ["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
+      resources: { cpu: { shares: 2 }, memory: { limit: 64 * 1024 * 1024 }, devices: [{ allow: false, access: "rwm" }] },
+    },
+  };
+}
+
+/** exit_group(0). */
+function endingProgram(architecture: Architecture): Uint8Array {
+  const code =
+    architecture === "amd64"
+      ? [0x31, 0xff, 0xb8, 231, 0, 0, 0, 0x0f, 0x05] // xor edi, edi; mov eax, 231; syscall
+      : [0x00, 0x00, 0x80, 0xd2, 0xc8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4]; // mov x0, #0; mov x8, #94; svc #0
+  return elf(elfMachine[architecture], Buffer.from(code));
+}

@@ -1,0 +1,118 @@
+// Which programs make the containers: runc and crun, each a handler that a RuntimeClass may name, and one of them the default.
+// crun, in C, takes a third of runc's time, so it is the default where it is installed and has run a container on this
+// machine; that is tried once, and again when the program or the machine's boot is another.
+import { mkdir, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
+import { basename, isAbsolute, join } from "node:path";
+import { errorText, type Logger } from "../base/log.ts";
+import { hybridCgroups } from "../linux/cgroup-system.ts";
+import { findExecutable, isExecutable } from "../linux/find-executable.ts";
+import { bootId } from "../linux/processes.ts";
+import type { ContainerdPaths } from "./containerd-paths.ts";
+import { crunLauncher } from "./crun-launcher.ts";
+import { hostArchitecture } from "./image-archive.ts";
+import { tryOciRuntime } from "./oci-probe.ts";
+
+export interface OciRuntime {
+  /** The handler, as a RuntimeClass names it: "runc". */
+  readonly name: string;
+  readonly binary: string;
+}
+
+export interface OciRuntimes {
+  readonly defaultName: string;
+  readonly all: readonly OciRuntime[];
+}
+
+/** "auto", "runc", "crun", or the path of another program. */
+export type OciRuntimeChoice = string;
+
+interface Candidate extends OciRuntime {
+  /** Why it cannot be used. */
+  readonly problem?: string;
+}
+
+/** Throws an error that says what is missing for the choice. */
+export async function findOciRuntimes(choice: OciRuntimeChoice, paths: ContainerdPaths, log: Logger): Promise<OciRuntimes> {
+  const own = await chosenPath(choice);
+  const candidates = (
+    await Promise.all(["runc", "crun"].map((name) => candidateOf(name, name === own?.name ? own.binary : undefined, paths)))
+  )
+    .filter((candidate) => candidate !== undefined)
+    .concat(own && !["runc", "crun"].includes(own.name) ? [own] : []);
+  const all = candidates.filter(({ problem }) => problem === undefined).map(({ name, binary }) => ({ name, binary }));
+  const usable = (name: string): boolean => all.some((runtime) => runtime.name === name);
+  for (const { name, problem } of candidates)
+    if (problem !== undefined) log.info("An OCI runtime is not used", { name, problem }, choice === "auto" ? 0 : 2);
+  const defaultName = choice === "auto" ? ["crun", "runc"].find(usable) : (own?.name ?? choice);
+  if (defaultName !== undefined && usable(defaultName)) return { defaultName, all };
+  const problem = candidates.find(({ name }) => name === defaultName)?.problem;
+  if (problem !== undefined) throw new Error(`${defaultName} does not work on this machine: ${problem}`);
+  throw new Error(`${defaultName ?? "runc"} is not installed on this machine: install the package ${defaultName ?? "runc"}`);
+}
+
+/** What `choice` names by its path, if it does. */
+async function chosenPath(choice: OciRuntimeChoice): Promise<OciRuntime | undefined> {
+  if (["auto", "runc", "crun"].includes(choice)) return undefined;
+  if (!isAbsolute(choice)) throw new Error(`OCI runtime ${choice}: expected auto, runc, crun or the absolute path of a program`);
+  if (!(await isExecutable(choice))) throw new Error(`OCI runtime ${choice}: there is no such program`);
+  const name = basename(choice);
+  if (!/^[A-Za-z0-9_-]+$/.test(name)) throw new Error(`OCI runtime ${choice}: the program's name cannot be that of a handler`);
+  return { name, binary: choice };
+}
+
+/** Undefined where it is not installed. */
+async function candidateOf(name: string, path: string | undefined, paths: ContainerdPaths): Promise<Candidate | undefined> {
+  const program = path ?? (await findExecutable(name));
+  if (program === undefined) return undefined;
+  // What every containerd comes with needs no trial.
+  if (name !== "crun") return { name, binary: program };
+  try {
+    const binary = await startableCrun(program, paths);
+    const problem = await triedBefore(program, binary, paths);
+    return { name, binary, ...(problem === "" ? {} : { problem }) };
+  } catch (error) {
+    return { name, binary: program, problem: errorText(error) };
+  }
+}
+
+/** crun itself, or what starts it where control groups are a hybrid. */
+async function startableCrun(program: string, { directory }: ContainerdPaths): Promise<string> {
+  const hidden = await hybridCgroups();
+  if (hidden === undefined) return program;
+  const launcher = join(directory, "crun");
+  const bytes = Buffer.from(crunLauncher(hostArchitecture(), { program: await realpath(program), hidden }));
+  const before = await readFile(launcher).catch(() => undefined);
+  if (before?.equals(bytes)) return launcher;
+  await mkdir(directory, { recursive: true });
+  // Not over the old one, which may be running.
+  await writeFile(`${launcher}.new`, bytes, { mode: 0o755 });
+  await rename(`${launcher}.new`, launcher);
+  return launcher;
+}
+
+/** What a trial said, now or before, of this very program in this boot: empty when it works. */
+async function triedBefore(program: string, binary: string, { directory }: ContainerdPaths): Promise<string> {
+  const file = join(directory, "oci-runtime.json");
+  const { size, mtimeMs } = await stat(program);
+  const what = JSON.stringify([program, binary, size, mtimeMs, await bootId()]);
+  const known = await readFile(file, "utf8").then(parseTrial, () => undefined);
+  if (known?.what === what) return known.problem;
+  await mkdir(directory, { recursive: true });
+  const problem = await tryOciRuntime(binary, directory).then(() => "", errorText);
+  await writeFile(`${file}.new`, JSON.stringify({ what, problem } satisfies Trial));
+  await rename(`${file}.new`, file);
+  return problem;
+}
+
+interface Trial {
+  readonly what: string;
+  readonly problem: string;
+}
+
+function parseTrial(text: string): Trial | undefined {
+  try {
+    return JSON.parse(text) as Trial; // written above
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,435 @@
+// A node's kubelet: puts its parts together and starts them in their order. What a part does is in its own file.
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { nodes, pods, services } from "../api/resources.generated.ts";
+import type { Node, Pod } from "../api/types/core-v1.ts";
+import { StopStack } from "../base/lifecycle.ts";
+import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
+import { countedClient } from "../client/counted-client.ts";
+import type { InformerFactory } from "../client/informer.ts";
+import { createInformerFactory } from "../client/informer-factory.ts";
+import type { Kubelet, KubeletDependencies } from "./kubelet.ts";
+import { LogRotation, type RotatableLog } from "./log-rotation.ts";
+import { podLogDirectory } from "./logs.ts";
+import { MirrorPods } from "./mirror-pods.ts";
+import { NodeAgent } from "./node-agent.ts";
+import { readNodeFacts } from "./node-facts.ts";
+import { NodeLease } from "./node-lease.ts";
+import { NodeProtection } from "./node-protection.ts";
+import type { NodeConfig, NodeFacts } from "./node-status.ts";
+import { NodeView } from "./node-view.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { Orphans } from "./orphans.ts";
+import { PodLifecycleEvents } from "./pleg.ts";
+import { PodAccess } from "./pod-access.ts";
+import { buildPodMachinery } from "./pod-machinery.ts";
+import { PodNetwork } from "./pod-network.ts";
+import { PodRegistry } from "./pod-registry.ts";
+import { ApiPods, startStaticPods } from "./pod-sources.ts";
+import { containerType } from "./pod-spec.ts";
+import type { PodWorkerDependencies } from "./pod-worker.ts";
+import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
+import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
+import { QosCgroups } from "./qos-cgroups.ts";
+import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { PodAllocations } from "./resize/pod-allocations.ts";
+import { PodResizes } from "./resize/pod-resizes.ts";
+import { countRequested, type ResizeMetrics, registerResizeMetrics } from "./resize/resize-metrics.ts";
+import type { RunningContainer } from "./resource-managers/cpu-manager.ts";
+import type { NodeManagers } from "./resource-managers/node-managers.ts";
+import { RuntimeHealth } from "./runtime-health.ts";
+import { RuntimeReader } from "./runtime-reader.ts";
+import type { KubeletServerHost } from "./server/host.ts";
+import { countedRuntime } from "./stats/counted-runtime.ts";
+import { createStatsEndpoints } from "./stats/endpoints.ts";
+import { KubeletMetrics } from "./stats/kubelet-metrics.ts";
+import { registerPodGauges } from "./stats/pod-gauges.ts";
+import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
+import { StatusManager } from "./status-manager.ts";
+
+/** With stopPodsOnExit: how long containers are given. */
+const exitGraceSeconds = 2;
+const readNodeTimeoutMs = 10_000;
+
+export class KubeletNode implements Kubelet {
+  readonly access: KubeletServerHost;
+  readonly #deps: KubeletDependencies;
+  readonly #options: ResolvedOptions;
+  readonly #config: NodeConfig;
+  readonly #stops = new StopStack();
+  readonly #abort = new AbortController();
+  readonly #reader: RuntimeReader;
+  readonly #health: RuntimeHealth;
+  readonly #pleg: PodLifecycleEvents;
+  readonly #objects: ReferencedObjectCache;
+  readonly #statuses: StatusManager;
+  readonly #allocations: PodAllocations;
+  readonly #resizes: PodResizes;
+  readonly #registry: PodRegistry;
+  readonly #mirrorPods: MirrorPods;
+  readonly #view: NodeView;
+  readonly #network: PodNetwork;
+  readonly #apiPods: ApiPods;
+  readonly #metrics: KubeletMetrics;
+  readonly #protectionMetrics: ProtectionMetrics;
+  readonly #resizeMetrics: ResizeMetrics;
+  #stats: KubeletStats | undefined;
+  #managers: NodeManagers | undefined;
+  #agent: NodeAgent | undefined;
+  #protection: NodeProtection | undefined;
+  #facts: NodeFacts | undefined;
+  #orphans: Orphans | undefined;
+  #qosCgroups: QosCgroups | undefined;
+
+  constructor(deps: KubeletDependencies, options: ResolvedOptions) {
+    const { clock, logger } = deps;
+    this.#metrics = new KubeletMetrics(clock, options.nodeName);
+    const { registry: metrics } = this.#metrics;
+    const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
+    const cri = countedRuntime(deps.cri, {
+      ...{ metrics, clock },
+      containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
+    });
+    this.#deps = { ...deps, cri, client };
+    this.#options = options;
+    this.#config = configOf(options);
+    this.#protectionMetrics = registerProtectionMetrics(metrics);
+    this.#resizeMetrics = registerResizeMetrics(metrics);
+    this.#reader = new RuntimeReader(cri);
+    this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
+    this.#pleg = new PodLifecycleEvents({
+      ...{ cri, reader: this.#reader, clock, logger },
+      onChange: (uid) => this.#runtimeChanged(uid),
+      onRelist: (ms) => this.#metrics.relisted(ms),
+    });
+    this.#objects = new ReferencedObjectCache({ client, clock, logger, onChange: (uid) => this.#registry.worker(uid)?.wake() });
+    this.#statuses = new StatusManager({ client, clock, logger, apiPodOf: (uid) => this.#registry.apiPodOf(uid) });
+    this.#mirrorPods = new MirrorPods({
+      ...{ client, clock, logger, node: () => this.#agent?.node },
+      staticPod: (key) => this.#registry.staticPod(key),
+      mirror: (key) => this.#registry.mirror(key),
+    });
+    this.#view = this.#createView();
+    this.#network = new PodNetwork({ ...this.#deps, signal: this.#abort.signal, onConfigured: () => this.#health.hurry() });
+    this.#allocations = new PodAllocations(options.rootDirectory, { clock, logger });
+    this.#resizes = this.#createResizes();
+    this.#registry = this.#createRegistry();
+    this.#apiPods = this.#createApiPods();
+    this.access = this.#createAccess();
+    registerPodGauges(metrics, { pods: () => this.#registry.workers(), volumes: (uid) => this.#stats?.volumesOf(uid) });
+  }
+
+  get node(): Node | undefined {
+    return this.#agent?.node;
+  }
+
+  get stats(): KubeletStats | undefined {
+    return this.#stats;
+  }
+
+  #createView(): NodeView {
+    return new NodeView(
+      {
+        node: () => this.#agent?.node,
+        facts: () => this.#requireFacts(),
+        features: () => this.#health.features,
+        pressure: () => this.#protection?.pressure ?? [],
+        shuttingDown: () => this.#protection?.shutdownProblem() !== undefined,
+        manages: (resource) => this.#managers?.manages(resource) === true,
+      },
+      { config: this.#config, allowedUnsafeSysctls: this.#options.allowedUnsafeSysctls },
+    );
+  }
+
+  #createResizes(): PodResizes {
+    const { clock, recorder, infeasibleResize } = this.#deps;
+    return new PodResizes({
+      ...{ clock, recorder, allocations: this.#allocations, metrics: this.#resizeMetrics },
+      infeasible: infeasibleResize ?? ((pod, allocated) => this.#managers?.infeasibleResize(pod, allocated)),
+      podLevelAllowed: this.#options.gates.enabled("InPlacePodLevelResourcesVerticalScaling"),
+      desired: (uid) => this.#registry.desired(uid),
+      refusal: (pod) => this.#registry.refusal(pod),
+      isReady: () => this.#apiPods.ready,
+      onChange: (uid) => {
+        this.#qosCgroups?.touch();
+        this.#registry.reallocated(uid);
+      },
+    });
+  }
+
+  #createRegistry(): PodRegistry {
+    const { clock, recorder, client } = this.#deps;
+    const { nodeName: name } = this.#options;
+    return new PodRegistry({
+      ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      managers: () => this.#managers,
+      nodeState: () => this.#view.state(),
+      onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
+      onChanged: (before, after) => countRequested(this.#resizeMetrics, before, after),
+      onRefused: (reason) => this.#protectionMetrics.rejections.series(reason).add(),
+      readNode: () => client.get(nodes, { name }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
+      inRuntime: (uid) => this.#pleg.pods.has(uid),
+      onStaticPod: (key) => this.#mirrorPods.check(key),
+      onMirrorDeleted: (key) => this.#mirrorPods.removed(key),
+    });
+  }
+
+  #createApiPods(): ApiPods {
+    return new ApiPods({
+      ...{ registry: this.#registry, signal: this.#abort.signal },
+      onReady: async () => {
+        this.#allocations.removeOthers((uid) => this.#registry.worker(uid) !== undefined);
+        this.#resizes.retry("pods_added");
+        await this.#cleanUp();
+      },
+    });
+  }
+
+  #createAccess(): PodAccess {
+    const { cri, clock, logger } = this.#deps;
+    const { rootDirectory } = this.#options;
+    const stats = createStatsEndpoints({
+      ...{ metrics: this.#metrics, logger, stats: () => this.#stats },
+      machine: () => this.#facts?.system,
+    });
+    return new PodAccess({ ...{ cri, clock, reader: this.#reader, stats, rootDirectory }, pods: () => this.#registry.pods() });
+  }
+
+  problems(): readonly string[] {
+    return [...this.#health.problems(), ...this.#ownProblems()];
+  }
+
+  #ownProblems(): readonly string[] {
+    return [this.#pleg.problem(), this.#protection?.shutdownProblem()].filter((p) => p !== undefined);
+  }
+
+  async shutdown(): Promise<void> {
+    await this.#protection?.beginShutdown();
+  }
+
+  stalled(): string | undefined {
+    return this.#pleg.problem();
+  }
+
+  async start(): Promise<void> {
+    const { cri, clock, logger, client } = this.#deps;
+    const { podsDirectory, logsDirectory } = this.#options;
+    await Promise.all([mkdir(podsDirectory, { recursive: true }), mkdir(logsDirectory, { recursive: true }), this.#allocations.load()]);
+    this.#stops.add(this.#allocations);
+    this.#stops.add(this.#resizes);
+    const { imageCredentialProviderConfig: providerConfig, imageCredentialProviderBinDir } = this.#options;
+    const [version, facts, resolver, credentialProviders] = await Promise.all([
+      cri.version({}),
+      readNodeFacts(this.#options),
+      readResolver(this.#options.resolvConf),
+      providerConfig === "" ? [] : readCredentialProviders(providerConfig, imageCredentialProviderBinDir),
+    ]);
+    this.#facts = facts;
+    // Owned before they are started: a start that fails leaves nothing behind.
+    this.#stops.add(this.#health);
+    this.#stops.add(this.#pleg);
+    await Promise.all([this.#health.start(), this.#pleg.start(), this.#startManagers()]);
+
+    const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
+    const serviceInformer = informers.informer(services);
+    const workerDeps = buildPodMachinery(this.#deps, {
+      ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
+      ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
+      ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, managers: this.#managers },
+      services: () => serviceInformer.list(),
+      allocatable: () => this.#view.node().status?.allocatable ?? {},
+      networkProblem: () => this.#health.networkProblem(),
+      runtimeFeatures: (handler) => this.#health.featuresOf(handler),
+      wake: (uid) => this.#registry.worker(uid)?.wake(),
+      onCgroups: () => this.#qosCgroups?.touch(),
+      onGone: (pod) => this.#podGone(pod),
+    });
+    this.#startStats(workerDeps, facts);
+    this.#startPodServices(workerDeps);
+    await this.#startProtection();
+    this.#startNode(informers, { name: version.runtimeName, version: version.runtimeVersion });
+    const podInformer = informers.informer(pods, { fieldSelector: `spec.nodeName=${this.#options.nodeName}` });
+    informers.start();
+    this.#stops.add(
+      await startStaticPods({ clock, logger, use: (source, found) => this.#registry.useStaticPods(source, found) }, this.#options),
+    );
+    const following = this.#apiPods.follow(podInformer, serviceInformer);
+    this.#stops.defer(() => following);
+    this.#stops.defer(() => this.#stopWorkers(workerDeps));
+    this.#stops.defer(() => this.#abort.abort());
+  }
+
+  stop(): Promise<void> {
+    return this.#stops.stop();
+  }
+
+  async #stopWorkers({ killer }: PodWorkerDependencies): Promise<void> {
+    await this.#registry.stop();
+    await this.#network.settled();
+    if (!this.#options.stopPodsOnExit) return;
+    const workers = [...this.#registry.workers()];
+    await Promise.allSettled(workers.map((w) => killer.killPod(w.pod, w.runtime, { graceSeconds: exitGraceSeconds })));
+  }
+
+  async #startManagers(): Promise<void> {
+    const { readTopology, cri, clock, logger, pluginHandlers } = this.#deps;
+    const { rootDirectory, managers, protection, gates } = this.#options;
+    if (!readTopology) {
+      if (managers.cpu.policy === "none" && managers.memory.policy === "None") return;
+      throw new Error("kubelet options: static policies of CPUs and memory need a real machine: a simulated node has neither");
+    }
+    const { NodeManagers: Managers } = await import("./resource-managers/node-managers.ts");
+    this.#managers = this.#stops.add(
+      new Managers(
+        {
+          ...{ cri, clock, logger, metrics: this.#metrics.registry, topology: await readTopology() },
+          ...(pluginHandlers ? { pluginHandlers } : {}),
+          isActive: (uid) => (this.#apiPods.ready ? this.#registry.mayRun(uid) : undefined),
+          activePods: () => this.#registry.endable().map((w) => w.pod),
+          containers: () => this.#runningContainers(),
+          onNodeChange: () => this.#agent?.refresh(),
+          onPodChange: (uid) => this.#registry.worker(uid)?.wake(),
+        },
+        { rootDirectory, managers, gates, reservations: protection, memoryBytes: this.#requireFacts().system.memoryBytes },
+      ),
+    );
+    await this.#managers.start();
+  }
+
+  *#runningContainers(): Iterable<RunningContainer> {
+    for (const { pod, runtime } of this.#registry.workers())
+      for (const { id, name, state } of runtime.containers) if (state === "running") yield { podUid: pod.metadata.uid, name, id };
+  }
+
+  #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
+    const { cri, clock, logger, machine } = this.#deps;
+    const { nodeName, rootDirectory, volumeStatsAggPeriodMs: volumePeriodMs } = this.#options;
+    const stats = createStatsProvider(
+      {
+        ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
+        pods: () => this.#registry.workers(),
+        volumes: (uid) => volumes.mounted(uid),
+      },
+      { nodeName, rootDirectory, memoryBytes: system.memoryBytes, volumePeriodMs },
+    );
+    this.#stats = this.#stops.add(stats);
+    stats.start();
+  }
+
+  /** What stands behind the workers, and what cleans up after pods. */
+  #startPodServices(workerDeps: PodWorkerDependencies): void {
+    const { cri, clock, logger, cgroups } = this.#deps;
+    const { killer, volumes, probes } = workerDeps;
+    const { logsDirectory } = this.#options;
+    this.#registry.use(workerDeps);
+    this.#stops.add(this.#objects);
+    this.#stops.defer(() => probes.stop());
+    const isKnown = (uid: string): boolean => this.#registry.worker(uid) !== undefined;
+    this.#orphans = this.#stops.add(new Orphans({ cri, reader: this.#reader, killer, volumes, logger, logsDirectory, isKnown }));
+    const { containerLogMaxBytes: maxBytes, containerLogMaxFiles: maxFiles, containerLogMonitorIntervalMs: periodMs } = this.#options;
+    const rotation = this.#stops.add(
+      new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }, { maxBytes, maxFiles, periodMs }),
+    );
+    rotation.start();
+    this.#stops.add(this.#statuses).start();
+    this.#stops.add(this.#mirrorPods).start();
+    if (cgroups?.version === undefined) return;
+    const pods = (): readonly Pod[] => this.#registry.endable().map((w) => w.pod);
+    this.#qosCgroups = this.#stops.add(new QosCgroups({ cgroups, clock, logger, pods }));
+    this.#qosCgroups.start();
+  }
+
+  async #startProtection(): Promise<void> {
+    const { cri, clock, logger, recorder, guards = {} } = this.#deps;
+    const stats = this.#deps.summaries ?? this.#stats;
+    const protection = new NodeProtection(
+      {
+        ...{ cri, clock, logger, recorder, guards, registry: this.#registry, ...(stats ? { stats } : {}) },
+        metrics: this.#protectionMetrics,
+        sourcesReady: () => this.#apiPods.ready,
+        onChange: () => this.#agent?.refresh(),
+      },
+      this.#options,
+    );
+    this.#protection = this.#stops.add(protection);
+    await protection.start();
+  }
+
+  *#runningLogs(): Iterable<RotatableLog> {
+    for (const { runtime } of this.#registry.workers())
+      for (const { id, state, logPath } of runtime.containers)
+        if (state === "running" && logPath !== "") yield { containerId: id, path: logPath };
+  }
+
+  #startNode(informers: InformerFactory, runtime: { readonly name: string; readonly version: string }): void {
+    const { client, clock, logger, recorder, cri } = this.#deps;
+    const { nodeName, nodeLeaseDurationSeconds: durationSeconds } = this.#options;
+    const facts = this.#requireFacts();
+    const informer = informers.informer(nodes, { fieldSelector: `metadata.name=${nodeName}` });
+    const agent = new NodeAgent(
+      {
+        ...{ client, clock, logger, recorder, cri, informer, health: this.#health },
+        pressure: () => this.#protection?.pressure ?? [],
+        problems: () => this.#ownProblems(),
+        devices: () => this.#managers?.nodeDevices(),
+        onPodCidrs: (cidrs) => this.#network.configure(cidrs),
+      },
+      { facts, config: this.#config, runtime },
+    );
+    this.#agent = this.#stops.add(agent);
+    agent.start();
+    const lease = this.#stops.add(
+      new NodeLease({ client, clock, logger }, { nodeName, durationSeconds, nodeUid: () => agent.node?.metadata.uid }),
+    );
+    lease.start();
+  }
+
+  /** What is left of pods that were deleted while no kubelet ran. */
+  async #cleanUp(): Promise<void> {
+    const listed = this.#pleg.pods;
+    for (const pod of listed.values()) this.#orphans?.end(pod);
+    try {
+      await this.#orphans?.cleanDisk(new Set(listed.keys()));
+    } catch (error) {
+      this.#deps.logger.warn("Removing what deleted pods left behind failed", { error });
+    }
+  }
+
+  #requireFacts(): NodeFacts {
+    if (!this.#facts) throw new Error("the kubelet has not been started");
+    return this.#facts;
+  }
+
+  async #podGone(pod: Pod): Promise<void> {
+    this.#registry.forget(pod.metadata.uid);
+    await rm(podLogDirectory(this.#options.logsDirectory, pod), { recursive: true, force: true });
+  }
+
+  #runtimeChanged(uid: string): void {
+    const worker = this.#registry.worker(uid);
+    if (worker) return worker.runtimeHasChanged();
+    const listed = this.#pleg.pods.get(uid);
+    if (listed && this.#apiPods.ready) this.#orphans?.end(listed);
+  }
+
+  #healthChanged(): void {
+    this.#agent?.refresh();
+    for (const worker of this.#registry.workers()) worker.wake();
+  }
+}
+
+function configOf(options: ResolvedOptions): NodeConfig {
+  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection, gates } = options;
+  return {
+    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservations: protection },
+    register: options.registerNode,
+    statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
+    statusReportMs: options.nodeStatusReportFrequencyMs,
+    maxImages: options.nodeStatusMaxImages,
+    declaresFeatures: gates.enabled("NodeDeclaredFeatures"),
+  };
+}
+
+async function readResolver(path: string): Promise<ResolverConfig> {
+  if (path === "") return { servers: ["127.0.0.1"], searches: ["."], options: [] };
+  return parseResolvConf(await readFile(path, "utf8").catch(() => ""));
+}

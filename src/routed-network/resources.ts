@@ -1,0 +1,109 @@
+// The objects by which addresses of pods are managed: Calico's, of the group crd.projectcalico.org/v1, so that what has been
+// written for it is understood, and its tools read what is written here. Fields that are not used here are kept by the server
+// (definitions.ts) and left out below.
+import type { KubernetesObject } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+
+export const calicoGroup = "crd.projectcalico.org";
+
+export type EncapsulationMode = "Never" | "Always" | "CrossSubnet";
+
+export interface IPPool extends KubernetesObject {
+  readonly spec: {
+    readonly cidr: string;
+    /** Prefix length of the blocks nodes get; default 26, and 122 for IPv6. */
+    readonly blockSize?: number;
+    readonly ipipMode?: EncapsulationMode;
+    readonly vxlanMode?: EncapsulationMode;
+    /** Packets to addresses outside of all pools carry the node's address. */
+    readonly natOutgoing?: boolean;
+    /** No new addresses are given out; those that have been stay routed. */
+    readonly disabled?: boolean;
+    readonly disableBGPExport?: boolean;
+    /** Which nodes get blocks; default all(). */
+    readonly nodeSelector?: string;
+    /** "Workload", "Tunnel"; default both. */
+    readonly allowedUses?: readonly string[];
+    /** Manual: only for pods that name the pool. Default Automatic. */
+    readonly assignmentMode?: "Automatic" | "Manual";
+    /** Of objects from before there were the modes. */
+    readonly ipip?: { readonly enabled?: boolean; readonly mode?: string };
+    readonly "nat-outgoing"?: boolean;
+  };
+}
+
+/** What is known of an address that has been given out. */
+export interface AllocationAttributes {
+  readonly handle_id?: string;
+  /** "node", "pod", "namespace", "timestamp", "type". */
+  readonly secondary?: Readonly<Record<string, string>>;
+}
+
+export interface IPAMBlockSpec {
+  readonly cidr: string;
+  /** "host:<node>"; absent where the block is no node's. */
+  readonly affinity?: string;
+  /** For each address of the block the index of its attributes; null where it is free. */
+  readonly allocations: readonly (number | null)[];
+  readonly attributes: readonly AllocationAttributes[];
+  /** Places of free addresses, in the order they will be given out. */
+  readonly unallocated: readonly number[];
+  readonly strictAffinity: boolean;
+  readonly deleted?: boolean;
+  /** Grows with every write. */
+  readonly sequenceNumber: number;
+  /** By the place of the address: the block's number when it was given out. */
+  readonly sequenceNumberForAllocation?: Readonly<Record<string, number>>;
+}
+
+export interface IPAMBlock extends KubernetesObject {
+  readonly spec: IPAMBlockSpec;
+}
+
+/** That a node has, or is about to have, a block. */
+export interface BlockAffinity extends KubernetesObject {
+  readonly spec: {
+    readonly cidr: string;
+    readonly node: string;
+    readonly state: "pending" | "confirmed" | "pendingDeletion";
+    readonly type?: string;
+    /** A text, as it has always been. */
+    readonly deleted: "true" | "false";
+  };
+}
+
+/** From whoever has addresses (a pod's sandbox, a node's tunnel) to the blocks they are in. */
+export interface IPAMHandle extends KubernetesObject {
+  readonly spec: {
+    readonly handleID: string;
+    /** How many addresses it has, by block. */
+    readonly block: Readonly<Record<string, number>>;
+    readonly deleted?: boolean;
+  };
+}
+
+/** One object, "default"; without it the defaults hold. */
+export interface IPAMConfig extends KubernetesObject {
+  readonly spec: {
+    /** Whether nodes give out addresses of their own blocks alone. Default false. */
+    readonly strictAffinity: boolean;
+    readonly autoAllocateBlocks?: boolean;
+    /** 0 is without limit. */
+    readonly maxBlocksPerHost?: number;
+  };
+}
+
+export const ipamConfigName = "default";
+
+const ofCalico = <T>(kind: string, resource: string, singular: string): ResourceType<T> => ({
+  ...{ group: calicoGroup, version: "v1", kind, resource, singular, namespaced: false, subresources: [] },
+  verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+});
+
+export const ippools = ofCalico<IPPool>("IPPool", "ippools", "ippool");
+export const ipamblocks = ofCalico<IPAMBlock>("IPAMBlock", "ipamblocks", "ipamblock");
+export const blockaffinities = ofCalico<BlockAffinity>("BlockAffinity", "blockaffinities", "blockaffinity");
+export const ipamhandles = ofCalico<IPAMHandle>("IPAMHandle", "ipamhandles", "ipamhandle");
+export const ipamconfigs = ofCalico<IPAMConfig>("IPAMConfig", "ipamconfigs", "ipamconfig");
+
+export const routedResources: readonly ResourceType[] = [ippools, ipamblocks, blockaffinities, ipamhandles, ipamconfigs];
