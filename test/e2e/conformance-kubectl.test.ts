@@ -136,7 +136,7 @@ describe.runIf(reason === undefined)("kubectl, as conformance asks for it", { ti
   it("an application of three tiers: its front end reaches the others by what it is told of their services", async () => {
     const ns = await bed.namespace("guestbook");
     // The front end shows what the store and its replicas say; it finds them by what kubelets tell pods of services.
-    const ask = (name: string): string => `wget -T 5 -qO- http://$${name.toUpperCase()}_SERVICE_HOST:8080/`;
+    const ask = (name: string): string => `wget -qO- http://$${name.toUpperCase()}_SERVICE_HOST:8080/`;
     const front = [
       "mkdir -p /www && trap 'exit 0' TERM; httpd -f -p 8080 -h /www &",
       `while :; do { ${ask("primary")}; ${ask("replica")}; } > /next 2>&1; mv /next /www/index.html; sleep 1 & wait $!; done`,
