@@ -43,6 +43,7 @@ export class VirtualCluster implements AsyncDisposable {
   readonly nodes: VirtualNode[] = [];
   readonly #stack = new StopStack();
   readonly #logger: Logger;
+  #namespaces: string[] = [];
   #server: RunningApiServer | undefined;
 
   private constructor(logger: Logger) {
@@ -149,8 +150,19 @@ export class VirtualCluster implements AsyncDisposable {
   /** A new namespace in which pods can be made. */
   async namespace(name: string): Promise<string> {
     await this.client.create(namespaces, { metadata: { name }, spec: {} });
+    this.#namespaces.push(name);
     await this.until(`the service account of ${name}`, () => this.client.get(serviceaccounts, { namespace: name, name: "default" }));
     return name;
+  }
+
+  /** Deletes the namespaces there are by now, which go as time passes: what nobody looks at any more costs time, too. */
+  async clear(): Promise<void> {
+    const names = this.#namespaces;
+    this.#namespaces = [];
+    for (const name of names)
+      await this.client.delete(namespaces, { name }).catch((error: unknown) => {
+        if (!isStatus(error, "NotFound", "Conflict")) throw error;
+      });
   }
 
   /** Gives every node so many of an extended resource, as administrators do. */

@@ -1,6 +1,6 @@
 // Service accounts, who may do what, signing requests, events, and what the control plane writes about services and their endpoints, as
 // upstream's conformance tests see them: in a whole cluster with simulated containers, on virtual time.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
   certificatesigningrequests,
@@ -27,6 +27,7 @@ let cluster: VirtualCluster;
 beforeAll(async () => {
   cluster = await VirtualCluster.start();
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const post = <T>(path: string, body: object): Promise<T> => cluster.client.raw("POST", path, { body }) as Promise<T>;
