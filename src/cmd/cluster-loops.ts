@@ -19,6 +19,8 @@ export interface ClusterLoopsOptions {
   readonly serviceCidrs: readonly string[];
   readonly nodeMonitorGracePeriodMs: number;
   readonly scheduler: SchedulerFiles;
+  /** Ports of this machine for health and metrics; 0 serves none. Default: nothing is measured or served. */
+  readonly ports?: { readonly controllerManager: number; readonly scheduler: number };
 }
 
 /** Resolves when they run. Throws CommandError. */
@@ -28,23 +30,47 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
     import("./controller-manager-flags.ts"),
     import("./scheduler.ts"),
   ]);
-  const { controllers: selection, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, scheduler } = options;
+  const { controllers: selection, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, scheduler, ports } = options;
+  const served = ports && (await import("./up-metrics.ts"));
+  const measured = served?.createLoopMetrics();
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
   const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
   const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
+  const [managerClient, schedulerClient] = [asComponent("system:kube-controller-manager"), asComponent("system:kube-scheduler")];
   const stack = new StopStack();
   try {
-    stack.add(
+    const controllers = stack.add(
       await startControllerManager(
-        { client: asComponent("system:kube-controller-manager"), clientFor, clock, logger: logger.named("controllers") },
+        {
+          ...{ client: managerClient, clientFor, clock, logger: logger.named("controllers") },
+          ...(measured ? { metrics: measured.controllers.metrics } : {}),
+        },
         {
           controllers: checkedSelection(withJoining(selection.split(","))),
           ...{ rootCaPem: server.caPem, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, clusterSigning: server.pki.ca },
         },
       ),
     );
-    const schedulerDeps = { client: asComponent("system:kube-scheduler"), clock, logger: logger.named("scheduler") };
-    stack.add(await startSchedulerFromFiles(schedulerDeps, scheduler));
+    const schedulerDeps = { client: schedulerClient, clock, logger: logger.named("scheduler") };
+    stack.add(
+      await startSchedulerFromFiles(measured ? { ...schedulerDeps, metrics: measured.scheduler.metrics } : schedulerDeps, scheduler),
+    );
+    if (served && measured) {
+      const loops = [
+        {
+          ...{ name: "kube-controller-manager", port: ports.controllerManager, client: managerClient },
+          ...{ registry: measured.controllers.registry, checks: () => controllers.problems(), configuration: {} },
+        },
+        {
+          ...{ name: "kube-scheduler", port: ports.scheduler, client: schedulerClient },
+          ...{ registry: measured.scheduler.registry, checks: () => new Map(), configuration: {} },
+        },
+      ];
+      // Nobody waits for it.
+      const serving = served.serveLoops(loops, { clock, logger, clientCaPem: server.caPem });
+      serving.catch((error: unknown) => logger.error("Health and metrics of the loops are not served", { error }));
+      stack.defer(async () => (await serving.catch(() => undefined))?.stop());
+    }
     return stack;
   } catch (error) {
     await stack.stop();

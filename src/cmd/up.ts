@@ -20,6 +20,7 @@ import type { LocalNodeSettings } from "./local-node.ts";
 import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 import { openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { upMetricsFlags } from "./up-metrics-flags.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
 const flags = {
@@ -57,6 +58,7 @@ const flags = {
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
   "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
+  ...upMetricsFlags,
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -227,6 +229,7 @@ async function startLoops(values: UpFlags, server: RunningApiServer, stack: Stop
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
       scheduler: { flagName: "scheduler-config", config: values["scheduler-config"], ...plugins },
+      ports: { controllerManager: values["controller-manager-secure-port"], scheduler: values["scheduler-secure-port"] },
     },
   );
   stack.add(loops);

@@ -20,6 +20,7 @@ const eventLabels = {
   NodeLabel: "NodeUpdateNodeLabel",
   NodeTaint: "NodeUpdateNodeTaint",
   NodeCondition: "NodeUpdateNodeCondition",
+  NodeDeclaredFeature: "NodeUpdateNodeDeclaredFeature",
   NodeDelete: undefined,
   AssignedPodAdd: undefined,
   AssignedPodUpdate: undefined,
@@ -45,6 +46,7 @@ export type ClusterEvent =
   | "NodeLabel"
   | "NodeTaint"
   | "NodeCondition"
+  | "NodeDeclaredFeature"
   | "NodeDelete"
   /** A pod that holds room on a node was added, or its labels changed. */
   | "AssignedPodAdd"
@@ -88,5 +90,6 @@ export function nodeEvents(before: Node, after: Node): ClusterEvent[] {
   if (before.metadata.labels !== after.metadata.labels && differs((n) => n.metadata.labels)) events.push("NodeLabel");
   if (differs((n) => [n.spec.taints, n.spec.unschedulable])) events.push("NodeTaint");
   if (differs((n) => n.status?.conditions?.map((c) => [c.type, c.status]))) events.push("NodeCondition");
+  if (differs((n) => n.status?.declaredFeatures)) events.push("NodeDeclaredFeature");
   return events;
 }

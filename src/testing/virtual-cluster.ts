@@ -37,12 +37,16 @@ export interface VirtualNode {
 
 const administrator = { name: "admin", groups: ["system:masters", "system:authenticated"] };
 const stepMs = 100;
+/** Where minutes are waited for. */
+const longStepMs = 1_000;
+const longWaitMs = 120_000;
 
 export class VirtualCluster implements AsyncDisposable {
   readonly clock = new VirtualClock();
   readonly nodes: VirtualNode[] = [];
   readonly #stack = new StopStack();
   readonly #logger: Logger;
+  #namespaces: string[] = [];
   #server: RunningApiServer | undefined;
 
   private constructor(logger: Logger) {
@@ -121,7 +125,7 @@ export class VirtualCluster implements AsyncDisposable {
   }
 
   /** Lets time pass until something is found. What is not there yet is no error. Fails after `limitMs` of virtual time. */
-  async until<T>(what: string, look: () => Promise<T | undefined | false>, limitMs = 120_000): Promise<T> {
+  async until<T>(what: string, look: () => Promise<T | undefined | false>, limitMs = longWaitMs): Promise<T> {
     const endMs = this.clock.now() + limitMs;
     for (;;) {
       const found = await look().catch((error: unknown) => {
@@ -130,14 +134,14 @@ export class VirtualCluster implements AsyncDisposable {
       });
       if (found !== undefined && found !== false) return found;
       if (this.clock.now() >= endMs) throw new Error(`${what}: not after ${limitMs / 1000} s`);
-      await this.#step();
+      await this.#step(limitMs > longWaitMs ? longStepMs : stepMs);
     }
   }
 
   /** Lets this much time pass. */
   async pass(ms: number): Promise<void> {
     const endMs = this.clock.now() + ms;
-    while (this.clock.now() < endMs) await this.#step(Math.min(stepMs * 5, endMs - this.clock.now()));
+    while (this.clock.now() < endMs) await this.#step(Math.min(longStepMs, endMs - this.clock.now()));
   }
 
   /** Files are written in real time, however still the clock stands. */
@@ -149,8 +153,19 @@ export class VirtualCluster implements AsyncDisposable {
   /** A new namespace in which pods can be made. */
   async namespace(name: string): Promise<string> {
     await this.client.create(namespaces, { metadata: { name }, spec: {} });
+    this.#namespaces.push(name);
     await this.until(`the service account of ${name}`, () => this.client.get(serviceaccounts, { namespace: name, name: "default" }));
     return name;
+  }
+
+  /** Deletes the namespaces there are by now, which go as time passes: what nobody looks at any more costs time, too. */
+  async clear(): Promise<void> {
+    const names = this.#namespaces;
+    this.#namespaces = [];
+    for (const name of names)
+      await this.client.delete(namespaces, { name }).catch((error: unknown) => {
+        if (!isStatus(error, "NotFound", "Conflict")) throw error;
+      });
   }
 
   /** Gives every node so many of an extended resource, as administrators do. */

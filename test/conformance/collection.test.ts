@@ -1,6 +1,6 @@
 // Garbage collection, namespaces and quotas as upstream's conformance tests see them, in a whole cluster with simulated
 // containers, on virtual time.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { KubernetesObject } from "../../src/api/meta/object.ts";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
@@ -22,6 +22,7 @@ let cluster: VirtualCluster;
 beforeAll(async () => {
   cluster = await VirtualCluster.start();
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 describe("garbage collector", () => {

@@ -1,6 +1,6 @@
 // Deployments, ReplicaSets and ReplicationControllers as upstream's conformance tests see them: adoption, release, scaling,
 // rollouts and what becomes of the pods of before. A whole cluster with simulated containers, on virtual time.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { KubernetesObject } from "../../src/api/meta/object.ts";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import type { ResourceType } from "../../src/api/resource-type.ts";
@@ -38,6 +38,7 @@ let cluster: VirtualCluster;
 beforeAll(async () => {
   cluster = await VirtualCluster.start({ beforePull: refuseMissing });
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const setsOf = async (namespace: string): Promise<readonly ReplicaSet[]> => (await cluster.client.list(replicasets, { namespace })).items;

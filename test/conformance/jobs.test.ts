@@ -1,6 +1,6 @@
 // Jobs and CronJobs as upstream's conformance tests see them: completions, indexes, failures and what policies make of them,
 // adoption, and runs that may or may not overlap. A whole cluster with simulated containers that end as the test says.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { cronjobs, jobs, pods } from "../../src/api/resources.generated.ts";
 import type { CronJobSpec, Job, JobSpec } from "../../src/api/types/batch-v1.ts";
 import type { SimulatedProcess } from "../../src/cri/simulated.ts";
@@ -37,6 +37,7 @@ beforeAll(async () => {
   const named = Object.entries(behaviours).map(([name, behaviour]) => [`example.test/${name}:1`, behaviour]);
   cluster = await VirtualCluster.start({ behaviours: Object.fromEntries(named) });
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const templateOf = (program: keyof typeof behaviours, restartPolicy: "Never" | "OnFailure" = "Never") => ({

@@ -45,6 +45,8 @@ const matchConstraints = {
 
 const signingRequest = Buffer.from(createSigningRequest({ commonName: "sample", organizations: [] }, generateKey())).toString("base64");
 
+const deviceRequest = { devices: { requests: [{ name: "one", exactly: { deviceClassName: "sample" } }] } };
+
 export const samples: readonly Sample[] = [
   {
     type: r.flowschemas,
@@ -205,6 +207,27 @@ export const samples: readonly Sample[] = [
       type: "Normal",
       reportingController: "example.com/test",
       reportingInstance: "test-1",
+    },
+  },
+  { type: r.deviceclasses, fields: { spec: { selectors: [{ cel: { expression: 'device.driver == "sample.example.com"' } }] } } },
+  {
+    type: r.resourceclaims,
+    statusAlone: true,
+    fields: { spec: deviceRequest },
+    status: {
+      allocation: { devices: { results: [{ request: "one", driver: "sample.example.com", pool: "pool", device: "device" }] } },
+    },
+  },
+  { type: r.resourceclaimtemplates, fields: { spec: { spec: deviceRequest } } },
+  {
+    type: r.resourceslices,
+    fields: {
+      spec: {
+        driver: "sample.example.com",
+        pool: { name: "pool", generation: 1, resourceSliceCount: 1 },
+        nodeName: "sample",
+        devices: [{ name: "device" }],
+      },
     },
   },
 ];

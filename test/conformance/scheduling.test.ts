@@ -1,6 +1,6 @@
 // The scheduler, priorities, limit ranges and disruption budgets as upstream's conformance tests see them, in a whole cluster
 // with simulated containers. What is scarce is an extended resource, of which every node gets as much as the test says.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
   deployments,
@@ -25,6 +25,7 @@ beforeAll(async () => {
   const values = { "low-priority": 1, "medium-priority": 100, "high-priority": 1000 };
   for (const [name, value] of Object.entries(values)) await cluster.client.create(priorityclasses, { metadata: { name }, value });
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const asking = (amount: number) => ({ resources: { requests: { [scarce]: String(amount) }, limits: { [scarce]: String(amount) } } });

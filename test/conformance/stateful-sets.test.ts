@@ -1,6 +1,6 @@
 // StatefulSets and DaemonSets as upstream's conformance tests see them: order, unhealthy pods, phased updates, roll-backs, nodes
 // that come into question and no longer do, and the revisions both keep. A whole cluster with simulated containers, on virtual time.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { controllerrevisions, daemonsets, nodes, pods, services, statefulsets } from "../../src/api/resources.generated.ts";
 import type { StatefulSetSpec } from "../../src/api/types/apps-v1.ts";
 import type { Pod } from "../../src/api/types/core-v1.ts";
@@ -36,6 +36,7 @@ let cluster: VirtualCluster;
 beforeAll(async () => {
   cluster = await VirtualCluster.start({ behaviours: { [image]: probedImage, [newImage]: probedImage }, beforePull: refuseMissing });
 });
+afterEach(() => cluster.clear());
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const setImage = (name: string) => ({ spec: { template: { spec: { containers: [{ name: "main", image: name }] } } } });

@@ -129,6 +129,55 @@ spec:
     expect(foreign.stderr).toContain("no profile schedules pods of schedulerName packing");
   }, 60_000);
 
+  it("tells where the pods of a workload would go, one after the other", async () => {
+    const manifest = join(server.dataDir, "what-if.yaml");
+    const spec = "tolerations: [{operator: Exists}], containers: [{name: c, image: app, resources: {requests: {cpu: 1500m}}}]";
+    await writeFile(
+      manifest,
+      `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {${spec}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: data}
+spec:
+  serviceName: data
+  selector: {matchLabels: {app: data}}
+  volumeClaimTemplates: [{metadata: {name: disk}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]
+  template:
+    metadata: {labels: {app: data}}
+    spec: {tolerations: [{operator: Exists}], containers: [{name: c, image: app, volumeMounts: [{name: disk, mountPath: /disk}]}]}
+`,
+    );
+    const asked = ["explain", "scheduling", `--kubeconfig=${kubeconfig}`, "-n", "work", "-f", manifest];
+    const { stdout, stderr } = await coracle(asked);
+    expect(stderr).toBe("");
+    // Of four processors each, three are taken on node a and one on node b.
+    expect(stdout).toMatch(
+      /^deployment work\/web: 2 of 4 pods find a place\n {2}b: 2 \(web-0, web-1\)\n {2}without a place: 2 \(web-2, web-3\)\n/,
+    );
+    expect(stdout).toMatch(/\npod work\/web-2: fits on 0 of 2 nodes\n\na: refused\n {2}NodeResourcesFit: Insufficient cpu\n/);
+    expect(stdout).toMatch(/\nstatefulset work\/data: 1 of 1 pods find a place\n {2}[ab]: 1 \(data-0\)\n$/);
+    expect((await coracle([...asked, "--replicas=1"])).stdout).toMatch(
+      /^deployment work\/web: 1 of 1 pods find a place\n {2}b: 1 \(web-0\)\n/,
+    );
+    const only = join(server.dataDir, "service.yaml");
+    await writeFile(only, "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n");
+    expect((await coracle(["explain", "scheduling", `--kubeconfig=${kubeconfig}`, "-f", only])).stderr).toMatch(
+      /expected Pod, Deployment, .*; there is Service\n$/,
+    );
+  }, 60_000);
+
   it("asks users' plugins, explains with them, and takes them over again when they have changed", async () => {
     const plugin = join(server.dataDir, "no-work.ts");
     const refusing = (name: string): Promise<void> =>

@@ -3,6 +3,7 @@
 
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
+import { negotiateOutput } from "../http/negotiate.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
 import { recordUpdate } from "./field-management.ts";
@@ -22,6 +23,7 @@ export async function createVirtual(
 ): Promise<ApiResponse> {
   const { info } = context;
   const { type } = store;
+  negotiateOutput(context.request); // what is not kept is shown as it is, never as a table: 406 comes before anything is done
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const kind = type.subresources.find((s) => s.name === info.subresource)?.kind ?? type;
   const schema = kind === type ? type.schema : undefined;

@@ -79,6 +79,7 @@ async function currentPage(store: ResourceStore, scope: RequestScope, { from, li
 async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
   const { revision, from, limit } = options;
   await store.cache.ready();
+  if (revision < store.cache.revision) await requireKept(store, scope, revision);
   const versions: ObjectVersion[] = [];
   if (scope.select) {
     const all = store.cache.walkAt(revision, scope, from, (version) => versions.push(version) > 0);
@@ -96,6 +97,12 @@ async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOp
   });
   if (!served) return storedPage(store, scope, options);
   return page(store, scope, { versions, revision, next, remaining: next === undefined || scope.selective ? undefined : further });
+}
+
+/** Throws CompactedError where the store no longer has the revision: the cache may have it still, but clients are told the same by all servers. */
+async function requireKept(store: ResourceStore, scope: RequestScope, revision: number): Promise<void> {
+  const nothing = store.storageKey(scope.prefix);
+  await store.rangeAt({ start: nothing, end: `${nothing}\0`, revision, limit: 1 });
 }
 
 /** Objects that are converted together, to see which of them are selected. */

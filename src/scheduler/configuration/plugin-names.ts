@@ -1,6 +1,6 @@
 // The plugins of v1.36 by name, in the order of the default profile, with the extension points that each has and its weight.
 // Some of them have nothing to do here (their names are known, so that configurations written for upstream are read): those
-// that no plugin of ours stands behind. FailureBackoff is ours.
+// that no plugin of ours stands behind (GangScheduling, whose API upstream has off by default). FailureBackoff is ours.
 
 export const extensionPoints = [
   "preEnqueue",

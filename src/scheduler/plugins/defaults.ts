@@ -28,6 +28,7 @@ import { createDynamicResources } from "./dynamic-resources.ts";
 import { createFailureBackoff } from "./failure-backoff.ts";
 import { createInterPodAffinity } from "./inter-pod-affinity.ts";
 import { createNodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./node.ts";
+import { nodeDeclaredFeatures } from "./node-declared-features.ts";
 import { createNodeVolumeLimits } from "./node-volume-limits.ts";
 import { createPodTopologySpread } from "./pod-topology-spread.ts";
 import { prioritySort, schedulingGates } from "./queue.ts";
@@ -89,6 +90,7 @@ export function createPlugins(deps: DefaultProfileDependencies, args: PluginArgs
     imageLocality,
     createFailureBackoff(deps, args.FailureBackoff),
     createDefaultBinder(client),
+    nodeDeclaredFeatures,
   ];
 }
 
