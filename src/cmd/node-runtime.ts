@@ -47,6 +47,8 @@ export interface NodeRuntimeOptions {
   readonly choice: RuntimeChoice;
   /** What makes the containers, where the runtime is our own containerd. Default "auto". */
   readonly ociRuntime?: OciRuntimeChoice | undefined;
+  /** Another socket for images. Default: the runtime has them. */
+  readonly imageEndpoint?: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** Whose CNI plugins attach pods. Default ours. */
@@ -76,8 +78,19 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   }
   if (choice.startsWith("unix://")) {
     await requireSocket(choice);
+    const { imageEndpoint = choice } = options;
     const connection = connectCri({ endpoint: choice });
-    return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
+    if (imageEndpoint === choice || imageEndpoint === "")
+      return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
+    await requireSocket(imageEndpoint);
+    const images = connectCri({ endpoint: imageEndpoint });
+    const stop = async (): Promise<void> => [connection, images].forEach((of) => void of.close());
+    return {
+      cri: withImagesOf(connection, images),
+      description: `runtime at ${choice}, images at ${imageEndpoint}`,
+      simulated: false,
+      stop,
+    };
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
@@ -113,6 +126,13 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
     },
   };
 }
+
+/** A runtime whose images are another one's. */
+export const withImagesOf = (runtime: CriRuntime, images: CriRuntime): CriRuntime => ({
+  ...runtime,
+  ...{ listImages: images.listImages, imageStatus: images.imageStatus, pullImage: images.pullImage },
+  ...{ removeImage: images.removeImage, imageFsInfo: images.imageFsInfo },
+});
 
 /** Undefined while the file is missing or being written. */
 async function pidIn(file: string): Promise<number | undefined> {
