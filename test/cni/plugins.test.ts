@@ -309,6 +309,33 @@ describe.each(vendors)("plugins of %s", { timeout: 60_000 }, (vendor) => {
     expect(await lab.in(undefined, "nft", "list", "ruleset")).not.toContain("10.210.0.2");
   });
 
+  it.runIf(vendor === "coracle" && vendors.includes("debian"))(
+    "what Debian's plugins have attached our chain keeps, and detaches without a trace",
+    async () => {
+      const list = [
+        { type: "bridge", bridge: "br-up", isGateway: true, hairpinMode: true, ipam: hostLocal("up", "10.220.0.0/24") },
+        { type: "portmap", capabilities: { portMappings: true }, snat: true },
+      ];
+      const before = await network("up", list);
+      const after = await network("up", [{ type: "coracle", capabilities: { portMappings: true }, plugins: list }]);
+      const capabilities = { portMappings: [{ hostPort: 9090, containerPort: 8080, protocol: "tcp" }] };
+      const [old, fresh] = [await attachment("up-old", { capabilities }), await attachment("up-new")];
+      await (await lab.debianRuntime()).add(before, old);
+      expect(await lab.in(undefined, "iptables-save", "-t", "nat")).toContain("--to-destination 10.220.0.2:8080");
+      const mac = (await link("br-up"))?.address;
+      expect((await lab.runtime.add(after, fresh)).ips?.[0]?.address).toBe("10.220.0.3/24");
+      expect((await link("br-up"))?.address).toBe(mac);
+      const stop = await serve(old.netns, 8080, "up-old");
+      await until("the old one by the new one", async () => (await fetchFrom(fresh.netns, "http://10.220.0.2:8080/")) === "up-old");
+      stop();
+      for (const at of [old, fresh]) await lab.runtime.del(after, at);
+      const rules = await lab.in(undefined, "iptables-save", "-t", "nat");
+      for (const trace of ["10.220.0.2", "up-old", "CNI-DN-"]) expect(rules).not.toContain(trace);
+      expect((await given()).filter((name) => /up\/10\./.test(name))).toEqual([]);
+      expect(await link("eth0", old.netns)).toBeUndefined();
+    },
+  );
+
   it("ptp gives the container a link of its own, by which everything goes", async () => {
     const net = await network("ptp", [{ type: "ptp", mtu: 1400, ipam: hostLocal("ptp", "10.211.0.0/24", "fd00:211::/64") }]);
     const [a, b] = [await attachment("ptp-a"), await attachment("ptp-b")];

@@ -51,12 +51,15 @@ export class CniLab {
     const debian = (await debianPlugins()) ?? "";
     const hostProcess = vendor === "coracle" ? await startHost(directory, host) : undefined;
     const bin = join(directory, "bin");
-    await mkdir(bin);
-    const source = vendor === "coracle" ? join(directory, "cni", "bin") : debian;
-    // Plugins are run as if the runtime were in the host's namespace.
-    for (const name of await readdir(source))
-      await writeFile(join(bin, name), `#!/bin/sh\nexec nsenter --net=/run/netns/${host} ${join(source, name)}\n`, { mode: 0o755 });
+    await wrap(vendor === "coracle" ? join(directory, "cni", "bin") : debian, bin, host);
     return new CniLab(directory, host, bin, hostProcess);
+  }
+
+  /** A second runtime on the same host, with Debian's plugins; it knows what the first one has attached. */
+  async debianRuntime(): Promise<CniRuntime> {
+    const bin = join(this.directory, "debian");
+    await wrap((await debianPlugins()) ?? "", bin, this.host);
+    return createCniRuntime({ clock: realClock, path: [bin], cacheDirectory: join(this.directory, "cache"), pluginTimeoutMs: 60_000 });
   }
 
   /** Path of a new container's namespace. */
@@ -83,6 +86,13 @@ export class CniLab {
     for (const name of [...this.#namespaces, this.host]) await run("ip", ["netns", "delete", name]);
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Plugins are run as if the runtime were in the host's namespace. */
+async function wrap(source: string, bin: string, host: string): Promise<void> {
+  await mkdir(bin);
+  for (const name of (await readdir(source)).filter((each) => !each.startsWith(".")))
+    await writeFile(join(bin, name), `#!/bin/sh\nexec nsenter --net=/run/netns/${host} ${join(source, name)}\n`, { mode: 0o755 });
 }
 
 async function startHost(directory: string, host: string): Promise<ChildProcess> {

@@ -1,7 +1,8 @@
 // What plugins do to the machine: by iproute2, nft, other tools and /proc/sys, each call one short process at most, in this
 // process's network namespace or by nsenter in another. And how one plugin runs another: in this process where it is one of ours.
 import { randomBytes } from "node:crypto";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
@@ -108,7 +109,7 @@ async function namespaceExists(path: string): Promise<boolean> {
   if (path === "") return false;
   try {
     // What is left of one that is gone may be the empty file it was mounted on.
-    return (await stat(path)).dev === (await stat("/proc/self/ns/net")).dev;
+    return statSync(path).dev === statSync("/proc/self/ns/net").dev;
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return false;
     throw error;

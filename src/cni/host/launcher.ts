@@ -78,7 +78,7 @@ sub run {
     if ($ns ne '' && !enter($ns)) { syswrite(STDERR, "$ns: $!"); exec '/bin/false' }
     while (my ($file, $value) = splice(@pairs, 0, 2)) { if (-e "/proc/sys/$file" && open(my $f, '>', "/proc/sys/$file")) { syswrite($f, $value) } }
     @parts = ('nsenter', "--net=$ns", @parts) if $ns ne '' && !$setns;
-    { no warnings; exec { $parts[0] } @parts }
+    exec { $parts[0] } @parts;
     exec('/bin/sh', '-c', $! == 2 ? 'exit 127' : 'exit 126');
   }
   waitpid($child, 0);

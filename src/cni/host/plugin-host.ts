@@ -57,13 +57,11 @@ export async function startPluginHost(options: PluginHostOptions): Promise<Runni
     });
   });
   server.maxConnections = maxConnections;
-  // Created for root alone, and not only afterwards.
+  // The socket is made within listen(), for root alone; nothing else happens in this process meanwhile.
   const before = process.umask(0o177);
-  try {
-    await new Promise<void>((done, failed) => server.once("error", failed).listen(path, done));
-  } finally {
-    process.umask(before);
-  }
+  const listening = new Promise<void>((done, failed) => server.once("error", failed).listen(path, done));
+  process.umask(before);
+  await listening;
   await chmod(path, 0o600);
   return {
     async stop() {

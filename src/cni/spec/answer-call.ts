@@ -1,6 +1,6 @@
 // The plugin's side of the protocol: environment and standard input of a call become a CniCall, what the plugin returns or throws
 // becomes an exit code and the text on standard output. The same for every plugin, in the plugin host and alone.
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 import type { CniCall, CniCommand, CniEffects, CniPlugin, PluginConfig, ValidAttachment } from "../plugins/plugin.ts";
 import { CniError, cniErrorCodes, renderCniError } from "./cni-error.ts";
 import { parseResult, renderResult } from "./convert-result.ts";
@@ -42,7 +42,7 @@ export async function answerCall(plugin: CniPlugin, { env, stdin }: CniRequest, 
     requireVersion(configVersion, command);
     version = configVersion;
     const call = toCall(env, { ...json, cniVersion: version });
-    await requireOtherNamespace(env, call);
+    requireOtherNamespace(env, call);
     const result = await perform(plugin, command, call, effects);
     return result === undefined ? { exitCode: 0, stdout: "" } : answered(renderResult(result, version));
   } catch (error) {
@@ -143,15 +143,15 @@ export function parseArgs(text: string): Readonly<Record<string, string>> {
 }
 
 /** A container in the plugin's own network namespace would lose the host's interfaces and addresses. */
-async function requireOtherNamespace(env: CniRequest["env"], { netns }: CniCall): Promise<void> {
+function requireOtherNamespace(env: CniRequest["env"], { netns }: CniCall): void {
   if (netns === "" || ["TRUE", "1"].includes((env.CNI_NETNS_OVERRIDE ?? "").toUpperCase())) return;
-  const [own, other] = await Promise.all([inode("/proc/self/ns/net"), inode(netns)]);
+  const [own, other] = [inode("/proc/self/ns/net"), inode(netns)];
   if (own !== undefined && own === other) throw new CniError(8, "plugin's netns and netns from CNI_NETNS should not be the same");
 }
 
-async function inode(path: string): Promise<string | undefined> {
+function inode(path: string): string | undefined {
   try {
-    const { dev, ino } = await stat(path);
+    const { dev, ino } = statSync(path);
     return `${dev}:${ino}`;
   } catch {
     return undefined; // the namespace is gone, or never was: the plugin says so, if it matters

@@ -1,5 +1,5 @@
-// A DHCP client for one interface: gets a lease, renews it at half its time, asks any server at seven eighths, and gives it back.
-// Sends and receives by a link that is given to it; waits on the clock.
+// A DHCP client for one interface: gets a lease, renews it at half its time and from then on until it ends, and gives it back. All
+// it sends is broadcast, so any server may renew. Sends and receives by a link that is given to it; waits on the clock.
 import type { Clock } from "../../../base/clock.ts";
 import { failed } from "../../spec/cni-error.ts";
 import type { CniDns, CniResult, CniRoute } from "../../spec/result.ts";
@@ -39,7 +39,6 @@ export interface Lease {
   readonly options: ReadonlyMap<number, Buffer>;
   /** Of the clock's monotonic time. */
   readonly renewAtMs: number;
-  readonly rebindAtMs: number;
   readonly endsAtMs: number;
 }
 
@@ -158,7 +157,6 @@ export class DhcpClient {
       server: addressText(options.get(dhcpOptions.serverId) ?? Buffer.alloc(4)),
       options,
       renewAtMs: nowMs + seconds(dhcpOptions.renewalTime, time / 2) * 1000,
-      rebindAtMs: nowMs + seconds(dhcpOptions.rebindingTime, (time * 7) / 8) * 1000,
       endsAtMs: nowMs + time * 1000,
     };
   }

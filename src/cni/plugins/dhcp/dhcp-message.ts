@@ -16,7 +16,6 @@ export const dhcpOptions = {
   serverId: 54,
   parameterList: 55,
   renewalTime: 58,
-  rebindingTime: 59,
   vendorClass: 60,
   clientId: 61,
   userClass: 77,

@@ -127,7 +127,7 @@ describe("DhcpClient", () => {
 
 test("leaseResult() has address, gateway, routes and names", () => {
   const of = (...options: readonly (readonly [number, Buffer])[]) =>
-    leaseResult({ address: "10.0.0.77", server: "10.0.0.1", options: new Map(options), renewAtMs: 0, rebindAtMs: 0, endsAtMs: 0 });
+    leaseResult({ address: "10.0.0.77", server: "10.0.0.1", options: new Map(options), renewAtMs: 0, endsAtMs: 0 });
   const mask = [dhcpOptions.subnetMask, addressBytes("255.255.240.0")] as const;
   const router = [dhcpOptions.router, addressBytes("10.0.0.1")] as const;
   expect(of(mask, router, [dhcpOptions.nameServers, Buffer.concat([addressBytes("1.1.1.1"), addressBytes("2.2.2.2")])])).toEqual({

@@ -21,11 +21,11 @@ export function createHostLocal(): CniPlugin {
     stores.set(directory, store);
     return store;
   };
-  const withStore = <T>(call: CniCall, effects: CniEffects, use: (store: AddressStore) => Promise<T>): Promise<T> => {
+  const withStore = <T>(call: CniCall, effects: CniEffects, use: (store: AddressStore) => T): Promise<T> => {
     const directory = directoryOf(call);
     return effects.locked(directory, async () => {
       const store = storeOf(directory);
-      await store.refresh();
+      store.refresh();
       return use(store);
     });
   };
@@ -42,14 +42,14 @@ export function createHostLocal(): CniPlugin {
       await withStore(call, effects, (store) => store.release(store.heldBy(call)));
     },
     async check(call, effects) {
-      const held = await withStore(call, effects, async (store) => store.heldBy(call));
+      const held = await withStore(call, effects, (store) => store.heldBy(call));
       if (held.length === 0) throw failed(`host-local: Failed to find address added by container ${call.containerId}`);
     },
     async status(call, effects) {
       const sets = readRangeSets(ipamOf(call), call.config.runtimeConfig?.ipRanges);
-      await withStore(call, effects, async (store) => {
+      await withStore(call, effects, (store) => {
         for (const set of sets) {
-          const [free] = firstFree(set, store, await store.lastGiven(sets.indexOf(set)));
+          const [free] = firstFree(set, store, store.lastGiven(sets.indexOf(set)));
           if (free === undefined)
             throw new CniError(cniErrorCodes.notAvailable, `no IP addresses available in range set: ${describeSet(set)}`);
         }
@@ -57,9 +57,9 @@ export function createHostLocal(): CniPlugin {
     },
     async gc(call, effects) {
       const valid = new Set(call.config["cni.dev/valid-attachments"]?.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
-      await withStore(call, effects, async (store) => {
+      await withStore(call, effects, (store) => {
         const stale = [...store.addresses].filter(([, { containerId, ifName }]) => !valid.has(`${containerId} ${ifName}`));
-        await store.release(stale.map(([address]) => address));
+        store.release(stale.map(([address]) => address));
       });
     },
   };
@@ -76,7 +76,7 @@ function directoryOf(call: CniCall): string {
 }
 
 /** One address of each set; none where one of them has none. */
-async function allocate(call: CniCall, sets: readonly RangeSet[], store: AddressStore): Promise<readonly CniAddress[]> {
+function allocate(call: CniCall, sets: readonly RangeSet[], store: AddressStore): readonly CniAddress[] {
   const holder = { containerId: call.containerId, ifName: call.ifName };
   const already = store.heldBy(holder);
   const requested = new Set(requestedAddresses(call).map((text) => requireAddress(text.split("/")[0] ?? "", "ips").text));
@@ -90,8 +90,7 @@ async function allocate(call: CniCall, sets: readonly RangeSet[], store: Address
           `failed to allocate for range ${index}: ${twice} has been allocated to ${call.containerId}, duplicate allocation is not allowed`,
         );
       const wanted = [...requested].find((address) => rangeOf(set, address) !== undefined);
-      const { address, range } =
-        wanted === undefined ? await next(index, set, holder, store) : await exactly(wanted, { index, set, holder, store });
+      const { address, range } = wanted === undefined ? next(index, set, holder, store) : exactly(wanted, { index, set, holder, store });
       taken.push(address);
       requested.delete(address);
       given.push({ address: `${address}/${range.prefixLength}`, gateway: addressOf(range.gateway, range.family) });
@@ -99,7 +98,7 @@ async function allocate(call: CniCall, sets: readonly RangeSet[], store: Address
     if (requested.size > 0) throw failed(`failed to allocate all requested IPs: ${[...requested].join(",")}`);
     return given;
   } catch (error) {
-    await store.release(taken);
+    store.release(taken);
     throw error;
   }
 }
@@ -116,19 +115,19 @@ interface Allocation {
   readonly store: AddressStore;
 }
 
-async function exactly(address: string, { index, set, holder, store }: Allocation): Promise<Found> {
+function exactly(address: string, { index, set, holder, store }: Allocation): Found {
   const range = rangeOf(set, address);
   const problem = (text: string): CniError => failed(`failed to allocate for range ${index}: ${text}`);
   if (range === undefined) throw problem(`requested IP ${address} not in range set ${describeSet(set)}`);
   if (requireAddress(address, "ips").number === range.gateway) throw problem(`requested ip ${address} is subnet's gateway`);
-  if (!(await store.take(address, holder, index)))
+  if (!store.take(address, holder, index))
     throw problem(`requested IP address ${address} is not available in range set ${describeSet(set)}`);
   return { address, range };
 }
 
-async function next(index: number, set: RangeSet, holder: Allocation["holder"], store: AddressStore): Promise<Found> {
-  for (const candidate of candidates(set, await store.lastGiven(index))) {
-    if (!store.addresses.has(candidate.address) && (await store.take(candidate.address, holder, index))) return candidate;
+function next(index: number, set: RangeSet, holder: Allocation["holder"], store: AddressStore): Found {
+  for (const candidate of candidates(set, store.lastGiven(index))) {
+    if (!store.addresses.has(candidate.address) && store.take(candidate.address, holder, index)) return candidate;
   }
   throw failed(`failed to allocate for range ${index}: no IP addresses available in range set: ${describeSet(set)}`);
 }
