@@ -31,6 +31,7 @@ import {
 import { installGatewayApi } from "../ingress/gateway/install.ts";
 import { type IngressController, startIngressController } from "../ingress/ingress-controller.ts";
 import { hostAddresses } from "../linux/system-info.ts";
+import { freePort } from "../testing/free-port.ts";
 import { ApiServerFixture } from "./apiserver-fixture.ts";
 
 const stack = new StopStack();
@@ -57,14 +58,6 @@ beforeAll(async () => {
   );
 }, 60_000);
 afterAll(() => stack.stop());
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Seen {
   readonly service: string;

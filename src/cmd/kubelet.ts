@@ -7,6 +7,7 @@ import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
+import type { Tracer } from "../base/tracing.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
@@ -107,6 +108,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
     stack.defer(inProcess.listen(accept));
   }
   const port = inProcess?.port ?? server?.port;
+  const tracer = options.tracing && stack.add(await startTracing(options.tracing, { nodeName, clock, logger }));
   const groups = runtime.simulated
     ? undefined
     : await openNodeCgroups({ cri: runtime.cri, clock, logger }, { root: cgroupRoot, driver, kubelet: options });
@@ -115,6 +117,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...{ client, cri: runtime.cri, clock, logger, recorder },
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
+      ...(tracer ? { tracer } : {}),
       cgroups: groups?.pods ?? noPodCgroups,
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
       ...(informers ? { informers } : {}),
@@ -160,6 +163,18 @@ async function startServer(deps: KubeletServerDependencies, options: KubeletServ
 
 async function untilReady(kubelet: Kubelet, clock: Clock, signal: AbortSignal): Promise<void> {
   while (!kubelet.node?.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await clock.sleep(readyPollMs, signal);
+}
+
+async function startTracing(
+  { endpoint, samplingRatePerMillion: perMillion }: NonNullable<KubeletOptions["tracing"]>,
+  { nodeName, clock, logger }: { readonly nodeName: string; readonly clock: Clock; readonly logger: Logger },
+): Promise<Tracer> {
+  const [{ Tracer: Traces }, { connectTraceExporter }] = await Promise.all([import("../base/tracing.ts"), import("../rpc/otlp.ts")]);
+  const resource = { "service.name": "kubelet", "service.instance.id": nodeName, "host.name": hostname() };
+  const exporter = connectTraceExporter({ ...(endpoint ? { endpoint } : {}), resource, scope: "k8s.io/kubernetes/pkg/kubelet" });
+  const tracer = new Traces({ clock, logger, exportSpans: (spans) => exporter.export(spans) }, { perMillion });
+  const stop = tracer.stop.bind(tracer);
+  return Object.assign(tracer, { stop: () => stop().finally(() => exporter.close()) });
 }
 
 /** A machine without control groups still has /proc. */
@@ -300,7 +315,10 @@ export async function run(args: readonly string[]): Promise<number> {
     await protectFromOutOfMemory(configuration.oomScoreAdj, logger);
     const { dataDir } = place;
     const { "cluster-cidr": clusterCidrs, "cni-plugins": cniPlugins, "oci-runtime": ociRuntime } = input.values;
-    const runtime = stack.add(await startNodeRuntime({ dataDir, choice, ociRuntime, clusterCidrs, cniPlugins, clock, logger }));
+    const imageEndpoint = configuration.imageServiceEndpoint;
+    const runtime = stack.add(
+      await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
+    );
     const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
     const running = stack.add(
       await startKubelet(

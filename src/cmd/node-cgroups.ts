@@ -15,6 +15,7 @@ import { findExecutable } from "../linux/find-executable.ts";
 import { readSystemInfo } from "../linux/system-info.ts";
 import { isRpcError } from "../rpc/rpc-error.ts";
 import { CommandError } from "./command-error.ts";
+import { enforceReservations } from "./reserved-cgroups.ts";
 
 export interface NodeCgroups {
   readonly pods: PodCgroups;
@@ -59,6 +60,10 @@ export async function openNodeCgroups(
     ...(pidsLimit === undefined ? {} : { pidsLimit }),
     ...(memoryQos ? { memoryQos } : {}),
   });
+  const { enforceNodeAllocatable: enforced = ["pods"], systemReserved = {}, kubeReserved = {} } = kubelet;
+  await enforceReservations(cgroups, { ...resolved, enforced, systemReserved, kubeReserved });
+  if (system.version === 1 && kubelet.singleProcessOOMKill === false)
+    throw new CommandError("invalid configuration: singleProcessOOMKill must not be explicitly set to false when using cgroup v1");
   return { pods, names, groups: { system, cgroups } };
 }
 

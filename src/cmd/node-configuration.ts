@@ -38,6 +38,11 @@ export async function kubeletOptionsOf(configuration: KubeletConfiguration): Pro
     throw new CommandError(
       "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is unsupported and will be removed in a future release",
     );
+  if (configuration.protectKernelDefaults) {
+    const { kernelProblem } = await import("../linux/kernel-defaults.ts");
+    const problem = await kernelProblem();
+    if (problem !== undefined) throw new CommandError(problem);
+  }
   return optionsOfConfiguration(configuration);
 }
 

@@ -51,6 +51,8 @@ export interface NodeRuntimeOptions {
   readonly choice: RuntimeChoice;
   /** What makes the containers, where the runtime is our own containerd. Default "auto". */
   readonly ociRuntime?: OciRuntimeChoice | undefined;
+  /** Another socket for images. Default: the runtime has them. */
+  readonly imageEndpoint?: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
   /** What simulated nodes share. Default one of its own. */
@@ -82,8 +84,19 @@ export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<Nod
   if (choice === "simulated") return await simulatedRuntime(options);
   if (choice.startsWith("unix://")) {
     await requireSocket(choice);
+    const { imageEndpoint = choice } = options;
     const connection = connectCri({ endpoint: choice });
-    return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
+    if (imageEndpoint === choice || imageEndpoint === "")
+      return { cri: connection, description: `runtime at ${choice}`, simulated: false, stop: async () => connection.close() };
+    await requireSocket(imageEndpoint);
+    const images = connectCri({ endpoint: imageEndpoint });
+    const stop = async (): Promise<void> => [connection, images].forEach((of) => void of.close());
+    return {
+      cri: withImagesOf(connection, images),
+      description: `runtime at ${choice}, images at ${imageEndpoint}`,
+      simulated: false,
+      stop,
+    };
   }
   if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
@@ -131,6 +144,13 @@ async function simulatedRuntime({ dataDir, clock, simulation, hostAddress }: Nod
   });
   return { cri, dial: network.connect, description: "simulated runtime", simulated: true, stop: async () => undefined };
 }
+
+/** A runtime whose images are another one's. */
+export const withImagesOf = (runtime: CriRuntime, images: CriRuntime): CriRuntime => ({
+  ...runtime,
+  ...{ listImages: images.listImages, imageStatus: images.imageStatus, pullImage: images.pullImage },
+  ...{ removeImage: images.removeImage, imageFsInfo: images.imageFsInfo },
+});
 
 /** Undefined while the file is missing or being written. */
 async function pidIn(file: string): Promise<number | undefined> {

@@ -19,6 +19,8 @@ export interface ImageManagerDependencies {
   readonly clock: Clock;
   readonly recorder: EventRecorder;
   readonly verification: PullVerification;
+  /** An image was pulled, which took so long. */
+  readonly onPulled?: (podUid: string, about: { readonly sizeBytes: number; readonly durationMs: number }) => void;
   /** Credentials of the node: from programs. */
   readonly nodeCredentials: (image: string, pod: Pod) => Promise<readonly TrackedCredential[]>;
 }
@@ -145,6 +147,7 @@ export class ImageManager {
       if (!found) throw new Error(`the runtime does not have image "${image}" after pulling it`);
       pulled = { imageRef: found.id, used };
       const [pull, all] = [clock.monotonic() - startedAt, clock.monotonic() - queuedAt].map(durationText);
+      this.#deps.onPulled?.(pod.metadata.uid, { sizeBytes: found.size, durationMs: clock.monotonic() - startedAt });
       const took = `in ${pull} (${all} including waiting). Image size: ${found.size} bytes.`;
       this.#event(request, "Normal", "Pulled", `Successfully pulled image "${asked}" ${took}`);
       return found;

@@ -29,6 +29,7 @@ import { containerType } from "./pod-spec.ts";
 import type { PodWorkerDependencies } from "./pod-worker.ts";
 import { type ProtectionMetrics, registerProtectionMetrics } from "./protection-metrics.ts";
 import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
+import { PullRecords } from "./pulls/pull-records.ts";
 import { QosCgroups } from "./qos-cgroups.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
@@ -42,9 +43,11 @@ import type { KubeletServerHost } from "./server/host.ts";
 import { countedRuntime } from "./stats/counted-runtime.ts";
 import { createStatsEndpoints } from "./stats/endpoints.ts";
 import { KubeletMetrics } from "./stats/kubelet-metrics.ts";
+import { NodeStartMetrics } from "./stats/node-metrics.ts";
 import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import { StatusManager } from "./status-manager.ts";
+import { tracedRuntime } from "./traced-runtime.ts";
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
@@ -72,6 +75,8 @@ export class KubeletNode implements Kubelet {
   readonly #metrics: KubeletMetrics;
   readonly #protectionMetrics: ProtectionMetrics;
   readonly #resizeMetrics: ResizeMetrics;
+  readonly #pullRecords: PullRecords;
+  readonly #startTimes: NodeStartMetrics;
   #stats: KubeletStats | undefined;
   #managers: NodeManagers | undefined;
   #agent: NodeAgent | undefined;
@@ -85,7 +90,7 @@ export class KubeletNode implements Kubelet {
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
     const { registry: metrics } = this.#metrics;
     const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
-    const cri = countedRuntime(deps.cri, {
+    const cri = countedRuntime(deps.tracer ? tracedRuntime(deps.cri, deps.tracer) : deps.cri, {
       ...{ metrics, clock },
       containerType: (uid, name) => containerType(this.#registry.worker(uid)?.pod, name),
     });
@@ -94,15 +99,22 @@ export class KubeletNode implements Kubelet {
     this.#config = configOf(options);
     this.#protectionMetrics = registerProtectionMetrics(metrics);
     this.#resizeMetrics = registerResizeMetrics(metrics);
+    this.#pullRecords = new PullRecords(options.remembers ? options.rootDirectory : undefined);
+    this.#startTimes = new NodeStartMetrics(metrics, clock, async () => deps.machine?.bootTimeMs());
     this.#reader = new RuntimeReader(cri);
     this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
     this.#pleg = new PodLifecycleEvents({
       ...{ cri, reader: this.#reader, clock, logger },
       onChange: (uid) => this.#runtimeChanged(uid),
       onRelist: (ms) => this.#metrics.relisted(ms),
+      life: this.#metrics.life,
     });
     this.#objects = new ReferencedObjectCache({ client, clock, logger, onChange: (uid) => this.#registry.worker(uid)?.wake() });
-    this.#statuses = new StatusManager({ client, clock, logger, apiPodOf: (uid) => this.#registry.apiPodOf(uid) });
+    this.#statuses = new StatusManager({
+      ...{ client, clock, logger, apiPodOf: (uid) => this.#registry.apiPodOf(uid) },
+      onChanged: (before, after) => this.#metrics.life.statusChanged(before, after),
+      onReported: (ms) => this.#metrics.life.statusReported(ms),
+    });
     this.#mirrorPods = new MirrorPods({
       ...{ client, clock, logger, node: () => this.#agent?.node },
       staticPod: (key) => this.#registry.staticPod(key),
@@ -165,7 +177,7 @@ export class KubeletNode implements Kubelet {
       nodeState: () => this.#view.state(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       onChanged: (before, after) => countRequested(this.#resizeMetrics, before, after),
-      onRefused: (reason) => this.#protectionMetrics.rejections.series(reason).add(),
+      onRefused: (reason) => this.#protectionMetrics.rejected(reason),
       readNode: () => client.get(nodes, { name }, { timeoutMs: readNodeTimeoutMs, signal: this.#abort.signal }),
       inRuntime: (uid) => this.#pleg.pods.has(uid),
       onStaticPod: (key) => this.#mirrorPods.check(key),
@@ -235,7 +247,7 @@ export class KubeletNode implements Kubelet {
     const workerDeps = buildPodMachinery(this.#deps, {
       ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
       ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
-      ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, managers: this.#managers },
+      ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, pullRecords: this.#pullRecords, managers: this.#managers },
       services: () => serviceInformer.list(),
       allocatable: () => this.#view.node().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
@@ -325,7 +337,9 @@ export class KubeletNode implements Kubelet {
     this.#stops.add(this.#objects);
     this.#stops.defer(() => probes.stop());
     const isKnown = (uid: string): boolean => this.#registry.worker(uid) !== undefined;
-    this.#orphans = this.#stops.add(new Orphans({ cri, reader: this.#reader, killer, volumes, logger, logsDirectory, isKnown }));
+    this.#orphans = this.#stops.add(
+      new Orphans({ cri, reader: this.#reader, killer, volumes, logger, logsDirectory, isKnown, metrics: this.#metrics.life }),
+    );
     const { containerLogMaxBytes: maxBytes, containerLogMaxFiles: maxFiles, containerLogMonitorIntervalMs: periodMs } = this.#options;
     const rotation = this.#stops.add(
       new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }, { maxBytes, maxFiles, periodMs }),
@@ -345,7 +359,7 @@ export class KubeletNode implements Kubelet {
     const protection = new NodeProtection(
       {
         ...{ cri, clock, logger, recorder, guards, registry: this.#registry, ...(stats ? { stats } : {}) },
-        metrics: this.#protectionMetrics,
+        ...{ metrics: this.#protectionMetrics, pullRecords: this.#pullRecords },
         sourcesReady: () => this.#apiPods.ready,
         onChange: () => this.#agent?.refresh(),
       },
@@ -373,6 +387,7 @@ export class KubeletNode implements Kubelet {
         problems: () => this.#ownProblems(),
         devices: () => this.#managers?.nodeDevices(),
         onPodCidrs: (cidrs) => this.#network.configure(cidrs),
+        starting: this.#startTimes,
       },
       { facts, config: this.#config, runtime },
     );

@@ -7,6 +7,7 @@ import type { Node, Pod } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import type { Tracer } from "../base/tracing.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
@@ -41,6 +42,8 @@ export interface KubeletDependencies {
   readonly mounts: HostMounts;
   /** Default: none, the runtime places containers where it likes. */
   readonly cgroups?: PodCgroups;
+  /** Of what is done for pods. Default none. */
+  readonly tracer?: Tracer;
   /** Sets up the node's pod network once its range of addresses is known. Default: only the runtime is told. */
   readonly configureNetwork?: (podCidrs: readonly string[]) => Promise<void>;
   readonly volumePlugins?: readonly VolumePlugin[];

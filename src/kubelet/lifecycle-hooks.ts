@@ -1,15 +1,22 @@
 // postStart and preStop hooks: a command in the container, an HTTP request to it, or a pause.
 import type { Container, LifecycleHandler, Pod } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { podText } from "./pod-spec.ts";
-import { containerPort, type HttpGet } from "./probes/http.ts";
+import { containerPort, type HttpGet, type HttpGetRequest } from "./probes/http.ts";
+import { containerReference } from "./references.ts";
 import { runtimeErrorText } from "./start-error.ts";
 
 export interface HookDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
   readonly httpGet: HttpGet;
+  readonly recorder: EventRecorder;
+  /** An HTTPS hook was answered over HTTP. */
+  readonly onHookFallback?: () => void;
+  /** A pause was cut short. */
+  readonly onSleepCutShort?: () => void;
 }
 
 export interface HookRequest {
@@ -45,11 +52,40 @@ export async function runHook(deps: HookDependencies, request: HookRequest): Pro
     try {
       const port = containerPort(action.port, container);
       const host = action.host || request.podIP;
-      await deps.httpGet({ action, host, port, timeoutMs: httpTimeoutMs, userAgent: "kube-lifecycle", ...(signal ? { signal } : {}) });
+      await getWithFallback(deps, request, {
+        action,
+        host,
+        port,
+        timeoutMs: httpTimeoutMs,
+        userAgent: "kube-lifecycle",
+        ...(signal ? { signal } : {}),
+      });
     } catch (error) {
       throw failed(`HTTP lifecycle hook (${action.path ?? ""})`, error);
     }
   } else if (handler.sleep) {
-    await deps.clock.sleep(handler.sleep.seconds * 1000, signal);
+    await deps.clock.sleep(handler.sleep.seconds * 1000, signal).catch((error: unknown) => {
+      deps.onSleepCutShort?.();
+      throw error;
+    });
   }
+}
+
+/** Hooks said HTTPS for years and were asked over HTTP: a container that answers so still gets its hook. */
+async function getWithFallback(deps: HookDependencies, { container, pod }: HookRequest, get: HttpGetRequest): Promise<void> {
+  try {
+    await deps.httpGet(get);
+  } catch (error) {
+    if (get.action.scheme !== "HTTPS" || !isPlainAnswer(error)) throw error;
+    await deps.httpGet({ ...get, action: { ...get.action, scheme: "HTTP" } });
+    deps.onHookFallback?.();
+    const message = `request to HTTPS lifecycle hook ${get.action.path ?? ""} got HTTP response, retry with HTTP succeeded`;
+    deps.recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "LifecycleHTTPFallback", message });
+  }
+}
+
+/** No TLS, but a protocol of another version: an HTTP answer. */
+function isPlainAnswer(error: unknown): boolean {
+  const { cause } = error as { readonly cause?: { readonly code?: string } };
+  return cause?.code === "EPROTO" || cause?.code === "ERR_SSL_WRONG_VERSION_NUMBER" || cause?.code === "ERR_SSL_PACKET_LENGTH_TOO_LONG";
 }

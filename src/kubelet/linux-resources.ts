@@ -53,10 +53,16 @@ export interface NodeResourceRules {
   readonly quota?: CpuQuota;
   /** Default: the kernel's. */
   readonly memoryQos?: MemoryQos;
+  /** A container that runs out of memory ends as a whole (version 2 of control groups). Default false. */
+  readonly endsTogether?: boolean;
 }
 
 export function linuxResources(pod: Pod, container: Container, rules: NodeResourceRules): Input<LinuxContainerResources> {
-  const { memoryBytes, quota = enforcedQuota, memoryQos } = rules;
+  const { memoryBytes, quota = enforcedQuota, memoryQos, endsTogether = false } = rules;
+  const unified = {
+    ...(endsTogether ? { "memory.oom.group": "1" } : {}),
+    ...(memoryQos ? containerMemoryQos(pod, container, memoryQos) : {}),
+  };
   const { requests, limits } = container.resources ?? {};
   const podLimits = pod.spec.resources?.limits;
   const cpuLimit = milli(limits, "cpu") ?? milli(podLimits, "cpu") ?? 0;
@@ -68,7 +74,7 @@ export function linuxResources(pod: Pod, container: Container, rules: NodeResour
     oomScoreAdj: oomScoreAdjust(pod, container, memoryBytes),
     ...(memoryLimit > 0 ? { memoryLimitInBytes: memoryLimit } : {}),
     ...hugepages(limits),
-    ...(memoryQos ? { unified: containerMemoryQos(pod, container, memoryQos) } : {}),
+    ...(Object.keys(unified).length > 0 ? { unified } : {}),
   };
 }
 

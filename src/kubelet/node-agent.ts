@@ -16,6 +16,7 @@ import type { PressureCondition } from "./eviction/thresholds.ts";
 import { conditionEvent, type NodeConfig, type NodeFacts, newNode, nodeLabels, nodeStatus, nodeStatusChanged } from "./node-status.ts";
 import { nodeReference } from "./references.ts";
 import type { RuntimeHealth } from "./runtime-health.ts";
+import type { NodeStartMetrics } from "./stats/node-metrics.ts";
 
 export interface NodeAgentDependencies {
   readonly client: Client;
@@ -28,6 +29,8 @@ export interface NodeAgentDependencies {
   readonly pressure: () => readonly PressureCondition[];
   /** Of plugins; default none. */
   readonly devices?: () => NodeDevices | undefined;
+  /** How the node came to be, for metrics. */
+  readonly starting?: Pick<NodeStartMetrics, "registering" | "registered" | "ready">;
   /** Of this node alone. */
   readonly informer: Informer<Node>;
   /** Why the node is not ready besides the runtime. */
@@ -143,13 +146,16 @@ export class NodeAgent implements Running {
     this.#reported = status;
     this.#reportedAtMs = now;
     this.#observe(patched);
+    if (status.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await this.#deps.starting?.ready();
   }
 
   async #register(status: NodeStatus): Promise<void> {
     const { client } = this.#deps;
     const call = { signal: this.#abort.signal, timeoutMs: 10_000 };
     try {
+      this.#deps.starting?.registering();
       const created = await client.create(nodes, newNode(this.#facts, this.#config, status), call);
+      this.#deps.starting?.registered();
       this.#announce(undefined, status);
       this.#observe(created);
     } catch (error) {

@@ -20,6 +20,7 @@ import type { PodRegistry } from "./pod-registry.ts";
 import type { PodVerdict } from "./pod-status.ts";
 import type { PodWorker } from "./pod-worker.ts";
 import type { ProtectionMetrics } from "./protection-metrics.ts";
+import type { PullRecords } from "./pulls/pull-records.ts";
 import { NodeShutdown } from "./shutdown/node-shutdown.ts";
 import { shutdownSeconds } from "./shutdown/shutdown-groups.ts";
 import type { StatsProvider } from "./stats/summary.ts";
@@ -43,6 +44,7 @@ export interface NodeProtectionDependencies {
   readonly guards: MachineGuards;
   readonly registry: PodRegistry;
   readonly metrics: ProtectionMetrics;
+  readonly pullRecords: PullRecords;
   /** All pods of the API server have been seen once. */
   readonly sourcesReady: () => boolean;
   /** The node's conditions have changed. */
@@ -120,8 +122,9 @@ export class NodeProtection implements Running {
     if (!stats) return;
     const keptImages = (): readonly string[] => [...(guards.keptImages ?? []), ...registry.imageVolumes()];
     const onRemoved = (why: string): void => metrics.imagesCollected.series(why).add();
+    const onCollected = (left: ReadonlySet<string>, begunMs: number): Promise<void> => this.#deps.pullRecords.prune(left, begunMs);
     const images = this.#stops.add(
-      new ImageCollector({ cri, clock, logger, recorder, nodeName, stats, keptImages, onRemoved }, protection.imageGC),
+      new ImageCollector({ cri, clock, logger, recorder, nodeName, stats, keptImages, onRemoved, onCollected }, protection.imageGC),
     );
     images.start();
     this.#eviction = this.#stops.add(

@@ -119,6 +119,15 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
    * the gate ReduceDefaultCrashLoopBackOffDecay.
    */
   readonly maxContainerRestartPeriodMs?: number;
+  /** Traces of pods are handed to a collector (OTLP over gRPC, default localhost:4317), of a million so many. Default none. */
+  readonly tracing?: { readonly endpoint?: string | undefined; readonly samplingRatePerMillion: number };
+  /** Running out of memory ends one process of a container, not all. Default false with version 2 of control groups, else true. */
+  readonly singleProcessOOMKill?: boolean;
+  /** Users of a pod with users of its own. Default 65536. */
+  readonly userNamespaceIdsPerPod?: number;
+  /** Control groups of daemons, for enforceNodeAllocatable. Default none. */
+  readonly systemReservedCgroup?: string;
+  readonly kubeReservedCgroup?: string;
   /** Whether limits of CPU are enforced. Default true. */
   readonly cpuCFSQuota?: boolean;
   /** In which periods. Default 100 ms. */
@@ -175,7 +184,15 @@ export interface ResolvedOptions
   extends Required<
     Omit<
       KubeletOptions,
-      "nodeIPs" | "podManifestPath" | "staticPodURL" | "capacity" | "featureGates" | keyof ProtectionOptions | keyof ResourceManagerOptions
+      | "nodeIPs"
+      | "podManifestPath"
+      | "staticPodURL"
+      | "capacity"
+      | "featureGates"
+      | "singleProcessOOMKill"
+      | "tracing"
+      | keyof ProtectionOptions
+      | keyof ResourceManagerOptions
     >
   > {
   readonly protection: Protection;
@@ -185,6 +202,8 @@ export interface ResolvedOptions
   readonly podManifestPath?: string;
   readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
+  readonly singleProcessOOMKill?: boolean;
+  readonly tracing?: KubeletOptions["tracing"];
   /** <root>/pods. */
   readonly podsDirectory: string;
 }
@@ -268,6 +287,9 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     staticPodURLHeader: {},
     httpCheckFrequencyMs: 20_000,
     maxContainerRestartPeriodMs: gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 60_000 : 300_000,
+    userNamespaceIdsPerPod: 65_536,
+    systemReservedCgroup: "",
+    kubeReservedCgroup: "",
     cpuCFSQuota: true,
     cpuCFSQuotaPeriodMs: 100,
     memoryThrottlingFactor: 0.9,

@@ -9,6 +9,7 @@ import type { CriRuntime } from "../cri/cri.ts";
 import { ignoringGone } from "./dead-containers.ts";
 import type { PodKiller } from "./pod-killer.ts";
 import type { ListedPod, RuntimeReader } from "./runtime-reader.ts";
+import type { LifeMetrics } from "./stats/life-metrics.ts";
 import type { VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface OrphanDependencies {
@@ -20,6 +21,7 @@ export interface OrphanDependencies {
   readonly logsDirectory: string;
   /** Some worker takes care of this pod. */
   readonly isKnown: (podUid: string) => boolean;
+  readonly metrics: Pick<LifeMetrics, "orphanedPods" | "cleanedVolumes" | "volumesNotCleaned">;
 }
 
 const graceSeconds = 1;
@@ -36,6 +38,7 @@ export class Orphans implements Running {
   /** Ends and removes what the runtime has of a pod nobody knows. Failures are logged; the next listing tries again. */
   end(pod: ListedPod): void {
     if (this.#working.has(pod.uid) || this.#abort.signal.aborted || this.#deps.isKnown(pod.uid)) return;
+    this.#deps.metrics.orphanedPods.add();
     const work = this.#end(pod)
       .catch((error: unknown) => {
         if (this.#abort.signal.aborted) return;
@@ -47,13 +50,18 @@ export class Orphans implements Running {
 
   /** Removes directories and logs of pods that neither a worker nor the runtime knows. */
   async cleanDisk(inRuntime: ReadonlySet<string>): Promise<void> {
-    const { volumes, logsDirectory, isKnown } = this.#deps;
+    const { volumes, logsDirectory, isKnown, metrics } = this.#deps;
     const gone = (uid: string): boolean => !isKnown(uid) && !inRuntime.has(uid);
-    for (const uid of await volumes.podsOnDisk()) if (gone(uid)) await volumes.removePod(uid);
+    const left: unknown[] = [];
+    const orphans = (await volumes.podsOnDisk()).filter(gone);
+    for (const uid of orphans) await volumes.removePod(uid).catch((error: unknown) => void left.push(error));
+    metrics.cleanedVolumes.set(orphans.length);
+    metrics.volumesNotCleaned.set(left.length);
     for (const name of await readdir(logsDirectory).catch(() => [])) {
       const uid = name.slice(name.lastIndexOf("_") + 1);
       if (gone(uid)) await rm(join(logsDirectory, name), { recursive: true, force: true });
     }
+    if (left.length > 0) throw left[0];
   }
 
   async stop(): Promise<void> {

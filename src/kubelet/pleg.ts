@@ -8,6 +8,7 @@ import type { CriRuntime } from "../cri/cri.ts";
 import { isRpcError } from "../rpc/rpc-error.ts";
 import { label } from "./labels.ts";
 import type { ListedPod, RuntimeReader } from "./runtime-reader.ts";
+import type { LifeMetrics } from "./stats/life-metrics.ts";
 
 export interface PlegDependencies {
   readonly cri: CriRuntime;
@@ -17,6 +18,8 @@ export interface PlegDependencies {
   readonly onChange: (podUid: string) => void;
   /** Everything has been listed, which took so long. */
   readonly onRelist?: (durationMs: number) => void;
+  /** For metrics. */
+  readonly life?: Pick<LifeMetrics, "following" | "eventSeen">;
 }
 
 export interface PlegOptions {
@@ -102,17 +105,22 @@ export class PodLifecycleEvents implements Running {
   }
 
   async #stream(): Promise<void> {
-    const { cri, clock, logger, onChange } = this.#deps;
+    const { cri, clock, logger, onChange, life } = this.#deps;
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
+        let hasSeen = false;
         this.#streamingSinceMs = clock.monotonic();
         for await (const event of cri.getContainerEvents({}, { signal })) {
+          if (!hasSeen) life?.following("ok");
+          hasSeen = true;
+          life?.eventSeen(Number(event.createdAt) / 1e6);
           const uid = event.podSandboxStatus?.metadata?.uid ?? event.podSandboxStatus?.labels[label.podUid];
           if (uid !== undefined) onChange(uid);
         }
       } catch (error) {
         if (isRpcError(error, "UNIMPLEMENTED")) return;
+        life?.following("failed");
         if (!signal.aborted) logger.info("The runtime's event stream broke", { error: (error as Error).message }, 2);
       } finally {
         this.#streamingSinceMs = undefined;

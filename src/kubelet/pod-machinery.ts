@@ -22,7 +22,7 @@ import { createProber } from "./probes/prober.ts";
 import type { TrackedCredential } from "./pull-credentials.ts";
 import { CredentialPlugins } from "./pulls/credential-plugins.ts";
 import type { CredentialProvider } from "./pulls/credential-provider-config.ts";
-import { PullRecords } from "./pulls/pull-records.ts";
+import type { PullRecords } from "./pulls/pull-records.ts";
 import { PullVerification } from "./pulls/pull-verification.ts";
 import type { ReferencedObjectCache } from "./referenced-objects.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
@@ -33,6 +33,7 @@ import { nothingGiven } from "./resource-managers/container-resources.ts";
 import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
+import { countedCgroups } from "./stats/node-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
@@ -58,6 +59,7 @@ export interface MachineryContext {
   /** Absent where nothing is handed out. */
   readonly managers: NodeManagers | undefined;
   readonly resizeMetrics: ResizeMetrics;
+  readonly pullRecords: PullRecords;
   /** A pod's control group is made or removed. */
   readonly onCgroups: () => void;
   /** Nothing is left of the pod. */
@@ -74,18 +76,23 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion, deps.dial);
   const initialMs = options.gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? 1_000 : 10_000;
   const crashes = new CrashBackOff(clock, { initialMs, maxMs: options.maxContainerRestartPeriodMs });
-  const killer = new PodKiller({ cri, clock, logger, recorder, httpGet });
+  const { life } = metrics;
+  const hooks = { onHookFallback: () => life.hookFallbacks.add(), onSleepCutShort: () => life.sleepsCutShort.add() };
+  const killer = new PodKiller({ cri, clock, logger, recorder, httpGet, ...hooks });
   const tokens = new ServiceAccountTokens(client, clock);
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
-    { cri, clock, logger, records: new PullRecords(options.remembers ? options.rootDirectory : undefined) },
+    { cri, clock, logger, records: context.pullRecords },
     {
       policy: verifies ? options.imagePullCredentialsVerificationPolicy : "NeverVerify",
       allowlist: options.preloadedImagesVerificationAllowlist,
     },
   );
   const images = new ImageManager(
-    { cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
+    {
+      ...{ cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
+      onPulled: (uid, about) => life.imagePulled(uid, about),
+    },
     { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
   );
   const volumes = new VolumeManager(options.podsDirectory, {
@@ -108,15 +115,18 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const userNamespaces = new UserNamespaces({
     podDirectory: (uid) => volumes.podDirectory(uid),
     podsOnDisk: () => volumes.podsOnDisk(),
+    idsPerPod: options.userNamespaceIdsPerPod,
     isSupported: (handler) => context.runtimeFeatures(handler).userNamespaces === true,
   });
-  const cgroups = deps.cgroups ?? noPodCgroups;
+  const cgroups = countedCgroups(deps.cgroups ?? noPodCgroups, metrics.registry, clock);
   const rules = resourceRules(options, facts, cgroups.version);
   const resizeMs = (ms: number, success: boolean): void => context.resizeMetrics.durations.series(String(success)).observe(ms);
   const resizer = new PodResizer({ cri, clock, cgroups, allocations, rules, onResized: resizeMs });
   const starter = new PodStarter(
     {
       ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      ...hooks,
+      onImageVolume: (outcome) => life.imageVolume(outcome),
       services: context.services,
       nodeResolver: () => context.resolver,
       runtimeHandler: (pod) => runtimeHandler(deps, pod),
@@ -140,6 +150,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   );
   return {
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
+    ...(deps.tracer ? { tracer: deps.tracer } : {}),
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
@@ -177,7 +188,8 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
 function resourceRules(options: ResolvedOptions, { system }: NodeFacts, cgroupVersion: 1 | 2 | undefined): NodeResourceRules {
   const { memoryBytes } = system;
   const memoryQos = cgroupVersion === 2 ? memoryQosOf({ ...options, reservations: options.protection }, memoryBytes) : undefined;
-  return { memoryBytes, quota: quotaOf(options), ...(memoryQos ? { memoryQos } : {}) };
+  const endsTogether = cgroupVersion === 2 && options.singleProcessOOMKill !== true;
+  return { memoryBytes, quota: quotaOf(options), endsTogether, ...(memoryQos ? { memoryQos } : {}) };
 }
 
 /** The programs of --image-credential-provider-config; none where there is none. */

@@ -57,6 +57,7 @@ export interface PodStarterDependencies {
   readonly allocatable: () => Readonly<Record<string, string | number>>;
   /** Devices and CPUs of the container. */
   readonly given: (pod: Pod, container: Container) => Promise<GivenResources>;
+  readonly onImageVolume?: (outcome: "requested" | "mounted" | "failed") => void;
   readonly podDirectory: (podUid: string) => string;
   /** For what costs the runtime most: more at a time would only take each other's processors. */
   readonly turns: Turns;
@@ -336,13 +337,16 @@ export class PodStarter {
       const volume = pod.spec.volumes?.find((v) => v.name === name)?.image;
       if (!volume || found.has(name)) continue;
       const image = volume.reference ?? "";
+      this.#deps.onImageVolume?.("requested");
       const policy = volume.pullPolicy ?? (/(:latest|^[^:@]*)$/.test(image) ? "Always" : "IfNotPresent");
       const ensured = await this.#deps.images
         .ensure({ pod, image, policy, about: podReference(pod), sandboxConfig: config, pullSecrets, signal })
         .catch((error: unknown) => {
+          this.#deps.onImageVolume?.("failed");
           if (error instanceof StartError) this.#event(pod, container, "Warning", "Failed", `Error: ${error.reason}`);
           throw error;
         });
+      this.#deps.onImageVolume?.("mounted");
       found.set(name, {
         image: ensured.id,
         userSpecifiedImage: image,

@@ -8,6 +8,7 @@
 import type { Pod, Secret } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import { type SpanAttributes, type Tracer, traced } from "../base/tracing.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { WaitingReason } from "./container-statuses.ts";
@@ -52,6 +53,8 @@ export interface PodWorkerDependencies {
   readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
+  /** Of what is done for the pod. Default none. */
+  readonly tracer?: Tracer;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
@@ -86,6 +89,7 @@ export class PodWorker {
   /** Ends of back-offs that have had their event. */
   readonly #announced = new Map<string, number>();
   #failures = 0;
+  readonly #seenMs: number;
   #hasStepped = false;
   #timer: Timer | undefined;
   #step: AbortController | undefined;
@@ -104,6 +108,7 @@ export class PodWorker {
   ) {
     this.#pod = pod;
     this.#deps = deps;
+    this.#seenMs = deps.clock.monotonic();
     this.#holds = new StartHolds(deps.clock);
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
@@ -233,7 +238,9 @@ export class PodWorker {
     this.#step = step;
     const begunMs = this.#deps.clock.monotonic();
     try {
-      const wakeAtMs = await this.#nextStep(step.signal);
+      const wakeAtMs = await traced(this.#deps.tracer, this.#spanName(), { attributes: this.#attributes() }, () =>
+        this.#nextStep(step.signal),
+      );
       this.#stepped(this.#deps.clock.monotonic() - begunMs);
       this.#failures = 0;
       if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());
@@ -251,10 +258,26 @@ export class PodWorker {
     }
   }
 
+  /** Upstream's. */
+  #spanName(): string {
+    return this.#state === "syncing" ? "syncPod" : this.#state === "terminating" ? "syncTerminatingPod" : "syncTerminatedPod";
+  }
+
+  #attributes(): SpanAttributes {
+    const { uid, name, namespace } = this.#pod.metadata;
+    const type = this.#state !== "syncing" ? "kill" : this.#hasStepped ? "update" : "create";
+    return {
+      ...{ "k8s.pod.uid": uid, "k8s.pod": `${namespace}/${name}`, "k8s.pod.name": name, "k8s.namespace.name": namespace },
+      "k8s.pod.update_type": type,
+    };
+  }
+
   #stepped(durationMs: number): void {
     const operation = this.#state !== "syncing" ? "kill" : this.#hasStepped ? "sync" : "create";
+    const waitedMs = this.#hasStepped ? undefined : this.#deps.clock.monotonic() - durationMs - this.#seenMs;
     this.#hasStepped = true;
-    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, isRunning: this.#deps.reporter.previous(this.#pod).phase === "Running" });
+    const status = this.#deps.reporter.previous(this.#pod);
+    this.#deps.onStep?.({ pod: this.#pod, operation, durationMs, status, ...(waitedMs === undefined ? {} : { waitedMs }) });
   }
 
   #wakeAfter(delayMs: number): void {
@@ -319,8 +342,9 @@ export class PodWorker {
       throw new Error(message);
     }
     this.#deps.registerObjects(pod);
-    const cgroupParent = await this.#ensureCgroup(pod);
-    const mounted = await this.#mountVolumes(pod);
+    const { tracer } = this.#deps;
+    const cgroupParent = await traced(tracer, "EnsureCgroup", {}, () => this.#ensureCgroup(pod));
+    const mounted = await traced(tracer, "MountVolumes", {}, () => this.#mountVolumes(pod));
     signal.throwIfAborted();
     const pullSecrets = await this.#deps.pullSecrets(pod);
     const result = await starter.apply({

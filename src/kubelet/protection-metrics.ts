@@ -6,9 +6,9 @@ export interface ProtectionMetrics {
   readonly evictions: Family<Series>;
   /** By signal: how old the figures were that an eviction went by. */
   readonly evictionStatsAge: Family<HistogramSeries>;
+  /** A pod was not admitted. */
+  rejected(reason: string): void;
   /** By the resource that was lacking. */
-  /** By reason. */
-  readonly rejections: Family<Series>;
   readonly preemptions: Family<Series>;
   /** By reason: "age" or "space". */
   readonly imagesCollected: Family<Series>;
@@ -19,16 +19,29 @@ export interface ProtectionMetrics {
 const ageBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export function registerProtectionMetrics(registry: MetricsRegistry): ProtectionMetrics {
+  const rejections = registry.counter("kubelet_admission_rejections_total", "Pods that were not admitted, by reason.", ["reason"]);
   const gauge = (name: string, help: string) => registry.gauge(name, help).series();
   return {
     evictions: registry.counter("kubelet_evictions", "Pods evicted, by signal.", ["eviction_signal"]),
     evictionStatsAge: registry.histogram("kubelet_eviction_stats_age_seconds", "Age of the figures that an eviction went by.", {
       ...{ labels: ["eviction_signal"], buckets: ageBuckets },
     }),
-    rejections: registry.counter("kubelet_admission_rejections_total", "Pods that were not admitted, by reason.", ["reason"]),
+    rejected: (reason) => rejections.series(shownReason(reason)).add(),
     preemptions: registry.counter("kubelet_preemptions", "Pods ended for critical ones, by the resource lacking.", ["preemption_signal"]),
     imagesCollected: registry.counter("kubelet_image_garbage_collected_total", "Images removed, by reason.", ["reason"]),
     shutdownStarted: gauge("kubelet_graceful_shutdown_start_time_seconds", "When the last graceful shutdown began."),
     shutdownEnded: gauge("kubelet_graceful_shutdown_end_time_seconds", "When the last graceful shutdown ended."),
   };
 }
+
+/** Those a series is kept of. */
+const knownReasons: ReadonlySet<string> = new Set([
+  ...["AppArmor", "Evicted", "InitContainerRestartPolicyForbidden", "InvalidNodeInfo", "NodeShutdown", "OutOfcpu", "OutOfmemory"],
+  ...["OutOfephemeral-storage", "OutOfpods", "PodFeatureUnsupported", "PodLevelResourcesNotSupported", "PodOSNotSupported"],
+  ...["PodOSSelectorNodeLabelDoesNotMatch", "SupplementalGroupsPolicyNotSupported", "SysctlForbidden", "TopologyAffinityError"],
+  ...["UnexpectedAdmissionError", "UnexpectedPredicateFailureType", "UnknownReason", "VolumeAttachmentLimitExceeded"],
+  "node(s) had taints that the pod didn't tolerate",
+]);
+
+const shownReason = (reason: string): string =>
+  knownReasons.has(reason) ? reason : reason.startsWith("OutOf") ? "OutOfExtendedResources" : "Other";

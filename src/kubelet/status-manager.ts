@@ -19,6 +19,10 @@ export interface StatusManagerDependencies {
   readonly logger: Logger;
   /** The API object that shows a pod: itself, or the mirror of a static pod; undefined when there is none. */
   readonly apiPodOf: (podUid: string) => Pod | undefined;
+  /** A status differs from the one before. */
+  readonly onChanged?: (before: PodStatus, after: PodStatus) => void;
+  /** One has been reported, so long after it changed. */
+  readonly onReported?: (durationMs: number) => void;
 }
 
 interface Entry {
@@ -27,6 +31,8 @@ interface Entry {
   readonly finished: boolean;
   /** What the API server last acknowledged, until the watch shows it. */
   readonly acknowledged?: PodStatus;
+  /** When the first change was made that is not reported yet; absent where all are. */
+  readonly changedAtMs?: number;
 }
 
 const workers = 8;
@@ -72,9 +78,12 @@ export class StatusManager implements Running {
       ...(computed.conditions ? { conditions: withTransitionTimes(computed.conditions, previous.conditions, now) } : {}),
     };
     const done = finished || entry?.finished === true;
-    this.#entries.set(uid, { ...entry, status, finished: done });
+    const changed = !entry || !semanticallyEqual(entry.status, status);
+    const changedAtMs = entry?.changedAtMs ?? (changed ? this.#deps.clock.monotonic() : undefined);
+    this.#entries.set(uid, { ...entry, status, finished: done, ...(changedAtMs === undefined ? {} : { changedAtMs }) });
+    if (changed) this.#deps.onChanged?.(previous, status);
     // Compared with the last one, not with the API server: a patch under way may have been for an older status.
-    if (!entry || finished || !semanticallyEqual(entry.status, status)) this.#queue.add(uid);
+    if (changed || finished) this.#queue.add(uid);
     return status;
   }
 
@@ -93,6 +102,11 @@ export class StatusManager implements Running {
     this.#entries.delete(podUid);
   }
 
+  #acknowledge(uid: string, { changedAtMs, ...entry }: Entry, acknowledged: PodStatus): void {
+    if (changedAtMs !== undefined) this.#deps.onReported?.(this.#deps.clock.monotonic() - changedAtMs);
+    this.#entries.set(uid, { ...entry, acknowledged });
+  }
+
   async #report(uid: string, signal: AbortSignal): Promise<KeyOutcome> {
     const entry = this.#entries.get(uid);
     const target = this.#deps.apiPodOf(uid);
@@ -105,7 +119,7 @@ export class StatusManager implements Running {
         const patchOptions = { type: "strategic", subresource: "status", signal, timeoutMs: callTimeoutMs } as const;
         const answer = await this.#deps.client.patch(pods, { namespace, name }, patch, patchOptions);
         const current = this.#entries.get(uid);
-        if (current) this.#entries.set(uid, { ...current, acknowledged: answer.status ?? {} });
+        if (current) this.#acknowledge(uid, current, answer.status ?? {});
       }
       if (entry.finished && target.metadata.deletionTimestamp !== undefined && isTerminalPhase(entry.status.phase)) {
         const body = { gracePeriodSeconds: 0, preconditions: { uid: target.metadata.uid } };

@@ -1,4 +1,5 @@
-// User namespaces of pods (hostUsers: false): each gets a range of 65,536 users and groups of the node for its own. Which one
+// User namespaces of pods (hostUsers: false): each gets a range of (by default) 65,536 users and groups of the node for
+// its own. Which one
 // is kept in the pod's directory, in upstream's file, so that it stays the pod's across restarts of the kubelet.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,23 +12,23 @@ interface Mapping {
   readonly length: number;
 }
 
-const length = 65_536;
-/** The first range is the node's own users'. */
-const firstSlot = 1;
+const defaultLength = 65_536;
 /** As many as there are ids. */
-const slots = 65_535;
+const ids = 2 ** 32;
 
 export interface UserNamespaceDependencies {
   readonly podDirectory: (podUid: string) => string;
   readonly podsOnDisk: () => Promise<readonly string[]>;
   /** Whether the runtime can do it, by the handler of the pod's RuntimeClass. */
   readonly isSupported: (runtimeHandler: string) => boolean;
+  /** Users of one pod, a multiple of 65,536. Default 65,536. */
+  readonly idsPerPod?: number;
 }
 
 export class UserNamespaces {
   readonly #deps: UserNamespaceDependencies;
   /** By pod; undefined until those on the disk have been read. */
-  #taken: Promise<Map<string, number>> | undefined;
+  #taken: Promise<Map<string, Mapping>> | undefined;
 
   constructor(deps: UserNamespaceDependencies) {
     this.#deps = deps;
@@ -45,13 +46,12 @@ export class UserNamespaces {
     const { uid } = pod.metadata;
     this.#taken ??= this.#readAll();
     const taken = await this.#taken;
-    let slot = taken.get(uid);
-    if (slot === undefined) {
-      slot = freeSlot(new Set(taken.values()));
-      taken.set(uid, slot);
-      await this.#write(uid, slot);
+    let mapping = taken.get(uid);
+    if (mapping === undefined) {
+      mapping = freeRange([...taken.values()], this.#deps.idsPerPod ?? defaultLength);
+      taken.set(uid, mapping);
+      await this.#write(uid, mapping);
     }
-    const mapping: Mapping = { hostId: slot * length, containerId: 0, length };
     return { mode: "POD", uids: [mapping], gids: [mapping] };
   }
 
@@ -59,19 +59,20 @@ export class UserNamespaces {
     (await this.#taken)?.delete(podUid);
   }
 
-  async #readAll(): Promise<Map<string, number>> {
-    const taken = new Map<string, number>();
+  async #readAll(): Promise<Map<string, Mapping>> {
+    const taken = new Map<string, Mapping>();
     for (const uid of await this.#deps.podsOnDisk()) {
       const text = await readFile(this.#file(uid), "utf8").catch(() => undefined);
       if (text === undefined) continue;
       const { uidMappings } = JSON.parse(text) as { readonly uidMappings: readonly Mapping[] };
-      taken.set(uid, (uidMappings[0]?.hostId ?? 0) / length);
+      const [mapping] = uidMappings;
+      if (mapping) taken.set(uid, mapping);
     }
     return taken;
   }
 
-  async #write(podUid: string, slot: number): Promise<void> {
-    const mappings = [{ hostId: slot * length, containerId: 0, length }];
+  async #write(podUid: string, mapping: Mapping): Promise<void> {
+    const mappings = [mapping];
     await mkdir(this.#deps.podDirectory(podUid), { recursive: true });
     await writeFile(this.#file(podUid), JSON.stringify({ uidMappings: mappings, gidMappings: mappings }), { mode: 0o600 });
   }
@@ -81,7 +82,9 @@ export class UserNamespaces {
   }
 }
 
-function freeSlot(taken: ReadonlySet<number>): number {
-  for (let slot = firstSlot; slot < firstSlot + slots - 1; slot++) if (!taken.has(slot)) return slot;
+/** The first that nobody has; those below are the node's own users'. */
+function freeRange(taken: readonly Mapping[], length: number): Mapping {
+  for (let hostId = length; hostId + 2 * length <= ids; hostId += length)
+    if (!taken.some((of) => of.hostId < hostId + length && hostId < of.hostId + of.length)) return { hostId, containerId: 0, length };
   throw new Error("create user namespace: could not find an empty slot to allocate a user namespace");
 }

@@ -1,7 +1,7 @@
 // Control groups of pods, made and removed directly in the cgroup file system (the kubelet's "cgroupfs" driver). A group is
 // named by its path from the root of the trees, the same in all of them, which is also what CRI takes as cgroup_parent:
 //   /coracle-1a2b3c4d/kubepods/burstable/pod<uid>
-import { mkdir, readdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { type CgroupLimits, cgroupWrites } from "./cgroup-limits.ts";
@@ -76,6 +76,8 @@ export function createCgroups(system: CgroupSystem, { clock }: { readonly clock:
       if (path.split("/").every((part) => part === "")) throw new Error("the root control group cannot be removed");
       const deadline = clock.monotonic() + removalTimeoutMs;
       for (;;) {
+        // All at once, also those that are being made; kernels before 5.14 have them killed one by one.
+        if (system.version === 2) await killGroup(system.trees.map((tree) => join(tree, path)));
         for (const pid of await processes(path)) kill(pid);
         const busy = await Promise.all(system.trees.map((tree) => removeTree(join(tree, path))));
         if (!busy.some(Boolean)) return;
@@ -145,6 +147,14 @@ async function isDirectory(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
+}
+
+async function killGroup(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    const file = await open(join(directory, "cgroup.kill"), "r+").catch(() => undefined);
+    if (!file) continue;
+    await file.write("1").finally(() => file.close());
+  }
 }
 
 function kill(pid: number): void {

@@ -5,6 +5,7 @@ import type { Service } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
+import { freePort } from "../testing/free-port.ts";
 import { startHttpServer } from "./http-server.ts";
 import { ProxyHealth } from "./proxy-health.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
@@ -13,14 +14,6 @@ import { startHealthServer, startMetricsServer } from "./start-proxy-servers.ts"
 
 const clock = new VirtualClock();
 const deps = { clock, logger: silentLogger };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address ? address.port : 0;
-}
 
 const state = (port: number, localEndpoints: number): ServiceHealthState => ({
   service: { metadata: { namespace: "ns", name: "web" } } as Service,

@@ -1,4 +1,4 @@
-// Calls gRPC services over a unix socket: one connection, one deadline per call, failures as RpcError. The connection is made
+// Calls gRPC services over a unix socket (or, without TLS, over TCP): one connection, one deadline per call, failures as RpcError. The connection is made
 // on the first call and made again after it is lost (back-off from 100 ms to 3 s); a call made while the peer is known to be
 // away fails at once with UNAVAILABLE instead of waiting for its deadline.
 import { type ChannelOptions, Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
@@ -8,7 +8,7 @@ import { type CallOptions, methodKey, type ProtocolTable } from "./protocol.ts";
 import { RpcError, rpcCodeOf } from "./rpc-error.ts";
 
 export interface RpcConnectionOptions {
-  /** "unix:///run/containerd/containerd.sock" (also "unix:/…", or a plain absolute path). */
+  /** "unix:///run/containerd/containerd.sock" (also "unix:/…", or a plain absolute path), or "tcp://host:port". */
   readonly endpoint: string;
   /** Deadline of calls that give none. Default 120 s, the kubelet's. */
   readonly timeoutMs?: number;
@@ -51,7 +51,8 @@ export function connectRpc(options: RpcConnectionOptions): RpcConnection {
     // The default, the socket's path, is not a valid authority for strict servers.
     "grpc.default_authority": "localhost",
   };
-  const client = new Client(`unix:${unixSocketPath(options.endpoint)}`, credentials.createInsecure(), channelOptions);
+  const tcp = options.endpoint.startsWith("tcp://") ? options.endpoint.slice("tcp://".length) : undefined;
+  const client = new Client(tcp ?? `unix:${unixSocketPath(options.endpoint)}`, credentials.createInsecure(), channelOptions);
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   return {
     service: <S>(protocol: ProtocolTable, service: string) => buildService(client, protocol, service, timeoutMs) as S,

@@ -35,7 +35,7 @@ export interface ProtocolTable {
   /**
    * Message → fields, "1 metadata PodSandboxMetadata; 2 servers string[]; 3 labels map<string,string>; 4 shareId string?".
    * A `?` marks a scalar whose presence matters. 64-bit integers are numbers and must be below 2^53, except
-   * `int64:bigint`, and `int64:rounded` (the nearest double).
+   * `int64:bigint` (and its like), and `int64:rounded` (the nearest double).
    */
   readonly messages: Readonly<Record<string, string>>;
 }

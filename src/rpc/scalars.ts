@@ -125,6 +125,12 @@ export const scalars = {
     (r) => exact(r.fixed64()),
     (w, v) => w.fixed64(BigInt(natural(v))),
   ),
+  "fixed64:bigint": scalar(
+    fixed64,
+    0n,
+    (r) => r.fixed64(),
+    (w, v) => w.fixed64(wide(v)),
+  ),
   float: scalar(
     fixed32,
     0,

@@ -1,6 +1,7 @@
 // A whole cluster as users start it (`coracle up`), with kubectl beside it: in a directory and on a port of its own, and
 // gone without a trace afterwards, also when the test fails.
 import { writeFile } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { findExecutable } from "../../src/linux/find-executable.ts";
 import { buildImage, type TestImage } from "../../src/testing/image-builder.ts";
@@ -42,10 +43,18 @@ export async function whyNoKubectl(): Promise<string | undefined> {
 const placesOfWorker = 64;
 let places = process.pid;
 
-/** 0 to 127: which addresses a cluster has. Test files that run at the same time share none, nor do clusters of one file. */
+/**
+ * 0 to 127: which addresses a cluster has. Test files that run at the same time share none, nor do clusters of one file; and none
+ * are taken that another cluster on this machine has.
+ */
 function nextPlace(): number {
   const worker = Number(process.env.VITEST_POOL_ID ?? 0) % 2;
-  return worker * placesOfWorker + (places++ % placesOfWorker);
+  const inUse = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+  for (let tried = 0; ; tried++) {
+    const place = worker * placesOfWorker + (places++ % placesOfWorker);
+    const isFree = !inUse.some((address) => address.startsWith(`10.${112 + place}.`) || address.startsWith(`172.29.${place}.`));
+    if (isFree || tried === placesOfWorker) return place;
+  }
 }
 
 export class Cluster {

@@ -2,10 +2,11 @@
 // ports, directories of their own, and waiting for a condition (never for a time).
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+export { freePort } from "../../src/testing/free-port.ts";
 
 export const projectRoot = fileURLToPath(new URL("../../", import.meta.url));
 const coracleCommand = join(projectRoot, "coracle");
@@ -115,18 +116,6 @@ export async function until<T>(
   throw new Error(
     `not in ${timeoutMs} ms: ${what}${last === undefined ? "" : ` (${last instanceof Error ? last.message : String(last)})`}`,
   );
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port"))));
-    });
-  });
 }
 
 /** A directory of the test's own, with a short path (sockets lie in it), and its removal. */

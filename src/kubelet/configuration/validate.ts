@@ -45,6 +45,7 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
   checkThresholds(problems, c);
   checkLogs(problems, c);
   checkModes(problems, c);
+  checkTracing(problems, c);
   return list;
 }
 
@@ -166,6 +167,19 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration, gates: Featu
     `topologyManagerScope (--topology-manager-scope) ${q(c.topologyManagerScope)} must be one of: "container", or "pod"`,
   );
   when(
+    !["Get", "Cache", "Watch"].includes(c.configMapAndSecretChangeDetectionStrategy),
+    `configMapAndSecretChangeDetectionStrategy ${q(c.configMapAndSecretChangeDetectionStrategy)} must be one of: "Get", "Cache" or "Watch"`,
+  );
+  const idsPerPod = c.userNamespaces?.idsPerPod;
+  when(
+    idsPerPod !== undefined && idsPerPod % 65_536 !== 0,
+    `userNamespaces.idsPerPod (--user-namespaces-ids-per-pod) ${idsPerPod} must be a multiple of 65536`,
+  );
+  when(
+    idsPerPod !== undefined && (idsPerPod < 65_536 || idsPerPod > 2 ** 32),
+    `userNamespaces.idsPerPod ${idsPerPod} must be between 65536 and 4294967296`,
+  );
+  when(
     !["cgroupfs", "systemd"].includes(c.cgroupDriver),
     `cgroupDriver (--cgroup-driver) ${q(c.cgroupDriver)} must be "cgroupfs" or "systemd"`,
   );
@@ -273,6 +287,22 @@ function isSize(amount: string): boolean {
     if (error instanceof QuantityError) return false;
     throw error;
   }
+}
+
+function checkTracing({ list }: Problems, { tracing }: KubeletConfiguration): void {
+  if (!tracing) return;
+  const { samplingRatePerMillion: rate, endpoint } = tracing;
+  const invalid = (field: string, value: unknown, why: string): void =>
+    void list.push(`tracing.${field}: Invalid value: ${JSON.stringify(value)}: ${why}`);
+  if (rate < 0) invalid("samplingRatePerMillion", rate, "sampling rate must be positive");
+  if (rate > 1_000_000) invalid("samplingRatePerMillion", rate, "sampling rate per million must be less than or equal to one million");
+  const scheme = endpoint.includes("//") ? (/^([a-z-]*):/.exec(endpoint)?.[1] ?? "") : "dns";
+  if (!["dns", "unix", "unix-abstract"].includes(scheme))
+    invalid(
+      "endpoint",
+      endpoint,
+      `unsupported scheme: ${scheme}.  Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md`,
+    );
 }
 
 function checkModes({ when }: Problems, c: KubeletConfiguration): void {

@@ -20,6 +20,8 @@ export interface ImageCollectorDependencies {
   readonly stats: Pick<StatsProvider, "summary">;
   /** Names of images that are kept although no container uses them: the sandbox's, volumes'. */
   readonly keptImages: () => readonly string[];
+  /** A round that began then is over: the images that are left, by their ids. */
+  readonly onCollected?: (left: ReadonlySet<string>, begunMs: number) => Promise<void>;
   /** For metrics: "age" or "space". */
   readonly onRemoved?: (why: "age" | "space") => void;
 }
@@ -42,6 +44,8 @@ export class ImageCollector implements Running {
   readonly #policy: ImageGarbagePolicy;
   readonly #abort = new AbortController();
   #records: ReadonlyMap<string, ImageRecord> = new Map();
+  /** Ids of the images the runtime has. */
+  #present = new Set<string>();
   #startedAtMs = 0;
   #failures = 0;
   #running: Promise<void> = Promise.resolve();
@@ -63,13 +67,27 @@ export class ImageCollector implements Running {
 
   /** All images that are unused and not too young. */
   async removeUnused(signal: AbortSignal = this.#abort.signal): Promise<void> {
+    await this.#collected(() => this.#removeUnused(signal));
+  }
+
+  /** One round. Throws when not enough could be freed. */
+  async collect(signal: AbortSignal = this.#abort.signal): Promise<void> {
+    await this.#collected(() => this.#collect(signal));
+  }
+
+  async #collected(round: () => Promise<void>): Promise<void> {
+    const begunMs = this.#deps.clock.now();
+    await round();
+    await this.#deps.onCollected?.(this.#present, begunMs);
+  }
+
+  async #removeUnused(signal: AbortSignal): Promise<void> {
     const nowMs = this.#deps.clock.now();
     const unused = await this.#look(nowMs, signal);
     await this.#free(Infinity, removableImages(unused, { minAgeMs: this.#policy.minAgeMs, nowMs }), signal);
   }
 
-  /** One round. Throws when not enough could be freed. */
-  async collect(signal: AbortSignal = this.#abort.signal): Promise<void> {
+  async #collect(signal: AbortSignal): Promise<void> {
     const { clock, stats } = this.#deps;
     const { minAgeMs } = this.#policy;
     const nowMs = clock.now();
@@ -101,7 +119,7 @@ export class ImageCollector implements Running {
     await clock.sleep(firstLookMs, signal).catch(() => undefined);
     while (!signal.aborted) {
       try {
-        if (off) await this.#look(clock.now(), signal);
+        if (off) await this.#collected(async () => void (await this.#look(clock.now(), signal)));
         else await this.collect();
         this.#failures = 0;
       } catch (error) {
@@ -124,6 +142,7 @@ export class ImageCollector implements Running {
       const { image } = await cri.imageStatus({ image: { image: name } }, call);
       if (image) used.add(image.id);
     }
+    this.#present = new Set(images.map((image) => image.id));
     this.#records = recordImages(this.#records, images, { used, nowMs });
     return unusedImages(this.#records, used);
   }
@@ -165,6 +184,7 @@ export class ImageCollector implements Running {
       logger.info("Removing image to free bytes", { image: id, size });
       try {
         await cri.removeImage({ image: { image: id } }, { signal, timeoutMs: callTimeoutMs });
+        this.#present.delete(id);
         onRemoved?.(why);
       } catch (error) {
         if (signal.aborted) throw error;

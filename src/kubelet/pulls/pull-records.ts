@@ -81,6 +81,16 @@ export class PullRecords {
     (await this.#known()).records.set(record.imageRef, record);
   }
 
+  /** Forgets the images that nobody has any more, as far as their records are not newer than `beforeMs`. */
+  async prune(present: ReadonlySet<string>, beforeMs: number): Promise<void> {
+    const { records } = await this.#known();
+    for (const { imageRef, lastUpdatedTime } of [...records.values()]) {
+      if (present.has(imageRef) || Date.parse(lastUpdatedTime) >= beforeMs) continue;
+      if (this.#pulled !== undefined) await rm(join(this.#pulled, fileName(imageRef)), { force: true });
+      records.delete(imageRef);
+    }
+  }
+
   #known(): Promise<Known> {
     this.#loaded ??= this.#load().catch((error: unknown) => {
       this.#loaded = undefined;

@@ -56,6 +56,19 @@ describe("PullVerification", () => {
     expect(await mustPull(verification())).toBe(false);
   });
 
+  it("records of images that are gone are removed, but those that are newer than the look", async () => {
+    await pulled(verification(), undefined);
+    const names = (): Promise<readonly string[]> => readdir(join(directory, "image_manager/pulled"));
+    const records = new PullRecords(directory);
+    await records.prune(new Set(), 0);
+    const [kept = ""] = await names();
+    const { imageRef } = JSON.parse(await readFile(join(directory, "image_manager/pulled", kept), "utf8"));
+    await records.prune(new Set([imageRef]), Number.MAX_SAFE_INTEGER);
+    expect(await names()).toEqual([kept]);
+    await records.prune(new Set(["other"]), Number.MAX_SAFE_INTEGER);
+    expect([await names(), await records.pulled(imageRef)]).toEqual([[], undefined]);
+  });
+
   it("images pulled with a secret are for those who have it, or the same in another one; also after a restart", async () => {
     await pulled(verification(), secret("a", "1"));
     const later = verification();

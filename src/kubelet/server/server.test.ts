@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
+import { freePort } from "../../testing/free-port.ts";
 import { subresourcesOf } from "./authorization.ts";
 import type { KubeletServerHost } from "./host.ts";
 import { parseLogQuery } from "./log-query.ts";
@@ -199,17 +199,6 @@ describe("the kubelet's server: endpoints", () => {
     expect(f.reviews).toEqual([]);
   });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port"))));
-    });
-  });
-}
 
 describe("node logs", () => {
   it("reads queries, and refuses them in upstream's words", () => {

@@ -91,6 +91,10 @@ function countedStarts(cri: CriRuntime, deps: CountedRuntimeDependencies): Pick<
   const { metrics, clock, containerType } = deps;
   const pods = metrics.counter("kubelet_started_pods_total", "Pods started.").series();
   const podErrors = metrics.counter("kubelet_started_pods_errors_total", "Pods that could not be started.").series();
+  const userPods = metrics.counter("kubelet_started_user_namespaced_pods_total", "Pods started with users of their own.").series();
+  const userPodErrors = metrics
+    .counter("kubelet_started_user_namespaced_pods_errors_total", "Such pods that could not be started.")
+    .series();
   const containers = metrics.counter("kubelet_started_containers_total", "Containers started.", ["container_type"]);
   const containerErrors = metrics.counter("kubelet_started_containers_errors_total", "Containers that could not be started.", [
     "container_type",
@@ -104,11 +108,14 @@ function countedStarts(cri: CriRuntime, deps: CountedRuntimeDependencies): Pick<
     async runPodSandbox(request: Input<RunPodSandboxRequest>, options) {
       const handler = request.runtimeHandler ?? "";
       const begunMs = clock.monotonic();
+      const ownUsers = request.config?.linux?.securityContext?.namespaceOptions?.usernsOptions?.mode === "POD";
       pods.add();
+      if (ownUsers) userPods.add();
       try {
         return await cri.runPodSandbox(request, options);
       } catch (error) {
         podErrors.add();
+        if (ownUsers) userPodErrors.add();
         sandboxErrors.series(handler).add();
         throw error;
       } finally {

@@ -1,12 +1,13 @@
 // The kubelet's own metrics (/metrics, and /metrics/probes in a registry of their own), under upstream's names. Others report
 // what they did through the methods here; what is only known when somebody asks is brought up to date by beforeScrape.
-import type { Pod } from "../../api/types/core-v1.ts";
+import type { Pod, PodStatus } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Family, type HistogramSeries, MetricsRegistry, type Series } from "../../base/metrics.ts";
 import { registerProcessMetrics } from "../../base/process-metrics.ts";
 import { kubernetesVersion } from "../../base/version.ts";
 import type { ProbeKind } from "../probes/container-probe.ts";
 import type { ProbeOutcome } from "../probes/prober.ts";
+import { LifeMetrics } from "./life-metrics.ts";
 
 const defaultBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const startBuckets = [0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600];
@@ -17,12 +18,15 @@ export interface PodStep {
   readonly pod: Pod;
   readonly operation: PodOperation;
   readonly durationMs: number;
-  /** All containers of the pod have been started, as its status has it. */
-  readonly isRunning: boolean;
+  /** As it is now. */
+  readonly status: PodStatus;
+  /** Of the first step: how long the pod waited for it. */
+  readonly waitedMs?: number;
 }
 
 export class KubeletMetrics {
   readonly registry = new MetricsRegistry();
+  readonly life: LifeMetrics;
   readonly probes = new MetricsRegistry();
   readonly #clock: Clock;
   readonly #relists: HistogramSeries;
@@ -41,6 +45,7 @@ export class KubeletMetrics {
   constructor(clock: Clock, nodeName: string) {
     this.#clock = clock;
     const { registry, probes } = this;
+    this.life = new LifeMetrics(registry, clock);
     registerProcessMetrics(registry, clock);
     const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
     registry
@@ -74,7 +79,9 @@ export class KubeletMetrics {
     this.#lastRelist.set(now / 1000);
   }
 
-  podStep({ pod, operation, durationMs, isRunning }: PodStep): void {
+  podStep({ pod, operation, durationMs, status, waitedMs }: PodStep): void {
+    const isRunning = status.phase === "Running";
+    if (waitedMs !== undefined) this.life.workerStarted(waitedMs);
     this.#steps.series(operation).observe(durationMs / 1000);
     if (operation === "create") this.#containersPerPod.observe(pod.spec.containers.length);
     const { uid, creationTimestamp } = pod.metadata;
@@ -84,6 +91,7 @@ export class KubeletMetrics {
     if (seen === undefined) this.#firstSeen.set(uid, operation === "create" && !isRunning ? now - durationMs : null);
     else if (seen !== null && isRunning) {
       this.#firstSeen.set(uid, null);
+      this.life.podStarted(pod, status);
       this.#starts.observe((now - seen) / 1000);
       if (creationTimestamp) this.#totalStarts.observe(Math.max(0, now - Date.parse(creationTimestamp)) / 1000);
     }
@@ -92,6 +100,7 @@ export class KubeletMetrics {
   /** Of a pod that is gone. */
   forget({ metadata: { uid, name, namespace }, spec }: Pod): void {
     this.#firstSeen.delete(uid);
+    this.life.forget(uid);
     for (const container of [...(spec.initContainers ?? []), ...spec.containers])
       for (const kind of probeKinds) {
         this.#probeDurations.remove(kind, container.name, name, namespace);

@@ -2,6 +2,7 @@
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import { isStaticPod } from "../pod-spec.ts";
+import type { PodWorkerState } from "../pod-worker.ts";
 import type { RuntimePod } from "../runtime-pod.ts";
 import type { VolumeMeasurement } from "./measurement.ts";
 
@@ -10,6 +11,7 @@ export interface GaugedPod {
   readonly runtime: RuntimePod;
   /** Holds resources of the node. */
   readonly active: boolean;
+  readonly state: PodWorkerState;
 }
 
 export interface PodGaugesSource {
@@ -24,27 +26,39 @@ export function registerPodGauges(metrics: MetricsRegistry, source: PodGaugesSou
   const desired = metrics.gauge("kubelet_desired_pods", "Pods that are to run here.", ["static"]);
   const active = metrics.gauge("kubelet_active_pods", "Pods that hold resources of the node.", ["static"]);
   const mirrors = metrics.gauge("kubelet_mirror_pods", "Static pods that the API server shows.").series();
+  const ephemeral = metrics.gauge("kubelet_managed_ephemeral_containers", "Ephemeral containers of the pods here.").series();
+  const working = metrics.gauge("kubelet_working_pods", "Pods that are worked on, by how far they are.", ["lifecycle", "config", "static"]);
   const volumeGauges = registerVolumeGauges(metrics);
   metrics.beforeScrape(() => {
     const states = new Map<string, number>();
-    const counts = { running: 0, desired: [0, 0], active: [0, 0] };
+    const counts = { running: 0, desired: [0, 0], active: [0, 0], ephemeral: 0 };
+    const stages = new Map<string, number>();
     volumeGauges.reset();
-    for (const { pod, runtime, active: isActive } of source.pods()) {
+    for (const { pod, runtime, active: isActive, state } of source.pods()) {
       const kind = isStaticPod(pod) ? 1 : 0;
       if (runtime.sandboxes.some((s) => s.ready)) counts.running++;
       counts.desired[kind] = (counts.desired[kind] ?? 0) + 1;
+      counts.ephemeral += pod.spec.ephemeralContainers?.length ?? 0;
+      const stage = `${stageOf(state)}/${kind}`;
+      stages.set(stage, (stages.get(stage) ?? 0) + 1);
       if (isActive) counts.active[kind] = (counts.active[kind] ?? 0) + 1;
       for (const { state } of runtime.containers) states.set(state, (states.get(state) ?? 0) + 1);
       for (const volume of source.volumes(pod.metadata.uid) ?? []) volumeGauges.show(volume);
     }
     running.set(counts.running);
     mirrors.set(counts.desired[1] ?? 0);
+    ephemeral.set(counts.ephemeral);
+    for (const stage of ["sync", "terminating", "terminated"])
+      for (const kind of [0, 1]) working.series(stage, "desired", kind === 1 ? "true" : "").set(stages.get(`${stage}/${kind}`) ?? 0);
     for (const [gauge, values] of [[desired, counts.desired] as const, [active, counts.active] as const])
       for (const kind of [0, 1]) gauge.series(kind === 1 ? "true" : "").set(values[kind] ?? 0);
     containers.reset();
     for (const state of ["created", "exited", "running", "unknown"]) containers.series(state).set(states.get(state) ?? 0);
   });
 }
+
+/** Upstream's word for how far a pod's worker is. */
+const stageOf = (state: PodWorkerState): string => (state === "syncing" ? "sync" : state === "terminating" ? state : "terminated");
 
 const figures = {
   capacity_bytes: ["capacityBytes", "Capacity of a claim's volume."],
