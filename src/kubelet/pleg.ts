@@ -109,11 +109,11 @@ export class PodLifecycleEvents implements Running {
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
+        let hasSeen = false;
         this.#streamingSinceMs = clock.monotonic();
-        let isFollowing = false;
         for await (const event of cri.getContainerEvents({}, { signal })) {
-          if (!isFollowing) life?.following("ok");
-          isFollowing = true;
+          if (!hasSeen) life?.following("ok");
+          hasSeen = true;
           life?.eventSeen(Number(event.createdAt) / 1e6);
           const uid = event.podSandboxStatus?.metadata?.uid ?? event.podSandboxStatus?.labels[label.podUid];
           if (uid !== undefined) onChange(uid);
