@@ -44,6 +44,8 @@ export class SampleDraDriver implements Running {
   readonly prepared = new Set<string>();
   /** Preparing, or undoing it, fails for each claim with this message. */
   failure: string | undefined;
+  /** What it publishes, also when it publishes again. */
+  devices: readonly Device[];
   readonly #options: SampleDraDriverOptions;
   readonly #wakes = new Set<() => void>();
   #health: readonly Input<DeviceHealth>[] = [];
@@ -53,6 +55,7 @@ export class SampleDraDriver implements Running {
 
   constructor(options: SampleDraDriverOptions) {
     this.#options = options;
+    this.devices = options.devices;
   }
 
   /** What the kubelet has answered to its registration. */
@@ -86,7 +89,8 @@ export class SampleDraDriver implements Running {
 
   /** Its devices, as one pool of the node's name. */
   async #publish(): Promise<void> {
-    const { client, nodeName, driver, devices } = this.#options;
+    const { client, nodeName, driver } = this.#options;
+    const devices = [...this.devices];
     const pool = { name: nodeName, generation: 1, resourceSliceCount: 1 };
     try {
       await client.create(resourceslices, { metadata: { name: `${nodeName}-${driver}` }, spec: { driver, nodeName, pool, devices } });

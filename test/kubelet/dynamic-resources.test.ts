@@ -119,6 +119,7 @@ test("a pod is evicted from a device that gets a taint, and its successor gets a
     if (!slice) throw new Error("the driver has published nothing");
     const taints = [{ key: "hot", effect: "NoExecute" as const, timeAdded: "2026-01-01T00:00:00Z" }];
     const devices = slice.spec.devices?.map((device) => (device.name === "d1" ? { ...device, taints } : device)) ?? [];
+    drv.devices = devices;
     await client.update(resourceslices, { ...slice, spec: { ...slice.spec, devices } });
     await f.until(async () => (await f.pod("web")) === undefined);
     expect(drv.prepared.size).toBe(0);
