@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Flags, parseFlags } from "../base/flags.ts";
 import { parseServer, upstreamsOf } from "./dns-upstreams.ts";
 import { kubeletDnsOf, upDnsFlags } from "./up-dns.ts";
-import { loadBalancerRanges, upLoadBalancerFlags } from "./up-load-balancer.ts";
+import { loadBalancerOf, loadBalancerRanges, upLoadBalancerFlags } from "./up-load-balancer.ts";
 
 const valuesOf = <F extends Flags>(flags: F, ...args: string[]) => parseFlags(flags, args).values;
 
@@ -47,14 +47,26 @@ describe("DNS of coracle up", () => {
 });
 
 describe("load balancers of coracle up", () => {
+  const balancing = (...args: string[]) => {
+    const given = valuesOf(upLoadBalancerFlags, ...args);
+    return { ...given, "load-balancer": loadBalancerOf(given, 1) };
+  };
+
+  it("are built in, but for a control plane alone that has not been told so", () => {
+    const chosen = (nodes: number, ...args: string[]) => loadBalancerOf(valuesOf(upLoadBalancerFlags, ...args), nodes);
+    expect([chosen(1), chosen(0)]).toEqual(["built-in", "external"]);
+    expect([chosen(1, "--load-balancer=external"), chosen(0, "--load-balancer=built-in")]).toEqual(["external", "built-in"]);
+    expect(chosen(0, "--load-balancer-pool=192.0.2.1")).toBe("built-in");
+  });
+
   it("have a pool where one is given and nobody else gives addresses; ranges that overlap are refused", () => {
-    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags))).toEqual([]);
+    expect(loadBalancerRanges(balancing())).toEqual([]);
     const given = ["192.0.2.1-192.0.2.9", "2001:db8::/120"];
-    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags, `--load-balancer-pool=${given.join()}`))).toEqual(given);
-    expect(loadBalancerRanges(valuesOf(upLoadBalancerFlags, "--load-balancer=external", "--load-balancer-pool=192.0.2.1"))).toEqual([]);
-    expect(() => loadBalancerRanges(valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.1-192.0.2.9,192.0.2.8/31"))).toThrow(
+    expect(loadBalancerRanges(balancing(`--load-balancer-pool=${given.join()}`))).toEqual(given);
+    expect(loadBalancerRanges(balancing("--load-balancer=external", "--load-balancer-pool=192.0.2.1"))).toEqual([]);
+    expect(() => loadBalancerRanges(balancing("--load-balancer-pool=192.0.2.1-192.0.2.9,192.0.2.8/31"))).toThrow(
       "--load-balancer-pool: 192.0.2.1-192.0.2.9 and 192.0.2.8/31 have addresses in common",
     );
-    expect(() => valuesOf(upLoadBalancerFlags, "--load-balancer-pool=192.0.2.9-192.0.2.1")).toThrow("ends before it begins");
+    expect(() => balancing("--load-balancer-pool=192.0.2.9-192.0.2.1")).toThrow("ends before it begins");
   });
 });

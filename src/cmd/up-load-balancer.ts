@@ -22,10 +22,10 @@ const poolRanges: FlagType<readonly AddressRange[]> = {
 };
 
 export const upLoadBalancerFlags = {
-  "load-balancer": flag(
+  "load-balancer": flag<"built-in" | "external" | undefined>(
     oneOf("built-in", "external"),
-    "built-in",
-    "who gives services of type LoadBalancer their addresses: this process, or a controller of your own",
+    undefined,
+    "who gives services of type LoadBalancer their addresses: this process, or a controller of your own; default built-in, or external with --nodes 0",
   ),
   "load-balancer-pool": flag(
     poolRanges,
@@ -37,6 +37,14 @@ export const upLoadBalancerFlags = {
 export interface UpLoadBalancerValues {
   readonly "load-balancer": "built-in" | "external";
   readonly "load-balancer-pool": readonly AddressRange[];
+}
+
+/** A control plane alone leaves the addresses to others, unless it is told otherwise. */
+export function loadBalancerOf(
+  given: { readonly "load-balancer": "built-in" | "external" | undefined; readonly "load-balancer-pool": readonly AddressRange[] },
+  nodes: number,
+): UpLoadBalancerValues["load-balancer"] {
+  return given["load-balancer"] ?? (nodes === 0 && given["load-balancer-pool"].length === 0 ? "external" : "built-in");
 }
 
 /** None where services share the nodes' addresses. Throws where ranges overlap. */

@@ -20,6 +20,7 @@ import type { LocalNodeSettings } from "./local-node.ts";
 import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
 import { openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import { loadBalancerOf } from "./up-load-balancer.ts";
 import { upMetricsFlags } from "./up-metrics-flags.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 
@@ -57,15 +58,29 @@ const flags = {
   "scheduler-config": flag(optionalText, undefined, "file with a KubeSchedulerConfiguration for the scheduler"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration for the nodes"),
   "scheduler-plugin": flag(list, [], "module with scheduler plugins of yours, in TypeScript or JavaScript; may be repeated"),
-  "metrics-server": flag(boolean, true, "serves metrics.k8s.io: what kubectl top and autoscalers ask"),
+  "metrics-server": flag<boolean | undefined>(
+    boolean,
+    undefined,
+    "serves metrics.k8s.io: what kubectl top and autoscalers ask; default true, or false with --nodes 0",
+  ),
   ...upMetricsFlags,
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
-type UpFlags = NonNullable<ReturnType<typeof parse>>;
+type UpFlags = ReturnType<typeof completed>;
 
 const parse = (args: readonly string[]) =>
   parseCommand({ name: "up", summary: "Runs a whole cluster in this process, in the foreground." }, flags, args)?.values;
+
+/** With the defaults that depend on other flags. */
+function completed(given: NonNullable<ReturnType<typeof parse>>) {
+  return {
+    ...given,
+    ...roomForNodes(given, given.nodes),
+    "load-balancer": loadBalancerOf(given, given.nodes),
+    "metrics-server": given["metrics-server"] ?? given.nodes > 0,
+  };
+}
 
 /** Says what came up, and after how many milliseconds since the process began. */
 function announce(what: string): void {
@@ -75,7 +90,7 @@ function announce(what: string): void {
 export async function run(args: readonly string[]): Promise<number> {
   const parsed = parse(args);
   if (!parsed) return 0;
-  const values = { ...parsed, ...roomForNodes(parsed, parsed.nodes) };
+  const values = completed(parsed);
   requireRanges(values);
   const dataDir = resolve(values["data-dir"] ?? defaultDataDir());
   const stack = new StopStack();
