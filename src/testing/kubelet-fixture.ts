@@ -85,7 +85,7 @@ export async function startKubelet(given: FixtureOptions = {}): Promise<KubeletF
   const directory = await mkdtemp(join(tmpdir(), "coracle-kubelet-"));
   const api = createFakeApi(clock);
   const client = createClient(api);
-  const cri = createSimulatedRuntime({ clock, images: ["busybox:1"], ...given.runtime });
+  const cri = createSimulatedRuntime({ clock, images: ["busybox:1"], imageDirectory: directory, ...given.runtime });
   const events: RecordedEvent[] = [];
   const recorder: EventRecorder = {
     record(about, event) {

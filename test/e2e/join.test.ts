@@ -39,7 +39,7 @@ describe.runIf(reason === undefined)("a machine that joins", { timeout: 120_000 
     for (const device of ["lo", "eth0"]) await within("link", "set", device, "up");
     await within("route", "add", "default", "via", `${range}.1`);
     inside = ["nsenter", `--net=/run/netns/${name}`];
-    await mustRun("nsenter", [...inside.slice(1), "sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+    await mustRun("nsenter", [...inside.slice(1), "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
   }, 180_000);
 
   afterAll(async () => {

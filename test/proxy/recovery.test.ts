@@ -151,7 +151,7 @@ describe.runIf(canRun)("a bridge whose packets the kernel does not show", { time
   beforeAll(async () => {
     network = await TestNetwork.create("bridge");
     await network.serveTcp("pod2", "::", 8080, "pod2");
-    await network.exec("node", "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0");
+    await network.setSysctl("node", "net/bridge/bridge-nf-call-iptables", "0");
   }, 60_000);
   afterAll(() => network?.remove());
 

@@ -34,6 +34,16 @@ type Place = "node" | "neighbour" | "pod1" | "pod2";
 
 const places: readonly Place[] = ["node", "neighbour", "pod1", "pod2"];
 
+/** Below /proc/sys. */
+const routerSettings = {
+  "net/ipv4/ip_forward": "1",
+  "net/ipv6/conf/all/forwarding": "1",
+  "net/bridge/bridge-nf-call-iptables": "1",
+  // Many clients in one: refusals are not rationed here.
+  "net/ipv4/icmp_ratelimit": "0",
+  "net/ipv6/icmp/ratelimit": "0",
+};
+
 interface Ask {
   readonly host: string;
   readonly port: number;
@@ -81,6 +91,11 @@ export class TestNetwork {
     return createConntrack({ netns: this.path });
   }
 
+  /** `name` below /proc/sys. */
+  async setSysctl(place: Place, name: string, value: string): Promise<void> {
+    await this.exec(place, "sh", "-c", 'echo "$2" > "/proc/sys/$1"', "sh", name, value);
+  }
+
   exec(place: Place, ...command: readonly string[]): Promise<string> {
     return mustRun("ip", ["netns", "exec", this.namespace(place), ...command]);
   }
@@ -122,10 +137,8 @@ export class TestNetwork {
     await mustRun("ip", ["-batch", "-"], { input: this.#links() });
     for (const place of places) {
       await mustRun("ip", ["-netns", this.namespace(place), "-batch", "-"], { input: addressCommands[place] });
-      const settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.bridge.bridge-nf-call-iptables=1"];
-      // Many clients in one: refusals are not rationed here.
-      settings.push("net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0");
-      if (place === "node" || place === "neighbour") await this.exec(place, "sysctl", "-q", "-w", ...settings);
+      if (place === "node" || place === "neighbour")
+        for (const [name, value] of Object.entries(routerSettings)) await this.setSysctl(place, name, value);
       this.#agents.set(place, new Agent(this.namespace(place), program));
     }
   }

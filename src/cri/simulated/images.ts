@@ -22,6 +22,8 @@ export interface SimulatedImageOptions {
   readonly stages: Stages;
   /** Throws to refuse a pull. */
   readonly beforePull?: ((image: string) => void | Promise<void>) | undefined;
+  /** On whose file system images and containers are said to lie. */
+  readonly directory: string;
 }
 
 const imageBytes = 1_000_000;
@@ -70,7 +72,7 @@ export function createSimulatedImages(options: SimulatedImageOptions): Simulated
     imageFsInfo: async () => {
       const usage = {
         timestamp: criTime(options.clock.now()),
-        fsId: { mountpoint: "/" },
+        fsId: { mountpoint: options.directory },
         usedBytes: { value: images.size * imageBytes },
         inodesUsed: { value: images.size },
       };

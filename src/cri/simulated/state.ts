@@ -41,6 +41,8 @@ export interface SimulatedRuntimeOptions extends StageOptions {
   readonly hostDirectories?: readonly string[];
   /** What failures follow. Default 1. */
   readonly seed?: number;
+  /** On whose file system images and containers are said to lie. Default "/". */
+  readonly imageDirectory?: string;
   /** Images that need no pull. */
   readonly images?: readonly string[];
   /** Of the names of sandboxes and containers, which the runtimes of one cluster should not share. Default "". */
@@ -96,6 +98,7 @@ export class SimulatedState {
       programs: this.#programs,
       stages: this.stages,
       beforePull: options.beforePull,
+      directory: options.imageDirectory ?? "/",
     });
     this.#hostDirectories = options.hostDirectories;
     this.#idPrefix = options.idPrefix ?? "";

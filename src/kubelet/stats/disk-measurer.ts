@@ -56,7 +56,7 @@ export function createDiskMeasurer(
     };
     const [fileSystem, ofRuntime, { processes, maximum }, pressure, completed] = await Promise.all([
       measureFileSystem(rootDirectory, timeMs),
-      measureRuntimeFileSystems(cri, machine === undefined),
+      measureRuntimeFileSystems(cri),
       processCount(),
       pressureOf(machine),
       Promise.all(pods.map(complete)),

@@ -23,21 +23,21 @@ export interface RuntimeFileSystems {
 }
 
 /** Where a runtime tells of one file system only, writable layers are on it too. */
-export async function measureRuntimeFileSystems(cri: CriRuntime, simulated: boolean): Promise<RuntimeFileSystems> {
+export async function measureRuntimeFileSystems(cri: CriRuntime): Promise<RuntimeFileSystems> {
   const { imageFilesystems, containerFilesystems } = await cri.imageFsInfo({}, { timeoutMs });
   const [images, containers] = await Promise.all([
-    measureRuntimeFileSystem(imageFilesystems[0], simulated),
-    measureRuntimeFileSystem(containerFilesystems[0], simulated),
+    measureRuntimeFileSystem(imageFilesystems[0]),
+    measureRuntimeFileSystem(containerFilesystems[0]),
   ]);
   const containerFileSystem = containers ?? images;
   return { ...(images ? { imageFileSystem: images } : {}), ...(containerFileSystem ? { containerFileSystem } : {}) };
 }
 
 /** What is used is the runtime's own part of the file system. */
-async function measureRuntimeFileSystem(usage: FilesystemUsage | undefined, simulated: boolean): Promise<FileSystemReading | undefined> {
+async function measureRuntimeFileSystem(usage: FilesystemUsage | undefined): Promise<FileSystemReading | undefined> {
   if (!usage) return undefined;
   const mountpoint = usage.fsId?.mountpoint ?? "";
-  const space = await fileSystemSpace(simulated || mountpoint === "" ? "/" : mountpoint);
+  const space = await fileSystemSpace(mountpoint === "" ? "/" : mountpoint);
   const { capacityBytes, availableBytes, inodes, inodesFree } = space ?? {};
   return {
     timeMs: criTimeMs(usage.timestamp),

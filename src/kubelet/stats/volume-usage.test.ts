@@ -60,6 +60,7 @@ describe("VolumeUsage", () => {
       },
     };
     const usage = usageOf(podWith({ name: "scratch", emptyDir: {} }), { scratch: directory }, clock);
+    await writeFile(join(directory, "file"), Buffer.alloc(10_000, 1));
     await usage.measure();
     const [before] = usage.of("u") ?? [];
     expect(before?.usedBytes).toBeGreaterThan(0);
