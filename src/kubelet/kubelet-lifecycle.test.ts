@@ -240,6 +240,7 @@ describe("kubelet: a container that cannot be started", () => {
     await f.client.create(configmaps, { metadata: { name: "settings", namespace: "default" }, data: { a: "1" } });
     const beganMs = f.clock.now();
     await f.until(async () => (await statusOf(f, "web"))?.ready === true);
-    expect(f.clock.now() - beganMs).toBeLessThan(2_000);
+    // Sooner than the ten seconds after which it is tried again anyway; files take their real time meanwhile.
+    expect(f.clock.now() - beganMs).toBeLessThan(9_000);
   });
 });
