@@ -16,7 +16,7 @@ import {
 } from "../../src/api/resources.generated.ts";
 import type { ResourceQuotaSpec, ResourceRequirements } from "../../src/api/types/core-v1.ts";
 import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
-import { container, controllerOf, isReady, podsOf, readyPods, template, workload } from "./workloads.ts";
+import { container, controllerOf, isReady, podsOf, readyPods, rewrite, template, workload } from "./workloads.ts";
 
 let cluster: VirtualCluster;
 beforeAll(async () => {
@@ -355,8 +355,7 @@ describe("ResourceQuota", () => {
   test("is updated, patched, listed everywhere and deleted, its status follows", async () => {
     const namespace = await cluster.namespace("quota-life");
     const at = await quota(namespace, { cpu: "1", memory: "500Mi" });
-    const current = await cluster.client.get(resourcequotas, at);
-    await cluster.client.update(resourcequotas, { ...current, spec: { hard: { cpu: "2", memory: "1Gi" } } });
+    await rewrite(cluster, resourcequotas, at, (current) => ({ ...current, spec: { hard: { cpu: "2", memory: "1Gi" } } }));
     await untilUsed(namespace, { cpu: "0", memory: "0" });
     expect((await cluster.client.get(resourcequotas, at)).status?.hard).toEqual({ cpu: "2", memory: "1Gi" });
     await cluster.client.patch(

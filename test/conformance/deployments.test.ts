@@ -28,6 +28,7 @@ import {
   podsOf,
   readyPods,
   refuseMissing,
+  rewrite,
   scaleByAllMeans,
   template,
   watching,
@@ -284,8 +285,7 @@ describe.each([
     const watch = await watching(cluster, kinds, { namespace });
     await create(namespace, "first", { app: "life" }, 1);
     await readyPods(cluster, namespace, { count: 1 });
-    const current = await get(at);
-    await cluster.client.update(kinds, { ...current, spec: { ...current.spec, replicas: 2 } } as ReplicaSet);
+    await rewrite(cluster, kinds, at, (current) => ({ ...current, spec: { ...current.spec, replicas: 2 } }) as ReplicaSet);
     await readyPods(cluster, namespace, { count: 2 });
     const patch = {
       metadata: { annotations: { step: "patched" } },

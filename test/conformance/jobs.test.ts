@@ -5,7 +5,7 @@ import { cronjobs, jobs, pods } from "../../src/api/resources.generated.ts";
 import type { CronJobSpec, Job, JobSpec } from "../../src/api/types/batch-v1.ts";
 import type { SimulatedProcess } from "../../src/cri/simulated.ts";
 import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
-import { controllerOf, namesSeen, podsOf, readyPods, watching } from "./workloads.ts";
+import { controllerOf, namesSeen, podsOf, readyPods, rewrite, rewriteStatus, watching } from "./workloads.ts";
 
 const index = ({ config }: SimulatedProcess): number =>
   Number(config.envs?.find(({ key }) => key === "JOB_COMPLETION_INDEX")?.value ?? Number.NaN);
@@ -208,9 +208,10 @@ describe("Job", () => {
     expect(conditionOf(suspended, "Suspended")).toMatchObject({ reason: "JobSuspended" });
     expect(await podsOf(cluster, namespace)).toEqual([]);
     await cluster.client.patch(jobs, at, { metadata: { labels: { work: "patched" } } }, { type: "strategic" });
-    const current = await cluster.client.get(jobs, at);
-    const metadata = { ...current.metadata, annotations: { ...current.metadata.annotations, updated: "yes" } };
-    await cluster.client.update(jobs, { ...current, metadata });
+    await rewrite(cluster, jobs, at, ({ metadata, ...job }) => ({
+      ...job,
+      metadata: { ...metadata, annotations: { ...metadata.annotations, updated: "yes" } },
+    }));
     const { items } = await cluster.client.list(jobs, { labelSelector: "work=patched" });
     expect(items.map((job) => job.metadata.annotations?.updated)).toEqual(["yes"]);
     await cluster.client.patch(jobs, at, { spec: { suspend: false } }, { type: "merge" });
@@ -301,9 +302,11 @@ describe("CronJob", () => {
     const patch = { metadata: { annotations: { patchedStatus: "yes" } }, status: { lastScheduleTime } };
     const patched = await cluster.client.patch(cronjobs, at, patch, { type: "merge", subresource: "status" });
     expect(patched).toMatchObject({ metadata: { annotations: { patched: "yes", patchedStatus: "yes" } }, status: { lastScheduleTime } });
-    const current = await cluster.client.get(cronjobs, at);
-    await cluster.client.updateStatus(cronjobs, { ...current, status: { ...current.status, lastScheduleTime: "2025-12-31T23:01:00Z" } });
-    const read = await cluster.client.getSubresource<typeof current>(cronjobs, { ...at, subresource: "status" });
+    const written = await rewriteStatus(cluster, cronjobs, at, (current) => ({
+      ...current,
+      status: { ...current.status, lastScheduleTime: "2025-12-31T23:01:00Z" },
+    }));
+    const read = await cluster.client.getSubresource<typeof written>(cronjobs, { ...at, subresource: "status" });
     expect(read.status?.lastScheduleTime).toBe("2025-12-31T23:01:00Z");
     await cluster.client.delete(cronjobs, at);
     for (const name of ["one", "two"])

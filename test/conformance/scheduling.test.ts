@@ -15,7 +15,7 @@ import {
 import type { Pod, PodSpec } from "../../src/api/types/core-v1.ts";
 import type { PodDisruptionBudget } from "../../src/api/types/policy-v1.ts";
 import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
-import { container, namesSeen, podsOf, readyPods, template, watching, workload } from "./workloads.ts";
+import { container, namesSeen, podsOf, readyPods, rewrite, rewriteStatus, template, watching, workload } from "./workloads.ts";
 
 const scarce = "scheduling.example.com/scarce";
 let cluster: VirtualCluster;
@@ -275,8 +275,8 @@ describe("PodDisruptionBudget", () => {
     const at = await budget(namespace, { minAvailable: "1%" });
     await budget(other, { minAvailable: 1 });
     await untilAllowed(at, 0);
-    const current = await cluster.client.get(poddisruptionbudgets, at);
-    await cluster.client.update(poddisruptionbudgets, { ...current, spec: { ...current.spec, minAvailable: "2%" } } as PodDisruptionBudget);
+    const loosened = (current: PodDisruptionBudget) => ({ ...current, spec: { ...current.spec, minAvailable: "2%" } });
+    await rewrite(cluster, poddisruptionbudgets, at, loosened);
     const patched = await cluster.client.patch(poddisruptionbudgets, at, { spec: { minAvailable: "3%" } }, { type: "strategic" });
     expect(patched.spec?.minAvailable).toBe("3%");
     expect((await cluster.client.list(poddisruptionbudgets, { labelSelector: "special=yes" })).items).toHaveLength(2);
@@ -291,12 +291,9 @@ describe("PodDisruptionBudget", () => {
     await run(namespace, 2);
     const { status } = await untilAllowed(at, 1);
     expect(status).toMatchObject({ currentHealthy: 2, desiredHealthy: 1, expectedPods: 2 });
-    const read = await cluster.client.get(poddisruptionbudgets, at);
     const disruptedPods = { "some-pod": "2026-01-01T00:00:00Z" };
-    const written = await cluster.client.updateStatus(poddisruptionbudgets, {
-      ...read,
-      status: { ...read.status, disruptedPods },
-    } as PodDisruptionBudget);
+    const disrupted = (read: PodDisruptionBudget) => ({ ...read, status: { ...read.status, disruptedPods } }) as PodDisruptionBudget;
+    const written = await rewriteStatus(cluster, poddisruptionbudgets, at, disrupted);
     expect(written.status?.disruptedPods).toEqual(disruptedPods);
     const patched = await cluster.client.patch(
       poddisruptionbudgets,

@@ -111,12 +111,45 @@ export async function scaleByAllMeans<T extends KubernetesObject & { readonly sp
 ): Promise<{ readonly read: Scale; readonly replicas: readonly (number | undefined)[] }> {
   const path = `/apis/${type.group}/${type.version}`.replace("/apis//", "/api/");
   const url = `${path}/namespaces/${at.namespace}/${type.resource}/${at.name}/scale`;
-  const read = await client.getSubresource<Scale>(type, { ...at, subresource: "scale" });
   const replicas: (number | undefined)[] = [];
-  await client.raw("PUT", url, { body: { ...read, spec: { replicas: 2 } } });
+  const read = await untilNoConflict(async () => {
+    const found = await client.getSubresource<Scale>(type, { ...at, subresource: "scale" });
+    await client.raw("PUT", url, { body: { ...found, spec: { replicas: 2 } } });
+    return found;
+  });
   replicas.push((await client.get(type, at)).spec?.replicas);
   await expect(client.raw("PUT", url, { body: read })).rejects.toSatisfy((error) => isStatus(error, "Conflict"));
   await client.raw("PATCH", url, { body: { spec: { replicas: 4 } }, contentType: "application/merge-patch+json" });
   replicas.push((await client.get(type, at)).spec?.replicas);
   return { read, replicas };
+}
+
+/** Reading, changing and writing, all of it again where a controller has written meanwhile, as clients do. */
+export async function untilNoConflict<T>(readAndWrite: () => Promise<T>): Promise<T> {
+  try {
+    return await readAndWrite();
+  } catch (error) {
+    if (isStatus(error, "Conflict")) return untilNoConflict(readAndWrite);
+    throw error;
+  }
+}
+
+/** Writes an object changed; resolves with what was written. */
+export function rewrite<T extends KubernetesObject>(
+  { client }: VirtualCluster,
+  type: ResourceType<T>,
+  at: { readonly namespace?: string; readonly name: string },
+  change: (current: T) => T,
+): Promise<T> {
+  return untilNoConflict(async () => client.update(type, change(await client.get(type, at))));
+}
+
+/** The same of its status. */
+export function rewriteStatus<T extends KubernetesObject>(
+  { client }: VirtualCluster,
+  type: ResourceType<T>,
+  at: { readonly namespace?: string; readonly name: string },
+  change: (current: T) => T,
+): Promise<T> {
+  return untilNoConflict(async () => client.updateStatus(type, change(await client.get(type, at))));
 }
