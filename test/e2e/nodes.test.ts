@@ -24,7 +24,7 @@ const port = 18_080;
 /** A web server that says who asks. */
 const image = {
   name: "example.test/who:1",
-  files: { "/www/cgi-bin/who": "#!/bin/sh\necho\necho $REMOTE_ADDR\n" },
+  files: { "/www/cgi-bin/who": "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\necho $REMOTE_ADDR\n" },
   entrypoint: ["/bin/httpd", "-f", "-p", String(port), "-h", "/www"],
 };
 
