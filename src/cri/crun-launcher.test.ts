@@ -9,6 +9,7 @@ import { crunLauncher } from "./crun-launcher.ts";
 import { hostArchitecture } from "./image-archive.ts";
 
 const isRoot = process.platform === "linux" && process.getuid?.() === 0;
+if (!isRoot) console.log("crun's launcher is not run: it needs Linux and root");
 
 describe("crunLauncher()", () => {
   let directory: string;

@@ -7,6 +7,7 @@ import { containerdPaths } from "./containerd-paths.ts";
 import { findOciRuntimes } from "./oci-runtimes.ts";
 
 const canTry = process.platform === "linux" && process.getuid?.() === 0;
+if (!canTry) console.log("OCI runtimes are not tried: they need Linux and root");
 
 describe.runIf(canTry)("findOciRuntimes()", () => {
   let directory: string;
