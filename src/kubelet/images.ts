@@ -8,7 +8,7 @@ import type { CriRuntime } from "../cri/cri.ts";
 import type { Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
-import { withDefaultTag } from "./image-name.ts";
+import { withDefaultTag } from "../api/semantics/image-name.ts";
 import { credentialsFor, type TrackedCredential } from "./pull-credentials.ts";
 import { PullRate } from "./pulls/pull-rate.ts";
 import type { PullVerification } from "./pulls/pull-verification.ts";

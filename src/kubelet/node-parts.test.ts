@@ -5,7 +5,7 @@ import { parseResolvConf } from "../base/resolv-conf.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { podResolver } from "./dns.ts";
 import { hostsFile, podHostname } from "./hosts-file.ts";
-import { parseImageName, registryOf, withDefaultTag } from "./image-name.ts";
+import { parseImageName, registryOf, withDefaultTag } from "../api/semantics/image-name.ts";
 import { cpuQuota, cpuShares, hugepageLimits, linuxResources } from "./linux-resources.ts";
 import { credentialsFor } from "./pull-credentials.ts";
 

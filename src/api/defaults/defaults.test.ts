@@ -34,9 +34,13 @@ describe("defaultPullPolicy()", () => {
     ["nginx:latest", "Always"],
     ["nginx:1.27", "IfNotPresent"],
     ["registry.local:5000/nginx", "Always"],
-    ["nginx@sha256:0123", "IfNotPresent"],
-    ["nginx:latest@sha256:0123", "Always"],
-    ["nginx:1.27@sha256:0123", "IfNotPresent"],
+    ["nginx@sha256:ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12", "IfNotPresent"],
+    ["nginx:latest@sha256:ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12", "Always"],
+    ["nginx:1.27@sha256:ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12", "IfNotPresent"],
+    // What names no image has no tag.
+    ["A_b", "IfNotPresent"],
+    ["a b", "IfNotPresent"],
+    ["ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12ab12", "IfNotPresent"],
   ])("pulls %s: %s", (image, policy) => {
     expect(defaultPullPolicy(image)).toBe(policy);
   });

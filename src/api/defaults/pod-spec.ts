@@ -31,14 +31,6 @@ function defaultProbe(probe: Probe): Probe {
 const defaultHandler = (handler: LifecycleHandler): LifecycleHandler => change(handler, "httpGet", defaultHttpGet);
 const defaultLifecycle = (hooks: Lifecycle): Lifecycle => change(change(hooks, "postStart", defaultHandler), "preStop", defaultHandler);
 
-/** A signal of one's own is behind a feature gate that is off: the field is ignored. */
-function withoutStopSignal(container: Container): Container {
-  const { lifecycle, ...rest } = container;
-  if (lifecycle?.stopSignal === undefined) return container;
-  const { stopSignal: _, ...hooks } = lifecycle;
-  return Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks };
-}
-
 function defaultEnv(variable: EnvVar): EnvVar {
   return change(variable, "valueFrom", (source) =>
     change(
@@ -59,16 +51,9 @@ export function defaultContainer<C extends Container | EphemeralContainer>(conta
   c = change(c, "livenessProbe", defaultProbe);
   c = change(c, "readinessProbe", defaultProbe);
   c = change(c, "startupProbe", defaultProbe);
-  c = change(withoutStopSignal(c), "lifecycle", defaultLifecycle);
+  c = change(c, "lifecycle", defaultLifecycle);
   c = change(c, "resources", (resources) => roundFields(resources, "limits", "requests"));
   return c as C;
-}
-
-/** Groups of pods that are scheduled together are behind a feature gate that is off: the field is ignored. */
-function withoutSchedulingGroup(spec: PodSpec): PodSpec {
-  if (spec.schedulingGroup === undefined) return spec;
-  const { schedulingGroup: _, ...rest } = spec;
-  return rest;
 }
 
 const specDefaults = {
@@ -79,14 +64,12 @@ const specDefaults = {
   schedulerName: "default-scheduler",
 } as const;
 
-export function defaultPodSpec(given: PodSpec): PodSpec {
-  const spec = withoutSchedulingGroup(given);
+export function defaultPodSpec(spec: PodSpec): PodSpec {
   // serviceAccount is the old name of serviceAccountName: each stands in for the other.
   const account = spec.serviceAccountName || spec.serviceAccount;
   let s = fill(spec, specDefaults);
   if (account && (s.serviceAccountName !== account || s.serviceAccount !== account))
     s = { ...s, serviceAccountName: account, serviceAccount: account };
-  s = change(s, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));
   s = change(roundFields(s, "overhead"), "resources", (resources) => roundFields(resources, "limits", "requests"));
   s = changeEach(s, "volumes", defaultVolume);
   s = changeEach(s, "initContainers", defaultContainer<Container>);

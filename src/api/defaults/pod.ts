@@ -47,6 +47,8 @@ export function defaultPod(given: Pod): Pod {
   const pod = change(given, "status", withBothAddresses);
   return change(pod, "spec", (given) => {
     let spec = fill(defaultPodSpec(given), { enableServiceLinks: true });
+    // Pods alone: a template keeps what it says.
+    spec = change(spec, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));
     spec = changeEach(changeEach(spec, "containers", defaultResources), "initContainers", defaultResources);
     return hostNetworkPorts(defaultPodLevel(spec));
   });

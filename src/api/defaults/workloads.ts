@@ -34,32 +34,34 @@ export function defaultReplicationController(controller: ReplicationController):
   });
 }
 
-/** How many pods may be missing during an update is behind a feature gate that is off: the field is ignored. */
-function withoutUnavailable<R extends { readonly maxUnavailable?: unknown }>(rolling: R): R {
-  if (rolling.maxUnavailable === undefined) return rolling;
-  const { maxUnavailable: _, ...rest } = rolling;
-  return rest as R;
-}
-
 export function defaultStatefulSet(set: StatefulSet): StatefulSet {
   return change(set, "spec", (given) => {
     let spec = fill(given, { podManagementPolicy: "OrderedReady", updateStrategy: {}, replicas: 1, revisionHistoryLimit: 10 });
     spec = change(spec, "updateStrategy", (strategy) => {
       const typed = fill(strategy, { type: "RollingUpdate" });
       if (typed.type !== "RollingUpdate") return typed;
-      return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => withoutUnavailable(fill(r, { partition: 0 })));
+      return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => fill(r, { partition: 0 }));
     });
     spec = fill(spec, { persistentVolumeClaimRetentionPolicy: {} });
     spec = change(spec, "persistentVolumeClaimRetentionPolicy", (policy) => fill(policy, { whenDeleted: "Retain", whenScaled: "Retain" }));
     spec = changeEach(spec, "volumeClaimTemplates", (claim) => {
-      const typed = fill(change(claim, "spec", defaultClaimSpec), { apiVersion: "v1", kind: "PersistentVolumeClaim", status: {} });
+      const filled = fill(change(claim, "spec", defaultClaimSpec), { status: {} });
+      const isTyped = filled.apiVersion === "v1" && filled.kind === "PersistentVolumeClaim";
+      const typed: typeof filled = isTyped ? filled : { ...filled, apiVersion: "v1", kind: "PersistentVolumeClaim" };
       return change(typed, "status", (status) => fill(status, { phase: "Pending" }));
     });
     return change(spec, "template", defaultPodTemplate);
   });
 }
 
-export function defaultDaemonSet(set: DaemonSet): DaemonSet {
+/** How often the template of a daemon set has changed: a field of an older version of the API, kept as an annotation. */
+export const templateGenerationKey = "deprecated.daemonset.template.generation";
+
+export function defaultDaemonSet(given: DaemonSet): DaemonSet {
+  const { metadata } = given;
+  const counted = metadata.annotations?.[templateGenerationKey] !== undefined;
+  const annotations = { ...metadata.annotations, [templateGenerationKey]: "0" };
+  const set = counted ? given : { ...given, metadata: { ...metadata, annotations } };
   return change(set, "spec", (given) => {
     let spec = fill(given, { updateStrategy: {}, revisionHistoryLimit: 10 });
     spec = change(spec, "updateStrategy", (strategy) => {

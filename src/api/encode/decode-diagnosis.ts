@@ -5,7 +5,7 @@ import { base64Problem, normalizeBase64 } from "../meta/base64.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import { normalizeMicroTime, normalizeTime, timeProblem } from "../meta/time.ts";
 import type { ObjectSchema, ValueType } from "../schema/schema.ts";
-import { elementTypeName, goTypeName, wireRules } from "../schema/wire-facts.ts";
+import { elementTypeName, embeddedIn, goTypeName, wireRules } from "../schema/wire-facts.ts";
 import { JsonNumber, pathText } from "./json-text.ts";
 
 export interface Diagnosis {
@@ -68,9 +68,10 @@ class Walk {
         continue;
       }
       this.#struct = name;
-      this.#fields.push(key);
+      const depth = this.#fields.length;
+      this.#fields.push(...embeddedIn(schema, key), key);
       this.#child(key, item, field.type, wireRules(schema, field).typeName);
-      this.#fields.pop();
+      this.#fields.length = depth;
     }
     this.#struct = outer;
   }

@@ -15,6 +15,25 @@ export function semanticallyEqual(a: unknown, b: unknown): boolean {
   return true;
 }
 
+/**
+ * Whether two values are the same as typed objects: empty lists and absent ones are, an empty object and an absent one are
+ * not, as it is a pointer that is set. This is what decides whether a write changes what is desired.
+ */
+export function equalAsTyped(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  const [left, right] = [isAbsent(a), isAbsent(b)];
+  if (left || right) return left && right;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => equalAsTyped(item, b[i]));
+  if (Array.isArray(b)) return false;
+  const [own, other] = [a as Readonly<Record<string, unknown>>, b as Readonly<Record<string, unknown>>];
+  for (const key in own) if (!equalAsTyped(own[key], other[key])) return false;
+  for (const key in other) if (!(key in own) && !isAbsent(other[key])) return false;
+  return true;
+}
+
+const isAbsent = (value: unknown): boolean => value === undefined || value === null || (Array.isArray(value) && value.length === 0);
+
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null) return true;
   if (typeof value !== "object") return false;

@@ -50,6 +50,42 @@ export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
   }
 }
 
+/** Structs that Go types embed: their fields stand beside the type's own on the wire, and are named with them in decoding errors. */
+const embeddedStructs: Readonly<Record<string, (field: string) => readonly string[]>> = {
+  "core-v1.Volume": (field) => (field === "name" ? [] : ["VolumeSource"]),
+  "core-v1.PersistentVolumeSpec": (field) => (ownVolumeFields.has(field) ? [] : ["PersistentVolumeSource"]),
+  "core-v1.Probe": (field) => (probeHandlers.has(field) ? ["ProbeHandler"] : []),
+  "core-v1.EphemeralContainer": (field) => (field === "targetContainerName" ? [] : ["EphemeralContainerCommon"]),
+  "networking-v1.IngressRule": (field) => (field === "http" ? ["IngressRuleValue"] : []),
+  "admissionregistration-v1.RuleWithOperations": (field) => (field === "operations" ? [] : ["Rule"]),
+  "admissionregistration-v1.NamedRuleWithOperations": (field) =>
+    field === "resourceNames" ? [] : field === "operations" ? ["RuleWithOperations"] : ["RuleWithOperations", "Rule"],
+};
+
+const ownVolumeFields = new Set([
+  "accessModes",
+  "capacity",
+  "claimRef",
+  "mountOptions",
+  "nodeAffinity",
+  "persistentVolumeReclaimPolicy",
+  "storageClassName",
+  "volumeAttributesClassName",
+  "volumeMode",
+]);
+const probeHandlers = new Set(["exec", "grpc", "httpGet", "tcpSocket"]);
+const referringTypes = /^core-v1\.(ConfigMap|Secret)(EnvSource|KeySelector|Projection)$|^core-v1\.ConfigMapVolumeSource$/;
+const deviceConfigurations = /^resource-v1\.Device(Claim|Allocation|Class)Configuration$/;
+
+/** The names of the structs between a type and its field, the outermost first. */
+export function embeddedIn(schema: ObjectSchema, field: string): readonly string[] {
+  const of = embeddedStructs[schema.name];
+  if (of) return of(field);
+  if (field === "name" && referringTypes.test(schema.name)) return ["LocalObjectReference"];
+  if (field === "opaque" && deviceConfigurations.test(schema.name)) return ["DeviceConfiguration"];
+  return (field === "kind" || field === "apiVersion") && schema.kinds.length > 0 ? ["TypeMeta"] : [];
+}
+
 const scalarNames: Readonly<Record<string, string>> = {
   bytes: "[]uint8",
   boolean: "bool",

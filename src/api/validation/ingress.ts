@@ -85,7 +85,7 @@ const uncleanEnds = ["/..", "/."];
 const pathTypes = ["Exact", "ImplementationSpecific", "Prefix"];
 
 function validatePath(errors: FieldError[], field: string, { pathType, path = "", backend }: HTTPIngressPath): void {
-  if (!pathType) {
+  if (pathType === undefined) {
     errors.push(required(`${field}.pathType`, "pathType must be specified"));
     return;
   }

@@ -20,9 +20,46 @@ export function internalForm(type: string, value: unknown): unknown {
       return mapForm(type.slice(1), value as Json);
     case "q":
       return parseQuantity(value as string | number).toString();
+    case "j":
+      return withSortedLabels(value);
     default:
       return structForm(type, value);
   }
+}
+
+/** Fields of metadata in the order in which Go writes them. */
+const metadataOrder = [
+  "name",
+  "generateName",
+  "namespace",
+  "selfLink",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "labels",
+  "annotations",
+  "ownerReferences",
+  "finalizers",
+  "managedFields",
+];
+
+function metadataForm(metadata: Json): Json {
+  const form: Record<string, unknown> = {};
+  for (const field of metadataOrder) {
+    const value = metadata[field];
+    if (value === undefined || value === null) continue;
+    form[field] = field === "labels" || field === "annotations" ? mapForm("s", value as Json) : value;
+  }
+  return form;
+}
+
+/** A label selector with its labels sorted; any other value as it is. */
+function withSortedLabels(value: unknown): unknown {
+  const { matchLabels } = value as { readonly matchLabels?: Json };
+  return matchLabels ? { ...(value as Json), matchLabels: mapForm("s", matchLabels) } : value;
 }
 
 /** The same as text with an indent of one space: the input of differences. */
@@ -48,7 +85,7 @@ function structForm(type: string, value: unknown): unknown {
   const source = type === "PodSpec" ? regroupedPodSpec(value as PodSpec) : (value as Json);
   const form: Record<string, unknown> = {};
   for (const field of fields) {
-    if (field.type === "m") Object.assign(form, source.metadata);
+    if (field.type === "m") Object.assign(form, metadataForm((source.metadata ?? {}) as Json));
     else form[field.name] = internalForm(field.type, source[field.json]);
   }
   return form;

@@ -21,9 +21,9 @@ export function validateJob(job: Job, old?: Job): FieldError[] {
   validateGeneratedSelector(errors, job, old);
   validateJobSpec(errors, spec, old?.spec);
   const { completions = 0 } = spec;
-  const host = `${metadata.name}-${completions - 1}`;
+  const host = `${metadata.name ?? ""}-${completions - 1}`;
   if (spec.completionMode === "Indexed" && completions > 0 && isDNS1123Label(host).length > 0)
-    errors.push(invalidValue("metadata.name", metadata.name, `will not able to create pod with invalid DNS label: ${host}`));
+    errors.push(invalidValue("metadata.name", metadata.name ?? "", `will not able to create pod with invalid DNS label: ${host}`));
   return errors;
 }
 
@@ -39,7 +39,7 @@ function validateGeneratedSelector(errors: FieldError[], { metadata, spec = noSp
   const prefixed = !old || prefixedLabels.every((key) => oldLabels?.[key] !== undefined);
   const expected: Record<string, string> = {};
   for (const key of prefixed ? [...legacyLabels, ...prefixedLabels] : legacyLabels) {
-    const value = key.endsWith("uid") ? metadata.uid : metadata.name;
+    const value = key.endsWith("uid") ? metadata.uid : (metadata.name ?? "");
     expected[key] = value;
     const field = "spec.template.metadata.labels";
     if (labels[key] === undefined) errors.push(required(`${field}[${key}]`, `must be '${value}'`));

@@ -134,7 +134,7 @@ function validateParent(errors: FieldError[], { group, resource, name, namespace
 }
 
 /** As upstream's internal type shows it. */
-const internalParent = ({ group = "", resource, namespace = "", name }: ParentReference): unknown => ({
+const internalParent = ({ group = "", resource = "", namespace = "", name = "" }: Partial<ParentReference>): unknown => ({
   Group: group,
   Resource: resource,
   Namespace: namespace,

@@ -102,7 +102,12 @@ function validateDeclaredFeatures(errors: Problem[], features: readonly string[]
 function validateRanges(errors: Problem[], cidrs: readonly string[]): void {
   for (const [i, cidr] of cidrs.entries()) checkLegacyCIDR(errors, `spec.podCIDRs[${i}]`, cidr);
   if (cidrs.length < 2) return;
-  const families = new Set(cidrs.map((cidr) => parseCIDR(cidr)?.ip.family));
+  const unreadable = cidrs.findIndex((cidr) => parseCIDR(cidr) === undefined);
+  if (unreadable >= 0) {
+    const why = `invalid CIDR[${unreadable}]: <nil> (invalid CIDR address: ${cidrs[unreadable]})`;
+    errors.push(new FieldError("InternalError", "spec.podCIDRs", "", `invalid PodCIDRs. failed to check with dual stack with error:${why}`));
+  }
+  const families = new Set(unreadable >= 0 ? [] : cidrs.map((cidr) => parseCIDR(cidr)?.ip.family));
   if (families.size < 2 || cidrs.length > 2)
     errors.push(invalidValue("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family"));
 }

@@ -23,32 +23,33 @@ import {
   validateAzureDisk,
   validateAzureFile,
   validateCephFS,
-  validateCinder,
   validateCSIDriverName,
   validateFC,
   validateFlexVolume,
   validateFlocker,
   validateGCEPersistentDisk,
   validateGlusterfs,
-  validateISCSI,
   validateNFS,
+  validatePersistentCinder,
+  validatePersistentISCSI,
+  validatePersistentStorageOS,
   validatePhotonPersistentDisk,
   validatePortworxVolume,
   validateQuobyte,
   validateRBD,
   validateScaleIO,
-  validateStorageOS,
   validateVsphereVolume,
 } from "./volume-plugins.ts";
 import { validateHostPath } from "./volume-sources.ts";
 
 export function validatePersistentVolume({ metadata, spec = {} }: PersistentVolume, old?: PersistentVolume): FieldError[] {
   const errors: FieldError[] = [];
-  validateVolumeSpec(errors, "spec", spec);
+  const name = metadata.name ?? "";
+  validateVolumeSpec(errors, "spec", spec, { name });
   validateMountOptions(errors, metadata.annotations, spec);
   if (!old) return errors;
   // Upstream looks at the volume twice on updates, and lists what it finds as often.
-  validateVolumeSpec(errors, "spec", spec);
+  validateVolumeSpec(errors, "spec", spec, { name });
   validateChange(errors, spec, old.spec ?? {});
   return errors;
 }
@@ -80,18 +81,31 @@ function validateMountOptions(
   errors.push(forbiddenField(`metadata.annotations.${mountOptionsKey}`, "may not specify mount options for this volume type"));
 }
 
+interface VolumeContext {
+  /** Of the volume, or of what it is written in. */
+  readonly name: string;
+  readonly inline?: boolean;
+}
+
 /** The specification of a volume; `inline`: within a volume attachment, where a CSI source is all there may be. */
-export function validateVolumeSpec(errors: FieldError[], field: string, spec: PersistentVolumeSpec, inline = false): void {
+export function validateVolumeSpec(
+  errors: FieldError[],
+  field: string,
+  spec: PersistentVolumeSpec,
+  { name, inline = false }: VolumeContext,
+): void {
   if (inline) forbidInline(errors, field, spec);
   validateModes(errors, `${field}.accessModes`, spec.accessModes ?? []);
   if (!inline) validateCapacity(errors, `${field}.capacity`, spec);
   const { persistentVolumeReclaimPolicy: policy, nodeAffinity } = spec;
   if (policy && !inline) checkSupported(errors, `${field}.persistentVolumeReclaimPolicy`, policy, ["Delete", "Recycle", "Retain"]);
+  if (policy && inline && policy !== "Retain")
+    errors.push(forbiddenField(`${field}.persistentVolumeReclaimPolicy`, `may only be Retain ${inlineOnly}`));
   if (nodeAffinity && !inline) {
     if (nodeAffinity.required) validateNodeSelector(errors, `${field}.nodeAffinity.required`, nodeAffinity.required);
     else errors.push(required(`${field}.nodeAffinity.required`, "must specify required node constraints"));
   }
-  validateSource(errors, field, spec);
+  validateSource(errors, field, spec, name);
   if (policy === "Recycle" && isRoot(spec.hostPath))
     errors.push(forbiddenField(`${field}.persistentVolumeReclaimPolicy`, "may not be 'recycle' for a hostPath mount of '/'"));
   validateClasses(errors, field, spec, inline);
@@ -133,7 +147,7 @@ const sorted = (map: Readonly<Record<string, unknown>>): unknown =>
 
 type SourceCheck = readonly [
   key: keyof PersistentVolumeSpec,
-  check: (errors: FieldError[], field: string, source: never) => void,
+  check: (errors: FieldError[], field: string, source: never, volume: { readonly name: string }) => void,
   path?: string,
 ];
 
@@ -148,8 +162,8 @@ const sources: readonly SourceCheck[] = [
   ["rbd", validateRBD],
   ["quobyte", validateQuobyte],
   ["cephfs", validateCephFS],
-  ["iscsi", validateISCSI],
-  ["cinder", validateCinder],
+  ["iscsi", validatePersistentISCSI],
+  ["cinder", validatePersistentCinder],
   ["fc", validateFC],
   ["flexVolume", validateFlexVolume],
   ["azureFile", validateAzureFile],
@@ -159,11 +173,11 @@ const sources: readonly SourceCheck[] = [
   ["azureDisk", validateAzureDisk],
   ["scaleIO", validateScaleIO],
   ["local", validateLocal],
-  ["storageos", validateStorageOS],
+  ["storageos", validatePersistentStorageOS],
   ["csi", validateCSI],
 ];
 
-function validateSource(errors: FieldError[], field: string, spec: PersistentVolumeSpec): void {
+function validateSource(errors: FieldError[], field: string, spec: PersistentVolumeSpec, name: string): void {
   let count = 0;
   for (const [key, check, path = key] of sources) {
     const source = spec[key];
@@ -173,7 +187,7 @@ function validateSource(errors: FieldError[], field: string, spec: PersistentVol
       errors.push(forbiddenField(`${field}.${key}`, "may not specify more than 1 volume type"));
       continue;
     }
-    check(errors, `${field}.${path}`, source as never); // of the type that the table's check takes
+    check(errors, `${field}.${path}`, source as never, { name }); // of the type that the table's check takes
     if (key === "local" && !spec.nodeAffinity) errors.push(required(`${field}.nodeAffinity`, "Local volume requires node affinity"));
   }
   if (count === 0) errors.push(required(field, "must specify a volume type"));
@@ -214,7 +228,7 @@ function validateClasses(errors: FieldError[], field: string, spec: PersistentVo
   if (volumeMode !== undefined && !inline) checkSupported(errors, `${field}.volumeMode`, volumeMode, ["Block", "Filesystem"]);
   else if (volumeMode !== undefined && volumeMode !== "Filesystem")
     errors.push(forbiddenField(`${field}.volumeMode`, `may not specify volumeMode other than Filesystem ${inlineOnly}`));
-  if (volumeAttributesClassName === undefined) return;
+  if (volumeAttributesClassName === undefined || inline) return;
   const at = `${field}.volumeAttributesClassName`;
   if (volumeAttributesClassName === "") errors.push(required(at, "an empty string is disallowed"));
   else addProblems(errors, at, volumeAttributesClassName, isDNS1123Subdomain(volumeAttributesClassName));

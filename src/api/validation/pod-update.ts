@@ -1,6 +1,6 @@
 // Updates of pods: nearly everything about a pod is fixed when it is created. What is refused is shown as a difference of
 // the specs. Ephemeral containers have a subresource of their own, and once there, stay.
-import { semanticallyEqual } from "../meta/equality.ts";
+import { equalAsTyped, semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import type { Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSchedulingGate, PodSpec, Toleration } from "../types/core-v1.ts";
 import { validateImageSpace } from "./container.ts";
@@ -42,7 +42,7 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
 
 /** Equal as stored: defaults of false and empty texts do not count. */
 export const sameSpec = (a: PodSpec, b: PodSpec): boolean =>
-  semanticallyEqual(a, b) || semanticallyEqual(internalForm("PodSpec", a), internalForm("PodSpec", b));
+  equalAsTyped(a, b) || semanticallyEqual(internalForm("PodSpec", a), internalForm("PodSpec", b));
 
 /** What all updates of a pod check of its annotations. */
 export function validateAnnotationsUpdate(errors: FieldError[], pod: Pod, old: Pod): void {
@@ -83,9 +83,11 @@ function validateDeadline(errors: FieldError[], deadline: number | undefined, ol
 }
 
 function validateAddedTolerations(errors: FieldError[], tolerations: readonly Toleration[], old: PodSpec): void {
-  for (const before of old.tolerations ?? [])
-    if (!tolerations.some((toleration) => sameButForSeconds(toleration, before)))
-      errors.push(forbiddenField("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
+  for (const before of old.tolerations ?? []) {
+    if (tolerations.some((toleration) => sameButForSeconds(toleration, before))) continue;
+    errors.push(forbiddenField("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
+    return;
+  }
   const found: FieldError[] = [];
   validateTolerations(found, "spec.tolerations", tolerations, undefined);
   if (found.length > 0) validateTolerations(errors, "spec.tolerations", tolerations, allowancesOf(old, undefined));
@@ -134,7 +136,7 @@ function withoutTightening(errors: FieldError[], spec: PodSpec, old: PodSpec): P
       errors.push(invalidValue("spec.nodeSelector", nodeSelector ?? null, detail));
       break;
     }
-  if (!semanticallyEqual(affinity?.nodeAffinity, oldAffinity)) validateNodeAffinityUpdate(errors, affinity?.nodeAffinity, oldAffinity);
+  if (!equalAsTyped(affinity?.nodeAffinity, oldAffinity)) validateNodeAffinityUpdate(errors, affinity?.nodeAffinity, oldAffinity);
   const same = withNodeAffinity(affinity, old.affinity);
   return { ...rest, ...(old.nodeSelector ? { nodeSelector: old.nodeSelector } : {}), ...(same ? { affinity: same } : {}) };
 }

@@ -1,5 +1,5 @@
 // Checks that validators of many kinds share. Each adds what it finds to a list of errors, under the path of the field.
-import { semanticallyEqual } from "../meta/equality.ts";
+import { equalAsTyped } from "../meta/equality.ts";
 import { type FieldError, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import type { NameCheck } from "./object-meta.ts";
 
@@ -43,7 +43,7 @@ export function checkSupported(
 
 /** A field that stays what it was; `shown` is how messages show the new value. */
 export function checkImmutable(errors: FieldError[], field: string, value: unknown, old: unknown, shown: unknown = value): void {
-  if (!semanticallyEqual(value, old)) errors.push(invalidValue(field, shown ?? null, "field is immutable"));
+  if (!equalAsTyped(value, old)) errors.push(invalidValue(field, shown ?? null, "field is immutable"));
 }
 
 /** Cannot fall below what it was. */

@@ -1,6 +1,6 @@
 // Stateful sets.
 
-import { semanticallyEqual } from "../meta/equality.ts";
+import { equalAsTyped } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
 import type { StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy } from "../types/apps-v1.ts";
@@ -47,8 +47,9 @@ function validateSpec(spec: StatefulSetSpec, rules: "create" | "update" | "keep"
   if (!matcher) errors.push(invalidValue("spec.selector", shownSelector(spec.selector), ""));
   else {
     if (!matcher.everything) validateTemplateSelected(errors, "spec.template", template, matcher);
+    // Upstream checks the template's metadata with the selector, and again with the template.
+    validateTemplateMetadata(errors, "spec.template", template);
     if (rules !== "keep") validatePodTemplate(errors, "spec.template", template);
-    else validateTemplateMetadata(errors, "spec.template", template);
   }
   validateRunningTemplate(errors, "spec.template", template, "StatefulSet");
   return errors;
@@ -100,7 +101,7 @@ const updatable =
 export function validateStatefulSetUpdate({ spec = noSpec }: StatefulSet, { spec: old = noSpec }: StatefulSet): FieldError[] {
   let errors = validateSpec(spec, "update");
   if (errors.length > 0 && validateSpec(old, "update").length > 0) errors = validateSpec(spec, "keep");
-  if (!semanticallyEqual(withoutUpdatable(spec), withoutUpdatable(old)))
+  if (!equalAsTyped(withoutUpdatable(spec), withoutUpdatable(old)))
     errors.push(forbiddenField("spec", `updates to statefulset spec for fields other than ${updatable} are forbidden`));
   return errors;
 }

@@ -16,7 +16,7 @@ import type {
   VolumeError,
 } from "../types/storage-v1.ts";
 import { internalForm } from "./internal-form.ts";
-import { validateLabelSelector } from "./label-selector.ts";
+import { validateLabelSelector, shownSelector } from "./label-selector.ts";
 import { validateVolumeSpec } from "./persistent-volume.ts";
 import { addProblems, checkImmutable, checkNonNegative, checkSupported } from "./rules.ts";
 import { validateCSIDriverName } from "./volume-plugins.ts";
@@ -76,9 +76,9 @@ function validateTopologies(errors: FieldError[], field: string, terms: readonly
     const values = new Map<string, readonly string[]>();
     for (const [j, { key, values: given }] of (matchLabelExpressions ?? []).entries()) {
       const list = given ?? []; // null where there are none
-      addProblems(errors, `${at}[${j}].key`, key, isQualifiedName(key));
       if (list.length === 0) errors.push(required(`${at}[${j}].values`));
       for (const [k, value] of list.entries()) if (list.indexOf(value) < k) errors.push(duplicate(`${at}[${j}].values[${k}]`, value));
+      addProblems(errors, `${at}[${j}].key`, key, isQualifiedName(key));
       if (values.has(key)) errors.push(duplicate(`${at}[${j}].key`, key));
       values.set(key, [...list].sort());
     }
@@ -100,7 +100,7 @@ export function validateVolumeAttachment(attachment: VolumeAttachment, old?: Vol
   if (volume === undefined && !inline) errors.push(required("spec.source", one));
   else if (volume !== undefined && inline) errors.push(forbiddenField("spec.source", one));
   else if (volume === "") errors.push(required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName"));
-  else if (inline) validateVolumeSpec(errors, "spec.source.inlineVolumeSpec", inline, true);
+  else if (inline) validateVolumeSpec(errors, "spec.source.inlineVolumeSpec", inline, { name: "", inline: true });
   addProblems(errors, "spec.nodeName", spec.nodeName, isDNS1123Subdomain(spec.nodeName));
   let bytes = 0;
   for (const [key, value] of Object.entries(status?.attachmentMetadata ?? {})) bytes += byteLength(key) + byteLength(value);
@@ -227,7 +227,7 @@ export function validateCSIStorageCapacity(capacity: CSIStorageCapacity, old?: C
     if (amount.sign < 0) errors.push(invalidValue("capacity", String(amount), "must be greater than or equal to 0"));
   }
   if (old) {
-    checkImmutable(errors, "nodeTopology", nodeTopology, old.nodeTopology);
+    checkImmutable(errors, "nodeTopology", nodeTopology, old.nodeTopology, shownSelector(nodeTopology));
     checkImmutable(errors, "storageClassName", storageClassName, old.storageClassName);
   }
   return errors;

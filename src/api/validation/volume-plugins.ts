@@ -6,6 +6,7 @@ import { parseQuantity } from "../meta/quantity.ts";
 import type {
   AWSElasticBlockStoreVolumeSource,
   AzureDiskVolumeSource,
+  CinderPersistentVolumeSource,
   CinderVolumeSource,
   CSIVolumeSource,
   EmptyDirVolumeSource,
@@ -14,10 +15,13 @@ import type {
   FlockerVolumeSource,
   GCEPersistentDiskVolumeSource,
   GitRepoVolumeSource,
+  ISCSIPersistentVolumeSource,
   ISCSIVolumeSource,
   LocalObjectReference,
   NFSVolumeSource,
   QuobyteVolumeSource,
+  SecretReference,
+  StorageOSPersistentVolumeSource,
   StorageOSVolumeSource,
 } from "../types/core-v1.ts";
 import { validateDescendingPath } from "./file-paths.ts";
@@ -76,9 +80,11 @@ const initiatorForms: readonly (readonly [string, RegExp])[] = [
   ["naa", /^naa.[0-9A-Za-z]{32}$/],
 ];
 
-function validateInitiator(errors: FieldError[], field: string, name: string): void {
+/** `where`: the messages for volumes of pods say a word more than those for persistent ones. */
+function validateInitiator(errors: FieldError[], field: string, name: string, where: "pod" | "persistent"): void {
   const form = initiatorForms.find(([prefix]) => name.startsWith(prefix));
-  if (!form) errors.push(invalidValue(field, name, "must be valid format starting with iqn, eui, or naa"));
+  const prefixes = where === "pod" ? " starting with iqn, eui, or naa" : "";
+  if (!form) errors.push(invalidValue(field, name, `must be valid format${prefixes}`));
   else if (!form[1].test(name)) errors.push(invalidValue(field, name, "must be valid format"));
 }
 
@@ -87,13 +93,40 @@ function validateLun(errors: FieldError[], field: string, lun: number): void {
 }
 
 export function validateISCSI(errors: FieldError[], field: string, source: ISCSIVolumeSource): void {
-  const { targetPortal, iqn, lun = 0, chapAuthDiscovery, chapAuthSession, secretRef, initiatorName } = source;
-  if (!targetPortal) errors.push(required(`${field}.targetPortal`));
+  if (!source.targetPortal) errors.push(required(`${field}.targetPortal`));
+  validateISCSITarget(errors, field, source, "pod");
+}
+
+const maxTargetLength = 64;
+
+/** The source of a persistent volume of this name. */
+export function validatePersistentISCSI(
+  errors: FieldError[],
+  field: string,
+  source: ISCSIPersistentVolumeSource,
+  { name }: { readonly name: string },
+): void {
+  const { targetPortal = "", initiatorName } = source;
+  if (targetPortal === "") errors.push(required(`${field}.targetPortal`));
+  const detail = `Total length of <volume name>:<iscsi.targetPortal> must be under ${maxTargetLength} characters if iscsi.initiatorName is specified.`;
+  if (initiatorName !== undefined && byteLength(`${name}:${targetPortal}`) > maxTargetLength)
+    errors.push(invalidValue(`${field}.targetportal`, targetPortal, detail));
+  validateISCSITarget(errors, field, source, "persistent");
+}
+
+function validateISCSITarget(
+  errors: FieldError[],
+  field: string,
+  source: ISCSIVolumeSource | ISCSIPersistentVolumeSource,
+  where: "pod" | "persistent",
+): void {
+  const { iqn, lun = 0, chapAuthDiscovery, chapAuthSession, secretRef, initiatorName } = source;
   if (!iqn) errors.push(required(`${field}.iqn`));
-  else validateInitiator(errors, `${field}.iqn`, iqn);
+  else validateInitiator(errors, `${field}.iqn`, iqn, where);
   validateLun(errors, field, lun);
   if ((chapAuthDiscovery || chapAuthSession) && !secretRef) errors.push(required(`${field}.secretRef`));
-  if (initiatorName !== undefined) validateInitiator(errors, `${field}.initiatorname`, initiatorName);
+  if (where === "persistent") validateSecretReference(errors, field, secretRef);
+  if (initiatorName !== undefined) validateInitiator(errors, `${field}.initiatorname`, initiatorName, where);
 }
 
 export function validateFC(errors: FieldError[], field: string, { targetWWNs = [], wwids = [], lun }: FCVolumeSource): void {
@@ -123,8 +156,29 @@ export function validateQuobyte(errors: FieldError[], field: string, { registry,
   if (!volume) errors.push(required(`${field}.volume`));
 }
 
-function validateSecretReference(errors: FieldError[], field: string, secret: LocalObjectReference | undefined): void {
+function validateSecretReference(errors: FieldError[], field: string, secret: LocalObjectReference | SecretReference | undefined): void {
   if (secret && !secret.name) errors.push(required(`${field}.secretRef.name`));
+}
+
+/** The secret of a persistent volume says where it is. */
+function validateSecretOfVolume(errors: FieldError[], field: string, secret: SecretReference | undefined): void {
+  validateSecretReference(errors, field, secret);
+  if (secret && !secret.namespace) errors.push(required(`${field}.secretRef.namespace`));
+}
+
+export function validatePersistentCinder(
+  errors: FieldError[],
+  field: string,
+  { volumeID, secretRef }: CinderPersistentVolumeSource,
+): void {
+  if (!volumeID) errors.push(required(`${field}.volumeID`));
+  validateSecretOfVolume(errors, field, secretRef);
+}
+
+export function validatePersistentStorageOS(errors: FieldError[], field: string, source: StorageOSPersistentVolumeSource): void {
+  const { secretRef, ...rest } = source;
+  validateStorageOS(errors, field, rest);
+  validateSecretOfVolume(errors, field, secretRef);
 }
 
 export function validateCinder(errors: FieldError[], field: string, { volumeID, secretRef }: CinderVolumeSource): void {

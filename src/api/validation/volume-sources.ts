@@ -12,6 +12,7 @@ import type {
   PersistentVolumeClaimTemplate,
   SecretVolumeSource,
 } from "../types/core-v1.ts";
+import type { ObjectMeta } from "../types/meta-v1.ts";
 import { validateFieldReference, validateResourceReference, volumeFields } from "./field-references.ts";
 import { validateFileMode, validatePathWithoutBacksteps, validateVolumeFilePath } from "./file-paths.ts";
 import { validateAnnotations, validateLabels } from "./object-meta.ts";
@@ -90,13 +91,29 @@ export function validateEphemeral(errors: FieldError[], field: string, { volumeC
   else errors.push(required(`${field}.volumeClaimTemplate`));
 }
 
-/** What the metadata of a claim template may not carry: all but labels and annotations. */
-const notInTemplates = ["name", "generateName", "namespace", "ownerReferences", "finalizers"];
+/** What the metadata of a claim template may not carry: all but labels and annotations. By the names that messages have. */
+const notInTemplates = {
+  name: "name",
+  generateName: "generateName",
+  namespace: "namespace",
+  selfLink: "selfLink",
+  uid: "uID",
+  resourceVersion: "resourceVersion",
+  generation: "generation",
+  creationTimestamp: "creationTimestamp",
+  deletionTimestamp: "deletionTimestamp",
+  deletionGracePeriodSeconds: "deletionGracePeriodSeconds",
+  ownerReferences: "ownerReferences",
+  finalizers: "finalizers",
+  managedFields: "managedFields",
+} as const;
+
+const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
 
 function validateClaimTemplate(errors: FieldError[], field: string, { metadata, spec }: PersistentVolumeClaimTemplate): void {
   errors.push(...validateAnnotations(metadata?.annotations, `${field}.metadata.annotations`));
   errors.push(...validateLabels(metadata?.labels, `${field}.metadata.labels`));
-  for (const key of notInTemplates)
-    if (metadata && key in metadata) errors.push(forbiddenField(`${field}.metadata.${key}`, "cannot be set"));
+  for (const [key, name] of Object.entries(notInTemplates))
+    if (isSet(metadata?.[key as keyof ObjectMeta])) errors.push(forbiddenField(`${field}.metadata.${name}`, "cannot be set"));
   validateClaimSpec(errors, `${field}.spec`, spec ?? {});
 }

@@ -58,7 +58,7 @@ async function createNamed(
 ): Promise<ObjectVersion> {
   const { definition, type } = store;
   const context = strategyContext(env, request);
-  let object = withSystemFields(admitted, context.nowMs);
+  let object = withSystemFields(definition.withoutGated?.(admitted) ?? admitted, context.nowMs);
   object = withConstantFields(type, definition.create.prepare?.(object, context) ?? object);
   if (countsGeneration(store)) object = withMetadata(object, { ...object.metadata, generation: 1 });
   for (let attempt = 1; ; attempt++) {
@@ -88,7 +88,7 @@ async function attemptCreate(
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
-    if (object.metadata.resourceVersion)
+    if (object.metadata.resourceVersion && !request.dryRun)
       throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
     const result = await commitNew(store, object, request.dryRun, await reservation?.companions());
     stored = result.version !== undefined;

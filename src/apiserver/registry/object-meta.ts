@@ -1,7 +1,7 @@
 // What the registry does to the metadata of every object it writes: the fields the system sets at creation, those an
 // update cannot change, generated names, namespaces, and the counting of generations.
 import { randomInt, randomUUID } from "node:crypto";
-import { semanticallyEqual } from "../../api/meta/equality.ts";
+import { equalAsTyped } from "../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
@@ -72,7 +72,7 @@ export function withCountedGeneration<T extends KubernetesObject>(object: T, old
 function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
   const [left, right] = [a as unknown as Readonly<Record<string, unknown>>, b as unknown as Readonly<Record<string, unknown>>];
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)]))
-    if (key !== "metadata" && key !== "status" && !semanticallyEqual(left[key], right[key])) return false;
+    if (key !== "metadata" && key !== "status" && !equalAsTyped(left[key], right[key])) return false;
   return true;
 }
 

@@ -85,6 +85,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   };
   /** Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where nothing was missing. */
   readonly defaults?: (object: T) => T;
+  /** Takes away the fields behind feature gates that are off: before a strategy prepares the object, after admission has seen it. */
+  readonly withoutGated?: (object: T) => T;
   /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
   readonly validateName?: (name: string, prefix: boolean) => readonly string[];
   /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */

@@ -143,7 +143,7 @@ async function storeChange(
   const { type } = store;
   const old = current.object;
   const context = strategyContext(env, request);
-  let object = withKeptMetadata(admittedObject, old);
+  let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject) ?? admittedObject, old);
   object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
   if (countsGeneration(store) && !request.keepsGeneration) object = withCountedGeneration(object, old);
   const reservation = await hookOf(env, type)?.reserve(object, old, request.dryRun);
@@ -210,7 +210,9 @@ function checkUid(store: ResourceStore, request: UpdateRequest, old: KubernetesO
 }
 
 function uidConflict(store: ResourceStore, request: UpdateRequest, uid: string): Error {
-  const key = store.storageKey(store.keyOf(request.namespace, request.name));
+  const path = store.keyOf(request.namespace, request.name);
+  // Upstream's dry run knows keys without what is before them in the store.
+  const key = request.dryRun ? `/${store.storageKey(path).split("/").slice(2).join("/")}` : store.storageKey(path);
   const why = `Precondition failed: UID in precondition: ${request.uid}, UID in object meta: ${uid}`;
   return conflict(
     store.type,

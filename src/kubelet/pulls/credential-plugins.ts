@@ -3,13 +3,13 @@
 // Where the configuration wants it they are given a token of the pod's service account.
 import { join } from "node:path";
 import { serviceaccounts } from "../../api/resources.generated.ts";
+import { registryOf } from "../../api/semantics/image-name.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Client } from "../../client/client.ts";
 import { runCommand } from "../../linux/run-command.ts";
-import { registryOf } from "../image-name.ts";
 import { type TrackedCredential, trackedCredential } from "../pull-credentials.ts";
 import { type CredentialProvider, providerDurationMs } from "./credential-provider-config.ts";
 import { matchesImage } from "./match-image.ts";

@@ -1,6 +1,6 @@
 // Which images a pattern of registries means, in docker configurations and for credential programs: the host with "*" for
 // (a part of) one of its labels, the same number of labels, the same port, and a path that the image's path begins with.
-import { parseImageName, registryOf } from "../image-name.ts";
+import { parseImageName, registryOf } from "../../api/semantics/image-name.ts";
 
 export function matchesImage(pattern: string, image: string): boolean {
   const wanted = normalized(pattern);

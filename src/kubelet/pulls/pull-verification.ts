@@ -1,10 +1,11 @@
 // Whether a pod may use an image that is on the node already, or has to prove by a pull that its credentials open it
 // (imagePullCredentialsVerificationPolicy). Images that were not pulled by the kubelet are everybody's by default.
+
+import { parseImageName, registryOf } from "../../api/semantics/image-name.ts";
 import type { Clock } from "../../base/clock.ts";
 import { formatTime } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
-import { parseImageName, registryOf } from "../image-name.ts";
 import type { TrackedCredential } from "../pull-credentials.ts";
 import type { PullCredentials, PulledRecord, PullRecords } from "./pull-records.ts";
 

@@ -26,6 +26,7 @@ const atomicList: Shape = { kind: "leaf", expects: "list" };
 const set: Shape = { kind: "set" };
 
 const shapes = new WeakMap<ObjectSchema, Shape>();
+const granularShapes = new WeakMap<ObjectSchema, Shape>();
 
 /** The shape of a built-in type. */
 export function shapeOf(schema: ObjectSchema): Shape {
@@ -38,8 +39,19 @@ export function shapeOf(schema: ObjectSchema): Shape {
   return shape;
 }
 
+/** The shape of a type that is owned as a whole elsewhere, where a field says that here it is not. */
+function granularShapeOf(schema: ObjectSchema): Shape {
+  let shape = granularShapes.get(schema);
+  if (!shape) {
+    shape = { kind: "map", fields: new Map([...schema.fields.values()].map((field) => [field.name, fieldShape(field)])) };
+    granularShapes.set(schema, shape);
+  }
+  return shape;
+}
+
 function fieldShape(field: FieldSchema): Shape {
   if (field.mapType === "atomic") return atomicMap;
+  if (field.mapType === "granular" && field.type.kind === "object") return granularShapeOf(field.type.schema);
   if (field.type.kind !== "array") return typeShape(field.type);
   if (field.listType === "set") return set;
   if (field.listType !== "map" || field.type.items.kind !== "object") return atomicList;

@@ -8,8 +8,10 @@ import type { PodDisruptionBudget } from "../../../api/types/policy-v1.ts";
 import { validateAutoscaler, validateAutoscalerStatus } from "../../../api/validation/hpa.ts";
 import { validateDisruptionBudget, validateDisruptionBudgetStatus } from "../../../api/validation/policy.ts";
 import { checked, describe } from "./describe.ts";
+import { pathSegmentName } from "./rbac.ts";
 
 export const disruptionBudgetDefinition = describe<PodDisruptionBudget>(poddisruptionbudgets, {
+  validateName: pathSegmentName,
   ...checked(validateDisruptionBudget),
   status: { validate: validateDisruptionBudgetStatus },
   allowUnconditionalUpdate: false,

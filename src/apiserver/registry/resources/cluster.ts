@@ -68,6 +68,12 @@ function withoutConfigSource(node: Node, old: Node | undefined): Node {
   return { ...node, spec };
 }
 
+function withoutConfigStatus(node: Node, old: Node): Node {
+  if (!node.status?.config || old.status?.config) return node;
+  const { config: _, ...status } = node.status;
+  return { ...node, status };
+}
+
 const nodeWarnings = ({ spec }: Node): string[] => [
   ...(spec?.configSource ? ["spec.configSource: the feature is removed"] : []),
   ...(spec?.externalID ? ["spec.externalID: this field is deprecated, and is unused by Kubernetes"] : []),
@@ -84,7 +90,7 @@ export const nodeDefinition = describe<Node>(nodes, {
     validate: (node, old) => [...validateNode(node), ...validateNodeUpdate(node, old)],
     warnings: nodeWarnings,
   },
-  status: { prepare: withOnlyStatus, validate: validateNodeUpdate },
+  status: { prepare: (node, old) => withoutConfigStatus(withOnlyStatus(node, old), old), validate: validateNodeUpdate },
   selectableFields: { "spec.unschedulable": ({ spec }) => String(spec?.unschedulable ?? false) },
   table: nodeTable,
 });

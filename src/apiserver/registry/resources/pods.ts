@@ -1,5 +1,7 @@
 // Pods, pod templates and replication controllers. A new pod is Pending, with the quality-of-service class of its
 // resources; a pod with a node is deleted gracefully, one without a node or with nothing left to run at once.
+import { change } from "../../../api/defaults/fill.ts";
+import { withoutGatedFields, withoutGatedPodFields, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
 import { defaultPod, defaultPodTemplateObject } from "../../../api/defaults/pod.ts";
 import { defaultReplicationController } from "../../../api/defaults/workloads.ts";
 import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
@@ -21,6 +23,7 @@ import { changedTemplateWarnings } from "./template-warnings.ts";
 
 export const podDefinition = describe<Pod>(pods, {
   defaults: defaultPod,
+  withoutGated: (pod) => change(pod, "spec", withoutGatedPodFields),
   create: { prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
   update: { validate: validatePodUpdate },
   status: {
@@ -81,6 +84,7 @@ const keptPod = (pod: Pod, old: Pod): Pod => ({ ...old, metadata: withStatusKeep
 
 export const podTemplateDefinition = describe(podtemplates, {
   defaults: defaultPodTemplateObject,
+  withoutGated: withoutGatedTemplate,
   create: {
     validate: (object) => validatePodTemplateObject(object),
     warnings: ({ template }) => podTemplateWarnings("template", template ?? {}),
@@ -96,13 +100,15 @@ export const podTemplateDefinition = describe(podtemplates, {
 
 export const replicationControllerDefinition = describe(replicationcontrollers, {
   defaults: defaultReplicationController,
+  withoutGated: withoutGatedFields,
   create: {
     validate: (controller) => validateReplicationController(controller),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
   },
   update: {
     validate: validateReplicationController,
-    warnings: (controller, old) => changedTemplateWarnings("spec.template", controller, old, controller.spec?.template),
+    // Upstream warns of the template as it was.
+    warnings: (controller, old) => changedTemplateWarnings("spec.template", controller, old, old.spec?.template),
   },
   status: { validate: validateReplicationControllerStatus },
   // As old as its clients: dependents of a controller that is deleted without a word are kept.

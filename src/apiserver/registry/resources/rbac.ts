@@ -8,9 +8,10 @@ import type { NameCheck } from "../../../api/validation/object-meta.ts";
 import { validateClusterRole, validateClusterRoleBinding, validateRole, validateRoleBinding } from "../../../api/validation/rbac.ts";
 import { checked, describe } from "./describe.ts";
 
+/** Of a generateName the letters that will follow are not thought of here, but for other kinds with such names. */
 export const pathSegmentName: NameCheck = (name, prefix) => (prefix ? isPathSegmentPrefix(name) : isPathSegmentName(name));
 
-const shared = { validateName: pathSegmentName, allowCreateOnUpdate: true };
+const shared = { validateName: isPathSegmentName, allowCreateOnUpdate: true };
 
 export const roleDefinition = describe<Role>(roles, { ...shared, ...checked(validateRole) });
 export const clusterRoleDefinition = describe<ClusterRole>(clusterroles, { ...shared, ...checked(validateClusterRole) });

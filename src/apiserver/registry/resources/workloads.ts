@@ -1,4 +1,5 @@
 // Deployments, replica sets, stateful sets, daemon sets, controller revisions, jobs and cron jobs.
+import { withoutGatedCronJobFields, withoutGatedFields, withoutGatedStatefulSetFields } from "../../../api/defaults/gated-fields.ts";
 import {
   defaultCronJob,
   defaultDaemonSet,
@@ -6,6 +7,7 @@ import {
   defaultJob,
   defaultReplicaSet,
   defaultStatefulSet,
+  templateGenerationKey,
 } from "../../../api/defaults/workloads.ts";
 import { cronJobTable, jobTable } from "../../../api/encode/table/batch.ts";
 import {
@@ -15,7 +17,7 @@ import {
   replicaSetTable,
   statefulSetTable,
 } from "../../../api/encode/table/workloads.ts";
-import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import { equalAsTyped, semanticallyEqual } from "../../../api/meta/equality.ts";
 import { isDNS1123Label, isLabelValue } from "../../../api/meta/names.ts";
 import {
   controllerrevisions,
@@ -57,6 +59,7 @@ function withAnnotationGeneration(deployment: Deployment, old: Deployment): Depl
 
 export const deploymentDefinition = describe<Deployment>(deployments, {
   defaults: defaultDeployment,
+  withoutGated: withoutGatedFields,
   fieldAnnotations: ["deprecated.deployment.rollback.to"],
   resetFields: { status: ["spec", "metadata.labels"] },
   create: {
@@ -74,6 +77,7 @@ export const deploymentDefinition = describe<Deployment>(deployments, {
 
 export const replicaSetDefinition = describe(replicasets, {
   defaults: defaultReplicaSet,
+  withoutGated: withoutGatedFields,
   create: {
     validate: (set) => validateReplicaSet(set),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
@@ -88,6 +92,7 @@ export const replicaSetDefinition = describe(replicasets, {
 
 export const statefulSetDefinition = describe(statefulsets, {
   defaults: defaultStatefulSet,
+  withoutGated: withoutGatedStatefulSetFields,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   create: {
     validate: validateStatefulSet,
@@ -104,9 +109,6 @@ export const statefulSetDefinition = describe(statefulsets, {
   table: statefulSetTable,
 });
 
-/** How often the template has changed: a field of an older version of the API, kept as an annotation. */
-const templateGenerationKey = "deprecated.daemonset.template.generation";
-
 const templateGeneration = (set: DaemonSet): number => Number(set.metadata.annotations?.[templateGenerationKey] ?? 0) || 0;
 
 function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
@@ -116,6 +118,7 @@ function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
 
 export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   defaults: defaultDaemonSet,
+  withoutGated: withoutGatedFields,
   fieldAnnotations: [templateGenerationKey],
   create: {
     prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)),
@@ -128,7 +131,7 @@ export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
     warnings: (set, old) =>
       templateGeneration(set) === templateGeneration(old) ? [] : podTemplateWarnings("spec.template", set.spec?.template ?? {}),
     prepare: (set, old) => {
-      const changed = !semanticallyEqual(set.spec?.template, old.spec?.template);
+      const changed = !equalAsTyped(set.spec?.template, old.spec?.template);
       return withTemplateGeneration(withStatusOf(set, old), templateGeneration(old) + (changed ? 1 : 0));
     },
   },
@@ -152,8 +155,8 @@ function withGeneratedSelector(job: Job): Job {
   if (!spec || spec.manualSelector) return job;
   const { template, selector } = spec;
   const labels = {
-    [legacyNameLabel]: metadata.name,
-    [nameLabel]: metadata.name,
+    [legacyNameLabel]: metadata.name ?? "",
+    [nameLabel]: metadata.name ?? "",
     [legacyUidLabel]: metadata.uid,
     [uidLabel]: metadata.uid,
     ...template.metadata?.labels,
@@ -175,6 +178,7 @@ function withGeneratedSelector(job: Job): Job {
 
 export const jobDefinition = describe<Job>(jobs, {
   defaults: defaultJob,
+  withoutGated: withoutGatedFields,
   create: {
     prepare: (job) => withGeneratedSelector(withStatusOf(job, undefined)),
     validate: (job) => validateJob(job),
@@ -195,6 +199,7 @@ const zoneInSchedule =
 
 export const cronJobDefinition = describe(cronjobs, {
   defaults: defaultCronJob,
+  withoutGated: withoutGatedCronJobFields,
   create: { validate: validateCronJob, warnings: cronJobWarnings },
   update: {
     validate: validateCronJobUpdate,

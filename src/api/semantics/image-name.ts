@@ -14,6 +14,11 @@ export interface ImageName {
   readonly digest?: string;
 }
 
+const identifier = /^[a-f0-9]{64}$/;
+
+/** Whether a text is an image reference; 64 hexadecimal digits are none, as they are an identifier. */
+export const isImageName = (image: string): boolean => reference.test(image) && !identifier.test(image);
+
 /** Throws an Error with upstream's text for what is no image reference. */
 export function parseImageName(image: string): ImageName {
   const match = reference.exec(image);

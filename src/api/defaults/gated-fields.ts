@@ -1,0 +1,48 @@
+// Fields behind feature gates that are off: they are ignored, whatever is written to them. Whoever writes one is recorded
+// as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
+import type { StatefulSet } from "../types/apps-v1.ts";
+import type { CronJob, Job } from "../types/batch-v1.ts";
+import type { Container, PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
+import { change, changeEach } from "./fill.ts";
+
+function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C): C {
+  const { lifecycle, ...rest } = container;
+  if (lifecycle?.stopSignal === undefined) return container;
+  const { stopSignal: _, ...hooks } = lifecycle;
+  return (Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks }) as C;
+}
+
+/** A pod's spec without stop signals of its own and without its group of pods that are scheduled together. */
+export function withoutGatedPodFields(given: PodSpec): PodSpec {
+  const { schedulingGroup, ...rest } = given;
+  let spec = schedulingGroup === undefined ? given : rest;
+  spec = changeEach(spec, "initContainers", withoutStopSignal);
+  spec = changeEach(spec, "containers", withoutStopSignal);
+  return changeEach(spec, "ephemeralContainers", withoutStopSignal);
+}
+
+const withoutGatedTemplateFields = (template: PodTemplateSpec): PodTemplateSpec => change(template, "spec", withoutGatedPodFields);
+
+/** The same for whatever has a template of pods in its spec. */
+export function withoutGatedFields<T extends { readonly spec?: { readonly template?: PodTemplateSpec } }>(object: T): T {
+  return change(object, "spec", (spec) => change(spec as { readonly template?: PodTemplateSpec }, "template", withoutGatedTemplateFields));
+}
+
+export const withoutGatedTemplate = <T extends { readonly template?: PodTemplateSpec }>(object: T): T =>
+  change(object as { readonly template?: PodTemplateSpec }, "template", withoutGatedTemplateFields) as T;
+
+/** Without the number of pods that may be missing during an update as well. */
+export function withoutGatedStatefulSetFields(set: StatefulSet): StatefulSet {
+  return change(withoutGatedFields(set), "spec", (spec) =>
+    change(spec, "updateStrategy", (strategy) =>
+      change(strategy, "rollingUpdate", (rolling) => {
+        if (rolling.maxUnavailable === undefined) return rolling;
+        const { maxUnavailable: _, ...rest } = rolling;
+        return rest;
+      }),
+    ),
+  );
+}
+
+export const withoutGatedCronJobFields = (cronJob: CronJob): CronJob =>
+  change(cronJob, "spec", (spec) => change(spec, "jobTemplate", (template) => withoutGatedFields(template as Job) as typeof template));
