@@ -2,6 +2,7 @@
 import type {
   DeviceClaim,
   DeviceSubRequest,
+  DeviceToleration,
   ExactDeviceRequest,
   NodeAllocatableResourceMapping,
   ResourceClaim,
@@ -12,8 +13,12 @@ import { change, changeEach, fill } from "./fill.ts";
 
 function defaultRequest<R extends ExactDeviceRequest | DeviceSubRequest>(request: R): R {
   const r = (request.allocationMode ? request : { ...request, allocationMode: "ExactCount" }) as R;
-  return r.allocationMode === "ExactCount" && !r.count ? { ...r, count: 1 } : r;
+  const counted = r.allocationMode === "ExactCount" && !r.count ? { ...r, count: 1 } : r;
+  return changeEach(counted as ExactDeviceRequest, "tolerations", defaultToleration) as R;
 }
+
+const defaultToleration = (toleration: DeviceToleration): DeviceToleration =>
+  toleration.operator ? toleration : { ...toleration, operator: "Equal" };
 
 const defaultDevices = (devices: DeviceClaim): DeviceClaim =>
   changeEach(devices, "requests", (request) =>

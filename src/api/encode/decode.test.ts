@@ -120,6 +120,18 @@ describe("decodeObject()", () => {
     [
       "v1",
       "Pod",
+      { spec: { volumes: [{ configMap: { name: 5 } }] } },
+      "json: cannot unmarshal number into Go struct field ConfigMapVolumeSource.spec.volumes.VolumeSource.configMap.LocalObjectReference.name of type string",
+    ],
+    [
+      "admissionregistration.k8s.io/v1",
+      "ValidatingAdmissionPolicy",
+      { spec: { matchConstraints: { resourceRules: [{ resources: "pods" }] } } },
+      "json: cannot unmarshal string into Go struct field NamedRuleWithOperations.spec.matchConstraints.resourceRules.RuleWithOperations.Rule.resources of type []string",
+    ],
+    [
+      "v1",
+      "Pod",
       { spec: { containers: [{ name: 5 }] } },
       "json: cannot unmarshal number into Go struct field Container.spec.containers.name of type string",
     ],

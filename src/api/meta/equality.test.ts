@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { semanticallyEqual } from "./equality.ts";
+import { equalAsTyped, semanticallyEqual } from "./equality.ts";
 
 describe("semanticallyEqual()", () => {
   it("takes absent, undefined, null and empty for the same", () => {
@@ -18,5 +18,14 @@ describe("semanticallyEqual()", () => {
     expect(semanticallyEqual({ a: { b: [{ c: 1 }] } }, { a: { b: [{ c: 1 }] } })).toBe(true);
     expect(semanticallyEqual({ a: { b: [{ c: 1 }] } }, { a: { b: [{ c: 2 }] } })).toBe(false);
     expect(semanticallyEqual({ 0: "a" }, ["a"])).toBe(false);
+  });
+});
+
+describe("equalAsTyped()", () => {
+  it("takes empty lists for absent, and empty objects for what they are", () => {
+    expect(equalAsTyped({ a: 1, b: [] }, { a: 1, c: undefined })).toBe(true);
+    expect(equalAsTyped({ a: {} }, {})).toBe(false);
+    expect(equalAsTyped({ a: { b: {} } }, { a: { b: {} } })).toBe(true);
+    expect(equalAsTyped({ a: [{}] }, { a: [{ b: {} }] })).toBe(false);
   });
 });

@@ -16,8 +16,22 @@ export interface ImageName {
 
 const identifier = /^[a-f0-9]{64}$/;
 
-/** Whether a text is an image reference; 64 hexadecimal digits are none, as they are an identifier. */
-export const isImageName = (image: string): boolean => reference.test(image) && !identifier.test(image);
+const maxPathLength = 255;
+
+/** Whether a text is an image reference. 64 hexadecimal digits are none, as they are an identifier, nor is a path that is too long. */
+export function isImageName(image: string): boolean {
+  const match = reference.exec(image);
+  if (!match || identifier.test(image)) return false;
+  const [, name = ""] = match;
+  if (name.length <= maxPathLength - libraryPrefix.length) return true;
+  const slash = name.indexOf("/");
+  if (slash < 0) return false;
+  const named = /[.:]/.test(name.slice(0, slash)) || name.startsWith("localhost/");
+  return (named ? name.length - slash - 1 : name.length) <= maxPathLength;
+}
+
+/** What stands before a name without a slash. */
+const libraryPrefix = "library/";
 
 /** Throws an Error with upstream's text for what is no image reference. */
 export function parseImageName(image: string): ImageName {

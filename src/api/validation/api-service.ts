@@ -10,7 +10,7 @@ export function validateApiService({ metadata, spec }: APIService): FieldError[]
   const name = metadata.name ?? "";
   const wanted = `${version}.${group}`;
   // A name that fits no path is refused with the metadata.
-  if (name !== wanted && isPathSegmentName(name).length === 0)
+  if (name !== "" && name !== wanted && isPathSegmentName(name).length === 0)
     errors.push(invalidValue("metadata.name", name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`));
   if (group === "" && version !== "v1") errors.push(required("spec.group", "only v1 may have an empty group and it better be legacy kube"));
   if (group !== "") addProblems(errors, "spec.group", group, isDNS1123Subdomain(group));

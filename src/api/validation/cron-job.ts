@@ -60,8 +60,10 @@ function validateTimeZone(errors: FieldError[], field: string, zone: string): vo
     refuse("timeZone must be nil or non-empty string");
     return;
   }
-  for (const part of zone.split("/"))
-    if (part === "." || part === ".." || part.startsWith("-") || !zonePart.test(part)) refuse(`unknown time zone ${zone}`);
+  if (zone.split("/").some((part) => part === "." || part === ".." || part.startsWith("-") || !zonePart.test(part))) {
+    refuse(`unknown time zone ${zone}`);
+    return;
+  }
   if (zone.toLowerCase() === "local") refuse("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
   else if (!isKnownZone(zone)) refuse(`unknown time zone ${zone}`);
 }

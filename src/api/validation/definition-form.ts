@@ -100,14 +100,17 @@ type Show = (value: unknown) => unknown;
 
 const asIs: Show = (value) => value;
 const schemas: Show = (value) => (value as readonly JSONSchemaProps[]).map(schemaForm);
-const named: Show = (value) => Object.fromEntries(Object.entries(value as object).map(([name, schema]) => [name, schemaForm(schema)]));
+/** Maps are shown in the order of their keys. */
+const sortedEntries = (map: unknown): [string, never][] =>
+  Object.entries(map as Readonly<Record<string, never>>).sort(([a], [b]) => (a < b ? -1 : 1));
+const named: Show = (value) => Object.fromEntries(sortedEntries(value).map(([name, schema]) => [name, schemaForm(schema)]));
 const one: Show = (value) => schemaForm(value as JSONSchemaProps);
 const orBool: Show = (value) => (typeof value === "boolean" ? { Allows: value, Schema: null } : { Allows: true, Schema: one(value) });
 const orList: Show = (value) =>
   Array.isArray(value) ? { Schema: null, JSONSchemas: value.map(schemaForm) } : { Schema: one(value), JSONSchemas: null };
 const dependencies: Show = (value) =>
   Object.fromEntries(
-    Object.entries(value as object).map(([name, dependency]) => [
+    sortedEntries(value).map(([name, dependency]) => [
       name,
       Array.isArray(dependency) ? { Schema: null, Property: dependency } : { Schema: one(dependency), Property: null },
     ]),

@@ -39,13 +39,13 @@ export function validateUniqueItems<T>(
   errors: FieldError[],
   field: string,
   items: readonly T[],
-  rules: { readonly max: number; readonly check: Check<T>; keyOf(item: T): string; readonly shown?: unknown },
+  rules: { readonly max: number; readonly check: Check<T>; keyOf(item: T): string; shown?(item: T): unknown },
 ): void {
   if (!validateItems(errors, field, items, rules)) return;
   const keys = new Set<string>();
   for (const [i, item] of items.entries()) {
     const key = rules.keyOf(item);
-    if (keys.has(key)) errors.push(duplicate(`${field}[${i}]`, rules.shown ?? key));
+    if (keys.has(key)) errors.push(duplicate(`${field}[${i}]`, rules.shown?.(item) ?? key));
     keys.add(key);
   }
 }

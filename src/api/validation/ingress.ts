@@ -85,7 +85,8 @@ const uncleanEnds = ["/..", "/."];
 const pathTypes = ["Exact", "ImplementationSpecific", "Prefix"];
 
 function validatePath(errors: FieldError[], field: string, { pathType, path = "", backend }: HTTPIngressPath): void {
-  if (pathType === undefined) {
+  // null where it is not given
+  if ((pathType ?? undefined) === undefined) {
     errors.push(required(`${field}.pathType`, "pathType must be specified"));
     return;
   }

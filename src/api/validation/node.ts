@@ -105,7 +105,9 @@ function validateRanges(errors: Problem[], cidrs: readonly string[]): void {
   const unreadable = cidrs.findIndex((cidr) => parseCIDR(cidr) === undefined);
   if (unreadable >= 0) {
     const why = `invalid CIDR[${unreadable}]: <nil> (invalid CIDR address: ${cidrs[unreadable]})`;
-    errors.push(new FieldError("InternalError", "spec.podCIDRs", "", `invalid PodCIDRs. failed to check with dual stack with error:${why}`));
+    errors.push(
+      new FieldError("InternalError", "spec.podCIDRs", "", `invalid PodCIDRs. failed to check with dual stack with error:${why}`),
+    );
   }
   const families = new Set(unreadable >= 0 ? [] : cidrs.map((cidr) => parseCIDR(cidr)?.ip.family));
   if (families.size < 2 || cidrs.length > 2)

@@ -110,12 +110,21 @@ function validateFinalizers(finalizers: readonly string[] | undefined, qualified
     for (const problem of isQualifiedName(finalizer)) errors.push(invalidValue(field, finalizer, problem));
   if (finalizers.includes("orphan") && finalizers.includes("foregroundDeletion"))
     errors.push(invalidValue(field, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
-  if (!qualified) return errors;
+  return qualified ? [...errors, ...domainProblems(finalizers)] : errors;
+}
+
+function domainProblems(finalizers: readonly string[]): FieldError[] {
+  const errors: FieldError[] = [];
   for (const [i, finalizer] of finalizers.entries())
     if (!finalizer.includes("/") && !standardFinalizers.has(finalizer))
-      errors.push(invalidValue(`${field}[${i}]`, finalizer, "name is neither a standard finalizer name nor is it fully qualified"));
+      errors.push(
+        invalidValue(`metadata.finalizers[${i}]`, finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
+      );
   return errors;
 }
+
+/** Finalizers without a domain that are none of the standard ones. */
+export const validateFinalizerDomains = ({ metadata }: KubernetesObject): FieldError[] => domainProblems(metadata.finalizers ?? []);
 
 const immutableFields = ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] as const;
 
@@ -139,4 +148,29 @@ export function validateObjectMetaUpdate({ metadata }: KubernetesObject, { metad
   errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations, "metadata.annotations"));
   errors.push(...validateOwners(metadata.ownerReferences));
   return errors;
+}
+
+/** What the metadata of a template may not carry: all but labels and annotations. By the names that messages have. */
+const ownMetadata = {
+  name: "name",
+  generateName: "generateName",
+  namespace: "namespace",
+  selfLink: "selfLink",
+  uid: "uID",
+  resourceVersion: "resourceVersion",
+  generation: "generation",
+  creationTimestamp: "creationTimestamp",
+  deletionTimestamp: "deletionTimestamp",
+  deletionGracePeriodSeconds: "deletionGracePeriodSeconds",
+  ownerReferences: "ownerReferences",
+  finalizers: "finalizers",
+  managedFields: "managedFields",
+} as const;
+
+const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
+
+/** The metadata of claims that are made from a template is their own but for labels and annotations. */
+export function forbidOwnMetadata(errors: FieldError[], field: string, metadata: Partial<ObjectMeta> | undefined): void {
+  for (const [key, name] of Object.entries(ownMetadata))
+    if (isSet(metadata?.[key as keyof ObjectMeta])) errors.push(forbiddenField(`${field}.${name}`, "cannot be set"));
 }

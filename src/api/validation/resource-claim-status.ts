@@ -44,8 +44,6 @@ const maxDataBytes = 10 * 1024;
 const maxInterfaceName = 256;
 const maxHardwareAddress = 128;
 const maxAddresses = 16;
-/** Upstream shows a device's identity as a structure whose texts are hidden. */
-const hiddenIdentity = { Driver: {}, Pool: {}, Device: {}, ShareID: {} };
 
 export function validateResourceClaimStatus(claim: ResourceClaim, old: ResourceClaim): FieldError[] {
   const errors: FieldError[] = [];
@@ -62,7 +60,7 @@ export function validateResourceClaimStatus(claim: ResourceClaim, old: ResourceC
     max: Number.POSITIVE_INFINITY,
     check: (device, at) => validateDeviceStatus(errors, at, device, allocated),
     keyOf: identityOf,
-    shown: hiddenIdentity,
+    shown: shownIdentity,
   });
   validateReservation(errors, claim, old);
   const before = old.status?.allocation;
@@ -82,6 +80,13 @@ interface DeviceIdentity {
 
 /** One text for each device, or share of one. */
 export const identityOf = ({ driver, pool, device, shareID = "" }: DeviceIdentity): string => [driver, pool, device, shareID].join("\0");
+
+const shownIdentity = ({ driver, pool, device, shareID = "" }: DeviceIdentity): unknown => ({
+  Driver: driver ?? "",
+  Pool: pool ?? "",
+  Device: device ?? "",
+  ShareID: shareID,
+});
 
 function validateReservation(errors: FieldError[], { metadata, status }: ResourceClaim, old: ResourceClaim): void {
   const reservedFor = status?.reservedFor ?? [];
@@ -143,7 +148,8 @@ function validateDeviceStatus(errors: FieldError[], field: string, device: Alloc
   validatePoolName(errors, `${field}.pool`, device.pool);
   checkDnsLabel(errors, `${field}.device`, device.device);
   if (device.shareID !== undefined) validateUid(errors, `${field}.shareID`, device.shareID);
-  if (!allocated.has(identityOf(device))) errors.push(invalidValue(field, hiddenIdentity, "must be an allocated device in the claim"));
+  if (!allocated.has(identityOf(device)))
+    errors.push(invalidValue(field, shownIdentity(device), "must be an allocated device in the claim"));
   if (conditions.length > maxConditions) errors.push(tooMany(`${field}.conditions`, conditions.length, maxConditions));
   validateConditions(errors, `${field}.conditions`, conditions);
   if (data !== undefined) validateRawObject(errors, `${field}.data`, data, maxDataBytes);

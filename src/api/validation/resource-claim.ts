@@ -26,7 +26,7 @@ import {
 } from "./device-rules.ts";
 import type { ExpressionCheck } from "./expression-check.ts";
 import { internalForm } from "./internal-form.ts";
-import { validateAnnotations, validateLabels } from "./object-meta.ts";
+import { forbidOwnMetadata, validateAnnotations, validateLabels } from "./object-meta.ts";
 import { checkName } from "./rules.ts";
 
 export const maxRequests = 32;
@@ -53,6 +53,7 @@ export function validateResourceClaimTemplate(
   const errors: FieldError[] = [];
   errors.push(...validateLabels(spec?.metadata?.labels, "spec.metadata.labels"));
   errors.push(...validateAnnotations(spec?.metadata?.annotations, "spec.metadata.annotations"));
+  forbidOwnMetadata(errors, "spec.metadata", spec?.metadata);
   validateClaimSpec(errors, "spec.spec", spec?.spec ?? {}, check);
   if (!old) return errors;
   const shown = internalForm("ResourceClaimTemplateSpec", spec);

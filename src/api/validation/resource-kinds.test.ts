@@ -143,7 +143,7 @@ describe("validateResourceClaimStatus()", () => {
       'status.devices[0].networkData.ips[1]: Invalid value: "10.0.0.001/24": must be in canonical form ("10.0.0.1/24")',
       'status.devices[0].networkData.ips[2]: Invalid value: "x": must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)',
       'status.devices[1].shareID: Invalid value: "z": error validating uid: invalid UUID length: 1',
-      'status.devices[1]: Invalid value: {"Driver":{},"Pool":{},"Device":{},"ShareID":{}}: must be an allocated device in the claim',
+      'status.devices[1]: Invalid value: {"Driver":"d.example.com","Pool":"p","Device":"y","ShareID":"z"}: must be an allocated device in the claim',
     ]);
   });
 });

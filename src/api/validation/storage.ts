@@ -16,7 +16,7 @@ import type {
   VolumeError,
 } from "../types/storage-v1.ts";
 import { internalForm } from "./internal-form.ts";
-import { validateLabelSelector, shownSelector } from "./label-selector.ts";
+import { shownSelector, validateLabelSelector } from "./label-selector.ts";
 import { validateVolumeSpec } from "./persistent-volume.ts";
 import { addProblems, checkImmutable, checkNonNegative, checkSupported } from "./rules.ts";
 import { validateCSIDriverName } from "./volume-plugins.ts";
@@ -208,11 +208,6 @@ function validateTokenRequests(errors: FieldError[], field: string, requests: re
     if (seconds < 600) errors.push(invalidValue(at, seconds, "may not specify a duration less than 10 minutes"));
     if (seconds > 2 ** 32) errors.push(invalidValue(at, seconds, "may not specify a duration larger than 2^32 seconds"));
   }
-}
-
-/** Names of CSI drivers have at most 63 characters and may hold capitals. */
-export function csiDriverName(name: string): readonly string[] {
-  return [...(byteLength(name) > 63 ? ["must be no more than 63 characters"] : []), ...isDNS1123Subdomain(name.toLowerCase())];
 }
 
 export function validateCSIStorageCapacity(capacity: CSIStorageCapacity, old?: CSIStorageCapacity): FieldError[] {

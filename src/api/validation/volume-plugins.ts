@@ -166,11 +166,7 @@ function validateSecretOfVolume(errors: FieldError[], field: string, secret: Sec
   if (secret && !secret.namespace) errors.push(required(`${field}.secretRef.namespace`));
 }
 
-export function validatePersistentCinder(
-  errors: FieldError[],
-  field: string,
-  { volumeID, secretRef }: CinderPersistentVolumeSource,
-): void {
+export function validatePersistentCinder(errors: FieldError[], field: string, { volumeID, secretRef }: CinderPersistentVolumeSource): void {
   if (!volumeID) errors.push(required(`${field}.volumeID`));
   validateSecretOfVolume(errors, field, secretRef);
 }

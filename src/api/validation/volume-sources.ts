@@ -1,6 +1,6 @@
 // Sources of volumes that Kubernetes fills itself: files of the host, secrets, config maps, facts about the pod, images and
 // claims that live as long as the pod.
-import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
+import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import type {
   ConfigMapVolumeSource,
   DownwardAPIVolumeFile,
@@ -12,10 +12,9 @@ import type {
   PersistentVolumeClaimTemplate,
   SecretVolumeSource,
 } from "../types/core-v1.ts";
-import type { ObjectMeta } from "../types/meta-v1.ts";
 import { validateFieldReference, validateResourceReference, volumeFields } from "./field-references.ts";
 import { validateFileMode, validatePathWithoutBacksteps, validateVolumeFilePath } from "./file-paths.ts";
-import { validateAnnotations, validateLabels } from "./object-meta.ts";
+import { forbidOwnMetadata, validateAnnotations, validateLabels } from "./object-meta.ts";
 import { validateClaimSpec } from "./persistent-volume-claim-spec.ts";
 import type { PodRules } from "./pod-rules.ts";
 import { checkSupported } from "./rules.ts";
@@ -91,29 +90,9 @@ export function validateEphemeral(errors: FieldError[], field: string, { volumeC
   else errors.push(required(`${field}.volumeClaimTemplate`));
 }
 
-/** What the metadata of a claim template may not carry: all but labels and annotations. By the names that messages have. */
-const notInTemplates = {
-  name: "name",
-  generateName: "generateName",
-  namespace: "namespace",
-  selfLink: "selfLink",
-  uid: "uID",
-  resourceVersion: "resourceVersion",
-  generation: "generation",
-  creationTimestamp: "creationTimestamp",
-  deletionTimestamp: "deletionTimestamp",
-  deletionGracePeriodSeconds: "deletionGracePeriodSeconds",
-  ownerReferences: "ownerReferences",
-  finalizers: "finalizers",
-  managedFields: "managedFields",
-} as const;
-
-const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
-
 function validateClaimTemplate(errors: FieldError[], field: string, { metadata, spec }: PersistentVolumeClaimTemplate): void {
   errors.push(...validateAnnotations(metadata?.annotations, `${field}.metadata.annotations`));
   errors.push(...validateLabels(metadata?.labels, `${field}.metadata.labels`));
-  for (const [key, name] of Object.entries(notInTemplates))
-    if (isSet(metadata?.[key as keyof ObjectMeta])) errors.push(forbiddenField(`${field}.metadata.${name}`, "cannot be set"));
+  forbidOwnMetadata(errors, `${field}.metadata`, metadata);
   validateClaimSpec(errors, `${field}.spec`, spec ?? {});
 }

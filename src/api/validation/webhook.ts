@@ -73,7 +73,8 @@ function validateWebhook(errors: FieldError[], field: string, webhook: Webhook, 
   if (webhook.failurePolicy !== undefined) checkSupported(errors, `${field}.failurePolicy`, webhook.failurePolicy, failurePolicies);
   if (webhook.matchPolicy !== undefined) checkSupported(errors, `${field}.matchPolicy`, webhook.matchPolicy, matchPolicies);
   const sideEffectClasses = allowed.sideEffects ? ["None", "NoneOnDryRun", "Some", "Unknown"] : sideEffectFree;
-  if (sideEffects === undefined) errors.push(required(`${field}.sideEffects`, `must specify one of ${sideEffectClasses.join(", ")}`));
+  if ((sideEffects ?? undefined) === undefined)
+    errors.push(required(`${field}.sideEffects`, `must specify one of ${sideEffectClasses.join(", ")}`));
   else checkSupported(errors, `${field}.sideEffects`, sideEffects, sideEffectClasses);
   if (timeoutSeconds !== undefined && (timeoutSeconds > 30 || timeoutSeconds < 1))
     errors.push(invalidValue(`${field}.timeoutSeconds`, timeoutSeconds, "the timeout value must be between 1 and 30 seconds"));

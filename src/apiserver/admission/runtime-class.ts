@@ -1,6 +1,7 @@
 // RuntimeClass: a pod of a runtime class takes over the class's overhead and its scheduling: node selector and tolerations.
+import { isPathSegmentName } from "../../api/meta/names.ts";
 import { compareQuantities } from "../../api/meta/quantity.ts";
-import { isStatus } from "../../api/meta/status-error.ts";
+import { isStatus, StatusError } from "../../api/meta/status-error.ts";
 import { pods, runtimeclasses } from "../../api/resources.generated.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { RuntimeClass } from "../../api/types/node-v1.ts";
@@ -47,6 +48,10 @@ const mismatch = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defi
 async function findClass(request: AdmissionRequest, name: string, deps: RuntimeClassDependencies): Promise<RuntimeClass> {
   const known = deps.reader.informer(runtimeclasses).get(name);
   if (known) return known;
+  if (name === "") throw new StatusError({ code: 500, message: "resource name may not be empty" });
+  const problems = isPathSegmentName(name);
+  if (problems.length > 0)
+    throw new StatusError({ code: 500, message: `invalid resource name ${JSON.stringify(name)}: [${problems.join(" ")}]` });
   try {
     return await deps.client.get(runtimeclasses, { name });
   } catch (error) {

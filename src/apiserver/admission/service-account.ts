@@ -1,6 +1,7 @@
 // ServiceAccount: every pod runs as a service account of its namespace, "default" where it names none, takes over the
 // account's pull secrets, and finds a token, the cluster's authority and its namespace below
 // /var/run/secrets/kubernetes.io/serviceaccount. An account may be limited to the secrets it lists.
+import { isPathSegmentName } from "../../api/meta/names.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, serviceaccounts } from "../../api/resources.generated.ts";
 import { podReferences } from "../../api/semantics/pod-references.ts";
@@ -66,6 +67,11 @@ function findAccount(request: AdmissionRequest, name: string, deps: ServiceAccou
 
 async function awaitAccount(request: AdmissionRequest, name: string, deps: ServiceAccountDependencies): Promise<ServiceAccount> {
   const { namespace } = request;
+  const problems = isPathSegmentName(name);
+  if (problems.length > 0) {
+    const why = `invalid resource name ${JSON.stringify(name)}: [${problems.join(" ")}]`;
+    throw refuse(request, `error looking up service account ${namespace}/${name}: ${why}`);
+  }
   const retryMs = 100 + Math.floor(deps.clock.random() * 100);
   const attempts = name === "default" ? defaultAccountAttempts : 1;
   for (let attempt = 1; ; attempt++) {

@@ -1,7 +1,9 @@
 // The reviews of authorization: may somebody (SubjectAccessReview), may somebody in this namespace
 // (LocalSubjectAccessReview), may I (SelfSubjectAccessReview, "kubectl auth can-i"), and what may I at all
 // (SelfSubjectRulesReview). They ask the same authorizer as every request does.
+
 import { type FieldError, forbiddenField, invalidValue, required } from "../../api/meta/field-error.ts";
+import { isLabelValue, isQualifiedName } from "../../api/meta/names.ts";
 import { escapeFieldValue, parseFieldSelector, parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
 import { badRequest, invalid } from "../../api/meta/status-error.ts";
 import type {
@@ -103,14 +105,14 @@ function validateSubject(spec: SubjectAccessReviewSpec): FieldError[] {
 
 function validateSelectors({ resourceAttributes }: Asked): FieldError[] {
   return [
-    ...validateSelector("spec.resourceAttributes.fieldSelector", resourceAttributes?.fieldSelector),
-    ...validateSelector("spec.resourceAttributes.labelSelector", resourceAttributes?.labelSelector),
+    ...validateSelector("spec.resourceAttributes.fieldSelector", resourceAttributes?.fieldSelector, "fields"),
+    ...validateSelector("spec.resourceAttributes.labelSelector", resourceAttributes?.labelSelector, "labels"),
   ];
 }
 
 type Selector = NonNullable<ResourceAttributes["fieldSelector"] | ResourceAttributes["labelSelector"]>;
 
-function validateSelector(path: string, selector: Selector | undefined): FieldError[] {
+function validateSelector(path: string, selector: Selector | undefined, of: "fields" | "labels"): FieldError[] {
   if (!selector) return [];
   const requirements = selector.requirements ?? [];
   const errors: FieldError[] = [];
@@ -120,11 +122,15 @@ function validateSelector(path: string, selector: Selector | undefined): FieldEr
     errors.push(required(`${path}.requirements`, `when ${path} is specified, requirements or rawSelector is required`));
   for (const [i, { key, operator, values = [] }] of requirements.entries()) {
     const at = `${path}.requirements[${i}]`;
-    if (!key) errors.push(required(`${at}.key`, "must be specified"));
+    if (of === "fields" && !key) errors.push(required(`${at}.key`, "must be specified"));
     if ((operator === "In" || operator === "NotIn") && values.length === 0)
       errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
     if ((operator === "Exists" || operator === "DoesNotExist") && values.length > 0)
       errors.push(forbiddenField(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    if (of === "fields") continue;
+    for (const problem of isQualifiedName(key ?? "")) errors.push(invalidValue(`${at}.key`, key ?? "", problem));
+    for (const [k, value] of values.entries())
+      for (const problem of isLabelValue(value)) errors.push(invalidValue(`${at}.values[${k}]`, value, problem));
   }
   return errors;
 }

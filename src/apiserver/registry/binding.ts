@@ -2,7 +2,7 @@
 // condition once; a pod that has a node, is being deleted or waits at a scheduling gate is refused with a conflict.
 
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { conflict, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { parseTime } from "../../api/meta/time.ts";
 import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
@@ -18,6 +18,7 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
   const subject = { operation: "CREATE", type: pods.type, name: request.name, kind: bindingKind } as const;
   const binding = ((await env.admission.mutate(admissionRequest(request, { ...subject, object: sent }))) ?? sent) as Binding &
     KubernetesObject;
+  checkPlace(request, binding);
   const { kind = "", name: node = "" } = binding.target ?? {};
   if (kind !== "" && kind !== "Node")
     throw new StatusError({
@@ -40,6 +41,14 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
       return { object: { ...bound, metadata }, fieldsManaged: true };
     },
   });
+}
+
+/** A binding of another name or namespace than the path's is a mistake. */
+function checkPlace({ namespace, name }: WriteRequest, { metadata }: Binding): void {
+  const own = metadata.namespace ?? "";
+  if (own !== "" && own !== namespace)
+    throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+  if (metadata.name !== name) throw badRequest("name in URL does not match name in Binding object");
 }
 
 function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): Pod {

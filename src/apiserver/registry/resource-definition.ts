@@ -89,6 +89,11 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly withoutGated?: (object: T) => T;
   /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
   readonly validateName?: (name: string, prefix: boolean) => readonly string[];
+  /**
+   * What the kind's own rules check of the metadata of an update, besides what every update is checked for, in their order: all
+   * of it ("whole") or what an update may do to it ("changes"). A problem is listed as often as it is found. Default: changes.
+   */
+  readonly metadataOnUpdate?: readonly ("whole" | "changes")[];
   /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */
   readonly countsGeneration?: boolean;
   readonly create: {

@@ -83,6 +83,8 @@ export function withBothAddressFields(service: Service, old: Service | undefined
     if (clusterIP === "" || clusterIPs.length > 0) return service;
     return { ...service, spec: { ...spec, clusterIP, clusterIPs: [clusterIP] } };
   }
+  if (clusterIP === before.clusterIP && clusterIPs.length === 0 && before.clusterIPs)
+    return { ...service, spec: { ...spec, clusterIP, clusterIPs: before.clusterIPs } };
   if (clusterIP === before.clusterIP || !kept) return service;
   if (clusterIP === "") return { ...service, spec };
   return { ...service, spec: { ...spec, clusterIP, clusterIPs: [clusterIP] } };

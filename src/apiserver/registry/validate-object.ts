@@ -1,29 +1,60 @@
 // All checks of an object that is about to be stored: those of metadata, which every kind shares, and the kind's own.
 import type { FieldError } from "../../api/meta/field-error.ts";
+import { isPathSegmentPrefix } from "../../api/meta/names.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { type MetaRules, validateObjectMeta, validateObjectMetaUpdate } from "../../api/validation/object-meta.ts";
+import {
+  type MetaRules,
+  type NameCheck,
+  subdomainName,
+  validateFinalizerDomains,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+} from "../../api/validation/object-meta.ts";
 import type { ResourceDefinition, UpdateStrategy } from "./resource-definition.ts";
 
 export function validateNewObject(definition: ResourceDefinition, object: KubernetesObject): FieldError[] {
   return [...validateObjectMeta(object, metaRules(definition)), ...(definition.create.validate?.(object) ?? [])];
 }
 
+/** What the registry checks of every object, before the rules of its kind, and what the kind's rules repeat. */
 export function validateChangedObject(
   definition: ResourceDefinition,
   strategy: UpdateStrategy<KubernetesObject>,
   object: KubernetesObject,
   old: KubernetesObject,
 ): FieldError[] {
-  // The name cannot change, and may be older than its rules.
-  const rules = { ...metaRules(definition), validateName: () => [] };
-  const metadata = [...validateObjectMeta(object, rules), ...validateObjectMetaUpdate(object, old)];
-  // Upstream checks metadata in its registry and again in its kinds, and lists a problem as often as it finds it.
-  return [...metadata, ...metadata, ...(strategy.validate?.(object, old) ?? [])];
+  // The name cannot change, and may be older than its rules: only a generateName is looked at.
+  const generated =
+    (check: NameCheck): NameCheck =>
+    (name, prefix) =>
+      prefix ? check(name, true) : [];
+  const common = { namespaced: definition.type.namespaced, validateName: generated(isPathSegmentPrefix), qualifiedFinalizers: false };
+  const rules = metaRules(definition);
+  const checks = {
+    whole: () => validateObjectMeta(object, { ...rules, validateName: generated(rules.validateName ?? subdomainName) }),
+    changes: () => [...validateObjectMetaUpdate(object, old), ...(rules.qualifiedFinalizers ? validateFinalizerDomains(object) : [])],
+  };
+  const repeated: readonly ("whole" | "changes")[] =
+    strategy === definition.update ? (definition.metadataOnUpdate ?? ["changes"]) : ["changes"];
+  return [
+    ...validateObjectMeta(object, common),
+    ...validateObjectMetaUpdate(object, old),
+    ...repeated.flatMap((part) => checks[part]()),
+    ...(strategy.validate?.(object, old) ?? []),
+  ];
 }
 
-const metaRules = ({ type, validateName }: ResourceDefinition): MetaRules => ({
+/** Groups whose kinds are checked as custom resources are: a finalizer may be a plain name. */
+const plainFinalizers = new Set([
+  "admissionregistration.k8s.io",
+  "apiextensions.k8s.io",
+  "apiregistration.k8s.io",
+  "coordination.k8s.io",
+  "node.k8s.io",
+]);
+
+const metaRules = ({ type, validateName }: ResourceDefinition): MetaRules & { readonly qualifiedFinalizers: boolean } => ({
   namespaced: type.namespaced,
   validateName,
-  // Definitions of custom resources are checked as their objects are: their own finalizer is a plain name.
-  qualifiedFinalizers: type.schema !== undefined && type.group !== "apiextensions.k8s.io",
+  qualifiedFinalizers: type.schema !== undefined && !plainFinalizers.has(type.group),
 });

@@ -11,6 +11,7 @@ import { checked, describe } from "./describe.ts";
 import { pathSegmentName } from "./rbac.ts";
 
 export const disruptionBudgetDefinition = describe<PodDisruptionBudget>(poddisruptionbudgets, {
+  metadataOnUpdate: [],
   validateName: pathSegmentName,
   ...checked(validateDisruptionBudget),
   status: { validate: validateDisruptionBudgetStatus },

@@ -61,6 +61,7 @@ function withOldDecisions(request: Request, old: Request): Request {
 }
 
 export const certificateSigningRequestDefinition = describe<Request>(certificatesigningrequests, {
+  metadataOnUpdate: ["whole", "changes"],
   countsGeneration: false,
   // Kubelets name them by a hash with capital letters and underscores.
   validateName: pathSegmentName,

@@ -43,6 +43,7 @@ function withNamespaceFinalizer(namespace: Namespace): Namespace {
 }
 
 export const namespaceDefinition = describe<Namespace>(namespaces, {
+  metadataOnUpdate: ["whole", "changes"],
   defaults: defaultNamespace,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   countsGeneration: false,
@@ -81,6 +82,7 @@ const nodeWarnings = ({ spec }: Node): string[] => [
 ];
 
 export const nodeDefinition = describe<Node>(nodes, {
+  metadataOnUpdate: ["whole", "changes"],
   defaults: defaultNode,
   countsGeneration: false,
   // A kubelet registers its node with the status it has.
@@ -101,6 +103,7 @@ export const componentStatusDefinition = describe(componentstatuses, {
 });
 
 export const limitRangeDefinition = describe(limitranges, {
+  metadataOnUpdate: ["whole"],
   defaults: defaultLimitRange,
   create: {
     validate: validateLimitRange,
@@ -147,6 +150,7 @@ function runtimeClassWarnings({ scheduling }: RuntimeClass): string[] {
 }
 
 export const runtimeClassDefinition = describe<RuntimeClass>(runtimeclasses, {
+  metadataOnUpdate: ["whole", "changes"],
   create: { validate: (runtimeClass) => validateRuntimeClass(runtimeClass), warnings: runtimeClassWarnings },
   update: { validate: validateRuntimeClass, warnings: runtimeClassWarnings },
   allowCreateOnUpdate: true,

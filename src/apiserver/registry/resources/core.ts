@@ -8,9 +8,14 @@ import { validateConfigMap, validateLease, validateSecret } from "../../../api/v
 import { checked, describe } from "./describe.ts";
 import { secretWarnings } from "./secret-warnings.ts";
 
-export const configMapDefinition = describe(configmaps, { ...checked(validateConfigMap), table: configMapTable });
+export const configMapDefinition = describe(configmaps, {
+  metadataOnUpdate: ["changes", "whole"],
+  ...checked(validateConfigMap),
+  table: configMapTable,
+});
 
 export const secretDefinition = describe<Secret>(secrets, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultSecret,
   create: { validate: (secret) => validateSecret(secret), warnings: secretWarnings },
   update: {
@@ -36,6 +41,7 @@ const enforcesSecrets = (account: ServiceAccount | undefined): boolean =>
   account?.metadata.annotations?.[mountableSecretsKey] !== undefined;
 
 export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts, {
+  metadataOnUpdate: ["changes", "whole"],
   create: { prepare: withBareSecrets, warnings: (account) => (enforcesSecrets(account) ? [mountableSecretsWarning] : []) },
   update: {
     prepare: withBareSecrets,

@@ -26,6 +26,7 @@ import { formatTime } from "../../../base/clock.ts";
 import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 export const deviceClassDefinition = describe(deviceclasses, {
+  metadataOnUpdate: ["whole", "changes"],
   ...checked<DeviceClass>((deviceClass, old) => validateDeviceClass(deviceClass, old, checkExpression)),
   countsGeneration: true,
   deletionReturnsObject: true,
@@ -45,6 +46,7 @@ function withoutDeallocatedDevices(claim: ResourceClaim, old: ResourceClaim): Re
 }
 
 export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
+  metadataOnUpdate: ["whole", "changes"],
   defaults: defaultResourceClaim,
   countsGeneration: false,
   create: { validate: (claim) => validateResourceClaim(claim, checkExpression) },
@@ -59,6 +61,7 @@ export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
 });
 
 export const resourceClaimTemplateDefinition = describe(resourceclaimtemplates, {
+  metadataOnUpdate: ["whole", "changes"],
   ...checked<ResourceClaimTemplate>((template, old) => validateResourceClaimTemplate(template, old, checkExpression)),
   defaults: defaultResourceClaimTemplate,
   deletionReturnsObject: true,

@@ -95,16 +95,19 @@ const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) =>
 };
 
 export const validatingWebhookDefinition = describe(validatingwebhookconfigurations, {
+  metadataOnUpdate: ["whole"],
   ...admission<ValidatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultValidatingWebhooks,
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
+  metadataOnUpdate: ["whole"],
   ...admission<MutatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultMutatingWebhooks,
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {
+  metadataOnUpdate: ["whole"],
   ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old, checkExpression)),
   defaults: defaultValidatingPolicy,
   resetFields: statusKeepsMetadata,
@@ -112,16 +115,19 @@ export const validatingPolicyDefinition = describe(validatingadmissionpolicies, 
   table: validatingPolicyTable,
 });
 export const validatingPolicyBindingDefinition = describe(validatingadmissionpolicybindings, {
+  metadataOnUpdate: ["whole"],
   ...admission(validateValidatingPolicyBinding),
   defaults: defaultValidatingPolicyBinding,
   table: validatingPolicyBindingTable,
 });
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
+  metadataOnUpdate: ["whole"],
   ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old, checkExpression)),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
 export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicybindings, {
+  metadataOnUpdate: ["whole"],
   ...admission(validateMutatingPolicyBinding),
   defaults: defaultMutatingPolicyBinding,
   table: mutatingPolicyBindingTable,
@@ -170,6 +176,7 @@ function withLocalAvailability(service: APIService, nowMs: number): APIService {
 }
 
 export const apiServiceDefinition = describe<APIService>(apiservices, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultApiService,
   validateName: pathSegmentName,
   countsGeneration: false,
@@ -198,6 +205,7 @@ function mandatoryFlowControl(): MandatoryFlowControl {
 }
 
 export const flowSchemaDefinition = describe(flowschemas, {
+  metadataOnUpdate: ["whole"],
   ...checked<FlowSchema>((schema) => validateFlowSchema(schema, mandatoryFlowControl())),
   defaults: defaultFlowSchema,
   resetFields: statusKeepsMetadata,
@@ -206,6 +214,7 @@ export const flowSchemaDefinition = describe(flowschemas, {
 });
 
 export const priorityLevelDefinition = describe(prioritylevelconfigurations, {
+  metadataOnUpdate: ["whole"],
   ...checked<PriorityLevelConfiguration>((level) => validatePriorityLevel(level, mandatoryFlowControl())),
   defaults: defaultPriorityLevel,
   resetFields: statusKeepsMetadata,

@@ -17,6 +17,7 @@ import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } fro
 const classAnnotation = "kubernetes.io/ingress.class";
 
 export const ingressDefinition = describe<Ingress>(ingresses, {
+  metadataOnUpdate: ["changes", "whole"],
   create: {
     validate: (ingress) => validateIngress(ingress),
     warnings: ({ metadata, spec }) =>
@@ -36,6 +37,7 @@ export const ingressDefinition = describe<Ingress>(ingresses, {
 });
 
 export const ingressClassDefinition = describe(ingressclasses, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultIngressClass,
   countsGeneration: true,
   ...checked(validateIngressClass),
@@ -75,6 +77,7 @@ export const serviceCidrDefinition = describe(servicecidrs, {
 });
 
 export const ipAddressDefinition = describe(ipaddresses, {
+  metadataOnUpdate: ["whole", "changes"],
   ...checked(validateIPAddress),
   validateName: isValidIP,
   table: ipAddressTable,

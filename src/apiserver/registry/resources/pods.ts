@@ -7,6 +7,7 @@ import { defaultReplicationController } from "../../../api/defaults/workloads.ts
 import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
 import { replicationControllerTable } from "../../../api/encode/table/workloads.ts";
 import { ipWarnings } from "../../../api/meta/ip.ts";
+import { isDNS1123Subdomain, isPathSegmentPrefix } from "../../../api/meta/names.ts";
 import { pods, podtemplates, replicationcontrollers } from "../../../api/resources.generated.ts";
 import { isPodTerminal } from "../../../api/semantics/pod-status.ts";
 import type { Pod } from "../../../api/types/core-v1.ts";
@@ -22,6 +23,7 @@ import { withKeptObservedGenerations, withNewPodStatus, withResizedContainers } 
 import { changedTemplateWarnings } from "./template-warnings.ts";
 
 export const podDefinition = describe<Pod>(pods, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPod,
   withoutGated: (pod) => change(pod, "spec", withoutGatedPodFields),
   create: { prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
@@ -100,6 +102,9 @@ export const podTemplateDefinition = describe(podtemplates, {
 
 export const replicationControllerDefinition = describe(replicationcontrollers, {
   defaults: defaultReplicationController,
+  // Its name is checked by its schema, in the schema's words, and a generateName only for what no path may have.
+  validateName: (name, prefix) =>
+    prefix ? isPathSegmentPrefix(name) : isDNS1123Subdomain(name).map((text) => text.replace(/characters$/, "bytes")),
   withoutGated: withoutGatedFields,
   create: {
     validate: (controller) => validateReplicationController(controller),

@@ -13,15 +13,21 @@ export const pathSegmentName: NameCheck = (name, prefix) => (prefix ? isPathSegm
 
 const shared = { validateName: isPathSegmentName, allowCreateOnUpdate: true };
 
-export const roleDefinition = describe<Role>(roles, { ...shared, ...checked(validateRole) });
-export const clusterRoleDefinition = describe<ClusterRole>(clusterroles, { ...shared, ...checked(validateClusterRole) });
+export const roleDefinition = describe<Role>(roles, { metadataOnUpdate: ["whole", "changes"], ...shared, ...checked(validateRole) });
+export const clusterRoleDefinition = describe<ClusterRole>(clusterroles, {
+  metadataOnUpdate: ["whole", "changes"],
+  ...shared,
+  ...checked(validateClusterRole),
+});
 export const roleBindingDefinition = describe<RoleBinding>(rolebindings, {
+  metadataOnUpdate: ["whole", "changes"],
   ...shared,
   ...checked(validateRoleBinding),
   defaults: defaultRoleBinding,
   table: roleBindingTable,
 });
 export const clusterRoleBindingDefinition = describe<ClusterRoleBinding>(clusterrolebindings, {
+  metadataOnUpdate: ["whole", "changes"],
   ...shared,
   ...checked(validateClusterRoleBinding),
   defaults: defaultRoleBinding,

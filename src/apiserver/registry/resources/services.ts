@@ -3,7 +3,7 @@
 import { changeEach } from "../../../api/defaults/fill.ts";
 import { defaultEndpointSlice, defaultEndpoints, defaultService } from "../../../api/defaults/network.ts";
 import { endpointSliceTable, endpointsTable, serviceTable } from "../../../api/encode/table/services.ts";
-import { semanticallyEqual } from "../../../api/meta/equality.ts";
+import { equalAsTyped, semanticallyEqual } from "../../../api/meta/equality.ts";
 import { ipWarnings } from "../../../api/meta/ip.ts";
 import { isDNS1123Label } from "../../../api/meta/names.ts";
 import { endpoints, endpointslices, services } from "../../../api/resources.generated.ts";
@@ -17,9 +17,10 @@ import { describe, withFirstGeneration } from "./describe.ts";
 import { withoutFieldsOfOldType } from "./service-types.ts";
 import { serviceWarnings } from "./service-warnings.ts";
 
-/** A name outside the cluster has no traffic within it. */
+/** A name outside the cluster has no traffic within it; what is no policy at all is left to be refused. */
 function withoutInternalTraffic(service: Service): Service {
-  if (service.spec?.type !== "ExternalName" || service.spec.internalTrafficPolicy === undefined) return service;
+  const policy: string | undefined = service.spec?.internalTrafficPolicy;
+  if (service.spec?.type !== "ExternalName" || (policy !== "Cluster" && policy !== "Local")) return service;
   const { internalTrafficPolicy: _, ...spec } = service.spec;
   return { ...service, spec };
 }
@@ -62,6 +63,7 @@ function endpointsWarnings({ metadata, subsets = [] }: Endpoints): string[] {
 }
 
 export const endpointsDefinition = describe<Endpoints>(endpoints, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultEndpoints,
   deprecation: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   create: { validate: (endpoints) => validateEndpoints(endpoints), warnings: endpointsWarnings },
@@ -95,11 +97,12 @@ function withoutTopology(slice: EndpointSlice, old?: EndpointSlice): EndpointSli
 function withLabelGeneration(slice: EndpointSlice, old: EndpointSlice): EndpointSlice {
   const { metadata: before, ...rest } = old;
   const { metadata, ...wanted } = slice;
-  if (semanticallyEqual(rest, wanted) && semanticallyEqual(before.labels, metadata.labels)) return slice;
+  if (equalAsTyped(rest, wanted) && semanticallyEqual(before.labels, metadata.labels)) return slice;
   return { ...slice, metadata: { ...metadata, generation: (before.generation ?? 0) + 1 } };
 }
 
 export const endpointSliceDefinition = describe<EndpointSlice>(endpointslices, {
+  metadataOnUpdate: ["whole"],
   defaults: defaultEndpointSlice,
   create: {
     prepare: (slice) => withFirstGeneration(withoutTopology(slice)),
@@ -110,7 +113,7 @@ export const endpointSliceDefinition = describe<EndpointSlice>(endpointslices, {
     ],
   },
   update: {
-    prepare: (slice, old) => withLabelGeneration(withoutTopology(slice, old), old),
+    prepare: (slice, old) => withoutTopology(withLabelGeneration(slice, old), old),
     validate: validateEndpointSlice,
     warnings: addressWarnings,
   },

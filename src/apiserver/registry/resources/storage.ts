@@ -31,7 +31,6 @@ import type { CSIDriver, CSIStorageCapacity } from "../../../api/types/storage-v
 import { validatePersistentVolume } from "../../../api/validation/persistent-volume.ts";
 import { validatePersistentVolumeClaim, validatePersistentVolumeClaimStatus } from "../../../api/validation/persistent-volume-claim.ts";
 import {
-  csiDriverName,
   validateCSIDriver,
   validateCSINode,
   validateCSIStorageCapacity,
@@ -61,6 +60,7 @@ function withPhaseTime(volume: PersistentVolume, old: PersistentVolume, nowMs: n
 }
 
 export const persistentVolumeDefinition = describe<PersistentVolume>(persistentvolumes, {
+  metadataOnUpdate: ["whole", "whole"],
   defaults: defaultPersistentVolume,
   countsGeneration: false,
   create: {
@@ -75,6 +75,7 @@ export const persistentVolumeDefinition = describe<PersistentVolume>(persistentv
 });
 
 export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, {
+  metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPersistentVolumeClaim,
   countsGeneration: false,
   create: {
@@ -93,6 +94,7 @@ export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, 
 });
 
 export const storageClassDefinition = describe(storageclasses, {
+  metadataOnUpdate: ["whole", "changes"],
   defaults: defaultStorageClass,
   create: { validate: validateStorageClass, warnings: storageClassWarnings },
   update: {
@@ -123,7 +125,6 @@ function withSpecGeneration(driver: CSIDriver, old: CSIDriver): CSIDriver {
 
 export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
   defaults: defaultCsiDriver,
-  validateName: csiDriverName,
   create: {
     prepare: withoutDisabledFields,
     validate: (driver) => validateCSIDriver(driver),
@@ -141,6 +142,7 @@ export const csiDriverDefinition = describe<CSIDriver>(csidrivers, {
 });
 
 export const csiNodeDefinition = describe(csinodes, {
+  metadataOnUpdate: ["whole"],
   ...checked(validateCSINode),
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,
@@ -148,6 +150,7 @@ export const csiNodeDefinition = describe(csinodes, {
 });
 
 export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistoragecapacities, {
+  metadataOnUpdate: ["whole", "changes"],
   create: { validate: (capacity) => validateCSIStorageCapacity(capacity), warnings: storageCapacityWarnings },
   update: { validate: validateCSIStorageCapacity, warnings: storageCapacityWarnings },
   allowUnconditionalUpdate: false,
@@ -155,6 +158,7 @@ export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistor
 });
 
 export const volumeAttachmentDefinition = describe(volumeattachments, {
+  metadataOnUpdate: ["whole"],
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
   resetFields: statusKeepsMetadata,
@@ -165,6 +169,7 @@ export const volumeAttachmentDefinition = describe(volumeattachments, {
 });
 
 export const volumeAttributesClassDefinition = describe(volumeattributesclasses, {
+  metadataOnUpdate: ["changes", "whole"],
   ...checked(validateVolumeAttributesClass),
   deletionReturnsObject: true,
   table: volumeAttributesClassTable,

@@ -139,6 +139,7 @@ export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
 });
 
 export const controllerRevisionDefinition = describe(controllerrevisions, {
+  metadataOnUpdate: ["changes", "whole"],
   create: { validate: validateControllerRevision },
   update: { validate: validateControllerRevisionUpdate },
   table: controllerRevisionTable,
@@ -177,6 +178,7 @@ function withGeneratedSelector(job: Job): Job {
 }
 
 export const jobDefinition = describe<Job>(jobs, {
+  metadataOnUpdate: ["whole", "changes"],
   defaults: defaultJob,
   withoutGated: withoutGatedFields,
   create: {
