@@ -1,6 +1,5 @@
 // Flags of kube-apiserver that have nothing to set here, taken so that a manifest written for it starts this one: they tune
 // caches, etcd's client and logging. Where a value asks for something that is not there, it is refused.
-import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { flag, flagsWithoutEffect } from "../base/flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
@@ -63,11 +62,6 @@ const only = (name: keyof typeof single, bare?: "true") =>
 
 export const compatibilityFlags = {
   ...withoutEffect,
-  "feature-gates": flag(
-    featureGatesFlag({ component: "apiserver", switchable: new Set() }),
-    {},
-    "gates of v1.36; those that cannot be turned here are refused",
-  ),
   "allow-privileged": only("allow-privileged", "true"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),

@@ -1,6 +1,7 @@
 // The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
 // the options directly.
 import { parseCIDR } from "../api/meta/ip.ts";
+import type { FeatureGates } from "../api/semantics/feature-gates.ts";
 import {
   boolean,
   durationMs,
@@ -19,7 +20,9 @@ import { type AuthorizationSettings, authorizationFlags, authorizationOptions } 
 import { compatibilityFlags } from "./compatibility-flags.ts";
 import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
+import { apiServerGatesFlag, resolveApiServerGates } from "./feature-gates.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
+import { type RuntimeConfig, runtimeConfigFlag } from "./runtime-config.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
 export interface PortRange {
@@ -53,6 +56,9 @@ export interface ApiServerSettings {
   readonly operations: OperationsSettings;
   /** What machines need to join with a token: kube-public/cluster-info and kubeadm's roles. */
   readonly publishClusterInfo: boolean;
+  /** Which built-in APIs are served, where it is not the default ones. */
+  readonly runtimeConfig: RuntimeConfig;
+  readonly featureGates: FeatureGates;
   readonly verbosity: number;
 }
 
@@ -115,6 +121,12 @@ export const apiServerFlags = {
     true,
     "publish what machines need to join with a token: kube-public/cluster-info and kubeadm's roles",
   ),
+  "runtime-config": flag(
+    runtimeConfigFlag,
+    new Map(),
+    'built-in APIs to serve or not: "api/beta=true", "certificates.k8s.io/v1beta1=true", "batch/v1/jobs=false"',
+  ),
+  "feature-gates": flag(apiServerGatesFlag, {}, "gates of v1.36; those that cannot be turned here are refused"),
   ...edgeFlags,
   ...operationsFlags,
   ...compatibilityFlags,
@@ -146,6 +158,8 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     requestTimeoutMs: values["request-timeout"],
     operations: operationsSettings(values),
     publishClusterInfo: values["publish-cluster-info"],
+    runtimeConfig: values["runtime-config"],
+    featureGates: resolveApiServerGates(values["feature-gates"]),
     verbosity: values.v,
   };
 }

@@ -1,7 +1,8 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
-import { builtInResources } from "../api/resources.generated.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import {
   type AdmissionDependencies,
@@ -25,6 +26,8 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
+import { bootstrapPolicy } from "../apiserver/authz/bootstrap-policy.ts";
+import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
@@ -36,9 +39,7 @@ import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-serv
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
-import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
-import { describedResources } from "../apiserver/registry/resources/all.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
@@ -71,6 +72,7 @@ import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
+import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
 
 export interface StartApiServerDeps {
@@ -120,6 +122,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
+  const apis = await servedApis(settings, { clock, logger });
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -139,7 +142,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { store, clock, definitions: withEventTtl(builtInDefinitions(describedResources), settings.operations.eventTtlMs / 1000) },
+      { ...apis, store, clock, definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000) },
       { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
@@ -199,8 +202,16 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
-  const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
-  const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
+  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
+  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, peers, nowMs: clock.now() });
+  const ready = Promise.all([
+    written,
+    bootstrapped,
+    aggregator.start(
+      client,
+      apis.definitions.map(({ type }) => type),
+    ),
+  ]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   if (settings.publishClusterInfo) {
     // Nobody waits for it: the cluster is ready before others may join.
@@ -344,22 +355,37 @@ interface BootstrapFacts {
   readonly authenticationMap: AuthenticationConfigMap;
   readonly peers: Peers;
   readonly nowMs: number;
+  readonly serves: (type: ResourceType) => boolean;
 }
 
 async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, peers, nowMs } = facts;
-  const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
+  const { settings, authenticationMap, peers, nowMs, serves } = facts;
+  const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
   };
+  /** Nothing is made of what is turned off. */
+  const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
   await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
   const { serviceClusterIpRange } = settings;
   await Promise.all([
-    step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step(
+      "rbac/bootstrap-roles",
+      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
+    ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
-    step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
-    step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
-    step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    step(
+      "scheduling/bootstrap-system-priority-classes",
+      where(priorityclasses, () => ensurePriorityClasses(client)),
+    ),
+    step(
+      "priority-and-fairness-config-producer",
+      where(flowschemas, () => reconcileFlowControlDefaults(client)),
+    ),
+    step(
+      "start-kubernetes-service-cidr-controller",
+      where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    ),
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();

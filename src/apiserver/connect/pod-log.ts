@@ -1,4 +1,5 @@
-// pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet.
+// pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet, over a WebSocket where the
+// client asks for one.
 
 import type { IncomingMessage } from "node:http";
 import { FieldError, type FieldErrorType, invalidValue } from "../../api/meta/field-error.ts";
@@ -7,7 +8,9 @@ import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import { logOverWebSocket } from "./log-websocket.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
+import { isWebSocket } from "./websocket.ts";
 
 const connectTimeoutMs = 30_000;
 const booleans = ["follow", "previous", "timestamps"] as const;
@@ -80,6 +83,7 @@ async function fetchLog(deps: ConnectDependencies, url: URL, context: RequestCon
   });
   const status = response.statusCode ?? 500;
   if (status >= 400) throw kubeletRefusal(status, (await readAtMost(response, 64 * 1024)).toString(), info.name);
+  if (request.upgrade && isWebSocket(request)) return logOverWebSocket(request, response);
   return { kind: "stream", status, contentType: response.headers["content-type"] ?? "text/plain", chunks: response };
 }
 
