@@ -32,7 +32,6 @@ const withoutEffect = flagsWithoutEffect({
   "send-retry-after-while-not-ready-once": "true",
   "show-hidden-metrics-for-version": undefined,
   "storage-initialization-timeout": undefined,
-  vmodule: undefined,
   "watch-cache": "true",
   "watch-cache-sizes": undefined,
 });
@@ -42,7 +41,6 @@ const single = {
   "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
   "storage-backend": ["etcd3", "of etcd's interfaces only version 3 is spoken"],
   "storage-media-type": ["application/json", "objects are stored as JSON"],
-  "logging-format": ["text", "the log is lines of text"],
 } as const satisfies Readonly<Record<string, readonly [value: string, why: string]>>;
 
 const only = (name: keyof typeof single, bare?: "true") =>
@@ -65,5 +63,4 @@ export const compatibilityFlags = {
   "allow-privileged": only("allow-privileged", "true"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),
-  "logging-format": only("logging-format"),
 };

@@ -10,10 +10,14 @@ import {
 export const apiServerGates: GateSupport = {
   component: "apiserver",
   switchable: new Set([
+    "APIResponseCompression",
+    "APIServerIdentity",
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
+    "ConstrainedImpersonation",
     "GenericWorkload",
     "PodCertificateRequest",
+    "RemoteRequestHeaderUID",
     "StorageVersionMigrator",
   ]),
 };

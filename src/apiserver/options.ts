@@ -15,6 +15,8 @@ import {
   optionalText,
   text,
 } from "../base/flags.ts";
+import type { LogOptions } from "../base/log.ts";
+import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
@@ -59,7 +61,7 @@ export interface ApiServerSettings {
   /** Which built-in APIs are served, where it is not the default ones. */
   readonly runtimeConfig: RuntimeConfig;
   readonly featureGates: FeatureGates;
-  readonly verbosity: number;
+  readonly log: LogOptions;
 }
 
 const address: FlagType<string> = {
@@ -130,7 +132,7 @@ export const apiServerFlags = {
   ...edgeFlags,
   ...operationsFlags,
   ...compatibilityFlags,
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
 };
 
 /** Checks what flags cannot check alone; throws FlagError. */
@@ -160,6 +162,6 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     publishClusterInfo: values["publish-cluster-info"],
     runtimeConfig: values["runtime-config"],
     featureGates: resolveApiServerGates(values["feature-gates"]),
-    verbosity: values.v,
+    log: logOptionsOf(values),
   };
 }

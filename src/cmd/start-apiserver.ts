@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { ResourceType } from "../api/resource-type.ts";
 import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
+import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import {
   type AdmissionDependencies,
@@ -77,7 +78,7 @@ import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
-  /** Default: standard error at the settings' verbosity. */
+  /** Default: standard error, as the settings say. */
   readonly logger?: Logger;
   /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
   readonly dial?: Dial | undefined;
@@ -113,7 +114,7 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const logger = deps.logger ?? createLogger("apiserver", settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
@@ -138,6 +139,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
+  registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
   const stores = stack.add(
@@ -271,7 +273,9 @@ function wire(w: Wiring): ApiServer {
     pki,
     logger: logger.named("authentication"),
     metrics,
-    requestHeader: w.material.requestHeader,
+    requestHeader: settings.featureGates.enabled("RemoteRequestHeaderUID")
+      ? w.material.requestHeader
+      : { ...w.material.requestHeader, uidHeaders: [] },
   });
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
@@ -314,7 +318,7 @@ function wire(w: Wiring): ApiServer {
         metrics: createAuthenticationMetrics(metrics, clock),
       }),
       audit: w.audit,
-      impersonation: impersonationStage(authorizer),
+      impersonation: impersonationStage(authorizer, settings.featureGates.enabled("ConstrainedImpersonation")),
       flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
       resources: aggregator.routed(resources),
@@ -427,6 +431,7 @@ async function listen(
         ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
         http2: edge.http2,
+        compress: settings.featureGates.enabled("APIResponseCompression"),
         sendRetryAfter: edge.shutdown.sendRetryAfter,
         watchGraceMs: edge.shutdown.watchGraceMs,
       },
