@@ -1,14 +1,15 @@
 // StatefulSets and DaemonSets as upstream's conformance tests see them: order, unhealthy pods, phased updates, roll-backs, nodes
 // that come into question and no longer do, and the revisions both keep. A whole cluster with simulated containers, on virtual time.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { controllerrevisions, daemonsets, nodes, pods, services, statefulsets } from "../../src/api/resources.generated.ts";
 import type { StatefulSetSpec } from "../../src/api/types/apps-v1.ts";
 import type { Pod } from "../../src/api/types/core-v1.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import {
   container,
   controllerOf,
   image,
+  imageNobodyHas,
   imageOf,
   isReady,
   missingImage,
@@ -16,7 +17,6 @@ import {
   newImage,
   podsOf,
   readyPods,
-  refuseMissing,
   scaleByAllMeans,
   watching,
   workload,
@@ -32,12 +32,7 @@ const probedImage = {
   }),
 };
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start({ behaviours: { [image]: probedImage, [newImage]: probedImage }, beforePull: refuseMissing });
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster({ images: [{ name: image, ...probedImage }, { name: newImage, ...probedImage }, imageNobodyHas] });
 
 const setImage = (name: string) => ({ spec: { template: { spec: { containers: [{ name: "main", image: name }] } } } });
 const names = (found: readonly Pod[]): (string | undefined)[] => found.map(({ metadata }) => metadata.name);
