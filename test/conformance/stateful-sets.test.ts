@@ -273,15 +273,18 @@ describe("DaemonSet", () => {
     const at = await create(namespace);
     const before = await onEveryNode(namespace);
     await cluster.client.patch(daemonsets, at, setImage(missingImage), { type: "strategic" });
-    await cluster.until("the rollout stands", async () => (await podsOf(cluster, namespace)).some((pod) => imageOf(pod) === missingImage));
+    const kept = async () => (await podsOf(cluster, namespace)).filter((pod) => imageOf(pod) === image);
+    const [one] = await cluster.until("the rollout stands", async () => {
+      const found = await podsOf(cluster, namespace);
+      return found.length === 2 && found.some((pod) => imageOf(pod) === missingImage) && (await kept());
+    });
     await cluster.pass(5_000);
-    const kept = (await podsOf(cluster, namespace)).filter((pod) => imageOf(pod) === image);
-    expect(kept).toHaveLength(1);
+    expect((await kept()).map(({ metadata }) => metadata.uid)).toEqual([one?.metadata.uid]);
     await cluster.client.patch(daemonsets, at, setImage(image), { type: "strategic" });
     const after = await onEveryNode(namespace);
     expect(after.map(imageOf)).toEqual([image, image]);
     expect(after.filter(({ metadata }) => before.some((pod) => pod.metadata.uid === metadata.uid))).toHaveLength(1);
-    const same = after.find(({ metadata }) => metadata.uid === kept[0]?.metadata.uid);
+    const same = after.find(({ metadata }) => metadata.uid === one?.metadata.uid);
     expect(same?.status?.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([0]);
   });
 
