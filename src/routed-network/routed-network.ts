@@ -179,10 +179,15 @@ class RoutedLoop {
     const { pools } = this.#usable();
     const peers = [...this.#nodes.list()].filter(({ metadata }) => metadata.name !== nodeName).map(routedNodeOf);
     const blocks = [...this.#blocks.list()].map(({ spec }) => spec);
-    const plan = planRouted({ self, peers, links, pools, blocks, vni: network.vni, devices: this.#devices });
+    const { nodeCidrs = [], vni } = network;
+    const ownRanges = localLinks(
+      interfaces,
+      interfaces.flatMap(({ ifname }) => (this.#isOurs(ifname) ? [] : [ifname])),
+    );
+    const plan = planRouted({ self, peers, links, ownRanges, nodeCidrs, pools, blocks, vni, devices: this.#devices });
     const ends = await this.#tunnelEnds(plan, signal);
     await this.#publish(node, underlay, { ends, linkAddresses: addressesOf(interfaces, linkInterface), signal });
-    await this.#remember(pools.map(({ cidr }) => cidr.canonical));
+    await this.#remember([...pools.map(({ cidr }) => cidr.canonical), ...nodeCidrs]);
     await this.#applyTunnels(plan, { underlay, ends, interfaces });
     await this.#applyRoutes(plan);
     await this.#applyMasquerade(plan);
@@ -190,6 +195,10 @@ class RoutedLoop {
     this.#report(plan);
     await this.#releaseDetached(signal);
     if (pools.length > 0) this.#stands(podMtuFor(underlay, pools));
+  }
+
+  #isOurs(device: string): boolean {
+    return device === this.#devices.vxlan || device === this.#devices.ipip;
   }
 
   /** Addresses of containers that ended while nobody was there to be told. Once, and before pods are attached. */
