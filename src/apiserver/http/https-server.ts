@@ -229,7 +229,7 @@ class ConnectionServer implements HttpsServer {
       request.clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
+    void this.#serve(request, new Http2Sink(stream, head.headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }
