@@ -1,5 +1,7 @@
 // Makes sure that a container's image is on the node, by its pull policy, with upstream's events and reasons: what cannot be
 // pulled is ErrImagePull, then ImagePullBackOff until its back-off (10 s doubling to 300 s per pod and image) is over.
+
+import { withDefaultTag } from "../api/semantics/image-name.ts";
 import type { ObjectReference, Pod, Secret } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { LruMap } from "../base/lru-map.ts";
@@ -8,7 +10,6 @@ import type { CriRuntime } from "../cri/cri.ts";
 import type { Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
-import { withDefaultTag } from "../api/semantics/image-name.ts";
 import { credentialsFor, type TrackedCredential } from "./pull-credentials.ts";
 import { PullRate } from "./pulls/pull-rate.ts";
 import type { PullVerification } from "./pulls/pull-verification.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { parseImageName, registryOf, withDefaultTag } from "../api/semantics/image-name.ts";
 import type { Container, Pod, PodSpec } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { parseResolvConf } from "../base/resolv-conf.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { podResolver } from "./dns.ts";
 import { hostsFile, podHostname } from "./hosts-file.ts";
-import { parseImageName, registryOf, withDefaultTag } from "../api/semantics/image-name.ts";
 import { cpuQuota, cpuShares, hugepageLimits, linuxResources } from "./linux-resources.ts";
 import { credentialsFor } from "./pull-credentials.ts";
 

@@ -93,6 +93,13 @@ describe("cluster IPs", () => {
     expect(body.spec).toMatchObject({ clusterIP, ports });
   });
 
+  it("are kept by updates that know only the first", async () => {
+    const { clusterIPs, ...rest } = specOf(await create("a"));
+    const { status, body } = await server.send("PUT", `${path}/a`, { body: { metadata: { name: "a" }, spec: rest } });
+    expect(status, body.message).toBe(200);
+    expect(body.spec).toMatchObject({ clusterIPs });
+  });
+
   it("of both families are given where the cluster has both", async () => {
     await server.stop();
     start("10.96.0.0/16,fd00::/108");

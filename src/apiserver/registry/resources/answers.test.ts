@@ -134,7 +134,7 @@ describe("creates", () => {
     ],
   ])("%s", async (_, path, body) => {
     const { status, body: answer } = await fixture.send("POST", path, {
-      body: { ...body, metadata: { name: "x", ...(body as typeof workload).metadata } },
+      body: { ...body, metadata: { name: "x", ...(body as { readonly metadata?: object }).metadata } },
     });
     expect(status, JSON.stringify(answer)).toBe(201);
   });
