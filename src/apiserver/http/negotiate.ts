@@ -66,8 +66,10 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   if (!clauses.some(routable)) throw notRoutable(offer);
   for (const clause of clauses) {
     for (const encoding of encodingsServed) {
-      if (offer.stream && encoding === "yaml") continue;
       const output = match(clause, encoding, offer, pretty);
+      // What is wanted most decides, though it cannot be streamed.
+      if (output && offer.stream && encoding === "yaml" && clause.subtype === "yaml") throw notAcceptable(listedStreamTypes);
+      if (offer.stream && encoding === "yaml") continue;
       if (output && (offer.encodes?.(encoding, output.as) ?? true)) return output;
     }
   }
@@ -141,7 +143,7 @@ function match(clause: Clause, encoding: Encoding, offer: OutputOffer, pretty: b
 
 function routable(clause: Clause): boolean {
   if (clause.type === "*" && clause.subtype === "*") return true;
-  return listedTypes.includes(`${clause.type}/${clause.subtype}`) || (clause.type === "application" && clause.subtype === "*");
+  return listedTypes.includes(`${clause.type}/${clause.subtype}`);
 }
 
 function notRoutable(offer: OutputOffer): StatusError {

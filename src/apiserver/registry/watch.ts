@@ -40,8 +40,9 @@ export async function openWatch(store: ResourceStore, request: WatchRequest): Pr
   });
   const begin = (): CacheWatcher =>
     store.cache.watch(scope, {
-      afterRevision: wantsInitial ? undefined : (revision ?? store.cache.revision),
-      marksInitialEnd: wantsInitial && (options.sendInitialEvents === true || revision === 0),
+      // Zero is any revision, so it is the present one.
+      afterRevision: wantsInitial ? undefined : revision || store.cache.revision,
+      marksInitialEnd: wantsInitial,
       ...(options.allowWatchBookmarks ? { bookmark: (at, endsInitial) => bookmark(store, at, endsInitial) } : {}),
     });
   let watcher: CacheWatcher;

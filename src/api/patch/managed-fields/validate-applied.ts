@@ -64,6 +64,7 @@ function visitItems(
 }
 
 function withoutKey(item: unknown, shape: Extract<Shape, { kind: "keyedList" | "set" }>): string {
+  if (item === null && shape.kind === "keyedList") return "associative list with keys may not have a null element";
   if (!isObject(item) || shape.kind === "set") return "associative list with keys may not have non-map elements";
   const keys = shape.keys.map((key) => JSON.stringify(key)).join(" ");
   return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`;
