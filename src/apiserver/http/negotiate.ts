@@ -92,7 +92,7 @@ export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput 
 /** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
 export function negotiateInput(contentType: string | undefined): Encoding {
   if (contentType === undefined || contentType === "" || contentType === "application/json") return "json";
-  const type = mediaTypeOf(contentType);
+  const type = parametersAreSound(contentType) ? mediaTypeOf(contentType) : "";
   if (type === mediaTypes.json) return "json";
   if (type === mediaTypes.yaml) return "yaml";
   if (type === mediaTypes.protobuf) return "protobuf";
@@ -117,6 +117,12 @@ export function negotiatePatch(contentType: string | undefined): PatchContent {
   const patch = patchTypes[mediaTypeOf(contentType ?? "")];
   if (patch) return patch;
   throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
+}
+
+/** Parameters without a value make a Content-Type one that cannot be read. */
+function parametersAreSound(contentType: string): boolean {
+  const [, ...parameters] = contentType.split(";");
+  return parameters.every((parameter) => parameter.trim() === "" || parameter.includes("="));
 }
 
 /** The type without its parameters, in lower case. */

@@ -21,7 +21,7 @@ const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>>
   "runtime.RawExtension": () => ({ type: "object" }),
 };
 
-/** Types that clients send to every group: in the one document of all groups they count as kinds of each. */
+/** Types that clients send to every group: they count as kinds of each, in the one document of all groups and in their own. */
 const kindsOfEveryGroup = new Set(["meta-v1.DeleteOptions", "meta-v1.WatchEvent"]);
 
 const accessModes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
@@ -38,6 +38,8 @@ const elementEnums: Readonly<Record<string, readonly string[]>> = {
 export interface SchemaContext {
   readonly version: OpenApiVersion;
   readonly descriptions: Descriptions;
+  /** The group version that a v3 document is about. */
+  readonly own?: { readonly group: string; readonly version: string } | undefined;
   /** Every group and version served. */
   readonly groupVersions: readonly { readonly group: string; readonly version: string }[];
 }
@@ -81,7 +83,7 @@ function model(type: string, context: SchemaContext): Model {
   const described = description === undefined ? {} : { description };
   if (!facts.fields) return { ...described, ...scalarModels[type]?.(context.version) };
   const properties = Object.fromEntries(Object.entries(facts.fields).map(([name, f]) => [name, property(type, name, f, context)]));
-  const kinds = context.version === 2 && kindsOfEveryGroup.has(type) ? everyGroup(type, context) : (facts.kinds ?? []).map(parseKind);
+  const kinds = kindsOfEveryGroup.has(type) ? kindsSent(type, context) : (facts.kinds ?? []).map(parseKind);
   return {
     ...described,
     type: "object",
@@ -93,9 +95,11 @@ function model(type: string, context: SchemaContext): Model {
   };
 }
 
-function everyGroup(type: string, { groupVersions }: SchemaContext): Model[] {
+function kindsSent(type: string, { version: openApi, own, groupVersions }: SchemaContext): Model[] {
   const kind = type.slice(type.lastIndexOf(".") + 1);
-  return groupVersions.map(({ group, version }) => ({ group, kind, version }));
+  const core = { group: "", version: "v1" };
+  const sentTo = openApi === 2 ? groupVersions : own === undefined || own.group === "" ? [core] : [core, own];
+  return sentTo.map(({ group, version }) => ({ group, kind, version }));
 }
 
 /** "apps/v1/Deployment" or "v1/Pod". */

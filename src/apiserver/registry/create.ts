@@ -54,7 +54,9 @@ export async function createObject(
 /** Nothing is created as being deleted. */
 function withoutDeletion(object: KubernetesObject): KubernetesObject {
   const { deletionTimestamp, deletionGracePeriodSeconds, ...metadata } = object.metadata;
-  return deletionTimestamp === undefined && deletionGracePeriodSeconds === undefined ? object : withMetadata(object, metadata as ObjectMeta);
+  return deletionTimestamp === undefined && deletionGracePeriodSeconds === undefined
+    ? object
+    : withMetadata(object, metadata as ObjectMeta);
 }
 
 async function createNamed(

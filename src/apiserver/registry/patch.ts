@@ -108,7 +108,8 @@ function checked(
   return (current) => {
     const patched = apply(current) as KubernetesObject;
     if (patched === current) return current;
-    const refuse = (problem: string): StatusError => invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched, current), problem)]);
+    const refuse = (problem: string): StatusError =>
+      invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched, current), problem)]);
     const apiVersion = apiVersionOf(target.kind);
     // Another kind is refused by validation where it is a custom one.
     const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;

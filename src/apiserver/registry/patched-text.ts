@@ -42,12 +42,50 @@ function belowOf(type: ValueType | undefined, key: string): ValueType | undefine
 }
 
 /** Fields that stand before another one in their type, though their number is a later one. */
+const inContainers = {
+  envFrom: "env",
+  restartPolicy: "volumeMounts",
+  restartPolicyRules: "volumeMounts",
+  resizePolicy: "restartPolicy",
+  volumeDevices: "livenessProbe",
+  startupProbe: "lifecycle",
+  terminationMessagePolicy: "imagePullPolicy",
+};
 const putInBefore: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "core-v1.PodSpec": { initContainers: "containers", ephemeralContainers: "restartPolicy", automountServiceAccountToken: "nodeName" },
-  "core-v1.Container": { envFrom: "env", startupProbe: "lifecycle", volumeDevices: "livenessProbe", resizePolicy: "volumeMounts" },
-  "core-v1.ServiceSpec": { clusterIPs: "type" },
+  "core-v1.PodSpec": {
+    initContainers: "containers",
+    ephemeralContainers: "restartPolicy",
+    automountServiceAccountToken: "nodeName",
+    shareProcessNamespace: "securityContext",
+  },
+  "core-v1.Container": inContainers,
+  "core-v1.EphemeralContainer": inContainers,
+  "core-v1.VolumeMount": { recursiveReadOnly: "mountPath" },
+  "core-v1.SecurityContext": { windowsOptions: "runAsUser", runAsGroup: "runAsNonRoot" },
+  "core-v1.PodSecurityContext": { windowsOptions: "runAsUser", runAsGroup: "runAsNonRoot", supplementalGroupsPolicy: "fsGroup" },
+  "core-v1.PodStatus": {
+    observedGeneration: "phase",
+    nominatedNodeName: "hostIP",
+    hostIPs: "podIP",
+    podIPs: "startTime",
+    initContainerStatuses: "containerStatuses",
+  },
+  "core-v1.PodCondition": { observedGeneration: "status" },
+  "core-v1.ServiceSpec": { clusterIPs: "type", ipFamilies: "ipFamilyPolicy" },
   "core-v1.ServicePort": { appProtocol: "port" },
-  "core-v1.PodStatus": { hostIPs: "podIP", podIPs: "startTime" },
+  "core-v1.Secret": { immutable: "data" },
+  "core-v1.ConfigMap": { immutable: "data" },
+  "core-v1.PersistentVolumeClaimSpec": { selector: "resources" },
+  "core-v1.NodeSpec": { podCIDRs: "providerID", taints: "configSource", unschedulable: "taints", providerID: "unschedulable" },
+  "core-v1.ReplicationControllerSpec": { minReadySeconds: "selector" },
+  "apps-v1.ReplicaSetSpec": { minReadySeconds: "selector" },
+  "apps-v1.DeploymentStatus": { readyReplicas: "availableReplicas", terminatingReplicas: "conditions" },
+  "batch-v1.CronJobSpec": { timeZone: "startingDeadlineSeconds" },
+  "batch-v1.JobSpec": { backoffLimit: "selector", podFailurePolicy: "backoffLimit", successPolicy: "backoffLimit" },
+  "networking-v1.IngressSpec": { ingressClassName: "defaultBackend" },
+  "networking-v1.HTTPIngressPath": { pathType: "backend" },
+  "networking-v1.IngressBackend": { service: "resource" },
+  "discovery-v1.EndpointSlice": { addressType: "endpoints" },
 };
 
 const metadataOrder =
@@ -70,6 +108,9 @@ function rankFields(schema: ObjectSchema): ReadonlyMap<string, number> {
   const numbers = new Map([...schema.fields.values()].map((field) => [field.name, Number.parseInt(field.proto ?? "0", 10)]));
   // Of kinds the first two fields are those of the type itself.
   if (schema.kinds.length > 0) [..."kind apiVersion".split(" ").entries()].forEach(([i, name]) => void numbers.set(name, i - 2));
-  for (const [name, next] of Object.entries(putInBefore[schema.name] ?? {})) numbers.set(name, (numbers.get(next) ?? 0) - 0.5);
+  // The later in the list, the closer to the field that follows.
+  Object.entries(putInBefore[schema.name] ?? {}).forEach(
+    ([name, next], i) => void numbers.set(name, (numbers.get(next) ?? 0) - 0.5 + i / 100),
+  );
   return numbers;
 }

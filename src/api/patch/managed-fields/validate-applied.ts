@@ -84,9 +84,14 @@ function isExpected(value: unknown, expected: string): boolean {
 }
 
 function mismatch(path: string, expected: string, value: unknown): string {
+  if (expected === "numeric") return `${path}: expected numeric (int or float), got ${goTypeOf(value)}`;
+  if (expected === "boolean") return `${path}: expected boolean, got &{${goText(value)}}`;
   const container = expected === "map" || expected === "list";
   return `${path}: expected ${expected}, got ${container ? `&{${goText(value)}}` : `&value.valueUnstructured{Value:${goLiteral(value)}}`}`;
 }
+
+const goTypeOf = (value: unknown): string =>
+  typeof value === "boolean" ? "bool" : Array.isArray(value) ? "[]interface {}" : isObject(value) ? "map[string]interface {}" : typeof value;
 
 function goLiteral(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
