@@ -42,7 +42,8 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
     handles: (request) =>
       request.operation === "DELETE"
         ? isAbout(request, priorityclasses)
-        : (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),
+        : (request.operation === "CREATE" || request.operation === "UPDATE") &&
+          (isAbout(request, pods) || isAbout(request, priorityclasses)),
     admit(request) {
       if (!isAbout(request, pods) || request.operation === "DELETE") return request.object;
       const pod = request.object as Pod;

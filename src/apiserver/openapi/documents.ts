@@ -99,7 +99,7 @@ function operationV3(operation: Operation): Model {
   const types = operation.answer === "version.Info" ? ["application/json"] : producedBy(operation);
   const content = answer
     ? Object.fromEntries(types.map((t) => [t, { schema: reference(answer, 3) }]))
-    : { "*/*": { schema: { type: "string" } } };
+    : Object.fromEntries((operation.textTypes ?? ["*/*"]).map((t) => [t, { schema: { type: "string" } }]));
   const bodyTypes = consumedBy(operation);
   return {
     tags: [tag],
@@ -140,7 +140,7 @@ function operationV2(operation: Operation): Model {
   return {
     description,
     consumes: consumedBy(operation),
-    produces: answer ? producedBy(operation) : ["*/*"],
+    produces: answer ? producedBy(operation) : (operation.textTypes ?? ["*/*"]),
     schemes: ["https"],
     tags: [tag],
     operationId: id,

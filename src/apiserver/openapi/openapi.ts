@@ -170,7 +170,10 @@ function builtInParts(groups: readonly ServedGroup[]): Map<string, Source> {
   }
   for (const { name, versions } of groups)
     for (const { version, resources } of versions)
-      add(groupVersionPath({ group: name, version }).slice(1), resources, () => pathsOf(name, version, resources), { group: name, version });
+      add(groupVersionPath({ group: name, version }).slice(1), resources, () => pathsOf(name, version, resources), {
+        group: name,
+        version,
+      });
   return parts;
 }
 

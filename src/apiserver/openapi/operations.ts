@@ -5,7 +5,7 @@
 import { apiVersionOf, type GroupVersionKind, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 import { schemaOfKind } from "../../api/schema/schema.ts";
 import { capital, customTypeName, operationSuffix, tagOf } from "./names.ts";
-import { nameParameter, namespaceParameter, type Parameter, parameters, pathParameter, pretty } from "./parameters.ts";
+import { connectParameters, nameParameter, namespaceParameter, type Parameter, parameters, pathParameter, pretty } from "./parameters.ts";
 
 export interface Operation {
   readonly method: "get" | "post" | "put" | "patch" | "delete" | "head" | "options";
@@ -20,6 +20,8 @@ export interface Operation {
   readonly body?: { readonly type: string; readonly required: boolean; readonly patch?: boolean };
   /** Schema name of the answer; absent for plain text ("connect" operations). */
   readonly answer?: string;
+  /** Media types of an answer that is text. Default: any. */
+  readonly textTypes?: readonly string[];
   readonly codes: readonly number[];
   /** The answer may be a watch. */
   readonly streams?: boolean;
@@ -285,7 +287,8 @@ const connects = new Set(["exec", "attach", "portforward", "proxy"]);
 function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, scope: readonly Parameter[]): OperationPath[] {
   const { type, middle, tag } = naming;
   const name = `${type.kind}${capital(sub.name)}`;
-  const shared = [nameParameter(sub.kind.kind), ...scope];
+  const ofConnection = connectParameters[`${type.resource}/${sub.name}`] ?? [];
+  const shared = [nameParameter(sub.kind.kind), ...scope, ...ofConnection];
   if (connects.has(sub.name)) {
     const methods = sub.name === "proxy" ? connectMethods : (["get", "post"] as const);
     const operations = (withPath: boolean): Operation[] =>
@@ -324,12 +327,13 @@ function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, sc
       answer: schema,
       codes: [200, 201, 202],
     });
-  return [{ path, parameters: [nameParameter(type.kind), ...scope, pretty], operations }];
+  const own = sub.name === "log" ? ofConnection : [];
+  return [{ path, parameters: [nameParameter(type.kind), ...scope, pretty, ...own], operations }];
 }
 
-/** A log is text. */
+/** A log is text, whatever is asked for. */
 function withoutAnswer({ answer: _answer, ...operation }: Operation): Operation {
-  return operation;
+  return { ...operation, textTypes: ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] };
 }
 
 function article(kind: string): string {

@@ -25,13 +25,31 @@ const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>>
 const kindsOfEveryGroup = new Set(["meta-v1.DeleteOptions", "meta-v1.WatchEvent"]);
 
 const accessModes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const quotaScopes = "BestEffort CrossNamespacePodAffinity NotBestEffort NotTerminating PriorityClass Terminating VolumeAttributesClass";
+const keyUsages =
+  "any,cert sign,client auth,code signing,content commitment,crl sign,data encipherment,decipher only,digital signature,email protection," +
+  "encipher only,ipsec end system,ipsec tunnel,ipsec user,key agreement,key encipherment,microsoft sgc,netscape sgc,ocsp signing,s/mime," +
+  "server auth,signing,timestamping";
 
-/** The values that elements of a list may have; the schema tables know enums of plain fields only. */
+/** The values that elements of a list or map may have; the schema tables know enums of plain fields only. */
 const elementEnums: Readonly<Record<string, readonly string[]>> = {
+  "admissionregistration-v1.NamedRuleWithOperations.operations": operations,
+  "admissionregistration-v1.RuleWithOperations.operations": operations,
+  "admissionregistration-v1.ValidatingAdmissionPolicyBindingSpec.validationActions": ["Audit", "Deny", "Warn"],
+  "certificates-v1.CertificateSigningRequestSpec.usages": keyUsages.split(","),
+  "core-v1.ResourceQuotaSpec.scopes": quotaScopes.split(" "),
   "core-v1.ServiceSpec.ipFamilies": ["", "IPv4", "IPv6"],
   "core-v1.PersistentVolumeSpec.accessModes": accessModes,
   "core-v1.PersistentVolumeClaimSpec.accessModes": accessModes,
   "core-v1.PersistentVolumeClaimStatus.accessModes": accessModes,
+  "core-v1.PersistentVolumeClaimStatus.allocatedResourceStatuses": [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+  ],
   "networking-v1.NetworkPolicySpec.policyTypes": ["Egress", "Ingress"],
 };
 
@@ -125,7 +143,8 @@ function property(owner: string, name: string, field: FieldFacts, context: Schem
   const value = valueModel(type, context.version);
   const elements = elementEnums[`${owner}.${name}`];
   if (facts?.enum) value.enum = facts.enum;
-  if (elements) value.items = { ...(value.items as Model), enum: elements };
+  const among = "items" in value ? "items" : "additionalProperties";
+  if (elements) value[among] = { ...(value[among] as Model), enum: elements };
   if (context.version === 3 && "$ref" in value && Object.keys(siblings).length > 0) return { ...siblings, allOf: [value] };
   return { ...value, ...siblings };
 }

@@ -113,7 +113,9 @@ function checked(
     const apiVersion = apiVersionOf(target.kind);
     // Another kind is refused by validation where it is a custom one.
     const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;
-    if (patched.apiVersion !== apiVersion || wrongKind) {
+    // Of what says nothing of its kind, its name is missed first.
+    const nameless = patched.apiVersion === undefined && patched.kind === undefined;
+    if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
       const other = schemaOfKind(patched.apiVersion, patched.kind);
       // It is read as what it says it is, and then found to be something else.
       if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, order, problemOf });

@@ -124,7 +124,11 @@ function represented(source: EventBatches, store: ResourceStore, representation:
       (event) =>
         new StreamEvent(
           event.type,
-          partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version), store.definition),
+          partialVersion(
+            event.type === "BOOKMARK" ? event.version : store.view(event.version),
+            store.definition,
+            representation.apiVersion,
+          ),
         ),
     );
   let withColumns = true;

@@ -9,7 +9,7 @@ import { compileApply } from "./apply.ts";
 import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
 import { createObject } from "./create.ts";
 import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
-import { listObject, listPage } from "./list.ts";
+import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";
 import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
@@ -167,17 +167,7 @@ export async function answerDeleteCollection(
     }
   };
   await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
-  return {
-    kind: "object",
-    status: 200,
-    object: store.definition.custom ? listObject(store.type, page) : bareItems(listObject(store.type, page)),
-  };
-}
-
-/** Upstream's answer to a deletecollection of a built-in kind holds the items as a list does. */
-function bareItems(list: unknown): unknown {
-  const { items, ...rest } = list as { readonly items: readonly KubernetesObject[] };
-  return { ...rest, items: items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
+  return { kind: "object", status: 200, object: writtenList(store.type, page) };
 }
 
 async function deletePresent(

@@ -91,7 +91,13 @@ function mismatch(path: string, expected: string, value: unknown): string {
 }
 
 const goTypeOf = (value: unknown): string =>
-  typeof value === "boolean" ? "bool" : Array.isArray(value) ? "[]interface {}" : isObject(value) ? "map[string]interface {}" : typeof value;
+  typeof value === "boolean"
+    ? "bool"
+    : Array.isArray(value)
+      ? "[]interface {}"
+      : isObject(value)
+        ? "map[string]interface {}"
+        : typeof value;
 
 function goLiteral(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
