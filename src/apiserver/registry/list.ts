@@ -7,7 +7,8 @@ import { badRequest } from "../../api/meta/status-error.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
 import { CompactedError, FutureRevisionError, prefixEnd } from "../../storage/store.ts";
-import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import type { EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import { ChunkMemory } from "./chunk-memory.ts";
 import { decodeContinue, encodeContinue } from "./continue-token.ts";
 import { answeringRevisionErrors, continueExpired, listRevision, tooLarge } from "./read-errors.ts";
 import type { ListOptions } from "./request-options.ts";
@@ -202,28 +203,45 @@ function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
 
 const chunkBytes = 128 * 1024;
 
-/** The list as JSON in chunks of about 128 KiB. */
+/** The list as JSON in chunks of about 128 KiB, which share their memory: each is good until the next is asked for. */
 export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
-  const head = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
-  let parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
-  let size = 0;
+  const memory = new ChunkMemory();
+  const list = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
   // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
   const bare = type.schema !== undefined;
-  for (const [i, version] of versions.entries()) {
-    if (i > 0) parts.push(comma);
-    if (bare) parts.push(openingBrace);
-    const bytes = bare ? version.itemBytes() : version.bytes();
-    parts.push(bytes);
-    size += bytes.length;
+  let parts: EncodedObject[] = [{ head: "", tail: Buffer.from(`${list.slice(0, -1)},"items":[`) }];
+  let separator = "";
+  let size = 0;
+  for (const version of versions) {
+    const { head, tail } = bare ? version.encodedItem() : version.encoded();
+    parts.push({ head: separator + head, tail });
+    separator = ",";
+    size += head.length + tail.length;
     if (size < chunkBytes) continue;
-    yield Buffer.concat(parts);
+    yield joined(parts, memory);
     parts = [];
     size = 0;
   }
-  parts.push(closing);
-  yield Buffer.concat(parts);
+  parts.push({ head: "]}", tail: nothing });
+  yield joined(parts, memory);
 }
 
-const comma = Buffer.from(",");
-const openingBrace = Buffer.from("{");
-const closing = Buffer.from("]}");
+function joined(parts: readonly EncodedObject[], memory: ChunkMemory): Buffer {
+  let size = 0;
+  for (const { head, tail } of parts) size += head.length + tail.length;
+  const chunk = memory.take(size);
+  let at = 0;
+  for (const { head, tail } of parts) {
+    at += chunk.write(head, at, "latin1");
+    chunk.set(tail, at);
+    at += tail.length;
+  }
+  return chunk;
+}
+
+const nothing = new Uint8Array(0);
+
+/** The list as JSON in one piece. */
+export function listBytes(type: ResourceType, page: ListPage): Buffer {
+  return Buffer.concat(Array.from(listChunks(type, page), (chunk) => Buffer.from(chunk)));
+}
