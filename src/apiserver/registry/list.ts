@@ -209,37 +209,44 @@ export function* listChunks(type: ResourceType, { versions, metadata }: ListPage
   const list = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
   // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
   const bare = type.schema !== undefined;
-  let parts: EncodedObject[] = [{ head: "", tail: Buffer.from(`${list.slice(0, -1)},"items":[`) }];
-  let separator = "";
+  let before: Uint8Array = Buffer.from(`${list.slice(0, -1)},"items":[`);
+  let items: EncodedObject[] = [];
   let size = 0;
   for (const version of versions) {
-    const { head, tail } = bare ? version.encodedItem() : version.encoded();
-    parts.push({ head: separator + head, tail });
-    separator = ",";
-    size += head.length + tail.length;
-    if (size < chunkBytes) continue;
-    yield joined(parts, memory);
-    parts = [];
-    size = 0;
+    if (size >= chunkBytes) {
+      yield joined(before, items, nothing, memory);
+      before = comma;
+      items = [];
+      size = 0;
+    }
+    const item = bare ? version.encodedItem() : version.encoded();
+    items.push(item);
+    size += item.head.length + item.tail.length + comma.length;
   }
-  parts.push({ head: "]}", tail: nothing });
-  yield joined(parts, memory);
+  yield joined(before, items, closing, memory);
 }
 
-function joined(parts: readonly EncodedObject[], memory: ChunkMemory): Buffer {
-  let size = 0;
-  for (const { head, tail } of parts) size += head.length + tail.length;
+function joined(before: Uint8Array, items: readonly EncodedObject[], after: Uint8Array, memory: ChunkMemory): Buffer {
+  let size = before.length + Math.max(0, items.length - 1) + after.length;
+  for (const { head, tail } of items) size += head.length + tail.length;
   const chunk = memory.take(size);
-  let at = 0;
-  for (const { head, tail } of parts) {
+  chunk.set(before);
+  let at = before.length;
+  for (let i = 0; i < items.length; i++) {
+    if (i > 0) chunk[at++] = commaByte;
+    const { head, tail } = items[i] as EncodedObject;
     at += chunk.write(head, at, "latin1");
     chunk.set(tail, at);
     at += tail.length;
   }
+  chunk.set(after, at);
   return chunk;
 }
 
 const nothing = new Uint8Array(0);
+const comma = Buffer.from(",");
+const commaByte = comma[0] as number;
+const closing = Buffer.from("]}");
 
 /** The list as JSON in one piece. */
 export function listBytes(type: ResourceType, page: ListPage): Buffer {

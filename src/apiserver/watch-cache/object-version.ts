@@ -45,14 +45,14 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
   encoded(): EncodedObject {
     const { json, fieldsAt } = this.#encoded();
     if (fieldsAt === 0) return { head: "", tail: json };
-    return { head: typePrefix(this.object) + metadataPrefix(this.revision, json, fieldsAt), tail: json.subarray(fieldsAt) };
+    return { head: typePrefix(this.object) + metadataPrefix(this.object, json, fieldsAt), tail: json.subarray(fieldsAt) };
   }
 
   /** The object as JSON without kind and apiVersion: how lists of built-in kinds hold their items. */
   encodedItem(): EncodedObject {
     const { json, fieldsAt } = this.#encoded();
     if (fieldsAt === 0) return { head: "{", tail: json.subarray(typePrefixLength(this.object)) };
-    return { head: `{${metadataPrefix(this.revision, json, fieldsAt)}`, tail: json.subarray(fieldsAt) };
+    return { head: `{${metadataPrefix(this.object, json, fieldsAt)}`, tail: json.subarray(fieldsAt) };
   }
 
   /** As encoded(), in one piece. */
@@ -127,8 +127,8 @@ function fieldsOfMetadata(stored: Uint8Array, object: KubernetesObject): number 
   return Buffer.from(stored.buffer, stored.byteOffset, head.length).toString("latin1") === head ? head.length : undefined;
 }
 
-function metadataPrefix(revision: number, stored: Uint8Array, fieldsAt: number): string {
-  return `${metadataKey}"resourceVersion":"${revision}"${stored[fieldsAt] === closingBrace ? "" : ","}`;
+function metadataPrefix({ metadata }: KubernetesObject, stored: Uint8Array, fieldsAt: number): string {
+  return `${metadataKey}"resourceVersion":"${metadata.resourceVersion}"${stored[fieldsAt] === closingBrace ? "" : ","}`;
 }
 
 const closingBrace = "}".charCodeAt(0);
