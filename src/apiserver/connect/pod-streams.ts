@@ -77,6 +77,7 @@ function dialSpdy(deps: ConnectDependencies, url: URL, headers: Readonly<Record<
     tls: deps.kubeletTls,
     timeoutMs: dialTimeoutMs,
     dial: deps.dial,
+    agents: deps.agents,
   });
 }
 
@@ -88,6 +89,7 @@ function relay(deps: ConnectDependencies, request: ApiRequest, url: URL): ApiRes
       tls: deps.kubeletTls,
       timeoutMs: dialTimeoutMs,
       dial: deps.dial,
+      agents: deps.agents,
     }),
   );
 }
