@@ -5,6 +5,7 @@ import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../apiserv
 import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../apiserver/authz/create-authorizer.ts";
+import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
@@ -130,7 +131,10 @@ class AuthorizerChain implements Running {
   async #fixedOne(type: Exclude<AuthorizerType, "Webhook">): Promise<Authorizer> {
     const known = this.#fixed.get(type);
     if (known) return known;
-    const made = type === "ABAC" ? await this.#abac() : createBuiltInAuthorizer(type, this.#deps.reader);
+    const made =
+      type === "ABAC"
+        ? await this.#abac()
+        : createBuiltInAuthorizer(type, this.#deps.reader, gatedRoles(this.#settings.featureGates).nodeRules);
     this.#fixed.set(type, made);
     return made;
   }

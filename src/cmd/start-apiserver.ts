@@ -1,7 +1,9 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
-import { builtInResources } from "../api/resources.generated.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
+import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import {
   type AdmissionDependencies,
@@ -25,6 +27,8 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
+import { bootstrapPolicy } from "../apiserver/authz/bootstrap-policy.ts";
+import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
@@ -36,9 +40,7 @@ import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-serv
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
-import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
-import { describedResources } from "../apiserver/registry/resources/all.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
@@ -71,11 +73,12 @@ import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
+import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
-  /** Default: standard error at the settings' verbosity. */
+  /** Default: standard error, as the settings say. */
   readonly logger?: Logger;
   /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
   readonly dial?: Dial | undefined;
@@ -111,7 +114,7 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const logger = deps.logger ?? createLogger("apiserver", settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
@@ -120,6 +123,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
+  const apis = await servedApis(settings, { clock, logger });
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -135,11 +139,12 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
+  registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { store, clock, definitions: withEventTtl(builtInDefinitions(describedResources), settings.operations.eventTtlMs / 1000) },
+      { ...apis, store, clock, definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000) },
       { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
@@ -199,8 +204,16 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
-  const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
-  const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
+  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
+  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, peers, nowMs: clock.now() });
+  const ready = Promise.all([
+    written,
+    bootstrapped,
+    aggregator.start(
+      client,
+      apis.definitions.map(({ type }) => type),
+    ),
+  ]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   if (settings.publishClusterInfo) {
     // Nobody waits for it: the cluster is ready before others may join.
@@ -260,7 +273,9 @@ function wire(w: Wiring): ApiServer {
     pki,
     logger: logger.named("authentication"),
     metrics,
-    requestHeader: w.material.requestHeader,
+    requestHeader: settings.featureGates.enabled("RemoteRequestHeaderUID")
+      ? w.material.requestHeader
+      : { ...w.material.requestHeader, uidHeaders: [] },
   });
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
@@ -303,7 +318,7 @@ function wire(w: Wiring): ApiServer {
         metrics: createAuthenticationMetrics(metrics, clock),
       }),
       audit: w.audit,
-      impersonation: impersonationStage(authorizer),
+      impersonation: impersonationStage(authorizer, settings.featureGates.enabled("ConstrainedImpersonation")),
       flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
       resources: aggregator.routed(resources),
@@ -344,22 +359,37 @@ interface BootstrapFacts {
   readonly authenticationMap: AuthenticationConfigMap;
   readonly peers: Peers;
   readonly nowMs: number;
+  readonly serves: (type: ResourceType) => boolean;
 }
 
 async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, peers, nowMs } = facts;
-  const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
+  const { settings, authenticationMap, peers, nowMs, serves } = facts;
+  const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
   };
+  /** Nothing is made of what is turned off. */
+  const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
   await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
   const { serviceClusterIpRange } = settings;
   await Promise.all([
-    step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step(
+      "rbac/bootstrap-roles",
+      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
+    ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
-    step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
-    step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
-    step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    step(
+      "scheduling/bootstrap-system-priority-classes",
+      where(priorityclasses, () => ensurePriorityClasses(client)),
+    ),
+    step(
+      "priority-and-fairness-config-producer",
+      where(flowschemas, () => reconcileFlowControlDefaults(client)),
+    ),
+    step(
+      "start-kubernetes-service-cidr-controller",
+      where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    ),
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
@@ -401,6 +431,7 @@ async function listen(
         ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
         http2: edge.http2,
+        compress: settings.featureGates.enabled("APIResponseCompression"),
         sendRetryAfter: edge.shutdown.sendRetryAfter,
         watchGraceMs: edge.shutdown.watchGraceMs,
       },

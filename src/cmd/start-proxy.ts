@@ -1,5 +1,7 @@
 // Starts the service proxy of a node with everything it serves, from its configuration: as a command and as a part of a node.
+
 import { keyOf } from "../api/meta/object.ts";
+import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
@@ -50,6 +52,7 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
   const stack = new StopStack();
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, clock);
+  registerFeatureMetrics(registry, resolveFeatureGates({}, { component: "proxy", switchable: new Set() }));
   if (options.moreMetrics) registry.include(options.moreMetrics);
   const metrics = new ProxyMetrics(registry);
   const recorder = stack.add(

@@ -9,8 +9,8 @@ import type { UserInfo } from "./user.ts";
 
 const extraPrefix = "impersonate-extra-";
 
-export function impersonationStage(authorizer: Authorizer): Stage {
-  const modes = createImpersonationModes(authorizer);
+export function impersonationStage(authorizer: Authorizer, constrained = true): Stage {
+  const modes = createImpersonationModes(authorizer, constrained);
   const impersonated = async (context: RequestContext, wanted: UserInfo, next: Handler): Promise<ApiResponse> => {
     const { user, constraint } = await modes.impersonate(wanted, requestAttributes(context));
     context.impersonator = context.user;

@@ -44,6 +44,8 @@ export interface HttpsServerOptions {
   /** How long watches stay open when the other requests have ended. Default 0: they end at once. */
   readonly watchGraceMs?: number;
   readonly http2?: Http2Settings;
+  /** Whether large answers are compressed for clients that accept it. Default true. */
+  readonly compress?: boolean;
   /** The largest request head accepted. Default 256 KiB. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
@@ -220,6 +222,11 @@ class ConnectionServer implements HttpsServer {
     session.once("close", () => this.#sessions.delete(session));
   }
 
+  /** What the answer may be compressed by. */
+  #accepted({ headers }: ApiRequest): string | undefined {
+    return this.#options.compress === false ? undefined : headers["accept-encoding"];
+  }
+
   #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
     this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
     const request = new Http2Request(stream, head, facts);
@@ -229,7 +236,8 @@ class ConnectionServer implements HttpsServer {
       request.clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    void this.#serve(request, new Http2Sink(stream, head.headers));
+    const headers = { ":method": head.headers[":method"], "accept-encoding": this.#accepted(request) };
+    void this.#serve(request, new Http2Sink(stream, headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }
@@ -241,7 +249,7 @@ class ConnectionServer implements HttpsServer {
       if (this.#stopping) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
-    void this.#serve(request, new Http1Sink(response, request.headers["accept-encoding"]));
+    void this.#serve(request, new Http1Sink(response, this.#accepted(request)));
   }
 
   async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
@@ -300,7 +308,7 @@ class ConnectionServer implements HttpsServer {
     response.shouldKeepAlive = false;
     response.assignSocket(message.socket);
     response.once("finish", () => message.socket.end());
-    await writeAnswer(answer, new Http1Sink(response, request.headers["accept-encoding"]), this.#deps.logger);
+    await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#deps.logger);
   }
 }
 

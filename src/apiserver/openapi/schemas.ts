@@ -1,7 +1,7 @@
 // Models of OpenAPI v2 and v3 made from the schema tables. The two differ in small ways that clients rely on: v3 keeps
 // defaults and wraps a reference with siblings in allOf, v2 has neither; types that are several JSON types at once are
 // strings in v2.
-import { tables } from "../../api/schema/generated/all.ts";
+import { factsOf as knownFacts } from "../../api/schema/schema.ts";
 import type { FieldFacts, TypeFacts } from "../../api/schema/table.ts";
 import type { Descriptions } from "./descriptions.ts";
 import { modelName } from "./names.ts";
@@ -59,8 +59,7 @@ export function modelsOf(roots: Iterable<string>, context: SchemaContext): Recor
 }
 
 function factsOf(type: string): TypeFacts {
-  const dot = type.lastIndexOf(".");
-  const facts = tables[type.slice(0, dot)]?.[type.slice(dot + 1)];
+  const facts = knownFacts(type);
   if (!facts) throw new Error(`no type ${type} in the API schema`);
   return facts;
 }
