@@ -150,7 +150,6 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
       readinessOnly: true,
       check: () => checkCaches(stores),
     },
-    },
     {
       name: "shutdown",
       readinessOnly: true,
