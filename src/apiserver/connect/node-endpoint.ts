@@ -38,13 +38,19 @@ export function kubeletUrlOf(deps: ConnectDependencies, pod: Pod): string {
 }
 
 export function kubeletUrlOfNode(deps: ConnectDependencies, nodeName: string): string {
+  const { host, port } = kubeletPlace(deps, nodeName);
+  return `https://${host}:${port}`;
+}
+
+/** The host as it stands in a URL. */
+export function kubeletPlace(deps: ConnectDependencies, nodeName: string): { readonly host: string; readonly port: number } {
   const node = deps.nodes.get(nodeName);
   if (!node) throw notFound(nodes, nodeName);
   const port = node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? defaultKubeletPort;
   for (const type of deps.preferredAddressTypes ?? defaultAddressTypes) {
     // A host name that is no address would need a resolver that knows it; addresses are tried where there are any.
     const address = node.status?.addresses?.find((a) => a.type === type && (type.endsWith("IP") || !hasIp(node)))?.address;
-    if (address) return `https://${address.includes(":") ? `[${address}]` : address}:${port}`;
+    if (address) return { host: address.includes(":") ? `[${address}]` : address, port };
   }
   throw internalError(new Error(`no preferred addresses found; known addresses: ${JSON.stringify(node.status?.addresses ?? [])}`));
 }

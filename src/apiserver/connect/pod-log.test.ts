@@ -67,7 +67,8 @@ async function startFront(kubeletPort: number): Promise<number> {
       upgrade,
     };
     const context = { request, info: parseRequestInfo("GET", plain, query) } as unknown as RequestContext; // what the handler reads
-    void handler?.(context).then((response) => response.kind === "upgrade" && response.serve(upgrade));
+    const refuse = (error: { readonly code: number }): void => void socket.end(`HTTP/1.1 ${error.code} Refused\r\n\r\n`);
+    handler?.(context).then((response) => response.kind === "upgrade" && response.serve(upgrade), refuse);
   });
   return listening(server);
 }
@@ -115,7 +116,6 @@ describe("pods/log over a WebSocket", () => {
 
   it("refuses clients that offer only what it does not speak", async () => {
     await expect(hear(["v4.channel.k8s.io"])).rejects.toThrow("403");
-    await kubeletGone;
   });
 
   it("ends the kubelet's answer when the client goes", async () => {

@@ -39,7 +39,9 @@ function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Ha
     }
     for (const part of query.getAll("command")) url.searchParams.append("command", part);
     if (!isWebSocket(request)) return relay(deps, request, url);
-    const protocol = offeredProtocol(request, webSocketProtocols);
+    // Who names no subprotocol gets the first there was.
+    const asksForNone = request.headers["sec-websocket-protocol"] === undefined;
+    const protocol = offeredProtocol(request, webSocketProtocols) ?? (asksForNone ? "" : undefined);
     if (protocol === undefined)
       throw badRequest(`no supported WebSocket protocol was offered; supported: ${webSocketProtocols.join(", ")}`);
     const acceptWebSocket = await loadWebSocketAcceptor();

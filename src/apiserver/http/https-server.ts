@@ -236,7 +236,8 @@ class ConnectionServer implements HttpsServer {
       request.clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    void this.#serve(request, new Http2Sink(stream, this.#accepted(request)));
+    const headers = { ":method": head.headers[":method"], "accept-encoding": this.#accepted(request) };
+    void this.#serve(request, new Http2Sink(stream, headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }

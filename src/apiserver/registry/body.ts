@@ -9,7 +9,7 @@ import {
   strictProblem,
   unknownField,
 } from "../../api/encode/decode.ts";
-import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { inTextOrder, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
@@ -125,7 +125,7 @@ interface Sent {
 
 /** Decodes a parsed body as an object of a kind. */
 export function decodeAs(
-  { value, duplicates }: ParsedText,
+  { value, duplicates, text }: ParsedText,
   expected: ExpectedKind,
   validation: FieldValidation,
   warn: (text: string) => void,
@@ -144,7 +144,7 @@ export function decodeAs(
   }
   checkKind(sent, expected, apiVersion);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
-  const problems = [...duplicates.map(duplicateField), ...unknown.map(unknownField)];
+  const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
   if (validation === "Warn") problems.forEach(warn);
   const { metadata, ...rest } = object as unknown as KubernetesObject;
@@ -152,6 +152,19 @@ export function decodeAs(
   if (named && metadata !== undefined) return object as unknown as KubernetesObject;
   if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
+}
+
+/**
+ * Of built-in kinds in JSON, problems come as Go's decoder meets them: in the order of the text, and nothing is looked for in a
+ * field that is not known. Repeated fields of YAML and of custom objects are found by a pass of their own, before the rest.
+ */
+function strictProblems(duplicates: readonly string[], unknown: readonly string[], text: string | undefined): readonly string[] {
+  if (text === undefined || duplicates.length === 0 || unknown.length === 0)
+    return [...duplicates.map(duplicateField), ...unknown.map(unknownField)];
+  const isWithin = (path: string): boolean => unknown.some((outer) => path.startsWith(`${outer}.`) || path.startsWith(`${outer}[`));
+  return inTextOrder(text, new Set(unknown))
+    .filter(({ path }) => !isWithin(path))
+    .map(({ path, repeated }) => (repeated ? duplicateField(path) : unknownField(path)));
 }
 
 const versionOf = ({ group, version }: ExpectedKind): string => (group === "" ? version : `${group}/${version}`);
