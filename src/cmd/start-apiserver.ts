@@ -157,6 +157,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     ),
   );
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
+  for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers"] as const) state.ready.add(step);
   const authorization = { egress, reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
@@ -194,6 +195,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state,
     advertiseAddress,
   });
+  state.ready.add("start-apiserver-admission-initializer");
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
@@ -205,6 +207,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   });
   const client = createClient(transportFor(loopbackUser));
   stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }, egress));
+  state.ready.add("start-apiextensions-controllers");
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
@@ -421,6 +424,7 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
+  state.ready.add("start-service-ip-repair-controllers");
 }
 
 /** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */
