@@ -38,6 +38,7 @@ import { countedCgroups } from "./stats/node-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
+import { TrustAnchors } from "./volumes/trust-anchors.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
 
 export interface MachineryContext {
@@ -83,6 +84,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const hooks = { onHookFallback: () => life.hookFallbacks.add(), onSleepCutShort: () => life.sleepsCutShort.add() };
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet, ...hooks });
   const tokens = new ServiceAccountTokens(client, clock);
+  const anchors = options.gates.enabled("ClusterTrustBundleProjection") ? new TrustAnchors(client, clock) : undefined;
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
     { cri, clock, logger, records: context.pullRecords },
@@ -104,6 +106,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       ...{ objects, hostIPs: hostIPs(), allocatable: allocatable() },
       podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],
       token: (of, projection) => tokens.token(of, projection),
+      ...(anchors ? { trustAnchors: (projection) => anchors.of(projection) } : {}),
     }),
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet, dial: deps.dial });

@@ -5,58 +5,44 @@
 //   finished     nothing runs; dead containers stay for logs until the API object is gone, then all is removed.
 // Whatever may matter (a new version of the pod, the runtime, a probe, a referenced object, the clock) only wakes the
 // worker; each step looks at everything anew. A step that fails is repeated with back-off.
-import type { Pod, Secret } from "../api/types/core-v1.ts";
+import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import { type SpanAttributes, type Tracer, traced } from "../base/tracing.ts";
-import type { EventRecorder } from "../client/event-recorder.ts";
+import { type SpanAttributes, traced } from "../base/tracing.ts";
 import type { CriRuntime } from "../cri/cri.ts";
-import type { WaitingReason } from "./container-statuses.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
 import { ignoringGone, removeDead } from "./dead-containers.ts";
 import { computePodActions, type PodActions } from "./pod-actions.ts";
 import type { PodKiller } from "./pod-killer.ts";
+import { type PodPreparationDependencies, preparePod } from "./pod-preparation.ts";
 import type { PodReport, PodReporter } from "./pod-reporter.ts";
 import { isTerminalPhase, podText } from "./pod-spec.ts";
 import { crashKey, type PodStarter } from "./pod-starter.ts";
 import type { ComputedStatus, PodVerdict } from "./pod-status.ts";
+import { PodWaits } from "./pod-waits.ts";
 import type { ProbeManager } from "./probes/probe-manager.ts";
-import { containerReference, podReference } from "./references.ts";
-import type { PodAllocations } from "./resize/pod-allocations.ts";
+import { podReference } from "./references.ts";
 import type { PodResizes } from "./resize/pod-resizes.ts";
 import { type Actuated, isResizing } from "./resize/resize-plan.ts";
 import { emptyRuntimePod, hasRunningContainers, type RuntimePod } from "./runtime-pod.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
-import { onlyStatusDiffers, StartHolds } from "./start-holds.ts";
+import { onlyStatusDiffers } from "./start-holds.ts";
 import type { PodStep } from "./stats/kubelet-metrics.ts";
-import { VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
 
-export interface PodWorkerDependencies {
+export interface PodWorkerDependencies extends PodPreparationDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly recorder: EventRecorder;
   readonly reader: RuntimeReader;
   readonly starter: PodStarter;
   readonly killer: PodKiller;
   readonly crashes: CrashBackOff;
   readonly probes: ProbeManager;
   readonly reporter: PodReporter;
-  readonly volumes: VolumeManager;
-  readonly allocations: PodAllocations;
   readonly resizes: PodResizes;
-  /** Why pods with a network of their own cannot be started yet, if they cannot. */
-  readonly networkProblem: () => string | undefined;
-  /** The pod's ConfigMaps and Secrets are to be followed. */
-  readonly registerObjects: (pod: Pod) => void;
-  /** Makes the pod's cgroup; returns the parent for its containers' groups. */
-  readonly ensureCgroup: (pod: Pod) => Promise<string>;
   readonly removeCgroup: (pod: Pod) => Promise<void>;
-  readonly pullSecrets: (pod: Pod) => Promise<readonly Secret[]>;
   /** Its containers have ended: nobody uses its claims any more. Before the final status, which gives them to others. */
   readonly releaseClaims?: ((pod: Pod) => Promise<void>) | undefined;
-  /** Of what is done for the pod. Default none. */
-  readonly tracer?: Tracer;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
@@ -86,10 +72,7 @@ export class PodWorker {
   #whenEnded: (() => void)[] = [];
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
-  readonly #waiting = new Map<string, WaitingReason>();
-  readonly #holds: StartHolds;
-  /** Ends of back-offs that have had their event. */
-  readonly #announced = new Map<string, number>();
+  readonly #waits: PodWaits;
   #failures = 0;
   readonly #seenMs: number;
   #hasStepped = false;
@@ -111,7 +94,7 @@ export class PodWorker {
     this.#pod = pod;
     this.#deps = deps;
     this.#seenMs = deps.clock.monotonic();
-    this.#holds = new StartHolds(deps.clock);
+    this.#waits = new PodWaits(deps);
     this.#runtime = emptyRuntimePod(pod);
     this.#runtimeChanged = options.fresh !== true;
     this.#refused = options.refused !== undefined;
@@ -164,7 +147,7 @@ export class PodWorker {
     const shorter = (pod.metadata.deletionGracePeriodSeconds ?? Infinity) < (this.#pod.metadata.deletionGracePeriodSeconds ?? Infinity);
     const deleted = pod.metadata.deletionTimestamp !== undefined;
     // The status is mostly what this kubelet has written: no reason to try again what has just failed.
-    if (!onlyStatusDiffers(this.#pod, pod)) this.#holds.clear();
+    if (!onlyStatusDiffers(this.#pod, pod)) this.#waits.retry();
     this.#pod = pod;
     // What is under way would go on for nothing, or for too long.
     if (deleted && (this.#state === "syncing" || (this.#state === "terminating" && shorter))) this.#interrupt();
@@ -188,7 +171,7 @@ export class PodWorker {
 
   /** Something the pod depends on has changed: looks at everything again, soon. */
   wake(): void {
-    this.#holds.clear();
+    this.#waits.retry();
     this.#look();
   }
 
@@ -338,27 +321,12 @@ export class PodWorker {
       return undefined;
     }
     const actions = this.#decide(pod, runtime, restartingAll);
-    const problem = pod.spec.hostNetwork ? undefined : this.#deps.networkProblem();
-    if (problem !== undefined) {
-      const message = `network is not ready: ${problem}`;
-      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "NetworkNotReady", message });
-      throw new Error(message);
-    }
-    this.#deps.registerObjects(pod);
-    const { tracer } = this.#deps;
-    const cgroupParent = await traced(tracer, "EnsureCgroup", {}, () => this.#ensureCgroup(pod));
-    const mounted = await traced(tracer, "MountVolumes", {}, () => this.#mountVolumes(pod));
-    signal.throwIfAborted();
-    const pullSecrets = await this.#deps.pullSecrets(pod);
+    const prepared = await preparePod(this.#deps, pod, signal);
     const result = await starter.apply({
-      ...{ pod, runtime, actions, volumes: mounted, pullSecrets, cgroupParent, signal },
+      ...{ pod, runtime, actions, ...prepared, signal },
       onSandboxReady: () => this.#deps.reporter.sandboxReady(pod),
     });
-    for (const name of result.started) this.#waiting.delete(name);
-    for (const [name, { reason, message, retryAtMs }] of result.failed) {
-      this.#waiting.set(name, { reason, message });
-      this.#holds.add(name, retryAtMs);
-    }
+    this.#waits.tried(result);
     // A start that failed may have got far: what the runtime has now is read before it is tried again.
     if (result.changed || result.failed.size > 0) this.#runtimeChanged = true;
     if (result.resized) this.#deps.resizes.succeeded(pod.metadata.uid);
@@ -397,50 +365,14 @@ export class PodWorker {
       startup: (id) => probes.result("Startup", id),
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
     });
-    let news = false;
-    for (const { container, delayMs, untilMs } of actions.waiting) {
-      const message = `back-off ${durationText(delayMs)} restarting failed container=${container.name} pod=${podText(pod)}`;
-      this.#waiting.set(container.name, { reason: "CrashLoopBackOff", message });
-      if (this.#announced.get(container.name) === untilMs) continue;
-      news = true;
-      this.#announced.set(container.name, untilMs);
-      const text = `Back-off restarting failed container ${container.name} in pod ${podText(pod)}`;
-      this.#deps.recorder.record(containerReference(pod, container.name), { type: "Warning", reason: "BackOff", message: text });
-    }
-    if (news) this.#report(runtime, false);
-    return this.#holds.without(actions);
+    if (this.#waits.backOff(pod, actions.waiting)) this.#report(runtime, false);
+    return this.#waits.without(actions);
   }
 
   #nextWakeMs({ waiting }: PodActions): number {
     const now = this.#deps.clock.now();
     const deadline = this.#deadlineMs();
-    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#holds.ends(), ...(deadline === undefined ? [] : [deadline]));
-  }
-
-  async #ensureCgroup(pod: Pod): Promise<string> {
-    try {
-      const parent = await this.#deps.ensureCgroup(pod);
-      const { allocations } = this.#deps;
-      if (!allocations.actuatedPodLevel(pod.metadata.uid)) allocations.actuatePodLevel(pod.metadata.uid, pod.spec.resources);
-      return parent;
-    } catch (error) {
-      const message = `unable to ensure pod container exists: ${(error as Error).message}`;
-      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedCreatePodContainer", message });
-      throw error;
-    }
-  }
-
-  async #mountVolumes(pod: Pod): ReturnType<VolumeManager["setUp"]> {
-    const failed = (error: unknown): void => {
-      const message = error instanceof VolumeError ? error.message : `Unable to attach or mount volumes: ${(error as Error).message}`;
-      this.#deps.recorder.record(podReference(pod), { type: "Warning", reason: "FailedMount", message });
-    };
-    try {
-      return await this.#deps.volumes.setUp(pod, failed);
-    } catch (error) {
-      for (const failure of error instanceof AggregateError ? (error.errors as unknown[]) : [error]) failed(failure);
-      throw error;
-    }
+    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#waits.ends(), ...(deadline === undefined ? [] : [deadline]));
   }
 
   async #terminate(signal: AbortSignal): Promise<undefined> {
@@ -516,12 +448,6 @@ export class PodWorker {
 
   #facts(runtime: RuntimePod, terminated: boolean): PodReport {
     const verdict = this.#verdict ? { verdict: this.#verdict } : {};
-    return { pod: this.#pod, runtime, terminated, waiting: this.#waiting, refused: this.#refused, ...verdict };
+    return { pod: this.#pod, runtime, terminated, waiting: this.#waits.reasons, refused: this.#refused, ...verdict };
   }
-}
-
-/** As Go prints whole seconds: "10s", "1m20s", "5m0s". */
-function durationText(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }

@@ -8,6 +8,7 @@ export const kubeletGates: GateSupport = {
   switchable: new Set([
     "CPUManagerPolicyAlphaOptions",
     "CPUManagerPolicyBetaOptions",
+    "ClusterTrustBundleProjection",
     "ComponentFlagz",
     "ComponentStatusz",
     "ContainerCheckpoint",

@@ -120,7 +120,8 @@ export const kubeletFields = {
   runtimeRequestTimeout: withoutEffect(duration("2m0s")),
   hairpinMode: withoutEffect(text("promiscuous-bridge")),
   maxPods: integer(110),
-  podCIDR: unsupported(text("")),
+  // For a kubelet without an API server; others are told by their node.
+  podCIDR: withoutEffect(text("")),
   podPidsLimit: integerOrZero(defaultPodPidsLimit),
   resolvConf: textOrEmpty("/etc/resolv.conf"),
   runOnce: boolean(false),

@@ -165,7 +165,7 @@ describe("loadKubeletConfiguration()", () => {
   });
 
   it("refuses fields that would change what this kubelet does not do, and lists those that tune nothing", async () => {
-    expect(await problemOf("podCIDR: 10.0.0.0/24\n")).toBe("podCIDR: not supported yet by coracle kubelet");
+    expect(await problemOf("kubeletCgroups: /a\n")).toBe("kubeletCgroups: not supported yet by coracle kubelet");
     expect(await problemOf("cgroupDriver: systemd\n")).toBe("");
     expect(await problemOf("cgroupDriver: cgroupfs\ncgroupsPerQOS: true\nprotectKernelDefaults: false\n")).toBe("");
     const { ignored } = await load("kubeAPIQPS: 10\nsyncFrequency: 2m\nmaxPods: 12\nlogging: {flushFrequency: 5000000000}\n");

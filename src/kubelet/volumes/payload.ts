@@ -1,6 +1,7 @@
 // The files of configMap, secret, downwardAPI and projected volumes.
 import { isStatus } from "../../api/meta/status-error.ts";
 import type {
+  ClusterTrustBundleProjection,
   ConfigMap,
   DownwardAPIVolumeFile,
   KeyToPath,
@@ -19,6 +20,8 @@ export interface PayloadContext extends DownwardContext {
   readonly objects: ReferencedObjects;
   /** A token of the pod's service account that stays valid for a while. */
   readonly token: (pod: Pod, projection: ServiceAccountTokenProjection) => Promise<string>;
+  /** Certificates of authorities in PEM; absent where their feature is off. */
+  readonly trustAnchors?: (projection: ClusterTrustBundleProjection) => Promise<string>;
 }
 
 const defaultMode = 0o644;
@@ -129,15 +132,19 @@ async function addProjected(
     else if (source.downwardAPI) addDownward(files, pod, source.downwardAPI.items, mode, context);
     else if (source.serviceAccountToken) {
       const data = Buffer.from(await context.token(pod, source.serviceAccountToken));
-      const uid = fsUserOf(pod);
-      const guarded = uid !== undefined || pod.spec.securityContext?.fsGroup !== undefined;
-      files.set(source.serviceAccountToken.path, {
-        data,
-        mode: guarded ? 0o600 : (mode ?? defaultMode),
-        ...(uid === undefined ? {} : { uid }),
-      });
+      files.set(source.serviceAccountToken.path, guarded(pod, data, mode));
+    } else if (source.clusterTrustBundle && context.trustAnchors) {
+      const data = Buffer.from(await context.trustAnchors(source.clusterTrustBundle));
+      files.set(source.clusterTrustBundle.path, guarded(pod, data, mode));
     } else throw new Error(`projected volume source ${Object.keys(source).join(", ")} is not supported`);
   }
+}
+
+/** For the pod's user alone, where it has one or a group of its own. */
+function guarded(pod: Pod, data: Buffer, mode: number | undefined): PayloadFile {
+  const uid = fsUserOf(pod);
+  const isGuarded = uid !== undefined || pod.spec.securityContext?.fsGroup !== undefined;
+  return { data, mode: isGuarded ? 0o600 : (mode ?? defaultMode), ...(uid === undefined ? {} : { uid }) };
 }
 
 async function orMissing<T extends ConfigMap | Secret>(
