@@ -264,13 +264,14 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
       ...{ name: "main", image: "example.test/node:1", command: ["/bin/node", "-e", answeringServer] },
       lifecycle: { preStop: { sleep: { seconds: 2 } } },
       readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+      resources: { requests: { cpu: "100m" } },
     };
     const template = { metadata: { labels: { app: "web" } }, spec: { containers: [container], terminationGracePeriodSeconds: 15 } };
     const strategy = { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
     const spec = { replicas: 2, selector: { matchLabels: { app: "web" } }, strategy, template };
     await ns.apply({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web" }, spec });
     await ns.kubectl("rollout", "status", "deployment", "web", "--timeout=90s");
-    await until("it answers", async () => (await page(host, 80)).startsWith("web-"));
+    await until("both answer", async () => (await pages(host, 80, 32)).filter((name) => name.startsWith("web-")).length === 2);
     const before = new Set(await pages(host, 80, 32));
 
     const load = startLoad({ host, port: 80, rate: 200, seconds: 150 });
