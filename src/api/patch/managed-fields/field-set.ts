@@ -194,7 +194,7 @@ const maxAlike = 8;
 
 /**
  * A node of FieldsV1 from its names and what lies below them. Nodes are shared by the objects that have the same, as those made
- * from one template do: written anew for each, they took more memory than the rest of a pod.
+ * from one template do: written anew for each, they were most of the JavaScript objects that a pod consists of.
  */
 export function sharedFields(names: readonly string[], children: readonly unknown[]): Readonly<Record<string, unknown>> {
   const place = names.length > 1 ? (names[1] as string) : (names[0] as string);
