@@ -3,6 +3,7 @@
 //
 // Hot path: a list of thousands of objects. The answer's bytes are those of its objects, each encoded once for all its
 // readers, handed out in chunks; nothing is serialised and no large string is built.
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
@@ -192,6 +193,12 @@ export function listObject(type: ResourceType, { versions, metadata }: ListPage)
     metadata: listMetadata(type, metadata),
     items: versions.map((version) => version.object),
   };
+}
+
+/** The list as it is written: items of built-in kinds are without kind and apiVersion, those of custom resources keep them. */
+export function writtenList(type: ResourceType, page: ListPage): unknown {
+  const { items, ...rest } = listObject(type, page) as { readonly items: readonly KubernetesObject[] };
+  return { ...rest, items: type.schema === undefined ? items : items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
 }
 
 const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;

@@ -8,10 +8,11 @@ import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
-import { type ListPage, listBytes, listChunks, listObject, listPage } from "./list.ts";
+import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
 import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import {
+  checkAskedFor,
   partialList,
   partialMetadata,
   partialVersion,
@@ -61,7 +62,8 @@ export function objectAnswer(
   status: number,
 ): ApiResponse {
   if (representation.as === "object") return versionAnswer(version, status);
-  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition), status);
+  checkAskedFor(representation, "object", store.type);
+  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
@@ -74,7 +76,8 @@ export function scaleAnswer(
 ): ApiResponse {
   const scale = definition.custom?.scale ? customScaleOf(version.object, definition.custom.scale) : scaleOf(version.object);
   if (representation.as === "object") return { kind: "object", status: 200, object: scale };
-  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialMetadata(scale) };
+  if (representation.as === "metadata")
+    return { kind: "object", status: 200, object: partialMetadata(scale, {}, representation.apiVersion) };
   return {
     kind: "object",
     status: 200,
@@ -123,13 +126,18 @@ function listAnswer(
   inProcess: boolean,
 ): ApiResponse {
   const { type } = store;
-  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialList(page, store.definition) };
+  checkAskedFor(representation, "list", type);
+  if (representation.as === "metadata")
+    return { kind: "object", status: 200, object: partialList(page, store.definition, representation.apiVersion) };
   if (representation.as === "table") {
     const objects = page.versions.map((version) => version.object);
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
   const object = (): unknown => listObject(type, page);
+  // Indented and in YAML, lists are encoded whole.
+  if (representation.encoding !== "protobuf" && (representation.pretty || representation.encoding === "yaml") && !inProcess)
+    return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
