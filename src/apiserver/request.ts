@@ -136,7 +136,7 @@ export interface WatchStream {
 export interface WatchStreamEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
   readonly object: unknown;
-  /** JSON bytes of `object`, encoded once and shared by all watchers. */
+  /** JSON bytes of `object`, to be read only. */
   readonly bytes: () => Uint8Array;
   /** The protobuf message of `object`, encoded once and shared likewise; absent for objects made for one watcher. */
   readonly message?: () => Uint8Array;

@@ -5,6 +5,7 @@
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
 import type { KeyValue } from "../../storage/store.ts";
 
 /** The JSON of an object in two parts: ASCII, and then bytes that are shared. */
@@ -143,6 +144,16 @@ export function withoutResourceVersion<T extends KubernetesObject>(object: T): T
   return { ...object, metadata };
 }
 
+/** The object with the records of its fields' owners shared with other objects, as those of objects made here are. */
+function withSharedOwners<T extends KubernetesObject>(object: T): T {
+  const { metadata } = object;
+  if (!metadata?.managedFields) return object;
+  const managedFields = metadata.managedFields.map((entry) =>
+    entry.fieldsV1 ? { ...entry, fieldsV1: withSharedFields(entry.fieldsV1) } : entry,
+  );
+  return { ...object, metadata: { ...metadata, managedFields } };
+}
+
 export interface ObjectCodecOptions<T> {
   /** The resource's key prefix: "/registry/pods/". */
   readonly prefix: string;
@@ -190,7 +201,7 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
   #parse(key: string, kv: KeyValue): ObjectVersion<T> {
     let parsed: T;
     try {
-      parsed = JSON.parse(Buffer.from(kv.value.buffer, kv.value.byteOffset, kv.value.byteLength).toString("utf8")) as T;
+      parsed = withSharedOwners(JSON.parse(Buffer.from(kv.value.buffer, kv.value.byteOffset, kv.value.byteLength).toString("utf8")) as T);
     } catch (cause) {
       throw new Error(`the value stored at ${kv.key} is not JSON`, { cause });
     }

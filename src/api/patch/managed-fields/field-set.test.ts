@@ -14,6 +14,7 @@ import {
   setOf,
   toFieldsV1,
   union,
+  withSharedFields,
 } from "./field-set.ts";
 
 const sets: fc.Arbitrary<FieldSet> = fc
@@ -46,6 +47,16 @@ describe("field sets", () => {
     expect(toFieldsV1(parseFieldsV1(fields))).toEqual(fields);
     expect(Object.keys(toFieldsV1(parseFieldsV1(fields)))).toEqual(["f:metadata", "f:spec"]);
     expect(toFieldsV1(emptySet)).toEqual({});
+  });
+
+  it("are one object for all who own the same", () => {
+    const text = '{"f:spec":{"f:containers":{"k:{\\"name\\":\\"c\\"}":{".":{},"f:image":{}}}}}';
+    const [one, other] = [withSharedFields(JSON.parse(text)), withSharedFields(JSON.parse(text))];
+    expect(other).toBe(one);
+    expect(JSON.stringify(one)).toBe(text);
+    expect(toFieldsV1(parseFieldsV1(one))).toBe(one);
+    expect(withSharedFields({ "f:spec": { "f:containers": {} } })).toEqual({ "f:spec": { "f:containers": {} } });
+    for (const odd of ['{"__proto__":{"f:a":{}}}', "[{}]", "3"]) expect(JSON.stringify(withSharedFields(JSON.parse(odd)))).toBe(odd);
   });
 
   it("do not depend on how keys are written", () => {

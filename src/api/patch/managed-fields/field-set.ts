@@ -181,19 +181,20 @@ const parseKeyElement = remembering((key) => keyElement(JSON.parse(key.slice(2))
 /** Shared by all, and frozen: a stored object has dozens. */
 export const leafFields: Record<string, unknown> = Object.freeze({});
 
-/** The first step of a node's children, its number of children and their values find a node that was made before. */
+/** A node that was made before. */
 interface KnownFields {
   readonly names: readonly string[];
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** By one of their names, because hashing all of them would cost more than comparing a few. */
 const knownFields = new Map<string, KnownFields[]>();
 const maxKnownFields = 4096;
 const maxAlike = 8;
 
 /**
  * A node of FieldsV1 from its names and what lies below them. Nodes are shared by the objects that have the same, as those made
- * from one template do: written anew for each, they took more memory than the rest of a pod.
+ * from one template do: written anew for each, they were most of the JavaScript objects that a pod consists of.
  */
 export function sharedFields(names: readonly string[], children: readonly unknown[]): Readonly<Record<string, unknown>> {
   const place = names.length > 1 ? (names[1] as string) : (names[0] as string);
@@ -217,6 +218,17 @@ function isSame({ names, fields }: KnownFields, otherNames: readonly string[], c
   }
   return true;
 }
+
+/** FieldsV1 that were read from text, as nodes that are shared. What is no FieldsV1 stays as it is. */
+export function withSharedFields<T>(fields: T): T {
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields)) return fields;
+  const names = Object.keys(fields);
+  if (names.length === 0) return leafFields as T;
+  if (!names.every(isElement)) return fields;
+  return sharedFields(names, Object.values(fields).map(withSharedFields)) as T;
+}
+
+const isElement = (name: string): boolean => name === "." || name.charAt(1) === ":";
 
 /** Writes a set as FieldsV1. */
 export function toFieldsV1(set: FieldSet): Readonly<Record<string, unknown>> {
