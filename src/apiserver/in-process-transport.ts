@@ -153,7 +153,7 @@ async function bodyOf(response: ApiResponse): Promise<Omit<TransportResponse, "w
       return { status: response.status, body: parse(response.bytes, response.contentType) };
     case "stream": {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of response.chunks) chunks.push(chunk);
+      for await (const chunk of response.chunks) chunks.push(Buffer.from(chunk));
       return { status: response.status, body: parse(Buffer.concat(chunks), response.contentType) };
     }
     case "watch":

@@ -1,6 +1,7 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
+import { ConfigError } from "../api/encode/config-fields.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
 import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
@@ -32,6 +33,7 @@ import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
@@ -56,6 +58,7 @@ import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Dial } from "../rpc/dial.ts";
+import { tunnelAgents } from "../rpc/tunnel.ts";
 import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
@@ -118,7 +121,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
-  const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
+  const egress = await openEgress(settings);
+  const sources = stack.add(await openAuthenticationSources(settings, { egress, clock, logger: authenticationLogger, metrics }));
   const [admission, advertiseAddress] = await Promise.all([
     readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
@@ -135,7 +139,11 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   const material = await loadServingMaterial(settings, pki, { clock, logger });
-  const kubelets = { ...(await loadKubeletClient(settings.edge.kubelet, pki)), dial: deps.dial };
+  const kubelets = {
+    ...(await loadKubeletClient(settings.edge.kubelet, pki)),
+    dial: deps.dial,
+    agents: egress.cluster && tunnelAgents(egress.cluster),
+  };
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
@@ -149,13 +157,21 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     ),
   );
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const authorization = { reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
+  for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers"] as const) state.ready.add(step);
+  const authorization = { egress, reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
-  const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
+  const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
   const aggregator = stack.add(
     createAggregator(
-      { reader: stores.reader, clock, logger: logger.named("aggregator"), metrics, clientCertificate: () => proxyClient.current() },
+      {
+        reader: stores.reader,
+        clock,
+        logger: logger.named("aggregator"),
+        metrics,
+        clientCertificate: () => proxyClient.current(),
+        tunnel: egress.cluster,
+      },
       { requestTimeoutMs: settings.requestTimeoutMs },
     ),
   );
@@ -168,6 +184,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     admission,
     sources,
     authorizer,
+    egress,
     material,
     clock,
     logger,
@@ -178,6 +195,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state,
     advertiseAddress,
   });
+  state.ready.add("start-apiserver-admission-initializer");
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
@@ -188,7 +206,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = createClient(transportFor(loopbackUser));
-  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
+  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }, egress));
+  state.ready.add("start-apiextensions-controllers");
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
@@ -236,6 +255,17 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   };
 }
 
+/** Throws CommandError. */
+async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSettings): Promise<EgressSelector> {
+  if (file === undefined) return {};
+  const { openEgressSelector } = await import("../apiserver/egress/egress-selector.ts");
+  try {
+    return await openEgressSelector(file);
+  } catch (error) {
+    throw error instanceof ConfigError ? new CommandError(`--egress-selector-config-file: ${error.message}`) : error;
+  }
+}
+
 interface Wiring {
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
@@ -245,6 +275,7 @@ interface Wiring {
   readonly admission: AdmissionOptions;
   readonly sources: AuthenticationSources;
   readonly authorizer: Authorizer;
+  readonly egress: EgressSelector;
   readonly material: ServingMaterial;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -289,7 +320,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         metrics,
-        webhooks: w.stack.add(createWebhookClient({ clock })),
+        webhooks: w.stack.add(createWebhookClient({ clock }, { egress: w.egress })),
         kinds: servedKinds(stores),
       },
       w.admission,
@@ -393,6 +424,7 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
+  state.ready.add("start-service-ip-repair-controllers");
 }
 
 /** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */

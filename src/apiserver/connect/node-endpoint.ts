@@ -4,6 +4,7 @@ import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
 import type { Dial } from "../../rpc/dial.ts";
+import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 
 /** What the connect handlers work with. */
@@ -16,6 +17,8 @@ export interface ConnectDependencies {
   readonly preferredAddressTypes?: readonly string[];
   /** Reaches nodes and pods that are simulated in this process. */
   readonly dial?: Dial | undefined;
+  /** Make the connections, where they are not made directly. */
+  readonly agents?: ConnectionAgents | undefined;
 }
 
 const defaultAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];

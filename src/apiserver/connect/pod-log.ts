@@ -86,7 +86,11 @@ const forbiddenProtocol = ({ headers }: ApiRequest): StatusError =>
 async function openLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<IncomingMessage> {
   const { request, info } = context;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = requestTo(url, { tls: deps.kubeletTls, timeout: connectTimeoutMs, signal: request.signal }, deps.dial);
+    const outgoing = requestTo(
+      url,
+      { tls: deps.kubeletTls, agents: deps.agents, timeout: connectTimeoutMs, signal: request.signal },
+      deps.dial,
+    );
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer from the kubelet at ${url.host} in ${connectTimeoutMs} ms`)));
     outgoing.on("response", (answer) => {
       outgoing.setTimeout(0); // a followed log may be silent for hours

@@ -78,13 +78,13 @@ function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, name
     const tls = isKubelet ? deps.kubeletTls : {};
     if (request.upgrade) {
       const headers = { ...upgradeHeaders(request.headers), host: url.host };
-      const options = { method: request.method, headers, tls, timeoutMs, dial: deps.dial };
+      const options = { method: request.method, headers, tls, timeoutMs, dial: deps.dial, agents: deps.agents };
       return { kind: "upgrade", serve: (upgrade) => void passThrough(upgrade, url, options) };
     }
     // Relative links of a page mean something only with the slash.
     if (rest === "" && (request.method === "GET" || request.method === "HEAD")) return movedTo(`${request.path}/${query && `?${query}`}`);
     const links = isNode ? undefined : { prefix, hosts: [url.host, request.headers.host ?? ""] };
-    return forward(url, { tls, links, dial: deps.dial }, context);
+    return forward(url, { tls, links, dial: deps.dial, agents: deps.agents }, context);
   };
 }
 
@@ -98,9 +98,10 @@ interface Forwarding {
   /** How links in the answer become links through the proxy; absent where they stay. */
   readonly links: LinkContext | undefined;
   readonly dial: Dial | undefined;
+  readonly agents: ConnectDependencies["agents"];
 }
 
-async function forward(url: URL, { tls, links, dial }: Forwarding, context: RequestContext): Promise<ApiResponse> {
+async function forward(url: URL, { tls, links, dial, agents }: Forwarding, context: RequestContext): Promise<ApiResponse> {
   const { request } = context;
   const body = await bodyOf(request);
   const headers: Record<string, string> = {};
@@ -108,7 +109,8 @@ async function forward(url: URL, { tls, links, dial }: Forwarding, context: Requ
   if (links) headers["x-forwarded-uri"] = request.path;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const sent = { ...headers, host: url.host, "content-length": String(body.length) };
-    const outgoing = requestTo(url, { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls }, dial);
+    const asked = { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls, agents };
+    const outgoing = requestTo(url, asked, dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     outgoing.on("response", resolve);
     outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${error.message}`)));

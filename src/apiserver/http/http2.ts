@@ -3,7 +3,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { RequestBody } from "../request.ts";
 import { allowsGzip, type ConnectionFacts, ReceivedRequest } from "./http1.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
 export interface Http2Head {
   readonly headers: IncomingHttpHeaders;
@@ -72,6 +72,10 @@ export class Http2Sink implements Sink {
     if (this.#isHead) return undefined;
     if (this.closed) return Promise.reject(new ClientGone());
     return this.#stream.write(chunk) ? undefined : drained(this.#stream);
+  }
+
+  writeThrough(chunk: Uint8Array): Promise<void> {
+    return this.closed ? Promise.reject(new ClientGone()) : writtenThrough(this.#stream, chunk);
   }
 
   end(): void {

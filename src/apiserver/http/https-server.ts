@@ -19,8 +19,9 @@ import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
 import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
+import { WatchPace } from "./watch-pace.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
-import { writeAnswer } from "./write-answer.ts";
+import { type WriteDeps, writeAnswer } from "./write-answer.ts";
 
 export interface HttpsServerDeps {
   readonly api: ApiServer;
@@ -80,6 +81,7 @@ interface Http2Connection {
 class ConnectionServer implements HttpsServer {
   readonly #deps: HttpsServerDeps;
   readonly #options: HttpsServerOptions;
+  readonly #writing: WriteDeps;
   /** Requests being served that are no watches. */
   readonly #open = new OpenRequests();
   readonly #server: Server;
@@ -98,6 +100,7 @@ class ConnectionServer implements HttpsServer {
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#writing = { logger: deps.logger, pace: new WatchPace(deps.clock) };
     this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
@@ -260,7 +263,7 @@ class ConnectionServer implements HttpsServer {
     if (answer.response.kind === "watch") ended();
     const release = this.#own(answer);
     try {
-      await writeAnswer(answer, sink, this.#deps.logger);
+      await writeAnswer(answer, sink, this.#writing);
     } finally {
       release();
       ended();
@@ -308,7 +311,7 @@ class ConnectionServer implements HttpsServer {
     response.shouldKeepAlive = false;
     response.assignSocket(message.socket);
     response.once("finish", () => message.socket.end());
-    await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#deps.logger);
+    await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#writing);
   }
 }
 

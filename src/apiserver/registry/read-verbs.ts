@@ -8,8 +8,8 @@ import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
-import { type ListPage, listChunks, listObject, listPage, writtenList } from "./list.ts";
-import { protobufList } from "./protobuf-list.ts";
+import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
+import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import {
   checkAskedFor,
@@ -141,24 +141,24 @@ function listAnswer(
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
-  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
+  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => listBytes(type, page) };
 }
 
 /** Whole, it would lie in memory for as long as a slow client takes to read it. */
 function isLong({ versions }: ListPage): boolean {
   if (versions.length > streamedItems) return true;
   let length = 0;
-  for (const version of versions) length += version.bytes().length;
+  for (const version of versions) length += version.encoded().tail.length;
   return length > streamedBytes;
 }
 
 function protobufListAnswer(type: ResourceType, page: ListPage, inProcess: boolean): ApiResponse {
-  const { length, chunks } = protobufList(type, page);
+  const list = protobufList(type, page);
   const contentType = mediaTypes.protobuf;
   const object = (): unknown => listObject(type, page);
-  if (!inProcess && (page.versions.length > streamedItems || length > streamedBytes))
-    return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
-  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length), object };
+  if (!inProcess && (page.versions.length > streamedItems || list.length > streamedBytes))
+    return { kind: "stream", status: 200, contentType, chunks: asAsync(list.chunks), object };
+  return { kind: "bytes", status: 200, contentType, bytes: wholeList(list), object };
 }
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
