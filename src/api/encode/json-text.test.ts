@@ -53,6 +53,7 @@ describe("parseJson()", () => {
     ["{} x", "invalid character 'x' after top-level value"],
     ["x", "invalid character 'x' looking for beginning of value"],
     ['{"a":"\n"}', "invalid character '\\n' in string literal"],
+    ['{"a":"\u0001"}', "invalid character '\\x01' in string literal"],
     ['"\\q"', "invalid character 'q' in string escape code"],
     ["-x", "invalid character 'x' in numeric literal"],
   ])("refuses %j as Go does", (text, message) => {

@@ -277,10 +277,15 @@ class Reader {
   #unexpected(context: string): JsonSyntaxError {
     const c = this.#text.charAt(this.#at);
     if (c === "") return new JsonSyntaxError("unexpected end of JSON input");
-    const shown = c === "'" ? "\\'" : c === '"' ? '"' : JSON.stringify(c).slice(1, -1);
+    const shown = c === "'" ? "\\'" : c === '"' ? '"' : goEscaped(c);
     return new JsonSyntaxError(`invalid character '${shown}' ${context}`);
   }
 }
+
+const goNames: Readonly<Record<string, string>> = { "\u0007": "\\a", "\v": "\\v", "\u007f": "\\x7f" };
+
+/** A character as Go quotes it. */
+const goEscaped = (c: string): string => goNames[c] ?? JSON.stringify(c).slice(1, -1).replace("\\u00", "\\x");
 
 /** "spec.containers[0].name". */
 export function pathText(path: readonly (string | number)[]): string {

@@ -20,6 +20,7 @@ import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { WireError } from "../../base/protobuf/wire.ts";
 import { negotiateInput } from "../http/negotiate.ts";
 import type { ApiRequest, RequestContext } from "../request.ts";
+import { withSentOwners } from "./field-management.ts";
 import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./request-options.ts";
 
 /** The largest body: upstream's limit for objects. */
@@ -142,7 +143,7 @@ export function decodeAs(
   if (validation === "Warn") problems.forEach(warn);
   const { metadata, ...rest } = object as unknown as KubernetesObject;
   const named = expected.decode !== undefined || (rest.kind === expected.kind && rest.apiVersion === apiVersion);
-  if (named && metadata !== undefined) return object as unknown as KubernetesObject;
+  if (named && metadata !== undefined) return withSentOwners(object as unknown as KubernetesObject, value);
   if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }

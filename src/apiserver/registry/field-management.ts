@@ -13,6 +13,17 @@ import { formatTime } from "../../base/clock.ts";
 import { withMetadata } from "./object-meta.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
+/**
+ * The decoded object with the empty list of managedFields that was sent, which decoding leaves out: it asks that all owners
+ * be forgotten.
+ */
+export function withSentOwners<T extends KubernetesObject>(object: T, sent: unknown): T {
+  const { metadata } = (sent ?? {}) as { readonly metadata?: { readonly managedFields?: unknown } | null };
+  const { managedFields } = metadata ?? {};
+  if (!Array.isArray(managedFields) || managedFields.length > 0) return object;
+  return withMetadata(object, { ...object.metadata, managedFields: [] });
+}
+
 export interface FieldWriter {
   readonly manager: string;
   readonly subresource: string;

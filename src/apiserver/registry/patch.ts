@@ -15,6 +15,7 @@ import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schem
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { PatchContent } from "../http/negotiate.ts";
 import { type ExpectedKind, otherKindProblem } from "./body.ts";
+import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { patchedText } from "./patched-text.ts";
 import type { FieldValidation } from "./request-options.ts";
@@ -124,7 +125,7 @@ function checked(
     const object = decode ? decodePatched(decode, patched, target, { refuse, order, problemOf }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
-    return inNamespace(named, target.namespace);
+    return inNamespace(withSentOwners(named, patched), target.namespace);
   };
 }
 
