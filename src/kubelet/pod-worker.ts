@@ -96,6 +96,8 @@ export class PodWorker {
   #timer: Timer | undefined;
   #step: AbortController | undefined;
   #again = false;
+  /** Containers of the ending pod are being stopped. */
+  #killing = false;
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -189,6 +191,8 @@ export class PodWorker {
   /** Something the pod depends on has changed: looks at everything again, soon. */
   wake(): void {
     this.#holds.clear();
+    // Stopping containers may take minutes, in which they become unready: who sends them requests must know.
+    if (this.#killing) this.#report(this.#runtime, false);
     this.#look();
   }
 
@@ -451,7 +455,12 @@ export class PodWorker {
     this.#report(runtime, false);
     const podIP = this.#deps.reporter.previous(this.#pod).podIP ?? "";
     if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
-      await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
+      this.#killing = true;
+      try {
+        await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
+      } finally {
+        this.#killing = false;
+      }
       this.#runtimeChanged = true;
     }
     probes.remove(uid);
