@@ -83,6 +83,27 @@ describe("kubelet: the end of a pod", () => {
     expect(f.clock.now() - beganMs).toBeLessThan(10_000);
   });
 
+  it("tells that a pod is no longer ready while its containers are being stopped", async () => {
+    let healthy = true;
+    const app = { onTerminate: "ignore" as const, exec: async () => ({ exitCode: healthy ? 0 : 1 }) };
+    await using f = await startKubelet({ runtime: { images: ["app:1"], behaviours: { "app:1": app } } });
+    const readinessProbe = { exec: { command: ["check"] }, periodSeconds: 1, failureThreshold: 1 };
+    const pod = await f.createPod("web", {
+      terminationGracePeriodSeconds: 600,
+      containers: [container({ image: "app:1", readinessProbe })],
+    });
+    const isReady = async (): Promise<boolean> => (await statusOf(f, "web"))?.ready === true;
+    await f.until(isReady);
+    const deletedMs = f.clock.now();
+    await f.client.delete(pods, pod.metadata);
+    await f.until(async () => f.reasons("web").includes("Killing"));
+    expect(await isReady()).toBe(true);
+    healthy = false;
+    await f.until(async () => (await statusOf(f, "web"))?.ready === false);
+    expect(f.clock.now() - deletedMs).toBeLessThan(60_000);
+    expect((await f.pod("web"))?.status?.conditions?.find(({ type }) => type === "Ready")?.status).toBe("False");
+  });
+
   it("hurries when a pod that is being ended is deleted by force", async () => {
     await using f = await startKubelet({ runtime: { images: ["deaf:1"], behaviours: { "deaf:1": { onTerminate: "ignore" } } } });
     const pod = await f.createPod("web", { terminationGracePeriodSeconds: 600, containers: [container({ image: "deaf:1" })] });

@@ -79,6 +79,8 @@ export class PodWorker {
   #timer: Timer | undefined;
   #step: AbortController | undefined;
   #again = false;
+  /** Containers of the ending pod are being stopped. */
+  #killing = false;
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -172,6 +174,8 @@ export class PodWorker {
   /** Something the pod depends on has changed: looks at everything again, soon. */
   wake(): void {
     this.#waits.retry();
+    // Stopping containers may take minutes, in which they become unready: who sends them requests must know.
+    if (this.#killing) this.#report(this.#runtime, false);
     this.#look();
   }
 
@@ -383,7 +387,12 @@ export class PodWorker {
     this.#report(runtime, false);
     const podIP = this.#deps.reporter.previous(this.#pod).podIP ?? "";
     if (runtime.sandboxes.some((s) => s.ready) || runtime.containers.some((c) => c.state !== "exited")) {
-      await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
+      this.#killing = true;
+      try {
+        await killer.killPod(this.#pod, runtime, { signal, podIP, ...this.#shortGrace() });
+      } finally {
+        this.#killing = false;
+      }
       this.#runtimeChanged = true;
     }
     probes.remove(uid);
