@@ -104,7 +104,7 @@ async function mirror(work: SliceWork, source: Endpoints, existing: readonly End
       for (const slice of own) await removeSlice(work, slice);
       continue;
     }
-    const plan = planSlices(own, groups);
+    const plan = planSlices(own, groups, maxPerSubset);
     await writeSlices(work, plan, { metadata, addressType: family });
   }
 }
