@@ -319,7 +319,10 @@ profiles:
   it("says of a pod that is being deleted, but not gone, that it is skipped", async () => {
     const t = await setUp();
     await t.startScheduler();
-    await t.client.create(pods, { ...podNamed("p", "1", {}), metadata: { ...podNamed("p", "1", {}).metadata, finalizers: ["example.com/wait"] } });
+    await t.client.create(pods, {
+      ...podNamed("p", "1", {}),
+      metadata: { ...podNamed("p", "1", {}).metadata, finalizers: ["example.com/wait"] },
+    });
     await t.settle();
     await t.client.delete(pods, { namespace: "default", name: "p" });
     await t.settle();

@@ -112,9 +112,8 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   const families = familiesOf(service);
   const serving = podsOf(service, podInformer).filter((pod) => hasEndpoints(pod, { includeTerminating: true }));
   const nodeOf = (pod: Pod): Node | undefined => (pod.spec.nodeName ? nodeInformer.get(pod.spec.nodeName) : undefined);
-  // A reference to a node that is not there must not lead traffic anywhere, unless the service wants every address.
-  const isPlaced = (pod: Pod): boolean =>
-    !pod.spec.nodeName || nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
+  // Without a node that is there, a pod must not lead traffic anywhere, unless the service wants every address.
+  const isPlaced = (pod: Pod): boolean => nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
   const placed = serving.filter(isPlaced);
   const slices: SliceWork = { client: context.client, ...work };
   const { name, namespace } = service.metadata;
@@ -126,7 +125,14 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
     const plan = planSlices(own, withHints(context, work, { groups, family }));
     await writeSlices(slices, plan, { metadata, addressType: family });
   }
-  return placed.length < serving.length ? { requeueAfterMs: missingNodeMs } : undefined;
+  if (placed.length === serving.length) return undefined;
+  const skipped = serving.filter((pod) => !isPlaced(pod));
+  const reasons = skipped.map(
+    ({ metadata, spec }) => `skipping Pod ${metadata.name} for Service ${work.key}: Node ${spec.nodeName ?? ""} Not Found`,
+  );
+  const message = `Error updating Endpoint Slices for Service ${work.key}: ${reasons.length === 1 ? reasons[0] : `[${reasons.join(", ")}]`}`;
+  context.recorder.record(service, { type: "Warning", reason: "FailedToUpdateEndpointSlices", message });
+  return { requeueAfterMs: missingNodeMs };
 }
 
 /** The endpoints with the hints of the topology mode, where the service asks for it; an event tells when that begins and ends. */
