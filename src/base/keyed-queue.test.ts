@@ -36,6 +36,23 @@ describe("KeyedQueue", () => {
     expect(started).toEqual(["a"]);
   });
 
+  it("lets others have a turn while keys set each other off without end", async () => {
+    const clock = new VirtualClock();
+    let worked = 0;
+    const queue: KeyedQueue<string> = new KeyedQueue<string>({
+      clock,
+      work: async (key) => {
+        if (++worked < 100_000) queue.add(key === "a" ? "b" : "a");
+        return done;
+      },
+    });
+    queue.start();
+    queue.add("a");
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    expect(worked).toBeLessThan(10_000);
+    await queue.stop();
+  });
+
   it("never works on a key twice at the same time, and comes back to one added meanwhile", async () => {
     const { clock, queue, started, finish } = controlled({ workers: 2 });
     queue.add("a");

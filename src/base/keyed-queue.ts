@@ -32,6 +32,9 @@ export interface QueueMetrics {
   finished?(workedMs: number): void;
 }
 
+/** Pumps in a row that are microtasks. */
+const longestRun = 128;
+
 export class KeyedQueue<K> implements Running {
   readonly #clock: Clock;
   readonly #work: KeyedQueueOptions<K>["work"];
@@ -49,6 +52,8 @@ export class KeyedQueue<K> implements Running {
   readonly #idle: (() => void)[] = [];
   #busyWorkers = 0;
   #pumping = false;
+  /** How often in a row workers began without a turn for the event loop. */
+  #run = 0;
   #started = false;
   #stopping: Promise<void> | undefined;
 
@@ -146,14 +151,20 @@ export class KeyedQueue<K> implements Running {
     abort.cancel();
   }
 
-  /** Workers begin in a later microtask: keys added together are seen together, and add() never runs work itself. */
+  /**
+   * Workers begin in a later microtask: keys added together are seen together, and add() never runs work itself. Now and then
+   * they let timers and connections have a turn, which loops that set each other off would otherwise keep from ever running.
+   */
   #schedule(): void {
     if (!this.#started || this.#pumping) return;
     this.#pumping = true;
-    queueMicrotask(() => {
+    const pump = (): void => {
       this.#pumping = false;
       this.#pump();
-    });
+    };
+    this.#run = (this.#run + 1) % longestRun;
+    if (this.#run === 0) setImmediate(pump);
+    else queueMicrotask(pump);
   }
 
   #pump(): void {

@@ -16,8 +16,10 @@ import type { RecentWrites } from "../client/recent-writes.ts";
 import { claim } from "./claim.ts";
 import { orphansIn, ownedBy } from "./owner-index.ts";
 
-/** On revisions their hash; on pods what names their revision: the hash for daemon sets, the name for stateful sets. */
+/** On daemon sets' revisions their hash; on pods what names their revision: the hash for daemon sets, the name for stateful sets. */
 export const revisionHashLabel = "controller-revision-hash";
+/** On stateful sets' revisions their hash. */
+const statefulRevisionHashLabel = "controller.kubernetes.io/hash";
 
 export type RevisionOwner = DaemonSet | StatefulSet;
 
@@ -120,13 +122,14 @@ async function createRevision<T extends RevisionOwner>(
 ): Promise<{ readonly revision: ControllerRevision; readonly collisionCount: number }> {
   const { name, namespace, annotations } = owner.metadata;
   const data = revisionData(owner);
+  const hashLabel = type.kind === "StatefulSet" ? statefulRevisionHashLabel : revisionHashLabel;
   const first = owner.status?.collisionCount ?? 0;
   for (let collisionCount = first; ; collisionCount++) {
     const hash = templateHash(data, collisionCount);
     const metadata = {
       name: `${name.slice(0, maxNamePrefix)}-${hash}`,
       namespace,
-      labels: { ...owner.spec.template.metadata?.labels, [revisionHashLabel]: hash },
+      labels: { ...owner.spec.template.metadata?.labels, [hashLabel]: hash },
       ...(annotations ? { annotations } : {}),
       ownerReferences: [controllerRef(owner, type)],
     };

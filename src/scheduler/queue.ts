@@ -311,11 +311,10 @@ export class SchedulingQueue {
 function changesScheduling(before: Pod, after: Pod): boolean {
   return before.spec !== after.spec ||
     before.metadata.labels !== after.metadata.labels ||
-    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
     before.status?.resourceClaimStatuses !== after.status?.resourceClaimStatuses
     ? schedulingText(before) !== schedulingText(after)
     : false;
 }
 
-const schedulingText = ({ spec, metadata: { labels, deletionTimestamp }, status }: Pod): string =>
-  JSON.stringify([spec, labels, deletionTimestamp, status?.resourceClaimStatuses]);
+const schedulingText = ({ spec, metadata: { labels }, status }: Pod): string =>
+  JSON.stringify([spec, labels, status?.resourceClaimStatuses]);

@@ -316,6 +316,22 @@ profiles:
     expect((await t.pod("p")).spec.nodeName).toBeUndefined();
   });
 
+  it("says of a pod that is being deleted, but not gone, that it is skipped", async () => {
+    const t = await setUp();
+    await t.startScheduler();
+    await t.client.create(pods, {
+      ...podNamed("p", "1", {}),
+      metadata: { ...podNamed("p", "1", {}).metadata, finalizers: ["example.com/wait"] },
+    });
+    await t.settle();
+    await t.client.delete(pods, { namespace: "default", name: "p" });
+    await t.settle();
+    await t.addNode("a");
+    await t.clock.advance(12_000);
+    expect(await t.events("p")).toContain("FailedScheduling: skip schedule deleting pod: default/p");
+    expect((await t.pod("p")).spec.nodeName).toBeUndefined();
+  });
+
   it("says once why a pod has no place, and places it when a node appears", async () => {
     const t = await setUp();
     await t.addNode("small", "1");
@@ -469,6 +485,20 @@ describe("preemption", () => {
     expect((await t.pod("protected")).metadata.deletionTimestamp).toBeUndefined();
   });
 
+  it("keeps the nomination of a lower pod where the room is becoming free already", async () => {
+    const t = await setUp();
+    await t.addNode("a", "1");
+    await t.startScheduler();
+    await t.addPod("low", "1", { priority: 1 });
+    await t.settle();
+    await t.addPod("middle", "1", { priority: 5 });
+    await t.settle();
+    await t.addPod("high", "1", { priority: 10 });
+    await t.settle();
+    expect((await t.pod("middle")).status?.nominatedNodeName).toBe("a");
+    expect((await t.pod("high")).status?.nominatedNodeName).toBe("a");
+  });
+
   it("takes a nomination back from a lower pod that waits for the same node", async () => {
     const t = await setUp();
     await t.addNode("a", "1");
@@ -484,6 +514,7 @@ describe("preemption", () => {
     await t.client.delete(pods, { namespace: "default", name: "low" }, { body: { gracePeriodSeconds: 0 } });
     await t.clock.advance(12_000);
     expect((await t.pod("high")).spec.nodeName).toBe("a");
+    expect((await t.pod("high")).status?.nominatedNodeName).toBeUndefined();
     expect((await t.pod("middle")).status?.nominatedNodeName).toBeUndefined();
   });
 

@@ -197,7 +197,7 @@ export class Scheduler implements Running {
       return;
     }
     if (this.#cache.isAssumed(pod)) return;
-    if (pod.metadata.deletionTimestamp || !this.#profileOf(pod)) {
+    if (!this.#profileOf(pod)) {
       this.#cache.nominations.delete(pod);
       return this.#queue.delete(pod);
     }
@@ -246,6 +246,7 @@ export class Scheduler implements Running {
     const { pod } = info;
     const profile = this.#profileOf(pod);
     if (!profile || pod.metadata.deletionTimestamp || this.#cache.isAssumed(pod)) {
+      if (profile && pod.metadata.deletionTimestamp) this.#tellSkipped(pod, profile);
       this.#queue.done(pod);
       return undefined;
     }
@@ -376,6 +377,12 @@ export class Scheduler implements Running {
     const { clock, metrics } = this.#deps;
     metrics?.attempted("scheduled", profile.schedulerName, clock.monotonic() - startedMs);
     metrics?.placed(info.attempts, clock.now() - info.firstAttemptMs);
+  }
+
+  /** A pod that is being deleted, but not gone: something has to be done about it first. */
+  #tellSkipped(pod: Pod, profile: Profile): void {
+    const note = `skip schedule deleting pod: ${keyOf(pod)}`;
+    this.#recorderOf(profile).record(pod, { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note });
   }
 
   #recorderOf({ schedulerName }: Profile): Pick<EventSeriesRecorder, "record"> {

@@ -58,6 +58,8 @@ function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): 
   if (pod.spec.nodeName) throw refuse(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
   if ((pod.spec.schedulingGates ?? []).length > 0) throw refuse(`pod ${name} has non-empty .spec.schedulingGates`);
   const { annotations, labels } = binding.metadata;
+  // Where the pod was to go is of no interest any more.
+  const { nominatedNodeName: _, ...status } = pod.status ?? {};
   return {
     ...pod,
     metadata: {
@@ -66,7 +68,7 @@ function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): 
       ...(labels ? { labels: { ...pod.metadata.labels, ...labels } } : {}),
     },
     spec: { ...pod.spec, nodeName },
-    status: { ...pod.status, conditions: withScheduled(pod.status?.conditions ?? [], nowMs) },
+    status: { ...status, conditions: withScheduled(pod.status?.conditions ?? [], nowMs) },
   };
 }
 

@@ -30,7 +30,7 @@ import {
 } from "../revisions.ts";
 import { isNamespaceGoing } from "../service-account.ts";
 import { slowStartEach } from "../slow-start.ts";
-import { daemonTemplate, placementsOf } from "./placement.ts";
+import { daemonTemplate, placementsOf, targetNode } from "./placement.ts";
 import { type DaemonPlan, type DaemonView, daemonStatus, planPlacing, planRollout, viewDaemons } from "./plan.ts";
 
 /** No more pods are made, and no more removed, in one go. */
@@ -102,17 +102,16 @@ function createParts({ informers }: ControllerContext): Parts {
 
 /** Of all the news of nodes only what changes where pods belong concerns a set. */
 function watchNodes({ nodeInformer, setInformer, podInformer }: Parts): Watched {
-  const concerned = (set: DaemonSet, node: Node | undefined, previous: Node | undefined): boolean => {
+  const concerned = (set: DaemonSet, node: Node, previous: Node | undefined): boolean => {
     const place = placementsOf(set);
-    const { shouldRun, mayStay } = node ? place(node) : { shouldRun: false, mayStay: false };
+    const { shouldRun, mayStay } = place(node);
     if (previous && place(previous).shouldRun !== shouldRun) return true;
-    const name = (node ?? previous)?.metadata.name ?? "";
-    const isThere = podsOnNode(podInformer, name).some((pod) => controllerOf(pod)?.uid === set.metadata.uid);
+    const isThere = podsOnNode(podInformer, node.metadata.name).some((pod) => controllerOf(pod)?.uid === set.metadata.uid);
     return isThere ? !mayStay || (set.status?.numberMisscheduled ?? 0) > 0 : shouldRun;
   };
   return {
     start(enqueue) {
-      const tell = (node: Node | undefined, previous: Node | undefined): void => {
+      const tell = (node: Node, previous: Node | undefined): void => {
         for (const set of setInformer.list()) if (concerned(set, node, previous)) enqueue(keyOf(set));
       };
       return nodeInformer.addHandler({
@@ -123,7 +122,11 @@ function watchNodes({ nodeInformer, setInformer, podInformer }: Parts): Watched 
             semanticallyEqual(node.spec?.taints, previous.spec?.taints);
           if (!isSame) tell(node, previous);
         },
-        onDelete: (node) => tell(undefined, node),
+        // Its pods go first, and then concern their sets; but those that it never got wait in vain.
+        onDelete: ({ metadata }) => {
+          const waitsForIt = (pod: Pod): boolean => !pod.spec.nodeName && targetNode(pod) === metadata.name;
+          for (const set of setInformer.list()) if (ownedBy(podInformer, set.metadata.uid).some(waitsForIt)) enqueue(keyOf(set));
+        },
       });
     },
   };

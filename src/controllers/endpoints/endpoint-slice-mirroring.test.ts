@@ -57,6 +57,13 @@ describe("endpointslice-mirroring-controller", () => {
     expect(fixture.problems).toEqual([]);
   });
 
+  it("puts the addresses of a subset into one slice", async () => {
+    const { fixture, slices } = await started();
+    await using _ = fixture;
+    await fixture.client.create(endpointsType, byHand(...Array.from({ length: 250 }, (_item, i) => `10.1.2.${i}`)));
+    expect((await slices()).map(({ endpoints }) => endpoints?.length)).toEqual([250]);
+  });
+
   it("follows the label that says skip", async () => {
     const { fixture, slices } = await started();
     await using _ = fixture;

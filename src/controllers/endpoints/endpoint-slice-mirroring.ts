@@ -6,7 +6,7 @@ import { endpointslices, endpoints as endpointsType, services } from "../../api/
 import type { EndpointAddress, EndpointSubset, Endpoints } from "../../api/types/core-v1.ts";
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/discovery-v1.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
-import { type Controller, watch } from "../controller.ts";
+import { type Controller, type ControllerContext, watch } from "../controller.ts";
 import { type EndpointGroup, planSlices } from "./plan-slices.ts";
 import type { IPFamily } from "./service-pods.ts";
 import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
@@ -82,6 +82,7 @@ export const endpointSliceMirroring: Controller = {
           return undefined;
         }
         await mirror(work, source, existing);
+        tellSkipped(context, source);
         return undefined;
       },
     };
@@ -91,6 +92,15 @@ export const endpointSliceMirroring: Controller = {
 function mirroredKeys({ metadata: { namespace, labels } }: EndpointSlice): readonly string[] {
   const name = labels?.[serviceNameLabel];
   return name && labels?.[managedByLabel] === manager ? [`${namespace}/${name}`] : [];
+}
+
+function tellSkipped({ recorder }: ControllerContext, source: Endpoints): void {
+  for (const { addresses = [], notReadyAddresses = [] } of source.subsets ?? []) {
+    const skipped = addresses.length + notReadyAddresses.length - maxPerSubset;
+    if (skipped <= 0) continue;
+    const message = `A max of ${maxPerSubset} addresses can be mirrored to EndpointSlices per Endpoints subset. ${skipped} addresses were skipped`;
+    recorder.record(source, { type: "Warning", reason: "TooManyAddressesToMirror", message });
+  }
 }
 
 async function mirror(work: SliceWork, source: Endpoints, existing: readonly EndpointSlice[]): Promise<void> {
@@ -104,7 +114,7 @@ async function mirror(work: SliceWork, source: Endpoints, existing: readonly End
       for (const slice of own) await removeSlice(work, slice);
       continue;
     }
-    const plan = planSlices(own, groups);
+    const plan = planSlices(own, groups, maxPerSubset);
     await writeSlices(work, plan, { metadata, addressType: family });
   }
 }

@@ -1,13 +1,14 @@
 // endpointslice-controller: keeps the EndpointSlices of every service with a selector, for each of its address families.
 import { controllerRef, keyOf } from "../../api/meta/object.ts";
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { findCondition } from "../../api/semantics/conditions.ts";
 import { isPodReady } from "../../api/semantics/pod-status.ts";
 import type { Node, Pod, Service } from "../../api/types/core-v1.ts";
 import type { Endpoint, EndpointHints, EndpointSlice } from "../../api/types/discovery-v1.ts";
 import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
-import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
 import { type EndpointGroup, planSlices } from "./plan-slices.ts";
 import {
   addressesOf,
@@ -22,6 +23,7 @@ import {
   servedPorts,
   servicesOf,
 } from "./service-pods.ts";
+import { wantsTopologyHints, withTopologyHints, zoneSharesOf } from "./topology-hints.ts";
 import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
@@ -40,24 +42,27 @@ export const endpointSliceController: Controller = {
     const sliceInformer = context.informers.informer(endpointslices);
     sliceInformer.addIndex("service", serviceOfSlice);
     const recent = new RecentWrites<EndpointSlice>(sliceInformer);
+    const hinted = new Set<string>();
     return {
       watches: [
         watch(serviceInformer, (service) => [keyOf(service)]),
         watch(podInformer, (pod) => servicesOf(pod, serviceInformer)),
         watch(sliceInformer, serviceOfSlice),
+        watchZones(nodeInformer, hinted),
       ],
       async reconcile(key, { signal }) {
         const service = serviceInformer.get(key);
         if (!service) {
           // Its slices are its dependents: the garbage collector takes them.
           recent.forget(key);
+          hinted.delete(key);
           return undefined;
         }
         if (!hasManagedEndpoints(service) || service.metadata.deletionTimestamp !== undefined) return undefined;
         const existing = recent
           .correct(key, sliceInformer.byIndex("service", key))
           .filter((slice) => slice.metadata.deletionTimestamp === undefined);
-        return reconcileSlices(context, { key, service, existing, recent, podInformer, nodeInformer, signal });
+        return reconcileSlices(context, { key, service, existing, recent, podInformer, nodeInformer, hinted, signal });
       },
     };
   },
@@ -77,7 +82,29 @@ interface Work {
   readonly recent: RecentWrites<EndpointSlice>;
   readonly podInformer: Informer<Pod>;
   readonly nodeInformer: Informer<Node>;
+  /** Services that have hints by the topology mode. */
+  readonly hinted: Set<string>;
   readonly signal: AbortSignal;
+}
+
+/** The zones' parts of the CPU concern the services that have hints by them. */
+function watchZones(nodeInformer: Informer<Node>, hinted: ReadonlySet<string>): Watched {
+  const zoneText = ({ metadata, status }: Node): string =>
+    JSON.stringify([metadata.labels?.[zoneLabel], status?.allocatable?.cpu, findCondition(status?.conditions, "Ready")?.status]);
+  return {
+    start(enqueue) {
+      const tell = (): void => {
+        for (const key of hinted) enqueue(key);
+      };
+      return nodeInformer.addHandler({
+        onAdd: tell,
+        onUpdate: (node, previous) => {
+          if (hinted.size > 0 && zoneText(node) !== zoneText(previous)) tell();
+        },
+        onDelete: tell,
+      });
+    },
+  };
 }
 
 async function reconcileSlices(context: ControllerContext, work: Work): Promise<RequeueAfter | undefined> {
@@ -85,9 +112,8 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   const families = familiesOf(service);
   const serving = podsOf(service, podInformer).filter((pod) => hasEndpoints(pod, { includeTerminating: true }));
   const nodeOf = (pod: Pod): Node | undefined => (pod.spec.nodeName ? nodeInformer.get(pod.spec.nodeName) : undefined);
-  // A reference to a node that is not there must not lead traffic anywhere, unless the service wants every address.
-  const isPlaced = (pod: Pod): boolean =>
-    !pod.spec.nodeName || nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
+  // Without a node that is there, a pod must not lead traffic anywhere, unless the service wants every address.
+  const isPlaced = (pod: Pod): boolean => nodeOf(pod) !== undefined || service.spec?.publishNotReadyAddresses === true;
   const placed = serving.filter(isPlaced);
   const slices: SliceWork = { client: context.client, ...work };
   const { name, namespace } = service.metadata;
@@ -95,10 +121,41 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   for (const slice of existing) if (!families.includes(slice.addressType as IPFamily)) await removeSlice(slices, slice);
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
-    const plan = planSlices(own, endpointGroups(service, placed, { family, nodeOf }));
+    const groups = endpointGroups(service, placed, { family, nodeOf });
+    const plan = planSlices(own, withHints(context, work, { groups, family }));
     await writeSlices(slices, plan, { metadata, addressType: family });
   }
-  return placed.length < serving.length ? { requeueAfterMs: missingNodeMs } : undefined;
+  if (placed.length === serving.length) return undefined;
+  const skipped = serving.filter((pod) => !isPlaced(pod));
+  const reasons = skipped.map(
+    ({ metadata, spec }) => `skipping Pod ${metadata.name} for Service ${work.key}: Node ${spec.nodeName ?? ""} Not Found`,
+  );
+  const message = `Error updating Endpoint Slices for Service ${work.key}: ${reasons.length === 1 ? reasons[0] : `[${reasons.join(", ")}]`}`;
+  context.recorder.record(service, { type: "Warning", reason: "FailedToUpdateEndpointSlices", message });
+  return { requeueAfterMs: missingNodeMs };
+}
+
+/** The endpoints with the hints of the topology mode, where the service asks for it; an event tells when that begins and ends. */
+function withHints(
+  { recorder }: ControllerContext,
+  { key, service, nodeInformer, hinted }: Work,
+  { groups, family }: { readonly groups: readonly EndpointGroup[]; readonly family: IPFamily },
+): readonly EndpointGroup[] {
+  const tell = (type: "Normal" | "Warning", reason: string, message: string): void =>
+    recorder.record(service, { type, reason, message: `${message}, addressType: ${family}` });
+  if (!wantsTopologyHints(service)) {
+    if (hinted.delete(key)) tell("Warning", "TopologyAwareHintsDisabled", "Topology Aware Hints has been disabled");
+    return groups;
+  }
+  const hints = withTopologyHints(groups, zoneSharesOf(nodeInformer.list()));
+  if (hints.kind === "none") {
+    tell("Warning", "TopologyAwareHintsDisabled", hints.message);
+    hinted.delete(key);
+    return groups;
+  }
+  if (!hinted.has(key)) tell("Normal", "TopologyAwareHintsEnabled", "Topology Aware Hints has been enabled");
+  hinted.add(key);
+  return hints.groups;
 }
 
 /** The endpoints of the pods, by the ports at which they serve: named ports may differ from pod to pod. */
@@ -151,6 +208,7 @@ function hintsOf(
   service: Service,
   at: { readonly zone: string | undefined; readonly nodeName: string | undefined },
 ): EndpointHints | undefined {
+  if (wantsTopologyHints(service)) return undefined;
   const distribution = service.spec?.trafficDistribution;
   const byNode = distribution === "PreferSameNode";
   if (!byNode && distribution !== "PreferClose" && distribution !== "PreferSameZone") return undefined;

@@ -1,10 +1,11 @@
-// Spreads the endpoints of a service over slices of at most a hundred, changing as few slices as possible: endpoints stay
+// Spreads the endpoints of a service over slices of so many at most, changing as few slices as possible: endpoints stay
 // in the slice they are in, new ones go where something changes anyway, then into the fullest slice that has room for all,
 // then into new slices. Pure.
 import { semanticallyEqual } from "../../api/meta/equality.ts";
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/discovery-v1.ts";
 
-export const maxEndpointsPerSlice = 100;
+/** Unless others are asked for. */
+const maxEndpointsPerSlice = 100;
 
 /** Endpoints that are served at the same ports. */
 export interface EndpointGroup {
@@ -26,7 +27,11 @@ export interface SlicesPlan {
 }
 
 /** For the slices of one service and address type. Without any endpoints one empty slice remains or is made. */
-export function planSlices(existing: readonly EndpointSlice[], groups: readonly EndpointGroup[]): SlicesPlan {
+export function planSlices(
+  existing: readonly EndpointSlice[],
+  groups: readonly EndpointGroup[],
+  limit: number = maxEndpointsPerSlice,
+): SlicesPlan {
   const plan = {
     create: [] as SliceContent[],
     update: [] as SlicesPlan["update"][number][],
@@ -37,7 +42,7 @@ export function planSlices(existing: readonly EndpointSlice[], groups: readonly 
   for (const group of groups) {
     const own = existing.filter((slice) => samePorts(slice.ports ?? [], group.ports));
     for (const slice of own) rest.delete(slice);
-    planGroup(own, group, plan);
+    planGroup(own, group, { plan, limit });
   }
   const isEmpty = plan.create.length === 0 && plan.update.length === 0 && plan.unchanged.length === 0;
   for (const slice of rest) {
@@ -49,6 +54,13 @@ export function planSlices(existing: readonly EndpointSlice[], groups: readonly 
   return plan;
 }
 
+interface DraftPlan {
+  readonly create: SliceContent[];
+  readonly update: SlicesPlan["update"][number][];
+  readonly remove: EndpointSlice[];
+  readonly unchanged: EndpointSlice[];
+}
+
 interface Draft {
   readonly slice: EndpointSlice;
   readonly endpoints: Endpoint[];
@@ -58,7 +70,7 @@ interface Draft {
 function planGroup(
   existing: readonly EndpointSlice[],
   group: EndpointGroup,
-  plan: { create: SliceContent[]; update: SlicesPlan["update"][number][]; remove: EndpointSlice[]; unchanged: EndpointSlice[] },
+  { plan, limit }: { readonly plan: DraftPlan; readonly limit: number },
 ): void {
   const wanted = new Map(group.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
   const drafts = existing.map((slice) => keepWanted(slice, wanted));
@@ -66,12 +78,11 @@ function planGroup(
 
   for (const draft of drafts) {
     if (!draft.changed || draft.endpoints.length === 0) continue;
-    draft.endpoints.push(...unplaced.splice(0, maxEndpointsPerSlice - draft.endpoints.length));
+    draft.endpoints.push(...unplaced.splice(0, limit - draft.endpoints.length));
   }
-  while (unplaced.length >= maxEndpointsPerSlice)
-    plan.create.push({ ports: group.ports, endpoints: unplaced.splice(0, maxEndpointsPerSlice) });
+  while (unplaced.length >= limit) plan.create.push({ ports: group.ports, endpoints: unplaced.splice(0, limit) });
   if (unplaced.length > 0) {
-    const roomy = drafts.filter(({ endpoints }) => endpoints.length + unplaced.length <= maxEndpointsPerSlice);
+    const roomy = drafts.filter(({ endpoints }) => endpoints.length + unplaced.length <= limit);
     const fullest = roomy.sort((a, b) => b.endpoints.length - a.endpoints.length)[0];
     if (fullest) {
       fullest.endpoints.push(...unplaced);

@@ -225,7 +225,7 @@ class GarbageCollector {
         client.get(type, type.namespaced ? { namespace, name: reference.name } : { name: reference.name }, { signal }),
       ));
     if (owner?.metadata.uid === reference.uid) return isDeletingDependents(owner) ? "waiting" : "solid";
-    if (this.#ownership.findElsewhere(reference)) this.#reportNamespace(object, reference);
+    if (this.#ownership.isElsewhere(reference, namespace)) this.#reportNamespace(object, reference);
     this.#absent.set(coordinates, true);
     return "dangling";
   }

@@ -94,11 +94,13 @@ export class Ownership {
   }
 
   /** Where else an object of this uid lies: for references across namespaces. Looks at every object of the type. */
-  findElsewhere(reference: OwnerReference): KubernetesObject | undefined {
+  isElsewhere(reference: OwnerReference, namespace: string): boolean {
     const type = this.typeOf(reference);
     const monitor = type && this.#monitors.get(type);
-    for (const object of monitor?.informer.list() ?? []) if (object.metadata.uid === reference.uid) return object;
-    return undefined;
+    for (const { metadata } of monitor?.informer.list() ?? []) {
+      if (metadata.uid === reference.uid) return metadata.namespace !== undefined && metadata.namespace !== namespace;
+    }
+    return false;
   }
 
   stop(): void {

@@ -42,8 +42,21 @@ export function hasDoomedClaim(set: StatefulSet, name: string, claims: readonly 
 export interface ClaimOwners {
   readonly claim: PersistentVolumeClaim;
   readonly owners: readonly OwnerReference[];
-  /** Another controller manages the claim: the set's policy does not reach it. */
-  readonly isForeign: boolean;
+}
+
+/**
+ * A controller manages the claim that is neither the set nor the pod, or an earlier one of their names: the set's policy does
+ * not reach it. Without a policy it may be anybody's.
+ */
+export function hasForeignController(set: StatefulSet, claim: PersistentVolumeClaim, pod: Pod): boolean {
+  if (!deletesWithSet(set) && !deletesWhenScaled(set)) return false;
+  const isSet = names(set, statefulsets);
+  const isPod = names(pod, pods);
+  return (claim.metadata.ownerReferences ?? []).some((reference) => {
+    if (isSet(reference)) return reference.uid !== set.metadata.uid;
+    if (isPod(reference)) return reference.uid !== pod.metadata.uid;
+    return reference.controller === true;
+  });
 }
 
 /**
@@ -62,14 +75,12 @@ export function claimOwners(
   const isStale = present.some((r) => (isSet(r) && r.uid !== set.metadata.uid) || (isPod(r) && r.uid !== pod.metadata.uid));
   if (isStale) return undefined;
   const others = present.filter((reference) => !isSet(reference) && !isPod(reference));
-  const hasPolicy = deletesWithSet(set) || deletesWhenScaled(set);
-  const isForeign = hasPolicy && others.some((reference) => reference.controller === true);
-  const owner = isForeign ? undefined : policyOwner(set, pod, ordinal);
+  const owner = hasForeignController(set, claim, pod) ? undefined : policyOwner(set, pod, ordinal);
   const owners = owner ? [...others, owner] : others;
   const isRight =
     owners.length === present.length &&
     owners.every((wanted) => present.some((r) => r.uid === wanted.uid && (r.controller ?? false) === (wanted.controller ?? false)));
-  return isRight ? undefined : { claim, owners, isForeign };
+  return isRight ? undefined : { claim, owners };
 }
 
 function policyOwner(set: StatefulSet, pod: Pod, ordinal: number): OwnerReference | undefined {

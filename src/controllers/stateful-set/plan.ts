@@ -7,7 +7,7 @@ import { isPodAvailable, isPodReady, isPodTerminal } from "../../api/semantics/p
 import type { StatefulSet, StatefulSetStatus } from "../../api/types/apps-v1.ts";
 import type { PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import { revisionHashLabel } from "../revisions.ts";
-import { type Claims, claimOwners, hasDoomedClaim } from "./claims.ts";
+import { type Claims, claimOwners, hasDoomedClaim, hasForeignController } from "./claims.ts";
 import { claimNames, desiredReplicas, isInRange, ordinalOf, ordinalsOf, podFor, podName, restored, type Version } from "./identity.ts";
 
 export interface ObservedStatefulSet {
@@ -84,8 +84,10 @@ function planReplica(observed: ObservedStatefulSet, ordinal: number, pod: Pod | 
 function planClaims({ set, claims }: ObservedStatefulSet, ordinal: number, pod: Pod): readonly StatefulAction[] {
   const names = claimNames(set, ordinal);
   const known = names.flatMap((name) => claims.get(name) ?? []);
-  const isMissing = known.length < names.length && isInRange(set, ordinal) && pod.status?.phase === "Pending";
-  const isWrong = (claim: PersistentVolumeClaim): boolean => claimOwners(set, claim, { pod, ordinal }) !== undefined;
+  const isPending = pod.status?.phase === "Pending";
+  const isMissing = known.length < names.length && isInRange(set, ordinal) && isPending;
+  const isWrong = (claim: PersistentVolumeClaim): boolean =>
+    claimOwners(set, claim, { pod, ordinal }) !== undefined || (isPending && hasForeignController(set, claim, pod));
   return isMissing || known.some(isWrong) ? [{ kind: "claims", ordinal, pod }] : [];
 }
 

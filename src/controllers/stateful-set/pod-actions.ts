@@ -7,7 +7,7 @@ import type { PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import type { RecentWrites } from "../../client/recent-writes.ts";
 import type { ControllerContext } from "../controller.ts";
 import { isNamespaceGoing } from "../service-account.ts";
-import { type Claims, claimOwners, claimsFor } from "./claims.ts";
+import { type Claims, claimOwners, claimsFor, hasForeignController } from "./claims.ts";
 import { podName } from "./identity.ts";
 import type { StatefulAction } from "./plan.ts";
 
@@ -46,7 +46,9 @@ async function create(work: ActionWork, { ordinal, pod }: StatefulAction & { rea
   try {
     await told(work, "Create", podName(work.set, ordinal), async () => {
       await makeClaims(work, ordinal);
-      work.recentPods.written(work.key, await client.create(pods, pod, { signal: work.signal }));
+      const created = await client.create(pods, pod, { signal: work.signal });
+      work.recentPods.written(work.key, created);
+      await putOwnersRight(work, { ordinal, pod: created });
     });
   } catch (error) {
     if (!isNamespaceGoing(error)) throw error;
@@ -92,14 +94,15 @@ async function putOwnersRight(
 ): Promise<void> {
   for (const { metadata } of claimsFor(set, ordinal)) {
     const known = claims.get(metadata.name ?? "");
-    const wanted = known && claimOwners(set, known, { pod, ordinal });
-    if (!wanted) continue;
-    const { claim, owners, isForeign } = wanted;
-    const { name } = claim.metadata;
-    if (isForeign) {
+    if (!known) continue;
+    const { name } = known.metadata;
+    if (hasForeignController(set, known, pod)) {
       const message = `PersistentVolumeClaim ${name} has a conflicting OwnerReference that acts as a manging controller, the retention policy is ignored for this claim`;
       context.recorder.record(set, { type: "Warning", reason: "ConflictingController", message });
     }
+    const wanted = claimOwners(set, known, { pod, ordinal });
+    if (!wanted) continue;
+    const { claim, owners } = wanted;
     const updated = { ...claim, metadata: { ...claim.metadata, ownerReferences: owners } };
     try {
       recentClaims.written(key, await context.client.update(persistentvolumeclaims, updated, { signal }));

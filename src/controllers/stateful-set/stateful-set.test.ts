@@ -261,6 +261,36 @@ describe("statefulset-controller", () => {
     await f.settle();
     expect(await claimOwners(f)).toEqual(["data-db-0: Backup/b"]);
     expect(await layout(f)).toEqual(["db-0:img:1"]);
+    expect((await f.eventsOf("db"))[1]).toContain(
+      "ConflictingController: PersistentVolumeClaim data-db-0 has a conflicting OwnerReference that acts as a manging controller, the retention policy is ignored for this claim",
+    );
+  });
+
+  it("makes a claim that was deleted by hand again only with the next pod", async () => {
+    await using f = await started(statefulSet({ replicas: 1, volumeClaimTemplates: [dataTemplate] }));
+    await run(f, "db-0");
+    await f.client.delete(persistentvolumeclaims, { namespace: "default", name: "data-db-0" });
+    await f.settle();
+    expect(await listClaims(f)).toEqual([]);
+    await f.client.delete(pods, { namespace: "default", name: "db-0" }, { body: { gracePeriodSeconds: 0 } });
+    await f.settle();
+    expect((await listClaims(f)).map(({ metadata }) => metadata.name)).toEqual(["data-db-0"]);
+  });
+
+  it("labels revisions with their hash, and makes none any more when it is being deleted", async () => {
+    await using f = await started({ ...statefulSet(), metadata: { ...at, finalizers: ["example.com/wait"] } });
+    const [revision] = (await f.client.list(controllerrevisions)).items;
+    expect(revision?.metadata.labels).toEqual({ app: "a", "controller.kubernetes.io/hash": revision?.metadata.name.slice("db-".length) });
+    await f.client.delete(statefulsets, at);
+    await f.client.delete(controllerrevisions, { namespace: "default", name: revision?.metadata.name ?? "" });
+    await f.settle();
+    expect((await f.client.list(controllerrevisions)).items).toEqual([]);
+    // The status goes on telling of the pods.
+    await reap(f);
+    await f.client.delete(pods, { namespace: "default", name: "db-0" });
+    await f.settle();
+    expect(await statusOf(f)).toMatchObject({ replicas: 1, currentRevision: revision?.metadata.name });
+    expect((await statusOf(f))?.currentReplicas ?? 0).toBe(0);
   });
 
   it("tells why a pod cannot be made, and tries again", async () => {

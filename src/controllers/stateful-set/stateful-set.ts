@@ -11,7 +11,7 @@ import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
 import { claim } from "../claim.ts";
-import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
 import { FailedPodBackoff } from "../failed-pods.ts";
 import { addOwnerIndex, orphansIn, ownedBy } from "../owner-index.ts";
 import { ownerKeys } from "../owner-keys.ts";
@@ -49,14 +49,14 @@ export const statefulSetController: Controller = {
   name: "statefulset-controller",
   create(context) {
     const parts = createParts(context);
-    const { setInformer, podInformer, claimInformer, revisionInformer } = parts;
+    const { setInformer, podInformer, revisionInformer } = parts;
     const selectorOf = (set: StatefulSet) => labelMatcher(set.spec.selector);
     return {
       watches: [
         watch(setInformer, (set) => [keyOf(set)]),
         watch(podInformer, (pod) => ownerKeys(pod, setInformer, selectorOf)),
         watch(revisionInformer, (revision) => ownerKeys(revision, setInformer, selectorOf)),
-        watch(claimInformer, (claim) => keysOfClaim(claim, setInformer)),
+        watchGoneClaims(parts),
       ],
       async reconcile(key, { signal }) {
         const set = setInformer.get(key);
@@ -91,6 +91,22 @@ function createParts({ informers }: ControllerContext): Parts {
   };
 }
 
+/**
+ * Pods wait for claims of earlier pods of their names to go; nothing else that happens to claims concerns a set, not even that
+ * one is deleted: it is made again with the next pod.
+ */
+function watchGoneClaims({ claimInformer, setInformer }: Parts): Watched {
+  return {
+    start: (enqueue) =>
+      claimInformer.addHandler({
+        onDelete: (claim) => {
+          if (claim.metadata.ownerReferences?.some(({ kind }) => kind === "Pod"))
+            for (const key of keysOfClaim(claim, setInformer)) enqueue(key);
+        },
+      }),
+  };
+}
+
 /** The sets whose templates make claims of this name. */
 function keysOfClaim(claim: PersistentVolumeClaim, sets: Informer<StatefulSet>): readonly string[] {
   const { name, namespace } = claim.metadata;
@@ -107,7 +123,10 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
   const claimed = await claimPods(context, work);
   const versions = revisionWork(context, work);
   const revisions = await claimRevisions(versions);
-  const { revision, collisionCount } = await ensureRevision(versions, historyOf(set, revisions));
+  const history = historyOf(set, revisions);
+  // The garbage collector may have taken the revisions of a set that is being deleted: none is made for it to take.
+  if (set.metadata.deletionTimestamp !== undefined && !history.present) return writeLastStatus(context, work, claimed);
+  const { revision, collisionCount } = await ensureRevision(versions, history);
   const current = revisions.find(({ metadata }) => metadata.name === set.status?.currentRevision) ?? revision;
   const observed = {
     set,
@@ -130,6 +149,16 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
   if (failure) throw failure.error;
   const nextMs = Math.min(nextPodAvailabilityMs(present, set.spec.minReadySeconds ?? 0, nowMs) ?? Number.POSITIVE_INFINITY, waitMs);
   return nextMs === Number.POSITIVE_INFINITY ? undefined : { requeueAfterMs: nextMs };
+}
+
+/** The status of a set that is going and has lost its revisions: it knows their names. */
+async function writeLastStatus({ client, clock }: ControllerContext, { set, signal }: Work, claimed: readonly Pod[]): Promise<undefined> {
+  const { currentRevision = "", updateRevision = "", collisionCount } = set.status ?? {};
+  const version = (name: string): Version => ({ name, template: set.spec.template });
+  const observed = { set, current: version(currentRevision), update: version(updateRevision), pods: claimed, nowMs: clock.now() };
+  const status = statefulStatus(observed, collisionCount ?? 0);
+  if (!semanticallyEqual(status, set.status)) await client.updateStatus(statefulsets, { ...set, status }, { signal });
+  return undefined;
 }
 
 /** The plan without the replacements of failed pods that have to wait, and how long until the first of them need not. */

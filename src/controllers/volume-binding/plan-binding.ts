@@ -6,7 +6,6 @@ import {
   bindCompletedAnnotation,
   boundByControllerAnnotation,
   isVolumeOf,
-  noProvisioner,
   selectedNodeAnnotation,
   storageClassOf,
 } from "../../api/semantics/volume-claims.ts";
@@ -14,12 +13,12 @@ import type { PersistentVolume, PersistentVolumeClaim } from "../../api/types/co
 import type { StorageClass } from "../../api/types/storage-v1.ts";
 import type { EventToRecord } from "../../client/event-recorder.ts";
 import { hasSameVolumeMode, mismatchOf } from "./find-volume.ts";
+import { deleterOf, provisionerNamed } from "./volume-plugins.ts";
 
 const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 const defaultClassAnnotation = "storageclass.kubernetes.io/is-default-class";
 const provisionedByAnnotation = "pv.kubernetes.io/provisioned-by";
 const migratedToAnnotation = "pv.kubernetes.io/migrated-to";
-const inTreePrefix = "kubernetes.io/";
 
 export type ClaimPlan =
   | { readonly kind: "bind"; readonly volume: PersistentVolume }
@@ -28,7 +27,7 @@ export type ClaimPlan =
   | { readonly kind: "lose"; readonly event: EventToRecord }
   /** The class that is the default now, for a claim that was made before there was one. */
   | { readonly kind: "assign-class"; readonly className: string }
-  /** Tells an outside provisioner to make a volume. */
+  /** Marks the claim for its provisioner, which is outside or cannot. */
   | { readonly kind: "provision"; readonly provisioner: string; readonly event: EventToRecord }
   | { readonly kind: "cannot-provision"; readonly event: EventToRecord };
 
@@ -101,11 +100,13 @@ function planProvisioning(claim: PersistentVolumeClaim, storageClass: StorageCla
     event: { type: "Warning", reason: "ProvisioningFailed", message },
   });
   if (!storageClass) return fail(`storageclass.storage.k8s.io ${JSON.stringify(storageClassOf(claim))} not found`);
-  const { provisioner } = storageClass;
-  // Names of upstream's own volume plugins, of which the last that made volumes has gone.
-  if (provisioner === noProvisioner || provisioner.startsWith(inTreePrefix)) return fail(`no volume plugin matched name: ${provisioner}`);
-  const message = `Waiting for a volume to be created either by the external provisioner '${provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`;
-  return { kind: "provision", provisioner, event: { type: "Normal", reason: "ExternalProvisioning", message } };
+  const provisioner = provisionerNamed(storageClass.provisioner);
+  if (provisioner.kind === "none") return fail(provisioner.message);
+  const { name } = provisioner;
+  if (provisioner.kind === "disabled")
+    return { kind: "provision", provisioner: name, event: { type: "Warning", reason: "ProvisioningFailed", message: provisioner.message } };
+  const message = `Waiting for a volume to be created either by the external provisioner '${name}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`;
+  return { kind: "provision", provisioner: name, event: { type: "Normal", reason: "ExternalProvisioning", message } };
 }
 
 const hasClass = ({ metadata, spec }: PersistentVolumeClaim): boolean =>
@@ -130,7 +131,10 @@ export type VolumePlan =
 
 export type Reclaim =
   /** Kept, or left to whoever provisioned it. */
-  { readonly kind: "leave" } | { readonly kind: "fail"; readonly event: EventToRecord };
+  | { readonly kind: "leave" }
+  | { readonly kind: "fail"; readonly event: EventToRecord }
+  /** Its directory on this machine is removed, and then it. */
+  | { readonly kind: "directory"; readonly path: string };
 
 /** `claim`: the one that the volume's claimRef means, by its uid. */
 export function planVolume(volume: PersistentVolume, claim: PersistentVolumeClaim | undefined): VolumePlan {
@@ -145,8 +149,9 @@ export function planVolume(volume: PersistentVolume, claim: PersistentVolumeClai
   return { kind: "unbind" };
 }
 
-/** There are no volume plugins in this process: all that can delete a volume is outside. */
-function planReclaim({ metadata, spec }: PersistentVolume): Reclaim {
+/** Nearly all that can delete a volume is outside. */
+function planReclaim(volume: PersistentVolume): Reclaim {
+  const { metadata, spec } = volume;
   const fail = (reason: string, message: string): Reclaim => ({ kind: "fail", event: { type: "Warning", reason, message } });
   if (metadata.annotations?.[migratedToAnnotation]) return { kind: "leave" };
   switch (spec?.persistentVolumeReclaimPolicy) {
@@ -155,11 +160,9 @@ function planReclaim({ metadata, spec }: PersistentVolume): Reclaim {
     case "Recycle":
       return fail("VolumeFailedRecycle", "No recycler plugin found for the volume!");
     case "Delete": {
-      const provisioner = metadata.annotations?.[provisionedByAnnotation];
-      if (provisioner?.startsWith(inTreePrefix)) return fail("VolumeFailedDelete", `no volume plugin matched name: ${provisioner}`);
-      if (provisioner || spec.csi) return { kind: "leave" };
-      const text = `error getting deleter volume plugin for volume ${JSON.stringify(metadata.name)}: no deletable volume plugin matched`;
-      return fail("VolumeFailedDelete", text);
+      const deleter = deleterOf(volume, metadata.annotations?.[provisionedByAnnotation]);
+      if (deleter.kind === "outside") return { kind: "leave" };
+      return deleter.kind === "directory" ? deleter : fail("VolumeFailedDelete", deleter.message);
     }
     default:
       return fail("VolumeUnknownReclaimPolicy", "Volume has unrecognized PersistentVolumeReclaimPolicy");

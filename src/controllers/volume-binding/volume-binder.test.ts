@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import type { New } from "../../api/meta/object.ts";
 import { persistentvolumeclaims, persistentvolumes, pods, storageclasses } from "../../api/resources.generated.ts";
@@ -159,6 +161,40 @@ describe("persistentvolume-binder-controller", () => {
     expect((await fixture.eventsOf("slow"))[0]).toMatch(/^ExternalProvisioning: Waiting for a volume .* 'example.com\/disk' or manually/);
     expect((await fixture.eventsOf("manual"))[0]).toContain("no volume plugin matched name: kubernetes.io/no-provisioner");
     expect((await fixture.eventsOf("none"))[0]).toContain('storageclass.storage.k8s.io "none" not found');
+  });
+
+  it("knows former plugins by their drivers, and says what the one of host paths cannot", async () => {
+    await using fixture = await started();
+    await createClass(fixture, "aws", { provisioner: "kubernetes.io/aws-ebs" });
+    await createClass(fixture, "host", { provisioner: "kubernetes.io/host-path" });
+    await fixture.settle();
+    for (const name of ["aws", "host"]) await createClaim(fixture, claim(name, { storageClassName: name }));
+    const markOf = async (name: string): Promise<string | undefined> =>
+      (await claimNamed(fixture, name)).metadata.annotations?.["volume.kubernetes.io/storage-provisioner"];
+    expect(await markOf("aws")).toBe("ebs.csi.aws.com");
+    expect((await fixture.eventsOf("aws"))[0]).toContain("external provisioner 'ebs.csi.aws.com'");
+    expect(await markOf("host")).toBe("kubernetes.io/host-path");
+    expect((await fixture.eventsOf("host"))[0]).toContain(
+      'ProvisioningFailed: Failed to create provisioner: provisioning in volume plugin "kubernetes.io/host-path" is disabled',
+    );
+  });
+
+  it("deletes a host path below /tmp with its volume, and no other", async () => {
+    const directory = await mkdtemp("/tmp/volume-binder-");
+    await using fixture = await started(
+      volume("v", { persistentVolumeReclaimPolicy: "Delete", hostPath: { path: directory } }),
+      volume("w", { persistentVolumeReclaimPolicy: "Delete", hostPath: { path: "/data/w" }, storageClassName: "other" }),
+    );
+    await createClaim(fixture, claim("c"));
+    await createClaim(fixture, claim("d", { storageClassName: "other" }));
+    for (const name of ["c", "d"]) await fixture.client.delete(persistentvolumeclaims, { namespace: "default", name });
+    const names = async () => (await fixture.client.list(persistentvolumes)).items.map(({ metadata }) => metadata.name);
+    await expect.poll(() => fixture.settle().then(names), { timeout: 30_000 }).toEqual(["w"]);
+    expect(existsSync(directory)).toBe(false);
+    expect((await volumeNamed(fixture, "w")).status).toMatchObject({
+      phase: "Failed",
+      message: "host_path deleter only supports /tmp/.+ but received provided /data/w",
+    });
   });
 
   it("gives a claim without class the newest default", async () => {

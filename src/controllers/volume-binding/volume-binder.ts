@@ -25,6 +25,7 @@ import {
   withoutClaim,
   withVolume,
 } from "./plan-binding.ts";
+import { removeDirectory } from "./volume-plugins.ts";
 
 /** After so long a claim that waits is looked at again, and told of again in an event. */
 const waitingPeriodMs = 15_000;
@@ -221,6 +222,12 @@ async function release(context: ControllerContext, work: Work, volume: Persisten
   const isReleased = phase === "Released" || phase === "Failed";
   const released = isReleased ? volume : await writePhase(context, work, volume, { phase: "Released" });
   if (reclaim.kind === "leave" || phase === "Failed") return undefined;
+  if (reclaim.kind === "directory") {
+    await removeDirectory(reclaim.path);
+    const { name, uid } = released.metadata;
+    await context.client.delete(persistentvolumes, { name }, { signal: work.signal, body: { preconditions: { uid } } });
+    return undefined;
+  }
   const failed = await writePhase(context, work, released, { phase: "Failed", message: reclaim.event.message });
   context.recorder.record(failed, reclaim.event);
   return undefined;

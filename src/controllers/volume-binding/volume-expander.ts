@@ -34,8 +34,11 @@ export const volumeExpander: Controller = {
         const volume = volumeInformer.get(claim?.spec?.volumeName ?? "");
         if (claim?.status?.phase !== "Bound" || volume?.spec?.claimRef?.uid !== claim.metadata.uid) return undefined;
         if (compareQuantities(askedSize(claim), claim.status.capacity?.storage ?? 0) <= 0) return undefined;
-        const type = volume.spec.csi || volume.spec.flexVolume ? "Normal" : "Warning";
-        recorder.record(claim, { type, reason: "ExternalExpanding", message: "waiting for an external controller to expand this PVC" });
+        recorder.record(claim, {
+          type: "Normal",
+          reason: "ExternalExpanding",
+          message: "waiting for an external controller to expand this PVC",
+        });
         return undefined;
       },
     };

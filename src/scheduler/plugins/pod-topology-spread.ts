@@ -152,19 +152,12 @@ function hints(constraintsOf: (pod: Pod) => readonly SpreadConstraint[]): readon
   return [
     { event: "AssignedPodAdd", concerns: (pod, _before, after) => counted(pod, after) },
     { event: "AssignedPodDelete", concerns: (pod, before) => counted(pod, before) },
-    {
-      event: "AssignedPodUpdate",
-      concerns: (pod, before, after) => counted(pod, before) !== counted(pod, after) || startsTerminating(pod, before, after),
-    },
+    // A pod that begins to terminate is not counted from then on, but that wakes nobody: its end does.
+    { event: "AssignedPodUpdate", concerns: (pod, before, after) => counted(pod, before) !== counted(pod, after) },
     { event: "NodeAdd", concerns: (pod, _before, after) => isPlace(pod, after) },
     { event: "NodeDelete", concerns: (pod, before) => isPlace(pod, before) },
     { event: "NodeLabel", concerns: (pod, before, after) => isPlace(pod, before) || isPlace(pod, after) },
     { event: "NodeTaint", concerns: (pod, _before, after) => isPlace(pod, after) },
     { event: "UnscheduledPodUpdate" },
   ];
-
-  function startsTerminating(pod: Pod, before: unknown, after: unknown): boolean {
-    const [was, is] = [before as Pod, after as Pod];
-    return was.metadata.deletionTimestamp === undefined && is.metadata.deletionTimestamp !== undefined && counted(pod, after);
-  }
 }

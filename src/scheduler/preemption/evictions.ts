@@ -46,10 +46,12 @@ export class Evictions {
   async evict(eviction: Eviction): Promise<boolean> {
     const { preemptor, nodeName } = eviction;
     const { uid } = preemptor.metadata;
+    const waiting = eviction.victims.filter((pod) => pod.metadata.deletionTimestamp === undefined);
+    // All are on their way out, for whoever began it: nothing is taken back from those who wait for the room already.
+    if (waiting.length === 0) return true;
     this.#running.add(uid);
     try {
       await Promise.all(eviction.losers.map((pod) => this.#clearNomination(pod)));
-      const waiting = eviction.victims.filter((pod) => pod.metadata.deletionTimestamp === undefined);
       const worker = async (): Promise<void> => {
         for (let victim = waiting.shift(); victim; victim = waiting.shift()) await this.#evictOne(victim, eviction);
       };
