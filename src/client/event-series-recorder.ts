@@ -59,7 +59,7 @@ export function createEventSeriesRecorder(options: EventSeriesRecorderOptions): 
     if (series.count === series.writtenCount) return;
     series.writtenCount = series.count;
     const event: Event = { ...series.event, series: { count: series.count, lastObservedTime: formatMicroTime(series.lastMs) } };
-    sink.put((signal) => writeSeries(client, event, signal));
+    sink.put((signal) => writeSeries(client, event, signal), { inOrder: true });
   };
   const finish = (): void => {
     for (const [key, series] of live) {

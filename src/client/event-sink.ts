@@ -1,6 +1,6 @@
-// Where recorders put what is to be written: a bounded buffer that one writer empties in order, so that recording never
-// waits for the API server. When the buffer is full the newest is dropped; when the server cannot be reached a write is
-// tried again, a bounded number of times.
+// Where recorders put what is to be written: a bounded buffer that one writer empties, so that recording never waits for the
+// API server. New events are written side by side, a change of one that may be among them after those before it. When the
+// buffer is full the newest is dropped; when the server cannot be reached a write is tried again, a bounded number of times.
 import { StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -16,6 +16,15 @@ export interface EventSinkOptions {
 /** One event to be written; throws what the client throws. */
 export type EventWrite = (signal: AbortSignal) => Promise<void>;
 
+interface Waiting {
+  readonly write: EventWrite;
+  /** It changes an event that others may be about to create. */
+  readonly inOrder: boolean;
+}
+
+/** Writes under way at a time. */
+const maxTogether = 32;
+
 const maxTries = 12;
 const retryMs = 10_000;
 /** How long stop() lets the buffer drain. */
@@ -26,7 +35,7 @@ export class EventSink implements Running {
   readonly #logger: Logger;
   readonly #maxBuffered: number;
   readonly #abort = new AbortController();
-  #buffer: EventWrite[] = [];
+  readonly #buffer: Waiting[] = [];
   #writer: Promise<void> | undefined;
   #dropped = 0;
 
@@ -41,13 +50,13 @@ export class EventSink implements Running {
     return this.#dropped;
   }
 
-  /** Never waits, never throws. */
-  put(write: EventWrite): void {
+  /** Never waits, never throws. `inOrder`: when all that was put before it has been written, and before what is put later. */
+  put(write: EventWrite, { inOrder = false } = {}): void {
     if (this.#abort.signal.aborted || this.#buffer.length >= this.#maxBuffered) {
       this.#dropped++;
       return;
     }
-    this.#buffer.push(write);
+    this.#buffer.push({ write, inOrder });
     this.#writer ??= this.#drain();
   }
 
@@ -65,14 +74,18 @@ export class EventSink implements Running {
 
   async #drain(): Promise<void> {
     while (this.#buffer.length > 0) {
-      const batch = this.#buffer;
-      this.#buffer = [];
-      for (const write of batch) {
-        if (this.#abort.signal.aborted) this.#dropped++;
-        else await this.#write(write);
-      }
+      const together = this.#buffer.splice(0, this.#countTogether());
+      if (this.#abort.signal.aborted) this.#dropped += together.length;
+      else await Promise.all(together.map(({ write }) => this.#write(write)));
     }
     this.#writer = undefined;
+  }
+
+  /** How many of the first in the buffer may be written side by side. */
+  #countTogether(): number {
+    if (this.#buffer[0]?.inOrder) return 1;
+    const end = this.#buffer.slice(0, maxTogether).findIndex(({ inOrder }) => inOrder);
+    return end < 0 ? maxTogether : end;
   }
 
   async #write(write: EventWrite): Promise<void> {

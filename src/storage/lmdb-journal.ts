@@ -24,6 +24,7 @@ const commitDeadlineMs = 60_000;
 const lmdbMagic = 0xbeefc0de;
 const magicOffset = 24;
 const minPageBytes = 4096;
+const assumedPageBytes = 4096;
 
 /** Codes of lmdbError: the operating system's for a full disk and quota, LMDB's own for a full map. */
 const fullCodes: readonly unknown[] = [28, 122, -30792];
@@ -51,7 +52,9 @@ export class LmdbJournal implements Journal {
   #nextPosition = 1;
   /** What compaction has left to remove. */
   #garbage: number[] = [];
-  #bytesInUse: number | undefined;
+  /** As last measured, and what has been written since at most. */
+  #bytesMeasured: number | undefined;
+  #bytesSince = 0;
   /** Set for good when a write may have happened or not. */
   #failure: Error | undefined;
 
@@ -95,6 +98,7 @@ export class LmdbJournal implements Journal {
   async append(versions: readonly Version[]): Promise<void> {
     // Encoded beforehand: an error between two puts would leave half a transaction to be committed.
     const records = this.#records.encode(versions);
+    this.#noteWritten(records);
     await this.#commit(() => {
       for (const [i, record] of records.entries()) void this.#versions.put(this.#nextPosition + i, record);
     });
@@ -130,8 +134,10 @@ export class LmdbJournal implements Journal {
   }
 
   checkRoom(): void {
-    // Measured once per commit.
-    const bytes = (this.#bytesInUse ??= this.#measure());
+    // LMDB is asked only where what was written since it was last asked could matter.
+    if (this.#bytesMeasured !== undefined && this.#bytesMeasured + this.#bytesSince <= this.#maxBytes) return;
+    const bytes = this.#measure();
+    [this.#bytesMeasured, this.#bytesSince] = [bytes, 0];
     if (bytes <= this.#maxBytes) return;
     throw new StoreFullError(
       `the store in ${this.#dir} holds ${bytes} bytes, more than the ${this.#maxBytes} it may: only deletes are possible until it has been compacted`,
@@ -148,6 +154,11 @@ export class LmdbJournal implements Journal {
     this.#lock.release();
   }
 
+  /** A record may take up pages of its own, and make others split. */
+  #noteWritten(records: readonly Buffer[]): void {
+    for (const record of records) this.#bytesSince += record.length + 2 * assumedPageBytes;
+  }
+
   #measure(): number {
     const stats = this.#versions.getStats() as Record<"pageSize" | "treeBranchPageCount" | "treeLeafPageCount" | "overflowPages", number>;
     return stats.pageSize * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
@@ -156,7 +167,6 @@ export class LmdbJournal implements Journal {
   /** One LMDB transaction: resolves when it is on the disk, rejects when it has not happened. */
   async #commit(write: () => void): Promise<void> {
     if (this.#failure) throw this.#failure;
-    this.#bytesInUse = undefined;
     const committed = this.#root.batch(write).catch(async (error: unknown) => {
       throw await this.#explain(error);
     });

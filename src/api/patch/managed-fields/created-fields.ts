@@ -87,11 +87,16 @@ function itemFields(list: readonly unknown[], shape: Extract<Shape, { kind: "key
 /** Undefined for nothing. */
 function asFields(found: Found, member: boolean): Fields | undefined {
   if (found.length === 0) return undefined;
-  if (found.length > 1) found.sort(byElement);
+  if (!isSorted(found)) found.sort(byElement);
   const fields: Fields = {};
   if (member) fields["."] = {};
   for (const [element, children] of found) fields[element] = children;
   return fields;
+}
+
+function isSorted(found: Found): boolean {
+  for (let i = 1; i < found.length; i++) if (byElement(found[i - 1] as Found[number], found[i] as Found[number]) > 0) return false;
+  return true;
 }
 
 const byElement = (a: readonly [PathElement, Fields], b: readonly [PathElement, Fields]): number => compareElements(a[0], b[0]);
