@@ -175,6 +175,11 @@ export class Scheduler implements Running {
     return this.#queue.sizes;
   }
 
+  /** Whether pods are waiting to be decided on, or several to be bound. */
+  get isBusy(): boolean {
+    return this.#bindings.size > 1 || this.#queue.sizes.active > 0;
+  }
+
   // ---- keeping up with the cluster
 
   #setNode(node: Node, before: Node | undefined): void {
