@@ -5,9 +5,11 @@
 //   node --import ./scripts/ts-loader.mjs scripts/generate-api.mjs FACTS_DIR
 //
 // FACTS_DIR holds types/<package>.json (fields of every type), protobuf-messages.json (field numbers) and
-// discovery-core.json, discovery-groups.json (aggregated discovery documents). Its output is committed: only whoever
-// moves the project to another Kubernetes version runs this.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// discovery-core.json, discovery-groups.json (aggregated discovery documents). What is off by default lies in the same
+// form in optional/ (types/, protobuf-messages.json, discovery.json) and goes to tables and a list of resources of its own,
+// which are loaded when they are turned on. Its output is committed: only whoever moves the project to another Kubernetes
+// version runs this.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [facts] = process.argv.slice(2);
@@ -19,7 +21,8 @@ const read = (name) => JSON.parse(readFileSync(join(facts, name), "utf8"));
 const root = new URL("..", import.meta.url).pathname;
 // What generate-go-facts.mjs found out: which fields are written, as null, though they are absent.
 const { wireFacts } = await import("../src/api/schema/wire-facts.generated.ts");
-const protobuf = read("protobuf-messages.json");
+const hasOptional = existsSync(join(facts, "optional"));
+const protobuf = { ...(hasOptional ? read("optional/protobuf-messages.json") : {}), ...read("protobuf-messages.json") };
 
 /** "io.k8s.api.core.v1" -> "core-v1", "io.k8s.apimachinery.pkg.apis.meta.v1" -> "meta-v1". */
 function moduleName(pkg) {
@@ -30,10 +33,14 @@ function moduleName(pkg) {
   if (pkg === "io.k8s.apimachinery.pkg.version") return "version";
   return parts.slice(-2).join("-");
 }
-const packages = readdirSync(join(facts, "types")).map((f) => f.replace(/\.json$/, ""));
+const packagesIn = (folder) => readdirSync(join(facts, folder)).map((f) => f.replace(/\.json$/, ""));
+const optionalPackages = hasOptional ? packagesIn("optional/types") : [];
+const packages = [...packagesIn("types"), ...optionalPackages];
 const types = new Map();
-for (const pkg of packages)
-  for (const [name, type] of Object.entries(read(`types/${pkg}.json`))) types.set(`${pkg}.${name}`, { pkg, name, ...type });
+for (const pkg of packages) {
+  const folder = optionalPackages.includes(pkg) ? "optional/types" : "types";
+  for (const [name, type] of Object.entries(read(`${folder}/${pkg}.json`))) types.set(`${pkg}.${name}`, { pkg, name, ...type });
+}
 
 const split = (ref) => ({ pkg: ref.slice(0, ref.lastIndexOf(".")), name: ref.slice(ref.lastIndexOf(".") + 1) });
 /** Type references are shortened to "core-v1.Pod"; scalars keep OpenAPI's words ("string", "integer:int32", "string:byte"). */
@@ -47,11 +54,11 @@ function shorten(type) {
 
 // ---- resources
 const resources = [];
-for (const file of ["discovery-core.json", "discovery-groups.json"]) {
+for (const file of ["discovery-core.json", "discovery-groups.json", ...(hasOptional ? ["optional/discovery.json"] : [])]) {
   for (const group of read(file).items) {
     for (const version of group.versions) {
       for (const r of version.resources) {
-        resources.push({ group: group.metadata.name ?? "", version: version.version, ...r });
+        resources.push({ group: group.metadata.name ?? "", version: version.version, optional: file.startsWith("optional"), ...r });
       }
     }
   }
@@ -103,10 +110,8 @@ const shortProto = (full) => {
   const { pkg, name } = split(`io.k8s.${full.replaceAll("_", "-")}`);
   return `${moduleName(pkg)}.${name}`;
 };
-const modules = [];
 for (const pkg of packages) {
   const module = moduleName(pkg);
-  modules.push(module);
   const table = {};
   for (const t of [...types.values()].filter((x) => x.pkg === pkg)) {
     const proto = t.fields && protoFields(protoName(pkg, t.name), t);
@@ -145,10 +150,23 @@ for (const pkg of packages) {
   );
 }
 const ident = (m) => m.replace(/-(\w)/g, (_, c) => c.toUpperCase());
-writeFileSync(
-  join(schemaDir, "all.ts"),
-  `${banner("Every schema table, by module name.")}import type { TypeTable } from "../table.ts";\n${modules.map((m) => `import { table as ${ident(m)} } from "./${m}.ts";`).join("\n")}\n\nexport const tables: Readonly<Record<string, TypeTable>> = {\n${modules.map((m) => `  "${m}": ${ident(m)},`).join("\n")}\n};\n`,
+function writeTables(file, name, what, pkgs) {
+  const modules = pkgs.map(moduleName);
+  const imports = modules.map((m) => `import { table as ${ident(m)} } from "./${m}.ts";`).join("\n");
+  const rows = modules.map((m) => `  "${m}": ${ident(m)},`).join("\n");
+  writeFileSync(
+    join(schemaDir, file),
+    `${banner(what)}import type { TypeTable } from "../table.ts";\n${imports}\n\nexport const ${name}: Readonly<Record<string, TypeTable>> = {\n${rows}\n};\n`,
+  );
+}
+writeTables(
+  "all.ts",
+  "tables",
+  "Every schema table, by module name.",
+  packages.filter((p) => !optionalPackages.includes(p)),
 );
+if (hasOptional)
+  writeTables("optional.ts", "optionalTables", "The schema tables of versions that are off by default, by module name.", optionalPackages);
 
 // ---- TypeScript interfaces
 const special = {
@@ -252,8 +270,12 @@ for (const pkg of packages) {
 }
 
 // ---- resources
-const constName = (r) =>
-  r.group === "events.k8s.io" ? "eventsV1" : r.group === "autoscaling" && r.version === "v1" ? "horizontalpodautoscalersV1" : r.resource;
+const constName = (r) => {
+  if (r.group === "events.k8s.io") return "eventsV1";
+  if (r.optional || (r.group === "autoscaling" && r.version === "v1"))
+    return `${r.resource}${r.version.toUpperCase().slice(0, 1)}${r.version.slice(1)}`;
+  return r.resource;
+};
 const rows = resources.map((r) => {
   const k = kindOf(r);
   const full = typeOfKind.get(gvkString(k));
@@ -276,34 +298,40 @@ const rows = resources.map((r) => {
       ...(s.acceptedTypes ? { acceptedTypes: s.acceptedTypes } : {}),
     })),
   };
-  return { id: constName(r), pkg, name, facts: facts2 };
+  return { id: constName(r), pkg, name, optional: r.optional, facts: facts2 };
 });
-const byModule = new Map();
-for (const r of rows) {
+const alias = (r) => {
   const m = moduleName(r.pkg);
-  if (!byModule.has(m)) byModule.set(m, new Set());
-  byModule.get(m).add(r.name);
+  const isShared = r.optional || (["Event", "HorizontalPodAutoscaler"].includes(r.name) && (m === "events-v1" || m === "autoscaling-v1"));
+  return isShared ? `${r.name} as ${r.name}${ident(m)[0].toUpperCase()}${ident(m).slice(1)}` : r.name;
+};
+function writeResources(file, list, what, these) {
+  const byModule = new Map();
+  for (const r of these) byModule.set(moduleName(r.pkg), [...(byModule.get(moduleName(r.pkg)) ?? []), r]);
+  const imports = [...byModule]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([m, rs]) => {
+      const names = new Map(rs.map((r) => [r.name, alias(r)]));
+      const sorted = [...names].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, name]) => name);
+      return `import type { ${sorted.join(", ")} } from "./types/${m}.ts";`;
+    });
+  const constants = these.map((r) => `export const ${r.id}: ResourceType<${alias(r).split(" as ").at(-1)}> = ${JSON.stringify(r.facts)};`);
+  writeFileSync(
+    join(root, "src/api", file),
+    `${banner(what)}import type { ResourceType } from "./resource-type.ts";\n${imports.join("\n")}\n\n${constants.join("\n")}\n\nexport const ${list}: readonly ResourceType[] = [\n${these.map((r) => `  ${r.id},`).join("\n")}\n];\n`,
+  );
 }
-const alias = (m, n) =>
-  ["Event", "HorizontalPodAutoscaler"].includes(n) && (m === "events-v1" || m === "autoscaling-v1")
-    ? `${n} as ${n}${ident(m)[0].toUpperCase()}${ident(m).slice(1)}`
-    : n;
-const typeName = (r) => alias(moduleName(r.pkg), r.name).split(" as ").at(-1);
-writeFileSync(
-  join(root, "src/api/resources.generated.ts"),
-  `${banner("One constant per served built-in resource (see resource-type.ts), and the list of all of them in discovery order.")}import type { ResourceType } from "./resource-type.ts";\n${[
-    ...byModule,
-  ]
-    .sort()
-    .map(
-      ([m, n]) =>
-        `import type { ${[...n]
-          .sort()
-          .map((x) => alias(m, x))
-          .join(", ")} } from "./types/${m}.ts";`,
-    )
-    .join(
-      "\n",
-    )}\n\n${rows.map((r) => `export const ${r.id}: ResourceType<${typeName(r)}> = ${JSON.stringify(r.facts)};`).join("\n")}\n\nexport const builtInResources: readonly ResourceType[] = [\n${rows.map((r) => `  ${r.id},`).join("\n")}\n];\n`,
+writeResources(
+  "resources.generated.ts",
+  "builtInResources",
+  "One constant per served built-in resource (see resource-type.ts), and the list of all of them in discovery order.",
+  rows.filter((r) => !r.optional),
 );
+if (hasOptional)
+  writeResources(
+    "optional-resources.generated.ts",
+    "optionalResources",
+    "The resources that are off by default (--runtime-config turns them on), in discovery order.",
+    rows.filter((r) => r.optional),
+  );
 console.log(`${types.size} types, ${rows.length} resources`);

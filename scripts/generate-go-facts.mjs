@@ -9,6 +9,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tables } from "../src/api/schema/generated/all.ts";
+import { optionalTables } from "../src/api/schema/generated/optional.ts";
 
 const [source] = process.argv.slice(2);
 if (!source) {
@@ -108,7 +109,7 @@ const isScalar = (type) =>
   ["quantity.Quantity", "intstr.IntOrString", "meta-v1.Time", "meta-v1.MicroTime"].includes(type);
 const entries = [];
 let missing = 0;
-for (const [module, table] of Object.entries(tables)) {
+for (const [module, table] of Object.entries({ ...tables, ...optionalTables })) {
   for (const [name, facts] of Object.entries(table)) {
     const known = new Map(allFields(module, name).map((f) => [f.json, f]));
     const row = {};

@@ -16,9 +16,7 @@ export const nodePackages = [
   { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
   { name: "runc", why: "starts them", found: () => onPath("runc") },
   { name: "crun", why: "starts them faster", found: () => onPath("crun"), optional: true },
-  { name: "containernetworking-plugins", why: "connects pods to the network", found: () => cniPlugin("bridge") && cniPlugin("portmap") },
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
-  { name: "iptables", why: "the bridge and portmap plugins call it", found: () => onPath("iptables") },
   { name: "conntrack", why: "ends connections to endpoints that are gone", found: () => onPath("conntrack") },
   { name: "iproute2", why: "network devices", found: () => onPath("ip") },
 ];
@@ -29,6 +27,12 @@ export const routedPackages = [
 export const testPackages = [
   ...routedPackages,
   { name: "kubernetes-client", why: "kubectl, for the tests", found: () => onPath("kubectl") },
+  {
+    name: "containernetworking-plugins",
+    why: "CNI plugins that the tests compare ours with (and those of --cni-plugins system)",
+    found: () => cniPlugin("bridge") && cniPlugin("portmap"),
+  },
+  { name: "iptables", why: "what those plugins call", found: () => onPath("iptables") },
   { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
   { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
   { name: "etcd-server", why: "the store of several API servers, for the tests", found: () => onPath("etcd") },

@@ -1,6 +1,5 @@
 // Flags of kube-apiserver that have nothing to set here, taken so that a manifest written for it starts this one: they tune
 // caches, etcd's client and logging. Where a value asks for something that is not there, it is refused.
-import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { flag, flagsWithoutEffect } from "../base/flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
@@ -33,7 +32,6 @@ const withoutEffect = flagsWithoutEffect({
   "send-retry-after-while-not-ready-once": "true",
   "show-hidden-metrics-for-version": undefined,
   "storage-initialization-timeout": undefined,
-  vmodule: undefined,
   "watch-cache": "true",
   "watch-cache-sizes": undefined,
 });
@@ -43,7 +41,6 @@ const single = {
   "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
   "storage-backend": ["etcd3", "of etcd's interfaces only version 3 is spoken"],
   "storage-media-type": ["application/json", "objects are stored as JSON"],
-  "logging-format": ["text", "the log is lines of text"],
 } as const satisfies Readonly<Record<string, readonly [value: string, why: string]>>;
 
 const only = (name: keyof typeof single, bare?: "true") =>
@@ -63,13 +60,7 @@ const only = (name: keyof typeof single, bare?: "true") =>
 
 export const compatibilityFlags = {
   ...withoutEffect,
-  "feature-gates": flag(
-    featureGatesFlag({ component: "apiserver", switchable: new Set() }),
-    {},
-    "gates of v1.36; those that cannot be turned here are refused",
-  ),
   "allow-privileged": only("allow-privileged", "true"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),
-  "logging-format": only("logging-format"),
 };

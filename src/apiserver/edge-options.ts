@@ -11,6 +11,8 @@ export interface EdgeSettings {
   readonly http2: Http2Settings;
   readonly shutdown: ShutdownSettings;
   readonly kubelet: KubeletClientSettings;
+  /** Chooses how connections out of the server are made; directly without it. */
+  readonly egressSelectorFile?: string;
 }
 
 export interface Http2Settings {
@@ -88,6 +90,11 @@ export const edgeFlags = {
   "kubelet-client-certificate": flag(optionalText, undefined, "client certificate shown to kubelets; default one of the cluster's own"),
   "kubelet-client-key": flag(optionalText, undefined, "key of that certificate"),
   "kubelet-certificate-authority": flag(optionalText, undefined, "authority of kubelets' serving certificates; default the cluster's own"),
+  "egress-selector-config-file": flag(
+    optionalText,
+    undefined,
+    "EgressSelectorConfiguration: through which proxy the cluster, webhooks and extension servers are reached",
+  ),
   "kubelet-preferred-address-types": flag(preferredTypes, [], "which of a node's addresses are tried, in order"),
 };
 
@@ -112,6 +119,7 @@ export function edgeOptions(values: FlagValues<typeof edgeFlags>): EdgeSettings 
       sendRetryAfter: values["shutdown-send-retry-after"],
       watchGraceMs: values["shutdown-watch-termination-grace-period"],
     },
+    ...(values["egress-selector-config-file"] ? { egressSelectorFile: values["egress-selector-config-file"] } : {}),
     kubelet: {
       ...(certificateFile !== undefined && keyFile !== undefined ? { certificateFile, keyFile } : {}),
       ...(authorityFile === undefined ? {} : { authorityFile }),

@@ -16,6 +16,8 @@ export interface HealthCheck {
 export interface HealthDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each check that /healthz, /livez or /readyz made. */
+  readonly observe?: (name: string, endpoint: string, isOk: boolean) => void;
 }
 
 const checkTimeoutMs = 2000;
@@ -45,6 +47,7 @@ function all(endpoint: string, checks: readonly HealthCheck[], deps: HealthDeps)
     const results = await Promise.all(checks.map((c) => (excluded.has(c.name) ? undefined : failureOf(c, deps.clock))));
     checks.forEach((check, i) => {
       const failure = results[i];
+      if (!excluded.has(check.name)) deps.observe?.(check.name, endpoint, failure === undefined);
       if (unknown.delete(check.name)) lines.push(`[+]${check.name} excluded: ok\n`);
       else if (failure === undefined) lines.push(`[+]${check.name} ok\n`);
       else {

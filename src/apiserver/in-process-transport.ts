@@ -15,11 +15,12 @@ const defaultTimeoutMs = 30_000;
 const maxForwardedEventBytes = 16 * 1024 * 1024;
 
 export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: Clock): Transport {
+  const headers = headersOf(user);
   const open = new Set<Pick<WatchStream, "close">>();
   let closed = false;
 
   /** The answer within the deadline; throws as a connection would when the caller gives up or time runs out. */
-  const ask = (request: TransportRequest, asked = new InProcessRequest(request, user)): Promise<Answer> => {
+  const ask = (request: TransportRequest, asked = new InProcessRequest(request, user, headers)): Promise<Answer> => {
     const { signal, timeoutMs = defaultTimeoutMs } = request;
     return new Promise((resolve, reject) => {
       if (closed) throw new Error(`${request.method} ${request.path}: the transport is closed`);
@@ -52,7 +53,7 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
     },
     async watch(request) {
       const watching = { ...request, query: { ...request.query, watch: "true" } };
-      const asked = new InProcessRequest(watching, user);
+      const asked = new InProcessRequest(watching, user, headers);
       const { response } = await ask(watching, asked);
       if (response.kind === "stream" && response.status === 200) {
         const ending = { close: () => asked.abort(new Error("the watch was ended")) };
@@ -78,8 +79,25 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
 const noBody = { kind: "none" } as const;
 /** Queries are only read. */
 const noQuery = new URLSearchParams();
-const plainHeaders: ApiRequest["headers"] = { accept: undefined, "user-agent": "coracle/in-process" };
-const jsonHeaders: ApiRequest["headers"] = { ...plainHeaders, "content-type": "application/json" };
+
+interface HeaderSet {
+  readonly plain: ApiRequest["headers"];
+  readonly json: ApiRequest["headers"];
+}
+
+/** What a component of upstream would say that it is: managedFields name it by that. */
+function headersOf(user: UserInfo): HeaderSet {
+  const plain = { accept: undefined, "user-agent": `${componentOf(user.name)}/in-process` };
+  return { plain, json: { ...plain, "content-type": "application/json" } };
+}
+
+function componentOf(name: string): string {
+  if (name === "system:apiserver") return "kube-apiserver";
+  if (name === "system:kube-scheduler") return "kube-scheduler";
+  if (name.startsWith("system:node:")) return "kubelet";
+  if (name === "system:kube-controller-manager" || name.startsWith("system:serviceaccount:kube-system:")) return "kube-controller-manager";
+  return "coracle";
+}
 
 /** A class for its signal, which is made for those who ask for it: most requests are answered without. */
 class InProcessRequest implements ApiRequest {
@@ -92,11 +110,11 @@ class InProcessRequest implements ApiRequest {
   readonly trustedUser: UserInfo;
   readonly #lazy = new LazyAbort();
 
-  constructor({ method, path, query, accept, contentType, body }: TransportRequest, user: UserInfo) {
+  constructor({ method, path, query, accept, contentType, body }: TransportRequest, user: UserInfo, headers: HeaderSet) {
     this.method = method;
     this.path = path;
     this.query = queryOf(query);
-    this.headers = body === undefined ? plainHeaders : jsonHeaders;
+    this.headers = body === undefined ? headers.plain : headers.json;
     if (accept !== undefined || (body !== undefined && contentType !== undefined))
       this.headers = { ...this.headers, accept, ...(body === undefined ? {} : { "content-type": contentType ?? "application/json" }) };
     this.body = body === undefined ? noBody : { kind: "value", value: body };
@@ -135,7 +153,7 @@ async function bodyOf(response: ApiResponse): Promise<Omit<TransportResponse, "w
       return { status: response.status, body: parse(response.bytes, response.contentType) };
     case "stream": {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of response.chunks) chunks.push(chunk);
+      for await (const chunk of response.chunks) chunks.push(Buffer.from(chunk));
       return { status: response.status, body: parse(Buffer.concat(chunks), response.contentType) };
     }
     case "watch":

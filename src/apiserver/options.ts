@@ -1,6 +1,7 @@
 // The API server's flags, with upstream's names and defaults, and the options they make. The all-in-one and tests build
 // the options directly.
 import { parseCIDR } from "../api/meta/ip.ts";
+import type { FeatureGates } from "../api/semantics/feature-gates.ts";
 import {
   boolean,
   durationMs,
@@ -14,12 +15,16 @@ import {
   optionalText,
   text,
 } from "../base/flags.ts";
+import type { LogOptions } from "../base/log.ts";
+import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
 import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
+import { apiServerGatesFlag, resolveApiServerGates } from "./feature-gates.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
+import { type RuntimeConfig, runtimeConfigFlag } from "./runtime-config.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
 export interface PortRange {
@@ -53,7 +58,10 @@ export interface ApiServerSettings {
   readonly operations: OperationsSettings;
   /** What machines need to join with a token: kube-public/cluster-info and kubeadm's roles. */
   readonly publishClusterInfo: boolean;
-  readonly verbosity: number;
+  /** Which built-in APIs are served, where it is not the default ones. */
+  readonly runtimeConfig: RuntimeConfig;
+  readonly featureGates: FeatureGates;
+  readonly log: LogOptions;
 }
 
 const address: FlagType<string> = {
@@ -115,10 +123,16 @@ export const apiServerFlags = {
     true,
     "publish what machines need to join with a token: kube-public/cluster-info and kubeadm's roles",
   ),
+  "runtime-config": flag(
+    runtimeConfigFlag,
+    new Map(),
+    'built-in APIs to serve or not: "api/beta=true", "certificates.k8s.io/v1beta1=true", "batch/v1/jobs=false"',
+  ),
+  "feature-gates": flag(apiServerGatesFlag, {}, "gates of v1.36; those that cannot be turned here are refused"),
   ...edgeFlags,
   ...operationsFlags,
   ...compatibilityFlags,
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
 };
 
 /** Checks what flags cannot check alone; throws FlagError. */
@@ -146,6 +160,8 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     requestTimeoutMs: values["request-timeout"],
     operations: operationsSettings(values),
     publishClusterInfo: values["publish-cluster-info"],
-    verbosity: values.v,
+    runtimeConfig: values["runtime-config"],
+    featureGates: resolveApiServerGates(values["feature-gates"]),
+    log: logOptionsOf(values),
   };
 }

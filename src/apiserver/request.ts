@@ -103,7 +103,10 @@ export type ApiResponse =
       readonly headers?: Readonly<Record<string, string>>;
     }
   | {
-      /** A body made while it is sent: a large list, a log. Chunks are pulled, so a slow client holds nothing up. */
+      /**
+       * A body made while it is sent: a large list, a log. Chunks are pulled, so a slow client holds nothing up. A chunk is good
+       * until the next is asked for: its memory may be used again.
+       */
       readonly kind: "stream";
       readonly status: number;
       readonly contentType: string;

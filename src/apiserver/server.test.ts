@@ -149,7 +149,14 @@ describe("createApiServer()", () => {
     expect(signals.map((s) => s.aborted)).toEqual([true, true, true, false]);
     await clock.advance(10_000);
     await expect(watch).rejects.toThrow(/no answer in 70000 ms/);
-    expect((await setUp(ok).get("/api/v1/pods?timeout=soon")).status).toBe(400);
+    for (const [path, problem] of [
+      ["/api/v1/pods?timeout=soon", 'time: invalid duration "soon"'],
+      ["/version?timeout=5", 'time: missing unit in duration "5"'],
+      ["/version?timeout=1m5x", 'time: unknown unit "x" in duration "1m5x"'],
+    ]) {
+      const { status, body } = await setUp(ok).get(path ?? "");
+      expect([status, (body as { message: string }).message]).toEqual([400, `invalid timeout specified in the request URL - ${problem}`]);
+    }
   });
 
   it("counts requests under upstream's metric names", async () => {

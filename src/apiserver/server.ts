@@ -3,7 +3,7 @@
 // authorization → dispatch,
 // inside the stage that keeps the deadline. Stages that have nothing to wait for hand on without a promise of their own.
 import { randomUUID } from "node:crypto";
-import { internalError, StatusError } from "../api/meta/status-error.ts";
+import { badRequest, internalError, StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import { parseDurationMs } from "../base/flags.ts";
 import type { Logger } from "../base/log.ts";
@@ -142,7 +142,7 @@ function withDeadline(clock: Clock, limitMs: number): Stage {
   return (context, next) => {
     const { info, request } = context;
     if (isLongRunning(info)) return next(context);
-    const asked = info.isResourceRequest && request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
+    const asked = request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
     const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
     return new Promise((resolve, reject) => {
       const timer = clock.after(timeoutMs, () => {
@@ -176,9 +176,17 @@ function timedOut(): StatusError {
 function parseTimeout(text: string | null): number | undefined {
   if (!text) return undefined;
   const ms = parseDurationMs(text);
-  if (ms === undefined)
-    throw new StatusError({ code: 400, reason: "BadRequest", message: `invalid timeout specified in the request URL - ${text}` });
+  if (ms === undefined) throw badRequest(`invalid timeout specified in the request URL - ${durationProblem(text)}`);
   return ms > 0 ? ms : undefined;
+}
+
+/** Go's words for a text that is no duration. */
+function durationProblem(text: string): string {
+  const quoted = JSON.stringify(text);
+  const [, number, unit = ""] = /^[-+]?(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*(\d+\.?\d*|\.\d+)([^\d.]*)/.exec(text) ?? [];
+  if (number === undefined) return `time: invalid duration ${quoted}`;
+  if (unit === "") return `time: missing unit in duration ${quoted}`;
+  return `time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`;
 }
 
 /** The client's own id, where it is one that fits a log line. */

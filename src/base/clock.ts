@@ -179,7 +179,8 @@ export class VirtualClock implements Clock {
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.callback();
     }
-    this.#nowMs = untilMs;
+    // Another advance at the same time may have come further.
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
     await settle();
   }
 

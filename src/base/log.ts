@@ -1,5 +1,6 @@
-// Structured log lines on standard error, in the form of Kubernetes' structured text logs:
+// Structured log lines on standard error, in the form of Kubernetes' structured text logs, or of its JSON logs:
 //   I1122 13:45:08.123456 scheduler] Bound pod pod="default/web-1" node="n1"
+//   {"ts":1763819108123.456,"logger":"scheduler","msg":"Bound pod","v":0,"pod":"default/web-1","node":"n1"}
 // Quiet by default: `info` with a verbosity above the configured -v is dropped before its values are formatted.
 import { realClock } from "./clock.ts";
 
@@ -17,27 +18,32 @@ export interface Logger {
   named(component: string): Logger;
 }
 
+/** The verbosity of the loggers whose names fit a pattern; "*" and "?" stand for any characters and for one. */
+export interface ModuleVerbosity {
+  readonly pattern: string;
+  readonly verbosity: number;
+}
+
 export interface LogOptions {
   /** As upstream's -v: 0 is quiet, 2 is usual for servers, 4 is debugging. Default 0. */
   readonly verbosity?: number;
+  /** Default "text". */
+  readonly format?: "text" | "json";
+  /** Verbosity of parts, by the names of their loggers. The first that fits counts. */
+  readonly modules?: readonly ModuleVerbosity[];
   /** Where lines go; default standard error. */
   readonly write?: (line: string) => void;
 }
 
 export function createLogger(component: string, options: LogOptions = {}): Logger {
-  const verbosity = options.verbosity ?? 0;
+  const verbosity = verbosityOf(component, options);
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
-  const emit = (level: string, message: string, values?: LogValues): void => {
-    let line = `${level}${stamp(realClock.now())} ${component}] ${message}`;
-    for (const key in values) {
-      const value = values[key];
-      if (value !== undefined) line += ` ${key}=${show(value)}`;
-    }
-    write(`${line}\n`);
-  };
+  const lineOf = options.format === "json" ? jsonLine : textLine;
+  const emit = (level: Level, message: string, values?: LogValues, at = 0): void =>
+    write(`${lineOf({ level, component, message, at }, values)}\n`);
   return {
     info(message, values, at = 0) {
-      if (at <= verbosity) emit("I", message, values);
+      if (at <= verbosity) emit("I", message, values, at);
     },
     warn: (message, values) => emit("W", message, values),
     error: (message, values) => emit("E", message, values),
@@ -45,6 +51,54 @@ export function createLogger(component: string, options: LogOptions = {}): Logge
     named: (name) => createLogger(name, options),
   };
 }
+
+type Level = "I" | "W" | "E";
+
+interface Line {
+  readonly level: Level;
+  readonly component: string;
+  readonly message: string;
+  /** The verbosity it is shown from. */
+  readonly at: number;
+}
+
+function textLine({ level, component, message }: Line, values?: LogValues): string {
+  let line = `${level}${stamp(realClock.now())} ${component}] ${message}`;
+  for (const key in values) {
+    const value = values[key];
+    if (value !== undefined) line += ` ${key}=${show(value)}`;
+  }
+  return line;
+}
+
+/** As upstream, errors have "err" instead of a verbosity; warnings are told by their level, which it does not have. */
+function jsonLine({ level, component, message, at }: Line, values: LogValues = {}): string {
+  const { error, ...others } = values;
+  const shown = Object.fromEntries(Object.entries(others).map(([key, value]) => [key, value instanceof Error ? errorText(value) : value]));
+  return JSON.stringify({
+    ts: realClock.now(),
+    logger: component,
+    msg: message,
+    ...(level === "E" ? {} : { v: at }),
+    ...(level === "W" ? { level: "warn" } : {}),
+    ...(error === undefined ? {} : { err: errorText(error) }),
+    ...(level === "E" && error === undefined ? { err: null } : {}),
+    ...shown,
+  });
+}
+
+function verbosityOf(component: string, { verbosity = 0, modules = [] }: LogOptions): number {
+  const found = modules.find(({ pattern }) => patternOf(pattern).test(component));
+  return found?.verbosity ?? verbosity;
+}
+
+const patternOf = (glob: string): RegExp =>
+  new RegExp(
+    `^${glob
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", ".*")
+      .replaceAll("?", ".")}$`,
+  );
 
 /** Drops everything: for tests that do not look at logs. */
 export const silentLogger: Logger = createLogger("", { verbosity: -1, write: () => undefined });

@@ -1,6 +1,7 @@
 // What every Prometheus client exports about its process, under the usual names.
 import type { Clock } from "./clock.ts";
 import type { MetricsRegistry } from "./metrics.ts";
+import { kubernetesVersion } from "./version.ts";
 
 export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): void {
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
@@ -17,4 +18,13 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
     resident.set(memory.rss);
     heap.set(memory.heapUsed);
   });
+}
+
+/** What the process is, as upstream's components say it. */
+export function registerBuildInfo(metrics: MetricsRegistry): void {
+  const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+  metrics
+    .gauge("kubernetes_build_info", "What was built, as labels.", ["git_version", "major", "minor", "platform"])
+    .series(kubernetesVersion, major, minor, `${process.platform}/${process.arch}`)
+    .set(1);
 }

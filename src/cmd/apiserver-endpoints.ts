@@ -20,13 +20,19 @@ import { createHealth, type HealthCheck } from "../apiserver/health.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
-import type { Handler } from "../apiserver/request.ts";
+import type { ApiResponse, Handler } from "../apiserver/request.ts";
 import type { Clock } from "../base/clock.ts";
+import { createHealthSlis } from "../base/health-slis.ts";
 import type { Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
 
 /** What a start does before /readyz is ok, by upstream's names. */
 export const startSteps = [
+  "start-apiserver-admission-initializer",
+  "generic-apiserver-start-informers",
+  "start-apiextensions-informers",
+  "start-apiextensions-controllers",
+  "start-service-ip-repair-controllers",
   "start-system-namespaces-controller",
   "start-cluster-authentication-info-controller",
   "rbac/bootstrap-roles",
@@ -71,9 +77,10 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   const { clock, logger, stores, tokens, metrics, address, aggregator } = deps;
   const served = servedResources(stores);
   const version = versionInfo();
+  const slis = createHealthSlis();
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
-    createHealth(healthChecks(deps), { clock, logger }),
+    createHealth(healthChecks(deps), { clock, logger, observe: slis.observe }),
     aggregator.openApi(
       createOpenApi(served, {
         publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
@@ -82,16 +89,19 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
-      "/metrics": async () => ({
-        kind: "bytes",
-        status: 200,
-        contentType: "text/plain; version=0.0.4; charset=utf-8",
-        bytes: Buffer.from(metrics.text()),
-      }),
+      "/metrics": async () => writtenMetrics(metrics),
+      "/metrics/slis": async () => writtenMetrics(slis.registry),
       ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
     }),
   ]);
 }
+
+const writtenMetrics = (metrics: MetricsRegistry): ApiResponse => ({
+  kind: "bytes",
+  status: 200,
+  contentType: "text/plain; version=0.0.4; charset=utf-8",
+  bytes: Buffer.from(metrics.text()),
+});
 
 function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: () => string): Readonly<Record<string, Handler>> {
   const produced: Readonly<Record<string, string>> = { "/openid/v1/jwks": "application/jwk-set+json" };
@@ -133,14 +143,12 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
         if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
       },
     },
+    { name: "poststarthook/storage-readiness", check: () => checkCaches(stores) },
     ...aggregator.checks,
     {
       name: "informer-sync",
       readinessOnly: true,
-      check() {
-        for (const type of neededTypes)
-          if (!stores.reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
-      },
+      check: () => checkCaches(stores),
     },
     {
       name: "shutdown",
@@ -150,6 +158,11 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
       },
     },
   ];
+}
+
+/** Throws while what every request needs is not there. */
+function checkCaches({ reader }: ResourceStores): void {
+  for (const type of neededTypes) if (!reader.informer<KubernetesObject>(type).hasSynced) throw new Error(`${type.resource} not synced`);
 }
 
 const neededTypes = [

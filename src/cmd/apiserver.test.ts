@@ -102,6 +102,26 @@ describe("coracle apiserver", () => {
     expect(counted).toContain('authenticated_user_requests{username="other"} 3\n');
   });
 
+  it("names what it checks as upstream does, and tells what came of it", async () => {
+    const tokens = join(directory, "tokens");
+    await writeFile(tokens, "T,admin,1,system:masters\n");
+    const server = await start(`--token-auth-file=${tokens}`);
+    const { text } = await get(server, "/readyz?verbose", "T");
+    for (const hook of [
+      "start-apiserver-admission-initializer",
+      "generic-apiserver-start-informers",
+      "start-apiextensions-informers",
+      "start-apiextensions-controllers",
+      "start-service-ip-repair-controllers",
+      "storage-readiness",
+    ])
+      expect(text).toContain(`[+]poststarthook/${hook} ok\n`);
+    const slis = (await get(server, "/metrics/slis", "T")).text;
+    expect(slis).toContain('kubernetes_healthcheck{name="etcd",type="readyz"} 1\n');
+    expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",type="readyz",status="success"} 1\n');
+    expect(slis).not.toContain("livez");
+  });
+
   it("starts again on the same data", async () => {
     const first = await start("--storage=lmdb");
     await first.clientFor(loopbackUser).create(namespaces, { metadata: { name: "kept" }, spec: {} });

@@ -1,8 +1,10 @@
 // Wires audit: the policy's file, the back ends of the flags, and the stages that record requests. Nothing is loaded where
 // there is no policy.
+
 import { readFile } from "node:fs/promises";
 import type { AuditBackend } from "../apiserver/audit/audit-backend.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import type { AuditDelivery, AuditSettings } from "../apiserver/operations-options.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -15,6 +17,8 @@ export interface Audit extends Running {
 }
 
 export interface AuditWiring {
+  /** How webhooks are reached, where not directly. */
+  readonly egress?: EgressSelector;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
@@ -91,10 +95,13 @@ async function logBackend(log: NonNullable<AuditSettings["log"]>, deps: AuditWir
   return createLogBackend(new RotatingFile(log.path, rotation, deps), log.format);
 }
 
-async function webhookBackend(webhook: NonNullable<AuditSettings["webhook"]>, { clock }: AuditWiring): Promise<AuditBackend> {
+async function webhookBackend(webhook: NonNullable<AuditSettings["webhook"]>, { clock, egress = {} }: AuditWiring): Promise<AuditBackend> {
   const { kubeconfigTarget } = await import("../apiserver/webhook/kubeconfig-target.ts");
   const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
   const { createAuditWebhook } = await import("../apiserver/audit/webhook-backend.ts");
   const target = await kubeconfigTarget(webhook.configFile, clock);
-  return createAuditWebhook({ client: createWebhookClient({ clock }), target, clock }, { initialBackoffMs: webhook.initialBackoffMs });
+  return createAuditWebhook(
+    { client: createWebhookClient({ clock }, { egress }), target, clock },
+    { initialBackoffMs: webhook.initialBackoffMs },
+  );
 }

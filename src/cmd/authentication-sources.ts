@@ -1,5 +1,6 @@
 // What authentication reads from the files of its flags: static tokens, service-account keys, issuers of JSON Web Tokens (which
 // may change while the server runs), a webhook. What most servers do not use is loaded by those that do.
+
 import type { KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { AuthenticationSettings, TokenWebhookSettings } from "../apiserver/authentication-options.ts";
@@ -7,6 +8,7 @@ import type { AnonymousOptions } from "../apiserver/authn/authentication-stage.t
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { readPublicKeys, readSigningKey } from "../apiserver/authn/service-account-keys.ts";
 import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
@@ -25,6 +27,8 @@ export interface AuthenticationSources extends Running {
 }
 
 export interface SourcesDeps {
+  /** How webhooks are reached, where not directly. */
+  readonly egress?: EgressSelector;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
@@ -91,14 +95,14 @@ async function openWebhook(
   { configFile, version, cacheTtlMs }: TokenWebhookSettings,
   audiences: readonly string[],
   stack: StopStack,
-  { clock, logger }: SourcesDeps,
+  { clock, logger, egress = {} }: SourcesDeps,
 ): Promise<TokenAuthenticator> {
   const { kubeconfigTarget } = await import("../apiserver/webhook/kubeconfig-target.ts");
   const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
   const { createWebhookTokens } = await import("../apiserver/authn/webhook-tokens.ts");
   const { cachedTokens } = await import("../apiserver/authn/cached-tokens.ts");
   const target = await forFlag("authentication-token-webhook-config-file", () => kubeconfigTarget(configFile, clock));
-  const client = stack.add(createWebhookClient({ clock }));
+  const client = stack.add(createWebhookClient({ clock }, { egress }));
   const tokens = createWebhookTokens({ client, target, clock, logger }, { version, audiences });
   return cachedTokens(tokens, { clock }, { successTtlMs: cacheTtlMs, failureTtlMs: cacheTtlMs });
 }

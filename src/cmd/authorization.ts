@@ -1,10 +1,13 @@
 // Wires authorization: the chain of authorizers by the flags, or by a configuration file that is followed as it changes.
+
 import { readFile } from "node:fs/promises";
 import type { AdmissionReader } from "../apiserver/admission/admission.ts";
 import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../apiserver/authz/authorization-config.ts";
 import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../apiserver/authz/create-authorizer.ts";
+import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
@@ -15,6 +18,8 @@ import type { MetricsRegistry } from "../base/metrics.ts";
 import { CommandError } from "./command-error.ts";
 
 export interface AuthorizationDeps {
+  /** How webhooks are reached, where not directly. */
+  readonly egress?: EgressSelector;
   readonly reader: AdmissionReader;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -130,7 +135,10 @@ class AuthorizerChain implements Running {
   async #fixedOne(type: Exclude<AuthorizerType, "Webhook">): Promise<Authorizer> {
     const known = this.#fixed.get(type);
     if (known) return known;
-    const made = type === "ABAC" ? await this.#abac() : createBuiltInAuthorizer(type, this.#deps.reader);
+    const made =
+      type === "ABAC"
+        ? await this.#abac()
+        : createBuiltInAuthorizer(type, this.#deps.reader, gatedRoles(this.#settings.featureGates).nodeRules);
     this.#fixed.set(type, made);
     return made;
   }
@@ -150,8 +158,8 @@ class AuthorizerChain implements Running {
     const { kubeconfigTarget } = await import("../apiserver/webhook/kubeconfig-target.ts");
     const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
     const { createWebhookAuthorizer } = await import("../apiserver/authz/webhook-authorizer.ts");
-    const { clock, logger } = this.#deps;
-    this.#client ??= createWebhookClient({ clock });
+    const { clock, logger, egress = {} } = this.#deps;
+    this.#client ??= createWebhookClient({ clock }, { egress });
     this.#metrics ??= createAuthorizationWebhookMetrics(this.#deps.metrics);
     let target: Awaited<ReturnType<typeof kubeconfigTarget>>;
     try {

@@ -1,12 +1,16 @@
 // The flags of `coracle controller-manager`: upstream's names, defaults and units, so that a manifest written for
 // kube-controller-manager starts this one. Those that have nothing to set here (they tune informers, clouds and code that is
 // not there) are taken and listed as such.
-import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
+import { featureGatesFlag, type GateSupport } from "../api/semantics/feature-gates.ts";
 import { boolean, durationMs, flag, flagsWithoutEffect, integer, list, number, optionalText } from "../base/flags.ts";
+import { logFlags } from "../base/log-flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
 import { CommandError } from "./command-error.ts";
 import { electionFlags, servingFlags } from "./component-flags.ts";
+
+/** Its gates do by default what upstream's do; none can be turned yet. */
+export const controllerGates: GateSupport = { component: "controllers", switchable: new Set() };
 
 const workers = integer({ min: 1, max: 10_000 });
 
@@ -66,7 +70,6 @@ const withoutEffect = {
   "kube-api-content-type": undefined,
   "kube-api-qps": undefined,
   "leader-elect-resource-lock": undefined,
-  "logging-format": undefined,
   "min-resync-period": undefined,
   "mirroring-endpointslice-updates-batch-period": undefined,
   "namespace-sync-period": undefined,
@@ -117,11 +120,7 @@ const nodeFlags = {
 };
 
 const gateFlags = {
-  "feature-gates": flag(
-    featureGatesFlag({ component: "controllers", switchable: new Set() }),
-    {},
-    "gates of v1.36; those that cannot be turned here are refused",
-  ),
+  "feature-gates": flag(featureGatesFlag(controllerGates), {}, "gates of v1.36; those that cannot be turned here are refused"),
 };
 
 const autoscalerFlags = {
@@ -179,7 +178,7 @@ export const controllerManagerFlags = {
   ...secretFlags,
   ...signerFlags,
   ...concurrency,
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
   ...ignored,
 };
 

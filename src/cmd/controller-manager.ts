@@ -1,8 +1,10 @@
 // The controllers as a command (`coracle controller-manager`, against any API server, one of several leading) and as the
 // all-in-one starts them. As a command it serves health and metrics on a port of its own, leader or not.
+import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
@@ -12,7 +14,7 @@ import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import { type RunningControllers, type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
-import { controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
+import { controllerGates, controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
 import { type ControllerManagerValues, controllerManagerOptions } from "./controller-manager-options.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
 import { serveComponent } from "./serve-component.ts";
@@ -49,7 +51,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const usage = { name: "controller-manager", summary: "Runs the control loops of the cluster." };
   const values = parseCommand(usage, controllerManagerFlags, args)?.values;
   if (!values) return 0;
-  const logger = createLogger("controller-manager", { verbosity: values.v });
+  const logger = createLogger("controller-manager", logOptionsOf(values));
   const options = await controllerManagerOptions(values);
   const ignored = ignoredFlags(values);
   if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
@@ -77,6 +79,7 @@ interface Manager {
 async function runManager({ values, options, cluster, logger }: Manager, stack: StopStack): Promise<void> {
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, realClock);
+  registerFeatureMetrics(registry, resolveFeatureGates(values["feature-gates"], controllerGates));
   const accounts = values["use-service-account-credentials"]
     ? createServiceAccountClients({ client: cluster.client, clock: realClock, connection: cluster.connection })
     : undefined;

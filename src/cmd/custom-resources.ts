@@ -3,17 +3,18 @@
 import { compileSchemaRules } from "../api/cel/validate-rules.ts";
 import { compileSchema } from "../api/structural/compile-schema.ts";
 import { type CustomResourcesDeps, startCustomResources } from "../apiserver/crd/custom-resources.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { createServiceResolver, servicesKnown } from "../apiserver/webhook/service-resolver.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Running } from "../base/lifecycle.ts";
 
-export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" | "conversion">): Running {
+export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" | "conversion">, egress: EgressSelector = {}): Running {
   const { stores, clock } = deps;
   let loading: Promise<WebhookClient> | undefined;
   const load = async (): Promise<WebhookClient> => {
     const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
     await servicesKnown(stores.reader);
-    return createWebhookClient({ clock });
+    return createWebhookClient({ clock }, { egress });
   };
   const conversion = {
     webhooks: () => (loading ??= load()),

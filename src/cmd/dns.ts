@@ -5,6 +5,7 @@ import { realClock } from "../base/clock.ts";
 import { boolean, type FlagType, flag, integer, list, optionalText, text } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger } from "../base/log.ts";
+import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { createDnsServer, type DnsServer } from "../dns/dns-server.ts";
@@ -46,7 +47,7 @@ const flags = {
   "service-address": flag(list, [], "addresses of the Service of this server, told as those of its name server"),
   "allow-clients": flag(ranges, [], "ranges of clients to answer beside private addresses"),
   "allow-all-clients": flag(boolean, false, "answer clients everywhere: only behind a firewall"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
 };
 
 type DnsFlags = NonNullable<ReturnType<typeof parse>>;
@@ -58,7 +59,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const values = parse(args);
   if (!values) return 0;
   const clock = realClock;
-  const logger = createLogger("dns", { verbosity: values.v });
+  const logger = createLogger("dns", logOptionsOf(values));
   const stack = new StopStack();
   try {
     const cluster = await connectToCluster({ kubeconfig: values.kubeconfig, clock, userAgent: "coredns" });

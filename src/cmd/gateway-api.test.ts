@@ -2,6 +2,7 @@
 // served, with traffic through every kind of filter, and says in its status how it is.
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2 } from "node:http2";
 import { type AddressInfo, connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -20,8 +21,10 @@ import { createEventRecorder } from "../client/event-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import {
   type Gateway,
+  type GRPCRoute,
   gatewayclasses,
   gateways,
+  grpcroutes,
   type HTTPRoute,
   httproutes,
   type ReferenceGrant,
@@ -134,6 +137,54 @@ const routeStatus = async (name: string, of = namespace) =>
   said((await client.get(httproutes, { namespace: of, name })).status?.parents?.[0]?.conditions);
 const untilServed = (port: number, path: string) =>
   vi.waitFor(async () => expect((await ask(port, path)).status).toBe(200), { timeout: 20_000 });
+
+describe("calls of gRPC", () => {
+  it("come without TLS, are answered with their end, and are refused in the form that clients understand", async () => {
+    const port = await freePort();
+    const pod = createHttp2({});
+    pod.on("stream", (stream, headers) => {
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.respond({ ":status": 200, "content-type": "application/grpc", seen: String(headers[":path"]) }, { waitForTrailers: true });
+      stream.pipe(stream);
+    });
+    pod.listen(0, address);
+    await once(pod, "listening");
+    stack.defer(() => void pod.close());
+    await client.create(services, { metadata: { namespace, name: "greeter" }, spec: { ports: [{ port: 80, protocol: "TCP" }] } });
+    await client.create(endpointslices, {
+      metadata: { namespace, name: "greeter", labels: { "kubernetes.io/service-name": "greeter" } },
+      ...{ addressType: "IPv4", ports: [{ port: (pod.address() as AddressInfo).port, protocol: "TCP" }] },
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    } as New<EndpointSlice>);
+    await gateway("calls", listener(port));
+    const rules = [{ matches: [{ method: { service: "hello.Greeter", method: "Greet" } }], backendRefs: [to("greeter")] }];
+    const made = { metadata: { namespace, name: "calls" }, spec: { parentRefs: [{ name: "calls" }], rules } } as New<GRPCRoute>;
+    const created = await client.create(grpcroutes, made);
+    expect(created.spec.rules?.[0]?.matches?.[0]?.method?.type).toBe("Exact");
+    const odd = { ...made, metadata: { namespace, name: "odd" }, spec: { rules: [{ matches: [{ method: { service: "no/service" } }] }] } };
+    await expect(client.create(grpcroutes, odd)).rejects.toThrow("service must only contain valid characters");
+    await expect
+      .poll(async () => said((await client.get(grpcroutes, { namespace, name: "calls" })).status?.parents?.[0]?.conditions))
+      .toEqual(["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs"]);
+
+    const call = (path: string) =>
+      new Promise<{ status: number; body: string; trailers: unknown }>((resolve, reject) => {
+        const session = connectHttp2(`http://127.0.0.1:${port}`);
+        session.on("error", reject);
+        const asking = session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" });
+        let [status, body, trailers] = [0, "", undefined as unknown];
+        asking.on("response", (headers) => (status = Number(headers[":status"])));
+        asking.on("trailers", (headers) => (trailers = headers["grpc-status"]));
+        asking.on("data", (chunk) => (body += chunk)).on("error", reject);
+        asking.on("close", () => session.close(() => resolve({ status, body, trailers })));
+        asking.end("message");
+      });
+    await vi.waitFor(async () => expect((await call("/hello.Greeter/Greet")).status).toBe(200), { timeout: 20_000 });
+    expect(await call("/hello.Greeter/Greet")).toEqual({ status: 200, body: "message", trailers: "0" });
+    // Which clients take for UNIMPLEMENTED.
+    expect((await call("/hello.Greeter/Leave")).status).toBe(404);
+  });
+});
 
 describe("the definitions", () => {
   it("are installed once, with a class that is accepted", async () => {

@@ -4,6 +4,7 @@ import { realClock } from "../base/clock.ts";
 import { boolean, durationMs, flag, integer, list, optionalText } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger } from "../base/log.ts";
+import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
@@ -38,7 +39,7 @@ const flags = {
   "drain-timeout": flag(durationMs, 20_000, "how long requests may take to end when this process does"),
   "access-log": flag(boolean, false, "log every request"),
   ...electionFlags("coracle-ingress", "ingress controllers"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
 };
 
 type IngressFlags = NonNullable<ReturnType<typeof parse>>;
@@ -50,7 +51,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const values = parse(args);
   if (!values) return 0;
   const clock = realClock;
-  const logger = createLogger("ingress", { verbosity: values.v });
+  const logger = createLogger("ingress", logOptionsOf(values));
   const stack = new StopStack();
   try {
     const cluster = await connectToCluster({ kubeconfig: values.kubeconfig, clock, userAgent: "coracle-ingress" });

@@ -3,6 +3,7 @@
 // taken and listed as such.
 import type { Taint } from "../api/types/core-v1.ts";
 import { boolean, type FlagType, type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText, text } from "../base/flags.ts";
+import { vmoduleFlag } from "../base/log-flags.ts";
 import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { parseCommand } from "./command-flags.ts";
 
@@ -56,7 +57,6 @@ const withoutEffect = {
   "maximum-dead-containers-per-container": undefined,
   "minimum-container-ttl-duration": undefined,
   "runtime-cgroups": undefined,
-  vmodule: undefined,
 } as const;
 
 /** Upstream's that change what a kubelet does and are not there yet: refused when given. */
@@ -92,6 +92,7 @@ export const kubeletFlags = {
     "file, or directory of files, that says which programs give credentials for images",
   ),
   "image-credential-provider-bin-dir": flag(optionalText, undefined, "directory of those programs"),
+  vmodule: vmoduleFlag,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
   ...configurationFlags,
   ...refusedFlags,

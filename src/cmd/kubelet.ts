@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
-import { createLogger, errorText, type Logger } from "../base/log.ts";
+import { createLogger, errorText, type Logger, type LogOptions } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
@@ -292,6 +292,17 @@ async function protectFromOutOfMemory(score: number, logger: Logger): Promise<vo
   });
 }
 
+/** What the file says, and the flags before it. */
+function logOptions({ given, values }: KubeletInput, { logging }: KubeletConfiguration): LogOptions {
+  const modules = logging.vmodule.map(({ filePattern, verbosity }) => ({ pattern: filePattern, verbosity }));
+  return {
+    verbosity: given.has("v") ? values.v : logging.verbosity,
+    // Validated: one of the two.
+    format: logging.format as "text" | "json",
+    modules: given.has("vmodule") ? values.vmodule : modules,
+  };
+}
+
 export async function run(args: readonly string[]): Promise<number> {
   const input = parseKubeletFlags(args);
   if (!input) return 0;
@@ -300,7 +311,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const loaded = await loadConfiguration(input);
   const { configuration } = loaded;
   const clock = realClock;
-  const logger = createLogger("kubelet", { verbosity: input.given.has("v") ? input.values.v : configuration.logging.verbosity });
+  const logger = createLogger("kubelet", logOptions(input, configuration));
   if (input.ignored.length > 0) logger.info("Flags without effect", { flags: input.ignored.map((name) => `--${name}`).join(" ") });
   announceConfiguration(loaded, logger);
   const place = placeOf(input);

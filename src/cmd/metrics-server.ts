@@ -5,6 +5,7 @@ import { realClock } from "../base/clock.ts";
 import { boolean, durationMs, flag, integer, optionalText } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText } from "../base/log.ts";
+import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import { hostAddresses } from "../linux/system-info.ts";
 import { startMetricsServer } from "../metrics-server/metrics-server.ts";
 import type { KubeletAccess } from "../metrics-server/scraper.ts";
@@ -25,7 +26,7 @@ const flags = {
   "kubelet-insecure-tls": flag(boolean, false, "take any certificate of a kubelet"),
   "kubelet-client-certificate": flag(optionalText, undefined, "certificate to show kubelets; default the kubeconfig's credentials"),
   "kubelet-client-key": flag(optionalText, undefined, "key of --kubelet-client-certificate"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
 };
 
 type MetricsServerFlags = NonNullable<ReturnType<typeof parse>>;
@@ -37,7 +38,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const values = parse(args);
   if (!values) return 0;
   const clock = realClock;
-  const logger = createLogger("metrics-server", { verbosity: values.v });
+  const logger = createLogger("metrics-server", logOptionsOf(values));
   const pair = await servingPair(values["tls-cert-file"], values["tls-private-key-file"], clock);
   const address = values["bind-address"] ?? (await hostAddresses())[0]?.address;
   if (address === undefined) throw new CommandError("--bind-address: this machine has only loopback addresses, which endpoints may not be");

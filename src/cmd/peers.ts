@@ -26,7 +26,7 @@ export interface PeersDeps {
 
 export function createPeers(
   { stores, client, logger }: PeersDeps,
-  { serviceClusterIpRange, operations }: ApiServerSettings,
+  { serviceClusterIpRange, operations, featureGates }: ApiServerSettings,
   address: { readonly advertiseAddress: string; readonly securePort: number },
 ): Peers {
   const { store, clock, prefix } = stores;
@@ -41,7 +41,8 @@ export function createPeers(
       return service.start();
     },
     startLoops() {
-      stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, hostname()));
+      if (featureGates.enabled("APIServerIdentity"))
+        stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, hostname()));
       const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
       stack.add(startServiceRepair({ stores, client, recorder, logger: logger.named("service-repair") }));
     },

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { ConfigError } from "../api/encode/config-fields.ts";
 import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
 import { boolean, durationMs, type FlagValues, flag, flagsWithoutEffect, integer, list, oneOf, optionalText, text } from "../base/flags.ts";
+import { logFlags } from "../base/log-flags.ts";
 import { checkConfiguration } from "../proxy/configuration/check-configuration.ts";
 import { detectLocalModes, orPrimary, type ProxyConfiguration, withPort } from "../proxy/configuration/proxy-configuration.ts";
 import { emptyConfiguration, readProxyConfiguration } from "../proxy/configuration/read-proxy-configuration.ts";
@@ -25,7 +26,6 @@ const withoutEffect = flagsWithoutEffect({
   "kube-api-burst": undefined,
   "kube-api-content-type": undefined,
   "kube-api-qps": undefined,
-  "logging-format": undefined,
   profiling: "true",
   "show-hidden-metrics-for-version": undefined,
 });
@@ -66,7 +66,7 @@ export const proxyFlags = {
   "conntrack-udp-timeout": flag(durationMs, 0, "until a flow of UDP without an answer is forgotten; 0 leaves the kernel's"),
   "conntrack-udp-timeout-stream": flag(durationMs, 0, "the same for one with answers"),
   "config-sync-period": flag(durationMs, 900_000, "without effect here: what the API server has is watched"),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  ...logFlags,
   "feature-gates": flag(
     featureGatesFlag({ component: "proxy", switchable: new Set() }),
     {},

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { realClock } from "../base/clock.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
+import { logOptionsOf } from "../base/log-flags.ts";
 import { enableBridgeFilter } from "../linux/bridge-filter.ts";
 import { applyConntrackLimits } from "../linux/conntrack-limits.ts";
 import { createNftables } from "../linux/nftables.ts";
@@ -32,7 +33,7 @@ export async function run(args: readonly string[]): Promise<number> {
   );
   if (!input) return 0;
   const { values, given } = input;
-  const logger = createLogger("proxy", { verbosity: values.v });
+  const logger = createLogger("proxy", logOptionsOf(values));
   const configuration = await proxyConfigurationOf(values, given);
   if (values["write-config-to"] !== undefined) {
     await writeFile(values["write-config-to"], writtenProxyConfiguration(configuration));

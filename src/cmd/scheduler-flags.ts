@@ -1,7 +1,8 @@
 // The flags of `coracle scheduler`: upstream's names, defaults and units. Those that the configuration file says better go
 // before it where they are given.
-import { featureGatesFlag } from "../api/semantics/feature-gates.ts";
-import { type FlagValues, flag, flagsWithoutEffect, integer, list, optionalText } from "../base/flags.ts";
+import { featureGatesFlag, type GateSupport } from "../api/semantics/feature-gates.ts";
+import { type FlagValues, flag, flagsWithoutEffect, list, optionalText } from "../base/flags.ts";
+import { logFlags } from "../base/log-flags.ts";
 import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { CommandError } from "./command-error.ts";
 import { electionFlags, servingFlags } from "./component-flags.ts";
@@ -19,7 +20,6 @@ const withoutEffect = flagsWithoutEffect({
   "kube-api-content-type": undefined,
   "kube-api-qps": undefined,
   "leader-elect-resource-lock": undefined,
-  "logging-format": undefined,
   profiling: "true",
   "requestheader-allowed-names": undefined,
   "requestheader-client-ca-file": undefined,
@@ -29,6 +29,9 @@ const withoutEffect = flagsWithoutEffect({
   "tls-cipher-suites": undefined,
   "tls-min-version": undefined,
 });
+
+/** Its gates do by default what upstream's do; none can be turned yet. */
+export const schedulerGates: GateSupport = { component: "scheduler", switchable: new Set() };
 
 export const schedulerFlags = {
   config: flag(optionalText, undefined, "file with a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1)"),
@@ -41,12 +44,8 @@ export const schedulerFlags = {
   master: flag(optionalText, undefined, "address of the API server, instead of the kubeconfig's"),
   ...electionFlags("kube-scheduler", "schedulers"),
   ...servingFlags(10_259),
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
-  "feature-gates": flag(
-    featureGatesFlag({ component: "scheduler", switchable: new Set() }),
-    {},
-    "gates of v1.36; those that cannot be turned here are refused",
-  ),
+  ...logFlags,
+  "feature-gates": flag(featureGatesFlag(schedulerGates), {}, "gates of v1.36; those that cannot be turned here are refused"),
   ...withoutEffect,
 };
 

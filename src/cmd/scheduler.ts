@@ -1,9 +1,12 @@
 // The scheduler as a command (`coracle scheduler`, against any API server, one of several leading) and as the all-in-one
 // starts it. As a command it serves health and metrics on a port of its own, leader or not.
+
 import { hostname } from "node:os";
+import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
@@ -19,7 +22,7 @@ import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
-import { electionOf, ignoredSchedulerFlags, type SchedulerValues, schedulerFlags } from "./scheduler-flags.ts";
+import { electionOf, ignoredSchedulerFlags, type SchedulerValues, schedulerFlags, schedulerGates } from "./scheduler-flags.ts";
 import {
   followSchedulerPlugins,
   readSchedulerSetup,
@@ -125,7 +128,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const input = parseCommand({ name: "scheduler", summary: "Assigns pods to nodes." }, schedulerFlags, args);
   if (!input) return 0;
   const { values, given } = input;
-  const logger = createLogger("scheduler", { verbosity: values.v });
+  const logger = createLogger("scheduler", logOptionsOf(values));
   const files = { flagName: "config", config: values.config, pluginFlag: "plugin", plugins: values.plugin };
   const setup = await readSchedulerSetup(files);
   const { configuration } = setup;
@@ -160,6 +163,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const { configuration, modules } = setup;
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
+  registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
   const deps = { client: cluster.client, clock: realClock, logger };
   const ofScheduler = new SchedulerMetrics(metrics);
   const election = electionOf(configuration, values, given);

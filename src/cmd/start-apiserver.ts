@@ -1,7 +1,10 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
-import { builtInResources } from "../api/resources.generated.ts";
+import { ConfigError } from "../api/encode/config-fields.ts";
+import type { ResourceType } from "../api/resource-type.ts";
+import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
+import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import {
   type AdmissionDependencies,
@@ -25,9 +28,12 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
+import { bootstrapPolicy } from "../apiserver/authz/bootstrap-policy.ts";
+import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
+import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
@@ -36,9 +42,7 @@ import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-serv
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
-import { builtInDefinitions } from "../apiserver/registry/definitions.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
-import { describedResources } from "../apiserver/registry/resources/all.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
@@ -54,6 +58,7 @@ import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Dial } from "../rpc/dial.ts";
+import { tunnelAgents } from "../rpc/tunnel.ts";
 import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
@@ -71,11 +76,12 @@ import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { loadOrCreatePki, type Pki } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
+import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
-  /** Default: standard error at the settings' verbosity. */
+  /** Default: standard error, as the settings say. */
   readonly logger?: Logger;
   /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
   readonly dial?: Dial | undefined;
@@ -111,15 +117,17 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const logger = deps.logger ?? createLogger("apiserver", { verbosity: settings.verbosity });
+  const logger = deps.logger ?? createLogger("apiserver", settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
-  const sources = stack.add(await openAuthenticationSources(settings, { clock, logger: authenticationLogger, metrics }));
+  const egress = await openEgress(settings);
+  const sources = stack.add(await openAuthenticationSources(settings, { egress, clock, logger: authenticationLogger, metrics }));
   const [admission, advertiseAddress] = await Promise.all([
     readAdmissionOptions(settings, clock),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
+  const apis = await servedApis(settings, { clock, logger });
   const [{ store, prefix, compactor }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -131,26 +139,39 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   ]);
   stack.defer(() => store.close());
   const material = await loadServingMaterial(settings, pki, { clock, logger });
-  const kubelets = { ...(await loadKubeletClient(settings.edge.kubelet, pki)), dial: deps.dial };
+  const kubelets = {
+    ...(await loadKubeletClient(settings.edge.kubelet, pki)),
+    dial: deps.dial,
+    agents: egress.cluster && tunnelAgents(egress.cluster),
+  };
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
+  registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { store, clock, definitions: withEventTtl(builtInDefinitions(describedResources), settings.operations.eventTtlMs / 1000) },
+      { ...apis, store, clock, definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000) },
       { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  const authorization = { reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
+  for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers"] as const) state.ready.add(step);
+  const authorization = { egress, reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
-  const audit = await createAudit(settings.operations.audit, { clock, logger: logger.named("audit"), metrics });
+  const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
   const aggregator = stack.add(
     createAggregator(
-      { reader: stores.reader, clock, logger: logger.named("aggregator"), metrics, clientCertificate: () => proxyClient.current() },
+      {
+        reader: stores.reader,
+        clock,
+        logger: logger.named("aggregator"),
+        metrics,
+        clientCertificate: () => proxyClient.current(),
+        tunnel: egress.cluster,
+      },
       { requestTimeoutMs: settings.requestTimeoutMs },
     ),
   );
@@ -163,6 +184,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     admission,
     sources,
     authorizer,
+    egress,
     material,
     clock,
     logger,
@@ -173,6 +195,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state,
     advertiseAddress,
   });
+  state.ready.add("start-apiserver-admission-initializer");
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
   const https = stack.add(await listen(api, settings, material, { clock, logger }));
   state.port = https.port;
@@ -183,7 +206,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = createClient(transportFor(loopbackUser));
-  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }));
+  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }, egress));
+  state.ready.add("start-apiextensions-controllers");
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
@@ -199,8 +223,16 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
-  const bootstrapped = bootstrap(client, state, { settings, authenticationMap, peers, nowMs: clock.now() });
-  const ready = Promise.all([written, bootstrapped, aggregator.start(client, builtInResources)]).then(() => undefined);
+  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
+  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, peers, nowMs: clock.now() });
+  const ready = Promise.all([
+    written,
+    bootstrapped,
+    aggregator.start(
+      client,
+      apis.definitions.map(({ type }) => type),
+    ),
+  ]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   if (settings.publishClusterInfo) {
     // Nobody waits for it: the cluster is ready before others may join.
@@ -223,6 +255,17 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   };
 }
 
+/** Throws CommandError. */
+async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSettings): Promise<EgressSelector> {
+  if (file === undefined) return {};
+  const { openEgressSelector } = await import("../apiserver/egress/egress-selector.ts");
+  try {
+    return await openEgressSelector(file);
+  } catch (error) {
+    throw error instanceof ConfigError ? new CommandError(`--egress-selector-config-file: ${error.message}`) : error;
+  }
+}
+
 interface Wiring {
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
@@ -232,6 +275,7 @@ interface Wiring {
   readonly admission: AdmissionOptions;
   readonly sources: AuthenticationSources;
   readonly authorizer: Authorizer;
+  readonly egress: EgressSelector;
   readonly material: ServingMaterial;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -260,7 +304,9 @@ function wire(w: Wiring): ApiServer {
     pki,
     logger: logger.named("authentication"),
     metrics,
-    requestHeader: w.material.requestHeader,
+    requestHeader: settings.featureGates.enabled("RemoteRequestHeaderUID")
+      ? w.material.requestHeader
+      : { ...w.material.requestHeader, uidHeaders: [] },
   });
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
@@ -274,7 +320,7 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         metrics,
-        webhooks: w.stack.add(createWebhookClient({ clock })),
+        webhooks: w.stack.add(createWebhookClient({ clock }, { egress: w.egress })),
         kinds: servedKinds(stores),
       },
       w.admission,
@@ -303,7 +349,7 @@ function wire(w: Wiring): ApiServer {
         metrics: createAuthenticationMetrics(metrics, clock),
       }),
       audit: w.audit,
-      impersonation: impersonationStage(authorizer),
+      impersonation: impersonationStage(authorizer, settings.featureGates.enabled("ConstrainedImpersonation")),
       flowControl: flowControl.stage,
       authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
       resources: aggregator.routed(resources),
@@ -344,25 +390,41 @@ interface BootstrapFacts {
   readonly authenticationMap: AuthenticationConfigMap;
   readonly peers: Peers;
   readonly nowMs: number;
+  readonly serves: (type: ResourceType) => boolean;
 }
 
 async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, peers, nowMs } = facts;
-  const step = async (name: StartStep, work: Promise<void>): Promise<void> => {
+  const { settings, authenticationMap, peers, nowMs, serves } = facts;
+  const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
   };
+  /** Nothing is made of what is turned off. */
+  const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
   await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
   const { serviceClusterIpRange } = settings;
   await Promise.all([
-    step("rbac/bootstrap-roles", reconcileBootstrapPolicy(client)),
+    step(
+      "rbac/bootstrap-roles",
+      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
+    ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
-    step("scheduling/bootstrap-system-priority-classes", ensurePriorityClasses(client)),
-    step("priority-and-fairness-config-producer", reconcileFlowControlDefaults(client)),
-    step("start-kubernetes-service-cidr-controller", ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    step(
+      "scheduling/bootstrap-system-priority-classes",
+      where(priorityclasses, () => ensurePriorityClasses(client)),
+    ),
+    step(
+      "priority-and-fairness-config-producer",
+      where(flowschemas, () => reconcileFlowControlDefaults(client)),
+    ),
+    step(
+      "start-kubernetes-service-cidr-controller",
+      where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+    ),
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
+  state.ready.add("start-service-ip-repair-controllers");
 }
 
 /** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */
@@ -401,6 +463,7 @@ async function listen(
         ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
         http2: edge.http2,
+        compress: settings.featureGates.enabled("APIResponseCompression"),
         sendRetryAfter: edge.shutdown.sendRetryAfter,
         watchGraceMs: edge.shutdown.watchGraceMs,
       },

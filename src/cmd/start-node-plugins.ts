@@ -32,8 +32,17 @@ export async function startNodePlugins({ dataDir, morePlugins = {}, clock, logge
   const socket = pluginHostSocket(dataDir, dataDirHash(dataDir));
   const directory = pluginDirectory(dataDir);
   const { pluginNames } = await import("../cni/plugins/plugin-names.ts");
-  const plugins = async (): Promise<PluginTable> => ({ ...(await import("../cni/plugins/all.ts")).createPlugins(), ...morePlugins });
+  const leaseDirectory = join(dataDir, "cni", "dhcp");
+  const load = async (): Promise<PluginTable> => ({
+    ...(await import("../cni/plugins/all.ts")).createPlugins({ leaseDirectory }),
+    ...morePlugins,
+  });
+  let table: Promise<PluginTable> | undefined;
+  const plugins = (): Promise<PluginTable> => (table ??= load());
   try {
+    // Before calls are answered, which may be about what an earlier process has kept.
+    const kept = await readdir(leaseDirectory).catch(() => []);
+    if (kept.length > 0) await (await plugins()).dhcp?.restore?.((message, details) => logger.warn(message, details));
     stack.add(await startPluginHost({ socket, plugins, clock, logger }));
     const perl = await findExecutable("perl");
     const launcher = renderLauncher({ socket, alone: aloneCommand(), perl });

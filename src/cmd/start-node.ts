@@ -139,7 +139,7 @@ async function startNetwork({ runtime, ...deps }: NetworkDeps, options: NodeOpti
     import("../node-network/teardown.ts"),
   ]);
   await removeRoutedLeftovers(dataDir);
-  await rememberNodeNetwork(dataDir, { clusterCidrs });
+  await rememberNodeNetwork(dataDir, { clusterCidrs: [...clusterCidrs, ...(network.nodeCidrs ?? [])] });
   return startNodeNetwork(
     { ...deps, logger: deps.logger.named("node-network") },
     { nodeName, dataDir, clusterCidrs, network, behind, ...(linkInterface === undefined ? {} : { linkInterface }) },

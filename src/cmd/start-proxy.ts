@@ -1,10 +1,12 @@
 // Starts the service proxy of a node with everything it serves, from its configuration: as a command and as a part of a node.
+
 import { keyOf } from "../api/meta/object.ts";
+import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createEventSeriesRecorder } from "../client/event-series-recorder.ts";
 import { createConntrack } from "../linux/conntrack.ts";
@@ -19,6 +21,7 @@ import { ServiceHealth } from "../proxy/service-health.ts";
 import { ServiceProxy, type ServiceProxyOptions } from "../proxy/service-proxy.ts";
 import { startHealthServer, startMetricsServer } from "../proxy/start-proxy-servers.ts";
 import { CommandError } from "./command-error.ts";
+import { proxyConfigurationObject } from "./written-proxy-configuration.ts";
 
 export interface ProxyDeps {
   /** Speaks as system:kube-proxy, or whoever may watch services, endpoint slices and the node. */
@@ -50,6 +53,8 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
   const stack = new StopStack();
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, clock);
+  registerBuildInfo(registry);
+  registerFeatureMetrics(registry, resolveFeatureGates({}, { component: "proxy", switchable: new Set() }));
   if (options.moreMetrics) registry.include(options.moreMetrics);
   const metrics = new ProxyMetrics(registry);
   const recorder = stack.add(
@@ -124,7 +129,14 @@ async function startServers({ configuration, health, registry, isOptional, ...de
   if (healthAt) stack.add(await startHealthServer(deps, health, { ...healthAt, isOptional, onFailure }));
   const metricsAt = splitAddress(configuration.metricsBindAddress);
   if (metricsAt)
-    stack.add(await startMetricsServer(deps, registry, { ...metricsAt, configuration: { ...configuration }, isOptional, onFailure }));
+    stack.add(
+      await startMetricsServer(deps, registry, {
+        ...metricsAt,
+        configuration: proxyConfigurationObject(configuration),
+        isOptional,
+        onFailure,
+      }),
+    );
   const [first] = failures;
   if (first && configuration.bindAddressHardFail) throw new CommandError("--bind-address-hard-fail", { cause: first });
 }

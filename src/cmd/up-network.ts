@@ -75,14 +75,14 @@ const partRules: Readonly<Record<"dns" | "load-balancer" | "ingress", ComponentR
   ingress: {
     everywhere: [
       reading("networking.k8s.io", "ingresses", "ingressclasses"),
-      reading("gateway.networking.k8s.io", "gatewayclasses", "gateways", "httproutes", "referencegrants"),
+      reading("gateway.networking.k8s.io", "gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"),
       reading("apiextensions.k8s.io", "customresourcedefinitions"),
       reading("discovery.k8s.io", "endpointslices"),
       reading("", "services", "nodes", "secrets", "namespaces"),
       { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["update", "patch"] },
       {
         apiGroups: ["gateway.networking.k8s.io"],
-        resources: ["gatewayclasses/status", "gateways/status", "httproutes/status"],
+        resources: ["gatewayclasses/status", "gateways/status", "httproutes/status", "grpcroutes/status"],
         verbs: ["update", "patch"],
       },
       { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "update"] },

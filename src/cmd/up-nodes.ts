@@ -64,14 +64,15 @@ export function clusterNetworkOf(flags: {
   readonly clusterCidrs: readonly string[];
   readonly serviceCidrs: readonly string[];
   readonly mode: PodNetworkMode;
+  readonly nodeCidrs: readonly string[];
   readonly clusterDns: readonly string[];
   readonly clusterDomain: string;
   readonly loadBalancerPool: readonly string[];
 }): ClusterNetwork {
   // Of the machine's VXLANs each needs a number of its own.
   const vni = 1 + (Number.parseInt(dataDirHash(flags.dataDir), 16) % (2 ** 24 - 1));
-  const { dataDir: _here, mode, ...network } = flags;
-  return { ...network, podNetwork: { mode, vni, port: vxlanPort } };
+  const { dataDir: _here, mode, nodeCidrs, ...network } = flags;
+  return { ...network, podNetwork: { mode, vni, port: vxlanPort, nodeCidrs } };
 }
 
 /** Resolves when all nodes are Ready, or wait for a network that is not ours. */

@@ -2,7 +2,7 @@
 // them, a pool of each family of --cluster-cidr where there is none yet, and the loop that gives back what nobody has any more.
 import { parseCIDR } from "../api/meta/ip.ts";
 import { isStatus } from "../api/meta/status-error.ts";
-import { clusterrolebindings, clusterroles, customresourcedefinitions } from "../api/resources.generated.ts";
+import { clusterrolebindings, clusterroles, customresourcedefinitions, rolebindings, roles } from "../api/resources.generated.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
@@ -36,9 +36,17 @@ const nodeRole = {
   kind: "ClusterRole",
   metadata: { name: "coracle:routed-network" },
   rules: [
-    { apiGroups: [calicoGroup], resources: ["ippools", "ipamconfigs"], verbs: reading },
+    { apiGroups: [calicoGroup], resources: ["ippools", "ipamconfigs", "bgppeers", "bgpconfigurations"], verbs: reading },
     { apiGroups: [calicoGroup], resources: ["ipamblocks", "blockaffinities", "ipamhandles"], verbs: writing },
   ],
+};
+
+/** Of the passwords of BGP peers; of other secrets than this one a Role of the user's own. */
+const passwordRole = {
+  apiVersion: `${group}/v1`,
+  kind: "Role",
+  metadata: { namespace: "kube-system", name: "coracle:bgp-passwords" },
+  rules: [{ apiGroups: [""], resources: ["secrets"], resourceNames: ["bgp-passwords"], verbs: ["get"] }],
 };
 
 const collectorRules: ComponentRules = {
@@ -88,6 +96,13 @@ async function applyNodeRole(client: Client): Promise<void> {
     subjects: [{ apiGroup: group, kind: "Group", name: "system:nodes" }],
   };
   await client.patch(clusterrolebindings, metadata, binding, applied);
+  await client.patch(roles, passwordRole.metadata, passwordRole, applied);
+  const ofPasswords = {
+    ...{ apiVersion: nodeRole.apiVersion, kind: "RoleBinding", metadata: passwordRole.metadata },
+    roleRef: { apiGroup: group, kind: "Role", name: passwordRole.metadata.name },
+    subjects: binding.subjects,
+  };
+  await client.patch(rolebindings, passwordRole.metadata, ofPasswords, applied);
 }
 
 async function ensurePools(client: Client, clusterCidrs: readonly string[], clock: Clock): Promise<void> {

@@ -218,6 +218,7 @@ async function publishNetwork(
     clusterCidrs: values["cluster-cidr"],
     serviceCidrs: serviceCidrs(values),
     mode: values["pod-network"] === "bridge" ? "auto" : values["pod-network"],
+    nodeCidrs: nodeCidrs(values),
     ...networkOfNodes(values),
   });
   await publishClusterNetwork(administrator(server), network);

@@ -2,11 +2,15 @@
 import { configurationVersion, type ProxyConfiguration } from "../proxy/configuration/proxy-configuration.ts";
 
 /** JSON, which is YAML too. */
-export function writtenProxyConfiguration(configuration: ProxyConfiguration): string {
+export const writtenProxyConfiguration = (configuration: ProxyConfiguration): string =>
+  `${JSON.stringify(proxyConfigurationObject(configuration), undefined, 2)}\n`;
+
+/** Also what /configz shows. */
+export function proxyConfigurationObject(configuration: ProxyConfiguration): Readonly<Record<string, unknown>> {
   const { masqueradeBit, masqueradeAll, syncPeriodMs, minSyncPeriodMs, configSyncPeriodMs, conntrack, ...same } = configuration;
   const duration = (ms: number): string => `${ms / 1000}s`;
   const { tcpEstablishedTimeoutMs, tcpCloseWaitTimeoutMs, udpTimeoutMs, udpStreamTimeoutMs, ...limits } = conntrack;
-  const written = {
+  return {
     ...{ apiVersion: configurationVersion, kind: "KubeProxyConfiguration" },
     ...same,
     configSyncPeriod: duration(configSyncPeriodMs),
@@ -19,5 +23,4 @@ export function writtenProxyConfiguration(configuration: ProxyConfiguration): st
       udpStreamTimeout: duration(udpStreamTimeoutMs),
     },
   };
-  return `${JSON.stringify(written, undefined, 2)}\n`;
 }

@@ -7,7 +7,7 @@ import { type LabelMatcher, labelMatcher } from "../api/meta/selectors.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { controllerrevisions } from "../api/resources.generated.ts";
-import { templateHash } from "../api/semantics/template-hash.ts";
+import { canonicalJson, templateHash } from "../api/semantics/template-hash.ts";
 import type { ControllerRevision, DaemonSet, StatefulSet } from "../api/types/apps-v1.ts";
 import type { PodTemplateSpec } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
@@ -131,7 +131,7 @@ async function createRevision<T extends RevisionOwner>(
       ownerReferences: [controllerRef(owner, type)],
     };
     try {
-      const created = await client.create(controllerrevisions, { metadata, data: { ...data }, revision: number }, { signal });
+      const created = await client.create(controllerrevisions, { metadata, data: inOrder(data), revision: number }, { signal });
       return { revision: recent.written(key, created), collisionCount };
     } catch (error) {
       if (!isStatus(error, "AlreadyExists") || collisionCount - first >= maxCollisions) throw error;
@@ -142,6 +142,9 @@ async function createRevision<T extends RevisionOwner>(
     if (isOurs && semanticallyEqual(existing.data, data)) return { revision: recent.written(key, existing), collisionCount };
   }
 }
+
+/** Clients find an owner's revision by comparing its bytes with their own: fields are in the order of their names. */
+const inOrder = (data: RevisionData): Record<string, unknown> => JSON.parse(canonicalJson(data)) as Record<string, unknown>;
 
 /** Names end at 253 characters, hashes at ten; upstream leaves room for 30. */
 const maxNamePrefix = 223;

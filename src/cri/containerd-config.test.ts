@@ -61,6 +61,7 @@ test("renderContainerdConfig() writes what the machine needs", () => {
     "SystemdCgroup = false",
     'bin_dir = "/usr/lib/cni"',
     'conf_dir = "/data/a/cni/net.d"',
+    'config_path = "/etc/containerd/certs.d"',
   ])
     expect(text.split("\n")).toContain(line);
   expect(configuredRuntimes(text)).toEqual([

@@ -42,6 +42,8 @@ export function renderContainerdConfig(options: ContainerdConfigOptions): string
     }),
     section(`${cri}.containerd`, { snapshotter: options.snapshotter, default_runtime_name: options.ociRuntimes.defaultName }),
     ...options.ociRuntimes.all.flatMap((runtime) => runtimeSections(`${cri}.containerd.runtimes.${runtime.name}`, runtime, paths)),
+    // Mirrors, and authorities of registries: a directory with a hosts.toml for each, as for any containerd.
+    section(`${cri}.registry`, { config_path: "/etc/containerd/certs.d" }),
     section(`${cri}.cni`, { bin_dir: options.cniBinDirectory, conf_dir: paths.cniConfig, max_conf_num: 1 }),
   ].join("\n");
 }

@@ -30,6 +30,8 @@ export interface ContainerdOptions {
   readonly ociRuntime?: OciRuntimeChoice;
   /** Default: /opt/cni/bin, /usr/lib/cni or /usr/libexec/cni, whichever has the plugins. */
   readonly cniBinDirectory?: string;
+  /** No pods will run, only images are looked after: CNI plugins need not be there. Default false. */
+  readonly withoutPods?: boolean;
 }
 
 export interface ContainerdDependencies {
@@ -50,7 +52,7 @@ export interface Containerd {
   stop(options?: { readonly keepContainers?: boolean }): Promise<void>;
 }
 
-const cniBinDirectories = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
+const systemPluginDirectories = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 const requiredCniPlugins = ["bridge", "host-local", "loopback", "portmap"];
 
 /** Resolves when CRI answers and the pause image is there. Throws an error that says what is missing on this machine. */
@@ -113,7 +115,7 @@ export async function withContainerd<T>(
       runtime.close();
     }
   }
-  const own = await startContainerd(options, dependencies);
+  const own = await startContainerd({ ...options, withoutPods: true }, dependencies);
   try {
     return await use(own);
   } finally {
@@ -165,11 +167,7 @@ async function configure(options: ContainerdOptions, paths: ContainerdPaths, log
     effectiveCapabilities(),
     supportsOverlay(paths.root),
   ]);
-  const cniBinDirectory = options.cniBinDirectory ?? (await findDirectoryWith(requiredCniPlugins, cniBinDirectories));
-  if (cniBinDirectory === undefined)
-    throw new Error(
-      `no CNI plugins found (${requiredCniPlugins.join(", ")} in ${cniBinDirectories.join(", ")}): install the package containernetworking-plugins`,
-    );
+  const cniBinDirectory = options.cniBinDirectory ?? (await systemPlugins(options.withoutPods ?? false));
   return renderContainerdConfig({
     paths,
     sandboxImage: pauseImageReference,
@@ -178,6 +176,16 @@ async function configure(options: ContainerdOptions, paths: ContainerdPaths, log
     ociRuntimes,
     restrictOomScoreAdj: !capabilities.has("SYS_RESOURCE"),
   });
+}
+
+async function systemPlugins(needNotBe: boolean): Promise<string> {
+  const found = await findDirectoryWith(requiredCniPlugins, systemPluginDirectories);
+  if (found !== undefined) return found;
+  const [first = ""] = systemPluginDirectories;
+  if (needNotBe) return first;
+  throw new Error(
+    `no CNI plugins of the system found (${requiredCniPlugins.join(", ")} in ${systemPluginDirectories.join(", ")}): install the package containernetworking-plugins, or leave --cni-plugins at coracle`,
+  );
 }
 
 async function requireExecutable(name: string, packageName: string): Promise<string> {

@@ -10,6 +10,7 @@ import { type Asked, askedOf, type ClientRequest, type ClientResponse } from "./
 import { redirectLocation } from "./filters.ts";
 import { addressOf, type Entrance } from "./forwarded-headers.ts";
 import { Forwarder, type ForwarderOptions } from "./forwarder.ts";
+import { H2Forwarder } from "./h2-forwarder.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
 import { type Listener, type ListenerOptions, startListener, type Upgrade } from "./listener.ts";
 import { requestFacts } from "./request-facts.ts";
@@ -25,7 +26,7 @@ export interface IngressProxyDeps {
   readonly changed: () => void;
 }
 
-export interface IngressProxyOptions extends ForwarderOptions, Omit<ListenerOptions, "port" | "tls"> {
+export interface IngressProxyOptions extends ForwarderOptions, Omit<ListenerOptions, "port" | "tls" | "acceptsH2c"> {
   /** Where requests go that are redirected to HTTPS. Default 443. */
   readonly httpsPort?: number;
   /** Of requests; default no limit. What is forwarded is not kept, so it costs no memory. */
@@ -63,6 +64,7 @@ export class IngressProxy implements Running {
   readonly #deps: IngressProxyDeps;
   readonly #options: IngressProxyOptions;
   readonly #forwarder: Forwarder;
+  readonly #h2: H2Forwarder;
   readonly #ports = new Map<string, Port>();
   readonly #stack = new StopStack();
   /** Of ports that were given up. */
@@ -73,7 +75,9 @@ export class IngressProxy implements Running {
     this.#options = options;
     this.backends = new Backends(deps.endpointsOf, deps.clock);
     this.#forwarder = new Forwarder({ ...deps, backends: this.backends }, options);
+    this.#h2 = new H2Forwarder(this.#forwarder.deps, this.#forwarder);
     this.#stack.defer(() => this.#forwarder.close());
+    this.#stack.defer(() => this.#h2.close());
   }
 
   /** Where it listens for a port that is wanted; undefined while it cannot. Wanted by number, where 0 is any free one. */
@@ -161,7 +165,8 @@ export class IngressProxy implements Running {
     const serve = (request: ClientRequest, response: ClientResponse, upgrade: Upgrade | undefined): void =>
       this.#serve({ request, response, upgrade, port, entrance: { scheme, port: port.listener?.port ?? wanted } });
     const contextOf = (name: string) => port.plan.contextOf?.(name);
-    const tls = scheme === "https" ? { tls: { fallback: selfSignedPair(clock.now()), contextOf } } : {};
+    const tls =
+      scheme === "https" ? { tls: { fallback: selfSignedPair(clock.now()), contextOf } } : { acceptsH2c: () => port.plan.h2c ?? false };
     // A pod that is silent is answered for with 504 before the client's connection counts as silent.
     const silentMs = this.#forwarder.backendTimeoutMs + 30_000;
     return startListener({ clock, logger, serve }, { silentMs, ...this.#options, port: wanted, ...tls });
@@ -192,7 +197,8 @@ export class IngressProxy implements Running {
     const maxBodyBytes = policy.maxBodyBytes ?? this.#options.maxBodyBytes ?? 0;
     if (maxBodyBytes > 0 && Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
       return answerWith(response, 413, closing(request));
-    this.#forwarder.forward({ request, response, asked, entrance, backend, maxBodyBytes, upgrade, filters });
+    const forwarder = policy.protocol === "h2c" && !upgrade ? this.#h2 : this.#forwarder;
+    forwarder.forward({ request, response, asked, entrance, backend, maxBodyBytes, upgrade, filters });
   }
 
   #observe({ request, response, upgrade }: Call, asked: Asked | undefined, target: Target | undefined): void {

@@ -1,4 +1,4 @@
-// A port that clients connect to: HTTP/1.1, or over TLS also HTTP/2, chosen by ALPN. Node's parser is strict and stays so
+// A port that clients connect to: HTTP/1.1, or over TLS also HTTP/2, chosen by ALPN; HTTP/2 without TLS where routes of gRPC are. Node's parser is strict and stays so
 // (no two lengths, no length with chunks): what two servers could read differently goes no further. Everything is bounded: connections,
 // heads, streams of a connection, and how long a client may be silent. Stopping lets requests end, then closes what is left.
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
@@ -37,6 +37,8 @@ export interface ListenerOptions {
     readonly fallback: ServingPair;
     readonly contextOf: (name: string) => SecureContext | undefined;
   };
+  /** Whether a client without TLS may begin with HTTP/2 now. Default never. */
+  readonly acceptsH2c?: () => boolean;
   /** Default 4096. */
   readonly maxConnections?: number;
   /** Default 32 KiB. */
@@ -95,6 +97,8 @@ class PortListener implements Listener {
       this.#server.on("tlsClientError", (error) => deps.logger.info("TLS handshake failed", { error }, 4));
     } else {
       this.#server = createServer(limits);
+      this.#http2 = options.acceptsH2c ? this.#createHttp2(maxHeaderBytes) : undefined;
+      if (this.#http2 && options.acceptsH2c) this.#splitByPreface(this.#http2, options.acceptsH2c);
     }
     this.#server.maxConnections = maxConnections;
     this.#server.setTimeout(options.silentMs ?? defaultSilentMs);
@@ -159,6 +163,34 @@ class PortListener implements Listener {
     this.#server.on("secureConnection", (socket: TLSSocket) => {
       if (socket.alpnProtocol === "h2") http2.emit("connection", socket);
       else for (const serve of serveHttp1) serve.call(this.#server, socket);
+    });
+  }
+
+  /** By the first bytes, which no request of HTTP/1.1 has; looked at only while something here wants HTTP/2. */
+  #splitByPreface(http2: Http2Server, acceptsH2c: () => boolean): void {
+    const serveHttp1 = this.#server.listeners("connection") as ((socket: Socket) => void)[];
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket: Socket) => {
+      const serve = (): void => {
+        for (const one of serveHttp1) one.call(this.#server, socket);
+      };
+      if (!acceptsH2c()) return serve();
+      const silent = (): void => void socket.destroy();
+      const failed = (): void => undefined; // its close says it
+      socket.setTimeout(headMs, silent);
+      socket.on("error", failed);
+      socket.once("data", (first: Buffer) => {
+        socket.setTimeout(0);
+        socket.off("timeout", silent);
+        socket.off("error", failed);
+        socket.pause();
+        socket.unshift(first);
+        if (first.subarray(0, 3).toString("latin1") === "PRI") http2.emit("connection", socket);
+        else {
+          serve();
+          socket.resume();
+        }
+      });
     });
   }
 

@@ -39,11 +39,11 @@ export class PortPlanner {
     const before = this.#ofGateways;
     this.#ofGateways = new Map();
     const plans = new Map<string, PortPlan>();
-    for (const { scheme, port, sites, certificates } of gateways) {
+    for (const { scheme, port, sites, h2c, certificates } of gateways) {
       const shown = before.get(port) ?? new Certificates<Gateway>();
       shown.update(certificates, secretOf);
       this.#ofGateways.set(port, shown);
-      plans.set(`${scheme} ${port}`, { scheme, port, sites, contextOf: (name) => shown.find(name) });
+      plans.set(`${scheme} ${port}`, { scheme, port, sites, h2c, contextOf: (name) => shown.find(name) });
     }
     if (site) for (const [scheme, port] of this.#ingressPorts) this.#addIngress(plans, { scheme, port, site });
     return { plans: [...plans.values()], problems };
@@ -59,7 +59,7 @@ export class PortPlanner {
   #addIngress(plans: Map<string, PortPlan>, { scheme, port, site }: Pick<PortPlan, "scheme" | "port"> & { readonly site: Site }): void {
     const shared = plans.get(`${scheme} ${port}`);
     const contextOf = (name: string) => shared?.contextOf?.(name) ?? this.#ofIngress.find(name);
-    plans.set(`${scheme} ${port}`, { scheme, port, sites: [...(shared?.sites ?? []), site], contextOf });
+    plans.set(`${scheme} ${port}`, { scheme, port, sites: [...(shared?.sites ?? []), site], h2c: shared?.h2c ?? false, contextOf });
   }
 }
 

@@ -19,6 +19,8 @@ export interface RoutePolicy {
   /** Undefined: the server's own limit. */
   readonly maxBodyBytes?: number;
   readonly filters?: Filters;
+  /** Of the pods; h2c is HTTP/2 without TLS. Default HTTP/1.1. */
+  readonly protocol?: "h2c";
 }
 
 export interface Target {

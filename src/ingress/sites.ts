@@ -18,6 +18,8 @@ export interface PortPlan {
   /** 0 is any free one. */
   readonly port: number;
   readonly sites: readonly Site[];
+  /** Whether clients may begin with HTTP/2 without TLS, as those of gRPC do. Default not. */
+  readonly h2c?: boolean;
   /** The certificate for a name; undefined: one that nobody believes. */
   readonly contextOf?: (serverName: string) => SecureContext | undefined;
 }

@@ -16,6 +16,7 @@ import { formatTime } from "../base/clock.ts";
 import { anyRegularContainerCreated, shouldStart } from "./pod-actions.ts";
 import { isSidecar } from "./pod-spec.ts";
 import { containerResources } from "./resize/resource-status.ts";
+import { couldRestartAll, restartingMessage, restartingReason } from "./restart-all.ts";
 import { containerIdOf, type RuntimeContainer, type RuntimePod } from "./runtime-pod.ts";
 
 /** Why a container could not be started or waits, as shown in `state.waiting`. */
@@ -35,6 +36,8 @@ export interface ContainerStatusInput {
   readonly recursiveReadOnly: boolean;
   /** The signals that end containers are told (the gate ContainerStopSignals). Default false. */
   readonly showsStopSignals?: boolean;
+  /** The containers are removed to begin anew (restart-all.ts). Default false. */
+  readonly restartingAll?: boolean;
   /** What a container was last set to. */
   readonly actuated: (containerName: string) => ResourceRequirements | undefined;
   /** Of the devices of a container. */
@@ -84,7 +87,8 @@ function fromRuntime(
     state: lost ? { terminated: unknownEnd("The container could not be located when the pod was terminated") } : stateOf(input, newest),
     lastState: lastEnd ? { terminated: lastEnd } : {},
     ready: false,
-    restartCount: lost ? (old?.restartCount ?? 0) + 1 : newest.restartCount,
+    // What came before may have been removed to begin anew.
+    restartCount: lost ? (old?.restartCount ?? 0) + 1 : Math.max(newest.restartCount, restartsOf(input, old)),
     image: newest.image,
     imageID: newest.imageRef,
     containerID,
@@ -96,8 +100,23 @@ function fromRuntime(
   };
 }
 
+const restartsOf = ({ pod }: ContainerStatusInput, old: ContainerStatus | undefined): number =>
+  couldRestartAll(pod.spec) ? (old?.restartCount ?? 0) : 0;
+
+/** It is removed to begin anew. */
+function removedStatus(status: ContainerStatus, old: ContainerStatus): ContainerStatus {
+  const ended = { reason: restartingReason, message: restartingMessage };
+  return {
+    ...status,
+    state: { waiting: ended },
+    lastState: { terminated: { ...ended, exitCode: 137 } },
+    restartCount: old.restartCount + 1,
+  };
+}
+
 function withoutRuntime(input: ContainerStatusInput, container: Container, old: ContainerStatus | undefined): ContainerStatus {
-  if (old?.state?.terminated) return old;
+  const removed = input.restartingAll && old !== undefined && old.state?.waiting === undefined;
+  if (old?.state?.terminated && !removed) return old;
   const reason = (input.pod.spec.initContainers?.length ?? 0) > 0 ? "PodInitializing" : "ContainerCreating";
   const status: ContainerStatus = {
     name: container.name,
@@ -109,6 +128,7 @@ function withoutRuntime(input: ContainerStatusInput, container: Container, old: 
     imageID: "",
     ...mountFields(container, input.recursiveReadOnly),
   };
+  if (removed && old) return removedStatus(status, old);
   if (!old?.state?.running || old.lastState?.terminated) return status;
   // It ran when last seen and has vanished: it ended, we do not know how.
   const restarts = input.pod.metadata.deletionTimestamp === undefined ? 1 : 0;

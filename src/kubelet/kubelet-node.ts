@@ -1,6 +1,8 @@
 // A node's kubelet: puts its parts together and starts them in their order. What a part does is in its own file.
+
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { nodes, pods, services } from "../api/resources.generated.ts";
+import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
@@ -92,6 +94,7 @@ export class KubeletNode implements Kubelet {
     const { clock, logger } = deps;
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
     const { registry: metrics } = this.#metrics;
+    registerFeatureMetrics(metrics, options.gates);
     const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.tracer ? tracedRuntime(deps.cri, deps.tracer) : deps.cri, {
       ...{ metrics, clock },

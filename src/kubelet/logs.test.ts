@@ -39,6 +39,16 @@ describe("streamLog()", () => {
     expect(await read({ limitBytes: 3 })).toBe("a\nb");
   });
 
+  it("ends with the lines it was asked for, also when more are written meanwhile", async () => {
+    await writeFile(path, line(1, "a") + line(2, "b"));
+    const reading = streamLog(path, realClock, { tailLines: 2 });
+    const first = await reading.next();
+    await appendFile(path, line(3, "c"));
+    const rest: string[] = [];
+    for await (const piece of reading) rest.push(piece.toString());
+    expect([first.value?.toString(), ...rest]).toEqual(["a\n", "b\n"]);
+  });
+
   it("keeps empty lines and passes over what is no record", async () => {
     await writeFile(path, `${line(1, "")}garbage\n${at(2)} stdout F\n${line(3, "end")}`);
     expect(await read()).toBe("\n\nend\n");

@@ -58,11 +58,14 @@ function parseRecord(line: Buffer): LogRecord | undefined {
 /** Pieces of the log's text, ready to be sent. Throws ENOENT when there is no file at `path`. */
 export async function* streamLog(path: string, clock: Clock, options: LogOptions = {}): AsyncGenerator<Buffer> {
   const format = new LogFormatter(options);
+  // What is written while the end is read is not part of it.
+  let left = options.follow ? Number.POSITIVE_INFINITY : (options.tailLines ?? Number.POSITIVE_INFINITY);
+  if (left <= 0) return;
   for await (const line of readLines(path, clock, options)) {
     const record = parseRecord(line);
     const piece = record && format.piece(record);
     if (piece && piece.length > 0) yield piece;
-    if (format.full) return;
+    if (format.full || --left <= 0) return;
   }
 }
 

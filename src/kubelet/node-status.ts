@@ -139,7 +139,11 @@ export function nodeStatus(
 }
 
 /** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
-const declaredFeatures: readonly string[] = ["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"];
+const declaredFeatures: readonly string[] = [
+  "InPlacePodLevelResourcesVerticalScaling",
+  "InPlacePodVerticalScalingInitContainers",
+  "RestartAllContainersOnContainerExits",
+];
 
 /** Whether two statuses differ in more than their heartbeats. */
 export function nodeStatusChanged(before: NodeStatus | undefined, after: NodeStatus): boolean {

@@ -6,10 +6,11 @@ import type { Container, Pod } from "../api/types/core-v1.ts";
 import { containerHash } from "./labels.ts";
 import { asContainer, isSidecar, restartsAfterExit, restartsAfterKill } from "./pod-spec.ts";
 import { type Actuated, type ResizePlan, ResizePlanner } from "./resize/resize-plan.ts";
+import { type ContainerToReset, containersToReset } from "./restart-all.ts";
 import { latestContainer, type RuntimeContainer, type RuntimePod } from "./runtime-pod.ts";
 
 export type ProbeResult = "success" | "failure" | "unknown";
-export type KillReason = "" | "LivenessProbe" | "StartupProbe" | "Unknown" | "FailedPostStartHook";
+export type KillReason = "" | "LivenessProbe" | "StartupProbe" | "Unknown" | "FailedPostStartHook" | "RestartAllContainers";
 
 /** What is known besides the pod and the runtime. */
 export interface ActionContext {
@@ -18,6 +19,8 @@ export interface ActionContext {
   readonly startup: (containerId: string) => ProbeResult | undefined;
   /** What the containers were last set to; absent: pods are not resized. */
   readonly actuated?: Actuated;
+  /** All containers are to begin anew (restart-all.ts). */
+  readonly restartingAll?: boolean;
   /** The back-off in force for a container that ended at that time. */
   readonly backOff: (container: Container, finishedAtMs: number) => { readonly delayMs: number; readonly untilMs: number } | undefined;
 }
@@ -43,6 +46,8 @@ export interface PodActions {
   readonly sandboxId: string;
   readonly attempt: number;
   readonly kill: readonly ContainerToKill[];
+  /** To be ended and removed, in this order, before anything is started. */
+  readonly reset: readonly ContainerToReset[];
   /** To start in this order: ephemeral, init (a failure of one that is no sidecar ends the list), regular. */
   readonly ephemeral: readonly Container[];
   readonly init: readonly Container[];
@@ -86,11 +91,14 @@ export function computePodActions(pod: Pod, runtime: RuntimePod, context: Action
     sandboxId: sandbox.id,
     attempt: sandbox.attempt,
     kill: [],
+    reset: [],
     ephemeral: [],
     init: [],
     regular: [],
     waiting: [],
   };
+  if (context.restartingAll)
+    return { ...nothing, killPod: sandbox.create, createSandbox: sandbox.create, reset: containersToReset(pod, runtime) };
   if (sandbox.create) return holdBack(withNewSandbox(pod, runtime, nothing), runtime, context);
 
   const ephemeral = (pod.spec.ephemeralContainers ?? []).filter((c) => !latestContainer(runtime, c.name)).map(asContainer);

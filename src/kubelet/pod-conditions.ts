@@ -2,8 +2,16 @@
 // and messages are upstream's. Conditions of others are kept as they are, transition times where the status is the same.
 import type { ContainerStatus, Pod, PodCondition, PodStatus } from "../api/types/core-v1.ts";
 import { isSidecar } from "./pod-spec.ts";
+import { restartingCondition } from "./restart-all.ts";
 
-const owned: readonly string[] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const owned: readonly string[] = [
+  "PodReadyToStartContainers",
+  "Initialized",
+  "Ready",
+  "ContainersReady",
+  "PodScheduled",
+  restartingCondition,
+];
 
 /** Those of the kubelet that come and go. */
 const passing: readonly string[] = ["PodResizePending", "PodResizeInProgress"];
@@ -39,6 +47,10 @@ export interface ConditionInput {
   readonly sandboxReady: boolean;
   /** The condition PodReadyToStartContainers is reported. Default true. */
   readonly readyToStart?: boolean;
+  /** Whether all containers are being restarted; undefined where that cannot be. */
+  readonly restartingAll?: boolean | undefined;
+  /** The pod has been initialized before: it stays so. */
+  readonly wasInitialized?: boolean;
   /** Those that come and go, complete. */
   readonly passing?: readonly PodCondition[];
 }
@@ -59,7 +71,14 @@ export function podConditions(pod: Pod, input: ConditionInput): readonly PodCond
     own("Ready", readyVerdict(pod, containersReady, others)),
     own("ContainersReady", containersReady),
     own("PodScheduled", { status: "True" }),
+    ...(input.restartingAll === undefined ? [] : [{ type: restartingCondition, ...restartingVerdict(input.restartingAll, input.phase) }]),
   ];
+}
+
+function restartingVerdict(restarting: boolean, phase: PodStatus["phase"]): Verdict {
+  if (phase === "Succeeded" || phase === "Failed") return terminalVerdict(phase);
+  if (!restarting) return { status: "False" };
+  return { status: "True", reason: "RestartAllContainersStarted", message: "container exited with restart policy rule" };
 }
 
 /** Ready and ContainersReady of a pod whose phase has become terminal while they were true. */
@@ -103,7 +122,7 @@ function readyVerdict(pod: Pod, containersReady: Verdict, others: readonly PodCo
   return { status: "True" };
 }
 
-function initializedVerdict(pod: Pod, { statuses, phase }: ConditionInput): Verdict {
+function initializedVerdict(pod: Pod, { statuses, phase, wasInitialized }: ConditionInput): Verdict {
   const init = pod.spec.initContainers ?? [];
   const byName = new Map(statuses.map((s) => [s.name, s]));
   const unknown = init.filter((c) => !byName.has(c.name));
@@ -116,7 +135,7 @@ function initializedVerdict(pod: Pod, { statuses, phase }: ConditionInput): Verd
     const status = byName.get(c.name);
     return status?.state?.running !== undefined || status?.state?.terminated !== undefined;
   });
-  if (regularHasStarted) return { status: "True" };
+  if (regularHasStarted || wasInitialized) return { status: "True" };
   const message = faults(unknown, "containers with unknown status", incomplete, "containers with incomplete status");
   return message === "" ? { status: "True" } : { status: "False", reason: "ContainersNotInitialized", message };
 }

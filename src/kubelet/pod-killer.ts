@@ -65,7 +65,8 @@ export class PodKiller {
     const leftMs = (): number => grace * 1000 - (clock.monotonic() - startedMs);
     if (container.lifecycle?.preStop && grace > 0) await this.#preStop(options, leftMs());
     if (options.turn && leftMs() > 0) await this.#within(leftMs(), options.turn, signal);
-    const timeout = Math.max(minimumGraceSeconds, Math.ceil(leftMs() / 1000));
+    const least = options.reason === "RestartAllContainers" ? 0 : minimumGraceSeconds;
+    const timeout = Math.max(least, Math.ceil(leftMs() / 1000));
     try {
       await cri.stopContainer({ containerId: id, timeout }, { timeoutMs: timeout * 1000 + stopMarginMs, ...(signal ? { signal } : {}) });
     } catch (error) {

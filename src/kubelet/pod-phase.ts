@@ -2,6 +2,7 @@
 // once; Running while one runs or will be started again; Succeeded or Failed when all have ended for good.
 import type { Container, ContainerState, ContainerStatus, Pod, PodStatus } from "../api/types/core-v1.ts";
 import { isSidecar, isStaticPod, restartsAfterExit } from "./pod-spec.ts";
+import { restartingReason } from "./restart-all.ts";
 
 export interface PhaseContext {
   /** No container runs any more, and none will. */
@@ -58,8 +59,10 @@ function tallyInit(pod: Pod, statuses: ReadonlyMap<string, ContainerStatus>): { 
     const status = statuses.get(container.name);
     if (seenAs(status) !== "stopped") pending = true;
     else {
-      const exitCode = lastExit(status)?.exitCode ?? 0;
-      if (exitCode !== 0 && !restartsAfterExit(container, pod.spec, exitCode)) return { pending, failed: true };
+      const end = lastExit(status);
+      const exitCode = end?.exitCode ?? 0;
+      if (exitCode !== 0 && end?.reason !== restartingReason && !restartsAfterExit(container, pod.spec, exitCode))
+        return { pending, failed: true };
     }
   }
   return { pending, failed: false };
@@ -90,7 +93,8 @@ function addRegular(
   const seen = seenAs(status);
   tally[seen]++;
   if (seen !== "stopped") return;
-  const exitCode = lastExit(status)?.exitCode ?? 0;
-  if (!restartsAfterExit(container, pod.spec, exitCode)) tally.final++;
+  const end = lastExit(status);
+  const exitCode = end?.exitCode ?? 0;
+  if (end?.reason !== restartingReason && !restartsAfterExit(container, pod.spec, exitCode)) tally.final++;
   if (state?.terminated && exitCode === 0) tally.succeeded++;
 }

@@ -1,5 +1,5 @@
 // Small questions about a pod's specification that many parts of the kubelet ask.
-import type { Container, EphemeralContainer, Pod, PodSpec, PodStatus } from "../api/types/core-v1.ts";
+import type { Container, ContainerRestartRule, EphemeralContainer, Pod, PodSpec, PodStatus } from "../api/types/core-v1.ts";
 import { configAnnotation } from "./labels.ts";
 
 /** A sidecar: an init container that keeps running beside the regular ones. */
@@ -63,14 +63,17 @@ export function containerFieldPath(spec: PodSpec, name: string): string {
   return `spec.containers{${name}}`;
 }
 
+/** The first rule of a container that fits an exit code. */
+export function matchingRestartRule(container: Container, exitCode: number): ContainerRestartRule | undefined {
+  return container.restartPolicyRules?.find(({ exitCodes }) => {
+    const listed = exitCodes?.values?.includes(exitCode) ?? false;
+    return exitCodes !== undefined && (exitCodes.operator === "In" ? listed : !listed);
+  });
+}
+
 /** Whether a container that ended with this exit code is started again. */
 export function restartsAfterExit(container: Container, spec: PodSpec, exitCode: number): boolean {
-  for (const rule of container.restartPolicyRules ?? []) {
-    const on = rule.exitCodes;
-    if (!on || rule.action !== "Restart") continue;
-    const listed = on.values?.includes(exitCode) ?? false;
-    if (on.operator === "In" ? listed : !listed) return true;
-  }
+  if (matchingRestartRule(container, exitCode)) return true;
   const policy = container.restartPolicy ?? spec.restartPolicy ?? "Always";
   return policy === "Always" || (policy === "OnFailure" && exitCode !== 0);
 }

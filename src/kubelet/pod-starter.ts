@@ -181,7 +181,13 @@ export class PodStarter {
     }
     for (const { container, id, message, reason } of actions.kill)
       await killer.killContainer({ pod, container, id, message, reason, podIP, signal });
-    return actions.kill.length > 0;
+    for (const { container, id, kill } of actions.reset) {
+      const reason = "RestartAllContainers";
+      if (kill) await killer.killContainer({ pod, container, id, message: "killing", reason, graceSeconds: 0, podIP, signal });
+      // The logs stay: they tell how often a container was started.
+      await ignoringGone(() => cri.removeContainer({ containerId: id }, { signal }));
+    }
+    return actions.kill.length + actions.reset.length > 0;
   }
 
   async #sandboxPlan(request: ApplyRequest): Promise<SandboxPlan> {

@@ -17,6 +17,7 @@ import { podConditions, terminalVerdict, withDisruption } from "./pod-conditions
 import { podPhase } from "./pod-phase.ts";
 import { asContainer, isSidecar, isStaticPod, isTerminalPhase } from "./pod-spec.ts";
 import { podResources } from "./resize/resource-status.ts";
+import { couldRestartAll, isReset, mustRestartAll } from "./restart-all.ts";
 import { latestContainer, type RuntimePod } from "./runtime-pod.ts";
 
 export interface PodStatusInput {
@@ -59,13 +60,17 @@ export interface PodVerdict {
 export interface ComputedStatus {
   /** Without transition times of conditions and without startTime: the status manager adds them. */
   readonly status: PodStatus;
+  /** All containers are to be removed and to begin anew. */
+  readonly restartingAll?: boolean;
   /** The pod is over: its remaining containers have to be stopped. */
   readonly over: boolean;
 }
 
 export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const { pod, runtime, previous } = input;
-  const list = (listed: ContainerStatusInput): readonly ContainerStatus[] => limitMessages(pod, containerStatuses(listed));
+  const restarting = mustRestartAll(pod, runtime, previous);
+  const list = (listed: ContainerStatusInput): readonly ContainerStatus[] =>
+    limitMessages(pod, containerStatuses({ ...listed, restartingAll: restarting }));
   const regular = list({
     ...listInput(input, pod.spec.containers, previous.containerStatuses),
     ...(input.healthOf ? { healthOf: input.healthOf } : {}),
@@ -89,13 +94,19 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   const reported = over && mayRun && !known ? (previous.phase ?? "Pending") : phase;
   const sandboxReady = !sandboxNeeded(pod, runtime).create;
   const passing = isTerminalPhase(reported) ? [] : (input.passing ?? []);
-  const observed = podConditions(pod, { statuses, phase: reported, sandboxReady, passing, readyToStart: input.readyToStart ?? true });
+  const restartingAll = restarting && !isTerminalPhase(reported) && !isReset(pod, runtime);
+  const observed = podConditions(pod, {
+    ...{ statuses, phase: reported, sandboxReady, passing, readyToStart: input.readyToStart ?? true },
+    ...(couldRestartAll(pod.spec) ? { restartingAll } : {}),
+    wasInitialized: previous.conditions?.some(({ type, status }) => type === "Initialized" && status === "True") ?? false,
+  });
   // Shown with the terminal phase, not while the pod is still being ended.
   const ownDoing = known !== undefined && previous.reason !== input.verdict?.reason;
   const disruption = isTerminalPhase(reported) && !ownDoing ? input.verdict?.disruption : undefined;
   const conditions = disruption === undefined ? observed : withDisruption(pod, observed, disruption);
   return {
     over,
+    restartingAll,
     status: {
       ...keptFields(previous),
       ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),

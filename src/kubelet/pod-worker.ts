@@ -331,12 +331,13 @@ export class PodWorker {
     const runtime = await this.#readRuntime();
     probes.update(pod, runtime, this.#deps.reporter.previous(this.#pod));
     this.#deps.resizes.observed(pod, isResizing(pod, runtime.containers, this.#actuated(pod)));
-    if (this.#report(runtime, false).over) {
+    const { over, restartingAll = false } = this.#report(runtime, false);
+    if (over) {
       this.#state = "terminating";
       this.#again = true;
       return undefined;
     }
-    const actions = this.#decide(pod, runtime);
+    const actions = this.#decide(pod, runtime, restartingAll);
     const problem = pod.spec.hostNetwork ? undefined : this.#deps.networkProblem();
     if (problem !== undefined) {
       const message = `network is not ready: ${problem}`;
@@ -387,10 +388,11 @@ export class PodWorker {
     };
   }
 
-  #decide(pod: Pod, runtime: RuntimePod): PodActions {
+  #decide(pod: Pod, runtime: RuntimePod, restartingAll: boolean): PodActions {
     const { probes, crashes } = this.#deps;
     const actions = computePodActions(pod, runtime, {
       actuated: this.#actuated(pod),
+      restartingAll,
       liveness: (id) => probes.result("Liveness", id),
       startup: (id) => probes.result("Startup", id),
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),

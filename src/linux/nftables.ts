@@ -5,6 +5,8 @@ import { CommandError, type CommandResult, runCommand } from "./run-command.ts";
 export interface Nftables {
   /** Applies the commands in one transaction. Rejects with nft's words; then nothing has changed. */
   apply(commands: string): Promise<void>;
+  /** Whether they would be taken: nothing changes. Rejects where that cannot be found out. */
+  accepts(commands: string): Promise<boolean>;
   /** The objects of a table as `nft --json list` gives them; undefined where there is no such table. */
   listTable(family: NftFamily, name: string): Promise<readonly NftObject[] | undefined>;
   /** What a table consists of, by name only: quick also for tables with many rules and elements. Undefined where it has nothing. */
@@ -44,6 +46,15 @@ export function createNftables({ netns, timeoutMs = 30_000 }: NftablesOptions = 
   return {
     async apply(commands) {
       await nft(["-f", "-"], commands);
+    },
+    async accepts(commands) {
+      try {
+        await nft(["--check", "-f", "-"], commands);
+        return true;
+      } catch (error) {
+        if (error instanceof CommandError && error.exitCode === 1) return false;
+        throw error;
+      }
     },
     async listTable(family, name) {
       try {

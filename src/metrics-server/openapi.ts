@@ -98,9 +98,12 @@ function operation(action: "get" | "list", of: string, parameters: readonly stri
       "x-kubernetes-action": action,
       "x-kubernetes-group-version-kind": { group, version, kind: of },
     },
-    parameters: parameters.map((name) => ({ name, in: "path", required: true, schema: { type: "string", uniqueItems: true } })),
+    // An empty list would be lost by clients that decode the document and encode it again.
+    ...(parameters.length === 0 ? {} : { parameters: parameters.map(pathParameter) }),
   };
 }
+
+const pathParameter = (name: string): Schema => ({ name, in: "path", required: true, schema: { type: "string", uniqueItems: true } });
 
 const root = `/apis/${group}/${version}`;
 const document = {

@@ -45,6 +45,10 @@ class KernelStandIn implements Nftables {
     if (/^delete table/m.test(commands)) this.flush();
   }
 
+  async accepts(): Promise<boolean> {
+    return true;
+  }
+
   async listTable(): Promise<undefined> {
     return undefined;
   }

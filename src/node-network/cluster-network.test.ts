@@ -6,7 +6,7 @@ describe("the cluster's network in a config map", () => {
     const network: ClusterNetwork = {
       clusterCidrs: ["10.244.0.0/16", "fd00:10:244::/56"],
       serviceCidrs: ["10.96.0.0/16"],
-      podNetwork: { mode: "vxlan", vni: 77, port: 4789 },
+      podNetwork: { mode: "vxlan", vni: 77, port: 4789, nodeCidrs: ["172.29.0.0/24"] },
       clusterDns: ["10.96.0.10"],
       clusterDomain: "example.test",
       loadBalancerPool: ["192.0.2.10-192.0.2.50", "2001:db8::/120"],

@@ -17,6 +17,8 @@ export interface PodNetwork {
   readonly vni: number;
   /** UDP port of the VXLAN. */
   readonly port: number;
+  /** Ranges of the nodes within the machine of `coracle up`, which other machines reach by it. Default none are known. */
+  readonly nodeCidrs?: readonly string[];
 }
 
 export interface ClusterNetwork {
@@ -46,6 +48,7 @@ export function writeClusterNetwork({ podNetwork, ...network }: ClusterNetwork):
     podNetwork: podNetwork.mode,
     vxlanId: String(podNetwork.vni),
     vxlanPort: String(podNetwork.port),
+    ...(podNetwork.nodeCidrs ? { nodeCidrs: podNetwork.nodeCidrs.join(",") } : {}),
     clusterDns: network.clusterDns.join(","),
     clusterDomain: network.clusterDomain,
     loadBalancerPool: network.loadBalancerPool.join(","),
@@ -66,7 +69,10 @@ export function readClusterNetwork(data: Readonly<Record<string, string>>): Clus
   return {
     clusterCidrs: list("clusterCidrs"),
     serviceCidrs: list("serviceCidrs"),
-    podNetwork: { mode, vni: number("vxlanId", [1, 2 ** 24 - 1], 1), port: number("vxlanPort", [1, 65_535], vxlanPort) },
+    podNetwork: {
+      ...{ mode, vni: number("vxlanId", [1, 2 ** 24 - 1], 1), port: number("vxlanPort", [1, 65_535], vxlanPort) },
+      ...(data.nodeCidrs === undefined ? {} : { nodeCidrs: list("nodeCidrs") }),
+    },
     clusterDns: list("clusterDns"),
     clusterDomain: data.clusterDomain ?? "cluster.local",
     loadBalancerPool: list("loadBalancerPool"),

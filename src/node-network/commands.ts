@@ -1,5 +1,5 @@
 // From what stands in the kernel and what should, the commands for `ip` and `bridge` that make the difference. Pure. Only
-// what is this program's own is ever taken away: routes with its protocol number into the cluster's pod ranges, and
+// what is this program's own is ever taken away: routes with its protocol number into the cluster's ranges, and
 // whatever is on its VXLAN device.
 import { cidrContains, type ParsedIP, parseCIDR } from "../api/meta/ip.ts";
 import type { ListedForwarding, ListedNeighbour, ListedRoute, VxlanDetails } from "../linux/ip-tool.ts";

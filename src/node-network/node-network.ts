@@ -124,7 +124,11 @@ class NetworkLoop {
     if (self.podCidrs.length === 0) return;
     const { clusterCidrs, network } = this.#options;
     const links = localLinks(interfaces, [underlay.device, this.#options.linkInterface ?? ""]);
-    const plan = planNetwork({ self, peers: this.#peers(), links, clusterCidrs, network, device: this.#device });
+    const ownRanges = localLinks(
+      interfaces,
+      interfaces.flatMap(({ ifname }) => (ifname === this.#device ? [] : [ifname])),
+    );
+    const plan = planNetwork({ self, peers: this.#peers(), links, ownRanges, clusterCidrs, network, device: this.#device });
     await this.#apply(plan, self, underlay);
     this.#report(plan);
   }
@@ -170,7 +174,7 @@ class NetworkLoop {
     if (device) await this.#applyTunnels(plan);
     const families = ([4, 6] as const).filter((family) => clusterCidrs.some((cidr) => cidr.includes(":") === (family === 6)));
     const observed = await Promise.all(families.map((family) => this.#ip.routes(family, routeProtocol)));
-    await this.#ip.apply(routeCommands(observed.flat(), plan.routes, clusterCidrs));
+    await this.#ip.apply(routeCommands(observed.flat(), plan.routes, [...clusterCidrs, ...(network.nodeCidrs ?? [])]));
     await this.#applyMasquerade(self.podCidrs, plan.directAddresses);
   }
 

@@ -114,6 +114,33 @@ describe("planNetwork()", () => {
       });
     });
 
+    describe("and have addresses in the nodes' range", () => {
+      const network = { mode: "auto", vni: 7, port: 8472, nodeCidrs: ["172.30.0.0/24", "fd00:30::/64"] } as const;
+      const inner = { ...inside, addresses: ["172.30.0.2"] };
+      const routesTo = (peers: readonly NodePlace[], more: Partial<Parameters<typeof planNetwork>[0]> = {}) =>
+        planNetwork({ self, peers, links, network, clusterCidrs: ["10.244.0.0/16"], device: "vx", ...more }).routes.filter(
+          ({ destination }) => !destination.startsWith("10.244."),
+        );
+
+      test("are reached by their machine themselves, as its pods are", () => {
+        expect(routesTo([far, inner])).toEqual([{ destination: "172.30.0.2/32", gateway: "10.244.2.0", device: "vx", onlink: true }]);
+        const beside = { ...inner, behind: "near" };
+        expect(routesTo([near, beside])).toEqual([{ destination: "172.30.0.2/32", gateway: "192.0.2.7", device: "eth0", onlink: false }]);
+      });
+
+      test("but not at addresses elsewhere, at those of an older node, or in a network of this machine", () => {
+        expect(routesTo([far, { ...inner, addresses: ["8.8.8.8", "172.30.1.2", "10.244.0.1"] }])).toEqual([]);
+        expect(routesTo([far, near, inner, { ...inner, name: "thief", behind: "near" }])).toMatchObject([{ gateway: "10.244.2.0" }]);
+        const ownRanges = [{ device: "other", address: "172.30.0.1", prefixLength: 24 }];
+        expect(routesTo([far, inner], { ownRanges })).toEqual([]);
+      });
+
+      test("and not from within this machine", () => {
+        expect(routesTo([{ ...inner, behind: "self" }])).toEqual([]);
+        expect(routesTo([far, inner], { self: { ...self, behind: "host" } })).toEqual([]);
+      });
+    });
+
     test("are out of reach where the machine is", () => {
       expect(plan([inside]).problems.get("inside")).toBe("the way to it is by node far, which is not reached");
     });

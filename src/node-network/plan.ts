@@ -23,6 +23,8 @@ export interface PlanInput {
   readonly network: PodNetwork;
   /** Name of the VXLAN's device. */
   readonly device: string;
+  /** All ranges that this node's interfaces are connected to. Default the links. */
+  readonly ownRanges?: readonly LocalLink[];
 }
 
 export interface PlannedRoute {
@@ -75,6 +77,9 @@ export function planNetwork(input: PlanInput): NetworkPlan {
         );
     }
   }
+  routes.push(
+    ...routesToInnerNodes(input, (machine, family) => hops.get(machine)?.find(({ gateway }) => gateway.includes(":") === (family === 6))),
+  );
   const reached = peers.flatMap((peer) => hops.get(peer.name)?.map((hop) => ({ peer, hop })) ?? []);
   const tunnels = peers.flatMap((peer): readonly Tunnel[] => {
     const gateways = reached.filter((each) => each.peer === peer && each.hop.onlink).map((each) => each.hop.gateway);
@@ -89,6 +94,42 @@ export function planNetwork(input: PlanInput): NetworkPlan {
     problems,
   };
 }
+
+/**
+ * To the nodes themselves that are within another machine, by that machine. A node may say of any address that it is its own: only
+ * those in the range that the cluster has for such nodes are believed, of the oldest node that has them, and none that lies in a
+ * network this node is connected to.
+ */
+export function routesToInnerNodes(
+  {
+    self,
+    peers,
+    links,
+    network,
+    ownRanges = links,
+  }: Pick<PlanInput, "self" | "peers" | "links" | "ownRanges"> & {
+    readonly network: Pick<PodNetwork, "nodeCidrs">;
+  },
+  hopTo: (machine: string, family: 4 | 6) => Omit<PlannedRoute, "destination"> | undefined,
+): readonly PlannedRoute[] {
+  if (self.behind !== undefined) return []; // it reaches everything by its machine
+  const ranges = (network.nodeCidrs ?? []).flatMap((text) => parseCIDR(text) ?? []);
+  const routes = new Map<string, PlannedRoute>();
+  for (const { behind, addresses } of peers) {
+    if (behind === undefined || behind === self.name) continue;
+    for (const address of addresses) {
+      const ip = parseIP(address);
+      if (!ip || !ranges.some((range) => cidrContains(range, ip)) || isConnected(address, ownRanges)) continue;
+      const hop = hopTo(behind, ip.family);
+      const destination = `${address}/${ip.family === 6 ? 128 : 32}`;
+      if (hop && !routes.has(destination)) routes.set(destination, { destination, ...hop });
+    }
+  }
+  return [...routes.values()];
+}
+
+const isConnected = (address: string, ranges: readonly LocalLink[]): boolean =>
+  ranges.some((own) => own.address === address) || linkTo(address, ranges) !== undefined;
 
 /** The pod ranges of each node that may be routed to it. */
 function usableRanges({ self, peers, clusterCidrs }: PlanInput, problems: Map<string, string>): ReadonlyMap<string, readonly ParsedCIDR[]> {

@@ -6,6 +6,7 @@ import { createIpTool } from "../linux/ip-tool.ts";
 import { deviceCommands, routeCommands, routeProtocol } from "./commands.ts";
 
 interface Remembered {
+  /** All ranges that routes may have been made into. */
   readonly clusterCidrs: readonly string[];
 }
 
@@ -17,7 +18,7 @@ export async function rememberNodeNetwork(dataDir: string, { clusterCidrs }: Rem
   await writeFile(fileOf(dataDir), `${JSON.stringify({ clusterCidrs } satisfies Remembered)}\n`, { mode: 0o600 });
 }
 
-/** Safe to call at any time, also when there is nothing: the VXLAN of the data directory, and routes into the pod ranges. */
+/** Safe to call at any time, also when there is nothing: the VXLAN of the data directory, and routes into the ranges. */
 export async function removeNodeNetwork(dataDir: string): Promise<void> {
   const ip = createIpTool();
   const device = vxlanDeviceName(dataDir);

@@ -5,6 +5,7 @@
 import type { Chain, Container, Element, IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
 import { type BaseChainName, chainNames, containerNames, hooks } from "./names.ts";
 import { markRule } from "./service-rules.ts";
+import { endpointContainers } from "./shared-choice.ts";
 
 export interface BaseFacts {
   readonly family: IpFamily;
@@ -19,6 +20,8 @@ export interface BaseFacts {
   readonly serviceCidrs: readonly string[];
   /** Interfaces of other clusters' pods on this machine, whose packets are left alone. */
   readonly foreignInterfaces?: { readonly prefix: string; readonly except: string };
+  /** Whether endpoints are chosen by chains that services share (shared-choice.ts). */
+  readonly sharesChoice: boolean;
   /** A bridge whose inner packets the kernel does not show to us: answers would bypass the translation back. */
   readonly opaqueBridge?: string;
 }
@@ -52,7 +55,8 @@ export function baseRules(facts: BaseFacts): RulePart {
   chains.set(chainNames.firewallCheck, { rules: [`${destination} @${containerNames.firewallIps}`] });
   chains.set(chainNames.clusterIpsCheck, { rules: clusterAddressRules(facts, ip) });
   chains.set(chainNames.masquerading, { rules: masqueradeRules(facts, ip) });
-  return { chains, containers: containersOf(facts.family), elements: nodePortElements(facts) };
+  const containers = new Map([...containersOf(facts.family), ...(facts.sharesChoice ? endpointContainers(facts.family) : [])]);
+  return { chains, containers, elements: nodePortElements(facts) };
 }
 
 /** Clusters with the same service addresses on one machine would serve each other's pods. */

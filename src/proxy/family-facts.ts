@@ -28,14 +28,16 @@ export interface FactSources {
   /** Of this machine's interfaces; asked for only where node ports answer in given ranges. */
   readonly local: readonly string[];
   readonly serviceCidrs: readonly string[];
+  readonly sharesChoice: boolean;
 }
 
-export function familyFacts(family: IpFamily, { options, node, local, serviceCidrs }: FactSources): FamilyFacts {
+export function familyFacts(family: IpFamily, { options, node, local, serviceCidrs, sharesChoice }: FactSources): FamilyFacts {
   const { nodeName, detectLocal, masqueradeAll, masqueradeBit, foreignInterfaces, opaqueBridge } = options;
   const match = localMatch(detectLocal, family, node.podCidrs);
   return {
     ...{ family, nodeName, masqueradeAll, zone: node.zone, nodeIP: node.addresses[family] },
     masqueradeMark: 2 ** masqueradeBit,
+    sharesChoice,
     fromPods: match?.fromPods,
     notFromPods: match?.notFromPods,
     nodePortAddresses: nodePortAddresses({ wanted: options.nodePortAddresses, node, local }, family),
@@ -47,5 +49,6 @@ export function familyFacts(family: IpFamily, { options, node, local, serviceCid
 
 /** Whether no service's rules change with these facts. */
 export function isSameForServices(before: FamilyFacts | undefined, after: FamilyFacts): boolean {
-  return before !== undefined && before.zone === after.zone && before.nodeIP === after.nodeIP && before.fromPods === after.fromPods;
+  if (before === undefined || before.sharesChoice !== after.sharesChoice) return false;
+  return before.zone === after.zone && before.nodeIP === after.nodeIP && before.fromPods === after.fromPods;
 }

@@ -79,7 +79,8 @@ function createHttpServer({ answer }: HttpServerOptions, failed: (error: unknown
       contentType: "text/plain; charset=utf-8",
       headers: {},
     };
-    response.writeHead(status, { "content-type": contentType, "x-content-type-options": "nosniff", ...headers });
+    const length = Buffer.byteLength(body);
+    response.writeHead(status, { "content-type": contentType, "content-length": length, "x-content-type-options": "nosniff", ...headers });
     response.end(request.method === "HEAD" ? undefined : body);
   };
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, guardedAnswers(serve, failed));

@@ -2,7 +2,7 @@
 // then what it is about, such as "service-ULMVA6XW-ns1/svc1/tcp/p80".
 import { hashedName } from "../linux/packet-rules/hashed-name.ts";
 import type { Hook } from "../linux/packet-rules/rule-set.ts";
-import type { ServicePortInfo } from "./service-port.ts";
+import type { Protocol, ServicePortInfo } from "./service-port.ts";
 
 export const chainNames = {
   services: "services",
@@ -24,6 +24,10 @@ export const containerNames = {
   firewallIps: "firewall-ips",
   hairpinConnections: "hairpin-connections",
 } as const;
+
+/** Endpoints by cluster, external or load balancer's address and port, and by node port; a map for each protocol. */
+export const endpointsName = (protocol: Protocol): string => `service-endpoints-${protocol}`;
+export const nodePortEndpointsName = (protocol: Protocol): string => `nodeport-endpoints-${protocol}`;
 
 const dstnat = -100;
 const srcnat = 100;

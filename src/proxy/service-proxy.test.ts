@@ -47,6 +47,13 @@ class KernelStandIn implements Nftables {
     }
   }
 
+  /** Whether it is a packet filter that knows what shared chains take. */
+  takesSharedChoice = true;
+
+  async accepts(): Promise<boolean> {
+    return this.takesSharedChoice;
+  }
+
   async listTable(): Promise<undefined> {
     return undefined;
   }
@@ -142,7 +149,32 @@ describe("ServiceProxy", () => {
     expect(kernel.transactions).toHaveLength(1);
   });
 
-  it("writes of a change only what it concerns", async () => {
+  it.each([
+    [
+      "elements, where chains can be shared",
+      true,
+      [
+        "add chain ip kube-proxy service-choice-tcp-2",
+        "add rule ip kube-proxy service-choice-tcp-2 meta l4proto tcp dnat ip addr . port to ip daddr . th dport . numgen random mod 2 map @service-endpoints-tcp",
+        "add rule ip kube-proxy service-choice-tcp-2 meta l4proto tcp dnat ip addr . port to ip daddr . th dport . numgen random mod 1 map @service-endpoints-tcp",
+        "add element ip kube-proxy hairpin-connections { 10.244.1.3 . 10.244.1.3 . tcp . 8080 }",
+        "delete element ip kube-proxy service-ips { 10.96.0.1 . tcp . 80 : goto service-choice-tcp-1 }",
+        "add element ip kube-proxy service-ips { 10.96.0.1 . tcp . 80 : goto service-choice-tcp-2 }",
+        "add element ip kube-proxy service-endpoints-tcp { 10.96.0.1 . 80 . 1 : 10.244.1.3 . 8080 }",
+      ],
+    ],
+    [
+      "the service's own rules, where they cannot",
+      false,
+      [
+        "flush chain ip kube-proxy service-HASH-default/a/tcp/",
+        "add rule ip kube-proxy service-HASH-default/a/tcp/ numgen random mod 2 0 meta l4proto tcp dnat to 10.244.1.2:8080",
+        "add rule ip kube-proxy service-HASH-default/a/tcp/ meta l4proto tcp dnat to 10.244.1.3:8080",
+        "add element ip kube-proxy hairpin-connections { 10.244.1.3 . 10.244.1.3 . tcp . 8080 }",
+      ],
+    ],
+  ])("writes of a change only what it concerns: %s", async (_name, takesSharedChoice, lines) => {
+    kernel.takesSharedChoice = takesSharedChoice;
     for (const name of ["a", "b"]) {
       await client.create(services, service(name, { clusterIP: `10.96.0.${name === "a" ? 1 : 2}` }));
       await client.create(endpointslices, slice(name, ["10.244.1.2"]));
@@ -152,15 +184,7 @@ describe("ServiceProxy", () => {
       client.patch(endpointslices, { namespace: "default", name: "a-1" }, slice("a", ["10.244.1.2", "10.244.1.3"]), { type: "merge" }),
     );
     expect(changed).toHaveLength(1);
-    expect(changed[0]?.replaceAll(/-[A-Z2-7]{8}-/g, "-HASH-")).toBe(
-      [
-        "flush chain ip kube-proxy service-HASH-default/a/tcp/",
-        "add rule ip kube-proxy service-HASH-default/a/tcp/ numgen random mod 2 0 meta l4proto tcp dnat to 10.244.1.2:8080",
-        "add rule ip kube-proxy service-HASH-default/a/tcp/ meta l4proto tcp dnat to 10.244.1.3:8080",
-        "add element ip kube-proxy hairpin-connections { 10.244.1.3 . 10.244.1.3 . tcp . 8080 }",
-        "",
-      ].join("\n"),
-    );
+    expect(changed[0]?.replaceAll(/-[A-Z2-7]{8}-/g, "-HASH-")).toBe(`${lines.join("\n")}\n`);
     // The element is claimed by both services; it goes with the last of them.
     expect((await write(() => client.delete(services, { namespace: "default", name: "a" })))[0]).not.toContain("{ 10.244.1.2 . 10.244.1.2");
     expect((await write(() => client.delete(services, { namespace: "default", name: "b" }))).join("")).toContain(
@@ -169,6 +193,7 @@ describe("ServiceProxy", () => {
   });
 
   it("deletes the chains of a service that is gone a second after they have been emptied", async () => {
+    kernel.takesSharedChoice = false;
     await client.create(services, service("web", { clusterIP: "10.96.0.10" }));
     await client.create(endpointslices, slice("web", ["10.244.1.2"]));
     await start();
@@ -243,11 +268,11 @@ describe("ServiceProxy", () => {
     });
     await client.create(endpointslices, hinted as unknown as New<EndpointSlice>);
     await start();
-    expect(kernel.transactions[0]).toContain("dnat to 10.244.1.2:8080");
-    expect(kernel.transactions[0]).not.toContain("dnat to 10.244.2.2:8080");
+    expect(kernel.transactions[0]).toContain("{ 10.96.0.10 . 80 . 0 : 10.244.1.2 . 8080 }");
+    expect(kernel.transactions[0]).not.toContain("10.244.2.2 . 8080");
     const patch = (change: object) => client.patch(nodes, { name: "node-1" }, change, { type: "merge" });
     const moved = await write(() => patch({ metadata: { labels: { "topology.kubernetes.io/zone": "b" } } }));
-    expect(moved.join("")).toContain("dnat to 10.244.2.2:8080");
+    expect(moved.join("")).toContain("{ 10.96.0.10 . 80 . 0 : 10.244.2.2 . 8080 }");
     const status = { status: { addresses: [{ type: "InternalIP", address: "192.168.7.9" }] } };
     const renumbered = await write(() => client.patch(nodes, { name: "node-1" }, status, { type: "merge", subresource: "status" }));
     expect(renumbered.join("")).toContain(

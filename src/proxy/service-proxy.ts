@@ -24,6 +24,7 @@ import type { ProxyHealth } from "./proxy-health.ts";
 import type { ProxyMetrics } from "./proxy-metrics.ts";
 import type { ServiceHealth } from "./service-health.ts";
 import { healthCheckPortOf, isProxied, proxyNameLabel } from "./service-port.ts";
+import { choiceProbe } from "./shared-choice.ts";
 
 export interface ServiceProxyDeps {
   readonly client: Client;
@@ -80,6 +81,8 @@ export class ServiceProxy implements Running {
   #triggerMs: number[] = [];
   #isBaseDirty = true;
   #facts: ReadonlyMap<IpFamily, FamilyFacts> = new Map();
+  /** Whether this machine's packet filter has what shared chains take. */
+  #sharesChoice: boolean | undefined;
   #timer: Timer | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #lastStartMs = Number.NEGATIVE_INFINITY;
@@ -344,7 +347,8 @@ export class ServiceProxy implements Running {
     const node = viewOfNode(this.node, bindAddress);
     const local = wanted.length === 0 || wanted[0] === "primary" ? [] : await this.#deps.localAddresses();
     const serviceCidrs = [...this.#cidrs.list()].flatMap(({ spec }) => spec?.cidrs ?? []);
-    const sources = { options: this.#options, node, local, serviceCidrs };
+    this.#sharesChoice ??= await this.#deps.nftables.accepts(choiceProbe(this.#options.tableName));
+    const sources = { options: this.#options, node, local, serviceCidrs, sharesChoice: this.#sharesChoice };
     return new Map(ipFamilies.map((family) => [family, familyFacts(family, sources)]));
   }
 }

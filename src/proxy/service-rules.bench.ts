@@ -10,7 +10,7 @@ import { rulesOfService } from "./service-rules.ts";
 
 const facts: FamilyFacts = {
   ...{ family: "IPv4", nodeName: "node-1", zone: "a", nodeIP: "192.168.7.1", nodePortAddresses: ["192.168.7.1"] },
-  ...{ masqueradeMark: 0x4000, masqueradeAll: false, serviceCidrs: ["10.96.0.0/12"] },
+  ...{ masqueradeMark: 0x4000, masqueradeAll: false, sharesChoice: true, serviceCidrs: ["10.96.0.0/12"] },
   ...{ fromPods: "ip saddr 10.244.0.0/16", notFromPods: "ip saddr != 10.244.0.0/16" },
 };
 const table = { family: "ip", name: "kube-proxy" } as const;

@@ -32,9 +32,12 @@ const addresses = {
 };
 
 describe("rulesOfService() and baseRules()", () => {
-  it.each(scenarios.map((scenario) => [scenario.name, scenario] as const))("%s", (_name, scenario) => {
+  const ways = [true, false].flatMap((sharesChoice) =>
+    scenarios.map((scenario) => [scenario.name, { ...scenario, sharesChoice }] as const),
+  );
+  it.each(ways)("%s", (_name, { sharesChoice, ...scenario }) => {
     const { family = "IPv4" } = scenario;
-    const facts = factsOf(family, scenario.node ?? {});
+    const facts = factsOf(family, { ...scenario.node, sharesChoice });
     const table = new DesiredTable();
     table.put("", baseRules(facts));
     for (const [name, fields] of Object.entries(scenario.services))
@@ -52,7 +55,12 @@ function factsOf(family: IpFamily, given: Readonly<Record<string, unknown>>): Ba
   const { node } = addresses[family];
   const facts = {
     ...{ family, nodeName: "node-1", zone: "a", nodeIP: node, nodePortAddresses: [node] },
-    ...{ masqueradeMark: 0x4000, masqueradeAll: false, serviceCidrs: [family === "IPv4" ? "10.96.0.0/16" : "fd96::/64"] },
+    ...{
+      masqueradeMark: 0x4000,
+      masqueradeAll: false,
+      sharesChoice: true,
+      serviceCidrs: [family === "IPv4" ? "10.96.0.0/16" : "fd96::/64"],
+    },
     ...{ fromPods: match?.fromPods, notFromPods: match?.notFromPods },
   };
   // null in a scenario is what is not known.

@@ -1,7 +1,8 @@
 // The rules of one service on one node, in one address family: entries in the dispatch maps for each address and node port,
-// and the chains they lead to. The shape is upstream's nftables mode. Endpoints are chosen by one rule each as long as they
-// are few: a set without a name costs the kernel time in proportion to all sets of the table, so with one set for each
-// service the whole table would take time in proportion to the square of the services.
+// and the chains they lead to. The shape is upstream's nftables mode. Endpoints are mostly chosen by chains that services
+// share (shared-choice.ts). Where a port has a chain of its own, they are chosen by one rule each as long as they are few: a
+// set without a name costs the kernel time in proportion to all sets of the table, so with one set for each service the whole
+// table would take time in proportion to the square of the services.
 
 import { parseCIDR } from "../api/meta/ip.ts";
 import type { Service } from "../api/types/core-v1.ts";
@@ -9,8 +10,9 @@ import type { EndpointSlice } from "../api/types/discovery-v1.ts";
 import type { Chain, Container, Element, IpFamily, RulePart } from "../linux/packet-rules/rule-set.ts";
 import { type ChosenEndpoints, chooseEndpoints, type NodePlace } from "./choose-endpoints.ts";
 import { endpointsOf, portKey, type ServiceEndpoint } from "./endpoints.ts";
-import { chainNames, containerNames, endpointName, portChainName } from "./names.ts";
+import { chainNames, containerNames, endpointName, endpointsName, nodePortEndpointsName, portChainName } from "./names.ts";
 import { isExternallyAccessible, outermost, type ServicePortInfo, servicePortsOf } from "./service-port.ts";
+import { type Entry, endpointList, isShareable, sharedChain } from "./shared-choice.ts";
 
 /** What the rules of services depend on besides the services. */
 export interface RuleFacts extends NodePlace {
@@ -21,6 +23,8 @@ export interface RuleFacts extends NodePlace {
   readonly fromPods: string | undefined;
   /** The bit of the packet mark that asks for masquerading: 0x4000. */
   readonly masqueradeMark: number;
+  /** Whether endpoints are chosen by chains that services share (shared-choice.ts). */
+  readonly sharesChoice: boolean;
 }
 
 /** How many endpoints are chosen by a rule each. */
@@ -35,7 +39,7 @@ export function rulesOfService(service: Service, slices: readonly EndpointSlice[
   const ports = servicePortsOf(service, facts.family);
   if (ports.length === 0) return undefined;
   const endpoints = endpointsOf(slices, facts);
-  const draft: Draft = { chains: new Map(), containers: new Map(), elements: [] };
+  const draft: Draft = { chains: new Map(), containers: new Map(), elements: [], shared: new Map() };
   for (const port of ports) {
     const chosen = chooseEndpoints(port, endpoints.get(portKey(port.portName, port.protocol)) ?? [], facts);
     addPort(draft, port, { ...facts, chosen });
@@ -47,6 +51,7 @@ interface Draft extends RulePart {
   readonly chains: Map<string, Chain>;
   readonly containers: Map<string, Container>;
   readonly elements: Element[];
+  readonly shared: Map<string, Chain>;
 }
 
 interface PortFacts extends RuleFacts {
@@ -55,20 +60,18 @@ interface PortFacts extends RuleFacts {
 
 function addPort(draft: Draft, port: ServicePortInfo, facts: PortFacts): void {
   const { chosen } = facts;
-  const isExternal = isExternallyAccessible(port);
   addEndpoints(draft, port, facts);
-  const clusterChain = chosen.cluster.length > 0 ? portChainName("service", port) : undefined;
-  const localChain = chosen.local.length > 0 ? portChainName("local", port) : undefined;
-  if (clusterChain) draft.chains.set(clusterChain, { rules: choiceRules(port, chosen.cluster, facts.family) });
-  if (localChain) draft.chains.set(localChain, { rules: choiceRules(port, chosen.local, facts.family) });
-
   draft.elements.push({ container: containerNames.clusterIps, key: port.clusterIP, value: "", rank: rank.cluster });
-  const internal = port.internalLocal ? localChain : clusterChain;
-  const toCluster = { container: containerNames.serviceIps, key: addressKey(port.clusterIP, port), rank: rank.cluster };
-  if (internal) draft.elements.push({ ...toCluster, value: `goto ${internal}` });
-  else draft.elements.push({ ...toCluster, container: containerNames.noEndpointServices, value: missing(chosen) });
-
-  if (isExternal) addExternal(draft, port, { ...facts, clusterChain, target: port.externalLocal ? localChain : clusterChain });
+  const internal = port.internalLocal ? chosen.local : chosen.cluster;
+  const at = { key: addressKey(port.clusterIP, port), rank: rank.cluster };
+  if (internal.length === 0) draft.elements.push({ ...at, container: containerNames.noEndpointServices, value: missing(chosen) });
+  else if (isShared(port, internal, facts))
+    addShared(draft, port, { ...facts, endpoints: internal, entry: "service", at: port.clusterIP, ...at });
+  else {
+    const chain = addChoice(draft, port, { kind: port.internalLocal ? "local" : "service", endpoints: internal, family: facts.family });
+    draft.elements.push({ ...at, container: containerNames.serviceIps, value: `goto ${chain}` });
+  }
+  if (isExternallyAccessible(port)) addExternal(draft, port, facts);
 }
 
 /** Without any endpoint a connection is refused; where only this node has none, its packets are dropped. */
@@ -76,41 +79,115 @@ const missing = ({ hasAny }: ChosenEndpoints): string => (hasAny ? "drop" : `got
 
 const addressKey = (address: string, { protocol, port }: ServicePortInfo): string => `${address} . ${protocol} . ${port}`;
 
-interface ExternalFacts extends PortFacts {
-  readonly clusterChain: string | undefined;
-  /** Where traffic from outside ends; undefined where this node has nothing for it. */
-  readonly target: string | undefined;
+const isShared = (port: ServicePortInfo, endpoints: readonly ServiceEndpoint[], { sharesChoice }: RuleFacts): boolean =>
+  sharesChoice && port.affinitySeconds === undefined && isShareable(endpoints);
+
+interface SharedEntry extends RuleFacts {
+  readonly endpoints: readonly ServiceEndpoint[];
+  readonly entry: Entry;
+  /** The address; "" of a node port. */
+  readonly at: string;
+  /** In the dispatch map. */
+  readonly key: string;
+  readonly rank: number;
 }
 
-function addExternal(draft: Draft, port: ServicePortInfo, facts: ExternalFacts): void {
-  const { chosen, target } = facts;
-  const chain = chosen.hasAny ? portChainName("external", port) : undefined;
-  if (chain) draft.chains.set(chain, { rules: externalRules(port, facts) });
-  const capture = (maps: { readonly found: string; readonly none: string }, key: string, rankOfKind: number): void => {
+/** The endpoints of one address and port, or node port, chosen by a shared chain. */
+function addShared(draft: Draft, { protocol, port, nodePort }: ServicePortInfo, shared: SharedEntry): void {
+  const { endpoints, entry, family, at, key } = shared;
+  const mark = markRule(shared.masqueradeMark);
+  const chain = sharedChain(entry, { family, protocol, count: endpoints.length, mark });
+  for (const [name, made] of chain.chains) draft.shared.set(name, made);
+  const isNodePort = entry === "nodeport";
+  draft.elements.push(
+    {
+      container: isNodePort ? containerNames.serviceNodePorts : containerNames.serviceIps,
+      key,
+      value: `goto ${chain.name}`,
+      rank: shared.rank,
+    },
+    {
+      container: isNodePort ? nodePortEndpointsName(protocol) : endpointsName(protocol),
+      key: isNodePort ? `${nodePort}` : `${at} . ${port}`,
+      value: endpointList(endpoints),
+      rank: shared.rank,
+    },
+  );
+}
+
+/** A chain of the port's own; its name. */
+function addChoice(
+  draft: Draft,
+  port: ServicePortInfo,
+  {
+    kind,
+    endpoints,
+    family,
+  }: { readonly kind: "service" | "local"; readonly endpoints: readonly ServiceEndpoint[]; readonly family: IpFamily },
+): string {
+  const name = portChainName(kind, port);
+  if (!draft.chains.has(name)) draft.chains.set(name, { rules: choiceRules(port, endpoints, family) });
+  return name;
+}
+
+/** One way into the service from outside. */
+interface Capture {
+  readonly found: string;
+  readonly none: string;
+  readonly key: string;
+  readonly rank: number;
+  readonly entry: "external" | "nodeport";
+  readonly at: string;
+}
+
+function addExternal(draft: Draft, port: ServicePortInfo, facts: PortFacts): void {
+  const { chosen } = facts;
+  // Where traffic from outside ends; empty where this node has nothing for it.
+  const target = port.externalLocal ? chosen.local : chosen.cluster;
+  const isSharedByAll = !port.externalLocal && isShared(port, target, facts);
+  const chain = chosen.hasAny && !isSharedByAll ? portChainName("external", port) : undefined;
+  if (chain) draft.chains.set(chain, { rules: externalRules(draft, port, { ...facts, target }) });
+  for (const { found, none, ...way } of captures(port)) {
+    if (isSharedByAll) addShared(draft, port, { ...facts, ...way, endpoints: target });
     // Both: what comes from this node and its pods is served although nothing else is.
-    if (chain) draft.elements.push({ container: maps.found, key, value: `goto ${chain}`, rank: rankOfKind });
-    if (!target) draft.elements.push({ container: maps.none, key, value: missing(chosen), rank: rankOfKind });
-  };
-  const byAddress = { found: containerNames.serviceIps, none: containerNames.noEndpointServices };
-  for (const address of port.externalIPs) capture(byAddress, addressKey(address, port), rank.external);
-  for (const address of port.loadBalancerIPs) capture(byAddress, addressKey(address, port), rank.loadBalancer);
-  if (port.nodePort !== undefined) {
-    const byPort = { found: containerNames.serviceNodePorts, none: containerNames.noEndpointNodePorts };
-    capture(byPort, `${port.protocol} . ${port.nodePort}`, rank.cluster);
+    if (chain) draft.elements.push({ container: found, key: way.key, value: `goto ${chain}`, rank: way.rank });
+    if (target.length === 0) draft.elements.push({ container: none, key: way.key, value: missing(chosen), rank: way.rank });
   }
   addFirewall(draft, port, facts);
 }
 
-function externalRules(port: ServicePortInfo, { clusterChain, target, fromPods, masqueradeMark }: ExternalFacts): readonly string[] {
+function captures(port: ServicePortInfo): readonly Capture[] {
+  const byAddress = { found: containerNames.serviceIps, none: containerNames.noEndpointServices, entry: "external" } as const;
+  const at = (address: string, rankOfKind: number): Capture => ({
+    ...byAddress,
+    key: addressKey(address, port),
+    rank: rankOfKind,
+    at: address,
+  });
+  const byPort = { found: containerNames.serviceNodePorts, none: containerNames.noEndpointNodePorts, entry: "nodeport", at: "" } as const;
+  return [
+    ...port.externalIPs.map((address) => at(address, rank.external)),
+    ...port.loadBalancerIPs.map((address) => at(address, rank.loadBalancer)),
+    ...(port.nodePort === undefined ? [] : [{ ...byPort, key: `${port.protocol} . ${port.nodePort}`, rank: rank.cluster }]),
+  ];
+}
+
+function externalRules(
+  draft: Draft,
+  port: ServicePortInfo,
+  { chosen, target, family, fromPods, masqueradeMark }: PortFacts & { readonly target: readonly ServiceEndpoint[] },
+): readonly string[] {
   const rules: string[] = [];
+  const cluster = () => addChoice(draft, port, { kind: "service", endpoints: chosen.cluster, family });
   // The endpoint may be on another node, from where the answer must come back through this one.
   if (!port.externalLocal) rules.push(markRule(masqueradeMark));
-  else if (clusterChain) {
+  else if (chosen.cluster.length > 0) {
     // As if it had left the cluster and come back through a load balancer.
-    if (fromPods !== undefined) rules.push(`${fromPods} goto ${clusterChain}`);
-    rules.push(`fib saddr type local ${markRule(masqueradeMark)}`, `fib saddr type local goto ${clusterChain}`);
+    if (fromPods !== undefined) rules.push(`${fromPods} goto ${cluster()}`);
+    rules.push(`fib saddr type local ${markRule(masqueradeMark)}`, `fib saddr type local goto ${cluster()}`);
   }
-  if (target) rules.push(`goto ${target}`);
+  if (target.length > 0)
+    rules.push(`goto ${port.externalLocal ? addChoice(draft, port, { kind: "local", endpoints: target, family }) : cluster()}`);
   return rules;
 }
 

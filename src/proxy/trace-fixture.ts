@@ -177,6 +177,15 @@ class Tracer {
     [/masquerade fully-random/, (state) => ({ steps: [{ state: { ...state, isMasqueraded: true }, next: "accept" }] })],
     [/dnat to (\S+)/, (state, [target = ""]) => ({ steps: [translated(state, target)] })],
     [
+      /dnat ip6? addr \. port to (ip6? daddr \. )?th dport \. numgen random mod (\d+) map @(\S+)/,
+      (state, [address, count, map = ""]) => {
+        const key = address ? `${state.destination} . ${state.port}` : String(state.port);
+        const list = this.#rules.elements.get(map)?.get(key)?.split(", ") ?? [];
+        const drawn = Array.from({ length: Number(count) }, (_, place) => list[place]);
+        return { steps: drawn.map((target): Step => (target === undefined ? { state, next: "rule" } : translated(state, target))) };
+      },
+    ],
+    [
       /dnat ip6? addr \. port to numgen random mod \d+ map \{ ([^}]*) \}/,
       (state, [targets = ""]) => ({ steps: choices(targets).map((target) => translated(state, target)) }),
     ],

@@ -36,7 +36,7 @@ describe("renderBirdConfig()", () => {
     expect(section("protocol static blocks4 {")).toEqual(["ipv4;", "route 10.244.0.0/26 blackhole;"]);
     expect(section("protocol static blocks6 {")).toEqual(["ipv6;", "route fd00::/122 blackhole;"]);
     expect(section("protocol static borrowed4 {")).toEqual(["ipv4;", "route 10.244.9.9/32 blackhole;"]);
-    expect(section("filter kernel4 {")).toEqual(['if proto = "borrowed4" then reject;', "accept;"]);
+    expect(section("filter kernel4 {")).toEqual(['if proto = "borrowed4" then reject;', 'if proto = "services4" then reject;', "accept;"]);
   });
 
   it("tells what is to be told, and takes nothing but routes within the pools", () => {
@@ -51,6 +51,7 @@ describe("renderBirdConfig()", () => {
       'description "vm-2";',
       "local 192.0.2.1 as 64512;",
       "neighbor 192.0.2.2 as 64512;",
+      "direct;",
       "ipv4 { next hop self; import filter accepted4; export filter announced4; };",
     ]);
     expect(text).toContain('description "odd____";');

@@ -1,12 +1,11 @@
 // The configuration of the routing daemon (BIRD 2) of a node. Pure. It tells all nodes on one link of this node's blocks and of
 // addresses it has borrowed, and puts into the kernel what they tell of theirs: nothing but routes within the pools. Blocks
-// stand in the kernel as black holes, so that packets to addresses nobody has do not wander about between nodes.
+// stand in the kernel as black holes, so that packets to addresses nobody has do not wander about between nodes. Peers that a
+// BGPPeer names are trusted with more: they are told of services too, and what they tell is taken, but for this node's own blocks.
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
+import { type BgpPlan, type BgpSession, defaultAutonomousSystem, defaultBgpPort } from "./bgp-sessions.ts";
 import type { Neighbour, RoutedPlan } from "./plan.ts";
-
-/** All nodes are of one autonomous system, a private one. */
-const autonomousSystem = 64_512;
 
 /** Of the kernel's routes that a routing daemon of ours makes: others', on the same machine, have other ones and are left alone. */
 export function routeMetric(vni: number): number {
@@ -20,11 +19,23 @@ export interface BirdConfigInput {
   readonly metric: number;
   readonly logFile: string;
   readonly plan: Pick<RoutedPlan, "neighbours" | "blocks" | "announced" | "accepted">;
+  /** Default the neighbours alone, all of one autonomous system. */
+  readonly bgp?: BirdBgp;
 }
+
+export interface BirdBgp extends Pick<BgpPlan, "as" | "port" | "asOfNodes"> {
+  readonly mesh: { readonly password?: string } | undefined;
+  readonly sessions: readonly (Omit<BgpSession, "password"> & { readonly password?: string })[];
+  /** Addresses of services that peers are told of, as ranges. */
+  readonly services: readonly string[];
+}
+
+const noPeers: BirdBgp = { as: defaultAutonomousSystem, port: defaultBgpPort, asOfNodes: new Map(), mesh: {}, sessions: [], services: [] };
 
 const logBytes = 1_048_576;
 
-export function renderBirdConfig({ nodeName, nodeAddress, metric, logFile, plan }: BirdConfigInput): string {
+export function renderBirdConfig({ nodeName, nodeAddress, metric, logFile, plan, bgp = noPeers }: BirdConfigInput): string {
+  const neighbours = bgp.mesh ? plan.neighbours : [];
   const lines = [
     "# Written by Coracle; changes are overwritten.",
     `log "${logFile}" ${logBytes} "${logFile}.1" { info, remote, warning, error, auth, fatal, bug };`,
@@ -32,10 +43,9 @@ export function renderBirdConfig({ nodeName, nodeAddress, metric, logFile, plan 
     "graceful restart wait 10;",
     "protocol device { scan time 10; }",
     "",
-    ...([4, 6] as const).flatMap((family) => familyLines(family, metric, plan)),
+    ...([4, 6] as const).flatMap((family) => familyLines(family, metric, { ...plan, bgp })),
     "template bgp nodes {",
-    `  local as ${autonomousSystem};`,
-    "  direct;",
+    `  local as ${bgp.as};`,
     "  strict bind on;",
     "  graceful restart on;",
     "  connect delay time 1;",
@@ -43,13 +53,18 @@ export function renderBirdConfig({ nodeName, nodeAddress, metric, logFile, plan 
     "  error wait time 1, 30;",
     "  hold time 30;",
     "}",
-    ...[...plan.neighbours].sort((a, b) => (protocolName(a) < protocolName(b) ? -1 : 1)).flatMap(neighbourLines),
+    ...byName(neighbours).flatMap((neighbour) => neighbourLines(neighbour, bgp)),
+    ...byName(bgp.sessions, "peer").flatMap((session) => sessionLines(session, bgp)),
     "",
   ];
   return lines.join("\n");
 }
 
-function familyLines(family: 4 | 6, metric: number, { blocks, announced, accepted }: BirdConfigInput["plan"]): readonly string[] {
+function familyLines(
+  family: 4 | 6,
+  metric: number,
+  { blocks, announced, accepted, bgp }: BirdConfigInput["plan"] & { readonly bgp: BirdBgp },
+): readonly string[] {
   const ofFamily = (cidrs: readonly string[]): readonly string[] => cidrs.filter((cidr) => cidr.includes(":") === (family === 6));
   const own = ofFamily(blocks);
   const borrowed = ofFamily(announced).filter((cidr) => !own.includes(cidr));
@@ -73,8 +88,18 @@ function familyLines(family: 4 | 6, metric: number, { blocks, announced, accepte
     "  if source != RTS_STATIC then reject;",
     within(ofFamily(announced)),
     "}",
+    ...(bgp.sessions.length > 0 ? peerFilters(family, { own, told: [...ofFamily(announced), ...ofFamily(bgp.services)], ranges }) : []),
+    ...(ofFamily(bgp.services).length > 0
+      ? [
+          `protocol static services${family} {`,
+          `  ipv${family};`,
+          ...ofFamily(bgp.services).map((cidr) => `  route ${cidr} blackhole;`),
+          "}",
+        ]
+      : []),
     `filter kernel${family} {`,
     `  if proto = "borrowed${family}" then reject;`,
+    `  if proto = "services${family}" then reject;`,
     "  accept;",
     "}",
     `protocol kernel kernel_${family} {`,
@@ -88,21 +113,77 @@ function familyLines(family: 4 | 6, metric: number, { blocks, announced, accepte
   ];
 }
 
-function neighbourLines(neighbour: Neighbour): readonly string[] {
+/** Of peers that are named: what they tell, what they are told, and, of clients, what others have told as well. */
+function peerFilters(
+  family: 4 | 6,
+  { own, told, ranges }: { readonly own: readonly string[]; readonly told: readonly string[]; readonly ranges: readonly string[] },
+): readonly string[] {
+  const from = (source: string, list: readonly string[]): string =>
+    list.length === 0 ? "" : `  if source = ${source} && net ~ [ ${list.join(", ")} ] then accept;\n`;
+  return [
+    `filter learnt${family} {`,
+    ...(own.length > 0 ? [`  if net ~ [ ${own.map((cidr) => `${cidr}+`).join(", ")} ] then reject;`] : []),
+    "  accept;",
+    "}",
+    `filter told${family} {`,
+    `${from("RTS_STATIC", told)}  reject;`,
+    "}",
+    `filter passed_on${family} {`,
+    `${from("RTS_STATIC", told)}${from("RTS_BGP", ranges)}  reject;`,
+    "}",
+  ];
+}
+
+/** A password that the daemon's language has no way to write leaves no session, rather than one without it. */
+const passwordLines = (password: string | undefined): readonly string[] => (password === undefined ? [] : [`  password "${password}";`]);
+
+export const isPasswordFor = (text: string): boolean => /^[\x20-\x7e]{1,80}$/.test(text) && !text.includes('"');
+
+function sessionLines(session: BirdBgp["sessions"][number], { as, port }: BirdBgp): readonly string[] {
+  const { name, family, address, local = "", keepsNextHop, isFar, hops, isClientOf } = session;
+  const nextHop = keepsNextHop || isClientOf !== undefined ? "keep" : "self";
+  const filter = isClientOf === undefined ? `told${family}` : `passed_on${family}`;
+  return [
+    `protocol bgp ${protocolName(session, "peer")} from nodes {`,
+    `  description "${described(name)}";`,
+    `  local ${local}${portWords(port)} as ${as};`,
+    ...(session.local === undefined ? ["  strict bind off;"] : []),
+    `  neighbor ${address}${portWords(session.port)} as ${session.as};`,
+    isFar ? `  multihop${hops === undefined ? "" : ` ${hops}`};` : "  direct;",
+    ...(hops === undefined ? [] : ["  ttl security on;"]),
+    ...passwordLines(session.password),
+    ...(session.restartSeconds === undefined ? [] : [`  graceful restart time ${session.restartSeconds};`]),
+    ...(session.allowedOwnAs === undefined ? [] : [`  allow local as ${session.allowedOwnAs};`]),
+    ...(isClientOf === undefined ? [] : ["  rr client;", `  rr cluster id ${isClientOf};`]),
+    `  ipv${family} { next hop ${nextHop}; import filter learnt${family}; export filter ${filter}; };`,
+    "}",
+  ];
+}
+
+const portWords = (port: number): string => (port === defaultBgpPort ? "" : ` port ${port}`);
+const described = (name: string): string => name.replaceAll(/[^a-zA-Z0-9.-]/g, "_");
+
+function byName<T extends Pick<Neighbour, "name" | "family">>(all: readonly T[], kind?: "peer"): readonly T[] {
+  return [...all].sort((a, b) => (protocolName(a, kind) < protocolName(b, kind) ? -1 : 1));
+}
+
+function neighbourLines(neighbour: Neighbour, { as, port, asOfNodes, mesh }: BirdBgp): readonly string[] {
   const { name, family, address, local } = neighbour;
   return [
     `protocol bgp ${protocolName(neighbour)} from nodes {`,
-    `  description "${name.replaceAll(/[^a-zA-Z0-9.-]/g, "_")}";`,
-    `  local ${local} as ${autonomousSystem};`,
-    `  neighbor ${address} as ${autonomousSystem};`,
+    `  description "${described(name)}";`,
+    `  local ${local}${portWords(port)} as ${as};`,
+    `  neighbor ${address}${portWords(port)} as ${asOfNodes.get(name) ?? as};`,
+    "  direct;",
+    ...passwordLines(mesh?.password),
     `  ipv${family} { next hop self; import filter accepted${family}; export filter announced${family}; };`,
     "}",
   ];
 }
 
 /** By the node's name: a change of one neighbour leaves the others' sessions alone. */
-export function protocolName({ name, family }: Pick<Neighbour, "name" | "family">): string {
-  return `node${family}_${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
+export function protocolName({ name, family }: Pick<Neighbour, "name" | "family">, kind: "node" | "peer" = "node"): string {
+  return `${kind}${family}_${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
 }
 
 function routerId(nodeName: string, address: string): string {

@@ -43,6 +43,16 @@ describe("Calico's definitions", () => {
     expect(problems("BlockAffinity", { cidr: "10.0.0.0/26", node: "a", state: "confirmed", deleted: "false", type: "host" })).toEqual([]);
     expect(problems("IPAMHandle", { handleID: "h", block: { "10.0.0.0/26": 1 }, deleted: false })).toEqual([]);
     expect(problems("IPAMConfig", { strictAffinity: true, maxBlocksPerHost: 20 })).toEqual([]);
+    const peer = {
+      asNumber: 64_567,
+      nodeSelector: "rack == 'rack-1'",
+      peerIP: "192.20.30.40",
+      password: { secretKeyRef: { name: "s", key: "k" } },
+    };
+    expect(problems("BGPPeer", peer)).toEqual([]);
+    expect(problems("BGPPeer", { nodeSelector: "all()", peerSelector: "has(reflector)" })).toEqual([]);
+    const configuration = { asNumber: 63_400, nodeToNodeMeshEnabled: true, listenPort: 178, serviceClusterIPs: [{ cidr: "10.96.0.0/12" }] };
+    expect(problems("BGPConfiguration", configuration)).toEqual([]);
   });
 
   it.each([
@@ -55,6 +65,16 @@ describe("Calico's definitions", () => {
     ],
   ])("refuse the pool %j", (spec, message) => {
     expect(problems("IPPool", spec)[0]).toContain(message);
+  });
+
+  it.each([
+    [{}, "a peer has either an address (peerIP) or is nodes that are chosen (peerSelector)"],
+    [{ peerIP: "192.0.2.1", asNumber: 1, peerSelector: "all()" }, "a peer has either an address (peerIP) or is nodes that are chosen"],
+    [{ peerIP: "192.0.2.1" }, "a peer with an address has an asNumber"],
+    [{ peerIP: "192.0.2.1", asNumber: 0 }, "should be greater than or equal to 1"],
+    [{ peerIP: "192.0.2.1", asNumber: 1, node: "a", nodeSelector: "all()" }, "node and nodeSelector exclude each other"],
+  ])("refuse the BGP peer %j", (spec, message) => {
+    expect(problems("BGPPeer", spec).join()).toContain(message);
   });
 
   it.each([

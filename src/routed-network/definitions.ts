@@ -5,7 +5,7 @@ import type { New } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { groupResourceOf } from "../api/resource-type.ts";
 import type { CustomResourceDefinition, JSONSchemaProps, ValidationRule } from "../api/types/apiextensions-v1.ts";
-import { blockaffinities, ipamblocks, ipamconfigs, ipamhandles, ippools } from "./resources.ts";
+import { bgpconfigurations, bgppeers, blockaffinities, ipamblocks, ipamconfigs, ipamhandles, ippools } from "./resources.ts";
 
 type Schema = JSONSchemaProps;
 type Fields = Readonly<Record<string, Schema>>;
@@ -77,9 +77,75 @@ const blockFields: Fields = {
   sequenceNumberForAllocation: mapOf(wide),
 };
 
+const autonomousSystem: Schema = { ...wide, minimum: 1, maximum: 2 ** 32 - 1 };
+const secretKey: Schema = {
+  type: "object",
+  properties: {
+    secretKeyRef: {
+      type: "object",
+      properties: { name: text, key: text, optional: yesNo },
+      required: ["key"],
+      "x-kubernetes-map-type": "atomic",
+    },
+  },
+};
+
+const peerRules: readonly ValidationRule[] = [
+  {
+    rule: "has(self.peerIP) && self.peerIP != '' ? !has(self.peerSelector) || self.peerSelector == '' : has(self.peerSelector) && self.peerSelector != ''",
+    message: "a peer has either an address (peerIP) or is nodes that are chosen (peerSelector)",
+  },
+  { rule: "!has(self.peerIP) || self.peerIP == '' || has(self.asNumber)", message: "a peer with an address has an asNumber" },
+  {
+    rule: "!has(self.node) || self.node == '' || !has(self.nodeSelector) || self.nodeSelector == ''",
+    message: "node and nodeSelector exclude each other",
+  },
+];
+
+const peerFields: Fields = {
+  node: described(text, "The node the peer is for. Default all, or those that nodeSelector chooses."),
+  nodeSelector: described(text, "Which nodes the peer is for: an expression over their labels."),
+  peerIP: described(
+    { ...text, maxLength: 64 },
+    "Address of the peer, with or without a port: 192.0.2.254, 192.0.2.254:1179, [fd00::1]:1179.",
+  ),
+  asNumber: described(autonomousSystem, "The peer's autonomous system."),
+  peerSelector: described(text, "Nodes to speak with in place of an address, both ways."),
+  password: described(secretKey, "Key of a secret in kube-system that nodes may read."),
+  keepOriginalNextHop: described(yesNo, "Whether the peer is told of routes with the router they came from."),
+  sourceAddress: { type: "string", enum: ["UseNodeIP", "None"], description: "None: whatever address the way to the peer has." },
+  maxRestartTime: described(text, "How long routes stay while the peer starts again, such as 120s."),
+  numAllowedLocalASNumbers: { ...whole, minimum: 0, maximum: 10 },
+  ttlSecurity: { ...whole, minimum: 1, maximum: 255, description: "How far the peer is; packets from further away are refused." },
+  reachableBy: described(text, "Kept, and not looked at."),
+  filters: described(listOf(text), "Kept, and not looked at."),
+};
+
+const ranges: Schema = { ...listOf({ type: "object", properties: { cidr: text } }), maxItems: 256 };
+const configurationFields: Fields = {
+  asNumber: described(autonomousSystem, "Of nodes without the annotation projectcalico.org/ASNumber. Default 64512."),
+  nodeToNodeMeshEnabled: described(yesNo, "Whether nodes on one link speak with each other, all with all. Default true."),
+  nodeMeshPassword: described(secretKey, "Key of a secret in kube-system that nodes may read."),
+  nodeMeshMaxRestartTime: described(text, "Kept, and not looked at."),
+  listenPort: { ...whole, minimum: 1, maximum: 65_535, description: "Default 179." },
+  serviceClusterIPs: described(ranges, "Ranges of cluster addresses that peers are told of."),
+  serviceExternalIPs: described(ranges, "Ranges of external addresses that peers are told of, where a service has one."),
+  serviceLoadBalancerIPs: described(ranges, "Ranges of load balancers' addresses that peers are told of."),
+  logSeverityScreen: described(text, "Kept, and not looked at."),
+  bindMode: described(text, "Kept, and not looked at."),
+  ignoredInterfaces: described(listOf(text), "Kept, and not looked at."),
+};
+
 interface Columns {
   readonly [name: string]: string;
 }
+
+const columnTypes: Readonly<Record<string, "boolean" | "integer">> = {
+  NAT: "boolean",
+  Disabled: "boolean",
+  Mesh: "boolean",
+  AS: "integer",
+};
 
 /** All of them, to be created or applied. */
 export const calicoDefinitions: readonly New<CustomResourceDefinition>[] = [
@@ -110,6 +176,10 @@ export const calicoDefinitions: readonly New<CustomResourceDefinition>[] = [
     ["strictAffinity"],
     {},
   ),
+  definition({ type: bgppeers, rules: peerRules }, peerFields, [], {
+    ...{ Node: ".spec.node", "Peer IP": ".spec.peerIP", AS: ".spec.asNumber", Selector: ".spec.nodeSelector" },
+  }),
+  definition({ type: bgpconfigurations }, configurationFields, [], { AS: ".spec.asNumber", Mesh: ".spec.nodeToNodeMeshEnabled" }),
 ];
 
 interface Defined {
@@ -129,7 +199,7 @@ function definition(
     properties: { apiVersion: text, kind: text, metadata: { type: "object" }, spec },
   };
   const additionalPrinterColumns = Object.entries(columns).map(([name, jsonPath]) => ({
-    ...{ name, jsonPath, type: ["NAT", "Disabled"].includes(name) ? "boolean" : "string" },
+    ...{ name, jsonPath, type: columnTypes[name] ?? "string" },
     priority: name === "Selector" ? 1 : 0,
   }));
   const age = { name: "Age", jsonPath: ".metadata.creationTimestamp", type: "date" };

@@ -6,7 +6,7 @@
 // Addresses that a node has borrowed of another one's block have routes of their own, as the more special ones.
 import { cidrContains, parseCIDR } from "../api/meta/ip.ts";
 import type { NodePlace } from "../node-network/node-annotations.ts";
-import { directHop, type LocalLink, type PlannedRoute, relayTo, type Tunnel } from "../node-network/plan.ts";
+import { directHop, type LocalLink, type PlannedRoute, relayTo, routesToInnerNodes, type Tunnel } from "../node-network/plan.ts";
 import { allocationsOf, nodeOfBlock } from "./block.ts";
 import type { Pool } from "./pools.ts";
 import type { IPAMBlockSpec } from "./resources.ts";
@@ -23,6 +23,10 @@ export interface RoutedInput {
   readonly pools: readonly Pool[];
   readonly blocks: readonly IPAMBlockSpec[];
   readonly vni: number;
+  /** Of nodes within machines. Default none are known. */
+  readonly nodeCidrs?: readonly string[];
+  /** All ranges that this node's interfaces are connected to. Default the links. */
+  readonly ownRanges?: readonly LocalLink[];
   readonly devices: { readonly vxlan: string; readonly ipip: string };
 }
 
@@ -106,6 +110,7 @@ export function planRouted(input: RoutedInput): RoutedPlan {
       }
     }
   }
+  routes.push(...innerRoutes(input));
   const own = holdings.get(self.name) ?? [];
   return {
     blocks: own.filter(({ isBlock }) => isBlock).map(({ cidr }) => cidr),
@@ -168,6 +173,22 @@ function wayTo(peer: RoutedNode, pool: Pool, input: RoutedInput): Way {
   const gateway = hop.vxlanAddresses.find((address) => isOfFamily(address, pool.family));
   if (gateway !== undefined) return { by: "vxlan", hop, gateway };
   return { by: "nothing", wants: "vxlan", problem: `node ${hop.name} has no IPv${pool.family} address in the VXLAN yet` };
+}
+
+/** To nodes within other machines, by the way that leads to the machine's pods. */
+function innerRoutes(input: RoutedInput): readonly PlannedRoute[] {
+  const { peers, pools, links, devices, nodeCidrs = [] } = input;
+  return routesToInnerNodes({ ...input, network: { nodeCidrs } }, (machine, family) => {
+    const peer = peers.find(({ name }) => name === machine);
+    if (!peer) return undefined;
+    for (const pool of pools.filter((each) => each.family === family)) {
+      const way = wayTo(peer, pool, input);
+      const direct = way.by === "bgp" ? directHop(peer, pool.cidr, links) : undefined;
+      if (direct) return direct;
+      if (way.by === "vxlan" || way.by === "ipip") return { gateway: way.gateway, device: devices[way.by], onlink: true };
+    }
+    return undefined;
+  });
 }
 
 /** One for each family that some pool is reached by BGP in. */

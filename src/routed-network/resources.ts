@@ -93,6 +93,59 @@ export interface IPAMConfig extends KubernetesObject {
   };
 }
 
+/** A router that nodes speak BGP with besides each other: at an address, or nodes chosen by their labels. */
+export interface BGPPeer extends KubernetesObject {
+  readonly spec: {
+    /** The node it is for, or an expression over nodes' labels; without both it is for all. */
+    readonly node?: string;
+    readonly nodeSelector?: string;
+    /** "192.0.2.254", "192.0.2.254:1179", "[fd00::1]:1179". */
+    readonly peerIP?: string;
+    readonly asNumber?: number;
+    /** Nodes to speak with, in place of an address. */
+    readonly peerSelector?: string;
+    /** In a secret of kube-system. */
+    readonly password?: { readonly secretKeyRef?: SecretKeyRef };
+    readonly keepOriginalNextHop?: boolean;
+    /** None: whatever address the way to the peer has. Default UseNodeIP. */
+    readonly sourceAddress?: "UseNodeIP" | "None";
+    /** How long routes stay while the peer starts again: "120s". */
+    readonly maxRestartTime?: string;
+    /** How often this autonomous system may be in a route's path. */
+    readonly numAllowedLocalASNumbers?: number;
+    /** How many routers there are on the way, with packets from further away refused. */
+    readonly ttlSecurity?: number;
+  };
+}
+
+export interface SecretKeyRef {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** One object, "default"; without it the defaults hold. */
+export interface BGPConfiguration extends KubernetesObject {
+  readonly spec: {
+    /** Of nodes that say nothing else by the annotation projectcalico.org/ASNumber. Default 64512. */
+    readonly asNumber?: number;
+    /** Whether nodes on one link speak with each other, all with all. Default true. */
+    readonly nodeToNodeMeshEnabled?: boolean;
+    readonly nodeMeshPassword?: { readonly secretKeyRef?: SecretKeyRef };
+    /** Default 179. */
+    readonly listenPort?: number;
+    /** Ranges of services' addresses that peers, though not the nodes of the mesh, are told of. */
+    readonly serviceClusterIPs?: readonly CidrField[];
+    readonly serviceExternalIPs?: readonly CidrField[];
+    readonly serviceLoadBalancerIPs?: readonly CidrField[];
+  };
+}
+
+interface CidrField {
+  readonly cidr?: string;
+}
+
+export const bgpConfigurationName = "default";
+
 export const ipamConfigName = "default";
 
 const ofCalico = <T>(kind: string, resource: string, singular: string): ResourceType<T> => ({
@@ -105,5 +158,10 @@ export const ipamblocks = ofCalico<IPAMBlock>("IPAMBlock", "ipamblocks", "ipambl
 export const blockaffinities = ofCalico<BlockAffinity>("BlockAffinity", "blockaffinities", "blockaffinity");
 export const ipamhandles = ofCalico<IPAMHandle>("IPAMHandle", "ipamhandles", "ipamhandle");
 export const ipamconfigs = ofCalico<IPAMConfig>("IPAMConfig", "ipamconfigs", "ipamconfig");
+export const bgppeers = ofCalico<BGPPeer>("BGPPeer", "bgppeers", "bgppeer");
+export const bgpconfigurations = ofCalico<BGPConfiguration>("BGPConfiguration", "bgpconfigurations", "bgpconfiguration");
 
-export const routedResources: readonly ResourceType[] = [ippools, ipamblocks, blockaffinities, ipamhandles, ipamconfigs];
+export const routedResources: readonly ResourceType[] = [
+  ...[ippools, ipamblocks, blockaffinities, ipamhandles, ipamconfigs],
+  ...[bgppeers, bgpconfigurations],
+];

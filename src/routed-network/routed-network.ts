@@ -21,13 +21,26 @@ import { deviceCommands, forwardingCommands, neighbourCommands, routeCommands, r
 import { missingAnnotations, placeAnnotations } from "../node-network/node-annotations.ts";
 import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Underlay } from "../node-network/place.ts";
 import { birdLog, createBird, type RoutingDaemon } from "./bird.ts";
-import { renderBirdConfig, routeMetric } from "./bird-config.ts";
+import { type BirdBgp, renderBirdConfig, routeMetric } from "./bird-config.ts";
 import { nodeOfBlock } from "./block.ts";
 import { birdDirectory, podCablePrefix, sandboxHandle, tunnelHandle } from "./names.ts";
+import { bgpNodeOf, NodeBgp } from "./node-bgp.ts";
 import { AddressesExhaustedError, NodeIpam } from "./node-ipam.ts";
 import { borrowedOf, planRouted, type RoutedPlan } from "./plan.ts";
 import { type PoolSet, poolsOf, type ReservedRange } from "./pools.ts";
-import { type IPAMBlock, type IPAMConfig, type IPPool, ipamblocks, ipamConfigName, ipamconfigs, ippools } from "./resources.ts";
+import {
+  type BGPConfiguration,
+  type BGPPeer,
+  bgpconfigurations,
+  bgppeers,
+  type IPAMBlock,
+  type IPAMConfig,
+  type IPPool,
+  ipamblocks,
+  ipamConfigName,
+  ipamconfigs,
+  ippools,
+} from "./resources.ts";
 import { createRoutedPlugin } from "./routed-plugin.ts";
 import { rememberRoutedNetwork } from "./teardown.ts";
 import { ipipCommands, podMtuFor, routedNodeOf, type TunnelAddresses, tunnelAnnotations } from "./tunnels.ts";
@@ -79,7 +92,8 @@ export function startRoutedNetwork(deps: RoutedNetworkDeps, options: RoutedNetwo
   const { client, clock, logger, informers } = deps;
   const stack = new StopStack();
   const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "coracle-ipam", host: options.nodeName }));
-  const loop = new RoutedLoop(deps, options, recorder);
+  const loop = new RoutedLoop(deps, options, { recorder, look: () => queue.add(key) });
+  stack.add(loop.bgp);
   const queue = createWorkQueue({
     ...{ name: "routed-network", clock, logger, workers: 1, backoff },
     async process(name, signal) {
@@ -101,8 +115,10 @@ export function startRoutedNetwork(deps: RoutedNetworkDeps, options: RoutedNetwo
     stack.defer(() => handler.remove());
   };
   // Most changes of nodes are heartbeats, and of blocks addresses that are given out.
-  follow<Node>(informers.informer(nodes), (node) => [routedNodeOf(node), node.metadata.labels]);
+  follow<Node>(informers.informer(nodes), (node) => [routedNodeOf(node), bgpNodeOf(node)]);
   follow<IPPool>(informers.informer(ippools), ({ spec }) => spec);
+  follow<BGPPeer>(informers.informer(bgppeers), ({ spec }) => spec);
+  follow<BGPConfiguration>(informers.informer(bgpconfigurations), ({ spec }) => spec);
   follow<IPAMBlock>(informers.informer(ipamblocks), ({ spec }) => [nodeOfBlock(spec), borrowedOf(spec)]);
   queue.start();
   stack.add(queue);
@@ -113,6 +129,7 @@ export function startRoutedNetwork(deps: RoutedNetworkDeps, options: RoutedNetwo
 
 class RoutedLoop {
   readonly plugin: CniPlugin;
+  readonly bgp: NodeBgp;
   /** Resolves when the network stood for the first time. */
   readonly podMtu: Promise<number>;
   readonly #deps: RoutedNetworkDeps;
@@ -133,7 +150,11 @@ class RoutedLoop {
   #problems: ReadonlyMap<string, string> = new Map();
   #poolSet: { readonly texts: string; readonly set: PoolSet } | undefined;
 
-  constructor(deps: RoutedNetworkDeps, options: RoutedNetworkOptions, recorder: EventRecorder) {
+  constructor(
+    deps: RoutedNetworkDeps,
+    options: RoutedNetworkOptions,
+    { recorder, look }: { readonly recorder: EventRecorder; readonly look: () => void },
+  ) {
     const { client, clock, informers } = deps;
     const { nodeName, dataDir } = options;
     this.#deps = deps;
@@ -143,6 +164,7 @@ class RoutedLoop {
     this.#pools = informers.informer(ippools);
     this.#blocks = informers.informer(ipamblocks);
     this.#configs = informers.informer(ipamconfigs);
+    this.bgp = new NodeBgp(deps, { nodeName, look });
     this.#ip = deps.ip ?? createIpTool();
     this.#daemon = deps.daemon ?? createBird({ directory: birdDirectory(dataDir), logger: deps.logger });
     this.#devices = { vxlan: vxlanDeviceName(dataDir), ipip: ipipDeviceName(dataDir) };
@@ -161,7 +183,7 @@ class RoutedLoop {
   }
 
   async synced(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#nodes, this.#pools, this.#blocks, this.#configs].map((informer) => informer.synced(signal)));
+    await Promise.all([this.#nodes, this.#pools, this.#blocks, this.#configs, this.bgp].map((each) => each.synced(signal)));
   }
 
   daemonHasEnded(): Promise<boolean> {
@@ -179,17 +201,27 @@ class RoutedLoop {
     const { pools } = this.#usable();
     const peers = [...this.#nodes.list()].filter(({ metadata }) => metadata.name !== nodeName).map(routedNodeOf);
     const blocks = [...this.#blocks.list()].map(({ spec }) => spec);
-    const plan = planRouted({ self, peers, links, pools, blocks, vni: network.vni, devices: this.#devices });
+    const { nodeCidrs = [], vni } = network;
+    const ownRanges = localLinks(
+      interfaces,
+      interfaces.flatMap(({ ifname }) => (this.#isOurs(ifname) ? [] : [ifname])),
+    );
+    const plan = planRouted({ self, peers, links, ownRanges, nodeCidrs, pools, blocks, vni, devices: this.#devices });
     const ends = await this.#tunnelEnds(plan, signal);
     await this.#publish(node, underlay, { ends, linkAddresses: addressesOf(interfaces, linkInterface), signal });
-    await this.#remember(pools.map(({ cidr }) => cidr.canonical));
+    await this.#remember([...pools.map(({ cidr }) => cidr.canonical), ...nodeCidrs]);
     await this.#applyTunnels(plan, { underlay, ends, interfaces });
     await this.#applyRoutes(plan);
     await this.#applyMasquerade(plan);
-    await this.#applyDaemon(plan, underlay);
-    this.#report(plan);
+    const bgp = await this.bgp.plan({ plan, links, signal });
+    await this.#applyDaemon(plan, underlay, bgp.bird);
+    this.#report(plan, bgp.problems);
     await this.#releaseDetached(signal);
     if (pools.length > 0) this.#stands(podMtuFor(underlay, pools));
+  }
+
+  #isOurs(device: string): boolean {
+    return device === this.#devices.vxlan || device === this.#devices.ipip;
   }
 
   /** Addresses of containers that ended while nobody was there to be told. Once, and before pods are attached. */
@@ -299,16 +331,17 @@ class RoutedLoop {
     this.#masquerade = text;
   }
 
-  async #applyDaemon(plan: RoutedPlan, { address }: Underlay): Promise<void> {
+  async #applyDaemon(plan: RoutedPlan, { address }: Underlay, bgp: BirdBgp): Promise<void> {
     const { nodeName, dataDir, network } = this.#options;
     const logFile = birdLog(birdDirectory(dataDir));
-    await this.#daemon.apply(renderBirdConfig({ nodeName, nodeAddress: address, metric: routeMetric(network.vni), logFile, plan }));
+    await this.#daemon.apply(renderBirdConfig({ nodeName, nodeAddress: address, metric: routeMetric(network.vni), logFile, plan, bgp }));
   }
 
-  #report(plan: RoutedPlan): void {
+  #report(plan: RoutedPlan, ofPeers: ReadonlyMap<string, string>): void {
     const { logger } = this.#deps;
     const problems = new Map(plan.problems);
     for (const [name, problem] of this.#usable().problems) problems.set(`IP pool ${name}`, problem);
+    for (const [name, problem] of ofPeers) problems.set(`BGP peer ${name}`, problem);
     for (const [name, problem] of problems)
       if (this.#problems.get(name) !== problem) logger.warn("A part of the pod network does not work", { of: name, problem });
     this.#problems = problems;

@@ -3,6 +3,7 @@
 import { type ClientRequest, request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
+import type { ConnectionAgents } from "./tunnel.ts";
 import type { ClientTls } from "./upgrade.ts";
 
 /** Connects to an address of a network inside this process; undefined for addresses that are not, which sockets reach. */
@@ -11,15 +12,21 @@ export type Dial = (host: string, port: number) => Duplex | undefined;
 export interface OutgoingRequest extends RequestOptions {
   /** For https: without a CA the server's certificate is not checked. */
   readonly tls?: ClientTls;
+  /** Make the connection, where it is not made directly. */
+  readonly agents?: ConnectionAgents | undefined;
 }
 
 /** Not yet ended; every request has a connection of its own. */
-export function requestTo(url: URL, { tls = {}, ...options }: OutgoingRequest, dial?: Dial): ClientRequest {
+export function requestTo(url: URL, { tls = {}, agents, ...options }: OutgoingRequest, dial?: Dial): ClientRequest {
   const secure = url.protocol === "https:";
   const socket = dialUrl(url, dial);
   if (!socket) {
     const encryption = secure ? { rejectUnauthorized: tls.ca !== undefined, ...tls } : {};
-    return (secure ? httpsRequest : httpRequest)(url, { ...options, agent: false, ...encryption });
+    return (secure ? httpsRequest : httpRequest)(url, {
+      ...options,
+      agent: (secure ? agents?.https : agents?.http) ?? false,
+      ...encryption,
+    });
   }
   const headers = { host: url.host, ...(options.headers as Record<string, string>) };
   return httpRequest({ ...options, headers, path: `${url.pathname}${url.search}`, createConnection: () => socket });

@@ -68,13 +68,22 @@ export function translateToSpdy(client: WebSocket, spdySocket: Duplex, head: Uin
 
   void Promise.all([collect(errorStream), ...outputs])
     .then(([status]) => {
-      // Protocols before version 4 send nothing on success.
-      if (client.protocol.startsWith("v5") || client.protocol.startsWith("v4") || status.length > 0) {
-        client.send(Buffer.concat([Buffer.from([channel.error]), status]));
-      }
+      const said = /^v[45]/.test(client.protocol) ? status : plainStatus(status);
+      if (said !== undefined) client.send(Buffer.concat([Buffer.from([channel.error]), said]));
       client.close(1000);
     })
     .finally(() => connection.close());
+}
+
+/** What protocols before version 4 send for a Status: nothing on success, else its message. */
+function plainStatus(status: Buffer): Buffer | undefined {
+  try {
+    const { status: outcome, message = "" } = JSON.parse(status.toString()) as { readonly status?: string; readonly message?: string };
+    return outcome === "Success" ? undefined : Buffer.from(message);
+  } catch {
+    // A server of an old version has written the message itself.
+    return status.length > 0 ? status : undefined;
+  }
 }
 
 /** Sends all of a stream on a channel, at the client's pace; resolves at its end. */

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { type Duplex, finished } from "node:stream";
 import { type Dial, requestTo } from "./dial.ts";
+import type { ConnectionAgents } from "./tunnel.ts";
 
 /** A connection a client has asked to upgrade; nothing has been answered yet. */
 export interface UpgradeRequest {
@@ -20,6 +21,8 @@ export interface DialOptions {
   readonly tls?: ClientTls;
   /** For addresses inside this process. */
   readonly dial?: Dial | undefined;
+  /** Make the connection, where it is not made directly. */
+  readonly agents?: ConnectionAgents | undefined;
   /** Until the answer's head has arrived. */
   readonly timeoutMs: number;
   /** What passThrough answers where there is no answer. Default 502. */
@@ -52,7 +55,11 @@ const maxRefusalBytes = 64 * 1024;
 /** Asks the server at `url` to upgrade. Throws when there is no answer in time. */
 export async function dialUpgrade(url: URL, options: DialOptions): Promise<DialResult> {
   const headers = { ...options.headers, "content-length": "0" } as Record<string, string | string[]>;
-  const request = requestTo(url, { method: options.method, headers, ...(options.tls ? { tls: options.tls } : {}) }, options.dial);
+  const request = requestTo(
+    url,
+    { method: options.method, headers, agents: options.agents, ...(options.tls ? { tls: options.tls } : {}) },
+    options.dial,
+  );
   const timer = AbortSignal.timeout(options.timeoutMs);
   const onTimeout = (): void => void request.destroy(new Error(`no answer from ${url.host} in ${options.timeoutMs} ms`));
   timer.addEventListener("abort", onTimeout, { once: true });

@@ -24,7 +24,8 @@ const commitDeadlineMs = 60_000;
 const lmdbMagic = 0xbeefc0de;
 const magicOffset = 24;
 const minPageBytes = 4096;
-const assumedPageBytes = 4096;
+/** What a record may occupy beside its bytes, in pages: the rest of its last one, a leaf and a branch that are split for it. */
+const pagesOfRecord = 3;
 
 /** Codes of lmdbError: the operating system's for a full disk and quota, LMDB's own for a full map. */
 const fullCodes: readonly unknown[] = [28, 122, -30792];
@@ -52,9 +53,8 @@ export class LmdbJournal implements Journal {
   #nextPosition = 1;
   /** What compaction has left to remove. */
   #garbage: number[] = [];
-  /** As last measured, and what has been written since at most. */
-  #bytesMeasured: number | undefined;
-  #bytesSince = 0;
+  /** As measured last, with what has been written since counted as generously as pages may demand. */
+  #bytesInUse = Number.POSITIVE_INFINITY;
   /** Set for good when a write may have happened or not. */
   #failure: Error | undefined;
 
@@ -98,7 +98,7 @@ export class LmdbJournal implements Journal {
   async append(versions: readonly Version[]): Promise<void> {
     // Encoded beforehand: an error between two puts would leave half a transaction to be committed.
     const records = this.#records.encode(versions);
-    this.#noteWritten(records);
+    for (const record of records) this.#bytesInUse += record.length + pagesOfRecord * minPageBytes;
     await this.#commit(() => {
       for (const [i, record] of records.entries()) void this.#versions.put(this.#nextPosition + i, record);
     });
@@ -134,11 +134,10 @@ export class LmdbJournal implements Journal {
   }
 
   checkRoom(): void {
-    // LMDB is asked only where what was written since it was last asked could matter.
-    if (this.#bytesMeasured !== undefined && this.#bytesMeasured + this.#bytesSince <= this.#maxBytes) return;
-    const bytes = this.#measure();
-    [this.#bytesMeasured, this.#bytesSince] = [bytes, 0];
-    if (bytes <= this.#maxBytes) return;
+    if (this.#bytesInUse <= this.#maxBytes) return;
+    this.#bytesInUse = this.#measure();
+    if (this.#bytesInUse <= this.#maxBytes) return;
+    const bytes = this.#bytesInUse;
     throw new StoreFullError(
       `the store in ${this.#dir} holds ${bytes} bytes, more than the ${this.#maxBytes} it may: only deletes are possible until it has been compacted`,
     );
@@ -152,11 +151,6 @@ export class LmdbJournal implements Journal {
   async close(): Promise<void> {
     await this.#root.close();
     this.#lock.release();
-  }
-
-  /** A record may take up pages of its own, and make others split. */
-  #noteWritten(records: readonly Buffer[]): void {
-    for (const record of records) this.#bytesSince += record.length + 2 * assumedPageBytes;
   }
 
   #measure(): number {

@@ -434,7 +434,7 @@ describe.each(vendors)("plugins of %s", { timeout: 60_000 }, (vendor) => {
     await lab.in(undefined, "ip", "address", "add", "10.219.0.1/24", "dev", "br-dhcp");
     await lab.in(undefined, "ip", "link", "set", "br-dhcp", "up");
     const [file, leases] = [join(lab.directory, "udhcpd.conf"), join(lab.directory, "udhcpd.leases")];
-    const options = ["subnet 255.255.255.0", "router 10.219.0.1", "dns 10.219.0.53", "domain dhcp.test", "lease 600"];
+    const options = ["subnet 255.255.255.0", "router 10.219.0.1", "dns 10.219.0.53", "domain dhcp.test", "lease 10"];
     const lines = ["start 10.219.0.20", "end 10.219.0.20", "interface br-dhcp", `lease_file ${leases}`, `pidfile ${file}.pid`];
     await writeFile(leases, "");
     await writeFile(file, [...lines, ...options.map((option) => `option ${option}`), ""].join("\n"));
@@ -450,9 +450,24 @@ describe.each(vendors)("plugins of %s", { timeout: 60_000 }, (vendor) => {
       });
       expect(await addressesIn("eth0", at.netns)).toEqual(["10.219.0.20/24"]);
       await lab.runtime.check(net, at);
+      // The process that keeps it is another one: it renews the lease, and gives it back.
+      await lab.restartHost();
+      await lab.runtime.check(net, at);
+      const kept = join(lab.directory, "cni", "dhcp");
+      const renewAt = async (): Promise<number> => {
+        const [name = ""] = (await readdir(kept)).filter((each) => each.endsWith(".json"));
+        return (JSON.parse(await readFile(join(kept, name), "utf8")) as { readonly renewAt: number }).renewAt;
+      };
+      const before = await renewAt();
+      await until("the lease is renewed", async () => (await renewAt()) > before);
       await lab.runtime.del(net, at);
+      expect(await readdir(kept)).toEqual([]);
       await expect(lab.runtime.check(net, at)).rejects.toThrow("lease not found");
       await lab.runtime.del(net, at);
+      // There is no other address: it has been given back.
+      const next = await attachment("dhcp-b");
+      expect((await lab.runtime.add(net, next)).ips).toMatchObject([{ address: "10.219.0.20/24" }]);
+      await lab.runtime.del(net, next);
     } finally {
       server.kill("SIGKILL");
     }

@@ -1,6 +1,6 @@
 // Service accounts, who may do what, signing requests, events, and what the control plane writes about services and their endpoints, as
 // upstream's conformance tests see them: in a whole cluster with simulated containers, on virtual time.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
   certificatesigningrequests,
@@ -20,15 +20,10 @@ import type { SubjectAccessReview } from "../../src/api/types/authorization-v1.t
 import type { Service } from "../../src/api/types/core-v1.ts";
 import { generateKey } from "../../src/base/x509/certificate.ts";
 import { createSigningRequest } from "../../src/base/x509/signing-request.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import { container, namesSeen, podsOf, readyPods, watching } from "./workloads.ts";
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start();
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster();
 
 const post = <T>(path: string, body: object): Promise<T> => cluster.client.raw("POST", path, { body }) as Promise<T>;
 
@@ -106,8 +101,9 @@ describe("service accounts", () => {
 
   test("every namespace has kube-root-ca.crt, again when it was deleted or changed", async () => {
     const at = { namespace: await cluster.namespace("root-ca"), name: "kube-root-ca.crt" };
+    const { caPem } = await cluster.connection();
     const untilRight = (what: string) =>
-      cluster.until(what, async () => (await cluster.client.get(configmaps, at)).data?.["ca.crt"] === cluster.server.caPem);
+      cluster.until(what, async () => (await cluster.client.get(configmaps, at)).data?.["ca.crt"] === caPem);
     await untilRight("it is published");
     await cluster.client.delete(configmaps, at);
     await untilRight("it is back");
@@ -131,10 +127,7 @@ describe("service accounts", () => {
       };
       return (await post<SubjectAccessReview>(`/apis/authorization.k8s.io/v1${inNamespace}/${resource}`, body)).status?.allowed;
     };
-    const asReader = cluster.server.clientFor({
-      name: user,
-      groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
-    });
+    const asReader = cluster.clientFor(user, ["system:serviceaccounts", `system:serviceaccounts:${namespace}`]);
     const lists = () =>
       asReader.list(configmaps, { namespace }).then(
         () => true,

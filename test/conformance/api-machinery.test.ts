@@ -1,36 +1,31 @@
 // What upstream's conformance tests ask of the API server itself and other tests here do not: watches that agree, lists in chunks over
 // a compaction, discovery, and the whole life of custom resource definitions. An in-process cluster without nodes, on virtual time.
 import https from "node:https";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import { configmaps, csidrivers, customresourcedefinitions, pods, podtemplates, secrets } from "../../src/api/resources.generated.ts";
 import type { CustomResourceDefinition } from "../../src/api/types/apiextensions-v1.ts";
 import type { ConfigMap } from "../../src/api/types/core-v1.ts";
 import type { WatchEvent } from "../../src/client/client.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import { template, watching } from "./workloads.ts";
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start({ nodes: 0 });
-});
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster({ nodes: 0, keepsNamespaces: true });
 
 const raw = (path: string, accept?: string): Promise<unknown> => cluster.client.raw("GET", path, accept === undefined ? {} : { accept });
 
 /** The bytes as they are: what a client's JSON could not say, such as a field twice. */
-function send(
+async function send(
   method: "POST" | "PUT" | "PATCH",
   path: string,
   body: string,
   given: string | Readonly<Record<string, string>> = {},
 ): Promise<{ code: number; text: string }> {
-  const { url, caPem, pki } = cluster.server;
+  const { server, caPem: ca, cert, key } = await cluster.connection();
   const headers = { "content-type": "application/json", ...(typeof given === "string" ? { "content-type": given } : given) };
-  const credentials = { ca: caPem, cert: pki.admin.certificate, key: pki.admin.key };
   return new Promise((resolve, reject) => {
-    const options = { ...credentials, method, agent: false, headers };
-    const request = https.request(`${url}${path}`, options, (response) => {
+    const options = { ca, cert, key, method, agent: false, headers };
+    const request = https.request(`${server}${path}`, options, (response) => {
       let text = "";
       response.on("data", (chunk) => {
         text += String(chunk);

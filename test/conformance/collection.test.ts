@@ -1,6 +1,6 @@
 // Garbage collection, namespaces and quotas as upstream's conformance tests see them, in a whole cluster with simulated
 // containers, on virtual time.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { KubernetesObject } from "../../src/api/meta/object.ts";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
@@ -15,15 +15,10 @@ import {
   services,
 } from "../../src/api/resources.generated.ts";
 import type { ResourceQuotaSpec, ResourceRequirements } from "../../src/api/types/core-v1.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import { container, controllerOf, isReady, podsOf, readyPods, rewrite, template, workload } from "./workloads.ts";
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start();
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster();
 
 describe("garbage collector", () => {
   const labels = { app: "collected" };

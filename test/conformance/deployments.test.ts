@@ -1,6 +1,6 @@
 // Deployments, ReplicaSets and ReplicationControllers as upstream's conformance tests see them: adoption, release, scaling,
 // rollouts and what becomes of the pods of before. A whole cluster with simulated containers, on virtual time.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { KubernetesObject } from "../../src/api/meta/object.ts";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import type { ResourceType } from "../../src/api/resource-type.ts";
@@ -15,11 +15,12 @@ import {
   statefulsets,
 } from "../../src/api/resources.generated.ts";
 import type { ReplicaSet } from "../../src/api/types/apps-v1.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import {
   container,
   controllerOf,
   image,
+  imageNobodyHas,
   imageOf,
   isReady,
   missingImage,
@@ -27,7 +28,6 @@ import {
   newImage,
   podsOf,
   readyPods,
-  refuseMissing,
   rewrite,
   scaleByAllMeans,
   template,
@@ -35,12 +35,7 @@ import {
   workload,
 } from "./workloads.ts";
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start({ beforePull: refuseMissing });
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster({ images: [imageNobodyHas] });
 
 const setsOf = async (namespace: string): Promise<readonly ReplicaSet[]> => (await cluster.client.list(replicasets, { namespace })).items;
 const ofImage = (sets: readonly ReplicaSet[], wanted: string) =>

@@ -1,10 +1,10 @@
 // Jobs and CronJobs as upstream's conformance tests see them: completions, indexes, failures and what policies make of them,
 // adoption, and runs that may or may not overlap. A whole cluster with simulated containers that end as the test says.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { cronjobs, jobs, pods } from "../../src/api/resources.generated.ts";
 import type { CronJobSpec, Job, JobSpec } from "../../src/api/types/batch-v1.ts";
 import type { SimulatedProcess } from "../../src/cri/simulated.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import { controllerOf, namesSeen, podsOf, readyPods, rewrite, rewriteStatus, watching } from "./workloads.ts";
 
 const index = ({ config }: SimulatedProcess): number =>
@@ -32,13 +32,8 @@ const behaviours = {
 };
 const imageOf = (name: keyof typeof behaviours): string => `example.test/${name}:1`;
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  const named = Object.entries(behaviours).map(([name, behaviour]) => [`example.test/${name}:1`, behaviour]);
-  cluster = await VirtualCluster.start({ behaviours: Object.fromEntries(named) });
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const images = Object.entries(behaviours).map(([name, behaviour]) => ({ name: `example.test/${name}:1`, ...behaviour }));
+const cluster = conformanceCluster({ images });
 
 const templateOf = (program: keyof typeof behaviours, restartPolicy: "Never" | "OnFailure" = "Never") => ({
   metadata: { labels: { program } },

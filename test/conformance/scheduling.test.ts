@@ -1,6 +1,6 @@
 // The scheduler, priorities, limit ranges and disruption budgets as upstream's conformance tests see them, in a whole cluster
 // with simulated containers. What is scarce is an extended resource, of which every node gets as much as the test says.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { isStatus } from "../../src/api/meta/status-error.ts";
 import {
   deployments,
@@ -14,19 +14,16 @@ import {
 } from "../../src/api/resources.generated.ts";
 import type { Pod, PodSpec } from "../../src/api/types/core-v1.ts";
 import type { PodDisruptionBudget } from "../../src/api/types/policy-v1.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import { container, namesSeen, podsOf, readyPods, rewrite, rewriteStatus, template, watching, workload } from "./workloads.ts";
 
 const scarce = "scheduling.example.com/scarce";
-let cluster: VirtualCluster;
+const cluster = conformanceCluster();
 beforeAll(async () => {
-  cluster = await VirtualCluster.start();
   await cluster.provide(scarce, "5");
   const values = { "low-priority": 1, "medium-priority": 100, "high-priority": 1000 };
   for (const [name, value] of Object.entries(values)) await cluster.client.create(priorityclasses, { metadata: { name }, value });
 });
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 const asking = (amount: number) => ({ resources: { requests: { [scarce]: String(amount) }, limits: { [scarce]: String(amount) } } });
 
@@ -56,7 +53,7 @@ async function emptied(namespace: string): Promise<void> {
 describe("what a pod asks for", () => {
   test("resources that no node has left: it waits, and says so in an event", async () => {
     const namespace = await cluster.namespace("resources");
-    for (const { name } of cluster.nodes) await untilScheduled(await create(namespace, `fills-${name}`, { amount: 5 }));
+    for (const name of await cluster.nodeNames()) await untilScheduled(await create(namespace, `fills-${name}`, { amount: 5 }));
     const at = await create(namespace, "additional", { amount: 1 });
     expect(await untilUnschedulable(at)).toBe(
       `0/2 nodes are available: 2 Insufficient ${scarce}. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.`,

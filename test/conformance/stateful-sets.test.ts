@@ -1,14 +1,15 @@
 // StatefulSets and DaemonSets as upstream's conformance tests see them: order, unhealthy pods, phased updates, roll-backs, nodes
 // that come into question and no longer do, and the revisions both keep. A whole cluster with simulated containers, on virtual time.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { controllerrevisions, daemonsets, nodes, pods, services, statefulsets } from "../../src/api/resources.generated.ts";
 import type { StatefulSetSpec } from "../../src/api/types/apps-v1.ts";
 import type { Pod } from "../../src/api/types/core-v1.ts";
-import { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import { conformanceCluster } from "./conformance-cluster.ts";
 import {
   container,
   controllerOf,
   image,
+  imageNobodyHas,
   imageOf,
   isReady,
   missingImage,
@@ -16,7 +17,6 @@ import {
   newImage,
   podsOf,
   readyPods,
-  refuseMissing,
   scaleByAllMeans,
   watching,
   workload,
@@ -32,12 +32,7 @@ const probedImage = {
   }),
 };
 
-let cluster: VirtualCluster;
-beforeAll(async () => {
-  cluster = await VirtualCluster.start({ behaviours: { [image]: probedImage, [newImage]: probedImage }, beforePull: refuseMissing });
-});
-afterEach(() => cluster.clear());
-afterAll(() => cluster?.[Symbol.asyncDispose]());
+const cluster = conformanceCluster({ images: [{ name: image, ...probedImage }, { name: newImage, ...probedImage }, imageNobodyHas] });
 
 const setImage = (name: string) => ({ spec: { template: { spec: { containers: [{ name: "main", image: name }] } } } });
 const names = (found: readonly Pod[]): (string | undefined)[] => found.map(({ metadata }) => metadata.name);
@@ -278,15 +273,18 @@ describe("DaemonSet", () => {
     const at = await create(namespace);
     const before = await onEveryNode(namespace);
     await cluster.client.patch(daemonsets, at, setImage(missingImage), { type: "strategic" });
-    await cluster.until("the rollout stands", async () => (await podsOf(cluster, namespace)).some((pod) => imageOf(pod) === missingImage));
+    const kept = async () => (await podsOf(cluster, namespace)).filter((pod) => imageOf(pod) === image);
+    const [one] = await cluster.until("the rollout stands", async () => {
+      const found = await podsOf(cluster, namespace);
+      return found.length === 2 && found.some((pod) => imageOf(pod) === missingImage) && (await kept());
+    });
     await cluster.pass(5_000);
-    const kept = (await podsOf(cluster, namespace)).filter((pod) => imageOf(pod) === image);
-    expect(kept).toHaveLength(1);
+    expect((await kept()).map(({ metadata }) => metadata.uid)).toEqual([one?.metadata.uid]);
     await cluster.client.patch(daemonsets, at, setImage(image), { type: "strategic" });
     const after = await onEveryNode(namespace);
     expect(after.map(imageOf)).toEqual([image, image]);
     expect(after.filter(({ metadata }) => before.some((pod) => pod.metadata.uid === metadata.uid))).toHaveLength(1);
-    const same = after.find(({ metadata }) => metadata.uid === kept[0]?.metadata.uid);
+    const same = after.find(({ metadata }) => metadata.uid === one?.metadata.uid);
     expect(same?.status?.containerStatuses?.map(({ restartCount }) => restartCount)).toEqual([0]);
   });
 

@@ -7,18 +7,14 @@ import { pods } from "../../src/api/resources.generated.ts";
 import type { Scale } from "../../src/api/types/autoscaling-v1.ts";
 import type { Container, Pod, PodSpec } from "../../src/api/types/core-v1.ts";
 import type { WatchEvent } from "../../src/client/client.ts";
-import { RpcError } from "../../src/rpc/rpc-error.ts";
-import type { VirtualCluster } from "../../src/testing/virtual-cluster.ts";
+import type { SimulatedImage } from "../../src/cri/simulated/programs.ts";
+import type { ConformanceCluster } from "./conformance-cluster.ts";
 
 export const image = "example.test/box:1";
 export const newImage = "example.test/box:2";
-/** No registry has it. */
 export const missingImage = "example.test/missing:1";
-
-/** For VirtualCluster: pulls of images named missing fail. */
-export function refuseMissing(name: string): void {
-  if (name.includes("missing")) throw new RpcError("NOT_FOUND", `${name}: not found`);
-}
+/** No registry has it. */
+export const imageNobodyHas: SimulatedImage = { name: missingImage, failures: { pull: 1 } };
 
 export interface TemplateOptions {
   readonly image?: string;
@@ -57,7 +53,7 @@ export const selectorOf = (labels: Readonly<Record<string, string>>): string =>
 
 /** By name. */
 export async function podsOf(
-  { client }: VirtualCluster,
+  { client }: ConformanceCluster,
   namespace: string,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<readonly Pod[]> {
@@ -67,7 +63,7 @@ export async function podsOf(
 
 /** Resolves when exactly so many pods with the labels are there, all of them ready. */
 export function readyPods(
-  cluster: VirtualCluster,
+  cluster: ConformanceCluster,
   namespace: string,
   { labels = {}, count }: { readonly labels?: Readonly<Record<string, string>>; readonly count: number },
 ): Promise<readonly Pod[]> {
@@ -84,7 +80,7 @@ export interface Seen<T> {
 
 /** Everything that happens to the objects from now on. */
 export async function watching<T extends KubernetesObject>(
-  { client }: VirtualCluster,
+  { client }: ConformanceCluster,
   type: ResourceType<T>,
   { namespace = "", labelSelector = "" }: { readonly namespace?: string; readonly labelSelector?: string } = {},
 ): Promise<Seen<T>> {
@@ -105,7 +101,7 @@ export const namesSeen = (events: readonly WatchEvent<KubernetesObject>[], of: W
 
 /** Reads the scale, writes and patches it; gives back what the object's replicas were after each. */
 export async function scaleByAllMeans<T extends KubernetesObject & { readonly spec?: { readonly replicas?: number } }>(
-  { client }: VirtualCluster,
+  { client }: ConformanceCluster,
   type: ResourceType<T>,
   at: { readonly namespace: string; readonly name: string },
 ): Promise<{ readonly read: Scale; readonly replicas: readonly (number | undefined)[] }> {
@@ -136,7 +132,7 @@ export async function untilNoConflict<T>(readAndWrite: () => Promise<T>): Promis
 
 /** Writes an object changed; resolves with what was written. */
 export function rewrite<T extends KubernetesObject>(
-  { client }: VirtualCluster,
+  { client }: ConformanceCluster,
   type: ResourceType<T>,
   at: { readonly namespace?: string; readonly name: string },
   change: (current: T) => T,
@@ -146,7 +142,7 @@ export function rewrite<T extends KubernetesObject>(
 
 /** The same of its status. */
 export function rewriteStatus<T extends KubernetesObject>(
-  { client }: VirtualCluster,
+  { client }: ConformanceCluster,
   type: ResourceType<T>,
   at: { readonly namespace?: string; readonly name: string },
   change: (current: T) => T,

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import WebSocket from "ws";
 import type { Deployment } from "../../src/api/types/apps-v1.ts";
 import type { Pod, PodList } from "../../src/api/types/core-v1.ts";
 import { Cluster, whyNoContainers } from "../support/cluster.ts";
@@ -87,6 +88,24 @@ describe.runIf(reason === undefined)("kubectl on a cluster with real containers"
     const previous = await cluster.tryKubectl(["logs", "--previous", name]);
     expect(previous.code).toBe(1);
     expect(previous.stderr).toMatch(/previous terminated container "web" in pod ".*" not found/);
+  });
+
+  it("logs over a WebSocket, through kubectl proxy", async () => {
+    const name = await firstPod();
+    const proxy = spawn("kubectl", ["--kubeconfig", cluster.kubeconfig, "proxy", "--port=0"]);
+    try {
+      const address = await new Promise<string>((resolve) => {
+        proxy.stdout.on("data", (chunk) => /[\d.]+:\d+/.test(String(chunk)) && resolve(/[\d.]+:\d+/.exec(String(chunk))?.[0] ?? ""));
+      });
+      const socket = new WebSocket(`ws://${address}/api/v1/namespaces/default/pods/${name}/log?container=web`, ["binary.k8s.io"]);
+      const chunks: Buffer[] = [];
+      socket.on("message", (data) => chunks.push(data as Buffer));
+      await new Promise((resolve, reject) => socket.on("close", resolve).on("error", reject));
+      expect(chunks[0]).toHaveLength(0);
+      expect(Buffer.concat(chunks).toString()).toMatch(/^tick 0\ntick 1\n/);
+    } finally {
+      proxy.kill();
+    }
   });
 
   it.each(["true", "false"])("exec with standard input, exit codes, a terminal (websockets: %s)", async (webSockets) => {

@@ -7,7 +7,9 @@ import type { Service } from "../../src/api/types/core-v1.ts";
 import type { EndpointSlice } from "../../src/api/types/discovery-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
 import { programFiles, type TestImage } from "../../src/testing/image-builder.ts";
+import { answeringServer } from "../support/answering-server.ts";
 import { whyNoContainers } from "../support/cluster.ts";
+import { startLoad } from "../support/connection-load.ts";
 import { idle, type Manifest, shell, TestBed, type TestNamespace } from "../support/namespace.ts";
 import { mustRun, until } from "../support/processes.ts";
 
@@ -258,33 +260,28 @@ describe.runIf(reason === undefined)("services", { timeout: 180_000, concurrent:
   it("a rolling update under load loses no request", async () => {
     const ns = await bed.namespace("rolling");
     const host = addressOf(await createService(ns, "web"));
-    const container = web({
+    const container = {
+      ...{ name: "main", image: "example.test/node:1", command: ["/bin/node", "-e", answeringServer] },
       lifecycle: { preStop: { sleep: { seconds: 2 } } },
       readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-    });
-    const template = { metadata: { labels: { app: "web" } }, spec: { containers: [container], terminationGracePeriodSeconds: 5 } };
+    };
+    const template = { metadata: { labels: { app: "web" } }, spec: { containers: [container], terminationGracePeriodSeconds: 15 } };
     const strategy = { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
     const spec = { replicas: 2, selector: { matchLabels: { app: "web" } }, strategy, template };
     await ns.apply({ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web" }, spec });
     await ns.kubectl("rollout", "status", "deployment", "web", "--timeout=90s");
     await until("it answers", async () => (await page(host, 80)).startsWith("web-"));
     const before = new Set(await pages(host, 80, 32));
-    const answers = new Map<string, number>();
-    let isOver = false;
-    const load = async (): Promise<void> => {
-      while (!isOver) {
-        const answer = await page(host, 80);
-        answers.set(answer, (answers.get(answer) ?? 0) + 1);
-      }
-    };
-    const clients = [load(), load()];
+
+    const load = startLoad({ host, port: 80, rate: 200, seconds: 150 });
     await ns.kubectl("rollout", "restart", "deployment", "web");
     await ns.kubectl("rollout", "status", "deployment", "web", "--timeout=120s");
     await until("only new pods answer", async () => (await pages(host, 80)).every((name) => !before.has(name)));
-    isOver = true;
-    await Promise.all(clients);
-    expect([...answers.keys()].filter((answer) => !/^web-[\da-f]+-\w+$/.test(answer))).toEqual([]);
-    expect([...answers.keys()].filter((answer) => !before.has(answer)).length).toBeGreaterThan(0);
+    const { sent, answered, failed, answers } = await load.end();
+    expect(failed).toEqual({});
+    expect(answered).toBe(sent);
+    expect(Object.keys(answers).filter((name) => before.has(name)).length).toBeGreaterThan(0);
+    expect(Object.keys(answers).filter((name) => !before.has(name)).length).toBe(2);
   });
 });
 
@@ -306,7 +303,8 @@ describe.runIf(reason === undefined)("services over a restart", { timeout: 180_0
       const host = addressOfService(await ns.kubectl("get", "service", "web", "-o", "json"));
       await until("it answers", async () => (await page(host, 80)) === "web-1");
       const rules = await mustRun("nft", ["list", "ruleset"]);
-      table = /table ip (kube-proxy-\S+) \{(?:(?!\n\}).)*kept\/web/s.exec(rules)?.[1] ?? "";
+      const itsTable = new RegExp(`table ip (kube-proxy-\\S+) \\{(?:(?!\\n\\}).)*${host.replaceAll(".", "\\.")} \\. tcp \\. 80 :`, "s");
+      table = itsTable.exec(rules)?.[1] ?? "";
       expect(await tables()).toContain(`table ip ${table}\n`);
       await bed.cluster.stop("SIGKILL");
       expect(await page(host, 80)).toBe("web-1");

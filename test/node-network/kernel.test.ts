@@ -145,7 +145,14 @@ class Lab {
           ...{ client: this.client, informers, clock: realClock, logger: silentLogger, ip: this.ip(at.name) },
           masquerade: (options) => nft.apply(renderMasquerade(options)),
         },
-        { nodeName: at.name, dataDir, clusterCidrs, network: { mode, vni: 77, port: 8472 }, behind, linkInterface: "inner" },
+        {
+          nodeName: at.name,
+          dataDir,
+          clusterCidrs,
+          network: { mode, vni: 77, port: 8472, nodeCidrs: ["172.29.0.0/24"] },
+          behind,
+          linkInterface: "inner",
+        },
       ),
     );
     informers.start();
@@ -337,7 +344,10 @@ describe.runIf(reason === undefined)("nodes within machines behind a router", ()
 
   it.each(["auto", "vxlan"] as const)("%s: pods of all of them reach each other, under their own addresses", async (mode) => {
     const running = [lab.run(a, mode), lab.run(b, mode), lab.run(inner, mode, "a")];
-    for (const name of ["a", "b", "i"]) await until(`four routes of ${name}`, async () => (await lab.routes(name)).length === 4);
+    // b has one to the address of i as well, which is behind a.
+    const counts = { a: 4, b: 5, i: 4 };
+    for (const [name, count] of Object.entries(counts))
+      await until(`the routes of ${name}`, async () => (await lab.routes(name)).length === count);
     const pods = { a: "10.244.1.5", b: "10.244.2.5", i: "10.244.3.5" };
     for (const [from, to] of [
       ["b", "i"],
@@ -348,6 +358,10 @@ describe.runIf(reason === undefined)("nodes within machines behind a router", ()
       const seen = await lab.addressSeen({ node: from, address: pods[from] }, { node: to, address: pods[to] });
       expect(seen, `${from} to ${to}`).toBe(pods[from]);
     }
+    // The node itself, from a pod and from a node of the other machine, which have no route of anybody's making to it.
+    const itself = { node: "i", address: "172.29.0.2" };
+    expect(await lab.addressSeen({ node: "b", address: pods.b }, itself), "a pod of b").toMatch(/^10\.244\.2\.[05]$/);
+    expect(await lab.addressSeen({ node: "b", address: "" }, itself), "b").toBe("10.244.2.0");
     for (const each of running) await each.stop();
   });
 });

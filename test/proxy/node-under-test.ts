@@ -107,7 +107,7 @@ function factsOf(family: IpFamily): FamilyFacts {
   const node = family === "IPv4" ? addresses.node : addresses6.node;
   return {
     ...{ family, nodeName, zone: "zone-a", nodeIP: node, nodePortAddresses: [node] },
-    ...{ masqueradeMark: 0x4000, masqueradeAll: false },
+    ...{ masqueradeMark: 0x4000, masqueradeAll: false, sharesChoice: true },
     fromPods: match?.fromPods,
     notFromPods: match?.notFromPods,
     serviceCidrs: [family === "IPv4" ? "10.96.0.0/16" : "fd96::/64"],

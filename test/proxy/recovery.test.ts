@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { realClock } from "../../src/base/clock.ts";
 import { findExecutable } from "../../src/linux/find-executable.ts";
+import { choiceProbe } from "../../src/proxy/shared-choice.ts";
 import { type Backend, NodeUnderTest, service, slice, tableName } from "./node-under-test.ts";
 import { addresses, TestNetwork } from "./test-network.ts";
 
@@ -44,7 +45,7 @@ describe.runIf(canRun)("a table of the kernel", { timeout: 60_000 }, () => {
     const before = new NodeUnderTest(network);
     const sticky = { ...web, sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } } } as const;
     await before.set("web", sticky, slice("web", [pod1, pod2]));
-    await before.set("gone", other, slice("gone", [pod1]));
+    await before.set("gone", { ...sticky, ...other }, slice("gone", [pod1]));
     const first = (await ask(web.clusterIP)).slice(0, 4);
 
     const after = new NodeUnderTest(network);
@@ -102,6 +103,30 @@ add element ip ${tableName} service-ips { 10.96.0.99 : goto old/chain }
       for (let i = 0; i < 20; i++) await node.set("web", web, slice("web", i % 2 === 0 ? [pod1, pod2] : [pod2]));
     });
     expect(failed).toEqual([]);
+  });
+
+  it("of a packet filter that cannot share chains has chains for each service, and becomes one that shares them", async () => {
+    const { nftables } = network;
+    expect(await nftables.accepts(choiceProbe(tableName))).toBe(true);
+    expect(await nftables.accepts(choiceProbe(tableName).replaceAll("typeof", "kindof"))).toBe(false);
+    expect(await nftables.tableNames("ip", `${tableName}-probe`)).toBeUndefined();
+
+    await nft("flush ruleset\n");
+    const nodePort = { ...web, type: "NodePort", externalIPs: ["203.0.113.9"], ports: [{ nodePort: 30_009 }] } as const;
+    const before = new NodeUnderTest(network, { sharesChoice: false });
+    await before.set("web", nodePort, slice("web", [pod1, pod2]));
+    const askEverywhere = async (): Promise<readonly string[]> => [
+      await ask(web.clusterIP),
+      await ask("203.0.113.9"),
+      await network.tcp("neighbour", { host: addresses.node, port: 30_009 }),
+    ];
+    for (const answer of await askEverywhere()) expect(answer).toMatch(/^pod/);
+    expect(await before.table()).toContain("default/web/");
+    const after = new NodeUnderTest(network);
+    const failed = await askingMeanwhile(web.clusterIP, () => after.set("web", nodePort, slice("web", [pod1, pod2])));
+    expect(failed).toEqual([]);
+    for (const answer of await askEverywhere()) expect(answer).toMatch(/^pod/);
+    expect(await after.table()).toContain("service-choice-tcp-2");
   });
 
   it("of a family without services is not there", async () => {

@@ -32,7 +32,7 @@ export class CniLab {
   readonly host: string;
   readonly runtime: CniRuntime;
   readonly #namespaces: string[] = [];
-  readonly #hostProcess: ChildProcess | undefined;
+  #hostProcess: ChildProcess | undefined;
 
   private constructor(directory: string, host: string, bin: string, hostProcess: ChildProcess | undefined) {
     this.directory = directory;
@@ -60,6 +60,15 @@ export class CniLab {
     const bin = join(this.directory, "debian");
     await wrap((await debianPlugins()) ?? "", bin, this.host);
     return createCniRuntime({ clock: realClock, path: [bin], cacheDirectory: join(this.directory, "cache"), pluginTimeoutMs: 60_000 });
+  }
+
+  /** The plugin host ends at once, as by a crash, and another one begins. */
+  async restartHost(): Promise<void> {
+    const before = this.#hostProcess;
+    const ended = new Promise((resolve) => before?.once("close", resolve));
+    before?.kill("SIGKILL");
+    await ended;
+    this.#hostProcess = await startHost(this.directory, this.host);
   }
 
   /** Path of a new container's namespace. */

@@ -1,4 +1,6 @@
 // Defaults of volumes: those of pods, and the sources that persistent volumes share with them.
+
+import { keepsFieldsOf } from "../semantics/gated-fields.ts";
 import type {
   AzureDiskVolumeSource,
   DownwardAPIVolumeFile,
@@ -14,6 +16,7 @@ import { roundFields } from "./resource-list.ts";
 
 const fileMode = 0o644;
 const tokenExpirySeconds = 3600;
+const certificateExpirySeconds = 24 * 3600;
 
 export const defaultHostPath = (source: HostPathVolumeSource): HostPathVolumeSource => fill(source, { type: "" });
 export const defaultIscsi = <S extends { readonly iscsiInterface?: string }>(source: S): S =>
@@ -39,18 +42,23 @@ const defaultDownwardFile = (file: DownwardAPIVolumeFile): DownwardAPIVolumeFile
     (ref) => fill(ref, { divisor: "0" }),
   );
 
-/** Trust bundles and pod certificates are behind feature gates that are off: the fields are ignored. */
+/** Trust bundles and pod certificates are behind feature gates that are off by default: the fields are ignored then. */
 function withoutDisabledSources(projection: VolumeProjection): VolumeProjection {
   if (projection.clusterTrustBundle === undefined && projection.podCertificate === undefined) return projection;
-  const { clusterTrustBundle: _1, podCertificate: _2, ...rest } = projection;
-  return rest;
+  const { clusterTrustBundle, podCertificate, ...rest } = projection;
+  return {
+    ...rest,
+    ...(clusterTrustBundle && keepsFieldsOf("ClusterTrustBundleProjection") ? { clusterTrustBundle } : {}),
+    ...(podCertificate && keepsFieldsOf("PodCertificateRequest") ? { podCertificate } : {}),
+  };
 }
 
 function defaultProjection(projection: VolumeProjection): VolumeProjection {
   const withToken = change(withoutDisabledSources(projection), "serviceAccountToken", (token) =>
     fill(token, { expirationSeconds: tokenExpirySeconds }),
   );
-  return change(withToken, "downwardAPI", (source) => changeEach(source, "items", defaultDownwardFile));
+  const withCertificate = change(withToken, "podCertificate", (source) => fill(source, { maxExpirationSeconds: certificateExpirySeconds }));
+  return change(withCertificate, "downwardAPI", (source) => changeEach(source, "items", defaultDownwardFile));
 }
 
 const defaultProjected = (source: ProjectedVolumeSource): ProjectedVolumeSource =>

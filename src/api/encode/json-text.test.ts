@@ -15,7 +15,7 @@ describe("parseJson()", () => {
   });
 
   it("reports fields given twice by their paths, and lets the last one count", () => {
-    expect(parseJson('{"metadata":{"name":"a","name":"b"},"list":[{"x":1},{"x":1,"x":2,"x":3}]}')).toEqual({
+    expect(parseJson('{"metadata":{"name":"a","name":"b"},"list":[{"x":1},{"x":1,"x":2,"x":3}]}')).toMatchObject({
       value: { metadata: { name: "b" }, list: [{ x: 1 }, { x: 3 }] },
       duplicates: ["metadata.name", "list[1].x"],
     });

@@ -32,6 +32,14 @@ export interface ParsedText {
   readonly value: unknown;
   /** Paths of fields given more than once ("metadata.name"), in the order of the text, at most 100; the last one counts. */
   readonly duplicates: readonly string[];
+  /** The text itself, where it has such fields: for inTextOrder(). */
+  readonly text?: string;
+}
+
+/** The place of a field in a text: its path, and whether its object has had it before. */
+export interface FieldPlace {
+  readonly path: string;
+  readonly repeated: boolean;
 }
 
 const unusualNumber = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16,})/;
@@ -48,6 +56,17 @@ export function parseJson(text: string): ParsedText {
   if (typeof value !== "object" || value === null) return { value, duplicates: [] };
   if (!unusualNumber.test(text) && countKeys(text) === countMembers(value, 1)) return { value, duplicates: [] };
   return new Reader(text).read();
+}
+
+/** The fields of a well-formed text that are given again or are in `paths`, in the order of the text; each once. */
+export function inTextOrder(text: string, paths: ReadonlySet<string>): readonly FieldPlace[] {
+  const places = new Map<string, FieldPlace>();
+  new Reader(text, (path, repeated) => {
+    const isSought = paths.has(path);
+    const place = { path, repeated: repeated && !isSought };
+    if ((repeated || isSought) && !places.has(path)) places.set(path, place);
+  }).read();
+  return [...places.values()];
 }
 
 /** Replaces the numbers that kept their text by plain ones; the same reference where there are none. */
@@ -119,15 +138,19 @@ class Reader {
   readonly #path: (string | number)[] = [];
   #at = 0;
 
-  constructor(text: string) {
+  /** Told of each field, as it is met. */
+  readonly #met: ((path: string, repeated: boolean) => void) | undefined;
+
+  constructor(text: string, met?: (path: string, repeated: boolean) => void) {
     this.#text = text;
+    this.#met = met;
   }
 
   read(): ParsedText {
     const value = this.#value("looking for beginning of value");
     this.#space();
     if (this.#at < this.#text.length) throw this.#unexpected("after top-level value");
-    return { value, duplicates: [...this.#duplicates] };
+    return this.#duplicates.size === 0 ? { value, duplicates: [] } : { value, duplicates: [...this.#duplicates], text: this.#text };
   }
 
   #value(context: string): unknown {
@@ -155,6 +178,7 @@ class Reader {
       const key = this.#string();
       this.#path.push(key);
       if (seen.has(key)) this.#report();
+      if (this.#met) this.#met(pathText(this.#path), seen.has(key));
       seen.add(key);
       this.#space();
       if (!this.#skip(":")) throw this.#unexpected("after object key");

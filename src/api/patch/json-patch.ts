@@ -23,6 +23,7 @@ class Inapplicable extends Error {}
 
 /** Checks that a decoded body is a JSON patch; throws the 400 or 413 that upstream answers. */
 export function checkJsonPatch(patch: unknown): readonly JsonPatchOperation[] {
+  if (patch === null) return [];
   if (!Array.isArray(patch))
     throw badRequest(`error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type []handlers.jsonPatchOp`);
   for (const operation of patch)

@@ -30,6 +30,14 @@ function refusal(message: string): StatusError {
   return new StatusError({ code: 500, message });
 }
 
+/** What Go prints where it wants a string. */
+function asGoString(value: unknown): string {
+  if (value === null) return "%!s(<nil>)";
+  if (typeof value === "boolean") return `%!s(bool=${value})`;
+  if (typeof value === "number") return `%!s(${Number.isInteger(value) ? "int64" : "float64"}=${goText(value)})`;
+  return goText(value);
+}
+
 const badPrimitiveList = (): StatusError => badRequest("invalid patch format of primitive list");
 const badRetainKeys = (): StatusError => badRequest("invalid patch format of retainKeys");
 const badElementOrder = (): StatusError => badRequest("invalid patch format of setElementOrder list");
@@ -70,7 +78,7 @@ function replaceWhole(patch: JsonObject): JsonObject {
   const { [marker]: directive, ...rest } = patch;
   if (directive === "replace") return rest;
   if (directive === "delete") return {};
-  throw refusal(`unknown patch type: ${goText(directive)} in map: ${goText(patch)}`);
+  throw refusal(`unknown patch type: ${asGoString(directive)} in map: ${goText(patch)}`);
 }
 
 function retain(result: Map<string, unknown>, pending: Map<string, unknown>): void {
@@ -206,7 +214,7 @@ function applyItemDirectives(current: readonly unknown[], change: readonly unkno
     else if (directive === "replace") replace = true;
     else if (directive === "delete") deleted.add(keyIn(item, mergeKey));
     else if (directive === "merge") throw refusal("merging lists cannot yet be specified in the patch");
-    else throw refusal(`unknown patch type: ${goText(directive)} in map: ${goText(item)}`);
+    else throw refusal(`unknown patch type: ${asGoString(directive)} in map: ${goText(item)}`);
   }
   if (replace) return { kept: items, items: [] };
   return { kept: deleted.size === 0 ? current : current.filter((old) => !isObject(old) || !deleted.has(old[mergeKey])), items };

@@ -2,7 +2,7 @@
 // fields (decoding, defaulting, patches, apply, protobuf, OpenAPI) works from these values. A type is linked when it is
 // first asked for, so a command that needs none of them pays nothing.
 import { tables } from "./generated/all.ts";
-import type { FieldFacts, TypeFacts } from "./table.ts";
+import type { FieldFacts, TypeFacts, TypeTable } from "./table.ts";
 
 export type ScalarKind =
   | "string"
@@ -107,9 +107,20 @@ export class SchemaSet {
   }
 }
 
-function factsOf(name: string): TypeFacts | undefined {
+/** The tables of versions that are off by default, where some are on. */
+let optionalTables: Readonly<Record<string, TypeTable>> = {};
+
+/** Makes types known beside those that are always there. They are facts of v1.36: who adds them, and how often, does not matter. */
+export function includeOptionalTypes(more: Readonly<Record<string, TypeTable>>): void {
+  optionalTables = more;
+  byKind = undefined;
+}
+
+/** What the tables say of a type such as "core-v1.Pod". */
+export function factsOf(name: string): TypeFacts | undefined {
   const dot = name.lastIndexOf(".");
-  return tables[name.slice(0, dot)]?.[name.slice(dot + 1)];
+  const module = name.slice(0, dot);
+  return (tables[module] ?? optionalTables[module])?.[name.slice(dot + 1)];
 }
 
 export const builtInSchemas = new SchemaSet();
@@ -120,7 +131,7 @@ let byKind: Map<string, string> | undefined;
 export function schemaOfKind(apiVersion: string, kind: string): ObjectSchema | undefined {
   if (!byKind) {
     byKind = new Map();
-    for (const [module, table] of Object.entries(tables))
+    for (const [module, table] of [...Object.entries(tables), ...Object.entries(optionalTables)])
       for (const [name, facts] of Object.entries(table))
         for (const k of facts.kinds ?? []) if (!byKind.has(k)) byKind.set(k, `${module}.${name}`);
   }

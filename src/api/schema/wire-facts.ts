@@ -14,7 +14,7 @@ export interface WireRules {
 }
 
 /** Lists that mean something else when they are empty than when they are absent, though neither is written. */
-const keptLists = new Set(["autoscaling-v2.HPAScalingRules.policies"]);
+const keptLists = new Set(["autoscaling-v2.HPAScalingRules.policies", "meta-v1.ObjectMeta.managedFields"]);
 
 /** The rules of one field. Types that are not built in (made for a test) follow from `required` and `default` alone. */
 export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {

@@ -3,6 +3,7 @@
 
 /** On by default. */
 export const gatesOn = `
+  ContextualLogging:2ackps LoggingBetaOptions:2ackps ReloadKubeletClientCAFile:2k
   APIResponseCompression:2a APIServerIdentity:2ac AllowParsingUserUIDFromCertAuth:2a AllowServiceExternalIPs:p AtomicFIFO:2
   AuthorizePodWebsocketUpgradeCreatePermission:2a CPUManagerPolicyBetaOptions:2k CRDObservedGenerationTracking:2a
   ClearingNominatedNodeNameAfterBinding:2a ClientsAllowCARotation:2 ClientsAllowTLSCacheGC:2 ComponentFlagz:2ackps
@@ -35,6 +36,7 @@ export const gatesOn = `
 
 /** On, and locked. */
 export const gatesLockedOn = `
+  SystemdWatchdog:k
   APIServerTracing:a AggregatedDiscoveryRemoveBetaType:a AllowOverwriteTerminationGracePeriodSeconds
   AnonymousAuthConfigurableEndpoints:a AnyVolumeDataSource:a AuthorizeNodeWithSelectors:a AuthorizeWithSelectors:a
   BtreeWatchCache:a CPUManagerPolicyOptions CRDValidationRatcheting:a CSIServiceAccountTokenSecrets:a ConsistentListFromCache:a
@@ -58,12 +60,13 @@ export const gatesLockedOn = `
 
 /** Off by default. */
 export const gatesOff = `
+  LoggingAlphaOptions:1ackps NativeHistograms:1ackps
   APIServingWithRoutine:1a AllowDNSOnlyNodeCSR:k AllowInsecureKubeletCertificateSigningRequests:a
   AllowUnsafeMalformedObjectDeletion:1a CBORServingAndStorage:1a CPUManagerPolicyAlphaOptions:1k CRIListStreaming:1k
   CSIVolumeHealth:1k ChangeContainerStatusOnKubeletRestart:k ClientsAllowCBOR:1 ClientsPreferCBOR:1
   CloudControllerManagerWatchBasedRoutesReconciliation:1 CloudControllerManagerWebhook:1 ClusterTrustBundle:2ac
   ClusterTrustBundleProjection:2ak ConcurrentWatchObjectDecode:2a ContainerStopSignals:1ak
-  ControllerManagerReleaseLeaderElectionLockOnExit CoordinatedLeaderElection:2acs CrossNamespaceVolumeDataSource:1a
+  ControllerManagerReleaseLeaderElectionLockOnExit:1 CoordinatedLeaderElection:2acs CrossNamespaceVolumeDataSource:1a
   DRADeviceTaintRules:2acs DRAListTypeAttributes:1as DRANodeAllocatableResources:1as DRAResourcePoolStatus:1ac
   DRAWorkloadResourceClaims:1acks DeclarativeValidationTakeover EventedPLEG:1k GangScheduling:1s GenericWorkload:1acs
   HPAScaleToZero:1ac ImageVolumeWithDigest:1ak InPlacePodVerticalScalingExclusiveCPUs:1k
@@ -76,4 +79,12 @@ export const gatesOff = `
   TaintTolerationComparisonOperators:1acks TopologyAwareWorkloadScheduling:1as TopologyManagerPolicyAlphaOptions:1k
   UserNamespacesHostNetworkSupport:1a VolumeLimitScaling:1as WindowsCPUAndMemoryAffinity:1k WindowsHostNetwork
   WorkloadAwarePreemption:1as WorkloadWithJob:1ac
+`;
+
+/** Of no stage but this: they only turn back what has become usual. */
+export const gatesDeprecated = `
+  AggregatedDiscoveryRemoveBetaType AllowDNSOnlyNodeCSR AllowInsecureKubeletCertificateSigningRequests
+  AllowOverwriteTerminationGracePeriodSeconds ChangeContainerStatusOnKubeletRestart DeclarativeValidationTakeover
+  DisableCPUQuotaWithExclusiveCPUs DisableNodeKubeProxyVersion GitRepoVolumeDriver KMSv1 KubeletPodResourcesListUseActivePods
+  KubeletRegistrationGetOnExistsOnly SeparateCacheWatchRPC ServiceCIDRStatusFieldWiping StorageNamespaceIndex WindowsHostNetwork
 `;

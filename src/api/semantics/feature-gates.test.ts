@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { featureGatesFlag, type GateSupport, resolveFeatureGates } from "./feature-gates.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
+import { featureGatesFlag, type GateSupport, registerFeatureMetrics, resolveFeatureGates } from "./feature-gates.ts";
 
 const kubelet: GateSupport = { component: "kubelet", switchable: new Set(["MemoryQoS", "GracefulNodeShutdown"]) };
 
@@ -49,4 +50,20 @@ test("the flag takes pairs, and may be repeated", () => {
     'invalid value of MemoryQoS=yes, err: strconv.ParseBool: parsing "yes": invalid syntax',
   );
   expect(() => flag.parse("NodeSwap=false", undefined)).toThrow("feature is locked to true");
+});
+
+describe("registerFeatureMetrics()", () => {
+  test("tells of every gate its stage, and whether it is on", () => {
+    const metrics = new MetricsRegistry();
+    registerFeatureMetrics(metrics, resolveFeatureGates({ MemoryQoS: true }, kubelet));
+    const text = metrics.text();
+    for (const line of [
+      'kubernetes_feature_enabled{name="AllAlpha",stage="ALPHA"} 0',
+      'kubernetes_feature_enabled{name="MemoryQoS",stage="ALPHA"} 1',
+      'kubernetes_feature_enabled{name="GracefulNodeShutdown",stage="BETA"} 1',
+      'kubernetes_feature_enabled{name="NodeSwap",stage=""} 1',
+      'kubernetes_feature_enabled{name="KMSv1",stage="DEPRECATED"} 0',
+    ])
+      expect(text).toContain(`${line}\n`);
+  });
 });

@@ -2,8 +2,9 @@
 // is given to all of them, and each looks at its own. Locked gates cannot be turned; neither can those whose other state this
 // component does not have: it says so instead of doing something else than it was told.
 import { boolean, type FlagType } from "../../base/flags.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
 import { ConfigError } from "../encode/config-fields.ts";
-import { gatesLockedOn, gatesOff, gatesOn } from "./feature-gate-table.ts";
+import { gatesDeprecated, gatesLockedOn, gatesOff, gatesOn } from "./feature-gate-table.ts";
 
 export type GatedComponent = "apiserver" | "controllers" | "kubelet" | "proxy" | "scheduler";
 
@@ -51,6 +52,9 @@ export interface GateSupport {
   readonly switchable: ReadonlySet<string>;
 }
 
+/** No component's log has anything that these could turn: they can be, everywhere. */
+const ofTheLog = new Set(["ContextualLogging", "LoggingAlphaOptions", "LoggingBetaOptions"]);
+
 /** Throws ConfigError for a name that is not known, a locked gate, and one that cannot be turned here. */
 export function resolveFeatureGates(given: GateValues, support: GateSupport): FeatureGates {
   for (const [name, value] of Object.entries(given)) {
@@ -64,13 +68,32 @@ export function resolveFeatureGates(given: GateValues, support: GateSupport): Fe
     const value = given[name] ?? ofLevel(gate, given);
     if (value !== undefined && value !== gate.default && !gate.locked && gate.components.has(support.component)) turned.set(name, value);
   }
-  const stuck = [...turned].filter(([name]) => !support.switchable.has(name)).map(([name, value]) => `${name}=${value}`);
+  const stuck = [...turned]
+    .filter(([name]) => !support.switchable.has(name) && !ofTheLog.has(name))
+    .map(([name, value]) => `${name}=${value}`);
   if (stuck.length > 0)
     throw new ConfigError(`cannot set feature gate ${stuck.join(", ")}: not supported by coracle's ${titles[support.component]}`);
   return {
     enabled: (name) => turned.get(name) ?? gates.get(name)?.default ?? false,
     turned: [...turned.keys()],
   };
+}
+
+const stages = { alpha: "ALPHA", beta: "BETA", stable: "" } as const;
+const deprecated = new Set(gatesDeprecated.split(/\s+/));
+
+/** kubernetes_feature_enabled: what every gate of v1.36 is to this component. Made when it is first asked for. */
+export function registerFeatureMetrics(metrics: MetricsRegistry, state: FeatureGates): void {
+  const help = "This metric records the data about the stage and enablement of a k8s feature.";
+  const family = metrics.gauge("kubernetes_feature_enabled", help, ["name", "stage"]);
+  let made = false;
+  metrics.beforeScrape(() => {
+    if (made) return;
+    made = true;
+    for (const [name, level] of Object.entries(levels)) family.series(name, stages[level]).set(0);
+    for (const [name, gate] of gates)
+      family.series(name, deprecated.has(name) ? "DEPRECATED" : stages[gate.level]).set(state.enabled(name) ? 1 : 0);
+  });
 }
 
 const titles: Readonly<Record<GatedComponent, string>> = {

@@ -72,6 +72,11 @@ export interface FieldSelectorRequirement {
 
 export type FieldsV1 = { readonly [path: string]: unknown };
 
+export interface GroupResource {
+  readonly group: string;
+  readonly resource: string;
+}
+
 export interface GroupVersionForDiscovery {
   readonly groupVersion: string;
   readonly version: string;

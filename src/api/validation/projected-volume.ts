@@ -1,15 +1,13 @@
 // Projected volumes: secrets, config maps, facts about the pod and tokens as files of one directory. No two of them may be
-// written to one path. (Trust bundles and pod certificates are dropped before: their features are off by default.)
+// written to one path. (Trust bundles and pod certificates come here only while their feature gates are on.)
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import type { ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection } from "../types/core-v1.ts";
 import { validateFileMode, validateVolumeFilePath } from "./file-paths.ts";
+import { type TakePath, validatePodCertificateProjection, validateTrustBundleProjection } from "./gated-projections.ts";
 import type { PodRules } from "./pod-rules.ts";
 import { validateDownwardFile, validateItem } from "./volume-sources.ts";
 
-/** Adds a path and reports one that is there already. */
-type TakePath = (path: string | undefined, shown: string) => void;
-
-const sourceTypes = ["secret", "configMap", "downwardAPI", "serviceAccountToken"] as const;
+const sourceTypes = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"] as const;
 
 /** Sources in which nothing was found wrong, and by which rules: what pods get for their service account is one object for all. */
 const valid = new WeakMap<ProjectedVolumeSource, PodRules>();
@@ -41,7 +39,7 @@ function validateProjection(
   take: TakePath,
   rules: PodRules,
 ): void {
-  const { downwardAPI, serviceAccountToken } = source;
+  const { downwardAPI, serviceAccountToken, clusterTrustBundle, podCertificate } = source;
   for (const type of ["secret", "configMap"] as const) {
     const projection = source[type];
     if (!projection) continue;
@@ -57,6 +55,8 @@ function validateProjection(
     take(file.path, file.path);
   }
   if (serviceAccountToken) validateToken(errors, volume, `${field}.serviceAccountToken`, serviceAccountToken, rules);
+  if (clusterTrustBundle) validateTrustBundleProjection(errors, `${field}.clusterTrustBundle`, clusterTrustBundle, take);
+  if (podCertificate) validatePodCertificateProjection(errors, `${field}.podCertificate`, podCertificate, take);
   if (sourceTypes.filter((type) => source[type]).length > 1)
     errors.push(forbiddenField(field, "may not specify more than 1 volume type per source"));
 }

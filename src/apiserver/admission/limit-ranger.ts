@@ -58,8 +58,8 @@ function withDefaults(pod: Pod, range: LimitRange): Pod {
       ...container,
       resources: {
         ...container.resources,
-        requests: { ...container.resources?.requests, ...newRequests },
-        limits: { ...container.resources?.limits, ...newLimits },
+        ...filled("requests", container.resources?.requests, newRequests),
+        ...filled("limits", container.resources?.limits, newLimits),
       },
     };
   };
@@ -73,6 +73,10 @@ function withDefaults(pod: Pod, range: LimitRange): Pod {
     annotations: { ...pod.metadata.annotations, [annotation]: `LimitRanger plugin set: ${notes.join("; ")}` },
   };
   return { ...pod, metadata, spec: { ...pod.spec, containers, ...(initContainers ? { initContainers } : {}) } };
+}
+
+function filled(name: "requests" | "limits", own: Readonly<Record<string, unknown>> | undefined, more: Amounts): object {
+  return Object.keys(more).length > 0 ? { [name]: { ...own, ...more } } : {};
 }
 
 function missingFrom(own: Readonly<Record<string, unknown>> | undefined, defaults: Amounts): Amounts {

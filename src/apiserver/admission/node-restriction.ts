@@ -12,6 +12,7 @@ import { nodeNameOf } from "../authn/node-identity.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { readSigningRequest } from "./certificate-signers.ts";
+import { checkPodCertificateRequest } from "./node-pod-certificates.ts";
 import { checkNodeToken } from "./node-tokens.ts";
 import { refuse } from "./refusal.ts";
 
@@ -45,6 +46,7 @@ const checks: Readonly<Record<string, Check>> = {
   "/serviceaccounts": (node, request, deps) => {
     if (request.operation === "CREATE" && request.subresource === "token") return checkNodeToken(node, request, deps);
   },
+  "certificates.k8s.io/podcertificaterequests": checkPodCertificateRequest,
   "coordination.k8s.io/leases": (node, request) => {
     if (request.namespace !== "kube-node-lease") throw refuse(request, 'can only access leases in the "kube-node-lease" system namespace');
     if (objectName(request) !== node) throw refuse(request, "can only access node lease with the same name as the requesting node");
@@ -126,6 +128,7 @@ function referencedResource(pod: Pod): string | undefined {
     if (volume.glusterfs) return "endpoints (via glusterFS volumes)";
     if (volume.projected?.sources?.some((s) => s.serviceAccountToken)) return "serviceaccounts (via projected volumes)";
     if (volume.projected?.sources?.some((s) => s.clusterTrustBundle)) return "clustertrustbundles";
+    if (volume.projected?.sources?.some((s) => s.podCertificate)) return "podcertificates";
   }
   return undefined;
 }

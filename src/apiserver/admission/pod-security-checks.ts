@@ -57,7 +57,7 @@ function containersOf({ spec }: CheckedPod): readonly AnyContainer[] {
   return [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])];
 }
 
-const quoted = (values: Iterable<string>): string => [...values].map((v) => JSON.stringify(v)).join(", ");
+const quoted = (values: Iterable<string>): string => [...values].map((v) => `"${v}"`).join(", ");
 const sorted = (values: Iterable<string>): readonly string[] => [...new Set(values)].sort();
 const plural = (noun: string, count: number): string => (count === 1 ? noun : `${noun}s`);
 const named = (containers: readonly { readonly name: string }[]): string =>

@@ -6,6 +6,9 @@ import type { PriorityClass } from "../../api/types/scheduling-v1.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { isAbout, refuse } from "./refusal.ts";
 
+/** Upstream's storage refuses to delete them. */
+const systemClasses: ReadonlySet<string> = new Set(["system-node-critical", "system-cluster-critical"]);
+
 interface Established {
   readonly className: string;
   readonly priority: number;
@@ -37,15 +40,20 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
     only: [pods, priorityclasses],
     waitsFor: [priorityclasses],
     handles: (request) =>
-      (request.operation === "CREATE" || request.operation === "UPDATE") && (isAbout(request, pods) || isAbout(request, priorityclasses)),
+      request.operation === "DELETE"
+        ? isAbout(request, priorityclasses)
+        : (request.operation === "CREATE" || request.operation === "UPDATE") &&
+          (isAbout(request, pods) || isAbout(request, priorityclasses)),
     admit(request) {
-      if (!isAbout(request, pods)) return request.object;
+      if (!isAbout(request, pods) || request.operation === "DELETE") return request.object;
       const pod = request.object as Pod;
       if (request.operation === "UPDATE") return keepPriority(pod, request.oldObject as Pod);
       return withPriority(request, pod, establish(request, pod.spec?.priorityClassName ?? ""));
     },
     validate(request) {
-      if (!isAbout(request, priorityclasses) || !(request.object as PriorityClass).globalDefault) return;
+      if (request.operation === "DELETE" && systemClasses.has(request.name))
+        throw refuse(request, "this is a system priority class and cannot be deleted");
+      if (request.operation === "DELETE" || !isAbout(request, priorityclasses) || !(request.object as PriorityClass).globalDefault) return;
       const existing = defaultClass();
       if (existing && (request.operation === "CREATE" || existing.metadata.name !== request.object?.metadata.name))
         throw refuse(request, `PriorityClass ${existing.metadata.name} is already marked as default. Only one default can exist`);

@@ -1,5 +1,6 @@
 // The aggregation layer (kube-aggregator): APIServices of the group versions this server serves, and extension servers that
 // serve others. Puts the parts together; docs/aggregation.md tells how they play together.
+
 import { serviceUnavailable } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { apiservices } from "../../api/resources.generated.ts";
@@ -9,6 +10,7 @@ import { type Running, StopStack } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
+import type { Tunnel } from "../../rpc/tunnel.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { AggregatedGroups, ServedGroup } from "../discovery/documents.ts";
 import type { HealthCheck } from "../health.ts";
@@ -33,6 +35,8 @@ export interface AggregatorDeps {
   readonly metrics: MetricsRegistry;
   /** The certificate by which extension servers know this one as their front proxy. */
   readonly clientCertificate: () => ClientPair | undefined;
+  /** Makes the connections to extension servers, where they are not made directly. */
+  readonly tunnel?: Tunnel | undefined;
 }
 
 export interface AggregatorOptions {
@@ -83,7 +87,7 @@ class AggregationLayer implements Aggregator {
     const { reader, clock, logger } = deps;
     this.#deps = deps;
     const resolve = createServiceResolver({ reader, clock });
-    this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate }));
+    this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate, tunnel: deps.tunnel }));
     this.#proxy = createProxy({ clock, logger }, options);
     const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, backends: this.#backends }));
     this.#documents = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, forward: this.#proxy.forward }));

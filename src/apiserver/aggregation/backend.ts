@@ -7,6 +7,7 @@ import { bytesOfBase64 } from "../../api/meta/base64.ts";
 import { isConditionTrue } from "../../api/semantics/conditions.ts";
 import type { APIService } from "../../api/types/apiregistration-v1.ts";
 import type { Clock } from "../../base/clock.ts";
+import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { ServiceResolver } from "../webhook/webhook-client.ts";
 
@@ -21,6 +22,8 @@ export interface BackendDeps {
   readonly resolve: ServiceResolver;
   /** What this server shows as front proxy; asked for every connection, so that it may be replaced. */
   readonly clientCertificate: () => ClientPair | undefined;
+  /** Makes the connections, where they are not made directly. */
+  readonly tunnel?: Tunnel | undefined;
 }
 
 export interface BackendRequest {
@@ -44,6 +47,13 @@ const maxIdleConnections = 16;
 /** Kept connections are given up before the libraries of such servers close them (after 90 s), but not between two checks. */
 const idleConnectionMs = 50_000;
 const dialTimeoutMs = 30_000;
+const agentLimits = {
+  keepAlive: true,
+  maxSockets: maxConnections,
+  maxTotalSockets: maxConnections,
+  maxFreeSockets: maxIdleConnections,
+  timeout: idleConnectionMs,
+};
 
 export class Backend {
   readonly apiService: string;
@@ -57,19 +67,14 @@ export class Backend {
   readonly #deps: BackendDeps;
   readonly #identity: string;
   readonly #tls: ClientTls;
-  readonly #agent = new https.Agent({
-    keepAlive: true,
-    maxSockets: maxConnections,
-    maxTotalSockets: maxConnections,
-    maxFreeSockets: maxIdleConnections,
-    timeout: idleConnectionMs,
-  });
+  readonly #agent: https.Agent;
 
   constructor(deps: BackendDeps, apiService: APIService) {
     const { metadata, spec } = apiService;
     const { namespace = "", name = "", port = defaultPort } = spec.service ?? {};
     const ca = spec.caBundle ? Buffer.from(bytesOfBase64(spec.caBundle)).toString() : undefined;
     this.#deps = deps;
+    this.#agent = deps.tunnel ? tunnelAgents(deps.tunnel, agentLimits).https : new https.Agent(agentLimits);
     this.#identity = identityOf(apiService);
     this.apiService = metadata.name;
     this.group = spec.group ?? "";
@@ -98,6 +103,11 @@ export class Backend {
   /** A ready endpoint; throws where there is none. */
   resolve(): Address {
     return this.#deps.resolve(this.service);
+  }
+
+  /** For connections of their own (upgrades), where they are not made directly. */
+  get agents(): ConnectionAgents | undefined {
+    return this.#deps.tunnel && tunnelAgents(this.#deps.tunnel);
   }
 
   get tls(): ClientTls {

@@ -164,6 +164,13 @@ function upgrade(backend: Backend, context: RequestContext, address: Address): A
   const protocols = request.headerLines("x-stream-protocol-version");
   if (protocols.length > 0) headers["x-stream-protocol-version"] = protocols;
   const url = new URL(`https://${headers.host}${pathWithQuery(request)}`);
-  const options = { method: request.method, headers, tls: backend.tls, timeoutMs: dialTimeoutMs, failureStatus: 503 };
+  const options = {
+    method: request.method,
+    headers,
+    tls: backend.tls,
+    agents: backend.agents,
+    timeoutMs: dialTimeoutMs,
+    failureStatus: 503,
+  };
   return { kind: "upgrade", serve: (client) => void passThrough(client, url, options) };
 }

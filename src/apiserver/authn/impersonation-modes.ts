@@ -38,7 +38,7 @@ const rememberedUsers = 10_000;
 /** From so many checks of one kind on, the permission for all ("*") is asked for first. */
 const manyChecks = 4;
 
-const modes: readonly Mode[] = [
+const allModes: readonly Mode[] = [
   { name: "associated-node", applies: (wanted, requestor) => isNameOnly(wanted) && isOwnNode(wanted, requestor) },
   { name: "arbitrary-node", applies: (wanted) => isNameOnly(wanted) && nodeOf(wanted.name) !== undefined },
   { name: "serviceaccount", applies: (wanted) => isNameOnly(wanted) && parseServiceAccountUsername(wanted.name) !== undefined },
@@ -46,7 +46,9 @@ const modes: readonly Mode[] = [
   { name: "", applies: () => true },
 ];
 
-export function createImpersonationModes(authorizer: Authorizer): ImpersonationModes {
+/** `constrained`: the feature gate ConstrainedImpersonation. Without it the unconstrained verb alone is asked for. */
+export function createImpersonationModes(authorizer: Authorizer, constrained = true): ImpersonationModes {
+  const modes = constrained ? allModes : allModes.filter(({ name }) => name === "");
   const lastWorking = new LruMap<string, Mode>(rememberedUsers);
   return {
     async impersonate(wanted, request) {

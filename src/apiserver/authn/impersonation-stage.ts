@@ -9,8 +9,8 @@ import type { UserInfo } from "./user.ts";
 
 const extraPrefix = "impersonate-extra-";
 
-export function impersonationStage(authorizer: Authorizer): Stage {
-  const modes = createImpersonationModes(authorizer);
+export function impersonationStage(authorizer: Authorizer, constrained = true): Stage {
+  const modes = createImpersonationModes(authorizer, constrained);
   const impersonated = async (context: RequestContext, wanted: UserInfo, next: Handler): Promise<ApiResponse> => {
     const { user, constraint } = await modes.impersonate(wanted, requestAttributes(context));
     context.impersonator = context.user;
@@ -34,9 +34,18 @@ function requestedIdentity(request: ApiRequest): UserInfo | undefined {
   const hasExtra = Object.keys(extra).length > 0;
   if (name === "") {
     if (uid === "" && groups.length === 0 && !hasExtra) return undefined;
-    throw badRequest(`requested ${JSON.stringify({ ...(uid ? { uid } : {}), groups, extra })} without impersonating a user`);
+    throw badRequest(`requested ${goUser(uid, groups, extra)} without impersonating a user name`);
   }
   return { name, groups, ...(uid === "" ? {} : { uid }), ...(hasExtra ? { extra } : {}) };
+}
+
+/** An identity without a name as Go prints it. */
+function goUser(uid: string, groups: readonly string[], extra: Readonly<Record<string, readonly string[]>>): string {
+  const list = (values: readonly string[]): string => `[]string{${values.map((value) => JSON.stringify(value)).join(", ")}}`;
+  const pairs = Object.entries(extra).map(([key, values]) => `${JSON.stringify(key)}:${list(values)}`);
+  const groupsText = groups.length > 0 ? list(groups) : "[]string(nil)";
+  const extraText = pairs.length > 0 ? `map[string][]string{${pairs.join(", ")}}` : "map[string][]string(nil)";
+  return `&user.DefaultInfo{Name:"", UID:${JSON.stringify(uid)}, Groups:${groupsText}, Extra:${extraText}}`;
 }
 
 function hasImpersonation(headers: ApiRequest["headers"]): boolean {

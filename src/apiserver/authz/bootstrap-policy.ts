@@ -6,6 +6,7 @@ import { aggregatedRules } from "../../api/semantics/cluster-role-aggregation.ts
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject } from "../../api/types/rbac-v1.ts";
 import { defaultClusterRoles } from "./default-cluster-roles.ts";
 import { defaultControllerRoles } from "./default-controller-roles.ts";
+import { type GatedRoles, noGatedRoles } from "./gated-roles.ts";
 
 const apiGroup = "rbac.authorization.k8s.io";
 const aggregateTo = (role: string): string => `${apiGroup}/aggregate-to-${role}`;
@@ -20,10 +21,10 @@ export interface BootstrapPolicy {
 }
 
 /** Everything that has to exist, built anew at each call. */
-export function bootstrapPolicy(): BootstrapPolicy {
+export function bootstrapPolicy(gated: GatedRoles = noGatedRoles): BootstrapPolicy {
   return {
-    clusterRoles: clusterRoles(),
-    clusterRoleBindings: clusterRoleBindings(),
+    clusterRoles: clusterRoles(gated),
+    clusterRoleBindings: clusterRoleBindings(gated),
     roles: namespacedRoles.map(([namespace, name, rules]) => ({
       metadata: { name, namespace, labels, annotations },
       rules: rules.map(parseRule),
@@ -58,8 +59,12 @@ export function parseRule(text: string): PolicyRule {
 /** The roles for namespaces' users: what each collects, and into which other it goes itself. */
 const aggregating: Readonly<Record<string, { readonly into?: string }>> = { admin: {}, edit: { into: "admin" }, view: { into: "edit" } };
 
-function clusterRoles(): readonly New<ClusterRole>[] {
-  const plain = Object.entries(defaultClusterRoles).map(([name, rules]): New<ClusterRole> => {
+function clusterRoles({ nodeRules, clusterRoles: own }: GatedRoles): readonly New<ClusterRole>[] {
+  const gated = Object.entries(own).map(([name, { rules }]) => [name, rules] as const);
+  const always = Object.entries(defaultClusterRoles).map(
+    ([name, rules]) => [name, name === "system:node" ? [...rules, ...nodeRules] : rules] as const,
+  );
+  const plain = [...always, ...gated].map(([name, rules]): New<ClusterRole> => {
     const [, into] = /^system:aggregate-to-(.*)$/.exec(name) ?? [];
     return {
       metadata: { name, labels: into ? { ...labels, [aggregateTo(into)]: "true" } : labels, annotations },
@@ -112,12 +117,13 @@ const boundTo: Readonly<Record<string, readonly Subject[]>> = {
   "system:service-account-issuer-discovery": [group("system:serviceaccounts")],
 };
 
-function clusterRoleBindings(): readonly New<ClusterRoleBinding>[] {
+function clusterRoleBindings({ clusterRoles: gated }: GatedRoles): readonly New<ClusterRoleBinding>[] {
+  const own = Object.entries(gated).map(([name, { groups }]): [string, readonly Subject[]] => [name, groups.map(group)]);
   const controllers = Object.keys(defaultControllerRoles).map((name): [string, readonly Subject[]] => [
     `system:controller:${name}`,
     [serviceAccount(name)],
   ]);
-  return [...Object.entries(boundTo), ...controllers].map(([name, subjects]) => ({
+  return [...Object.entries(boundTo), ...own, ...controllers].map(([name, subjects]) => ({
     metadata: { name, labels, annotations },
     roleRef: { apiGroup, kind: "ClusterRole", name },
     ...(subjects.length > 0 ? { subjects } : {}),

@@ -20,10 +20,10 @@ export function createAuthorizer({ modes = ["Node", "RBAC"], reader }: Authorize
   return unionAuthorizer([superuserAuthorizer, ...chain]);
 }
 
-export function createBuiltInAuthorizer(mode: BuiltInMode, reader: AdmissionReader): Authorizer {
+export function createBuiltInAuthorizer(mode: BuiltInMode, reader: AdmissionReader, gatedNodeRules?: readonly string[]): Authorizer {
   switch (mode) {
     case "Node":
-      return createNodeAuthorizer(reader);
+      return createNodeAuthorizer(reader, gatedNodeRules);
     case "RBAC":
       return createRbacAuthorizer(createRuleResolver(reader));
     case "AlwaysAllow":

@@ -18,8 +18,9 @@ const no = (reason = ""): AuthorizationDecision => ({ decision: "no-opinion", re
 
 type Check = (node: string, request: AuthorizationAttributes) => AuthorizationDecision;
 
-export function createNodeAuthorizer(reader: AdmissionReader): Authorizer {
-  const nodeRules = (defaultClusterRoles["system:node"] ?? []).map(parseRule);
+/** `gatedRules`: what system:node has besides while feature gates are on. */
+export function createNodeAuthorizer(reader: AdmissionReader, gatedRules: readonly string[] = []): Authorizer {
+  const nodeRules = [...(defaultClusterRoles["system:node"] ?? []), ...gatedRules].map(parseRule);
   const checks = createChecks(new NodeRelations(reader));
   return {
     authorize(request) {
@@ -87,6 +88,7 @@ function createChecks(relations: NodeRelations): Readonly<Record<string, Check>>
       if (request.subresource !== "token") return no("can only create token subresource of serviceaccount");
       return related(account)(node, request);
     },
+    "certificates.k8s.io/podcertificaterequests": checkPodCertificateRequest,
     "coordination.k8s.io/leases": checkLease,
     "storage.k8s.io/csinodes": checkCsiNode,
     "resource.k8s.io/resourceslices": (node, request) =>
@@ -106,6 +108,16 @@ function createChecks(relations: NodeRelations): Readonly<Record<string, Check>>
 }
 
 const ownObjectVerbs = ["get", "create", "update", "patch", "delete"];
+
+const checkPodCertificateRequest: Check = (node, request) => {
+  if (request.subresource !== "") return no("nodes may not access the status subresource of PodCertificateRequests");
+  // NodeRestriction sees whom it is for.
+  if (request.verb === "create") return allow;
+  if (request.verb !== "list" && request.verb !== "watch") return no(`nodes may not ${request.verb} podcertificaterequests`);
+  return selectsOnly(request, "spec.nodeName", node)
+    ? allow
+    : no("can only list/watch podcertificaterequests with nodeName field selector");
+};
 
 const checkLease: Check = (node, { verb, namespace, name }) => {
   if (!ownObjectVerbs.includes(verb)) return no("can only get, create, update, patch, or delete a node lease");

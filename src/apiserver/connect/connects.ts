@@ -1,6 +1,7 @@
 // All subresources that connect a client to a node: the map the resource handler dispatches by.
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
 import type { Dial } from "../../rpc/dial.ts";
+import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { Connects } from "../registry/handler-types.ts";
@@ -15,11 +16,13 @@ export interface KubeletAccess {
   readonly preferredAddressTypes?: readonly string[];
   /** Reaches nodes and pods that are simulated in this process. */
   readonly dial?: Dial | undefined;
+  /** Make the connections to nodes, pods and services, where they are not made directly. */
+  readonly agents?: ConnectionAgents | undefined;
 }
 
-export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes, dial }: KubeletAccess): Connects {
+export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes, dial, agents }: KubeletAccess): Connects {
   const deps = {
-    ...{ kubeletTls: tls, dial },
+    ...{ kubeletTls: tls, dial, agents },
     ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),

@@ -4,6 +4,7 @@ import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
 import type { Dial } from "../../rpc/dial.ts";
+import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 
 /** What the connect handlers work with. */
@@ -16,6 +17,8 @@ export interface ConnectDependencies {
   readonly preferredAddressTypes?: readonly string[];
   /** Reaches nodes and pods that are simulated in this process. */
   readonly dial?: Dial | undefined;
+  /** Make the connections, where they are not made directly. */
+  readonly agents?: ConnectionAgents | undefined;
 }
 
 const defaultAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];
@@ -35,13 +38,19 @@ export function kubeletUrlOf(deps: ConnectDependencies, pod: Pod): string {
 }
 
 export function kubeletUrlOfNode(deps: ConnectDependencies, nodeName: string): string {
+  const { host, port } = kubeletPlace(deps, nodeName);
+  return `https://${host}:${port}`;
+}
+
+/** The host as it stands in a URL. */
+export function kubeletPlace(deps: ConnectDependencies, nodeName: string): { readonly host: string; readonly port: number } {
   const node = deps.nodes.get(nodeName);
   if (!node) throw notFound(nodes, nodeName);
   const port = node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? defaultKubeletPort;
   for (const type of deps.preferredAddressTypes ?? defaultAddressTypes) {
     // A host name that is no address would need a resolver that knows it; addresses are tried where there are any.
     const address = node.status?.addresses?.find((a) => a.type === type && (type.endsWith("IP") || !hasIp(node)))?.address;
-    if (address) return `https://${address.includes(":") ? `[${address}]` : address}:${port}`;
+    if (address) return { host: address.includes(":") ? `[${address}]` : address, port };
   }
   throw internalError(new Error(`no preferred addresses found; known addresses: ${JSON.stringify(node.status?.addresses ?? [])}`));
 }

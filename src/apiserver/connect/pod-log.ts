@@ -6,8 +6,10 @@ import { badRequest, internalError, invalid, StatusError } from "../../api/meta/
 import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
-import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import type { ApiRequest, Handler, RequestContext } from "../request.ts";
+import { logSocketFor, serveLog } from "./log-websocket.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
+import { isWebSocket } from "./websocket.ts";
 
 const connectTimeoutMs = 30_000;
 const booleans = ["follow", "previous", "timestamps"] as const;
@@ -28,7 +30,14 @@ function podLog(deps: ConnectDependencies): Handler {
     }
     const url = new URL(`${kubeletUrlOf(deps, pod)}/containerLogs/${info.namespace}/${info.name}/${container}`);
     for (const [name, value] of Object.entries(options)) url.searchParams.set(name, value);
-    return fetchLog(deps, url, context);
+    if (!context.request.upgrade || !isWebSocket(context.request)) {
+      const log = await openLog(deps, url, context);
+      return { kind: "stream", status: 200, contentType: log.headers["content-type"] ?? "text/plain", chunks: log };
+    }
+    const socket = await logSocketFor(context.request);
+    if (!socket) throw forbiddenProtocol(context.request);
+    const log = await openLog(deps, url, context);
+    return { kind: "upgrade", serve: (upgrade) => serveLog(socket, context.request, upgrade, log) };
   };
 }
 
@@ -66,10 +75,22 @@ export function parseLogOptions(query: URLSearchParams, podName: string): Record
   return options;
 }
 
-async function fetchLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<ApiResponse> {
+const forbiddenProtocol = ({ headers }: ApiRequest): StatusError =>
+  new StatusError({
+    code: 403,
+    reason: "Forbidden",
+    message: `requested protocol(s) are not supported: [${headers["sec-websocket-protocol"] ?? ""}]; supports ["", "binary.k8s.io", "base64.binary.k8s.io"]`,
+  });
+
+/** The kubelet's answer, where it is the log. */
+async function openLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<IncomingMessage> {
   const { request, info } = context;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = requestTo(url, { tls: deps.kubeletTls, timeout: connectTimeoutMs, signal: request.signal }, deps.dial);
+    const outgoing = requestTo(
+      url,
+      { tls: deps.kubeletTls, agents: deps.agents, timeout: connectTimeoutMs, signal: request.signal },
+      deps.dial,
+    );
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer from the kubelet at ${url.host} in ${connectTimeoutMs} ms`)));
     outgoing.on("response", (answer) => {
       outgoing.setTimeout(0); // a followed log may be silent for hours
@@ -80,7 +101,7 @@ async function fetchLog(deps: ConnectDependencies, url: URL, context: RequestCon
   });
   const status = response.statusCode ?? 500;
   if (status >= 400) throw kubeletRefusal(status, (await readAtMost(response, 64 * 1024)).toString(), info.name);
-  return { kind: "stream", status, contentType: response.headers["content-type"] ?? "text/plain", chunks: response };
+  return response;
 }
 
 function kubeletRefusal(status: number, body: string, name: string): StatusError {

@@ -2,6 +2,7 @@
 // A SPDY client's bytes are relayed as they are; a WebSocket client's are translated (exec, attach) or carried as a tunnel
 // (port-forward, whose WebSocket form wraps SPDY).
 import { badRequest } from "../../api/meta/status-error.ts";
+import { forwardPortChannels, maxChannelPorts, portForwardChannelProtocols } from "../../rpc/port-forward-channels.ts";
 import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
 import { type DialResult, dialUpgrade, passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
@@ -39,7 +40,9 @@ function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Ha
     }
     for (const part of query.getAll("command")) url.searchParams.append("command", part);
     if (!isWebSocket(request)) return relay(deps, request, url);
-    const protocol = offeredProtocol(request, webSocketProtocols);
+    // Who names no subprotocol gets the first there was.
+    const asksForNone = request.headers["sec-websocket-protocol"] === undefined;
+    const protocol = offeredProtocol(request, webSocketProtocols) ?? (asksForNone ? "" : undefined);
     if (protocol === undefined)
       throw badRequest(`no supported WebSocket protocol was offered; supported: ${webSocketProtocols.join(", ")}`);
     const acceptWebSocket = await loadWebSocketAcceptor();
@@ -57,6 +60,8 @@ function portForward(deps: ConnectDependencies): Handler {
     const url = new URL(`${kubeletUrlOf(deps, pod)}/portForward/${info.namespace}/${info.name}`);
     for (const port of request.query.getAll("ports")) url.searchParams.append("port", port);
     if (!isWebSocket(request)) return relay(deps, request, url);
+    const channels = offeredProtocol(request, portForwardChannelProtocols);
+    if (channels !== undefined) return forwardChannels(deps, request, url, channels);
     if (offeredProtocol(request, [portForwardTunnel]) === undefined)
       throw badRequest(`port forwarding over WebSocket needs the protocol ${portForwardTunnel}`);
     const acceptWebSocket = await loadWebSocketAcceptor();
@@ -68,6 +73,20 @@ function portForward(deps: ConnectDependencies): Handler {
   };
 }
 
+/** The form before the tunnel: the client names all ports beforehand. */
+async function forwardChannels(deps: ConnectDependencies, request: ApiRequest, url: URL, protocol: string): Promise<ApiResponse> {
+  const ports = request.query.getAll("ports").flatMap((list) => list.split(",").map(Number));
+  if (ports.length === 0) throw badRequest('query parameter "port" is required');
+  if (ports.length > maxChannelPorts || ports.some((port) => !Number.isInteger(port) || port < 1 || port > 65_535))
+    throw badRequest(`unable to parse ports ${JSON.stringify(request.query.getAll("ports").join(","))}`);
+  const acceptWebSocket = await loadWebSocketAcceptor();
+  return upgradeResponse(request, async (upgrade) => {
+    const answer = await dialSpdy(deps, url, { "x-stream-protocol-version": "portforward.k8s.io" });
+    if (!answer.upgraded) return refuseUpgrade(upgrade.socket, answer);
+    acceptWebSocket(request, upgrade, protocol, (client) => forwardPortChannels(client, answer.socket, answer.head, ports));
+  });
+}
+
 function dialSpdy(deps: ConnectDependencies, url: URL, headers: Readonly<Record<string, string | readonly string[]>>): Promise<DialResult> {
   return dialUpgrade(url, {
     method: "POST",
@@ -75,6 +94,7 @@ function dialSpdy(deps: ConnectDependencies, url: URL, headers: Readonly<Record<
     tls: deps.kubeletTls,
     timeoutMs: dialTimeoutMs,
     dial: deps.dial,
+    agents: deps.agents,
   });
 }
 
@@ -86,6 +106,7 @@ function relay(deps: ConnectDependencies, request: ApiRequest, url: URL): ApiRes
       tls: deps.kubeletTls,
       timeoutMs: dialTimeoutMs,
       dial: deps.dial,
+      agents: deps.agents,
     }),
   );
 }

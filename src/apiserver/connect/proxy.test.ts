@@ -30,6 +30,11 @@ interface Sent {
 async function send(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Sent> {
   const reader = new MemoryReader();
   reader.put(services, { metadata: { namespace: "proxy-1", name: "web" }, spec: { ports: [{ port: 80 }] } });
+  reader.put(nodes, {
+    metadata: { name: "n1" },
+    spec: {},
+    status: { addresses: [{ type: "InternalIP", address: "127.0.0.1" }], daemonEndpoints: { kubeletEndpoint: { Port: 9 } } },
+  });
   reader.put(pods, { metadata: { namespace: "proxy-1", name: "p" }, spec: { containers: [] }, status: { podIPs: [{ ip: "127.0.0.1" }] } });
   reader.put(endpointslices, {
     metadata: { namespace: "proxy-1", name: "web-1", labels: { "kubernetes.io/service-name": "web" } },
@@ -45,7 +50,7 @@ async function send(method: string, path: string, headers: Readonly<Record<strin
   const query = new URLSearchParams(search);
   const request = { method, path: plain, query, headers, body: { kind: "none" }, signal: new AbortController().signal };
   const context = { request, info: parseRequestInfo(method, plain, query) } as unknown as RequestContext; // what a proxy reads
-  const handler = proxyConnects(deps)["/services/proxy"];
+  const handler = proxyConnects(deps)[plain.includes("/nodes/") ? "/nodes/proxy" : "/services/proxy"];
   if (!handler) throw new Error("there is no proxy");
   return read(await handler(context));
 }
@@ -108,5 +113,22 @@ describe("services/proxy", () => {
       reason: "ServiceUnavailable",
       message: expect.stringContaining("error trying to reach service"),
     });
+  });
+});
+
+describe("nodes/proxy", () => {
+  it("reaches what listens on a port of the node, by the scheme that is asked for", async () => {
+    answer = (request, response) => response.end(request.url);
+    expect(await send("GET", `/api/v1/nodes/n1:${port}/proxy/a`)).toMatchObject({ status: 200, text: "/a" });
+    expect(await send("GET", `/api/v1/nodes/http:n1:${port}/proxy/b`)).toMatchObject({ status: 200, text: "/b" });
+  });
+
+  it("asks the kubelet over TLS where the port is the kubelet's, or none is given", async () => {
+    for (const name of ["n1", "n1:9", "http:n1:9"])
+      await expect(send("GET", `/api/v1/nodes/${name}/proxy/pods`)).rejects.toThrow("ECONNREFUSED 127.0.0.1:9");
+  });
+
+  it("knows nodes by their names alone", async () => {
+    await expect(send("GET", "/api/v1/nodes/n2:10250/proxy/pods")).rejects.toThrow('nodes "n2" not found');
   });
 });

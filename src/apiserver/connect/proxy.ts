@@ -6,7 +6,7 @@ import { type Dial, requestTo } from "../../rpc/dial.ts";
 import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
-import { type ConnectDependencies, kubeletUrlOfNode, podOf } from "./node-endpoint.ts";
+import { type ConnectDependencies, kubeletPlace, podOf } from "./node-endpoint.ts";
 import { type LinkContext, rewriteHtml, rewriteLink, splitProxyPath } from "./proxy-links.ts";
 import { type ServiceTargetDeps, serviceDestination } from "./service-target.ts";
 
@@ -22,7 +22,7 @@ export function proxyConnects(deps: ProxyDependencies): Connects {
   return {
     "/pods/proxy": proxyTo(deps, podTarget),
     "/services/proxy": proxyTo(deps, serviceTarget),
-    "/nodes/proxy": proxyTo(deps, (d, _namespace, name) => kubeletUrlOfNode(d, name)),
+    "/nodes/proxy": proxyTo(deps, nodeTarget),
   };
 }
 
@@ -36,41 +36,55 @@ function splitName(text: string): { readonly scheme: string; readonly name: stri
   throw badRequest(`invalid proxy request ${JSON.stringify(text)}: expected [scheme:]name[:port]`);
 }
 
-function podTarget(deps: ProxyDependencies, namespace: string, id: string): string {
+/** Where a request goes: "https://10.0.0.1:10250", and whether that is a kubelet, which is shown the server's own certificate. */
+interface Target {
+  readonly base: string;
+  readonly isKubelet?: true;
+}
+
+/** The node's kubelet, also by the number of its port, or what else listens on the node. */
+function nodeTarget(deps: ProxyDependencies, _namespace: string, id: string): Target {
+  const { scheme, name, port } = splitName(id);
+  const kubelet = kubeletPlace(deps, name);
+  if (port === "" || port === String(kubelet.port)) return { base: `https://${kubelet.host}:${kubelet.port}`, isKubelet: true };
+  return { base: `${scheme}://${kubelet.host}:${port}` };
+}
+
+function podTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
   const { scheme, name, port } = splitName(id);
   const pod = podOf(deps, namespace, name);
   const address = pod.status?.podIP;
   if (!address) throw badRequest("address not allowed");
   const chosen = port || String(pod.spec.containers.flatMap((c) => c.ports ?? [])[0]?.containerPort ?? "");
-  return `${scheme}://${host(address)}${chosen === "" ? "" : `:${chosen}`}`;
+  return { base: `${scheme}://${host(address)}${chosen === "" ? "" : `:${chosen}`}` };
 }
 
-function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): string {
+function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
   const { scheme, name, port } = splitName(id);
   const { address, port: number } = serviceDestination(deps, { namespace, service: name, port });
-  return `${scheme}://${host(address)}:${number}`;
+  return { base: `${scheme}://${host(address)}:${number}` };
 }
 
 const host = (address: string): string => (address.includes(":") ? `[${address}]` : address);
 
-function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, namespace: string, name: string) => string): Handler {
+function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, namespace: string, name: string) => Target): Handler {
   return async (context) => {
     const { info, request } = context;
-    const base = target(deps, info.namespace, info.name);
+    const { base, isKubelet } = target(deps, info.namespace, info.name);
     const { prefix, rest } = splitProxyPath(request.path, info.namespace !== "");
     const query = request.query.toString();
     const url = new URL(`${base}${rest === "" ? "/" : rest}${query === "" ? "" : `?${query}`}`);
     const isNode = info.resource === "nodes";
-    const tls = isNode ? deps.kubeletTls : {};
+    const tls = isKubelet ? deps.kubeletTls : {};
     if (request.upgrade) {
       const headers = { ...upgradeHeaders(request.headers), host: url.host };
-      const options = { method: request.method, headers, tls, timeoutMs, dial: deps.dial };
+      const options = { method: request.method, headers, tls, timeoutMs, dial: deps.dial, agents: deps.agents };
       return { kind: "upgrade", serve: (upgrade) => void passThrough(upgrade, url, options) };
     }
     // Relative links of a page mean something only with the slash.
     if (rest === "" && (request.method === "GET" || request.method === "HEAD")) return movedTo(`${request.path}/${query && `?${query}`}`);
     const links = isNode ? undefined : { prefix, hosts: [url.host, request.headers.host ?? ""] };
-    return forward(url, { tls, links, dial: deps.dial }, context);
+    return forward(url, { tls, links, dial: deps.dial, agents: deps.agents }, context);
   };
 }
 
@@ -84,9 +98,10 @@ interface Forwarding {
   /** How links in the answer become links through the proxy; absent where they stay. */
   readonly links: LinkContext | undefined;
   readonly dial: Dial | undefined;
+  readonly agents: ConnectDependencies["agents"];
 }
 
-async function forward(url: URL, { tls, links, dial }: Forwarding, context: RequestContext): Promise<ApiResponse> {
+async function forward(url: URL, { tls, links, dial, agents }: Forwarding, context: RequestContext): Promise<ApiResponse> {
   const { request } = context;
   const body = await bodyOf(request);
   const headers: Record<string, string> = {};
@@ -94,7 +109,8 @@ async function forward(url: URL, { tls, links, dial }: Forwarding, context: Requ
   if (links) headers["x-forwarded-uri"] = request.path;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const sent = { ...headers, host: url.host, "content-length": String(body.length) };
-    const outgoing = requestTo(url, { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls }, dial);
+    const asked = { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls, agents };
+    const outgoing = requestTo(url, asked, dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     outgoing.on("response", resolve);
     outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${error.message}`)));

@@ -17,7 +17,7 @@ export function offeredProtocol(request: ApiRequest, supported: readonly string[
   return supported.find((p) => offered.has(p));
 }
 
-/** Completes the handshake with the given subprotocol. */
+/** Completes the handshake with the given subprotocol; "" is none. */
 export type WebSocketAcceptor = (
   request: ApiRequest,
   upgrade: UpgradeHandle,
@@ -35,7 +35,7 @@ export async function loadWebSocketAcceptor(): Promise<WebSocketAcceptor> {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes,
-      handleProtocols: () => protocol,
+      handleProtocols: () => protocol || false,
     });
     // The handshake reads the method, the headers and nothing else of the request.
     const head = { method: request.method, headers: request.headers, url: request.path } as unknown as IncomingMessage;

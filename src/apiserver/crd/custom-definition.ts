@@ -114,6 +114,7 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
     ...(deprecation === undefined ? {} : { deprecation }),
     defaults: (object) => schema().applyDefaults(object),
     countsGeneration: false,
+    allowUnconditionalUpdate: false,
     ...strategies(type, version, schema, scale),
     selectableFields: selectableFieldsOf(version),
     deletionReturnsObject: false,

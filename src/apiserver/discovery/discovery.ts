@@ -74,7 +74,9 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   /** /api and /apis: the plain list, or everything at once for those who ask for it. */
   const root =
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
-    async ({ request }) => {
+    async ({ request, info }) => {
+      // The list of core versions proper is at /api/; at /api everything can be asked for, by any method.
+      if (info.path === "/api/" && request.method !== "GET") throw methodNotServed();
       const { as, encoding } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
@@ -106,7 +108,6 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     async ({ request }) => {
       const group = documents().groups.find((g) => g.name === name);
       if (!group) return pageNotFound;
-      if (request.method !== "GET") throw methodNotServed();
       negotiateOutput(request);
       return objectOf(encoded(`/apis/${name}`, () => ({ kind: "APIGroup", apiVersion: "v1", ...apiGroup(group) })));
     };

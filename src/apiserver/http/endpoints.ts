@@ -18,10 +18,13 @@ export function fixedEndpoints(handlers: Readonly<Record<string, Handler>>): End
   return { paths: () => Object.keys(handlers), find: (path) => (Object.hasOwn(handlers, path) ? handlers[path] : undefined) };
 }
 
+/** Paths that upstream's router knows without a trailing slash alone. */
+const exactPaths = /^\/(?:healthz|livez|readyz|metrics|openapi)(?:\/|$)/;
+
 export function createEndpoints(sources: readonly EndpointSource[]): Handler {
   return (context) => {
     const { path } = context.info;
-    const wanted = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+    const wanted = path.length > 1 && path.endsWith("/") && !exactPaths.test(path) ? path.slice(0, -1) : path;
     for (const source of sources) {
       const handler = source.find(wanted);
       if (handler) return handler(context);

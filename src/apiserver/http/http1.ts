@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, clientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, clientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
 export interface ConnectionFacts {
   readonly remoteAddress: string;
@@ -117,6 +117,10 @@ export class Http1Sink implements Sink {
   write(chunk: Uint8Array): Promise<void> | undefined {
     if (this.closed) return Promise.reject(new ClientGone());
     return this.#response.write(chunk) ? undefined : drained(this.#response);
+  }
+
+  writeThrough(chunk: Uint8Array): Promise<void> {
+    return this.closed ? Promise.reject(new ClientGone()) : writtenThrough(this.#response, chunk);
   }
 
   end(): void {

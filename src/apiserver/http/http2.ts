@@ -3,7 +3,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { RequestBody } from "../request.ts";
 import { allowsGzip, type ConnectionFacts, ReceivedRequest } from "./http1.ts";
 import { requestBody } from "./request-body.ts";
-import { ClientGone, drained, type HeaderValues, type Sink } from "./sink.ts";
+import { ClientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
 export interface Http2Head {
   readonly headers: IncomingHttpHeaders;
@@ -38,18 +38,23 @@ function linesOf(rawHeaders: readonly string[], name: string): string[] {
 export class Http2Sink implements Sink {
   readonly acceptsGzip: boolean;
   readonly #stream: ServerHttp2Stream;
+  /** Node has ended such a stream's writing side before anybody answers: only its head can be sent. */
+  readonly #isHead: boolean;
 
-  constructor(stream: ServerHttp2Stream, acceptEncoding: string | undefined) {
+  constructor(stream: ServerHttp2Stream, headers: Pick<IncomingHttpHeaders, "accept-encoding" | ":method">) {
     this.#stream = stream;
-    this.acceptsGzip = allowsGzip(acceptEncoding);
+    this.acceptsGzip = allowsGzip(headers["accept-encoding"]);
+    this.#isHead = headers[":method"] === "HEAD";
     // A request that is answered before its body was read: the client is told to stop sending.
+    if (this.#isHead) return;
     stream.once("finish", () => {
       if (!stream.readableEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
     });
   }
 
   get closed(): boolean {
-    return this.#stream.destroyed || this.#stream.closed || this.#stream.writableEnded;
+    const isAnswered = this.#isHead ? this.#stream.headersSent : this.#stream.writableEnded;
+    return this.#stream.destroyed || this.#stream.closed || isAnswered;
   }
 
   send(status: number, headers: HeaderValues, body: Uint8Array | undefined): void {
@@ -64,12 +69,17 @@ export class Http2Sink implements Sink {
   }
 
   write(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#isHead) return undefined;
     if (this.closed) return Promise.reject(new ClientGone());
     return this.#stream.write(chunk) ? undefined : drained(this.#stream);
   }
 
+  writeThrough(chunk: Uint8Array): Promise<void> {
+    return this.closed ? Promise.reject(new ClientGone()) : writtenThrough(this.#stream, chunk);
+  }
+
   end(): void {
-    this.#stream.end();
+    if (!this.#isHead) this.#stream.end();
   }
 
   destroy(_error: Error): void {

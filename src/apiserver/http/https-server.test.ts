@@ -159,6 +159,38 @@ describe("HTTPS server", () => {
     }
   });
 
+  it("answers HEAD with the head alone, on both protocols", async () => {
+    const answers: Readonly<Record<string, () => ApiResponse>> = {
+      "/version": () => ({ kind: "object", status: 200, object: { major: "1" } }),
+      "/healthz": () => ({ kind: "bytes", status: 200, contentType: "text/plain", bytes: Buffer.from("ok") }),
+      "/stream": () => {
+        const chunks = (async function* () {
+          yield Buffer.from("log");
+        })();
+        return { kind: "stream", status: 200, contentType: "text/plain", chunks };
+      },
+    };
+    const server = await serve((request) => answers[request.path]?.() ?? Promise.reject(new Error(request.path)));
+    const session = connect(`https://127.0.0.1:${server.port}`, { ca });
+    for (const path of Object.keys(answers)) {
+      const stream = session.request({ ":method": "HEAD", ":path": path });
+      const status = await new Promise((resolve) => stream.once("response", (headers) => resolve(headers[":status"])));
+      const ended = new Promise((resolve) => stream.once("close", resolve));
+      stream.resume();
+      await ended;
+      const plain = await new Promise<number | undefined>((resolve, reject) =>
+        https
+          .request({ host: "127.0.0.1", port: server.port, path, method: "HEAD", ca }, (answer) => {
+            answer.resume().once("end", () => resolve(answer.statusCode));
+          })
+          .on("error", reject)
+          .end(),
+      );
+      expect([path, status, stream.rstCode, plain]).toEqual([path, 200, 0, 200]);
+    }
+    session.close();
+  });
+
   it("hands over a client certificate only when the client CA has signed it", async () => {
     const server = await serve(echo);
     const known = await request1(server, pem(authorityClient));

@@ -19,8 +19,9 @@ import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
 import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
+import { WatchPace } from "./watch-pace.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
-import { writeAnswer } from "./write-answer.ts";
+import { type WriteDeps, writeAnswer } from "./write-answer.ts";
 
 export interface HttpsServerDeps {
   readonly api: ApiServer;
@@ -44,6 +45,8 @@ export interface HttpsServerOptions {
   /** How long watches stay open when the other requests have ended. Default 0: they end at once. */
   readonly watchGraceMs?: number;
   readonly http2?: Http2Settings;
+  /** Whether large answers are compressed for clients that accept it. Default true. */
+  readonly compress?: boolean;
   /** The largest request head accepted. Default 256 KiB. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
@@ -78,6 +81,7 @@ interface Http2Connection {
 class ConnectionServer implements HttpsServer {
   readonly #deps: HttpsServerDeps;
   readonly #options: HttpsServerOptions;
+  readonly #writing: WriteDeps;
   /** Requests being served that are no watches. */
   readonly #open = new OpenRequests();
   readonly #server: Server;
@@ -96,6 +100,7 @@ class ConnectionServer implements HttpsServer {
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#writing = { logger: deps.logger, pace: new WatchPace(deps.clock) };
     this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
@@ -220,6 +225,11 @@ class ConnectionServer implements HttpsServer {
     session.once("close", () => this.#sessions.delete(session));
   }
 
+  /** What the answer may be compressed by. */
+  #accepted({ headers }: ApiRequest): string | undefined {
+    return this.#options.compress === false ? undefined : headers["accept-encoding"];
+  }
+
   #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
     this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
     const request = new Http2Request(stream, head, facts);
@@ -229,7 +239,8 @@ class ConnectionServer implements HttpsServer {
       request.clientGone();
     });
     if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
-    void this.#serve(request, new Http2Sink(stream, request.headers["accept-encoding"]));
+    const headers = { ":method": head.headers[":method"], "accept-encoding": this.#accepted(request) };
+    void this.#serve(request, new Http2Sink(stream, headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }
@@ -241,7 +252,7 @@ class ConnectionServer implements HttpsServer {
       if (this.#stopping) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
-    void this.#serve(request, new Http1Sink(response, request.headers["accept-encoding"]));
+    void this.#serve(request, new Http1Sink(response, this.#accepted(request)));
   }
 
   async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
@@ -252,7 +263,7 @@ class ConnectionServer implements HttpsServer {
     if (answer.response.kind === "watch") ended();
     const release = this.#own(answer);
     try {
-      await writeAnswer(answer, sink, this.#deps.logger);
+      await writeAnswer(answer, sink, this.#writing);
     } finally {
       release();
       ended();
@@ -300,7 +311,7 @@ class ConnectionServer implements HttpsServer {
     response.shouldKeepAlive = false;
     response.assignSocket(message.socket);
     response.once("finish", () => message.socket.end());
-    await writeAnswer(answer, new Http1Sink(response, request.headers["accept-encoding"]), this.#deps.logger);
+    await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#writing);
   }
 }
 

@@ -66,8 +66,10 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   if (!clauses.some(routable)) throw notRoutable(offer);
   for (const clause of clauses) {
     for (const encoding of encodingsServed) {
-      if (offer.stream && encoding === "yaml") continue;
       const output = match(clause, encoding, offer, pretty);
+      // What is wanted most decides, though it cannot be streamed.
+      if (output && offer.stream && encoding === "yaml" && clause.subtype === "yaml") throw notAcceptable(listedStreamTypes);
+      if (offer.stream && encoding === "yaml") continue;
       if (output && (offer.encodes?.(encoding, output.as) ?? true)) return output;
     }
   }
@@ -90,7 +92,7 @@ export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput 
 /** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
 export function negotiateInput(contentType: string | undefined): Encoding {
   if (contentType === undefined || contentType === "" || contentType === "application/json") return "json";
-  const type = mediaTypeOf(contentType);
+  const type = parametersAreSound(contentType) ? mediaTypeOf(contentType) : "";
   if (type === mediaTypes.json) return "json";
   if (type === mediaTypes.yaml) return "yaml";
   if (type === mediaTypes.protobuf) return "protobuf";
@@ -117,6 +119,12 @@ export function negotiatePatch(contentType: string | undefined): PatchContent {
   throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
 }
 
+/** Parameters without a value make a Content-Type one that cannot be read. */
+function parametersAreSound(contentType: string): boolean {
+  const [, ...parameters] = contentType.split(";");
+  return parameters.every((parameter) => parameter.trim() === "" || parameter.includes("="));
+}
+
 /** The type without its parameters, in lower case. */
 export function mediaTypeOf(header: string): string {
   const semicolon = header.indexOf(";");
@@ -141,7 +149,7 @@ function match(clause: Clause, encoding: Encoding, offer: OutputOffer, pretty: b
 
 function routable(clause: Clause): boolean {
   if (clause.type === "*" && clause.subtype === "*") return true;
-  return listedTypes.includes(`${clause.type}/${clause.subtype}`) || (clause.type === "application" && clause.subtype === "*");
+  return listedTypes.includes(`${clause.type}/${clause.subtype}`);
 }
 
 function notRoutable(offer: OutputOffer): StatusError {

@@ -14,6 +14,8 @@ export interface Sink {
   open(status: number, headers: HeaderValues): void;
   /** Resolves when more may be written; at once while the client keeps up. Rejects when the client has gone. */
   write(chunk: Uint8Array): Promise<void> | undefined;
+  /** Resolves when the chunk has been handed on, so that its memory may be used again. Rejects when the client has gone. */
+  writeThrough(chunk: Uint8Array): Promise<void>;
   end(): void;
   /** Breaks the connection or stream off, so that the client sees an incomplete answer. */
   destroy(error: Error): void;
@@ -36,6 +38,25 @@ export function drained(stream: {
     };
     stream.once("drain", onDrain);
     stream.once("close", onClose);
+  });
+}
+
+interface Writable {
+  write(chunk: Uint8Array, done: (error?: Error | null) => void): boolean;
+  once(event: "close", listener: () => void): unknown;
+  off(event: "close", listener: () => void): unknown;
+}
+
+/** Writes, and resolves when the chunk has gone to the system; rejects when the stream closes first. */
+export function writtenThrough(stream: Writable, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onClose = (): void => reject(new ClientGone());
+    stream.once("close", onClose);
+    stream.write(chunk, (error) => {
+      stream.off("close", onClose);
+      if (error) reject(new ClientGone());
+      else resolve();
+    });
   });
 }
 

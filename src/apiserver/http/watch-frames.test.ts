@@ -18,6 +18,14 @@ describe("watchFrames()", () => {
     expect(lines.map((l) => JSON.parse(l) as unknown)).toEqual(batch.map(({ type, object }) => ({ type, object })));
   });
 
+  it("makes one chunk for watchers that are sent the same events, and others for others", () => {
+    const [a, b] = [event("ADDED", { name: "a" }), event("ADDED", { name: "b" })];
+    const [first] = [...watchFrames([a, b])];
+    expect([...watchFrames([a, b])][0]).toBe(first);
+    expect([...watchFrames([b, a])][0]).not.toEqual(first);
+    expect([...watchFrames([a])].toString()).toBe('{"type":"ADDED","object":{"name":"a"}}\n');
+  });
+
   it("cuts a large batch into chunks that hold whole events", () => {
     const batch = Array.from({ length: 50 }, (_, i) => event("ADDED", { i, text: "x".repeat(20_000) }));
     const chunks = [...watchFrames(batch)];

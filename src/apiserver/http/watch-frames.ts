@@ -1,5 +1,6 @@
 // The bytes of a watch: one JSON line for each event, built around the object's shared encoding without parsing it. A
-// batch becomes few large chunks, because every write costs a TLS record and a system call.
+// batch becomes few large chunks, because every write costs a TLS record and a system call; watchers that are at the same
+// place share the chunk.
 import type { WatchStreamEvent } from "../request.ts";
 
 const heads: Readonly<Record<WatchStreamEvent["type"], Buffer>> = {
@@ -14,8 +15,15 @@ const newline = 0x0a;
 
 const chunkBytes = 256 * 1024;
 
+/** The batch that was asked for last, where it made one chunk. */
+let last: { readonly batch: readonly WatchStreamEvent[]; readonly chunk: Buffer } | undefined;
+
 /** The batch as chunks of about 256 KiB at most (an event larger than that is one chunk). */
 export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buffer> {
+  if (last && isSameBatch(last.batch, batch)) {
+    yield last.chunk;
+    return;
+  }
   let pending: Uint8Array[] = [];
   let length = 0;
   for (let i = 0; i < batch.length; i++) {
@@ -30,7 +38,16 @@ export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buff
     pending.push(bytes);
     length += size;
   }
-  if (pending.length > 0) yield joinFrames(batch, batch.length - pending.length, pending, length);
+  if (pending.length === 0) return;
+  const chunk = joinFrames(batch, batch.length - pending.length, pending, length);
+  if (pending.length === batch.length) last = { batch, chunk };
+  yield chunk;
+}
+
+function isSameBatch(a: readonly WatchStreamEvent[], b: readonly WatchStreamEvent[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function frameBytes(event: WatchStreamEvent, bytes: Uint8Array): number {

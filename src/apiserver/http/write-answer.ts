@@ -12,18 +12,25 @@ import { protobufWatchFrames } from "./protobuf-watch-frames.ts";
 import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
 import { warningHeaders } from "./warnings.ts";
 import { watchFrames } from "./watch-frames.ts";
+import type { WatchPace } from "./watch-pace.ts";
 
 /** As upstream: smaller answers are not worth the time. */
 const compressFromBytes = 128 * 1024;
 const fastest = { level: constants.Z_BEST_SPEED };
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
+export interface WriteDeps {
+  readonly logger: Logger;
+  /** Shared by all watches of a server. */
+  readonly pace: WatchPace;
+}
+
 /** Never rejects; failures after the head are logged and break the answer off. */
-export async function writeAnswer(answer: Answer, sink: Sink, logger: Logger): Promise<void> {
+export async function writeAnswer(answer: Answer, sink: Sink, { logger, pace }: WriteDeps): Promise<void> {
   const { response, context } = answer;
   try {
     if (sink.closed) return abandon(response);
-    const writing = write(answer, sink);
+    const writing = write(answer, sink, pace);
     if (writing) await writing;
   } catch (error) {
     abandon(response);
@@ -35,7 +42,7 @@ export async function writeAnswer(answer: Answer, sink: Sink, logger: Logger): P
 }
 
 /** At once where the answer is there as bytes. */
-function write(answer: Answer, sink: Sink): Promise<void> | undefined {
+function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | undefined {
   const { response } = answer;
   const head = answer.context.request.method === "HEAD";
   switch (response.kind) {
@@ -59,7 +66,7 @@ function write(answer: Answer, sink: Sink): Promise<void> | undefined {
     case "watch": {
       const protobuf = response.encoding === "protobuf";
       sink.open(200, headersOf(answer, protobuf ? `${mediaTypes.protobuf};stream=watch` : mediaTypes.json));
-      return sendWatch(response.stream, protobuf ? protobufWatchFrames : watchFrames, sink);
+      return sendWatch(response.stream, protobuf ? protobufWatchFrames : watchFrames, sink, pace);
     }
     case "upgrade":
       throw new Error("the request is not an upgrade, its answer is one");
@@ -126,18 +133,18 @@ async function sendStream(answer: Answer, response: StreamResponse, sink: Sink):
   const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
   if (isList && sink.acceptsGzip && !response.asIs) return sendCompressedStream(response, sink, headers);
   sink.open(response.status, headers);
-  for await (const chunk of response.chunks) await sink.write(chunk);
+  for await (const chunk of response.chunks) await sink.writeThrough(chunk);
   sink.end();
 }
 
-/** Resolves when more can be written, or nothing can any more. */
-function drained(zip: Gzip): Promise<void> {
+/** Resolves when the chunk has been read, or nothing can be any more. */
+function compressed(zip: Gzip, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      zip.off("drain", done).off("close", done);
+    zip.once("close", resolve);
+    zip.write(chunk, () => {
+      zip.off("close", resolve);
       resolve();
-    };
-    zip.on("drain", done).on("close", done);
+    });
   });
 }
 
@@ -145,7 +152,7 @@ async function sendCompressedStream(response: StreamResponse, sink: Sink, header
   const zip = createGzip(fastest);
   sink.open(response.status, compressedHeaders(headers));
   const feed = (async () => {
-    for await (const chunk of response.chunks) if (!zip.write(chunk)) await drained(zip);
+    for await (const chunk of response.chunks) await compressed(zip, chunk);
     zip.end();
   })();
   feed.catch((error: unknown) => zip.destroy(error instanceof Error ? error : new Error(String(error))));
@@ -160,13 +167,15 @@ async function sendCompressedStream(response: StreamResponse, sink: Sink, header
 
 type Frames = (batch: readonly WatchStreamEvent[]) => Iterable<Uint8Array>;
 
-async function sendWatch(stream: WatchStream, frames: Frames, sink: Sink): Promise<void> {
+async function sendWatch(stream: WatchStream, frames: Frames, sink: Sink, pace: WatchPace): Promise<void> {
   sink.onClose(() => stream.close());
   for await (const batch of stream.batches) {
     for (const chunk of frames(batch)) {
       const wait = sink.write(chunk);
       if (wait) await wait;
     }
+    const pause = pace.wrote();
+    if (pause) await pause;
   }
   if (!sink.closed) sink.end();
 }

@@ -10,7 +10,8 @@ import type { Parameter } from "./parameters.ts";
 import { type Model, modelsOf, type OpenApiVersion, reference, type SchemaContext } from "./schemas.ts";
 
 const bearer = { type: "apiKey", description: "Bearer Token authentication", name: "authorization", in: "header" };
-const info = { title: "Kubernetes", version: kubernetesVersion };
+/** The version without its patch, as the documents of all components have it. */
+const info = { title: "Kubernetes", version: /^v(\d+\.\d+)/.exec(kubernetesVersion)?.[1] ?? kubernetesVersion };
 const objectTypes = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 /** Custom resources have no protobuf encoding. */
 const customTypes = ["application/json", "application/yaml"];
@@ -37,12 +38,12 @@ export function schemaContext(version: OpenApiVersion, { groups, descriptions }:
 }
 
 /** The v3 document of some paths with all models they need. */
-export function documentV3(paths: readonly OperationPath[], context: DocumentContext): object {
+export function documentV3(paths: readonly OperationPath[], context: DocumentContext, own?: SchemaContext["own"]): object {
   return {
     openapi: "3.0.0",
     info,
     paths: Object.fromEntries(paths.map((p) => [p.path, pathItemV3(p)])),
-    components: { schemas: modelsOf(typesIn(paths), schemaContext(3, context)), securitySchemes: { BearerToken: bearer } },
+    components: { schemas: modelsOf(typesIn(paths), { ...schemaContext(3, context), own }), securitySchemes: { BearerToken: bearer } },
   };
 }
 
@@ -98,7 +99,7 @@ function operationV3(operation: Operation): Model {
   const types = operation.answer === "version.Info" ? ["application/json"] : producedBy(operation);
   const content = answer
     ? Object.fromEntries(types.map((t) => [t, { schema: reference(answer, 3) }]))
-    : { "*/*": { schema: { type: "string" } } };
+    : Object.fromEntries((operation.textTypes ?? ["*/*"]).map((t) => [t, { schema: { type: "string" } }]));
   const bodyTypes = consumedBy(operation);
   return {
     tags: [tag],
@@ -139,7 +140,7 @@ function operationV2(operation: Operation): Model {
   return {
     description,
     consumes: consumedBy(operation),
-    produces: answer ? producedBy(operation) : ["*/*"],
+    produces: answer ? producedBy(operation) : (operation.textTypes ?? ["*/*"]),
     schemes: ["https"],
     tags: [tag],
     operationId: id,

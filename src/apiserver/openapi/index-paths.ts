@@ -3,7 +3,7 @@ import type { ServedGroup } from "../discovery/documents.ts";
 import { operationSuffix } from "./names.ts";
 import type { Operation, OperationPath } from "./operations.ts";
 
-function read(path: string, operation: Pick<Operation, "id" | "tag" | "answer" | "description">): OperationPath {
+function read(path: string, operation: Pick<Operation, "id" | "tag" | "answer" | "description" | "textTypes">): OperationPath {
   return { path, parameters: [], operations: [{ ...operation, method: "get", parameters: [], codes: [200] }] };
 }
 
@@ -20,11 +20,13 @@ export const openIdPaths: readonly OperationPath[] = [
     id: "getServiceAccountIssuerOpenIDConfiguration",
     tag: "WellKnown",
     description: "get the OpenID configuration of the issuer of service-account tokens",
+    textTypes: ["application/json"],
   }),
   read("/openid/v1/jwks/", {
     id: "getServiceAccountIssuerOpenIDKeyset",
     tag: "openid",
     description: "get the public keys that verify service-account tokens, as a JSON Web Key Set",
+    textTypes: ["application/jwk-set+json"],
   }),
 ];
 

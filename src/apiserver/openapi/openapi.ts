@@ -16,6 +16,7 @@ import { protobufDocumentV2 } from "./document-v2-protobuf.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
 import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
+import type { SchemaContext } from "./schemas.ts";
 
 /** The v2 document in protobuf, as it is named in answers, and as clients ask for it. */
 const protobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -158,8 +159,8 @@ function generationOf(
 
 function builtInParts(groups: readonly ServedGroup[]): Map<string, Source> {
   const parts = new Map<string, Source>();
-  const add = (key: string, facts: unknown, paths: () => readonly OperationPath[]): void => {
-    parts.set(key, { hash: hashOf(key, facts), make: (context) => encodeJson(documentV3(paths(), context)) });
+  const add = (key: string, facts: unknown, paths: () => readonly OperationPath[], own?: SchemaContext["own"]): void => {
+    parts.set(key, { hash: hashOf(key, facts), make: (context) => encodeJson(documentV3(paths(), context, own)) });
   };
   for (const path of [...indexPaths(groups), ...openIdPaths, versionPath]) {
     const key = path.path.replace(/^\/|\/$/g, "");
@@ -169,7 +170,10 @@ function builtInParts(groups: readonly ServedGroup[]): Map<string, Source> {
   }
   for (const { name, versions } of groups)
     for (const { version, resources } of versions)
-      add(groupVersionPath({ group: name, version }).slice(1), resources, () => pathsOf(name, version, resources));
+      add(groupVersionPath({ group: name, version }).slice(1), resources, () => pathsOf(name, version, resources), {
+        group: name,
+        version,
+      });
   return parts;
 }
 

@@ -5,7 +5,7 @@
 import { apiVersionOf, type GroupVersionKind, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 import { schemaOfKind } from "../../api/schema/schema.ts";
 import { capital, customTypeName, operationSuffix, tagOf } from "./names.ts";
-import { nameParameter, namespaceParameter, type Parameter, parameters, pathParameter, pretty } from "./parameters.ts";
+import { connectParameters, nameParameter, namespaceParameter, type Parameter, parameters, pathParameter, pretty } from "./parameters.ts";
 
 export interface Operation {
   readonly method: "get" | "post" | "put" | "patch" | "delete" | "head" | "options";
@@ -20,6 +20,8 @@ export interface Operation {
   readonly body?: { readonly type: string; readonly required: boolean; readonly patch?: boolean };
   /** Schema name of the answer; absent for plain text ("connect" operations). */
   readonly answer?: string;
+  /** Media types of an answer that is text. Default: any. */
+  readonly textTypes?: readonly string[];
   readonly codes: readonly number[];
   /** The answer may be a watch. */
   readonly streams?: boolean;
@@ -48,19 +50,31 @@ export function pathsOf(group: string, version: string, resources: readonly Reso
     answer: "meta-v1.APIResourceList",
     codes: [200],
   };
-  return [{ path: `${base}/`, parameters: [], operations: [index] }, ...resources.flatMap((type) => resourcePaths(base, type))];
+  const objects = resources.flatMap((type) => [...resourcePaths(base, type), ...watchPaths(base, type)]);
+  return [{ path: `${base}/`, parameters: [], operations: [index] }, ...objects.map(withShared)];
 }
 
 /** All paths of a custom resource. */
 export function customPathsOf(type: ResourceType): OperationPath[] {
   const base = groupVersionPath(type);
-  return resourcePaths(base, type).map((path) => ({ ...path, operations: path.operations.map(asCustom) }));
+  return resourcePaths(base, type).map((path) => withShared({ ...path, operations: path.operations.map(asCustom) }));
 }
 
 /** Upstream words lists of custom resources otherwise. */
 function asCustom(operation: Operation): Operation {
   const { streams: _, ...kept } = operation;
   return { ...kept, description: operation.description.replace("list or watch objects", "list objects"), custom: true };
+}
+
+/** A path whose operations have parameters in common says so itself, all of them by name. */
+function withShared({ path, parameters: own, operations }: OperationPath): OperationPath {
+  const [first, ...others] = operations;
+  const shared = (first?.parameters ?? []).filter((p) => others.every((o) => o.parameters.includes(p)));
+  return {
+    path,
+    parameters: [...own, ...shared].sort(byName),
+    operations: operations.map((o) => ({ ...o, parameters: o.parameters.filter((p) => !shared.includes(p)) })),
+  };
 }
 
 interface Naming {
@@ -94,6 +108,39 @@ function resourcePaths(base: string, type: ResourceType): OperationPath[] {
     paths.push({ path: `${base}/${type.resource}`, parameters: [...parameters.list, pretty].sort(byName), operations: [list] });
   }
   return paths.filter((p) => p.operations.length > 0);
+}
+
+/** The deprecated paths of watches. */
+function watchPaths(base: string, { group, version, kind, resource, namespaced, verbs }: ResourceType): OperationPath[] {
+  if (!verbs.includes("watch")) return [];
+  const suffix = operationSuffix(group, version);
+  const watch = (path: string, id: string, own: readonly Parameter[]): OperationPath => {
+    const one = path.endsWith("/{name}");
+    const description = one
+      ? `watch changes to an object of kind ${kind}. deprecated: use the 'watch' parameter with a list operation instead, filtered to a single item with the 'fieldSelector' parameter.`
+      : `watch individual changes to a list of ${kind}. deprecated: use the 'watch' parameter with a list operation instead.`;
+    const operation: Operation = {
+      method: "get",
+      id: `watch${suffix}${id}`,
+      description,
+      tag: tagOf(group, version),
+      action: one ? "watch" : "watchlist",
+      kind: { group, version, kind },
+      parameters: parameters.list,
+      answer: "meta-v1.WatchEvent",
+      codes: [200],
+      streams: true,
+    };
+    return { path: `${base}/watch/${path}`, parameters: [...own, pretty], operations: [operation] };
+  };
+  const scope = namespaced ? [namespaceParameter] : [];
+  const collection = namespaced ? `namespaces/{namespace}/${resource}` : resource;
+  const name = `${namespaced ? "Namespaced" : ""}${kind}`;
+  return [
+    ...(namespaced ? [watch(resource, `${kind}ListForAllNamespaces`, [])] : []),
+    watch(collection, `${name}List`, scope),
+    watch(`${collection}/{name}`, name, [nameParameter(kind), ...scope]),
+  ];
 }
 
 const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
@@ -154,6 +201,16 @@ function collectionOperations(naming: Naming): Operation[] {
   return operations;
 }
 
+/** Built-in kinds whose deletion is answered with the object, where the others have a Status. */
+const answersWithObject: ReadonlySet<string> = new Set(
+  (
+    "/persistentvolumeclaims /persistentvolumes /pods /podtemplates /resourcequotas /serviceaccounts /services " +
+    "resource.k8s.io/deviceclasses resource.k8s.io/resourceclaims resource.k8s.io/resourceclaimtemplates resource.k8s.io/resourceslices " +
+    "storage.k8s.io/csidrivers storage.k8s.io/csinodes storage.k8s.io/storageclasses storage.k8s.io/volumeattachments " +
+    "storage.k8s.io/volumeattributesclasses"
+  ).split(" "),
+);
+
 interface ObjectSubject {
   readonly middle: string;
   readonly tag: string;
@@ -179,7 +236,7 @@ function namedOperations({ type, middle, tag, own, schema }: Naming): Operation[
       kind: own,
       parameters: parameters.delete,
       body: { type: deleteOptions, required: false },
-      answer: status,
+      answer: answersWithObject.has(`${type.group}/${type.resource}`) ? schema : status,
       codes: [200, 202],
     });
   return operations;
@@ -230,13 +287,14 @@ const connects = new Set(["exec", "attach", "portforward", "proxy"]);
 function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, scope: readonly Parameter[]): OperationPath[] {
   const { type, middle, tag } = naming;
   const name = `${type.kind}${capital(sub.name)}`;
-  const shared = [nameParameter(sub.kind.kind), ...scope];
+  const ofConnection = connectParameters[`${type.resource}/${sub.name}`] ?? [];
+  const shared = [nameParameter(sub.kind.kind), ...scope, ...ofConnection];
   if (connects.has(sub.name)) {
     const methods = sub.name === "proxy" ? connectMethods : (["get", "post"] as const);
     const operations = (withPath: boolean): Operation[] =>
       methods.map((method) => ({
         method,
-        id: `connect${capital(method)}${middle}${name}${withPath ? "WithPath" : ""}`,
+        id: `connect${middle.replace(/(Namespaced)?$/, (namespaced) => capital(method) + namespaced)}${name}${withPath ? "WithPath" : ""}`,
         description: `connect ${method.toUpperCase()} requests to ${sub.name} of ${type.kind}`,
         tag,
         action: "connect",
@@ -269,12 +327,13 @@ function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, sc
       answer: schema,
       codes: [200, 201, 202],
     });
-  return [{ path, parameters: [nameParameter(type.kind), ...scope, pretty], operations }];
+  const own = sub.name === "log" ? ofConnection : [];
+  return [{ path, parameters: [nameParameter(type.kind), ...scope, pretty, ...own], operations }];
 }
 
-/** A log is text. */
+/** A log is text, whatever is asked for. */
 function withoutAnswer({ answer: _answer, ...operation }: Operation): Operation {
-  return operation;
+  return { ...operation, textTypes: ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] };
 }
 
 function article(kind: string): string {

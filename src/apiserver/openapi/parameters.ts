@@ -55,6 +55,36 @@ export const parameters = {
   delete: deleteParameters,
   deleteCollection: [...deleteParameters, ...listParameters].sort(byName),
 } as const satisfies Record<string, readonly Parameter[]>;
+const container = query("container", "string", "The container; may be left out where the pod has only one.");
+const streamed: readonly Parameter[] = [
+  container,
+  query("stdin", "boolean", "Whether standard input is sent. Defaults to false."),
+  query("stdout", "boolean", "Whether standard output is received."),
+  query("stderr", "boolean", "Whether standard error is received."),
+  query("tty", "boolean", "Whether the streams are those of a terminal. Defaults to false."),
+];
+const proxied: readonly Parameter[] = [query("path", "string", "The part of the URL that is sent on.")];
+
+/** Of subresources that connect to a node or a container, and of logs. */
+export const connectParameters: Readonly<Record<string, readonly Parameter[]>> = {
+  "pods/attach": streamed,
+  "pods/exec": [query("command", "string", "The command, an argument each; no shell reads it."), ...streamed],
+  "pods/portforward": [query("ports", "integer", "The ports to forward, where WebSockets are used.")],
+  "pods/proxy": proxied,
+  "services/proxy": proxied,
+  "nodes/proxy": proxied,
+  "pods/log": [
+    container,
+    query("follow", "boolean", "Goes on with what is written later. Defaults to false."),
+    query("insecureSkipTLSVerifyBackend", "boolean", "The node's certificate is not verified: the log may be anybody's."),
+    query("limitBytes", "integer", "The most bytes to read."),
+    query("previous", "boolean", "The log of the container that ended before. Defaults to false."),
+    query("sinceSeconds", "integer", "How old the lines may be."),
+    query("stream", "string", "Which stream: All, Stdout or Stderr."),
+    query("tailLines", "integer", "How many lines from the end to begin with."),
+    query("timestamps", "boolean", "Begins every line with its time. Defaults to false."),
+  ],
+};
 export const pretty: Parameter = query(
   "pretty",
   "string",

@@ -1,7 +1,7 @@
 // Models of OpenAPI v2 and v3 made from the schema tables. The two differ in small ways that clients rely on: v3 keeps
 // defaults and wraps a reference with siblings in allOf, v2 has neither; types that are several JSON types at once are
 // strings in v2.
-import { tables } from "../../api/schema/generated/all.ts";
+import { factsOf as knownFacts } from "../../api/schema/schema.ts";
 import type { FieldFacts, TypeFacts } from "../../api/schema/table.ts";
 import type { Descriptions } from "./descriptions.ts";
 import { modelName } from "./names.ts";
@@ -21,23 +21,43 @@ const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>>
   "runtime.RawExtension": () => ({ type: "object" }),
 };
 
-/** Types that clients send to every group: in the one document of all groups they count as kinds of each. */
+/** Types that clients send to every group: they count as kinds of each, in the one document of all groups and in their own. */
 const kindsOfEveryGroup = new Set(["meta-v1.DeleteOptions", "meta-v1.WatchEvent"]);
 
 const accessModes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const quotaScopes = "BestEffort CrossNamespacePodAffinity NotBestEffort NotTerminating PriorityClass Terminating VolumeAttributesClass";
+const keyUsages =
+  "any,cert sign,client auth,code signing,content commitment,crl sign,data encipherment,decipher only,digital signature,email protection," +
+  "encipher only,ipsec end system,ipsec tunnel,ipsec user,key agreement,key encipherment,microsoft sgc,netscape sgc,ocsp signing,s/mime," +
+  "server auth,signing,timestamping";
 
-/** The values that elements of a list may have; the schema tables know enums of plain fields only. */
+/** The values that elements of a list or map may have; the schema tables know enums of plain fields only. */
 const elementEnums: Readonly<Record<string, readonly string[]>> = {
+  "admissionregistration-v1.NamedRuleWithOperations.operations": operations,
+  "admissionregistration-v1.RuleWithOperations.operations": operations,
+  "admissionregistration-v1.ValidatingAdmissionPolicyBindingSpec.validationActions": ["Audit", "Deny", "Warn"],
+  "certificates-v1.CertificateSigningRequestSpec.usages": keyUsages.split(","),
+  "core-v1.ResourceQuotaSpec.scopes": quotaScopes.split(" "),
   "core-v1.ServiceSpec.ipFamilies": ["", "IPv4", "IPv6"],
   "core-v1.PersistentVolumeSpec.accessModes": accessModes,
   "core-v1.PersistentVolumeClaimSpec.accessModes": accessModes,
   "core-v1.PersistentVolumeClaimStatus.accessModes": accessModes,
+  "core-v1.PersistentVolumeClaimStatus.allocatedResourceStatuses": [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+  ],
   "networking-v1.NetworkPolicySpec.policyTypes": ["Egress", "Ingress"],
 };
 
 export interface SchemaContext {
   readonly version: OpenApiVersion;
   readonly descriptions: Descriptions;
+  /** The group version that a v3 document is about. */
+  readonly own?: { readonly group: string; readonly version: string } | undefined;
   /** Every group and version served. */
   readonly groupVersions: readonly { readonly group: string; readonly version: string }[];
 }
@@ -59,8 +79,7 @@ export function modelsOf(roots: Iterable<string>, context: SchemaContext): Recor
 }
 
 function factsOf(type: string): TypeFacts {
-  const dot = type.lastIndexOf(".");
-  const facts = tables[type.slice(0, dot)]?.[type.slice(dot + 1)];
+  const facts = knownFacts(type);
   if (!facts) throw new Error(`no type ${type} in the API schema`);
   return facts;
 }
@@ -81,7 +100,7 @@ function model(type: string, context: SchemaContext): Model {
   const described = description === undefined ? {} : { description };
   if (!facts.fields) return { ...described, ...scalarModels[type]?.(context.version) };
   const properties = Object.fromEntries(Object.entries(facts.fields).map(([name, f]) => [name, property(type, name, f, context)]));
-  const kinds = context.version === 2 && kindsOfEveryGroup.has(type) ? everyGroup(type, context) : (facts.kinds ?? []).map(parseKind);
+  const kinds = kindsOfEveryGroup.has(type) ? kindsSent(type, context) : (facts.kinds ?? []).map(parseKind);
   return {
     ...described,
     type: "object",
@@ -93,9 +112,11 @@ function model(type: string, context: SchemaContext): Model {
   };
 }
 
-function everyGroup(type: string, { groupVersions }: SchemaContext): Model[] {
+function kindsSent(type: string, { version: openApi, own, groupVersions }: SchemaContext): Model[] {
   const kind = type.slice(type.lastIndexOf(".") + 1);
-  return groupVersions.map(({ group, version }) => ({ group, kind, version }));
+  const core = { group: "", version: "v1" };
+  const sentTo = openApi === 2 ? groupVersions : own === undefined || own.group === "" ? [core] : [core, own];
+  return sentTo.map(({ group, version }) => ({ group, kind, version }));
 }
 
 /** "apps/v1/Deployment" or "v1/Pod". */
@@ -121,7 +142,8 @@ function property(owner: string, name: string, field: FieldFacts, context: Schem
   const value = valueModel(type, context.version);
   const elements = elementEnums[`${owner}.${name}`];
   if (facts?.enum) value.enum = facts.enum;
-  if (elements) value.items = { ...(value.items as Model), enum: elements };
+  const among = "items" in value ? "items" : "additionalProperties";
+  if (elements) value[among] = { ...(value[among] as Model), enum: elements };
   if (context.version === 3 && "$ref" in value && Object.keys(siblings).length > 0) return { ...siblings, allOf: [value] };
   return { ...value, ...siblings };
 }

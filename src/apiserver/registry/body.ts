@@ -9,7 +9,7 @@ import {
   strictProblem,
   unknownField,
 } from "../../api/encode/decode.ts";
-import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
@@ -24,7 +24,8 @@ import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./req
 
 /** The largest body: upstream's limit for objects. */
 const maxBodyBytes = 3 * 1024 * 1024;
-const utf8 = new TextDecoder();
+/** A byte order mark is a character like others, and none that JSON may begin with. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** What a body has to be. */
 export interface ExpectedKind extends GroupVersionKind {
@@ -125,26 +126,18 @@ interface Sent {
 
 /** Decodes a parsed body as an object of a kind. */
 export function decodeAs(
-  { value, duplicates }: ParsedText,
+  { value, duplicates, text }: ParsedText,
   expected: ExpectedKind,
   validation: FieldValidation,
   warn: (text: string) => void,
 ): KubernetesObject {
   const apiVersion = versionOf(expected);
-  if (value !== null && (typeof value !== "object" || Array.isArray(value))) throw notAnObject(expected.kind, value);
   const sent = (value ?? {}) as Sent;
-  for (const field of ["apiVersion", "kind"] as const) {
-    const given = withPlainNumbers(sent[field]);
-    if (given === undefined || given === null || typeof given === "string") continue;
-    throw unrecognized(
-      expected.kind,
-      `${jsonParseError} cannot unmarshal ${goKind(given)} into Go struct field .${field} of type string`,
-      textOf(value),
-    );
-  }
+  const problem = typeProblem(value);
+  if (problem !== undefined) throw unrecognized(expected.kind, problem, textOf(value));
   checkKind(sent, expected, apiVersion);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
-  const problems = [...duplicates.map(duplicateField), ...unknown.map(unknownField)];
+  const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
   if (validation === "Warn") problems.forEach(warn);
   const { metadata, ...rest } = object as unknown as KubernetesObject;
@@ -153,6 +146,22 @@ export function decodeAs(
   if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }
+
+/**
+ * Of built-in kinds in JSON, problems come as Go's decoder meets them: in the order of the text, and nothing is looked for in a
+ * field that is not known. Repeated fields of YAML and of custom objects are found by a pass of their own, before the rest.
+ */
+function strictProblems(duplicates: readonly string[], unknown: readonly string[], text: string | undefined): readonly string[] {
+  if (text === undefined || duplicates.length === 0 || unknown.length === 0)
+    return [...duplicates.map(repeatedField), ...unknown.map(unknownField)];
+  const isWithin = (path: string): boolean => unknown.some((outer) => path.startsWith(`${outer}.`) || path.startsWith(`${outer}[`));
+  return inTextOrder(text, new Set(unknown))
+    .filter(({ path }) => !isWithin(path))
+    .map(({ path, repeated }) => (repeated ? duplicateField(path) : unknownField(path)));
+}
+
+/** Repeated keys of YAML are told in the words of its parser. */
+const repeatedField = (found: string): string => (/^line \d+: key /.test(found) ? found : duplicateField(found));
 
 const versionOf = ({ group, version }: ExpectedKind): string => (group === "" ? version : `${group}/${version}`);
 
@@ -184,9 +193,19 @@ const goKind = (value: unknown): string => (Array.isArray(value) ? "array" : typ
 
 const textOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(withPlainNumbers(value)));
 
-function notAnObject(kind: string, value: unknown): Error {
-  const target = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
-  return unrecognized(kind, `${jsonParseError} cannot unmarshal ${goKind(value)} into Go value of type ${target}`, textOf(value));
+/** Why a body does not say what it is. */
+function typeProblem(value: unknown): string | undefined {
+  if (value === null) return undefined;
+  if (typeof value !== "object" || Array.isArray(value) || value instanceof JsonNumber) {
+    const target = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+    return `${jsonParseError} cannot unmarshal ${goKind(withPlainNumbers(value))} into Go value of type ${target}`;
+  }
+  for (const field of ["apiVersion", "kind"] as const) {
+    const given = (value as Sent)[field];
+    if (given === undefined || given === null || typeof given === "string") continue;
+    return `${jsonParseError} cannot unmarshal ${goKind(withPlainNumbers(given))} into Go struct field .${field} of type string`;
+  }
+  return undefined;
 }
 
 function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string): void {
@@ -221,11 +240,7 @@ export async function readDeleteOptions(context: RequestContext): Promise<Delete
   const { request } = context;
   const value = await readDeleteBody(request);
   if (value === undefined || value === null) return checkDeleteOptions(deleteOptionsOf(request.query));
-  const { kind = "DeleteOptions", apiVersion } = value as { readonly kind?: string; readonly apiVersion?: string };
-  if (kind !== "DeleteOptions")
-    throw badRequest(
-      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "v1")} in scheme "${metaScheme}"`,
-    );
+  checkOptionsKind(value);
   try {
     const { object } = decodeObject(builtInSchemas.get("meta-v1.DeleteOptions"), value);
     if (context.auditBody) context.auditBody.value = object;
@@ -234,6 +249,17 @@ export async function readDeleteOptions(context: RequestContext): Promise<Delete
     if (error instanceof DecodeError) throw badRequest(error.message);
     throw error;
   }
+}
+
+/** Throws where the body does not say that it is DeleteOptions of some version; nothing said is DeleteOptions of the meta API. */
+function checkOptionsKind(value: unknown): void {
+  const problem = typeProblem(value);
+  if (problem !== undefined) throw badRequest(problem);
+  const { kind = "", apiVersion = "" } = value as { readonly kind?: string; readonly apiVersion?: string };
+  if (apiVersion.split("/").length > 2) throw badRequest(`unexpected GroupVersion string: ${apiVersion}`);
+  if (kind === "" || kind === "DeleteOptions") return;
+  const version = apiVersion === "" ? "meta.k8s.io/v1" : apiVersion;
+  throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "${metaScheme}"`);
 }
 
 async function readDeleteBody(request: ApiRequest): Promise<unknown> {

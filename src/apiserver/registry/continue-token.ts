@@ -1,5 +1,6 @@
 // The continue token of a limited list, in upstream's form: base64url JSON with the revision of the first page and the key
 // from which to go on, below the prefix that is listed. A revision of -1 goes on in the present state.
+import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 
 export interface ContinueToken {
@@ -17,7 +18,7 @@ export function encodeContinue({ revision, start }: ContinueToken): string {
 /** Throws 400 with upstream's texts. */
 export function decodeContinue(text: string): ContinueToken {
   const { v, rv, start } = parse(text);
-  if (v !== tokenVersion) throw invalidToken(`server does not recognize this encoded version ${JSON.stringify(v ?? "")}`);
+  if (v !== tokenVersion) throw invalidToken(`server does not recognize this encoded version ${String(v ?? "")}`);
   if (typeof rv !== "number" || rv === 0) throw invalidToken("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   if (typeof start !== "string" || start === "") throw invalidToken("encoded start key empty (version meta.k8s.io/v1)");
   // The key is appended to the listed prefix: it must not lead out of it.
@@ -26,15 +27,19 @@ export function decodeContinue(text: string): ContinueToken {
 }
 
 function parse(text: string): { readonly v?: unknown; readonly rv?: unknown; readonly start?: unknown } {
+  const broken = text.search(/[^A-Za-z0-9_-]/);
+  const at = broken >= 0 ? broken : text.length % 4 === 1 ? text.length - 1 : -1;
+  if (at >= 0) throw invalidToken(`illegal base64 data at input byte ${at}`);
   try {
-    const value: unknown = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
-    if (typeof value === "object" && value !== null) return value;
+    const { value } = parseJson(Buffer.from(text, "base64url").toString("utf8"));
+    if (typeof value === "object" && value !== null) return withPlainNumbers(value) as Record<string, unknown>;
+    throw invalidToken(`json: cannot unmarshal ${typeof value} into Go value of type storage.continueToken`);
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    if (error instanceof JsonSyntaxError) throw invalidToken(error.message);
+    throw error;
   }
-  throw invalidToken("illegal base64 data or JSON");
 }
 
 function invalidToken(why: string): Error {
-  return badRequest(`continue key is not valid: ${why}`);
+  return badRequest(`invalid continue token: continue key is not valid: ${why}`);
 }

@@ -3,6 +3,7 @@
 // generated again.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { alreadyExists, conflict, invalid, StatusError } from "../../api/meta/status-error.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
@@ -31,7 +32,7 @@ export async function createObject(
 ): Promise<ObjectVersion> {
   const { definition, type } = store;
   const { defaults } = definition;
-  let object = inNamespace(sent, type.namespaced ? request.namespace : "");
+  let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
   if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, { ...request, nowMs: env.clock.now() });
   const named = object.metadata.name ?? "";
@@ -48,6 +49,14 @@ export async function createObject(
       if (!taken || attempt === maxNameAttempts) throw taken ? nameNotGenerated(error) : error;
     }
   }
+}
+
+/** Nothing is created as being deleted. */
+function withoutDeletion(object: KubernetesObject): KubernetesObject {
+  const { deletionTimestamp, deletionGracePeriodSeconds, ...metadata } = object.metadata;
+  return deletionTimestamp === undefined && deletionGracePeriodSeconds === undefined
+    ? object
+    : withMetadata(object, metadata as ObjectMeta);
 }
 
 async function createNamed(
@@ -88,7 +97,7 @@ async function attemptCreate(
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
-    if (object.metadata.resourceVersion)
+    if (object.metadata.resourceVersion && object.metadata.resourceVersion !== "0")
       throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
     const result = await commitNew(store, object, request.dryRun, await reservation?.companions());
     stored = result.version !== undefined;

@@ -50,7 +50,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
       return Promise.resolve(pageNotFound());
     }
-    checkExport(context);
+    if (info.verb === "get") checkExport(context);
     if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
     if (store.definition.custom) return answerCustomResource(dispatch, store, context);
     if (info.subresource === "") return answerResource(dispatch, store, context);
@@ -70,7 +70,8 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   const { verb } = info;
   const named = info.parts.length > 1 && info.parts[1] !== "";
   if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
-  if (!type.verbs.includes(verb) || !suitsPath(store, info, named)) throw methodNotAllowed();
+  if (named && !type.verbs.some((served) => namedVerbs.has(served))) throw unknownResource();
+  if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
   const namespace = namespaceOf(store, info);
   switch (verb) {
     case "get":
@@ -123,10 +124,20 @@ async function answerCustomResource(dispatch: Dispatch, store: ResourceStore, co
   return answerSubresource(dispatch, store, context);
 }
 
+/** Verbs of single objects. */
+const namedVerbs: ReadonlySet<string> = new Set(["get", "update", "patch", "delete"]);
+const readVerbs: ReadonlySet<string> = new Set(["get", "list", "watch"]);
+
+/** The router knows reads of built-in kinds by GET alone: it answers no HEAD, and takes nothing else at the paths of watches. */
+function suitsMethod({ definition }: ResourceStore, { info, request }: RequestContext): boolean {
+  return request.method === "GET" || !readVerbs.has(info.verb) || definition.custom !== undefined;
+}
+
 /** Whether the path's form fits the resource's scope: "/api/v1/pods/x" and "/api/v1/namespaces/x/nodes" name nothing. */
 function isScopeOf({ type }: ResourceStore, info: RequestInfo, named: boolean): boolean {
   if (type.namespaced) return info.namespace !== "" || !named;
-  return info.namespace === "" || (type.resource === "namespaces" && type.group === "");
+  // The path of a namespace has it twice, as the one it is in and as its name.
+  return info.namespace === "" || (type.resource === "namespaces" && type.group === "" && info.namespace === info.name);
 }
 
 /** Collections take create, list, watch and deletecollection; objects the other verbs, and watches by the old path. */
@@ -145,8 +156,9 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
   if (!served || !isScopeOf(store, info, true)) throw unknownResource();
   const key = subresourceKey(type, subresource);
   const connector = connects[key];
-  if (connector) return connect(env, store, context, { connector, kind: served.kind });
-  if (!served.verbs.includes(verb)) throw methodNotAllowed();
+  if (connector && (subresource === "proxy" ? proxyMethods.has(context.request.method) : served.verbs.includes(verb)))
+    return connect(env, store, context, { connector, kind: served.kind });
+  if (connector || !served.verbs.includes(verb) || !suitsMethod(store, context)) throw methodNotAllowed();
   const namespace = namespaceOf(store, info);
   const creator = creators[key];
   if (verb === "create" && creator) return createVirtual(env, store, context, creator);
@@ -161,6 +173,8 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
   if (verb === "patch") return answerPatch(env, store, context, target);
   throw methodNotAllowed();
 }
+
+const proxyMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 
 async function answerBinding(env: WriteEnvironment, context: RequestContext, namespace: string, name: string): Promise<ApiResponse> {
   const options = parseWriteOptions("CreateOptions", context.request.query);

@@ -3,11 +3,13 @@
 //
 // Hot path: a list of thousands of objects. The answer's bytes are those of its objects, each encoded once for all its
 // readers, handed out in chunks; nothing is serialised and no large string is built.
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
 import { CompactedError, FutureRevisionError, prefixEnd } from "../../storage/store.ts";
-import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import type { EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import { ChunkMemory } from "./chunk-memory.ts";
 import { decodeContinue, encodeContinue } from "./continue-token.ts";
 import { answeringRevisionErrors, continueExpired, listRevision, tooLarge } from "./read-errors.ts";
 import type { ListOptions } from "./request-options.ts";
@@ -193,6 +195,12 @@ export function listObject(type: ResourceType, { versions, metadata }: ListPage)
   };
 }
 
+/** The list as it is written: items of built-in kinds are without kind and apiVersion, those of custom resources keep them. */
+export function writtenList(type: ResourceType, page: ListPage): unknown {
+  const { items, ...rest } = listObject(type, page) as { readonly items: readonly KubernetesObject[] };
+  return { ...rest, items: type.schema === undefined ? items : items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
+}
+
 const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;
 
 /** Lists of custom resources always say where they go on. */
@@ -202,28 +210,52 @@ function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
 
 const chunkBytes = 128 * 1024;
 
-/** The list as JSON in chunks of about 128 KiB. */
+/** The list as JSON in chunks of about 128 KiB, which share their memory: each is good until the next is asked for. */
 export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
-  const head = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
-  let parts: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
-  let size = 0;
+  const memory = new ChunkMemory();
+  const list = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
   // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
   const bare = type.schema !== undefined;
-  for (const [i, version] of versions.entries()) {
-    if (i > 0) parts.push(comma);
-    if (bare) parts.push(openingBrace);
-    const bytes = bare ? version.itemBytes() : version.bytes();
-    parts.push(bytes);
-    size += bytes.length;
-    if (size < chunkBytes) continue;
-    yield Buffer.concat(parts);
-    parts = [];
-    size = 0;
+  let before: Uint8Array = Buffer.from(`${list.slice(0, -1)},"items":[`);
+  let items: EncodedObject[] = [];
+  let size = 0;
+  for (const version of versions) {
+    if (size >= chunkBytes) {
+      yield joined(before, items, nothing, memory);
+      before = comma;
+      items = [];
+      size = 0;
+    }
+    const item = bare ? version.encodedItem() : version.encoded();
+    items.push(item);
+    size += item.head.length + item.tail.length + comma.length;
   }
-  parts.push(closing);
-  yield Buffer.concat(parts);
+  yield joined(before, items, closing, memory);
 }
 
+function joined(before: Uint8Array, items: readonly EncodedObject[], after: Uint8Array, memory: ChunkMemory): Buffer {
+  let size = before.length + Math.max(0, items.length - 1) + after.length;
+  for (const { head, tail } of items) size += head.length + tail.length;
+  const chunk = memory.take(size);
+  chunk.set(before);
+  let at = before.length;
+  for (let i = 0; i < items.length; i++) {
+    if (i > 0) chunk[at++] = commaByte;
+    const { head, tail } = items[i] as EncodedObject;
+    at += chunk.write(head, at, "latin1");
+    chunk.set(tail, at);
+    at += tail.length;
+  }
+  chunk.set(after, at);
+  return chunk;
+}
+
+const nothing = new Uint8Array(0);
 const comma = Buffer.from(",");
-const openingBrace = Buffer.from("{");
+const commaByte = comma[0] as number;
 const closing = Buffer.from("]}");
+
+/** The list as JSON in one piece. */
+export function listBytes(type: ResourceType, page: ListPage): Buffer {
+  return Buffer.concat(Array.from(listChunks(type, page), (chunk) => Buffer.from(chunk)));
+}

@@ -16,6 +16,7 @@ import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { PatchContent } from "../http/negotiate.ts";
 import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
+import { patchedText } from "./patched-text.ts";
 import type { FieldValidation } from "./request-options.ts";
 
 export type PatchBody = { readonly text: string } | { readonly value: unknown };
@@ -42,14 +43,14 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
-      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport);
+      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema));
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport);
+      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema));
     }
     case "strategic":
-      return checked(target, decode, (current) => applyStrategicMergePatch(current, patch, schema as ObjectSchema), {
+      return checked(target, decode, (current) => keepingKind(applyStrategicMergePatch(current, patch, schema as ObjectSchema), current), {
         show: () => goText(patch),
         order: (problems) => problems.toSorted(),
         // The result is no text that is decoded, but a value that is converted.
@@ -57,6 +58,12 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
           conversionProblem(schemaOfKind(patched.apiVersion, patched.kind) ?? (schema as ObjectSchema), patched) ?? error.message,
       });
   }
+}
+
+/** A strategic merge is made within the type of the object: what it says of its kind is not read. */
+function keepingKind(patched: unknown, { apiVersion, kind }: KubernetesObject): unknown {
+  const { apiVersion: version, kind: other, ...rest } = patched as KubernetesObject;
+  return version === apiVersion && other === kind ? patched : { apiVersion, kind, ...rest };
 }
 
 /** Custom resources have no strategic merge. */
@@ -82,7 +89,7 @@ function parsePatch(content: PatchContent, body: PatchBody): unknown {
 /** What is said about a patched object that is not right. */
 interface Report {
   /** The object, or the patch, as errors quote it. */
-  readonly show: (patched: KubernetesObject) => string;
+  readonly show: (patched: KubernetesObject, current: KubernetesObject) => string;
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
   /** What is wrong with a value that cannot be decoded. */
@@ -101,11 +108,14 @@ function checked(
   return (current) => {
     const patched = apply(current) as KubernetesObject;
     if (patched === current) return current;
-    const refuse = (problem: string): StatusError => invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched), problem)]);
+    const refuse = (problem: string): StatusError =>
+      invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched, current), problem)]);
     const apiVersion = apiVersionOf(target.kind);
     // Another kind is refused by validation where it is a custom one.
     const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;
-    if (patched.apiVersion !== apiVersion || wrongKind) {
+    // Of what says nothing of its kind, its name is missed first.
+    const nameless = patched.apiVersion === undefined && patched.kind === undefined;
+    if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
       const other = schemaOfKind(patched.apiVersion, patched.kind);
       // It is read as what it says it is, and then found to be something else.
       if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, order, problemOf });
@@ -136,33 +146,9 @@ function decodePatched(
   }
 }
 
-const metadataOrder = [
-  "name",
-  "generateName",
-  "namespace",
-  "selfLink",
-  "uid",
-  "resourceVersion",
-  "generation",
-  "creationTimestamp",
-  "deletionTimestamp",
-  "deletionGracePeriodSeconds",
-  "labels",
-  "annotations",
-  "ownerReferences",
-  "finalizers",
-  "managedFields",
-];
-
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport: Report = { show: patchedText, order: (problems) => problems, problemOf: (error) => error.message };
-
-/** The patched object as errors quote it: JSON with the outer fields sorted and metadata in the order of its type. */
-function patchedText(patched: KubernetesObject): string {
-  const sorted = Object.fromEntries(Object.entries(patched).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const { metadata } = patched;
-  if (typeof metadata !== "object" || metadata === null) return JSON.stringify(sorted);
-  const rank = (field: string): number => (metadataOrder.includes(field) ? metadataOrder.indexOf(field) : metadataOrder.length);
-  const ordered = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => rank(a) - rank(b)));
-  return JSON.stringify({ ...sorted, metadata: ordered });
-}
+const jsonReport = (schema: ObjectSchema | undefined): Report => ({
+  show: (patched, current) => patchedText(patched, current, schema),
+  order: (problems) => problems,
+  problemOf: (error) => error.message,
+});

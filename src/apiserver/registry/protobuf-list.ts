@@ -3,6 +3,7 @@
 // chunk; the chunks are put together as they are taken.
 import { encodeListMetadata, envelopeAround, listItemHead } from "../../api/encode/protobuf/envelope.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
+import { ChunkMemory } from "./chunk-memory.ts";
 import type { ListPage } from "./list.ts";
 
 const chunkBytes = 128 * 1024;
@@ -10,6 +11,7 @@ const chunkBytes = 128 * 1024;
 export interface ProtobufList {
   /** Bytes of all chunks together. */
   readonly length: number;
+  /** Each is good until the next is asked for. */
   readonly chunks: Iterable<Uint8Array>;
 }
 
@@ -30,15 +32,30 @@ export function protobufList(type: ResourceType, { versions, metadata }: ListPag
 
 /** The parts in chunks of about 128 KiB. */
 function* joined(parts: readonly Uint8Array[]): Generator<Uint8Array, void, void> {
+  const memory = new ChunkMemory();
   let chunk: Uint8Array[] = [];
   let size = 0;
   for (const part of parts) {
     chunk.push(part);
     size += part.length;
     if (size < chunkBytes) continue;
-    yield Buffer.concat(chunk, size);
+    yield inOne(chunk, memory.take(size));
     chunk = [];
     size = 0;
   }
-  if (size > 0) yield Buffer.concat(chunk, size);
+  if (size > 0) yield inOne(chunk, memory.take(size));
+}
+
+function inOne(parts: readonly Uint8Array[], chunk: Buffer): Buffer {
+  let at = 0;
+  for (const part of parts) {
+    chunk.set(part, at);
+    at += part.length;
+  }
+  return chunk;
+}
+
+/** The list in one piece. */
+export function wholeList({ chunks }: ProtobufList): Buffer {
+  return Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)));
 }

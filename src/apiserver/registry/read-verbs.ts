@@ -8,10 +8,11 @@ import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
-import { type ListPage, listChunks, listObject, listPage } from "./list.ts";
-import { protobufList } from "./protobuf-list.ts";
+import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
+import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import {
+  checkAskedFor,
   partialList,
   partialMetadata,
   partialVersion,
@@ -61,7 +62,8 @@ export function objectAnswer(
   status: number,
 ): ApiResponse {
   if (representation.as === "object") return versionAnswer(version, status);
-  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition), status);
+  checkAskedFor(representation, "object", store.type);
+  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
@@ -74,7 +76,8 @@ export function scaleAnswer(
 ): ApiResponse {
   const scale = definition.custom?.scale ? customScaleOf(version.object, definition.custom.scale) : scaleOf(version.object);
   if (representation.as === "object") return { kind: "object", status: 200, object: scale };
-  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialMetadata(scale) };
+  if (representation.as === "metadata")
+    return { kind: "object", status: 200, object: partialMetadata(scale, {}, representation.apiVersion) };
   return {
     kind: "object",
     status: 200,
@@ -123,34 +126,39 @@ function listAnswer(
   inProcess: boolean,
 ): ApiResponse {
   const { type } = store;
-  if (representation.as === "metadata") return { kind: "object", status: 200, object: partialList(page, store.definition) };
+  checkAskedFor(representation, "list", type);
+  if (representation.as === "metadata")
+    return { kind: "object", status: 200, object: partialList(page, store.definition, representation.apiVersion) };
   if (representation.as === "table") {
     const objects = page.versions.map((version) => version.object);
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
   const object = (): unknown => listObject(type, page);
+  // Indented and in YAML, lists are encoded whole.
+  if (representation.encoding !== "protobuf" && (representation.pretty || representation.encoding === "yaml") && !inProcess)
+    return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
-  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => Buffer.concat([...listChunks(type, page)]) };
+  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => listBytes(type, page) };
 }
 
 /** Whole, it would lie in memory for as long as a slow client takes to read it. */
 function isLong({ versions }: ListPage): boolean {
   if (versions.length > streamedItems) return true;
   let length = 0;
-  for (const version of versions) length += version.bytes().length;
+  for (const version of versions) length += version.encoded().tail.length;
   return length > streamedBytes;
 }
 
 function protobufListAnswer(type: ResourceType, page: ListPage, inProcess: boolean): ApiResponse {
-  const { length, chunks } = protobufList(type, page);
+  const list = protobufList(type, page);
   const contentType = mediaTypes.protobuf;
   const object = (): unknown => listObject(type, page);
-  if (!inProcess && (page.versions.length > streamedItems || length > streamedBytes))
-    return { kind: "stream", status: 200, contentType, chunks: asAsync(chunks), object };
-  return { kind: "bytes", status: 200, contentType, bytes: Buffer.concat([...chunks], length), object };
+  if (!inProcess && (page.versions.length > streamedItems || list.length > streamedBytes))
+    return { kind: "stream", status: 200, contentType, chunks: asAsync(list.chunks), object };
+  return { kind: "bytes", status: 200, contentType, bytes: wholeList(list), object };
 }
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {

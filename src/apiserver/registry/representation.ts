@@ -2,7 +2,7 @@
 // parameters of Accept ("application/json;as=Table;v=v1;g=meta.k8s.io"), and what a table's rows hold by ?includeObject=.
 import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { badRequest } from "../../api/meta/status-error.ts";
+import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type Encoding, negotiateOutput } from "../http/negotiate.ts";
@@ -11,10 +11,12 @@ import { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { ListPage } from "./list.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
+type MetaVersion = "meta.k8s.io/v1" | "meta.k8s.io/v1beta1";
+
 export type Representation = (
   | { readonly as: "object" }
-  | { readonly as: "metadata" }
-  | { readonly as: "table"; readonly apiVersion: string; readonly includeObject: "Metadata" | "Object" | "None" }
+  | { readonly as: "metadata"; readonly apiVersion: MetaVersion; readonly asksFor: "object" | "list" }
+  | { readonly as: "table"; readonly apiVersion: MetaVersion; readonly includeObject: "Metadata" | "Object" | "None" }
 ) & { readonly encoding: Encoding; readonly pretty: boolean };
 
 /** What kind of answer is to be represented. */
@@ -25,22 +27,36 @@ export type Answer = "object" | "list" | "watch";
  * protobuf encoding (their metadata alone has), tables of anything have none.
  */
 export function representationOf(request: ApiRequest, answer: Answer, type: ResourceType): Representation {
-  const partialKind = answer === "list" ? "PartialObjectMetadataList" : "PartialObjectMetadata";
   const { as, encoding, pretty } = negotiateOutput(request, {
-    allows: (target) => isMetaVersion(target) && (target.kind === "Table" || target.kind === partialKind),
+    allows: (target) => isMetaVersion(target) && transformations.has(target.kind),
     encodes: (encoding, target) => encoding !== "protobuf" || (target ? target.kind !== "Table" : type.schema !== undefined),
     stream: answer === "watch",
     listsWatch: answer === "list",
   });
   if (!as) return { as: "object", encoding, pretty };
-  if (as.kind !== "Table") return { as: "metadata", encoding, pretty };
+  const apiVersion = `meta.k8s.io/${as.version as "v1" | "v1beta1"}` as const;
+  if (as.kind !== "Table")
+    return { as: "metadata", encoding, pretty, apiVersion, asksFor: as.kind === "PartialObjectMetadataList" ? "list" : "object" };
   return {
     as: "table",
     encoding,
     pretty,
-    apiVersion: `${as.group}/${as.version}`,
+    apiVersion,
     includeObject: parseIncludeObject(request.query.get("includeObject") ?? ""),
   };
+}
+
+const transformations: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]);
+
+/** Throws the 406 for metadata of a list where there is one object, or of one object where there is a list. */
+export function checkAskedFor(representation: Representation, answer: "object" | "list", { group, kind, schema }: ResourceType): void {
+  if (representation.as !== "metadata" || representation.asksFor === answer) return;
+  const own = schema === undefined ? "unstructured.Unstructured" : `${group === "" ? "core" : (group.split(".")[0] ?? "")}.${kind}`;
+  const message =
+    answer === "list"
+      ? `you requested PartialObjectMetadata, but the requested object is a list (*${own}List)`
+      : `you requested PartialObjectMetadataList, but the requested object is not a list (*${own})`;
+  throw new StatusError({ code: 406, reason: "NotAcceptable", message });
 }
 
 const isMetaVersion = ({ group, version }: GroupVersionKind): boolean =>
@@ -55,15 +71,19 @@ function parseIncludeObject(value: string): "Metadata" | "Object" | "None" {
 }
 
 export interface PartialObjectMetadata extends KubernetesObject {
-  readonly apiVersion: "meta.k8s.io/v1";
+  readonly apiVersion: MetaVersion;
   readonly kind: "PartialObjectMetadata";
 }
 
 type MetadataRules = Pick<ResourceDefinition, "fieldAnnotations">;
 
-export function partialMetadata({ metadata }: KubernetesObject, { fieldAnnotations }: MetadataRules = {}): PartialObjectMetadata {
+export function partialMetadata(
+  { metadata }: KubernetesObject,
+  { fieldAnnotations }: MetadataRules = {},
+  apiVersion: MetaVersion = "meta.k8s.io/v1",
+): PartialObjectMetadata {
   const shown = fieldAnnotations ? withoutAnnotations(metadata, fieldAnnotations) : metadata;
-  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: shown };
+  return { kind: "PartialObjectMetadata", apiVersion, metadata: shown };
 }
 
 function withoutAnnotations(metadata: ObjectMeta, names: readonly string[]): ObjectMeta {
@@ -74,8 +94,10 @@ function withoutAnnotations(metadata: ObjectMeta, names: readonly string[]): Obj
 
 const partials = new WeakMap<ObjectVersion, ObjectVersion>();
 
-/** The metadata of a version as an object of its own, encoded once for all who ask. */
-export function partialVersion(version: ObjectVersion, rules: MetadataRules): ObjectVersion {
+/** The metadata of a version as an object of its own, encoded once for all who ask in the usual version. */
+export function partialVersion(version: ObjectVersion, rules: MetadataRules, apiVersion: MetaVersion): ObjectVersion {
+  if (apiVersion !== "meta.k8s.io/v1")
+    return new ObjectVersion(version.key, partialMetadata(version.object, rules, apiVersion), version.revision);
   let partial = partials.get(version);
   if (!partial) {
     partial = new ObjectVersion(version.key, partialMetadata(version.object, rules), version.revision);
@@ -84,9 +106,9 @@ export function partialVersion(version: ObjectVersion, rules: MetadataRules): Ob
   return partial;
 }
 
-export function partialList({ versions, metadata }: ListPage, rules: MetadataRules): unknown {
-  const items = versions.map((version) => partialVersion(version, rules).object);
-  return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata, items };
+export function partialList({ versions, metadata }: ListPage, rules: MetadataRules, apiVersion: MetaVersion): unknown {
+  const items = versions.map((version) => partialVersion(version, rules, apiVersion).object);
+  return { kind: "PartialObjectMetadataList", apiVersion, metadata, items };
 }
 
 const nameDescription =
@@ -126,7 +148,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
     rows.push({
       cells,
       ...(conditions && conditions.length > 0 ? { conditions } : {}),
-      object: rowObject(object, representation.includeObject, definition),
+      object: rowObject(object, representation, definition),
     });
   }
   return {
@@ -138,9 +160,13 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   };
 }
 
-function rowObject(object: KubernetesObject, include: "Metadata" | "Object" | "None", rules: MetadataRules): unknown {
+function rowObject(
+  object: KubernetesObject,
+  { includeObject: include, apiVersion }: TableOptions["representation"],
+  rules: MetadataRules,
+): unknown {
   if (include === "None") return null;
-  return include === "Object" ? object : partialMetadata(object, rules);
+  return include === "Object" ? object : partialMetadata(object, rules, apiVersion);
 }
 
 /** The row of a bookmark, which is no object. */

@@ -140,7 +140,7 @@ async function read(response: ApiResponse): Promise<Omit<Reply, "warnings">> {
   if (response.kind === "bytes") return { status: response.status, body: Buffer.from(response.bytes).toString() as unknown as Reading };
   if (response.kind !== "stream") throw new Error(`an answer of kind ${response.kind} cannot be read at once`);
   const chunks: Uint8Array[] = [];
-  for await (const chunk of response.chunks) chunks.push(chunk);
+  for await (const chunk of response.chunks) chunks.push(Buffer.from(chunk));
   return { status: response.status, body: JSON.parse(Buffer.concat(chunks).toString()) as Reading };
 }
 

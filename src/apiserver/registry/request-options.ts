@@ -141,7 +141,11 @@ export function deleteOptionsOf(query: URLSearchParams): DeleteOptions {
   const orphan = query.get("orphanDependents");
   const propagationPolicy = query.get("propagationPolicy");
   const dryRun = query.getAll("dryRun");
+  const uid = query.get("uid");
+  const resourceVersion = query.get("resourceVersion");
+  const preconditions = { ...(uid === null ? {} : { uid }), ...(resourceVersion === null ? {} : { resourceVersion }) };
   return {
+    ...(Object.keys(preconditions).length > 0 ? { preconditions } : {}),
     ...(gracePeriod === null ? {} : { gracePeriodSeconds: parseInteger(gracePeriod) }),
     ...(orphan === null ? {} : { orphanDependents: parseBoolean(orphan) }),
     ...(propagationPolicy === null ? {} : { propagationPolicy }),
@@ -202,14 +206,13 @@ function checkListOptions(options: ListOptions): FieldError[] {
 function checkWatchOptions(options: ListOptions): FieldError[] {
   const { resourceVersionMatch: match, sendInitialEvents } = options;
   const errors: FieldError[] = [];
-  if (match !== "" && sendInitialEvents === undefined)
+  if (sendInitialEvents !== undefined && match !== "NotOlderThan")
+    errors.push(forbiddenField("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+  if (match === "") return errors;
+  if (sendInitialEvents === undefined)
     errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
-  if (sendInitialEvents !== undefined) {
-    if (match === "")
-      errors.push(forbiddenField("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
-    else if (match !== "NotOlderThan") errors.push(notSupported("resourceVersionMatch", match, ["NotOlderThan"]));
-  }
-  if (options.continue !== "" && match !== "")
+  if (match !== "NotOlderThan") errors.push(notSupported("resourceVersionMatch", match, ["NotOlderThan"]));
+  if (options.continue !== "")
     errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
   return errors;
 }
@@ -224,10 +227,13 @@ export function malformedResourceVersion(text: string): StatusError {
   return new StatusError({ code: 500, message: `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax` });
 }
 
+const maxInt64 = 2 ** 63;
+
 function parseInteger(text: string): number {
-  if (text === "") return 0;
-  if (!/^[+-]?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  return Number(text);
+  const number = Number(text);
+  const problem = !/^[+-]?\d+$/.test(text) ? "invalid syntax" : number >= maxInt64 || number < -maxInt64 ? "value out of range" : undefined;
+  if (problem !== undefined) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${problem}`);
+  return number;
 }
 
 /** As upstream reads booleans of a query: present and neither "false" nor "0". */

@@ -170,7 +170,7 @@ export class ResourceStore {
       operations: [{ type: "delete", key: storageKey }, ...companions.operations],
     });
     if (!result.succeeded) return this.#failed(result, version.revision);
-    return { version: new ObjectVersion(version.key, withResourceVersion(version.object, result.revision), result.revision) };
+    return { version: version.at(result.revision) };
   }
 
   /** The writing of an object as a companion of another resource's. */

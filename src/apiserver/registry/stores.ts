@@ -20,6 +20,8 @@ export interface ResourceStoresDependencies {
   readonly store: Store;
   readonly clock: Clock;
   readonly definitions: readonly ResourceDefinition[];
+  /** Built-in resources that are turned off: no client sees them, but parts of the server still read what lies there. */
+  readonly unserved?: readonly ResourceDefinition[];
 }
 
 export interface ResourceStoresOptions {
@@ -93,11 +95,14 @@ class Stores implements ResourceStores {
   /** The same, by the types they were asked for with; made anew when a resource is no longer served. */
   #informersOfTypes = new WeakMap<ResourceType, Informer<KubernetesObject>>();
 
-  constructor({ store, clock, definitions }: ResourceStoresDependencies, options: ResourceStoresOptions) {
+  readonly #unserved: readonly ResourceDefinition[];
+
+  constructor({ store, clock, definitions, unserved = [] }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
     this.prefix = options.prefix ?? "/registry/";
     this.clock = clock;
     this.#options = options;
+    this.#unserved = unserved;
     this.reader = { informer: (type) => this.#informer(type) };
     // Those that own their key space first: their defaults apply to what lies there.
     for (const definition of definitions) if (!definition.sharesStorageOf) this.add(definition);
@@ -207,11 +212,17 @@ class Stores implements ResourceStores {
     return { cache, codec, prefix, ...storage };
   }
 
+  /** A store of a resource that is turned off, for an informer of this server's own. */
+  #hidden(type: ResourceType): ResourceStore | undefined {
+    const definition = this.#unserved.find((unserved) => identityOf(unserved.type) === identityOf(type));
+    return definition && new ResourceStore({ definition, ...this.#cache(definition) });
+  }
+
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {
     // Admission asks several times a request, by the same constants.
     const known = this.#informersOfTypes.get(type);
     if (known) return known as unknown as Informer<T>;
-    const store = this.forType(type);
+    const store = this.#hidden(type) ?? this.forType(type);
     const identity = identityOf(type);
     let informer = this.#informers.get(identity);
     if (!informer) {

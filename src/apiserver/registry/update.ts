@@ -6,6 +6,7 @@ import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, internalError, invalid, notFound } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { countsGeneration, createObject } from "./create.ts";
@@ -107,9 +108,18 @@ async function attemptUpdate(
 async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
   const byPut = store.definition.allowCreateOnUpdate && request.subresource === "" && !request.neverCreates;
   if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
-  const { object, fieldsManaged } = await request.change(undefined);
+  const change = await request.change(undefined);
+  const { fieldsManaged } = change;
+  const object = request.createsAbsent ? asApplied(store, request, change.object) : change.object;
   const version = await createObject(env, store, request, object, { fieldsManaged: fieldsManaged === true });
   return { version, created: true };
+}
+
+/** What an apply creates has no version yet, whatever it says, and no uid of the client's choice. */
+function asApplied({ type }: ResourceStore, { name }: UpdateRequest, object: KubernetesObject): KubernetesObject {
+  const { resourceVersion, uid, ...metadata } = object.metadata;
+  if (uid) throw invalid(type, name, [invalidValue("metadata.uid", uid, "field is immutable")]);
+  return resourceVersion === undefined ? object : { ...object, metadata: metadata as ObjectMeta };
 }
 
 /** The change with namespace, defaults and managed fields, as mutating admission leaves it. */
@@ -241,5 +251,7 @@ function checkResourceVersion(store: ResourceStore, object: KubernetesObject, cu
   const { name } = current.object.metadata;
   if (revision !== 0) throw conflict(store.type, name, outdated);
   if (store.definition.allowUnconditionalUpdate === false)
-    throw invalid(store.type, name, [invalidValue("metadata.resourceVersion", 0, "must be specified for an update")]);
+    throw invalid({ group: store.type.group, kind: store.type.resource }, name, [
+      invalidValue("metadata.resourceVersion", 0, "must be specified for an update"),
+    ]);
 }

@@ -4,7 +4,7 @@
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { WatchStreamEvent } from "../request.ts";
 import { StreamEvent } from "../watch-cache/cache-event.ts";
-import { ObjectVersion, withResourceVersion } from "../watch-cache/object-version.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { CacheWatcher } from "../watch-cache/watcher.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { RequestScope } from "./scope.ts";
@@ -55,7 +55,7 @@ function selected(store: ResourceStore, event: StreamEvent, select: (version: Ob
   const matched = select(previous);
   if (matches) return [matched ? event : new StreamEvent("ADDED", version)];
   if (!matched) return [];
-  const last = new ObjectVersion(previous.key, withResourceVersion(previous.object, version.revision), version.revision);
+  const last = previous.at(version.revision);
   store.prepareLast(last, previous);
   return [new StreamEvent("DELETED", last, previous)];
 }

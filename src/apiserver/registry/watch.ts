@@ -40,8 +40,9 @@ export async function openWatch(store: ResourceStore, request: WatchRequest): Pr
   });
   const begin = (): CacheWatcher =>
     store.cache.watch(scope, {
-      afterRevision: wantsInitial ? undefined : (revision ?? store.cache.revision),
-      marksInitialEnd: wantsInitial && (options.sendInitialEvents === true || revision === 0),
+      // Zero is any revision, so it is the present one.
+      afterRevision: wantsInitial ? undefined : revision || store.cache.revision,
+      marksInitialEnd: wantsInitial,
       ...(options.allowWatchBookmarks ? { bookmark: (at, endsInitial) => bookmark(store, at, endsInitial) } : {}),
     });
   let watcher: CacheWatcher;
@@ -123,7 +124,11 @@ function represented(source: EventBatches, store: ResourceStore, representation:
       (event) =>
         new StreamEvent(
           event.type,
-          partialVersion(event.type === "BOOKMARK" ? event.version : store.view(event.version), store.definition),
+          partialVersion(
+            event.type === "BOOKMARK" ? event.version : store.view(event.version),
+            store.definition,
+            representation.apiVersion,
+          ),
         ),
     );
   let withColumns = true;

@@ -9,9 +9,9 @@ import { compileApply } from "./apply.ts";
 import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
 import { createObject } from "./create.ts";
 import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
-import { listObject, listPage } from "./list.ts";
+import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
-import { compilePatch } from "./patch.ts";
+import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";
 import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
 import { representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
@@ -111,7 +111,13 @@ export async function answerPatch(
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
-  const patch = compilePatch(content, body, target);
+  if (content === "strategic" && store.definition.custom) throw unsupportedPatch();
+  // Read when there is an object to apply it to: an absent one is not found, whatever the patch.
+  let compiled: PatchFunction | undefined;
+  const patch: PatchFunction = (current) => {
+    compiled ??= compilePatch(content, body, target);
+    return compiled(current);
+  };
   if (scales) return scaleAnswer(env, store, (await updateScale(env, store, request, patch)).version, representation);
   // Patches never create, so there is an object.
   const change = (current: KubernetesObject | undefined): Change => ({ object: patch(current as KubernetesObject) });
@@ -161,17 +167,7 @@ export async function answerDeleteCollection(
     }
   };
   await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
-  return {
-    kind: "object",
-    status: 200,
-    object: store.definition.custom ? listObject(store.type, page) : bareItems(listObject(store.type, page)),
-  };
-}
-
-/** Upstream's answer to a deletecollection of a built-in kind holds the items as a list does. */
-function bareItems(list: unknown): unknown {
-  const { items, ...rest } = list as { readonly items: readonly KubernetesObject[] };
-  return { ...rest, items: items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
+  return { kind: "object", status: 200, object: writtenList(store.type, page) };
 }
 
 async function deletePresent(

@@ -3,7 +3,7 @@
 // previous state. The event of each type is made once and shared by all watchers that see that type.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { WatchStreamEvent } from "../request.ts";
-import { ObjectVersion, withResourceVersion } from "./object-version.ts";
+import type { ObjectVersion } from "./object-version.ts";
 
 export type StreamEventType = WatchStreamEvent["type"];
 
@@ -57,11 +57,7 @@ export class CacheEvent<T extends KubernetesObject = KubernetesObject> {
       return (this.#modified ??= new StreamEvent("MODIFIED", this.current, this.previous));
     }
     if (!matched || !this.previous) return undefined;
-    return (this.#deleted ??= new StreamEvent("DELETED", this.#lastState(this.previous), this.previous));
-  }
-
-  /** The previous state under the revision of this change, from which a client can go on watching. */
-  #lastState(previous: ObjectVersion<T>): ObjectVersion<T> {
-    return new ObjectVersion(this.key, withResourceVersion(previous.object, this.revision), this.revision);
+    // The previous state under the revision of this change, from which a client can go on watching.
+    return (this.#deleted ??= new StreamEvent("DELETED", this.previous.at(this.revision), this.previous));
   }
 }

@@ -33,11 +33,36 @@ describe("ObjectCodec", () => {
     const version = new ObjectCodec({ prefix }).version(kvOf(stored));
     expect(version.key).toBe("n/a");
     expect(JSON.parse(textOf(version.bytes()))).toEqual({ ...object, metadata: { ...object.metadata, resourceVersion: "7" } });
-    expect(version.bytes()).toBe(version.bytes());
-    expect(JSON.parse(`{${textOf(version.itemBytes())}`)).toEqual({
+    const { head, tail } = version.encodedItem();
+    expect(JSON.parse(head + textOf(tail))).toEqual({
       metadata: { ...object.metadata, resourceVersion: "7" },
       data: object.data,
     });
+  });
+
+  it("keeps one form of an object's bytes, that which is stored", () => {
+    const stored = encodeForStorage(object);
+    const version = new ObjectCodec({ prefix }).version(kvOf(stored));
+    for (const { tail } of [version.encoded(), version.encodedItem(), version.at(9).encoded()]) expect(tail.buffer).toBe(stored.buffer);
+    expect(stored.buffer.byteLength).toBe(stored.length);
+  });
+
+  it("shows the last state of an object under another revision", () => {
+    const expected = { ...object, metadata: { ...object.metadata, resourceVersion: "9" } };
+    const version = new ObjectCodec({ prefix }).version(kvOf(encodeForStorage(object)));
+    version.bytes();
+    const reordered = new ObjectCodec({ prefix }).version(kvOf(Buffer.from(JSON.stringify(object))));
+    reordered.bytes();
+    for (const last of [version.at(9), reordered.at(9)]) {
+      expect(last.object).toEqual(expected);
+      expect(JSON.parse(textOf(last.bytes()))).toEqual(expected);
+    }
+  });
+
+  it("shows metadata without fields", () => {
+    const bare = { kind: "Odd", apiVersion: "v1", metadata: {} } as KubernetesObject;
+    const version = new ObjectCodec({ prefix }).version(kvOf(encodeForStorage(bare)));
+    expect(textOf(version.bytes())).toBe('{"kind":"Odd","apiVersion":"v1","metadata":{"resourceVersion":"7"}}');
   });
 
   it("fills in defaults of fields that are younger than the stored object", () => {

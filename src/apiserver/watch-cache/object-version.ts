@@ -1,11 +1,17 @@
-// One version of one object: the value, where it lies and its JSON and protobuf bytes, which are made once, when first sent,
-// and shared by every get, list and watch that sends this version. Objects are stored as upstream stores them with
-// --storage-media-type=application/json: the object without its resourceVersion, which is the key's modRevision. The bytes
-// for clients are the stored bytes with the resource version put in where metadata begins, so nothing is serialised twice.
+// One version of one object: the value, where it lies and its JSON and protobuf bytes, shared by every get, list and watch
+// that sends this version. Objects are stored as upstream stores them with --storage-media-type=application/json: the object
+// without its resourceVersion, which is the key's modRevision. The JSON for clients is the stored bytes with the resource
+// version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { KeyValue } from "../../storage/store.ts";
+
+/** The JSON of an object in two parts: ASCII, and then bytes that are shared. */
+export interface EncodedObject {
+  readonly head: string;
+  readonly tail: Uint8Array;
+}
 
 export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
   /** "namespace/name", or "name" for cluster-scoped objects: the key below the resource's prefix. */
@@ -13,8 +19,10 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
   /** With metadata.resourceVersion. */
   readonly object: T;
   readonly revision: number;
-  #stored: Uint8Array | undefined;
-  #bytes: Uint8Array | undefined;
+  /** What the store holds, or the object as clients get it where the store holds it otherwise. */
+  #json: Uint8Array | undefined;
+  /** Where the fields of metadata begin in it; 0: it has its resource version already. */
+  #fieldsAt: number | undefined;
   #message: Uint8Array | undefined;
 
   /** `stored`: what the store holds, where it is exactly this object but for the resource version. */
@@ -22,16 +30,39 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
     this.key = key;
     this.object = object;
     this.revision = revision;
-    this.#stored = stored;
-    this.#bytes = undefined;
+    this.#json = stored;
+    this.#fieldsAt = undefined;
     this.#message = undefined;
   }
 
+  /** The same object under another revision: the last state of one that is deleted. */
+  at(revision: number): ObjectVersion<T> {
+    const stored = this.#fieldsAt === 0 ? undefined : this.#json;
+    return new ObjectVersion(this.key, withResourceVersion(this.object, revision), revision, stored);
+  }
+
   /** The object as JSON, kind and apiVersion first. */
+  encoded(): EncodedObject {
+    const { json, fieldsAt } = this.#encoded();
+    if (fieldsAt === 0) return { head: "", tail: json };
+    return { head: typePrefix(this.object) + metadataPrefix(this.object, json, fieldsAt), tail: json.subarray(fieldsAt) };
+  }
+
+  /** The object as JSON without kind and apiVersion: how lists of built-in kinds hold their items. */
+  encodedItem(): EncodedObject {
+    const { json, fieldsAt } = this.#encoded();
+    if (fieldsAt === 0) return { head: "{", tail: json.subarray(typePrefixLength(this.object)) };
+    return { head: `{${metadataPrefix(this.object, json, fieldsAt)}`, tail: json.subarray(fieldsAt) };
+  }
+
+  /** As encoded(), in one piece. */
   bytes(): Uint8Array {
-    this.#bytes ??= (this.#stored && insertResourceVersion(this.#stored, this.object, this.revision)) ?? encode(this.object);
-    this.#stored = undefined;
-    return this.#bytes;
+    const { head, tail } = this.encoded();
+    if (head === "") return tail;
+    const bytes = Buffer.allocUnsafe(head.length + tail.length);
+    bytes.write(head, "latin1");
+    bytes.set(tail, head.length);
+    return bytes;
   }
 
   /** The object as a protobuf message, without kind and apiVersion. Throws for a kind that has no protobuf encoding. */
@@ -44,9 +75,14 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
     return wrapMessage(this.object, this.message());
   }
 
-  /** The object as JSON without its opening brace, kind and apiVersion: how lists of built-in kinds hold their items. */
-  itemBytes(): Uint8Array {
-    return this.bytes().subarray(typePrefixLength(this.object));
+  #encoded(): { readonly json: Uint8Array; readonly fieldsAt: number } {
+    if (this.#json && this.#fieldsAt === undefined) this.#fieldsAt = fieldsOfMetadata(this.#json, this.object);
+    // The stored bytes may come from another writer whose order differs: then they are made anew.
+    if (!this.#json || this.#fieldsAt === undefined) {
+      this.#json = encode(this.object);
+      this.#fieldsAt = 0;
+    }
+    return { json: this.#json, fieldsAt: this.#fieldsAt };
   }
 }
 
@@ -71,7 +107,11 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 function encode(object: KubernetesObject): Buffer {
   if (isInOrder(object)) return Buffer.from(JSON.stringify(object));
   const { kind, apiVersion, metadata, ...rest } = object;
-  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata, ...rest }));
+  const text = JSON.stringify({ kind, apiVersion, metadata, ...rest });
+  // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
 
 const firstFields = ["kind", "apiVersion", "metadata"];
@@ -91,17 +131,17 @@ export function encodeForStorage(object: KubernetesObject): Uint8Array {
   return encode(withoutResourceVersion(object));
 }
 
-function insertResourceVersion(stored: Uint8Array, object: KubernetesObject, revision: number): Buffer | undefined {
-  const head = `${typePrefix(object)}"metadata":{`;
-  const headLength = head.length;
-  // The stored bytes may come from another writer whose order differs: then they are made anew.
-  if (stored.length <= headLength || Buffer.from(stored.buffer, stored.byteOffset, headLength).toString("latin1") !== head)
-    return undefined;
-  const insert = `"resourceVersion":"${revision}"${stored[headLength] === closingBrace ? "" : ","}`;
-  const bytes = Buffer.allocUnsafeSlow(stored.length + insert.length);
-  bytes.write(head + insert, "latin1");
-  bytes.set(stored.subarray(headLength), headLength + insert.length);
-  return bytes;
+const metadataKey = '"metadata":{';
+
+/** Where the fields of metadata begin in stored bytes; undefined where they do not begin as this program's do. */
+function fieldsOfMetadata(stored: Uint8Array, object: KubernetesObject): number | undefined {
+  const head = typePrefix(object) + metadataKey;
+  if (stored.length <= head.length) return undefined;
+  return Buffer.from(stored.buffer, stored.byteOffset, head.length).toString("latin1") === head ? head.length : undefined;
+}
+
+function metadataPrefix({ metadata }: KubernetesObject, stored: Uint8Array, fieldsAt: number): string {
+  return `${metadataKey}"resourceVersion":"${metadata.resourceVersion}"${stored[fieldsAt] === closingBrace ? "" : ","}`;
 }
 
 const closingBrace = "}".charCodeAt(0);

@@ -4,6 +4,7 @@
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https, { type RequestOptions } from "node:https";
 import type { Clock } from "../../base/clock.ts";
+import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
 import type { WebhookCall, WebhookClient, WebhookTarget } from "./webhook-client.ts";
 import { connectionError, postError, statusError, WebhookError } from "./webhook-error.ts";
 
@@ -14,6 +15,8 @@ export interface WebhookClientOptions {
   readonly maxSockets?: number;
   /** The longest answer. Default 3 MiB. */
   readonly maxAnswerBytes?: number;
+  /** Make connections to services of the cluster, and to all other servers, where they are not made directly. */
+  readonly egress?: { readonly cluster?: Tunnel | undefined; readonly controlplane?: Tunnel | undefined };
 }
 
 /** Connections that are kept to one server while it is not called. */
@@ -24,19 +27,21 @@ const maxQuotedBytes = 2048;
 export function createWebhookClient(deps: { readonly clock: Clock }, options: WebhookClientOptions = {}): WebhookClient {
   const { maxSocketsPerHost = 64, maxSockets = 512, maxAnswerBytes = 3 * 1024 * 1024 } = options;
   const limits = { keepAlive: true, maxSockets: maxSocketsPerHost, maxTotalSockets: maxSockets, maxFreeSockets };
-  const agents = { https: new https.Agent(limits), http: new http.Agent(limits) };
+  const direct = (): ConnectionAgents => ({ https: new https.Agent(limits), http: new http.Agent(limits) });
+  const { cluster, controlplane } = options.egress ?? {};
+  const toServices = cluster ? tunnelAgents(cluster, limits) : direct();
+  const toUrls = controlplane ? tunnelAgents(controlplane, limits) : cluster ? direct() : toServices;
   return {
-    post: (target, call) => post({ ...deps, agents, maxAnswerBytes }, target, call),
+    post: (target, call) => post({ ...deps, agents: target.connectTo ? toServices : toUrls, maxAnswerBytes }, target, call),
     stop: async () => {
-      agents.https.destroy();
-      agents.http.destroy();
+      for (const agent of new Set([toServices.https, toServices.http, toUrls.https, toUrls.http])) agent.destroy();
     },
   };
 }
 
 interface Calling {
   readonly clock: Clock;
-  readonly agents: { readonly https: https.Agent; readonly http: http.Agent };
+  readonly agents: ConnectionAgents;
   readonly maxAnswerBytes: number;
 }
 

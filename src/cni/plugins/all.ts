@@ -18,12 +18,17 @@ import { staticPlugin } from "./static.ts";
 import { tuning } from "./tuning.ts";
 import { vlan } from "./vlan.ts";
 
-export function createPlugins(): PluginTable {
+export interface PluginsOptions {
+  /** Where leases of the dhcp plugin are written down. Default nowhere. */
+  readonly leaseDirectory?: string;
+}
+
+export function createPlugins({ leaseDirectory }: PluginsOptions = {}): PluginTable {
   return {
     bandwidth,
     bridge: createBridge(),
     coracle: chain,
-    dhcp: createDhcp(),
+    dhcp: createDhcp(leaseDirectory === undefined ? {} : { directory: leaseDirectory }),
     firewall,
     flannel,
     "host-device": hostDevice,

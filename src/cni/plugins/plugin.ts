@@ -18,6 +18,8 @@ export interface CniPlugin {
   status?(call: CniCall, effects: CniEffects): Promise<void>;
   /** Takes away what belongs to none of the valid attachments. Default: there is nothing such. */
   gc?(call: CniCall, effects: CniEffects): Promise<void>;
+  /** Takes up again what an earlier process kept for containers. Default: nothing is kept. */
+  restore?(warn: CniEffects["warn"]): Promise<void>;
 }
 
 /** A plugin's configuration as the runtime hands it over: what the protocol defines, and fields of the plugin's own. */

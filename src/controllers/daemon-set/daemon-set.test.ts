@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { New } from "../../api/meta/object.ts";
 import { controllerrevisions, daemonsets, nodes, pods } from "../../api/resources.generated.ts";
+import { canonicalJson } from "../../api/semantics/template-hash.ts";
 import type { DaemonSet } from "../../api/types/apps-v1.ts";
 import type { Node, Pod, Taint } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
@@ -91,7 +92,10 @@ describe("daemonset-controller", () => {
     const [revision] = (await f.client.list(controllerrevisions)).items;
     const hash = revision?.metadata.labels?.["controller-revision-hash"];
     expect(revision?.metadata.name).toBe(`agent-${hash}`);
-    expect(revision?.data).toEqual({ spec: { template: { ...template("img:1"), $patch: "replace" } } });
+    const data = { spec: { template: { ...template("img:1"), $patch: "replace" } } };
+    expect(revision?.data).toEqual(data);
+    // Byte for byte what clients make of the daemon set, to find its revision.
+    expect(JSON.stringify(revision?.data)).toBe(canonicalJson(data));
     expect(pod?.metadata.labels).toEqual({ app: "a", "controller-revision-hash": hash, "pod-template-generation": "1" });
     expect(pod?.spec.tolerations?.map((t) => `${t.key}:${t.effect}`)).toContain("node.kubernetes.io/disk-pressure:NoSchedule");
     await run(f);

@@ -21,6 +21,7 @@ import {
   orphanFinalizer,
   planCollection,
 } from "./plan-collection.ts";
+import { StaleVersions } from "./stale-versions.ts";
 
 const rediscoverMs = 30_000;
 const maxAbsentOwners = 500;
@@ -45,8 +46,7 @@ export const garbageCollector: Controller = {
 class GarbageCollector {
   readonly #context: ControllerContext;
   readonly #ownership: Ownership;
-  /** Group versions that could not be discovered the last time. */
-  #stale: readonly string[] = [];
+  readonly #stale = new StaleVersions();
   /** Owners that are known not to exist, by their coordinates: their dependents need not ask one by one. */
   readonly #absent = new LruMap<string, true>(maxAbsentOwners);
 
@@ -88,10 +88,8 @@ class GarbageCollector {
 
   async #discover(signal: AbortSignal): Promise<void> {
     const { resources, stale } = await discoverResources(this.#context.client, { signal });
-    // One that has just been registered is stale for a moment: that is no news.
-    const lasting = stale.filter((groupVersion) => this.#stale.includes(groupVersion));
-    this.#stale = stale;
-    if (lasting.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: lasting.join(",") });
+    const news = this.#stale.news(stale, this.#context.clock.monotonic());
+    if (news.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: news.join(",") });
     await this.#ownership.follow(resources, new Set(stale));
   }
 

@@ -291,6 +291,16 @@ const routeRule = object(
   ]),
 );
 
+const routeStatus = object(
+  {
+    parents: list(
+      object({ parentRef: parentReference, controllerName, conditions: conditions() }, ["parentRef", "controllerName", "conditions"]),
+      32,
+    ),
+  },
+  ["parents"],
+);
+
 const httpRoute = definition({
   ...{ kind: "HTTPRoute", plural: "httproutes", shortNames: [], scope: "Namespaced" },
   columns: [column("Hostnames", ".spec.hostnames")],
@@ -299,15 +309,75 @@ const httpRoute = definition({
     hostnames: list(hostname, 16),
     rules: list(routeRule, 16, { default: [{ matches: [{ path: { type: "PathPrefix", value: "/" } }] }] }),
   }),
-  status: object(
+  status: routeStatus,
+});
+
+const callMatch = object({
+  method: object(
     {
-      parents: list(
-        object({ parentRef: parentReference, controllerName, conditions: conditions() }, ["parentRef", "controllerName", "conditions"]),
-        32,
-      ),
+      type: { ...oneOf("Exact", "RegularExpression"), default: "Exact" },
+      service: text(1024),
+      method: text(1024),
     },
-    ["parents"],
+    [],
+    rules(
+      ["has(self.service) || has(self.method)", "One or both of 'service' or 'method' must be specified"],
+      [
+        '(!has(self.type) || self.type == \'Exact\') && has(self.service) ? self.service.matches(r"""^(?i)\\.?[a-z_][a-z_0-9]*(\\.[a-z_][a-z_0-9]*)*$""") : true',
+        "service must only contain valid characters (matching ^(?i)\\.?[a-z_][a-z_0-9]*(\\.[a-z_][a-z_0-9]*)*$)",
+      ],
+      [
+        '(!has(self.type) || self.type == \'Exact\') && has(self.method) ? self.method.matches(r"""^[A-Za-z_][A-Za-z_0-9]*$""") : true',
+        "method must only contain valid characters (matching ^[A-Za-z_][A-Za-z_0-9]*$)",
+      ],
+    ),
   ),
+  headers: keyedList(valueMatch, 16, "name"),
+});
+
+const callFilterFields = {
+  RequestHeaderModifier: "requestHeaderModifier",
+  ResponseHeaderModifier: "responseHeaderModifier",
+} as const;
+const callFilter = object(
+  { type: oneOf(...Object.keys(callFilterFields)), requestHeaderModifier: headerModifier, responseHeaderModifier: headerModifier },
+  ["type"],
+  rules(
+    ...Object.entries(callFilterFields).map(
+      ([type, field]) => [`has(self.${field}) == (self.type == '${type}')`, `filter.${field} belongs to filter.type ${type}`] as const,
+    ),
+  ),
+);
+const callFilters = list(
+  callFilter,
+  16,
+  rules(
+    ...Object.keys(callFilterFields).map(
+      (type) => [`self.filter(f, f.type == '${type}').size() <= 1`, `${type} filter cannot be repeated`] as const,
+    ),
+  ),
+);
+
+const grpcRoute = definition({
+  ...{ kind: "GRPCRoute", plural: "grpcroutes", shortNames: [], scope: "Namespaced" },
+  columns: [column("Hostnames", ".spec.hostnames")],
+  spec: object({
+    parentRefs: list(parentReference, 32),
+    hostnames: list(hostname, 16),
+    rules: list(
+      object({
+        name: sectionName,
+        matches: list(callMatch, 64),
+        filters: callFilters,
+        backendRefs: list(
+          referenceTo("Service", { port: portNumber, weight: integer(0, 1_000_000, { default: 1 }), filters: callFilters }, portRule),
+          16,
+        ),
+      }),
+      16,
+    ),
+  }),
+  status: routeStatus,
 });
 
 const referenceGrant = definition({
@@ -323,4 +393,4 @@ const referenceGrant = definition({
   ),
 });
 
-export const gatewayDefinitions: readonly New<CustomResourceDefinition>[] = [gatewayClass, gateway, httpRoute, referenceGrant];
+export const gatewayDefinitions: readonly New<CustomResourceDefinition>[] = [gatewayClass, gateway, httpRoute, grpcRoute, referenceGrant];

@@ -5,7 +5,7 @@ import type { Asked } from "../client-request.ts";
 import { chosenTarget, type RequestFacts, type Target } from "../routes.ts";
 import { findInSites } from "../sites.ts";
 import { type GatewayPlan, gatewayControllerName, planGateways, type Said } from "./gateway-plan.ts";
-import type { Gateway, GatewayClass, GatewayListener, HTTPRoute, ReferenceGrant } from "./gateway-types.ts";
+import type { Gateway, GatewayClass, GatewayListener, GRPCRoute, HTTPRoute, ReferenceGrant } from "./gateway-types.ts";
 import type { GatewayView } from "./gateway-view.ts";
 
 const apiVersion = "gateway.networking.k8s.io/v1";
@@ -31,6 +31,11 @@ const route = (name: string, spec: Partial<HTTPRoute["spec"]>, namespace = "infr
   spec: { parentRefs: [{ name: "gw", namespace: "infra" }], ...spec },
 });
 
+const calls = (name: string, rules: GRPCRoute["spec"]["rules"], namespace = "infra"): GRPCRoute => ({
+  ...{ apiVersion, kind: "GRPCRoute", metadata: metadata(name, namespace) },
+  spec: { parentRefs: [{ name: "gw", namespace: "infra" }], ...(rules ? { rules } : {}) },
+});
+
 const grant = (from: ReferenceGrant["spec"]["from"][0], to: ReferenceGrant["spec"]["to"][0], namespace: string): ReferenceGrant => ({
   ...{ apiVersion, kind: "ReferenceGrant", metadata: metadata("grant", namespace) },
   spec: { from: [from], to: [to] },
@@ -41,7 +46,7 @@ const prefix = (value: string) => ({ path: { type: "PathPrefix", value } });
 
 function plan(view: Partial<GatewayView>): GatewayPlan {
   return planGateways({
-    ...{ classes: [ourClass()], gateways: [], routes: [], grants: [] },
+    ...{ classes: [ourClass()], gateways: [], routes: [], grpcRoutes: [], grants: [] },
     service: (key) => (key.endsWith("/missing") ? undefined : ({ spec: { ports: [{ port: 80 }] } } as unknown as Service)),
     secret: (key) => (key.endsWith("/missing") ? undefined : ({ metadata: metadata(key.slice(key.indexOf("/") + 1)) } as Secret)),
     isUsableCertificate: (secret) => secret.metadata.name !== "broken",
@@ -115,6 +120,63 @@ describe("matches", () => {
     expect(serviceOf(made, "any/a", { headers: { ...one, "x-two": "22" } })).toBe("two-headers");
     expect([serviceOf(made, "any/a?q=1"), serviceOf(made, "any/a?q=2&q=1")]).toEqual(["query", "root"]);
     expect([serviceOf(made, "any/p/x/end"), serviceOf(made, "any/p/x/end/more")]).toEqual(["pattern", "root"]);
+  });
+
+  it("of calls go by service and method, to pods that speak HTTP/2", () => {
+    const call = (service: string, method?: object, more: object = {}) => ({
+      matches: [{ ...(method ? { method } : {}), ...more }],
+      backendRefs: [to(service)],
+    });
+    const made = plan({
+      gateways: [gateway([listener("web"), listener("other", { port: 81 })])],
+      grpcRoutes: [
+        calls("c", [
+          call("one", { service: "shop.Cart", method: "Add" }),
+          call("service", { service: "shop.Cart" }),
+          call("header", { service: "shop.Cart", method: "Add" }, { headers: [{ name: "Tier", value: "gold" }] }),
+          call("method", { method: "Watch" }),
+          call("pattern", { type: "RegularExpression", service: "v[0-9]\\.[A-Z]+" }),
+        ]),
+      ],
+    });
+    const at = (url: string, headers = {}) => serviceOf(made, url, { method: "POST", headers });
+    expect([at("any/shop.Cart/Add"), at("any/shop.Cart/Add", { tier: "gold" }), at("any/shop.Cart/Remove")]).toEqual([
+      "one",
+      "header",
+      "service",
+    ]);
+    expect([at("any/x.Y/Watch"), at("any/v1.ABC/Get"), at("any/v1.abc/Get"), at("any/x.Y/Z")]).toEqual(["method", "pattern", "404", "404"]);
+    expect(targetOf(made, "any/shop.Cart/Add")?.policy.protocol).toBe("h2c");
+    expect(made.ports.find(({ port }) => port === 80)?.h2c).toBe(true);
+    expect(ofRoute(made, "c")).toEqual(["Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs"]);
+    expect(ofListener(made, "web")?.attachedRoutes).toBe(1);
+    expect(ofListener(made, "web")?.supportedKinds.map(({ kind }) => kind)).toEqual(["HTTPRoute", "GRPCRoute"]);
+  });
+
+  it("of calls have no copies, and are for listeners that take such routes", () => {
+    const mirror = { type: "RequestMirror", requestMirror: { backendRef: to("copy") } };
+    const made = plan({
+      gateways: [gateway([listener("web"), listener("http", { port: 81, allowedRoutes: { kinds: [{ kind: "HTTPRoute" }] } })])],
+      grpcRoutes: [
+        calls("mirrored", [{ filters: [mirror], backendRefs: [to("a")] }]),
+        {
+          ...calls("refused", [{ backendRefs: [to("a")] }]),
+          spec: { parentRefs: [{ name: "gw", namespace: "infra", sectionName: "http" }] },
+        },
+      ],
+    });
+    expect(ofRoute(made, "mirrored")[0]).toBe("Accepted=False UnsupportedValue");
+    expect(ofRoute(made, "refused")[0]).toBe("Accepted=False NotAllowedByListeners");
+  });
+
+  it("lead to pods that speak HTTP/2 where the service's port says so", () => {
+    const made = plan({
+      gateways: [gateway([listener("web")])],
+      routes: [route("r", { rules: [{ backendRefs: [to("a")] }] })],
+      service: () => ({ spec: { ports: [{ port: 80, appProtocol: "kubernetes.io/h2c" }] } }) as unknown as Service,
+    });
+    expect(targetOf(made, "any/")?.policy.protocol).toBe("h2c");
+    expect(made.ports[0]?.h2c).toBe(false);
   });
 
   it("are served under the hostnames that route and listener have in common", () => {
@@ -289,7 +351,7 @@ describe("listeners", () => {
   });
 
   it("say what they cannot do: protocols, kinds of routes, ports that are taken", () => {
-    const kinds = [{ kind: "HTTPRoute" }, { kind: "GRPCRoute" }];
+    const kinds = [{ kind: "HTTPRoute" }, { kind: "TLSRoute" }];
     const made = plan({
       gateways: [
         gateway([

@@ -10,13 +10,12 @@ import {
   type GatewayAddress,
   type GatewayClass,
   gatewayGroup,
-  type HTTPRoute,
   type ParentReference,
   type RouteKind,
 } from "./gateway-types.ts";
 import type { GatewayView } from "./gateway-view.ts";
-import { allowsRoute, type CheckedListener, checkListeners, commonHosts, isServable, type Verdict } from "./listeners.ts";
-import { type HostlessRoute, type RouteTargets, targetsOf } from "./route-targets.ts";
+import { allowsRoute, type CheckedListener, checkListeners, commonHosts, isServable, type KindOfRoute, type Verdict } from "./listeners.ts";
+import { grpcTargetsOf, type HostlessRoute, type RouteTargets, targetsOf } from "./route-targets.ts";
 
 export const gatewayControllerName = "coracle.local/gateway-controller";
 
@@ -41,7 +40,8 @@ export interface WantedGatewayStatus {
 }
 
 export interface WantedRouteStatus {
-  readonly route: HTTPRoute;
+  readonly kind: KindOfRoute["kind"];
+  readonly route: KindOfRoute["route"];
   readonly parents: readonly { readonly parentRef: ParentReference; readonly conditions: readonly Said[] }[];
 }
 
@@ -49,6 +49,8 @@ export interface GatewayPort {
   readonly scheme: "http" | "https";
   readonly port: number;
   readonly sites: readonly Site[];
+  /** Whether clients of gRPC may come without TLS. */
+  readonly h2c: boolean;
   readonly certificates: readonly WantedCertificate<Gateway>[];
 }
 
@@ -66,8 +68,7 @@ const orYes = (type: string, wrong: Verdict | undefined): Said => (wrong ? no(ty
 const isLiving = ({ metadata }: KubernetesObject): boolean => metadata.deletionTimestamp === undefined;
 
 /** A route at a listener. */
-interface Attached {
-  readonly route: HTTPRoute;
+interface Attached extends KindOfRoute {
   readonly targets: RouteTargets;
   readonly hosts: readonly (string | undefined)[];
 }
@@ -82,8 +83,7 @@ export function planGateways(view: GatewayView): GatewayPlan {
     view,
   );
   const attached = new Map<CheckedListener, Attached[]>(listeners.map((listener) => [listener, []]));
-  const routes = view.routes.filter(isLiving).sort(byAge);
-  const routeStatuses = routes.map((route) => attachRoute(route, { gateways, attached, view }));
+  const routeStatuses = routesOf(view).map((route) => attachRoute(route, { gateways, attached, view }));
   return {
     ports: portsOf(attached),
     backends: [...attached.values()].flat().flatMap(({ targets }) => targets.backends),
@@ -91,6 +91,19 @@ export function planGateways(view: GatewayView): GatewayPlan {
     gateways: gateways.map((gateway) => gatewayStatus(gateway, { attached, view, problem: addressed.get(gateway) })),
     routes: routeStatuses.filter(({ parents, route }) => parents.length > 0 || (route.status?.parents ?? []).length > 0),
   };
+}
+
+interface AnyRoute extends KindOfRoute {
+  readonly targets: () => RouteTargets;
+}
+
+/** Of all kinds, the oldest first. */
+function routesOf(view: GatewayView): readonly AnyRoute[] {
+  const all: readonly AnyRoute[] = [
+    ...view.routes.map((route) => ({ kind: "HTTPRoute" as const, route, targets: () => targetsOf(route, view) })),
+    ...view.grpcRoutes.map((route) => ({ kind: "GRPCRoute" as const, route, targets: () => grpcTargetsOf(route, view) })),
+  ];
+  return all.filter(({ route }) => isLiving(route)).sort((a, b) => byAge(a.route, b.route));
 }
 
 function classCondition({ spec }: GatewayClass): Said {
@@ -104,14 +117,15 @@ interface AttachInput {
   readonly view: GatewayView;
 }
 
-function attachRoute(route: HTTPRoute, { gateways, attached, view }: AttachInput): WantedRouteStatus {
+function attachRoute(any: AnyRoute, { gateways, attached, view }: AttachInput): WantedRouteStatus {
+  const { kind, route } = any;
   let targets: RouteTargets | undefined;
   const parents = (route.spec.parentRefs ?? []).flatMap((parentRef) => {
     const gateway = gateways.find((one) => isParent(one, parentRef, route));
     if (!gateway) return [];
-    targets ??= targetsOf(route, view);
+    targets ??= any.targets();
     const found = listenersFor(
-      route,
+      any,
       parentRef,
       [...attached.keys()].filter((one) => one.gateway === gateway),
       view,
@@ -121,17 +135,17 @@ function attachRoute(route: HTTPRoute, { gateways, attached, view }: AttachInput
       for (const { listener, hosts } of found.listeners) {
         const of = attached.get(listener);
         // Two references may lead to one listener.
-        if (of && !of.some((one) => one.route === route)) of.push({ route, targets, hosts });
+        if (of && !of.some((one) => one.route === route)) of.push({ kind, route, targets, hosts });
       }
     return [{ parentRef, conditions: [orYes("Accepted", wrong), orYes("ResolvedRefs", targets.unresolved)] }];
   });
-  return { route, parents };
+  return { kind, route, parents };
 }
 
 function isParent(
   { metadata }: Gateway,
   { group = gatewayGroup, kind = "Gateway", name, namespace }: ParentReference,
-  route: HTTPRoute,
+  route: KubernetesObject,
 ): boolean {
   const of = namespace ?? route.metadata.namespace;
   return group === gatewayGroup && kind === "Gateway" && metadata.name === name && metadata.namespace === of;
@@ -142,17 +156,17 @@ interface FoundListeners {
 }
 
 function listenersFor(
-  route: HTTPRoute,
+  any: KindOfRoute,
   { sectionName, port }: ParentReference,
   all: readonly CheckedListener[],
   view: GatewayView,
 ): FoundListeners | Verdict {
   const named = all.filter(({ listener }) => (sectionName ?? listener.name) === listener.name && (port ?? listener.port) === listener.port);
   if (named.length === 0) return { reason: "NoMatchingParent", message: "The gateway has no such listener" };
-  const allowing = named.filter((listener) => allowsRoute(listener, route, view));
+  const allowing = named.filter((listener) => allowsRoute(listener, any, view));
   if (allowing.length === 0) return { reason: "NotAllowedByListeners", message: "No listener allows this route" };
   const listeners = allowing
-    .map((listener) => ({ listener, hosts: commonHosts(listener.host, route.spec.hostnames ?? []) }))
+    .map((listener) => ({ listener, hosts: commonHosts(listener.host, any.route.spec.hostnames ?? []) }))
     .filter(({ hosts }) => hosts.length > 0);
   if (listeners.length === 0)
     return { reason: "NoMatchingListenerHostname", message: "No listener has a hostname in common with this route" };
@@ -160,14 +174,21 @@ function listenersFor(
 }
 
 function portsOf(attached: ReadonlyMap<CheckedListener, readonly Attached[]>): readonly GatewayPort[] {
-  const ports = new Map<number, { scheme: "http" | "https"; sites: Site[]; certificates: WantedCertificate<Gateway>[] }>();
+  interface Growing {
+    readonly scheme: "http" | "https";
+    readonly sites: Site[];
+    readonly certificates: WantedCertificate<Gateway>[];
+    h2c: boolean;
+  }
+  const ports = new Map<number, Growing>();
   for (const [checked, routes] of attached) {
     if (!isServable(checked)) continue;
     const { port } = checked.listener;
-    const known = ports.get(port) ?? { scheme: checked.scheme, sites: [], certificates: [] };
+    const known = ports.get(port) ?? { scheme: checked.scheme, sites: [], certificates: [], h2c: false };
     ports.set(port, known);
     known.sites.push({ host: checked.host, table: compileRoutes(orderedRoutes(routes), { deepWildcards: true }) });
     known.certificates.push(...checked.certificates);
+    known.h2c ||= routes.some(({ kind }) => kind === "GRPCRoute");
   }
   return [...ports].map(([port, plan]) => ({ port, ...plan }));
 }

@@ -11,9 +11,11 @@ import { gatewayControllerName } from "./gateway-plan.ts";
 import {
   type Gateway,
   type GatewayClass,
+  type GRPCRoute,
   gatewayclasses,
   gatewayGroup,
   gateways,
+  grpcroutes,
   type HTTPRoute,
   httproutes,
   type ReferenceGrant,
@@ -24,13 +26,14 @@ export interface GatewayObjects {
   readonly classes: readonly GatewayClass[];
   readonly gateways: readonly Gateway[];
   readonly routes: readonly HTTPRoute[];
+  readonly grpcRoutes: readonly GRPCRoute[];
   readonly grants: readonly ReferenceGrant[];
 }
 
-const nothing: GatewayObjects = { classes: [], gateways: [], routes: [], grants: [] };
+const nothing: GatewayObjects = { classes: [], gateways: [], routes: [], grpcRoutes: [], grants: [] };
 
 /** Kinds by plural. */
-const wantedKinds = ["gateways", "httproutes", "referencegrants"] as const;
+const wantedKinds = ["gateways", "httproutes", "grpcroutes", "referencegrants"] as const;
 
 export class GatewaySource {
   readonly #informers: InformerFactory;
@@ -76,6 +79,7 @@ export class GatewaySource {
       classes: own,
       gateways: await this.#follow("gateways", () => gateways, signal),
       routes: await this.#follow("httproutes", () => httproutes, signal),
+      grpcRoutes: await this.#follow("grpcroutes", () => grpcroutes, signal),
       grants: await this.#follow("referencegrants", referencegrants, signal),
     };
   }

@@ -9,10 +9,21 @@ import type { Condition } from "../../api/types/meta-v1.ts";
 import { type Clock, formatTime } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import { type GatewayPlan, gatewayControllerName, type Said } from "./gateway-plan.ts";
-import { gatewayclasses, gateways, httproutes, type ParentReference, type RouteParentStatus } from "./gateway-types.ts";
+import {
+  type GRPCRoute,
+  gatewayclasses,
+  gateways,
+  grpcroutes,
+  type HTTPRoute,
+  httproutes,
+  type ParentReference,
+  type RouteParentStatus,
+} from "./gateway-types.ts";
 
 /** What this controller can do besides what every one must, by upstream's names, which are kept in order. */
 const supportedFeatures = [
+  "GRPCRoute",
+  "GRPCRouteNamedRouteRule",
   "Gateway",
   "GatewayHTTPListenerIsolation",
   "GatewayPort8080",
@@ -20,10 +31,13 @@ const supportedFeatures = [
   "HTTPRoute303RedirectStatusCode",
   "HTTPRoute307RedirectStatusCode",
   "HTTPRoute308RedirectStatusCode",
+  "HTTPRouteBackendProtocolH2C",
+  "HTTPRouteBackendProtocolWebSocket",
   "HTTPRouteBackendRequestHeaderModification",
   "HTTPRouteBackendTimeout",
   "HTTPRouteHostRewrite",
   "HTTPRouteMethodMatching",
+  "HTTPRouteNamedRouteRule",
   "HTTPRouteParentRefPort",
   "HTTPRoutePathRedirect",
   "HTTPRoutePathRewrite",
@@ -75,14 +89,17 @@ export async function writeGatewayStatus(plan: GatewayPlan, deps: WriteDeps, sig
       listeners: listeners.map((l) => ({ ...l, conditions: conditionsOf(gateway, before.get(l.name), l.conditions) })),
     });
   }
-  for (const { route, parents } of plan.routes) {
+  for (const { kind, route, parents } of plan.routes) {
     const known = route.status?.parents ?? [];
     const others = known.filter(({ controllerName }) => controllerName !== gatewayControllerName);
     const own = parents.map(({ parentRef, conditions }): RouteParentStatus => {
       const before = known.find((one) => one.controllerName === gatewayControllerName && isSameParent(one.parentRef, parentRef));
       return { parentRef, controllerName: gatewayControllerName, conditions: conditionsOf(route, before?.conditions, conditions) };
     });
-    await write(httproutes, route, { parents: [...others, ...own] });
+    const status = { parents: [...others, ...own] };
+    if (kind === "GRPCRoute")
+      await write(grpcroutes, route as GRPCRoute, status); // as its kind says
+    else await write(httproutes, route as HTTPRoute, status);
   }
   if (failures.length > 0) throw failures[0];
 }

@@ -135,6 +135,26 @@ export interface HTTPRoute extends KubernetesObject {
   readonly status?: { readonly parents?: readonly RouteParentStatus[] };
 }
 
+export interface GRPCRouteMatch {
+  readonly method?: { readonly type?: string; readonly service?: string; readonly method?: string };
+  readonly headers?: readonly ValueMatch[];
+}
+
+export interface GRPCRouteRule {
+  readonly matches?: readonly GRPCRouteMatch[];
+  readonly filters?: readonly RouteFilter[];
+  readonly backendRefs?: readonly BackendReference[];
+}
+
+export interface GRPCRoute extends KubernetesObject {
+  readonly spec: {
+    readonly parentRefs?: readonly ParentReference[];
+    readonly hostnames?: readonly string[];
+    readonly rules?: readonly GRPCRouteRule[];
+  };
+  readonly status?: { readonly parents?: readonly RouteParentStatus[] };
+}
+
 export interface ReferenceGrant extends KubernetesObject {
   readonly spec: {
     readonly from: readonly { readonly group: string; readonly kind: string; readonly namespace: string }[];
@@ -166,6 +186,7 @@ export const gatewayclasses = typeOf<GatewayClass>({
 });
 export const gateways = typeOf<Gateway>({ kind: "Gateway", resource: "gateways", shortNames: ["gtw"], namespaced: true });
 export const httproutes = typeOf<HTTPRoute>({ kind: "HTTPRoute", resource: "httproutes", shortNames: [], namespaced: true });
+export const grpcroutes = typeOf<GRPCRoute>({ kind: "GRPCRoute", resource: "grpcroutes", shortNames: [], namespaced: true });
 
 /** Older definitions have it as v1beta1 alone. */
 export const referencegrants = (version: string): ResourceType<ReferenceGrant> =>

@@ -1,12 +1,13 @@
 // What the rules of the Gateway API are decided from: the objects of the cluster at one moment.
 import type { Labels } from "../../api/meta/selectors.ts";
 import type { Secret, Service } from "../../api/types/core-v1.ts";
-import type { Gateway, GatewayClass, HTTPRoute, ReferenceGrant, RouteKind } from "./gateway-types.ts";
+import type { Gateway, GatewayClass, GRPCRoute, HTTPRoute, ReferenceGrant, RouteKind } from "./gateway-types.ts";
 
 export interface GatewayView {
   readonly classes: readonly GatewayClass[];
   readonly gateways: readonly Gateway[];
   readonly routes: readonly HTTPRoute[];
+  readonly grpcRoutes: readonly GRPCRoute[];
   readonly grants: readonly ReferenceGrant[];
   /** By "namespace/name". */
   service(key: string): Service | undefined;

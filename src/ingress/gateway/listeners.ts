@@ -3,7 +3,7 @@
 import { SelectorError, selects } from "../../api/meta/selectors.ts";
 import type { WantedCertificate } from "../certificates.ts";
 import { coversHost } from "../sites.ts";
-import { type Gateway, type GatewayListener, gatewayGroup, type HTTPRoute, type RouteKind } from "./gateway-types.ts";
+import { type Gateway, type GatewayListener, type GRPCRoute, gatewayGroup, type HTTPRoute, type RouteKind } from "./gateway-types.ts";
 import { type GatewayView, isGranted } from "./gateway-view.ts";
 
 export interface Verdict {
@@ -31,7 +31,16 @@ export interface CheckedListener {
 export const isServable = ({ unaccepted, conflict, certificates, scheme }: CheckedListener): boolean =>
   !unaccepted && !conflict && (scheme === "http" || certificates.length > 0);
 
-const httpRoute: RouteKind = { group: gatewayGroup, kind: "HTTPRoute" };
+/** A route with its kind, which objects that are read need not say. */
+export interface KindOfRoute {
+  readonly kind: "HTTPRoute" | "GRPCRoute";
+  readonly route: HTTPRoute | GRPCRoute;
+}
+
+const servedKinds: readonly (RouteKind & { readonly kind: KindOfRoute["kind"] })[] = [
+  { group: gatewayGroup, kind: "HTTPRoute" },
+  { group: gatewayGroup, kind: "GRPCRoute" },
+];
 const schemes: ReadonlyMap<string, "http" | "https"> = new Map([
   ["HTTP", "http"],
   ["HTTPS", "https"],
@@ -80,11 +89,11 @@ const noCertificates = { certificates: [], problem: undefined };
 
 function kindsOf({ allowedRoutes }: GatewayListener): { readonly kinds: readonly RouteKind[]; readonly wrong: Verdict | undefined } {
   const asked = allowedRoutes?.kinds ?? [];
-  if (asked.length === 0) return { kinds: [httpRoute], wrong: undefined };
-  const isServed = ({ group = gatewayGroup, kind }: RouteKind): boolean => group === gatewayGroup && kind === httpRoute.kind;
-  const unknown = asked.filter((kind) => !isServed(kind)).map(({ kind }) => kind);
+  if (asked.length === 0) return { kinds: servedKinds, wrong: undefined };
+  const isSame = (a: RouteKind, { group = gatewayGroup, kind }: RouteKind): boolean => a.group === group && a.kind === kind;
+  const unknown = asked.filter((kind) => !servedKinds.some((served) => isSame(served, kind))).map(({ kind }) => kind);
   return {
-    kinds: asked.some(isServed) ? [httpRoute] : [],
+    kinds: servedKinds.filter((served) => asked.some((kind) => isSame(served, kind))),
     wrong:
       unknown.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `Routes of kind ${unknown.join(", ")} are not served` },
   };
@@ -133,8 +142,12 @@ function certificatesOf(
 }
 
 /** Whether the listener lets routes of that kind and namespace be attached. */
-export function allowsRoute({ gateway, listener, supportedKinds }: CheckedListener, route: HTTPRoute, view: GatewayView): boolean {
-  if (supportedKinds.length === 0) return false;
+export function allowsRoute(
+  { gateway, listener, supportedKinds }: CheckedListener,
+  { kind, route }: KindOfRoute,
+  view: GatewayView,
+): boolean {
+  if (!supportedKinds.some((supported) => supported.kind === kind)) return false;
   const { from = "Same", selector } = listener.allowedRoutes?.namespaces ?? {};
   const { namespace = "" } = route.metadata;
   if (from === "All") return true;

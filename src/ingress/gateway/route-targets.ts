@@ -1,4 +1,4 @@
-// The rules of an HTTPRoute as routes: matches, filters, backends by weight, deadlines. Pure. What a reference leads to nowhere is
+// The rules of an HTTPRoute, or a GRPCRoute, as routes: matches, filters, backends by weight, deadlines. Pure. What a reference leads to nowhere is
 // answered with 500, in its share of the requests.
 import { keyOf } from "../../api/meta/object.ts";
 import { parseDurationMs } from "../../base/flags.ts";
@@ -7,6 +7,8 @@ import type { Filters, HeaderChanges, Mirror, PathChange, Redirect } from "../fi
 import type { Backend, Conditions, Route, Share, Target, ValueCondition } from "../routes.ts";
 import {
   type BackendReference,
+  type GRPCRoute,
+  type GRPCRouteMatch,
   gatewayGroup,
   type HeaderModifier,
   type HTTPRoute,
@@ -48,18 +50,48 @@ export function targetsOf(route: HTTPRoute, view: GatewayView): RouteTargets {
   return { routes, unresolved: reader.unresolved, unsupported: reader.unsupported, backends: reader.backends };
 }
 
+/** A call is a request of its own kind: POST /service/method, to pods that speak HTTP/2. */
+export function grpcTargetsOf(route: GRPCRoute, view: GatewayView): RouteTargets {
+  const reader = new RouteReader(route, view, "GRPCRoute");
+  const routes = (route.spec.rules ?? [{}]).flatMap(({ matches, ...rule }) =>
+    reader.routesOf({ ...rule, ...(matches ? { matches: matches.map(requestMatch) } : {}) }),
+  );
+  return { routes, unresolved: reader.unresolved, unsupported: reader.unsupported, backends: reader.backends };
+}
+
+const anyName = "[^/]+";
+
+function requestMatch({ method, headers }: GRPCRouteMatch): RouteMatch {
+  return { path: pathOfCall(method ?? {}), ...(headers ? { headers } : {}) };
+}
+
+function pathOfCall({ type = "Exact", service, method }: NonNullable<GRPCRouteMatch["method"]>): NonNullable<RouteMatch["path"]> {
+  const group = (pattern: string | undefined): string => (pattern ? `(?:${pattern})` : anyName);
+  if (type === "RegularExpression") return { type, value: `/${group(service)}/${group(method)}` };
+  if (type !== "Exact") return { type, value: "" }; // refused as a path of that type
+  if (service && method) return { type, value: `/${service}/${method}` };
+  if (service) return { type: "PathPrefix", value: `/${service}` };
+  if (method) return { type: "RegularExpression", value: `/${anyName}/${method.replaceAll(/[^A-Za-z0-9_]/g, "\\$&")}` };
+  return { type: "PathPrefix", value: "/" };
+}
+
+/** A service whose port says so speaks HTTP/2 without TLS. */
+const h2cProtocol = "kubernetes.io/h2c";
+
 class RouteReader {
-  readonly #route: HTTPRoute;
+  readonly #route: HTTPRoute | GRPCRoute;
+  readonly #kind: "HTTPRoute" | "GRPCRoute";
   readonly #view: GatewayView;
   readonly #source: string;
   readonly backends: Backend[] = [];
   unresolved: Verdict | undefined;
   unsupported: Verdict | undefined;
 
-  constructor(route: HTTPRoute, view: GatewayView) {
+  constructor(route: HTTPRoute | GRPCRoute, view: GatewayView, kind: "HTTPRoute" | "GRPCRoute" = "HTTPRoute") {
     this.#route = route;
+    this.#kind = kind;
     this.#view = view;
-    this.#source = `HTTPRoute ${keyOf(route)}`;
+    this.#source = `${kind} ${keyOf(route)}`;
   }
 
   routesOf(rule: RouteRule): readonly HostlessRoute[] {
@@ -125,7 +157,11 @@ class RouteReader {
     const shares = references.map((reference): Share => {
       const backend = this.#backendOf(reference);
       const own = this.#filtersOf({}, reference.filters ?? [], matched);
-      return { weight: reference.weight ?? 1, target: { ...nothing, backend, policy: { ...policy, filters: joined(filters, own) } } };
+      const protocol = backend && this.#speaksH2c(backend) ? ({ protocol: "h2c" } as const) : {};
+      return {
+        weight: reference.weight ?? 1,
+        target: { ...nothing, backend, policy: { ...policy, ...protocol, filters: joined(filters, own) } },
+      };
     });
     if (weighted.length === 0) return nothing;
     const [first] = shares;
@@ -135,7 +171,9 @@ class RouteReader {
   #filtersOf({ timeouts }: RouteRule, filters: readonly RouteFilter[], matched: string): Filters {
     const of = <K extends keyof RouteFilter>(key: K): readonly NonNullable<RouteFilter[K]>[] =>
       filters.flatMap((filter) => (filter[key] === undefined ? [] : [filter[key] as NonNullable<RouteFilter[K]>]));
-    for (const { type } of filters) if (!servedFilters.has(type)) this.#refuse(`Filters of type ${type} are not served`);
+    // A copy of a call that goes on in both directions would have to be answered.
+    const isServed = (type: string): boolean => servedFilters.has(type) && (this.#kind === "HTTPRoute" || type !== "RequestMirror");
+    for (const { type } of filters) if (!isServed(type)) this.#refuse(`Filters of type ${type} are not served`);
     const [redirect] = of("requestRedirect");
     const [rewrite] = of("urlRewrite");
     const pathOf = (path: PathModifier | undefined) => (path ? { path: pathChange(path, matched) } : {});
@@ -170,7 +208,7 @@ class RouteReader {
     const key = `${target}/${name}`;
     const fail = (reason: string, message: string): undefined => void (this.unresolved ??= { reason, message });
     if (group !== "" || kind !== "Service") return fail("InvalidKind", `${kind} ${key} is no Service`);
-    const from = { group: gatewayGroup, kind: "HTTPRoute", namespace };
+    const from = { group: gatewayGroup, kind: this.#kind, namespace };
     if (!isGranted({ from, to: { group, kind, namespace: target, name } }, this.#view.grants))
       return fail("RefNotPermitted", `No ReferenceGrant of namespace ${target} allows service ${key}`);
     const service = this.#view.service(key);
@@ -180,6 +218,12 @@ class RouteReader {
     const backend = { namespace: target, service: name, port };
     this.backends.push(backend);
     return backend;
+  }
+
+  #speaksH2c({ namespace, service, port }: Backend): boolean {
+    if (this.#kind === "GRPCRoute") return true;
+    const ports = this.#view.service(`${namespace}/${service}`)?.spec?.ports ?? [];
+    return ports.some((each) => each.port === port && each.appProtocol === h2cProtocol);
   }
 
   #refuse(message: string): void {

@@ -49,11 +49,11 @@ const authorization = {
 const routing = { splitStream: boolean(false), infoBufferSize: text("0") };
 
 const logging = {
-  format: unsupported(text("text")),
+  format: text("text"),
   // Nanoseconds as a number, or a duration: nothing is held back here that could be flushed.
   flushFrequency: withoutEffect<unknown>({ ...durationOrZero("5s"), kind: "text", read: (fields, name) => fields.value(name) }),
   verbosity: integer(0),
-  vmodule: withoutEffect(objects({ filePattern: text(""), verbosity: integer(0) })),
+  vmodule: objects({ filePattern: text(""), verbosity: integer(0) }),
   options: withoutEffect(nested({ text: nested(routing), json: nested(routing) })),
 };
 

@@ -44,6 +44,7 @@ export function validateKubeletConfiguration(c: KubeletConfiguration): readonly 
   for (const problem of reservedMemoryProblems(c.reservedMemory)) problems.when(true, problem);
   checkThresholds(problems, c);
   checkLogs(problems, c);
+  checkLogging(problems, c);
   checkModes(problems, c);
   checkTracing(problems, c);
   return list;
@@ -278,6 +279,16 @@ function checkLogs({ when }: Problems, c: KubeletConfiguration): void {
   when(!podLogsDir.startsWith("/"), `pod logs path ${q(podLogsDir)} must be absolute path`);
   when(/\/\/|\/\.\.?(\/|$)|.\/$/.test(podLogsDir), `pod logs path ${q(podLogsDir)} must be normalized`);
   when(/[^\0-\x7f]/.test(podLogsDir), `pod logs path ${q(podLogsDir)} mut contains ASCII characters only`);
+}
+
+function checkLogging({ list }: Problems, { logging: { format, vmodule } }: KubeletConfiguration): void {
+  if (format !== "text" && format !== "json") list.push(`logging.format: Invalid value: ${q(format)}: Unsupported log format`);
+  if (format !== "text" && vmodule.length > 0) list.push("logging.vmodule: Forbidden: Only supported for text log format");
+  for (const [i, { filePattern }] of vmodule.entries()) {
+    if (filePattern === "") list.push(`logging.vmodule[${i}]: Required value: File pattern must not be empty`);
+    else if (/[=,]/.test(filePattern))
+      list.push(`logging.vmodule[${i}]: Invalid value: ${q(filePattern)}: File pattern must not contain equal sign or comma`);
+  }
 }
 
 function isSize(amount: string): boolean {

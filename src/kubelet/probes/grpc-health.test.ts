@@ -1,5 +1,5 @@
 // gRPC health checks against a server that answers as it is told.
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grpcHealth } from "./grpc-health.ts";
 import type { ProbeOutcome } from "./prober.ts";
@@ -8,6 +8,10 @@ import type { ProbeOutcome } from "./prober.ts";
 const statuses = new Map<string, number>([
   ["", 1],
   ["sick", 2],
+]);
+const refusals = new Map([
+  ["refused", { code: status.NOT_FOUND, details: "unknown service" }],
+  ["lacking", { code: status.UNIMPLEMENTED, details: "unknown method" }],
 ]);
 const server = new Server();
 let port = 0;
@@ -19,10 +23,13 @@ beforeAll(async () => {
   server.addService(
     { Check: { ...Check, ...codecs } },
     {
-      Check: (call: { readonly request: Buffer }, answer: (error: null, bytes: Buffer) => void) => {
+      Check: (call: { readonly request: Buffer }, answer: (error: object | null, bytes: Buffer | null) => void) => {
         // Field 1 of the request, a text: its length is the second byte.
-        const status = statuses.get(call.request.subarray(2).toString("utf8"));
-        if (status !== undefined) answer(null, Buffer.from([0x08, status]));
+        const service = call.request.subarray(2).toString("utf8");
+        const refusal = refusals.get(service);
+        if (refusal) return answer(refusal, null);
+        const serving = statuses.get(service);
+        if (serving !== undefined) answer(null, Buffer.from([0x08, serving]));
       },
     },
   );
@@ -42,14 +49,21 @@ describe("grpcHealth()", () => {
   });
 
   it("fails where nobody answers in time, or listens", async () => {
-    const late = await check("silent", port, 200);
-    expect(late).toMatchObject({
+    expect(await check("silent", port, 200)).toEqual({ result: "failure", output: "timeout: health rpc did not complete within 200ms" });
+    expect(await check("", 1, 1_000)).toEqual({
       result: "failure",
-      output: expect.stringMatching(/^error: timeout: failed to connect service "127\.0\.0\.1:\d+" within 0\.2s/),
+      output: 'timeout: failed to connect service "127.0.0.1:1" within 1s: context deadline exceeded',
     });
-    expect(await check("", 1, 1_000)).toMatchObject({
+  });
+
+  it("says what the server has against the question", async () => {
+    expect(await check("refused")).toEqual({
       result: "failure",
-      output: expect.stringContaining("timeout: failed to connect service"),
+      output: "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service",
+    });
+    expect(await check("lacking")).toEqual({
+      result: "failure",
+      output: "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): unknown method",
     });
   });
 });

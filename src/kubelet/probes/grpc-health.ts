@@ -1,9 +1,13 @@
 // The gRPC health check (grpc.health.v1.Health/Check) of a container. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 import type { Duplex } from "node:stream";
+import { formatDuration } from "../../api/meta/time.ts";
+import { connectRpc } from "../../rpc/client.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import { type HealthCheckResponse, healthV1 } from "../../rpc/grpc-health.ts";
 import { createCodecs } from "../../rpc/protobuf.ts";
+import { isRpcError, RpcError } from "../../rpc/rpc-error.ts";
+import { runtimeErrorText } from "../start-error.ts";
 import type { ProbeOutcome } from "./prober.ts";
 
 export interface GrpcHealthRequest {
@@ -16,38 +20,37 @@ export interface GrpcHealthRequest {
   readonly dial?: Dial | undefined;
 }
 
-/** Loads the gRPC library on the first use only: few pods have such probes. */
 export async function grpcHealth({ host, port, service, timeoutMs, dial }: GrpcHealthRequest): Promise<ProbeOutcome> {
   const inside = dial?.(host, port);
-  if (inside) return await healthOver(inside, { service, timeoutMs, authority: `${host}:${port}` });
-  const { Client, credentials, status } = await import("@grpc/grpc-js");
-  const codecs = createCodecs(healthV1);
-  const request = codecs.of<object>("HealthCheckRequest");
-  const response = codecs.of<HealthCheckResponse>("HealthCheckResponse");
   const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-  const client = new Client(address, credentials.createInsecure(), { "grpc.enable_http_proxy": 0 });
-  const deadline = new Date(performance.timeOrigin + performance.now() + timeoutMs);
-  return await new Promise<ProbeOutcome>((resolve) => {
-    client.makeUnaryRequest(
-      "/grpc.health.v1.Health/Check",
-      (message: object) => Buffer.from(request.encode(message)),
-      (bytes: Buffer) => response.decode(bytes),
-      { service },
-      { deadline },
-      (error, answer) => {
-        client.close();
-        if (error) {
-          const connecting = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
-          const lacking =
-            error.code === status.UNIMPLEMENTED ? "this server does not implement the grpc health protocol (grpc.health.v1.Health): " : "";
-          const within = `timeout: failed to connect service "${address}" within ${timeoutMs / 1000}s: `;
-          return resolve({ result: "failure", output: `error: ${connecting ? within : lacking}${error.message}` });
-        }
-        resolve(outcomeOf(answer));
-      },
-    );
-  });
+  if (inside) return await healthOver(inside, { service, timeoutMs, authority: address });
+  const connection = connectRpc({ endpoint: `tcp://${address}`, timeoutMs });
+  const begunMs = performance.now();
+  try {
+    await connection.ready({ timeoutMs });
+  } catch {
+    connection.close();
+    return failure(`timeout: failed to connect service "${address}" within ${formatDuration(timeoutMs)}: context deadline exceeded`);
+  }
+  try {
+    const health = connection.service<Health>(healthV1, "Health");
+    return outcomeOf(await health.check({ service }, { timeoutMs: Math.max(1, timeoutMs - (performance.now() - begunMs)) }));
+  } catch (error) {
+    if (isRpcError(error, "DEADLINE_EXCEEDED")) return failure(`timeout: health rpc did not complete within ${formatDuration(timeoutMs)}`);
+    if (error instanceof RpcError && error.code === "UNIMPLEMENTED") return failure(`${notImplemented}: ${error.details}`);
+    return failure(`error: health rpc probe failed: ${runtimeErrorText(error)}`);
+  } finally {
+    connection.close();
+  }
 }
+
+interface Health {
+  check(request: { readonly service: string }, options: { readonly timeoutMs: number }): Promise<HealthCheckResponse>;
+}
+
+const notImplemented = "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)";
+
+const failure = (output: string): ProbeOutcome => ({ result: "failure", output });
 
 function outcomeOf(answer: HealthCheckResponse | undefined): ProbeOutcome {
   const healthy = answer?.status === "SERVING";
@@ -78,8 +81,7 @@ async function healthOver(connection: Duplex, { service, timeoutMs, authority }:
       resolve(outcome);
     };
     const fail = (error: Error): void => {
-      const output = `error: timeout: failed to connect service "${authority}" within ${timeoutMs / 1000}s: ${error.message}`;
-      finish({ result: "failure", output });
+      finish(failure(`timeout: failed to connect service "${authority}" within ${formatDuration(timeoutMs)}: ${error.message}`));
     };
     session.on("error", fail);
     connection.on("error", fail);
@@ -92,11 +94,7 @@ async function healthOver(connection: Duplex, { service, timeoutMs, authority }:
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("end", () => {
       const bytes = Buffer.concat(chunks);
-      if (bytes.length < 5)
-        return finish({
-          result: "failure",
-          output: "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)",
-        });
+      if (bytes.length < 5) return finish(failure(notImplemented));
       finish(outcomeOf(codecs.of<HealthCheckResponse>("HealthCheckResponse").decode(bytes.subarray(5))));
     });
     stream.end(Buffer.concat([head, message]));

@@ -7,7 +7,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import type { KubeletServerHost } from "./host.ts";
 import { type RouteOptions, serverRoutes } from "./routes.ts";
-import { hostOf, serveRequests } from "./serve-requests.ts";
+import { hostOf, maxHeadBytes, serveRequests } from "./serve-requests.ts";
 
 export interface InProcessServerDependencies {
   readonly host: () => KubeletServerHost | undefined;
@@ -22,7 +22,7 @@ export function inProcessServer(deps: InProcessServerDependencies, options: Rout
   const create = (): Server => {
     const host = hostOf(deps);
     const routes = serverRoutes({ host, clock: deps.clock, more: [] }, options);
-    const created = createServer();
+    const created = createServer({ maxHeaderSize: maxHeadBytes });
     const { logger, dial } = deps;
     serveRequests(created, {
       host,

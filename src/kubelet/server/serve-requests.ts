@@ -24,6 +24,8 @@ export interface ServingContext {
 }
 
 const dialTimeoutMs = 30_000;
+/** Commands are part of paths: Node's own limit of 16 KiB is less than what the API server lets pass. */
+export const maxHeadBytes = 256 * 1024;
 
 export function serveRequests(server: Pick<HttpServer, "on">, { host, routes, debugging, logger, dial, admit }: ServingContext): void {
   server.on("request", (request, response) => {

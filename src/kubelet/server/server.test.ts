@@ -120,6 +120,9 @@ describe("the kubelet's server: endpoints", () => {
     });
     expect(await f.ask("/run/ns/p/c?cmd=ls%20-l", { ...admin, method: "POST" })).toMatchObject({ status: 200, text: "hello" });
     expect((await f.ask("/run/ns/p/c", admin)).status).toBe(405);
+    const long = "a".repeat(100_000);
+    expect(await f.ask(`/run/ns/p/c?cmd=${long}`, { ...admin, method: "POST" })).toMatchObject({ status: 200, text: "hello" });
+    expect(calls.pop()).toEqual(["run", { namespace: "ns", pod: "p", container: "c" }, [long]]);
     const refused = await f.ask("/checkpoint/a/b/c?timeout=7", { ...admin, method: "POST" });
     expect(refused).toMatchObject({ status: 500, text: "checkpointing of a/b/c failed (no criu)" });
     expect(calls).toEqual([

@@ -17,7 +17,7 @@ import { type AuthorizationOptions, createAuthorizer } from "./authorization.ts"
 import type { KubeletServerHost } from "./host.ts";
 import { answerByRoute, type Route, urlOf } from "./route.ts";
 import { type RouteOptions, serverRoutes } from "./routes.ts";
-import { hostOf, respondError, serveRequests, textOf } from "./serve-requests.ts";
+import { hostOf, maxHeadBytes, respondError, serveRequests, textOf } from "./serve-requests.ts";
 
 export interface KubeletServerDependencies {
   /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
@@ -70,7 +70,13 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
     ...{ cert: from.cert, key: from.key, minVersion: "TLSv1.2", ...options.tls },
     ...(from.clientCa === undefined ? {} : { ca: from.clientCa }),
   });
-  const server = createServer({ ...contextOf(options), requestCert: true, rejectUnauthorized: false, headersTimeout: headersTimeoutMs });
+  const server = createServer({
+    ...contextOf(options),
+    requestCert: true,
+    rejectUnauthorized: false,
+    headersTimeout: headersTimeoutMs,
+    maxHeaderSize: maxHeadBytes,
+  });
   const close = closing(server);
 
   /** Throws StatusError unless the caller may make this request. */

@@ -3,8 +3,7 @@
 import type { Pod, PodStatus } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Family, type HistogramSeries, MetricsRegistry, type Series } from "../../base/metrics.ts";
-import { registerProcessMetrics } from "../../base/process-metrics.ts";
-import { kubernetesVersion } from "../../base/version.ts";
+import { registerBuildInfo, registerProcessMetrics } from "../../base/process-metrics.ts";
 import type { ProbeKind } from "../probes/container-probe.ts";
 import type { ProbeOutcome } from "../probes/prober.ts";
 import { LifeMetrics } from "./life-metrics.ts";
@@ -47,11 +46,7 @@ export class KubeletMetrics {
     const { registry, probes } = this;
     this.life = new LifeMetrics(registry, clock);
     registerProcessMetrics(registry, clock);
-    const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
-    registry
-      .gauge("kubernetes_build_info", "What was built, as labels.", ["git_version", "major", "minor", "platform"])
-      .series(kubernetesVersion, major, minor, `${process.platform}/${process.arch}`)
-      .set(1);
+    registerBuildInfo(registry);
     registry.gauge("kubelet_node_name", "The node's name, as a label.", ["node"]).series(nodeName).set(1);
     const histogram = (name: string, help: string, buckets = defaultBuckets): HistogramSeries =>
       registry.histogram(name, help, { buckets }).series();

@@ -50,6 +50,7 @@ export class DesiredTable {
     else this.#parts.delete(owner);
     replace(this.#chains, previous?.chains, part?.chains, this.#changes.chains);
     replace(this.#containers, previous?.containers, part?.containers, this.#changes.containers);
+    for (const [name, chain] of part?.shared ?? []) this.#share(name, chain);
     for (const element of previous?.elements ?? []) this.#withdraw(owner, element);
     for (const element of part?.elements ?? []) this.#claim(owner, element);
   }
@@ -69,6 +70,12 @@ export class DesiredTable {
   ruleSet(): RuleSet {
     const elements = new Map([...this.#claims.keys()].map((container) => [container, new Map(this.elements(container))] as const));
     return { chains: this.#chains, containers: this.#containers, elements };
+  }
+
+  #share(name: string, chain: Chain): void {
+    if (this.#chains.has(name)) return;
+    this.#chains.set(name, chain);
+    this.#changes.chains.add(name);
   }
 
   #claim(owner: string, { container, key, value, rank }: Element): void {

@@ -25,13 +25,18 @@ export interface Container {
   readonly definition: string;
   /** What is in it comes from packets: it stays over everything but the container's end. Default false. */
   readonly isFilledByPackets?: boolean;
+  /**
+   * The value of a key is a list, "10.0.0.1 . 80, 10.0.0.2 . 80": the kernel has an element for each place in it, with the
+   * key and the place, from 0 on, as its key. Default false.
+   */
+  readonly isList?: boolean;
 }
 
 export interface Element {
   readonly container: string;
   /** "10.96.0.1 . tcp . 443". */
   readonly key: string;
-  /** The verdict in a map: "goto service-…"; "" in a set. */
+  /** In a map the verdict, "goto service-…", or a list; "" in a set. */
   readonly value: string;
   /** Of several owners that claim a key with different values, the lowest rank has it; then the first by name. */
   readonly rank: number;
@@ -42,6 +47,8 @@ export interface RulePart {
   readonly chains: ReadonlyMap<string, Chain>;
   readonly containers: ReadonlyMap<string, Container>;
   readonly elements: readonly Element[];
+  /** Chains that other owners want too, with the same rules. Once wanted they stay until everything is written again. */
+  readonly shared?: ReadonlyMap<string, Chain>;
 }
 
 /** Everything of a table. */

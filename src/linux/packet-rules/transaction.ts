@@ -43,7 +43,10 @@ export function fullTransaction(table: TableName, desired: DesiredTable, present
   }
   for (const [name, container] of desired.containers) script.addContainer(name, container);
   for (const [name, chain] of desired.chains) script.addRules(name, chain);
-  for (const name of desired.containers.keys()) script.addElements(name, [...desired.elements(name)]);
+  for (const [name, { isList = false }] of desired.containers) {
+    const elements = [...desired.elements(name)];
+    script.addElements(name, isList ? elements.flatMap(placesOf) : elements);
+  }
   return { commands: script.text(), emptied };
 }
 
@@ -88,17 +91,38 @@ function changeElements(
   name: string,
   { keys, desired, written }: { readonly keys: ReadonlySet<string>; readonly desired: DesiredTable; readonly written: WrittenTable },
 ): void {
-  const gone: (readonly [string, string])[] = [];
-  const come: (readonly [string, string])[] = [];
+  const gone: KeyAndValue[] = [];
+  const come: KeyAndValue[] = [];
+  const isList = desired.containers.get(name)?.isList ?? false;
   for (const key of keys) {
     const before = written.elements.get(name)?.get(key);
     const after = desired.value(name, key);
     if (before === after) continue;
-    if (before !== undefined) gone.push([key, before]);
-    if (after !== undefined) come.push([key, after]);
+    const [old, now] = isList ? changedPlaces(key, before, after) : [elementOf(key, before), elementOf(key, after)];
+    gone.push(...old);
+    come.push(...now);
   }
   script.deleteElements(name, gone);
   script.addElements(name, come);
+}
+
+type KeyAndValue = readonly [key: string, value: string];
+
+const elementOf = (key: string, value: string | undefined): readonly KeyAndValue[] => (value === undefined ? [] : [[key, value]]);
+
+/** The kernel's elements of a list. */
+const placesOf = ([key, list]: KeyAndValue): readonly KeyAndValue[] =>
+  list.split(", ").map((value, place) => [`${key} . ${place}`, value] as const);
+
+/** Places whose value is another one. */
+function changedPlaces(
+  key: string,
+  before: string | undefined,
+  after: string | undefined,
+): readonly [readonly KeyAndValue[], readonly KeyAndValue[]] {
+  const old = elementOf(key, before).flatMap(placesOf);
+  const now = elementOf(key, after).flatMap(placesOf);
+  return [old.filter(([, value], i) => value !== now[i]?.[1]), now.filter(([, value], i) => value !== old[i]?.[1])];
 }
 
 function isSameRules(a: Chain, b: Chain): boolean {
@@ -130,11 +154,11 @@ class Script {
     for (const rule of rules) this.#lines.push(`add rule ${this.at} ${name} ${rule}`);
   }
 
-  addElements(name: string, elements: readonly (readonly [string, string])[]): void {
+  addElements(name: string, elements: readonly KeyAndValue[]): void {
     this.#elements("add", name, elements);
   }
 
-  deleteElements(name: string, elements: readonly (readonly [string, string])[]): void {
+  deleteElements(name: string, elements: readonly KeyAndValue[]): void {
     this.#elements("delete", name, elements);
   }
 
@@ -142,7 +166,7 @@ class Script {
     return this.#lines.length === 0 ? "" : `${this.#lines.join("\n")}\n`;
   }
 
-  #elements(verb: "add" | "delete", name: string, elements: readonly (readonly [string, string])[]): void {
+  #elements(verb: "add" | "delete", name: string, elements: readonly KeyAndValue[]): void {
     for (let i = 0; i < elements.length; i += elementsPerCommand) {
       const texts = elements.slice(i, i + elementsPerCommand).map(([key, value]) => (value === "" ? key : `${key} : ${value}`));
       this.#lines.push(`${verb} element ${this.at} ${name} { ${texts.join(", ")} }`);

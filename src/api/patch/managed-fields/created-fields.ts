@@ -2,11 +2,11 @@
 // comparing the object with the empty one of its type gives (update.ts), without the sets in between: nearly every create is of
 // an object that nobody owns anything of yet.
 import { jsonEqual } from "../json-patch.ts";
-import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement } from "./field-set.ts";
+import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement, sharedFields } from "./field-set.ts";
 import { isBare } from "./object-fields.ts";
 import { isObject, itemElement, itemShape, type JsonObject, resolveShape, type Shape, shapeAt } from "./shape.ts";
 
-type Fields = Record<string, unknown>;
+type Fields = Readonly<Record<string, unknown>>;
 
 /** What is not owned: `reset` and all below it, and the paths of `server` themselves. */
 interface Excluded {
@@ -88,10 +88,13 @@ function itemFields(list: readonly unknown[], shape: Extract<Shape, { kind: "key
 function asFields(found: Found, member: boolean): Fields | undefined {
   if (found.length === 0) return undefined;
   if (!isSorted(found)) found.sort(byElement);
-  const fields: Fields = {};
-  if (member) fields["."] = {};
-  for (const [element, children] of found) fields[element] = children;
-  return fields;
+  const names: string[] = member ? ["."] : [];
+  const children: Fields[] = member ? [leafFields] : [];
+  for (const [element, fields] of found) {
+    names.push(element);
+    children.push(fields);
+  }
+  return sharedFields(names, children);
 }
 
 function isSorted(found: Found): boolean {

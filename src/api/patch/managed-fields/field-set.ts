@@ -181,16 +181,53 @@ const parseKeyElement = remembering((key) => keyElement(JSON.parse(key.slice(2))
 /** Shared by all, and frozen: a stored object has dozens. */
 export const leafFields: Record<string, unknown> = Object.freeze({});
 
+/** The first step of a node's children, its number of children and their values find a node that was made before. */
+interface KnownFields {
+  readonly names: readonly string[];
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+const knownFields = new Map<string, KnownFields[]>();
+const maxKnownFields = 4096;
+const maxAlike = 8;
+
+/**
+ * A node of FieldsV1 from its names and what lies below them. Nodes are shared by the objects that have the same, as those made
+ * from one template do: written anew for each, they took more memory than the rest of a pod.
+ */
+export function sharedFields(names: readonly string[], children: readonly unknown[]): Readonly<Record<string, unknown>> {
+  const place = names.length > 1 ? (names[1] as string) : (names[0] as string);
+  let alike = knownFields.get(place);
+  for (const known of alike ?? []) if (isSame(known, names, children)) return known.fields;
+  const fields: Record<string, unknown> = {};
+  for (let i = 0; i < names.length; i++) fields[names[i] as string] = children[i];
+  if (!alike) {
+    if (knownFields.size >= maxKnownFields) knownFields.clear();
+    knownFields.set(place, (alike = []));
+  } else if (alike.length >= maxAlike) alike.shift();
+  alike.push({ names, fields });
+  return fields;
+}
+
+function isSame({ names, fields }: KnownFields, otherNames: readonly string[], children: readonly unknown[]): boolean {
+  if (names.length !== otherNames.length) return false;
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string;
+    if (name !== otherNames[i] || fields[name] !== children[i]) return false;
+  }
+  return true;
+}
+
 /** Writes a set as FieldsV1. */
 export function toFieldsV1(set: FieldSet): Readonly<Record<string, unknown>> {
   if (set.children.size === 0) return leafFields;
-  const fields: Record<string, unknown> = {};
-  if (set.member && set.children.size > 0) fields["."] = {};
+  const names: string[] = set.member ? ["."] : [];
+  const children: unknown[] = set.member ? [leafFields] : [];
   for (const element of sortedElements(set)) {
-    const child = set.children.get(element);
-    if (child) fields[element] = toFieldsV1(child);
+    names.push(element);
+    children.push(toFieldsV1(set.children.get(element) ?? emptySet));
   }
-  return fields;
+  return sharedFields(names, children);
 }
 
 const kindOrder = "fkvi";

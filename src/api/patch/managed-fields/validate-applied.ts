@@ -64,6 +64,7 @@ function visitItems(
 }
 
 function withoutKey(item: unknown, shape: Extract<Shape, { kind: "keyedList" | "set" }>): string {
+  if (item === null && shape.kind === "keyedList") return "associative list with keys may not have a null element";
   if (!isObject(item) || shape.kind === "set") return "associative list with keys may not have non-map elements";
   const keys = shape.keys.map((key) => JSON.stringify(key)).join(" ");
   return `associative list with keys has an element that omits all key fields [${keys}] (and doesn't have default values for any key fields)`;
@@ -83,9 +84,20 @@ function isExpected(value: unknown, expected: string): boolean {
 }
 
 function mismatch(path: string, expected: string, value: unknown): string {
+  if (expected === "numeric") return `${path}: expected numeric (int or float), got ${goTypeOf(value)}`;
+  if (expected === "boolean") return `${path}: expected boolean, got &{${goText(value)}}`;
   const container = expected === "map" || expected === "list";
   return `${path}: expected ${expected}, got ${container ? `&{${goText(value)}}` : `&value.valueUnstructured{Value:${goLiteral(value)}}`}`;
 }
+
+const goTypeOf = (value: unknown): string =>
+  typeof value === "boolean"
+    ? "bool"
+    : Array.isArray(value)
+      ? "[]interface {}"
+      : isObject(value)
+        ? "map[string]interface {}"
+        : typeof value;
 
 function goLiteral(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);

@@ -56,6 +56,9 @@ export const table: TypeTable = {
     "operator": {"type":"string","default":"","proto":"2 string"},
     "values": {"type":"[string]","listType":"atomic","proto":"3 repeated string"}}},
   "FieldsV1": {},
+  "GroupResource": {"required":["group","resource"], "fields": {
+    "group": {"type":"string","default":"","proto":"1 string"},
+    "resource": {"type":"string","default":"","proto":"2 string"}}},
   "GroupVersionForDiscovery": {"required":["groupVersion","version"], "fields": {
     "groupVersion": {"type":"string","default":"","proto":"1 string"},
     "version": {"type":"string","default":"","proto":"2 string"}}},

@@ -2,10 +2,10 @@
 // rather than in api/validation, because it reads certificates with Node's crypto.
 import { X509Certificate } from "node:crypto";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
-import { duplicate, type FieldError, forbiddenField, invalidValue, required, tooLong } from "../../../api/meta/field-error.ts";
-import { byteLength, isDNS1123Label, isDNS1123Subdomain } from "../../../api/meta/names.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, required } from "../../../api/meta/field-error.ts";
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../../api/types/certificates-v1.ts";
 import { checkSupported } from "../../../api/validation/rules.ts";
+import { validateSignerName } from "../../../api/validation/signer-name.ts";
 import { parseSigningRequest } from "../../../base/x509/signing-request.ts";
 
 const usages: readonly string[] = [
@@ -126,36 +126,6 @@ function validateUsages(errors: FieldError[], field: string, given: readonly str
     for (const [i, usage] of given.entries()) checkSupported(errors, `${field}[${i}]`, usage, usages);
   if (new Set(old).size < old.length) return;
   for (const [i, usage] of given.entries()) if (given.indexOf(usage) < i) errors.push(duplicate(`${field}[${i}]`, usage));
-}
-
-const maxDomain = 253;
-const maxSignerName = maxDomain + 1 + (maxDomain + 1 + 63);
-
-/** "example.com/signer": a domain, and a path of names joined by dots. */
-export function validateSignerName(errors: FieldError[], field: string, name: string): void {
-  if (name === "") {
-    errors.push(required(field));
-    return;
-  }
-  const [domain = "", path, ...more] = name.split("/");
-  if (path === undefined || more.length > 0) {
-    errors.push(invalidValue(field, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'"));
-    return;
-  }
-  if (byteLength(domain) > maxDomain) errors.push(tooLong(field, maxDomain));
-  checkLabels(errors, field, domain, isDNS1123Label);
-  if (!domain.includes(".")) errors.push(invalidValue(field, domain, "should be a domain with at least two segments separated by dots"));
-  checkLabels(errors, field, path, isDNS1123Subdomain);
-  if (byteLength(name) > maxSignerName) errors.push(tooLong(field, maxSignerName));
-}
-
-/** Tells of the first part that is no name. */
-function checkLabels(errors: FieldError[], field: string, text: string, check: (label: string) => readonly string[]): void {
-  for (const label of text.split(".")) {
-    const problems = check(label);
-    for (const problem of problems) errors.push(invalidValue(field, text, `validating label ${JSON.stringify(label)}: ${problem}`));
-    if (problems.length > 0) return;
-  }
 }
 
 type Conditions = readonly CertificateSigningRequestCondition[];

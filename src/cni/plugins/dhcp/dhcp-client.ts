@@ -95,13 +95,15 @@ export class DhcpClient {
   }
 
   /** Renews until it is stopped, or the lease is lost. */
-  async keep(first: Lease, signal: AbortSignal): Promise<void> {
+  async keep(first: Lease, signal: AbortSignal, onRenewed: (lease: Lease) => Promise<void> = async () => undefined): Promise<void> {
     const { clock } = this.#options;
     for (let lease = first; ; ) {
       await clock.sleep(Math.max(0, lease.renewAtMs - clock.monotonic()), signal);
       const renewed = await this.renew(lease, signal);
-      if (renewed) lease = renewed;
-      else if (clock.monotonic() >= lease.endsAtMs) throw failed(`the lease of ${lease.address} has ended, and no DHCP server answers`);
+      if (renewed) {
+        lease = renewed;
+        await onRenewed(renewed);
+      } else if (clock.monotonic() >= lease.endsAtMs) throw failed(`the lease of ${lease.address} has ended, and no DHCP server answers`);
       else {
         const next = Math.min(lease.endsAtMs, clock.monotonic() + Math.min(retryMs, (lease.endsAtMs - clock.monotonic()) / 2 + 1_000));
         lease = { ...lease, renewAtMs: next };

@@ -1,5 +1,6 @@
 // The dhcp plugin: addresses from a DHCP server of the network the container's interface is on. Leases are kept by the process of
-// the node: upstream's daemon is a part of the plugin host.
+// the node, and taken up again by the next one: upstream's daemon is a part of the plugin host.
+import { existsSync } from "node:fs";
 import { realClock } from "../../../base/clock.ts";
 import { CniError, cniErrorCodes, failed } from "../../spec/cni-error.ts";
 import { asObject, listField, textField } from "../config-fields.ts";
@@ -8,14 +9,18 @@ import type { CniCall, CniEffects, CniPlugin } from "../plugin.ts";
 import { DhcpClient, type DhcpLink, type Lease, leaseResult } from "./dhcp-client.ts";
 import { dhcpOptions } from "./dhcp-message.ts";
 import { openDhcpRelay } from "./dhcp-relay.ts";
+import { type LeaseHolder, LeaseRecords } from "./lease-records.ts";
 
 interface KeptLease {
+  readonly holder: LeaseHolder;
   readonly client: DhcpClient;
   readonly link: DhcpLink;
   readonly abort: AbortController;
-  readonly lease: Lease;
+  lease: Lease;
   lost?: string;
 }
+
+type Warn = CniEffects["warn"];
 
 const optionNames: Readonly<Record<string, number>> = {
   "host-name": dhcpOptions.hostName,
@@ -31,28 +36,61 @@ const optionNames: Readonly<Record<string, number>> = {
   "classless-static-routes": dhcpOptions.classlessRoutes,
 };
 
-export function createDhcp(): CniPlugin {
+export interface DhcpOptions {
+  /** Where leases are written down. Default nowhere: they end with the process. */
+  readonly directory?: string;
+}
+
+export function createDhcp({ directory }: DhcpOptions = {}): CniPlugin {
   /** As many as there are containers with an address by DHCP. */
   const leases = new Map<string, KeptLease>();
+  const records = directory === undefined ? undefined : new LeaseRecords(directory, realClock);
+  const keep = (kept: KeptLease, warn: Warn): void => {
+    const { key } = kept.holder;
+    leases.set(key, kept);
+    const renewed = async (lease: Lease): Promise<void> => {
+      kept.lease = lease;
+      if (leases.get(key) === kept) await records?.save(kept);
+    };
+    void kept.client.keep(kept.lease, kept.abort.signal, renewed).catch((error: unknown) => {
+      if (kept.abort.signal.aborted) return;
+      kept.lost = (error as Error).message;
+      warn("A container has lost its address", { lease: key, error: kept.lost });
+    });
+  };
+  const drop = async (key: string, why: string): Promise<KeptLease | undefined> => {
+    const kept = leases.get(key);
+    leases.delete(key);
+    kept?.abort.abort(new Error(why));
+    await records?.remove(key);
+    return kept;
+  };
   return {
+    async restore(warn) {
+      for (const record of (await records?.all()) ?? []) {
+        const { key, netns } = record.holder;
+        if (leases.has(key)) continue;
+        try {
+          // A namespace that is gone has taken the container with it.
+          if (!existsSync(netns)) await records?.remove(key);
+          else keep({ ...(await clientOf(record.holder)), lease: record.lease }, warn);
+        } catch (error) {
+          warn("The lease of a container cannot be renewed any more", { lease: key, error: (error as Error).message });
+        }
+      }
+    },
     async add(call, effects) {
       if (!effects.lasting)
         throw new CniError(cniErrorCodes.notAvailable, "dhcp: leases need a process that keeps them (coracle cni host)");
       if (leases.has(keyOf(call))) throw failed(`dhcp: container ${call.containerId} has a lease for ${call.ifName} already`);
       const kept = await acquire(call, effects);
-      leases.set(keyOf(call), kept);
-      void kept.client.keep(kept.lease, kept.abort.signal).catch((error: unknown) => {
-        if (kept.abort.signal.aborted) return;
-        kept.lost = (error as Error).message;
-        effects.warn("A container has lost its address", { container: call.containerId, error: kept.lost });
-      });
+      await records?.save(kept);
+      keep(kept, effects.warn);
       return leaseResult(kept.lease);
     },
     async del(call) {
-      const kept = leases.get(keyOf(call));
+      const kept = await drop(keyOf(call), "the container is detached");
       if (!kept) return;
-      leases.delete(keyOf(call));
-      kept.abort.abort(new Error("the container is detached"));
       kept.client.release(kept.lease);
       kept.link.close();
     },
@@ -68,12 +106,8 @@ export function createDhcp(): CniPlugin {
       const valid = new Set(
         config["cni.dev/valid-attachments"]?.map(({ containerID, ifname }) => `${containerID}/${config.name}/${ifname}`),
       );
-      for (const [key, kept] of leases) {
-        if (valid.has(key) || key.split("/")[1] !== config.name) continue;
-        leases.delete(key);
-        kept.abort.abort(new Error("the container is gone"));
-        kept.link.close();
-      }
+      for (const key of [...leases.keys()])
+        if (!valid.has(key) && key.split("/")[1] === config.name) (await drop(key, "the container is gone"))?.link.close();
     },
   };
 }
@@ -86,20 +120,25 @@ async function acquire(call: CniCall, effects: CniEffects): Promise<KeptLease> {
   const device = await findLink(ifName, effects, netns);
   if (!device?.address) throw failed(`dhcp: the container has no interface ${ifName} with a hardware address`);
   await effects.setLink({ netns, name: ifName, up: true });
-  const link = await openDhcpRelay({ netns, ifName }, realClock);
+  const started = await clientOf({
+    ...{ key: keyOf(call), netns, ifName },
+    hardwareAddress: Buffer.from(device.address.replaceAll(":", ""), "hex"),
+    options: providedOptions(call),
+    requested: requestedOptions(call),
+  });
   try {
-    const client = new DhcpClient({
-      link,
-      clock: realClock,
-      hardwareAddress: Buffer.from(device.address.replaceAll(":", ""), "hex"),
-      options: providedOptions(call),
-      requested: requestedOptions(call),
-    });
-    return { client, link, abort: new AbortController(), lease: await client.acquire(effects.signal) };
+    return { ...started, lease: await started.client.acquire(effects.signal) };
   } catch (error) {
-    link.close();
+    started.link.close();
     throw error;
   }
+}
+
+async function clientOf(holder: LeaseHolder): Promise<Omit<KeptLease, "lease">> {
+  const { netns, ifName, hardwareAddress, options, requested } = holder;
+  const link = await openDhcpRelay({ netns, ifName }, realClock);
+  const client = new DhcpClient({ link, clock: realClock, hardwareAddress, options, requested });
+  return { holder, client, link, abort: new AbortController() };
 }
 
 /** `provide`: { option, value } or { option, fromArg }, the name of one of CNI_ARGS. */

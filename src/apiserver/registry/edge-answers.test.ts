@@ -1,0 +1,178 @@
+// Answers at the edges of the API, where upstream's router, options and storage each have their own words.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createFixture, type Fixture } from "./request-fixture.ts";
+
+const path = "/api/v1/namespaces/default/configmaps";
+const merge = "application/merge-patch+json";
+const strategic = "application/strategic-merge-patch+json";
+const jsonPatch = "application/json-patch+json";
+const apply = "application/apply-patch+yaml";
+
+let server: Fixture;
+beforeEach(() => {
+  server = createFixture();
+});
+afterEach(() => server.stop());
+
+const configMap = (name: string, metadata: object = {}): object => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, ...metadata },
+  data: { a: "1" },
+});
+const answer = async (method: string, url: string, options: object = {}): Promise<[number, string]> => {
+  const { status, body } = await server.send(method, url, options);
+  return [status, body.message];
+};
+
+describe("the router", () => {
+  it("reads built-in kinds by GET alone", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    for (const url of [path, `${path}/a`, "/api/v1/watch/configmaps", `/api/v1/watch/namespaces/default/configmaps/a`])
+      expect((await server.send("HEAD", url)).status).toBe(405);
+    expect((await server.send("POST", "/api/v1/watch/configmaps", { body: configMap("b") })).status).toBe(405);
+  });
+
+  it("finds no namespaces within a namespace, and no objects of what can only be created", async () => {
+    expect((await server.send("GET", "/api/v1/namespaces/default/namespaces")).status).toBe(404);
+    expect((await server.send("GET", "/api/v1/namespaces/default/bindings/x")).status).toBe(404);
+  });
+});
+
+describe("options", () => {
+  it("reads numbers as Go does", async () => {
+    expect(await answer("GET", `${path}?limit=`)).toEqual([400, 'strconv.ParseInt: parsing "": invalid syntax']);
+    const large = "99999999999999999999";
+    expect(await answer("GET", `${path}?limit=${large}`)).toEqual([400, `strconv.ParseInt: parsing "${large}": value out of range`]);
+  });
+
+  it("refuses continue tokens in the words of their reader", async () => {
+    const refused = "invalid continue token: continue key is not valid: ";
+    const cases = {
+      bogus: "illegal base64 data at input byte 4",
+      e30: "server does not recognize this encoded version ",
+      eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MH0: "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+    };
+    for (const [token, why] of Object.entries(cases))
+      expect(await answer("GET", `${path}?continue=${token}`)).toEqual([400, refused + why]);
+  });
+
+  it("lists everything that is wrong with the options of a watch", async () => {
+    const invalid = 'ListOptions.meta.k8s.io "" is invalid: ';
+    const unsupported = 'resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"';
+    expect(await answer("GET", `${path}?watch=true&resourceVersionMatch=Exact`)).toEqual([
+      422,
+      `${invalid}[resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided, ${unsupported}]`,
+    ]);
+    expect(await answer("GET", `${path}?watch=true&resourceVersionMatch=Exact&sendInitialEvents=true`)).toEqual([
+      422,
+      `${invalid}[resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan, ${unsupported}]`,
+    ]);
+  });
+
+  it("takes preconditions of a deletion from the query", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    expect((await server.send("DELETE", `${path}/a?uid=other`)).status).toBe(409);
+    expect((await server.send("DELETE", `${path}/a?resourceVersion=1`)).status).toBe(409);
+    expect((await server.send("GET", `${path}/a`)).status).toBe(200);
+  });
+
+  it("says of which kind a list or one object was asked for as the other", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    const as = (kind: string): object => ({ accept: `application/json;as=${kind};g=meta.k8s.io;v=v1` });
+    expect(await answer("GET", `${path}/a`, as("PartialObjectMetadataList"))).toEqual([
+      406,
+      "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)",
+    ]);
+    expect(await answer("GET", path, as("PartialObjectMetadata"))).toEqual([
+      406,
+      "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)",
+    ]);
+    const { body } = await server.send("GET", path, { accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1beta1" });
+    expect([body.apiVersion, body.items[0]?.["apiVersion"]]).toEqual(["meta.k8s.io/v1beta1", "meta.k8s.io/v1beta1"]);
+  });
+});
+
+describe("writes", () => {
+  it("create with resource version 0, and without owning the fields of a deletion", async () => {
+    const sent = configMap("a", { resourceVersion: "0", deletionTimestamp: "2020-01-01T00:00:00Z", deletionGracePeriodSeconds: 5 });
+    const { status, body } = await server.send("POST", path, { body: sent });
+    expect(status).toBe(201);
+    expect(body.metadata.deletionTimestamp).toBeUndefined();
+    expect(body.metadata.managedFields?.[0]?.fieldsV1).toEqual({ "f:data": { ".": {}, "f:a": {} } });
+  });
+
+  it("apply what is not there yet whatever its resource version, but not with a uid", async () => {
+    const options = (metadata: object): object => ({ body: configMap("n", metadata), contentType: apply });
+    expect(await answer("PATCH", `${path}/n?fieldManager=m`, options({ uid: "1" }))).toEqual([
+      422,
+      'ConfigMap "n" is invalid: metadata.uid: Invalid value: "1": field is immutable',
+    ]);
+    expect((await server.send("PATCH", `${path}/n?fieldManager=m`, options({ resourceVersion: "1" }))).status).toBe(201);
+  });
+
+  it("forget all owners where managedFields are emptied", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    const { body } = await server.send("PATCH", `${path}/a`, { body: { metadata: { managedFields: [] } }, contentType: merge });
+    expect(body.metadata.managedFields).toBeUndefined();
+  });
+
+  it("find no absent object, whatever the patch", async () => {
+    for (const [contentType, body] of Object.entries({ [jsonPatch]: { op: "add" }, [merge]: "{", [strategic]: "[]" }))
+      expect((await server.send("PATCH", `${path}/absent`, { body, contentType })).status).toBe(404);
+  });
+
+  it("do not read the kind in a strategic merge, and take null for no operations", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    const patched = await server.send("PATCH", `${path}/a`, { body: { kind: "Secret", data: { b: "2" } }, contentType: strategic });
+    expect([patched.status, patched.body.kind, patched.body["data"]]).toEqual([200, "ConfigMap", { a: "1", b: "2" }]);
+    expect((await server.send("PATCH", `${path}/a`, { body: "null", contentType: jsonPatch })).status).toBe(200);
+  });
+
+  it("quote what a patch has made: sorted where it was touched, else in the order of the type", async () => {
+    await server.send("POST", "/api/v1/namespaces/default/services", {
+      body: {
+        metadata: { name: "s" },
+        spec: { type: "ExternalName", ports: [{ port: 80, name: "p" }], externalName: "a.b", selector: { z: "1", a: "2" } },
+      },
+    });
+    const { body } = await server.send("PATCH", "/api/v1/namespaces/default/services/s", {
+      body: { spec: { sessionAffinity: 1 } },
+      contentType: merge,
+    });
+    expect(body.message).toContain(
+      String.raw`\"spec\":{\"externalName\":\"a.b\",\"ports\":[{\"name\":\"p\",\"port\":80}],\"selector\":{\"a\":\"2\",\"z\":\"1\"},\"sessionAffinity\":1`,
+    );
+    expect(body.message).toContain(
+      "cannot unmarshal number into Go struct field ServiceSpec.spec.sessionAffinity of type v1.ServiceAffinity",
+    );
+  });
+
+  it("delete with options that say what they are, or nothing", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    expect(await answer("DELETE", `${path}/a`, { body: { kind: "ConfigMap" } })).toEqual([
+      400,
+      'no kind "ConfigMap" is registered for version "meta.k8s.io/v1" in scheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"',
+    ]);
+    expect(await answer("DELETE", `${path}/a`, { body: { apiVersion: "a/b/c" } })).toEqual([400, "unexpected GroupVersion string: a/b/c"]);
+    expect((await server.send("DELETE", `${path}/a`, { body: { kind: "", apiVersion: "" } })).status).toBe(200);
+  });
+});
+
+describe("applied values", () => {
+  const url = "/apis/apps/v1/namespaces/default/deployments/x?fieldManager=m";
+  const applied = (spec: object): object => ({
+    body: { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "x" }, spec },
+    contentType: apply,
+  });
+  it("are refused in the words of the typed merge", async () => {
+    const refused = "failed to create typed patch object (/x; apps/v1, Kind=Deployment): ";
+    expect((await answer("PATCH", url, applied({ replicas: "x" })))[1]).toBe(
+      `${refused}.spec.replicas: expected numeric (int or float), got string`,
+    );
+    expect((await answer("PATCH", url, applied({ paused: "x" })))[1]).toBe(`${refused}.spec.paused: expected boolean, got &{x}`);
+    expect((await answer("PATCH", url, applied({ template: { spec: { containers: [null] } } })))[1]).toBe(
+      `${refused}.spec.template.spec.containers: element 0: associative list with keys may not have a null element`,
+    );
+  });
+});
