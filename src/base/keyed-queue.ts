@@ -5,6 +5,7 @@
 import { type BackoffOptions, KeyedBackoff } from "./backoff.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { Running } from "./lifecycle.ts";
+import { SpareControllers } from "./spare-controllers.ts";
 
 /** What is to happen with a key after a piece of work: nothing more, again after a while, or again with back-off. */
 export type KeyOutcome = { readonly kind: "done" } | { readonly kind: "after"; readonly delayMs: number } | { readonly kind: "retry" };
@@ -46,6 +47,7 @@ export class KeyedQueue<K> implements Running {
   /** Keys ready to be worked on, in order, with the time they were added. */
   readonly #ready = new Map<K, number>();
   readonly #delayed = new Map<K, { readonly dueMs: number; readonly timer: Timer }>();
+  readonly #controllers = new SpareControllers();
   readonly #inProgress = new Map<K, { readonly controller: AbortController; readonly startedMs: number }>();
   /** Added while in progress. */
   readonly #again = new Set<K>();
@@ -176,7 +178,7 @@ export class KeyedQueue<K> implements Running {
   }
 
   async #serve(key: K, waitedMs: number): Promise<void> {
-    const controller = new AbortController();
+    const controller = this.#controllers.take();
     const startedMs = this.#clock.monotonic();
     this.#inProgress.set(key, { controller, startedMs });
     this.#busyWorkers++;
@@ -196,6 +198,7 @@ export class KeyedQueue<K> implements Running {
     deadline.cancel();
     this.#metrics.finished?.(this.#clock.monotonic() - startedMs);
     this.#inProgress.delete(key);
+    this.#controllers.giveBack(controller);
     releaseWorker();
     this.#settle(key, outcome);
     if (this.#inProgress.size === 0) for (const resolve of this.#idle.splice(0)) resolve();

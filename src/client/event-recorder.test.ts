@@ -113,6 +113,41 @@ describe("createEventRecorder()", () => {
 });
 
 describe("createEventSeriesRecorder()", () => {
+  it("lets events wait while its component is busy, for five seconds at most and while there is room", async () => {
+    const { clock, client, pod } = await setUp();
+    let isBusy = true;
+    const name = "default-scheduler";
+    const recorder = createEventSeriesRecorder({
+      ...{ client, clock, logger: silentLogger, reportingController: name, reportingInstance: name },
+      ...{ maxBuffered: 8, isBusy: () => isBusy },
+    });
+    let made = 0;
+    const record = (count: number): void => {
+      for (const end = made + count; made < end; made++)
+        recorder.record(
+          { ...pod, metadata: { ...pod.metadata, name: `p${made}` } },
+          { type: "Normal", reason: "Scheduled", action: "Binding", note: "m" },
+        );
+    };
+    const written = async (): Promise<number> => (await client.list(eventsV1)).items.length;
+    record(2);
+    await clock.advance(4_900);
+    expect(await written()).toBe(0);
+    await clock.advance(200);
+    expect(await written()).toBe(2);
+    record(7);
+    await clock.advance(100);
+    expect(await written()).toBe(9);
+    record(2);
+    await clock.advance(100);
+    expect(await written()).toBe(9);
+    isBusy = false;
+    await clock.advance(100);
+    expect(await written()).toBe(11);
+    expect(made).toBe(11);
+    await recorder.stop();
+  });
+
   it("opens a series at the second event and writes its count when it has been quiet", async () => {
     const { clock, client, pod } = await setUp();
     const recorder = createEventSeriesRecorder({

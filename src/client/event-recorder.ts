@@ -54,7 +54,7 @@ export function createEventRecorder(options: EventRecorderOptions): RunningEvent
   const recordAs = (component: string, about: EventTarget, event: EventToRecord, at = host): void => {
     const correlated = correlator.correlate(newEvent({ component, ...(at ? { host: at } : {}) }, about, event, clock));
     if (correlated.kind === "skip") return;
-    sink.put((signal) => write(client, correlated, signal));
+    sink.put((signal) => write(client, correlated, signal), { inOrder: correlated.kind === "update" });
   };
   return {
     record: (about, event) => recordAs(options.component, about, event),

@@ -35,6 +35,10 @@ export interface EventSeriesRecorderOptions {
   readonly reportingController: string;
   /** Default the controller's name and the host's: "default-scheduler-node1". */
   readonly reportingInstance: string;
+  /** Events waiting to be written; more are dropped. Default 1000. */
+  readonly maxBuffered?: number;
+  /** Whether the component has more important things to ask of the server, for which its events wait a few seconds. Default never. */
+  readonly isBusy?: () => boolean;
 }
 
 const quietMs = 6 * 60_000;
@@ -50,8 +54,9 @@ interface Series {
 }
 
 export function createEventSeriesRecorder(options: EventSeriesRecorderOptions): EventSeriesRecorder {
-  const { client, clock } = options;
-  const sink = new EventSink({ clock, logger: options.logger.named("events") });
+  const { client, clock, maxBuffered, isBusy } = options;
+  const logger = options.logger.named("events");
+  const sink = new EventSink({ clock, logger, ...(maxBuffered === undefined ? {} : { maxBuffered }), ...(isBusy ? { isBusy } : {}) });
   const live = new Map<string, Series>();
   let timers: Timer[] | undefined;
 
@@ -59,7 +64,7 @@ export function createEventSeriesRecorder(options: EventSeriesRecorderOptions): 
     if (series.count === series.writtenCount) return;
     series.writtenCount = series.count;
     const event: Event = { ...series.event, series: { count: series.count, lastObservedTime: formatMicroTime(series.lastMs) } };
-    sink.put((signal) => writeSeries(client, event, signal));
+    sink.put((signal) => writeSeries(client, event, signal), { inOrder: true });
   };
   const finish = (): void => {
     for (const [key, series] of live) {

@@ -1,6 +1,7 @@
-// Where recorders put what is to be written: a bounded buffer that one writer empties in order, so that recording never
-// waits for the API server. When the buffer is full the newest is dropped; when the server cannot be reached a write is
-// tried again, a bounded number of times.
+// Where recorders put what is to be written: a bounded buffer that one writer empties, so that recording never waits for the
+// API server. New events are written side by side, a change of one that may be among them after those before it. When the
+// buffer is full the newest is dropped; when the server cannot be reached a write is tried again, a bounded number of times.
+import { setMaxListeners } from "node:events";
 import { StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -11,10 +12,27 @@ export interface EventSinkOptions {
   readonly logger: Logger;
   /** Events waiting to be written; more are dropped. Default 1000. */
   readonly maxBuffered?: number;
+  /** Whether the component has more important things to ask of the server: then events wait, for a while and while there is room. */
+  readonly isBusy?: () => boolean;
 }
 
 /** One event to be written; throws what the client throws. */
 export type EventWrite = (signal: AbortSignal) => Promise<void>;
+
+interface Waiting {
+  readonly write: EventWrite;
+  /** On the monotonic clock. */
+  readonly sinceMs: number;
+  /** It changes an event that others may be about to create. */
+  readonly inOrder: boolean;
+}
+
+/** Writes under way at a time. */
+const maxTogether = 32;
+/** Events wait for what is more important for so long, looking up now and then, and while so much of the buffer is free. */
+const maxYieldMs = 5_000;
+const yieldMs = 50;
+const yieldShare = 0.75;
 
 const maxTries = 12;
 const retryMs = 10_000;
@@ -25,15 +43,20 @@ export class EventSink implements Running {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #maxBuffered: number;
+  readonly #isBusy: () => boolean;
   readonly #abort = new AbortController();
-  #buffer: EventWrite[] = [];
+  readonly #buffer: Waiting[] = [];
   #writer: Promise<void> | undefined;
   #dropped = 0;
+  #stopping = false;
 
   constructor(options: EventSinkOptions) {
+    // One listener per write under way: many are no leak.
+    setMaxListeners(0, this.#abort.signal);
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#maxBuffered = options.maxBuffered ?? 1000;
+    this.#isBusy = options.isBusy ?? (() => false);
   }
 
   /** Events dropped because the buffer was full. */
@@ -41,13 +64,13 @@ export class EventSink implements Running {
     return this.#dropped;
   }
 
-  /** Never waits, never throws. */
-  put(write: EventWrite): void {
+  /** Never waits, never throws. `inOrder`: when all that was put before it has been written, and before what is put later. */
+  put(write: EventWrite, { inOrder = false } = {}): void {
     if (this.#abort.signal.aborted || this.#buffer.length >= this.#maxBuffered) {
       this.#dropped++;
       return;
     }
-    this.#buffer.push(write);
+    this.#buffer.push({ write, inOrder, sinceMs: this.#clock.monotonic() });
     this.#writer ??= this.#drain();
   }
 
@@ -57,6 +80,7 @@ export class EventSink implements Running {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     const limit = this.#clock.after(drainMs, () => this.#abort.abort(new Error("the event recorder is stopped")));
     await this.#writer;
     limit.cancel();
@@ -65,14 +89,28 @@ export class EventSink implements Running {
 
   async #drain(): Promise<void> {
     while (this.#buffer.length > 0) {
-      const batch = this.#buffer;
-      this.#buffer = [];
-      for (const write of batch) {
-        if (this.#abort.signal.aborted) this.#dropped++;
-        else await this.#write(write);
+      if (this.#yields()) {
+        await this.#clock.sleep(yieldMs, this.#abort.signal).catch(() => undefined);
+        continue;
       }
+      const together = this.#buffer.splice(0, this.#countTogether());
+      if (this.#abort.signal.aborted) this.#dropped += together.length;
+      else await Promise.all(together.map(({ write }) => this.#write(write)));
     }
     this.#writer = undefined;
+  }
+
+  #yields(): boolean {
+    if (this.#stopping || this.#buffer.length > this.#maxBuffered * yieldShare || !this.#isBusy()) return false;
+    const [oldest] = this.#buffer;
+    return oldest !== undefined && this.#clock.monotonic() - oldest.sinceMs < maxYieldMs;
+  }
+
+  /** How many of the first in the buffer may be written side by side. */
+  #countTogether(): number {
+    if (this.#buffer[0]?.inOrder) return 1;
+    const end = this.#buffer.slice(0, maxTogether).findIndex(({ inOrder }) => inOrder);
+    return end < 0 ? maxTogether : end;
   }
 
   async #write(write: EventWrite): Promise<void> {

@@ -57,6 +57,9 @@ export async function startSchedulerFromFiles(deps: SchedulerProcessDeps, files:
   return stack;
 }
 
+/** Of each scheduler name. */
+const maxBufferedEvents = 10_000;
+
 /** Resolves when pods are being scheduled. Without a setup there is the default profile alone. */
 export async function startScheduler(given: SchedulerProcessDeps, setup?: SchedulerSetup): Promise<RunningScheduler> {
   const { client, clock, logger } = given;
@@ -65,8 +68,13 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
   try {
     const informers = stack.add(createInformerFactory(client, { clock, logger }));
     const recorders = new Map<string, EventSeriesRecorder>();
+    let started: Scheduler | undefined;
     const recorderOf = (name: string): EventSeriesRecorder => {
-      const own = { reportingController: name, reportingInstance: `${name}-${hostname()}` };
+      const own = {
+        ...{ reportingController: name, reportingInstance: `${name}-${hostname()}` },
+        // Pods get their places first; what happened to them is told after.
+        ...{ maxBuffered: maxBufferedEvents, isBusy: () => started?.isBusy ?? false },
+      };
       const recorder = recorders.get(name) ?? stack.add(createEventSeriesRecorder({ client, clock, logger, ...own }));
       recorders.set(name, recorder);
       return recorder;
@@ -77,6 +85,7 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
       profiles.map((settings) => configuredProfile({ ...deps, recorder: recorderOf(settings.schedulerName) }, settings, userPlugins));
     const profiles = setup ? profilesOf(setup) : [defaultProfile(deps)];
     const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), profiles, recorders, extenders }));
+    started = scheduler;
     await scheduler.start();
     return { reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)), stop: () => stack.stop() };
   } catch (error) {

@@ -1,5 +1,6 @@
 // Asks every node's kubelet what it and its pods use, every 15 s: over HTTPS at the address and port of the node's status, some
 // nodes at a time, each with a deadline. The first rounds come sooner, until every node has figures.
+import { setMaxListeners } from "node:events";
 import { nodes } from "../api/resources.generated.ts";
 import type { Node } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
@@ -76,6 +77,8 @@ export class Scraper implements Running {
   start(): void {
     if (this.#timer) return;
     this.#abort = new AbortController();
+    // One listener per node that is being asked: many are no leak.
+    setMaxListeners(0, this.#abort.signal);
     this.#rounds = 0;
     this.#next(0);
   }

@@ -9,6 +9,7 @@ import type { Node, Pod } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
+import { SpareControllers } from "../base/spare-controllers.ts";
 import type { Client } from "../client/client.ts";
 import type { EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
@@ -73,6 +74,8 @@ export class Scheduler implements Running {
   readonly #bindings = new Set<Promise<void>>();
   /** Of the bindings under way: a signal of several would cost more than the rest of a binding. */
   readonly #limits = new Set<AbortController>();
+  readonly #spareLimits = new SpareControllers();
+  readonly #binders = new WeakMap<Profile, Binders>();
   readonly #handlers: { remove(): void }[] = [];
   #loop: Promise<void> | undefined;
   #bindingEnded: (() => void) | undefined;
@@ -170,6 +173,11 @@ export class Scheduler implements Running {
   /** Waiting pods by place, for metrics and debugging. */
   get queueSizes(): SchedulingQueue["sizes"] {
     return this.#queue.sizes;
+  }
+
+  /** Whether pods are waiting to be decided on, or several to be bound. */
+  get isBusy(): boolean {
+    return this.#bindings.size > 1 || this.#queue.sizes.active > 0;
   }
 
   // ---- keeping up with the cluster
@@ -320,43 +328,46 @@ export class Scheduler implements Running {
   async #bind(attempt: Attempt, nodeName: string): Promise<void> {
     const { cycle, profile } = attempt;
     const { pod } = cycle;
-    const limit = new AbortController();
+    const { permitting, preBinding, binding, postBinding } = this.#bindersOf(profile);
+    const limit = this.#spareLimits.take();
     this.#limits.add(limit);
     const { signal } = limit;
     const timer = this.#deps.clock.after(this.#bindTimeoutMs, () =>
       limit.abort(new Error(`binding took longer than ${this.#bindTimeoutMs} ms`)),
     );
-    let running = "";
+    let running: readonly [point: string, plugin: Plugin | undefined] = ["Bind", undefined];
     try {
-      for (const plugin of profile.plugins) {
-        running = `Permit plugin "${plugin.name}"`;
-        const rejection = plugin.permit && (await plugin.permit(cycle, nodeName, signal));
+      for (const plugin of permitting) {
+        running = ["Permit", plugin];
+        const rejection = await plugin.permit(cycle, nodeName, signal);
         if (!rejection) continue;
         const message = rejection.reasons.join(", ");
         return this.#giveBack(attempt, { nodeName, rejectedBy: new Set([plugin.name]), message });
       }
-      for (const plugin of profile.plugins) {
-        running = `PreBind plugin "${plugin.name}"`;
-        if (plugin.preBind) await plugin.preBind(cycle, nodeName, signal);
+      for (const plugin of preBinding) {
+        running = ["PreBind", plugin];
+        await plugin.preBind(cycle, nodeName, signal);
       }
       await this.#timed("Bind", profile, async () => {
-        for (const plugin of profile.plugins) {
-          running = `Bind plugin "${plugin.name}"`;
-          if (plugin.bind && (await plugin.bind(cycle, nodeName, signal))) return;
+        for (const plugin of binding) {
+          running = ["Bind", plugin];
+          if (await plugin.bind(cycle, nodeName, signal)) return;
         }
         throw new Error("no Bind plugin bound the pod");
       });
     } catch (error) {
       const gone = isStatus(error, "NotFound");
       if (!gone && !this.#abort.signal.aborted) this.#deps.logger.error("Binding a pod failed", { pod: keyOf(pod), node: nodeName, error });
-      return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `running ${running}: ${errorText(error)}`, gone });
+      const where = `${running[0]} plugin ${JSON.stringify(running[1]?.name ?? "")}`;
+      return this.#giveBack(attempt, { nodeName, rejectedBy: new Set(), message: `running ${where}: ${errorText(error)}`, gone });
     } finally {
       timer.cancel();
       this.#limits.delete(limit);
+      this.#spareLimits.giveBack(limit);
     }
     this.#queue.done(pod);
     this.#notePlaced(attempt);
-    for (const plugin of profile.plugins) plugin.postBind?.(cycle, nodeName);
+    for (const plugin of postBinding) plugin.postBind(cycle, nodeName);
     this.#deps.logger.info("Bound pod", { pod: keyOf(pod), node: nodeName }, 2);
     this.#recorderOf(profile).record(pod, {
       type: "Normal",
@@ -364,6 +375,20 @@ export class Scheduler implements Running {
       action: "Binding",
       note: `Successfully assigned ${keyOf(pod)} to ${nodeName}`,
     });
+  }
+
+  #bindersOf(profile: Profile): Binders {
+    let binders = this.#binders.get(profile);
+    if (!binders) {
+      binders = {
+        permitting: havingPoint(profile, "permit"),
+        preBinding: havingPoint(profile, "preBind"),
+        binding: havingPoint(profile, "bind"),
+        postBinding: havingPoint(profile, "postBind"),
+      };
+      this.#binders.set(profile, binders);
+    }
+    return binders;
   }
 
   async #timed(point: string, profile: Profile, work: () => Promise<void>): Promise<void> {
@@ -444,6 +469,20 @@ export class Scheduler implements Running {
     this.#recorderOf(profile).record(current, { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note: message });
     this.#track(reportUnscheduled({ ...this.#deps, signal: this.#abort.signal }, current, { reason, message, nomination }));
   }
+}
+
+type With<P extends keyof Plugin> = Plugin & Required<Pick<Plugin, P>>;
+
+/** The plugins of a profile that a binding passes, found once. */
+interface Binders {
+  readonly permitting: readonly With<"permit">[];
+  readonly preBinding: readonly With<"preBind">[];
+  readonly binding: readonly With<"bind">[];
+  readonly postBinding: readonly With<"postBind">[];
+}
+
+function havingPoint<P extends keyof Plugin>({ plugins }: Profile, point: P): readonly With<P>[] {
+  return plugins.filter((plugin): plugin is With<P> => plugin[point] !== undefined);
 }
 
 interface Failure {

@@ -15,6 +15,7 @@ const finalizerFor = (request: AdmissionRequest): string | undefined => protecti
 export function createStorageObjectInUseProtection(): AdmissionPlugin {
   return {
     name: "StorageObjectInUseProtection",
+    only: protections.map(([type]) => type),
     handles: (request) => request.operation === "CREATE" && finalizerFor(request) !== undefined,
     admit(request) {
       const { object } = request;

@@ -32,13 +32,11 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
     ...request,
     strategy: {},
     uid,
-    admitted: true,
-    keepsGeneration: true,
+    ownChange: true,
     change: (current) => {
       const pod = current as Pod; // an absent pod has been refused
       const bound = assigned(pod, binding, node, env.clock.now());
-      const metadata = { ...bound.metadata, ...(resourceVersion ? { resourceVersion } : {}) };
-      return { object: { ...bound, metadata }, fieldsManaged: true };
+      return { object: resourceVersion ? { ...bound, metadata: { ...bound.metadata, resourceVersion } } : bound };
     },
   });
 }
@@ -58,18 +56,13 @@ function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): 
   if (pod.spec.nodeName) throw refuse(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
   if ((pod.spec.schedulingGates ?? []).length > 0) throw refuse(`pod ${name} has non-empty .spec.schedulingGates`);
   const { annotations, labels } = binding.metadata;
-  // Where the pod was to go is of no interest any more.
+  let { metadata } = pod;
+  if (annotations) metadata = { ...metadata, annotations: { ...metadata.annotations, ...annotations } };
+  if (labels) metadata = { ...metadata, labels: { ...metadata.labels, ...labels } };
+  const spec = { ...pod.spec, nodeName };
+  // A nomination has served its purpose.
   const { nominatedNodeName: _, ...status } = pod.status ?? {};
-  return {
-    ...pod,
-    metadata: {
-      ...pod.metadata,
-      ...(annotations ? { annotations: { ...pod.metadata.annotations, ...annotations } } : {}),
-      ...(labels ? { labels: { ...pod.metadata.labels, ...labels } } : {}),
-    },
-    spec: { ...pod.spec, nodeName },
-    status: { ...status, conditions: withScheduled(pod.status?.conditions ?? [], nowMs) },
-  };
+  return { ...pod, metadata, spec, status: { ...status, conditions: withScheduled(status.conditions ?? [], nowMs) } };
 }
 
 function withScheduled(conditions: readonly PodCondition[], nowMs: number): readonly PodCondition[] {

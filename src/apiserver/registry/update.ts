@@ -14,17 +14,9 @@ import { recordUpdate, sameButForTimes, withConstantFields } from "./field-manag
 import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
 import { malformedResourceVersion, parseResourceVersion } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
-import { type ResourceStore, unstored } from "./resource-store.ts";
+import { type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateChangedObject } from "./validate-object.ts";
-import {
-  admissionRequest,
-  hookOf,
-  type Reservation,
-  strategyContext,
-  type WriteEnvironment,
-  type WriteRequest,
-  warn,
-} from "./write-environment.ts";
+import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
 
 /** The object as it shall be, from the version it replaces. */
 export interface Change {
@@ -45,10 +37,12 @@ export interface UpdateRequest extends WriteRequest {
   readonly neverCreates?: boolean;
   /** What admission sees where it is not the resource's object (a Scale). */
   readonly admissionView?: { readonly kind: GroupVersionKind; of(object: KubernetesObject): KubernetesObject };
-  /** Admission has been asked already, about another object (a Binding). */
+  /** Admission has been asked already, about another object (an Eviction). */
   readonly admitted?: boolean;
-  /** The change is no change of what is desired (a pod gets its node). */
+  /** The change is no change of what is desired. */
   readonly keepsGeneration?: boolean;
+  /** The change is the server's own (a pod gets its node): it is stored as it is, without defaults, validation and admission. */
+  readonly ownChange?: boolean;
 }
 
 export interface UpdateResult {
@@ -100,7 +94,12 @@ async function attemptUpdate(
   if (!current) return { result: await createAbsent(env, store, request), stored: true };
   const old = current.object;
   checkUid(store, request, old);
-  const { object: wanted, fieldsManaged } = await request.change(old);
+  const change = request.change(old);
+  const { object: wanted, fieldsManaged } = change instanceof Promise ? await change : change;
+  if (request.ownChange) {
+    checkResourceVersion(store, wanted, current);
+    return commitOver(env, store, request, wanted, current);
+  }
   const object = await admitted(env, store, request, wanted, old, fieldsManaged === true);
   checkResourceVersion(store, object, current);
   return storeChange(env, store, request, object, current);
@@ -165,7 +164,7 @@ async function storeChange(
     if (errors.length > 0) throw invalid(store.definition.sharesStorageOf?.type ?? type, request.name, errors);
     for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (!request.admitted) await validateAdmission(env, store, request, object, old);
-    const outcome = await commitChange(env, store, request, object, current, reservation);
+    const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
     if (outcome.result) stored = outcome.stored;
     else ({ contestedAt } = outcome);
     return outcome;
@@ -192,15 +191,26 @@ async function commitChange(
   request: UpdateRequest,
   object: KubernetesObject,
   current: ObjectVersion,
-  reservation: Reservation | undefined,
+  companions: Companions | undefined,
 ): Promise<Outcome> {
   const removes = isFinished(store, object, current.object);
   if (!removes && sameButForTimes(object, current.object) && !(await store.needsRewrite(current)))
     return { result: { version: current, created: false }, stored: false };
+  return commitOver(env, store, request, object, current, { removes, companions });
+}
+
+async function commitOver(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  request: UpdateRequest,
+  object: KubernetesObject,
+  current: ObjectVersion,
+  { removes, companions }: { readonly removes: boolean; readonly companions: Companions | undefined } = plainCommit,
+): Promise<Outcome> {
   if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
   const result = removes
     ? await store.remove(current, hookOf(env, store.type)?.removal(current.object))
-    : await store.commit(current.key, object, current, await reservation?.companions());
+    : await store.commit(current.key, object, current, companions);
   if (!result.version) {
     const { current: now, contestedAt } = result;
     return { result: undefined, current: now, ...(contestedAt === undefined ? {} : { contestedAt }) };
@@ -208,6 +218,8 @@ async function commitChange(
   if (!removes) return { result: { version: result.version, created: false }, stored: true };
   return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
 }
+
+const plainCommit = { removes: false, companions: undefined };
 
 /** An object that waits for deletion disappears with its last finalizer, when its grace period is over too. */
 function isFinished({ definition }: ResourceStore, object: KubernetesObject, old: KubernetesObject): boolean {

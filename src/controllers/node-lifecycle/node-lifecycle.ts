@@ -41,14 +41,20 @@ export const nodeLifecycleController: Controller = {
     const leaseInformer = context.informers.informer(leases, { namespace: leaseNamespace });
     addNodeIndex(podInformer);
     const monitor = new NodeMonitor(context, { nodeInformer, podInformer, leaseInformer });
+    /** As nearly always. Asked for every pod that is bound, before it costs a turn in the queue. */
+    const isOnReadyNode = ({ spec }: Pod): boolean =>
+      findCondition(nodeInformer.get(spec.nodeName ?? "")?.status?.conditions, "Ready")?.status === "True";
+    const enqueueBound = (pod: Pod, enqueue: (key: string) => void): void => {
+      if (pod.spec.nodeName && !isOnReadyNode(pod)) enqueue(keyOf(pod));
+    };
     return {
       watches: [
         watch(nodeInformer, (node) => [node.metadata.name]),
         {
           start: (enqueue) =>
             podInformer.addHandler({
-              onAdd: (pod) => pod.spec.nodeName && enqueue(keyOf(pod)),
-              onUpdate: (pod, previous) => pod.spec.nodeName && pod.spec.nodeName !== previous.spec.nodeName && enqueue(keyOf(pod)),
+              onAdd: (pod) => enqueueBound(pod, enqueue),
+              onUpdate: (pod, previous) => pod.spec.nodeName !== previous.spec.nodeName && enqueueBound(pod, enqueue),
             }),
         },
       ],

@@ -35,17 +35,22 @@ export function createNodeResourcesFit(args: FitArgs, classes: Delegation = noth
       const cpu = requests.cpu ?? 0;
       const memory = requests.memory ?? 0;
       const others = Object.entries(requests).filter(([name, amount]) => counts(name) && amount > 0);
+      const hasOthers = (node: NodeInfo): boolean =>
+        others.every(
+          ([name, amount]) =>
+            amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0) || isDelegated(name, node.allocatable[name]),
+        );
+      const rejection = (node: NodeInfo): Rejection =>
+        insufficient(pod, node, (name) => counts(name) && !isDelegated(name, node.allocatable[name]));
+      // No closures per node here.
       return (node) => {
         const at = node.index;
         const fits =
           (columns.podCount[at] ?? 0) + 1 <= (columns.allocatablePods[at] ?? 0) &&
           (cpu === 0 || cpu <= (columns.allocatableCpu[at] ?? 0) - (columns.requestedCpu[at] ?? 0)) &&
           (memory === 0 || memory <= (columns.allocatableMemory[at] ?? 0) - (columns.requestedMemory[at] ?? 0)) &&
-          others.every(
-            ([name, amount]) =>
-              amount <= (node.allocatable[name] ?? 0) - (node.requested[name] ?? 0) || isDelegated(name, node.allocatable[name]),
-          );
-        return fits ? undefined : insufficient(pod, node, (name) => counts(name) && !isDelegated(name, node.allocatable[name]));
+          (others.length === 0 || hasOthers(node));
+        return fits ? undefined : rejection(node);
       };
     },
     score: (cycle) => (twoColumns ? leastAllocatedScorer(cycle) : strategyScorer(args.scoringStrategy, podFacts(cycle.pod))),

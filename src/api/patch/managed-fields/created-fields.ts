@@ -87,7 +87,7 @@ function itemFields(list: readonly unknown[], shape: Extract<Shape, { kind: "key
 /** Undefined for nothing. */
 function asFields(found: Found, member: boolean): Fields | undefined {
   if (found.length === 0) return undefined;
-  if (found.length > 1) found.sort(byElement);
+  if (!isSorted(found)) found.sort(byElement);
   const names: string[] = member ? ["."] : [];
   const children: Fields[] = member ? [leafFields] : [];
   for (const [element, fields] of found) {
@@ -95,6 +95,11 @@ function asFields(found: Found, member: boolean): Fields | undefined {
     children.push(fields);
   }
   return sharedFields(names, children);
+}
+
+function isSorted(found: Found): boolean {
+  for (let i = 1; i < found.length; i++) if (byElement(found[i - 1] as Found[number], found[i] as Found[number]) > 0) return false;
+  return true;
 }
 
 const byElement = (a: readonly [PathElement, Fields], b: readonly [PathElement, Fields]): number => compareElements(a[0], b[0]);

@@ -106,6 +106,7 @@ export function withManagedFields<T extends KubernetesObject>(object: T, entries
   const current = object.metadata?.managedFields;
   const same = entries === current || (entries?.length === current?.length && entries?.every((entry, i) => entry === current?.[i]));
   if (same) return object;
+  if (current === undefined && entries) return { ...object, metadata: { ...object.metadata, managedFields: entries } };
   const { managedFields: _, ...metadata } = object.metadata ?? {};
   return { ...object, metadata: entries ? { ...metadata, managedFields: entries } : metadata };
 }

@@ -48,34 +48,39 @@ const renamed = [
 
 type Fields = Record<string, unknown>;
 
-/** What events.k8s.io serves of a stored event. */
+const ownNames: ReadonlyMap<string, string> = new Map(renamed);
+const coreNames: ReadonlyMap<string, string> = new Map(renamed.map(([core, own]) => [own, core]));
+
+/** What events.k8s.io serves of a stored event. Fields are put into a new object, never deleted: that would make it slow to use. */
 export function fromCoreEvent(stored: KubernetesObject): Event {
-  const fields: Fields = { ...stored, apiVersion: "events.k8s.io/v1" };
-  for (const [core, own] of renamed) {
-    if (fields[core] !== undefined && fields[core] !== "") fields[own] = fields[core];
-    delete fields[core];
+  const given = stored as unknown as Readonly<Fields>;
+  const fields: Fields = {};
+  for (const name in given) {
+    const value = given[name];
+    const own = ownNames.get(name);
+    if (own === undefined) {
+      if (name !== "reportingInstance" || value !== "") fields[name] = value;
+    } else if (value !== undefined && value !== "") fields[own] = value;
   }
-  if (fields["reportingInstance"] === "") delete fields["reportingInstance"];
+  fields["apiVersion"] = "events.k8s.io/v1";
   return fields as unknown as Event;
 }
 
 /** How an event of events.k8s.io is stored. */
 export function toCoreEvent(event: Event): CoreEvent {
+  const given = event as unknown as Readonly<Fields>;
+  const fields: Fields = {};
+  for (const name in given) if (!coreNames.has(name)) fields[name] = given[name];
+  fields["apiVersion"] = "v1";
   // These are always on the wire.
-  const fields: Fields = {
-    ...event,
-    apiVersion: "v1",
-    involvedObject: {},
-    source: {},
-    firstTimestamp: null,
-    lastTimestamp: null,
-    reportingComponent: "",
-    reportingInstance: event.reportingInstance ?? "",
-  };
-  for (const [core, own] of renamed) {
-    if (fields[own] !== undefined) fields[core] = fields[own];
-    delete fields[own];
-  }
+  fields["involvedObject"] = given["regarding"] ?? {};
+  fields["source"] = given["deprecatedSource"] ?? {};
+  fields["firstTimestamp"] = given["deprecatedFirstTimestamp"] ?? null;
+  fields["lastTimestamp"] = given["deprecatedLastTimestamp"] ?? null;
+  fields["reportingComponent"] = given["reportingController"] ?? "";
+  fields["reportingInstance"] = given["reportingInstance"] ?? "";
+  if (given["note"] !== undefined) fields["message"] = given["note"];
+  if (given["deprecatedCount"] !== undefined) fields["count"] = given["deprecatedCount"];
   return fields as unknown as CoreEvent;
 }
 
