@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pods } from "../../src/api/resources.generated.ts";
+import type { Pod } from "../../src/api/types/core-v1.ts";
 import { whyNoContainers } from "../support/cluster.ts";
 import { box, idle, type Manifest, shell, statusColumn, statusOf, TestBed } from "../support/namespace.ts";
 import { until } from "../support/processes.ts";
@@ -39,6 +40,25 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
         restartCount: 1,
         state: { terminated: { exitCode: 3 } },
       });
+    });
+
+    it("a rule restarts all containers in their place, init containers too", async () => {
+      const ns = await bed.namespace("restart-all");
+      const restartPolicyRules = [{ action: "RestartAllContainers", exitCodes: { operator: "In", values: [42] } }];
+      const ruled = { ...work, name: "watcher", restartPolicy: "Never", restartPolicyRules };
+      const initContainers = [shell("exit 0", { name: "prepare" })];
+      await ns.pod("reset", [shell(exits(42, 0), ruled), shell("sleep 3600", { name: "main" })], {
+        ...never,
+        ...workVolume,
+        initContainers,
+      });
+      const done = (p: Pod): boolean =>
+        statusOf(p, "watcher")?.state?.terminated?.exitCode === 0 && statusOf(p, "main")?.state?.running !== undefined;
+      const pod = await ns.untilPod("reset", "has been restarted as a whole", done, 60_000);
+      expect(statusOf(pod, "main")).toMatchObject({ restartCount: 1, lastState: { terminated: { reason: "RestartingAllContainers" } } });
+      expect(pod.status?.initContainerStatuses?.[0]?.restartCount).toBe(1);
+      expect(pod.status?.conditions?.find((c) => c.type === "AllContainersRestarting")?.status).toBe("False");
+      await ns.kubectl("delete", "pod", "reset", "--grace-period=1");
     });
 
     it("a policy of its own keeps one container running beside others that end", async () => {
