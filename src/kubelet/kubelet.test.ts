@@ -228,7 +228,7 @@ describe("kubelet: pods", () => {
     await using f = await startKubelet({ options: { capacity: { cpus: 1 } } });
     await f.createPod("big", { containers: [container({ resources: { requests: { cpu: "2" } } })] });
     const pod = await f.untilPhase("big", "Failed");
-    expect(pod.status).toMatchObject({ reason: "OutOfcpu" });
+    expect(pod.status).toMatchObject({ reason: "OutOfcpu", observedGeneration: 1 });
     expect(pod.status?.message).toBe("Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 0, capacity: 1000");
   });
 

@@ -72,7 +72,9 @@ export class PodReporter {
   #compute({ pod, runtime, waiting, verdict, refused, terminated }: PodReport): ComputedStatus {
     if (refused && verdict) {
       const { phase, reason, message } = verdict;
-      return { over: true, status: { phase, reason, message, qosClass: pod.status?.qosClass ?? computePodQos(pod.spec) } };
+      const { generation } = pod.metadata;
+      const observed = generation === undefined ? {} : { observedGeneration: generation };
+      return { over: true, status: { phase, reason, message, ...observed, qosClass: pod.status?.qosClass ?? computePodQos(pod.spec) } };
     }
     const { probes, runtimeName, allocations, resizes, healthOf } = this.#deps;
     const idOf = (containerID = ""): string => containerID.slice(containerID.indexOf("://") + "://".length);
