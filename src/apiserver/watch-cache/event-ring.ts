@@ -46,7 +46,19 @@ export class EventRing {
   push(event: CacheEvent, nowMs: number): void {
     this.#events.push(event);
     this.#times.push(nowMs);
-    while (this.size > this.#maxEvents || (this.size > this.#minEvents && (this.#times[this.#head] as number) < nowMs - this.#maxAgeMs)) {
+    this.trim(nowMs);
+  }
+
+  /** How long until events are too old that are more than are kept anyhow; undefined where there are none of those. */
+  msUntilTrim(nowMs: number): number | undefined {
+    if (this.size <= this.#minEvents) return undefined;
+    return Math.max(0, (this.#times[this.#events.length - 1 - this.#minEvents] as number) + this.#maxAgeMs - nowMs);
+  }
+
+  /** Forgets what is too old. */
+  trim(nowMs: number): void {
+    const first = this.#head;
+    while (this.size > this.#maxEvents || (this.size > this.#minEvents && (this.#times[this.#head] as number) <= nowMs - this.#maxAgeMs)) {
       this.#completeAfter = (this.#events[this.#head] as CacheEvent).revision;
       this.#head++;
     }
@@ -55,8 +67,8 @@ export class EventRing {
       this.#events = this.#events.slice(this.#head);
       this.#times = this.#times.slice(this.#head);
       this.#head = 0;
-    } else if (this.#head > 0) {
-      (this.#events as (CacheEvent | undefined)[])[this.#head - 1] = undefined;
+    } else if (this.#head > first) {
+      (this.#events as (CacheEvent | undefined)[]).fill(undefined, first, this.#head);
     }
   }
 

@@ -4,7 +4,7 @@
 //
 // Hot path: #apply runs for every change in the cluster. It parses nothing that this process wrote itself, touches one
 // object, and meets only the watchers that the event can concern (watcher-index.ts).
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import { SortedMap } from "../../base/sorted-map.ts";
 import { prefixEnd, type Store, type StoreEvent, type Watch } from "../../storage/store.ts";
@@ -70,6 +70,7 @@ export class WatchCache {
   #stopped = false;
   #storeWatch: Watch | undefined;
   #bookmarks: { cancel(): void } | undefined;
+  #trimming: Timer | undefined;
 
   constructor(options: WatchCacheOptions) {
     this.#options = options;
@@ -257,6 +258,7 @@ export class WatchCache {
     this.#storeWatch?.cancel();
     this.#bookmarks?.cancel();
     this.#bookmarks = undefined;
+    this.#trimming?.cancel();
     this.endWatches();
     this.#progress.stop();
   }
@@ -337,7 +339,20 @@ export class WatchCache {
       this.#ring.push(change, nowMs);
       this.#watchers.dispatch(change);
     }
+    if (events.length > 0 && !this.#trimming) this.#trimLater();
     this.#progress.advance(revision);
+  }
+
+  /** Events age also while nothing happens: those of a busy hour must not stay for the quiet night after it. */
+  #trimLater(): void {
+    const { clock } = this.#options;
+    const waitMs = this.#ring.msUntilTrim(clock.monotonic());
+    if (waitMs === undefined || this.#stopped) return;
+    this.#trimming = clock.after(waitMs, () => {
+      this.#trimming = undefined;
+      this.#ring.trim(clock.monotonic());
+      this.#trimLater();
+    });
   }
 
   #put(key: string, current: ObjectVersion | undefined, previous: ObjectVersion | undefined): void {
