@@ -8,6 +8,7 @@ import type {
   GlusterfsPersistentVolumeSource,
   HostPathVolumeSource,
   LocalVolumeSource,
+  NodeSelectorTerm,
   PersistentVolume,
   PersistentVolumeSpec,
   SecretReference,
@@ -237,16 +238,17 @@ function validateClasses(errors: FieldError[], field: string, spec: PersistentVo
 
 function validateChange(errors: FieldError[], given: PersistentVolumeSpec, old: PersistentVolumeSpec): void {
   const spec = withoutNewExpandSecret(given, old);
-  const [before, after] = [internalText("PersistentVolumeSource", old), internalText("PersistentVolumeSource", spec)];
-  if (before !== after)
-    errors.push(
-      forbiddenField(
-        "spec.persistentvolumesource",
-        `spec.persistentvolumesource is immutable after creation\n${unifiedDiff(before, after)}`,
-      ),
-    );
+  const shown = (source: PersistentVolumeSpec): unknown => internalForm("PersistentVolumeSource", source);
+  if (!semanticallyEqual(shown(spec), shown(old))) {
+    const difference = unifiedDiff(internalText("PersistentVolumeSource", old), internalText("PersistentVolumeSource", spec));
+    const detail = `spec.persistentvolumesource is immutable after creation\n${difference}`;
+    errors.push(forbiddenField("spec.persistentvolumesource", detail));
+  }
   checkImmutable(errors, "volumeMode", given.volumeMode, old.volumeMode);
-  if (old.nodeAffinity && !semanticallyEqual(withNewLabels(given.nodeAffinity), withNewLabels(old.nodeAffinity)))
+  if (
+    old.nodeAffinity &&
+    !semanticallyEqual(given.nodeAffinity?.required?.nodeSelectorTerms, withNewLabels(old.nodeAffinity, given.nodeAffinity))
+  )
     errors.push(
       invalidValue(
         "nodeAffinity",
@@ -273,13 +275,21 @@ const newLabels: Readonly<Record<string, string>> = {
   "beta.kubernetes.io/arch": "kubernetes.io/arch",
 };
 
-/** Terms with the names that labels have now. */
-function withNewLabels(affinity: PersistentVolumeSpec["nodeAffinity"]): unknown {
-  return (affinity?.required?.nodeSelectorTerms ?? []).map((term) => ({
-    ...term,
-    matchExpressions: (term.matchExpressions ?? []).map((expression) => ({
-      ...expression,
-      key: newLabels[expression.key] ?? expression.key,
-    })),
-  }));
+/**
+ * The old terms with the labels of the new ones where these are the names that labels have now. Upstream takes the loss of a
+ * label's name for such a change too.
+ */
+function withNewLabels(old: NodeAffinity, given: NodeAffinity): unknown {
+  const renamed = (was: Requirements, is: Requirements): unknown =>
+    (was ?? []).map((requirement, i) => {
+      const key = is?.[i]?.key;
+      return key !== undefined && key === (newLabels[requirement.key] ?? "") ? { ...requirement, key } : requirement;
+    });
+  return (old?.required?.nodeSelectorTerms ?? []).map(({ matchExpressions, matchFields }, i) => {
+    const term = given?.required?.nodeSelectorTerms?.[i];
+    return { matchExpressions: renamed(matchExpressions, term?.matchExpressions), matchFields: renamed(matchFields, term?.matchFields) };
+  });
 }
+
+type NodeAffinity = PersistentVolumeSpec["nodeAffinity"];
+type Requirements = NodeSelectorTerm["matchExpressions"];
