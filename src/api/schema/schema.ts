@@ -74,6 +74,9 @@ const schemaUnions: Readonly<Record<string, SchemaUnion["or"]>> = {
   "apiextensions-v1.JSONSchemaPropsOrStringArray": "strings",
 };
 
+/** The one type that has no fields, and is no value of any form. */
+const emptyStruct = "apiextensions-v1.CustomResourceSubresourceStatus";
+
 /** Links tables into schemas; one instance serves a process (`builtInSchemas`). */
 export class SchemaSet {
   readonly #types = new Map<string, ObjectSchema>();
@@ -112,6 +115,7 @@ export class SchemaSet {
     const or = schemaUnions[text];
     if (or) return { kind: "any", union: { or, schema: this.get("apiextensions-v1.JSONSchemaProps") } };
     if (text === "apiextensions-v1.JSON") return { kind: "any", typeName: "v1.JSON" };
+    if (text === emptyStruct) return { kind: "object", schema: { name: text, fields: new Map(), kinds: [] } };
     if (!factsOf(text)?.fields) return { kind: "any" };
     return {
       kind: "object",

@@ -48,12 +48,22 @@ const metadataOrder = [
   "managedFields",
 ];
 
+const entryOrders: Readonly<Record<string, readonly string[]>> = {
+  ownerReferences: ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"],
+  managedFields: ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"],
+};
+
+const inOrder = (value: Json, order: readonly string[]): Json =>
+  Object.fromEntries(order.filter((field) => value[field] !== undefined).map((field) => [field, value[field]]));
+
 function metadataForm(metadata: Json): Json {
   const form: Record<string, unknown> = {};
   for (const field of metadataOrder) {
     const value = metadata[field];
     if (value === undefined || value === null) continue;
-    form[field] = field === "labels" || field === "annotations" ? mapForm("s", value as Json) : value;
+    const order = entryOrders[field];
+    if (field === "labels" || field === "annotations") form[field] = mapForm("s", value as Json);
+    else form[field] = order ? (value as readonly Json[]).map((entry) => inOrder(entry, order)) : value;
   }
   return form;
 }

@@ -4,6 +4,7 @@ import { type FieldError, forbiddenField, invalidValue, notSupported, required }
 import { isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import type {
+  AzureFilePersistentVolumeSource,
   CSIPersistentVolumeSource,
   GlusterfsPersistentVolumeSource,
   HostPathVolumeSource,
@@ -167,7 +168,7 @@ const sources: readonly SourceCheck[] = [
   ["cinder", validatePersistentCinder],
   ["fc", validateFC],
   ["flexVolume", validateFlexVolume],
-  ["azureFile", validateAzureFile],
+  ["azureFile", validateAzureFileVolume],
   ["vsphereVolume", validateVsphereVolume],
   ["photonPersistentDisk", validatePhotonPersistentDisk],
   ["portworxVolume", validatePortworxVolume],
@@ -258,6 +259,11 @@ function validateChange(errors: FieldError[], given: PersistentVolumeSpec, old: 
     );
   if (old.volumeAttributesClassName !== undefined && given.volumeAttributesClassName === undefined)
     errors.push(forbiddenField("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden"));
+}
+
+function validateAzureFileVolume(errors: FieldError[], field: string, source: AzureFilePersistentVolumeSource): void {
+  validateAzureFile(errors, field, source);
+  if (source.secretNamespace === "") errors.push(required(`${field}.secretNamespace`));
 }
 
 /** The secret for growing a volume may be added later. */

@@ -258,8 +258,9 @@ class ServiceAllocators implements WriteHook {
     if (spec.type === "ExternalName") return service;
     if (isHeadless(spec)) return withSpec(service, { clusterIP: "None", clusterIPs: ["None"] });
     const said = spec.clusterIPs && spec.clusterIPs.length > 0 ? spec.clusterIPs : spec.clusterIP ? [spec.clusterIP] : [];
-    const before = old ? addressesOf(old) : [];
-    const addresses = said.map((address) => (before.includes(address) ? address : this.#takeAddress(service, said, address, taken)));
+    // Those that a service has cannot change, as validation says: only what comes after them is taken.
+    const before = old?.spec?.type === "ExternalName" ? 0 : (old?.spec?.clusterIPs ?? []).length;
+    const addresses = said.map((address, i) => (i < before ? address : this.#takeAddress(service, said, address, taken)));
     for (const family of (spec.ipFamilies ?? []).slice(addresses.length)) {
       const ranges = this.#ranges.filter((range) => range.family === family);
       if (ranges.length > 0) addresses.push(takeAnyAddress(ranges, taken));
