@@ -133,6 +133,15 @@ describe("eviction", () => {
     expect([reply.status, reply.body.message]).toEqual([500, "Non-matching dry-run options in request and content: [All] and [Some]"]);
   });
 
+  it("is of the namespace of the path", async () => {
+    await running();
+    const reply = await server.send("POST", `${pods}/a/eviction`, { body: { metadata: { name: "a", namespace: "other" } } });
+    expect([reply.status, reply.body.message]).toEqual([
+      400,
+      "the namespace of the provided object does not match the namespace sent on the request",
+    ]);
+  });
+
   it("deletes a pod that no budget protects", async () => {
     await running();
     expect((await evict()).status).toBe(201);
