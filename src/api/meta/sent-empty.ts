@@ -25,13 +25,14 @@ export const hasSentEmpty = (object: object): boolean => sentEmpty in object;
 
 /** The object without these notes; the same where it has none. */
 export function withoutSentEmpty<T extends object>(object: T): T {
-  return hasSentEmpty(object) ? (plain(object) as T) : object;
+  return hasSentEmpty(object) ? partWithoutSentEmpty(object) : object;
 }
 
-function plain(value: unknown): unknown {
+/** A copy of a part of an object without these notes. */
+export function partWithoutSentEmpty<T>(value: T): T {
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(plain);
-  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, plain(child)]));
+  if (Array.isArray(value)) return value.map(partWithoutSentEmpty) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, partWithoutSentEmpty(child)])) as T;
 }
 
 /** Errors about an object, which show what was sent empty as it was sent. */

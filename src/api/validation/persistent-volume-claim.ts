@@ -1,12 +1,11 @@
 // Validation of persistent volume claims. After creation only their size, their attributes class and, once, their volume
 // may change.
-import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isQualifiedName } from "../meta/names.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
-import { wasSent } from "../meta/sent-empty.ts";
+import { partWithoutSentEmpty, wasSent } from "../meta/sent-empty.ts";
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from "../types/core-v1.ts";
-import { internalForm, internalText } from "./internal-form.ts";
+import { internalText } from "./internal-form.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import { validateClaimSpec } from "./persistent-volume-claim-spec.ts";
 import { isNativeResource } from "./resource-names.ts";
@@ -32,12 +31,9 @@ function validateChange(errors: FieldError[], claim: PersistentVolumeClaim, old:
   const [spec, before] = [claim.spec ?? {}, old.spec ?? {}];
   const comparable = comparableSpec(errors, claim, old);
   const reference = before.volumeName || !spec.volumeName ? before : { ...before, volumeName: spec.volumeName };
-  const shown = (shownSpec: PersistentVolumeClaimSpec): unknown => internalForm("PersistentVolumeClaimSpec", shownSpec);
-  if (!semanticallyEqual(shown(comparable), shown(reference))) {
-    const difference = unifiedDiff(
-      internalText("PersistentVolumeClaimSpec", reference),
-      internalText("PersistentVolumeClaimSpec", comparable),
-    );
+  const text = (shown: PersistentVolumeClaimSpec): string => internalText("PersistentVolumeClaimSpec", shown);
+  if (text(partWithoutSentEmpty(comparable)) !== text(reference)) {
+    const difference = unifiedDiff(text(reference), text(comparable));
     const detail = `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${difference}`;
     errors.push(forbiddenField("spec", detail));
   }

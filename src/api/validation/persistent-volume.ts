@@ -3,6 +3,7 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
+import { partWithoutSentEmpty } from "../meta/sent-empty.ts";
 import type {
   AzureFilePersistentVolumeSource,
   CSIPersistentVolumeSource,
@@ -239,9 +240,9 @@ function validateClasses(errors: FieldError[], field: string, spec: PersistentVo
 
 function validateChange(errors: FieldError[], given: PersistentVolumeSpec, old: PersistentVolumeSpec): void {
   const spec = withoutNewExpandSecret(given, old);
-  const shown = (source: PersistentVolumeSpec): unknown => internalForm("PersistentVolumeSource", source);
-  if (!semanticallyEqual(shown(spec), shown(old))) {
-    const difference = unifiedDiff(internalText("PersistentVolumeSource", old), internalText("PersistentVolumeSource", spec));
+  const text = (source: PersistentVolumeSpec): string => internalText("PersistentVolumeSource", source);
+  if (text(partWithoutSentEmpty(spec)) !== text(old)) {
+    const difference = unifiedDiff(text(old), text(spec));
     const detail = `spec.persistentvolumesource is immutable after creation\n${difference}`;
     errors.push(forbiddenField("spec.persistentvolumesource", detail));
   }

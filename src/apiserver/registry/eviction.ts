@@ -10,7 +10,6 @@ import type { PodDisruptionBudget, PodDisruptionBudgetStatus } from "../../api/t
 import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
 import { checkPreconditions, deleteObject } from "./delete.ts";
-import { inNamespace } from "./object-meta.ts";
 import { checkDeleteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { updateObject } from "./update.ts";
@@ -31,8 +30,7 @@ interface Eviction extends KubernetesObject {
 /** Evictions that the budget's controller has not confirmed yet; more are refused. */
 const maxDisruptedPods = 2000;
 
-export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, given: KubernetesObject): Promise<void> {
-  const sent = inNamespace(given, request.namespace);
+export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
   if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
   const { deleteOptions = {} } = sent as Eviction;
   const dryRun = dryRunOf(request, deleteOptions);
