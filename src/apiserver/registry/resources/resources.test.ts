@@ -336,6 +336,21 @@ describe("lists and maps that are sent empty", () => {
     expect(message).toContain('+ "ImagePullSecrets": [],');
   });
 
+  it("are told from those that are left out", async () => {
+    const job = (onExitCodes: object): object => ({
+      metadata: { name: "a" },
+      spec: {
+        podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", ...onExitCodes } }] },
+        template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }] } },
+      },
+    });
+    const refusal = async (onExitCodes: object): Promise<string | undefined> =>
+      (await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { body: job(onExitCodes) })).body.message;
+    const message = "onExitCodes.values: Invalid value:";
+    expect(await refusal({ values: [] })).toContain(`${message} []: at least one value is required`);
+    expect(await refusal({})).toContain(`${message} null: at least one value is required`);
+  });
+
   it("are no change of what may not change", async () => {
     const resources = { requests: { storage: "1Gi" } };
     const spec = { accessModes: ["ReadWriteOnce"], resources };
