@@ -60,7 +60,7 @@ function readFields(body) {
   return fields;
 }
 
-const imported = { metav1: "meta-v1", v1: "core-v1", corev1: "core-v1", autoscalingv1: "autoscaling-v1" };
+const imported = { metav1: "meta-v1", v1: "core-v1", corev1: "core-v1", apiv1: "core-v1", autoscalingv1: "autoscaling-v1" };
 
 function allFields(module, name) {
   const struct = readPackage(module).get(name);

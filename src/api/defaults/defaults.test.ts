@@ -2,11 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { Deployment } from "../types/apps-v1.ts";
 import type { LimitRange, Pod, Service } from "../types/core-v1.ts";
 import { defaultLimitRange } from "./cluster.ts";
+import { defaultCustomResourceDefinition } from "./extension.ts";
 import { change, fill, mapShared } from "./fill.ts";
 import { defaultService } from "./network.ts";
 import { defaultPod } from "./pod.ts";
 import { defaultPullPolicy } from "./pull-policy.ts";
-import { defaultDeployment, defaultJobSpec } from "./workloads.ts";
+import { defaultDeployment, defaultJobSpec, defaultStatefulSet } from "./workloads.ts";
 
 const metadata = { name: "a", namespace: "default", uid: "u", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
 const pod = (spec: Pod["spec"]): Pod => ({ apiVersion: "v1", kind: "Pod", metadata, spec });
@@ -25,6 +26,30 @@ describe("fill(), change() and mapShared()", () => {
     expect(mapped).toEqual([{ n: 1 }, { n: 20 }, { n: 3 }]);
     expect(mapped[0]).toBe(list[0]);
     expect(mapped[2]).toBe(list[2]);
+  });
+});
+
+describe("defaultStatefulSet()", () => {
+  const strategyOf = (updateStrategy: object): unknown => {
+    const spec = { selector: {}, serviceName: "s", template: {}, updateStrategy };
+    return defaultStatefulSet({ apiVersion: "apps/v1", kind: "StatefulSet", metadata, spec } as never).spec?.updateStrategy;
+  };
+
+  it("says how a rolling update goes where no type or some of it is given", () => {
+    expect(strategyOf({})).toEqual({ type: "RollingUpdate", rollingUpdate: { partition: 0 } });
+    expect(strategyOf({ type: "RollingUpdate" })).toEqual({ type: "RollingUpdate" });
+    expect(strategyOf({ type: "RollingUpdate", rollingUpdate: {} })).toEqual({ type: "RollingUpdate", rollingUpdate: { partition: 0 } });
+    expect(strategyOf({ type: "OnDelete" })).toEqual({ type: "OnDelete" });
+  });
+});
+
+describe("defaultCustomResourceDefinition()", () => {
+  it("drops a conversion webhook that says nothing", () => {
+    const definition = {
+      metadata,
+      spec: { group: "g", names: { kind: "K", plural: "ks" }, conversion: { strategy: "None", webhook: {} } },
+    };
+    expect(defaultCustomResourceDefinition(definition as never).spec.conversion).toEqual({ strategy: "None" });
   });
 });
 

@@ -1,16 +1,22 @@
 // Defaults of custom resource definitions and API services.
-import type { CustomResourceDefinition } from "../types/apiextensions-v1.ts";
+import type { CustomResourceConversion, CustomResourceDefinition } from "../types/apiextensions-v1.ts";
 import type { APIService } from "../types/apiregistration-v1.ts";
 import { change, fill } from "./fill.ts";
 
 const httpsPort = 443;
+
+/** A webhook that says nothing is none. */
+function withoutEmptyWebhook(conversion: CustomResourceConversion): CustomResourceConversion {
+  const { webhook, ...rest } = conversion;
+  return !webhook || webhook.clientConfig || (webhook.conversionReviewVersions ?? []).length > 0 ? conversion : rest;
+}
 
 /** Names that follow from the kind, no conversion between versions, and the version that objects are stored in. */
 export function defaultCustomResourceDefinition(definition: CustomResourceDefinition): CustomResourceDefinition {
   const described = change(definition, "spec", (given) => {
     let spec = fill(given, { conversion: { strategy: "None" } });
     spec = change(spec, "conversion", (conversion) =>
-      change(conversion, "webhook", (webhook) =>
+      change(withoutEmptyWebhook(conversion), "webhook", (webhook) =>
         change(webhook, "clientConfig", (config) => change(config, "service", (service) => fill(service, { port: httpsPort }))),
       ),
     );

@@ -38,9 +38,8 @@ export function defaultStatefulSet(set: StatefulSet): StatefulSet {
   return change(set, "spec", (given) => {
     let spec = fill(given, { podManagementPolicy: "OrderedReady", updateStrategy: {}, replicas: 1, revisionHistoryLimit: 10 });
     spec = change(spec, "updateStrategy", (strategy) => {
-      const typed = fill(strategy, { type: "RollingUpdate" });
-      if (typed.type !== "RollingUpdate") return typed;
-      return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => fill(r, { partition: 0 }));
+      const typed = strategy.type ? strategy : fill(strategy, { type: "RollingUpdate", rollingUpdate: {} });
+      return typed.type === "RollingUpdate" ? change(typed, "rollingUpdate", (r) => fill(r, { partition: 0 })) : typed;
     });
     spec = fill(spec, { persistentVolumeClaimRetentionPolicy: {} });
     spec = change(spec, "persistentVolumeClaimRetentionPolicy", (policy) => fill(policy, { whenDeleted: "Retain", whenScaled: "Retain" }));

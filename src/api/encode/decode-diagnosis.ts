@@ -4,7 +4,7 @@
 import { base64Problem, normalizeBase64 } from "../meta/base64.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import { normalizeMicroTime, normalizeTime, timeProblem } from "../meta/time.ts";
-import type { ObjectSchema, ValueType } from "../schema/schema.ts";
+import type { ObjectSchema, SchemaUnion, ValueType } from "../schema/schema.ts";
 import { elementTypeName, embeddedIn, goTypeName, wireRules } from "../schema/wire-facts.ts";
 import { JsonNumber, pathText } from "./json-text.ts";
 
@@ -47,9 +47,26 @@ class Walk {
         if (!isRecord(value)) this.#mismatch(value, typeName);
         else for (const [key, item] of Object.entries(value)) this.#child(key, item, type.values, elementTypeName(typeName, type.values));
         return;
+      case "any":
+        if (type.union) this.#union(value, type.union);
+        return;
       default:
         this.#scalar(value, type.kind, typeName);
     }
+  }
+
+  /** Unknown fields of a schema that stands where something else may stand are not looked for. */
+  #union(value: unknown, { or, schema }: SchemaUnion): void {
+    const known = this.unknown.length;
+    const type: ValueType = { kind: "object", schema };
+    if (isRecord(value)) this.visit(value, type, goTypeName(type));
+    else if (or === "boolean") {
+      if (typeof value !== "boolean") this.#report("boolean or JSON schema expected");
+    } else if (Array.isArray(value)) {
+      const items: ValueType = or === "schemas" ? type : { kind: "string" };
+      for (const [i, item] of value.entries()) this.#child(i, item, items, goTypeName(items));
+    }
+    this.unknown.length = known;
   }
 
   #child(step: string | number, value: unknown, type: ValueType, typeName: string): void {
@@ -78,8 +95,6 @@ class Walk {
 
   #scalar(value: unknown, kind: string, typeName: string): void {
     switch (kind) {
-      case "any":
-        return;
       case "int32":
       case "int64":
         if (!fitsInteger(value, kind === "int32" ? 2 ** 31 : 2 ** 63)) this.#mismatch(value, typeName, true);

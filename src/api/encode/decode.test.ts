@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { hasSentEmpty, sentEmptyOf, withoutSentEmpty } from "../meta/sent-empty.ts";
 import { schemaOfKind } from "../schema/schema.ts";
 import { cannotBeHandled, type Decoded, decodeObject } from "./decode.ts";
 import { parseJson } from "./json-text.ts";
@@ -41,12 +42,22 @@ describe("decodeObject()", () => {
         enableServiceLinks: false,
       }),
     );
-    expect(decoded).toEqual({
+    expect(withoutSentEmpty(decoded as object)).toEqual({
       containers: [{ name: "c", resources: {}, securityContext: { privileged: false } }],
       priority: 0,
       terminationGracePeriodSeconds: 0,
       enableServiceLinks: false,
     });
+  });
+
+  it("notes which lists and maps were sent empty, on whatever is made of the object", () => {
+    const { object } = decode("rbac.authorization.k8s.io/v1", "Role", { metadata: { name: "a", labels: {} }, rules: [] });
+    expect(JSON.stringify(object)).toBe('{"metadata":{"name":"a"},"rules":null}');
+    const copy = { ...object };
+    expect(hasSentEmpty(copy)).toBe(true);
+    expect([sentEmptyOf(copy, "rules"), sentEmptyOf(copy["metadata"], "labels"), sentEmptyOf(copy, "kind")]).toEqual([[], {}, undefined]);
+    expect(hasSentEmpty(withoutSentEmpty(copy))).toBe(false);
+    expect(hasSentEmpty(decode("rbac.authorization.k8s.io/v1", "Role", { metadata: { name: "a" } }).object)).toBe(false);
   });
 
   it("writes what Go always writes", () => {
@@ -189,6 +200,44 @@ describe("decodeObject()", () => {
     ["v1", "ConfigMap", [], "json: cannot unmarshal array into Go value of type v1.ConfigMap"],
   ])("refuses a %s %s with %j", (apiVersion, kind, body, message) => {
     expect(() => decode(apiVersion, kind, body)).toThrow(expect.objectContaining({ name: "DecodeError", message }));
+  });
+
+  const definition = (schema: unknown) =>
+    decode("apiextensions.k8s.io/v1", "CustomResourceDefinition", {
+      metadata: { name: "a" },
+      spec: { versions: [{ schema: { openAPIV3Schema: schema } }] },
+    });
+  const inSchema = "Go struct field JSONSchemaProps.spec.versions.schema.openAPIV3Schema";
+
+  it("reads schemas of custom resources where other values may stand, and leaves out what it does not know there", () => {
+    const { object, unknown } = definition({
+      items: { type: "string", nullable: false, unheardOf: 1 },
+      additionalProperties: { title: "", type: "object" },
+      dependencies: { a: null, b: ["c"] },
+    });
+    expect(object).toMatchObject({
+      spec: {
+        versions: [
+          {
+            schema: {
+              openAPIV3Schema: { items: { type: "string" }, additionalProperties: { type: "object" }, dependencies: { a: [], b: ["c"] } },
+            },
+          },
+        ],
+      },
+    });
+    expect(JSON.stringify(object)).not.toMatch(/nullable|unheardOf|title/);
+    expect(unknown).toEqual([]);
+  });
+
+  it.each([
+    [{ additionalProperties: "x" }, "boolean or JSON schema expected"],
+    [{ additionalItems: [] }, "boolean or JSON schema expected"],
+    [{ items: { type: 5 } }, `json: cannot unmarshal number into ${inSchema}.items.type of type string`],
+    [{ dependencies: { a: ["b", 5] } }, `json: cannot unmarshal number into ${inSchema}.dependencies of type string`],
+    [{ enum: {} }, `json: cannot unmarshal object into ${inSchema}.enum of type []v1.JSON`],
+  ])("refuses a definition with the schema %j", (schema, message) => {
+    expect(() => definition(schema)).toThrow(expect.objectContaining({ name: "DecodeError", message }));
   });
 
   it("names the first of several wrong values", () => {

@@ -4,9 +4,10 @@
 // the input. Only when something was unknown or wrong is the value walked again to say where (decode-diagnosis.ts).
 import { normalizeBase64 } from "../meta/base64.ts";
 import { parseQuantity, QuantityError } from "../meta/quantity.ts";
+import { type EmptyFields, sentEmpty } from "../meta/sent-empty.ts";
 import { badRequest, type StatusError } from "../meta/status-error.ts";
 import { normalizeMicroTime, normalizeTime } from "../meta/time.ts";
-import type { FieldSchema, ObjectSchema, ValueType } from "../schema/schema.ts";
+import type { FieldSchema, ObjectSchema, SchemaUnion, ValueType } from "../schema/schema.ts";
 import { wireRules } from "../schema/wire-facts.ts";
 import { diagnose } from "./decode-diagnosis.ts";
 import { JsonNumber, withPlainNumbers } from "./json-text.ts";
@@ -29,14 +30,20 @@ export interface Decoded {
 interface Findings {
   unknown: boolean;
   wrong: boolean;
+  /** A list or map was sent empty (sent-empty.ts). */
+  empty: boolean;
 }
+
+/** Decoded objects, with what was sent empty of their fields. */
+type Output = Record<string, unknown> & { [sentEmpty]?: EmptyFields };
 
 type Decode = (value: unknown, findings: Findings) => unknown;
 
 /** Decodes a value that parseJson or parseYaml has returned. Throws DecodeError for values of the wrong type. */
 export function decodeObject(schema: ObjectSchema, value: unknown): Decoded {
-  const findings: Findings = { unknown: false, wrong: false };
+  const findings: Findings = { unknown: false, wrong: false, empty: false };
   const object = objectDecoder(schema)(value, findings);
+  if (findings.empty) (object as Output)[sentEmpty] ??= {};
   if (!findings.unknown && !findings.wrong) return { object: object as Decoded["object"], unknown: [] };
   const { problem, unknown } = diagnose(schema, value);
   if (problem !== undefined) throw new DecodeError(problem);
@@ -88,6 +95,8 @@ interface FieldDecoder {
   readonly dropsEmpty: boolean;
   /** An empty list or map becomes null, which is what it is once it has been stored as protobuf. */
   readonly emptyIsNull: boolean;
+  /** An empty one that is left out or null is noted. */
+  readonly notesEmpty: boolean;
   /** What is written when the field is absent, where something is. */
   readonly fill: (() => unknown) | undefined;
 }
@@ -95,8 +104,9 @@ interface FieldDecoder {
 function fieldDecoder(schema: ObjectSchema, field: FieldSchema): FieldDecoder {
   const { dropsEmpty, whenAbsent } = wireRules(schema, field);
   const fill = whenAbsent === "nothing" ? undefined : whenAbsent === "null" ? () => null : () => zeroOf(field.type);
-  const emptyIsNull = whenAbsent === "null" && (field.type.kind === "array" || field.type.kind === "map");
-  return { name: field.name, decode: decoderOf(field.type), dropsEmpty, emptyIsNull, fill };
+  const notesEmpty = field.type.kind === "array" || field.type.kind === "map";
+  const emptyIsNull = whenAbsent === "null" && notesEmpty;
+  return { name: field.name, decode: decoderOf(field.type), dropsEmpty, emptyIsNull, notesEmpty, fill };
 }
 
 function decodeFields(
@@ -106,7 +116,8 @@ function decodeFields(
   findings: Findings,
 ): Readonly<Record<string, unknown>> {
   let changed = false;
-  const output: Record<string, unknown> = {};
+  const output: Output = {};
+  let empty: Record<string, object> | undefined;
   for (const key in input) {
     const field = fields.get(key);
     const value = input[key];
@@ -117,9 +128,9 @@ function decodeFields(
       changed = true;
     } else {
       const decoded = field.decode(value, findings);
-      if (field.dropsEmpty && isEmpty(decoded)) changed = true;
-      else if (field.emptyIsNull && isEmpty(decoded)) {
-        output[key] = null;
+      if ((field.dropsEmpty || field.emptyIsNull) && isEmpty(decoded)) {
+        if (field.emptyIsNull) output[key] = null;
+        if (field.notesEmpty) (empty ??= {})[key] = decoded as object;
         changed = true;
       } else {
         output[key] = decoded;
@@ -132,6 +143,10 @@ function decodeFields(
     output[field.name] = field.fill?.();
     changed = true;
   }
+  if (empty) {
+    output[sentEmpty] = empty;
+    findings.empty = true;
+  }
   return changed ? output : input;
 }
 
@@ -142,7 +157,7 @@ function isEmpty(value: unknown): boolean {
   return true;
 }
 
-const nothingFound: Findings = { unknown: false, wrong: false };
+const nothingFound: Findings = { unknown: false, wrong: false, empty: false };
 
 /** What Go's zero value of a type is in JSON: what a null in a list becomes. */
 function zeroOf(type: ValueType): unknown {
@@ -162,7 +177,7 @@ function zeroOf(type: ValueType): unknown {
     case "object":
       return objectDecoder(type.schema)(undefined, nothingFound);
     default:
-      return null;
+      return type.kind === "any" && type.union?.or === "strings" ? [] : null;
   }
 }
 
@@ -178,9 +193,28 @@ function decoderOf(type: ValueType): Decode {
       return integerDecoder(2 ** 31);
     case "int64":
       return integerDecoder(2 ** 63);
+    case "any":
+      return type.union ? unionDecoder(type.union) : any;
     default:
       return scalarDecoders[type.kind];
   }
+}
+
+/** What stands there in place of a schema may be anything but for booleans: nothing is read from what is neither of both. */
+function unionDecoder({ or, schema }: SchemaUnion): Decode {
+  const decodeSchema = objectDecoder(schema);
+  const decodeList = arrayDecoder(or === "schemas" ? { kind: "object", schema } : { kind: "string" });
+  return (value, findings) => {
+    if (isObject(value)) {
+      // Unknown fields are left out, and nobody is told.
+      const own: Findings = { unknown: false, wrong: false, empty: false };
+      const decoded = decodeSchema(value, own);
+      if (own.empty) findings.empty = true;
+      return own.wrong ? wrong(value, findings) : decoded;
+    }
+    if (or === "boolean") return typeof value === "boolean" ? value : wrong(value, findings);
+    return Array.isArray(value) ? decodeList(value, findings) : [];
+  };
 }
 
 function arrayDecoder(items: ValueType): Decode {
@@ -233,6 +267,7 @@ function isIntegerText(text: string, limit: number): boolean {
   return value < BigInt(limit) && value >= -BigInt(limit);
 }
 
+const any: Decode = (value) => withPlainNumbers(value);
 const string: Decode = (value, findings) => (typeof value === "string" ? value : wrong(value, findings));
 const normalizing =
   (normalize: (text: string) => string | undefined): Decode =>
@@ -251,7 +286,6 @@ const scalarDecoders = {
   microTime: normalizing(normalizeMicroTime),
   quantity: decodeQuantity,
   intOrString: ((value, findings) => (typeof value === "string" ? value : integerDecoder(2 ** 31)(value, findings))) as Decode,
-  any: ((value) => withPlainNumbers(value)) as Decode,
 } as const;
 
 function decodeQuantity(value: unknown, findings: Findings): unknown {

@@ -18,10 +18,16 @@ export type ScalarKind =
   | "any"; // any JSON value: RawExtension, FieldsV1, JSON
 
 export type ValueType =
-  | { readonly kind: ScalarKind }
+  | { readonly kind: ScalarKind; readonly union?: SchemaUnion; readonly typeName?: string }
   | { readonly kind: "object"; readonly schema: ObjectSchema }
   | { readonly kind: "array"; readonly items: ValueType }
   | { readonly kind: "map"; readonly values: ValueType };
+
+/** Where a schema of custom resources may stand, or something else in its place. */
+export interface SchemaUnion {
+  readonly or: "boolean" | "schemas" | "strings";
+  readonly schema: ObjectSchema;
+}
 
 export interface FieldSchema {
   readonly name: string;
@@ -62,6 +68,15 @@ const scalarTypes: Readonly<Record<string, ScalarKind>> = {
   "meta-v1.MicroTime": "microTime",
 };
 
+const schemaUnions: Readonly<Record<string, SchemaUnion["or"]>> = {
+  "apiextensions-v1.JSONSchemaPropsOrBool": "boolean",
+  "apiextensions-v1.JSONSchemaPropsOrArray": "schemas",
+  "apiextensions-v1.JSONSchemaPropsOrStringArray": "strings",
+};
+
+/** The one type that has no fields, and is no value of any form. */
+const emptyStruct = "apiextensions-v1.CustomResourceSubresourceStatus";
+
 /** Links tables into schemas; one instance serves a process (`builtInSchemas`). */
 export class SchemaSet {
   readonly #types = new Map<string, ObjectSchema>();
@@ -97,6 +112,10 @@ export class SchemaSet {
     const scalar = scalarTypes[text];
     if (scalar) return { kind: scalar };
     const set = this;
+    const or = schemaUnions[text];
+    if (or) return { kind: "any", union: { or, schema: this.get("apiextensions-v1.JSONSchemaProps") } };
+    if (text === "apiextensions-v1.JSON") return { kind: "any", typeName: "v1.JSON" };
+    if (text === emptyStruct) return { kind: "object", schema: { name: text, fields: new Map(), kinds: [] } };
     if (!factsOf(text)?.fields) return { kind: "any" };
     return {
       kind: "object",

@@ -235,7 +235,7 @@ export const wireFacts: Readonly<Record<string, Readonly<Record<string, string>>
   "resource-v1.ResourceClaimConsumerReference": {"uid":" types.UID"},
   "resource-v1.ResourceClaimSpec": {"devices":"!"},
   "resource-v1.ResourceSliceSpec": {"allNodes":"*","nodeName":"*","perDeviceNodeSelection":"*"},
-  "scheduling-v1.PriorityClass": {"preemptionPolicy":"* apiv1.PreemptionPolicy","value":"!"},
+  "scheduling-v1.PriorityClass": {"preemptionPolicy":"* v1.PreemptionPolicy","value":"!"},
   "storage-v1.CSIDriverSpec": {"attachRequired":"*","fsGroupPolicy":"* v1.FSGroupPolicy","nodeAllocatableUpdatePeriodSeconds":"*","podInfoOnMount":"*","preventPodSchedulingIfMissing":"*","requiresRepublish":"*","seLinuxMount":"*","serviceAccountTokenInSecrets":"*","storageCapacity":"*","volumeLifecycleModes":" []v1.VolumeLifecycleMode"},
   "storage-v1.CSINodeDriver": {"topologyKeys":"!"},
   "storage-v1.CSIStorageCapacity": {"capacity":"*","maximumVolumeSize":"*"},

@@ -109,7 +109,7 @@ export function goTypeName(type: ValueType): string {
       return `${module.slice(module.lastIndexOf("-") + 1)}.${name}`;
     }
     default:
-      return scalarNames[type.kind] ?? type.kind;
+      return type.typeName ?? scalarNames[type.kind] ?? type.kind;
   }
 }
 

@@ -2,6 +2,7 @@
 // maps whose keys are fit to tell items apart, and the rules of x-kubernetes-validations, which have to compile, to be cheap
 // enough, and to compare only what can be compared.
 import { type FieldError, forbiddenField, invalidValue, notSupported } from "../meta/field-error.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { listErrors, listMapKeysErrors } from "./definition-lists.ts";
 import { checkRule, ruleForm } from "./definition-rules.ts";
@@ -81,7 +82,7 @@ function checkKeywords(errors: FieldError[], schema: JSONSchemaProps, place: Sch
     forbid("default", `must not be set ${place.defaultsForbidden}`);
   if (schema.id) forbid("id", "id is not supported");
   for (const keyword of unsupportedKeywords) {
-    const value = schema[keyword];
+    const value = schema[keyword] ?? sentEmptyOf(schema, keyword);
     if (value === undefined) continue;
     const empty = typeof value === "object" && Object.keys(value).length === 0;
     if (!empty || keyword === "additionalItems" || keyword === "dependencies") forbid(keyword, `${keyword} is not supported`);

@@ -246,7 +246,7 @@ function expressionsOf(spec: PolicySpec, stored: StoredExpressions, check: Expre
       hasParams: paramKind !== undefined,
       paramKind,
       // Conditions are looked at before there are variables.
-      variables: purpose === "matchCondition" ? [] : variables.slice(0, position),
+      variables: purpose === "matchCondition" ? [] : variables.slice(0, position).filter(({ expression }) => expression?.trim()),
       stored: stored.get(purpose)?.has(expression) ?? false,
     };
     check?.(errors, use);

@@ -239,7 +239,13 @@ function checkVersionSet(errors: FieldError[], form: DefinitionForm): void {
   if (new Set(names).size < names.length)
     errors.push(invalidValue("spec.versions", versionsForm(form), "must contain unique version names"));
   if (storing !== 1)
-    errors.push(invalidValue("spec.versions", versionsForm(form), "must have exactly one version marked as storage version"));
+    errors.push(
+      invalidValue(
+        "spec.versions",
+        names.length === 0 ? null : versionsForm(form),
+        "must have exactly one version marked as storage version",
+      ),
+    );
   const [first = ""] = names;
   const problems = first === "" ? [] : isDNS1035Label(first);
   if (problems.length > 0) errors.push(invalidValue("spec.version", first, problems.join(",")));

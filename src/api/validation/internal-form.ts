@@ -1,7 +1,9 @@
 // Objects as upstream's internal types show them: Go field names in the order of the Go types, absent lists and pointers as
 // null. Messages that carry a value or a difference of internal objects are written with this.
 import { parseQuantity } from "../meta/quantity.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { PodSpec } from "../types/core-v1.ts";
+import type { LabelSelector } from "../types/meta-v1.ts";
 import { internalFields } from "./internal-types.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -21,7 +23,7 @@ export function internalForm(type: string, value: unknown): unknown {
     case "q":
       return parseQuantity(value as string | number).toString();
     case "j":
-      return withSortedLabels(value);
+      return orderedSelector(value);
     default:
       return structForm(type, value);
   }
@@ -46,20 +48,35 @@ const metadataOrder = [
   "managedFields",
 ];
 
+const entryOrders: Readonly<Record<string, readonly string[]>> = {
+  ownerReferences: ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"],
+  managedFields: ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"],
+};
+
+const inOrder = (value: Json, order: readonly string[]): Json =>
+  Object.fromEntries(order.filter((field) => value[field] !== undefined).map((field) => [field, value[field]]));
+
 function metadataForm(metadata: Json): Json {
   const form: Record<string, unknown> = {};
   for (const field of metadataOrder) {
     const value = metadata[field];
     if (value === undefined || value === null) continue;
-    form[field] = field === "labels" || field === "annotations" ? mapForm("s", value as Json) : value;
+    const order = entryOrders[field];
+    if (field === "labels" || field === "annotations") form[field] = mapForm("s", value as Json);
+    else form[field] = order ? (value as readonly Json[]).map((entry) => inOrder(entry, order)) : value;
   }
   return form;
 }
 
-/** A label selector with its labels sorted; any other value as it is. */
-function withSortedLabels(value: unknown): unknown {
-  const { matchLabels } = value as { readonly matchLabels?: Json };
-  return matchLabels ? { ...(value as Json), matchLabels: mapForm("s", matchLabels) } : value;
+/** A label selector as Go writes it; any other value as it is. */
+function orderedSelector(value: unknown): unknown {
+  const { matchLabels, matchExpressions, ...rest } = value as LabelSelector;
+  if (!matchLabels && !matchExpressions) return value;
+  return {
+    ...rest,
+    ...(matchLabels ? { matchLabels: mapForm("s", matchLabels) } : {}),
+    ...(matchExpressions ? { matchExpressions: matchExpressions.map(({ key, operator, ...more }) => ({ key, operator, ...more })) } : {}),
+  };
 }
 
 /** The same as text with an indent of one space: the input of differences. */
@@ -86,7 +103,7 @@ function structForm(type: string, value: unknown): unknown {
   const form: Record<string, unknown> = {};
   for (const field of fields) {
     if (field.type === "m") Object.assign(form, metadataForm((source.metadata ?? {}) as Json));
-    else form[field.name] = internalForm(field.type, source[field.json]);
+    else form[field.name] = internalForm(field.type, source[field.json] ?? sentEmptyOf(source, field.json));
   }
   return form;
 }

@@ -62,7 +62,7 @@ function validateExitCodes(errors: FieldError[], field: string, codes: ExitCodes
       invalidValue(`${field}.containerName`, containerName, "must be one of the container or initContainer names in the pod template"),
     );
   const path = `${field}.values`;
-  if (values.length === 0) errors.push(invalidValue(path, values, "at least one value is required"));
+  if (values.length === 0) errors.push(invalidValue(path, null, "at least one value is required"));
   if (values.length > maxExitCodes) errors.push(tooMany(path, values.length, maxExitCodes));
   for (const [i, value] of values.entries()) {
     if (operator === "In" && value === 0) errors.push(invalidValue(`${path}[${i}]`, value, "must not be 0 for the In operator"));

@@ -14,7 +14,7 @@ const percentOf = (value: IntOrString): number | undefined =>
 
 /** The number, or that before the percent sign; 0 for other texts that are no number. */
 export function countOrPercent(value: IntOrString = 0): number {
-  return percentOf(value) ?? (Number.parseInt(String(value), 10) || 0);
+  return percentOf(value) ?? (/^[+-]?\d+$/.test(String(value)) ? Number(value) : 0);
 }
 
 export function checkAtMost100Percent(errors: FieldError[], field: string, value: IntOrString): void {

@@ -3,6 +3,7 @@
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isQualifiedName } from "../meta/names.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { partWithoutSentEmpty, wasSent } from "../meta/sent-empty.ts";
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from "../types/core-v1.ts";
 import { internalText } from "./internal-form.ts";
 import { validateLabelSelector } from "./label-selector.ts";
@@ -30,14 +31,12 @@ function validateChange(errors: FieldError[], claim: PersistentVolumeClaim, old:
   const [spec, before] = [claim.spec ?? {}, old.spec ?? {}];
   const comparable = comparableSpec(errors, claim, old);
   const reference = before.volumeName || !spec.volumeName ? before : { ...before, volumeName: spec.volumeName };
-  const [oldText, newText] = [internalText("PersistentVolumeClaimSpec", reference), internalText("PersistentVolumeClaimSpec", comparable)];
-  if (oldText !== newText)
-    errors.push(
-      forbiddenField(
-        "spec",
-        `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${unifiedDiff(oldText, newText)}`,
-      ),
-    );
+  const text = (shown: PersistentVolumeClaimSpec): string => internalText("PersistentVolumeClaimSpec", shown);
+  if (text(partWithoutSentEmpty(comparable)) !== text(reference)) {
+    const difference = unifiedDiff(text(reference), text(comparable));
+    const detail = `spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n${difference}`;
+    errors.push(forbiddenField("spec", detail));
+  }
   const [size, was, has] = [sizeOf(spec.resources?.requests), sizeOf(before.resources?.requests), sizeOf(old.status?.capacity)];
   // A claim may shrink again while the volume has not grown.
   if (size.compare(was) < 0 && size.compare(has) <= 0)
@@ -76,11 +75,12 @@ function comparableSpec(errors: FieldError[], claim: PersistentVolumeClaim, old:
   const { volumeAttributesClassName: _, ...rest } = spec;
   const requests = { ...spec.resources?.requests };
   const was = before.resources?.requests?.["storage"];
-  if (spec.resources?.requests && was !== undefined) requests["storage"] = was;
+  const hasRequests = spec.resources !== undefined && wasSent(spec.resources, "requests");
+  if (hasRequests && was !== undefined) requests["storage"] = was;
   const { volumeAttributesClassName } = before;
   return {
     ...rest,
-    ...(spec.resources?.requests ? { resources: { ...spec.resources, requests } } : {}),
+    ...(hasRequests ? { resources: { ...spec.resources, requests } } : {}),
     ...(volumeAttributesClassName === undefined ? {} : { volumeAttributesClassName }),
   };
 }

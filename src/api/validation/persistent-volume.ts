@@ -3,11 +3,14 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
+import { partWithoutSentEmpty } from "../meta/sent-empty.ts";
 import type {
+  AzureFilePersistentVolumeSource,
   CSIPersistentVolumeSource,
   GlusterfsPersistentVolumeSource,
   HostPathVolumeSource,
   LocalVolumeSource,
+  NodeSelectorTerm,
   PersistentVolume,
   PersistentVolumeSpec,
   SecretReference,
@@ -166,7 +169,7 @@ const sources: readonly SourceCheck[] = [
   ["cinder", validatePersistentCinder],
   ["fc", validateFC],
   ["flexVolume", validateFlexVolume],
-  ["azureFile", validateAzureFile],
+  ["azureFile", validateAzureFileVolume],
   ["vsphereVolume", validateVsphereVolume],
   ["photonPersistentDisk", validatePhotonPersistentDisk],
   ["portworxVolume", validatePortworxVolume],
@@ -237,16 +240,17 @@ function validateClasses(errors: FieldError[], field: string, spec: PersistentVo
 
 function validateChange(errors: FieldError[], given: PersistentVolumeSpec, old: PersistentVolumeSpec): void {
   const spec = withoutNewExpandSecret(given, old);
-  const [before, after] = [internalText("PersistentVolumeSource", old), internalText("PersistentVolumeSource", spec)];
-  if (before !== after)
-    errors.push(
-      forbiddenField(
-        "spec.persistentvolumesource",
-        `spec.persistentvolumesource is immutable after creation\n${unifiedDiff(before, after)}`,
-      ),
-    );
+  const text = (source: PersistentVolumeSpec): string => internalText("PersistentVolumeSource", source);
+  if (text(partWithoutSentEmpty(spec)) !== text(old)) {
+    const difference = unifiedDiff(text(old), text(spec));
+    const detail = `spec.persistentvolumesource is immutable after creation\n${difference}`;
+    errors.push(forbiddenField("spec.persistentvolumesource", detail));
+  }
   checkImmutable(errors, "volumeMode", given.volumeMode, old.volumeMode);
-  if (old.nodeAffinity && !semanticallyEqual(withNewLabels(given.nodeAffinity), withNewLabels(old.nodeAffinity)))
+  if (
+    old.nodeAffinity &&
+    !semanticallyEqual(given.nodeAffinity?.required?.nodeSelectorTerms, withNewLabels(old.nodeAffinity, given.nodeAffinity))
+  )
     errors.push(
       invalidValue(
         "nodeAffinity",
@@ -256,6 +260,11 @@ function validateChange(errors: FieldError[], given: PersistentVolumeSpec, old: 
     );
   if (old.volumeAttributesClassName !== undefined && given.volumeAttributesClassName === undefined)
     errors.push(forbiddenField("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden"));
+}
+
+function validateAzureFileVolume(errors: FieldError[], field: string, source: AzureFilePersistentVolumeSource): void {
+  validateAzureFile(errors, field, source);
+  if (source.secretNamespace === "") errors.push(required(`${field}.secretNamespace`));
 }
 
 /** The secret for growing a volume may be added later. */
@@ -273,13 +282,21 @@ const newLabels: Readonly<Record<string, string>> = {
   "beta.kubernetes.io/arch": "kubernetes.io/arch",
 };
 
-/** Terms with the names that labels have now. */
-function withNewLabels(affinity: PersistentVolumeSpec["nodeAffinity"]): unknown {
-  return (affinity?.required?.nodeSelectorTerms ?? []).map((term) => ({
-    ...term,
-    matchExpressions: (term.matchExpressions ?? []).map((expression) => ({
-      ...expression,
-      key: newLabels[expression.key] ?? expression.key,
-    })),
-  }));
+/**
+ * The old terms with the labels of the new ones where these are the names that labels have now. Upstream takes the loss of a
+ * label's name for such a change too.
+ */
+function withNewLabels(old: NodeAffinity, given: NodeAffinity): unknown {
+  const renamed = (was: Requirements, is: Requirements): unknown =>
+    (was ?? []).map((requirement, i) => {
+      const key = is?.[i]?.key;
+      return key !== undefined && key === (newLabels[requirement.key] ?? "") ? { ...requirement, key } : requirement;
+    });
+  return (old?.required?.nodeSelectorTerms ?? []).map(({ matchExpressions, matchFields }, i) => {
+    const term = given?.required?.nodeSelectorTerms?.[i];
+    return { matchExpressions: renamed(matchExpressions, term?.matchExpressions), matchFields: renamed(matchFields, term?.matchFields) };
+  });
 }
+
+type NodeAffinity = PersistentVolumeSpec["nodeAffinity"];
+type Requirements = NodeSelectorTerm["matchExpressions"];

@@ -148,12 +148,12 @@ function validateAddresses(errors: FieldError[], list: "podIPs" | "hostIPs", sta
   for (const [i, ip] of addresses.entries()) if (!known.has(ip)) addProblems(errors, `status.${list}[${i}]`, ip, isLegacyIP(ip, true));
   if (addresses.length < 2) return;
   const families = addresses.map((ip) => parseIP(ip)?.family);
-  const unknown = addresses[families.indexOf(undefined)];
-  if (unknown !== undefined) {
-    const why = `failed to check for dual stack with error:invalid IP: ${unknown}`;
+  const unknown = families.indexOf(undefined);
+  if (unknown >= 0) {
+    const why = `failed to check for dual stack with error:invalid IP[${unknown}]: ${addresses[unknown]}`;
     errors.push(new FieldError("InternalError", `status.${list}`, "", why));
   }
-  if (addresses.length > 2 || new Set(families).size < 2) {
+  if (addresses.length > 2 || unknown >= 0 || new Set(families).size < 2) {
     const shown = internalForm(list === "podIPs" ? "[PodIP" : "[HostIP", status[list]);
     errors.push(invalidValue(`status.${list}`, shown, "may specify no more than one IP for each IP family"));
   }

@@ -3,6 +3,7 @@
 import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1123Subdomain } from "../meta/names.ts";
+import { wasSent } from "../meta/sent-empty.ts";
 import type { NodeSelector } from "../types/core-v1.ts";
 import type { Counter, CounterSet, Device, ResourcePool, ResourceSlice, ResourceSliceSpec } from "../types/resource-v1.ts";
 import { validateNodeSelector } from "./affinity.ts";
@@ -42,7 +43,8 @@ export function validateResourceSlice({ spec }: ResourceSlice, old?: ResourceSli
     checkImmutable(errors, "spec.nodeName", spec.nodeName, old.spec.nodeName);
   }
   validateNodes(errors, spec);
-  if (spec.sharedCounters && spec.devices) errors.push(invalidValue("spec", "", "only one of `sharedCounters` or `devices` is allowed"));
+  if (wasSent(spec, "sharedCounters") && wasSent(spec, "devices"))
+    errors.push(invalidValue("spec", "", "only one of `sharedCounters` or `devices` is allowed"));
   validateDevices(errors, spec, old?.spec);
   validateUniqueItems(errors, "spec.sharedCounters", spec.sharedCounters ?? [], {
     max: maxCounterSets,

@@ -98,7 +98,15 @@ export function validateQuantity(errors: Problem[], path: string, name: string, 
   if (isIntegerResource(name) && isFractional(amount)) errors.push(invalidValue(path, String(amount), "must be an integer"));
 }
 
-export const isFractional = (amount: Quantity): boolean => amount.milliValue() % 1000 !== 0;
+/** The largest int64 in thousandths: upstream looks at thousandths, and takes what is beyond for fractional. */
+const mostMillis = 2n ** 63n - 1n;
+
+export function isFractional(amount: Quantity): boolean {
+  const millis = amount.milliValue();
+  return Number.isSafeInteger(millis)
+    ? millis % 1000 !== 0
+    : amount.nanos % 1_000_000_000n !== 0n || amount.nanos / 1_000_000n > mostMillis;
+}
 
 function validateHugePages(errors: Problem[], path: string, name: string, amount: Quantity, { allows }: ResourceRules): void {
   if (!isHugePageName(name) || allows?.indivisibleHugePages || isWholePages(name, amount)) return;

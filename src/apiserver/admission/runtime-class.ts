@@ -1,6 +1,7 @@
 // RuntimeClass: a pod of a runtime class takes over the class's overhead and its scheduling: node selector and tolerations.
 import { isPathSegmentName } from "../../api/meta/names.ts";
 import { compareQuantities } from "../../api/meta/quantity.ts";
+import { wasSent } from "../../api/meta/sent-empty.ts";
 import { isStatus, StatusError } from "../../api/meta/status-error.ts";
 import { pods, runtimeclasses } from "../../api/resources.generated.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
@@ -39,7 +40,7 @@ function checkOverhead(request: AdmissionRequest, found: RuntimeClass | undefine
   const { spec } = request.object as Pod;
   const overhead = found?.overhead;
   if (overhead && !sameAmounts(overhead.podFixed, spec?.overhead)) throw refuse(request, mismatch);
-  if (!overhead && spec?.overhead !== undefined)
+  if (!overhead && spec && wasSent(spec, "overhead"))
     throw refuse(request, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
 }
 

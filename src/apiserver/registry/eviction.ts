@@ -32,8 +32,9 @@ const maxDisruptedPods = 2000;
 
 export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
   if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
-  const options = checkDeleteOptions((sent as Eviction).deleteOptions ?? {});
-  const dryRun = request.dryRun || (options.dryRun ?? []).length > 0;
+  const { deleteOptions = {} } = sent as Eviction;
+  const dryRun = dryRunOf(request, deleteOptions);
+  const options = checkDeleteOptions(deleteOptions);
   const subject = { operation: "CREATE", type: pods.type, name: request.name, object: sent, kind: evictionKind } as const;
   const eviction = (await env.admission.mutate(admissionRequest(request, subject))) ?? sent;
   const version = await pods.read(pods.keyOf(request.namespace, request.name));
@@ -45,6 +46,16 @@ export async function evictPod(env: WriteEnvironment, pods: ResourceStore, reque
   await markDisrupted(env, pods, { ...request, dryRun });
   const { resourceVersion: _, ...preconditions } = options.preconditions ?? {};
   await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions }, { admission: false });
+}
+
+/** Where a request and its body both speak of dry runs, they have to say the same. */
+function dryRunOf(request: WriteRequest, { dryRun = [] }: DeleteOptions): boolean {
+  const asked = request.dryRun ? ["All"] : [];
+  if (dryRun.length === 0 || asked.length === 0) return dryRun.length + asked.length > 0;
+  const same = dryRun.length === asked.length && dryRun.every((value, i) => value === asked[i]);
+  if (same) return true;
+  const message = `Non-matching dry-run options in request and content: [${asked.join(" ")}] and [${dryRun.join(" ")}]`;
+  throw new StatusError({ code: 500, message });
 }
 
 /** Tells why the pod ends, for those who watch it. */

@@ -121,8 +121,12 @@ export function withConstantFields(type: ResourceType, object: KubernetesObject)
   return object;
 }
 
-const withoutUndefined = (object: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+/** A copy with all that an object carries but fields without a value. */
+function withoutUndefined(object: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const copy: Record<string, unknown> = { ...object };
+  for (const field in copy) if (copy[field] === undefined) delete copy[field];
+  return copy;
+}
 
 /** Whether two versions are the same but for their resource version and the times in managedFields. */
 export function sameButForTimes(a: KubernetesObject, b: KubernetesObject): boolean {

@@ -1,6 +1,5 @@
 // Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
 // file of that verb. Unknown paths and verbs are answered as upstream's router does.
-import type { KubernetesObject } from "../../api/meta/object.ts";
 import { notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -13,6 +12,7 @@ import { readObject } from "./body.ts";
 import { connect, createVirtual } from "./creators.ts";
 import { evictionKind, evictPod } from "./eviction.ts";
 import { type Connects, type Creators, subresourceKey } from "./handler-types.ts";
+import { inNamespace } from "./object-meta.ts";
 import { answerGet, answerList, answerWatch } from "./read-verbs.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -180,7 +180,7 @@ async function answerBinding(env: WriteEnvironment, context: RequestContext, nam
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const binding = await readObject(context, bindingKind, options.fieldValidation);
   const target = { namespace, name: name || binding.metadata.name, subresource: "binding" };
-  await bindPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespaceOf(binding, namespace));
+  await bindPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespace(binding, namespace));
   return success(201);
 }
 
@@ -188,12 +188,8 @@ async function answerEviction(env: WriteEnvironment, context: RequestContext, na
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const eviction = await readObject(context, evictionKind, options.fieldValidation);
   const target = { namespace, name: context.info.name, subresource: "eviction" };
-  await evictPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespaceOf(eviction, namespace));
+  await evictPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespace(eviction, namespace));
   return success(201);
-}
-
-function inNamespaceOf(object: KubernetesObject, namespace: string): KubernetesObject {
-  return object.metadata.namespace === namespace ? object : { ...object, metadata: { ...object.metadata, namespace } };
 }
 
 function success(code: number): ApiResponse {

@@ -80,6 +80,23 @@ describe("cluster IPs", () => {
     expect((await server.send("GET", path)).body.items).toHaveLength(2);
   });
 
+  it("are made up by dry runs, which look neither at what is taken nor at what exists", async () => {
+    await create("a", { type: "NodePort", clusterIP: "10.96.0.10" });
+    const dry = await create("b", { type: "NodePort", clusterIP: "10.96.0.10", ports: [{ port: 80, nodePort: 5 }] }, "?dryRun=All");
+    expect(dry.status, dry.body.message).toBe(201);
+    const made = specOf(
+      await create(
+        "b",
+        { type: "NodePort", ports: [{ port: 1 }, { port: 2, name: "b" }].map((p, i) => ({ name: `p${i}`, ...p })) },
+        "?dryRun=All",
+      ),
+    );
+    expect([made.clusterIP, made.ports.map(({ nodePort }) => nodePort)]).toEqual(["10.96.0.0", [32769, 32770]]);
+    expect((await create("b", { clusterIP: "10.0.0.1" }, "?dryRun=All")).body.message).toContain(
+      "failed to allocate IP 10.0.0.1: the provided IP (10.0.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16",
+    );
+  });
+
   it("are none for headless services and external names", async () => {
     expect(specOf(await create("a", { clusterIP: "None" })).clusterIPs).toEqual(["None"]);
     expect(specOf(await create("b", { type: "ExternalName", externalName: "x.y" })).clusterIP).toBeUndefined();
@@ -149,6 +166,19 @@ describe("node ports", () => {
       { name: "u", port: 53, protocol: "UDP", nodePort: 30053 },
     ];
     expect((await create("dns", { type: "NodePort", ports: both })).status).toBe(201);
+  });
+
+  it("are the same for ports of a new service that differ in their protocol alone", async () => {
+    const both = ["TCP", "UDP"].map((protocol) => ({ name: protocol.toLowerCase(), port: 53, protocol }));
+    const [tcp, udp] = specOf(await create("dns", { type: "NodePort", ports: both })).ports;
+    expect(tcp?.nodePort).toBeGreaterThanOrEqual(30000);
+    expect(udp?.nodePort).toBe(tcp?.nodePort);
+    const twice = [1, 2].map(() => ({ port: 53, protocol: "TCP", nodePort: tcp?.nodePort }));
+    const changed = await server.send("PATCH", `${path}/dns`, {
+      body: { spec: { ports: twice } },
+      contentType: "application/merge-patch+json",
+    });
+    expect([changed.status, changed.body.message]).toEqual([500, `duplicate nodePort: {TCP ${tcp?.nodePort}}`]);
   });
 
   it("are free again when an update drops them", async () => {

@@ -4,9 +4,9 @@
 // where another server was faster, the write fails as a whole, and is tried again with others once that is seen. A dry run
 // reserves and gives back.
 import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
-import { parseIP } from "../../api/meta/ip.ts";
+import { type ParsedIP, parseIP } from "../../api/meta/ip.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { internalError, invalid } from "../../api/meta/status-error.ts";
+import { internalError } from "../../api/meta/status-error.ts";
 import { ipaddresses, servicecidrs, services as servicesType } from "../../api/resources.generated.ts";
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
 import type { IPAddress, ServiceCIDR } from "../../api/types/networking-v1.ts";
@@ -28,6 +28,7 @@ import {
   usesNodePorts,
 } from "./service-holdings.ts";
 import { ServiceIpRange } from "./service-ip-range.ts";
+import { invalidService, NodePortOperation, withNodePorts, withSpec } from "./service-ports.ts";
 import type { ResourceStores } from "./stores.ts";
 import type { Reservation, WriteHook } from "./write-environment.ts";
 
@@ -95,7 +96,7 @@ class ServiceAllocators implements WriteHook {
       for (const port of taken.ports) this.#ports.cancel(port);
     };
     try {
-      const service = this.#allocate(object as Service, old as Service | undefined, taken);
+      const service = this.#allocate(object as Service, old as Service | undefined, taken, dryRun);
       return {
         object: service,
         companions: () => this.#companions(service, old as Service | undefined, taken),
@@ -234,7 +235,7 @@ class ServiceAllocators implements WriteHook {
     }
   }
 
-  #allocate(sent: Service, old: Service | undefined, taken: Taken): Service {
+  #allocate(sent: Service, old: Service | undefined, taken: Taken, dryRun: boolean): Service {
     const complete = keepAllocated(withBothAddressFields(sent, old), old);
     // What makes no sense is refused here already, in the words of validation.
     const wrong: FieldError[] = [];
@@ -246,18 +247,20 @@ class ServiceAllocators implements WriteHook {
       old,
     );
     if (errors.length > 0) throw invalidService(sent, errors);
-    let service = this.#withAddresses(chosen, old, taken);
-    service = this.#withNodePorts(service, old, taken);
-    return this.#withHealthCheckPort(service, old, taken);
+    const service = this.#withAddresses(chosen, old, dryRun ? undefined : taken);
+    const range = { pool: this.#ports, first: this.#firstPort, count: this.#portCount, text: this.#portRange };
+    return withNodePorts(service, old, new NodePortOperation(range, dryRun, taken.ports));
   }
 
-  #withAddresses(service: Service, old: Service | undefined, taken: Taken): Service {
+  /** Nothing is taken without `taken`, in a dry run. */
+  #withAddresses(service: Service, old: Service | undefined, taken: Taken | undefined): Service {
     const spec = service.spec ?? {};
     if (spec.type === "ExternalName") return service;
     if (isHeadless(spec)) return withSpec(service, { clusterIP: "None", clusterIPs: ["None"] });
     const said = spec.clusterIPs && spec.clusterIPs.length > 0 ? spec.clusterIPs : spec.clusterIP ? [spec.clusterIP] : [];
-    const before = old ? addressesOf(old) : [];
-    const addresses = said.map((address) => (before.includes(address) ? address : this.#takeAddress(service, said, address, taken)));
+    // Those that a service has cannot change, as validation says: only what comes after them is taken.
+    const before = old?.spec?.type === "ExternalName" ? 0 : (old?.spec?.clusterIPs ?? []).length;
+    const addresses = said.map((address, i) => (i < before ? address : this.#takeAddress(service, said, address, taken)));
     for (const family of (spec.ipFamilies ?? []).slice(addresses.length)) {
       const ranges = this.#ranges.filter((range) => range.family === family);
       if (ranges.length > 0) addresses.push(takeAnyAddress(ranges, taken));
@@ -266,7 +269,7 @@ class ServiceAllocators implements WriteHook {
     return clusterIP === undefined ? service : withSpec(service, { clusterIP, clusterIPs: addresses });
   }
 
-  #takeAddress(service: Service, said: readonly string[], address: string, taken: Taken): string {
+  #takeAddress(service: Service, said: readonly string[], address: string, taken: Taken | undefined): string {
     const refuse = (why: string): Error =>
       invalidService(service, [invalidValue("spec.clusterIPs", said, `failed to allocate IP ${address}: ${why}`)]);
     const ip = parseIP(address);
@@ -274,93 +277,32 @@ class ServiceAllocators implements WriteHook {
     if (!ip) return address;
     const range = this.#ranges.find((r) => r.numberOf(ip) !== undefined);
     const number = range?.numberOf(ip);
-    if (!range || number === undefined) throw refuse("the provided network does not match the current range");
+    if (!range || number === undefined) throw refuse(taken ? "the provided network does not match the current range" : this.#outsideOf(ip));
+    if (!taken) return address;
     if (!range.pool.reserve(number)) throw refuse("provided IP is already allocated");
     taken.addresses.push({ range, number });
     return address;
   }
 
-  #withNodePorts(service: Service, old: Service | undefined, taken: Taken): Service {
-    const spec = service.spec ?? {};
-    const { ports } = spec;
-    if (!ports || !usesNodePorts(spec)) return service;
-    const allocates = spec.type === "NodePort" || spec.allocateLoadBalancerNodePorts !== false;
-    const before = new Set(old ? nodePortsOf(old) : []);
-    const own = new Map<number, Set<string>>();
-    return withSpec(service, { ports: ports.map((port, i) => this.#withNodePort(service, port, { i, allocates, before, own, taken })) });
-  }
-
-  #withNodePort(service: Service, port: ServicePort, context: PortContext): ServicePort {
-    const { i, allocates, before, own, taken } = context;
-    const protocol = port.protocol ?? "TCP";
-    if (!port.nodePort) return allocates ? { ...port, nodePort: this.#takeAnyPort(own, protocol, taken) } : port;
-    const refuse = (why: string): Error => invalidService(service, [invalidValue(`spec.ports[${i}].nodePort`, port.nodePort, why)]);
-    // One number may serve several protocols of one service.
-    const protocols = own.get(port.nodePort);
-    if (protocols?.has(protocol)) throw refuse("provided port is already allocated");
-    if (!protocols && !before.has(port.nodePort)) {
-      const number = port.nodePort - this.#firstPort;
-      if (number < 0 || number >= this.#portCount)
-        throw refuse(`provided port is not in the valid range. The range of valid ports is ${this.#portRange}`);
-      if (!this.#ports.reserve(number)) throw refuse("provided port is already allocated");
-      taken.ports.push(number);
-    }
-    own.set(port.nodePort, new Set(protocols).add(protocol));
-    return port;
-  }
-
-  #takeAnyPort(own: Map<number, Set<string>>, protocol: string, taken: Taken): number {
-    const number = this.#ports.reserveAny();
-    if (number === undefined) throw internalError(new Error("failed to allocate a nodePort: range is full"));
-    taken.ports.push(number);
-    own.set(number + this.#firstPort, new Set([protocol]));
-    return number + this.#firstPort;
-  }
-
-  #withHealthCheckPort(service: Service, old: Service | undefined, taken: Taken): Service {
-    const spec = service.spec ?? {};
-    if (!needsHealthCheck(spec)) return service;
-    const asked = spec.healthCheckNodePort;
-    if (!asked) return withSpec(service, { healthCheckNodePort: this.#takeAnyPort(new Map(), "TCP", taken) });
-    if (old?.spec?.healthCheckNodePort === asked) return service;
-    const number = asked - this.#firstPort;
-    const inRange = number >= 0 && number < this.#portCount;
-    if (!inRange || !this.#ports.reserve(number)) {
-      const why = inRange
-        ? "provided port is already allocated"
-        : `provided port is not in the valid range. The range of valid ports is ${this.#portRange}`;
-      throw internalError(new Error(`failed to allocate requested HealthCheck NodePort ${asked}: ${why}`));
-    }
-    taken.ports.push(number);
-    return service;
+  /** Why a dry run does not get an address: it is told of one range, where there may be several. */
+  #outsideOf({ family, canonical }: ParsedIP): string {
+    const range = this.#ranges.find((r) => r.family === `IPv${family}`);
+    return `the provided IP (${canonical}) is not in the valid range. The range of valid IPs is ${range?.text ?? ""}`;
   }
 }
 
-interface PortContext {
-  readonly i: number;
-  /** Ports without a number get one. */
-  readonly allocates: boolean;
-  /** Numbers the service had. */
-  readonly before: ReadonlySet<number>;
-  /** Numbers of this service so far, with their protocols. */
-  readonly own: Map<number, Set<string>>;
-  readonly taken: Taken;
-}
-
-function takeAnyAddress(ranges: readonly ServiceIpRange[], taken: Taken): string {
+/** A dry run is told the first address of a range, free or not. */
+function takeAnyAddress(ranges: readonly ServiceIpRange[], taken: Taken | undefined): string {
+  const [first] = ranges;
+  if (first && !taken) return first.text.replace(/\/.*/, "");
   for (const range of ranges) {
     const number = range.pool.reserveAny();
     if (number === undefined) continue;
-    taken.addresses.push({ range, number });
+    taken?.addresses.push({ range, number });
     return range.addressOf(number);
   }
   throw internalError(new Error("failed to allocate a serviceIP: range is full"));
 }
-
-const withSpec = (service: Service, changes: Partial<ServiceSpec>): Service => ({ ...service, spec: { ...service.spec, ...changes } });
-
-const invalidService = ({ metadata }: Service, errors: readonly FieldError[]): Error =>
-  invalid({ group: "", kind: "Service" }, metadata.name, errors);
 
 /** What an update leaves out of what was allocated before is kept: clients may send what they would create. */
 function keepAllocated(service: Service, old: Service | undefined): Service {

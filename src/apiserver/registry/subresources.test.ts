@@ -126,6 +126,22 @@ describe("eviction", () => {
     await server.send("PATCH", `${pods}/a/status`, { body: { status }, contentType: merge });
   };
 
+  it("does not know what to do where the request and its body differ about dry runs", async () => {
+    await running();
+    const body = { metadata: { name: "a" }, deleteOptions: { dryRun: ["Some"] } };
+    const reply = await server.send("POST", `${pods}/a/eviction?dryRun=All`, { body });
+    expect([reply.status, reply.body.message]).toEqual([500, "Non-matching dry-run options in request and content: [All] and [Some]"]);
+  });
+
+  it("is of the namespace of the path", async () => {
+    await running();
+    const reply = await server.send("POST", `${pods}/a/eviction`, { body: { metadata: { name: "a", namespace: "other" } } });
+    expect([reply.status, reply.body.message]).toEqual([
+      400,
+      "the namespace of the provided object does not match the namespace sent on the request",
+    ]);
+  });
+
   it("deletes a pod that no budget protects", async () => {
     await running();
     expect((await evict()).status).toBe(201);

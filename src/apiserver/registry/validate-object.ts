@@ -2,6 +2,7 @@
 import type { FieldError } from "../../api/meta/field-error.ts";
 import { isPathSegmentPrefix } from "../../api/meta/names.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { showSentEmpty } from "../../api/meta/sent-empty.ts";
 import {
   type MetaRules,
   type NameCheck,
@@ -13,7 +14,8 @@ import {
 import type { ResourceDefinition, UpdateStrategy } from "./resource-definition.ts";
 
 export function validateNewObject(definition: ResourceDefinition, object: KubernetesObject): FieldError[] {
-  return [...validateObjectMeta(object, metaRules(definition)), ...(definition.create.validate?.(object) ?? [])];
+  const errors = [...validateObjectMeta(object, metaRules(definition)), ...(definition.create.validate?.(object) ?? [])];
+  return showSentEmpty(errors, object);
 }
 
 /** What the registry checks of every object, before the rules of its kind, and what the kind's rules repeat. */
@@ -36,12 +38,13 @@ export function validateChangedObject(
   };
   const repeated: readonly ("whole" | "changes")[] =
     strategy === definition.update ? (definition.metadataOnUpdate ?? ["changes"]) : ["changes"];
-  return [
+  const errors = [
     ...validateObjectMeta(object, common),
     ...validateObjectMetaUpdate(object, old),
     ...repeated.flatMap((part) => checks[part]()),
     ...(strategy.validate?.(object, old) ?? []),
   ];
+  return showSentEmpty(errors, object);
 }
 
 /** Groups whose kinds are checked as custom resources are: a finalizer may be a plain name. */

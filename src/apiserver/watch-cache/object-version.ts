@@ -5,6 +5,7 @@
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
 import type { KeyValue } from "../../storage/store.ts";
 
@@ -192,7 +193,7 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
   /** The bytes to store for an object (its resource version is left out). */
   toStored(object: T): Uint8Array {
     const stored = encodeForStorage(object);
-    this.#known.set(stored, { object, version: undefined });
+    this.#known.set(stored, { object: withoutSentEmpty(object), version: undefined });
     return stored;
   }
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { WireError } from "../../../base/protobuf/wire.ts";
+import { withoutSentEmpty } from "../../meta/sent-empty.ts";
 import { tables } from "../../schema/generated/all.ts";
 import { builtInSchemas, type ObjectSchema } from "../../schema/schema.ts";
-import { decodeObject } from "../decode.ts";
+import { type Decoded, decodeObject } from "../decode.ts";
 import { encodeProtobuf, protobufSchema, readEnvelope, watchEventAround, wrapMessage } from "./envelope.ts";
 import { decodeMessage, encodeMessage } from "./message.ts";
 import { type Filling, fullObject } from "./object-fixture.ts";
@@ -16,6 +17,8 @@ const schemas: readonly ObjectSchema[] = Object.entries(tables).flatMap(([module
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s+/g, ""), "hex"));
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+/** Without what is noted of empty lists, which protobuf does not carry. */
+const withoutNotes = ({ object, unknown }: Decoded): Decoded => ({ object: withoutSentEmpty(object), unknown });
 const podSchema = builtInSchemas.get("core-v1.Pod");
 const configMapSchema = builtInSchemas.get("core-v1.ConfigMap");
 
@@ -25,7 +28,7 @@ describe("encodeMessage() and decodeMessage()", () => {
     for (const schema of schemas) {
       const object = fullObject(schema, filling);
       const read = decodeMessage(schema, encodeMessage(schema, object));
-      expect(decodeObject(schema, read), schema.name).toEqual(decodeObject(schema, object));
+      expect(withoutNotes(decodeObject(schema, read)), schema.name).toEqual(withoutNotes(decodeObject(schema, object)));
     }
   });
 

@@ -1,6 +1,7 @@
 // The fields that whoever creates an object comes to own, written as FieldsV1 in one pass over the object. It gives what
 // comparing the object with the empty one of its type gives (update.ts), without the sets in between: nearly every create is of
 // an object that nobody owns anything of yet.
+import { sentEmptyOf } from "../../meta/sent-empty.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement, sharedFields } from "./field-set.ts";
 import { isBare } from "./object-fields.ts";
@@ -35,11 +36,12 @@ function addedFields(before: JsonObject, after: JsonObject, shape: Extract<Shape
   const found: Found = [];
   for (const key in after) {
     const [was, is] = [before[key], after[key]];
-    if (was === is || is === undefined) continue;
+    if ((was === is && !(is === null && sentEmptyOf(after, key))) || is === undefined) continue;
     const element = fieldElement(key);
     const here = below(excluded, element);
     if (here.reset?.member) continue;
-    const fields = was === undefined ? wholeFields(is, shapeAt(shape, key), here) : changedFields(was, is, shapeAt(shape, key), here);
+    const whole = was === undefined || was === is;
+    const fields = whole ? wholeFields(is, shapeAt(shape, key), here) : changedFields(was, is, shapeAt(shape, key), here);
     if (fields) found.push([element, fields]);
   }
   return found;

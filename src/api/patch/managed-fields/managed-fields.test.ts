@@ -229,6 +229,31 @@ describe("applyPatch()", () => {
 });
 
 describe("updateManagedFields()", () => {
+  it("gives a list that was sent empty to who sent it, though it is stored as none", () => {
+    const role = (): Server => new Server("rbac.authorization.k8s.io", "v1", "Role");
+    const sent = role().put("u", { rules: [] });
+    expect([sent.object?.["rules"], sent.owners]).toEqual([null, { "u Update": { "f:rules": {} } }]);
+    expect(role().put("u", {}).owners).toEqual({});
+    expect(
+      role()
+        .put("u", { metadata: { labels: { a: "b" } } })
+        .put("v", { metadata: { labels: { a: "b" } }, rules: [] }).owners,
+    ).toMatchObject({
+      "v Update": { "f:rules": {} },
+    });
+  });
+
+  it("gives items with the same key as one value to who repeats them", () => {
+    const condition = (message: string): object => ({ type: "A", status: "True", message });
+    const server = pod().put("u", { status: { conditions: [condition("a")] } });
+    server.put("v", { status: { conditions: [condition("a"), condition("b")] } });
+    const key = 'k:{"type":"A"}';
+    expect(server.owners["v Update"]).toEqual({ "f:status": { "f:conditions": { [key]: {} } } });
+    server.put("w", { status: { conditions: [condition("b")] } });
+    expect(server.owners["w Update"]).toMatchObject({ "f:status": { "f:conditions": { [key]: { ".": {}, "f:message": {} } } } });
+    expect(server.owners["v Update"]).toBeUndefined();
+  });
+
   it("gives the creator all fields, with maps and new lists themselves", () => {
     const server = pod().put("u", {
       spec: { containers: [{ name: "c", image: "i", env: [{ name: "A" }] }], volumes: [{ name: "v", emptyDir: {} }] },

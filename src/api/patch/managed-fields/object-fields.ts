@@ -1,6 +1,7 @@
 // Which fields an object has, and how two versions of an object differ, in terms of ownership: what was added, removed and
 // modified. Values that are the same reference in both versions are equal and not looked into, so comparing an update costs
 // what it changed.
+import { sentEmptyOf } from "../../meta/sent-empty.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { type FieldSet, FieldSetBuilder, fieldElement, leafSet, type PathElement } from "./field-set.ts";
 import {
@@ -130,7 +131,9 @@ function compareLeaf(before: unknown, after: unknown, nodes: Nodes): void {
 
 function compareMaps(before: JsonObject, after: JsonObject, shape: Extract<Shape, { kind: "map" }>, nodes: Nodes): void {
   for (const key of Object.keys(before))
-    if (before[key] !== after[key]) compareBelow(before[key], after[key], shapeAt(shape, key), nodes, fieldElement(key));
+    if (before[key] === after[key]) {
+      if (after[key] === null && sentEmptyOf(after, key)) nodes.modified.child(fieldElement(key)).member = true;
+    } else compareBelow(before[key], after[key], shapeAt(shape, key), nodes, fieldElement(key));
   for (const key of Object.keys(after))
     if (!Object.hasOwn(before, key)) compareBelow(undefined, after[key], shapeAt(shape, key), nodes, fieldElement(key));
 }
@@ -145,8 +148,18 @@ function compareLists(
   for (const element of new Set([...left.keys(), ...right.keys()])) {
     const [was, is] = [left.get(element) ?? [], right.get(element) ?? []];
     if (was.length <= 1 && is.length <= 1) compareBelow(was[0], is[0], itemShape(shape), nodes, element);
-    else compareLeaf(was.length === 0 ? undefined : was, is.length === 0 ? undefined : is, below(nodes, element));
+    else compareRepeated(was, is, itemShape(shape), nodes, element);
   }
+}
+
+/** Items that several have the key of are owned as one value; what was or becomes the only one comes or goes with all its fields. */
+function compareRepeated(was: readonly unknown[], is: readonly unknown[], shape: Shape, nodes: Nodes, element: PathElement): void {
+  if (was.length > 1 && is.length > 1) {
+    compareLeaf(was, is, below(nodes, element));
+    return;
+  }
+  if (was.length > 0) nodes.removed.put(element, was.length > 1 ? leafSet : wholeOf(was[0], shape));
+  if (is.length > 0) nodes.added.put(element, is.length > 1 ? leafSet : wholeOf(is[0], shape));
 }
 
 function groupItems(list: readonly unknown[], shape: Extract<Shape, { kind: "keyedList" | "set" }>): Map<PathElement, unknown[]> {

@@ -32,7 +32,8 @@ export const autoscalerV1Definition = describe(horizontalpodautoscalersV1, {
   storagePath: autoscalerDefinition.storagePath,
   fieldAnnotations: ["metrics", "current-metrics", "conditions", "behavior"].map((field) => `autoscaling.alpha.kubernetes.io/${field}`),
   sharesStorageOf: { type: horizontalpodautoscalers, fromStored: fromAutoscalerV2, toStored: toAutoscalerV2 },
-  defaults: defaultAutoscalerV1,
+  // What v1 carries in annotations is what its own fields say, and the other way round.
+  defaults: (autoscaler) => fromAutoscalerV2(toAutoscalerV2(defaultAutoscalerV1(autoscaler))),
   countsGeneration: false,
   create: { validate: (autoscaler) => validateAutoscaler(toAutoscalerV2(autoscaler)) },
   update: { validate: (autoscaler, old) => validateAutoscaler(toAutoscalerV2(autoscaler), toAutoscalerV2(old)) },

@@ -310,7 +310,96 @@ describe("deployments", () => {
   });
 });
 
+describe("lists and maps that are sent empty", () => {
+  it("are shown as they were sent", async () => {
+    const template = { metadata: { labels: {} }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const set = { metadata: { name: "a" }, spec: { selector: { matchLabels: { a: "b" } }, template } };
+    expect((await fixture.send("POST", "/apis/apps/v1/namespaces/default/replicasets", { body: set })).body.message).toBe(
+      'ReplicaSet.apps "a" is invalid: spec.template.metadata.labels: Invalid value: {}: `selector` does not match template `labels`',
+    );
+    await post(`${ns}/resourcequotas`, { metadata: { name: "a" }, spec: { scopes: ["Terminating"] } });
+    expect(
+      (await fixture.send("PUT", `${ns}/resourcequotas/a`, { body: { metadata: { name: "a" }, spec: { scopes: [] } } })).body.message,
+    ).toBe('ResourceQuota "a" is invalid: spec.scopes: Invalid value: []: field is immutable');
+    const terms = [{ matchExpressions: [{ key: "a", operator: "In", values: ["b"] }] }];
+    const body = podBody("a", {
+      affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } },
+    });
+    const { spec } = await post(`${ns}/pods`, body);
+    const emptied = { ...(spec as object), tolerations: [], nodeSelector: {} };
+    expect((await fixture.send("PUT", `${ns}/pods/a`, { body: { metadata: { name: "a" }, spec: emptied } })).status).toBe(200);
+    const { message } = (
+      await fixture.send("PUT", `${ns}/pods/a`, {
+        body: { metadata: { name: "a" }, spec: { ...emptied, hostname: "h", imagePullSecrets: [] } },
+      })
+    ).body;
+    expect(message).toContain('+ "ImagePullSecrets": [],');
+  });
+
+  it("are told from those that are left out", async () => {
+    const job = (onExitCodes: object): object => ({
+      metadata: { name: "a" },
+      spec: {
+        podFailurePolicy: { rules: [{ action: "FailJob", onExitCodes: { operator: "In", ...onExitCodes } }] },
+        template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }] } },
+      },
+    });
+    const refusal = async (onExitCodes: object): Promise<string | undefined> =>
+      (await fixture.send("POST", "/apis/batch/v1/namespaces/default/jobs", { body: job(onExitCodes) })).body.message;
+    const message = "onExitCodes.values: Invalid value:";
+    expect(await refusal({ values: [] })).toContain(`${message} []: at least one value is required`);
+    expect(await refusal({})).toContain(`${message} null: at least one value is required`);
+  });
+
+  it("are no change of what may not change", async () => {
+    const resources = { requests: { storage: "1Gi" } };
+    const spec = { accessModes: ["ReadWriteOnce"], resources };
+    const made = await post(`${ns}/persistentvolumeclaims`, { metadata: { name: "a" }, spec });
+    const body = { metadata: { name: "a" }, spec: { ...(made.spec as object), resources: { ...resources, limits: {} } } };
+    expect((await fixture.send("PUT", `${ns}/persistentvolumeclaims/a`, { body })).status).toBe(200);
+  });
+});
+
+describe("volumes of Azure files", () => {
+  it("name the namespace of their secret, or do not speak of it", async () => {
+    const azureFile = { secretName: "a", shareName: "b", secretNamespace: "" };
+    const body = { metadata: { name: "a" }, spec: { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], azureFile } };
+    expect((await fixture.send("POST", "/api/v1/persistentvolumes", { body })).body.message).toBe(
+      'PersistentVolume "a" is invalid: spec.azureFile.secretNamespace: Required value',
+    );
+  });
+});
+
+describe("a volume's terms", () => {
+  it("may take a label's new name, or lose the name as upstream has it", async () => {
+    const path = "/api/v1/persistentvolumes";
+    const terms = (key: string): object => ({
+      required: { nodeSelectorTerms: [{ matchExpressions: [{ key, operator: "In", values: ["a"] }] }] },
+    });
+    const spec = { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], local: { path: "/a" }, storageClassName: "s" };
+    const made = await post(path, { metadata: { name: "a" }, spec: { ...spec, nodeAffinity: terms("beta.kubernetes.io/os") } });
+    const change = (key: string): Promise<Reply> => merge(`${path}/a`, { spec: { ...(made.spec as object), nodeAffinity: terms(key) } });
+    expect((await change("other")).body.message).toContain("nodeAffinity: Invalid value");
+    expect((await change("kubernetes.io/os")).status).toBe(200);
+    expect((await change("beta.kubernetes.io/os")).body.message).toContain("except for updating from beta label to GA");
+    expect((await change("")).body.message).not.toContain("nodeAffinity: Invalid value");
+  });
+});
+
 describe("autoscalers", () => {
+  it("of v1 own the annotations that say what they have no field for", async () => {
+    const path = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
+    const spec = { scaleTargetRef: { kind: "Deployment", name: "d", apiVersion: "apps/v1" }, maxReplicas: 3 };
+    expect((await post(path, { metadata: { name: "a" }, spec })).spec).toMatchObject({ targetCPUUtilizationPercentage: 80 });
+    const { body } = await merge(`${path}/a/status`, {
+      status: { currentReplicas: 1, desiredReplicas: 1, currentCPUUtilizationPercentage: 3 },
+    });
+    expect(body.metadata.annotations).toHaveProperty(["autoscaling.alpha.kubernetes.io/current-metrics"]);
+    expect(body.metadata.managedFields?.find(({ subresource }) => subresource === "status")?.fieldsV1).toMatchObject({
+      "f:metadata": { "f:annotations": { "f:autoscaling.alpha.kubernetes.io/current-metrics": {} } },
+    });
+  });
+
   it("with a behaviour say what it is", async () => {
     const spec = { scaleTargetRef: { kind: "Deployment", name: "d", apiVersion: "apps/v1" }, maxReplicas: 3 };
     const path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";

@@ -4,6 +4,7 @@ import { parseQuantity } from "../../../api/meta/quantity.ts";
 import type { PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec } from "../../../api/types/core-v1.ts";
 import type { CSIStorageCapacity, StorageClass } from "../../../api/types/storage-v1.ts";
 import { deprecatedNodeLabel, nodeTermWarnings } from "../../../api/validation/deprecated-labels.ts";
+import { isFractional } from "../../../api/validation/resources.ts";
 
 const oldClassKey = "volume.beta.kubernetes.io/storage-class";
 const oldClassWarning = `metadata.annotations[${oldClassKey}]: deprecated since v1.8; use "storageClassName" attribute instead`;
@@ -40,7 +41,7 @@ export function volumeWarnings({ metadata, spec = {} }: PersistentVolume): reado
 export function claimWarnings({ metadata, spec = {} }: PersistentVolumeClaim): readonly string[] {
   const fractional = (["requests", "limits"] as const).flatMap((list) => {
     const size = spec.resources?.[list]?.["storage"];
-    if (size === undefined || parseQuantity(size).milliValue() % 1000 === 0) return [];
+    if (size === undefined || !isFractional(parseQuantity(size))) return [];
     return [`spec.resources.${list}[storage]: fractional byte value ${JSON.stringify(String(size))} is invalid, must be an integer`];
   });
   return [...(metadata.annotations?.[oldClassKey] === undefined ? [] : [oldClassWarning]), ...fractional];
