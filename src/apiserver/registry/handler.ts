@@ -12,8 +12,8 @@ import { bindingKind, bindPod } from "./binding.ts";
 import { readObject } from "./body.ts";
 import { connect, createVirtual } from "./creators.ts";
 import { evictionKind, evictPod } from "./eviction.ts";
-import { type Connects, type Creators, subresourceKey } from "./handler-types.ts";
-import { answerGet, answerList, answerWatch } from "./read-verbs.ts";
+import { type Computed, type Connects, type Creators, subresourceKey } from "./handler-types.ts";
+import { answerComputed, answerGet, answerList, answerWatch } from "./read-verbs.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
@@ -30,6 +30,8 @@ export interface ResourceHandlerDependencies {
   readonly creators?: Creators;
   /** Subresources that connect to a node or container. */
   readonly connects?: Connects;
+  /** Resources that are read and not stored, by "group/resource". */
+  readonly computed?: Computed;
   /** What takes part in the writes of a resource, by "group/resource": the allocators of services. */
   readonly hooks?: Readonly<Record<string, WriteHook>>;
 }
@@ -38,11 +40,13 @@ interface Dispatch {
   readonly env: WriteEnvironment;
   readonly creators: Creators;
   readonly connects: Connects;
+  readonly computed: Computed;
 }
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
-  const { clock, admission, creators = {}, connects = {}, hooks = {} } = dependencies;
-  const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks }, creators, connects };
+  const { clock, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
+  const env = { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks };
+  const dispatch: Dispatch = { env, creators, connects, computed };
   return (context) => {
     const { info } = context;
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
@@ -64,14 +68,17 @@ function namespaceOf(store: ResourceStore, info: RequestInfo): string {
 }
 
 function answerResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
-  const { env } = dispatch;
+  const { env, computed } = dispatch;
   const { info } = context;
   const { type } = store;
   const { verb } = info;
   const named = info.parts.length > 1 && info.parts[1] !== "";
   if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
   if (named && !type.verbs.some((served) => namedVerbs.has(served))) throw unknownResource();
+  const reads = computed[subresourceKey(type)];
+  if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
+  if (reads) return answerComputed(env, store, context, reads);
   const namespace = namespaceOf(store, info);
   switch (verb) {
     case "get":
