@@ -145,7 +145,7 @@ function watchPaths(base: string, { group, version, kind, resource, namespaced, 
 
 const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
 
-const byName = (a: Parameter, b: Parameter): number => (a.name < b.name ? -1 : 1);
+const byName = (a: Parameter, b: Parameter): number => ((a.name === b.name ? a.in < b.in : a.name < b.name) ? -1 : 1);
 
 function schemaNameOf(kind: GroupVersionKind): string | undefined {
   return schemaOfKind(apiVersionOf(kind), kind.kind)?.name;

@@ -1,7 +1,7 @@
 // Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
 // file of that verb. Unknown paths and verbs are answered as upstream's router does.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
+import { badRequest, notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
@@ -54,8 +54,10 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
       return Promise.resolve(pageNotFound());
     }
+    if (info.path.startsWith("//")) return Promise.resolve(pageNotFound());
     if (info.verb === "get") checkExport(context);
     if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
+    if (namedVerbs.has(info.verb)) checkPathName(info.name);
     if (store.definition.custom) return answerCustomResource(dispatch, store, context);
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
@@ -205,6 +207,12 @@ function inNamespaceOf(object: KubernetesObject, namespace: string): KubernetesO
 
 function success(code: number): ApiResponse {
   return { kind: "object", status: code, object: { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code } };
+}
+
+/** Upstream makes the key in the store of the name: it must not lead elsewhere. */
+function checkPathName(name: string): void {
+  const problem = name === "." || name === ".." ? `may not be '${name}'` : name.includes("%") ? "may not contain '%'" : undefined;
+  if (problem !== undefined) throw badRequest(`Name parameter invalid: ${JSON.stringify(name)}: ${problem}`);
 }
 
 function checkExport({ request }: RequestContext): void {
