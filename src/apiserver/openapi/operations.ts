@@ -157,14 +157,14 @@ function listOperation({ type, middle, tag, own, schema }: Naming): Operation {
   return {
     method: "get",
     id: `list${middle}${type.kind}`,
-    description: `list or watch objects of kind ${type.kind}`,
+    description: `${type.verbs.includes("watch") ? "list or watch" : "list"} objects of kind ${type.kind}`,
     tag,
     action: "list",
     kind: own,
     parameters: parameters.list,
     ...(answer ? { answer } : {}),
     codes: [200],
-    streams: type.verbs.includes("watch"),
+    streams: true,
   };
 }
 

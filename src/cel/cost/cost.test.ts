@@ -164,8 +164,8 @@ describe("what an evaluation may cost", () => {
   test("takes the root's size for names of types, as upstream does", () => {
     const root = text(1000);
     expect(estimate("type(self) == string", root, root)?.max).toBe(103);
-    expect(estimate("type(self) == string", root)?.max).toBe(maxCelCost);
-    expect(estimate("type(self) == type(1)", root, root)?.max).toBe(maxCelCost);
+    expect(estimate("type(self) == string", root)?.max).toBeGreaterThan(1e17);
+    expect(estimate("type(self) == type(1)", root, root)?.max).toBeGreaterThan(1e17);
   });
 
   test("takes the root's size for elements of literals, as upstream does", () => {
