@@ -37,7 +37,7 @@ export interface EventSeriesRecorderOptions {
   readonly reportingInstance: string;
   /** Events waiting to be written; more are dropped. Default 1000. */
   readonly maxBuffered?: number;
-  /** Whether the component has more important things to ask of the server, for which its events wait a few seconds. Default never. */
+  /** Whether the component has more important things to ask of the server, for which its events wait, ten seconds at most. Default never. */
   readonly isBusy?: () => boolean;
 }
 

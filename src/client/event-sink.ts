@@ -30,7 +30,7 @@ interface Waiting {
 /** Writes under way at a time. */
 const maxTogether = 32;
 /** Events wait for what is more important for so long, looking up now and then, and while so much of the buffer is free. */
-const maxYieldMs = 5_000;
+const maxYieldMs = 10_000;
 const yieldMs = 50;
 const yieldShare = 0.75;
 

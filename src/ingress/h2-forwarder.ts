@@ -50,6 +50,8 @@ export class H2Forwarder {
     if (known && !known.closed && !known.destroyed) return known;
     const session = connect(`http://${key}`, { maxSessionMemory: sessionMegabytes });
     this.#sessions.set(key, session);
+    // Every request that waits for the connection listens: many are no leak.
+    session.setMaxListeners(0);
     const forget = (): void => {
       if (this.#sessions.get(key) === session) this.#sessions.delete(key);
     };

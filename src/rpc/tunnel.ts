@@ -23,7 +23,6 @@ export interface ConnectProxy {
 }
 
 const dialTimeoutMs = 30_000;
-/** Who answers a CONNECT otherwise than with a connection has little to say. */
 const atText = (host: string, port: number): string => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
 export function httpConnectTunnel({ url, socketPath, tls }: ConnectProxy): Tunnel {

@@ -232,6 +232,16 @@ describe("endpointslice-controller and endpoints-controller", () => {
     ]);
   });
 
+  it("leave out a pod without a node, and say so", async () => {
+    const { nodeName: _, ...spec } = pod("p1", "10.99.0.1").spec;
+    await using fixture = await started({ ...pod("p1", "10.99.0.1"), spec }, pod("p2", "10.99.0.2"));
+    await fixture.client.create(services, service());
+    expect((await slices(fixture))[0]?.endpoints?.map(({ addresses }) => addresses)).toEqual([["10.99.0.2"]]);
+    expect((await fixture.eventsOf("s"))[0]).toContain(
+      `FailedToUpdateEndpointSlices: Error updating Endpoint Slices for Service ${namespace}/s: skipping Pod p1 for Service ${namespace}/s: Node  Not Found`,
+    );
+  });
+
   it("give hints where the service prefers near endpoints", async () => {
     await using fixture = await started(pod("p1", "10.99.0.1"));
     await fixture.client.create(services, service({ trafficDistribution: "PreferSameZone" }));
