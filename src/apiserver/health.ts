@@ -76,11 +76,15 @@ function one(check: HealthCheck, deps: HealthDeps): Handler {
 }
 
 /** What is wrong, or undefined. A check that does not answer in time has failed. */
-async function failureOf(check: HealthCheck, clock: Clock): Promise<string | undefined> {
+export async function failureOf(
+  check: Pick<HealthCheck, "check">,
+  clock: Clock,
+  timeoutMs: number = checkTimeoutMs,
+): Promise<string | undefined> {
   const done = new AbortController();
   try {
-    const late = clock.sleep(checkTimeoutMs, done.signal).then(() => {
-      throw new Error(`no answer in ${checkTimeoutMs} ms`);
+    const late = clock.sleep(timeoutMs, done.signal).then(() => {
+      throw new Error(`no answer in ${timeoutMs} ms`);
     });
     late.catch(() => undefined);
     await Promise.race([check.check(), late]);

@@ -55,6 +55,8 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
     stack.add(
       await startSchedulerFromFiles(measured ? { ...schedulerDeps, metrics: measured.scheduler.metrics } : schedulerDeps, scheduler),
     );
+    server.componentChecks.set("controller-manager", () => controllers.problems());
+    server.componentChecks.set("scheduler", () => new Map());
     if (served && measured) {
       const loops = [
         {

@@ -15,6 +15,8 @@ export interface OpenStore {
   /** Before every key: "/registry/". */
   readonly prefix: string;
   readonly compactor: Running;
+  /** Asks each server that keeps the objects; rejects when it does not answer. */
+  readonly checks: readonly (() => Promise<void>)[];
 }
 
 const maxRevisionsInMemory = 20_000;
@@ -27,18 +29,22 @@ interface OpenStoreDependencies {
 export async function openStore(settings: ApiServerSettings, { clock, logger }: OpenStoreDependencies): Promise<OpenStore> {
   const log = logger.named("compactor");
   if (settings.etcd) {
-    const { store, prefix } = await openEtcd(settings.etcd, { clock, logger });
+    const { store, prefix, checks } = await openEtcd(settings.etcd, { clock, logger });
     const { startSharedCompactor } = await import("../storage/etcd/shared-compactor.ts");
-    return { store, prefix, compactor: startSharedCompactor({ store, clock, log }, { intervalMs: settings.etcd.compactionIntervalMs }) };
+    const compactor = startSharedCompactor({ store, clock, log }, { intervalMs: settings.etcd.compactionIntervalMs });
+    return { store, prefix, checks, compactor };
   }
   if (settings.storage === "memory") {
     const store = (await import("../storage/memory.ts")).createMemoryStore({ clock });
     // All history lies in memory: of a busy cluster less is kept than five minutes of it.
-    return { store, prefix: "/registry/", compactor: startCompactor({ store, clock, log }, { maxRevisions: maxRevisionsInMemory }) };
+    const compactor = startCompactor({ store, clock, log }, { maxRevisions: maxRevisionsInMemory });
+    return { store, prefix: "/registry/", checks: [checkOf(store)], compactor };
   }
   const store = await openLmdb(settings, clock);
-  return { store, prefix: "/registry/", compactor: startCompactor({ store, clock, log }) };
+  return { store, prefix: "/registry/", checks: [checkOf(store)], compactor: startCompactor({ store, clock, log }) };
 }
+
+const checkOf = (store: Store) => async (): Promise<void> => void (await store.currentRevision());
 
 async function openLmdb({ dataDir }: ApiServerSettings, clock: Clock): Promise<Store> {
   const { createLmdbStore } = await import("../storage/lmdb.ts");
@@ -50,10 +56,7 @@ async function openLmdb({ dataDir }: ApiServerSettings, clock: Clock): Promise<S
 }
 
 /** Connected when it resolves, so that a wrong address or certificate is told at once. */
-async function openEtcd(
-  etcd: EtcdSettings,
-  { clock, logger }: OpenStoreDependencies,
-): Promise<{ readonly store: Store; readonly prefix: string }> {
+async function openEtcd(etcd: EtcdSettings, { clock, logger }: OpenStoreDependencies): Promise<Omit<OpenStore, "compactor">> {
   const [{ EtcdStore }, ca, cert, key] = await Promise.all([
     import("../storage/etcd/etcd-store.ts"),
     readPem("etcd-cafile", etcd.caFile),
@@ -66,7 +69,15 @@ async function openEtcd(
   try {
     store = new EtcdStore({ clock, log: logger.named("etcd") }, { servers: etcd.servers, tls, prefix });
     await store.currentRevision();
-    return { store, prefix };
+    const checks = etcd.servers.map((server) => async () => {
+      const own = new EtcdStore({ clock }, { servers: [server], tls, prefix });
+      try {
+        await own.currentRevision();
+      } finally {
+        await own.close();
+      }
+    });
+    return { store, prefix, checks };
   } catch (error) {
     await store?.close();
     throw new CommandError(`--etcd-servers: ${errorText(error)}`);

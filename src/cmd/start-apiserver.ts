@@ -42,7 +42,9 @@ import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-serv
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
+import { type ComponentChecks, componentStatuses } from "../apiserver/registry/component-statuses.ts";
 import { createResourceHandler } from "../apiserver/registry/handler.ts";
+import type { Computed } from "../apiserver/registry/handler-types.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
@@ -99,6 +101,8 @@ export interface RunningApiServer extends Running {
   readonly metrics: MetricsRegistry;
   /** Resolves when /readyz is ok, rejects when the cluster's own objects could not be made. */
   readonly ready: Promise<void>;
+  /** Of the components of this process, for ComponentStatus; the others are asked where they serve their health. */
+  readonly componentChecks: ComponentChecks;
   /** The way in for components of this process, under the identity they would have over HTTPS. */
   transportFor(user: UserInfo): Transport;
   clientFor(user: UserInfo): Client;
@@ -128,7 +132,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const apis = await servedApis(settings, { clock, logger });
-  const [{ store, prefix, compactor }, pki] = await Promise.all([
+  const [{ store, prefix, compactor, checks: storeChecks }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
       dataDir: settings.dataDir,
@@ -175,7 +179,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       { requestTimeoutMs: settings.requestTimeoutMs },
     ),
   );
+  const componentChecks: ComponentChecks = new Map();
   const api = wire({
+    computed: componentStatuses({ clock, components: componentChecks, stores: storeChecks }),
     stack,
     aggregator,
     audit: audit?.stages,
@@ -249,6 +255,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     pki,
     metrics,
     ready,
+    componentChecks,
     transportFor,
     clientFor: (user) => createClient(transportFor(user)),
     stop: () => stack.stop(),
@@ -267,6 +274,7 @@ async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSetti
 }
 
 interface Wiring {
+  readonly computed: Computed;
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
   readonly audit: AuditStages | undefined;
@@ -337,6 +345,7 @@ function wire(w: Wiring): ApiServer {
       }),
     },
     connects: createConnects(reader, w.kubelets),
+    computed: w.computed,
   });
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
   const api = createApiServer(

@@ -40,7 +40,7 @@ function ruleEnvironments({ type }: SchemaType): (optionalOldSelf: boolean) => C
     let environment = made.get(optionalOldSelf);
     if (!environment) {
       const oldSelf = optionalOldSelf ? optionalOf(type) : type;
-      environment = kubernetesEnvironment().extend({ variables: { self: type, oldSelf } });
+      environment = kubernetesEnvironment().extend({ variables: { self: type, oldSelf }, estimateRoot: type });
       made.set(optionalOldSelf, environment);
     }
     return environment;

@@ -35,6 +35,14 @@ describe("parseJson()", () => {
       expect(() => parseJson(text)).toThrow(expect.objectContaining({ name: "JsonSyntaxError", message: "exceeded max depth" }));
   });
 
+  it("reads half of a surrogate pair as a replacement character", () => {
+    expect(parseJson('{"a":"\\ud800","b":["x\\uDC00y"],"\\ud83d":"\\ud83d\\ude00"}').value).toEqual({
+      a: "\ufffd",
+      b: ["x\ufffdy"],
+      "\ufffd": "\u{1f600}",
+    });
+  });
+
   it("keeps the text of numbers that are not plain integers", () => {
     expect(parseJson('{"a":2.0,"b":[1e1],"c":3}').value).toEqual({ a: new JsonNumber("2.0"), b: [new JsonNumber("1e1")], c: 3 });
     expect(parseJson('{"a":99999999999999999999}').value).toEqual({ a: new JsonNumber("99999999999999999999") });

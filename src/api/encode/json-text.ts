@@ -44,6 +44,9 @@ export interface FieldPlace {
 
 const unusualNumber = /(?:"\s*:|[[,])\s*-?(?:\d+[.eE]|\d{16,})/;
 
+/** Half of a pair: alone it is no character, and Go reads it as U+FFFD. */
+const surrogate = /\\u[dD][89a-fA-F]/;
+
 /** Parses a JSON text. Throws JsonSyntaxError, also for lists and objects more than maxNesting deep. */
 export function parseJson(text: string): ParsedText {
   let value: unknown;
@@ -54,7 +57,8 @@ export function parseJson(text: string): ParsedText {
     throw new JsonSyntaxError("invalid JSON");
   }
   if (typeof value !== "object" || value === null) return { value, duplicates: [] };
-  if (!unusualNumber.test(text) && countKeys(text) === countMembers(value, 1)) return { value, duplicates: [] };
+  if (!unusualNumber.test(text) && !(text.includes("\\u") && surrogate.test(text)) && countKeys(text) === countMembers(value, 1))
+    return { value, duplicates: [] };
   return new Reader(text).read();
 }
 
@@ -216,7 +220,7 @@ class Reader {
       if (c === "\\") this.#escape();
     }
     this.#at++;
-    return JSON.parse(this.#text.slice(start, this.#at)) as string;
+    return (JSON.parse(this.#text.slice(start, this.#at)) as string).toWellFormed();
   }
 
   #escape(): void {

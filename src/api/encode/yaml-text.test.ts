@@ -104,4 +104,11 @@ describe("parseYaml()", () => {
     expect(parseYamlDocuments(text).map((d) => d.value)).toEqual([{ a: 1 }, { b: 2 }]);
     expect(parseYaml("").value).toBeNull();
   });
+
+  it("does not look at what comes after the first document", () => {
+    expect(parseYaml("a: 1\n---\n{").value).toEqual({ a: 1 });
+    expect(parseYaml('{"a":1}\n{"b":2}').value).toEqual({ a: 1 });
+    expect(parseYaml('{"a":1} x').value).toEqual({ a: 1 });
+    expect(parseYaml("---\n---\na: 1\n").value).toBeNull();
+  });
 });

@@ -24,26 +24,34 @@ const maxCharacters = 8 * 1024 * 1024;
 
 const parseOptions = { schema: "failsafe", uniqueKeys: false, strict: false, version: "1.1", logLevel: "silent" } as const;
 
-/** Parses the first document of a text. Keys given twice are reported as upstream words it. Throws YamlSyntaxError. */
+/** Parses the first document of a text: what comes after it is not looked at. Keys given twice are reported as upstream words it. Throws YamlSyntaxError. */
 export function parseYaml(text: string): ParsedText {
-  return parseYamlDocuments(text)[0] ?? { value: null, duplicates: [] };
+  const lines = new LineCounter();
+  for (const document of composeDocuments(text, lines)) return parsedDocument(document, text, lines);
+  return { value: null, duplicates: [] };
 }
 
 /** Parses every document of a text; those without content are left out. Throws YamlSyntaxError, also for what nests too deep. */
 export function parseYamlDocuments(text: string): ParsedText[] {
-  const lineCounter = new LineCounter();
+  const lines = new LineCounter();
   const texts: ParsedText[] = [];
-  for (const { contents, errors } of composeDocuments(text, lineCounter)) {
-    const error = errors[0];
-    if (error) {
-      const { code, message, pos } = error;
-      throw new YamlSyntaxError(yamlProblemText({ code, message, line: lineCounter.linePos(pos[0]).line }, text));
-    }
-    const conversion = new Conversion(lineCounter);
-    const value = conversion.convert(contents);
-    if (value !== null) texts.push({ value, duplicates: conversion.duplicates });
+  for (const document of composeDocuments(text, lines)) {
+    const parsed = parsedDocument(document, text, lines);
+    if (parsed.value !== null) texts.push(parsed);
   }
   return texts;
+}
+
+function parsedDocument({ contents, errors }: Document.Parsed, text: string, lines: LineCounter): ParsedText {
+  // A list or map in brackets is a document: what stands after it would be another one.
+  const end = (isMap(contents) || isSeq(contents)) && contents.flow ? contents.range[1] : Number.POSITIVE_INFINITY;
+  const error = errors.find(({ pos }) => pos[0] < end);
+  if (error) {
+    const { code, message, pos } = error;
+    throw new YamlSyntaxError(yamlProblemText({ code, message, line: lines.linePos(pos[0]).line }, text));
+  }
+  const conversion = new Conversion(lines);
+  return { value: conversion.convert(contents), duplicates: conversion.duplicates };
 }
 
 function* composeDocuments(text: string, lines: LineCounter): Generator<Document.Parsed, void, void> {

@@ -88,7 +88,12 @@ export const forbiddenField = (field: string, detail: string): FieldError => new
 export const tooLong = (field: string, maxLength: number): FieldError =>
   new FieldError("FieldValueTooLong", field, "", maxLength >= 0 ? `may not be more than ${maxLength} bytes` : "value is too long");
 export const tooMany = (field: string, actual: number, max: number): FieldError =>
-  new FieldError("FieldValueTooMany", field, actual, max >= 0 ? `must have at most ${max} items` : "has too many items");
+  new FieldError(
+    "FieldValueTooMany",
+    field,
+    actual,
+    max >= 0 ? `must have at most ${max} item${max === 1 ? "" : "s"}` : "has too many items",
+  );
 
 export function notSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
   const detail = supported.length > 0 ? `supported values: ${supported.map((s) => JSON.stringify(s)).join(", ")}` : "";

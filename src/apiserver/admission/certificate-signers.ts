@@ -60,8 +60,10 @@ export function createCertificateSubjectRestriction(): AdmissionPlugin {
 /** The PKCS#10 request in the object; refuses the request where it cannot be read. */
 export function readSigningRequest(request: AdmissionRequest, explain: (problem: string) => string): SigningRequest {
   const { spec } = request.object as CertificateSigningRequest;
+  const text = Buffer.from(spec.request, "base64").toString("latin1");
+  if (!text.includes("-----BEGIN CERTIFICATE REQUEST-----")) throw refuse(request, explain("PEM block type must be CERTIFICATE REQUEST"));
   try {
-    return parseSigningRequest(Buffer.from(spec.request, "base64").toString("latin1"));
+    return parseSigningRequest(text);
   } catch (error) {
     if (error instanceof DerError) throw refuse(request, explain(error.message));
     throw error;

@@ -88,6 +88,8 @@ describe("NodeRestriction", () => {
     await status(mine, { ...mine, status: { phase: "Running" } });
     await evict(mine);
     await expect(remove(other)).rejects.toThrow('node "n1" can only delete pods with spec.nodeName set to itself');
+    const absent = { ...mine, metadata: { ...mine.metadata, name: "absent" } };
+    await expect(evict(absent)).rejects.toThrow('pod "absent" not found');
     await expect(evict(other)).rejects.toThrow("node n1 can only evict pods with spec.nodeName set to itself");
     await expect(status(other, other)).rejects.toThrow('node "n1" can only update pod status for pods with spec.nodeName set to itself');
     await expect(status(mine, { ...mine, metadata: { ...mine.metadata, labels: {} } })).rejects.toThrow(

@@ -93,7 +93,7 @@ function checkPod(node: string, request: AdmissionRequest, { reader }: NodeRestr
 function existingPod(request: AdmissionRequest, reader: AdmissionReader): Pod {
   const name = request.name || (request.object?.metadata.name ?? "");
   const pod = reader.informer(pods).get(`${request.namespace}/${name}`);
-  if (!pod) throw notFound(pods, name);
+  if (!pod) throw notFound({ group: "", resource: "pod" }, name);
   return pod;
 }
 
@@ -109,7 +109,7 @@ function checkMirrorPod(node: string, request: AdmissionRequest, reader: Admissi
   if (owner.controller !== true) throw mayOnly("a controller owner reference set to itself");
   if (owner.blockOwnerDeletion === true) throw refuse(request, `node ${q(node)} must not set blockOwnerDeletion on an owner reference`);
   const own = reader.informer(nodes).get(node);
-  if (!own) throw notFound(nodes, node);
+  if (!own) throw notFound({ group: "", resource: "node" }, node);
   if (owner.uid !== own.metadata.uid) throw refuse(request, `node ${node} UID mismatch: expected ${owner.uid} got ${own.metadata.uid}`);
   const referenced = referencedResource(pod);
   if (referenced !== undefined) throw refuse(request, `node ${q(node)} can not create pods that reference ${referenced}`);

@@ -19,7 +19,7 @@ export async function checkNodeToken(
   if (ref?.apiVersion !== "v1" || ref.kind !== "Pod" || !ref.name) throw refuse(request, "node requested token not bound to a pod");
   if (!ref.uid) throw refuse(request, "node requested token with a pod binding without a uid");
   const pod = deps.reader.informer(pods).get(`${request.namespace}/${ref.name}`);
-  if (!pod) throw notFound(pods, ref.name);
+  if (!pod) throw notFound({ group: "", resource: "pod" }, ref.name);
   if (ref.uid !== pod.metadata.uid)
     throw refuse(
       request,

@@ -34,7 +34,12 @@ export function createServiceAccount(deps: ServiceAccountDependencies): Admissio
       (request.operation === "UPDATE" && isAbout(request, pods, "ephemeralcontainers")),
     admit(request) {
       const pod = request.object as Pod;
-      if (request.operation === "UPDATE" || isMirror(pod)) return pod;
+      if (request.operation === "UPDATE") return pod;
+      // The kubelet's copy stays as it is; what it may not have is told before other plug-ins look at it.
+      if (isMirror(pod)) {
+        validateMirror(request, pod);
+        return pod;
+      }
       const found = findAccount(request, pod.spec?.serviceAccountName || "default", deps);
       return found instanceof Promise
         ? found.then((account) => withAccount(pod, account, deps.clock))

@@ -130,9 +130,7 @@ function clusterRoleBindings({ clusterRoles: gated }: GatedRoles): readonly New<
   }));
 }
 
-const leaderLocking = (component: string): readonly string[] => [
-  "watch | configmaps",
-  `get update | configmaps | core | ${component}`,
+const leaderLocking: readonly string[] = [
   "create get list update watch | leases | coordination.k8s.io",
   "create get list update watch | leasecandidates | coordination.k8s.io",
 ];
@@ -147,8 +145,8 @@ const namespacedRoles: readonly NamespacedRole[] = [
     "system:controller:token-cleaner",
     ["delete get list watch | secrets", "create patch update | events | core events.k8s.io"],
   ],
-  ["kube-system", "system::leader-locking-kube-controller-manager", leaderLocking("kube-controller-manager")],
-  ["kube-system", "system::leader-locking-kube-scheduler", leaderLocking("kube-scheduler")],
+  ["kube-system", "system::leader-locking-kube-controller-manager", leaderLocking],
+  ["kube-system", "system::leader-locking-kube-scheduler", leaderLocking],
   [
     "kube-public",
     "system:controller:bootstrap-signer",

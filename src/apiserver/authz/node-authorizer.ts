@@ -21,7 +21,11 @@ type Check = (node: string, request: AuthorizationAttributes) => AuthorizationDe
 /** `gatedRules`: what system:node has besides while feature gates are on. */
 export function createNodeAuthorizer(reader: AdmissionReader, gatedRules: readonly string[] = []): Authorizer {
   const nodeRules = [...(defaultClusterRoles["system:node"] ?? []), ...gatedRules].map(parseRule);
-  const checks = createChecks(new NodeRelations(reader));
+  const { [podCertificates]: certificateCheck, ...others } = createChecks(new NodeRelations(reader));
+  // Nodes ask for certificates of pods only where the feature's rules are theirs.
+  const checks: Readonly<Record<string, Check | undefined>> = gatedRules.some((rule) => rule.includes("podcertificaterequests"))
+    ? { ...others, [podCertificates]: certificateCheck }
+    : others;
   return {
     authorize(request) {
       const node = nodeNameOf(request.user);
@@ -42,6 +46,8 @@ export function createNodeAuthorizer(reader: AdmissionReader, gatedRules: readon
     },
   };
 }
+
+const podCertificates = "certificates.k8s.io/podcertificaterequests";
 
 type Related = (node: string, namespace: string, name: string) => boolean;
 
@@ -88,7 +94,7 @@ function createChecks(relations: NodeRelations): Readonly<Record<string, Check>>
       if (request.subresource !== "token") return no("can only create token subresource of serviceaccount");
       return related(account)(node, request);
     },
-    "certificates.k8s.io/podcertificaterequests": checkPodCertificateRequest,
+    [podCertificates]: checkPodCertificateRequest,
     "coordination.k8s.io/leases": checkLease,
     "storage.k8s.io/csinodes": checkCsiNode,
     "resource.k8s.io/resourceslices": (node, request) =>

@@ -145,7 +145,7 @@ function watchPaths(base: string, { group, version, kind, resource, namespaced, 
 
 const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
 
-const byName = (a: Parameter, b: Parameter): number => (a.name < b.name ? -1 : 1);
+const byName = (a: Parameter, b: Parameter): number => ((a.name === b.name ? a.in < b.in : a.name < b.name) ? -1 : 1);
 
 function schemaNameOf(kind: GroupVersionKind): string | undefined {
   return schemaOfKind(apiVersionOf(kind), kind.kind)?.name;
@@ -157,14 +157,14 @@ function listOperation({ type, middle, tag, own, schema }: Naming): Operation {
   return {
     method: "get",
     id: `list${middle}${type.kind}`,
-    description: `list or watch objects of kind ${type.kind}`,
+    description: `${type.verbs.includes("watch") ? "list or watch" : "list"} objects of kind ${type.kind}`,
     tag,
     action: "list",
     kind: own,
     parameters: parameters.list,
     ...(answer ? { answer } : {}),
     codes: [200],
-    streams: type.verbs.includes("watch"),
+    streams: true,
   };
 }
 

@@ -29,7 +29,7 @@ const listParameters: readonly Parameter[] = [
   query("timeoutSeconds", "integer", "How long the call may take, whether or not anything happens."),
 ];
 
-const byName = (a: Parameter, b: Parameter): number => (a.name < b.name ? -1 : 1);
+const byName = (a: Parameter, b: Parameter): number => ((a.name === b.name ? a.in < b.in : a.name < b.name) ? -1 : 1);
 
 const deleteParameters: readonly Parameter[] = [
   dryRun,

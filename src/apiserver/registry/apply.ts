@@ -4,13 +4,13 @@
 import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
 import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { badRequest } from "../../api/meta/status-error.ts";
+import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { withValueAt } from "./custom-scale.ts";
-import { emptyObject, fieldContext, withoutScaleTimes } from "./field-management.ts";
+import { emptyObject, fieldContext, withScaleOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -38,9 +38,14 @@ export async function compileApply(
   return (current) => {
     const empty = emptyObject(type);
     const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
-    const applying = applyPatch(current ?? empty, applied, { ...fieldContext(store.definition, writer), kind, empty, force });
-    const merged = request.subresource === "scale" ? withoutScaleTimes(applying) : applying;
+    // Upstream compares the owners of a Scale as owners of one, whatever they wrote.
+    const ownedAs = target.kind === scaleKind ? "autoscaling/v1" : undefined;
+    const context = { ...fieldContext(store.definition, writer), kind, empty, force, ownedAs };
+    const applying = applyPatch(current ?? empty, applied, context);
+    const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
     const object = decodeMerged(store, merged);
+    if (applied.metadata.name === "")
+      throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
     const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
     checkName(named, target.name);
     return { object: inNamespace(named, target.namespace), fieldsManaged: true };
@@ -54,10 +59,16 @@ async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTar
       `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n${duplicates.map((d) => `  ${d}`).join("\n")}`,
     );
   if (validation === "Warn") duplicates.forEach(warn);
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw badRequest("error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}");
+  if (value === undefined || value === null) throw badRequest("invalid object type: /, Kind=");
+  if (typeof value !== "object" || Array.isArray(value)) throw badRequest(`error decoding YAML: ${notAnObject(value)}`);
   const plain = withPlainNumbers(value) as KubernetesObject;
   return plain.metadata ? plain : { ...plain, metadata: {} as ObjectMeta };
+}
+
+function notAnObject(value: unknown): string {
+  const kind = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  const target = "Go value of type map[string]interface {}";
+  return `error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${kind === "object" ? "number" : kind} into ${target}`;
 }
 
 async function parseConfiguration(text: string): Promise<ParsedText> {
@@ -77,8 +88,13 @@ function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObj
     const { object } = custom ? custom.decode(merged) : decodeObject(builtInSchemas.get(type.schema ?? ""), merged);
     return object as unknown as KubernetesObject;
   } catch (error) {
-    if (error instanceof DecodeError) throw badRequest(error.message);
-    throw error;
+    if (!(error instanceof DecodeError)) throw error;
+    const integer = /cannot unmarshal number .* of type (u?int\d*)$/.exec(error.message)?.[1];
+    if (integer === undefined) throw badRequest(error.message);
+    const kind = `${apiVersionOf(type)}, Kind=${type.kind}`;
+    const { namespace = "", name = "" } = merged.metadata ?? {};
+    const why = `unable to convert unstructured object to ${kind}: cannot convert float64 to ${integer}`;
+    throw new StatusError({ code: 500, message: `failed to convert new object (${namespace}/${name}; ${kind}) to proper version: ${why}` });
   }
 }
 

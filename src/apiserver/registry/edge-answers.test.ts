@@ -39,6 +39,19 @@ describe("the router", () => {
   });
 });
 
+describe("names in paths", () => {
+  it("may not be, or have in them, what leads elsewhere in the store", async () => {
+    const refused = (name: string, why: string): [number, string] => [400, `Name parameter invalid: "${name}": ${why}`];
+    expect(await answer("GET", `${path}/a%25b`)).toEqual(refused("a%b", "may not contain '%'"));
+    expect(await answer("DELETE", `${path}/..`)).toEqual(refused("..", "may not be '..'"));
+    expect(await answer("PATCH", `${path}/.`, { body: {}, contentType: merge })).toEqual(refused(".", "may not be '.'"));
+  });
+
+  it("follow one slash: two begin no path", async () => {
+    expect(await server.send("GET", "//api/v1/configmaps")).toMatchObject({ status: 404, body: "404 page not found\n" });
+  });
+});
+
 describe("options", () => {
   it("reads numbers as Go does", async () => {
     expect(await answer("GET", `${path}?limit=`)).toEqual([400, 'strconv.ParseInt: parsing "": invalid syntax']);
@@ -129,6 +142,20 @@ describe("writes", () => {
     expect((await server.send("PATCH", `${path}/a`, { body: "null", contentType: jsonPatch })).status).toBe(200);
   });
 
+  it("are strict with the members of a patch, known and given once", async () => {
+    await server.send("POST", path, { body: configMap("a") });
+    const send = (contentType: string, body: string, validation: string) =>
+      server.send("PATCH", `${path}/a?fieldValidation=${validation}`, { body, contentType });
+    const operations = '[{"op":"add","path":"/data/b","value":"1","value":"2","Op":"x"}]';
+    const flaws = ['json patch duplicate field "[0].value"', 'json patch unknown field "[0].Op"'];
+    const refused = await send(jsonPatch, operations, "Strict");
+    expect([refused.status, refused.body.message.endsWith(`strict decoding error: ${flaws.join(", ")}`)]).toEqual([422, true]);
+    expect((await send(jsonPatch, operations, "Ignore")).warnings).toEqual([]);
+    expect(await send(jsonPatch, operations, "Warn")).toMatchObject({ status: 200, warnings: flaws });
+    const twice = await send(merge, '{"data":{"b":"3","b":"4"}}', "Warn");
+    expect(twice).toMatchObject({ status: 200, warnings: ['duplicate field "data.b"'] });
+  });
+
   it("quote what a patch has made: sorted where it was touched, else in the order of the type", async () => {
     await server.send("POST", "/api/v1/namespaces/default/services", {
       body: {
@@ -174,5 +201,28 @@ describe("applied values", () => {
     expect((await answer("PATCH", url, applied({ template: { spec: { containers: [null] } } })))[1]).toBe(
       `${refused}.spec.template.spec.containers: element 0: associative list with keys may not have a null element`,
     );
+    // Nothing is looked at after a field that there is not.
+    expect((await answer("PATCH", url, applied({ bogus: 1, replicas: "x" })))[1]).toBe(
+      `${refused}.spec.bogus: field not declared in schema`,
+    );
+  });
+
+  it("are an object with a name, and whole numbers where the type has these", async () => {
+    const text = (body: string): Promise<[number, string]> => answer("PATCH", url, { body, contentType: apply });
+    expect(await text("null")).toEqual([400, "invalid object type: /, Kind="]);
+    const target = "into Go value of type map[string]interface {}";
+    expect(await text("[]")).toEqual([
+      400,
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array ${target}`,
+    ]);
+    const kind = "apps/v1, Kind=Deployment";
+    expect(await answer("PATCH", url, applied({ replicas: 1.5 }))).toEqual([
+      500,
+      `failed to convert new object (/x; ${kind}) to proper version: unable to convert unstructured object to ${kind}: cannot convert float64 to int32`,
+    ]);
+    expect(await text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ''}\n")).toEqual([
+      400,
+      "the name of the object (x based on URL) was undeterminable: name must be provided",
+    ]);
   });
 });

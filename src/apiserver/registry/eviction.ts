@@ -31,12 +31,12 @@ interface Eviction extends KubernetesObject {
 const maxDisruptedPods = 2000;
 
 export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
-  if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
   const { deleteOptions = {} } = sent as Eviction;
   const dryRun = dryRunOf(request, deleteOptions);
   const options = checkDeleteOptions(deleteOptions);
   const subject = { operation: "CREATE", type: pods.type, name: request.name, object: sent, kind: evictionKind } as const;
   const eviction = (await env.admission.mutate(admissionRequest(request, subject))) ?? sent;
+  if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
   const version = await pods.read(pods.keyOf(request.namespace, request.name));
   if (!version) throw notFound(pods.type, request.name);
   await env.admission.validate(admissionRequest(request, { ...subject, object: eviction }));

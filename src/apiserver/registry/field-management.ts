@@ -4,6 +4,7 @@ import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
+import { scaleEntries } from "../../api/patch/managed-fields/scale-owners.ts";
 import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
@@ -41,18 +42,17 @@ export function recordUpdate(
   writer: FieldWriter,
 ): KubernetesObject {
   const updated = updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
-  return writer.subresource === "scale" ? withoutScaleTimes(updated) : updated;
+  return writer.subresource === "scale" ? withScaleOwners(definition, updated) : updated;
 }
 
-/** Upstream's scale subresource records owners without a time. */
-export function withoutScaleTimes(object: KubernetesObject): KubernetesObject {
-  const entries = object.metadata.managedFields?.map((entry) => {
-    if (entry.subresource !== "scale") return entry;
-    const { time: _, ...rest } = entry;
-    return rest;
-  });
-  return entries ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
+/** The object with its owners as a write of its Scale leaves them. */
+export function withScaleOwners({ custom }: OwnershipRules, object: KubernetesObject): KubernetesObject {
+  const { managedFields } = object.metadata;
+  const entries = scaleEntries(managedFields, custom?.scale ? setOf(custom.scale.specReplicas) : builtInReplicas);
+  return entries && entries !== managedFields ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
 }
+
+const builtInReplicas = setOf(["spec", "replicas"]);
 
 export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs }: FieldWriter): WriteContext {
   const resetFields = resetBy(definition, subresource);

@@ -27,6 +27,16 @@ export type Creators = Readonly<Record<string, CreateHandler>>;
 /** Serves pods/exec, attach, portforward, log and proxy: everything of the request is theirs. CONNECT admission has run. */
 export type Connects = Readonly<Record<string, Handler>>;
 
+/** A resource that is read and lies in no store: its objects are found out when somebody asks. */
+export interface ComputedReads {
+  /** Kind in the answer to a name that there is not, where it is not the resource: "componentstatus". */
+  readonly singular: string;
+  list(): Promise<readonly KubernetesObject[]>;
+  get(name: string): Promise<KubernetesObject | undefined>;
+}
+
+export type Computed = Readonly<Record<string, ComputedReads>>;
+
 /** "/pods/exec", "apps/deployments". */
 export function subresourceKey(type: { readonly group: string; readonly resource: string }, subresource = ""): string {
   return subresource === "" ? `${type.group}/${type.resource}` : `${type.group}/${type.resource}/${subresource}`;

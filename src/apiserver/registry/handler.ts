@@ -1,6 +1,6 @@
 // Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
 // file of that verb. Unknown paths and verbs are answered as upstream's router does.
-import { notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
+import { badRequest, notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
@@ -11,9 +11,9 @@ import { bindingKind, bindPod } from "./binding.ts";
 import { readObject } from "./body.ts";
 import { connect, createVirtual } from "./creators.ts";
 import { evictionKind, evictPod } from "./eviction.ts";
-import { type Connects, type Creators, subresourceKey } from "./handler-types.ts";
+import { type Computed, type Connects, type Creators, subresourceKey } from "./handler-types.ts";
 import { inNamespace } from "./object-meta.ts";
-import { answerGet, answerList, answerWatch } from "./read-verbs.ts";
+import { answerComputed, answerGet, answerList, answerWatch } from "./read-verbs.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
@@ -30,6 +30,8 @@ export interface ResourceHandlerDependencies {
   readonly creators?: Creators;
   /** Subresources that connect to a node or container. */
   readonly connects?: Connects;
+  /** Resources that are read and not stored, by "group/resource". */
+  readonly computed?: Computed;
   /** What takes part in the writes of a resource, by "group/resource": the allocators of services. */
   readonly hooks?: Readonly<Record<string, WriteHook>>;
 }
@@ -38,11 +40,13 @@ interface Dispatch {
   readonly env: WriteEnvironment;
   readonly creators: Creators;
   readonly connects: Connects;
+  readonly computed: Computed;
 }
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
-  const { clock, admission, creators = {}, connects = {}, hooks = {} } = dependencies;
-  const dispatch: Dispatch = { env: { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks }, creators, connects };
+  const { clock, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
+  const env = { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks };
+  const dispatch: Dispatch = { env, creators, connects, computed };
   return (context) => {
     const { info } = context;
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
@@ -50,8 +54,10 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
       if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
       return Promise.resolve(pageNotFound());
     }
+    if (info.path.startsWith("//")) return Promise.resolve(pageNotFound());
     if (info.verb === "get") checkExport(context);
     if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
+    if (namedVerbs.has(info.verb)) checkPathName(info.name);
     if (store.definition.custom) return answerCustomResource(dispatch, store, context);
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
@@ -64,14 +70,17 @@ function namespaceOf(store: ResourceStore, info: RequestInfo): string {
 }
 
 function answerResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
-  const { env } = dispatch;
+  const { env, computed } = dispatch;
   const { info } = context;
   const { type } = store;
   const { verb } = info;
   const named = info.parts.length > 1 && info.parts[1] !== "";
   if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
   if (named && !type.verbs.some((served) => namedVerbs.has(served))) throw unknownResource();
+  const reads = computed[subresourceKey(type)];
+  if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
+  if (reads) return answerComputed(env, store, context, reads);
   const namespace = namespaceOf(store, info);
   switch (verb) {
     case "get":
@@ -194,6 +203,12 @@ async function answerEviction(env: WriteEnvironment, context: RequestContext, na
 
 function success(code: number): ApiResponse {
   return { kind: "object", status: code, object: { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code } };
+}
+
+/** Upstream makes the key in the store of the name: it must not lead elsewhere. */
+function checkPathName(name: string): void {
+  const problem = name === "." || name === ".." ? `may not be '${name}'` : name.includes("%") ? "may not contain '%'" : undefined;
+  if (problem !== undefined) throw badRequest(`Name parameter invalid: ${JSON.stringify(name)}: ${problem}`);
 }
 
 function checkExport({ request }: RequestContext): void {

@@ -2,12 +2,12 @@
 // decoded like a body, so that a patch cannot make what a PUT could not. When another write comes first the patch is
 // applied again to the new version, unless the patch itself names the version it is meant for.
 import { conversionProblem } from "../../api/encode/conversion-problem.ts";
-import { DecodeError, decodeObject, strictProblem, unknownField } from "../../api/encode/decode.ts";
+import { DecodeError, decodeObject, duplicateField, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
-import { applyJsonPatch, checkJsonPatch } from "../../api/patch/json-patch.ts";
+import { applyJsonPatch, checkJsonPatch, unknownJsonPatchFields } from "../../api/patch/json-patch.ts";
 import { applyMergePatch, checkMergePatch } from "../../api/patch/merge-patch.ts";
 import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merge-patch.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
@@ -40,19 +40,21 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
   const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
   if (content === "strategic" && !schema) throw unsupportedPatch();
   const decode = kind.decode ?? (schema && ((value: unknown) => decodeObject(schema, value)));
-  const patch = parsePatch(content, body);
+  const { value: patch, repeated } = parsePatch(content, body);
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
-      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema));
+      const flaws = [...repeated.map((problem) => `json patch ${problem}`), ...unknownJsonPatchFields(operations)];
+      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema, flaws));
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema));
+      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema, repeated));
     }
     case "strategic":
       return checked(target, decode, (current) => keepingKind(applyStrategicMergePatch(current, patch, schema as ObjectSchema), current), {
         show: () => goText(patch),
+        flaws: repeated,
         order: (problems) => problems.toSorted(),
         // The result is no text that is decoded, but a value that is converted.
         problemOf: (error, patched) =>
@@ -77,10 +79,12 @@ export function unsupportedPatch(): StatusError {
   });
 }
 
-function parsePatch(content: PatchContent, body: PatchBody): unknown {
-  if ("value" in body) return body.value;
+/** The patch, and the fields it has twice. */
+function parsePatch(content: PatchContent, body: PatchBody): { readonly value: unknown; readonly repeated: readonly string[] } {
+  if ("value" in body) return { value: body.value, repeated: [] };
   try {
-    return withPlainNumbers(parseJson(body.text).value);
+    const { value, duplicates } = parseJson(body.text);
+    return { value: withPlainNumbers(value), repeated: duplicates.map(duplicateField) };
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     throw badRequest(content === "strategic" ? error.message : `error decoding patch: ${error.message}`);
@@ -91,6 +95,8 @@ function parsePatch(content: PatchContent, body: PatchBody): unknown {
 interface Report {
   /** The object, or the patch, as errors quote it. */
   readonly show: (patched: KubernetesObject, current: KubernetesObject) => string;
+  /** What strict validation finds in the patch itself; told before what it finds in the object. */
+  readonly flaws: readonly string[];
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
   /** What is wrong with a value that cannot be decoded. */
@@ -104,7 +110,7 @@ function checked(
   target: PatchTarget,
   decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, order, problemOf }: Report,
+  { show, flaws, order, problemOf }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
@@ -119,10 +125,10 @@ function checked(
     if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
       const other = schemaOfKind(patched.apiVersion, patched.kind);
       // It is read as what it says it is, and then found to be something else.
-      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, order, problemOf });
+      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, flaws, order, problemOf });
       throw refuse(otherKindProblem(patched, target.kind));
     }
-    const object = decode ? decodePatched(decode, patched, target, { refuse, order, problemOf }) : patched;
+    const object = decode ? decodePatched(decode, patched, target, { refuse, flaws, order, problemOf }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(withSentOwners(named, patched), target.namespace);
@@ -133,11 +139,16 @@ function decodePatched(
   decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
-  { refuse, order, problemOf }: Pick<Report, "order" | "problemOf"> & { readonly refuse: (problem: string) => StatusError },
+  {
+    refuse,
+    flaws,
+    order,
+    problemOf,
+  }: Pick<Report, "flaws" | "order" | "problemOf"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decode(patched);
-    const problems = order(unknown.map(unknownField));
+    const problems = [...flaws, ...order(unknown.map(unknownField))];
     if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
@@ -148,7 +159,8 @@ function decodePatched(
 }
 
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport = (schema: ObjectSchema | undefined): Report => ({
+const jsonReport = (schema: ObjectSchema | undefined, flaws: readonly string[]): Report => ({
+  flaws,
   show: (patched, current) => patchedText(patched, current, schema),
   order: (problems) => problems,
   problemOf: (error) => error.message,

@@ -6,8 +6,9 @@ import { notFound } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
-import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
+import type { ComputedReads } from "./handler-types.ts";
 import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
 import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
@@ -163,6 +164,28 @@ function protobufListAnswer(type: ResourceType, page: ListPage, inProcess: boole
 
 async function* asAsync(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
   yield* chunks;
+}
+
+/** GET and list of a resource whose objects are found out when somebody asks: they have no revisions and no pages. */
+export async function answerComputed(
+  env: WriteEnvironment,
+  store: ResourceStore,
+  { info, request }: RequestContext,
+  { singular, get, list }: ComputedReads,
+): Promise<ApiResponse> {
+  const version = (object: KubernetesObject): ObjectVersion => new ObjectVersion(object.metadata.name, object, 0);
+  if (info.verb === "get") {
+    const representation = representationOf(request, "object", store.type);
+    const object = await get(info.name);
+    if (!object) throw notFound({ group: store.type.group, resource: singular }, info.name);
+    return objectAnswer(env, store, version(object), representation, 200);
+  }
+  const representation = representationOf(request, "list", store.type);
+  const { labelSelector, fieldSelector } = parseListOptions(request.query, false);
+  const { matches } = scopeOf(store, { namespace: "", labelSelector, fieldSelector });
+  const versions = (await list()).map(version);
+  const page = { versions: matches ? versions.filter(matches) : versions, metadata: {} };
+  return listAnswer(env, store, page, representation, request.trustedUser !== undefined);
 }
 
 export async function answerWatch(

@@ -81,8 +81,9 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
     hooks = hooksOf?.(stores) ?? {},
     creators = {},
     connects = {},
+    computed = {},
   } = options;
-  const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects });
+  const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects, computed });
   const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse; context: RequestContext }> => {
     const context = contextOf(method, path, sent, clock.now());
     return { response: await handler(context), context };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission/admission.ts";
 import type { CreateRequest } from "./handler-types.ts";
-import { createFixture, type Fixture } from "./request-fixture.ts";
+import { createFixture, type Fixture, type Reply } from "./request-fixture.ts";
 
 const deployments = "/apis/apps/v1/namespaces/default/deployments";
 const pods = "/api/v1/namespaces/default/pods";
@@ -39,6 +39,30 @@ describe("scale", () => {
     selector: { matchLabels: { app: "a" }, matchExpressions: [{ key: "t", operator: "In", values: ["y", "x"] }] },
     template,
   };
+
+  it("is owned apart: by managers of Scales in conflicts, and without a time", async () => {
+    const replicas = { "f:spec": { "f:replicas": {} } };
+    const apply = (manager: string, count: number, more = ""): Promise<Reply> =>
+      server.send("PATCH", `${deployments}/d/scale?fieldManager=${manager}${more}`, {
+        body: { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "d" }, spec: { replicas: count } },
+        contentType: "application/apply-patch+yaml",
+      });
+    const owners = async (): Promise<unknown> =>
+      (await server.send("GET", `${deployments}/d`)).body.metadata.managedFields
+        ?.filter(({ fieldsV1 }) => JSON.stringify(fieldsV1).includes("f:replicas"))
+        .map(({ manager, operation, apiVersion, subresource = "", time, fieldsV1 }) => [
+          ...[manager, operation, apiVersion, subresource],
+          ...[time === undefined, JSON.stringify(fieldsV1) === JSON.stringify(replicas)],
+        ]);
+    await server.send("POST", `${deployments}?fieldManager=c`, { body: { metadata: { name: "d" }, spec } });
+    expect(await owners()).toEqual([["c", "Update", "apps/v1", "", false, false]]);
+    await server.send("PATCH", `${deployments}/d/scale?fieldManager=p`, { body: { spec: { replicas: 2 } }, contentType: merge });
+    expect(await owners()).toEqual([["c", "Update", "apps/v1", "", true, true]]);
+    await server.send("PATCH", `${deployments}/d?fieldManager=k`, { body: { spec: { replicas: 3 } }, contentType: merge });
+    expect((await apply("u", 4)).body.message).toBe('Apply failed with 1 conflict: conflict with "k" using autoscaling/v1: .spec.replicas');
+    expect((await apply("u", 4, "&force=true")).status).toBe(200);
+    expect(await owners()).toEqual([["u", "Apply", "apps/v1", "scale", true, true]]);
+  });
 
   it("reads and writes replicas through a Scale", async () => {
     await server.send("POST", deployments, { body: { metadata: { name: "d" }, spec } });

@@ -161,6 +161,13 @@ describe("what an evaluation may cost", () => {
     expect(estimate("self.all(x, self.all(y, true))", listOf(intType))?.max).toBe(maxCelCost);
   });
 
+  test("takes the root's size for names of types, as upstream does", () => {
+    const root = text(1000);
+    expect(estimate("type(self) == string", root, root)?.max).toBe(103);
+    expect(estimate("type(self) == string", root)?.max).toBeGreaterThan(1e17);
+    expect(estimate("type(self) == type(1)", root, root)?.max).toBeGreaterThan(1e17);
+  });
+
   test("takes the root's size for elements of literals, as upstream does", () => {
     const root = text(1000);
     expect(estimate("['a'].all(x, x == self)", root, root)).toEqual({ min: 14, max: 116 });

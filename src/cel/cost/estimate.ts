@@ -99,6 +99,8 @@ class Estimator {
     const local = this.#local(name);
     if (local) this.#declared.set(id, local.declared);
     else if (reference?.kind === "variable") this.#declared.set(id, reference.type);
+    // Upstream looks names of types and constants up as if they were the root's.
+    else if (reference?.kind === "type" || reference?.kind === "value") this.#declared.set(id, this.#root);
     return fixed(1);
   }
 

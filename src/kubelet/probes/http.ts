@@ -1,8 +1,7 @@
-// HTTP requests to containers, for probes and lifecycle hooks. Certificates are not checked, as the kubelet has no way to
-// know them; at most 10 KiB of the answer are kept.
+// HTTP requests to containers, for probes and lifecycle hooks: where an action of a pod leads to, and with which headers.
 import type { Container, HTTPGetAction } from "../../api/types/core-v1.ts";
-import { type Dial, requestTo } from "../../rpc/dial.ts";
-import { requestErrorText } from "./dial-error.ts";
+import type { Dial } from "../../rpc/dial.ts";
+import { type HttpGetAnswer, plainGet } from "../../rpc/http-get.ts";
 
 export interface HttpGetRequest {
   readonly action: HTTPGetAction;
@@ -14,17 +13,10 @@ export interface HttpGetRequest {
   readonly signal?: AbortSignal;
 }
 
-export interface HttpGetAnswer {
-  readonly status: number;
-  readonly body: string;
-  /** Where a redirection leads to. */
-  readonly location?: string;
-}
+export type { HttpGetAnswer } from "../../rpc/http-get.ts";
 
 /** Resolves with whatever was answered; rejects when there was no answer. */
 export type HttpGet = (request: HttpGetRequest) => Promise<HttpGetAnswer>;
-
-const maxBodyBytes = 10 * 1024;
 
 /** `dial`: for pods that are simulated in this process. */
 export function createHttpGet(version: string, dial?: Dial): HttpGet {
@@ -49,34 +41,7 @@ export function containerPort(port: number | string, container: Container): numb
 
 function httpGet(request: HttpGetRequest, version: string, dial: Dial | undefined): Promise<HttpGetAnswer> {
   const { action, timeoutMs, userAgent, signal } = request;
-  const url = urlOf(request);
-  const deadline = AbortSignal.timeout(timeoutMs);
-  return new Promise((resolve, reject) => {
-    const fail = (error: NodeJS.ErrnoException): void => {
-      const text = deadline.aborted
-        ? "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-        : requestErrorText(request.host, request.port, error);
-      reject(new Error(`Get "${url}": ${text}`, { cause: error }));
-    };
-    const headers = headersOf(action, `${userAgent}/${version}`);
-    const sent = requestTo(new URL(url), { headers, signal: signal ? AbortSignal.any([deadline, signal]) : deadline }, dial);
-    sent.on("response", (response) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      response.on("data", (chunk: Buffer) => {
-        if (length < maxBodyBytes) chunks.push(chunk);
-        length += chunk.length;
-      });
-      response.on("error", fail);
-      response.on("end", () => {
-        const body = Buffer.concat(chunks).subarray(0, maxBodyBytes).toString("utf8");
-        const { location } = response.headers;
-        resolve({ status: response.statusCode ?? 0, body, ...(location === undefined ? {} : { location }) });
-      });
-    });
-    sent.on("error", fail);
-    sent.end();
-  });
+  return plainGet(urlOf(request), { timeoutMs, headers: headersOf(action, `${userAgent}/${version}`), signal, dial });
 }
 
 function headersOf(action: HTTPGetAction, userAgent: string): Record<string, string | string[]> {

@@ -4,9 +4,9 @@ import { connect } from "node:net";
 import type { Container, Probe } from "../../api/types/core-v1.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import type { Dial } from "../../rpc/dial.ts";
+import { dialErrorText } from "../../rpc/dial-error.ts";
 import { isRpcError } from "../../rpc/rpc-error.ts";
 import { runtimeErrorText } from "../start-error.ts";
-import { dialErrorText } from "./dial-error.ts";
 import { grpcHealth } from "./grpc-health.ts";
 import { containerPort, type HttpGet } from "./http.ts";
 

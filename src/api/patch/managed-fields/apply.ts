@@ -20,6 +20,8 @@ export interface ApplyContext extends WriteContext {
   readonly empty: KubernetesObject;
   /** Take fields over from other managers. Default false. */
   readonly force?: boolean;
+  /** The version that conflicts name, where it is not the one the other manager wrote. */
+  readonly ownedAs?: string | undefined;
 }
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
@@ -69,7 +71,7 @@ interface Outcome {
 
 /** What an apply that takes over every conflict comes to. */
 function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owners, context: ApplyContext): Outcome {
-  const { shape, resetFields } = context;
+  const { shape, resetFields, ownedAs } = context;
   const applier = writerOf(context, "Apply", applied.apiVersion);
   const identity = identityOf(applier);
   const before = owners.get(identity);
@@ -86,7 +88,7 @@ function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owne
   const conflicts: Conflict[] = [];
   for (const [other, owner] of others) {
     const taken = intersection(owner.set, touched);
-    if (!isEmptySet(taken)) conflicts.push({ owner, set: taken });
+    if (!isEmptySet(taken)) conflicts.push({ owner: ownedAs === undefined ? owner : { ...owner, apiVersion: ownedAs }, set: taken });
     setOwner(result, other, withSet(owner, difference(difference(owner.set, taken), changes.removed)));
   }
   const unchanged = jsonEqual(live, object);

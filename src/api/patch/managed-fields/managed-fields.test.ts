@@ -213,8 +213,8 @@ describe("applyPatch()", () => {
       "failed to create typed patch object (/a; /v1, Kind=ConfigMap): .data.x: expected string, got &value.valueUnstructured{Value:1}",
     );
     expect(refusal(() => server.apply("m", { data: "text" })).message).toContain(".data: expected map, got &{text}");
-    expect(refusal(() => server.apply("m", { foo: 1, data: 1 })).message).toContain(
-      "errors:\n  .foo: field not declared in schema\n  .data: ",
+    expect(refusal(() => server.apply("m", { data: 1, foo: 1 })).message).toContain(
+      "errors:\n  .data: expected map, got &{1}\n  .foo: field not declared in schema",
     );
     const twice = { spec: { containers: [{ name: "c" }, { name: "c" }] } };
     expect(refusal(() => pod().apply("m", twice)).message).toContain('.spec.containers: duplicate entries for key [name="c"]');

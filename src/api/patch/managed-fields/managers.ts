@@ -42,7 +42,12 @@ export function readOwners(entries: readonly ManagedFieldsEntry[] | null | undef
 /** Writes owners, in upstream's order; undefined when there are none. */
 export function writeOwners(owners: Owners): readonly ManagedFieldsEntry[] | undefined {
   if (owners.size === 0) return undefined;
-  return [...owners.values()].sort(compareOwners).map((owner) => owner.entry ?? entryOf(owner, toFieldsV1(owner.set)));
+  return sortedEntries([...owners.values()]);
+}
+
+/** Entries in upstream's order. */
+export function sortedEntries(owners: readonly Owner[]): readonly ManagedFieldsEntry[] {
+  return owners.toSorted(compareOwners).map((owner) => owner.entry ?? entryOf(owner, toFieldsV1(owner.set)));
 }
 
 export function entryOf(owner: Omit<Owner, "set">, fieldsV1: Readonly<Record<string, unknown>>): ManagedFieldsEntry {

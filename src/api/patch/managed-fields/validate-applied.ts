@@ -29,7 +29,7 @@ function visit(value: unknown, shape: Shape, path: string, problems: string[]): 
       return;
     case "map":
       if (!isObject(value)) problems.push(mismatch(path, "map", value));
-      else for (const [key, child] of Object.entries(value)) visitField(key, child, resolved, path, problems);
+      else visitFields(value, resolved, path, problems);
       return;
     default:
       if (!Array.isArray(value)) problems.push(mismatch(path, "list", value));
@@ -37,11 +37,17 @@ function visit(value: unknown, shape: Shape, path: string, problems: string[]): 
   }
 }
 
-function visitField(key: string, value: unknown, shape: Extract<Shape, { kind: "map" }>, path: string, problems: string[]): void {
-  const here = path + elementText(fieldElement(key));
-  const declared = shape.values !== undefined || shape.fields === undefined || shape.fields.has(key);
-  if (declared) visit(value, shapeAt(shape, key), here, problems);
-  else problems.push(`${here}: field not declared in schema`);
+/** Nothing is looked at after a field that there is not. */
+function visitFields(object: JsonObject, shape: Extract<Shape, { kind: "map" }>, path: string, problems: string[]): void {
+  for (const [key, value] of Object.entries(object)) {
+    const here = path + elementText(fieldElement(key));
+    const declared = shape.values !== undefined || shape.fields === undefined || shape.fields.has(key);
+    if (!declared) {
+      problems.push(`${here}: field not declared in schema`);
+      return;
+    }
+    visit(value, shapeAt(shape, key), here, problems);
+  }
 }
 
 function visitItems(

@@ -185,3 +185,15 @@ describe("updates", () => {
     expect((await patch({ affinity: {} })).body.metadata.generation).toBe(2);
   });
 });
+
+describe("resizes", () => {
+  it("keep the containers there are", async () => {
+    const spec = { containers: [{ name: "c", image: "i" }] };
+    await fixture.send("POST", `${ns}/pods`, { body: { metadata: { name: "p" }, spec } });
+    const { status, body } = await fixture.send("PUT", `${ns}/pods/p/resize`, { body: { metadata: { name: "p" } } });
+    expect([status, causesOf(body)]).toEqual([
+      422,
+      ["spec.containers: Required value", "spec.containers: Forbidden: containers may not be added or removed on resize"],
+    ]);
+  });
+});

@@ -106,14 +106,15 @@ export function withKeptObservedGenerations(pod: Pod, old: Pod): Pod {
 export function withResizedContainers(old: Pod, sent: Pod): Pod {
   const { containers, initContainers = [] } = old.spec;
   const sentInit = sent.spec.initContainers ?? [];
-  if (sent.spec.containers.length !== containers.length || sentInit.length !== initContainers.length) return sent;
+  const sentContainers = (sent.spec.containers as readonly Container[] | null) ?? [];
+  if (sentContainers.length !== containers.length || sentInit.length !== initContainers.length) return sent;
   const { resources: _, ...spec } = old.spec;
   const init = resized(initContainers, sentInit);
   return {
     ...old,
     spec: {
       ...spec,
-      containers: resized(containers, sent.spec.containers),
+      containers: resized(containers, sentContainers),
       ...(init.length > 0 ? { initContainers: init } : {}),
       ...(sent.spec.resources ? { resources: sent.spec.resources } : {}),
     },

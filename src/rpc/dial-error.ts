@@ -1,4 +1,4 @@
-// Why a connection to a container failed, in the words of Go's net package, which upstream's events carry and people search for.
+// Why a connection failed, in the words of Go's net package, which upstream's events and conditions carry and people search for.
 
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connect: connection refused",
