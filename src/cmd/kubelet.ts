@@ -16,6 +16,7 @@ import { pauseImageReference } from "../cri/pause-image.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import type { LoadedConfiguration } from "../kubelet/configuration/load.ts";
 import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
+import { shownConfiguration } from "../kubelet/configuration/shown.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import type { MachineGuards } from "../kubelet/node-protection.ts";
@@ -112,6 +113,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const groups = runtime.simulated
     ? undefined
     : await openNodeCgroups({ cri: runtime.cri, clock, logger }, { root: cgroupRoot, driver, kubelet: options });
+  if (groups?.daemons) stack.add(groups.daemons);
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
@@ -207,7 +209,12 @@ async function loadConfiguration({ values, given }: KubeletInput): Promise<Loade
     const written = flags.get(path);
     if (typeof written === "string" && written !== "") flags.set(path, resolve(written));
   }
-  if (values["register-with-taints"]) flags.set("registerWithTaints", values["register-with-taints"]);
+  for (const [flag, field] of [
+    ["register-with-taints", "registerWithTaints"],
+    ["reserved-memory", "reservedMemory"],
+    ["manifest-url-header", "staticPodURLHeader"],
+  ] as const)
+    if (values[flag]) flags.set(field, values[flag]);
   const { config, "config-dir": directory } = values;
   return readNodeConfiguration({
     flags,
@@ -231,10 +238,19 @@ async function optionsOf(
     unschedulable: !values["register-schedulable"],
     ...(providers ? { imageCredentialProviderConfig: resolve(providers) } : {}),
     ...(programs ? { imageCredentialProviderBinDir: resolve(programs) } : {}),
-    ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
+    ...(await nodeIPsOf(values)),
+    cloudProvider: values["cloud-provider"],
     cgroupDriver: configuration.cgroupDriver === "systemd" ? "systemd" : "cgroupfs",
     cgroupRoot: configuration.cgroupRoot === "" ? podNetworkName(dataDir) : configuration.cgroupRoot,
   };
+}
+
+/** Where none is given, a cluster of one family gets one address, as upstream's nodes do. */
+async function nodeIPsOf(values: KubeletInput["values"]): Promise<Pick<KubeletOptions, "nodeIPs" | "addressFamilies">> {
+  const { "node-ip": given, "cluster-cidr": ranges } = values;
+  if (given.length > 0) return { nodeIPs: given };
+  const families = new Set(ranges.map((range) => (range.includes(":") ? 6 : 4)));
+  return { addressFamilies: [...families] };
 }
 
 /** Connects as the node, with a certificate that is asked for first where there is none. */
@@ -257,12 +273,12 @@ async function connect(
 async function servingOf(
   configuration: KubeletConfiguration,
   { nodeName, certDirectory }: Place,
-  options: { readonly nodeIPs?: readonly string[] },
+  options: Pick<KubeletOptions, "nodeIPs" | "addressFamilies">,
   about: { readonly cluster: NodeClient; readonly flags: Readonly<Record<string, string>>; readonly clock: Clock; readonly logger: Logger },
 ): Promise<KubeletServerOptions | undefined> {
   if (!configuration.enableServer) return undefined;
   const { cluster, clock, logger, flags } = about;
-  const addresses = (await nodeHostAddresses(options.nodeIPs)).map((a) => a.address);
+  const addresses = (await nodeHostAddresses(options)).map((a) => a.address);
   const names = { dnsNames: [nodeName], ipAddresses: addresses };
   const { healthzBindAddress, healthzPort, address, port } = configuration;
   return {
@@ -270,7 +286,7 @@ async function servingOf(
     ...serverSettingsOf(configuration),
     ...(await kubeletCertificates({ client: cluster.client, clock, logger }, { configuration, nodeName, names, certDirectory })),
     ...(healthzPort === 0 ? {} : { healthz: { address: healthzBindAddress, port: healthzPort } }),
-    about: { configuration: () => configuration, flags },
+    about: { configuration: () => shownConfiguration(configuration), flags },
   };
 }
 
@@ -306,8 +322,6 @@ function logOptions({ given, values }: KubeletInput, { logging }: KubeletConfigu
 export async function run(args: readonly string[]): Promise<number> {
   const input = parseKubeletFlags(args);
   if (!input) return 0;
-  const [refused] = input.refused;
-  if (refused !== undefined) throw new CommandError(`--${refused}: not supported yet by coracle kubelet`);
   const loaded = await loadConfiguration(input);
   const { configuration } = loaded;
   const clock = realClock;

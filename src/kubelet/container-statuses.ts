@@ -168,8 +168,9 @@ function terminated(runtimeName: string, container: RuntimeContainer): Container
     exitCode: container.exitCode,
     ...(container.reason ? { reason: container.reason } : {}),
     ...(container.message ? { message: container.message } : {}),
-    ...(container.startedAtMs > 0 ? { startedAt: formatTime(container.startedAtMs) } : {}),
-    ...(container.finishedAtMs > 0 ? { finishedAt: formatTime(container.finishedAtMs) } : {}),
+    // One that never started did so in 1970, as clients know it from upstream.
+    startedAt: formatTime(container.startedAtMs),
+    finishedAt: formatTime(container.finishedAtMs),
     containerID: containerIdOf(runtimeName, container),
   };
 }
