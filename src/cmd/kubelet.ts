@@ -12,7 +12,9 @@ import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
+import { containerdPaths } from "../cri/containerd-paths.ts";
 import { pauseImageReference } from "../cri/pause-image.ts";
+import { servingFiles } from "../kubelet/certificates/serving-certificate.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import type { LoadedConfiguration } from "../kubelet/configuration/load.ts";
 import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
@@ -200,6 +202,20 @@ function placeOf({ values }: KubeletInput): Place {
   };
 }
 
+/** What the configuration leaves to the place of the data, as /configz shows it. */
+function placesOf(
+  { podLogsDir, tlsCertFile, tlsPrivateKeyFile }: KubeletConfiguration,
+  { dataDir, certDirectory }: Place,
+  choice: string,
+): Partial<KubeletConfiguration> {
+  const [cert, key] = tlsCertFile === "" ? servingFiles(certDirectory) : [tlsCertFile, tlsPrivateKeyFile];
+  return {
+    containerRuntimeEndpoint: choice === "containerd" ? containerdPaths(dataDir).endpoint : choice,
+    podLogsDir: podLogsDir || join(dataDir, "pods", "logs"),
+    ...{ tlsCertFile: cert, tlsPrivateKeyFile: key },
+  };
+}
+
 /** What the flags say of paths starts at the working directory. */
 const pathFields = ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile", "resolvConf"];
 
@@ -209,6 +225,7 @@ async function loadConfiguration({ values, given }: KubeletInput): Promise<Loade
     const written = flags.get(path);
     if (typeof written === "string" && written !== "") flags.set(path, resolve(written));
   }
+  if (given.has("v")) flags.set("logging.verbosity", values.v);
   for (const [flag, field] of [
     ["register-with-taints", "registerWithTaints"],
     ["reserved-memory", "reservedMemory"],
@@ -269,15 +286,24 @@ async function connect(
   return connectAsNode(deps, { kubeconfig, nodeName, certDirectory, rotate: configuration.rotateCertificates });
 }
 
+interface ServingContext {
+  readonly cluster: NodeClient;
+  readonly flags: Readonly<Record<string, string>>;
+  /** What the configuration leaves to the place of the data. */
+  readonly places: Partial<KubeletConfiguration>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** Undefined with enableServer: false. */
 async function servingOf(
   configuration: KubeletConfiguration,
   { nodeName, certDirectory }: Place,
   options: Pick<KubeletOptions, "nodeIPs" | "addressFamilies">,
-  about: { readonly cluster: NodeClient; readonly flags: Readonly<Record<string, string>>; readonly clock: Clock; readonly logger: Logger },
+  about: ServingContext,
 ): Promise<KubeletServerOptions | undefined> {
   if (!configuration.enableServer) return undefined;
-  const { cluster, clock, logger, flags } = about;
+  const { cluster, clock, logger, flags, places } = about;
   const addresses = (await nodeHostAddresses(options)).map((a) => a.address);
   const names = { dnsNames: [nodeName], ipAddresses: addresses };
   const { healthzBindAddress, healthzPort, address, port } = configuration;
@@ -286,7 +312,7 @@ async function servingOf(
     ...serverSettingsOf(configuration),
     ...(await kubeletCertificates({ client: cluster.client, clock, logger }, { configuration, nodeName, names, certDirectory })),
     ...(healthzPort === 0 ? {} : { healthz: { address: healthzBindAddress, port: healthzPort } }),
-    about: { configuration: () => shownConfiguration(configuration), flags },
+    about: { configuration: () => shownConfiguration({ ...configuration, ...places }), flags },
   };
 }
 
@@ -331,7 +357,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const place = placeOf(input);
   const options = await optionsOf(input, configuration, place);
   const choice = configuration.containerRuntimeEndpoint || (await chooseRuntime()).choice;
-  const resolved: KubeletConfiguration = { ...configuration, containerRuntimeEndpoint: choice };
+  const places = placesOf(configuration, place, choice);
   const stack = new StopStack();
   const aborted = new AbortController();
   const ended = untilSignal().then(() => aborted.abort(new CommandError("ended by a signal before the node ran")));
@@ -344,7 +370,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const runtime = stack.add(
       await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
-    const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
+    const serving = await servingOf(configuration, place, options, { cluster, flags: shownFlags(input), places, clock, logger });
     const running = stack.add(
       await startKubelet(
         { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },

@@ -16,7 +16,7 @@ import { podsLimits } from "../kubelet/pods-limits.ts";
 import { type CgroupNames, cgroupfsNames, systemdNames } from "../linux/cgroup-names.ts";
 import { type CgroupSystem, type Cgroups, createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { findExecutable } from "../linux/find-executable.ts";
-import { readSystemInfo } from "../linux/system-info.ts";
+import { machinePids, readSystemInfo } from "../linux/system-info.ts";
 import { isRpcError } from "../rpc/rpc-error.ts";
 import { CommandError } from "./command-error.ts";
 import { keepDaemonsInCgroups } from "./daemon-cgroups.ts";
@@ -58,13 +58,13 @@ export async function openNodeCgroups(
   const chosen = await driverOf(cri, driver);
   const names = chosen === "systemd" ? systemdNames((await cri.version({}, { timeoutMs: callTimeoutMs })).runtimeName) : cgroupfsNames;
   const cgroups = chosen === "systemd" ? await systemdCgroups(files, clock) : files;
-  const machine = await readSystemInfo();
+  const [machine, pids] = await Promise.all([readSystemInfo(), machinePids()]);
   const resolved = resolveOptions(kubelet);
   const memoryQos = memoryQosOf({ ...resolved, reservations: resolved.protection }, machine.memoryBytes);
   const { podPidsLimit: pidsLimit } = kubelet;
   const reservedMemory = reservedMemoryOf(resolved, machine.memoryBytes);
   const own = createPodCgroups(cgroups, root, {
-    ...{ allocatable: podsLimits(machine, kubelet), quota: quotaOf(kubelet), names },
+    ...{ allocatable: podsLimits({ ...machine, ...(pids === undefined ? {} : { pids }) }, kubelet), quota: quotaOf(kubelet), names },
     ...(pidsLimit === undefined ? {} : { pidsLimit }),
     ...(memoryQos ? { memoryQos } : {}),
     ...(reservedMemory ? { reservedMemory } : {}),

@@ -49,8 +49,8 @@ export async function isKernelThread(pid: number): Promise<boolean> {
   );
 }
 
-/** Whether a process is in the machine's own name space of processes, not in a container's. */
+/** Whether a process is in the machine's own name space of processes, not in a container's; so, too, where that cannot be told. */
 export async function runsOnHost(pid: number): Promise<boolean> {
-  const [own, machine] = await Promise.all([readlink(`/proc/${pid}/ns/pid`), readlink("/proc/1/ns/pid")]);
-  return own === machine;
+  const [own, machine] = await Promise.all([pid, 1].map((of) => readlink(`/proc/${of}/ns/pid`).catch(() => undefined)));
+  return own === undefined || machine === undefined || own === machine;
 }

@@ -140,7 +140,7 @@ function withEvictionDefaults(configuration: KubeletConfiguration): KubeletConfi
 }
 
 function check(configuration: KubeletConfiguration): void {
-  const problems = validateKubeletConfiguration(configuration);
+  const problems = [...new Set(validateKubeletConfiguration(configuration))];
   if (problems.length > 0) throw new ConfigError(problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`);
   reservedMemoryPercent(configuration.qosReserved);
 }

@@ -1,5 +1,6 @@
 // A configuration as /configz shows it: v1beta1 with its kind, every default filled in, and without the fields that say nothing.
 // Which those are follows from upstream's types: those that cannot tell "not given" from zero.
+import { resolveKubeletGates } from "./feature-gates.ts";
 import type { Field, FieldTable } from "./field.ts";
 import { configurationKind, configurationVersion, type KubeletConfiguration, kubeletFields } from "./kubelet-configuration.ts";
 
@@ -10,7 +11,14 @@ const plainBooleans: ReadonlySet<string> = new Set([
 ]);
 
 export function shownConfiguration(configuration: KubeletConfiguration): Readonly<Record<string, unknown>> {
-  return { kind: configurationKind, apiVersion: configurationVersion, ...shownFields(kubeletFields, configuration) };
+  const { crashLoopBackOff, featureGates } = configuration;
+  const gates = resolveKubeletGates(featureGates);
+  const longest = gates.enabled("ReduceDefaultCrashLoopBackOffDecay") ? "1m0s" : "5m0s";
+  const backOff = gates.enabled("KubeletCrashLoopBackOffMax")
+    ? { maxContainerRestartPeriod: crashLoopBackOff.maxContainerRestartPeriod ?? longest }
+    : crashLoopBackOff;
+  const fields = shownFields(kubeletFields, { ...configuration, crashLoopBackOff: backOff });
+  return { kind: configurationKind, apiVersion: configurationVersion, ...fields };
 }
 
 function shownFields(table: FieldTable, values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
