@@ -40,7 +40,7 @@ export function aboutRoutes(about: AboutKubelet, clock: Clock, paths: () => read
           paths: [...paths()].sort(),
         };
         const lines = [
-          `Started: ${new Date(startedMs).toUTCString()}`,
+          `Started: ${unixDate(startedMs)}`,
           `Up: ${upText(upSeconds)}`,
           `Go version: ${fields.goVersion}`,
           `Binary version: ${fields.binaryVersion}`,
@@ -51,6 +51,12 @@ export function aboutRoutes(about: AboutKubelet, clock: Clock, paths: () => read
       },
     },
   ];
+}
+
+/** "Sun Nov 29 20:48:29 UTC 2026". */
+function unixDate(ms: number): string {
+  const [weekday, day = "", month, year, time] = new Date(ms).toUTCString().split(/,? /);
+  return `${weekday} ${month} ${day.replace(/^0/, " ")} ${time} UTC ${year}`;
 }
 
 const two = (value: number): string => String(value).padStart(2, "0");
