@@ -17,6 +17,7 @@ import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
+import { encodeJson } from "../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
@@ -88,7 +89,12 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     ),
     ...(deps.more ?? []),
     fixedEndpoints({
-      "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
+      "/version": producing("application/json", async () => ({
+        kind: "bytes",
+        status: 200,
+        contentType: "application/json",
+        bytes: encodeJson(version, true),
+      })),
       "/metrics": async () => writtenMetrics(metrics),
       "/metrics/slis": async () => writtenMetrics(slis.registry),
       ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
