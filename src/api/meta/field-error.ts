@@ -1,6 +1,8 @@
 // Validation errors as upstream's field package reports them: a type, the path of the field, the value it had and what
 // was expected. Validators collect every problem into one list; the API server turns the list into one Status.
 
+import { showFloat } from "./go-number.ts";
+
 export type FieldErrorType =
   | "FieldValueNotFound"
   | "FieldValueRequired"

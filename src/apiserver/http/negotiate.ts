@@ -225,6 +225,13 @@ function parseClause(text: string): Clause | undefined {
  * router's 406 Status.
  */
 export function negotiateRaw(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string {
+  const found = mostWanted(request, ...produced);
+  if (found === undefined) throw notProduced(produced);
+  return found;
+}
+
+/** Of media types without regard to their parameters, the one that the client wants most; undefined where it wants none. */
+export function mostWanted(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string | undefined {
   const accept = request.headers.accept;
   if (accept === undefined || accept === "") return produced[0];
   for (const { type, subtype } of parseAccept(accept)) {
@@ -233,5 +240,5 @@ export function negotiateRaw(request: NegotiationInput, ...produced: readonly [s
     );
     if (found !== undefined) return found;
   }
-  throw notProduced(produced);
+  return undefined;
 }
