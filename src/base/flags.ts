@@ -220,3 +220,27 @@ function defaultText(value: unknown): string {
   if (value === undefined || value === "" || value === false || (Array.isArray(value) && value.length === 0)) return "";
   return ` (default ${Array.isArray(value) ? value.join(",") : String(value)})`;
 }
+
+/** What every flag is, as text: "1m0s", "[a,b]". */
+export function flagTexts<F extends Flags>(flags: F, values: FlagValues<F>): Record<string, string> {
+  const given = values as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, flagText(given[name], type.placeholder)]));
+}
+
+function flagText(value: unknown, placeholder: string): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "number" && placeholder === "duration") return durationText(value);
+  if (Array.isArray(value)) return `[${value.map(String).join(",")}]`;
+  if (value instanceof Map) return [...value].map(([key, item]) => `${String(key)}=${String(item)}`).join(",");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value)
+    .map(([key, item]) => `${key}=${String(item)}`)
+    .join(",");
+}
+
+/** "1h0m0s", "30s", "0s". */
+function durationText(ms: number): string {
+  const seconds = ms / 1000;
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${hours > 0 ? `${hours}h` : ""}${seconds >= 60 ? `${minutes}m` : ""}${seconds - hours * 3600 - minutes * 60}s`;
+}

@@ -22,6 +22,7 @@ import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from 
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { ApiResponse, Handler } from "../apiserver/request.ts";
+import { createZPages } from "../apiserver/z-pages.ts";
 import type { Clock } from "../base/clock.ts";
 import { createHealthSlis } from "../base/health-slis.ts";
 import type { Logger } from "../base/log.ts";
@@ -64,6 +65,8 @@ export interface EndpointDeps {
   readonly state: ServerState;
   /** --service-account-jwks-uri. */
   readonly keysUri?: string | undefined;
+  /** What every flag is, as text. */
+  readonly flagTexts: Readonly<Record<string, string>>;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
@@ -87,6 +90,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
       }),
     ),
+    createZPages({ clock, flags: deps.flagTexts }),
     ...(deps.more ?? []),
     fixedEndpoints({
       "/version": producing("application/json", async () => ({
@@ -105,7 +109,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
 const writtenMetrics = (metrics: MetricsRegistry): ApiResponse => ({
   kind: "bytes",
   status: 200,
-  contentType: "text/plain; version=0.0.4; charset=utf-8",
+  contentType: "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
   bytes: Buffer.from(metrics.text()),
 });
 

@@ -39,7 +39,7 @@ export interface NegotiatedOutput {
   readonly profile: string;
 }
 
-interface Clause {
+export interface Clause {
   readonly type: string;
   readonly subtype: string;
   readonly parameters: ReadonlyMap<string, string>;
@@ -185,6 +185,9 @@ function wantsPretty(request: NegotiationInput): boolean {
   const agent = request.headers["user-agent"];
   return agent !== undefined && (agent.startsWith("curl") || agent.startsWith("Wget") || agent.startsWith("Mozilla/5.0"));
 }
+
+/** What an Accept header asks for, the most wanted first. */
+export const acceptedClauses = (header: string): readonly Clause[] => parseAccept(header);
 
 const maxRemembered = 256;
 const remembered = new Map<string, readonly Clause[]>();
