@@ -126,11 +126,26 @@ describe("the servers of the proxy", () => {
     const registry = new MetricsRegistry();
     new ProxyMetrics(registry).changed("service");
     const port = await freePort();
-    const server = await startMetricsServer(deps, registry, { address: "127.0.0.1", port, configuration: { mode: "nftables" } });
+    const server = await startMetricsServer(deps, registry, {
+      address: "127.0.0.1",
+      port,
+      configuration: { mode: "nftables" },
+      flags: { v: "2" },
+    });
     onTestFinished(() => server.stop());
     expect(await (await ask(port, "/metrics"))?.text()).toContain("kubeproxy_sync_proxy_rules_service_changes_total 1\n");
     expect(await (await ask(port, "/proxyMode"))?.text()).toBe("nftables");
     expect(await (await ask(port, "/healthz"))?.text()).toBe("ok");
     expect(await (await ask(port, "/configz"))?.json()).toEqual({ "kubeproxy.config.k8s.io": { mode: "nftables" } });
+    expect(await (await ask(port, "/flagz"))?.text()).toMatch(/^\nkube-proxy flagz\nWarning: .*\nv: 2\n$/);
+    expect(await (await ask(port, "/statusz"))?.text()).toMatch(/\nPaths: \/configz \/flagz \/healthz \/metrics \/proxyMode\n$/);
+  });
+
+  it("without their gates there are no pages about flags and status", async () => {
+    const port = await freePort();
+    const at = { address: "127.0.0.1", port, configuration: {}, hasStatusz: false };
+    const server = await startMetricsServer(deps, new MetricsRegistry(), at);
+    onTestFinished(() => server.stop());
+    for (const path of ["/flagz", "/statusz"]) expect((await ask(port, path))?.status).toBe(404);
   });
 });
