@@ -5,9 +5,11 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
+import { immediateFiles } from "../base/file-calls.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger, type LogOptions } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
+import type { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
@@ -54,6 +56,8 @@ export interface KubeletProcessDeps {
   readonly runtime: NodeRuntime;
   /** Default its own. */
   readonly recorder?: EventRecorder;
+  /** How many pods are begun at a time. Default all at once. */
+  readonly podStarts?: Turns;
   /** What the node says of its machine. Default what this machine is. */
   readonly readSystem?: () => Promise<SystemInfo>;
   readonly clock: Clock;
@@ -121,6 +125,8 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...{ client, cri: runtime.cri, clock, logger, recorder },
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
+      ...(runtime.simulated ? { files: immediateFiles } : {}),
+      ...(deps.podStarts ? { podStarts: deps.podStarts } : {}),
       ...(tracer ? { tracer } : {}),
       cgroups: groups?.pods ?? noPodCgroups,
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),

@@ -1,7 +1,7 @@
 // What a kubelet can be told, with upstream's names and defaults.
 import { join } from "node:path";
-import { parseDuration } from "../api/meta/time.ts";
 import type { Taint } from "../api/types/core-v1.ts";
+import { parseDuration } from "../base/duration.ts";
 import { kubernetesVersion } from "../base/version.ts";
 import { type FeatureGates, resolveKubeletGates } from "./configuration/feature-gates.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";

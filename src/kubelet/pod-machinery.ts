@@ -2,6 +2,7 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import { pooledFiles } from "../base/file-calls.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
@@ -77,7 +78,7 @@ export interface MachineryContext {
 const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
-  const { cri, clock, logger, recorder, client } = deps;
+  const { cri, clock, logger, recorder, client, files = pooledFiles } = deps;
   const { options, facts, managers, claims, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion, deps.dial);
@@ -105,7 +106,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
   );
   const volumes = new VolumeManager(options.podsDirectory, {
-    ...{ mounts: deps.mounts, clock, plugins: deps.volumePlugins ?? [] },
+    ...{ mounts: deps.mounts, clock, files, plugins: deps.volumePlugins ?? [] },
     payload: (pod) => ({
       ...{ objects, hostIPs: hostIPs(), allocatable: allocatable() },
       podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],
@@ -135,7 +136,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const resizer = new PodResizer({ cri, clock, cgroups, allocations, rules, onResized: resizeMs });
   const starter = new PodStarter(
     {
-      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable, files },
       ...hooks,
       onImageVolume: (outcome) => life.imageVolume(outcome),
       services: context.services,
@@ -164,6 +165,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   return {
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     ...(deps.tracer ? { tracer: deps.tracer } : {}),
+    ...(deps.podStarts ? { starts: deps.podStarts } : {}),
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),

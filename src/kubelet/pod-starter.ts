@@ -2,6 +2,7 @@
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
 import type { Container, NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { FileCalls } from "../base/file-calls.ts";
 import { errorText } from "../base/log.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { Turns } from "../base/turns.ts";
@@ -62,6 +63,8 @@ export interface PodStarterDependencies {
   readonly given: (pod: Pod, container: Container) => Promise<GivenResources>;
   readonly onImageVolume?: (outcome: "requested" | "mounted" | "failed") => void;
   readonly podDirectory: (podUid: string) => string;
+  /** What pods' small files are written with. */
+  readonly files: FileCalls;
   /** For what costs the runtime most: more at a time would only take each other's processors. */
   readonly turns: Turns;
 }
@@ -333,6 +336,7 @@ export class PodStarter {
         imageVolumes,
         given: await this.#deps.given(pod, container),
         instanceId: this.#newInstanceId(),
+        files: this.#deps.files,
         ...targetOf(pod, runtime, container),
       });
     });
@@ -380,7 +384,7 @@ export class PodStarter {
   }
 
   async #restartCount(last: RuntimeContainer | undefined, logDirectory: string, { name }: Container): Promise<number> {
-    if (!last) return await nextRestartCount(logDirectory, name);
+    if (!last) return await nextRestartCount(logDirectory, name, this.#deps.files);
     return last.state === "created" ? last.restartCount : last.restartCount + 1;
   }
 

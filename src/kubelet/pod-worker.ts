@@ -9,6 +9,7 @@ import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { type SpanAttributes, traced } from "../base/tracing.ts";
+import type { Turns } from "../base/turns.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
 import { ignoringGone, removeDead } from "./dead-containers.ts";
@@ -43,6 +44,8 @@ export interface PodWorkerDependencies extends PodPreparationDependencies {
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   /** Its containers have ended: nobody uses its claims any more. Before the final status, which gives them to others. */
   readonly releaseClaims?: ((pod: Pod) => Promise<void>) | undefined;
+  /** When pods may be begun. Default at once. */
+  readonly starts?: Turns;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
@@ -230,9 +233,10 @@ export class PodWorker {
     this.#step = step;
     const begunMs = this.#deps.clock.monotonic();
     try {
-      const wakeAtMs = await traced(this.#deps.tracer, this.#spanName(), { attributes: this.#attributes() }, () =>
-        this.#nextStep(step.signal),
-      );
+      const { tracer, starts } = this.#deps;
+      const run = (): Promise<number | undefined> =>
+        traced(tracer, this.#spanName(), { attributes: this.#attributes() }, () => this.#nextStep(step.signal));
+      const wakeAtMs = await (starts && !this.#hasStepped ? starts.take(run, { signal: step.signal }) : run());
       this.#stepped(this.#deps.clock.monotonic() - begunMs);
       this.#failures = 0;
       if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());

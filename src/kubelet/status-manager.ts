@@ -36,6 +36,8 @@ interface Entry {
 }
 
 const workers = 8;
+/** A pod that starts soon has more to tell. */
+const pendingDelayMs = 50;
 const callTimeoutMs = 30_000;
 
 export class StatusManager implements Running {
@@ -83,7 +85,7 @@ export class StatusManager implements Running {
     this.#entries.set(uid, { ...entry, status, finished: done, ...(changedAtMs === undefined ? {} : { changedAtMs }) });
     if (changed) this.#deps.onChanged?.(previous, status);
     // Compared with the last one, not with the API server: a patch under way may have been for an older status.
-    if (changed || finished) this.#queue.add(uid);
+    if (changed || finished) this.#queue.addAfter(uid, status.phase === "Pending" && !finished ? pendingDelayMs : 0);
     return status;
   }
 

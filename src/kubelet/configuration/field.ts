@@ -4,7 +4,7 @@
 // As in upstream's types, most fields have no way to tell "not given" from zero: 0, "" and "0s" mean the default. The
 // constructors whose names end in "OrZero" and "OrEmpty" make those that can.
 import { ConfigError, ConfigFields } from "../../api/encode/config-fields.ts";
-import { parseDurationMs } from "../../base/flags.ts";
+import { parseDuration } from "../../base/duration.ts";
 import { goDuration } from "./duration.ts";
 
 /** "used": acted on. "none": taken and listed, it tunes what is not there. */
@@ -154,7 +154,7 @@ export function fieldsWith(effect: Effect, table: FieldTable, values: Readonly<R
 
 /** Milliseconds of a duration that has been read. */
 export function durationMs(written: string): number {
-  const ms = parseDurationMs(written);
+  const ms = parseDuration(written);
   if (ms === undefined) throw new ConfigError(`expected a duration, not ${JSON.stringify(written)}`);
   return ms;
 }

@@ -1,13 +1,15 @@
 // The volumes of the pods on this node: made before the containers start, kept up to date while they run, removed when
 // they have ended. Directories are laid out as upstream's kubelet does: <root>/pods/<uid>/volumes/<plugin>/<volume>.
 // Secrets and tokens lie on tmpfs, so that they never reach a disk.
-import { chmod, chown, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
+import { type FileCalls, pooledFiles } from "../../base/file-calls.ts";
 import { podCgroupResources } from "../linux-resources.ts";
-import { writePayload } from "./atomic-writer.ts";
+import { type Payload, writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { hugePageBytes, isHugePageMedium } from "./huge-pages.ts";
 import { applyFsGroup } from "./ownership.ts";
@@ -49,6 +51,8 @@ export interface VolumeManagerDependencies {
   readonly clock: Clock;
   readonly plugins?: readonly VolumePlugin[];
   readonly payload: (pod: Pod) => PayloadContext;
+  /** What files of configuration and secrets are written with. Default pooledFiles. */
+  readonly files?: FileCalls;
 }
 
 /** One volume could not be made. */
@@ -91,11 +95,22 @@ const kinds = {
   emptyDir: "kubernetes.io~empty-dir",
 } as const;
 
+/** What a volume was found to contain, or was written to contain, is taken to be there for so long. */
+const checkedMs = 60_000;
+
+interface WrittenPayload {
+  readonly digest: string;
+  /** On the monotonic clock. */
+  readonly atMs: number;
+}
+
 export class VolumeManager {
   readonly #deps: VolumeManagerDependencies;
   readonly #podsDirectory: string;
   /** What has been made since the start, by pod. */
   readonly #mounted = new Map<string, MountedVolumes>();
+  /** By pod and directory. A pod is looked at several times while it starts: its files are not read again each time. */
+  readonly #written = new Map<string, Map<string, WrittenPayload>>();
 
   constructor(podsDirectory: string, deps: VolumeManagerDependencies) {
     this.#podsDirectory = podsDirectory;
@@ -141,6 +156,7 @@ export class VolumeManager {
   /** Removes everything of the pod's volumes; what is under a hostPath is not the pod's. */
   async tearDown(podUid: string): Promise<void> {
     this.#mounted.delete(podUid);
+    this.#written.delete(podUid);
     const volumes = join(this.podDirectory(podUid), "volumes");
     for (const kind of await namesIn(volumes)) {
       for (const name of await namesIn(join(volumes, kind))) {
@@ -228,17 +244,32 @@ export class VolumeManager {
   }
 
   async #setUpFiles(pod: Pod, volume: Volume, kind: string, inMemory: boolean): Promise<MountedVolume> {
-    const payload = await volumePayload(pod, volume, this.#deps.payload(pod));
+    const payload = (await volumePayload(pod, volume, this.#deps.payload(pod))) ?? new Map();
     const directory = this.#volumeDirectory(pod, kind, volume.name);
-    if (!inMemory) await mkdir(directory, { recursive: true });
-    else if (!(await this.#deps.mounts.isMounted(directory))) await this.#deps.mounts.mountTmpfs(directory, { mode: "0777" });
-    await chmod(directory, 0o777);
-    const prepare = async (files: string): Promise<void> => {
-      for (const [path, { uid }] of payload ?? []) if (uid !== undefined) await chown(join(files, path), uid, -1);
-      await this.#applyFsGroup(pod, files, true);
+    const made = { hostPath: directory, readOnly: false };
+    const digest = digestOf(payload);
+    if (this.#isWritten(pod, directory, digest)) return made;
+    const { mounts, clock, files = pooledFiles } = this.#deps;
+    if (!inMemory) await files.mkdir(directory, { recursive: true });
+    else if (!(await mounts.isMounted(directory))) await mounts.mountTmpfs(directory, { mode: "0777" });
+    await files.chmod(directory, 0o777);
+    const prepare = async (next: string): Promise<void> => {
+      for (const [path, { uid }] of payload) if (uid !== undefined) await files.chown(join(next, path), uid, -1);
+      await this.#applyFsGroup(pod, next, true);
     };
-    await writePayload(directory, payload ?? new Map(), { nowMs: this.#deps.clock.now(), prepare });
-    return { hostPath: directory, readOnly: false };
+    await writePayload(directory, payload, { nowMs: clock.now(), prepare, files });
+    this.#noteWritten(pod, directory, digest);
+    return made;
+  }
+
+  #isWritten(pod: Pod, directory: string, digest: string): boolean {
+    const written = this.#written.get(pod.metadata.uid)?.get(directory);
+    return written?.digest === digest && this.#deps.clock.monotonic() - written.atMs < checkedMs;
+  }
+
+  #noteWritten({ metadata: { uid } }: Pod, directory: string, digest: string): void {
+    const ofPod = this.#written.get(uid) ?? new Map<string, WrittenPayload>();
+    this.#written.set(uid, ofPod.set(directory, { digest, atMs: this.#deps.clock.monotonic() }));
   }
 
   async #setUpByPlugin(pod: Pod, volume: Volume, plugin: VolumePlugin): Promise<MountedVolume> {
@@ -256,6 +287,16 @@ export class VolumeManager {
   #volumeDirectory(pod: Pod, kind: string, name: string): string {
     return join(this.podDirectory(pod.metadata.uid), "volumes", kind, name);
   }
+}
+
+/** Equal texts mean equal files. */
+function digestOf(payload: Payload): string {
+  const hash = createHash("sha256");
+  for (const [path, { data, mode, uid }] of payload) {
+    hash.update(`${path}\0${mode}\0${uid ?? ""}\0${data.length}\0`);
+    hash.update(data);
+  }
+  return hash.digest("base64");
 }
 
 /** No driver of volumes can register yet. */
