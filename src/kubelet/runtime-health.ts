@@ -107,8 +107,9 @@ export class RuntimeHealth implements Running {
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {
       // One that is slow, or is started anew, is not down yet: the node says so when it has been silent for long.
+      const isNews = !this.#failing;
       this.#failing = true;
-      logger.error("Container runtime sanity check failed", { error: errorText(error) });
+      if (isNews) logger.error("Container runtime sanity check failed", { error: errorText(error) });
     }
     const found = this.problems().join();
     if (this.#told !== found) onChange();

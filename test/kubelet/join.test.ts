@@ -233,11 +233,11 @@ describe("coracle kubelet", () => {
 
   it("says in one line what is wrong with its configuration, and ends with 1", async () => {
     const config = join(directory, "wrong.yaml");
-    await writeFile(config, "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: -1\nkubeletCgroups: /a\n");
+    await writeFile(config, "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: -1\npodsPerCore: -1\n");
     const result = await coracle(["kubelet", `--config=${config}`, `--data-dir=${join(directory, "three")}`]);
     expect([result.code, result.stderr]).toEqual([
       1,
-      `coracle kubelet: --config ${config}: [invalid configuration: maxPods (--max-pods) -1 must not be a negative number, kubeletCgroups: not supported yet by coracle kubelet]\n`,
+      `coracle kubelet: --config ${config}: [invalid configuration: maxPods (--max-pods) -1 must not be a negative number, invalid configuration: podsPerCore (--pods-per-core) -1 must not be a negative number]\n`,
     ]);
   });
 });
