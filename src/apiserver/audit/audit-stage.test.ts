@@ -145,7 +145,7 @@ describe("createAuditStages()", () => {
     expect(events[2]).toMatchObject({
       stage: "ResponseStarted",
       user: { username: "" },
-      responseStatus: { message: "Authentication failed, attempted: bearer", code: 401 },
+      responseStatus: { message: "Unauthorized", reason: "Unauthorized", status: "Failure", code: 401 },
     });
     await stop();
   });
