@@ -9,7 +9,8 @@ import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
 import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
 
 export interface AuditUser {
-  readonly username: string;
+  /** Absent where nobody has been authenticated. */
+  readonly username?: string;
   readonly uid?: string;
   readonly groups?: readonly string[];
   readonly extra?: Readonly<Record<string, readonly string[]>>;
@@ -132,7 +133,12 @@ function uriOf({ path, query }: ApiRequest): string {
 }
 
 function auditUser({ name, uid, groups, extra }: UserInfo): AuditUser {
-  return { username: name, ...(uid === undefined ? {} : { uid }), ...(groups.length > 0 ? { groups } : {}), ...(extra ? { extra } : {}) };
+  return {
+    ...(name === "" ? {} : { username: name }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(groups.length > 0 ? { groups } : {}),
+    ...(extra ? { extra } : {}),
+  };
 }
 
 /** Proxies' headers first, as they claim, then the address of the connection. */

@@ -144,7 +144,7 @@ describe("createAuditStages()", () => {
     await ask("GET", path, undefined, { authorization: "Bearer wrong" });
     expect(events[2]).toMatchObject({
       stage: "ResponseStarted",
-      user: { username: "" },
+      user: {},
       responseStatus: { message: "Unauthorized", reason: "Unauthorized", status: "Failure", code: 401 },
     });
     await stop();
