@@ -87,6 +87,9 @@ export function negotiateError(request: NegotiationInput): NegotiatedOutput {
   return firstAccepted(request, noOffer) ?? { ...plainJson, pretty: true };
 }
 
+/** Whether errors are sent in a form that the client accepts. */
+export const acceptsErrors = (request: NegotiationInput): boolean => firstAccepted(request, noOffer) !== undefined;
+
 /** Undefined where the client says what it accepts, and it is nothing that there is. */
 function firstAccepted(request: NegotiationInput, offer: OutputOffer): NegotiatedOutput | undefined {
   const accept = request.headers.accept;

@@ -126,6 +126,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   };
   /** Propagation when the client does not say: default "background". */
   readonly defaultDeletionPropagation?: "orphan" | "background";
+  /** Who deletes without saying what becomes of dependents is warned. */
+  readonly orphaningWarning?: string;
   /** Where the answer to a DELETE is the object itself rather than a Status. Default false. */
   readonly deletionReturnsObject?: boolean;
   /** Objects disappear after so many seconds (events). */
