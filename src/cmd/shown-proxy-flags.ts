@@ -1,5 +1,5 @@
 // The flags of `coracle proxy` as /flagz shows them: every one of upstream's, by name, as text in Go's form. None holds a secret.
-import { formatDuration } from "../api/meta/time.ts";
+import { formatDuration } from "../base/duration.ts";
 import { type ProxyValues, proxyFlags } from "./proxy-flags.ts";
 
 /** What upstream shows of flags that nobody gave and that have no effect here. */

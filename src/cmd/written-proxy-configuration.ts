@@ -1,5 +1,5 @@
 // A proxy's configuration as a file that --config reads, for --write-config-to: upstream's fields with the values in use.
-import { formatDuration } from "../api/meta/time.ts";
+import { formatDuration } from "../base/duration.ts";
 import { configurationVersion, type ProxyConfiguration } from "../proxy/configuration/proxy-configuration.ts";
 
 /** JSON, which is YAML too. */
