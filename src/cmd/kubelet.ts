@@ -35,6 +35,7 @@ import { watchOomKills } from "../linux/oom-kills.ts";
 import type { SystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
 import { untilSignal } from "./command-flags.ts";
+import { flagTexts } from "./flag-texts.ts";
 import { configurationFlagValues } from "./kubelet-configuration-flags.ts";
 import { type KubeletInput, kubeletFlags, parseKubeletFlags } from "./kubelet-flags.ts";
 import { kubeletCertificates } from "./kubelet-serving.ts";
@@ -274,16 +275,6 @@ async function servingOf(
   };
 }
 
-/** Every flag as it stands, for /flagz: none of them holds a secret. */
-function shownFlags({ values }: KubeletInput): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.keys(kubeletFlags).map((name) => {
-      const value = (values as Readonly<Record<string, unknown>>)[name];
-      return [name, value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value)];
-    }),
-  );
-}
-
 /** The kernel kills this process late. What it must not do everywhere is only tried. */
 async function protectFromOutOfMemory(score: number, logger: Logger): Promise<void> {
   if (process.platform !== "linux") return;
@@ -330,7 +321,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const runtime = stack.add(
       await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
-    const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
+    const serving = await servingOf(resolved, place, options, { cluster, flags: flagTexts(kubeletFlags, input.values), clock, logger });
     const running = stack.add(
       await startKubelet(
         { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },
