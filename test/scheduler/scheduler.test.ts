@@ -95,6 +95,7 @@ profiles:
       return text.includes('scheduler_schedule_attempts_total{result="scheduled",profile="packing"} 2') ? text : undefined;
     });
     expect(metrics).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="default-scheduler"\} 2$/m);
+    expect(metrics).toMatch(/^scheduler_cache_size\{type="nodes"\} 2$/m);
     expect(metrics).toMatch(/^scheduler_pending_pods\{queue="active"\} 0$/m);
     expect(metrics).toMatch(/^process_cpu_seconds_total /m);
     expect(await fetchText(`${url}/metrics`, "")).toContain('User "system:anonymous" cannot get path "/metrics"');
