@@ -2,6 +2,7 @@
 // process; controllers come and go with the lease, and their series stay.
 import type { QueueMetrics } from "../base/keyed-queue.ts";
 import type { Family, GaugeSeries, MetricsRegistry } from "../base/metrics.ts";
+import { ControllerFigures } from "./controller-figures.ts";
 import { ClaimMetrics } from "./resource-claim/claim-metrics.ts";
 
 /** What is read of a queue before each scrape. */
@@ -18,9 +19,12 @@ export class ControllerMetrics {
   readonly #running: Family<GaugeSeries>;
   readonly #hooksOf: (name: string) => QueueMetrics;
   readonly claims: ClaimMetrics;
+  /** Of single controllers. */
+  readonly own: ControllerFigures;
 
   constructor(registry: MetricsRegistry) {
     this.claims = new ClaimMetrics(registry);
+    this.own = new ControllerFigures(registry);
     const labels = ["name"];
     const adds = registry.counter("workqueue_adds_total", "Total number of adds handled by workqueue", labels);
     const retries = registry.counter("workqueue_retries_total", "Total number of retries handled by workqueue", labels);
