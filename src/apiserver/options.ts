@@ -94,6 +94,7 @@ const portRange: FlagType<PortRange> = {
       throw new Error('expected a range of ports such as "30000-32767"');
     return range;
   },
+  show: ({ first, last }) => `${first}-${last}`,
 };
 
 /** Default of every flag; what an embedding process starts from. */
