@@ -5,8 +5,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { answerPage, type ComponentPage, flagzPage, statuszPage } from "../api/encode/component-pages.ts";
 import { StatusError } from "../api/meta/status-error.ts";
-import { flagzPage, type ShownPage, statuszPage } from "../api/semantics/component-pages.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
@@ -46,6 +46,7 @@ interface Answer {
   readonly status: number;
   readonly body: string;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const headersTimeoutMs = 10_000;
@@ -85,7 +86,7 @@ async function respond(deps: StartedServer, request: IncomingMessage, response: 
     await deps.access.admit(request, url.pathname);
     answer =
       request.method === "GET" || request.method === "HEAD"
-        ? answerTo(deps, url, request.headers.accept ?? "")
+        ? await answerTo(deps, url, request.headers.accept)
         : text(405, "405 method not allowed\n");
   } catch (error) {
     if (!(error instanceof StatusError)) deps.logger.warn("A request could not be answered", { path: request.url, error });
@@ -96,13 +97,14 @@ async function respond(deps: StartedServer, request: IncomingMessage, response: 
     "content-type": answer.contentType ?? "text/plain; charset=utf-8",
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache, private",
+    ...answer.headers,
   });
   response.end(request.method === "HEAD" ? undefined : answer.body);
 }
 
 const paths = ["/configz", "/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/version"];
 
-function answerTo(deps: StartedServer, url: URL, accept: string): Answer {
+async function answerTo(deps: StartedServer, url: URL, accept: string | undefined): Promise<Answer> {
   const { pathname } = url;
   const health = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(pathname);
   if (health?.[1] !== undefined) return healthOf(deps, health[1], health[2], url.searchParams);
@@ -112,12 +114,9 @@ function answerTo(deps: StartedServer, url: URL, accept: string): Answer {
     case "/configz":
       return { status: 200, body: `${JSON.stringify(deps.configuration)}\n`, contentType: "application/json" };
     case "/flagz":
-      return shown(flagzPage({ component: deps.component, accept }, deps.flags));
-    case "/statusz": {
-      const { component, startedMs, clock } = deps;
-      const facts = { startedMs, nowMs: clock.now(), version: kubernetesVersion, platformVersion: process.version, paths };
-      return shown(statuszPage({ component, accept }, facts));
-    }
+      return answerPage(flagzPage(deps.component, deps.flags), accept);
+    case "/statusz":
+      return answerPage(statusOf(deps), accept);
     case "/version":
       return { status: 200, body: `${JSON.stringify({ gitVersion: version })}\n`, contentType: "application/json" };
     default:
@@ -125,7 +124,10 @@ function answerTo(deps: StartedServer, url: URL, accept: string): Answer {
   }
 }
 
-const shown = (page: ShownPage): Answer => ({ status: 200, ...page });
+function statusOf({ component, startedMs, clock }: StartedServer): ComponentPage {
+  const binaryVersion = kubernetesVersion.replace(/^v/, "");
+  return statuszPage({ component, startedMs, nowMs: clock.now(), platformVersion: process.version, binaryVersion, paths });
+}
 
 function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
   const checks = new Map<string, string | undefined>([["ping", undefined], ...deps.checks()]);

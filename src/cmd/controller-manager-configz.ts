@@ -1,6 +1,6 @@
 // The KubeControllerManagerConfiguration that /configz shows: what the flags come to, in upstream's fields. Those that nothing
 // here looks at have upstream's defaults.
-import { formatDuration } from "../api/meta/time.ts";
+import { formatDuration } from "../base/duration.ts";
 import type { ControllerManagerValues } from "./controller-manager-options.ts";
 
 type Config = Readonly<Record<string, unknown>>;

@@ -1,14 +1,13 @@
 // Serves a component's health and metrics as its flags say. What it takes is loaded only when something is served.
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
-import type { Flags, FlagValues } from "../base/flags.ts";
+import { type Flags, type FlagValues, flagTexts } from "../base/flags.ts";
 import type { StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { CommandError } from "./command-error.ts";
 import type { servingFlags } from "./component-flags.ts";
-import { flagTexts } from "./flag-texts.ts";
 
 export interface ServedComponent {
   readonly values: FlagValues<ReturnType<typeof servingFlags>>;

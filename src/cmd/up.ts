@@ -51,7 +51,7 @@ const flags = {
   "pod-network": flag(
     oneOf(...podNetworkModes, "bridge"),
     "auto",
-    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel (auto, or bridge: as each node's place allows); routed by BGP, as IPPool objects say; none is for a CNI plugin of your own",
+    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel, udp through one for kernels without VXLAN (auto, or bridge: as each node's place and kernel allow); routed by BGP, as IPPool objects say; none is for a CNI plugin of your own",
   ),
   ...cniPluginFlags,
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),

@@ -1,6 +1,6 @@
 // The KubeSchedulerConfiguration that /configz shows: what the scheduler works by, in upstream's fields. TLS settings of
 // extenders, which may hold keys, are not shown.
-import { formatDuration } from "../../api/meta/time.ts";
+import { formatDuration } from "../../base/duration.ts";
 import type { ExtenderSettings } from "./extender-settings.ts";
 import { configurationVersion, type PluginArgs } from "./plugin-args.ts";
 import type { PluginSets } from "./plugin-sets.ts";
