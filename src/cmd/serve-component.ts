@@ -1,8 +1,7 @@
 // Serves a component's health and metrics as its flags say. What it takes is loaded only when something is served.
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
-import type { Flags, FlagValues } from "../base/flags.ts";
-import { flagTexts } from "../base/flags.ts";
+import { type Flags, type FlagValues, flagTexts } from "../base/flags.ts";
 import type { StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";

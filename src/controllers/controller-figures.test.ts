@@ -16,3 +16,17 @@ it("ControllerMetrics has the figures of single controllers from the start, and 
   expect(text).toContain('cronjob_controller_job_creation_skew_duration_seconds_bucket{le="2"} 0\n');
   expect(text).toContain("horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers 2\n");
 });
+
+it("ControllerMetrics names queues as upstream does, and adds up those of one name", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new ControllerMetrics(registry);
+  for (const name of ["certificatesigningrequest-approving-controller", "certificatesigningrequest-signing-controller"]) {
+    metrics.hooks(name).added?.();
+    metrics.running(name, { depth: 2, unfinished: { totalMs: 500, longestMs: 300 } });
+  }
+  const text = registry.text();
+  expect(text).toContain('workqueue_adds_total{name="certificate"} 2\n');
+  expect(text).toContain('workqueue_depth{name="certificate"} 4\n');
+  expect(text).toContain('workqueue_unfinished_work_seconds{name="certificate"} 1\n');
+  expect(text).toContain('workqueue_longest_running_processor_seconds{name="certificate"} 0.3\n');
+});
