@@ -3,7 +3,6 @@ import type { PersistentVolume, PersistentVolumeClaim } from "../../types/core-v
 import type {
   CSIDriver,
   CSINode,
-  CSIStorageCapacity,
   StorageClass,
   VolumeAttachment,
   VolumeAttributesClass,
@@ -173,13 +172,4 @@ export const csiDriverTable: TableConvertor<CSIDriver> = {
       age(driver, nowMs),
     ];
   },
-};
-
-export const csiStorageCapacityTable: TableConvertor<CSIStorageCapacity> = {
-  columns: [
-    nameColumn,
-    column("StorageClassName", texts.CSIStorageCapacity.storageClassName),
-    column("Capacity", texts.CSIStorageCapacity.capacity),
-  ],
-  cells: ({ metadata, storageClassName, capacity }) => [metadata.name, storageClassName, capacity ?? "<unset>"],
 };
