@@ -47,7 +47,7 @@ export const disruptionBudgetTable: TableConvertor<PodDisruptionBudget> = {
 
 const percent = (value: number | undefined, otherwise: string): string => (value === undefined ? otherwise : `${value}%`);
 
-const knownAverage = (current: MetricValueStatus | undefined): string => (current ? (current.averageValue ?? "<nil>") : "<unknown>");
+const knownAverage = (current: MetricValueStatus | undefined): string => (current ? String(current.averageValue ?? "<nil>") : "<unknown>");
 
 /** "cpu: 40%/80%" */
 function resourceText(name: string, target: MetricTarget, current: MetricValueStatus | undefined): string {
