@@ -35,8 +35,6 @@ describe("decodeConverted()", () => {
       /^json: cannot unmarshal number into Go value of type string$/,
     );
     const secret = builtInSchemas.get("core-v1.Secret");
-    expect(() => decodeConverted(secret, { data: { a: "!!" } })).toThrow(
-      /^error decoding from json: illegal base64 data at input byte 0$/,
-    );
+    expect(() => decodeConverted(secret, { data: { a: "!!" } })).toThrow(/^error decoding from json: illegal base64 data at input byte 0$/);
   });
 });

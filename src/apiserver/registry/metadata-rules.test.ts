@@ -1,6 +1,8 @@
 // What kinds check of metadata: how often, through which endpoint, and in which order.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { builtInDefinitions } from "./definitions.ts";
 import { createFixture, type Fixture, type Reply } from "./request-fixture.ts";
+import { describedResources } from "./resources/all.ts";
 
 const pods = "/api/v1/namespaces/default/pods";
 const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
@@ -11,7 +13,7 @@ const namespaces = "/api/v1/namespaces";
 
 let server: Fixture;
 beforeEach(() => {
-  server = createFixture();
+  server = createFixture({ definitions: builtInDefinitions(describedResources) });
 });
 afterEach(() => server.stop());
 

@@ -1,12 +1,6 @@
 // Tables of volumes, claims and the kinds of storage.k8s.io.
 import type { PersistentVolume, PersistentVolumeClaim } from "../../types/core-v1.ts";
-import type {
-  CSIDriver,
-  CSINode,
-  StorageClass,
-  VolumeAttachment,
-  VolumeAttributesClass,
-} from "../../types/storage-v1.ts";
+import type { CSIDriver, CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass } from "../../types/storage-v1.ts";
 import { age, ageColumn, column, nameColumn, wideColumn } from "./columns.ts";
 import { fieldTexts as texts } from "./field-texts.ts";
 import type { TableConvertor } from "./table.ts";

@@ -159,6 +159,7 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
     warnings: definitionWarnings,
   },
   status: { validate: validateDefinitionStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   deletion: customResourceDefinitionDeletion,
 });
@@ -196,6 +197,7 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
   update: { validate: validateApiService },
   resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingServiceMetadata, validate: validateApiServiceStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   table: apiServiceTable,
 });
