@@ -21,6 +21,7 @@ import {
 import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
+import { ensureTokenTracking } from "../apiserver/authn/legacy-token-tracking.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
@@ -164,7 +165,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   );
   registerServerMetrics(metrics, stores, versionInfo());
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
-  for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers"] as const) state.ready.add(step);
+  // What the pieces made here do from the moment on that they are made.
+  for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers", "storage-object-count-tracker-hook"] as const)
+    state.ready.add(step);
+  state.ready.add("aggregator-reload-proxy-client-cert");
   const authorization = { egress, reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
@@ -220,6 +224,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
+  state.ready.add("priority-and-fairness-filter");
   const authenticationMap = stack.add(
     followCertificates(material, https, { client, reader: stores.reader, clock, logger: authenticationLogger }),
   );
@@ -232,6 +237,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     user: "kubernetes-admin",
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
+  state.ready.add("start-kube-apiserver-identity-lease-controller");
+  state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
   const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, peers, nowMs: clock.now() });
   const ready = Promise.all([
@@ -422,6 +429,7 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
       where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
     ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
+    step("start-legacy-token-tracking-controller", ensureTokenTracking(client, nowMs)),
     step(
       "scheduling/bootstrap-system-priority-classes",
       where(priorityclasses, () => ensurePriorityClasses(client)),

@@ -57,6 +57,10 @@ describe("parseYaml()", () => {
 
   it("refuses broken texts and exploding aliases", () => {
     expect(() => parseYaml("a: [")).toThrow("yaml: line 1: did not find expected node content");
+    expect(() => parseYaml("{")).toThrow("yaml: line 1: did not find expected node content");
+    expect(() => parseYaml("{a")).toThrow("yaml: line 1: did not find expected ',' or '}'");
+    expect(() => parseYaml("a: \u0001")).toThrow("yaml: control characters are not allowed");
+    expect(parseYaml('{"a":1} x').value).toEqual({ a: 1 });
     expect(() => parseYaml("a: 1\nb: [c, d\n")).toThrow("yaml: line 2: did not find expected ',' or ']'");
     expect(() => parseYaml("a: b: c")).toThrow("yaml: mapping values are not allowed in this context");
     expect(() => parseYaml("a: 1\nb: c: d")).toThrow("yaml: line 2: mapping values are not allowed in this context");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
-import { negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch, type OutputOffer } from "./negotiate.ts";
+import { negotiateError, negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch, type OutputOffer } from "./negotiate.ts";
 
 const request = (accept?: string, query = "", userAgent = "kubectl") => ({
   headers: { accept, "user-agent": userAgent },
@@ -99,5 +99,20 @@ describe("negotiateInput() and negotiatePatch()", () => {
     expect(negotiatePatch("application/merge-patch+json; charset=utf-8")).toBe("merge");
     expect(statusOf(() => negotiatePatch("application/json")).message).toBe("415: Unsupported Media Type");
     expect(statusOf(() => negotiatePatch(undefined)).code).toBe(415);
+  });
+});
+
+describe("negotiateError()", () => {
+  const errorFor = (accept: string) => negotiateError({ headers: { accept }, query: new URLSearchParams() });
+
+  it("takes what the client accepts, where there is no more to it than the encoding", () => {
+    expect(errorFor("application/yaml")).toMatchObject({ encoding: "yaml" });
+    expect(errorFor("application/json;as=Table;v=v1;g=meta.k8s.io,application/json")).toMatchObject({ encoding: "json", pretty: false });
+    expect(errorFor("application/vnd.kubernetes.protobuf;stream=watch")).toMatchObject({ encoding: "protobuf" });
+  });
+
+  it("is JSON for people where nothing fits: errors have no tables", () => {
+    for (const accept of ["application/yaml;as=Table;v=v1;g=meta.k8s.io", "text/html", "application/vnd.kubernetes.protobuf;stream=x"])
+      expect(errorFor(accept)).toEqual({ encoding: "json", pretty: true, profile: "" });
   });
 });

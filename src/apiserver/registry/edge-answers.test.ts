@@ -272,4 +272,27 @@ describe("what is answered as upstream does", () => {
     expect(jobs.body).toMatchObject({ code: 400, message: 'field label "type" not supported for Job' });
     await f.stop();
   });
+
+  it("warns who deletes jobs without saying what becomes of their pods", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    await f.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    const path = "/apis/batch/v1/namespaces/n/jobs";
+    const template = { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }] } };
+    await f.send("POST", path, { body: { metadata: { name: "j" }, spec: { template } } });
+    const text = /^child pods are preserved by default when jobs are deleted; set propagationPolicy=Background/;
+    expect((await f.send("DELETE", `${path}/j?dryRun=All`)).warnings).toEqual([expect.stringMatching(text)]);
+    expect((await f.send("DELETE", `${path}?dryRun=All`)).warnings).toEqual([expect.stringMatching(text)]);
+    expect((await f.send("DELETE", `${path}/j?propagationPolicy=Background`)).warnings).toEqual([]);
+    await f.stop();
+  });
+
+  it("quotes bodies as they were sent, and YAML's parser without a word before it", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    const send = (body: string) => f.send("POST", "/api/v1/namespaces/n/configmaps", { body, contentType: "application/yaml" });
+    expect((await send("a: b: c")).body.message).toBe(
+      "the object provided is unrecognized (must be of type ConfigMap): yaml: mapping values are not allowed in this context (613a20623a2063)",
+    );
+    expect((await send("- a")).body.message).toMatch(/json: cannot unmarshal array into Go value of type struct .* \(2d2061\)$/);
+    await f.stop();
+  });
 });
