@@ -86,6 +86,9 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
     ...(isLoose ? [`link delete dev ${cable}`] : []),
     ...(isWhole ? [] : [`link add name ${cable} type veth peer name ${uplink} netns ${netns}`]),
     `link set dev ${cable} master ${bridge} mtu ${mtu} up`,
+    // What a node sends to a service's port of this machine may have to go back to it, to a pod of its own: where bridged packets
+    // are shown to the packet filter, that happens within the bridge.
+    `link set dev ${cable} type bridge_slave hairpin on`,
   ]);
   const gateways = nodeAddressesFor(nodeCidrs, 1);
   await inside.apply([

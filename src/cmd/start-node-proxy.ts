@@ -5,6 +5,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import { podBridgeName } from "../cni/network-config.ts";
+import type { ProxyConfiguration } from "../proxy/configuration/proxy-configuration.ts";
 import { proxyTableName } from "./remove-proxy-tables.ts";
 
 export interface NodeProxyDeps {
@@ -18,6 +19,8 @@ export interface NodeProxyOptions {
   readonly dataDir: string;
   /** Ranges of all nodes' pods. */
   readonly clusterCidrs: readonly string[];
+  /** Whether the node's pods, and none of others, have addresses of its range. Else they are any of the cluster's. */
+  readonly hasOwnRange: boolean;
   /** How the names of pods' interfaces begin, where each has one of its own. Default the pods are on the bridge. */
   readonly podCables?: string;
   readonly ready: Promise<void>;
@@ -58,7 +61,7 @@ export function startNodeProxy(deps: NodeProxyDeps, options: NodeProxyOptions): 
 
 async function start(
   deps: { readonly client: Client; readonly clock: Clock; readonly logger: Logger },
-  { nodeName, dataDir, clusterCidrs, podCables, moreMetrics }: NodeProxyOptions,
+  { nodeName, dataDir, clusterCidrs, hasOwnRange, podCables, moreMetrics }: NodeProxyOptions,
 ): Promise<Running> {
   const [{ startProxy }, { emptyConfiguration, readProxyConfiguration }, { enableBridgeFilter }] = await Promise.all([
     import("./start-proxy.ts"),
@@ -75,6 +78,16 @@ async function start(
     moreMetrics,
     foreignInterfaces: { prefix: bridgePrefix, except: podCables === undefined ? bridge : `${podCables}*` },
     ...(seesAll ? {} : { opaqueBridge: bridge }),
-    configuration: { ...defaults, clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },
+    configuration: { ...defaults, ...ownPods(hasOwnRange, podCables), clusterCIDR: clusterCidrs.join(","), minSyncPeriodMs },
   });
+}
+
+/**
+ * Pods of other nodes come under their own addresses here: they are clients from elsewhere, as far as traffic policies go, and only
+ * this node's are its own.
+ */
+function ownPods(hasOwnRange: boolean, podCables: string | undefined): Partial<ProxyConfiguration> {
+  if (podCables !== undefined)
+    return { detectLocalMode: "InterfaceNamePrefix", detectLocal: { bridgeInterface: "", interfaceNamePrefix: podCables } };
+  return hasOwnRange ? { detectLocalMode: "NodeCIDR" } : {};
 }

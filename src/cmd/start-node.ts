@@ -108,7 +108,8 @@ export async function startNode(deps: NodeDeps, options: NodeOptions): Promise<R
     );
     const cables = routed ? { podCables: routed.podCables } : {};
     const registry = new MetricsRegistry();
-    const proxied = { nodeName: kubelet.nodeName, dataDir, clusterCidrs, ready, moreMetrics: () => registry.text(), ...cables };
+    const own = { nodeName: kubelet.nodeName, dataDir, clusterCidrs, hasOwnRange: network !== undefined && !routed };
+    const proxied = { ...own, ready, moreMetrics: () => registry.text(), ...cables };
     if (!runtime.simulated) stack.add(startNodeProxy(deps, proxied));
     // Where the pod network is somebody else's, so are its policies.
     if (network) stack.add(startNodePolicies({ ...deps, registry }, { ...kubelet, dataDir, clusterCidrs, ready, ...cables }));

@@ -1,4 +1,5 @@
-// The process of one further node, as the cluster's own process keeps it: started in the node's network namespace, started
+// The process of one further node, as the cluster's own process keeps it: started in the node's network namespace, and under a
+// host name of its own, which pods that share the node's network have too; started
 // again with growing pauses when it ends, its output passed on line by line under the node's name.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -90,7 +91,10 @@ function startProcess(options: SupervisedNodeOptions, onReport: (report: NodeRep
   const [command = ""] = process.argv.slice(1);
   const child = spawn(
     "nsenter",
-    [`--net=${namespacePath(netns)}`, process.execPath, ...process.execArgv, command, "node-process", directory],
+    [
+      ...[`--net=${namespacePath(netns)}`, "unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name],
+      ...[process.execPath, ...process.execArgv, command, "node-process", directory],
+    ],
     // A session of its own: Ctrl-C in a terminal is for the cluster's process, which ends this one.
     { detached: true, stdio: ["ignore", "pipe", "pipe", "ipc"] },
   );

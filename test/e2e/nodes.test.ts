@@ -28,6 +28,8 @@ const image = {
   entrypoint: ["/bin/httpd", "-f", "-p", String(port), "-h", "/www"],
 };
 
+const isAddress = (text: string): boolean => /^\d+(\.\d+){3}$/.test(text);
+
 const server = (name: string, nodeName: string, hostNetwork = false): object => ({
   apiVersion: "v1",
   kind: "Pod",
@@ -107,6 +109,7 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
   it("the API server reaches the kubelets of all nodes", async () => {
     for (const name of [first, second]) {
       expect(await cluster.kubectl("exec", `pod-on-${name}`, "--", "/bin/sh", "-c", "hostname")).toBe(`pod-on-${name}\n`);
+      expect(await cluster.kubectl("exec", `node-${name}`, "--", "/bin/sh", "-c", "hostname"), "on the node's network").toBe(`${name}\n`);
       expect(await cluster.kubectl("logs", `pod-on-${name}`)).toBe("");
       expect(await cluster.kubectl("get", "--raw", `/api/v1/nodes/${name}/proxy/healthz`)).toBe("ok");
     }
@@ -127,11 +130,26 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
     ];
     for (const name of [first, second])
       for (const [target, door] of doors)
-        await until(`${target}:${door} answers a pod on ${name}`, async () => {
-          // One of two pods is chosen for each connection.
-          for (let i = 0; i < 4; i++) if (!/^\d+(\.\d+){3}$/.test(await seenFrom(`pod-on-${name}`, target, door))) return false;
-          return true;
-        });
+        await until(`${target}:${door} answers a pod on ${name}`, async () => isAddress(await seenFrom(`pod-on-${name}`, target, door)));
+    // One of two pods is chosen for each connection: each of them has to answer whoever asks, also by a port of the other node.
+    for (const name of [first, second])
+      for (const [target, door] of doors)
+        for (let i = 0; i < 6; i++)
+          expect(await seenFrom(`pod-on-${name}`, target, door), `${target}:${door} for a pod on ${name}`).toSatisfy(isAddress);
+  });
+
+  it("local traffic of a node's port is for its own pods, pods of other nodes being clients from elsewhere", async () => {
+    await cluster.apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "here" },
+      spec: { type: "NodePort", externalTrafficPolicy: "Local", selector: { on: second, kind: "pod" }, ports: [{ port }] },
+    });
+    const { spec } = await cluster.get<Service>("service", "here");
+    const door = spec?.ports?.[0]?.nodePort ?? 0;
+    const [podOfFirst, nodeOfFirst, nodeOfSecond] = await Promise.all([`pod-on-${first}`, `node-${first}`, `node-${second}`].map(address));
+    await until("the node with the pod answers", async () => (await seenFrom(`pod-on-${first}`, nodeOfSecond ?? "", door)) === podOfFirst);
+    await expect(seenFrom(`pod-on-${second}`, nodeOfFirst ?? "", door), "a node without one").rejects.toThrow();
   });
 
   it("a node's process killed: it is started again and finds the pods as they were", async () => {
