@@ -34,6 +34,7 @@ export const startSteps = [
   "generic-apiserver-start-informers",
   "start-apiextensions-informers",
   "start-apiextensions-controllers",
+  "start-legacy-token-tracking-controller",
   "start-service-ip-repair-controllers",
   "start-system-namespaces-controller",
   "start-cluster-authentication-info-controller",
