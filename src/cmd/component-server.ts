@@ -104,7 +104,7 @@ async function respond(deps: StartedServer, request: IncomingMessage, response: 
 
 const paths = ["/configz", "/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/version"];
 
-async function answerTo(deps: StartedServer, url: URL, accept: string | undefined): Promise<Answer> {
+function answerTo(deps: StartedServer, url: URL, accept: string | undefined): Answer | Promise<Answer> {
   const { pathname } = url;
   const health = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(pathname);
   if (health?.[1] !== undefined) return healthOf(deps, health[1], health[2], url.searchParams);
@@ -114,9 +114,9 @@ async function answerTo(deps: StartedServer, url: URL, accept: string | undefine
     case "/configz":
       return { status: 200, body: `${JSON.stringify(deps.configuration)}\n`, contentType: "application/json" };
     case "/flagz":
-      return answerPage(flagzPage(deps.component, deps.flags), accept);
+      return answerPage(flagzPage(deps.component, deps.flags), { accept });
     case "/statusz":
-      return answerPage(statusOf(deps), accept);
+      return answerPage(statusOf(deps), { accept });
     case "/version":
       return { status: 200, body: `${JSON.stringify({ gitVersion: version })}\n`, contentType: "application/json" };
     default:
@@ -124,10 +124,11 @@ async function answerTo(deps: StartedServer, url: URL, accept: string | undefine
   }
 }
 
-function statusOf({ component, startedMs, clock }: StartedServer): ComponentPage {
-  const binaryVersion = kubernetesVersion.replace(/^v/, "");
-  return statuszPage({ component, startedMs, nowMs: clock.now(), platformVersion: process.version, binaryVersion, paths });
-}
+const statusOf = ({ component, startedMs, clock }: StartedServer): ComponentPage =>
+  statuszPage({
+    ...{ component, startedMs, nowMs: clock.now(), paths },
+    ...{ platformVersion: process.version, binaryVersion: kubernetesVersion.replace(/^v/, "") },
+  });
 
 function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
   const checks = new Map<string, string | undefined>([["ping", undefined], ...deps.checks()]);

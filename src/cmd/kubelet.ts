@@ -367,13 +367,8 @@ export async function run(args: readonly string[]): Promise<number> {
     const runtime = stack.add(
       await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
-    const serving = await servingOf(configuration, place, options, {
-      cluster,
-      flags: flagTexts(kubeletFlags, input.values),
-      places,
-      clock,
-      logger,
-    });
+    const flags = flagTexts(kubeletFlags, input.values);
+    const serving = await servingOf(configuration, place, options, { cluster, flags, places, clock, logger });
     const running = stack.add(
       await startKubelet(
         { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },
