@@ -1,11 +1,11 @@
 // What the API server puts into an empty cluster, and restores when it is missing: the system namespaces, the two system
-// priority classes and the range of service addresses. (The service "kubernetes" is in peers/.)
+// priority classes, since when the use of legacy tokens is noted, and the range of service addresses. (The service "kubernetes" is in peers/.)
 
 import { formatIP, parseCIDR } from "../api/meta/ip.ts";
 import type { KubernetesObject, New } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { namespaces, priorityclasses, servicecidrs } from "../api/resources.generated.ts";
+import { configmaps, namespaces, priorityclasses, servicecidrs } from "../api/resources.generated.ts";
 import { formatTime } from "../base/clock.ts";
 import type { Client, NamedTarget } from "../client/client.ts";
 
@@ -44,6 +44,12 @@ export async function ensurePriorityClasses(client: Client): Promise<void> {
       createMissing(client, priorityclasses, { metadata: { name }, value, description }),
     ),
   );
+}
+
+/** From this day on the use of legacy service-account tokens is noted: what has not been used since may be cleaned away. */
+export async function ensureLegacyTokenTracking(client: Client, nowMs: number): Promise<void> {
+  const metadata = { namespace: "kube-system", name: "kube-apiserver-legacy-service-account-token-tracking" };
+  await createMissing(client, configmaps, { metadata, data: { since: formatTime(nowMs).slice(0, 10) } });
 }
 
 /** The range (or ranges) of the flag as an object. It stays as it was made, and is not said to be ready, when the flag changes. */

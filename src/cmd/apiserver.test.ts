@@ -3,7 +3,7 @@ import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { clusterroles, endpoints, endpointslices, namespaces, services } from "../api/resources.generated.ts";
+import { clusterroles, configmaps, endpoints, endpointslices, namespaces, services } from "../api/resources.generated.ts";
 import { loopbackUser } from "../apiserver/authn/user.ts";
 import { apiServerFlags, apiServerOptions } from "../apiserver/options.ts";
 import { realClock } from "../base/clock.ts";
@@ -112,6 +112,7 @@ describe("coracle apiserver", () => {
       "generic-apiserver-start-informers",
       "start-apiextensions-informers",
       "start-apiextensions-controllers",
+      "start-legacy-token-tracking-controller",
       "start-service-ip-repair-controllers",
       "storage-readiness",
     ])
@@ -120,6 +121,13 @@ describe("coracle apiserver", () => {
     expect(slis).toContain('kubernetes_healthcheck{name="etcd",type="readyz"} 1\n');
     expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",type="readyz",status="success"} 1\n');
     expect(slis).not.toContain("livez");
+  });
+
+  it("says since when the use of legacy tokens is noted", async () => {
+    const server = await start();
+    const name = "kube-apiserver-legacy-service-account-token-tracking";
+    const noted = await server.clientFor(loopbackUser).get(configmaps, { namespace: "kube-system", name });
+    expect(noted.data?.since).toMatch(/^\d{4}-\d{2}-\d{2}$/);
   });
 
   it("starts again on the same data", async () => {

@@ -60,7 +60,6 @@ const neverRun: readonly string[] = [
   "resourcepoolstatusrequest-controller",
   "selinux-warning-controller",
   "storage-version-migrator-controller",
-  "storageversion-garbage-collector-controller",
 ];
 
 const presentNames: ReadonlyMap<string, string> = new Map(Object.entries(formerNames).map(([present, former]) => [former, present]));

@@ -33,6 +33,7 @@ import { serviceAccountTokenController } from "./service-account-tokens.ts";
 import { serviceCidrController } from "./service-cidr.ts";
 import { statefulSetController } from "./stateful-set/stateful-set.ts";
 import { attributesClassProtectionController, claimProtectionController, volumeProtectionController } from "./storage-protection.ts";
+import { storageVersionCollector } from "./storage-version-collector.ts";
 import { taintEvictionController } from "./taint-eviction.ts";
 import { ttlAfterFinishedController } from "./ttl-after-finished.ts";
 import { ephemeralVolumeController } from "./volume-binding/ephemeral-volume.ts";
@@ -81,6 +82,7 @@ export const allControllers: readonly Controller[] = [
   tokenCleaner,
   servingRequestApprover,
   policyStatusController,
+  storageVersionCollector,
   garbageCollector,
   podGarbageCollector,
 ];

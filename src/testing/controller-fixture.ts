@@ -1,5 +1,6 @@
 // Controllers under test: over an API in memory and a virtual clock, with every cached object frozen.
 import { keyOf } from "../api/meta/object.ts";
+import type { ResourceType } from "../api/resource-type.ts";
 import { events } from "../api/resources.generated.ts";
 import type { Event } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
@@ -29,9 +30,10 @@ export interface ControllerFixture extends AsyncDisposable {
   eventsOf(name: string): Promise<readonly string[]>;
 }
 
-export function createControllerFixture(options: ControllerOptions = {}): ControllerFixture {
+/** `served`: resources besides those that are on by default. */
+export function createControllerFixture(options: ControllerOptions = {}, served: readonly ResourceType[] = []): ControllerFixture {
   const clock = new VirtualClock();
-  const api = createFakeApi(clock);
+  const api = createFakeApi(clock, served);
   const client = createClient(api);
   const problems: string[] = [];
   const logger: Logger = createLogger("test", { write: (line) => void (/^[WE]/.test(line) && problems.push(line)) });
