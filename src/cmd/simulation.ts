@@ -2,6 +2,7 @@
 // Flags say it for commands; modules with programs are loaded again when they change.
 import type { Clock } from "../base/clock.ts";
 import { type FlagType, flag, integer, list, oneOf, parseDurationMs } from "../base/flags.ts";
+import { limitHeapGrowth } from "../base/heap-growth.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { SimulatedNetwork } from "../cri/simulated/network.ts";
@@ -132,6 +133,15 @@ export async function openSimulation(
   } catch (error) {
     throw new CommandError("--simulated-images", { cause: error });
   }
+}
+
+/** Of so many nodes' objects the garbage would take as much memory again. */
+const manyNodes = 100;
+const heapGrowthPercent = 25;
+
+/** Keeps the memory of a process with many simulated nodes near what they need. */
+export function boundMemory(nodes: number): void {
+  if (nodes >= manyNodes) limitHeapGrowth(heapGrowthPercent);
 }
 
 /** More nodes than that do not fit into the usual ranges: a /24 of pods for each node of 10.244.0.0/16. */

@@ -75,6 +75,11 @@ export class SchedulingQueue {
     return { active: this.#active.size, backoff: this.#backoff.size, unschedulable: this.#unschedulable.size, gated: this.#gated.size };
   }
 
+  /** Pods that are ready to be tried. */
+  get activeSize(): number {
+    return this.#active.size;
+  }
+
   /** A pod without a node has appeared. */
   add(pod: Pod): void {
     const now = this.#options.clock.now();
