@@ -192,11 +192,14 @@ function isRecursiveReadOnly(mount: VolumeMount, supported: boolean): boolean {
 
 /** subPathExpr: unlike elsewhere, an unknown name is an error. */
 function expandAll(text: string, environment: ReadonlyMap<string, string>): string {
-  return expandReferences(text, (name) => {
-    const value = environment.get(name);
-    if (value === undefined) throw new Error(`missing value for "${name}"`);
+  const missing = new Set<string>();
+  const expanded = expandReferences(text, (name) => {
+    const value = environment.get(name) ?? "";
+    if (value === "") missing.add(name);
     return value;
   });
+  if (missing.size > 0) throw new Error(`missing value for ${[...missing].sort().join(", ")}`);
+  return expanded;
 }
 
 async function writeHostsFile({ pod, podIPs, podDirectory, clusterDomain, files }: ContainerConfigContext): Promise<string> {

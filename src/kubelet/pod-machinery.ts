@@ -38,6 +38,7 @@ import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import { countedCgroups } from "./stats/node-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
+import type { PodCertificates } from "./volumes/pod-certificates.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
 import { TrustAnchors } from "./volumes/trust-anchors.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
@@ -65,6 +66,8 @@ export interface MachineryContext {
   readonly claims: ClaimManager | undefined;
   readonly resizeMetrics: ResizeMetrics;
   readonly pullRecords: PullRecords;
+  /** Where pods may have certificates of their own. */
+  readonly podCertificates: () => PodCertificates;
   /** A pod's control group is made or removed. */
   readonly onCgroups: () => void;
   /** Nothing is left of the pod. */
@@ -86,6 +89,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet, ...hooks });
   const tokens = new ServiceAccountTokens(client, clock);
   const anchors = options.gates.enabled("ClusterTrustBundleProjection") ? new TrustAnchors(client, clock) : undefined;
+  const certificates = options.gates.enabled("PodCertificateRequest") ? context.podCertificates() : undefined;
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
     { cri, clock, logger, records: context.pullRecords },
@@ -108,6 +112,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],
       token: (of, projection) => tokens.token(of, projection),
       ...(anchors ? { trustAnchors: (projection) => anchors.of(projection) } : {}),
+      ...(certificates ? { certificate: (of, place, projection) => certificates.bundle(of, place, projection) } : {}),
     }),
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet, dial: deps.dial });
@@ -194,6 +199,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       metrics.forget(pod);
       managers?.release(uid);
       tokens.forget(uid);
+      certificates?.forget(uid);
       await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);

@@ -121,9 +121,9 @@ interface SandboxPlan {
 
 const sandboxTimeoutMs = 4 * 60_000;
 
-/** Restarts of a container are counted under this key until its specification changes. */
+/** Restarts of a container are counted under this key until its image or its resources change. */
 export function crashKey(pod: Pod, container: Container): string {
-  return `${pod.metadata.uid}_${container.name}_${containerHash(container)}`;
+  return `${pod.metadata.uid}_${container.name}_${containerHash(container)}_${JSON.stringify(container.resources ?? {})}`;
 }
 
 export class PodStarter {
@@ -296,7 +296,6 @@ export class PodStarter {
     const last = latestContainer(runtime, container.name);
     // Not always the last one, which may have been running until it was killed in this very step.
     const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
-    if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     // Made by a kubelet that did not get as far as starting it: this one takes its place.
     if (last?.state === "created") await ignoringGone(() => cri.removeContainer({ containerId: last.id }, { signal }));
     const about = { pod, sandboxConfig: config, pullSecrets, signal };
@@ -307,6 +306,8 @@ export class PodStarter {
       policy: container.imagePullPolicy ?? "IfNotPresent",
       about: containerReference(pod, container.name),
     });
+    // An image that is not there has a back-off of its own.
+    if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
       return await buildContainerConfig({

@@ -55,6 +55,8 @@ export interface PodWorkerDependencies extends PodPreparationDependencies {
 export type PodWorkerState = "syncing" | "terminating" | "terminated" | "finished" | "gone";
 
 const resyncMs = 60_000;
+/** After a resize could not be done. */
+const resizeRetryMs = 10_000;
 const forcedGraceSeconds = 1;
 const firstRetryMs = 500;
 const maxRetryMs = 60_000;
@@ -72,6 +74,7 @@ export class PodWorker {
   #admission: Promise<PodVerdict | undefined> | undefined;
   /** At most so long is the pod given to end, in seconds. */
   #graceLimit = Infinity;
+  #resizeHold: { readonly generation: number | undefined; readonly untilMs: number } | undefined;
   #whenEnded: (() => void)[] = [];
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
@@ -341,7 +344,7 @@ export class PodWorker {
     if (result.resizeProblem !== undefined) {
       this.#deps.resizes.failed(pod, result.resizeProblem);
       this.#report(await this.#readRuntime(), false);
-      throw new Error(`resizing pod ${podText(pod)}: ${result.resizeProblem}`);
+      this.#resizeHold = { generation: pod.metadata.generation, untilMs: this.#deps.clock.now() + resizeRetryMs };
     }
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
@@ -374,13 +377,28 @@ export class PodWorker {
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
     });
     if (this.#waits.backOff(pod, actions.waiting)) this.#report(runtime, false);
-    return this.#waits.without(actions);
+    return this.#withoutHeldResize(this.#waits.without(actions));
+  }
+
+  /** What could not be set is not tried again with every look, but with every new wish. */
+  #withoutHeldResize(actions: PodActions): PodActions {
+    const hold = this.#resizeHold;
+    if (!hold || hold.generation !== this.#pod.metadata.generation || this.#deps.clock.now() >= hold.untilMs) return actions;
+    const { resize: _later, ...others } = actions;
+    return others;
   }
 
   #nextWakeMs({ waiting }: PodActions): number {
     const now = this.#deps.clock.now();
     const deadline = this.#deadlineMs();
-    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#waits.ends(), ...(deadline === undefined ? [] : [deadline]));
+    const held = this.#resizeHold && this.#resizeHold.untilMs > now ? [this.#resizeHold.untilMs] : [];
+    return Math.min(
+      now + resyncMs,
+      ...held,
+      ...waiting.map((w) => w.untilMs),
+      ...this.#waits.ends(),
+      ...(deadline === undefined ? [] : [deadline]),
+    );
   }
 
   async #terminate(signal: AbortSignal): Promise<undefined> {

@@ -153,7 +153,7 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
   const after = wanted as Readonly<Record<string, unknown>>;
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
     if (key === "conditions") continue;
-    if (semanticallyEqual(before[key], after[key])) continue;
+    if (semanticallyEqual(before[key], after[key]) && !isNewlyTold(before, after, key)) continue;
     const value = after[key];
     patch[key] = mergedLists.has(key) && Array.isArray(value) ? [...(value as unknown[]), { $patch: "replace" }] : (value ?? null);
   }
@@ -167,6 +167,11 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
       ...over.map(({ type }) => ({ $patch: "delete", type })),
     ];
   return Object.keys(patch).length > 0 ? patch : undefined;
+}
+
+/** A pod without requests and limits says so, with an empty object. */
+function isNewlyTold(before: Readonly<Record<string, unknown>>, after: Readonly<Record<string, unknown>>, key: string): boolean {
+  return key === "resources" && (before[key] ?? undefined) === undefined && after[key] !== undefined;
 }
 
 /** Lists a strategic merge patch would merge by their items' keys: old addresses have to go. */

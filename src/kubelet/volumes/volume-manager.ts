@@ -66,6 +66,27 @@ export class VolumeError extends Error {
   }
 }
 
+/** It cannot even be told what is to be mounted: a claim that is not there, or not bound. */
+export class UnprocessedVolumeError extends Error {}
+
+/** Some of a pod's volumes could not be made. */
+export class VolumesError extends Error {
+  /** Those that could be told what they are. */
+  readonly failures: readonly VolumeError[];
+  /** Of the others. */
+  readonly unprocessed: readonly VolumeError[];
+
+  constructor(all: readonly VolumeError[]) {
+    const unprocessed = all.filter(({ cause }) => cause instanceof UnprocessedVolumeError);
+    const names = (of: readonly VolumeError[]): string => of.map(({ volume }) => volume).join(" ");
+    const why = unprocessed.map(({ cause }) => `: ${(cause as Error).message}`).join("");
+    super(`unmounted volumes=[${names(all)}], unattached volumes=[], failed to process volumes=[${names(unprocessed)}]${why}`);
+    this.name = "VolumesError";
+    this.failures = all.filter((failure) => !unprocessed.includes(failure));
+    this.unprocessed = unprocessed;
+  }
+}
+
 const kinds = {
   configMap: "kubernetes.io~configmap",
   secret: "kubernetes.io~secret",
@@ -101,8 +122,8 @@ export class VolumeManager {
   }
 
   /**
-   * Makes all volumes, or brings the contents of those that exist up to date. Throws an AggregateError of VolumeErrors when
-   * some cannot be made; what fails for a volume that was made before is told to `onStale`, and its contents stay.
+   * Makes all volumes, or brings the contents of those that exist up to date. Throws a VolumesError when some cannot be
+   * made; what fails for a volume that was made before is told to `onStale`, and its contents stay.
    */
   async setUp(pod: Pod, onStale: (error: VolumeError) => void): Promise<MountedVolumes> {
     const before = this.#mounted.get(pod.metadata.uid);
@@ -122,10 +143,7 @@ export class VolumeManager {
         }
       }),
     );
-    if (failures.length > 0) {
-      const unmounted = `unmounted volumes=[${failures.map((f) => f.volume).join(" ")}]`;
-      throw new AggregateError(failures, `${unmounted}, unattached volumes=[], failed to process volumes=[]`);
-    }
+    if (failures.length > 0) throw new VolumesError(failures);
     this.#mounted.set(pod.metadata.uid, mounted);
     return mounted;
   }
@@ -183,6 +201,7 @@ export class VolumeManager {
     if (plugin) return await this.#setUpByPlugin(pod, volume, plugin);
     // Images are mounted by the runtime itself.
     if (volume.image) return undefined;
+    if (volume.csi) throw unknownDriver(volume.csi.driver);
     throw new Error(
       `no volume plugin matched (${Object.keys(volume)
         .filter((k) => k !== "name")
@@ -279,6 +298,12 @@ function digestOf(payload: Payload): string {
   }
   return hash.digest("base64");
 }
+
+/** No driver of volumes can register yet. */
+export const unknownDriver = (driver: string): Error =>
+  new Error(
+    `kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name ${driver} not found in the list of registered CSI drivers`,
+  );
 
 async function exists(path: string): Promise<boolean> {
   return await stat(path).then(
