@@ -52,7 +52,7 @@ export class Scheduler implements Running {
   readonly #maxBindings: number;
   readonly #underWay = new Set<Promise<void>>();
   readonly #extenders: readonly Extender[];
-  #hideQueue: (() => void) | undefined;
+  #hideSizes: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #workEnded: (() => void) | undefined;
   #startAt = 0;
@@ -97,7 +97,7 @@ export class Scheduler implements Running {
     const { informers, metrics } = this.#deps;
     this.#follower.start();
     this.#follower.watchFor(this.#profiles.values());
-    this.#hideQueue = metrics?.showQueue(() => this.#queue.sizes);
+    this.#hideSizes = metrics?.showSizes({ queue: () => this.#queue.sizes, cache: () => this.#cache.sizes() });
     informers.start();
     await informers.synced(this.#abort.signal);
     this.#loop = this.#run();
@@ -120,7 +120,7 @@ export class Scheduler implements Running {
     this.#abort.abort(reason);
     this.#binding.abort(reason);
     this.#follower.stop();
-    this.#hideQueue?.();
+    this.#hideSizes?.();
     this.#queue.close();
     await this.#loop;
     await Promise.allSettled(this.#underWay);
