@@ -39,18 +39,33 @@ function sleepOn(clock: Pick<Clock, "after">, delayMs: number, signal?: AbortSig
 
 const maxTimeoutMs = 2 ** 31 - 1;
 
+class RealTimer implements Timer {
+  #handle: NodeJS.Timeout;
+
+  constructor(delayMs: number, callback: () => void) {
+    this.#handle = delayMs > maxTimeoutMs ? this.#stretch(delayMs, callback) : setTimeout(callback, delayMs);
+    this.#handle.unref();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+
+  /** setTimeout fires at once for delays over 2^31 ms (24.8 days): waits in stretches. */
+  #stretch(delayMs: number, callback: () => void): NodeJS.Timeout {
+    return setTimeout(() => {
+      const leftMs = delayMs - maxTimeoutMs;
+      this.#handle = leftMs > maxTimeoutMs ? this.#stretch(leftMs, callback) : setTimeout(callback, leftMs);
+      this.#handle.unref();
+    }, maxTimeoutMs);
+  }
+}
+
 export const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, callback) {
-    let handle: NodeJS.Timeout;
-    // setTimeout fires at once for delays over 2^31 ms (24.8 days): wait in stretches.
-    const arm = (leftMs: number): void => {
-      handle = leftMs > maxTimeoutMs ? setTimeout(() => arm(leftMs - maxTimeoutMs), maxTimeoutMs) : setTimeout(callback, leftMs);
-      handle.unref();
-    };
-    arm(Math.max(0, delayMs));
-    return { cancel: () => clearTimeout(handle) };
+    return new RealTimer(Math.max(0, delayMs), callback);
   },
   every(periodMs, callback) {
     const handle = setInterval(callback, periodMs);

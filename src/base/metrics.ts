@@ -28,17 +28,20 @@ export class MetricsRegistry {
 
   /** A number that only grows. `labels` are the names of its labels, in the order of `series`' values. */
   counter(name: string, help: string, labels: readonly string[] = []): Family<Series> {
-    return this.#register(name, new Family(name, help, "counter", labels, (names) => new NumberSeries(name, names)));
+    return this.#register(name, new Family<GaugeSeries>(name, help, { type: "counter", labels }));
   }
 
   gauge(name: string, help: string, labels: readonly string[] = []): Family<GaugeSeries> {
-    return this.#register(name, new Family(name, help, "gauge", labels, (names) => new NumberSeries(name, names)));
+    return this.#register(name, new Family<GaugeSeries>(name, help, { type: "gauge", labels }));
   }
 
   /** `buckets` are ascending upper bounds; +Inf is added. */
-  histogram(name: string, help: string, options: { readonly labels?: readonly string[]; readonly buckets: readonly number[] }) {
-    const make = (names: string): BucketSeries => new BucketSeries(name, names, options.buckets);
-    return this.#register(name, new Family<HistogramSeries>(name, help, "histogram", options.labels ?? [], make));
+  histogram(
+    name: string,
+    help: string,
+    { labels = [], buckets }: { readonly labels?: readonly string[]; readonly buckets: readonly number[] },
+  ): Family<HistogramSeries> {
+    return this.#register(name, new Family<HistogramSeries>(name, help, { type: "histogram", labels, buckets }));
   }
 
   /** Called before each scrape, to bring gauges up to date. */
@@ -98,57 +101,75 @@ export function sampledText(metrics: readonly SampledMetric[]): string {
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
-/** All series of one metric. */
+interface FamilyOptions {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+  /** Of a histogram. */
+  readonly buckets?: readonly number[];
+}
+
+/** All series of one metric. Small while it has no labels, as most: a process of many nodes has tens of thousands. */
 export class Family<S> implements Metric {
   readonly #name: string;
   readonly #help: string;
-  readonly #type: string;
-  readonly #labels: readonly string[];
-  readonly #make: (labels: string) => S & Written;
-  readonly #series = new Map<string, S & Written>();
+  readonly #options: FamilyOptions;
+  /** Without labels there is one. */
+  #only: (S & Written) | undefined;
+  #series: Map<string, S & Written> | undefined;
 
-  constructor(name: string, help: string, type: string, labels: readonly string[], make: (labels: string) => S & Written) {
+  constructor(name: string, help: string, options: FamilyOptions) {
     this.#name = name;
     this.#help = help;
-    this.#type = type;
-    this.#labels = labels;
-    this.#make = make;
+    this.#options = options;
   }
 
   /** The series with these values, one for each label in their order. */
   series(...values: readonly string[]): S {
+    if (values.length === 0) return (this.#only ??= this.#make(""));
     const key = values.length === 1 ? (values[0] ?? "") : values.join("\0");
+    this.#series ??= new Map();
     const known = this.#series.get(key);
     if (known) return known;
     if (this.#series.size >= maxSeries && values.some((v) => v !== "other")) return this.series(...values.map(() => "other"));
-    const made = this.#make(this.#labels.map((label, i) => `${label}="${escapeLabel(values[i] ?? "")}"`).join(","));
+    const made = this.#make(this.#options.labels.map((label, i) => `${label}="${escapeLabel(values[i] ?? "")}"`).join(","));
     this.#series.set(key, made);
     return made;
   }
 
+  #make(labels: string): S & Written {
+    const { buckets } = this.#options;
+    const made = buckets ? new BucketSeries(this.#name, labels, buckets) : new NumberSeries(this.#name, labels);
+    // The registry names the kind of series that the type makes.
+    return made as unknown as S & Written;
+  }
+
   /** Forgets one series: what it counted for is gone. */
   remove(...values: readonly string[]): void {
-    this.#series.delete(values.length === 1 ? (values[0] ?? "") : values.join("\0"));
+    this.#series?.delete(values.length === 1 ? (values[0] ?? "") : values.join("\0"));
   }
 
   /** Forgets every series, for gauges that are filled anew before each scrape. */
   reset(): void {
-    this.#series.clear();
+    this.#only = undefined;
+    this.#series?.clear();
   }
 
   write(lines: string[]): void {
     lines.push(`# HELP ${this.#name} ${escapeHelp(this.#help)}`);
-    lines.push(`# TYPE ${this.#name} ${this.#type}`);
-    for (const series of this.#series.values()) series.write(lines);
+    lines.push(`# TYPE ${this.#name} ${this.#options.type}`);
+    this.#only?.write(lines);
+    for (const series of this.#series?.values() ?? []) series.write(lines);
   }
 }
 
 class NumberSeries implements GaugeSeries, Written {
-  readonly #head: string;
+  readonly #name: string;
+  readonly #labels: string;
   #value = 0;
 
   constructor(name: string, labels: string) {
-    this.#head = labels === "" ? name : `${name}{${labels}}`;
+    this.#name = name;
+    this.#labels = labels;
   }
 
   add(by = 1): void {
@@ -160,7 +181,7 @@ class NumberSeries implements GaugeSeries, Written {
   }
 
   write(lines: string[]): void {
-    lines.push(`${this.#head} ${this.#value}`);
+    lines.push(`${this.#name}${this.#labels === "" ? "" : `{${this.#labels}}`} ${this.#value}`);
   }
 }
 
@@ -168,7 +189,8 @@ class BucketSeries implements HistogramSeries, Written {
   readonly #name: string;
   readonly #labels: string;
   readonly #bounds: readonly number[];
-  readonly #counts: number[];
+  /** Absent until something is observed. */
+  #counts: number[] | undefined;
   #sum = 0;
   #count = 0;
 
@@ -176,13 +198,13 @@ class BucketSeries implements HistogramSeries, Written {
     this.#name = name;
     this.#labels = labels;
     this.#bounds = bounds;
-    this.#counts = bounds.map(() => 0);
   }
 
   observe(value: number): void {
     this.#sum += value;
     this.#count++;
     const bounds = this.#bounds;
+    this.#counts ??= bounds.map(() => 0);
     for (let at = 0; at < bounds.length; at++) {
       if (value > (bounds[at] as number)) continue;
       this.#counts[at] = (this.#counts[at] as number) + 1;
@@ -195,7 +217,7 @@ class BucketSeries implements HistogramSeries, Written {
     const suffix = this.#labels === "" ? "" : `{${this.#labels}}`;
     let cumulated = 0;
     this.#bounds.forEach((bound, i) => {
-      cumulated += this.#counts[i] ?? 0;
+      cumulated += this.#counts?.[i] ?? 0;
       lines.push(`${this.#name}_bucket{${prefix}le="${bound}"} ${cumulated}`);
     });
     lines.push(`${this.#name}_bucket{${prefix}le="+Inf"} ${this.#count}`);

@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { parseDuration } from "../base/duration.ts";
 import { type FlagType, flag, integer, list, oneOf } from "../base/flags.ts";
+import { limitHeapGrowth } from "../base/heap-growth.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { SimulatedNetwork } from "../cri/simulated/network.ts";
@@ -133,6 +134,15 @@ export async function openSimulation(
   } catch (error) {
     throw new CommandError("--simulated-images", { cause: error });
   }
+}
+
+/** Of so many nodes' objects the garbage would take as much memory again. */
+const manyNodes = 100;
+const heapGrowthPercent = 25;
+
+/** Keeps the memory of a process with many simulated nodes near what they need. */
+export function boundMemory(nodes: number): void {
+  if (nodes >= manyNodes) limitHeapGrowth(heapGrowthPercent);
 }
 
 /** More nodes than that do not fit into the usual ranges: a /24 of pods for each node of 10.244.0.0/16. */

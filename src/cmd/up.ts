@@ -18,7 +18,7 @@ import { clusterLock, defaultDataDir } from "./data-dir.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
 import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
-import { openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
+import { boundMemory, openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { loadBalancerOf } from "./up-load-balancer.ts";
 import { upMetricsFlags } from "./up-metrics-flags.ts";
@@ -132,6 +132,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   if (values.nodes > 0) await requirePlaceForNodes(values, choice);
   const simulation =
     choice === "simulated" ? stack.add(await openSimulation(values, { clock, logger: logger.named("simulation") })) : undefined;
+  if (simulation) boundMemory(values.nodes);
   // What is wrong with a file comes before anything is started; without one there is nothing to find.
   const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);

@@ -9,6 +9,7 @@ import { type ClusterEvent, labelOfEvent } from "./cluster-events.ts";
 import type { Plugin, QueuedPodInfo, QueueingHint } from "./framework.ts";
 import { KeyedHeap } from "./heap.ts";
 import type { QueueName } from "./scheduler-metrics.ts";
+import { UnschedulablePods } from "./unschedulable-pods.ts";
 
 export interface QueueOptions {
   readonly clock: Clock;
@@ -53,7 +54,7 @@ export class SchedulingQueue {
     (p) => p.key,
     (a, b) => a.backoffUntilMs - b.backoffUntilMs,
   );
-  readonly #unschedulable = new Map<string, QueuedPod>();
+  readonly #unschedulable: UnschedulablePods<QueuedPod>;
   readonly #gated = new Map<string, QueuedPod>();
   /** Those among them that wait for what happens in the cluster rather than for a change of their own. */
   readonly #gatedForEvents = new Map<string, QueuedPod>();
@@ -67,12 +68,18 @@ export class SchedulingQueue {
 
   constructor(options: QueueOptions) {
     this.#options = { initialBackoffMs: 1_000, maxBackoffMs: 10_000, maxUnschedulableMs: 5 * 60_000, ...options };
+    this.#unschedulable = new UnschedulablePods(options.pluginsOf);
     this.#active = new KeyedHeap<QueuedPod>((p) => p.key, options.sort);
     this.#timer = options.clock.every(30_000, () => this.#flushLeftover());
   }
 
   get sizes(): { readonly active: number; readonly backoff: number; readonly unschedulable: number; readonly gated: number } {
     return { active: this.#active.size, backoff: this.#backoff.size, unschedulable: this.#unschedulable.size, gated: this.#gated.size };
+  }
+
+  /** Pods that are ready to be tried. */
+  get activeSize(): number {
+    return this.#active.size;
   }
 
   /** A pod without a node has appeared. */
@@ -158,7 +165,7 @@ export class SchedulingQueue {
     const queued: QueuedPod = { key, pod, timestampMs: now, attempts, firstAttemptMs, rejectedBy, backoffUntilMs: now + backoffMs };
     const worthARetry = rejectedBy.size === 0 || missed === undefined || missed.some((e) => this.#concerns(queued, e));
     if (worthARetry) return this.#retry(queued, failureEvent);
-    this.#unschedulable.set(key, queued);
+    this.#unschedulable.set(queued);
     this.#options.queued?.("unschedulable", failureEvent);
   }
 
@@ -182,7 +189,7 @@ export class SchedulingQueue {
 
   /** The rules have changed: every pod that waits for an event, or is held back, is looked at again. */
   reconsider(): void {
-    const [waiting, gated] = [[...this.#unschedulable.values()], [...this.#gated.values()]];
+    const [waiting, gated] = [this.#unschedulable.values(), [...this.#gated.values()]];
     this.#unschedulable.clear();
     this.#gated.clear();
     this.#gatedForEvents.clear();
@@ -196,7 +203,7 @@ export class SchedulingQueue {
     this.#remember(seen);
     if (this.#gatedForEvents.size > 0) this.#lookAtGated(seen);
     if (this.#unschedulable.size === 0) return;
-    for (const queued of [...this.#unschedulable.values()]) {
+    for (const queued of this.#unschedulable.listeningTo(event)) {
       if (!this.#concerns(queued, seen)) continue;
       this.#unschedulable.delete(queued.key);
       this.#retry(queued, labelOfEvent(event));
@@ -274,7 +281,7 @@ export class SchedulingQueue {
 
   #flushLeftover(): void {
     const now = this.#options.clock.now();
-    for (const queued of [...this.#unschedulable.values()]) {
+    for (const queued of this.#unschedulable.values()) {
       if (now - queued.timestampMs < this.#options.maxUnschedulableMs) continue;
       this.#unschedulable.delete(queued.key);
       this.#retry(queued, "UnschedulableTimeout");
