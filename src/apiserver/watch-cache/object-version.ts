@@ -108,8 +108,9 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */
 function encode(object: KubernetesObject): Buffer {
   if (isInOrder(object)) return Buffer.from(JSON.stringify(object));
-  const { kind, apiVersion, metadata, ...rest } = object;
-  const text = JSON.stringify({ kind, apiVersion, metadata, ...rest });
+  const ordered: Record<string, unknown> = { kind: object.kind, apiVersion: object.apiVersion, metadata: object.metadata };
+  for (const field in object) if (!(field in ordered)) ordered[field] = object[field as keyof KubernetesObject];
+  const text = JSON.stringify(ordered);
   // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);
