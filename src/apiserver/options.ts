@@ -9,6 +9,7 @@ import {
   type FlagType,
   type FlagValues,
   flag,
+  flagTexts,
   integer,
   list,
   oneOf,
@@ -62,6 +63,8 @@ export interface ApiServerSettings {
   readonly runtimeConfig: RuntimeConfig;
   readonly featureGates: FeatureGates;
   readonly log: LogOptions;
+  /** What every flag is, as text, for /flagz. */
+  readonly flagTexts: Readonly<Record<string, string>>;
 }
 
 const address: FlagType<string> = {
@@ -91,6 +94,7 @@ const portRange: FlagType<PortRange> = {
       throw new Error('expected a range of ports such as "30000-32767"');
     return range;
   },
+  show: ({ first, last }) => `${first}-${last}`,
 };
 
 /** Default of every flag; what an embedding process starts from. */
@@ -163,5 +167,6 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     runtimeConfig: values["runtime-config"],
     featureGates: resolveApiServerGates(values["feature-gates"]),
     log: logOptionsOf(values),
+    flagTexts: flagTexts(apiServerFlags, values),
   };
 }

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { badRequest, internalError, StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
-import { parseDurationMs } from "../base/flags.ts";
+import { parseDuration } from "../base/duration.ts";
 import type { Logger } from "../base/log.ts";
 import type { AuditStages } from "./audit/audit-stage.ts";
 import { anonymousUser, type UserInfo } from "./authn/user.ts";
@@ -175,7 +175,7 @@ function timedOut(): StatusError {
 /** ?timeout= in milliseconds; undefined for "" and zero, which mean the default. */
 function parseTimeout(text: string | null): number | undefined {
   if (!text) return undefined;
-  const ms = parseDurationMs(text);
+  const ms = parseDuration(text);
   if (ms === undefined) throw badRequest(`invalid timeout specified in the request URL - ${durationProblem(text)}`);
   return ms > 0 ? ms : undefined;
 }

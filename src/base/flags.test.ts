@@ -1,18 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  boolean,
-  describeFlags,
-  durationMs,
-  FlagError,
-  flag,
-  integer,
-  list,
-  oneOf,
-  optionalText,
-  parseDurationMs,
-  parseFlags,
-  text,
-} from "./flags.ts";
+import { boolean, describeFlags, durationMs, FlagError, flag, integer, list, oneOf, optionalText, parseFlags, text } from "./flags.ts";
 
 const flags = {
   storage: flag(oneOf("memory", "lmdb"), "lmdb", "where objects are kept"),
@@ -85,20 +72,14 @@ describe("parseFlags()", () => {
     expect(help).toContain("--secure-port int");
     expect(help).toContain("port to serve on (default 6443)");
     expect(help).toContain("-v, --v int");
+    expect(help).toMatch(/--timeout duration +limit \(default 1m0s\)\n/);
+    expect(help).toMatch(/--plugins strings +plugins\n/);
   });
-});
 
-describe("parseDurationMs()", () => {
-  it.each([
-    ["1h15m30.5s", 4_530_500],
-    ["250ms", 250],
-    ["0", 0],
-    ["-1s", -1000],
-    [".5m", 30_000],
-    ["5", undefined],
-    ["", undefined],
-    ["1d", undefined],
-  ])("%j is %j ms", (value, expected) => {
-    expect(parseDurationMs(value)).toBe(expected);
+  it("shows defaults that are maps as pairs, and those that are empty not at all", () => {
+    const pairs = (value: object) => describeFlags({ pairs: flag({ placeholder: "", parse: () => value }, value, "pairs") });
+    expect(pairs({ a: 1, b: true })).toMatch(/pairs \(default a=1,b=true\)$/);
+    expect(pairs(new Map([["a", "1"]]))).toMatch(/pairs \(default a=1\)$/);
+    expect([pairs({}), pairs(new Map())]).not.toContainEqual(expect.stringContaining("default"));
   });
 });

@@ -2,6 +2,8 @@
 // flags and comma lists. One object literal defines a command's flags; what comes out is typed by it. Problems name the
 // flag and say what was expected.
 
+import { formatDuration, parseDuration } from "./duration.ts";
+
 /** A flag that was given wrongly; printed as one line with a hint at --help. */
 export class FlagError extends Error {
   constructor(message: string) {
@@ -15,6 +17,8 @@ export interface FlagType<T> {
   readonly placeholder: string;
   /** Throws an Error that says what was expected. `previous`: from an earlier use of the flag on this command line. */
   parse(text: string, previous: T | undefined): T;
+  /** A default as --help shows it, "" for none. Absent: as it is, lists and maps with commas. */
+  show?(value: T): string;
   /** The value of the flag without one ("true" for switches); absent where a value must follow. */
   readonly bare?: string;
 }
@@ -108,24 +112,12 @@ export const list: FlagType<readonly string[]> = {
 export const durationMs: FlagType<number> = {
   placeholder: "duration",
   parse(value) {
-    const ms = parseDurationMs(value);
+    const ms = parseDuration(value);
     if (ms === undefined) throw new Error('expected a duration such as "30s" or "1h15m"');
     return ms;
   },
+  show: (ms) => (ms === undefined ? "" : formatDuration(ms)),
 };
-
-const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** Go's notation of a duration as milliseconds; undefined for anything else. */
-export function parseDurationMs(value: string): number | undefined {
-  if (value === "0") return 0;
-  const sign = value.startsWith("-") ? -1 : 1;
-  const body = value.replace(/^[+-]/, "");
-  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(body)) return undefined;
-  let sum = 0;
-  for (const [, number, unit] of body.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g)) sum += Number(number) * (unitMs[unit ?? ""] ?? 0);
-  return sign * sum;
-}
 
 export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): ParsedFlags<F> {
   const values = new Map<string, unknown>();
@@ -209,14 +201,46 @@ export function describeFlags(flags: Flags): string {
     const short = f.shorthand ? `-${f.shorthand}, ` : "    ";
     return {
       left: `  ${short}--${name}${f.type.placeholder === "" ? "" : ` ${f.type.placeholder}`}`,
-      right: `${f.help}${defaultText(f.default)}`,
+      right: `${f.help}${defaultText(f)}`,
     };
   });
   const width = Math.min(48, Math.max(...rows.map((r) => r.left.length)) + 2);
   return rows.map((r) => (r.left.length < width ? r.left.padEnd(width) : `${r.left}\n${" ".repeat(width)}`) + r.right).join("\n");
 }
 
-function defaultText(value: unknown): string {
-  if (value === undefined || value === "" || value === false || (Array.isArray(value) && value.length === 0)) return "";
-  return ` (default ${Array.isArray(value) ? value.join(",") : String(value)})`;
+function defaultText({ type, default: value }: Flag<unknown>): string {
+  const shown = type.show?.(value) ?? plainText(value);
+  return shown === "" ? "" : ` (default ${shown})`;
+}
+
+function plainText(value: unknown): string {
+  if (value === undefined || value === null || value === false) return "";
+  if (Array.isArray(value)) return value.map(plainText).join(",");
+  if (typeof value !== "object") return String(value);
+  const pairs = value instanceof Map ? [...value] : Object.entries(value);
+  return pairs.map(([name, each]) => `${name}=${String(each)}`).join(",");
+}
+
+/** What every flag is, as text: "1m0s", "[a,b]". */
+export function flagTexts<F extends Flags>(flags: F, values: FlagValues<F>): Record<string, string> {
+  const given = values as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, flagText(given[name], type.placeholder)]));
+}
+
+function flagText(value: unknown, placeholder: string): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "number" && placeholder === "duration") return durationText(value);
+  if (Array.isArray(value)) return `[${value.map(String).join(",")}]`;
+  if (value instanceof Map) return [...value].map(([key, item]) => `${String(key)}=${String(item)}`).join(",");
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value)
+    .map(([key, item]) => `${key}=${String(item)}`)
+    .join(",");
+}
+
+/** "1h0m0s", "30s", "0s". */
+function durationText(ms: number): string {
+  const seconds = ms / 1000;
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${hours > 0 ? `${hours}h` : ""}${seconds >= 60 ? `${minutes}m` : ""}${seconds - hours * 3600 - minutes * 60}s`;
 }

@@ -7,7 +7,7 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
   const resident = metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").series();
   const heap = metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use, in bytes.").series();
-  const start = metrics.gauge("process_start_time_seconds", "Start time of the process since the Unix epoch in seconds.").series();
+  const start = metrics.gauge("process_start_time_seconds", "[ALPHA] Start time of the process since the Unix epoch in seconds.").series();
   start.set(Math.round(clock.now() / 1000 - process.uptime()));
   let countedMicros = 0;
   metrics.beforeScrape(() => {
@@ -23,8 +23,19 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
 /** What the process is, as upstream's components say it. */
 export function registerBuildInfo(metrics: MetricsRegistry): void {
   const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+  const labels = {
+    build_date: "1970-01-01T00:00:00Z",
+    compiler: "v8",
+    git_commit: "",
+    git_tree_state: "clean",
+    git_version: kubernetesVersion,
+    go_version: `node${process.versions.node}`,
+    major,
+    minor,
+    platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+  };
   metrics
-    .gauge("kubernetes_build_info", "What was built, as labels.", ["git_version", "major", "minor", "platform"])
-    .series(kubernetesVersion, major, minor, `${process.platform}/${process.arch}`)
+    .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
+    .series(...Object.values(labels))
     .set(1);
 }

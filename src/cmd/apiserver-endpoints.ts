@@ -17,10 +17,12 @@ import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
+import { encodeJson } from "../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
 import type { ApiResponse, Handler } from "../apiserver/request.ts";
+import { createZPages } from "../apiserver/z-pages.ts";
 import type { Clock } from "../base/clock.ts";
 import { createHealthSlis } from "../base/health-slis.ts";
 import type { Logger } from "../base/log.ts";
@@ -63,6 +65,8 @@ export interface EndpointDeps {
   readonly state: ServerState;
   /** --service-account-jwks-uri. */
   readonly keysUri?: string | undefined;
+  /** What every flag is, as text. */
+  readonly flagTexts: Readonly<Record<string, string>>;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
@@ -86,9 +90,15 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
       }),
     ),
+    createZPages({ clock, flags: deps.flagTexts }),
     ...(deps.more ?? []),
     fixedEndpoints({
-      "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
+      "/version": producing("application/json", async () => ({
+        kind: "bytes",
+        status: 200,
+        contentType: "application/json",
+        bytes: encodeJson(version, true),
+      })),
       "/metrics": async () => writtenMetrics(metrics),
       "/metrics/slis": async () => writtenMetrics(slis.registry),
       ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
@@ -99,7 +109,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
 const writtenMetrics = (metrics: MetricsRegistry): ApiResponse => ({
   kind: "bytes",
   status: 200,
-  contentType: "text/plain; version=0.0.4; charset=utf-8",
+  contentType: "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
   bytes: Buffer.from(metrics.text()),
 });
 

@@ -1,6 +1,7 @@
 // Upstream's kubelet flags that stand for fields of the configuration file: each goes before the file. What a flag takes follows
 // from its field: pairs as key=value, thresholds as signal<quantity, lists with commas.
-import { boolean, type Flag, type FlagType, flag, integer, list, parseDurationMs } from "../base/flags.ts";
+import { parseDuration } from "../base/duration.ts";
+import { boolean, type Flag, type FlagType, flag, integer, list } from "../base/flags.ts";
 import { goDuration } from "../kubelet/configuration/duration.ts";
 import type { Field, FieldKind, FieldTable } from "../kubelet/configuration/field.ts";
 import { kubeletFields } from "../kubelet/configuration/kubelet-configuration.ts";
@@ -131,7 +132,7 @@ function onOrOff(written: string): boolean {
 const durationText: FlagType<unknown> = {
   placeholder: "duration",
   parse(written) {
-    const ms = parseDurationMs(written);
+    const ms = parseDuration(written);
     if (ms === undefined) throw new Error('expected a duration such as "30s" or "1h15m"');
     return goDuration(ms);
   },

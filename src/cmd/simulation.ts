@@ -1,7 +1,8 @@
 // What the simulated nodes of a process share: the network of their pods, the programs of their images, and how long things take.
 // Flags say it for commands; modules with programs are loaded again when they change.
 import type { Clock } from "../base/clock.ts";
-import { type FlagType, flag, integer, list, oneOf, parseDurationMs } from "../base/flags.ts";
+import { parseDuration } from "../base/duration.ts";
+import { type FlagType, flag, integer, list, oneOf } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { SimulatedNetwork } from "../cri/simulated/network.ts";
@@ -47,7 +48,7 @@ export const simulationFlags = {
     "with --runtime simulated: whether images without a program run until they are stopped, or cannot be pulled",
   ),
   "simulated-delays": flag(
-    perStage("stage=duration,…", 'durations such as "pull=200ms,start=50ms"', parseDurationMs),
+    perStage("stage=duration,…", 'durations such as "pull=200ms,start=50ms"', parseDuration),
     {},
     "with --runtime simulated: how long the stages of a container's life take: pull, create, start, stop",
   ),

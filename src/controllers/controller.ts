@@ -61,6 +61,8 @@ export interface Controller {
   readonly workers?: number;
   /** For one key. Default 2 minutes. */
   readonly deadlineMs?: number;
+  /** What has changed while a key was worked on is looked at after so long, all of it at once. Default at once. */
+  readonly paceMs?: number;
   create(context: ControllerContext): ControllerLoop;
 }
 

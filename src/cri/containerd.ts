@@ -61,7 +61,7 @@ export async function startContainerd(options: ContainerdOptions, dependencies: 
   const paths = containerdPaths(options.dataDir);
   const timeoutMs = options.startTimeoutMs ?? 30_000;
   const binary = options.binary ?? (await requireExecutable("containerd", "containerd"));
-  const configText = await configure(options, paths, log);
+  const configText = await configure({ ...options, binary }, paths, log);
   const launch = (): Promise<ContainerdProcess> => launchContainerd({ binary, configText, paths, clock, timeoutMs });
 
   const first = (await adopt(paths, configText, dependencies, timeoutMs)) ?? (await launch());
@@ -161,9 +161,9 @@ async function adopt(
   return undefined;
 }
 
-async function configure(options: ContainerdOptions, paths: ContainerdPaths, log: Logger): Promise<string> {
+async function configure(options: ContainerdOptions & { readonly binary: string }, paths: ContainerdPaths, log: Logger): Promise<string> {
   const [ociRuntimes, capabilities, overlay] = await Promise.all([
-    findOciRuntimes(options.ociRuntime ?? "auto", paths, log),
+    findOciRuntimes(options.ociRuntime ?? "auto", { paths, containerd: options.binary, log }),
     effectiveCapabilities(),
     supportsOverlay(paths.root),
   ]);

@@ -8,8 +8,15 @@ import { type Architecture, hostArchitecture } from "./image-archive.ts";
 
 const probeTimeoutMs = 10_000;
 
-/** Resolves when the container ran; rejects with what the runtime said. Nothing of it stays below `directory`. */
-export async function tryOciRuntime(binary: string, directory: string): Promise<void> {
+export interface OciProbe {
+  /** Of the runtime specification, as containerd writes it into what it wants to have run: "1.0.2". */
+  readonly ociVersion: string;
+  /** Where the bundle lies meanwhile. */
+  readonly directory: string;
+}
+
+/** Resolves when the container ran; rejects with what the runtime said. Nothing of it stays below the directory. */
+export async function tryOciRuntime(binary: string, { ociVersion, directory }: OciProbe): Promise<void> {
   const bundle = await mkdtemp(join(directory, "oci-probe-"));
   const root = join(bundle, "state");
   const id = `coracle-${basename(bundle)}`;
@@ -17,7 +24,7 @@ export async function tryOciRuntime(binary: string, directory: string): Promise<
   try {
     await mkdir(join(bundle, "rootfs"));
     await writeFile(join(bundle, "rootfs", "end"), endingProgram(hostArchitecture()), { mode: 0o755 });
-    await writeFile(join(bundle, "config.json"), JSON.stringify(specification(`/${id}`)));
+    await writeFile(join(bundle, "config.json"), JSON.stringify({ ociVersion, ...specification(`/${id}`) }));
     await command("run", "--bundle", bundle, id);
   } catch (error) {
     await command("delete", "--force", id).catch(() => undefined); // mostly there is nothing to delete
@@ -27,10 +34,9 @@ export async function tryOciRuntime(binary: string, directory: string): Promise<
   }
 }
 
-function specification(cgroupsPath: string): unknown {
+function specification(cgroupsPath: string): object {
   const unsafe = ["nosuid", "noexec", "nodev"];
   return {
-    ociVersion: "1.0.2",
     process: { user: { uid: 0, gid: 0 }, args: ["/end"], env: [], cwd: "/", noNewPrivileges: true },
     root: { path: "rootfs" },
     mounts: [

@@ -18,6 +18,7 @@ describe.runIf(canTry)("findOciRuntimes()", () => {
     await mkdir(bin);
     vi.stubEnv("PATH", `${bin}:/usr/bin:/bin`);
     await program("runc", "exit 0");
+    await program("containerd", "echo containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+b1");
   });
   afterEach(async () => {
     vi.unstubAllEnvs();
@@ -26,7 +27,8 @@ describe.runIf(canTry)("findOciRuntimes()", () => {
 
   const program = (name: string, script: string): Promise<void> =>
     writeFile(join(bin, name), `#!/bin/sh\necho "$@" >> ${directory}/calls\n${script}\n`, { mode: 0o755 });
-  const find = (choice: string) => findOciRuntimes(choice, containerdPaths(join(directory, "data")), silentLogger);
+  const find = (choice: string) =>
+    findOciRuntimes(choice, { paths: containerdPaths(join(directory, "data")), containerd: join(bin, "containerd"), log: silentLogger });
   const calls = async (): Promise<number> => {
     const text = await readFile(join(directory, "calls"), "utf8").catch(() => "");
     return text.split("\n").filter((line) => line.includes(" run ")).length;
@@ -45,6 +47,16 @@ describe.runIf(canTry)("findOciRuntimes()", () => {
     expect(await find("auto")).toMatchObject({ defaultName: "runc" });
     expect(await calls()).toBe(2);
     await expect(find("crun")).rejects.toThrow(/^crun does not work on this machine: .*no containers today/);
+  });
+
+  test("tries crun with the version of the specification that containerd writes, again when containerd is another", async () => {
+    await program("crun", 'grep -q \'"ociVersion":"1.0\' "$5/config.json" && exit 0; echo unknown version specified >&2; exit 1');
+    expect(await find("auto")).toMatchObject({ defaultName: "crun" });
+    await program("containerd", "echo containerd github.com/containerd/containerd/v2 2.1.9+unknown");
+    expect(await find("auto")).toMatchObject({ defaultName: "runc", all: [{ name: "runc" }] });
+    await expect(find("crun")).rejects.toThrow(/unknown version specified/);
+    await program("containerd", "echo containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6");
+    expect(await find("auto")).toMatchObject({ defaultName: "runc" });
   });
 
   test("runc where it is asked for; both stay handlers", async () => {

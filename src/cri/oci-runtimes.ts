@@ -1,12 +1,14 @@
 // Which programs make the containers: runc and crun, each a handler that a RuntimeClass may name, and one of them the default.
 // crun, in C, takes a third of runc's time, so it is the default where it is installed and has run a container on this
-// machine; that is tried once, and again when the program or the machine's boot is another.
+// machine; that is tried once, and again when the program, containerd or the machine's boot is another: what containerd asks of
+// the program has a version, and a program that is older refuses all of it.
 import { mkdir, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { errorText, type Logger } from "../base/log.ts";
 import { hybridCgroups } from "../linux/cgroup-system.ts";
 import { findExecutable, isExecutable } from "../linux/find-executable.ts";
 import { bootId } from "../linux/processes.ts";
+import { runCommand } from "../linux/run-command.ts";
 import type { ContainerdPaths } from "./containerd-paths.ts";
 import { crunLauncher } from "./crun-launcher.ts";
 import { hostArchitecture } from "./image-archive.ts";
@@ -31,11 +33,19 @@ interface Candidate extends OciRuntime {
   readonly problem?: string;
 }
 
+export interface OciRuntimeUse {
+  readonly paths: ContainerdPaths;
+  /** The program that will call them, by its absolute path. */
+  readonly containerd: string;
+  readonly log: Logger;
+}
+
 /** Throws an error that says what is missing for the choice. */
-export async function findOciRuntimes(choice: OciRuntimeChoice, paths: ContainerdPaths, log: Logger): Promise<OciRuntimes> {
+export async function findOciRuntimes(choice: OciRuntimeChoice, use: OciRuntimeUse): Promise<OciRuntimes> {
+  const { log } = use;
   const own = await chosenPath(choice);
   const candidates = (
-    await Promise.all(["runc", "crun"].map((name) => candidateOf(name, name === own?.name ? own.binary : undefined, paths)))
+    await Promise.all(["runc", "crun"].map((name) => candidateOf(name, name === own?.name ? own.binary : undefined, use)))
   )
     .filter((candidate) => candidate !== undefined)
     .concat(own && !["runc", "crun"].includes(own.name) ? [own] : []);
@@ -61,14 +71,14 @@ async function chosenPath(choice: OciRuntimeChoice): Promise<OciRuntime | undefi
 }
 
 /** Undefined where it is not installed. */
-async function candidateOf(name: string, path: string | undefined, paths: ContainerdPaths): Promise<Candidate | undefined> {
+async function candidateOf(name: string, path: string | undefined, use: OciRuntimeUse): Promise<Candidate | undefined> {
   const program = path ?? (await findExecutable(name));
   if (program === undefined) return undefined;
   // What every containerd comes with needs no trial.
   if (name !== "crun") return { name, binary: program };
   try {
-    const binary = await startableCrun(program, paths);
-    const problem = await triedBefore(program, binary, paths);
+    const binary = await startableCrun(program, use.paths);
+    const problem = await triedBefore(program, binary, use);
     return { name, binary, ...(problem === "" ? {} : { problem }) };
   } catch (error) {
     return { name, binary: program, problem: errorText(error) };
@@ -91,17 +101,30 @@ async function startableCrun(program: string, { directory }: ContainerdPaths): P
 }
 
 /** What a trial said, now or before, of this very program in this boot: empty when it works. */
-async function triedBefore(program: string, binary: string, { directory }: ContainerdPaths): Promise<string> {
+async function triedBefore(program: string, binary: string, { paths: { directory }, containerd }: OciRuntimeUse): Promise<string> {
   const file = join(directory, "oci-runtime.json");
-  const { size, mtimeMs } = await stat(program);
-  const what = JSON.stringify([program, binary, size, mtimeMs, await bootId()]);
+  const what = JSON.stringify([binary, await fileState(program), await fileState(containerd), await bootId()]);
   const known = await readFile(file, "utf8").then(parseTrial, () => undefined);
   if (known?.what === what) return known.problem;
   await mkdir(directory, { recursive: true });
-  const problem = await tryOciRuntime(binary, directory).then(() => "", errorText);
+  const ociVersion = await writtenVersion(containerd);
+  const problem = await tryOciRuntime(binary, { ociVersion, directory }).then(() => "", errorText);
   await writeFile(`${file}.new`, JSON.stringify({ what, problem } satisfies Trial));
   await rename(`${file}.new`, file);
   return problem;
+}
+
+async function fileState(path: string): Promise<readonly unknown[]> {
+  const { size, mtimeMs } = await stat(path);
+  return [path, size, mtimeMs];
+}
+
+/** The version of the runtime specification that a containerd writes: 1.0 until 1.6, 1.1 in 1.7, later ones since. */
+async function writtenVersion(containerd: string): Promise<string> {
+  // containerd github.com/containerd/containerd/v2 2.1.9+unknown
+  const [, major, minor] = / v?(\d+)\.(\d+)/.exec((await runCommand(containerd, ["--version"])).stdout) ?? [];
+  if (Number(major) >= 2) return "1.2.1";
+  return Number(major) === 1 && Number(minor) >= 7 ? "1.1.0" : "1.0.2";
 }
 
 interface Trial {

@@ -9,6 +9,7 @@ import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import { countedClient } from "../client/counted-client.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
+import { ensureCsiNode } from "./csi-node.ts";
 import type { ClaimManager } from "./dra/claim-manager.ts";
 import type { Kubelet, KubeletDependencies } from "./kubelet.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
@@ -52,6 +53,7 @@ import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import { StatusManager } from "./status-manager.ts";
 import { tracedRuntime } from "./traced-runtime.ts";
+import { PodCertificates } from "./volumes/pod-certificates.ts";
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
@@ -267,6 +269,7 @@ export class KubeletNode implements Kubelet {
       networkProblem: () => this.#health.networkProblem(),
       runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
+      podCertificates: () => this.#createCertificates(),
       onCgroups: () => this.#qosCgroups?.touch(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -321,6 +324,17 @@ export class KubeletNode implements Kubelet {
       ),
     );
     await this.#managers.start();
+  }
+
+  #createCertificates(): PodCertificates {
+    const { client, clock, logger, recorder } = this.#deps;
+    return this.#stops.add(
+      new PodCertificates({
+        ...{ client, clock, logger, recorder, metrics: this.#metrics.registry, nodeName: this.#options.nodeName },
+        nodeUid: () => this.#agent?.node?.metadata.uid,
+        onChange: (uid) => this.#registry.worker(uid)?.wake(),
+      }),
+    );
   }
 
   /** Claims of pods, and the drivers that prepare them. */
@@ -418,6 +432,8 @@ export class KubeletNode implements Kubelet {
         devices: () => this.#managers?.nodeDevices(),
         onPodCidrs: (cidrs) => this.#network.configure(cidrs),
         starting: this.#startTimes,
+        // Simulated nodes, of which there are thousands, have no volumes to attach.
+        ...(this.#deps.guards ? { csiNode: (node: Node, signal: AbortSignal) => ensureCsiNode(client, node, signal) } : {}),
       },
       { facts, config: this.#config, runtime },
     );
@@ -463,6 +479,14 @@ export class KubeletNode implements Kubelet {
   }
 }
 
+/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
+const declaredFeatures = (gates: ResolvedOptions["gates"]): readonly string[] => [
+  ...(gates.enabled("ExtendWebSocketsToKubelet") ? ["ExtendWebSocketsToKubelet"] : []),
+  "InPlacePodLevelResourcesVerticalScaling",
+  "InPlacePodVerticalScalingInitContainers",
+  "RestartAllContainersOnContainerExits",
+];
+
 function configOf(options: ResolvedOptions): NodeConfig {
   const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection, gates } = options;
   return {
@@ -471,7 +495,10 @@ function configOf(options: ResolvedOptions): NodeConfig {
     statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
     statusReportMs: options.nodeStatusReportFrequencyMs,
     maxImages: options.nodeStatusMaxImages,
-    declaresFeatures: gates.enabled("NodeDeclaredFeatures"),
+    ...(gates.enabled("NodeDeclaredFeatures") ? { declaredFeatures: declaredFeatures(gates) } : {}),
+    controllerAttaches: options.enableControllerAttachDetach,
+    externalCloud: options.cloudProvider === "external",
+    addressesGiven: options.nodeIPs !== undefined,
   };
 }
 

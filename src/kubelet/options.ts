@@ -1,7 +1,7 @@
 // What a kubelet can be told, with upstream's names and defaults.
 import { join } from "node:path";
-import { parseDuration } from "../api/meta/time.ts";
 import type { Taint } from "../api/types/core-v1.ts";
+import { parseDuration } from "../base/duration.ts";
 import { kubernetesVersion } from "../base/version.ts";
 import { type FeatureGates, resolveKubeletGates } from "./configuration/feature-gates.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
@@ -62,6 +62,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   readonly hostname?: string;
   /** InternalIP addresses, first the primary one. Default: the machine's. */
   readonly nodeIPs?: readonly string[];
+  /** Where no addresses are given: of which families the machine's are taken. Default 4 and 6. */
+  readonly addressFamilies?: readonly number[];
   /** --node-labels. */
   readonly labels?: Readonly<Record<string, string>>;
   /** --register-with-taints. */
@@ -130,6 +132,15 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   /** Control groups of daemons, for enforceNodeAllocatable. Default none. */
   readonly systemReservedCgroup?: string;
   readonly kubeReservedCgroup?: string;
+  /** Control groups that the kubelet's own process, and what is in the root of the trees, are moved to. Default none: they stay. */
+  readonly kubeletCgroups?: string;
+  readonly systemCgroups?: string;
+  /** With the gate QOSReserved: how much of what pods request is kept from lower classes of service ("memory": "50%"). Default none. */
+  readonly qosReserved?: Readonly<Record<string, string>>;
+  /** Whether volumes are attached by the cluster's controller, not by the kubelet. Default true. */
+  readonly enableControllerAttachDetach?: boolean;
+  /** "external": a cloud's controller says what the node is, before pods may come. Default none. */
+  readonly cloudProvider?: string;
   /** Whether limits of CPU are enforced. Default true. */
   readonly cpuCFSQuota?: boolean;
   /** In which periods. Default 100 ms. */
@@ -187,6 +198,7 @@ export interface ResolvedOptions
     Omit<
       KubeletOptions,
       | "nodeIPs"
+      | "addressFamilies"
       | "podManifestPath"
       | "staticPodURL"
       | "capacity"
@@ -201,6 +213,7 @@ export interface ResolvedOptions
   readonly managers: ResourceManagers;
   readonly gates: FeatureGates;
   readonly nodeIPs?: readonly string[];
+  readonly addressFamilies?: readonly number[];
   readonly podManifestPath?: string;
   readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
@@ -293,6 +306,11 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     cgroupsPerQOS: true,
     systemReservedCgroup: "",
     kubeReservedCgroup: "",
+    kubeletCgroups: "",
+    systemCgroups: "",
+    qosReserved: {},
+    enableControllerAttachDetach: true,
+    cloudProvider: "",
     cpuCFSQuota: true,
     cpuCFSQuotaPeriodMs: 100,
     memoryThrottlingFactor: 0.9,

@@ -1,8 +1,8 @@
 // The kinds of metrics.k8s.io/v1beta1, made from what was measured. CPU is given in nanocores, memory in bytes.
 import { canonicalQuantity, quantityOf } from "../api/meta/quantity.ts";
-import { formatDuration } from "../api/meta/time.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import { formatTime } from "../base/clock.ts";
+import { formatDuration } from "../base/duration.ts";
 import type { Usage } from "./metric-store.ts";
 
 export interface ResourceUsage {

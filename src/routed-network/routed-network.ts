@@ -297,7 +297,7 @@ class RoutedLoop {
     const { vxlan, ipip } = this.#devices;
     const device = {
       ...{ name: vxlan, vni: network.vni, port: network.port, local: underlay.address, underlay: underlay.device },
-      ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay) },
+      ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay, "vxlan") },
     };
     await this.#ip.apply(deviceCommands(await this.#ip.vxlan(vxlan), plan.usesVxlan ? device : undefined, vxlan));
     if (plan.usesVxlan) {

@@ -1,6 +1,6 @@
 // Reads files that configure a component (audit policy, encryption, the scheduler): YAML or JSON of a known kind, every field
 // known and of its type. Problems name the path: `rules[2].level: expected one of None, Metadata, Request, RequestResponse`.
-import { parseDurationMs } from "../../base/flags.ts";
+import { parseDuration } from "../../base/duration.ts";
 import { withPlainNumbers } from "./json-text.ts";
 
 export class ConfigError extends Error {
@@ -93,7 +93,7 @@ export class ConfigFields {
   /** Go's notation ("1m30s") as milliseconds. */
   durationMs(name: string): number | undefined {
     const value = this.text(name);
-    const ms = value === undefined ? undefined : parseDurationMs(value);
+    const ms = value === undefined ? undefined : parseDuration(value);
     if (value !== undefined && ms === undefined) throw this.problem(name, 'expected a duration such as "30s" or "1h15m"');
     return ms;
   }

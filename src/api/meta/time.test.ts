@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { intValue, parseIntOrString, scaledValue } from "./int-or-string.ts";
-import { formatDuration, normalizeMicroTime, normalizeTime, parseDuration, parseTime, timeProblem } from "./time.ts";
+import { normalizeMicroTime, normalizeTime, parseTime, timeProblem } from "./time.ts";
 
 describe("times", () => {
   it("are stored in UTC with whole seconds", () => {
@@ -33,26 +33,6 @@ describe("times", () => {
     expect(timeProblem("2026-11-22")).toBe('parsing time "2026-11-22" as "2006-01-02T15:04:05Z07:00": cannot parse "" as "T"');
     expect(timeProblem("2025-02-30T00:00:00Z")).toBe('parsing time "2025-02-30T00:00:00Z": day out of range');
     expect(timeProblem("2026-11-22T13:45:08Zx")).toBe('parsing time "2026-11-22T13:45:08Zx": extra text: "x"');
-  });
-});
-
-describe("durations", () => {
-  it.each([
-    ["0", 0, "0s"],
-    ["1h2m3s", 3_723_000, "1h2m3s"],
-    ["90m", 5_400_000, "1h30m0s"],
-    ["1.5s", 1500, "1.5s"],
-    ["100ms", 100, "100ms"],
-    ["500us", 0.5, "500µs"],
-    ["-2m", -120_000, "-2m0s"],
-    ["1h0.25s", 3_600_250, "1h0m0.25s"],
-  ])("%s is %d ms", (text, ms, formatted) => {
-    expect(parseDuration(text)).toBe(ms);
-    expect(formatDuration(ms)).toBe(formatted);
-  });
-
-  it.each(["", "5", "1d", "s", "1 s", "1h-2m"])("are not %j", (text) => {
-    expect(parseDuration(text)).toBeUndefined();
   });
 });
 

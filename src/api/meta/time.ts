@@ -1,5 +1,5 @@
 // Times and durations of the API. metav1.Time is RFC 3339 with whole seconds in UTC, metav1.MicroTime has six decimals;
-// both are accepted with any offset and, as Go's parser does, with any number of decimals. Durations are Go's: "1h2m3.5s".
+// both are accepted with any offset and, as Go's parser does, with any number of decimals. Durations are in base/duration.ts.
 import { formatMicroTime, formatTime } from "../../base/clock.ts";
 
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|([+-])(\d\d):(\d\d))$/;
@@ -91,50 +91,4 @@ function outOfRange(text: string): string {
   if (Number(text.slice(14, 16)) > 59) return "minute";
   if (Number(text.slice(17, 19)) > 59) return "second";
   return day < 1 || day > daysIn(Number(text.slice(0, 4)), month) ? "day" : "time zone offset hour";
-}
-
-const unitMs: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
-/** Milliseconds of a Go duration ("1h2m3s", "1.5h", "-3ms"); undefined when the text is none. */
-export function parseDuration(text: string): number | undefined {
-  const sign = text.startsWith("-") ? -1 : 1;
-  const rest = text.replace(/^[+-]/, "");
-  if (rest === "0") return 0;
-  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/.test(rest)) return undefined;
-  let total = 0;
-  for (const [, amount, unit = ""] of rest.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g))
-    total += Number(amount) * (unitMs[unit] ?? 0);
-  return sign * total;
-}
-
-/** A duration as Go writes it: 90000 is "1m30s", 1500 is "1.5s", 0.5 is "500µs". */
-export function formatDuration(durationMs: number): string {
-  if (durationMs === 0) return "0s";
-  const sign = durationMs < 0 ? "-" : "";
-  const nanos = Math.round(Math.abs(durationMs) * 1e6);
-  if (nanos < 1000) return `${sign}${nanos}ns`;
-  if (nanos < 1e6) return `${sign}${decimal(nanos, 1e3)}µs`;
-  if (nanos < 1e9) return `${sign}${decimal(nanos, 1e6)}ms`;
-  const wholeSeconds = Math.floor(nanos / 1e9);
-  const hours = Math.floor(wholeSeconds / 3600);
-  const minutes = Math.floor((wholeSeconds % 3600) / 60);
-  const seconds = `${decimal((wholeSeconds % 60) * 1e9 + (nanos % 1e9), 1e9)}s`;
-  if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}`;
-  return minutes > 0 ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`;
-}
-
-function decimal(nanos: number, unit: number): string {
-  const fraction = String(nanos % unit)
-    .padStart(Math.log10(unit), "0")
-    .replace(/0+$/, "");
-  return `${Math.floor(nanos / unit)}${fraction === "" ? "" : `.${fraction}`}`;
 }

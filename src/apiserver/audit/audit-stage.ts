@@ -76,13 +76,13 @@ class Recorder {
     this.#strict = strict;
     const { metrics } = deps;
     this.#events = metrics
-      .counter("apiserver_audit_event_total", "Counter of audit events generated and sent to the audit backend.")
+      .counter("apiserver_audit_event_total", "[ALPHA] Counter of audit events generated and sent to the audit backend.")
       .series();
     this.#levels = metrics.counter("apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", ["level"]);
     this.#rejected = metrics
       .counter(
         "apiserver_audit_requests_rejected_total",
-        "Counter of apiserver requests rejected due to an error in audit logging backend.",
+        "[ALPHA] Counter of apiserver requests rejected due to an error in audit logging backend.",
       )
       .series();
   }

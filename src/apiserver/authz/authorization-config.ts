@@ -5,7 +5,7 @@ import { isAbsolute } from "node:path";
 import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { duplicate, type FieldError, invalidValue, notSupported, required, tooMany } from "../../api/meta/field-error.ts";
 import { isDNS1123Subdomain } from "../../api/meta/names.ts";
-import { parseDurationMs } from "../../base/flags.ts";
+import { parseDuration } from "../../base/duration.ts";
 import { describeErrors } from "../configuration/describe-errors.ts";
 import { type Expression, type ExpressionCompiler, ExpressionError } from "../configuration/expressions.ts";
 
@@ -120,7 +120,7 @@ function readWebhook(fields: ConfigFields): ReadWebhook {
 function durationField(fields: ConfigFields, name: string): string | undefined {
   const text = fields.text(name);
   if (text === undefined) return undefined;
-  const ms = parseDurationMs(text);
+  const ms = parseDuration(text);
   if (ms === undefined) throw fields.problem(name, 'expected a duration such as "30s"');
   return ms === 0 ? undefined : text;
 }
@@ -162,11 +162,11 @@ const maxTimeoutMs = 30_000;
 
 /** What it gives is to be used where no errors were found. */
 async function checkWebhook(read: ReadWebhook, { path, errors, expressions }: Checking): Promise<WebhookConfig> {
-  const timeoutMs = parseDurationMs(read.timeout) ?? 0;
+  const timeoutMs = parseDuration(read.timeout) ?? 0;
   if (timeoutMs === 0) errors.push(required(`${path}.timeout`));
   else if (timeoutMs > maxTimeoutMs || timeoutMs < 0) errors.push(invalidValue(`${path}.timeout`, read.timeout, "must be > 0s and <= 30s"));
   const ttlMs = (name: string, text: string): number => {
-    const ms = parseDurationMs(text) ?? 0;
+    const ms = parseDuration(text) ?? 0;
     if (ms < 0) errors.push(invalidValue(`${path}.${name}`, text, "must be > 0s"));
     return ms;
   };

@@ -2,7 +2,7 @@
 // writes, all of them read.
 
 import { type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
-import { parseDurationMs } from "../../base/flags.ts";
+import { parseDuration } from "../../base/duration.ts";
 
 export type LocalCipher = "aescbc" | "aesgcm" | "secretbox";
 
@@ -101,7 +101,7 @@ function parseKms(fields: ConfigFields, names: Set<string>): KmsConfig {
   if (!/^unix:\/\/\/./.test(endpoint)) throw fields.problem("endpoint", "expected unix:///absolute/path");
   if (fields.has("cachesize")) throw fields.problem("cachesize", "not used with KMS v2");
   const timeout = fields.text("timeout");
-  const timeoutMs = timeout === undefined ? defaultTimeoutMs : parseDurationMs(timeout);
+  const timeoutMs = timeout === undefined ? defaultTimeoutMs : parseDuration(timeout);
   if (timeoutMs === undefined || timeoutMs <= 0) throw fields.problem("timeout", 'expected a duration such as "3s"');
   return { name, endpoint, timeoutMs };
 }

@@ -7,7 +7,7 @@ import type { Logger } from "../../base/log.ts";
 import type { ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
-import { mediaTypes, negotiateLeniently } from "./negotiate.ts";
+import { mediaTypes, negotiateError, negotiateLeniently } from "./negotiate.ts";
 import { protobufWatchFrames } from "./protobuf-watch-frames.ts";
 import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
 import { warningHeaders } from "./warnings.ts";
@@ -49,7 +49,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
   const head = answer.context.request.method === "HEAD";
   switch (response.kind) {
     case "object": {
-      const { encoding, pretty } = negotiateLeniently(answer.context.request);
+      const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(answer.context.request);
       if (encoding === "yaml") return sendYaml(response, answer, sink);
       // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
       const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;

@@ -10,7 +10,15 @@ import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
 import { type CommitResult, type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
-import { admissionRequest, fieldWriter, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import {
+  admissionRequest,
+  fieldWriter,
+  hookOf,
+  strategyContext,
+  type WriteEnvironment,
+  type WriteRequest,
+  warn,
+} from "./write-environment.ts";
 
 export interface CreateOptions {
   /** The object's managedFields are right already (server-side apply). */

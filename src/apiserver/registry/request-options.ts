@@ -204,8 +204,12 @@ function checkListOptions(options: ListOptions): FieldError[] {
 }
 
 function checkWatchOptions(options: ListOptions): FieldError[] {
-  const { resourceVersionMatch: match, sendInitialEvents } = options;
+  const { resourceVersionMatch: match, sendInitialEvents, resourceVersion } = options;
   const errors: FieldError[] = [];
+  // Such a watch begins with what there is, no older than the present: the match is as good as said.
+  const isImplied = match === "" && sendInitialEvents === undefined && (resourceVersion === "" || resourceVersion === "0");
+  if (isImplied && options.continue !== "")
+    errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
   if (sendInitialEvents !== undefined && match !== "NotOlderThan")
     errors.push(forbiddenField("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
   if (match === "") return errors;

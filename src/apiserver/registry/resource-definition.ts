@@ -139,6 +139,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly resetFields?: Readonly<Record<string, readonly string[]>>;
   /** What every request for the resource is warned of: "v1 Endpoints is deprecated in v1.33+". */
   readonly deprecation?: string;
+  /** Its status subresource is never shown as a table. */
+  readonly tablelessStatus?: true;
   /** Server-side table; default: Name and Created At. */
   readonly table?: TableConvertor<T>;
   /** Present for custom resources only. */

@@ -16,7 +16,15 @@ import { malformedResourceVersion, parseResourceVersion } from "./request-option
 import type { UpdateStrategy } from "./resource-definition.ts";
 import { type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateChangedObject } from "./validate-object.ts";
-import { admissionRequest, fieldWriter, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import {
+  admissionRequest,
+  fieldWriter,
+  hookOf,
+  strategyContext,
+  type WriteEnvironment,
+  type WriteRequest,
+  warn,
+} from "./write-environment.ts";
 
 /** The object as it shall be, from the version it replaces. */
 export interface Change {
@@ -105,8 +113,11 @@ async function attemptUpdate(
   return storeChange(env, store, request, object, current);
 }
 
+/** What may create an object that is not there, where its kind allows that: its status too. */
+const createsThrough: ReadonlySet<string> = new Set(["", "status"]);
+
 async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
-  const byPut = store.definition.allowCreateOnUpdate && request.subresource === "" && !request.neverCreates;
+  const byPut = store.definition.allowCreateOnUpdate && createsThrough.has(request.subresource) && !request.neverCreates;
   if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
   const change = await request.change(undefined);
   const { fieldsManaged } = change;

@@ -13,7 +13,7 @@ import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";
 import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
-import { representationOf } from "./representation.ts";
+import { hasTable, representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -68,7 +68,7 @@ export async function answerUpdate(
   context: RequestContext,
   { namespace, subresource, strategy }: UpdateTarget,
 ): Promise<ApiResponse> {
-  const representation = representationOf(context.request, "object", store.type);
+  const representation = representationOf(context.request, "object", store.type, hasTable(store.definition, subresource));
   const options = parseWriteOptions("UpdateOptions", context.request.query);
   const { name } = context.info;
   const request = writeRequest(context, options, { namespace, name, subresource });
@@ -90,7 +90,7 @@ export async function answerPatch(
 ): Promise<ApiResponse> {
   const { request: http, info } = context;
   const content = negotiatePatch(http.headers["content-type"]);
-  const representation = representationOf(http, "object", store.type);
+  const representation = representationOf(http, "object", store.type, hasTable(store.definition, subresource));
   const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
   const body = await readPatchBody(context);
   const scales = subresource === "scale";

@@ -4,11 +4,12 @@
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import { labelMatcher } from "../../api/meta/selectors.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
-import { parseDuration, parseTime } from "../../api/meta/time.ts";
+import { parseTime } from "../../api/meta/time.ts";
 import { groupResourceOf } from "../../api/resource-type.ts";
 import type { CrossVersionObjectReference, MetricIdentifier } from "../../api/types/autoscaling-v2.ts";
 import type { Quantity } from "../../api/types/quantity.ts";
 import type { Clock } from "../../base/clock.ts";
+import { parseDuration } from "../../base/duration.ts";
 import type { Client } from "../../client/client.ts";
 import { ServedResources } from "../served-resources.ts";
 

@@ -1,7 +1,7 @@
 // The rules of an HTTPRoute, or a GRPCRoute, as routes: matches, filters, backends by weight, deadlines. Pure. What a reference leads to nowhere is
 // answered with 500, in its share of the requests.
 import { keyOf } from "../../api/meta/object.ts";
-import { parseDurationMs } from "../../base/flags.ts";
+import { parseDuration } from "../../base/duration.ts";
 import { compilePattern, PatternError } from "../../base/regex/pattern.ts";
 import type { Filters, HeaderChanges, Mirror, PathChange, Redirect } from "../filters.ts";
 import type { Backend, Conditions, Route, Share, Target, ValueCondition } from "../routes.ts";
@@ -254,5 +254,5 @@ function pathChange({ type, replaceFullPath = "/", replacePrefixMatch = "/" }: P
 
 /** Nothing, and zero, are no deadline. */
 function timeoutMs(text: string | undefined): number | undefined {
-  return (text === undefined ? undefined : parseDurationMs(text)) || undefined;
+  return (text === undefined ? undefined : parseDuration(text)) || undefined;
 }

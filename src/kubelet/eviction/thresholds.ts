@@ -3,7 +3,7 @@
 // reclaimed beyond it. What memory the node may not fall below is kept from its pods as a whole, too
 // (allocatableMemory.available), and the file system of containers follows the one it lies on.
 import { parseQuantity, type Quantity, quantityOf } from "../../api/meta/quantity.ts";
-import { parseDuration } from "../../api/meta/time.ts";
+import { parseDuration } from "../../base/duration.ts";
 
 export const evictionSignals = [
   "memory.available",

@@ -1,8 +1,8 @@
 // Removes images that nothing uses: every five minutes when the images' file system is fuller than its high threshold, or
 // when they have been unused for too long, and all of them when the eviction manager asks.
 
-import { formatDuration } from "../../api/meta/time.ts";
 import type { Clock } from "../../base/clock.ts";
+import { formatDuration } from "../../base/duration.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";

@@ -1,7 +1,7 @@
 // The gRPC health check (grpc.health.v1.Health/Check) of a container. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 import type { Duplex } from "node:stream";
-import { formatDuration } from "../../api/meta/time.ts";
+import { formatDuration } from "../../base/duration.ts";
 import { connectRpc } from "../../rpc/client.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import { type HealthCheckResponse, healthV1 } from "../../rpc/grpc-health.ts";

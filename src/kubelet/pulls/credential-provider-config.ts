@@ -3,7 +3,7 @@
 import { access, constants, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { parseDuration } from "../../api/meta/time.ts";
+import { parseDuration } from "../../base/duration.ts";
 
 export interface CredentialProvider {
   readonly name: string;

@@ -56,6 +56,7 @@ export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
     prepare: (claim, old) => withoutDeallocatedDevices(withStatusKeepingMetadata(claim, old), old),
     validate: validateResourceClaimStatus,
   },
+  tablelessStatus: true,
   deletionReturnsObject: true,
   table: resourceClaimTable,
 });

@@ -158,6 +158,7 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
     warnings: definitionWarnings,
   },
   status: { validate: validateDefinitionStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   deletion: customResourceDefinitionDeletion,
 });
@@ -187,6 +188,7 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
   update: { validate: validateApiService },
   resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingMetadata, validate: validateApiServiceStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   table: apiServiceTable,
 });
