@@ -56,7 +56,11 @@ export function generateName(base: string): string {
 
 /** An updated object with what it may leave out: identity, and the deletion that has begun. */
 export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T): T {
+<<<<<<< HEAD
   const metadata: Meta = withoutSelfLink(object.metadata);
+=======
+  const metadata: Meta = { ...object.metadata };
+>>>>>>> main
   const before = old.metadata;
   if (!metadata.uid) metadata.uid = before.uid;
   if (before.creationTimestamp !== undefined) metadata.creationTimestamp = before.creationTimestamp;

@@ -30,7 +30,7 @@ export function validateChangedObject(
   const { common, whole, qualifiedFinalizers } = updateRules(definition);
   const changes = validateObjectMetaUpdate(object, old);
   const errors = [...validateObjectMeta(object, common), ...changes];
-  for (const part of strategy === definition.update ? (definition.metadataOnUpdate ?? onlyChanges) : onlyChanges) {
+  for (const part of (strategy === definition.update ? definition.metadataOnUpdate : strategy.metadata) ?? onlyChanges) {
     if (part === "whole") errors.push(...validateObjectMeta(object, whole));
     else errors.push(...changes, ...(qualifiedFinalizers ? validateFinalizerDomains(object) : []));
   }
@@ -68,8 +68,8 @@ function updateRules(definition: ResourceDefinition): UpdateRules {
 /** The name cannot change, and may be older than its rules: only a generateName is looked at. */
 const generated =
   (check: NameCheck): NameCheck =>
-  (name, prefix) =>
-    prefix ? check(name, true) : [];
+  (name, prefix, object) =>
+    prefix ? check(name, true, object) : [];
 
 /** Groups whose kinds are checked as custom resources are: a finalizer may be a plain name. */
 const plainFinalizers = new Set([
@@ -80,8 +80,13 @@ const plainFinalizers = new Set([
   "node.k8s.io",
 ]);
 
-const metaRules = ({ type, validateName }: ResourceDefinition): MetaRules & { readonly qualifiedFinalizers: boolean } => ({
+const metaRules = ({
+  type,
+  validateName,
+  metadataOnUpdate,
+}: ResourceDefinition): MetaRules & { readonly qualifiedFinalizers: boolean } => ({
   namespaced: type.namespaced,
   validateName,
-  qualifiedFinalizers: type.schema !== undefined && !plainFinalizers.has(type.group),
+  // Nor are finalizers looked at where the kind's own rules leave metadata alone.
+  qualifiedFinalizers: type.schema !== undefined && !plainFinalizers.has(type.group) && metadataOnUpdate?.length !== 0,
 });
