@@ -56,11 +56,7 @@ export function generateName(base: string): string {
 
 /** An updated object with what it may leave out: identity, and the deletion that has begun. */
 export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T): T {
-<<<<<<< HEAD
-  const metadata: Meta = withoutSelfLink(object.metadata);
-=======
   const metadata: Meta = { ...object.metadata };
->>>>>>> main
   const before = old.metadata;
   if (!metadata.uid) metadata.uid = before.uid;
   if (before.creationTimestamp !== undefined) metadata.creationTimestamp = before.creationTimestamp;
@@ -72,13 +68,6 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
     if ("generation" in metadata) delete metadata.generation;
   } else metadata.generation = before.generation;
   return withMetadata(object, metadata);
-}
-
-/** A copy. */
-function withoutSelfLink(metadata: ObjectMeta): Meta {
-  if (!("selfLink" in metadata)) return { ...(metadata as ObjectMeta) };
-  const { selfLink: _, ...rest } = metadata as ObjectMeta;
-  return rest;
 }
 
 /** Counts a change of anything but metadata and status. */
