@@ -82,16 +82,22 @@ export interface RequestContext {
   auditBody?: { value: unknown; readonly whole: boolean };
 }
 
+/** JSON in two parts, as objects are kept: ASCII, and then bytes that are shared and only read. */
+export interface EncodedAnswer {
+  readonly head: string;
+  readonly tail: Uint8Array;
+}
+
 export type ApiResponse =
   | {
       /**
-       * A JSON value, encoded at the edge in what the client accepts. `bytes` and `protobuf` are its encodings in JSON and
+       * A JSON value, encoded at the edge in what the client accepts. `encoded` and `protobuf` are its encodings in JSON and
        * protobuf, where they exist already.
        */
       readonly kind: "object";
       readonly status: number;
       readonly object: unknown;
-      readonly bytes?: () => Uint8Array;
+      readonly encoded?: () => EncodedAnswer;
       readonly protobuf?: () => Uint8Array;
       readonly headers?: Readonly<Record<string, string>>;
     }

@@ -26,7 +26,9 @@ const maxAnnotationBytes = 256 * 1024;
 
 /** Everything about metadata that can be seen without an older version. */
 export function validateObjectMeta(object: KubernetesObject, rules: MetaRules): FieldError[] {
-  return [...validateNames(object, rules), ...validateContents(object.metadata, rules)];
+  const errors = validateNames(object, rules);
+  addContents(errors, object.metadata, rules);
+  return errors;
 }
 
 function validateNames(object: KubernetesObject, { namespaced, validateName = subdomainName }: MetaRules): FieldError[] {
@@ -44,13 +46,16 @@ function validateNames(object: KubernetesObject, { namespaced, validateName = su
   return errors;
 }
 
-function validateContents(metadata: Partial<ObjectMeta>, { qualifiedFinalizers = true }: MetaRules): FieldError[] {
-  return [
-    ...validateLabels(metadata.labels, "metadata.labels"),
-    ...validateAnnotations(metadata.annotations, "metadata.annotations"),
-    ...validateOwners(metadata.ownerReferences),
-    ...validateFinalizers(metadata.finalizers, qualifiedFinalizers),
-  ];
+/** Adds the problems of what most objects do not have: nothing is made for what is not there. */
+function addContents(errors: FieldError[], metadata: Partial<ObjectMeta>, { qualifiedFinalizers = true }: MetaRules): void {
+  addLabelsAndOwners(errors, metadata);
+  if (metadata.finalizers) errors.push(...validateFinalizers(metadata.finalizers, qualifiedFinalizers));
+}
+
+function addLabelsAndOwners(errors: FieldError[], { labels, annotations, ownerReferences }: Partial<ObjectMeta>): void {
+  if (labels) errors.push(...validateLabels(labels, "metadata.labels"));
+  if (annotations) errors.push(...validateAnnotations(annotations, "metadata.annotations"));
+  if (ownerReferences) errors.push(...validateOwners(ownerReferences));
 }
 
 export function validateLabels(labels: Readonly<Record<string, string>> | undefined, field: string): FieldError[] {
@@ -148,8 +153,7 @@ export function validateObjectMetaUpdate({ metadata }: KubernetesObject, { metad
   for (const field of immutableFields)
     if ((metadata[field] ?? "") !== (old[field] ?? ""))
       errors.push(invalidValue(`metadata.${field}`, metadata[field] ?? null, "field is immutable"));
-  errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations, "metadata.annotations"));
-  errors.push(...validateOwners(metadata.ownerReferences));
+  addLabelsAndOwners(errors, metadata);
   return errors;
 }
 

@@ -139,7 +139,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
 }
 
 function objectOf({ object, bytes }: EncodedDocument): Extract<ApiResponse, { kind: "object" }> {
-  return { kind: "object", status: 200, object, bytes: () => bytes };
+  return { kind: "object", status: 200, object, encoded: () => ({ head: "", tail: bytes }) };
 }
 
 /** Clients keep the document and ask with its ETag whether it still holds. */

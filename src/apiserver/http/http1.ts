@@ -111,6 +111,13 @@ export class Http1Sink implements Sink {
     this.#response.end(body);
   }
 
+  /** Node writes a text together with the head: one encrypted record, and half of what writing two pieces costs. */
+  sendText(status: number, headers: HeaderValues, body: string): void {
+    headers["content-length"] = String(body.length);
+    this.#response.writeHead(status, headers as Record<string, string | string[]>);
+    this.#response.end(body, "latin1");
+  }
+
   open(status: number, headers: HeaderValues): void {
     this.#response.writeHead(status, headers as Record<string, string | string[]>);
     this.#response.flushHeaders();

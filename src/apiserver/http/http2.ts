@@ -64,6 +64,10 @@ export class Http2Sink implements Sink {
     if (!endStream) this.#stream.end(body);
   }
 
+  sendText(status: number, headers: HeaderValues, body: string): void {
+    this.send(status, headers, Buffer.from(body, "latin1"));
+  }
+
   open(status: number, headers: HeaderValues): void {
     if (!this.closed) this.#stream.respond(responseHeaders(status, headers));
   }

@@ -232,6 +232,24 @@ describe("HTTPS server", () => {
     expect((await request1(server, { headers: { "accept-encoding": "gzip;q=0" } })).headers["content-encoding"]).toBeUndefined();
   });
 
+  it("sends what is encoded already byte for byte, short and long, on both protocols", async () => {
+    for (const text of ["é 漢 🚢", "ü".repeat(60_000)]) {
+      const object = { kind: "ConfigMap", data: { text } };
+      const encoded = { head: '{"kind":"ConfigMap",', tail: Buffer.from(JSON.stringify({ data: object.data }).slice(1)) };
+      const server = await serve(() => ({ kind: "object", status: 200, object, encoded: () => encoded }));
+      const bytes = Buffer.from(JSON.stringify(object));
+      const replies = [await request1(server), await request2(await session(server), { ":path": "/" })];
+      for (const reply of replies) {
+        expect(reply.body.equals(bytes)).toBe(true);
+        expect(reply.headers["content-length"]).toBe(String(bytes.length));
+      }
+      const head = await request1(server, { method: "HEAD" });
+      expect(head.body).toHaveLength(0);
+      const pretty = await request1(server, { path: "/?pretty=true" });
+      expect(pretty.body.toString()).toBe(JSON.stringify(object, undefined, 2));
+    }
+  });
+
   it("answers YAML with sorted keys and plain JSON for types it does not have", async () => {
     const server = await serve(() => ({ kind: "object", status: 200, object: { b: [{ y: 1, x: "no" }], a: undefined, "0": "1" } }));
     const yaml = await request1(server, { headers: { accept: "application/yaml" } });

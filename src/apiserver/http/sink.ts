@@ -10,6 +10,8 @@ export interface Sink {
   readonly closed: boolean;
   /** Sends a whole answer. */
   send(status: number, headers: HeaderValues, body: Uint8Array | undefined): void;
+  /** Sends a whole answer whose body is given as one character for each byte. */
+  sendText(status: number, headers: HeaderValues, body: string): void;
   /** Starts an answer of unknown length; its head goes out at once. */
   open(status: number, headers: HeaderValues): void;
   /** Resolves when more may be written; at once while the client keeps up. Rejects when the client has gone. */

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { constants, createGzip, type Gzip, gzip } from "node:zlib";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
-import type { ApiResponse, WatchStream, WatchStreamEvent } from "../request.ts";
+import type { ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
 import { mediaTypes, negotiateError, negotiateLeniently } from "./negotiate.ts";
@@ -16,6 +16,8 @@ import type { WatchPace } from "./watch-pace.ts";
 
 /** As upstream: smaller answers are not worth the time. */
 const compressFromBytes = 128 * 1024;
+/** Longer answers are sent as bytes: they would not go out with their head in one piece. */
+const maxTextBytes = 32 * 1024;
 const fastest = { level: constants.Z_BEST_SPEED };
 const compress = promisify<Uint8Array, { level: number }, Buffer>(gzip);
 
@@ -50,9 +52,11 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
       const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(answer.context.request);
       if (encoding === "yaml") return sendYaml(response, answer, sink);
       // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
-      const encoded = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
-      const headers = headersOf(answer, encoded ? mediaTypes.protobuf : mediaTypes.json, response.headers);
-      const bytes = encoded ?? (response.bytes && !pretty ? response.bytes() : encodeJson(response.object, pretty));
+      const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
+      const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
+      const encoded = message === undefined && !pretty ? response.encoded?.() : undefined;
+      if (encoded && !head && encoded.tail.length <= maxTextBytes) return sendText(sink, response.status, headers, encoded);
+      const bytes = message ?? (encoded ? joined(encoded) : encodeJson(response.object, pretty));
       return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: true });
     }
     case "bytes": {
@@ -104,6 +108,17 @@ export function headersOf(answer: Answer, contentType: string, own?: Readonly<Re
   if (early) Object.assign(headers, early);
   for (const name in own) headers[name.toLowerCase()] = own[name] ?? "";
   return headers;
+}
+
+/** Head and body as one text of a byte a character: one write, and no memory but the text's. */
+function sendText(sink: Sink, status: number, headers: HeaderValues, { head, tail }: EncodedAnswer): undefined {
+  sink.sendText(status, headers, head + latin1(tail));
+}
+
+const latin1 = ({ buffer, byteOffset, length }: Uint8Array): string => Buffer.from(buffer, byteOffset, length).toString("latin1");
+
+function joined({ head, tail }: EncodedAnswer): Uint8Array {
+  return head === "" ? tail : Buffer.concat([Buffer.from(head, "latin1"), tail]);
 }
 
 interface Whole {

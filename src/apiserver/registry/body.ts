@@ -146,9 +146,10 @@ export function decodeAs(
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
   if (validation === "Warn") problems.forEach(warn);
-  const { metadata, ...rest } = object as unknown as KubernetesObject;
-  const named = expected.decode !== undefined || (rest.kind === expected.kind && rest.apiVersion === apiVersion);
-  if (named && metadata !== undefined) return withSentOwners(object as unknown as KubernetesObject, value);
+  const whole = object as unknown as KubernetesObject;
+  const named = expected.decode !== undefined || (whole.kind === expected.kind && whole.apiVersion === apiVersion);
+  if (named && whole.metadata !== undefined) return withSentOwners(whole, value);
+  const { metadata, ...rest } = whole;
   if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }

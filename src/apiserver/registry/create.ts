@@ -10,7 +10,15 @@ import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
 import { type CommitResult, type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
-import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import {
+  admissionRequest,
+  fieldWriter,
+  hookOf,
+  strategyContext,
+  type WriteEnvironment,
+  type WriteRequest,
+  warn,
+} from "./write-environment.ts";
 
 export interface CreateOptions {
   /** The object's managedFields are right already (server-side apply). */
@@ -34,7 +42,7 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, { ...request, nowMs: env.clock.now() });
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(request, env.clock.now()));
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
@@ -53,10 +61,10 @@ export async function createObject(
 
 /** Nothing is created as being deleted. */
 function withoutDeletion(object: KubernetesObject): KubernetesObject {
-  const { deletionTimestamp, deletionGracePeriodSeconds, ...metadata } = object.metadata;
-  return deletionTimestamp === undefined && deletionGracePeriodSeconds === undefined
-    ? object
-    : withMetadata(object, metadata as ObjectMeta);
+  const { metadata } = object;
+  if (metadata.deletionTimestamp === undefined && metadata.deletionGracePeriodSeconds === undefined) return object;
+  const { deletionTimestamp: _1, deletionGracePeriodSeconds: _2, ...rest } = metadata;
+  return withMetadata(object, rest as ObjectMeta);
 }
 
 async function createNamed(

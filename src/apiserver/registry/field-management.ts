@@ -130,11 +130,33 @@ function withoutUndefined(object: Readonly<Record<string, unknown>>): Readonly<R
 
 /** Whether two versions are the same but for their resource version and the times in managedFields. */
 export function sameButForTimes(a: KubernetesObject, b: KubernetesObject): boolean {
-  const { metadata: left, ...leftRest } = a;
-  const { metadata: right, ...rightRest } = b;
-  const { resourceVersion: _1, managedFields: leftFields, ...leftMeta } = left;
-  const { resourceVersion: _2, managedFields: rightFields, ...rightMeta } = right;
-  return jsonEqual(leftMeta, rightMeta) && jsonEqual(leftRest, rightRest) && jsonEqual(withoutTimes(leftFields), withoutTimes(rightFields));
+  return (
+    sameFields(a, b, objectExceptions) &&
+    sameFields(a.metadata, b.metadata, metadataExceptions) &&
+    sameOwners(a.metadata.managedFields ?? [], b.metadata.managedFields ?? [])
+  );
 }
 
-const withoutTimes = (entries: readonly ManagedFieldsEntry[] = []): unknown => entries.map(({ time: _, ...entry }) => entry);
+const objectExceptions: ReadonlySet<string> = new Set(["metadata"]);
+const metadataExceptions: ReadonlySet<string> = new Set(["resourceVersion", "managedFields"]);
+const entryExceptions: ReadonlySet<string> = new Set(["time"]);
+
+function sameOwners(a: readonly ManagedFieldsEntry[], b: readonly ManagedFieldsEntry[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every((entry, i) => entry === b[i] || sameFields(entry, b[i] as ManagedFieldsEntry, entryExceptions));
+}
+
+/** Whether two objects are the same but for some of their fields: without copies, and the quick to compare first. */
+function sameFields(a: object, b: object, except: ReadonlySet<string>): boolean {
+  const [left, right] = [a as Fields, b as Fields];
+  let fields = 0;
+  for (const field in left) {
+    if (except.has(field) || left[field] === undefined) continue;
+    fields++;
+    if (left[field] !== right[field] && !jsonEqual(left[field], right[field])) return false;
+  }
+  for (const field in right) if (!except.has(field) && right[field] !== undefined) fields--;
+  return fields === 0;
+}
+
+type Fields = Readonly<Record<string, unknown>>;

@@ -18,10 +18,12 @@ export function withMetadata<T extends KubernetesObject>(object: T, metadata: Pa
 export function inNamespace<T extends KubernetesObject>(object: T, namespace: string): T {
   const own = object.metadata.namespace ?? "";
   if (own === namespace) return object;
+  if (namespace !== "") {
+    if (own !== "") throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+    return withMetadata(object, { ...object.metadata, namespace });
+  }
   const { namespace: _, ...metadata } = object.metadata;
-  if (namespace === "") return withMetadata(object, metadata);
-  if (own !== "") throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-  return withMetadata(object, { ...object.metadata, namespace });
+  return withMetadata(object, metadata);
 }
 
 /** Checks the name in a body against that of the path. */
@@ -33,8 +35,13 @@ export function checkName(object: KubernetesObject, name: string): void {
 
 /** A new object with what the system sets: its uid and time of creation; nothing of a deletion. */
 export function withSystemFields<T extends KubernetesObject>(object: T, nowMs: number): T {
-  const { deletionTimestamp: _1, deletionGracePeriodSeconds: _2, selfLink: _3, ...metadata } = object.metadata;
-  return withMetadata(object, { ...metadata, uid: randomUUID(), creationTimestamp: formatTime(nowMs) });
+  const uid = randomUUID();
+  const creationTimestamp = formatTime(nowMs);
+  const { metadata } = object;
+  if (!("deletionTimestamp" in metadata || "deletionGracePeriodSeconds" in metadata || "selfLink" in metadata))
+    return withMetadata(object, { ...metadata, uid, creationTimestamp });
+  const { deletionTimestamp: _1, deletionGracePeriodSeconds: _2, selfLink: _3, ...rest } = metadata as ObjectMeta;
+  return withMetadata(object, { ...rest, uid, creationTimestamp });
 }
 
 const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
@@ -56,8 +63,10 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
   if (before.deletionTimestamp !== undefined) metadata.deletionTimestamp = before.deletionTimestamp;
   if (before.deletionGracePeriodSeconds !== undefined && metadata.deletionGracePeriodSeconds === undefined)
     metadata.deletionGracePeriodSeconds = before.deletionGracePeriodSeconds;
-  if (before.generation === undefined) delete metadata.generation;
-  else metadata.generation = before.generation;
+  if (before.generation === undefined) {
+    // Not deleted from an object that does not have it: that would make it slow all the same.
+    if ("generation" in metadata) delete metadata.generation;
+  } else metadata.generation = before.generation;
   return withMetadata(object, metadata);
 }
 

@@ -100,7 +100,7 @@ function rowOf(
 }
 
 function versionAnswer(version: ObjectVersion, status: number): ApiResponse {
-  return { kind: "object", status, object: version.object, bytes: () => version.bytes(), protobuf: () => version.protobuf() };
+  return { kind: "object", status, object: version.object, encoded: () => version.encoded(), protobuf: () => version.protobuf() };
 }
 
 export async function answerList(
@@ -143,7 +143,7 @@ function listAnswer(
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
-  return { kind: "object", status: 200, object: listObject(type, page), bytes: () => listBytes(type, page) };
+  return { kind: "object", status: 200, object: listObject(type, page), encoded: () => ({ head: "", tail: listBytes(type, page) }) };
 }
 
 /** Whole, it would lie in memory for as long as a slow client takes to read it. */

@@ -135,8 +135,9 @@ function contextOf(method: string, url: string, sent: SendOptions, nowMs: number
 
 async function read(response: ApiResponse): Promise<Omit<Reply, "warnings">> {
   if (response.kind === "object") {
-    const bytes = response.bytes?.() ?? Buffer.from(JSON.stringify(response.object));
-    return { status: response.status, body: JSON.parse(Buffer.from(bytes).toString()) as Reading };
+    const encoded = response.encoded?.();
+    const text = encoded ? encoded.head + Buffer.from(encoded.tail).toString() : JSON.stringify(response.object);
+    return { status: response.status, body: JSON.parse(text) as Reading };
   }
   if (response.kind === "bytes") return { status: response.status, body: Buffer.from(response.bytes).toString() as unknown as Reading };
   if (response.kind !== "stream") throw new Error(`an answer of kind ${response.kind} cannot be read at once`);

@@ -16,7 +16,15 @@ import { malformedResourceVersion, parseResourceVersion } from "./request-option
 import type { UpdateStrategy } from "./resource-definition.ts";
 import { type Companions, type ResourceStore, unstored } from "./resource-store.ts";
 import { validateChangedObject } from "./validate-object.ts";
-import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest, warn } from "./write-environment.ts";
+import {
+  admissionRequest,
+  fieldWriter,
+  hookOf,
+  strategyContext,
+  type WriteEnvironment,
+  type WriteRequest,
+  warn,
+} from "./write-environment.ts";
 
 /** The object as it shall be, from the version it replaces. */
 export interface Change {
@@ -138,7 +146,7 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(definition, old, object, { ...request, nowMs: env.clock.now() });
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, fieldWriter(request, env.clock.now()));
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;

@@ -14,7 +14,9 @@ import {
 import type { ResourceDefinition, UpdateStrategy } from "./resource-definition.ts";
 
 export function validateNewObject(definition: ResourceDefinition, object: KubernetesObject): FieldError[] {
-  const errors = [...validateObjectMeta(object, metaRules(definition)), ...(definition.create.validate?.(object) ?? [])];
+  const errors = validateObjectMeta(object, metaRules(definition));
+  const own = definition.create.validate?.(object);
+  if (own) errors.push(...own);
   return showSentEmpty(errors, object);
 }
 
@@ -25,26 +27,49 @@ export function validateChangedObject(
   object: KubernetesObject,
   old: KubernetesObject,
 ): FieldError[] {
-  // The name cannot change, and may be older than its rules: only a generateName is looked at.
-  const generated =
-    (check: NameCheck): NameCheck =>
-    (name, prefix) =>
-      prefix ? check(name, true, object) : [];
-  const common = { namespaced: definition.type.namespaced, validateName: generated(isPathSegmentPrefix), qualifiedFinalizers: false };
-  const rules = metaRules(definition);
-  const checks = {
-    whole: () => validateObjectMeta(object, { ...rules, validateName: generated(rules.validateName ?? subdomainName) }),
-    changes: () => [...validateObjectMetaUpdate(object, old), ...(rules.qualifiedFinalizers ? validateFinalizerDomains(object) : [])],
-  };
-  const repeated = (strategy === definition.update ? definition.metadataOnUpdate : strategy.metadata) ?? ["changes"];
-  const errors = [
-    ...validateObjectMeta(object, common),
-    ...validateObjectMetaUpdate(object, old),
-    ...repeated.flatMap((part) => checks[part]()),
-    ...(strategy.validate?.(object, old) ?? []),
-  ];
+  const { common, whole, qualifiedFinalizers } = updateRules(definition);
+  const changes = validateObjectMetaUpdate(object, old);
+  const errors = [...validateObjectMeta(object, common), ...changes];
+  for (const part of (strategy === definition.update ? definition.metadataOnUpdate : strategy.metadata) ?? onlyChanges) {
+    if (part === "whole") errors.push(...validateObjectMeta(object, whole));
+    else errors.push(...changes, ...(qualifiedFinalizers ? validateFinalizerDomains(object) : []));
+  }
+  const own = strategy.validate?.(object, old);
+  if (own) errors.push(...own);
   return showSentEmpty(errors, object);
 }
+
+const onlyChanges = ["changes"] as const;
+
+interface UpdateRules {
+  /** What the registry asks of every kind. */
+  readonly common: MetaRules;
+  /** What the kind asks again. */
+  readonly whole: MetaRules;
+  readonly qualifiedFinalizers: boolean;
+}
+
+const updateRulesOf = new WeakMap<ResourceDefinition, UpdateRules>();
+
+function updateRules(definition: ResourceDefinition): UpdateRules {
+  let rules = updateRulesOf.get(definition);
+  if (!rules) {
+    const own = metaRules(definition);
+    rules = {
+      common: { namespaced: own.namespaced, validateName: generated(isPathSegmentPrefix), qualifiedFinalizers: false },
+      whole: { ...own, validateName: generated(own.validateName ?? subdomainName) },
+      qualifiedFinalizers: own.qualifiedFinalizers,
+    };
+    updateRulesOf.set(definition, rules);
+  }
+  return rules;
+}
+
+/** The name cannot change, and may be older than its rules: only a generateName is looked at. */
+const generated =
+  (check: NameCheck): NameCheck =>
+  (name, prefix, object) =>
+    prefix ? check(name, true, object) : [];
 
 /** Groups whose kinds are checked as custom resources are: a finalizer may be a plain name. */
 const plainFinalizers = new Set([

@@ -8,6 +8,7 @@ import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
+import type { FieldWriter } from "./field-management.ts";
 import type { StrategyContext } from "./resource-definition.ts";
 import type { Companions } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
@@ -54,6 +55,11 @@ export interface WriteRequest {
 export function strategyContext(env: WriteEnvironment, request: WriteRequest): StrategyContext {
   const { user, warnings } = request.context;
   return { nowMs: env.clock.now(), userName: user.name, user, warnings };
+}
+
+/** Who comes to own what the request writes, and since when. */
+export function fieldWriter({ manager, subresource }: WriteRequest, nowMs: number): FieldWriter {
+  return { manager, subresource, nowMs };
 }
 
 export function warn(request: WriteRequest, text: string): void {
