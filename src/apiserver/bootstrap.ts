@@ -46,12 +46,6 @@ export async function ensurePriorityClasses(client: Client): Promise<void> {
   );
 }
 
-/** From this day on the use of legacy service-account tokens is noted: what has not been used since may be cleaned away. */
-export async function ensureLegacyTokenTracking(client: Client, nowMs: number): Promise<void> {
-  const metadata = { namespace: "kube-system", name: "kube-apiserver-legacy-service-account-token-tracking" };
-  await createMissing(client, configmaps, { metadata, data: { since: formatTime(nowMs).slice(0, 10) } });
-}
-
 /** The range (or ranges) of the flag as an object. It stays as it was made, and is not said to be ready, when the flag changes. */
 export async function ensureServiceCidr(client: Client, range: string, nowMs: number): Promise<void> {
   const name = "kubernetes";

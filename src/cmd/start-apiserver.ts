@@ -32,13 +32,7 @@ import type { Authorizer } from "../apiserver/authz/authorizer.ts";
 import { bootstrapPolicy } from "../apiserver/authz/bootstrap-policy.ts";
 import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
-import {
-  ensureLegacyTokenTracking,
-  ensurePriorityClasses,
-  ensureServiceCidr,
-  ensureSystemNamespaces,
-  firstServiceIp,
-} from "../apiserver/bootstrap.ts";
+import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
@@ -448,7 +442,6 @@ async function bootstrap(client: Client, state: ServerState, facts: BootstrapFac
       "start-kubernetes-service-cidr-controller",
       where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
     ),
-    step("start-legacy-token-tracking-controller", ensureLegacyTokenTracking(client, nowMs)),
     step("bootstrap-controller", peers.startService()),
   ]);
   peers.startLoops();
