@@ -5,7 +5,7 @@ import { formatIP, parseCIDR } from "../api/meta/ip.ts";
 import type { KubernetesObject, New } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { configmaps, namespaces, priorityclasses, servicecidrs } from "../api/resources.generated.ts";
+import { namespaces, priorityclasses, servicecidrs } from "../api/resources.generated.ts";
 import { formatTime } from "../base/clock.ts";
 import type { Client, NamedTarget } from "../client/client.ts";
 
