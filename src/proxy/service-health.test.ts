@@ -138,7 +138,7 @@ describe("the servers of the proxy", () => {
     expect(await (await ask(port, "/proxyMode"))?.text()).toBe("nftables");
     expect(await (await ask(port, "/healthz"))?.text()).toBe("ok");
     expect(await (await ask(port, "/configz"))?.json()).toEqual({ "kubeproxy.config.k8s.io": { mode: "nftables" } });
-    expect(await (await ask(port, "/flagz"))?.text()).toMatch(/^\nkube-proxy flagz\nWarning: .*\nv: 2\n$/);
+    expect(await (await ask(port, "/flagz"))?.text()).toMatch(/^\nkube-proxy flagz\nWarning: .*\nv=2\n$/);
     expect(await (await ask(port, "/statusz"))?.text()).toMatch(/\nPaths: \/configz \/flagz \/healthz \/metrics \/proxyMode\n$/);
   });
 
