@@ -7,11 +7,10 @@ export function urlProblem(text: string): string | undefined {
   const [url, fragment] = mark < 0 ? [text, ""] : [text.slice(0, mark), text.slice(mark + 1)];
   const problem = partsProblem(url);
   if (problem !== undefined) return `parse ${JSON.stringify(url)}: ${problem}`;
-  const escape = escapeProblem(fragment);
-  return escape === undefined ? undefined : `parse ${JSON.stringify(text)}: ${escape}`;
+  const wrongEscape = escapeProblem(fragment);
+  return wrongEscape === undefined ? undefined : `parse ${JSON.stringify(text)}: ${wrongEscape}`;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
 const controls = /[\u0000-\u001f\u007f]/;
 
 function partsProblem(url: string): string | undefined {
@@ -57,9 +56,9 @@ function characterProblem(host: string): string | undefined {
 /** In a host only bytes beyond ASCII may be escaped, and the percent sign of a zone. */
 function escapeProblem(part: string, isHost = false): string | undefined {
   for (let i = part.indexOf("%"); i >= 0; i = part.indexOf("%", i + 1)) {
-    const escape = part.slice(i, i + 3);
-    const isSound = /^%[\da-fA-F]{2}$/.test(escape) && (!isHost || escape === "%25" || /^%[89a-fA-F]/.test(escape));
-    if (!isSound) return `invalid URL escape ${JSON.stringify(escape)}`;
+    const coded = part.slice(i, i + 3);
+    const isSound = /^%[\da-fA-F]{2}$/.test(coded) && (!isHost || coded === "%25" || /^%[89a-fA-F]/.test(coded));
+    if (!isSound) return `invalid URL escape ${JSON.stringify(coded)}`;
   }
   return undefined;
 }

@@ -182,7 +182,7 @@ function notAcceptable(accepted: readonly string[]): StatusError {
   return new StatusError({ code: 406, reason: "NotAcceptable", message });
 }
 
-function wantsPretty(request: NegotiationInput): boolean {
+export function wantsPretty(request: NegotiationInput): boolean {
   const asked = request.query.size > 0 ? request.query.get("pretty") : null;
   if (asked) return /^(1|t|T|true|TRUE|True)$/.test(asked);
   const agent = request.headers["user-agent"];

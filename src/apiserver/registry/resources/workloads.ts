@@ -213,5 +213,6 @@ export const cronJobDefinition = describe(cronjobs, {
       ...(job.spec?.schedule.includes("TZ") ? [zoneInSchedule] : []),
     ],
   },
+  status: { metadata: [] },
   table: cronJobTable,
 });
