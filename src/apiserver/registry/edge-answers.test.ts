@@ -295,4 +295,22 @@ describe("what is answered as upstream does", () => {
     expect((await send("- a")).body.message).toMatch(/json: cannot unmarshal array into Go value of type struct .* \(2d2061\)$/);
     await f.stop();
   });
+
+  it("goes on with a full page of what is selected while anything is behind it, and ends with an empty one", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    await f.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    const path = "/api/v1/namespaces/n/configmaps";
+    for (const name of ["a", "b", "c"])
+      await f.send("POST", path, { body: { metadata: { name, labels: { l: name === "c" ? "no" : "yes" } } } });
+    const first = (await f.send("GET", `${path}?limit=2&labelSelector=l%3Dyes`)).body as unknown as {
+      metadata: { continue: string };
+      items: unknown[];
+    };
+    expect(first.items).toHaveLength(2);
+    const rest = await f.send("GET", `${path}?limit=2&labelSelector=l%3Dyes&continue=${first.metadata.continue}`);
+    expect(rest.body.items).toEqual([]);
+    expect(rest.body.metadata).not.toHaveProperty("continue");
+    expect((await f.send("GET", `${path}?limit=1&labelSelector=l%3Dno`)).body.metadata).not.toHaveProperty("continue");
+    await f.stop();
+  });
 });

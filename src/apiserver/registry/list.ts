@@ -74,8 +74,15 @@ async function currentPage(store: ResourceStore, scope: RequestScope, { from, li
     versions.push(version);
     return true;
   });
+  const last = versions.at(-1);
+  if (next === undefined && mayGoOn(scope, versions, limit) && last && cache.count(scope.prefix, last.key) > 1) next = `${last.key}\0`;
   const remaining = next === undefined || scope.selective ? undefined : cache.count(scope.prefix, next);
   return page(store, scope, { versions, revision: cache.revision, next, remaining });
+}
+
+/** A full page of what is selected goes on as long as there is anything behind it, selected or not, as upstream's do. */
+function mayGoOn({ selective, key }: RequestScope, versions: readonly ObjectVersion[], limit: number): boolean {
+  return selective && key === undefined && limit > 0 && versions.length === limit;
 }
 
 async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
@@ -98,6 +105,14 @@ async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOp
     return next === undefined || !scope.selective;
   });
   if (!served) return storedPage(store, scope, options);
+  const last = versions.at(-1);
+  if (next === undefined && last && mayGoOn(scope, versions, limit)) {
+    const all = { prefix: scope.prefix, field: undefined, matches: undefined, selective: false };
+    store.cache.walkAt(revision, all, `${last.key}\0`, ({ key }) => {
+      next = key;
+      return false;
+    });
+  }
   return page(store, scope, { versions, revision, next, remaining: next === undefined || scope.selective ? undefined : further });
 }
 

@@ -139,13 +139,13 @@ export class WireReader {
   }
 
   #byte(): number {
-    if (this.#position >= this.#end) throw new WireError("message ends within a field");
+    if (this.#position >= this.#end) throw new WireError("unexpected EOF");
     return this.#bytes[this.#position++] as number;
   }
 
   #advance(length: number): number {
     const start = this.#position;
-    if (start + length > this.#end) throw new WireError("message ends within a field");
+    if (start + length > this.#end) throw new WireError("unexpected EOF");
     this.#position = start + length;
     return start;
   }
