@@ -2,6 +2,7 @@
 // read it ("kubectl apply" of a List, for one). Free values (extensions, defaults) are YAML there; JSON is YAML.
 import { createCodecs } from "../../rpc/protobuf.ts";
 import type { Input, ProtocolTable } from "../../rpc/protocol.ts";
+import { any, each, extensions, type Json, mapValues } from "./gnostic-values.ts";
 import type { Model } from "./schemas.ts";
 
 const limits = (from: number): string => {
@@ -60,8 +61,6 @@ const gnostic: ProtocolTable = {
     TypeItem: "1 value string[]",
   },
 };
-
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * A document with what further parts add. A message that is the bytes of several ones after another has the members of all
@@ -140,22 +139,4 @@ function schema(from: Json): Json {
 function additionalPropertiesItem(from: unknown): Json | undefined {
   if (from === undefined) return undefined;
   return typeof from === "boolean" ? { boolean: from } : { schema: schema(from as Json) };
-}
-
-function extensions(from: Json): Json {
-  return Object.fromEntries(
-    Object.entries(from)
-      .filter(([name]) => name.startsWith("x-"))
-      .map(([name, value]) => [name, any(value)]),
-  );
-}
-
-const any = (value: unknown): Json => ({ yaml: JSON.stringify(value) });
-
-function each<T>(list: unknown, convert: (item: T) => Json): readonly Json[] | undefined {
-  return (list as readonly T[] | undefined)?.map(convert);
-}
-
-function mapValues<T>(values: unknown, convert: (value: T) => unknown): Json {
-  return Object.fromEntries(Object.entries((values ?? {}) as Record<string, T>).map(([name, value]) => [name, convert(value)]));
 }

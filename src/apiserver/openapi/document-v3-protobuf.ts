@@ -3,6 +3,7 @@
 // place in it.
 import { createCodecs } from "../../rpc/protobuf.ts";
 import type { Input, ProtocolTable } from "../../rpc/protocol.ts";
+import { any, each, extensions, type Json, mapValues } from "./gnostic-values.ts";
 import type { Model } from "./schemas.ts";
 
 /** Of the package's messages those that documents of ours are made of. Its lists of named values are maps on the wire. */
@@ -44,8 +45,6 @@ const gnostic: ProtocolTable = {
     SecuritySchemesOrReferences: "1 additionalProperties map<string,SecuritySchemeOrReference>",
   },
 };
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** `document`: as documentV3 makes it. */
 export function encodeDocumentV3(document: object): Uint8Array {
@@ -118,22 +117,4 @@ function additionalPropertiesItem(from: unknown): Json | undefined {
 
 function defaultType(value: unknown): Json | undefined {
   return typeof value === "number" || typeof value === "boolean" || typeof value === "string" ? { [typeof value]: value } : undefined;
-}
-
-function extensions(from: Json): Json {
-  return Object.fromEntries(
-    Object.entries(from)
-      .filter(([name]) => name.startsWith("x-"))
-      .map(([name, value]) => [name, any(value)]),
-  );
-}
-
-const any = (value: unknown): Json => ({ yaml: JSON.stringify(value) });
-
-function each<T>(list: unknown, convert: (item: T) => Json): readonly Json[] | undefined {
-  return (list as readonly T[] | undefined)?.map(convert);
-}
-
-function mapValues<T>(values: unknown, convert: (value: T) => unknown): Json {
-  return Object.fromEntries(Object.entries((values ?? {}) as Record<string, T>).map(([name, value]) => [name, convert(value)]));
 }

@@ -1,6 +1,7 @@
 // What upstream's controllers know of volumes by themselves, without a driver: who makes and who deletes them, and the one
 // plugin that is left with something to do here, for directories of this machine.
 import { rm } from "node:fs/promises";
+import { posix } from "node:path";
 import type { PersistentVolume } from "../../api/types/core-v1.ts";
 import { driverOf } from "./migrated-plugins.ts";
 
@@ -43,7 +44,8 @@ export function deleterOf({ metadata, spec }: PersistentVolume, provisioner: str
     const message = `error getting deleter volume plugin for volume ${JSON.stringify(metadata.name)}: no deletable volume plugin matched`;
     return { kind: "none", message };
   }
-  if (!/^\/tmp\/.+/.test(path) || path.split("/").includes(".."))
+  // Neither /tmp itself, however it is written, nor what is not below it.
+  if (!/^\/tmp\/./.test(posix.normalize(path)) || path.split("/").includes(".."))
     return { kind: "none", message: `host_path deleter only supports /tmp/.+ but received provided ${path}` };
   return { kind: "directory", path };
 }
