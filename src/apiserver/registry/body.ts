@@ -139,7 +139,7 @@ export function decodeAs(
   checkKind(sent, expected, apiVersion);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
-  if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
+  if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
   const { metadata, ...rest } = object as unknown as KubernetesObject;
   const named = expected.decode !== undefined || (rest.kind === expected.kind && rest.apiVersion === apiVersion);
@@ -163,6 +163,14 @@ function strictProblems(duplicates: readonly string[], unknown: readonly string[
 
 /** Repeated keys of YAML are told in the words of its parser. */
 const repeatedField = (found: string): string => (/^line \d+: key /.test(found) ? found : duplicateField(found));
+
+/** The parser's words are one error with a line for each repeated key; in warnings each is one of its own. */
+function yamlAsOne(problems: readonly string[]): readonly string[] {
+  const isYaml = (problem: string): boolean => /^line \d+: key /.test(problem);
+  const lines = problems.filter(isYaml).map((problem) => `  ${problem}`);
+  if (lines.length === 0) return problems;
+  return [["yaml: unmarshal errors:", ...lines].join("\n"), ...problems.filter((problem) => !isYaml(problem))];
+}
 
 const versionOf = ({ group, version }: ExpectedKind): string => (group === "" ? version : `${group}/${version}`);
 
