@@ -221,26 +221,14 @@ function plainText(value: unknown): string {
   return pairs.map(([name, each]) => `${name}=${String(each)}`).join(",");
 }
 
-/** What every flag is, as text: "1m0s", "[a,b]". */
-export function flagTexts<F extends Flags>(flags: F, values: FlagValues<F>): Record<string, string> {
+/** What every flag is, as text: "1m0s", "[a,b]", "" for what is not given. */
+export function flagTexts<F extends Flags>(flags: F, values: FlagValues<F>): Readonly<Record<string, string>> {
   const given = values as Readonly<Record<string, unknown>>;
-  return Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, flagText(given[name], type.placeholder)]));
+  return Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, flagText(type, given[name])]));
 }
 
-function flagText(value: unknown, placeholder: string): string {
-  if (value === undefined || value === null) return "";
-  if (typeof value === "number" && placeholder === "duration") return durationText(value);
-  if (Array.isArray(value)) return `[${value.map(String).join(",")}]`;
-  if (value instanceof Map) return [...value].map(([key, item]) => `${String(key)}=${String(item)}`).join(",");
-  if (typeof value !== "object") return String(value);
-  return Object.entries(value)
-    .map(([key, item]) => `${key}=${String(item)}`)
-    .join(",");
-}
-
-/** "1h0m0s", "30s", "0s". */
-function durationText(ms: number): string {
-  const seconds = ms / 1000;
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return `${hours > 0 ? `${hours}h` : ""}${seconds >= 60 ? `${minutes}m` : ""}${seconds - hours * 3600 - minutes * 60}s`;
+function flagText({ show }: FlagType<unknown>, value: unknown): string {
+  if (typeof value === "boolean") return String(value);
+  if (Array.isArray(value) && !show) return `[${value.map(plainText).join(",")}]`;
+  return show?.(value) ?? plainText(value);
 }

@@ -1,7 +1,6 @@
 // `coracle join`: makes this machine a node of a cluster. It finds out whom to trust with a token (discovery.ts), gets a client
 // certificate with it (TLS bootstrap), and from then on is a node under certificates that are rotated: its client's and its
 // server's. Started again with the same data directory it needs no token any more.
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { isStatus } from "../api/meta/status-error.ts";
@@ -97,7 +96,6 @@ export async function run(args: readonly string[]): Promise<number> {
   const aborted = new AbortController();
   const ended = untilSignal().then(() => aborted.abort(new CommandError("ended by a signal before the node ran")));
   try {
-    await mkdir(dataDir, { recursive: true });
     stack.defer(claim(dataDir));
     const deps = { clock: realClock, logger: createLogger("join", { verbosity: values.v }), signal: aborted.signal };
     await startJoined(values, place, deps, stack);

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
 import { immediateFiles } from "../base/file-calls.ts";
+import { flagTexts } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger, type LogOptions } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
@@ -322,16 +323,6 @@ async function servingOf(
   };
 }
 
-/** Every flag as it stands, for /flagz: none of them holds a secret. */
-function shownFlags({ values }: KubeletInput): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.keys(kubeletFlags).map((name) => {
-      const value = (values as Readonly<Record<string, unknown>>)[name];
-      return [name, value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value)];
-    }),
-  );
-}
-
 /** The kernel kills this process late. What it must not do everywhere is only tried. */
 async function protectFromOutOfMemory(score: number, logger: Logger): Promise<void> {
   if (process.platform !== "linux") return;
@@ -376,7 +367,8 @@ export async function run(args: readonly string[]): Promise<number> {
     const runtime = stack.add(
       await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
-    const serving = await servingOf(configuration, place, options, { cluster, flags: shownFlags(input), places, clock, logger });
+    const flags = flagTexts(kubeletFlags, input.values);
+    const serving = await servingOf(configuration, place, options, { cluster, flags, places, clock, logger });
     const running = stack.add(
       await startKubelet(
         { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },

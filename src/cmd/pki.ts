@@ -4,10 +4,11 @@
 // which takes a tenth of a millisecond where RSA would take the better part of a second; upstream's components accept
 // both. Client identities are upstream's: system:masters, system:kube-scheduler, system:node:<name> and so on.
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { makeDirectory } from "../base/make-directory.ts";
 import {
   type Certificate,
   certificateFromPem,
@@ -94,7 +95,7 @@ export interface Pki {
 /** Reads what there is, makes what is missing. Throws where an authority or the service-account key cannot be read. */
 export async function loadOrCreatePki(options: PkiOptions): Promise<Pki> {
   const directory = join(options.dataDir, "pki");
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory, 0o700);
   const files = new PkiFiles(directory, options.clock);
   const [ca, frontProxyCa, serviceAccountKey] = await Promise.all([
     files.authority("ca", "kubernetes"),

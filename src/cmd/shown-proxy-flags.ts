@@ -1,5 +1,5 @@
 // The flags of `coracle proxy` as /flagz shows them: every one of upstream's, by name, as text in Go's form. None holds a secret.
-import { formatDuration } from "../base/duration.ts";
+import { flagTexts } from "../base/flags.ts";
 import { type ProxyValues, proxyFlags } from "./proxy-flags.ts";
 
 /** What upstream shows of flags that nobody gave and that have no effect here. */
@@ -23,25 +23,11 @@ const defaults: Readonly<Record<string, string>> = {
   version: "false",
 };
 
-const durations = /-(period|timeout|timeout-close-wait|timeout-established|timeout-stream|frequency)$/;
-
 export function shownProxyFlags(values: ProxyValues): Readonly<Record<string, string>> {
   const given = values as Readonly<Record<string, unknown>>;
-  const own = Object.keys(proxyFlags).map((name) => [name, shown(name, given[name])] as const);
+  const own = Object.entries(flagTexts(proxyFlags, values));
   return Object.fromEntries([
     ...Object.entries(defaults).filter(([name]) => given[name] === undefined),
     ...own.filter(([name]) => given[name] !== undefined || !(name in defaults)),
   ]);
-}
-
-function shown(name: string, value: unknown): string {
-  if (name === "vmodule") return (value as ProxyValues["vmodule"]).map(({ pattern, verbosity }) => `${pattern}=${verbosity}`).join(",");
-  if (value === undefined || value === null) return "";
-  if (typeof value === "number" && durations.test(name)) return formatDuration(value);
-  if (Array.isArray(value)) return `[${value.join(",")}]`;
-  if (typeof value === "object")
-    return Object.entries(value)
-      .map(([key, part]) => `${key}=${String(part)}`)
-      .join(",");
-  return String(value);
 }

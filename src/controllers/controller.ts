@@ -23,7 +23,7 @@ export interface ControllerContext {
   readonly recorder: EventRecorder;
   readonly logger: Logger;
   readonly options: ControllerOptions;
-  readonly metrics?: Pick<ControllerMetrics, "claims">;
+  readonly metrics?: Pick<ControllerMetrics, "claims" | "own">;
   /** Adds a key to this controller's queue, at once or after a while. */
   enqueue(key: string, delayMs?: number): void;
 }

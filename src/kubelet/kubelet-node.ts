@@ -36,6 +36,7 @@ import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { PullRecords } from "./pulls/pull-records.ts";
 import { QosCgroups } from "./qos-cgroups.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { nodeReference } from "./references.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
 import { type InfeasibleResize, PodResizes } from "./resize/pod-resizes.ts";
 import { countRequested, type ResizeMetrics, registerResizeMetrics } from "./resize/resize-metrics.ts";
@@ -110,7 +111,7 @@ export class KubeletNode implements Kubelet {
     this.#pullRecords = new PullRecords(options.remembers ? options.rootDirectory : undefined);
     this.#startTimes = new NodeStartMetrics(metrics, clock, async () => deps.machine?.bootTimeMs());
     this.#reader = new RuntimeReader(cri);
-    this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
+    this.#health = new RuntimeHealth({ cri, logger, clock, onChange: () => this.#healthChanged() });
     this.#pleg = new PodLifecycleEvents({
       ...{ cri, reader: this.#reader, clock, logger },
       onChange: (uid) => this.#runtimeChanged(uid),
@@ -393,8 +394,16 @@ export class KubeletNode implements Kubelet {
     this.#stops.add(this.#mirrorPods).start();
     if (cgroups?.version === undefined) return;
     const pods = (): readonly Pod[] => this.#registry.endable().map((w) => w.pod);
-    this.#qosCgroups = this.#stops.add(new QosCgroups({ cgroups, clock, logger, pods }));
+    this.#qosCgroups = this.#stops.add(new QosCgroups({ cgroups, clock, logger, pods, onEnforced: () => this.#groupsMade() }));
     this.#qosCgroups.start();
+  }
+
+  #groupsMade(): void {
+    const { recorder, cgroups } = this.#deps;
+    const node = nodeReference(this.#options.nodeName);
+    if (cgroups?.version === 1) recorder.record(node, { type: "Warning", reason: "CgroupV1", message: oldGroups });
+    const message = "Updated Node Allocatable limit across pods";
+    if (this.#options.protection.enforcesPods) recorder.record(node, { type: "Normal", reason: "NodeAllocatableEnforced", message });
   }
 
   async #startProtection(): Promise<void> {
@@ -478,6 +487,10 @@ export class KubeletNode implements Kubelet {
     for (const worker of this.#registry.workers()) worker.wake();
   }
 }
+
+const oldGroups =
+  "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to cgroup v2. " +
+  "More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1";
 
 /** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
 const declaredFeatures = (gates: ResolvedOptions["gates"]): readonly string[] => [

@@ -65,6 +65,7 @@ export class NodeAgent implements Running {
   #failures = 0;
   #podCidrs = "";
   #volumesOf: string | undefined;
+  #announced = false;
 
   constructor(
     deps: NodeAgentDependencies,
@@ -135,6 +136,8 @@ export class NodeAgent implements Running {
     const previous = this.#known?.status ?? this.#reported;
     const status = nodeStatus(this.#facts, this.#config, await this.#observation(), previous, now);
     const call = { signal: this.#abort.signal, timeoutMs: 10_000 };
+    if (!this.#announced) this.#announce(undefined, status);
+    this.#announced = true;
     if (!this.#known && !this.#config.register) return; // someone else makes it
     if (!this.#known) await this.#register(status);
     await this.#announceVolumes();
@@ -174,7 +177,6 @@ export class NodeAgent implements Running {
       this.#deps.starting?.registering();
       const created = await client.create(nodes, newNode(this.#facts, this.#config, status), call);
       this.#deps.starting?.registered();
-      this.#announce(undefined, status);
       this.#observe(created);
     } catch (error) {
       // Another node's credentials, or none of a node: nothing that time mends.

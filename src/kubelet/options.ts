@@ -177,6 +177,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
 
 /** Read once, from texts. */
 export interface Protection {
+  /** The limits of all pods together are enforced by control groups. */
+  readonly enforcesPods: boolean;
   readonly thresholds: readonly Threshold[];
   readonly evictionMaxPodGraceSeconds: number;
   readonly pressureTransitionMs: number;
@@ -230,6 +232,7 @@ function resolveProtection(options: ProtectionOptions, gates: FeatureGates): Pro
   if (low > high)
     throw new Error(`kubelet options: imageGCLowThresholdPercent (${low}) must not be more than imageGCHighThresholdPercent (${high})`);
   return {
+    enforcesPods: (options.enforceNodeAllocatable ?? ["pods"]).includes("pods"),
     thresholds: parseThresholds(options),
     evictionMaxPodGraceSeconds: options.evictionMaxPodGracePeriod ?? 0,
     pressureTransitionMs: durationOf("evictionPressureTransitionPeriod", options.evictionPressureTransitionPeriod ?? "5m"),

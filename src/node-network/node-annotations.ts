@@ -70,6 +70,9 @@ export function missingAnnotations(
   return missing.length > 0 ? Object.fromEntries(missing) : undefined;
 }
 
+/** Whether the node has said how it is reached: one that starts has not, for a moment. */
+export const hasPublished = ({ metadata }: Node): boolean => metadata.annotations?.[`${flannel}/backend-type`] !== undefined;
+
 export function placeOf(node: Node): NodePlace {
   const annotations = node.metadata.annotations ?? {};
   const internal = (node.status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address);

@@ -196,7 +196,8 @@ describe("startNodeNetwork()", () => {
   it("says once that a node is out of reach", async () => {
     const { clock, addNode, start, settle, problems } = await setUp("host-gw");
     await addNode("self", "192.0.2.1", "10.244.0.0/24");
-    await addNode("far", "198.51.100.9", "10.244.2.0/24");
+    await addNode("starting", "198.51.100.8", "10.244.1.0/24");
+    await addNode("far", "198.51.100.9", "10.244.2.0/24", published("198.51.100.9", {}));
     start();
     await settle();
     await clock.advance(300_000);

@@ -25,7 +25,7 @@ import {
   type WantedDevice,
 } from "./commands.ts";
 import { kernelMakesVxlan } from "./kernel-vxlan.ts";
-import { missingAnnotations, type NodePlace, placeAnnotations, placeOf } from "./node-annotations.ts";
+import { hasPublished, missingAnnotations, type NodePlace, placeAnnotations, placeOf } from "./node-annotations.ts";
 import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Underlay } from "./place.ts";
 import { type NetworkPlan, planNetwork } from "./plan.ts";
 import { createUdpTunnel, type UdpTunnel } from "./udp-tunnel.ts";
@@ -247,8 +247,12 @@ class NetworkLoop {
 
   #report({ problems, routes }: NetworkPlan): void {
     const { logger } = this.#deps;
-    for (const [name, problem] of problems)
-      if (this.#problems.get(name) !== problem) logger.warn("The pods of a node cannot be reached", { node: name, problem });
+    for (const [name, problem] of problems) {
+      if (this.#problems.get(name) === problem) continue;
+      const node = this.#nodes.get(name);
+      if (node && !hasPublished(node)) logger.info("The pods of a node cannot be reached yet", { node: name, problem }, 1);
+      else logger.warn("The pods of a node cannot be reached", { node: name, problem });
+    }
     this.#problems = problems;
     logger.info("Routes to the pods of other nodes are set", { routes: routes.length, nodes: this.#nodes.size - 1 }, 2);
   }

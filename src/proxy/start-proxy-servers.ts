@@ -42,8 +42,8 @@ export function startMetricsServer(
     "/proxyMode": () => text("nftables"),
     "/healthz": () => text("ok"),
     "/configz": () => text(`${JSON.stringify({ "kubeproxy.config.k8s.io": configuration })}`, "application/json"),
-    ...(flags ? { "/flagz": (accept) => answerPage(flagzPage("kube-proxy", flags), accept) } : {}),
-    ...(hasStatusz ? { "/statusz": (accept) => answerPage(status(), accept) } : {}),
+    ...(flags ? { "/flagz": (accept) => answerPage(flagzPage("kube-proxy", flags), { accept }) } : {}),
+    ...(hasStatusz ? { "/statusz": (accept) => answerPage(status(), { accept }) } : {}),
   };
   return startHttpServer(deps, { name: "metrics", ...at, answer: (path, accept) => answers[path]?.(accept) });
 }

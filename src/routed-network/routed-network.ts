@@ -30,8 +30,10 @@ import { borrowedOf, planRouted, type RoutedPlan } from "./plan.ts";
 import { type PoolSet, poolsOf, type ReservedRange } from "./pools.ts";
 import {
   type BGPConfiguration,
+  type BGPFilter,
   type BGPPeer,
   bgpconfigurations,
+  bgpfilters,
   bgppeers,
   type IPAMBlock,
   type IPAMConfig,
@@ -119,6 +121,7 @@ export function startRoutedNetwork(deps: RoutedNetworkDeps, options: RoutedNetwo
   follow<IPPool>(informers.informer(ippools), ({ spec }) => spec);
   follow<BGPPeer>(informers.informer(bgppeers), ({ spec }) => spec);
   follow<BGPConfiguration>(informers.informer(bgpconfigurations), ({ spec }) => spec);
+  follow<BGPFilter>(informers.informer(bgpfilters), ({ spec }) => spec);
   follow<IPAMBlock>(informers.informer(ipamblocks), ({ spec }) => [nodeOfBlock(spec), borrowedOf(spec)]);
   queue.start();
   stack.add(queue);

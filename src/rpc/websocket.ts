@@ -33,8 +33,18 @@ export async function loadWebSocketHandshake(): Promise<WebSocketHandshake> {
       maxPayload: maxMessageBytes,
       handleProtocols: () => protocol || false,
     });
-    server.handleUpgrade(request as unknown as IncomingMessage, socket, Buffer.from(head), onOpen);
+    const asked = token.test(protocol) ? request : withoutProtocol(request);
+    // The tunnel's name has a slash, which names of protocols must not have: it is told in the answer as it was asked for.
+    if (asked !== request) server.on("headers", (lines) => void lines.push(`Sec-WebSocket-Protocol: ${protocol}`));
+    server.handleUpgrade(asked as unknown as IncomingMessage, socket, Buffer.from(head), onOpen);
   };
+}
+
+const token = /^[\w!#$%&'*+.^`|~-]*$/;
+
+function withoutProtocol({ headers, ...request }: HandshakeRequest): HandshakeRequest {
+  const { "sec-websocket-protocol": _protocol, ...others } = headers;
+  return { ...request, headers: others };
 }
 
 /** Whether a client offers this subprotocol. */

@@ -2,8 +2,9 @@
 // that no longer lives is recognised by its process id together with the time it was started, so that a process id used
 // again by another program, or after a reboot, does not keep the directory locked. All steps are synchronous: within one
 // process nothing comes between them.
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectory } from "../base/make-directory.ts";
 
 export interface DirectoryLock {
   /** Idempotent. */
@@ -30,7 +31,7 @@ export class DirectoryLockedError extends Error {
 
 /** Locks a directory, creating it (mode 0700) where it is missing. Throws DirectoryLockedError while another holder lives. */
 export function lockDirectory(dir: string, fileName = "lock"): DirectoryLock {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeDirectory(dir, 0o700);
   const path = join(dir, fileName);
   const own = `${JSON.stringify(holderOf(process.pid))}\n`;
   // Complete before it has the name that counts: nobody ever reads half a lock.

@@ -56,12 +56,18 @@ export function statuszPage(status: ComponentStatus): ComponentPage {
 /** Values as text, by the flags' names. */
 export function flagzPage(component: string, values: Readonly<Record<string, string>>): ComponentPage {
   const flags = Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const lines = Object.entries(flags).map(([name, value]) => `${name}: ${value}\n`);
+  const lines = Object.entries(flags).map(([name, value]) => `${name}=${value}\n`);
   return { component, kind: "Flagz", fields: { flags }, text: `\n${component} flagz\n${warning}\n${lines.join("")}` };
 }
 
-/** `accept`: the request's header. */
-export async function answerPage(page: ComponentPage, accept: string | undefined): Promise<PageAnswer> {
+export interface PageRequest {
+  /** The request's header. */
+  readonly accept: string | undefined;
+  /** Indented, for people. Default true. */
+  readonly isPretty?: boolean;
+}
+
+export async function answerPage(page: ComponentPage, { accept, isPretty = true }: PageRequest): Promise<PageAnswer> {
   const form = chosenForm(page, accept ?? "");
   if (form === undefined) {
     const status = {
@@ -84,7 +90,7 @@ export async function answerPage(page: ComponentPage, accept: string | undefined
     contentType: `application/${type};g=config.k8s.io;v=${version};as=${page.kind}`,
     headers:
       version === versions[0] ? {} : { warning: `299 - "This version of the ${path} endpoint is deprecated. Please use a newer version."` },
-    body: type === "json" ? pretty(object) : await yamlText(object),
+    body: type === "yaml" ? await yamlText(object) : isPretty ? pretty(object) : `${JSON.stringify(object)}\n`,
   };
 }
 

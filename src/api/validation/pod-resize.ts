@@ -33,8 +33,10 @@ export function validatePodResize(pod: Pod, old: Pod): FieldError[] {
   return errors;
 }
 
-const isSet = ({ resources }: PodSpec): boolean =>
-  Object.keys(resources?.requests ?? {}).length + Object.keys(resources?.limits ?? {}).length > 0;
+const isSet = ({ resources = {} }: PodSpec): boolean => !isNothing({ ...resources, claims: [] });
+
+const isNothing = ({ requests = {}, limits = {}, claims }: ResourceRequirements): boolean =>
+  Object.keys(requests).length + Object.keys(limits).length + (claims?.length ?? 0) === 0;
 
 /** The new spec with the old CPU and memory of the pod as a whole. */
 function validatePodLevel(errors: FieldError[], spec: PodSpec, old: PodSpec): PodSpec {
@@ -51,7 +53,8 @@ function validatePodLevel(errors: FieldError[], spec: PodSpec, old: PodSpec): Po
   const form = (value: ResourceRequirements | undefined): unknown => internalForm("ResourceRequirements", value);
   if (!semanticallyEqual(form(same), form(old.resources)))
     errors.push(forbiddenField("spec", "only cpu and memory resources are mutable at pod-level"));
-  return semanticallyEqual(same, {}) && !old.resources ? rest : { ...rest, resources: same };
+  // A pod may get amounts of its own with a resize: what is left of them without CPU and memory is nothing.
+  return isNothing(same) && !old.resources ? rest : { ...rest, resources: same };
 }
 
 function validateOrder(errors: FieldError[], spec: PodSpec, old: PodSpec): boolean {

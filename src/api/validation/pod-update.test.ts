@@ -94,6 +94,15 @@ describe("validatePodResize()", () => {
     expect(resized({ cpu: "2" })).toEqual([]);
   });
 
+  it("gives a pod amounts of its own", () => {
+    const resources = { requests: { cpu: "3" }, limits: { cpu: "5" } };
+    expect(validatePodResize(changed(old, { resources }), old)).toEqual([]);
+    const gpu = { ...resources, limits: { ...resources.limits, "example.com/gpu": "1" } };
+    expect(validatePodResize(changed(old, { resources: gpu }), old).map((e) => e.message)).toContain(
+      "spec: Forbidden: only cpu and memory resources are mutable at pod-level",
+    );
+  });
+
   it("neither removes requests nor changes the quality-of-service class", () => {
     expect(resized({})).toEqual([
       'spec: Invalid value: "": Pod QOS Class may not change as a result of resizing',

@@ -75,13 +75,12 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   const root =
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
     async ({ request, info }) => {
-      // The list of core versions proper is at /api/; at /api everything can be asked for, by any method.
-      if (info.path === "/api/" && request.method !== "GET") throw methodNotServed();
+      if (info.path.startsWith("/api/") && request.method !== "GET") throw methodNotServed();
       const { as, encoding } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
       });
-      if (!as) return { ...objectOf(encoded(path, plain)), headers: { Vary: "Accept" } };
+      if (!as) return objectOf(encoded(path, plain));
       const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
       return aggregatedAnswer(document, encoding === "yaml", request.headers["if-none-match"]);
     };

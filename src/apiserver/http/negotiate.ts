@@ -87,6 +87,9 @@ export function negotiateError(request: NegotiationInput): NegotiatedOutput {
   return firstAccepted(request, noOffer) ?? { ...plainJson, pretty: true };
 }
 
+/** Whether errors are sent in a form that the client accepts. */
+export const acceptsErrors = (request: NegotiationInput): boolean => firstAccepted(request, noOffer) !== undefined;
+
 /** Undefined where the client says what it accepts, and it is nothing that there is. */
 function firstAccepted(request: NegotiationInput, offer: OutputOffer): NegotiatedOutput | undefined {
   const accept = request.headers.accept;
@@ -179,7 +182,7 @@ function notAcceptable(accepted: readonly string[]): StatusError {
   return new StatusError({ code: 406, reason: "NotAcceptable", message });
 }
 
-function wantsPretty(request: NegotiationInput): boolean {
+export function wantsPretty(request: NegotiationInput): boolean {
   const asked = request.query.size > 0 ? request.query.get("pretty") : null;
   if (asked) return /^(1|t|T|true|TRUE|True)$/.test(asked);
   const agent = request.headers["user-agent"];

@@ -206,6 +206,11 @@ export async function build(make: () => Promise<Uint8Array>): Promise<Document> 
   return { bytes, zipped: await compress(bytes), etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
 }
 
+/** Whether an If-None-Match header names a tag. */
+function namesTag(header: string | undefined, etag: string): boolean {
+  return (header ?? "").split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
+}
+
 export function answer(
   document: Document,
   headers: Readonly<Record<string, string | undefined>>,
@@ -213,7 +218,7 @@ export function answer(
   contentType = "application/json",
 ): ApiResponse {
   const common = { Etag: document.etag, "Cache-Control": "no-cache, private", ...more };
-  if (headers["if-none-match"] === document.etag) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
+  if (namesTag(headers["if-none-match"], document.etag)) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
   const zip = allowsGzip(headers["accept-encoding"]);
   return {
     kind: "bytes",

@@ -112,7 +112,8 @@ export function managerOf(options: WriteOptions, userAgent: string | undefined):
 const managers = new LruMap<string, string>(256);
 
 function managerOfAgent(userAgent: string): string {
-  const name = userAgent.split("/")[0] ?? "";
+  // Headers come as bytes.
+  const name = Buffer.from(userAgent.split("/")[0] ?? "", "latin1").toString();
   // Upstream cuts at 128 bytes and drops what cannot be printed.
   const printable = [...name].filter(isPrintable).join("");
   return printable === "" ? "unknown" : Buffer.from(printable).subarray(0, maxFieldManagerBytes).toString();

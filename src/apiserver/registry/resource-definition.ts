@@ -117,6 +117,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly allowUnconditionalUpdate?: boolean;
   /** Values that field selectors see beyond metadata.name and metadata.namespace. Keys are all supported fields. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  /** Why a field selector cannot have another field, where the kind says so in words of its own. */
+  readonly fieldRefusal?: (field: string) => string;
   /** How deletion begins. Default: at once. Pods: their grace period. */
   readonly gracefulDeletion?: {
     /** Seconds of grace for this deletion (0: at once), from what the client asked and the object says. */
@@ -131,6 +133,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   };
   /** Propagation when the client does not say: default "background". */
   readonly defaultDeletionPropagation?: "orphan" | "background";
+  /** Who deletes without saying what becomes of dependents is warned. */
+  readonly orphaningWarning?: string;
   /** Where the answer to a DELETE is the object itself rather than a Status. Default false. */
   readonly deletionReturnsObject?: boolean;
   /** Objects disappear after so many seconds (events). */

@@ -39,6 +39,7 @@ const kindOf = ({ type, definition }: ResourceStore): ExpectedKind => ({
   kind: type.kind,
   schema: type.schema,
   decode: definition.custom?.decode,
+  defaults: definition.defaults,
 });
 
 export async function answerCreate(
@@ -138,11 +139,19 @@ export async function answerDelete(
 ): Promise<ApiResponse> {
   const representation = representationOf(context.request, "object", store.type);
   const options = await readDeleteOptions(context);
+  warnOfDeletion(store, context, options);
   const result = await deleteObject(env, store, deleteRequest(context, namespace, context.info.name, options), options);
   if (result.removed && !store.definition.deletionReturnsObject)
     return { kind: "object", status: 200, object: deletedStatus(store, result.version.object) };
   const accepted = !result.removed && options.orphanDependents === false;
   return objectAnswer(env, store, result.version, representation, accepted ? 202 : 200);
+}
+
+/** Where dependents stay that people expect to go. */
+function warnOfDeletion({ definition }: ResourceStore, { warnings }: RequestContext, options: DeleteOptions): void {
+  const { orphaningWarning: text } = definition;
+  if (text === undefined || options.propagationPolicy !== undefined || options.orphanDependents !== undefined) return;
+  if (!warnings.includes(text)) warnings.push(text);
 }
 
 /** Objects deleted at once by a deletecollection, as upstream's default number of workers. */
@@ -158,6 +167,7 @@ export async function answerDeleteCollection(
   const options = parseListOptions(query, false);
   const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
   const deleteOptions = await readDeleteOptions(context);
+  warnOfDeletion(store, context, deleteOptions);
   const page = await listPage(store, scope, options);
   const waiting = [...page.versions];
   const work = async (): Promise<void> => {

@@ -113,7 +113,7 @@ async function reconcileClaim(context: ControllerContext, work: Work, observed: 
       recorder.record(await writeClaimStatus(context, work, claim, claimStatus(claim, "Lost")), plan.event);
       return undefined;
     case "assign-class":
-      await writeClaim(context, work, claim, { ...claim, spec: { ...claim.spec, storageClassName: plan.className } });
+      await assignClass(context, work, claim, plan.className);
       return undefined;
     case "provision":
       await writeClaim(context, work, claim, withProvisioner(claim, plan.provisioner));
@@ -156,6 +156,16 @@ async function provisionDirectory(
   } catch (error) {
     // An earlier try made it.
     if (!isStatus(error, "AlreadyExists")) throw error;
+  }
+}
+
+async function assignClass(context: ControllerContext, work: Work, claim: PersistentVolumeClaim, className: string): Promise<void> {
+  try {
+    await writeClaim(context, work, claim, { ...claim, spec: { ...claim.spec, storageClassName: className } });
+    context.metrics?.own.count("retroactive_storageclass_total");
+  } catch (error) {
+    context.metrics?.own.count("retroactive_storageclass_errors_total");
+    throw error;
   }
 }
 

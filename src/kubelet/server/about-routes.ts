@@ -27,7 +27,7 @@ export function aboutRoutes(about: AboutKubelet, clock: Clock, paths: () => read
 }
 
 async function send({ request, response }: RouteCall, page: ComponentPage): Promise<void> {
-  const { status, contentType, headers, body } = await answerPage(page, request.headers.accept);
+  const { status, contentType, headers, body } = await answerPage(page, { accept: request.headers.accept });
   response.writeHead(status, { "content-type": contentType, ...headers });
   response.end(body);
 }
