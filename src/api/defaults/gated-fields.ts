@@ -2,7 +2,7 @@
 // as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
 import type { StatefulSet } from "../types/apps-v1.ts";
 import type { CronJob, Job } from "../types/batch-v1.ts";
-import type { Container, PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
+import type { Container, Pod, PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
 import { change, changeEach } from "./fill.ts";
 
 function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C): C {
@@ -19,6 +19,14 @@ export function withoutGatedPodFields(given: PodSpec): PodSpec {
   spec = changeEach(spec, "initContainers", withoutStopSignal);
   spec = changeEach(spec, "containers", withoutStopSignal);
   return changeEach(spec, "ephemeralContainers", withoutStopSignal);
+}
+
+/** A pod as well without what devices took of its node's memory and cores. */
+export function withoutGatedPodParts(pod: Pod): Pod {
+  const plain = change(pod, "spec", withoutGatedPodFields);
+  if (pod.status?.nodeAllocatableResourceClaimStatuses === undefined) return plain;
+  const { nodeAllocatableResourceClaimStatuses: _, ...status } = pod.status;
+  return { ...plain, status };
 }
 
 const withoutGatedTemplateFields = (template: PodTemplateSpec): PodTemplateSpec => change(template, "spec", withoutGatedPodFields);

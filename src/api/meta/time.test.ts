@@ -27,6 +27,9 @@ describe("times", () => {
 
   it("are refused with Go's words", () => {
     expect(timeProblem("yesterday")).toBe('parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"');
+    expect(timeProblem('ü"\u0000')).toBe(
+      'parsing time "\\xc3\\xbc\\"\\x00" as "2006-01-02T15:04:05Z07:00": cannot parse "\\xc3\\xbc\\"\\x00" as "2006"',
+    );
     expect(timeProblem("2024-01-01T00:00:00", true)).toBe(
       'parsing time "2024-01-01T00:00:00" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "" as ".000000"',
     );

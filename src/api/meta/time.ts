@@ -72,16 +72,25 @@ const microTimePieces: readonly Piece[] = [...datePieces, ["05", /^\d\d/], [".00
 /** Go's message for a text that is no time, or no MicroTime, as clients see it. */
 export function timeProblem(text: string, micro = false): string {
   const pieces = micro ? microTimePieces : timePieces;
-  const quoted = JSON.stringify(text);
-  const layout = JSON.stringify(pieces.map(([piece]) => piece).join(""));
+  const quoted = quote(text);
+  const layout = quote(pieces.map(([piece]) => piece).join(""));
   let rest = text;
   for (const [piece, pattern] of pieces) {
     const match = pattern.exec(rest);
-    if (!match) return `parsing time ${quoted} as ${layout}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(piece)}`;
+    if (!match) return `parsing time ${quoted} as ${layout}: cannot parse ${quote(rest)} as ${quote(piece)}`;
     rest = rest.slice(match[0].length);
   }
-  if (rest !== "") return `parsing time ${quoted}: extra text: ${JSON.stringify(rest)}`;
+  if (rest !== "") return `parsing time ${quoted}: extra text: ${quote(rest)}`;
   return `parsing time ${quoted}: ${outOfRange(text)} out of range`;
+}
+
+/** As Go's package time quotes: all but printable ASCII by its bytes. */
+function quote(text: string): string {
+  const escaped = text.replace(/["\\]/g, "\\$&").replace(/[^ -\x7f]/gu, (char) => {
+    const bytes = [...new TextEncoder().encode(char)];
+    return bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  });
+  return `"${escaped}"`;
 }
 
 function outOfRange(text: string): string {

@@ -13,6 +13,11 @@ const spec = { containers: [c, d], nodeSelector: { a: "1" }, tolerations: [{ key
 const patched = (patch: unknown): unknown => applyStrategicMergePatch(spec, patch, podSpec);
 
 describe("applyStrategicMergePatch()", () => {
+  it("refuses lists of unlike items, and adds an item whose key is null as it is", () => {
+    expect(() => patched({ containers: [null] })).toThrow(/^list element types are not identical: \[\[map\[.*\]\] \[<nil>\]\]$/);
+    expect(patched({ containers: [{ name: null }] })).toMatchObject({ containers: [{ name: null }, c, d] });
+  });
+
   it("merges lists by their merge key, patched items in the patch's order", () => {
     expect(patched({ containers: [{ name: "c", image: "c:2" }] })).toMatchObject({ containers: [{ ...c, image: "c:2" }, d] });
     expect(patched({ containers: [{ name: "e", image: "e:1" }] })).toMatchObject({ containers: [{ name: "e" }, c, d] });

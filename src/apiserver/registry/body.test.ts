@@ -30,6 +30,17 @@ describe("decodeAs() names unknown and repeated fields", () => {
     );
   });
 
+  it("those that are repeated in YAML as one problem, with a line for each", () => {
+    const duplicates = ['line 7: key "a" already set in map', 'line 8: key "a" already set in map'];
+    const value: unknown = JSON.parse(body('{"foo":1}'));
+    expect(() => decodeAs({ value, duplicates }, deployment, "Strict", () => {})).toThrow(
+      `strict decoding error: yaml: unmarshal errors:\n  ${duplicates.join("\n  ")}, unknown field "spec.foo"`,
+    );
+    const warnings: string[] = [];
+    decodeAs({ value, duplicates }, deployment, "Warn", (text) => void warnings.push(text));
+    expect(warnings).toEqual([...duplicates, 'unknown field "spec.foo"']);
+  });
+
   it("repeated ones first where the kind is a custom one", () => {
     const decode = (object: unknown) => ({ object: object as Readonly<Record<string, unknown>>, unknown: ["spec.foo"] });
     const custom = { group: "example.com", version: "v1", kind: "Deployment", decode };

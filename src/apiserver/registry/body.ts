@@ -144,7 +144,7 @@ export function decodeAs(
   checkKind(sent, expected, apiVersion, bytes);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
-  if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
+  if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
   const whole = object as unknown as KubernetesObject;
   const named = expected.decode !== undefined || (whole.kind === expected.kind && whole.apiVersion === apiVersion);
@@ -169,6 +169,14 @@ function strictProblems(duplicates: readonly string[], unknown: readonly string[
 
 /** Repeated keys of YAML are told in the words of its parser. */
 const repeatedField = (found: string): string => (/^line \d+: key /.test(found) ? found : duplicateField(found));
+
+/** The parser's words are one error with a line for each repeated key; in warnings each is one of its own. */
+function yamlAsOne(problems: readonly string[]): readonly string[] {
+  const isYaml = (problem: string): boolean => /^line \d+: key /.test(problem);
+  const lines = problems.filter(isYaml).map((problem) => `  ${problem}`);
+  if (lines.length === 0) return problems;
+  return [["yaml: unmarshal errors:", ...lines].join("\n"), ...problems.filter((problem) => !isYaml(problem))];
+}
 
 const versionOf = ({ group, version }: ExpectedKind): string => (group === "" ? version : `${group}/${version}`);
 

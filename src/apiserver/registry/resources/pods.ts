@@ -1,7 +1,6 @@
 // Pods, pod templates and replication controllers. A new pod is Pending, with the quality-of-service class of its
 // resources; a pod with a node is deleted gracefully, one without a node or with nothing left to run at once.
-import { change } from "../../../api/defaults/fill.ts";
-import { withoutGatedFields, withoutGatedPodFields, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
+import { withoutGatedFields, withoutGatedPodParts, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
 import { defaultPod, defaultPodTemplateObject } from "../../../api/defaults/pod.ts";
 import { defaultReplicationController } from "../../../api/defaults/workloads.ts";
 import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
@@ -25,7 +24,7 @@ import { changedTemplateWarnings } from "./template-warnings.ts";
 export const podDefinition = describe<Pod>(pods, {
   metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPod,
-  withoutGated: (pod) => change(pod, "spec", withoutGatedPodFields),
+  withoutGated: withoutGatedPodParts,
   create: { prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
   update: { validate: validatePodUpdate },
   status: {
