@@ -86,6 +86,9 @@ export async function ensureNodeNamespace(options: MachineNetworkOptions, name: 
     ...(isLoose ? [`link delete dev ${cable}`] : []),
     ...(isWhole ? [] : [`link add name ${cable} type veth peer name ${uplink} netns ${netns}`]),
     `link set dev ${cable} master ${bridge} mtu ${mtu} up`,
+    // Where br_netfilter is loaded, a packet that a node sends to a node port of the machine, and that is led to a pod of the same
+    // node, is not routed but sent back over the cable it came from, which a bridge does only when told to.
+    `link set dev ${cable} type bridge_slave hairpin on`,
   ]);
   const gateways = nodeAddressesFor(nodeCidrs, 1);
   await inside.apply([
