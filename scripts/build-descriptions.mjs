@@ -4,7 +4,8 @@
 //
 //   node scripts/build-descriptions.mjs [dist/openapi-descriptions.json]
 //
-// The file maps "core-v1.Pod" to [description, { field: description }]. The package itself is needed at build time only.
+// The file maps "core-v1.Pod" to [description, { field: description }], and "parameters.list" to those of the parameters of
+// lists. The package itself is needed at build time only.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -28,11 +29,47 @@ export async function buildDescriptions(target = join(root, "dist/openapi-descri
       descriptions[`${module}.${name}`] = [model.description, model.fields];
     }
   }
+  Object.assign(descriptions, describeParameters());
   if (described < 400)
     throw new Error(`only ${described} types were found in ${models} (not: ${missing.join(", ")}): has the package changed?`);
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, JSON.stringify(descriptions));
   return described;
+}
+
+/** Operations whose parameters are described, each by one that has them. */
+const operations = {
+  list: "listNamespacedPod",
+  create: "createNamespacedPod",
+  patch: "patchNamespacedPod",
+  delete: "deleteNamespacedPod",
+  "pods/exec": "connectGetNamespacedPodExec",
+  "pods/attach": "connectGetNamespacedPodAttach",
+  "pods/portforward": "connectGetNamespacedPodPortforward",
+  "pods/proxy": "connectGetNamespacedPodProxy",
+  "services/proxy": "connectGetNamespacedServiceProxy",
+  "nodes/proxy": "connectGetNodeProxy",
+  "pods/log": "readNamespacedPodLog",
+};
+
+function describeParameters() {
+  const source = readFileSync(join(root, "node_modules/@kubernetes/client-node/dist/gen/apis/CoreV1Api.d.ts"), "utf8");
+  const described = {};
+  for (const [key, method] of Object.entries(operations)) {
+    const at = source.indexOf(`    ${method}(`);
+    if (at < 0) throw new Error(`no operation ${method} in the API of @kubernetes/client-node: has the package changed?`);
+    const comment = source.slice(source.lastIndexOf("/**", at), at);
+    const parameters = [...comment.matchAll(/@param _?(\w+) (.+)/g)].map(([, name, words]) => [name, unescaped(words)]);
+    described[`parameters.${key}`] = ["", Object.fromEntries(parameters)];
+  }
+  return described;
+}
+
+const entities = { "&quot;": '"', "&#39;": "'", "&#x60;": "`", "&#x3D;": "=", "&lt;": "<", "&gt;": ">", "&amp;": "&" };
+/** Undoes the generator's escapes; two blanks after a sentence were a blank line. */
+function unescaped(words) {
+  const text = words.trim().replace(/\\?(&#?\w+;)/g, (all, entity) => entities[entity] ?? all);
+  return text.replace(/(?<=[.:]) {2,}(?=[A-Z`])/g, "\n\n");
 }
 
 /** The generated tables hold one JSON object each: "export const table: TypeTable = {…};". */

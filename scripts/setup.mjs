@@ -19,6 +19,7 @@ export const nodePackages = [
   { name: "nftables", why: "packet rules", found: () => onPath("nft") },
   { name: "conntrack", why: "ends connections to endpoints that are gone", found: () => onPath("conntrack") },
   { name: "iproute2", why: "network devices", found: () => onPath("ip") },
+  { name: "perl-base", why: "carries packets between nodes whose kernel has no VXLAN", found: () => onPath("perl"), optional: true },
 ];
 /** Where --pod-network routed is asked for. */
 export const routedPackages = [

@@ -9,6 +9,7 @@ import {
   type FlagType,
   type FlagValues,
   flag,
+  flagTexts,
   integer,
   list,
   oneOf,
@@ -62,6 +63,8 @@ export interface ApiServerSettings {
   readonly runtimeConfig: RuntimeConfig;
   readonly featureGates: FeatureGates;
   readonly log: LogOptions;
+  /** What every flag is, as text, for /flagz. */
+  readonly flagTexts: Readonly<Record<string, string>>;
 }
 
 const address: FlagType<string> = {
@@ -164,5 +167,6 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     runtimeConfig: values["runtime-config"],
     featureGates: resolveApiServerGates(values["feature-gates"]),
     log: logOptionsOf(values),
+    flagTexts: flagTexts(apiServerFlags, values),
   };
 }

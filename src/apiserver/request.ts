@@ -13,6 +13,8 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Every value of a header that may repeat (impersonate-group, impersonate-extra-*). */
   headerLines(name: string): readonly string[];
+  /** The path with its query as it was sent; absent in-process. */
+  readonly uri?: string;
   readonly body: RequestBody;
   /** Aborts when the client has gone or the request's deadline has passed. */
   readonly signal: AbortSignal;

@@ -220,3 +220,15 @@ function plainText(value: unknown): string {
   const pairs = value instanceof Map ? [...value] : Object.entries(value);
   return pairs.map(([name, each]) => `${name}=${String(each)}`).join(",");
 }
+
+/** What every flag is, as text: "1m0s", "[a,b]", "" for what is not given. */
+export function flagTexts<F extends Flags>(flags: F, values: FlagValues<F>): Readonly<Record<string, string>> {
+  const given = values as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, flagText(type, given[name])]));
+}
+
+function flagText({ show }: FlagType<unknown>, value: unknown): string {
+  if (typeof value === "boolean") return String(value);
+  if (Array.isArray(value) && !show) return `[${value.map(plainText).join(",")}]`;
+  return show?.(value) ?? plainText(value);
+}

@@ -10,8 +10,12 @@ export interface HealthSlis {
 
 export function createHealthSlis(): HealthSlis {
   const registry = new MetricsRegistry();
-  const last = registry.gauge("kubernetes_healthcheck", "Result of the last run of a health check: 1 or 0.", ["name", "type"]);
-  const total = registry.counter("kubernetes_healthchecks_total", "Runs of health checks by their result.", ["name", "type", "status"]);
+  const last = registry.gauge("kubernetes_healthcheck", "[STABLE] Result of the last run of a health check: 1 or 0.", ["name", "type"]);
+  const total = registry.counter("kubernetes_healthchecks_total", "[STABLE] Runs of health checks by their result.", [
+    "name",
+    "type",
+    "status",
+  ]);
   return {
     registry,
     observe(name, type, isOk) {

@@ -22,6 +22,8 @@ export interface KeyedQueueOptions<K> {
   readonly deadlineMs?: number;
   /** How long stop() waits for work in progress before it aborts it. Default 5 s. */
   readonly drainMs?: number;
+  /** A key that was added while it was worked on comes again after so long, for much may have happened by then. Default 0. */
+  readonly paceMs?: number;
   readonly metrics?: QueueMetrics;
 }
 
@@ -42,6 +44,7 @@ export class KeyedQueue<K> implements Running {
   readonly #workers: number;
   readonly #deadlineMs: number;
   readonly #drainMs: number;
+  readonly #paceMs: number;
   readonly #metrics: QueueMetrics;
   readonly #backoff: KeyedBackoff<K>;
   /** Keys ready to be worked on, in order, with the time they were added. */
@@ -65,6 +68,7 @@ export class KeyedQueue<K> implements Running {
     this.#workers = options.workers ?? 1;
     this.#deadlineMs = options.deadlineMs ?? 5 * 60_000;
     this.#drainMs = options.drainMs ?? 5_000;
+    this.#paceMs = options.paceMs ?? 0;
     this.#metrics = options.metrics ?? {};
     this.#backoff = new KeyedBackoff(options.backoff ?? { baseMs: 5, maxMs: 1_000_000 });
   }
@@ -212,6 +216,6 @@ export class KeyedQueue<K> implements Running {
       this.#backoff.forget(key);
       if (outcome.kind === "after") this.addAfter(key, outcome.delayMs);
     }
-    if (this.#again.delete(key)) this.add(key);
+    if (this.#again.delete(key)) this.addAfter(key, this.#paceMs);
   }
 }

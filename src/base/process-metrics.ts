@@ -1,4 +1,5 @@
 // What every Prometheus client exports about its process, under the usual names.
+import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "./clock.ts";
 import type { MetricsRegistry } from "./metrics.ts";
 import { kubernetesVersion } from "./version.ts";
@@ -7,24 +8,67 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
   const resident = metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").series();
   const heap = metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use, in bytes.").series();
-  const start = metrics.gauge("process_start_time_seconds", "Start time of the process since the Unix epoch in seconds.").series();
+  const start = metrics.gauge("process_start_time_seconds", "[ALPHA] Start time of the process since the Unix epoch in seconds.").series();
   start.set(Math.round(clock.now() / 1000 - process.uptime()));
+  const memory = registerProcessFiles(metrics);
   let countedMicros = 0;
   metrics.beforeScrape(() => {
     const { user, system } = process.cpuUsage();
     cpu.add((user + system - countedMicros) / 1e6);
     countedMicros = user + system;
-    const memory = process.memoryUsage();
-    resident.set(memory.rss);
-    heap.set(memory.heapUsed);
+    const { rss, heapUsed } = process.memoryUsage();
+    resident.set(rss);
+    heap.set(heapUsed);
+    readProcess(memory);
   });
+}
+
+interface ProcessGauges {
+  readonly open: Settable;
+  readonly most: Settable;
+  readonly virtual: Settable;
+}
+
+interface Settable {
+  set(value: number): void;
+}
+
+function registerProcessFiles(metrics: MetricsRegistry): ProcessGauges {
+  const gauge = (name: string, help: string): Settable => metrics.gauge(name, help).series();
+  return {
+    open: gauge("process_open_fds", "Number of open file descriptors."),
+    most: gauge("process_max_fds", "Maximum number of open file descriptors."),
+    virtual: gauge("process_virtual_memory_bytes", "Virtual memory size in bytes."),
+  };
+}
+
+/** Read within the scrape: these files are the kernel's, and small. Elsewhere than on Linux there are none. */
+function readProcess({ open, most, virtual }: ProcessGauges): void {
+  try {
+    open.set(readdirSync("/proc/self/fd").length);
+    most.set(Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0));
+    virtual.set(Number(/^VmSize:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) * 1024);
+  } catch {
+    // Not this system's way to tell.
+  }
 }
 
 /** What the process is, as upstream's components say it. */
 export function registerBuildInfo(metrics: MetricsRegistry): void {
   const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+  const labels = {
+    build_date: "1970-01-01T00:00:00Z",
+    compiler: "v8",
+    git_commit: "",
+    git_tree_state: "clean",
+    git_version: kubernetesVersion,
+    go_version: `node${process.versions.node}`,
+    major,
+    minor,
+    platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+  };
   metrics
-    .gauge("kubernetes_build_info", "What was built, as labels.", ["git_version", "major", "minor", "platform"])
-    .series(kubernetesVersion, major, minor, `${process.platform}/${process.arch}`)
+    .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
+    .series(...Object.values(labels))
     .set(1);
 }

@@ -34,6 +34,8 @@ export interface WorkQueueOptions {
   readonly deadlineMs?: number;
   /** Gives up on a key after so many failures in a row. Default never. */
   readonly maxFailures?: number;
+  /** A key that was added while it was worked on comes again after so long. Default 0. */
+  readonly paceMs?: number;
   readonly metrics?: QueueMetrics;
 }
 
@@ -73,6 +75,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     work,
     workers: options.workers ?? 5,
     deadlineMs: options.deadlineMs ?? 120_000,
+    paceMs: options.paceMs ?? 0,
     ...(options.backoff ? { backoff: options.backoff } : {}),
     ...(options.metrics ? { metrics: options.metrics } : {}),
   });

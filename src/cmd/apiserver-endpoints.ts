@@ -1,5 +1,6 @@
 // The paths of the API server that are no resources, wired: discovery, OpenAPI, health, version, metrics, and the OpenID
 // documents of the service-account issuer.
+import { constants, gzipSync } from "node:zlib";
 import type { KubernetesObject } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import {
@@ -17,10 +18,13 @@ import { createDiscovery } from "../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../apiserver/discovery/version-order.ts";
 import { createHealth, type HealthCheck } from "../apiserver/health.ts";
+import { encodeJson } from "../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../apiserver/http/endpoints.ts";
+import { allowsGzip } from "../apiserver/http/http1.ts";
 import { createOpenApi } from "../apiserver/openapi/openapi.ts";
 import type { ResourceStores } from "../apiserver/registry/stores.ts";
-import type { ApiResponse, Handler } from "../apiserver/request.ts";
+import type { ApiRequest, ApiResponse, Handler } from "../apiserver/request.ts";
+import { createZPages } from "../apiserver/z-pages.ts";
 import type { Clock } from "../base/clock.ts";
 import { createHealthSlis } from "../base/health-slis.ts";
 import type { Logger } from "../base/log.ts";
@@ -63,6 +67,8 @@ export interface EndpointDeps {
   readonly state: ServerState;
   /** --service-account-jwks-uri. */
   readonly keysUri?: string | undefined;
+  /** What every flag is, as text. */
+  readonly flagTexts: Readonly<Record<string, string>>;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
@@ -78,6 +84,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   const served = servedResources(stores);
   const version = versionInfo();
   const slis = createHealthSlis();
+  const startSeconds = Math.floor(clock.now() / 1000 - process.uptime());
   return createEndpoints([
     createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
     createHealth(healthChecks(deps), { clock, logger, observe: slis.observe }),
@@ -86,22 +93,38 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
         publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
       }),
     ),
+    createZPages({ clock, flags: deps.flagTexts }),
     ...(deps.more ?? []),
     fixedEndpoints({
-      "/version": producing("application/json", async () => ({ kind: "object", status: 200, object: version })),
-      "/metrics": async () => writtenMetrics(metrics),
-      "/metrics/slis": async () => writtenMetrics(slis.registry),
+      "/version": producing("application/json", async () => ({
+        kind: "bytes",
+        status: 200,
+        contentType: "application/json",
+        bytes: encodeJson(version, true),
+      })),
+      "/metrics": async ({ request }) => writtenMetrics(metrics, request, startSeconds),
+      "/metrics/slis": async ({ request }) => writtenMetrics(slis.registry, request, startSeconds),
       ...openIdEndpoints(tokens, () => deps.keysUri ?? `https://${address()}/openid/v1/jwks`),
     }),
   ]);
 }
 
-const writtenMetrics = (metrics: MetricsRegistry): ApiResponse => ({
-  kind: "bytes",
-  status: 200,
-  contentType: "text/plain; version=0.0.4; charset=utf-8",
-  bytes: Buffer.from(metrics.text()),
-});
+/** Prometheus' library says since when the process runs, and compresses for who reads that. */
+function writtenMetrics(
+  metrics: MetricsRegistry,
+  { headers: { "accept-encoding": accepted } }: ApiRequest,
+  startSeconds: number,
+): ApiResponse {
+  const bytes = Buffer.from(metrics.text());
+  const zip = allowsGzip(accepted);
+  return {
+    kind: "bytes",
+    status: 200,
+    contentType: "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+    bytes: zip ? gzipSync(bytes, { level: constants.Z_BEST_SPEED }) : bytes,
+    headers: { "Process-Start-Time-Unix": String(startSeconds), ...(zip ? { "Content-Encoding": "gzip" } : {}) },
+  };
+}
 
 function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: () => string): Readonly<Record<string, Handler>> {
   const produced: Readonly<Record<string, string>> = { "/openid/v1/jwks": "application/jwk-set+json" };

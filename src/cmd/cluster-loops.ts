@@ -5,6 +5,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { SchedulerFiles } from "./scheduler-setup.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
+import type { VolumeFlagValues } from "./volume-flags.ts";
 
 export interface ClusterLoopsDeps {
   readonly server: RunningApiServer;
@@ -19,6 +20,8 @@ export interface ClusterLoopsOptions {
   readonly serviceCidrs: readonly string[];
   readonly nodeMonitorGracePeriodMs: number;
   readonly scheduler: SchedulerFiles;
+  /** Of claims and volumes; without them upstream's defaults. */
+  readonly volumes?: VolumeFlagValues;
   /** Ports of this machine for health and metrics; 0 serves none. Default: nothing is measured or served. */
   readonly ports?: { readonly controllerManager: number; readonly scheduler: number };
 }
@@ -31,6 +34,7 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
     import("./scheduler.ts"),
   ]);
   const { controllers: selection, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, scheduler, ports } = options;
+  const volumes = options.volumes && (await (await import("./volume-flags.ts")).volumeOptions(options.volumes));
   const served = ports && (await import("./up-metrics.ts"));
   const measured = served?.createLoopMetrics();
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
@@ -48,6 +52,7 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
         {
           controllers: checkedSelection(withJoining(selection.split(","))),
           ...{ rootCaPem: server.caPem, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, clusterSigning: server.pki.ca },
+          ...(volumes ? { volumes } : {}),
         },
       ),
     );

@@ -1,16 +1,18 @@
 // The HTTPS server that a component has for those who watch over it: /healthz, /livez and /readyz with their named checks,
-// /metrics, /configz, /version. Health may be asked for by everybody; the rest needs a bearer token or a client certificate
+// /metrics, /configz, /flagz, /statusz, /version. Health may be asked for by everybody; the rest needs a bearer token or a client certificate
 // of the cluster, and leave of the API server (SubjectAccessReview on the path), as upstream.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { answerPage, type ComponentPage, flagzPage, statuszPage } from "../api/encode/component-pages.ts";
 import { StatusError } from "../api/meta/status-error.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
 import { closing } from "../base/server-connections.ts";
-import { version } from "../base/version.ts";
+import { kubernetesVersion, version } from "../base/version.ts";
 import { CommandError } from "./command-error.ts";
 import type { ComponentAccess } from "./component-access.ts";
 
@@ -20,8 +22,13 @@ export interface ComponentServerDeps {
   readonly access: ComponentAccess;
   /** What is wrong by the name of the check, undefined where nothing is; asked at each request. */
   readonly checks: () => ReadonlyMap<string, string | undefined>;
+  readonly clock: Clock;
+  /** "kube-scheduler". */
+  readonly component: string;
   /** What /configz shows. */
   readonly configuration: Readonly<Record<string, unknown>>;
+  /** What /flagz shows: every flag by its name, as text. */
+  readonly flags: Readonly<Record<string, string>>;
 }
 
 export interface ComponentServerOptions {
@@ -39,16 +46,18 @@ interface Answer {
   readonly status: number;
   readonly body: string;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const headersTimeoutMs = 10_000;
 const maxConnections = 100;
 
 export async function startComponentServer(
-  deps: ComponentServerDeps,
+  given: ComponentServerDeps,
   options: ComponentServerOptions,
 ): Promise<Running & { readonly port: number }> {
   const { cert, key, clientCa } = options;
+  const deps = { ...given, startedMs: given.clock.now() };
   const tls = { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }), requestCert: true, rejectUnauthorized: false };
   const server = createServer({ ...tls, minVersion: "TLSv1.2", headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs });
   server.maxConnections = maxConnections;
@@ -66,12 +75,19 @@ export async function startComponentServer(
   };
 }
 
-async function respond(deps: ComponentServerDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+interface StartedServer extends ComponentServerDeps {
+  readonly startedMs: number;
+}
+
+async function respond(deps: StartedServer, request: IncomingMessage, response: ServerResponse): Promise<void> {
   let answer: Answer;
   try {
     const url = new URL(request.url ?? "/", "https://component");
     await deps.access.admit(request, url.pathname);
-    answer = request.method === "GET" || request.method === "HEAD" ? answerTo(deps, url) : text(405, "405 method not allowed\n");
+    answer =
+      request.method === "GET" || request.method === "HEAD"
+        ? await answerTo(deps, url, request.headers.accept)
+        : text(405, "405 method not allowed\n");
   } catch (error) {
     if (!(error instanceof StatusError)) deps.logger.warn("A request could not be answered", { path: request.url, error });
     const status = error instanceof StatusError ? error.code : 500;
@@ -81,11 +97,14 @@ async function respond(deps: ComponentServerDeps, request: IncomingMessage, resp
     "content-type": answer.contentType ?? "text/plain; charset=utf-8",
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache, private",
+    ...answer.headers,
   });
   response.end(request.method === "HEAD" ? undefined : answer.body);
 }
 
-function answerTo(deps: ComponentServerDeps, url: URL): Answer {
+const paths = ["/configz", "/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/version"];
+
+function answerTo(deps: StartedServer, url: URL, accept: string | undefined): Answer | Promise<Answer> {
   const { pathname } = url;
   const health = /^\/(healthz|livez|readyz)(?:\/(.+))?$/.exec(pathname);
   if (health?.[1] !== undefined) return healthOf(deps, health[1], health[2], url.searchParams);
@@ -94,12 +113,22 @@ function answerTo(deps: ComponentServerDeps, url: URL): Answer {
       return { status: 200, body: deps.metrics.text(), contentType: "text/plain; version=0.0.4; charset=utf-8" };
     case "/configz":
       return { status: 200, body: `${JSON.stringify(deps.configuration)}\n`, contentType: "application/json" };
+    case "/flagz":
+      return answerPage(flagzPage(deps.component, deps.flags), { accept });
+    case "/statusz":
+      return answerPage(statusOf(deps), { accept });
     case "/version":
       return { status: 200, body: `${JSON.stringify({ gitVersion: version })}\n`, contentType: "application/json" };
     default:
       return text(404, "404 page not found\n");
   }
 }
+
+const statusOf = ({ component, startedMs, clock }: StartedServer): ComponentPage =>
+  statuszPage({
+    ...{ component, startedMs, nowMs: clock.now(), paths },
+    ...{ platformVersion: process.version, binaryVersion: kubernetesVersion.replace(/^v/, "") },
+  });
 
 function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
   const checks = new Map<string, string | undefined>([["ping", undefined], ...deps.checks()]);

@@ -8,6 +8,7 @@ import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
 import { CommandError } from "./command-error.ts";
 import { electionFlags, servingFlags } from "./component-flags.ts";
+import { volumeFlags, volumeSyncFlags } from "./volume-flags.ts";
 
 /** Its gates do by default what upstream's do; none can be turned yet. */
 export const controllerGates: GateSupport = { component: "controllers", switchable: new Set() };
@@ -58,9 +59,7 @@ const withoutEffect = {
   "contention-profiling": "true",
   "controller-start-interval": undefined,
   "disable-attach-detach-reconcile-sync": "true",
-  "enable-dynamic-provisioning": "true",
   "enable-garbage-collector": "true",
-  "enable-hostpath-provisioner": "true",
   "endpoint-updates-batch-period": undefined,
   "endpointslice-updates-batch-period": undefined,
   "external-cloud-volume-plugin": undefined,
@@ -76,7 +75,6 @@ const withoutEffect = {
   "permit-address-sharing": "true",
   "permit-port-sharing": "true",
   profiling: "true",
-  "pvclaimbinder-sync-period": undefined,
   "requestheader-allowed-names": undefined,
   "requestheader-client-ca-file": undefined,
   "requestheader-extra-headers-prefix": undefined,
@@ -174,6 +172,8 @@ export const controllerManagerFlags = {
   ...servingFlags(10_257),
   ...nodeFlags,
   ...autoscalerFlags,
+  ...volumeFlags,
+  ...volumeSyncFlags,
   ...gateFlags,
   ...secretFlags,
   ...signerFlags,

@@ -8,6 +8,7 @@ import type { StartControllersOptions } from "../controllers/start-controllers.t
 import { CommandError } from "./command-error.ts";
 import { checkedSelection, concurrencyOf, type controllerManagerFlags, signerFlagNames } from "./controller-manager-flags.ts";
 import { readPem } from "./serve-component.ts";
+import { volumeOptions } from "./volume-flags.ts";
 
 export type ControllerManagerValues = FlagValues<typeof controllerManagerFlags>;
 
@@ -53,6 +54,7 @@ export async function controllerManagerOptions(values: ControllerManagerValues):
     },
     ...(rootCaFile === undefined ? {} : { rootCaPem: await readPem("root-ca-file", rootCaFile) }),
     ...(await signingAuthorities(values)),
+    volumes: await volumeOptions(values),
     clusterSigningDurationMs: values["cluster-signing-duration"],
     legacyTokenCleanUpPeriodMs: values["legacy-service-account-token-clean-up-period"],
   };

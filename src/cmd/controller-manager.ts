@@ -6,14 +6,16 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import { type RunningControllers, type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
+import { controllerManagerConfiguration } from "./controller-manager-configz.ts";
 import { controllerGates, controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
 import { type ControllerManagerValues, controllerManagerOptions } from "./controller-manager-options.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
@@ -79,13 +81,15 @@ interface Manager {
 async function runManager({ values, options, cluster, logger }: Manager, stack: StopStack): Promise<void> {
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, realClock);
+  registerBuildInfo(registry);
   registerFeatureMetrics(registry, resolveFeatureGates(values["feature-gates"], controllerGates));
   const accounts = values["use-service-account-credentials"]
     ? createServiceAccountClients({ client: cluster.client, clock: realClock, connection: cluster.connection })
     : undefined;
   if (accounts) stack.defer(() => accounts.close());
+  const client = countedClient(cluster.client, { metrics: registry, clock: realClock, host: new URL(cluster.server).host });
   const deps = {
-    client: cluster.client,
+    client,
     ...(accounts ? { clientFor: (account: string) => accounts.clientFor(account) } : {}),
     clock: realClock,
     logger,
@@ -106,8 +110,9 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
   const checks = (): ReadonlyMap<string, string | undefined> =>
     new Map([...(values["leader-elect"] ? [["leaderElection", elected?.problem] as const] : []), ...(controllers?.problems() ?? [])]);
   // What the process was started with; flags name files, never secrets.
-  const configuration = { "kubecontrollermanager.config.k8s.io": { ...values } };
-  await serveComponent({ values, metrics: registry, checks, configuration, client: cluster.client, clock: realClock, logger }, stack);
+  const configuration = { "kubecontrollermanager.config.k8s.io": controllerManagerConfiguration(values) };
+  const shown = { component: "kube-controller-manager", configuration, flags: controllerManagerFlags };
+  await serveComponent({ values, ...shown, metrics: registry, checks, client: cluster.client, clock: realClock, logger }, stack);
   elected = stack.add(
     await runElected({
       ...deps,

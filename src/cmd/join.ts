@@ -191,7 +191,7 @@ async function serving(
   { cluster, place, deps }: { readonly cluster: NodeClient; readonly place: Place; readonly deps: Deps },
 ) {
   const { nodeName, certDirectory } = place;
-  const addresses = await nodeHostAddresses(values["node-ip"].length > 0 ? values["node-ip"] : undefined);
+  const addresses = await nodeHostAddresses({ nodeIPs: values["node-ip"].length > 0 ? values["node-ip"] : undefined });
   // A name with a domain is no certificate's that is approved by itself, and the API server goes by addresses.
   const dnsNames = nodeName.includes(".") ? [] : [nodeName];
   const names = { dnsNames, ipAddresses: addresses.map((a) => a.address) };

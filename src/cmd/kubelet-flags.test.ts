@@ -45,10 +45,30 @@ describe("the flags of coracle kubelet", () => {
     expect(() => parseFlags(kubeletFlags, ["--no-such-flag"])).toThrow("unknown flag: --no-such-flag");
   });
 
-  it("that have no effect are listed, and those that cannot be met refused", () => {
-    const input = parseKubeletFlags(["--runtime-cgroups=/a", "--lock-file=/b", "--cloud-provider=external", "--v=1"]);
-    expect(input?.ignored).toEqual(["lock-file", "runtime-cgroups"]);
-    expect(input?.refused).toEqual(["cloud-provider"]);
-    expect(parseKubeletFlags(["--cloud-provider="])?.refused).toEqual([]);
+  it("that have no effect are listed", () => {
+    const input = parseKubeletFlags(["--runtime-cgroups=/a", "--lock-file=/b", "--housekeeping-interval=5s", "--v=1"]);
+    expect(input?.ignored).toEqual(["lock-file", "runtime-cgroups", "housekeeping-interval"]);
+  });
+
+  it("take memory of NUMA nodes and headers, given once or again", () => {
+    const { values } = parseFlags(kubeletFlags, [
+      "--reserved-memory=0:memory=1Gi,hugepages-2Mi=4Mi;1:memory=2Gi",
+      "--reserved-memory=2:memory=3Gi",
+      "--manifest-url-header=a:x,b:y",
+      "--manifest-url-header=a:z",
+    ]);
+    expect(values["reserved-memory"]).toEqual([
+      { numaNode: 0, limits: { memory: "1Gi", "hugepages-2Mi": "4Mi" } },
+      { numaNode: 1, limits: { memory: "2Gi" } },
+      { numaNode: 2, limits: { memory: "3Gi" } },
+    ]);
+    expect(values["manifest-url-header"]).toEqual({ a: ["x", "z"], b: ["y"] });
+    for (const [written, problem] of [
+      ["0", "the reserved memory has incorrect format, expected numaNodeID:type=quantity[,type=quantity...], got 0"],
+      ["a:memory=1", "failed to convert the NUMA node ID, expected integer, got a"],
+      ["0:memory", "the reserved limit has incorrect value, expected type=quantity, got memory"],
+      ["0:cpu=1", 'memory type conversion error, unknown type: "cpu"'],
+    ])
+      expect(() => parseFlags(kubeletFlags, [`--reserved-memory=${written}`])).toThrow(problem);
   });
 });

@@ -43,6 +43,47 @@ function parseTaint(written: string): Taint {
   return { key, effect: effect as Taint["effect"], ...(value ? { value } : {}) };
 }
 
+/** One of a NUMA node's memory that is not for pods. */
+export interface ReservedMemory {
+  readonly numaNode: number;
+  readonly limits: Readonly<Record<string, string>>;
+}
+
+const memoryReservations: FlagType<readonly ReservedMemory[] | undefined> = {
+  placeholder: "node:type=quantity,…",
+  parse: (value, previous) => [...(previous ?? []), ...value.split(";").filter(Boolean).map(reservedMemory)],
+};
+
+function reservedMemory(written: string): ReservedMemory {
+  const [node = "", amounts, ...more] = written.split(":");
+  if (amounts === undefined || more.length > 0)
+    throw new Error(`the reserved memory has incorrect format, expected numaNodeID:type=quantity[,type=quantity...], got ${written}`);
+  if (!/^[+-]?\d+$/.test(node)) throw new Error(`failed to convert the NUMA node ID, expected integer, got ${node}`);
+  const limits = amounts.split(",").map((amount) => {
+    const [type = "", quantity, ...rest] = amount.split("=");
+    if (quantity === undefined || rest.length > 0)
+      throw new Error(`the reserved limit has incorrect value, expected type=quantity, got ${amount}`);
+    if (type !== "memory" && !type.startsWith("hugepages-"))
+      throw new Error(`memory type conversion error, unknown type: ${JSON.stringify(type)}`);
+    return [type, quantity] as const;
+  });
+  return { numaNode: Number(node), limits: Object.fromEntries(limits) };
+}
+
+const headerList: FlagType<Readonly<Record<string, readonly string[]>> | undefined> = {
+  placeholder: "name:value,…",
+  parse: (value, previous) => {
+    const headers: Record<string, readonly string[]> = { ...previous };
+    for (const pair of value.split(",").filter((p) => p.trim() !== "")) {
+      const at = pair.indexOf(":");
+      if (at < 0) throw new Error(`malformed pair, expect string:string, not ${JSON.stringify(pair)}`);
+      const name = pair.slice(0, at).trim();
+      headers[name] = [...(headers[name] ?? []), pair.slice(at + 1).trim()];
+    }
+    return headers;
+  },
+};
+
 const withoutEffect = {
   "exit-on-lock-contention": "true",
   "experimental-allocatable-ignore-eviction": "true",
@@ -57,14 +98,28 @@ const withoutEffect = {
   "maximum-dead-containers-per-container": undefined,
   "minimum-container-ttl-duration": undefined,
   "runtime-cgroups": undefined,
+  // Of the part of upstream's kubelet that measures containers.
+  "application-metrics-count-limit": undefined,
+  "boot-id-file": undefined,
+  "container-hints": undefined,
+  containerd: undefined,
+  "containerd-namespace": undefined,
+  "enable-load-reader": "true",
+  "event-storage-age-limit": undefined,
+  "event-storage-event-limit": undefined,
+  "global-housekeeping-interval": undefined,
+  "housekeeping-interval": undefined,
+  "log-cadvisor-usage": "true",
+  "machine-id-file": undefined,
+  "max-housekeeping-interval": undefined,
+  "storage-driver-buffer-duration": undefined,
+  "storage-driver-db": undefined,
+  "storage-driver-host": undefined,
+  "storage-driver-password": undefined,
+  "storage-driver-secure": "true",
+  "storage-driver-table": undefined,
+  "storage-driver-user": undefined,
 } as const;
-
-/** Upstream's that change what a kubelet does and are not there yet: refused when given. */
-const refused = ["cloud-provider", "reserved-memory"] as const;
-
-const refusedFlags = Object.fromEntries(
-  refused.map((name) => [name, flag(optionalText, undefined, "not supported yet by coracle kubelet")]),
-) as Readonly<Record<(typeof refused)[number], ReturnType<typeof flag<string | undefined>>>>; // the names are lost on the way
 
 export const kubeletFlags = {
   config: flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
@@ -95,7 +150,9 @@ export const kubeletFlags = {
   vmodule: vmoduleFlag,
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
   ...configurationFlags,
-  ...refusedFlags,
+  "cloud-provider": flag(text, "", '"external" where a cloud\'s controller says what the node is; default none'),
+  "reserved-memory": flag(memoryReservations, undefined, "memory of NUMA nodes that is not for pods, e.g. 0:memory=1Gi,hugepages-2Mi=4Mi"),
+  "manifest-url-header": flag(headerList, undefined, "headers for requests to --manifest-url, e.g. a:hello,b:again"),
   ...flagsWithoutEffect(withoutEffect),
 };
 
@@ -106,7 +163,6 @@ export interface KubeletInput {
   readonly given: ReadonlySet<string>;
   /** Flags that were given and do nothing. */
   readonly ignored: readonly string[];
-  readonly refused: readonly string[];
 }
 
 /** Undefined when help was asked for. */
@@ -118,6 +174,5 @@ export function parseKubeletFlags(args: readonly string[]): KubeletInput | undef
     values: input.values,
     given,
     ignored: Object.keys(withoutEffect).filter((name) => given.has(name)),
-    refused: refused.filter((name) => (input.values[name] ?? "") !== ""),
   };
 }

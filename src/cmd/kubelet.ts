@@ -5,17 +5,23 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Clock, realClock } from "../base/clock.ts";
+import { immediateFiles } from "../base/file-calls.ts";
+import { flagTexts } from "../base/flags.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger, type LogOptions } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
+import type { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
 import { createEventRecorder, type EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { podNetworkName } from "../cni/network-config.ts";
+import { containerdPaths } from "../cri/containerd-paths.ts";
 import { pauseImageReference } from "../cri/pause-image.ts";
+import { servingFiles } from "../kubelet/certificates/serving-certificate.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
 import type { LoadedConfiguration } from "../kubelet/configuration/load.ts";
 import { nodeLabelProblem } from "../kubelet/configuration/node-labels.ts";
+import { shownConfiguration } from "../kubelet/configuration/shown.ts";
 import { createKubelet, type Kubelet } from "../kubelet/kubelet.ts";
 import { nodeHostAddresses } from "../kubelet/node-addresses.ts";
 import type { MachineGuards } from "../kubelet/node-protection.ts";
@@ -51,6 +57,8 @@ export interface KubeletProcessDeps {
   readonly runtime: NodeRuntime;
   /** Default its own. */
   readonly recorder?: EventRecorder;
+  /** How many pods are begun at a time. Default all at once. */
+  readonly podStarts?: Turns;
   /** What the node says of its machine. Default what this machine is. */
   readonly readSystem?: () => Promise<SystemInfo>;
   readonly clock: Clock;
@@ -112,11 +120,14 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const groups = runtime.simulated
     ? undefined
     : await openNodeCgroups({ cri: runtime.cri, clock, logger }, { root: cgroupRoot, driver, kubelet: options });
+  if (groups?.daemons) stack.add(groups.daemons);
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
       volumePlugins: [createPersistentVolumePlugin(client)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
+      ...(runtime.simulated ? { files: immediateFiles } : {}),
+      ...(deps.podStarts ? { podStarts: deps.podStarts } : {}),
       ...(tracer ? { tracer } : {}),
       cgroups: groups?.pods ?? noPodCgroups,
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
@@ -198,6 +209,20 @@ function placeOf({ values }: KubeletInput): Place {
   };
 }
 
+/** What the configuration leaves to the place of the data, as /configz shows it. */
+function placesOf(
+  { podLogsDir, tlsCertFile, tlsPrivateKeyFile }: KubeletConfiguration,
+  { dataDir, certDirectory }: Place,
+  choice: string,
+): Partial<KubeletConfiguration> {
+  const [cert, key] = tlsCertFile === "" ? servingFiles(certDirectory) : [tlsCertFile, tlsPrivateKeyFile];
+  return {
+    containerRuntimeEndpoint: choice === "containerd" ? containerdPaths(dataDir).endpoint : choice,
+    podLogsDir: podLogsDir || join(dataDir, "pods", "logs"),
+    ...{ tlsCertFile: cert, tlsPrivateKeyFile: key },
+  };
+}
+
 /** What the flags say of paths starts at the working directory. */
 const pathFields = ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile", "resolvConf"];
 
@@ -207,7 +232,13 @@ async function loadConfiguration({ values, given }: KubeletInput): Promise<Loade
     const written = flags.get(path);
     if (typeof written === "string" && written !== "") flags.set(path, resolve(written));
   }
-  if (values["register-with-taints"]) flags.set("registerWithTaints", values["register-with-taints"]);
+  if (given.has("v")) flags.set("logging.verbosity", values.v);
+  for (const [flag, field] of [
+    ["register-with-taints", "registerWithTaints"],
+    ["reserved-memory", "reservedMemory"],
+    ["manifest-url-header", "staticPodURLHeader"],
+  ] as const)
+    if (values[flag]) flags.set(field, values[flag]);
   const { config, "config-dir": directory } = values;
   return readNodeConfiguration({
     flags,
@@ -231,10 +262,19 @@ async function optionsOf(
     unschedulable: !values["register-schedulable"],
     ...(providers ? { imageCredentialProviderConfig: resolve(providers) } : {}),
     ...(programs ? { imageCredentialProviderBinDir: resolve(programs) } : {}),
-    ...(values["node-ip"].length > 0 ? { nodeIPs: values["node-ip"] } : {}),
+    ...(await nodeIPsOf(values)),
+    cloudProvider: values["cloud-provider"],
     cgroupDriver: configuration.cgroupDriver === "systemd" ? "systemd" : "cgroupfs",
     cgroupRoot: configuration.cgroupRoot === "" ? podNetworkName(dataDir) : configuration.cgroupRoot,
   };
+}
+
+/** Where none is given, a cluster of one family gets one address, as upstream's nodes do. */
+async function nodeIPsOf(values: KubeletInput["values"]): Promise<Pick<KubeletOptions, "nodeIPs" | "addressFamilies">> {
+  const { "node-ip": given, "cluster-cidr": ranges } = values;
+  if (given.length > 0) return { nodeIPs: given };
+  const families = new Set(ranges.map((range) => (range.includes(":") ? 6 : 4)));
+  return { addressFamilies: [...families] };
 }
 
 /** Connects as the node, with a certificate that is asked for first where there is none. */
@@ -253,16 +293,25 @@ async function connect(
   return connectAsNode(deps, { kubeconfig, nodeName, certDirectory, rotate: configuration.rotateCertificates });
 }
 
+interface ServingContext {
+  readonly cluster: NodeClient;
+  readonly flags: Readonly<Record<string, string>>;
+  /** What the configuration leaves to the place of the data. */
+  readonly places: Partial<KubeletConfiguration>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** Undefined with enableServer: false. */
 async function servingOf(
   configuration: KubeletConfiguration,
   { nodeName, certDirectory }: Place,
-  options: { readonly nodeIPs?: readonly string[] },
-  about: { readonly cluster: NodeClient; readonly flags: Readonly<Record<string, string>>; readonly clock: Clock; readonly logger: Logger },
+  options: Pick<KubeletOptions, "nodeIPs" | "addressFamilies">,
+  about: ServingContext,
 ): Promise<KubeletServerOptions | undefined> {
   if (!configuration.enableServer) return undefined;
-  const { cluster, clock, logger, flags } = about;
-  const addresses = (await nodeHostAddresses(options.nodeIPs)).map((a) => a.address);
+  const { cluster, clock, logger, flags, places } = about;
+  const addresses = (await nodeHostAddresses(options)).map((a) => a.address);
   const names = { dnsNames: [nodeName], ipAddresses: addresses };
   const { healthzBindAddress, healthzPort, address, port } = configuration;
   return {
@@ -270,18 +319,8 @@ async function servingOf(
     ...serverSettingsOf(configuration),
     ...(await kubeletCertificates({ client: cluster.client, clock, logger }, { configuration, nodeName, names, certDirectory })),
     ...(healthzPort === 0 ? {} : { healthz: { address: healthzBindAddress, port: healthzPort } }),
-    about: { configuration: () => configuration, flags },
+    about: { configuration: () => shownConfiguration({ ...configuration, ...places }), flags },
   };
-}
-
-/** Every flag as it stands, for /flagz: none of them holds a secret. */
-function shownFlags({ values }: KubeletInput): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.keys(kubeletFlags).map((name) => {
-      const value = (values as Readonly<Record<string, unknown>>)[name];
-      return [name, value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value)];
-    }),
-  );
 }
 
 /** The kernel kills this process late. What it must not do everywhere is only tried. */
@@ -306,8 +345,6 @@ function logOptions({ given, values }: KubeletInput, { logging }: KubeletConfigu
 export async function run(args: readonly string[]): Promise<number> {
   const input = parseKubeletFlags(args);
   if (!input) return 0;
-  const [refused] = input.refused;
-  if (refused !== undefined) throw new CommandError(`--${refused}: not supported yet by coracle kubelet`);
   const loaded = await loadConfiguration(input);
   const { configuration } = loaded;
   const clock = realClock;
@@ -317,7 +354,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const place = placeOf(input);
   const options = await optionsOf(input, configuration, place);
   const choice = configuration.containerRuntimeEndpoint || (await chooseRuntime()).choice;
-  const resolved: KubeletConfiguration = { ...configuration, containerRuntimeEndpoint: choice };
+  const places = placesOf(configuration, place, choice);
   const stack = new StopStack();
   const aborted = new AbortController();
   const ended = untilSignal().then(() => aborted.abort(new CommandError("ended by a signal before the node ran")));
@@ -330,7 +367,8 @@ export async function run(args: readonly string[]): Promise<number> {
     const runtime = stack.add(
       await startNodeRuntime({ dataDir, choice, ociRuntime, imageEndpoint, clusterCidrs, cniPlugins, clock, logger }),
     );
-    const serving = await servingOf(resolved, place, options, { cluster, flags: shownFlags(input), clock, logger });
+    const flags = flagTexts(kubeletFlags, input.values);
+    const serving = await servingOf(configuration, place, options, { cluster, flags, places, clock, logger });
     const running = stack.add(
       await startKubelet(
         { client: cluster.client, apiServerHost: new URL(cluster.server).host, runtime, clock, logger },

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import type { Logger } from "../base/log.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
+import { shownConfiguration } from "../kubelet/configuration/shown.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { CommandError } from "./command-error.ts";
@@ -47,7 +48,7 @@ export async function localNodeSettings({ file, choice, several }: LocalNodeOpti
       address: configuration.address,
       port: ownPorts ? configuration.port : 0,
       ...(ownPorts && healthzPort !== 0 ? { healthz: { address: healthzBindAddress, port: healthzPort } } : {}),
-      about: { configuration: () => configuration, flags: {} },
+      about: { configuration: () => shownConfiguration(configuration), flags: {} },
     },
   };
 }

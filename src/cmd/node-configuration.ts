@@ -59,6 +59,7 @@ export function serverSettingsOf(configuration: KubeletConfiguration): ServerSet
   const withoutPaths = Object.entries(gatedPaths).flatMap(([path, gate]) => (gates.enabled(gate) ? [] : [path]));
   return {
     withoutPaths,
+    extendWebSockets: gates.enabled("ExtendWebSocketsToKubelet"),
     ...{ enableDebuggingHandlers, enableSystemLogHandler, enableSystemLogQuery, readOnlyPort },
     tls: tlsSettings(configuration),
     authentication: {

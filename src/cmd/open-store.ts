@@ -19,7 +19,7 @@ export interface OpenStore {
   readonly checks: readonly (() => Promise<void>)[];
 }
 
-const maxRevisionsInMemory = 20_000;
+const maxRevisionsInMemory = 8_000;
 
 interface OpenStoreDependencies {
   readonly clock: Clock;

@@ -11,6 +11,7 @@ import { checkConfiguration } from "../proxy/configuration/check-configuration.t
 import { detectLocalModes, orPrimary, type ProxyConfiguration, withPort } from "../proxy/configuration/proxy-configuration.ts";
 import { emptyConfiguration, readProxyConfiguration } from "../proxy/configuration/read-proxy-configuration.ts";
 import { CommandError } from "./command-error.ts";
+import { proxyGates } from "./proxy-gates.ts";
 
 const withoutEffect = flagsWithoutEffect({
   "iptables-localhost-nodeports": "true",
@@ -67,11 +68,7 @@ export const proxyFlags = {
   "conntrack-udp-timeout-stream": flag(durationMs, 0, "the same for one with answers"),
   "config-sync-period": flag(durationMs, 900_000, "without effect here: what the API server has is watched"),
   ...logFlags,
-  "feature-gates": flag(
-    featureGatesFlag({ component: "proxy", switchable: new Set() }),
-    {},
-    "gates of v1.36; those that cannot be turned here are refused",
-  ),
+  "feature-gates": flag(featureGatesFlag(proxyGates), {}, "gates of v1.36; those that cannot be turned here are refused"),
   ...withoutEffect,
 };
 
@@ -138,6 +135,7 @@ function fromFlags(defaults: ProxyConfiguration, values: ProxyValues, given: Rea
       udpStreamTimeoutMs: values["conntrack-udp-timeout-stream"],
     },
     configSyncPeriodMs: values["config-sync-period"],
+    featureGates: values["feature-gates"],
   };
 }
 

@@ -16,6 +16,7 @@ import { parseCommand, untilSignal } from "./command-flags.ts";
 import { connectToCluster } from "./connect.ts";
 import { ignoredProxyFlags, nodeNameOf, proxyConfigurationOf, proxyFlags } from "./proxy-flags.ts";
 import { removePacketTables } from "./remove-proxy-tables.ts";
+import { shownProxyFlags } from "./shown-proxy-flags.ts";
 import { startProxy } from "./start-proxy.ts";
 import { writtenProxyConfiguration } from "./written-proxy-configuration.ts";
 
@@ -57,7 +58,12 @@ export async function run(args: readonly string[]): Promise<number> {
   stack.defer(() => cluster.close());
   try {
     const nodeName = nodeNameOf(values, configuration);
-    const proxy = stack.add(await startProxy({ client: cluster.client, clock: realClock, logger }, { nodeName, tableName, configuration }));
+    const proxy = stack.add(
+      await startProxy(
+        { client: cluster.client, clock: realClock, logger },
+        { nodeName, tableName, configuration, flags: shownProxyFlags(values) },
+      ),
+    );
     process.stdout.write(`proxy of node ${nodeName} runs for ${cluster.server}\n`);
     void proxy.written.then(() => process.stdout.write("services are reachable\n"));
     await untilSignal();

@@ -8,11 +8,13 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/event-series-recorder.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
+import { shownConfiguration } from "../scheduler/configuration/shown-configuration.ts";
 import type { Extender } from "../scheduler/extenders/extender.ts";
 import type { Profile } from "../scheduler/framework.ts";
 import { configuredProfile } from "../scheduler/plugins/configured-profile.ts";
@@ -163,8 +165,10 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const { configuration, modules } = setup;
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
+  registerBuildInfo(metrics);
   registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
-  const deps = { client: cluster.client, clock: realClock, logger };
+  const client = countedClient(cluster.client, { metrics, clock: realClock, host: new URL(cluster.server).host });
+  const deps = { client, clock: realClock, logger };
   const ofScheduler = new SchedulerMetrics(metrics);
   const election = electionOf(configuration, values, given);
   let elected: ElectedProcess | undefined;
@@ -175,7 +179,12 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
     new Map(
       election.leaderElect ? [["leaderElection", elected?.problem]] : [["schedulerStarted", isScheduling ? undefined : "not started"]],
     );
-  await serveComponent({ ...deps, values, metrics, checks, configuration: configz(configuration) }, stack);
+  const kubeconfig = values.kubeconfig ?? configuration.clientConnection.kubeconfig;
+  const shown = { componentconfig: shownConfiguration(configuration, { leaderElection: election, kubeconfig }) };
+  await serveComponent(
+    { ...deps, ...{ component: "kube-scheduler", flags: schedulerFlags, configuration: shown }, values, metrics, checks },
+    stack,
+  );
   const start = async (): Promise<Running> => {
     scheduler = await startScheduler({ ...deps, metrics: ofScheduler }, current);
     isScheduling = true;
@@ -191,10 +200,4 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const { leaderElect: elect, resourceName: lease, resourceNamespace: namespace, ...periods } = election;
   elected = stack.add(await runElected({ ...deps, ...periods, lease, namespace, elect, start }));
   return elect;
-}
-
-/** What the process was started with, without the TLS settings of extenders, which may hold keys. */
-function configz({ extenders, ...rest }: SchedulerConfiguration): Readonly<Record<string, unknown>> {
-  const shown = extenders.map((extender) => ({ ...extender, tls: undefined }));
-  return { "kubescheduler.config.k8s.io": { ...rest, extenders: shown } };
 }

@@ -1,7 +1,7 @@
 // Serves a component's health and metrics as its flags say. What it takes is loaded only when something is served.
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
-import type { FlagValues } from "../base/flags.ts";
+import { type Flags, type FlagValues, flagTexts } from "../base/flags.ts";
 import type { StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
@@ -15,6 +15,10 @@ export interface ServedComponent {
   readonly checks: () => ReadonlyMap<string, string | undefined>;
   /** What /configz shows. */
   readonly configuration: Readonly<Record<string, unknown>>;
+  /** "kube-scheduler". */
+  readonly component: string;
+  /** All of the command. */
+  readonly flags: Flags;
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -29,7 +33,7 @@ export async function readPem(flagName: string, file: string): Promise<string> {
 }
 
 export async function serveComponent(served: ServedComponent, stack: StopStack): Promise<void> {
-  const { values, metrics, checks, configuration, client, clock } = served;
+  const { values, metrics, checks, configuration, component, client, clock } = served;
   if (values["secure-port"] === 0) return;
   const [{ startComponentServer }, { createComponentAccess }, { servingPair }] = await Promise.all([
     import("./component-server.ts"),
@@ -43,5 +47,6 @@ export async function serveComponent(served: ServedComponent, stack: StopStack):
   const address = { address: values["bind-address"], port: values["secure-port"] };
   const options = { ...address, ...pair, ...(clientCa === undefined ? {} : { clientCa }) };
   const logger = served.logger.named("server");
-  stack.add(await startComponentServer({ logger, metrics, access, checks, configuration }, options));
+  const flags = flagTexts(served.flags, values);
+  stack.add(await startComponentServer({ logger, clock, metrics, access, checks, component, configuration, flags }, options));
 }

@@ -45,6 +45,12 @@ export interface SimulatedNodesOptions {
 
 /** As a simulated node says; nobody but this process can ask there. */
 const kubeletPort = 10250;
+/** Pods of all nodes that are begun at a time: those that are begun are soon running, instead of all of them half way. */
+const podStartsAtOnce = 32;
+/** A pod that waits, for an image say, lets the next one begin after so long. */
+const podStartHoldMs = 250;
+/** Nobody follows a simulated log by the second: how often all are looked at for their size. */
+const logLookMs = 60_000;
 /** Nodes that start at a time. */
 const startsAtOnce = 16;
 const startDeadlineMs = 120_000;
@@ -59,6 +65,7 @@ export class SimulatedNodes implements Running {
   readonly #nodesByName: PartitionedInformer<Node>;
   readonly #recorder: RunningEventRecorder;
   readonly #running = new Map<string, RunningKubelet>();
+  readonly #podStarts: Turns;
   /** All are the machine they run on, read once. */
   readonly #system = readSystemInfo();
   #starting: Promise<unknown> = Promise.resolve();
@@ -67,6 +74,7 @@ export class SimulatedNodes implements Running {
     const { client, simulation, clock, logger } = deps;
     this.#deps = deps;
     this.#options = options;
+    this.#podStarts = new Turns(clock, { slots: podStartsAtOnce, holdMs: podStartHoldMs });
     this.#informers = createInformerFactory(client, { clock, logger });
     this.#podsByNode = new PartitionedInformer(this.#informers.informer(pods), (pod) => pod.spec.nodeName);
     this.#nodesByName = new PartitionedInformer(this.#informers.informer(nodes), (node) => node.metadata.name);
@@ -118,9 +126,10 @@ export class SimulatedNodes implements Running {
     const running = await startKubelet(
       {
         ...{ client: clientFor(name), runtime, clock, logger, recorder: this.#recorder.forHost(name) },
-        ...{ informers: this.#viewOf(name), readSystem: () => this.#system },
+        ...{ informers: this.#viewOf(name), readSystem: () => this.#system, podStarts: this.#podStarts },
       },
       {
+        containerLogMonitorIntervalMs: logLookMs,
         ...kubelet,
         // There is no disk of its own to measure, and nothing that a next kubelet could find.
         ...{ remembers: false, localStorageCapacityIsolation: false, volumeStatsAggPeriodMs: 0 },

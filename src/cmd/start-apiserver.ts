@@ -33,6 +33,7 @@ import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
 import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
+import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
 import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
@@ -50,6 +51,7 @@ import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
+import { registerServerMetrics } from "../apiserver/server-metrics.ts";
 import { createWebhookClient } from "../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
@@ -160,6 +162,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
     ),
   );
+  registerServerMetrics(metrics, stores, versionInfo());
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers"] as const) state.ready.add(step);
   const authorization = { egress, reader: stores.reader, clock, logger: logger.named("authorization"), metrics };
@@ -371,6 +374,7 @@ function wire(w: Wiring): ApiServer {
           logger,
           state,
           aggregator,
+          flagTexts: settings.flagTexts,
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
           more: flowControl.endpoints,

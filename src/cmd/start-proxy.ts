@@ -1,7 +1,7 @@
 // Starts the service proxy of a node with everything it serves, from its configuration: as a command and as a part of a node.
 
 import { keyOf } from "../api/meta/object.ts";
-import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
+import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
@@ -19,8 +19,9 @@ import { ProxyHealth } from "../proxy/proxy-health.ts";
 import { ProxyMetrics } from "../proxy/proxy-metrics.ts";
 import { ServiceHealth } from "../proxy/service-health.ts";
 import { ServiceProxy, type ServiceProxyOptions } from "../proxy/service-proxy.ts";
-import { startHealthServer, startMetricsServer } from "../proxy/start-proxy-servers.ts";
+import { type MetricsServerOptions, startHealthServer, startMetricsServer } from "../proxy/start-proxy-servers.ts";
 import { CommandError } from "./command-error.ts";
+import { resolveProxyGates } from "./proxy-gates.ts";
 import { proxyConfigurationObject } from "./written-proxy-configuration.ts";
 
 export interface ProxyDeps {
@@ -37,6 +38,8 @@ export interface ProxyOptions extends Pick<ServiceProxyOptions, "foreignInterfac
   readonly configuration: ProxyConfiguration;
   /** The ports of health and metrics are a machine's, of which there may be several clusters. Default false. */
   readonly mayLackPorts?: boolean;
+  /** The command's flags, for /flagz. Default there is no such page: a part of a node has none. */
+  readonly flags?: Readonly<Record<string, string>>;
   /** Figures to be shown among its own. Default none. */
   readonly moreMetrics?: () => string;
 }
@@ -54,7 +57,8 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, clock);
   registerBuildInfo(registry);
-  registerFeatureMetrics(registry, resolveFeatureGates({}, { component: "proxy", switchable: new Set() }));
+  const gates = resolveProxyGates(configuration.featureGates);
+  registerFeatureMetrics(registry, gates);
   if (options.moreMetrics) registry.include(options.moreMetrics);
   const metrics = new ProxyMetrics(registry);
   const recorder = stack.add(
@@ -77,7 +81,8 @@ export async function startProxy({ client, clock, logger }: ProxyDeps, options: 
     }),
   );
   try {
-    await startServers({ clock, logger, configuration, health, registry, isOptional: mayLackPorts }, stack);
+    const pages = { flags: gates.enabled("ComponentFlagz") ? options.flags : undefined, hasStatusz: gates.enabled("ComponentStatusz") };
+    await startServers({ clock, logger, configuration, health, registry, pages, isOptional: mayLackPorts }, stack);
     const localAddresses = async (): Promise<readonly string[]> => (await hostAddresses()).map(({ address }) => address);
     const kernel = { nftables: createNftables(), conntrack: createConntrack(), localAddresses };
     const settings = { masqueradeAll: configuration.masqueradeAll, masqueradeBit: configuration.masqueradeBit };
@@ -119,10 +124,11 @@ interface Serving {
   readonly configuration: ProxyConfiguration;
   readonly health: ProxyHealth;
   readonly registry: MetricsRegistry;
+  readonly pages: Pick<MetricsServerOptions, "flags" | "hasStatusz">;
   readonly isOptional: boolean;
 }
 
-async function startServers({ configuration, health, registry, isOptional, ...deps }: Serving, stack: StopStack): Promise<void> {
+async function startServers({ configuration, health, registry, pages, isOptional, ...deps }: Serving, stack: StopStack): Promise<void> {
   const failures: Error[] = [];
   const onFailure = (error: Error): void => void failures.push(error);
   const healthAt = splitAddress(configuration.healthzBindAddress);
@@ -132,6 +138,7 @@ async function startServers({ configuration, health, registry, isOptional, ...de
     stack.add(
       await startMetricsServer(deps, registry, {
         ...metricsAt,
+        ...pages,
         configuration: proxyConfigurationObject(configuration),
         isOptional,
         onFailure,

@@ -60,15 +60,17 @@ async function serveLoop(loop: ServedLoop, { clock, logger, clientCaPem }: Serve
     import("./component-certificate.ts"),
   ]);
   const { name, registry: metrics, checks, configuration, client } = loop;
+  const shown = { component: name, configuration, flags: {} };
   const access = createComponentAccess({ client, clock, alwaysAllow: openPaths });
   const options = { address, port: loop.port, clientCa: clientCaPem, ...(await servingPair(undefined, undefined, clock)) };
+  const served = { logger: logger.named(name), clock, metrics, access, checks, ...shown };
   let running: Running | undefined;
   let retry: Timer | undefined;
   let isStopped = false;
   let hasFailed = false;
   const tryToListen = async (): Promise<void> => {
     try {
-      running = await startComponentServer({ logger: logger.named(name), metrics, access, checks, configuration }, options);
+      running = await startComponentServer(served, options);
       if (isStopped) await running.stop();
     } catch (error) {
       if (!hasFailed) logger.info("Health and metrics of a component are not served", { component: name, error: errorText(error) }, 1);

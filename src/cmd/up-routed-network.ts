@@ -36,7 +36,7 @@ const nodeRole = {
   kind: "ClusterRole",
   metadata: { name: "coracle:routed-network" },
   rules: [
-    { apiGroups: [calicoGroup], resources: ["ippools", "ipamconfigs", "bgppeers", "bgpconfigurations"], verbs: reading },
+    { apiGroups: [calicoGroup], resources: ["ippools", "ipamconfigs", "bgppeers", "bgpconfigurations", "bgpfilters"], verbs: reading },
     { apiGroups: [calicoGroup], resources: ["ipamblocks", "blockaffinities", "ipamhandles"], verbs: writing },
   ],
 };

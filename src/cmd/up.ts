@@ -23,6 +23,7 @@ import type { RunningApiServer } from "./start-apiserver.ts";
 import { loadBalancerOf } from "./up-load-balancer.ts";
 import { upMetricsFlags } from "./up-metrics-flags.ts";
 import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
+import { volumeFlags } from "./volume-flags.ts";
 
 const flags = {
   ...apiServerFlags,
@@ -50,7 +51,7 @@ const flags = {
   "pod-network": flag(
     oneOf(...podNetworkModes, "bridge"),
     "auto",
-    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel (auto, or bridge: as each node's place allows); routed by BGP, as IPPool objects say; none is for a CNI plugin of your own",
+    "how packets to other nodes' pods travel: host-gw by routes between neighbours, vxlan through a tunnel, udp through one for kernels without VXLAN (auto, or bridge: as each node's place and kernel allow); routed by BGP, as IPPool objects say; none is for a CNI plugin of your own",
   ),
   ...cniPluginFlags,
   "node-monitor-grace-period": flag(durationMs, 50_000, "how long a node may be silent before it is unknown"),
@@ -64,6 +65,7 @@ const flags = {
     "serves metrics.k8s.io: what kubectl top and autoscalers ask; default true, or false with --nodes 0",
   ),
   ...upMetricsFlags,
+  ...volumeFlags,
   controllers: flag(text, "*", "controllers to run: a comma list of names, * for all, -name to leave one out"),
 };
 
@@ -255,6 +257,7 @@ async function startLoops(
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
       scheduler: { flagName: "scheduler-config", config: values["scheduler-config"], ...plugins },
+      volumes: values,
       ports: { controllerManager: values["controller-manager-secure-port"], scheduler: values["scheduler-secure-port"] },
     },
   );

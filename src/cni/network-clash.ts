@@ -2,14 +2,15 @@
 // network. The kernel would take both, and packets to pods would go the wrong way without a word.
 import { BlockList, isIPv6 } from "node:net";
 import { createIpTool, type ListedInterface } from "../linux/ip-tool.ts";
-import { ipipDeviceName, nodeBridgeName, podBridgeName, vxlanDeviceName } from "./network-config.ts";
+import { ipipDeviceName, nodeBridgeName, podBridgeName, udpDeviceName, vxlanDeviceName } from "./network-config.ts";
 
 /**
  * Says which interface has an address in one of the ranges, for a person: "10.244.0.0/16 is in use on this machine: …".
  * Undefined when they are free. What is there for the data directory's own pods does not count.
  */
 export async function findNetworkClash(dataDir: string, cidrs: readonly string[]): Promise<string | undefined> {
-  const own = [podBridgeName(dataDir), vxlanDeviceName(dataDir), ipipDeviceName(dataDir), nodeBridgeName(dataDir)];
+  const tunnels = [vxlanDeviceName(dataDir), udpDeviceName(dataDir), ipipDeviceName(dataDir)];
+  const own = [podBridgeName(dataDir), ...tunnels, nodeBridgeName(dataDir)];
   return networkClash(await createIpTool().addresses(), cidrs, own);
 }
 

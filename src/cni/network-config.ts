@@ -34,6 +34,11 @@ export function vxlanDeviceName(dataDir: string): string {
   return `corx-${hash(dataDir)}`;
 }
 
+/** Of the tunnel between nodes in plain UDP packets. */
+export function udpDeviceName(dataDir: string): string {
+  return `coru-${hash(dataDir)}`;
+}
+
 /** Of the IPIP tunnels between nodes. */
 export function ipipDeviceName(dataDir: string): string {
   return `corp-${hash(dataDir)}`;

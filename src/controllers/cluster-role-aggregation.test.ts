@@ -25,3 +25,17 @@ it("clusterrole-aggregation-controller gives a role the rules of those it select
   await fixture.client.delete(clusterroles, { name: "pods" });
   expect(await rules()).toEqual([rule("secrets")]);
 });
+
+it("clusterrole-aggregation-controller leaves a role that selects nothing the rules that somebody gave it", async () => {
+  await using fixture = createControllerFixture();
+  fixture.start(clusterRoleAggregation);
+  const clusterRoleSelectors = [{ matchLabels: { toView: "true" } }];
+  const labels = { toView: "true" };
+  await fixture.client.create(clusterroles, {
+    metadata: { name: "view", labels },
+    aggregationRule: { clusterRoleSelectors },
+    rules: [rule("own")],
+  });
+  await fixture.settle();
+  expect((await fixture.client.get(clusterroles, { name: "view" })).rules).toEqual([rule("own")]);
+});

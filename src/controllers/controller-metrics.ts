@@ -2,6 +2,8 @@
 // process; controllers come and go with the lease, and their series stay.
 import type { QueueMetrics } from "../base/keyed-queue.ts";
 import type { Family, GaugeSeries, MetricsRegistry } from "../base/metrics.ts";
+import { ControllerFigures } from "./controller-figures.ts";
+import { queueNameOf } from "./queue-names.ts";
 import { ClaimMetrics } from "./resource-claim/claim-metrics.ts";
 
 /** What is read of a queue before each scrape. */
@@ -14,13 +16,17 @@ export interface MeasuredQueue {
 const buckets = Array.from({ length: 10 }, (_, i) => Number((1e-8 * 10 ** i).toPrecision(1)));
 
 export class ControllerMetrics {
+  /** By the controller's name; two may have queues of one name. */
   readonly #queues = new Map<string, () => MeasuredQueue | undefined>();
   readonly #running: Family<GaugeSeries>;
   readonly #hooksOf: (name: string) => QueueMetrics;
   readonly claims: ClaimMetrics;
+  /** Of single controllers. */
+  readonly own: ControllerFigures;
 
   constructor(registry: MetricsRegistry) {
     this.claims = new ClaimMetrics(registry);
+    this.own = new ControllerFigures(registry);
     const labels = ["name"];
     const adds = registry.counter("workqueue_adds_total", "Total number of adds handled by workqueue", labels);
     const retries = registry.counter("workqueue_retries_total", "Total number of retries handled by workqueue", labels);
@@ -54,18 +60,28 @@ export class ControllerMetrics {
       };
     };
     registry.beforeScrape(() => {
-      for (const [name, measure] of this.#queues) {
-        const queue = measure();
-        depth.series(name).set(queue?.depth ?? 0);
-        unfinished.series(name).set((queue?.unfinished.totalMs ?? 0) / 1000);
-        longest.series(name).set((queue?.unfinished.longestMs ?? 0) / 1000);
+      for (const [name, queues] of this.#byQueueName()) {
+        depth.series(name).set(queues.reduce((sum, queue) => sum + queue.depth, 0));
+        unfinished.series(name).set(queues.reduce((sum, queue) => sum + queue.unfinished.totalMs, 0) / 1000);
+        longest.series(name).set(Math.max(0, ...queues.map((queue) => queue.unfinished.longestMs)) / 1000);
       }
     });
   }
 
-  /** Hooks for a queue of this name. */
-  hooks(name: string): QueueMetrics {
-    return this.#hooksOf(name);
+  /** Queues that are there now, by upstream's names; those that have gone count nothing. */
+  #byQueueName(): ReadonlyMap<string, readonly MeasuredQueue[]> {
+    const grouped = new Map<string, MeasuredQueue[]>();
+    for (const [controller, measure] of this.#queues) {
+      const name = queueNameOf(controller);
+      const queue = measure();
+      grouped.set(name, [...(grouped.get(name) ?? []), ...(queue ? [queue] : [])]);
+    }
+    return grouped;
+  }
+
+  /** Hooks for the queue of a controller. */
+  hooks(controller: string): QueueMetrics {
+    return this.#hooksOf(queueNameOf(controller));
   }
 
   /** The controller runs, over this queue, until the function that is returned is called. */

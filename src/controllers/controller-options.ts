@@ -2,6 +2,17 @@
 import type { KeyedCertificate } from "../base/x509/certificate.ts";
 import type { AutoscalerOptions } from "./autoscaling/autoscaler-options.ts";
 import type { EvictionRates } from "./node-lifecycle/zone-eviction.ts";
+import type { ProvisioningSettings } from "./volume-binding/plan-binding.ts";
+import type { RecyclerOptions } from "./volume-binding/recycler-pod.ts";
+
+/** Of claims and volumes. */
+export interface VolumeOptions {
+  /** How often what waits is looked at again. Default 15 s. */
+  readonly syncPeriodMs?: number;
+  readonly provisioning?: ProvisioningSettings;
+  /** Of the pods that empty volumes of the policy Recycle. */
+  readonly recycler?: RecyclerOptions;
+}
 
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
@@ -30,6 +41,7 @@ export interface ControllerOptions {
   readonly clusterSigningDurationMs?: number;
   /** Of the horizontal pod autoscaler. */
   readonly autoscaler?: Partial<AutoscalerOptions>;
+  readonly volumes?: VolumeOptions;
   /** Keys worked on at a time, by the controller's name. */
   readonly concurrency?: Readonly<Record<string, number>>;
   /** How fast the pods of nodes that are down are evicted. */

@@ -23,7 +23,7 @@ export interface ControllerContext {
   readonly recorder: EventRecorder;
   readonly logger: Logger;
   readonly options: ControllerOptions;
-  readonly metrics?: Pick<ControllerMetrics, "claims">;
+  readonly metrics?: Pick<ControllerMetrics, "claims" | "own">;
   /** Adds a key to this controller's queue, at once or after a while. */
   enqueue(key: string, delayMs?: number): void;
 }
@@ -61,6 +61,8 @@ export interface Controller {
   readonly workers?: number;
   /** For one key. Default 2 minutes. */
   readonly deadlineMs?: number;
+  /** What has changed while a key was worked on is looked at after so long, all of it at once. Default at once. */
+  readonly paceMs?: number;
   create(context: ControllerContext): ControllerLoop;
 }
 

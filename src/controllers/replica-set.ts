@@ -21,6 +21,9 @@ import { createPod, deletePod, podFromTemplate } from "./pod-control.ts";
 import { podsToDelete } from "./pod-ranking.ts";
 import { slowStart } from "./slow-start.ts";
 
+/** While hundreds of pods start, each of them changes the status of their set. */
+const paceMs = 50;
+
 /** No more pods are made or removed in one go. */
 const burst = 500;
 
@@ -112,6 +115,7 @@ export const replicationController: Controller = replicaController<ReplicationCo
 function replicaController<T extends ReplicaOwner>(kind: ReplicaKind<T>): Controller {
   return {
     name: kind.name,
+    paceMs,
     ...(kind.serviceAccount === undefined ? {} : { serviceAccount: kind.serviceAccount, component: kind.serviceAccount }),
     create(context) {
       const setInformer = context.informers.informer(kind.type);

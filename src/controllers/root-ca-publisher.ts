@@ -1,7 +1,7 @@
 // root-ca-certificate-publisher-controller: every namespace has the ConfigMap kube-root-ca.crt, with which pods verify the
 // API server.
 import { semanticallyEqual } from "../api/meta/equality.ts";
-import { isStatus } from "../api/meta/status-error.ts";
+import { isStatus, StatusError } from "../api/meta/status-error.ts";
 import { configmaps, namespaces } from "../api/resources.generated.ts";
 import { type Controller, watch } from "./controller.ts";
 import { isNamespaceGoing } from "./service-account.ts";
@@ -14,10 +14,40 @@ const annotations = { "kubernetes.io/description": description };
 export const rootCaPublisher: Controller = {
   name: "root-ca-certificate-publisher-controller",
   serviceAccount: "root-ca-cert-publisher",
-  create({ client, informers, options }) {
+  create({ client, clock, informers, metrics, options }) {
     const namespaceInformer = informers.informer(namespaces);
     const configMapInformer = informers.informer(configmaps);
     const data = { "ca.crt": options.rootCaPem ?? "" };
+    const measured = async (publish: () => Promise<void>): Promise<void> => {
+      const begunMs = clock.monotonic();
+      let code = "200";
+      try {
+        await publish();
+      } catch (error) {
+        code = error instanceof StatusError ? String(error.code) : "500";
+        throw error;
+      } finally {
+        metrics?.own.count("root_ca_cert_publisher_sync_total", code);
+        metrics?.own.observe("root_ca_cert_publisher_sync_duration_seconds", (clock.monotonic() - begunMs) / 1000, code);
+      }
+    };
+    const publish = async (namespace: string, signal: AbortSignal): Promise<void> => {
+      const owner = namespaceInformer.get(namespace);
+      if (!owner || owner.metadata.deletionTimestamp) return;
+      const current = configMapInformer.get(`${namespace}/${configMapName}`);
+      if (!current) {
+        try {
+          await client.create(configmaps, { metadata: { name: configMapName, namespace, annotations }, data }, { signal });
+        } catch (error) {
+          if (!isStatus(error, "AlreadyExists") && !isNamespaceGoing(error)) throw error;
+        }
+        return;
+      }
+      const described = current.metadata.annotations?.["kubernetes.io/description"] === description;
+      if (described && semanticallyEqual(current.data, data)) return;
+      const metadata = { ...current.metadata, annotations: { ...current.metadata.annotations, ...annotations } };
+      await client.update(configmaps, { ...current, metadata, data }, { signal });
+    };
     return {
       // Without a certificate there is nothing to publish: the controller has no keys.
       watches: options.rootCaPem
@@ -27,21 +57,7 @@ export const rootCaPublisher: Controller = {
           ]
         : [],
       async reconcile(namespace, { signal }) {
-        const owner = namespaceInformer.get(namespace);
-        if (!owner || owner.metadata.deletionTimestamp) return undefined;
-        const current = configMapInformer.get(`${namespace}/${configMapName}`);
-        if (!current) {
-          try {
-            await client.create(configmaps, { metadata: { name: configMapName, namespace, annotations }, data }, { signal });
-          } catch (error) {
-            if (!isStatus(error, "AlreadyExists") && !isNamespaceGoing(error)) throw error;
-          }
-          return undefined;
-        }
-        const described = current.metadata.annotations?.["kubernetes.io/description"] === description;
-        if (described && semanticallyEqual(current.data, data)) return undefined;
-        const metadata = { ...current.metadata, annotations: { ...current.metadata.annotations, ...annotations } };
-        await client.update(configmaps, { ...current, metadata, data }, { signal });
+        await measured(() => publish(namespace, signal));
         return undefined;
       },
     };

@@ -83,6 +83,7 @@ export function startController(controller: Controller, deps: ControllersDeps, o
     ...(workers === undefined ? {} : { workers }),
     ...(deps.metrics ? { metrics: deps.metrics.hooks(controller.name) } : {}),
     ...(controller.deadlineMs === undefined ? {} : { deadlineMs: controller.deadlineMs }),
+    ...(controller.paceMs === undefined ? {} : { paceMs: controller.paceMs }),
   });
   const context: ControllerContext = {
     client: (controller.actsAsManager ? undefined : deps.clientFor?.(controller.serviceAccount ?? controller.name)) ?? deps.client,

@@ -72,6 +72,9 @@ export const taintEvictionController: Controller = {
         pending.set(key, { uid, sinceMs, isEvicted: false });
         if (sinceMs + stayMs > nowMs) return { requeueAfterMs: sinceMs + stayMs - nowMs };
         await evict(context, pod, signal);
+        context.metrics?.own.count("taint_eviction_controller_pod_deletions_total");
+        const lateMs = context.clock.now() - sinceMs - stayMs;
+        context.metrics?.own.observe("taint_eviction_controller_pod_deletion_duration_seconds", lateMs / 1000);
         pending.set(key, { uid, sinceMs, isEvicted: true });
         return undefined;
       },

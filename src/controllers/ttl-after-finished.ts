@@ -17,7 +17,7 @@ export function jobExpiryMs({ metadata, spec, status }: Job): number | undefined
 
 export const ttlAfterFinishedController: Controller = {
   name: "ttl-after-finished-controller",
-  create({ client, clock, informers }) {
+  create({ client, clock, informers, metrics }) {
     const jobInformer = informers.informer(jobs);
     const leftMs = (job: Job): number | undefined => {
       const expiryMs = jobExpiryMs(job);
@@ -40,6 +40,7 @@ export const ttlAfterFinishedController: Controller = {
           const { uid, resourceVersion } = job.metadata;
           const body = { propagationPolicy: "Foreground" as const, preconditions: { uid, resourceVersion } };
           await client.delete(jobs, { namespace, name }, { signal, body });
+          metrics?.own.observe("ttl_after_finished_controller_job_deletion_duration_seconds", -jobLeftMs / 1000);
         } catch (error) {
           if (!isStatus(error, "NotFound")) throw error;
         }

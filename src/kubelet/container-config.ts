@@ -1,8 +1,9 @@
 // The CRI configuration of a container: command, environment, mounts, security, resources. Building it touches the disk
 // only where the runtime needs a file to mount: the termination message, /etc/hosts, directories for logs and subPaths.
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
+import type { FileCalls } from "../base/file-calls.ts";
 import type {
   ContainerConfig,
   Image,
@@ -58,6 +59,8 @@ export interface ContainerConfigContext {
   readonly given: GivenResources;
   /** A name that is new for each instance of the container. */
   readonly instanceId: string;
+  /** What the pod's small files are written with. */
+  readonly files: FileCalls;
 }
 
 /** A new group has no quota; not every OCI runtime takes -1 for none. */
@@ -74,7 +77,7 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
   const user = imageUser(context.image);
   verifyRunAsNonRoot(pod, container, user);
   const expand = (text: string): string => expandReferences(text, (name) => environment.get(name));
-  await mkdir(join(context.logDirectory, container.name), { recursive: true });
+  await context.files.mkdir(join(context.logDirectory, container.name), { recursive: true });
   const stopSignal = context.ownStopSignals ? container.lifecycle?.stopSignal : undefined;
   const { devices } = context.given;
   return {
@@ -189,21 +192,24 @@ function isRecursiveReadOnly(mount: VolumeMount, supported: boolean): boolean {
 
 /** subPathExpr: unlike elsewhere, an unknown name is an error. */
 function expandAll(text: string, environment: ReadonlyMap<string, string>): string {
-  return expandReferences(text, (name) => {
-    const value = environment.get(name);
-    if (value === undefined) throw new Error(`missing value for "${name}"`);
+  const missing = new Set<string>();
+  const expanded = expandReferences(text, (name) => {
+    const value = environment.get(name) ?? "";
+    if (value === "") missing.add(name);
     return value;
   });
+  if (missing.size > 0) throw new Error(`missing value for ${[...missing].sort().join(", ")}`);
+  return expanded;
 }
 
-async function writeHostsFile({ pod, podIPs, podDirectory, clusterDomain }: ContainerConfigContext): Promise<string> {
+async function writeHostsFile({ pod, podIPs, podDirectory, clusterDomain, files }: ContainerConfigContext): Promise<string> {
   const path = join(podDirectory, "etc-hosts");
   const { hostAliases, hostNetwork } = pod.spec;
   const text = hostNetwork
     ? nodeHostsFile(await readFile("/etc/hosts", "utf8"), hostAliases)
     : hostsFile(podIPs, podHostname(pod, clusterDomain), hostAliases);
-  await mkdir(podDirectory, { recursive: true });
-  await writeFile(path, text, { mode: 0o644 });
+  await files.mkdir(podDirectory, { recursive: true });
+  await files.writeFile(path, text, { mode: 0o644 });
   return path;
 }
 
@@ -211,8 +217,9 @@ async function writeHostsFile({ pod, podIPs, podDirectory, clusterDomain }: Cont
 async function terminationMessageMount(context: ContainerConfigContext, containerPath: string): Promise<Input<Mount>> {
   const directory = join(context.podDirectory, "containers", context.container.name);
   const hostPath = join(directory, context.instanceId);
-  await mkdir(directory, { recursive: true });
-  await writeFile(hostPath, "");
-  await chmod(hostPath, 0o666);
+  const { files } = context;
+  await files.mkdir(directory, { recursive: true });
+  await files.writeFile(hostPath, "");
+  await files.chmod(hostPath, 0o666);
   return { containerPath: resolve("/", containerPath), hostPath };
 }

@@ -45,6 +45,7 @@ export interface ContainerStatusInput {
   /** By container name. */
   readonly waiting: ReadonlyMap<string, WaitingReason>;
   /** Whether the running container has passed its startup probe, and its readiness probe. */
+  readonly ephemeral?: boolean;
   readonly started: (container: Container, status: ContainerStatus) => boolean;
   readonly ready: (container: Container, status: ContainerStatus) => boolean;
 }
@@ -152,6 +153,8 @@ function withWaitingReason(input: ContainerStatusInput, container: Container, st
 }
 
 function withReadiness(input: ContainerStatusInput, container: Container, status: ContainerStatus): ContainerStatus {
+  // Nobody asks whether an ephemeral container has started, or is ready.
+  if (input.ephemeral) return status;
   const started = status.state?.running !== undefined && input.started(container, status);
   if (input.init && !isSidecar(container)) return { ...status, started, ready: status.state?.terminated?.exitCode === 0 };
   return { ...status, started, ready: started && input.ready(container, { ...status, started }) };
@@ -168,8 +171,9 @@ function terminated(runtimeName: string, container: RuntimeContainer): Container
     exitCode: container.exitCode,
     ...(container.reason ? { reason: container.reason } : {}),
     ...(container.message ? { message: container.message } : {}),
-    ...(container.startedAtMs > 0 ? { startedAt: formatTime(container.startedAtMs) } : {}),
-    ...(container.finishedAtMs > 0 ? { finishedAt: formatTime(container.finishedAtMs) } : {}),
+    // One that never started did so in 1970, as clients know it from upstream.
+    startedAt: formatTime(container.startedAtMs),
+    finishedAt: formatTime(container.finishedAtMs),
     containerID: containerIdOf(runtimeName, container),
   };
 }

@@ -98,12 +98,12 @@ async function orOptional<T>(optional: boolean | undefined, get: () => Promise<T
   }
 }
 
-/** What is wrong in the file is the log's to say: it may hold secrets. */
+/** What is wrong in the file is not told: it may hold secrets. */
 function variableOf(text: string, key: string): string {
   try {
     return envFileValue(text, key);
-  } catch (cause) {
-    throw new Error("couldn't parse env file", { cause });
+  } catch {
+    throw new Error("couldn't parse env file");
   }
 }
 

@@ -9,6 +9,7 @@ import type { EventRecorder } from "../client/event-recorder.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { Image, PodSandboxConfig } from "../cri/generated/runtime-v1.ts";
 import type { Input } from "../rpc/protocol.ts";
+import { RpcError } from "../rpc/rpc-error.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
 import { credentialsFor, type TrackedCredential } from "./pull-credentials.ts";
 import { PullRate } from "./pulls/pull-rate.ts";
@@ -190,7 +191,8 @@ export class ImageManager {
         const answer = await this.#deps.cri.pullImage({ image: { image }, auth: used?.auth, sandboxConfig }, options);
         return { ref: answer.imageRef, used };
       } catch (error) {
-        failures.push(error);
+        // The runtime's own words: a code that says nothing is left out.
+        failures.push(error instanceof RpcError && error.code === "UNKNOWN" ? new Error(error.details) : error);
       }
     }
     if (failures.length === 1) throw failures[0];

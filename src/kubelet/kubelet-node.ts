@@ -9,6 +9,7 @@ import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import { countedClient } from "../client/counted-client.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
+import { ensureCsiNode } from "./csi-node.ts";
 import type { ClaimManager } from "./dra/claim-manager.ts";
 import type { Kubelet, KubeletDependencies } from "./kubelet.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
@@ -35,6 +36,7 @@ import { readCredentialProviders } from "./pulls/credential-provider-config.ts";
 import { PullRecords } from "./pulls/pull-records.ts";
 import { QosCgroups } from "./qos-cgroups.ts";
 import { ReferencedObjectCache } from "./referenced-objects.ts";
+import { nodeReference } from "./references.ts";
 import { PodAllocations } from "./resize/pod-allocations.ts";
 import { type InfeasibleResize, PodResizes } from "./resize/pod-resizes.ts";
 import { countRequested, type ResizeMetrics, registerResizeMetrics } from "./resize/resize-metrics.ts";
@@ -52,6 +54,7 @@ import { registerPodGauges } from "./stats/pod-gauges.ts";
 import { createStatsProvider, type KubeletStats } from "./stats/stats-provider.ts";
 import { StatusManager } from "./status-manager.ts";
 import { tracedRuntime } from "./traced-runtime.ts";
+import { PodCertificates } from "./volumes/pod-certificates.ts";
 
 /** With stopPodsOnExit: how long containers are given. */
 const exitGraceSeconds = 2;
@@ -108,7 +111,7 @@ export class KubeletNode implements Kubelet {
     this.#pullRecords = new PullRecords(options.remembers ? options.rootDirectory : undefined);
     this.#startTimes = new NodeStartMetrics(metrics, clock, async () => deps.machine?.bootTimeMs());
     this.#reader = new RuntimeReader(cri);
-    this.#health = new RuntimeHealth({ cri, clock, onChange: () => this.#healthChanged() });
+    this.#health = new RuntimeHealth({ cri, logger, clock, onChange: () => this.#healthChanged() });
     this.#pleg = new PodLifecycleEvents({
       ...{ cri, reader: this.#reader, clock, logger },
       onChange: (uid) => this.#runtimeChanged(uid),
@@ -267,6 +270,7 @@ export class KubeletNode implements Kubelet {
       networkProblem: () => this.#health.networkProblem(),
       runtimeFeatures: (handler) => this.#health.featuresOf(handler),
       wake: (uid) => this.#registry.worker(uid)?.wake(),
+      podCertificates: () => this.#createCertificates(),
       onCgroups: () => this.#qosCgroups?.touch(),
       onGone: (pod) => this.#podGone(pod),
     });
@@ -321,6 +325,17 @@ export class KubeletNode implements Kubelet {
       ),
     );
     await this.#managers.start();
+  }
+
+  #createCertificates(): PodCertificates {
+    const { client, clock, logger, recorder } = this.#deps;
+    return this.#stops.add(
+      new PodCertificates({
+        ...{ client, clock, logger, recorder, metrics: this.#metrics.registry, nodeName: this.#options.nodeName },
+        nodeUid: () => this.#agent?.node?.metadata.uid,
+        onChange: (uid) => this.#registry.worker(uid)?.wake(),
+      }),
+    );
   }
 
   /** Claims of pods, and the drivers that prepare them. */
@@ -379,8 +394,16 @@ export class KubeletNode implements Kubelet {
     this.#stops.add(this.#mirrorPods).start();
     if (cgroups?.version === undefined) return;
     const pods = (): readonly Pod[] => this.#registry.endable().map((w) => w.pod);
-    this.#qosCgroups = this.#stops.add(new QosCgroups({ cgroups, clock, logger, pods }));
+    this.#qosCgroups = this.#stops.add(new QosCgroups({ cgroups, clock, logger, pods, onEnforced: () => this.#groupsMade() }));
     this.#qosCgroups.start();
+  }
+
+  #groupsMade(): void {
+    const { recorder, cgroups } = this.#deps;
+    const node = nodeReference(this.#options.nodeName);
+    if (cgroups?.version === 1) recorder.record(node, { type: "Warning", reason: "CgroupV1", message: oldGroups });
+    const message = "Updated Node Allocatable limit across pods";
+    if (this.#options.protection.enforcesPods) recorder.record(node, { type: "Normal", reason: "NodeAllocatableEnforced", message });
   }
 
   async #startProtection(): Promise<void> {
@@ -418,6 +441,8 @@ export class KubeletNode implements Kubelet {
         devices: () => this.#managers?.nodeDevices(),
         onPodCidrs: (cidrs) => this.#network.configure(cidrs),
         starting: this.#startTimes,
+        // Simulated nodes, of which there are thousands, have no volumes to attach.
+        ...(this.#deps.guards ? { csiNode: (node: Node, signal: AbortSignal) => ensureCsiNode(client, node, signal) } : {}),
       },
       { facts, config: this.#config, runtime },
     );
@@ -463,6 +488,18 @@ export class KubeletNode implements Kubelet {
   }
 }
 
+const oldGroups =
+  "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to cgroup v2. " +
+  "More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1";
+
+/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
+const declaredFeatures = (gates: ResolvedOptions["gates"]): readonly string[] => [
+  ...(gates.enabled("ExtendWebSocketsToKubelet") ? ["ExtendWebSocketsToKubelet"] : []),
+  "InPlacePodLevelResourcesVerticalScaling",
+  "InPlacePodVerticalScalingInitContainers",
+  "RestartAllContainersOnContainerExits",
+];
+
 function configOf(options: ResolvedOptions): NodeConfig {
   const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection, gates } = options;
   return {
@@ -471,7 +508,10 @@ function configOf(options: ResolvedOptions): NodeConfig {
     statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
     statusReportMs: options.nodeStatusReportFrequencyMs,
     maxImages: options.nodeStatusMaxImages,
-    declaresFeatures: gates.enabled("NodeDeclaredFeatures"),
+    ...(gates.enabled("NodeDeclaredFeatures") ? { declaredFeatures: declaredFeatures(gates) } : {}),
+    controllerAttaches: options.enableControllerAttachDetach,
+    externalCloud: options.cloudProvider === "external",
+    addressesGiven: options.nodeIPs !== undefined,
   };
 }
 

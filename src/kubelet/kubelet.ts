@@ -5,9 +5,11 @@
 //                    └──> StatusManager ──> API
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { FileCalls } from "../base/file-calls.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Tracer } from "../base/tracing.ts";
+import type { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
@@ -40,6 +42,10 @@ export interface KubeletDependencies {
   readonly logger: Logger;
   readonly recorder: EventRecorder;
   readonly mounts: HostMounts;
+  /** What pods' small files are written with. Default pooledFiles. */
+  readonly files?: FileCalls;
+  /** How many pods are begun at a time, where nodes share a process. Default all at once. */
+  readonly podStarts?: Turns;
   /** Default: none, the runtime places containers where it likes. */
   readonly cgroups?: PodCgroups;
   /** Of what is done for pods. Default none. */

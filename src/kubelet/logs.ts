@@ -2,9 +2,10 @@
 // part of a line that goes on in the next record): the end of a file, or everything since a time, and what is appended while
 // the container runs, across rotations of the file. This is what `kubectl logs` shows.
 import { type FSWatcher, watch } from "node:fs";
-import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { pooledFiles } from "../base/file-calls.ts";
 
 export interface LogOptions {
   /** Keep on until the container has ended. Default false. */
@@ -255,8 +256,8 @@ export function podLogDirectory(
 }
 
 /** One more than the highest number of a log that is there: for a container whose former instances the runtime forgot. */
-export async function nextRestartCount(logDirectory: string, containerName: string): Promise<number> {
-  const names = await readdir(join(logDirectory, containerName)).catch(() => []);
+export async function nextRestartCount(logDirectory: string, containerName: string, files = pooledFiles): Promise<number> {
+  const names = await files.readdir(join(logDirectory, containerName)).catch(() => []);
   const numbers = names.map((name) => /^(\d+)\.log/.exec(basename(name))?.[1]).filter((n) => n !== undefined);
   return Math.max(-1, ...numbers.map(Number)) + 1;
 }

@@ -67,6 +67,28 @@ test("the classes of service have what their pods ask for together, and are writ
   await classes.stop();
 });
 
+test("memory that is requested is kept from the classes below, as much as can be", async () => {
+  const { cgroups, writes } = remembering();
+  const pods = [podOf("a", burstable), podOf("b", guaranteed)];
+  const reservedMemory = { percent: 50, allocatableBytes: 1024 * mi };
+  const memoryOf = (group: string) =>
+    writes.filter(([path, limits]) => path.endsWith(group) && limits?.memoryBytes !== undefined).at(-1)?.[1]?.memoryBytes;
+  await createPodCgroups(cgroups, "r", { reservedMemory }).updateClasses(pods);
+  expect([memoryOf("burstable"), memoryOf("besteffort")]).toEqual([(1024 - 32) * mi, (1024 - 32 - 32) * mi]);
+
+  // A class that cannot give back what it has is kept from taking more.
+  const refusing = {
+    ...cgroups,
+    usage: async (path: string) => (path.endsWith("besteffort") ? { memoryBytes: 1000 * mi } : { memoryBytes: 1 }),
+    async update(path: string, limits: CgroupLimits) {
+      if (path.endsWith("besteffort") && (limits.memoryBytes ?? 0) < 1000 * mi) throw new Error("EBUSY");
+      writes.push([path, limits]);
+    },
+  } as unknown as Cgroups; // the rest is not asked for
+  await createPodCgroups(refusing, "r", { reservedMemory }).updateClasses(pods);
+  expect([memoryOf("burstable"), memoryOf("besteffort")]).toEqual([(1024 - 32) * mi, 1000 * mi]);
+});
+
 test("a pod's group keeps its memory, and has a quota in the period it is told, or none", async () => {
   const { cgroups, writes } = remembering();
   const memoryQos: MemoryQos = { throttlingFactor: 0.9, reservation: "TieredReservation", allocatableBytes: 0 };

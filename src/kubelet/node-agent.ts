@@ -13,7 +13,7 @@ import type { Informer } from "../client/informer.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { NodeDevices } from "./devices/device-inventory.ts";
 import type { PressureCondition } from "./eviction/thresholds.ts";
-import { conditionEvent, type NodeConfig, type NodeFacts, newNode, nodeLabels, nodeStatus, nodeStatusChanged } from "./node-status.ts";
+import { conditionEvent, type NodeConfig, type NodeFacts, newNode, nodeStatus, nodeStatusChanged, renewedMetadata } from "./node-status.ts";
 import { nodeReference } from "./references.ts";
 import type { RuntimeHealth } from "./runtime-health.ts";
 import type { NodeStartMetrics } from "./stats/node-metrics.ts";
@@ -29,6 +29,8 @@ export interface NodeAgentDependencies {
   readonly pressure: () => readonly PressureCondition[];
   /** Of plugins; default none. */
   readonly devices?: () => NodeDevices | undefined;
+  /** Says which drivers of volumes the node has. Default: nothing is said. */
+  readonly csiNode?: (node: Node, signal: AbortSignal) => Promise<void>;
   /** How the node came to be, for metrics. */
   readonly starting?: Pick<NodeStartMetrics, "registering" | "registered" | "ready">;
   /** Of this node alone. */
@@ -62,6 +64,8 @@ export class NodeAgent implements Running {
   #again = false;
   #failures = 0;
   #podCidrs = "";
+  #volumesOf: string | undefined;
+  #announced = false;
 
   constructor(
     deps: NodeAgentDependencies,
@@ -132,8 +136,11 @@ export class NodeAgent implements Running {
     const previous = this.#known?.status ?? this.#reported;
     const status = nodeStatus(this.#facts, this.#config, await this.#observation(), previous, now);
     const call = { signal: this.#abort.signal, timeoutMs: 10_000 };
+    if (!this.#announced) this.#announce(undefined, status);
+    this.#announced = true;
     if (!this.#known && !this.#config.register) return; // someone else makes it
     if (!this.#known) await this.#register(status);
+    await this.#announceVolumes();
     const current = this.#known?.status;
     if (!nodeStatusChanged(current, { ...current, ...status }) && now - this.#reportedAtMs < this.#config.statusReportMs) return;
     this.#announce(current, status);
@@ -149,6 +156,20 @@ export class NodeAgent implements Running {
     if (status.conditions?.some((c) => c.type === "Ready" && c.status === "True")) await this.#deps.starting?.ready();
   }
 
+  /** Once for each node object. */
+  async #announceVolumes(): Promise<void> {
+    const { csiNode, logger } = this.#deps;
+    const node = this.#known;
+    if (!csiNode || !node || node.metadata.uid === this.#volumesOf) return;
+    try {
+      await csiNode(node, this.#abort.signal);
+      this.#volumesOf = node.metadata.uid;
+    } catch (error) {
+      if (!this.#abort.signal.aborted)
+        logger.warn("Making the node's CSINode failed", { node: node.metadata.name, error: (error as Error).message });
+    }
+  }
+
   async #register(status: NodeStatus): Promise<void> {
     const { client } = this.#deps;
     const call = { signal: this.#abort.signal, timeoutMs: 10_000 };
@@ -156,7 +177,6 @@ export class NodeAgent implements Running {
       this.#deps.starting?.registering();
       const created = await client.create(nodes, newNode(this.#facts, this.#config, status), call);
       this.#deps.starting?.registered();
-      this.#announce(undefined, status);
       this.#observe(created);
     } catch (error) {
       // Another node's credentials, or none of a node: nothing that time mends.
@@ -165,9 +185,9 @@ export class NodeAgent implements Running {
         this.#deps.logger.error("Unable to register node with API server, reason is forbidden", { node, error: error.message });
       }
       if (!isStatus(error, "AlreadyExists")) throw error;
-      const labels = nodeLabels(this.#facts, this.#config);
-      const name = this.#facts.name;
-      const existing = await client.patch(nodes, { name }, { metadata: { labels } }, { type: "strategic", ...call });
+      const { name } = this.#facts;
+      const metadata = renewedMetadata(this.#facts, this.#config);
+      const existing = await client.patch(nodes, { name }, { metadata }, { type: "strategic", ...call });
       this.#observe(existing);
     }
   }

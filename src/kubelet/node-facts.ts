@@ -12,7 +12,7 @@ export async function readNodeFacts(options: ResolvedOptions, readSystem = readS
   const [system, disk, addresses, appArmor, hugePages] = await Promise.all([
     readSystem(),
     diskBytes(options.rootDirectory),
-    nodeHostAddresses(options.nodeIPs),
+    nodeHostAddresses(options),
     hostFile("/sys/module/apparmor/parameters/enabled"),
     readHugePages(),
   ]);

@@ -124,11 +124,11 @@ describe("limits of control groups", () => {
       ensure: async (path: string, limits?: CgroupLimits) => void set.set(path, limits),
     } as unknown as Cgroups; // the rest is not asked for
     const allocatable = podsLimits(
-      { cpus: 4, memoryBytes: 1000 },
-      { nodeName: "n", rootDirectory: "/r", systemReserved: { cpu: "1" }, kubeReserved: { memory: "300" } },
+      { cpus: 4, memoryBytes: 1000, pids: 500 },
+      { nodeName: "n", rootDirectory: "/r", systemReserved: { cpu: "1" }, kubeReserved: { memory: "300", pid: "100" } },
     );
     await createPodCgroups(cgroups, "root", { pidsLimit: 64, allocatable }).ensure(podOf([{ name: "c" }]));
-    expect(set.get("/root/kubepods")).toEqual({ cpuShares: 3072, memoryBytes: 700 });
+    expect(set.get("/root/kubepods")).toEqual({ cpuShares: 3072, memoryBytes: 700, pids: 400 });
     expect(set.get("/root/kubepods/besteffort/podu1")).toMatchObject({ pids: 64 });
     await createPodCgroups(cgroups, "other", { pidsLimit: -1 }).ensure(podOf([{ name: "c" }]));
     expect(set.get("/other/kubepods/besteffort/podu1")).not.toHaveProperty("pids");

@@ -45,6 +45,15 @@ describe("image names", () => {
     expect(() => parseImageName(image)).toThrow("couldn't parse image name"),
   );
 
+  it("say which part of a name has to be in lower case", () => {
+    const refused = (image: string, why = ""): void =>
+      expect(() => parseImageName(image)).toThrow(`couldn't parse image name "${image}": invalid reference format${why}`);
+    refused("Nginx", ": repository name (library/Nginx) must be lowercase");
+    refused("UPPER/Case:::bad", ": repository name (Case) must be lowercase");
+    refused("r.example/A/b:1", ": repository name (A/b) must be lowercase");
+    refused("a:::b");
+  });
+
   it("knows registries", () => {
     expect([registryOf("nginx"), registryOf("team/nginx"), registryOf("localhost/x"), registryOf("r.example:5000/x")]).toEqual([
       "docker.io",

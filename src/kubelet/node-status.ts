@@ -54,8 +54,14 @@ export interface NodeConfig {
   readonly statusReportMs: number;
   /** In the status; -1 for all. */
   readonly maxImages: number;
-  /** What this kubelet can do is told (the gate NodeDeclaredFeatures). Default true. */
-  readonly declaresFeatures?: boolean;
+  /** What this kubelet can do that an older one may not, sorted (the gate NodeDeclaredFeatures). Default: nothing is told. */
+  readonly declaredFeatures?: readonly string[];
+  /** Whether volumes are attached by the cluster's controller. Default true. */
+  readonly controllerAttaches?: boolean;
+  /** A cloud's controller says what the node is, before pods may come. Default false. */
+  readonly externalCloud?: boolean;
+  /** The addresses were given, not found. Default false. */
+  readonly addressesGiven?: boolean;
 }
 
 /** What may change while the node runs. */
@@ -77,21 +83,48 @@ export function newNode(
   config: NodeConfig,
   status: NodeStatus,
 ): Omit<Node, "metadata"> & { readonly metadata: { readonly name: string } } {
+  const taints = config.externalCloud ? [...config.taints, uninitialized] : config.taints;
   return {
     apiVersion: "v1",
     kind: "Node",
     metadata: {
       name: facts.name,
       labels: nodeLabels(facts, config),
-      annotations: { "volumes.kubernetes.io/controller-managed-attach-detach": "true" },
+      annotations: nodeAnnotations(facts, config),
     } as { readonly name: string },
     spec: {
-      ...(config.taints.length > 0 ? { taints: config.taints } : {}),
+      ...(taints.length > 0 ? { taints } : {}),
       ...(config.unschedulable ? { unschedulable: true } : {}),
       ...(config.providerID === "" ? {} : { providerID: config.providerID }),
     },
     status,
   };
+}
+
+/** Until a cloud's controller has said what the node is. */
+const uninitialized: Taint = { key: "node.cloudprovider.kubernetes.io/uninitialized", value: "true", effect: "NoSchedule" };
+
+export const attachAnnotation = "volumes.kubernetes.io/controller-managed-attach-detach";
+export const providedAddresses = "alpha.kubernetes.io/provided-node-ip";
+
+export function nodeAnnotations({ addresses }: NodeFacts, config: NodeConfig): Readonly<Record<string, string>> {
+  return {
+    ...(config.controllerAttaches === false ? {} : { [attachAnnotation]: "true" }),
+    ...(config.externalCloud && config.addressesGiven ? { [providedAddresses]: addresses.map((a) => a.address).join(",") } : {}),
+  };
+}
+
+const labelsOfMachine: readonly string[] = [
+  ...["kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch"],
+  ...["topology.kubernetes.io/zone", "topology.kubernetes.io/region", "node.kubernetes.io/instance-type"],
+  ...["failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region", "beta.kubernetes.io/instance-type"],
+];
+
+/** What a node that is there already is told anew: labels that others may have changed since stay as they are. */
+export function renewedMetadata(facts: NodeFacts, config: NodeConfig): unknown {
+  const labels = Object.entries(nodeLabels(facts, config)).filter(([name, value]) => labelsOfMachine.includes(name) && value !== "");
+  const annotations = { [attachAnnotation]: null, [providedAddresses]: null, ...nodeAnnotations(facts, config) };
+  return { labels: Object.fromEntries(labels), annotations };
 }
 
 export function nodeLabels({ hostname, system }: NodeFacts, config: NodeConfig): Readonly<Record<string, string>> {
@@ -114,7 +147,7 @@ export function nodeStatus(
 ): NodeStatus {
   const { system } = facts;
   return {
-    addresses: nodeAddresses(facts),
+    addresses: addressesOf(facts, config, previous),
     ...withExtendedResources(nodeResources(facts, config), seen.devices, previous),
     conditions: nodeConditions(seen, previous?.conditions ?? [], formatTime(nowMs)),
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
@@ -122,7 +155,7 @@ export function nodeStatus(
     nodeInfo: {
       architecture: system.architecture,
       bootID: system.bootId,
-      containerRuntimeVersion: `${seen.runtimeName}://${seen.runtimeVersion}`,
+      containerRuntimeVersion: `${seen.runtimeName}://${shownVersion(seen.runtimeVersion)}`,
       kernelVersion: system.kernelVersion,
       kubeProxyVersion: "",
       kubeletVersion: config.kubeletVersion,
@@ -132,18 +165,26 @@ export function nodeStatus(
       systemUUID: system.systemUuid,
       ...(system.swapBytes > 0 ? { swap: { capacity: system.swapBytes } } : {}),
     },
-    ...(config.declaresFeatures === false ? {} : { declaredFeatures }),
+    ...(config.declaredFeatures ? { declaredFeatures: config.declaredFeatures } : {}),
     ...(seen.features ? { features: seen.features } : {}),
     ...(seen.runtimeHandlers.length > 0 ? { runtimeHandlers: seen.runtimeHandlers } : {}),
   };
 }
 
-/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
-const declaredFeatures: readonly string[] = [
-  "InPlacePodLevelResourcesVerticalScaling",
-  "InPlacePodVerticalScalingInitContainers",
-  "RestartAllContainersOnContainerExits",
-];
+/** A semantic version as it is, of any other the numbers it begins with. */
+function shownVersion(version: string): string {
+  const [, numbers = "", rest = ""] = /^\s*v?(\d+(?:\.\d+)+)(.*)$/s.exec(version) ?? [];
+  if (numbers === "") return version;
+  const isSemantic = /^\d+\.\d+\.\d+$/.test(numbers) && /^(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\s*$/.test(rest);
+  return isSemantic ? `${numbers}${rest.trim()}` : numbers;
+}
+
+/** A cloud's controller has the last word on them, and the only one where none were given. */
+function addressesOf(facts: NodeFacts, config: NodeConfig, previous: NodeStatus | undefined): readonly NodeAddress[] {
+  if (config.externalCloud && previous?.addresses?.length) return previous.addresses;
+  if (config.externalCloud && !config.addressesGiven) return [{ type: "Hostname", address: facts.hostname }];
+  return nodeAddresses(facts);
+}
 
 /** Whether two statuses differ in more than their heartbeats. */
 export function nodeStatusChanged(before: NodeStatus | undefined, after: NodeStatus): boolean {

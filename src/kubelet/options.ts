@@ -62,6 +62,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   readonly hostname?: string;
   /** InternalIP addresses, first the primary one. Default: the machine's. */
   readonly nodeIPs?: readonly string[];
+  /** Where no addresses are given: of which families the machine's are taken. Default 4 and 6. */
+  readonly addressFamilies?: readonly number[];
   /** --node-labels. */
   readonly labels?: Readonly<Record<string, string>>;
   /** --register-with-taints. */
@@ -130,6 +132,15 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
   /** Control groups of daemons, for enforceNodeAllocatable. Default none. */
   readonly systemReservedCgroup?: string;
   readonly kubeReservedCgroup?: string;
+  /** Control groups that the kubelet's own process, and what is in the root of the trees, are moved to. Default none: they stay. */
+  readonly kubeletCgroups?: string;
+  readonly systemCgroups?: string;
+  /** With the gate QOSReserved: how much of what pods request is kept from lower classes of service ("memory": "50%"). Default none. */
+  readonly qosReserved?: Readonly<Record<string, string>>;
+  /** Whether volumes are attached by the cluster's controller, not by the kubelet. Default true. */
+  readonly enableControllerAttachDetach?: boolean;
+  /** "external": a cloud's controller says what the node is, before pods may come. Default none. */
+  readonly cloudProvider?: string;
   /** Whether limits of CPU are enforced. Default true. */
   readonly cpuCFSQuota?: boolean;
   /** In which periods. Default 100 ms. */
@@ -166,6 +177,8 @@ export interface KubeletOptions extends ProtectionOptions, ResourceManagerOption
 
 /** Read once, from texts. */
 export interface Protection {
+  /** The limits of all pods together are enforced by control groups. */
+  readonly enforcesPods: boolean;
   readonly thresholds: readonly Threshold[];
   readonly evictionMaxPodGraceSeconds: number;
   readonly pressureTransitionMs: number;
@@ -187,6 +200,7 @@ export interface ResolvedOptions
     Omit<
       KubeletOptions,
       | "nodeIPs"
+      | "addressFamilies"
       | "podManifestPath"
       | "staticPodURL"
       | "capacity"
@@ -201,6 +215,7 @@ export interface ResolvedOptions
   readonly managers: ResourceManagers;
   readonly gates: FeatureGates;
   readonly nodeIPs?: readonly string[];
+  readonly addressFamilies?: readonly number[];
   readonly podManifestPath?: string;
   readonly staticPodURL?: string;
   readonly capacity?: KubeletOptions["capacity"];
@@ -217,6 +232,7 @@ function resolveProtection(options: ProtectionOptions, gates: FeatureGates): Pro
   if (low > high)
     throw new Error(`kubelet options: imageGCLowThresholdPercent (${low}) must not be more than imageGCHighThresholdPercent (${high})`);
   return {
+    enforcesPods: (options.enforceNodeAllocatable ?? ["pods"]).includes("pods"),
     thresholds: parseThresholds(options),
     evictionMaxPodGraceSeconds: options.evictionMaxPodGracePeriod ?? 0,
     pressureTransitionMs: durationOf("evictionPressureTransitionPeriod", options.evictionPressureTransitionPeriod ?? "5m"),
@@ -293,6 +309,11 @@ export function resolveOptions(options: KubeletOptions): ResolvedOptions {
     cgroupsPerQOS: true,
     systemReservedCgroup: "",
     kubeReservedCgroup: "",
+    kubeletCgroups: "",
+    systemCgroups: "",
+    qosReserved: {},
+    enableControllerAttachDetach: true,
+    cloudProvider: "",
     cpuCFSQuota: true,
     cpuCFSQuotaPeriodMs: 100,
     memoryThrottlingFactor: 0.9,

@@ -40,14 +40,24 @@ export interface PodCgroupOptions {
   readonly quota?: CpuQuota;
   /** Default: the kernel's. */
   readonly memoryQos?: MemoryQos;
+  /** What pods request is kept from the classes of service below theirs. Default nothing is. */
+  readonly reservedMemory?: ReservedMemory;
   /** Default: the directories of cgroupfs. */
   readonly names?: CgroupNames;
+}
+
+/** qosReserved. */
+export interface ReservedMemory {
+  /** Of what the pods of a class request. */
+  readonly percent: number;
+  /** Of all pods together. */
+  readonly allocatableBytes: number;
 }
 
 const minShares = 2;
 
 export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgroupOptions = {}): PodCgroups {
-  const { pidsLimit = -1, allocatable = {}, quota = enforcedQuota, names = cgroupfsNames } = options;
+  const { pidsLimit = -1, allocatable = {}, quota = enforcedQuota, names = cgroupfsNames, reservedMemory } = options;
   const memoryQos = cgroups.version === 2 ? options.memoryQos : undefined;
   const classOf = (qos: PodQosClass): string => names.qos(root, qos);
   const [guaranteed, burstable, bestEffort] = [classOf("Guaranteed"), classOf("Burstable"), classOf("BestEffort")];
@@ -85,15 +95,17 @@ export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgr
     async updateClasses(pods) {
       const shares = burstableShares(pods);
       const kept = memoryQos ? classMemoryQos(pods, memoryQos) : { guaranteed: {}, burstable: {} };
-      const wanted: readonly (readonly [string, CgroupLimits & KeptMemory])[] = [
+      const left = reservedMemory ? memoryLeft(pods, reservedMemory) : { burstable: {}, bestEffort: {} };
+      const wanted: readonly ClassLimits[] = [
         [guaranteed, kept.guaranteed],
-        [burstable, { cpuShares: shares, ...kept.burstable }],
-        [bestEffort, { cpuShares: minShares }],
+        [burstable, { cpuShares: shares, ...kept.burstable, ...left.burstable }],
+        [bestEffort, { cpuShares: minShares, ...left.bestEffort }],
       ];
       const text = JSON.stringify(wanted);
       if (text === applied) return;
       await ensureOnce();
-      for (const [group, limits] of wanted) await cgroups.update(group, limits);
+      if (reservedMemory) await updateReachable(cgroups, wanted);
+      else await updateAll(cgroups, wanted);
       applied = text;
     },
     async memoryUsage(pod) {
@@ -103,6 +115,32 @@ export function createPodCgroups(cgroups: Cgroups, root: string, options: PodCgr
       await cgroups.remove(pathOf(pod));
     },
   };
+}
+
+type ClassLimits = readonly [group: string, limits: CgroupLimits & KeptMemory];
+
+async function updateAll(cgroups: Cgroups, wanted: readonly ClassLimits[]): Promise<void> {
+  for (const [group, limits] of wanted) await cgroups.update(group, limits);
+}
+
+/** A class that uses more already, and cannot give it back, is kept from using still more. */
+async function updateReachable(cgroups: Cgroups, wanted: readonly ClassLimits[]): Promise<void> {
+  const results = await Promise.allSettled(wanted.map(([group, limits]) => cgroups.update(group, limits)));
+  if (results.every((result) => result.status === "fulfilled")) return;
+  const reachable = wanted.map(async ([group, limits]): Promise<ClassLimits> => {
+    const used = (await cgroups.usage(group))?.memoryBytes ?? 0;
+    return [group, limits.memoryBytes !== undefined && used > limits.memoryBytes ? { ...limits, memoryBytes: used } : limits];
+  });
+  await updateAll(cgroups, await Promise.all(reachable));
+}
+
+/** What is left for burstable pods and for those of best effort, when so much of what is requested above them is kept. */
+function memoryLeft(pods: readonly Pod[], { percent, allocatableBytes }: ReservedMemory) {
+  const requested = (qos: PodQosClass): number =>
+    pods.reduce((sum, pod) => sum + (podQos(pod) === qos ? (podAmounts(pod.spec).memory ?? 0) : 0), 0);
+  const burstable = allocatableBytes - Math.floor((requested("Guaranteed") * percent) / 100);
+  const bestEffort = burstable - Math.floor((requested("Burstable") * percent) / 100);
+  return { burstable: { memoryBytes: Math.max(0, burstable) }, bestEffort: { memoryBytes: Math.max(0, bestEffort) } };
 }
 
 /** What the burstable pods request together. */

@@ -2,6 +2,7 @@
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
+import { pooledFiles } from "../base/file-calls.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import { Turns } from "../base/turns.ts";
 import { CrashBackOff } from "./crash-backoff.ts";
@@ -37,6 +38,7 @@ import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import { countedCgroups } from "./stats/node-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
+import type { PodCertificates } from "./volumes/pod-certificates.ts";
 import { ServiceAccountTokens } from "./volumes/service-account-tokens.ts";
 import { TrustAnchors } from "./volumes/trust-anchors.ts";
 import { VolumeManager } from "./volumes/volume-manager.ts";
@@ -64,6 +66,8 @@ export interface MachineryContext {
   readonly claims: ClaimManager | undefined;
   readonly resizeMetrics: ResizeMetrics;
   readonly pullRecords: PullRecords;
+  /** Where pods may have certificates of their own. */
+  readonly podCertificates: () => PodCertificates;
   /** A pod's control group is made or removed. */
   readonly onCgroups: () => void;
   /** Nothing is left of the pod. */
@@ -74,7 +78,7 @@ export interface MachineryContext {
 const agentVersion = "1.36";
 
 export function buildPodMachinery(deps: KubeletDependencies, context: MachineryContext): PodWorkerDependencies {
-  const { cri, clock, logger, recorder, client } = deps;
+  const { cri, clock, logger, recorder, client, files = pooledFiles } = deps;
   const { options, facts, managers, claims, runtimeName, reader, objects, statuses, allocations, resizes, allocatable, metrics } = context;
   const hostIPs = (): readonly string[] => facts.addresses.map((a) => a.address);
   const httpGet = deps.httpGet ?? createHttpGet(agentVersion, deps.dial);
@@ -85,6 +89,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const killer = new PodKiller({ cri, clock, logger, recorder, httpGet, ...hooks });
   const tokens = new ServiceAccountTokens(client, clock);
   const anchors = options.gates.enabled("ClusterTrustBundleProjection") ? new TrustAnchors(client, clock) : undefined;
+  const certificates = options.gates.enabled("PodCertificateRequest") ? context.podCertificates() : undefined;
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
     { cri, clock, logger, records: context.pullRecords },
@@ -101,12 +106,13 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
   );
   const volumes = new VolumeManager(options.podsDirectory, {
-    ...{ mounts: deps.mounts, clock, plugins: deps.volumePlugins ?? [] },
+    ...{ mounts: deps.mounts, clock, files, plugins: deps.volumePlugins ?? [] },
     payload: (pod) => ({
       ...{ objects, hostIPs: hostIPs(), allocatable: allocatable() },
       podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],
       token: (of, projection) => tokens.token(of, projection),
       ...(anchors ? { trustAnchors: (projection) => anchors.of(projection) } : {}),
+      ...(certificates ? { certificate: (of, place, projection) => certificates.bundle(of, place, projection) } : {}),
     }),
   });
   const run = deps.runProbe ?? createProber({ cri, httpGet, dial: deps.dial });
@@ -130,7 +136,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const resizer = new PodResizer({ cri, clock, cgroups, allocations, rules, onResized: resizeMs });
   const starter = new PodStarter(
     {
-      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable },
+      ...{ allocations, resizer, cri, clock, recorder, images, killer, crashes, httpGet, objects, hostIPs, allocatable, files },
       ...hooks,
       onImageVolume: (outcome) => life.imageVolume(outcome),
       services: context.services,
@@ -159,6 +165,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   return {
     ...{ allocations, resizes, cri, clock, logger, recorder, reader, starter, killer, crashes, probes, volumes },
     ...(deps.tracer ? { tracer: deps.tracer } : {}),
+    ...(deps.podStarts ? { starts: deps.podStarts } : {}),
     reporter: new PodReporter({
       ...{ statuses, probes, allocations, resizes, runtimeName, hostIPs },
       readyToStart: options.gates.enabled("PodReadyToStartContainersCondition"),
@@ -192,6 +199,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
       metrics.forget(pod);
       managers?.release(uid);
       tokens.forget(uid);
+      certificates?.forget(uid);
       await userNamespaces.forget(uid);
       crashes.forgetPrefix(`${uid}_`);
       await context.onGone(pod);

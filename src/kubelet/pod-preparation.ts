@@ -5,7 +5,7 @@ import { type Tracer, traced } from "../base/tracing.ts";
 import type { EventRecorder } from "../client/event-recorder.ts";
 import { podReference } from "./references.ts";
 import type { PodAllocations } from "./resize/pod-allocations.ts";
-import { type MountedVolumes, VolumeError, type VolumeManager } from "./volumes/volume-manager.ts";
+import { type MountedVolumes, VolumeError, type VolumeManager, VolumesError } from "./volumes/volume-manager.ts";
 
 export interface PodPreparationDependencies {
   readonly recorder: EventRecorder;
@@ -64,7 +64,8 @@ async function mountVolumes({ volumes, recorder }: PodPreparationDependencies, p
   try {
     return await volumes.setUp(pod, failed);
   } catch (error) {
-    for (const failure of error instanceof AggregateError ? (error.errors as unknown[]) : [error]) failed(failure);
+    if (!(error instanceof VolumesError)) failed(error);
+    else for (const failure of [...error.failures, ...(error.unprocessed.length > 0 ? [error] : [])]) failed(failure);
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 // upstream's events. A container that cannot be started does not keep the others from it (but an init container does).
 import type { Container, NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
 import type { Clock } from "../base/clock.ts";
+import type { FileCalls } from "../base/file-calls.ts";
 import { errorText } from "../base/log.ts";
 import type { ResolverConfig } from "../base/resolv-conf.ts";
 import type { Turns } from "../base/turns.ts";
@@ -62,6 +63,8 @@ export interface PodStarterDependencies {
   readonly given: (pod: Pod, container: Container) => Promise<GivenResources>;
   readonly onImageVolume?: (outcome: "requested" | "mounted" | "failed") => void;
   readonly podDirectory: (podUid: string) => string;
+  /** What pods' small files are written with. */
+  readonly files: FileCalls;
   /** For what costs the runtime most: more at a time would only take each other's processors. */
   readonly turns: Turns;
 }
@@ -118,9 +121,9 @@ interface SandboxPlan {
 
 const sandboxTimeoutMs = 4 * 60_000;
 
-/** Restarts of a container are counted under this key until its specification changes. */
+/** Restarts of a container are counted under this key until its image or its resources change. */
 export function crashKey(pod: Pod, container: Container): string {
-  return `${pod.metadata.uid}_${container.name}_${containerHash(container)}`;
+  return `${pod.metadata.uid}_${container.name}_${containerHash(container)}_${JSON.stringify(container.resources ?? {})}`;
 }
 
 export class PodStarter {
@@ -293,7 +296,6 @@ export class PodStarter {
     const last = latestContainer(runtime, container.name);
     // Not always the last one, which may have been running until it was killed in this very step.
     const dead = runtime.containers.find((c) => c.name === container.name && c.state === "exited");
-    if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     // Made by a kubelet that did not get as far as starting it: this one takes its place.
     if (last?.state === "created") await ignoringGone(() => cri.removeContainer({ containerId: last.id }, { signal }));
     const about = { pod, sandboxConfig: config, pullSecrets, signal };
@@ -304,6 +306,8 @@ export class PodStarter {
       policy: container.imagePullPolicy ?? "IfNotPresent",
       about: containerReference(pod, container.name),
     });
+    // An image that is not there has a back-off of its own.
+    if (dead) crashes.next(crashKey(pod, container), dead.finishedAtMs);
     const containerConfig = await this.#step(context, container, "CreateContainerConfigError", async () => {
       const logDirectory = podLogDirectory(this.#options.logsDirectory, pod);
       return await buildContainerConfig({
@@ -332,6 +336,7 @@ export class PodStarter {
         imageVolumes,
         given: await this.#deps.given(pod, container),
         instanceId: this.#newInstanceId(),
+        files: this.#deps.files,
         ...targetOf(pod, runtime, container),
       });
     });
@@ -379,7 +384,7 @@ export class PodStarter {
   }
 
   async #restartCount(last: RuntimeContainer | undefined, logDirectory: string, { name }: Container): Promise<number> {
-    if (!last) return await nextRestartCount(logDirectory, name);
+    if (!last) return await nextRestartCount(logDirectory, name, this.#deps.files);
     return last.state === "created" ? last.restartCount : last.restartCount + 1;
   }
 

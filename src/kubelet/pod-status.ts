@@ -77,7 +77,7 @@ export function computePodStatus(input: PodStatusInput): ComputedStatus {
   });
   const init = list({ ...listInput(input, pod.spec.initContainers ?? [], previous.initContainerStatuses), init: true });
   const ephemeralSpecs = (pod.spec.ephemeralContainers ?? []).map(asContainer);
-  const ephemeral = list(listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses));
+  const ephemeral = list({ ...listInput(input, ephemeralSpecs, previous.ephemeralContainerStatuses), ephemeral: true });
 
   const statuses = [...init, ...regular];
   const initialized = pod.spec.containers.some((c) => {

@@ -9,6 +9,7 @@ import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { type SpanAttributes, traced } from "../base/tracing.ts";
+import type { Turns } from "../base/turns.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { CrashBackOff } from "./crash-backoff.ts";
 import { ignoringGone, removeDead } from "./dead-containers.ts";
@@ -43,6 +44,8 @@ export interface PodWorkerDependencies extends PodPreparationDependencies {
   readonly removeCgroup: (pod: Pod) => Promise<void>;
   /** Its containers have ended: nobody uses its claims any more. Before the final status, which gives them to others. */
   readonly releaseClaims?: ((pod: Pod) => Promise<void>) | undefined;
+  /** When pods may be begun. Default at once. */
+  readonly starts?: Turns;
   /** For metrics: a step has ended well. */
   readonly onStep?: (step: PodStep) => void;
   /** Everything else that is kept for the pod: logs, tokens, back-offs. Called once, when nothing is left. */
@@ -52,6 +55,8 @@ export interface PodWorkerDependencies extends PodPreparationDependencies {
 export type PodWorkerState = "syncing" | "terminating" | "terminated" | "finished" | "gone";
 
 const resyncMs = 60_000;
+/** After a resize could not be done. */
+const resizeRetryMs = 10_000;
 const forcedGraceSeconds = 1;
 const firstRetryMs = 500;
 const maxRetryMs = 60_000;
@@ -69,6 +74,7 @@ export class PodWorker {
   #admission: Promise<PodVerdict | undefined> | undefined;
   /** At most so long is the pod given to end, in seconds. */
   #graceLimit = Infinity;
+  #resizeHold: { readonly generation: number | undefined; readonly untilMs: number } | undefined;
   #whenEnded: (() => void)[] = [];
   #runtime: RuntimePod;
   #runtimeChanged: boolean;
@@ -227,9 +233,10 @@ export class PodWorker {
     this.#step = step;
     const begunMs = this.#deps.clock.monotonic();
     try {
-      const wakeAtMs = await traced(this.#deps.tracer, this.#spanName(), { attributes: this.#attributes() }, () =>
-        this.#nextStep(step.signal),
-      );
+      const { tracer, starts } = this.#deps;
+      const run = (): Promise<number | undefined> =>
+        traced(tracer, this.#spanName(), { attributes: this.#attributes() }, () => this.#nextStep(step.signal));
+      const wakeAtMs = await (starts && !this.#hasStepped ? starts.take(run, { signal: step.signal }) : run());
       this.#stepped(this.#deps.clock.monotonic() - begunMs);
       this.#failures = 0;
       if (wakeAtMs !== undefined) this.#wakeAfter(wakeAtMs - this.#deps.clock.now());
@@ -337,7 +344,7 @@ export class PodWorker {
     if (result.resizeProblem !== undefined) {
       this.#deps.resizes.failed(pod, result.resizeProblem);
       this.#report(await this.#readRuntime(), false);
-      throw new Error(`resizing pod ${podText(pod)}: ${result.resizeProblem}`);
+      this.#resizeHold = { generation: pod.metadata.generation, untilMs: this.#deps.clock.now() + resizeRetryMs };
     }
     if (result.changed || result.failed.size > 0) this.#refresh(result.changed);
     else if (await removeDead(this.#deps.cri, runtime)) this.#runtimeChanged = true;
@@ -370,13 +377,28 @@ export class PodWorker {
       backOff: (container, finishedAtMs) => crashes.delayAfter(crashKey(pod, container), finishedAtMs),
     });
     if (this.#waits.backOff(pod, actions.waiting)) this.#report(runtime, false);
-    return this.#waits.without(actions);
+    return this.#withoutHeldResize(this.#waits.without(actions));
+  }
+
+  /** What could not be set is not tried again with every look, but with every new wish. */
+  #withoutHeldResize(actions: PodActions): PodActions {
+    const hold = this.#resizeHold;
+    if (!hold || hold.generation !== this.#pod.metadata.generation || this.#deps.clock.now() >= hold.untilMs) return actions;
+    const { resize: _later, ...others } = actions;
+    return others;
   }
 
   #nextWakeMs({ waiting }: PodActions): number {
     const now = this.#deps.clock.now();
     const deadline = this.#deadlineMs();
-    return Math.min(now + resyncMs, ...waiting.map((w) => w.untilMs), ...this.#waits.ends(), ...(deadline === undefined ? [] : [deadline]));
+    const held = this.#resizeHold && this.#resizeHold.untilMs > now ? [this.#resizeHold.untilMs] : [];
+    return Math.min(
+      now + resyncMs,
+      ...held,
+      ...waiting.map((w) => w.untilMs),
+      ...this.#waits.ends(),
+      ...(deadline === undefined ? [] : [deadline]),
+    );
   }
 
   async #terminate(signal: AbortSignal): Promise<undefined> {

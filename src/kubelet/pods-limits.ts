@@ -24,7 +24,7 @@ export function podsLimits(machine: MachineCapacity, options: KubeletOptions): C
   const pids = reserved("pid") / 1000;
   return {
     cpuShares: cpuShares(Math.max(0, machine.cpus * 1000 - reserved("cpu"))),
-    ...(memory > 0 ? { memoryBytes: Math.max(0, machine.memoryBytes - memory) } : {}),
-    ...(pids > 0 && machine.pids !== undefined ? { pids: Math.max(1, machine.pids - pids) } : {}),
+    memoryBytes: Math.max(0, machine.memoryBytes - memory),
+    ...(machine.pids === undefined ? {} : { pids: Math.max(1, machine.pids - pids) }),
   };
 }

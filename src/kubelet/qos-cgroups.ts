@@ -13,6 +13,8 @@ export interface QosCgroupsDependencies {
   readonly logger: Logger;
   /** Those of which something may run. */
   readonly pods: () => readonly Pod[];
+  /** The groups are there, with the limits of all pods together: once after the start. */
+  readonly onEnforced?: () => void;
 }
 
 const periodMs = 60_000;
@@ -25,13 +27,14 @@ export class QosCgroups implements Running {
   #soon = false;
   #updating: Promise<void> = Promise.resolve();
   #stopped = false;
+  #enforced = false;
 
   constructor(deps: QosCgroupsDependencies) {
     this.#deps = deps;
   }
 
   start(): void {
-    this.#schedule(periodMs);
+    this.#schedule(0);
   }
 
   async stop(): Promise<void> {
@@ -62,6 +65,8 @@ export class QosCgroups implements Running {
     const { cgroups, pods, logger } = this.#deps;
     try {
       await cgroups.updateClasses(pods());
+      if (!this.#enforced) this.#deps.onEnforced?.();
+      this.#enforced = true;
     } catch (error) {
       logger.error("Failed to update QoS cgroup configuration", { error: errorText(error) });
     }

@@ -5,6 +5,7 @@ import { isStatus, notFound } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { configmaps, secrets } from "../api/resources.generated.ts";
 import type { ConfigMap, Container, Pod, Secret } from "../api/types/core-v1.ts";
+import { backoffDelay } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
@@ -22,6 +23,8 @@ interface Entry {
   readonly abort: AbortController;
   /** Settles with the first answer. */
   first: Promise<void>;
+  /** There was none. */
+  failed: boolean;
   object: Referenced | undefined;
   watching: Promise<void>;
 }
@@ -35,6 +38,7 @@ export interface ReferencedObjectsDependencies {
 }
 
 const retryMs = 5_000;
+const firstAnswerMs = 1_000;
 
 export class ReferencedObjectCache implements ReferencedObjects, Running {
   readonly #deps: ReferencedObjectsDependencies;
@@ -71,11 +75,16 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
 
   async #get<T extends Referenced>(type: ResourceType<T>, namespace: string, name: string): Promise<T> {
     const entry = this.#entries.get(keyOf(type, namespace, name));
-    // Nobody registered it, as for image pull secrets: asked for once.
-    if (!entry) return await this.#deps.client.get(type, { namespace, name });
-    await entry.first;
     // In the singular, as the kubelet's messages have it.
-    if (!entry.object) throw notFound({ group: type.group, resource: type.singular }, name);
+    const missing = (): Error => notFound({ group: type.group, resource: type.singular }, name);
+    // Nobody registered it, as for image pull secrets: asked for once.
+    if (!entry)
+      return await this.#deps.client.get(type, { namespace, name }).catch((error: unknown) => {
+        throw isStatus(error, "NotFound") ? missing() : error;
+      });
+    if (entry.failed) this.#begin(entry);
+    await entry.first;
+    if (!entry.object) throw missing();
     // An entry's key contains the resource, so its object is of this type.
     return entry.object as T;
   }
@@ -91,15 +100,20 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
   #add(key: string, type: ResourceType<Referenced>, namespace: string, name: string, podUid: string): void {
     const idle = Promise.resolve();
     const abort = new AbortController();
-    const entry: Entry = { type, namespace, name, users: new Set([podUid]), abort, first: idle, object: undefined, watching: idle };
+    const about = { type, namespace, name, users: new Set([podUid]), abort };
+    const entry: Entry = { ...about, first: idle, failed: false, object: undefined, watching: idle };
     this.#entries.set(key, entry);
-    const fetched = this.#fetch(entry);
+    this.#begin(entry);
+  }
+
+  #begin(entry: Entry): void {
+    entry.failed = false;
+    const fetched = this.#fetchFirst(entry);
     entry.first = fetched.then(
       () => undefined,
       (error: unknown) => {
         // The next one who asks tries again.
-        if (this.#entries.get(key) === entry) this.#entries.delete(key);
-        abort.abort();
+        entry.failed = true;
         throw error;
       },
     );
@@ -114,6 +128,22 @@ export class ReferencedObjectCache implements ReferencedObjects, Running {
     if (!entry.users.delete(podUid) || entry.users.size > 0) return;
     entry.abort.abort();
     this.#entries.delete(key);
+  }
+
+  /** A pod may be known here before the API server's authorizer has heard of it: then it is asked again for a second. */
+  async #fetchFirst(entry: Entry): Promise<string> {
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonic() + firstAnswerMs;
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.#fetch(entry);
+      } catch (error) {
+        if (!isStatus(error, "Forbidden")) throw error;
+        if (clock.monotonic() > untilMs)
+          throw new Error(`failed to sync ${entry.type.singular} cache: timed out waiting for the condition`, { cause: error });
+        await clock.sleep(backoffDelay(tries, { baseMs: 20, maxMs: 200 }), entry.abort.signal);
+      }
+    }
   }
 
   /** Returns the version to watch from. */

@@ -1,5 +1,7 @@
 // How events of the kubelet refer to what they are about: a pod, one of its containers, its node.
-import type { ObjectReference, Pod } from "../api/types/core-v1.ts";
+
+import type { Node, ObjectReference, Pod } from "../api/types/core-v1.ts";
+import type { OwnerReference } from "../api/types/meta-v1.ts";
 import { containerFieldPath } from "./pod-spec.ts";
 
 export function podReference(pod: Pod): ObjectReference {
@@ -9,6 +11,11 @@ export function podReference(pod: Pod): ObjectReference {
 
 export function containerReference(pod: Pod, containerName: string): ObjectReference {
   return { ...podReference(pod), fieldPath: containerFieldPath(pod.spec, containerName) };
+}
+
+/** As the owner of what goes with the node. */
+export function nodeOwner({ metadata: { name, uid } }: Node): OwnerReference {
+  return { apiVersion: "v1", kind: "Node", name, uid };
 }
 
 /** Upstream's kubelet gives the node's name as its uid, because it records before it knows the object. */

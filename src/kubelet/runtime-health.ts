@@ -3,12 +3,14 @@
 import type { NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
+import { errorText, type Logger } from "../base/log.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import type { RuntimeCondition } from "../cri/generated/runtime-v1.ts";
 
 export interface RuntimeHealthDependencies {
   readonly cri: CriRuntime;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** The answer has changed. */
   readonly onChange: () => void;
 }
@@ -28,6 +30,8 @@ export class RuntimeHealth implements Running {
   #networkProblem: string | undefined = "network state unknown";
   #handlers: readonly NodeRuntimeHandler[] = [];
   #features: NodeFeatures | undefined;
+  #failing = false;
+  #told = "";
   #impatientUntilMs = 0;
   #timer: Timer | undefined;
   #asking: Promise<void> | undefined;
@@ -84,12 +88,12 @@ export class RuntimeHealth implements Running {
   async #ask(): Promise<void> {
     if (this.#stopped) return;
     this.#timer?.cancel();
-    const { cri, clock, onChange } = this.#deps;
-    const before = this.problems().join();
+    const { cri, clock, logger, onChange } = this.#deps;
     try {
       const { status, runtimeHandlers, features } = await cri.status({}, { timeoutMs: 10_000 });
       const conditions = status?.conditions ?? [];
       this.#lastAnswerMs = clock.monotonic();
+      this.#failing = false;
       this.#runtimeProblem = problemOf(conditions, "RuntimeReady", "container runtime not ready");
       this.#networkProblem = problemOf(conditions, "NetworkReady", "container runtime network not ready");
       this.#features = features && { supplementalGroupsPolicy: features.supplementalGroupsPolicy };
@@ -102,12 +106,16 @@ export class RuntimeHealth implements Running {
         }))
         .sort((a, b) => (a.name < b.name ? -1 : 1));
     } catch (error) {
-      this.#runtimeProblem = `container runtime status check failed: ${(error as Error).message}`;
+      // One that is slow, or is started anew, is not down yet: the node says so when it has been silent for long.
+      this.#failing = true;
+      logger.error("Container runtime sanity check failed", { error: errorText(error) });
     }
-    if (before !== this.problems().join()) onChange();
+    const found = this.problems().join();
+    if (this.#told !== found) onChange();
+    this.#told = found;
     if (this.#stopped) return;
     const hurried = clock.monotonic() < this.#impatientUntilMs;
-    const delayMs = this.problems().length === 0 ? periodMs : hurried ? impatientMs : troubledMs;
+    const delayMs = !this.#failing && found === "" ? periodMs : hurried ? impatientMs : troubledMs;
     this.#timer = clock.after(delayMs, () => {
       this.#asking = this.#ask();
     });

@@ -36,6 +36,8 @@ interface Entry {
 }
 
 const workers = 8;
+/** A pod that starts soon has more to tell. */
+const pendingDelayMs = 50;
 const callTimeoutMs = 30_000;
 
 export class StatusManager implements Running {
@@ -83,7 +85,7 @@ export class StatusManager implements Running {
     this.#entries.set(uid, { ...entry, status, finished: done, ...(changedAtMs === undefined ? {} : { changedAtMs }) });
     if (changed) this.#deps.onChanged?.(previous, status);
     // Compared with the last one, not with the API server: a patch under way may have been for an older status.
-    if (changed || finished) this.#queue.add(uid);
+    if (changed || finished) this.#queue.addAfter(uid, status.phase === "Pending" && !finished ? pendingDelayMs : 0);
     return status;
   }
 
@@ -151,7 +153,7 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
   const after = wanted as Readonly<Record<string, unknown>>;
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
     if (key === "conditions") continue;
-    if (semanticallyEqual(before[key], after[key])) continue;
+    if (semanticallyEqual(before[key], after[key]) && !isNewlyTold(before, after, key)) continue;
     const value = after[key];
     patch[key] = mergedLists.has(key) && Array.isArray(value) ? [...(value as unknown[]), { $patch: "replace" }] : (value ?? null);
   }
@@ -165,6 +167,11 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
       ...over.map(({ type }) => ({ $patch: "delete", type })),
     ];
   return Object.keys(patch).length > 0 ? patch : undefined;
+}
+
+/** A pod without requests and limits says so, with an empty object. */
+function isNewlyTold(before: Readonly<Record<string, unknown>>, after: Readonly<Record<string, unknown>>, key: string): boolean {
+  return key === "resources" && (before[key] ?? undefined) === undefined && after[key] !== undefined;
 }
 
 /** Lists a strategic merge patch would merge by their items' keys: old addresses have to go. */

@@ -31,10 +31,15 @@ test("version 1: times in ticks, a quota of -1 is none", async () => {
     "memory.stat": "cache 1\ntotal_cache 4096\ntotal_mapped_file 512\n",
     "memory.max_usage_in_bytes": "9000\n",
     "memory.failcnt": "3\n",
+    "memory.soft_limit_in_bytes": "9223372036854771712\n",
+    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+    "pids.current": "5\n",
+    "pids.max": "max\n",
   });
   expect(await readDetails(system(1), "/pod")).toEqual({
     ...{ userNanoseconds: 1_500_000_000, systemNanoseconds: 500_000_000, periods: 9, throttledPeriods: 4, throttledNanoseconds: 12345 },
     ...{ cpuPeriodUs: 100_000, cpuShares: 102, cacheBytes: 4096, mappedFileBytes: 512, peakBytes: 9000, limitHits: 3 },
+    ...{ reservedBytes: 0, oomKills: 2, threads: 5, threadsMax: 0 },
   });
 });
 
@@ -43,13 +48,19 @@ test("version 2: times in microseconds, the weight as shares", async () => {
     "cpu.stat": "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7\n",
     "cpu.max": "50000 100000\n",
     "cpu.weight": "100\n",
-    "memory.stat": "anon 1\nfile 4096\nfile_mapped 512\n",
+    "memory.stat": "anon 1\nfile 4096\nkernel 64\nfile_mapped 512\ninactive_file 8\nactive_file 16\n",
+    "memory.min": "1024\n",
+    "memory.swap.max": "max\n",
+    "pids.current": "2\n",
+    "pids.max": "100\n",
     "memory.peak": "9000\n",
-    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\n",
+    "memory.events": "low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n",
   });
   expect(await readDetails(system(2), "/pod")).toEqual({
     ...{ userNanoseconds: 20_000, systemNanoseconds: 10_000, periods: 9, throttledPeriods: 4, throttledNanoseconds: 7000 },
     ...{ cpuQuotaUs: 50_000, cpuPeriodUs: 100_000, cpuShares: 2597, cacheBytes: 4096, mappedFileBytes: 512, peakBytes: 9000, limitHits: 3 },
+    ...{ kernelBytes: 64, activeFileBytes: 16, inactiveFileBytes: 8, reservedBytes: 1024, swapLimitBytes: 0 },
+    ...{ oomKills: 1, threads: 2, threadsMax: 100 },
   });
 });
 

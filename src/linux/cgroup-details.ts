@@ -21,6 +21,18 @@ export interface CgroupDetails {
   readonly peakBytes?: number;
   /** How often the memory limit was met. */
   readonly limitHits?: number;
+  readonly activeFileBytes?: number;
+  readonly inactiveFileBytes?: number;
+  /** Of the kernel itself. */
+  readonly kernelBytes?: number;
+  /** Memory that is kept for the group, and its limit of memory and swap; 0 for none. */
+  readonly reservedBytes?: number;
+  readonly swapLimitBytes?: number;
+  /** Processes that the kernel has killed for want of memory. */
+  readonly oomKills?: number;
+  readonly threads?: number;
+  /** 0 for no limit. */
+  readonly threadsMax?: number;
 }
 
 type Read = (controller: string, file: string) => Promise<string>;
@@ -37,6 +49,13 @@ export function readDetails(system: CgroupSystem, path: string): Promise<CgroupD
 }
 
 async function readVersion1(read: Read): Promise<CgroupDetails> {
+  const [threads, threadsMax] = await threadsOf(read);
+  const [kernel, reserved, swap, oom] = await Promise.all([
+    read("memory", "memory.kmem.usage_in_bytes"),
+    read("memory", "memory.soft_limit_in_bytes"),
+    read("memory", "memory.memsw.limit_in_bytes"),
+    read("memory", "memory.oom_control"),
+  ]);
   const [times, throttling, quota, period, shares, memory, peak, hits] = await Promise.all([
     read("cpuacct", "cpuacct.stat"),
     read("cpu", "cpu.stat"),
@@ -60,10 +79,15 @@ async function readVersion1(read: Read): Promise<CgroupDetails> {
     mappedFileBytes: lineOf(memory, "total_mapped_file"),
     peakBytes: numberOf(peak),
     limitHits: numberOf(hits),
+    ...{ threads, threadsMax, oomKills: lineOf(oom, "oom_kill"), kernelBytes: numberOf(kernel) },
+    ...{ activeFileBytes: lineOf(memory, "total_active_file"), inactiveFileBytes: lineOf(memory, "total_inactive_file") },
+    ...{ reservedBytes: limitOf(reserved), swapLimitBytes: limitOf(swap) },
   });
 }
 
 async function readVersion2(read: Read): Promise<CgroupDetails> {
+  const [threads, threadsMax] = await threadsOf(read);
+  const [reserved, swap] = await Promise.all([read("memory", "memory.min"), read("memory", "memory.swap.max")]);
   const [cpu, max, weight, memory, peak, events] = await Promise.all([
     read("cpu", "cpu.stat"),
     read("cpu", "cpu.max"),
@@ -88,7 +112,23 @@ async function readVersion2(read: Read): Promise<CgroupDetails> {
     mappedFileBytes: lineOf(memory, "file_mapped"),
     peakBytes: numberOf(peak),
     limitHits: lineOf(events, "max"),
+    ...{ threads, threadsMax, oomKills: lineOf(events, "oom_kill"), kernelBytes: lineOf(memory, "kernel") },
+    ...{ activeFileBytes: lineOf(memory, "active_file"), inactiveFileBytes: lineOf(memory, "inactive_file") },
+    ...{ reservedBytes: limitOf(reserved), swapLimitBytes: limitOf(swap) },
   });
+}
+
+/** How many there are, and may be. */
+async function threadsOf(read: Read): Promise<readonly [number | undefined, number | undefined]> {
+  const [current, most] = await Promise.all([read("pids", "pids.current"), read("pids", "pids.max")]);
+  return [numberOf(current), limitOf(most)];
+}
+
+/** The kernel writes none as "max", or as a number that no machine has. */
+function limitOf(text: string): number | undefined {
+  if (text === "max") return 0;
+  const limit = numberOf(text);
+  return limit !== undefined && limit >= 2 ** 62 ? 0 : limit;
 }
 
 function lineOf(text: string, name: string): number | undefined {

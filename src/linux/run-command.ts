@@ -121,6 +121,6 @@ function lastLines(text: string): string {
 }
 
 /** Servers and su sessions often lack the sbin directories in their path. */
-function toolEnvironment(): Record<string, string | undefined> {
+export function toolEnvironment(): Record<string, string | undefined> {
   return { ...process.env, PATH: `${process.env.PATH ?? "/usr/bin:/bin"}:/usr/local/sbin:/usr/sbin:/sbin`, LC_ALL: "C" };
 }

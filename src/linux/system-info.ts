@@ -120,3 +120,10 @@ function meminfoBytes(meminfo: string, key: string): number | undefined {
   const kibibytes = new RegExp(`^${key}:\\s+(\\d+) kB$`, "m").exec(meminfo)?.[1];
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
 }
+
+/** How many processes and threads this machine can have; undefined where it does not tell. */
+export async function machinePids(): Promise<number | undefined> {
+  const limits = await Promise.all(["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"].map(hostFile));
+  const known = limits.map((text) => Number.parseInt(text, 10)).filter((limit) => limit > 0);
+  return known.length > 0 ? Math.min(...known) : undefined;
+}

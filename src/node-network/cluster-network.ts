@@ -6,10 +6,11 @@ export type PodNetworkMode = (typeof podNetworkModes)[number];
 
 /**
  * Pods are on a bridge of their node, which has a range of addresses, or, with "routed", each on a cable of its own.
- * host-gw: by the other node as a router, which must be on the same link. vxlan: in UDP packets between the nodes. auto: each
- * node by what its place allows. routed: as IPPool objects say (routed-network). none: the network is somebody else's, by CNI configuration of their own.
+ * host-gw: by the other node as a router, which must be on the same link. vxlan: in UDP packets between the nodes. udp: the same
+ * where kernels have no VXLAN, by a program. auto: each node by what its place and its kernel allow. routed: as IPPool objects say
+ * (routed-network). none: the network is somebody else's, by CNI configuration of their own.
  */
-export const podNetworkModes = ["auto", "host-gw", "vxlan", "routed", "none"] as const;
+export const podNetworkModes = ["auto", "host-gw", "vxlan", "udp", "routed", "none"] as const;
 
 export interface PodNetwork {
   readonly mode: PodNetworkMode;
@@ -17,6 +18,8 @@ export interface PodNetwork {
   readonly vni: number;
   /** UDP port of the VXLAN. */
   readonly port: number;
+  /** UDP port of the tunnel without VXLAN. Default 8285. */
+  readonly udpPort?: number;
   /** Ranges of the nodes within the machine of `coracle up`, which other machines reach by it. Default none are known. */
   readonly nodeCidrs?: readonly string[];
 }
@@ -38,6 +41,9 @@ export const clusterNetworkMap = { namespace: "kube-system", name: "coracle-netw
 /** The kernel's and flannel's, not the registered 4789. */
 export const vxlanPort = 8472;
 
+/** Flannel's. */
+export const defaultUdpPort = 8285;
+
 export const defaultPodNetwork: PodNetwork = { mode: "auto", vni: 1, port: vxlanPort };
 
 /** The data of the config map. */
@@ -48,6 +54,7 @@ export function writeClusterNetwork({ podNetwork, ...network }: ClusterNetwork):
     podNetwork: podNetwork.mode,
     vxlanId: String(podNetwork.vni),
     vxlanPort: String(podNetwork.port),
+    ...(podNetwork.udpPort === undefined ? {} : { udpPort: String(podNetwork.udpPort) }),
     ...(podNetwork.nodeCidrs ? { nodeCidrs: podNetwork.nodeCidrs.join(",") } : {}),
     clusterDns: network.clusterDns.join(","),
     clusterDomain: network.clusterDomain,
@@ -71,6 +78,7 @@ export function readClusterNetwork(data: Readonly<Record<string, string>>): Clus
     serviceCidrs: list("serviceCidrs"),
     podNetwork: {
       ...{ mode, vni: number("vxlanId", [1, 2 ** 24 - 1], 1), port: number("vxlanPort", [1, 65_535], vxlanPort) },
+      ...(data.udpPort === undefined ? {} : { udpPort: number("udpPort", [1, 65_535], defaultUdpPort) }),
       ...(data.nodeCidrs === undefined ? {} : { nodeCidrs: list("nodeCidrs") }),
     },
     clusterDns: list("clusterDns"),

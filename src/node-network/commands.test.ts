@@ -13,6 +13,14 @@ describe("routeCommands()", () => {
     ]);
   });
 
+  test("takes away a route of IPv6 before it leads into another tunnel", () => {
+    const moved = { destination: "fd00:10:0:2::/64", gateway: "fd00:10:0:2::", device: "vx", onlink: true };
+    expect(routeCommands([{ dst: "fd00:10:0:2::/64", gateway: "fd00:10:0:2::", dev: "tun" }], [moved], cluster)).toEqual([
+      "route del fd00:10:0:2::/64 dev tun proto 196",
+      "route replace fd00:10:0:2::/64 via fd00:10:0:2:: dev vx proto 196 onlink",
+    ]);
+  });
+
   test("does nothing where all is as it should be", () => {
     const single = { ...hop, destination: "10.244.9.9/32" };
     const observed = [

@@ -43,6 +43,21 @@ export function deviceCommands(
   ];
 }
 
+/** `ip` for the tunnel in plain UDP, whose device is there as long as its program is. */
+export function udpDeviceCommands(
+  device: string,
+  { addresses, mtu }: { readonly addresses: readonly string[]; readonly mtu: number },
+): readonly string[] {
+  return [`link set dev ${device} mtu ${mtu} up`, ...tunnelAddressCommands(device, addresses)];
+}
+
+/** `ip address` for this node's own addresses in a tunnel. */
+export function tunnelAddressCommands(device: string, addresses: readonly string[]): readonly string[] {
+  return addresses.map((address) =>
+    address.includes(":") ? `address replace ${address}/128 dev ${device} nodad` : `address replace ${address}/32 dev ${device}`,
+  );
+}
+
 /** `ip route` for all routes; `observed` are ours that stand there now. */
 export function routeCommands(
   observed: readonly ListedRoute[],
@@ -51,8 +66,13 @@ export function routeCommands(
 ): readonly string[] {
   const keyOf = (dst: string, gateway?: string, dev?: string): string => `${dst} ${gateway} ${dev}`;
   const present = new Set(observed.map((route) => keyOf(withLength(route.dst), route.gateway, route.dev)));
-  const wanted = new Set(planned.map((route) => route.destination));
-  const stale = observed.filter(({ dst }) => !wanted.has(withLength(dst)) && isInside(dst, clusterCidrs));
+  const wanted = new Map(planned.map((route) => [route.destination, route]));
+  const stale = observed.filter(({ dst, dev }) => {
+    const route = wanted.get(withLength(dst));
+    if (!route) return isInside(dst, clusterCidrs);
+    // The kernel finds the gateway within a route of IPv6 that is still there, by the other device, and refuses the new one.
+    return dst.includes(":") && route.onlink && dev !== route.device;
+  });
   return [
     ...stale.map(({ dst, dev }) => `route del ${dst}${dev === undefined ? "" : ` dev ${dev}`} proto ${routeProtocol}`),
     ...planned

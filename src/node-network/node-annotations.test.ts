@@ -35,6 +35,11 @@ describe("what a node publishes", () => {
       [`${flannel}/backend-type`]: "host-gw",
       [`${flannel}/backend-data`]: "null",
     });
+    expect(published({ publicIp: "192.0.2.7", linkAddresses: [], udp: true })).toMatchObject({
+      [`${flannel}/backend-type`]: "udp",
+      [`${flannel}/backend-data`]: "null",
+      [`${flannel}/public-ip`]: "192.0.2.7",
+    });
     expect(published({ publicIp: "fd00::7", linkAddresses: [], vtep: { ...vtep, address: "fd00::7" } })).toMatchObject({
       [`${flannel}/backend-v6-data`]: '{"VNI":7,"VtepMAC":"02:00:00:00:00:01"}',
       [`${flannel}/public-ipv6`]: "fd00::7",
@@ -50,6 +55,14 @@ describe("what a node publishes", () => {
       vtep,
       behind: "vm",
     });
+  });
+
+  test("a node without VXLAN says where it takes packets", () => {
+    for (const publicIp of ["192.0.2.8", "fd00::8"]) {
+      const { udp, vtep: none } = placeOf(node(published({ publicIp, linkAddresses: [], udp: true })));
+      expect([udp, none]).toEqual([publicIp, undefined]);
+    }
+    expect(placeOf(node({ [`${flannel}/backend-type`]: "udp", [`${flannel}/public-ip`]: "8.8.8.8; reboot" })).udp).toBeUndefined();
   });
 
   test("a node that has published nothing has its addresses", () => {

@@ -22,6 +22,8 @@ export interface NodePlace {
   /** By which other nodes may reach it, best first, in canonical form. */
   readonly addresses: readonly string[];
   readonly vtep?: Vtep;
+  /** Its address, where it takes IP packets in plain UDP packets, as it has no VXLAN. */
+  readonly udp?: string;
   /** The node by which nodes of other machines reach it, where they cannot do so directly. */
   readonly behind?: string;
 }
@@ -32,6 +34,8 @@ export interface PublishedPlace {
   readonly linkAddresses: readonly string[];
   /** Absent where the node takes no part in the VXLAN. */
   readonly vtep?: Vtep;
+  /** Whether it takes IP packets in plain UDP packets instead. Default false. */
+  readonly udp?: boolean;
   readonly behind?: string | undefined;
 }
 
@@ -40,13 +44,14 @@ export function placeAnnotations({
   publicIp,
   linkAddresses: links,
   vtep,
+  udp = false,
   behind: relay,
 }: PublishedPlace): Readonly<Record<string, string | null>> {
   const six = publicIp.includes(":");
   const data = vtep ? JSON.stringify({ VNI: vtep.vni, VtepMAC: vtep.mac }) : "null";
   return {
     [`${flannel}/kube-subnet-manager`]: "true",
-    [`${flannel}/backend-type`]: vtep ? "vxlan" : "host-gw",
+    [`${flannel}/backend-type`]: vtep ? "vxlan" : udp ? "udp" : "host-gw",
     [`${flannel}/backend-data`]: six ? null : data,
     [`${flannel}/public-ip`]: six ? null : publicIp,
     [`${flannel}/backend-v6-data`]: six ? data : null,
@@ -65,6 +70,9 @@ export function missingAnnotations(
   return missing.length > 0 ? Object.fromEntries(missing) : undefined;
 }
 
+/** Whether the node has said how it is reached: one that starts has not, for a moment. */
+export const hasPublished = ({ metadata }: Node): boolean => metadata.annotations?.[`${flannel}/backend-type`] !== undefined;
+
 export function placeOf(node: Node): NodePlace {
   const annotations = node.metadata.annotations ?? {};
   const internal = (node.status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address);
@@ -72,12 +80,14 @@ export function placeOf(node: Node): NodePlace {
   const links = (annotations[linkAddresses] ?? "").split(",");
   const addresses = [...published, ...internal, ...links].flatMap((text) => (isIP(text) ? (parseIP(text)?.canonical ?? []) : []));
   const vtep = vtepOf(annotations);
+  const udp = annotations[`${flannel}/backend-type`] === "udp" ? published.find((text) => isIP(text)) : undefined;
   const relay = annotations[behind];
   return {
     name: node.metadata.name,
     podCidrs: node.spec?.podCIDRs ?? (node.spec?.podCIDR ? [node.spec.podCIDR] : []),
     addresses: [...new Set(addresses)],
     ...(vtep ? { vtep } : {}),
+    ...(udp ? { udp } : {}),
     ...(relay ? { behind: relay } : {}),
   };
 }

@@ -6,24 +6,49 @@ import { createLogger } from "../base/log.ts";
 import { createClient } from "../client/create-client.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { MasqueradeOptions } from "../cni/masquerade.ts";
-import { nodeBridgeName, vxlanDeviceName } from "../cni/network-config.ts";
+import { nodeBridgeName, udpDeviceName, vxlanDeviceName } from "../cni/network-config.ts";
 import type { IpTool, ListedInterface } from "../linux/ip-tool.ts";
+import { CommandError } from "../linux/run-command.ts";
 import { createFakeApi } from "../testing/fake-api.ts";
 import type { PodNetworkMode } from "./cluster-network.ts";
 import { placeAnnotations } from "./node-annotations.ts";
 import { type NodeNetworkOptions, startNodeNetwork } from "./node-network.ts";
+import type { createUdpTunnel, UdpTunnelDeps, WantedUdpTunnel } from "./udp-tunnel.ts";
 
 const dataDir = "/data/a";
 const device = vxlanDeviceName(dataDir);
 const eth0: ListedInterface = { ifname: "eth0", mtu: 1500, addr_info: [{ local: "192.0.2.1", prefixlen: 24, scope: "global" }] };
+
+/** A program that remembers what it was told. */
+function fakeTunnel() {
+  const told: (WantedUdpTunnel | undefined)[] = [];
+  const tunnel = { isThere: true, retry: (): void => undefined };
+  const create = ({ onRetry }: UdpTunnelDeps, name: string): ReturnType<typeof createUdpTunnel> => {
+    tunnel.retry = onRetry;
+    return {
+      device: name,
+      apply: async (wanted) => {
+        told.push(wanted);
+        return wanted !== undefined && tunnel.isThere;
+      },
+      stop: async () => void told.push(undefined),
+    };
+  };
+  return { told, tunnel, create };
+}
 
 /** A kernel that remembers commands and has nothing. */
 function fakeKernel() {
   const commands: string[] = [];
   const interfaces: ListedInterface[] = [eth0];
   let failure: Error | undefined;
+  let makesVxlan = true;
   const record = async (tool: string, given: readonly string[]): Promise<void> => {
     if (failure && given.length > 0) throw failure;
+    if (given[0]?.endsWith("dstport 0")) {
+      if (makesVxlan) return;
+      throw new CommandError("ip -batch -: exit code 2", { exitCode: 2, stderr: "Error: Unknown device type.\n" });
+    }
     commands.push(...given.map((command) => `${tool}${command}`));
   };
   const ip: IpTool = {
@@ -35,7 +60,13 @@ function fakeKernel() {
     apply: (given) => record("", given),
     applyBridge: (given) => record("bridge ", given),
   };
-  return { ip, commands, interfaces, fail: (error: Error | undefined) => void (failure = error) };
+  return {
+    ip,
+    commands,
+    interfaces,
+    fail: (error: Error | undefined) => void (failure = error),
+    lackVxlan: () => void (makesVxlan = false),
+  };
 }
 
 async function setUp(mode: PodNetworkMode = "auto", more: Partial<NodeNetworkOptions> = {}) {
@@ -46,6 +77,7 @@ async function setUp(mode: PodNetworkMode = "auto", more: Partial<NodeNetworkOpt
   const logger = createLogger("test", { write: (line) => void (/^[WE]/.test(line) && problems.push(line.slice(line.indexOf("]") + 2))) });
   const informers = createInformerFactory(client, { clock, logger, deepFreeze: true });
   const kernel = fakeKernel();
+  const udp = fakeTunnel();
   const masquerades: MasqueradeOptions[] = [];
   const addNode = (name: string, address: string, podCIDR: string | undefined, annotations: Node["metadata"]["annotations"] = {}) =>
     client.create(nodes, {
@@ -55,7 +87,15 @@ async function setUp(mode: PodNetworkMode = "auto", more: Partial<NodeNetworkOpt
     });
   const start = () => {
     const network = startNodeNetwork(
-      { client, informers, clock, logger, ip: kernel.ip, masquerade: async (options) => void masquerades.push(options) },
+      {
+        client,
+        informers,
+        clock,
+        logger,
+        ip: kernel.ip,
+        udpTunnel: udp.create,
+        masquerade: async (options) => void masquerades.push(options),
+      },
       { nodeName: "self", dataDir, clusterCidrs: ["10.244.0.0/16"], network: { mode, vni: 7, port: 8472 }, ...more },
     );
     informers.start();
@@ -65,7 +105,15 @@ async function setUp(mode: PodNetworkMode = "auto", more: Partial<NodeNetworkOpt
     for (let i = 0; i < 10; i++) await clock.advance(10);
     return kernel.commands.splice(0);
   };
-  return { clock, client, kernel, problems, masquerades, addNode, start, settle };
+  return { clock, client, kernel, udp, problems, masquerades, addNode, start, settle };
+}
+
+const farVtep = { mac: "02:00:00:00:00:02", address: "198.51.100.9", vni: 7 };
+
+/** What a node has published that takes part in a tunnel. */
+function published(publicIp: string, end: Pick<Parameters<typeof placeAnnotations>[0], "vtep" | "udp">): Record<string, string> {
+  const all = Object.entries(placeAnnotations({ publicIp, linkAddresses: [], ...end }));
+  return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== null));
 }
 
 describe("startNodeNetwork()", () => {
@@ -96,10 +144,7 @@ describe("startNodeNetwork()", () => {
   it("makes the VXLAN from below to above", async () => {
     const { addNode, start, settle } = await setUp();
     await addNode("self", "192.0.2.1", "10.244.0.0/24");
-    const vtep = { mac: "02:00:00:00:00:02", address: "198.51.100.9", vni: 7 };
-    const published = placeAnnotations({ publicIp: "198.51.100.9", linkAddresses: [], vtep }) as Record<string, string>;
-    const annotations = Object.fromEntries(Object.entries(published).filter(([, value]) => value !== null));
-    await addNode("far", "198.51.100.9", "10.244.2.0/24", annotations);
+    await addNode("far", "198.51.100.9", "10.244.2.0/24", published("198.51.100.9", { vtep: farVtep }));
     start();
     const [made, ...rest] = await settle();
     expect(made).toMatch(
@@ -151,7 +196,8 @@ describe("startNodeNetwork()", () => {
   it("says once that a node is out of reach", async () => {
     const { clock, addNode, start, settle, problems } = await setUp("host-gw");
     await addNode("self", "192.0.2.1", "10.244.0.0/24");
-    await addNode("far", "198.51.100.9", "10.244.2.0/24");
+    await addNode("starting", "198.51.100.8", "10.244.1.0/24");
+    await addNode("far", "198.51.100.9", "10.244.2.0/24", published("198.51.100.9", {}));
     start();
     await settle();
     await clock.advance(300_000);
@@ -174,10 +220,57 @@ describe("startNodeNetwork()", () => {
     expect(await settle()).toContain(`route replace 10.244.3.0/24 via 172.29.0.2 dev ${linkInterface} proto 196`);
   });
 
+  it("wraps packets in plain UDP where the kernel makes no VXLAN, and says so to the others", async () => {
+    const { client, addNode, start, settle, kernel, udp } = await setUp();
+    kernel.lackVxlan();
+    await addNode("self", "192.0.2.1", "10.244.0.0/24");
+    await addNode("far", "198.51.100.9", "10.244.2.0/24", published("198.51.100.9", { vtep: farVtep }));
+    start();
+    const tun = udpDeviceName(dataDir);
+    expect((await settle()).slice(0, 3)).toEqual([
+      `link set dev ${tun} mtu 1472 up`,
+      `address replace 10.244.0.0/32 dev ${tun}`,
+      `route replace 10.244.2.0/24 via 10.244.2.0 dev ${tun} proto 196 onlink`,
+    ]);
+    expect(udp.told.at(-1)).toEqual({ local: "192.0.2.1", port: 8285, ways: [{ destination: "10.244.2.0/24", remote: "198.51.100.9" }] });
+    expect((await client.get(nodes, { name: "self" })).metadata.annotations).toMatchObject({
+      "flannel.alpha.coreos.com/backend-type": "udp",
+      "flannel.alpha.coreos.com/public-ip": "192.0.2.1",
+    });
+    await client.delete(nodes, { name: "far" });
+    await settle();
+    expect(udp.told.at(-1), "nobody is behind it").toBeUndefined();
+  });
+
+  it("keeps the other routes while the program of the UDP tunnel is not there, and sets the rest when it is", async () => {
+    const { addNode, start, settle, udp } = await setUp();
+    udp.tunnel.isThere = false;
+    await addNode("self", "192.0.2.1", "10.244.0.0/24");
+    await addNode("near", "192.0.2.7", "10.244.1.0/24");
+    await addNode("lacking", "203.0.113.5", "10.244.3.0/24", published("203.0.113.5", { udp: true }));
+    start();
+    expect(new Set(await settle())).toEqual(new Set(["route replace 10.244.1.0/24 via 192.0.2.7 dev eth0 proto 196"]));
+    udp.tunnel.isThere = true;
+    udp.tunnel.retry();
+    expect(await settle()).toContain(`route replace 10.244.3.0/24 via 10.244.3.0 dev ${udpDeviceName(dataDir)} proto 196 onlink`);
+  });
+
+  it("vxlan: does not look for another way where the kernel makes none", async () => {
+    const { client, addNode, start, settle, kernel } = await setUp("vxlan");
+    kernel.lackVxlan();
+    await addNode("self", "192.0.2.1", "10.244.0.0/24");
+    start();
+    await settle();
+    expect((await client.get(nodes, { name: "self" })).metadata.annotations).toMatchObject({
+      "flannel.alpha.coreos.com/backend-type": "vxlan",
+    });
+  });
+
   it.each([
     ["auto", 1500],
     ["host-gw", 1500],
     ["vxlan", 1450],
+    ["udp", 1472],
   ] as const)("%s: packets of pods may have %d bytes", async (mode, mtu) => {
     const { addNode, start } = await setUp(mode);
     await addNode("self", "192.0.2.1", undefined);

@@ -1,5 +1,5 @@
-// The pod network between nodes, one on every node: keeps the routes to the pods of all other nodes, and the VXLAN where they
-// need one, as the Node objects say; publishes this node's own place in annotations of its object; keeps what leaves the
+// The pod network between nodes, one on every node: keeps the routes to the pods of all other nodes, and the tunnel where they
+// need one (VXLAN, or plain UDP where a kernel has none), as the Node objects say; publishes this node's own place in annotations of its object; keeps what leaves the
 // cluster, and nothing else, hidden behind the node's address. Level-based: looks at everything whenever something changes,
 // and once a minute, so that what others have taken away comes back and what an earlier run has left goes.
 import { nodes } from "../api/resources.generated.ts";
@@ -11,13 +11,24 @@ import type { Client } from "../client/client.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createWorkQueue } from "../client/work-queue.ts";
 import { applyMasquerade } from "../cni/masquerade.ts";
-import { vxlanDeviceName } from "../cni/network-config.ts";
+import { udpDeviceName, vxlanDeviceName } from "../cni/network-config.ts";
 import { createIpTool, type IpTool } from "../linux/ip-tool.ts";
-import type { PodNetwork } from "./cluster-network.ts";
-import { deviceCommands, forwardingCommands, neighbourCommands, routeCommands, routeProtocol, type WantedDevice } from "./commands.ts";
-import { missingAnnotations, type NodePlace, placeAnnotations, placeOf } from "./node-annotations.ts";
+import { defaultUdpPort, type PodNetwork } from "./cluster-network.ts";
+import {
+  deviceCommands,
+  forwardingCommands,
+  neighbourCommands,
+  routeCommands,
+  routeProtocol,
+  tunnelAddressCommands,
+  udpDeviceCommands,
+  type WantedDevice,
+} from "./commands.ts";
+import { kernelMakesVxlan } from "./kernel-vxlan.ts";
+import { hasPublished, missingAnnotations, type NodePlace, placeAnnotations, placeOf } from "./node-annotations.ts";
 import { addressesOf, findUnderlay, localLinks, tunnelMac, tunnelMtu, type Underlay } from "./place.ts";
 import { type NetworkPlan, planNetwork } from "./plan.ts";
+import { createUdpTunnel, type UdpTunnel } from "./udp-tunnel.ts";
 
 export interface NodeNetworkDeps {
   /** May read all nodes and change the annotations of its own. */
@@ -28,6 +39,8 @@ export interface NodeNetworkDeps {
   readonly logger: Logger;
   /** Default this process's network namespace. */
   readonly ip?: IpTool;
+  /** Default a program in this process's network namespace. */
+  readonly udpTunnel?: typeof createUdpTunnel;
   /** Default the nftables table of the data directory. */
   readonly masquerade?: typeof applyMasquerade;
 }
@@ -59,8 +72,10 @@ const key = "network";
 export function startNodeNetwork(deps: NodeNetworkDeps, options: NodeNetworkOptions): NodeNetwork {
   const { clock, logger, informers } = deps;
   const informer = informers.informer(nodes);
-  const loop = new NetworkLoop(deps, options, informer);
+  const look = (): void => queue.add(key);
   const stack = new StopStack();
+  const loop = new NetworkLoop(deps, options, { nodes: informer, look });
+  stack.defer(() => loop.stop());
   const queue = createWorkQueue({
     name: "node-network",
     clock,
@@ -73,7 +88,6 @@ export function startNodeNetwork(deps: NodeNetworkDeps, options: NodeNetworkOpti
       return { requeueAfterMs: resyncMs };
     },
   });
-  const look = (): void => queue.add(key);
   // Most changes of a node are heartbeats.
   const handler = informer.addHandler({
     onAdd: look,
@@ -95,22 +109,35 @@ class NetworkLoop {
   readonly #nodes: Informer<Node>;
   readonly #ip: IpTool;
   readonly #device: string;
+  readonly #udp: UdpTunnel;
+  /** Whether nodes are reached in plain UDP, as this kernel makes no VXLAN; undefined until it was tried. */
+  #isUdpOnly: boolean | undefined;
   #masquerade = "";
   #problems: ReadonlyMap<string, string> = new Map();
 
-  constructor(deps: NodeNetworkDeps, options: NodeNetworkOptions, informer: Informer<Node>) {
+  constructor(
+    deps: NodeNetworkDeps,
+    options: NodeNetworkOptions,
+    { nodes, look }: { readonly nodes: Informer<Node>; readonly look: () => void },
+  ) {
     this.#deps = deps;
     this.#options = options;
-    this.#nodes = informer;
+    this.#nodes = nodes;
+    const { clock, logger } = deps;
+    this.#udp = (deps.udpTunnel ?? createUdpTunnel)({ clock, logger, onRetry: look }, udpDeviceName(options.dataDir));
     this.#ip = deps.ip ?? createIpTool();
     this.#device = vxlanDeviceName(options.dataDir);
+  }
+
+  stop(): Promise<void> {
+    return this.#udp.stop();
   }
 
   async podMtu(): Promise<number> {
     const { client } = this.#deps;
     const { nodeName, network } = this.#options;
     const underlay = await this.#underlayOf(await client.get(nodes, { name: nodeName }));
-    return network.mode === "vxlan" ? tunnelMtu(underlay) : underlay.mtu;
+    return network.mode === "vxlan" || network.mode === "udp" ? tunnelMtu(underlay, network.mode) : underlay.mtu;
   }
 
   async reconcile(signal: AbortSignal): Promise<void> {
@@ -120,17 +147,27 @@ class NetworkLoop {
     const self = { ...placeOf(node), ...(behind === undefined ? {} : { behind }) };
     const interfaces = await this.#ip.addresses();
     const underlay = this.#found(interfaces, node);
+    this.#isUdpOnly ??= await this.#findEncapsulation();
     await this.#publish(node, underlay, addressesOf(interfaces, this.#options.linkInterface ?? ""), signal);
     if (self.podCidrs.length === 0) return;
     const { clusterCidrs, network } = this.#options;
     const links = localLinks(interfaces, [underlay.device, this.#options.linkInterface ?? ""]);
     const ownRanges = localLinks(
       interfaces,
-      interfaces.flatMap(({ ifname }) => (ifname === this.#device ? [] : [ifname])),
+      interfaces.flatMap(({ ifname }) => (ifname === this.#device || ifname === this.#udp.device ? [] : [ifname])),
     );
-    const plan = planNetwork({ self, peers: this.#peers(), links, ownRanges, clusterCidrs, network, device: this.#device });
+    const udp = { device: this.#udp.device, address: underlay.address, isOnly: this.#isUdpOnly };
+    const plan = planNetwork({ self, peers: this.#peers(), links, ownRanges, clusterCidrs, network, device: this.#device, udp });
     await this.#apply(plan, self, underlay);
     this.#report(plan);
+  }
+
+  async #findEncapsulation(): Promise<boolean> {
+    const { mode, vni } = this.#options.network;
+    if (mode !== "auto") return mode === "udp";
+    const makesVxlan = await kernelMakesVxlan(this.#ip, { device: this.#device, vni });
+    if (!makesVxlan) this.#deps.logger.info("This kernel makes no VXLAN: nodes elsewhere are reached in UDP packets of a program");
+    return !makesVxlan;
   }
 
   #peers(): readonly NodePlace[] {
@@ -155,7 +192,8 @@ class NetworkLoop {
   async #publish(node: Node, { address }: Underlay, linkAddresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { nodeName, network, behind } = this.#options;
     const vtep = { mac: tunnelMac(nodeName, network.vni), address, vni: network.vni };
-    const wanted = placeAnnotations({ publicIp: address, linkAddresses, behind, ...(network.mode === "host-gw" ? {} : { vtep }) });
+    const end = network.mode === "host-gw" ? {} : this.#isUdpOnly ? { udp: true } : { vtep };
+    const wanted = placeAnnotations({ publicIp: address, linkAddresses, behind, ...end });
     const annotations = missingAnnotations(node, wanted);
     if (annotations) await this.#deps.client.patch(nodes, { name: nodeName }, { metadata: { annotations } }, { type: "merge", signal });
   }
@@ -168,24 +206,33 @@ class NetworkLoop {
         ? undefined
         : {
             ...{ name: this.#device, vni: network.vni, port: network.port, local: underlay.address, underlay: underlay.device },
-            ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay) },
+            ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay, "vxlan") },
           };
     await this.#ip.apply(deviceCommands(await this.#ip.vxlan(this.#device), device, this.#device));
     if (device) await this.#applyTunnels(plan);
+    const routes = (await this.#applyUdp(plan, underlay)) ? plan.routes : plan.routes.filter(({ remote }) => remote === undefined);
     const families = ([4, 6] as const).filter((family) => clusterCidrs.some((cidr) => cidr.includes(":") === (family === 6)));
     const observed = await Promise.all(families.map((family) => this.#ip.routes(family, routeProtocol)));
-    await this.#ip.apply(routeCommands(observed.flat(), plan.routes, [...clusterCidrs, ...(network.nodeCidrs ?? [])]));
+    await this.#ip.apply(routeCommands(observed.flat(), routes, [...clusterCidrs, ...(network.nodeCidrs ?? [])]));
     await this.#applyMasquerade(self.podCidrs, plan.directAddresses);
   }
 
   async #applyTunnels(plan: NetworkPlan): Promise<void> {
     const device = this.#device;
     const [neighbours, forwarding] = await Promise.all([this.#ip.neighbours(device), this.#ip.forwarding(device)]);
-    const addresses = plan.tunnelAddresses.map((address) =>
-      address.includes(":") ? `address replace ${address}/128 dev ${device} nodad` : `address replace ${address}/32 dev ${device}`,
-    );
+    const addresses = tunnelAddressCommands(device, plan.tunnelAddresses);
     await this.#ip.applyBridge(forwardingCommands(device, forwarding, plan));
     await this.#ip.apply([...addresses, ...neighbourCommands(device, neighbours, plan)]);
+  }
+
+  /** Whether the tunnel in plain UDP is there. */
+  async #applyUdp({ udpAddresses: addresses, routes }: NetworkPlan, underlay: Underlay): Promise<boolean> {
+    const { device } = this.#udp;
+    const ways = routes.flatMap(({ destination, remote }) => (remote === undefined ? [] : [{ destination, remote }]));
+    const port = this.#options.network.udpPort ?? defaultUdpPort;
+    const isThere = await this.#udp.apply(addresses.length === 0 ? undefined : { local: underlay.address, port, ways });
+    if (isThere) await this.#ip.apply(udpDeviceCommands(device, { addresses, mtu: tunnelMtu(underlay, "udp") }));
+    return isThere;
   }
 
   /** Packets to nodes that know the way back carry the pod's own address, as Kubernetes' network model wants. */
@@ -200,8 +247,12 @@ class NetworkLoop {
 
   #report({ problems, routes }: NetworkPlan): void {
     const { logger } = this.#deps;
-    for (const [name, problem] of problems)
-      if (this.#problems.get(name) !== problem) logger.warn("The pods of a node cannot be reached", { node: name, problem });
+    for (const [name, problem] of problems) {
+      if (this.#problems.get(name) === problem) continue;
+      const node = this.#nodes.get(name);
+      if (node && !hasPublished(node)) logger.info("The pods of a node cannot be reached yet", { node: name, problem }, 1);
+      else logger.warn("The pods of a node cannot be reached", { node: name, problem });
+    }
     this.#problems = problems;
     logger.info("Routes to the pods of other nodes are set", { routes: routes.length, nodes: this.#nodes.size - 1 }, 2);
   }

@@ -36,8 +36,10 @@ describe("where a node is", () => {
   });
 
   test("tunnelMtu() leaves room for the outer headers", () => {
-    expect(tunnelMtu({ address: "192.0.2.1", device: "eth0", mtu: 1500 })).toBe(1450);
-    expect(tunnelMtu({ address: "fd00::1", device: "eth0", mtu: 1500 })).toBe(1430);
+    expect(tunnelMtu({ address: "192.0.2.1", device: "eth0", mtu: 1500 }, "vxlan")).toBe(1450);
+    expect(tunnelMtu({ address: "fd00::1", device: "eth0", mtu: 1500 }, "vxlan")).toBe(1430);
+    expect(tunnelMtu({ address: "192.0.2.1", device: "eth0", mtu: 1500 }, "udp")).toBe(1472);
+    expect(tunnelMtu({ address: "fd00::1", device: "eth0", mtu: 1500 }, "udp")).toBe(1452);
   });
 
   test("tunnelMac() is the same each time, another one for another node, and of no manufacturer", () => {

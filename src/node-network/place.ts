@@ -13,7 +13,9 @@ export interface Underlay {
 
 const ethernetMtu = 1500;
 /** What VXLAN adds to a packet: Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
-const overheadBytes = { 4: 50, 6: 70 } as const;
+const vxlanBytes = { 4: 50, 6: 70 } as const;
+/** What UDP alone adds: 8, and the outer IP header. */
+const udpBytes = { 4: 28, 6: 48 } as const;
 
 /** The first of the node's addresses that an interface of this machine has. */
 export function findUnderlay(interfaces: readonly ListedInterface[], nodeAddresses: readonly string[]): Underlay | undefined {
@@ -46,9 +48,9 @@ export function addressesOf(interfaces: readonly ListedInterface[], name: string
   return (found?.addr_info ?? []).filter(({ scope }) => scope === "global").flatMap(({ local = "" }) => canonical(local) ?? []);
 }
 
-/** Of packets that go through the VXLAN. */
-export function tunnelMtu({ address, mtu }: Underlay): number {
-  return mtu - overheadBytes[address.includes(":") ? 6 : 4];
+/** Of packets that go through the VXLAN, or the tunnel in plain UDP. */
+export function tunnelMtu({ address, mtu }: Underlay, by: "vxlan" | "udp"): number {
+  return mtu - (by === "vxlan" ? vxlanBytes : udpBytes)[address.includes(":") ? 6 : 4];
 }
 
 /** The same at each start, so that the other nodes' entries stay right: a locally administered address from the node's name. */

@@ -11,9 +11,19 @@ const links: readonly LocalLink[] = [
 const self: NodePlace = { name: "self", podCidrs: ["10.244.0.0/24"], addresses: ["192.0.2.1"] };
 const vtep = (address: string, last: string) => ({ mac: `02:00:00:00:00:${last}`, address, vni: 7 });
 
-function plan(peers: readonly NodePlace[], mode: PodNetworkMode = "auto", own: NodePlace = self) {
+const udp = { device: "tun", address: "192.0.2.1", isOnly: false };
+
+function plan(peers: readonly NodePlace[], mode: PodNetworkMode = "auto", own: NodePlace = self, isOnly = mode === "udp") {
   const network = { mode, vni: 7, port: 8472 };
-  return planNetwork({ self: own, peers, links, network, clusterCidrs: ["10.244.0.0/16", "fd00:10::/56"], device: "vx" });
+  return planNetwork({
+    self: own,
+    peers,
+    links,
+    network,
+    clusterCidrs: ["10.244.0.0/16", "fd00:10::/56"],
+    device: "vx",
+    udp: { ...udp, isOnly },
+  });
 }
 
 const near: NodePlace = { name: "near", podCidrs: ["10.244.1.0/24"], addresses: ["192.0.2.7"], vtep: vtep("192.0.2.7", "01") };
@@ -25,6 +35,7 @@ describe("planNetwork()", () => {
       routes: [{ destination: "10.244.1.0/24", gateway: "192.0.2.7", device: "eth0", onlink: false }],
       tunnels: [],
       tunnelAddresses: [],
+      udpAddresses: [],
       directAddresses: ["192.0.2.7"],
       problems: new Map(),
     });
@@ -118,7 +129,7 @@ describe("planNetwork()", () => {
       const network = { mode: "auto", vni: 7, port: 8472, nodeCidrs: ["172.30.0.0/24", "fd00:30::/64"] } as const;
       const inner = { ...inside, addresses: ["172.30.0.2"] };
       const routesTo = (peers: readonly NodePlace[], more: Partial<Parameters<typeof planNetwork>[0]> = {}) =>
-        planNetwork({ self, peers, links, network, clusterCidrs: ["10.244.0.0/16"], device: "vx", ...more }).routes.filter(
+        planNetwork({ self, peers, links, network, clusterCidrs: ["10.244.0.0/16"], device: "vx", udp, ...more }).routes.filter(
           ({ destination }) => !destination.startsWith("10.244."),
         );
 
@@ -167,5 +178,59 @@ describe("planNetwork()", () => {
 
   test("never takes this node for another one: an address that is its own is no gateway", () => {
     expect(plan([{ ...far, addresses: ["192.0.2.1", "198.51.100.9"] }]).routes[0]?.device).toBe("vx");
+  });
+});
+
+describe("planNetwork() where a kernel has no VXLAN", () => {
+  const lacking: NodePlace = {
+    name: "lacking",
+    podCidrs: ["10.244.3.0/24", "fd00:10:0:3::/64"],
+    addresses: ["203.0.113.5"],
+    udp: "203.0.113.5",
+  };
+
+  test("wraps packets to that node in plain UDP, and to the others as before", () => {
+    expect(plan([near, far, lacking])).toMatchObject({
+      routes: [
+        { destination: "10.244.1.0/24", device: "eth0" },
+        { destination: "10.244.2.0/24", device: "vx" },
+        { destination: "10.244.3.0/24", gateway: "10.244.3.0", device: "tun", onlink: true, remote: "203.0.113.5" },
+        { destination: "fd00:10:0:3::/64", gateway: "fd00:10:0:3::", device: "tun", onlink: true, remote: "203.0.113.5" },
+      ],
+      tunnels: [{ remote: "198.51.100.9", gateways: ["10.244.2.0"] }],
+      tunnelAddresses: ["10.244.0.0"],
+      udpAddresses: ["10.244.0.0"],
+      problems: new Map(),
+    });
+  });
+
+  test("that node wraps everything in UDP, whatever the others have, but for its neighbours", () => {
+    const { routes, tunnels, tunnelAddresses, udpAddresses } = plan([near, far], "auto", self, true);
+    expect(routes).toEqual([
+      { destination: "10.244.1.0/24", gateway: "192.0.2.7", device: "eth0", onlink: false },
+      { destination: "10.244.2.0/24", gateway: "10.244.2.0", device: "tun", onlink: true, remote: "198.51.100.9" },
+    ]);
+    expect([tunnels, tunnelAddresses, udpAddresses]).toEqual([[], [], ["10.244.0.0"]]);
+  });
+
+  test("udp: neighbours too, and the device is there from the start", () => {
+    expect(plan([near], "udp").routes).toMatchObject([{ destination: "10.244.1.0/24", device: "tun", remote: "192.0.2.7" }]);
+    expect(plan([], "udp").udpAddresses).toEqual(["10.244.0.0"]);
+  });
+
+  test("nodes within such a machine are reached by it", () => {
+    const inner: NodePlace = { name: "inner", podCidrs: ["10.244.4.0/24"], addresses: ["172.30.0.2"], behind: "lacking" };
+    expect(plan([lacking, inner]).routes.at(-1)).toMatchObject({ destination: "10.244.4.0/24", device: "tun", remote: "203.0.113.5" });
+  });
+
+  const { udp: _none, ...unknown } = lacking;
+  test.each([
+    ["host-gw", unknown, false, /as host-gw needs it/],
+    ["auto", { ...lacking, udp: "fd99::5" }, false, /takes packets in UDP at fd99::5, this node sends them from 192.0.2.1/],
+    ["auto", unknown, true, /it takes no packets in UDP/],
+    ["auto", { ...far, vtep: { ...vtep("198.51.100.9", "02"), vni: 8 } }, false, /it takes no part in the VXLAN 7/],
+  ] as const)("%s: says why a node is not reached (case %#)", (mode, peer, isOnly, problem) => {
+    const { routes, problems } = plan([peer], mode, self, isOnly);
+    expect([routes, problems.get(peer.name)]).toEqual([[], expect.stringMatching(problem)]);
   });
 });

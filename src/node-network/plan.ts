@@ -1,6 +1,6 @@
 // Which routes a node needs to reach the pods of the others, and what of them goes through the VXLAN. Pure: from where the
 // nodes are to what has to stand in the kernel. Decided for each node and address family by itself: as a route by the other
-// node where it is on the same link, in the VXLAN otherwise, as far as the mode allows.
+// node where it is on the same link, else in the VXLAN where both have one, else in plain UDP packets, as far as the mode allows.
 import { cidrContains, cidrsOverlap, formatIP, type ParsedCIDR, parseCIDR, parseIP } from "../api/meta/ip.ts";
 import type { PodNetwork } from "./cluster-network.ts";
 import type { NodePlace } from "./node-annotations.ts";
@@ -23,16 +23,28 @@ export interface PlanInput {
   readonly network: PodNetwork;
   /** Name of the VXLAN's device. */
   readonly device: string;
+  /** The end of the tunnel in plain UDP. */
+  readonly udp: UdpEnd;
   /** All ranges that this node's interfaces are connected to. Default the links. */
   readonly ownRanges?: readonly LocalLink[];
+}
+
+export interface UdpEnd {
+  readonly device: string;
+  /** This node's, from which it speaks. */
+  readonly address: string;
+  /** Whether this node has no VXLAN. */
+  readonly isOnly: boolean;
 }
 
 export interface PlannedRoute {
   readonly destination: string;
   readonly gateway: string;
   readonly device: string;
-  /** In the VXLAN the gateway is in no range of the device. */
+  /** In a tunnel the gateway is in no range of the device. */
   readonly onlink: boolean;
+  /** In plain UDP: the node to whose address packets go. */
+  readonly remote?: string;
 }
 
 /** A node behind the VXLAN. */
@@ -47,8 +59,10 @@ export interface Tunnel {
 export interface NetworkPlan {
   readonly routes: readonly PlannedRoute[];
   readonly tunnels: readonly Tunnel[];
-  /** This node's own addresses in the VXLAN. */
+  /** This node's own addresses in the VXLAN, none where it needs none. */
   readonly tunnelAddresses: readonly string[];
+  /** The same in the tunnel in plain UDP. */
+  readonly udpAddresses: readonly string[];
   /** Addresses of nodes that answer pods directly, so that nothing has to be translated on the way to them. */
   readonly directAddresses: readonly string[];
   /** What is wrong, for a person, by the node's name. */
@@ -73,7 +87,7 @@ export function planNetwork(input: PlanInput): NetworkPlan {
       else
         problems.set(
           peer.name,
-          relay === undefined ? whyUnreachable(peer, network) : `the way to it is by node ${relay}, which is not reached`,
+          relay === undefined ? whyUnreachable(peer, input) : `the way to it is by node ${relay}, which is not reached`,
         );
     }
   }
@@ -82,14 +96,17 @@ export function planNetwork(input: PlanInput): NetworkPlan {
   );
   const reached = peers.flatMap((peer) => hops.get(peer.name)?.map((hop) => ({ peer, hop })) ?? []);
   const tunnels = peers.flatMap((peer): readonly Tunnel[] => {
-    const gateways = reached.filter((each) => each.peer === peer && each.hop.onlink).map((each) => each.hop.gateway);
+    const own = reached.filter(({ peer: owner, hop }) => owner === peer && hop.device === input.device);
+    const gateways = own.map(({ hop }) => hop.gateway);
     return peer.vtep && gateways.length > 0 ? [{ mac: peer.vtep.mac, remote: peer.vtep.address, gateways }] : [];
   });
-  const usesTunnel = network.mode === "vxlan" || tunnels.length > 0;
+  const ownAddresses = self.podCidrs.flatMap((text) => firstAddress(text) ?? []);
+  const usesUdp = network.mode === "udp" || reached.some(({ hop }) => hop.remote !== undefined);
   return {
     routes,
     tunnels,
-    tunnelAddresses: usesTunnel ? self.podCidrs.flatMap((text) => firstAddress(text) ?? []) : [],
+    tunnelAddresses: network.mode === "vxlan" || tunnels.length > 0 ? ownAddresses : [],
+    udpAddresses: usesUdp ? ownAddresses : [],
     directAddresses: [...new Set(reached.filter(({ hop }) => !hop.onlink).flatMap(({ peer }) => peer.addresses))],
     problems,
   };
@@ -157,7 +174,7 @@ export function relayTo(
   { links, network }: { readonly links: readonly LocalLink[]; readonly network: Pick<PodNetwork, "mode"> },
 ): string | undefined {
   const isNear = peer.name === self.behind || peer.behind === self.name || (peer.behind ?? "") === (self.behind ?? "");
-  if (isNear || (network.mode !== "vxlan" && peer.addresses.some((address) => linkTo(address, links)))) return undefined;
+  if (isNear || (!isTunnelled(network) && peer.addresses.some((address) => linkTo(address, links)))) return undefined;
   return self.behind ?? peer.behind;
 }
 
@@ -165,19 +182,34 @@ export function relayTo(
 function hopsTo(
   peer: NodePlace,
   ranges: ReadonlyMap<string, readonly ParsedCIDR[]>,
-  { network, links, device }: PlanInput,
+  { network, links, device, udp }: PlanInput,
 ): readonly Hop[] {
   return (ranges.get(peer.name) ?? []).flatMap((cidr): readonly Hop[] => {
-    const direct = network.mode === "vxlan" ? undefined : directHop(peer, cidr, links);
+    const direct = isTunnelled(network) ? undefined : directHop(peer, cidr, links);
     if (direct) return [direct];
-    if (network.mode === "host-gw" || peer.vtep?.vni !== network.vni) return [];
-    return [{ gateway: formatIP(cidr.network), device, onlink: true }];
+    const tunnel = { gateway: formatIP(cidr.network), onlink: true };
+    if (network.mode === "host-gw") return [];
+    if (!needsUdp(peer, udp)) return peer.vtep?.vni === network.vni ? [{ ...tunnel, device }] : [];
+    const remote = peer.udp ?? peer.vtep?.address;
+    return remote !== undefined && isSix(remote) === isSix(udp.address) ? [{ ...tunnel, device: udp.device, remote }] : [];
   });
 }
 
-function whyUnreachable({ addresses }: NodePlace, { mode, vni }: PodNetwork): string {
-  if (mode === "host-gw") return `none of its addresses (${addresses.join(", ")}) is on a link of this node, as host-gw needs it`;
-  return `it takes no part in the VXLAN ${vni}`;
+/** Whether packets to neighbours go through a tunnel too. */
+const isTunnelled = ({ mode }: Pick<PodNetwork, "mode">): boolean => mode === "vxlan" || mode === "udp";
+
+/** Both ends decide alike: in plain UDP where one of the two has nothing else. */
+const needsUdp = (peer: NodePlace, udp: UdpEnd): boolean => udp.isOnly || peer.udp !== undefined;
+
+const isSix = (address: string): boolean => address.includes(":");
+
+function whyUnreachable(peer: NodePlace, { network: { mode, vni }, udp }: PlanInput): string {
+  if (mode === "host-gw") return `none of its addresses (${peer.addresses.join(", ")}) is on a link of this node, as host-gw needs it`;
+  if (!needsUdp(peer, udp)) return `it takes no part in the VXLAN ${vni}`;
+  const remote = peer.udp ?? peer.vtep?.address;
+  return remote === undefined
+    ? "it takes no packets in UDP"
+    : `it takes packets in UDP at ${remote}, this node sends them from ${udp.address}`;
 }
 
 function rangeProblem(

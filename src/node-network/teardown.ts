@@ -1,7 +1,7 @@
 // Takes away what the pod network between nodes leaves in the kernel of a machine whose node has ended for good.
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { vxlanDeviceName } from "../cni/network-config.ts";
+import { udpDeviceName, vxlanDeviceName } from "../cni/network-config.ts";
 import { createIpTool } from "../linux/ip-tool.ts";
 import { deviceCommands, routeCommands, routeProtocol } from "./commands.ts";
 
@@ -18,11 +18,14 @@ export async function rememberNodeNetwork(dataDir: string, { clusterCidrs }: Rem
   await writeFile(fileOf(dataDir), `${JSON.stringify({ clusterCidrs } satisfies Remembered)}\n`, { mode: 0o600 });
 }
 
-/** Safe to call at any time, also when there is nothing: the VXLAN of the data directory, and routes into the ranges. */
+/** Safe to call at any time, also when there is nothing: the tunnels of the data directory, and routes into the ranges. */
 export async function removeNodeNetwork(dataDir: string): Promise<void> {
   const ip = createIpTool();
   const device = vxlanDeviceName(dataDir);
   await ip.apply(deviceCommands(await ip.vxlan(device), undefined, device));
+  // Its program ends with the node's process, and with its device.
+  const udp = udpDeviceName(dataDir);
+  if ((await ip.addresses()).some(({ ifname }) => ifname === udp)) await ip.apply([`link delete dev ${udp}`]);
   const observed = [...(await ip.routes(4, routeProtocol)), ...(await ip.routes(6, routeProtocol))];
   await ip.apply(routeCommands(observed, [], await rememberedCidrs(dataDir)));
   await rm(fileOf(dataDir), { force: true });

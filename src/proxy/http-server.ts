@@ -1,6 +1,6 @@
 // The small plain HTTP servers of the proxy: its health, its metrics, and the health of services with a health-check port.
 // One that cannot have its port tries again, as another program may hold it for a while.
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Clock, Timer } from "../base/clock.ts";
 import { guardedAnswers } from "../base/guarded-answers.ts";
 import type { Running } from "../base/lifecycle.ts";
@@ -24,8 +24,8 @@ export interface HttpServerOptions {
   readonly name: string;
   readonly address: string;
   readonly port: number;
-  /** Undefined is 404. */
-  readonly answer: (path: string) => HttpAnswer | undefined;
+  /** Undefined is 404. Whatever the method is, as upstream. */
+  readonly answer: (path: string, accept: string | undefined) => Promise<HttpAnswer> | HttpAnswer | undefined;
   /** The proxy does its work without it: that its port is taken is for the talkative log only. Default false. */
   readonly isOptional?: boolean;
   /** Told of each failure to listen, besides the log. */
@@ -68,17 +68,12 @@ export async function startHttpServer({ clock, logger }: HttpServerDeps, options
   };
 }
 
+const notFound: HttpAnswer = { status: 404, body: "404 page not found\n", contentType: "text/plain; charset=utf-8" };
+
 function createHttpServer({ answer }: HttpServerOptions, failed: (error: unknown) => void): Server {
-  const serve: RequestListener = (request, response) => {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    const isRead = request.method === "GET" || request.method === "HEAD";
-    const found = isRead ? answer(path) : undefined;
-    const { status, body, contentType, headers } = found ?? {
-      status: isRead ? 404 : 405,
-      body: isRead ? "404 page not found\n" : "405 method not allowed\n",
-      contentType: "text/plain; charset=utf-8",
-      headers: {},
-    };
+    const { status, body, contentType, headers } = (await answer(path, request.headers.accept)) ?? notFound;
     const length = Buffer.byteLength(body);
     response.writeHead(status, { "content-type": contentType, "content-length": length, "x-content-type-options": "nosniff", ...headers });
     response.end(request.method === "HEAD" ? undefined : body);

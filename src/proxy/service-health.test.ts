@@ -1,6 +1,7 @@
 // The proxy's small servers, over real sockets of the loopback interface.
-import { connect, createServer } from "node:net";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Service } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
@@ -126,11 +127,50 @@ describe("the servers of the proxy", () => {
     const registry = new MetricsRegistry();
     new ProxyMetrics(registry).changed("service");
     const port = await freePort();
-    const server = await startMetricsServer(deps, registry, { address: "127.0.0.1", port, configuration: { mode: "nftables" } });
+    const server = await startMetricsServer(deps, registry, {
+      address: "127.0.0.1",
+      port,
+      configuration: { mode: "nftables" },
+      flags: { v: "2" },
+    });
     onTestFinished(() => server.stop());
     expect(await (await ask(port, "/metrics"))?.text()).toContain("kubeproxy_sync_proxy_rules_service_changes_total 1\n");
     expect(await (await ask(port, "/proxyMode"))?.text()).toBe("nftables");
     expect(await (await ask(port, "/healthz"))?.text()).toBe("ok");
     expect(await (await ask(port, "/configz"))?.json()).toEqual({ "kubeproxy.config.k8s.io": { mode: "nftables" } });
+    expect(await (await ask(port, "/flagz"))?.text()).toMatch(/^\nkube-proxy flagz\nWarning: .*\nv: 2\n$/);
+    expect(await (await ask(port, "/statusz"))?.text()).toMatch(/\nPaths: \/configz \/flagz \/healthz \/metrics \/proxyMode\n$/);
+  });
+
+  it("a server whose port is taken tries again for as long as it takes, and does not grow by it", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const waiting = new VirtualClock();
+    const failures: Error[] = [];
+    const warned: Error[] = [];
+    const warn = (warning: Error): void => void warned.push(warning);
+    process.on("warning", warn);
+    onTestFinished(() => void process.off("warning", warn));
+    const at = { address: "127.0.0.1", port, configuration: {}, isOptional: true, onFailure: (error: Error) => void failures.push(error) };
+    const server = await startMetricsServer({ clock: waiting, logger: silentLogger }, new MetricsRegistry(), at);
+    onTestFinished(() => server.stop());
+    for (let i = 2; i <= 15; i++) {
+      await waiting.advance(5_000);
+      await vi.waitFor(() => expect(failures).toHaveLength(i), 30_000);
+    }
+    taken.close();
+    await once(taken, "close");
+    await waiting.advance(5_000);
+    await vi.waitFor(async () => expect((await ask(port, "/healthz"))?.status).toBe(200), 30_000);
+    expect(warned.filter(({ name }) => name === "MaxListenersExceededWarning")).toEqual([]);
+  });
+
+  it("without their gates there are no pages about flags and status", async () => {
+    const port = await freePort();
+    const at = { address: "127.0.0.1", port, configuration: {}, hasStatusz: false };
+    const server = await startMetricsServer(deps, new MetricsRegistry(), at);
+    onTestFinished(() => server.stop());
+    for (const path of ["/flagz", "/statusz"]) expect((await ask(port, path))?.status).toBe(404);
   });
 });

@@ -30,7 +30,35 @@ const plan = (peers: readonly BGPPeer[], more: Partial<BgpInput> = {}) =>
 
 describe("planBgp()", () => {
   it("without objects is one autonomous system whose nodes speak with each other", () => {
-    expect(plan([])).toEqual({ as: 64_512, port: 179, mesh: {}, sessions: [], asOfNodes: new Map(), problems: new Map() });
+    expect(plan([])).toEqual({
+      as: 64_512,
+      port: 179,
+      mesh: {},
+      sessions: [],
+      asOfNodes: new Map(),
+      portOfNodes: new Map(),
+      problems: new Map(),
+    });
+  });
+
+  it("a node may have a port of its own, at which the others find it", () => {
+    const ofNodes = new Map([["a", configured({ listenPort: 1179 })]]);
+    const others = [node("a", "192.0.2.7"), node("b", "192.0.2.8")];
+    const peers = [peer("all", { peerSelector: "all()", filters: ["f"] })];
+    const ofOthers = plan(peers, { others, ofNodes, configuration: configured({ listenPort: 178 }) });
+    expect([ofOthers.port, ofOthers.portOfNodes]).toEqual([178, new Map([["a", 1179]])]);
+    expect(ofOthers.sessions).toMatchObject([
+      { name: "all.a", port: 1179, filters: ["f"] },
+      { name: "all.b", port: 178 },
+    ]);
+    const own = plan([], { others, ofNodes: new Map([["self", configured({ listenPort: 1180 })]]) });
+    expect([own.port, own.portOfNodes]).toEqual([
+      1180,
+      new Map([
+        ["a", 179],
+        ["b", 179],
+      ]),
+    ]);
   });
 
   it("speaks with a router on its link, and with one behind another", () => {

@@ -37,6 +37,8 @@ export interface BgpSession {
   readonly allowedOwnAs?: number;
   readonly hops?: number;
   readonly password?: SecretKeyRef;
+  /** Names of BGPFilter objects. */
+  readonly filters?: readonly string[];
   /** It is told what others have told, as the number of this node's group says. */
   readonly isClientOf?: string;
 }
@@ -49,6 +51,8 @@ export interface BgpPlan {
   readonly sessions: readonly BgpSession[];
   /** By node, where it is not this node's. */
   readonly asOfNodes: ReadonlyMap<string, number>;
+  /** The same of the port. */
+  readonly portOfNodes: ReadonlyMap<string, number>;
   /** What is wrong, for a person, by the peer's name. */
   readonly problems: ReadonlyMap<string, string>;
 }
@@ -60,6 +64,8 @@ export interface BgpInput {
   /** Where nodes' mesh has a session: there is one between two nodes. */
   readonly meshed: ReadonlySet<string>;
   readonly configuration: BGPConfiguration | undefined;
+  /** Those of single nodes, by node. Default none. */
+  readonly ofNodes?: ReadonlyMap<string, BGPConfiguration>;
   readonly peers: readonly BGPPeer[];
 }
 
@@ -72,11 +78,13 @@ export function planBgp(input: BgpInput): BgpPlan {
     listenPort = defaultBgpPort,
   } = configuration?.spec ?? {};
   const as = self.asNumber ?? asNumber;
+  const portOf = ({ name }: BgpNode): number => input.ofNodes?.get(name)?.spec.listenPort ?? listenPort;
+  const port = portOf(self);
   const problems = new Map<string, string>();
   const sessions = new Map<string, BgpSession>();
   for (const peer of [...peers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
     try {
-      for (const session of sessionsOf(peer, input, { as: asNumber, port: listenPort })) {
+      for (const session of sessionsOf(peer, input, { as: asNumber, portOf })) {
         const isMeshed = nodeToNodeMeshEnabled && input.meshed.has(session.address);
         if (!isMeshed && !sessions.has(session.address)) sessions.set(session.address, session);
       }
@@ -86,15 +94,16 @@ export function planBgp(input: BgpInput): BgpPlan {
   }
   const password = nodeMeshPassword?.secretKeyRef;
   return {
-    ...{ as, port: listenPort, problems, sessions: [...sessions.values()] },
+    ...{ as, port, problems, sessions: [...sessions.values()] },
     mesh: nodeToNodeMeshEnabled ? (password ? { password } : {}) : undefined,
     asOfNodes: new Map(others.flatMap(({ name, asNumber: own = asNumber }) => (own === as ? [] : [[name, own] as const]))),
+    portOfNodes: new Map(others.flatMap((node) => (portOf(node) === port ? [] : [[node.name, portOf(node)] as const]))),
   };
 }
 
 interface ClusterBgp {
   readonly as: number;
-  readonly port: number;
+  readonly portOf: (node: BgpNode) => number;
 }
 
 function sessionsOf({ metadata, spec }: BGPPeer, input: BgpInput, cluster: ClusterBgp): readonly BgpSession[] {
@@ -115,7 +124,7 @@ function sessionsOf({ metadata, spec }: BGPPeer, input: BgpInput, cluster: Clust
       const address = reachable(other, family, input.links);
       if (address === undefined || !own(self, family, input.links, address)) return [];
       const session = sessionWith(
-        { name: `${metadata.name}.${other.name}`, address, port: cluster.port, as: other.asNumber ?? cluster.as },
+        { name: `${metadata.name}.${other.name}`, address, port: cluster.portOf(other), as: other.asNumber ?? cluster.as },
         spec,
         input,
       );
@@ -147,6 +156,7 @@ function sessionWith(
     ...(restartSeconds === undefined ? {} : { restartSeconds }),
     ...(spec.numAllowedLocalASNumbers ? { allowedOwnAs: spec.numAllowedLocalASNumbers } : {}),
     ...(spec.ttlSecurity ? { hops: spec.ttlSecurity } : {}),
+    ...(spec.filters && spec.filters.length > 0 ? { filters: spec.filters } : {}),
     ...(spec.password?.secretKeyRef ? { password: spec.password.secretKeyRef } : {}),
   };
 }

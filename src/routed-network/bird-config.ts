@@ -4,6 +4,7 @@
 // BGPPeer names are trusted with more: they are told of services too, and what they tell is taken, but for this node's own blocks.
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
+import type { MarkedRoutes, RouteFilters } from "./bgp-filters.ts";
 import { type BgpPlan, type BgpSession, defaultAutonomousSystem, defaultBgpPort } from "./bgp-sessions.ts";
 import type { Neighbour, RoutedPlan } from "./plan.ts";
 
@@ -25,7 +26,14 @@ export interface BirdConfigInput {
 
 export interface BirdBgp extends Pick<BgpPlan, "as" | "port" | "asOfNodes"> {
   readonly mesh: { readonly password?: string } | undefined;
-  readonly sessions: readonly (Omit<BgpSession, "password"> & { readonly password?: string })[];
+  /** By node, where it is not this node's. Default none is. */
+  readonly portOfNodes?: BgpPlan["portOfNodes"];
+  readonly sessions: readonly (Omit<BgpSession, "password" | "filters"> & {
+    readonly password?: string;
+    readonly filters?: RouteFilters;
+  })[];
+  /** What is told with communities. Default nothing. */
+  readonly marked?: readonly MarkedRoutes[];
   /** Addresses of services that peers are told of, as ranges. */
   readonly services: readonly string[];
 }
@@ -85,10 +93,13 @@ function familyLines(
     within(ranges),
     "}",
     `filter announced${family} {`,
+    ...markLines(family, bgp),
     "  if source != RTS_STATIC then reject;",
     within(ofFamily(announced)),
     "}",
-    ...(bgp.sessions.length > 0 ? peerFilters(family, { own, told: [...ofFamily(announced), ...ofFamily(bgp.services)], ranges }) : []),
+    ...(bgp.sessions.length > 0
+      ? peerFilters(family, { own, told: [...ofFamily(announced), ...ofFamily(bgp.services)], ranges }, bgp)
+      : []),
     ...(ofFamily(bgp.services).length > 0
       ? [
           `protocol static services${family} {`,
@@ -117,21 +128,37 @@ function familyLines(
 function peerFilters(
   family: 4 | 6,
   { own, told, ranges }: { readonly own: readonly string[]; readonly told: readonly string[]; readonly ranges: readonly string[] },
+  bgp: BirdBgp,
 ): readonly string[] {
   const from = (source: string, list: readonly string[]): string =>
     list.length === 0 ? "" : `  if source = ${source} && net ~ [ ${list.join(", ")} ] then accept;\n`;
+  const marks = markLines(family, bgp);
+  // This node's own blocks are nobody else's, whatever filters say.
+  const learnt = own.length > 0 ? [`  if net ~ [ ${own.map((cidr) => `${cidr}+`).join(", ")} ] then reject;`] : [];
+  const toldLines = [`${from("RTS_STATIC", told)}  reject;`];
+  const passedOn = [`${from("RTS_STATIC", told)}${from("RTS_BGP", ranges)}  reject;`];
+  const indented = (lines: readonly string[]): readonly string[] => lines.map((line) => `  ${line}`);
   return [
-    `filter learnt${family} {`,
-    ...(own.length > 0 ? [`  if net ~ [ ${own.map((cidr) => `${cidr}+`).join(", ")} ] then reject;`] : []),
-    "  accept;",
-    "}",
-    `filter told${family} {`,
-    `${from("RTS_STATIC", told)}  reject;`,
-    "}",
-    `filter passed_on${family} {`,
-    `${from("RTS_STATIC", told)}${from("RTS_BGP", ranges)}  reject;`,
-    "}",
+    ...[`filter learnt${family} {`, ...learnt, "  accept;", "}"],
+    ...[`filter told${family} {`, ...marks, ...toldLines, "}"],
+    ...[`filter passed_on${family} {`, ...marks, ...passedOn, "}"],
+    ...bgp.sessions.flatMap((session) => {
+      if (session.family !== family || !session.filters) return [];
+      const { imported, exported } = session.filters;
+      return [
+        ...[`filter learnt_${protocolName(session, "peer")} {`, ...learnt, ...indented(imported), "  accept;", "}"],
+        ...[`filter told_${protocolName(session, "peer")} {`, ...marks, ...indented(exported)],
+        ...[...(session.isClientOf === undefined ? toldLines : passedOn), "}"],
+      ];
+    }),
   ];
+}
+
+/** Communities of what is told. */
+function markLines(family: 4 | 6, { marked = [] }: BirdBgp): readonly string[] {
+  return marked
+    .filter(({ cidr }) => cidr.includes(":") === (family === 6))
+    .map(({ cidr, marks }) => `  if net ~ ${cidr} then { ${marks.join(" ")} }`);
 }
 
 /** A password that the daemon's language has no way to write leaves no session, rather than one without it. */
@@ -142,7 +169,9 @@ export const isPasswordFor = (text: string): boolean => /^[\x20-\x7e]{1,80}$/.te
 function sessionLines(session: BirdBgp["sessions"][number], { as, port }: BirdBgp): readonly string[] {
   const { name, family, address, local = "", keepsNextHop, isFar, hops, isClientOf } = session;
   const nextHop = keepsNextHop || isClientOf !== undefined ? "keep" : "self";
-  const filter = isClientOf === undefined ? `told${family}` : `passed_on${family}`;
+  const own = session.filters && `_${protocolName(session, "peer")}`;
+  const learnt = `learnt${own ?? family}`;
+  const told = own ? `told${own}` : isClientOf === undefined ? `told${family}` : `passed_on${family}`;
   return [
     `protocol bgp ${protocolName(session, "peer")} from nodes {`,
     `  description "${described(name)}";`,
@@ -155,7 +184,7 @@ function sessionLines(session: BirdBgp["sessions"][number], { as, port }: BirdBg
     ...(session.restartSeconds === undefined ? [] : [`  graceful restart time ${session.restartSeconds};`]),
     ...(session.allowedOwnAs === undefined ? [] : [`  allow local as ${session.allowedOwnAs};`]),
     ...(isClientOf === undefined ? [] : ["  rr client;", `  rr cluster id ${isClientOf};`]),
-    `  ipv${family} { next hop ${nextHop}; import filter learnt${family}; export filter ${filter}; };`,
+    `  ipv${family} { next hop ${nextHop}; import filter ${learnt}; export filter ${told}; };`,
     "}",
   ];
 }
@@ -167,13 +196,13 @@ function byName<T extends Pick<Neighbour, "name" | "family">>(all: readonly T[],
   return [...all].sort((a, b) => (protocolName(a, kind) < protocolName(b, kind) ? -1 : 1));
 }
 
-function neighbourLines(neighbour: Neighbour, { as, port, asOfNodes, mesh }: BirdBgp): readonly string[] {
+function neighbourLines(neighbour: Neighbour, { as, port, asOfNodes, portOfNodes, mesh }: BirdBgp): readonly string[] {
   const { name, family, address, local } = neighbour;
   return [
     `protocol bgp ${protocolName(neighbour)} from nodes {`,
     `  description "${described(name)}";`,
     `  local ${local}${portWords(port)} as ${as};`,
-    `  neighbor ${address}${portWords(port)} as ${asOfNodes.get(name) ?? as};`,
+    `  neighbor ${address}${portWords(portOfNodes?.get(name) ?? port)} as ${asOfNodes.get(name) ?? as};`,
     "  direct;",
     ...passwordLines(mesh?.password),
     `  ipv${family} { next hop self; import filter accepted${family}; export filter announced${family}; };`,

@@ -5,7 +5,7 @@ import type { New } from "../api/meta/object.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { groupResourceOf } from "../api/resource-type.ts";
 import type { CustomResourceDefinition, JSONSchemaProps, ValidationRule } from "../api/types/apiextensions-v1.ts";
-import { bgpconfigurations, bgppeers, blockaffinities, ipamblocks, ipamconfigs, ipamhandles, ippools } from "./resources.ts";
+import { bgpconfigurations, bgpfilters, bgppeers, blockaffinities, ipamblocks, ipamconfigs, ipamhandles, ippools } from "./resources.ts";
 
 type Schema = JSONSchemaProps;
 type Fields = Readonly<Record<string, Schema>>;
@@ -118,7 +118,37 @@ const peerFields: Fields = {
   numAllowedLocalASNumbers: { ...whole, minimum: 0, maximum: 10 },
   ttlSecurity: { ...whole, minimum: 1, maximum: 255, description: "How far the peer is; packets from further away are refused." },
   reachableBy: described(text, "Kept, and not looked at."),
-  filters: described(listOf(text), "Kept, and not looked at."),
+  filters: described(listOf(text), "Names of BGPFilter objects, whose rules hold one after the other."),
+};
+
+const filterRules = (family: 4 | 6): Schema => ({
+  ...listOf({
+    type: "object",
+    properties: {
+      action: { type: "string", enum: ["Accept", "Reject"] },
+      cidr: { ...text, maxLength: longestCidr },
+      matchOperator: { type: "string", enum: ["Equal", "NotEqual", "In", "NotIn"] },
+      prefixLength: {
+        type: "object",
+        properties: Object.fromEntries(["min", "max"].map((end) => [end, { ...whole, minimum: 0, maximum: family === 4 ? 32 : 128 }])),
+      },
+      source: { type: "string", enum: ["RemotePeers"] },
+      interface: described(text, "A pattern of interfaces' names; not where routes are taken."),
+    },
+    required: ["action"],
+    "x-kubernetes-validations": [
+      { rule: "has(self.cidr) == has(self.matchOperator)", message: "cidr and matchOperator go together" },
+      { rule: "!has(self.prefixLength) || has(self.cidr)", message: "prefixLength is that of routes within a cidr" },
+    ],
+  }),
+  maxItems: 256,
+});
+
+const filterFields: Fields = {
+  exportV4: described(filterRules(4), "Which routes peers are told; the first rule that fits decides."),
+  importV4: described(filterRules(4), "Which routes are taken from peers; the first rule that fits decides."),
+  exportV6: described(filterRules(6), "The same of IPv6."),
+  importV6: described(filterRules(6), "The same of IPv6."),
 };
 
 const ranges: Schema = { ...listOf({ type: "object", properties: { cidr: text } }), maxItems: 256 };
@@ -131,6 +161,14 @@ const configurationFields: Fields = {
   serviceClusterIPs: described(ranges, "Ranges of cluster addresses that peers are told of."),
   serviceExternalIPs: described(ranges, "Ranges of external addresses that peers are told of, where a service has one."),
   serviceLoadBalancerIPs: described(ranges, "Ranges of load balancers' addresses that peers are told of."),
+  communities: {
+    ...listOf({ type: "object", properties: { name: text, value: { ...text, pattern: "^\\d+:\\d+(:\\d+)?$" } } }),
+    ...{ maxItems: 256, description: "Names for communities: 65000:100 or 65000:100:200." },
+  },
+  prefixAdvertisements: {
+    ...listOf({ type: "object", properties: { cidr: text, communities: listOf(text) } }),
+    ...{ maxItems: 256, description: "Routes within the range are told with these communities, by name or value." },
+  },
   logSeverityScreen: described(text, "Kept, and not looked at."),
   bindMode: described(text, "Kept, and not looked at."),
   ignoredInterfaces: described(listOf(text), "Kept, and not looked at."),
@@ -179,6 +217,7 @@ export const calicoDefinitions: readonly New<CustomResourceDefinition>[] = [
   definition({ type: bgppeers, rules: peerRules }, peerFields, [], {
     ...{ Node: ".spec.node", "Peer IP": ".spec.peerIP", AS: ".spec.asNumber", Selector: ".spec.nodeSelector" },
   }),
+  definition({ type: bgpfilters }, filterFields, [], {}),
   definition({ type: bgpconfigurations }, configurationFields, [], { AS: ".spec.asNumber", Mesh: ".spec.nodeToNodeMeshEnabled" }),
 ];
 

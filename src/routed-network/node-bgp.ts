@@ -11,10 +11,21 @@ import type { Client } from "../client/client.ts";
 import type { Informer, InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { LocalLink } from "../node-network/plan.ts";
-import { type BgpNode, planBgp } from "./bgp-sessions.ts";
+import { markedRoutes, type RouteFilters, routeFilters } from "./bgp-filters.ts";
+import { type BgpNode, type BgpSession, planBgp } from "./bgp-sessions.ts";
 import { type BirdBgp, isPasswordFor } from "./bird-config.ts";
 import type { RoutedPlan } from "./plan.ts";
-import { type BGPConfiguration, type BGPPeer, bgpConfigurationName, bgpconfigurations, bgppeers, type SecretKeyRef } from "./resources.ts";
+import {
+  type BGPConfiguration,
+  type BGPFilter,
+  type BGPPeer,
+  bgpConfigurationName,
+  bgpConfigurationNameOf,
+  bgpconfigurations,
+  bgpfilters,
+  bgppeers,
+  type SecretKeyRef,
+} from "./resources.ts";
 import { announcesServices, serviceAnnouncements } from "./service-announcements.ts";
 import { routedNodeOf } from "./tunnels.ts";
 
@@ -56,6 +67,7 @@ export class NodeBgp implements Running {
   readonly #nodes: Informer<Node>;
   readonly #peers: Informer<BGPPeer>;
   readonly #configurations: Informer<BGPConfiguration>;
+  readonly #filters: Informer<BGPFilter>;
   readonly #stack = new StopStack();
   #services: { readonly services: Informer<Service>; readonly slices: Informer<EndpointSlice> } | undefined;
 
@@ -65,10 +77,11 @@ export class NodeBgp implements Running {
     this.#nodes = deps.informers.informer(nodes);
     this.#peers = deps.informers.informer(bgppeers);
     this.#configurations = deps.informers.informer(bgpconfigurations);
+    this.#filters = deps.informers.informer(bgpfilters);
   }
 
   async synced(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#nodes, this.#peers, this.#configurations].map((informer) => informer.synced(signal)));
+    await Promise.all([this.#nodes, this.#peers, this.#configurations, this.#filters].map((informer) => informer.synced(signal)));
   }
 
   async stop(): Promise<void> {
@@ -91,17 +104,48 @@ export class NodeBgp implements Running {
     const configuration = this.#configurations.get(bgpConfigurationName);
     const others = all.filter(({ name }) => name !== nodeName);
     const meshed = new Set(plan.neighbours.map(({ address }) => address));
-    const planned = planBgp({ self, others, links, meshed, configuration, peers: [...this.#peers.list()] });
+    const planned = planBgp({ self, others, links, meshed, configuration, ofNodes: this.#ofNodes(all), peers: [...this.#peers.list()] });
     const problems = new Map(planned.problems);
     const sessions: BirdBgp["sessions"][number][] = [];
-    for (const { password, ...session } of planned.sessions) {
+    for (const { password, filters: names, ...session } of planned.sessions) {
       const read = password && (await this.#password(password, signal));
-      if (read?.problem !== undefined) problems.set(session.name, read.problem);
-      else sessions.push({ ...session, ...(read?.text === undefined ? {} : { password: read.text }) });
+      const filters = names && this.#routeFilters(names, session);
+      const problem = read?.problem ?? (typeof filters === "string" ? filters : undefined);
+      if (problem !== undefined || typeof filters === "string") problems.set(session.name, problem ?? "");
+      else sessions.push({ ...session, ...(read?.text === undefined ? {} : { password: read.text }), ...(filters ? { filters } : {}) });
     }
     const mesh = planned.mesh && (await this.#mesh(planned.mesh.password, problems, signal));
-    const { as, port, asOfNodes } = planned;
-    return { problems, bird: { as, port, asOfNodes, mesh, sessions, services: await this.#announcements(configuration, self, signal) } };
+    const { as, port, asOfNodes, portOfNodes } = planned;
+    const marked = this.#marked(configuration, problems);
+    const told = await this.#announcements(configuration, self, signal);
+    return { problems, bird: { as, port, asOfNodes, portOfNodes, mesh, sessions, marked, services: told } };
+  }
+
+  #ofNodes(all: readonly BgpNode[]): ReadonlyMap<string, BGPConfiguration> {
+    return new Map(
+      all.flatMap(({ name }) => {
+        const own = this.#configurations.get(bgpConfigurationNameOf(name));
+        return own ? [[name, own] as const] : [];
+      }),
+    );
+  }
+
+  /** Without filters that are to hold there is no session rather than one without them: then what is wrong is said. */
+  #routeFilters(names: readonly string[], { family }: Pick<BgpSession, "family">): RouteFilters | string {
+    try {
+      return routeFilters(names, family, (name) => this.#filters.get(name));
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  #marked(configuration: BGPConfiguration | undefined, problems: Map<string, string>): ReturnType<typeof markedRoutes> {
+    try {
+      return markedRoutes(configuration?.spec, this.#configurations.get(bgpConfigurationNameOf(this.#options.nodeName))?.spec);
+    } catch (error) {
+      problems.set("(communities)", (error as Error).message);
+      return [];
+    }
   }
 
   async #mesh(password: SecretKeyRef | undefined, problems: Map<string, string>, signal: AbortSignal): Promise<BirdBgp["mesh"]> {

@@ -82,7 +82,7 @@ export interface IPAMHandle extends KubernetesObject {
   };
 }
 
-/** One object, "default"; without it the defaults hold. */
+/** One object, "default", without which the defaults hold; "node.<name>" says some of it for one node: port, communities. */
 export interface IPAMConfig extends KubernetesObject {
   readonly spec: {
     /** Whether nodes give out addresses of their own blocks alone. Default false. */
@@ -115,7 +115,34 @@ export interface BGPPeer extends KubernetesObject {
     readonly numAllowedLocalASNumbers?: number;
     /** How many routers there are on the way, with packets from further away refused. */
     readonly ttlSecurity?: number;
+    /** Names of BGPFilter objects, whose rules hold one after the other. */
+    readonly filters?: readonly string[];
   };
+}
+
+/** Which routes are taken from peers and told to them; of those that no rule fits, what would be without it. */
+export interface BGPFilter extends KubernetesObject {
+  readonly spec: {
+    readonly exportV4?: readonly BGPFilterRule[];
+    readonly importV4?: readonly BGPFilterRule[];
+    readonly exportV6?: readonly BGPFilterRule[];
+    readonly importV6?: readonly BGPFilterRule[];
+  };
+}
+
+/** Fits a route of which all holds that it says. */
+export interface BGPFilterRule {
+  /** Accept or Reject. */
+  readonly action?: string;
+  readonly cidr?: string;
+  /** Equal, NotEqual, In or NotIn. */
+  readonly matchOperator?: string;
+  /** Of routes within the range. Default all. */
+  readonly prefixLength?: { readonly min?: number; readonly max?: number };
+  /** RemotePeers: what peers have told. */
+  readonly source?: string;
+  /** A pattern of names: "cali*". */
+  readonly interface?: string;
 }
 
 export interface SecretKeyRef {
@@ -137,6 +164,10 @@ export interface BGPConfiguration extends KubernetesObject {
     readonly serviceClusterIPs?: readonly CidrField[];
     readonly serviceExternalIPs?: readonly CidrField[];
     readonly serviceLoadBalancerIPs?: readonly CidrField[];
+    /** Names for values: "65000:100", "65000:100:200". */
+    readonly communities?: readonly { readonly name?: string; readonly value?: string }[];
+    /** Routes within the range are told with these communities, by name or value. */
+    readonly prefixAdvertisements?: readonly { readonly cidr?: string; readonly communities?: readonly string[] }[];
   };
 }
 
@@ -145,6 +176,8 @@ interface CidrField {
 }
 
 export const bgpConfigurationName = "default";
+
+export const bgpConfigurationNameOf = (node: string): string => `node.${node}`;
 
 export const ipamConfigName = "default";
 
@@ -160,8 +193,9 @@ export const ipamhandles = ofCalico<IPAMHandle>("IPAMHandle", "ipamhandles", "ip
 export const ipamconfigs = ofCalico<IPAMConfig>("IPAMConfig", "ipamconfigs", "ipamconfig");
 export const bgppeers = ofCalico<BGPPeer>("BGPPeer", "bgppeers", "bgppeer");
 export const bgpconfigurations = ofCalico<BGPConfiguration>("BGPConfiguration", "bgpconfigurations", "bgpconfiguration");
+export const bgpfilters = ofCalico<BGPFilter>("BGPFilter", "bgpfilters", "bgpfilter");
 
 export const routedResources: readonly ResourceType[] = [
   ...[ippools, ipamblocks, blockaffinities, ipamhandles, ipamconfigs],
-  ...[bgppeers, bgpconfigurations],
+  ...[bgppeers, bgpconfigurations, bgpfilters],
 ];

@@ -30,8 +30,10 @@ import { borrowedOf, planRouted, type RoutedPlan } from "./plan.ts";
 import { type PoolSet, poolsOf, type ReservedRange } from "./pools.ts";
 import {
   type BGPConfiguration,
+  type BGPFilter,
   type BGPPeer,
   bgpconfigurations,
+  bgpfilters,
   bgppeers,
   type IPAMBlock,
   type IPAMConfig,
@@ -119,6 +121,7 @@ export function startRoutedNetwork(deps: RoutedNetworkDeps, options: RoutedNetwo
   follow<IPPool>(informers.informer(ippools), ({ spec }) => spec);
   follow<BGPPeer>(informers.informer(bgppeers), ({ spec }) => spec);
   follow<BGPConfiguration>(informers.informer(bgpconfigurations), ({ spec }) => spec);
+  follow<BGPFilter>(informers.informer(bgpfilters), ({ spec }) => spec);
   follow<IPAMBlock>(informers.informer(ipamblocks), ({ spec }) => [nodeOfBlock(spec), borrowedOf(spec)]);
   queue.start();
   stack.add(queue);
@@ -297,7 +300,7 @@ class RoutedLoop {
     const { vxlan, ipip } = this.#devices;
     const device = {
       ...{ name: vxlan, vni: network.vni, port: network.port, local: underlay.address, underlay: underlay.device },
-      ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay) },
+      ...{ mac: tunnelMac(nodeName, network.vni), mtu: tunnelMtu(underlay, "vxlan") },
     };
     await this.#ip.apply(deviceCommands(await this.#ip.vxlan(vxlan), plan.usesVxlan ? device : undefined, vxlan));
     if (plan.usesVxlan) {

@@ -44,7 +44,7 @@ const ipipOverheadBytes = 20;
 /** Of pods: what fits into the widest tunnel that some pool may use, so that no packet has to be cut on its way. */
 export function podMtuFor(underlay: Underlay, pools: readonly Pool[]): number {
   const kinds = new Set(pools.map(({ encapsulation }) => encapsulation.by));
-  if (kinds.has("vxlan")) return tunnelMtu(underlay);
+  if (kinds.has("vxlan")) return tunnelMtu(underlay, "vxlan");
   return kinds.has("ipip") ? underlay.mtu - ipipOverheadBytes : underlay.mtu;
 }
 

@@ -18,6 +18,8 @@ describe("what is said of a connection that failed", () => {
   it("requests tell connecting from an answer that broke off", () => {
     expect(requestErrorText("10.0.0.5", 80, failed({ code: "ECONNREFUSED", syscall: "connect" }))).toMatch(/^dial tcp /);
     expect(requestErrorText("10.0.0.5", 80, failed({ code: "ECONNRESET" }))).toBe("EOF");
+    const notTls = Object.assign(new Error("SSL routines:ssl3_get_record:wrong version number"), { code: "EPROTO", syscall: "write" });
+    expect(requestErrorText("10.0.0.5", 80, notTls)).toBe("http: server gave HTTP response to HTTPS client");
     expect(requestErrorText("10.0.0.5", 80, failed({ code: "HPE_INVALID_CONSTANT" }))).toBe("node's words");
   });
 });

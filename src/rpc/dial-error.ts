@@ -17,6 +17,7 @@ export function dialErrorText(host: string, port: number, error: NodeJS.ErrnoExc
 /** The same for a request over a connection: what went wrong after it was made has other words. */
 export function requestErrorText(host: string, port: number, error: NodeJS.ErrnoException): string {
   if (error.syscall === "connect") return dialErrorText(host, port, error);
+  if (error.code === "EPROTO" && /wrong version number/.test(error.message)) return "http: server gave HTTP response to HTTPS client";
   // The container closed the connection before it had answered.
   return error.code === "ECONNRESET" && error.syscall === undefined ? "EOF" : error.message;
 }

@@ -1,5 +1,6 @@
 // Calls the handlers of a service without a socket: what the caller gets is what it would get over one, with defaults filled
 // in on both sides, missing methods answering UNIMPLEMENTED, and deadlines and cancellation observed.
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import { errorText } from "../base/log.ts";
 import { createCodecs } from "./protobuf.ts";
@@ -27,7 +28,7 @@ export function callInProcess<S>({ protocol, service, handlers }: ServedService,
       ? async function* (message: object, options: CallOptions = {}) {
           if (!handler) throw unimplemented();
           const items = handler(request.complete(message), {
-            signal: options.signal ?? new AbortController().signal,
+            signal: options.signal ?? unending.signal,
           }) as AsyncIterable<object>;
           for await (const item of items) yield response.complete(item);
           options.signal?.throwIfAborted();
@@ -46,6 +47,7 @@ async function withDeadline(
   { signal, timeoutMs, clock, call }: CallOptions & { readonly clock: Clock; readonly call: string },
 ): Promise<object> {
   signal?.throwIfAborted();
+  if (!signal && timeoutMs === undefined) return await named(work({ signal: unending.signal }), call);
   const abort = new AbortController();
   const interrupted = new Promise<never>((_, reject) =>
     abort.signal.addEventListener("abort", () => reject(abort.signal.reason), { once: true }),
@@ -61,10 +63,26 @@ async function withDeadline(
     return await Promise.race([work({ signal: abort.signal }), interrupted]);
   } catch (error) {
     if (error === abort.signal.reason) throw error;
-    if (error instanceof RpcError) throw new RpcError(error.code, error.details, { call, cause: error });
-    throw new RpcError("UNKNOWN", errorText(error), { call, cause: error });
+    throw failureOf(error, call);
   } finally {
     timer?.cancel();
     signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** Of calls that nobody interrupts. */
+const unending = new AbortController();
+setMaxListeners(0, unending.signal);
+
+async function named(answer: Promise<object>, call: string): Promise<object> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw failureOf(error, call);
+  }
+}
+
+function failureOf(error: unknown, call: string): RpcError {
+  if (error instanceof RpcError) return new RpcError(error.code, error.details, { call, cause: error });
+  return new RpcError("UNKNOWN", errorText(error), { call, cause: error });
 }

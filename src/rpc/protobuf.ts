@@ -35,6 +35,8 @@ interface Field {
 interface CompiledMessage {
   readonly fields: readonly Field[];
   readonly byNumber: ReadonlyMap<number, Field>;
+  /** Of a message without fields; made when one is completed for the first time. */
+  defaults: Fields | undefined;
 }
 
 /** One set of codecs for each table, however many clients and servers speak it: a thousand simulated nodes do. */
@@ -65,7 +67,7 @@ function compileCodecs(table: ProtocolTable): Codecs {
       const text = table.messages[name];
       if (text === undefined) throw new Error(`package ${table.package} has no message or enum ${name}`);
       const fields = text === "" ? [] : text.split("; ").map((field) => parseField(field, typeOf));
-      message = { fields, byNumber: new Map(fields.map((f) => [f.number, f])) };
+      message = { fields, byNumber: new Map(fields.map((f) => [f.number, f])), defaults: undefined };
       compiled.set(name, message);
     }
     return message;
@@ -229,13 +231,31 @@ function isZero(value: unknown, type: ValueType): boolean {
   return value === type.zero || (value instanceof Uint8Array && value.length === 0);
 }
 
+/** Shared by all messages that are completed: nobody changes one. */
+const noItems: readonly unknown[] = Object.freeze([]);
+const noEntries: Readonly<Fields> = Object.freeze({});
+
+/** What is absent from a message. */
+function defaultsOf(message: CompiledMessage): Fields {
+  const value: Fields = {};
+  for (const { name, shape, type } of message.fields) {
+    if (shape === "repeated") value[name] = noItems;
+    else if (shape === "map") value[name] = noEntries;
+    else if (shape === "single" && type.zero !== undefined) value[name] = type.zero;
+  }
+  return value;
+}
+
 function completeFields(message: CompiledMessage, value: Fields): Fields {
-  const result = emptyMessage(message);
+  message.defaults ??= defaultsOf(message);
+  const result: Fields = { ...message.defaults };
   for (const field of message.fields) {
     const item = value[field.name];
     if (item === undefined) continue;
-    if (field.shape === "repeated") result[field.name] = (item as unknown[]).map((entry) => field.type.complete(entry));
-    else if (field.shape === "map") {
+    if (field.shape === "repeated") {
+      const items = item as readonly unknown[];
+      result[field.name] = items.length === 0 ? noItems : items.map((entry) => field.type.complete(entry));
+    } else if (field.shape === "map") {
       const entries = Object.entries(item as Fields).filter(([, entry]) => entry !== undefined);
       result[field.name] = Object.fromEntries(entries.map(([key, entry]) => [key, field.type.complete(entry)]));
     } else result[field.name] = field.type.complete(item);

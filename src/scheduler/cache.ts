@@ -40,6 +40,13 @@ export class SchedulerCache implements Snapshot {
     return this.#imageCounts.get(name) ?? 0;
   }
 
+  /** For metrics. */
+  sizes(): { readonly nodes: number; readonly pods: number; readonly assumed_pods: number } {
+    let assumed = 0;
+    for (const placement of this.#placements.values()) if (placement.assumed) assumed++;
+    return { nodes: this.nodes.length, pods: this.#placements.size, assumed_pods: assumed };
+  }
+
   setNode(node: Node): void {
     const info = this.#info(node.metadata.name);
     this.#countImages(info.node, -1);

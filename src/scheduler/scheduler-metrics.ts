@@ -6,6 +6,11 @@ export type AttemptResult = "scheduled" | "unschedulable" | "error";
 export type QueueName = "active" | "backoff" | "unschedulable" | "gated";
 export type QueueSizes = Readonly<Record<QueueName, number>>;
 
+export interface ShownSizes {
+  readonly queue: () => QueueSizes;
+  readonly cache: () => Readonly<Record<"nodes" | "pods" | "assumed_pods", number>>;
+}
+
 const doubling = (first: number, count: number): readonly number[] =>
   Array.from({ length: count }, (_, i) => Number((first * 2 ** i).toPrecision(12)));
 
@@ -32,7 +37,7 @@ export class SchedulerMetrics {
   readonly #deviceBindings: Family<Series>;
   readonly #deviceWaits: Family<HistogramSeries>;
   readonly #attemptSeries = new Map<string, AttemptSeries>();
-  #sizes: (() => QueueSizes) | undefined;
+  #sizes: ShownSizes | undefined;
 
   constructor(registry: MetricsRegistry) {
     const labels = ["result", "profile"];
@@ -75,18 +80,29 @@ export class SchedulerMetrics {
       { labels: devices, buckets: doubling(0.1, 14) },
     );
     this.#showPending(registry.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"]), registry);
+    this.#showCache(
+      registry.gauge("scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.", ["type"]),
+      registry,
+    );
+  }
+
+  #showCache(sizes: Family<GaugeSeries>, registry: MetricsRegistry): void {
+    registry.beforeScrape(() => {
+      const { nodes, pods, assumed_pods } = this.#sizes?.cache() ?? { nodes: 0, pods: 0, assumed_pods: 0 };
+      for (const [type, size] of Object.entries({ nodes, pods, assumed_pods })) sizes.series(type).set(size);
+    });
   }
 
   #showPending(pending: Family<GaugeSeries>, registry: MetricsRegistry): void {
     registry.beforeScrape(() => {
-      const sizes = this.#sizes?.() ?? { active: 0, backoff: 0, unschedulable: 0, gated: 0 };
+      const sizes = this.#sizes?.queue() ?? { active: 0, backoff: 0, unschedulable: 0, gated: 0 };
       // The keys of the literal type are its queues.
       for (const queue of Object.keys(sizes) as QueueName[]) pending.series(queue).set(sizes[queue]);
     });
   }
 
-  /** The queue that is shown, until the function that is returned is called. */
-  showQueue(sizes: () => QueueSizes): () => void {
+  /** The queue and the cache that are shown, until the function that is returned is called. */
+  showSizes(sizes: ShownSizes): () => void {
     this.#sizes = sizes;
     return () => {
       if (this.#sizes === sizes) this.#sizes = undefined;

@@ -124,7 +124,7 @@ export class Scheduler implements Running {
       }),
     );
     this.#watchOtherObjects();
-    const hide = this.#deps.metrics?.showQueue(() => this.#queue.sizes);
+    const hide = this.#deps.metrics?.showSizes({ queue: () => this.#queue.sizes, cache: () => this.#cache.sizes() });
     if (hide) this.#handlers.push({ remove: hide });
     this.#deps.informers.start();
     await this.#deps.informers.synced(this.#abort.signal);

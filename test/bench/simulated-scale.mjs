@@ -112,7 +112,7 @@ async function until(what, holds) {
 try {
   await until("nodes are ready", () => output.includes("Ctrl-C stops the cluster"));
   say("nodes ready", (performance.now() - startedMs) / 1000, "s", { nodes });
-  say("memory with nodes", memoryMiB().VmRSS, "MiB");
+  say("memory with nodes", memoryMiB().VmRSS, "MiB", { cpuSeconds: cpuSeconds() });
   const ask = connect();
   const podsAtMs = performance.now();
   const count = Math.ceil(pods / podsOfDeployment);
@@ -126,7 +126,7 @@ try {
   });
   const seconds = (performance.now() - podsAtMs) / 1000;
   say("pods running", seconds, "s", { pods, perSecond: Math.round(pods / seconds) });
-  say("memory with pods", memoryMiB().VmRSS, "MiB");
+  say("memory with pods", memoryMiB().VmRSS, "MiB", { peak: Math.round(memoryMiB().VmHWM), cpuSeconds: cpuSeconds() });
   await sleep(20_000); // what was started settles: status updates, events
   const before = cpuSeconds();
   const beganMs = performance.now();

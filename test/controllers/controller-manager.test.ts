@@ -85,15 +85,55 @@ describe("coracle controller-manager", () => {
     expect(await holder()).toBe("");
   }, 120_000);
 
+  it("passes the lead on from a process that is frozen, which stands back when it goes on", async () => {
+    const unhurried = ["--leader-elect-lease-duration=10s", "--leader-elect-renew-deadline=8s"];
+    const first = await startManager(...unhurried);
+    const leads = ({ process }: Manager) => process.output().match(/Acquired the lease/g)?.length ?? 0;
+    await until("the first one leads", async () => leads(first) > 0);
+    const second = await startManager(...unhurried);
+    expect(leads(second)).toBe(0);
+    first.process.process.kill("SIGSTOP");
+    await until("the other one leads", async () => leads(second) > 0, 60_000);
+    await expectWork("frozen");
+    first.process.process.kill("SIGCONT");
+    await until("the first one has given up", async () => /Lost the lease/.test(first.process.output()), 60_000);
+    const checks = await fetchText(`${first.url}/healthz?verbose`, "");
+    expect(checks).not.toContain("deployment-controller");
+    await Promise.all([first, second].map((manager) => manager.process.stop()));
+  }, 180_000);
+
+  it("says how it was started", async () => {
+    const { url, process } = await startManager("--leader-elect=false", "--concurrent-job-syncs=7", "--pvclaimbinder-sync-period=90s");
+    expect(JSON.parse(await fetchText(`${url}/configz`, server.token))).toMatchObject({
+      "kubecontrollermanager.config.k8s.io": {
+        kind: "KubeControllerManagerConfiguration",
+        Generic: { LeaderElection: { leaderElect: false, leaseDuration: "3s" }, Controllers: ["*"] },
+        JobController: { ConcurrentJobSyncs: 7 },
+        PersistentVolumeBinderController: { PVClaimBinderSyncPeriod: "1m30s" },
+      },
+    });
+    const flags = await fetchText(`${url}/flagz`, server.token);
+    expect(flags).toMatch(/^\nkube-controller-manager flagz\nWarning: /);
+    expect(flags).toContain("\npvclaimbinder-sync-period: 1m30s\n");
+    expect(flags).toContain("\ncontrollers: [*]\n");
+    expect(await fetchText(`${url}/statusz`, server.token)).toMatch(/\nBinary version: 1\.36\.\d+/);
+    expect(await fetchText(`${url}/flagz`, "")).toContain('User "system:anonymous" cannot get path "/flagz"');
+    await process.stop();
+  }, 60_000);
+
   it("shows its figures to those who may see them", async () => {
     const { url } = await startManager("--leader-elect=false", "--controllers=*,-deployment,tokencleaner");
     const metrics = await until("the controllers run", async () => {
       const text = await fetchText(`${url}/metrics`, server.token);
       return text.includes('running_managed_controllers{name="token-cleaner-controller"') ? text : undefined;
     });
-    expect(metrics).toMatch(/^workqueue_adds_total\{name="namespace-controller"\} \d+$/m);
+    expect(metrics).toMatch(/^workqueue_adds_total\{name="namespace"\} \d+$/m);
     expect(metrics).toMatch(/^process_cpu_seconds_total /m);
+    expect(metrics).toMatch(/^kubernetes_build_info\{.*git_version="v1\.36\./m);
+    expect(metrics).toMatch(/^rest_client_requests_total\{code="200",host="127\.0\.0\.1:\d+",method="GET"\} \d+$/m);
+    expect(metrics).toMatch(/^# TYPE job_controller_jobs_finished_total counter$/m);
     expect(metrics).not.toContain("deployment-controller");
+    expect(metrics).not.toContain('{name="deployment"}');
     expect(await fetchText(`${url}/metrics`, "")).toContain('User "system:anonymous" cannot get path "/metrics"');
     expect(await fetchText(`${url}/metrics`, "nonsense")).toContain("Unauthorized");
   }, 60_000);

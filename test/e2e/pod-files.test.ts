@@ -1,5 +1,6 @@
 // What a pod finds inside: environment, volumes, service account, network and name resolution, on real containers.
-import { readFile, realpath } from "node:fs/promises";
+import { existsSync, writeFileSync } from "node:fs";
+import { readdir, readFile, realpath } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -16,10 +17,23 @@ if (reason) console.log(`what pods find inside is not tried with real containers
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 const never = { restartPolicy: "Never" };
 
+/** Of the pods that empty volumes: with the image of these tests, for nothing is pulled here. */
+function recyclerTemplate(file: string): string {
+  const container = shell('rm -r /scrub/* && test -z "$(ls -A /scrub)"', {
+    volumeMounts: [{ name: "vol", mountPath: "/scrub" }],
+  });
+  const spec = { ...never, containers: [container], volumes: [{ name: "vol" }] };
+  writeFileSync(file, JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata: { name: "recycler", namespace: "default" }, spec }));
+  return file;
+}
+
 describe.runIf(reason === undefined)("inside of pods", { timeout: 120_000, concurrent: true }, () => {
   let bed: TestBed;
   beforeAll(async () => {
-    bed = await TestBed.start("files");
+    bed = await TestBed.start("files", ({ dataDir }) => [
+      "--enable-hostpath-provisioner",
+      `--pv-recycler-pod-template-filepath-hostpath=${recyclerTemplate(join(dataDir, "..", "recycler.json"))}`,
+    ]);
   }, 180_000);
   afterAll(() => bed?.remove(), 180_000);
 
@@ -282,6 +296,69 @@ describe.runIf(reason === undefined)("inside of pods", { timeout: 120_000, concu
       await ns.pod("reader", shell("cat /data/x", mount), fields);
       expect(await ns.output("reader")).toBe("kept\n");
       expect(await bed.cluster.kubectl("get", "pv", "by-hand", "--no-headers")).toMatch(/Bound +claims\/claim/);
+    });
+  });
+
+  describe("volumes whose claim is gone", () => {
+    const claimOf = (namespace: string, storageClassName: string) => ({
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      metadata: { name: "claim", namespace },
+      spec: { storageClassName, accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+    });
+    const mount = { volumeMounts: [{ name: "data", mountPath: "/data" }] };
+    const fields = { ...never, volumes: [{ name: "data", persistentVolumeClaim: { claimName: "claim" } }] };
+
+    it("are emptied by a pod and free again (Recycle)", async () => {
+      const ns = await bed.namespace("recycled");
+      const path = join(bed.cluster.dataDir, "..", "recycled");
+      await bed.cluster.apply(
+        {
+          apiVersion: "v1",
+          kind: "PersistentVolume",
+          metadata: { name: "recycled" },
+          spec: {
+            storageClassName: "recycled",
+            capacity: { storage: "1Gi" },
+            accessModes: ["ReadWriteOnce"],
+            persistentVolumeReclaimPolicy: "Recycle",
+            hostPath: { path, type: "DirectoryOrCreate" },
+          },
+        },
+        claimOf(ns.name, "recycled"),
+      );
+      await ns.pod("writer", shell("mkdir -p /data/a/b && echo secret > /data/a/b/.x", mount), fields);
+      await ns.untilPhase("writer", "Succeeded");
+      expect(await readdir(path)).toEqual(["a"]);
+      await ns.kubectl("delete", "pod", "writer");
+      await ns.kubectl("delete", "pvc", "claim");
+      const phase = () => bed.cluster.kubectl("get", "pv", "recycled", "-o", "jsonpath={.status.phase} {.spec.claimRef.name}");
+      await until("the volume is available again", async () => (await phase()).trim() === "Available");
+      expect(await readdir(path)).toEqual([]);
+      const told = await until("the event about it", async () => {
+        const text = await bed.cluster.kubectl("get", "events", "--field-selector=involvedObject.name=recycled");
+        return text.includes("VolumeRecycled") ? text : undefined;
+      });
+      expect(told).toMatch(/Normal +VolumeRecycled +persistentvolume\/recycled +Volume recycled/);
+    });
+
+    it("are deleted with their directory, where it was made for the claim (Delete)", async () => {
+      const ns = await bed.namespace("made");
+      await bed.cluster.apply(
+        { apiVersion: "storage.k8s.io/v1", kind: "StorageClass", metadata: { name: "made" }, provisioner: "kubernetes.io/host-path" },
+        claimOf(ns.name, "made"),
+      );
+      await ns.pod("writer", shell("echo kept > /data/x", mount), fields);
+      await ns.untilPhase("writer", "Succeeded");
+      const { spec } = await bed.client.get(persistentvolumeclaims, { namespace: ns.name, name: "claim" });
+      const volume = await bed.client.get(persistentvolumes, { name: spec?.volumeName ?? "" });
+      const path = volume.spec?.hostPath?.path ?? "";
+      expect(await readFile(join(path, "x"), "utf8")).toBe("kept\n");
+      await ns.kubectl("delete", "pod", "writer");
+      await ns.kubectl("delete", "pvc", "claim");
+      const volumes = () => bed.client.list(persistentvolumes);
+      await until("the volume is gone", async () => !(await volumes()).items.some(({ metadata }) => metadata.name === spec?.volumeName));
+      expect(existsSync(path)).toBe(false);
     });
   });
 

@@ -1,203 +1,18 @@
-// The network between nodes on the real kernel: nodes are network namespaces, pods addresses in them, and what one pod sees of
-// another is what a program there sees. The API is one in memory.
-import { spawn } from "node:child_process";
+// The network between nodes on the real kernel: routes between neighbours, VXLAN to others.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nodes } from "../../src/api/resources.generated.ts";
-import { realClock } from "../../src/base/clock.ts";
-import { StopStack } from "../../src/base/lifecycle.ts";
-import { silentLogger } from "../../src/base/log.ts";
-import { createClient } from "../../src/client/create-client.ts";
-import { createInformerFactory } from "../../src/client/informer-factory.ts";
 import { renderResolver } from "../../src/cmd/node-resolver.ts";
-import { renderMasquerade } from "../../src/cni/masquerade.ts";
-import { podBridgeName, vxlanDeviceName } from "../../src/cni/network-config.ts";
-import { findExecutable } from "../../src/linux/find-executable.ts";
-import { createIpTool } from "../../src/linux/ip-tool.ts";
-import { createNamespace, namespacePath, removeNamespace } from "../../src/linux/network-namespaces.ts";
+import { namespacePath } from "../../src/linux/network-namespaces.ts";
 import { createNftables } from "../../src/linux/nftables.ts";
-import type { PodNetworkMode } from "../../src/node-network/cluster-network.ts";
 import { routeProtocol } from "../../src/node-network/commands.ts";
-import { startNodeNetwork } from "../../src/node-network/node-network.ts";
-import { createFakeApi } from "../../src/testing/fake-api.ts";
 import { mustRun, until } from "../support/processes.ts";
+import { device, NodeLab, place, whyNoNodeLab } from "./node-lab.ts";
 
-const reason = await whyNot();
+const reason = await whyNoNodeLab();
 if (reason) console.log(`the network between nodes is not tried on the kernel: ${reason}`);
 
-async function whyNot(): Promise<string | undefined> {
-  if (process.platform !== "linux") return `it needs Linux, this is ${process.platform}`;
-  if (process.getuid?.() !== 0) return "it needs root";
-  const tools = ["ip", "bridge", "nft", "nsenter"];
-  const found = await Promise.all(tools.map(findExecutable));
-  const missing = tools.filter((_, i) => found[i] === undefined);
-  return missing.length > 0 ? `not installed: ${missing.join(", ")}` : undefined;
-}
-
-const dataDir = `/kernel-test/${process.pid}`;
-const device = vxlanDeviceName(dataDir);
-const bridge = podBridgeName(dataDir);
-const clusterCidrs = ["10.244.0.0/16", "fd00:10:244::/56"];
-
-/** A node of the test: its address, its pod ranges, and a pod's address of each family. */
-interface Place {
-  readonly name: string;
-  readonly address: string;
-  readonly podCidrs: readonly string[];
-  readonly pods: readonly string[];
-}
-
-const place = (name: string, number: number, address: string): Place => ({
-  name,
-  address,
-  podCidrs: [`10.244.${number}.0/24`, `fd00:10:244:${number}::/64`],
-  pods: [`10.244.${number}.5`, `fd00:10:244:${number}::5`],
-});
-
-/** An address, and the node it is on; "" is any. */
-interface Socket {
-  readonly node: string;
-  readonly address: string;
-}
-
-/** The server says that it listens, and who speaks to it; the client ends with 0 when it was answered. */
-const programs = {
-  tcp: {
-    server: `require("net").createServer((s) => { console.log(s.remoteAddress); process.exit(0); })
-      .listen(Number(process.argv[2]), process.argv[1], () => console.log("listens"))`,
-    client: `const end = (code) => () => process.exit(code);
-      require("net").connect({ host: process.argv[1], port: Number(process.argv[3]), localAddress: process.argv[2] || undefined, timeout: 5000 })
-      .on("connect", end(0)).on("timeout", end(1)).on("error", end(1))`,
-  },
-  udp: {
-    server: `const s = require("dgram").createSocket("udp4");
-      s.on("message", (m, from) => s.send(m, from.port, from.address, () => { console.log(from.address); process.exit(0); }));
-      s.bind(Number(process.argv[2]), process.argv[1], () => console.log("listens"))`,
-    client: `const s = require("dgram").createSocket("udp4");
-      s.on("message", () => process.exit(0));
-      s.bind(0, process.argv[2] || undefined, () => s.send("hello", Number(process.argv[3]), process.argv[1]));
-      setTimeout(() => process.exit(1), 5000)`,
-  },
-} as const;
-
-/** Several nodes on cables of a router, in namespaces of the test's own. */
-class Lab {
-  readonly #stack = new StopStack();
-  readonly #api = createFakeApi(realClock);
-  readonly client = createClient(this.#api);
-  readonly #prefix: string;
-
-  constructor(name: string) {
-    this.#prefix = `ct${process.pid}-${name}`;
-  }
-
-  netns(name: string): string {
-    return `${this.#prefix}-${name}`;
-  }
-
-  ip(name: string) {
-    return createIpTool({ netns: this.netns(name) });
-  }
-
-  async namespace(name: string): Promise<void> {
-    await createNamespace(this.netns(name));
-    this.#stack.defer(() => removeNamespace(this.netns(name)));
-    await this.ip(name).apply(["link set lo up"]);
-    await this.inside(name, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
-  }
-
-  /** A namespace with a cable into the router, a pod's addresses, and its object. */
-  async node(at: Place, gateway: string, onRouter: readonly string[]): Promise<void> {
-    await this.namespace(at.name);
-    await this.ip("router").apply([
-      `link add name n-${at.name} type veth peer name eth0 netns ${this.netns(at.name)}`,
-      `link set dev n-${at.name} up`,
-      ...onRouter.map((command) => `${command} n-${at.name}`),
-    ]);
-    await this.settle(at, gateway);
-  }
-
-  /** What a node has inside: its address, its pods' ones, and its object. */
-  async settle(at: Place, gateway: string): Promise<void> {
-    await this.ip(at.name).apply([
-      "link set dev eth0 up",
-      `address add ${at.address}/24 dev eth0`,
-      `route add default via ${gateway}`,
-      `link add name ${bridge} type bridge`,
-      `link set dev ${bridge} up`,
-      ...at.pods.map((pod) => `address add ${pod}/${pod.includes(":") ? "64 nodad" : "24"} dev ${bridge}`),
-    ]);
-    await this.client.create(nodes, {
-      metadata: { name: at.name },
-      spec: { podCIDRs: at.podCidrs },
-      status: { addresses: [{ type: "InternalIP", address: at.address }] },
-    });
-  }
-
-  /** Runs the network of a node as the node itself would. */
-  run(at: Place, mode: PodNetworkMode, behind?: string): StopStack {
-    const stack = new StopStack();
-    this.#stack.add(stack);
-    const informers = stack.add(createInformerFactory(this.client, { clock: realClock, logger: silentLogger }));
-    const nft = createNftables({ netns: namespacePath(this.netns(at.name)) });
-    stack.add(
-      startNodeNetwork(
-        {
-          ...{ client: this.client, informers, clock: realClock, logger: silentLogger, ip: this.ip(at.name) },
-          masquerade: (options) => nft.apply(renderMasquerade(options)),
-        },
-        {
-          nodeName: at.name,
-          dataDir,
-          clusterCidrs,
-          network: { mode, vni: 77, port: 8472, nodeCidrs: ["172.29.0.0/24"] },
-          behind,
-          linkInterface: "inner",
-        },
-      ),
-    );
-    informers.start();
-    return stack;
-  }
-
-  routes(name: string) {
-    return Promise.all([this.ip(name).routes(4, routeProtocol), this.ip(name).routes(6, routeProtocol)]).then((all) => all.flat());
-  }
-
-  /** What a server at `to` sees as the address of a client at `from`. */
-  async addressSeen(from: Socket, to: Socket & { readonly via?: string }, protocol: "tcp" | "udp" = "tcp", port = 7777): Promise<string> {
-    const { server, client } = programs[protocol];
-    const serving = spawn("nsenter", [
-      `--net=${namespacePath(this.netns(to.node))}`,
-      process.execPath,
-      "-e",
-      server,
-      to.address,
-      String(port),
-    ]);
-    let output = "";
-    serving.stdout.on("data", (chunk) => (output += chunk));
-    try {
-      await until("the server listens", () => output.includes("listens"), 10_000);
-      await this.inside(from.node, process.execPath, "-e", client, to.via ?? to.address, from.address, String(port));
-      return await until("the server has seen the client", () => output.split("\n")[1] || undefined, 10_000);
-    } finally {
-      serving.kill("SIGKILL");
-    }
-  }
-
-  async remove(): Promise<void> {
-    await this.#stack.stop();
-    await this.#api.close();
-  }
-
-  /** Runs a program in a namespace; resolves with what it printed. */
-  inside(name: string, command: string, ...args: readonly string[]): Promise<string> {
-    return mustRun("nsenter", [`--net=${namespacePath(this.netns(name))}`, command, ...args]);
-  }
-}
-
 describe.runIf(reason === undefined)("nodes on one link", () => {
-  const lab = new Lab("one");
+  const lab = new NodeLab("one");
   const [a, b] = [place("a", 1, "192.0.2.1"), place("b", 2, "192.0.2.2")];
   beforeAll(async () => {
     await lab.namespace("router");
@@ -254,7 +69,7 @@ describe.runIf(reason === undefined)("nodes on one link", () => {
 });
 
 describe.runIf(reason === undefined)("names in a namespace", () => {
-  const lab = new Lab("dns");
+  const lab = new NodeLab("dns");
   afterAll(() => lab.remove());
 
   it("what is sent to a stub on loopback reaches the resolver behind it", async () => {
@@ -275,7 +90,7 @@ describe.runIf(reason === undefined)("names in a namespace", () => {
 });
 
 describe.runIf(reason === undefined)("nodes behind a router", () => {
-  const lab = new Lab("two");
+  const lab = new NodeLab("two");
   const [a, b] = [place("a", 1, "198.18.1.2"), place("b", 2, "198.18.2.2")];
   const [podOfA, podOfB] = [
     { node: "a", address: "10.244.1.5" },
@@ -324,7 +139,7 @@ describe.runIf(reason === undefined)("nodes behind a router", () => {
 });
 
 describe.runIf(reason === undefined)("nodes within machines behind a router", () => {
-  const lab = new Lab("three");
+  const lab = new NodeLab("three");
   const [a, b] = [place("a", 1, "198.18.1.2"), place("b", 2, "198.18.2.2")];
   const inner = place("i", 3, "172.29.0.2");
   beforeAll(async () => {
@@ -343,7 +158,7 @@ describe.runIf(reason === undefined)("nodes within machines behind a router", ()
   afterAll(() => lab.remove());
 
   it.each(["auto", "vxlan"] as const)("%s: pods of all of them reach each other, under their own addresses", async (mode) => {
-    const running = [lab.run(a, mode), lab.run(b, mode), lab.run(inner, mode, "a")];
+    const running = [lab.run(a, mode), lab.run(b, mode), lab.run(inner, mode, { behind: "a" })];
     // b has one to the address of i as well, which is behind a.
     const counts = { a: 4, b: 5, i: 4 };
     for (const [name, count] of Object.entries(counts))

@@ -109,6 +109,8 @@ describe.runIf(canRun)("coracle proxy on a node", { timeout: 120_000 }, () => {
     expect(JSON.parse(await fetched("http://127.0.0.1:10249/configz"))).toMatchObject({
       "kubeproxy.config.k8s.io": { kind: "KubeProxyConfiguration", nftables: { syncPeriod: "30s" } },
     });
+    expect(await fetched("http://127.0.0.1:10249/flagz")).toContain("conntrack-tcp-timeout-established: 24h0m0s\n");
+    expect(await fetched("http://127.0.0.1:10249/statusz")).toContain("Paths: /configz /flagz /healthz /metrics /proxyMode\n");
     const starting = ["get", "events", "-o", "jsonpath={.items[?(@.reportingComponent=='kube-proxy')].reason}"];
     await until("its event", async () => (await kubectl(...starting)) === "Starting");
 

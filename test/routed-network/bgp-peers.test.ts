@@ -6,7 +6,7 @@ import { realClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/log.ts";
 import { namespacePath } from "../../src/linux/network-namespaces.ts";
 import { askBird, createBird, removeBird } from "../../src/routed-network/bird.ts";
-import { bgpConfigurationName, bgpconfigurations, bgppeers, ipamblocks } from "../../src/routed-network/resources.ts";
+import { bgpConfigurationName, bgpconfigurations, bgpfilters, bgppeers, ipamblocks } from "../../src/routed-network/resources.ts";
 import { temporaryDirectory, until } from "../support/processes.ts";
 import { RoutedLab, whyNoRoutedLab } from "./routed-lab.ts";
 
@@ -58,6 +58,9 @@ describe.runIf(reason === undefined)("BGP peers of a routed pod network", { time
 
   const routes = async (name: string): Promise<string> => lab.inside(name, "ip", "route", "show");
 
+  const blockOf = async (name: string): Promise<string | undefined> =>
+    (await lab.client.list(ipamblocks)).items.find(({ spec }) => spec.affinity === `host:${name}`)?.spec.cidr;
+
   it("are told of the nodes' blocks, and nodes take what they tell", async () => {
     await lab.client.create(bgpconfigurations, { metadata: { name: bgpConfigurationName }, spec: { asNumber: 65_010 } });
     await lab.client.create(bgppeers, { metadata: { name: "router" }, spec: { peerIP: "192.0.2.254:1179", asNumber: 65_001 } });
@@ -92,6 +95,36 @@ describe.runIf(reason === undefined)("BGP peers of a routed pod network", { time
     const labels = { "node.kubernetes.io/exclude-from-external-load-balancers": "" };
     await lab.client.update(nodes, { ...b, metadata: { ...b.metadata, labels } });
     await until("b tells of none", async () => !(await routes("router")).includes("203.0.113.5"));
+  });
+
+  it("are told and believed what filters let through, with the communities of the range", async () => {
+    const configuration = await lab.client.get(bgpconfigurations, { name: bgpConfigurationName });
+    const communities = [{ name: "ours", value: "65010:300:1" }];
+    const prefixAdvertisements = [{ cidr: "10.244.0.0/16", communities: ["ours", "65010:7"] }];
+    await lab.client.update(bgpconfigurations, { ...configuration, spec: { ...configuration.spec, communities, prefixAdvertisements } });
+    await lab.pod("b");
+    const [ofA, ofB] = await Promise.all(["a", "b"].map((name) => blockOf(name)));
+    await lab.client.create(bgpfilters, {
+      metadata: { name: "careful" },
+      spec: {
+        importV4: [{ action: "Reject", matchOperator: "In", cidr: "198.51.0.0/16", prefixLength: { min: 20 } }],
+        exportV4: [{ action: "Reject", matchOperator: "Equal", cidr: ofB ?? "" }],
+      },
+    });
+    await until("the router knows both blocks", async () => {
+      const known = await routes("router");
+      return [ofA, ofB].every((block) => known.includes(`${block} via`));
+    });
+    const peer = await lab.client.get(bgppeers, { name: "router" });
+    const filtered = await lab.client.update(bgppeers, { ...peer, spec: { ...peer.spec, filters: ["careful"] } });
+    await until("b's block is not told", async () => !(await routes("router")).includes(`${ofB} via`));
+    await until("the router is not believed", async () => !(await routes("a")).includes("198.51.100.0/24"));
+    expect(await routes("router")).toContain(`${ofA} via 192.0.2.1`);
+    const told = await askBird(directory.path, "show", "route", "for", ofA ?? "", "all");
+    expect(told).toContain("BGP.community: (65010,7)");
+    expect(told).toContain("BGP.large_community: (65010, 300, 1)");
+    await lab.client.update(bgppeers, { ...filtered, spec: peer.spec });
+    await until("without the filter it is as before", async () => (await routes("a")).includes("198.51.100.0/24"));
   });
 
   it("with a password are spoken with by it alone", async () => {

@@ -269,6 +269,14 @@ describe.runIf(reason === undefined)("a routed pod network of nodes within machi
       expect(await lab.addressSeen(pods[from].netns, pods[to].netns, pods[to].addresses[0] ?? ""), `${from} to ${to}`).toBe(
         pods[from].addresses[0],
       );
+    // The node within the machine itself, which has an address that other machines know by the cluster alone.
+    await until("a way to i", async () => (await routesOf(lab, "b")).some(({ dst, dev }) => dst === "172.29.0.2" && dev === vxlan("b")));
+    const own = (await lab.ip("b").addresses())
+      .find(({ ifname }) => ifname === vxlan("b"))
+      ?.addr_info?.find(({ family }) => family === "inet");
+    expect(await lab.addressSeen("b", "i", "172.29.0.2"), "from another machine").toBe(own?.local);
+    expect(await lab.addressSeen(pods.b.netns, "i", "172.29.0.2"), "from its pods").toBe(pods.b.addresses[0]);
+    expect(await lab.addressSeen("a", "i", "172.29.0.2"), "from its own machine").toBe("172.29.0.1");
   });
 });
 

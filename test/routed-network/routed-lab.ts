@@ -144,7 +144,7 @@ export class RoutedLab {
         {
           nodeName: name,
           dataDir: this.dataDir(name),
-          network: { mode: "routed", vni: 77, port: 8472 },
+          network: { mode: "routed", vni: 77, port: 8472, nodeCidrs: ["172.29.0.0/24"] },
           reserved: [],
           behind,
           linkInterface: "inner",

@@ -95,12 +95,27 @@ profiles:
       return text.includes('scheduler_schedule_attempts_total{result="scheduled",profile="packing"} 2') ? text : undefined;
     });
     expect(metrics).toMatch(/^scheduler_schedule_attempts_total\{result="scheduled",profile="default-scheduler"\} 2$/m);
+    expect(metrics).toMatch(/^scheduler_cache_size\{type="nodes"\} 2$/m);
     expect(metrics).toMatch(/^scheduler_pending_pods\{queue="active"\} 0$/m);
     expect(metrics).toMatch(/^process_cpu_seconds_total /m);
     expect(await fetchText(`${url}/metrics`, "")).toContain('User "system:anonymous" cannot get path "/metrics"');
     for (const path of ["healthz", "livez", "readyz"]) expect(await fetchText(`${url}/${path}`, "")).toBe("ok");
     expect(await fetchText(`${url}/healthz?verbose`, "")).toMatch(/\[\+\]leaderElection ok\n/);
-    expect(await fetchText(`${url}/configz`, server.token)).toContain('"schedulerName":"packing"');
+    const { componentconfig } = JSON.parse(await fetchText(`${url}/configz`, server.token));
+    expect(componentconfig).toMatchObject({
+      kind: "KubeSchedulerConfiguration",
+      apiVersion: "kubescheduler.config.k8s.io/v1",
+      leaderElection: { resourceName: "my-scheduler", retryPeriod: "300ms" },
+      profiles: [
+        { schedulerName: "default-scheduler" },
+        { schedulerName: "packing", plugins: { score: { enabled: [{ name: "NodeResourcesFit" }], disabled: [{ name: "*" }] } } },
+      ],
+    });
+    expect(componentconfig.profiles[0].plugins.multiPoint.enabled).toContainEqual({ name: "TaintToleration", weight: 3 });
+    expect(componentconfig.profiles[1].pluginConfig).toContainEqual(
+      expect.objectContaining({ name: "NodeResourcesFit", args: expect.objectContaining({ kind: "NodeResourcesFitArgs" }) }),
+    );
+    expect(await fetchText(`${url}/flagz`, server.token)).toMatch(/^\nkube-scheduler flagz\n/);
   }, 120_000);
 
   it("explains where a pod of the cluster, or of a manifest, can go", async () => {

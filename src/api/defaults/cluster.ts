@@ -8,7 +8,8 @@ import { change, changeEach, fill } from "./fill.ts";
 import { roundFields } from "./resource-list.ts";
 
 /** Every namespace can be selected by its name. */
-export function defaultNamespace(namespace: Namespace): Namespace {
+export function defaultNamespace(object: Namespace): Namespace {
+  const namespace: Namespace = object.status?.phase ? object : { ...object, status: { ...object.status, phase: "Active" } };
   const { metadata } = namespace;
   if (!metadata.name || metadata.labels?.["kubernetes.io/metadata.name"] === metadata.name) return namespace;
   return { ...namespace, metadata: { ...metadata, labels: { ...metadata.labels, "kubernetes.io/metadata.name": metadata.name } } };

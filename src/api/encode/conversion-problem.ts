@@ -3,6 +3,43 @@
 // described by the decoder instead.
 import type { ObjectSchema, ValueType } from "../schema/schema.ts";
 import { elementTypeName, wireRules } from "../schema/wire-facts.ts";
+import { type Decoded, DecodeError, decodeObject } from "./decode.ts";
+
+/**
+ * Decodes as upstream converts values that were not read from text: numbers beyond an int32 lose their upper bits, and what
+ * cannot be converted is told in the converter's words. Throws DecodeError.
+ */
+export function decodeConverted(schema: ObjectSchema, value: unknown): Decoded {
+  try {
+    return decodeObject(schema, value);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    const problem = conversionProblem(schema, value);
+    if (problem !== undefined) throw new DecodeError(problem);
+    if (/^json: cannot unmarshal number \d+ into .* of type int32$/.test(error.message))
+      return decodeConverted(schema, withWrappedNumbers(value, { kind: "object", schema }));
+    throw new DecodeError(ofOneValue(error.message));
+  }
+}
+
+/** The decoder names the field a value stands in; a type that reads itself from JSON does not know it. */
+const ofOneValue = (message: string): string =>
+  message.startsWith("illegal base64")
+    ? `error decoding from json: ${message}`
+    : message.replace(/^(json: cannot unmarshal .*) into Go struct field \S+ of type /, "$1 into Go value of type ");
+
+function withWrappedNumbers(value: unknown, type: ValueType): unknown {
+  if (type.kind === "int32") return typeof value === "number" ? value | 0 : value;
+  if (Array.isArray(value)) return type.kind === "array" ? value.map((item) => withWrappedNumbers(item, type.items)) : value;
+  if (!isRecord(value)) return value;
+  const typeOf = (key: string): ValueType | undefined =>
+    type.kind === "object" ? type.schema.fields.get(key)?.type : type.kind === "map" ? type.values : undefined;
+  const entries = Object.entries(value).map(([key, field]): [string, unknown] => {
+    const fieldType = typeOf(key);
+    return [key, fieldType ? withWrappedNumbers(field, fieldType) : field];
+  });
+  return Object.fromEntries(entries);
+}
 
 /** The first value that cannot be converted; undefined where the decoder's words are right. */
 export function conversionProblem(schema: ObjectSchema, value: unknown): string | undefined {

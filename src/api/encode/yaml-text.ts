@@ -44,7 +44,8 @@ export function parseYamlDocuments(text: string): ParsedText[] {
 
 function parsedDocument({ contents, errors }: Document.Parsed, text: string, lines: LineCounter): ParsedText {
   // A list or map in brackets is a document: what stands after it would be another one.
-  const end = (isMap(contents) || isSeq(contents)) && contents.flow ? contents.range[1] : Number.POSITIVE_INFINITY;
+  const isFlow = (isMap(contents) || isSeq(contents)) && contents.flow === true;
+  const end = isFlow && /[\]}]\s*$/.test(text.slice(0, contents.range[1])) ? contents.range[1] : Number.POSITIVE_INFINITY;
   const error = errors.find(({ pos }) => pos[0] < end);
   if (error) {
     const { code, message, pos } = error;
@@ -54,7 +55,11 @@ function parsedDocument({ contents, errors }: Document.Parsed, text: string, lin
   return { value: conversion.convert(contents), duplicates: conversion.duplicates };
 }
 
+/** All but tab, line breaks and next line. */
+const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u0086-\u009f\ufffe\uffff]/;
+
 function* composeDocuments(text: string, lines: LineCounter): Generator<Document.Parsed, void, void> {
+  if (controlCharacter.test(text)) throw new YamlSyntaxError("yaml: control characters are not allowed");
   try {
     yield* new Composer(parseOptions).compose(yamlTokens(text, lines.addNewLine));
   } catch (error) {

@@ -1,6 +1,8 @@
 // Validation errors as upstream's field package reports them: a type, the path of the field, the value it had and what
 // was expected. Validators collect every problem into one list; the API server turns the list into one Status.
 
+import { showFloat } from "./go-number.ts";
+
 export type FieldErrorType =
   | "FieldValueNotFound"
   | "FieldValueRequired"
@@ -69,6 +71,7 @@ export function showValue(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "string") return quoted(value);
   if (typeof value === "object") return JSON.stringify(value);
+  if (typeof value === "number" && !Number.isInteger(value)) return showFloat(value);
   return String(value);
 }
 
@@ -86,7 +89,12 @@ export const invalidValue = (field: string, value: unknown, detail: string): Fie
   new FieldError("FieldValueInvalid", field, value, detail);
 export const forbiddenField = (field: string, detail: string): FieldError => new FieldError("FieldValueForbidden", field, "", detail);
 export const tooLong = (field: string, maxLength: number): FieldError =>
-  new FieldError("FieldValueTooLong", field, "", maxLength >= 0 ? `may not be more than ${maxLength} bytes` : "value is too long");
+  new FieldError(
+    "FieldValueTooLong",
+    field,
+    "",
+    maxLength >= 0 ? `may not be more than ${maxLength} ${maxLength === 1 ? "byte" : "bytes"}` : "value is too long",
+  );
 export const tooMany = (field: string, actual: number, max: number): FieldError =>
   new FieldError(
     "FieldValueTooMany",

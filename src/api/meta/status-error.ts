@@ -31,7 +31,10 @@ export class StatusError extends Error {
   constructor(status: Omit<Status, "apiVersion" | "kind" | "metadata" | "status">, options?: ErrorOptions) {
     super(status.message ?? status.reason ?? "unknown", options);
     this.name = "StatusError";
-    this.status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", ...status } as Status;
+    const { message, reason, details, code } = status;
+    // In upstream's order, for those who read it.
+    const ordered = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, details, code, ...status };
+    this.status = withoutAbsent(ordered) as Status;
   }
 
   get reason(): StatusReason {
@@ -42,6 +45,11 @@ export class StatusError extends Error {
   get code(): number {
     return this.status.code ?? 500;
   }
+}
+
+function withoutAbsent(fields: Record<string, unknown>): unknown {
+  for (const name in fields) if (fields[name] === undefined) delete fields[name];
+  return fields;
 }
 
 export function isStatus(error: unknown, ...reasons: StatusReason[]): error is StatusError {

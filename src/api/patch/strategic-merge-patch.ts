@@ -188,7 +188,10 @@ function mergeList(current: readonly unknown[], change: readonly unknown[], plac
       message: "the server rejected our request due to an error in our request",
       details: {},
     });
-  if (![...current, ...change].some(isObject)) return arrange([...new Set([...current, ...change])], change, current, "");
+  const all = [...current, ...change];
+  if (all.some((item) => goType(item) !== goType(all[0])))
+    throw refusal(`list element types are not identical: ${goText([current, change])}`);
+  if (!all.some(isObject)) return arrange([...new Set(all)], change, current, "");
   const key = place.mergeKey;
   if (key === "") throw refusal("cannot merge lists without merge key for struct");
   const { kept, items } = applyItemDirectives(current, change, key);
@@ -232,10 +235,8 @@ function mergeItems(current: readonly unknown[], items: readonly JsonObject[], m
     const at = places.get(key) ?? -1;
     const old = merged[at];
     if (isObject(old)) merged[at] = mergeObject(old, item, type);
-    else {
-      const added = withoutDirectives(item);
-      locate(added, merged.push(added) - 1);
-    }
+    // What nothing is merged into comes as it is, nulls and directives too.
+    else locate(item, merged.push(item) - 1);
   }
   return merged;
 }
@@ -262,6 +263,7 @@ function arrange(merged: readonly unknown[], order: readonly unknown[], serverOr
 function goType(value: unknown): string {
   if (Array.isArray(value)) return "[]interface {}";
   if (isObject(value)) return "map[string]interface {}";
+  if (value === null) return "nil";
   if (typeof value === "number") return Number.isInteger(value) ? "int64" : "float64";
   return typeof value === "boolean" ? "bool" : typeof value;
 }

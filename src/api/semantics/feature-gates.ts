@@ -84,7 +84,7 @@ const deprecated = new Set(gatesDeprecated.split(/\s+/));
 
 /** kubernetes_feature_enabled: what every gate of v1.36 is to this component. Made when it is first asked for. */
 export function registerFeatureMetrics(metrics: MetricsRegistry, state: FeatureGates): void {
-  const help = "This metric records the data about the stage and enablement of a k8s feature.";
+  const help = "[BETA] This metric records the data about the stage and enablement of a k8s feature.";
   const family = metrics.gauge("kubernetes_feature_enabled", help, ["name", "stage"]);
   let made = false;
   metrics.beforeScrape(() => {

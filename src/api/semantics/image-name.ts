@@ -33,13 +33,22 @@ export function isImageName(image: string): boolean {
 /** What stands before a name without a slash. */
 const libraryPrefix = "library/";
 
+/** What a text that is no reference would have as its repository: without the registry, and up to the first colon. */
+function repositoryOf(image: string): string {
+  const slash = image.indexOf("/");
+  const first = slash < 0 ? "" : image.slice(0, slash);
+  const isRegistry = /[.:]/.test(first) || first === "localhost" || first !== first.toLowerCase();
+  const rest = isRegistry ? image.slice(slash + 1) : slash < 0 ? `${libraryPrefix}${image}` : image;
+  return rest.split(":", 1)[0] ?? "";
+}
+
 /** Throws an Error with upstream's text for what is no image reference. */
 export function parseImageName(image: string): ImageName {
   const match = reference.exec(image);
   if (!match) {
-    const upper = reference.test(image.toLowerCase()) && image !== "";
-    const why = upper ? "repository name must be lowercase" : "invalid reference format";
-    throw new Error(`couldn't parse image name "${image}": ${upper ? `invalid reference format: ${why}` : why}`);
+    const repository = repositoryOf(image);
+    const why = repository === repository.toLowerCase() ? "" : `: repository name (${repository}) must be lowercase`;
+    throw new Error(`couldn't parse image name "${image}": invalid reference format${why}`);
   }
   const [, name = "", tag, digest] = match;
   return { name, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };

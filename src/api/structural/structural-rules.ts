@@ -163,6 +163,13 @@ const keptOut: readonly (readonly [keyof JSONSchemaProps, string])[] = [
   ["x-kubernetes-validations", "empty"],
 ];
 
+/** A list of no keys and a schema that says nothing are told apart: the second is there, and so is any default. */
+function isThere(keyword: keyof JSONSchemaProps, value: unknown): boolean {
+  if (keyword === "default") return value !== undefined && value !== null;
+  if (keyword === "additionalProperties") return value !== undefined && value !== false;
+  return value !== false && value !== null && isNonEmpty(value);
+}
+
 /** A schema inside of a combination. */
 function checkNested(errors: FieldError[], schema: JSONSchemaProps, allowed: Allowed, field: string): void {
   checkValueRules(errors, schema, allowed, field);
@@ -171,10 +178,7 @@ function checkNested(errors: FieldError[], schema: JSONSchemaProps, allowed: All
   for (const [name, property] of Object.entries(schema.properties ?? {}))
     checkNested(errors, property, nothingAllowed, `${field}.properties[${name}]`);
   for (const [keyword, required] of keptOut) {
-    const value = schema[keyword];
-    // A list of no keys and a schema that says nothing are told apart: the second is there.
-    const there =
-      keyword === "additionalProperties" ? value !== undefined && value !== false : value !== false && value !== null && isNonEmpty(value);
+    const there = isThere(keyword, schema[keyword]);
     if (there) errors.push(forbiddenField(`${field}.${keyword}`, `must be ${required} to be structural`));
   }
   if (schema.properties?.["metadata"])

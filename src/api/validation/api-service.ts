@@ -4,14 +4,17 @@ import { isDNS1035Label, isDNS1123Subdomain, isPathSegmentName, isPortNumber } f
 import type { APIService, APIServiceSpec } from "../types/apiregistration-v1.ts";
 import { addProblems, checkPresent, checkSupported } from "./rules.ts";
 
-export function validateApiService({ metadata, spec }: APIService): FieldError[] {
+/** A service is named by its version and group, and so no name can be made for it. */
+export function apiServiceName(name: string, _prefix: boolean, { spec }: APIService): readonly string[] {
+  const problems = isPathSegmentName(name);
+  const wanted = `${spec?.version ?? ""}.${spec?.group ?? ""}`;
+  if (problems.length > 0 || name === wanted) return problems;
+  return [`must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`];
+}
+
+export function validateApiService({ spec }: APIService): FieldError[] {
   const errors: FieldError[] = [];
   const { group = "", version = "", groupPriorityMinimum: groupPriority = 0, versionPriority = 0 } = spec ?? {};
-  const name = metadata.name ?? "";
-  const wanted = `${version}.${group}`;
-  // A name that fits no path is refused with the metadata.
-  if (name !== "" && name !== wanted && isPathSegmentName(name).length === 0)
-    errors.push(invalidValue("metadata.name", name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`));
   if (group === "" && version !== "v1") errors.push(required("spec.group", "only v1 may have an empty group and it better be legacy kube"));
   if (group !== "") addProblems(errors, "spec.group", group, isDNS1123Subdomain(group));
   addProblems(errors, "spec.version", version, isDNS1035Label(version));

@@ -3,6 +3,7 @@
 // spec.validation. Rules of schemas are compiled by what the caller brings.
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain } from "../meta/names.ts";
+import type { KubernetesObject } from "../meta/object.ts";
 import type { RuleCompiler } from "../structural/compile-schema.ts";
 import { validateDefaults } from "../structural/default-values.ts";
 import { validateDefinitionSchema } from "../structural/definition-schema.ts";
@@ -21,6 +22,7 @@ import {
 } from "./definition-allowances.ts";
 import { type DefinitionForm, definitionForm, misplacedAtRoot, schemaForm, type VersionParts, versionsForm } from "./definition-form.ts";
 import { validateColumn, validateDefinitionNames, validateSelectableFields, validateSubresources } from "./definition-names.ts";
+import { subdomainName } from "./object-meta.ts";
 import { checkImmutable } from "./rules.ts";
 import { validateWebhookService, validateWebhookUrl } from "./webhook.ts";
 
@@ -31,7 +33,7 @@ export interface DefinitionRuleTools {
 }
 
 export function validateDefinition(definition: CustomResourceDefinition, tools: DefinitionRuleTools = {}): FieldError[] {
-  return [...nameErrors(definition), ...validateWhole(definition, undefined, rulesOfNew, tools)];
+  return validateWhole(definition, undefined, rulesOfNew, tools);
 }
 
 export function validateDefinitionUpdate(
@@ -50,15 +52,12 @@ export function validateDefinitionStatus({ status }: CustomResourceDefinition): 
   return errors;
 }
 
-function nameErrors({ metadata, spec }: CustomResourceDefinition): FieldError[] {
-  const { name = "", generateName = "" } = metadata;
-  const expected = `${spec.names?.plural ?? ""}.${spec.group ?? ""}`;
-  const detail = 'must be spec.names.plural+"."+spec.group';
-  return [
-    ...(generateName !== "" && generateName !== expected ? [invalidValue("metadata.generateName", generateName, detail)] : []),
-    ...(name !== "" && name !== expected ? [invalidValue("metadata.name", name, detail)] : []),
-  ];
-}
+/** A definition is named by its plural and group, and so no name can be made for it. */
+export const definitionName = (name: string, prefix: boolean, object: KubernetesObject): readonly string[] => {
+  const { spec } = object as CustomResourceDefinition;
+  const isExpected = name === `${spec.names?.plural ?? ""}.${spec.group ?? ""}`;
+  return [...subdomainName(name, prefix), ...(isExpected ? [] : ['must be spec.names.plural+"."+spec.group'])];
+};
 
 function validateWhole(
   definition: CustomResourceDefinition,

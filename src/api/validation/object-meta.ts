@@ -5,14 +5,15 @@ import { byteLength, isDNS1123Subdomain, isLabelValue, isQualifiedName } from ".
 import type { KubernetesObject } from "../meta/object.ts";
 import type { ObjectMeta, OwnerReference } from "../types/meta-v1.ts";
 
-/** The problems of a name; `prefix`: of a generateName, to which letters will be added. */
-export type NameCheck = (name: string, prefix: boolean) => readonly string[];
+/** The problems of an object's name; `prefix`: of its generateName, to which letters will be added. */
+export type NameCheck = (name: string, prefix: boolean, object: KubernetesObject) => readonly string[];
 
 /** The form of most kinds' names. */
-export const subdomainName: NameCheck = (name, prefix) => isDNS1123Subdomain(prefix ? withoutTrailingDash(name) : name);
+export const subdomainName = (name: string, prefix: boolean): readonly string[] =>
+  isDNS1123Subdomain(prefix ? withoutTrailingDash(name) : name);
 
-/** A generateName may end with a dash, as the letters come behind it. */
-export const withoutTrailingDash = (name: string): string => (name.length > 1 && name.endsWith("-") ? `${name.slice(0, -1)}a` : name);
+/** A generateName may end with a dash, as the letters come behind it. Upstream masks the character before the dash with it. */
+export const withoutTrailingDash = (name: string): string => (name.length > 1 && name.endsWith("-") ? `${name.slice(0, -2)}a` : name);
 
 export interface MetaRules {
   readonly namespaced: boolean;
@@ -24,17 +25,19 @@ export interface MetaRules {
 const maxAnnotationBytes = 256 * 1024;
 
 /** Everything about metadata that can be seen without an older version. */
-export function validateObjectMeta({ metadata }: KubernetesObject, rules: MetaRules): FieldError[] {
-  return [...validateNames(metadata, rules), ...validateContents(metadata, rules)];
+export function validateObjectMeta(object: KubernetesObject, rules: MetaRules): FieldError[] {
+  return [...validateNames(object, rules), ...validateContents(object.metadata, rules)];
 }
 
-function validateNames(metadata: Partial<ObjectMeta>, { namespaced, validateName = subdomainName }: MetaRules): FieldError[] {
+function validateNames(object: KubernetesObject, { namespaced, validateName = subdomainName }: MetaRules): FieldError[] {
+  const metadata: Partial<ObjectMeta> = object.metadata;
   const errors: FieldError[] = [];
   const { generateName = "", name = "", namespace = "", generation = 0 } = metadata;
   if (generateName !== "")
-    for (const problem of validateName(generateName, true)) errors.push(invalidValue("metadata.generateName", generateName, problem));
+    for (const problem of validateName(generateName, true, object))
+      errors.push(invalidValue("metadata.generateName", generateName, problem));
   if (name === "") errors.push(required("metadata.name", "name or generateName is required"));
-  else for (const problem of validateName(name, false)) errors.push(invalidValue("metadata.name", name, problem));
+  else for (const problem of validateName(name, false, object)) errors.push(invalidValue("metadata.name", name, problem));
   if (namespaced && namespace === "") errors.push(required("metadata.namespace"));
   if (!namespaced && namespace !== "") errors.push(forbiddenField("metadata.namespace", "not allowed on this type"));
   if (generation < 0) errors.push(invalidValue("metadata.generation", generation, "must be greater than or equal to 0"));

@@ -1,7 +1,6 @@
 // Checks that validators of many kinds share. Each adds what it finds to a list of errors, under the path of the field.
 import { equalAsTyped } from "../meta/equality.ts";
 import { type FieldError, invalidValue, notSupported, required } from "../meta/field-error.ts";
-import type { NameCheck } from "./object-meta.ts";
 
 /** Each problem that a check of meta/names.ts found with a value. */
 export function addProblems(errors: FieldError[], field: string, value: unknown, problems: readonly string[]): void {
@@ -53,6 +52,6 @@ export function checkNotDecremented(errors: FieldError[], field: string, value: 
 
 /** A check of full names, without the rule for generateName. */
 export const asName =
-  (check: NameCheck) =>
+  (check: (name: string, prefix: boolean) => readonly string[]) =>
   (value: string): readonly string[] =>
     check(value, false);

@@ -1,6 +1,7 @@
 // Admission webhooks: which requests they see, and how they are called. Expressions of match conditions are not compiled here.
 import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain, isPortNumber, isQualifiedName } from "../meta/names.ts";
+import { urlProblem } from "../meta/url-problem.ts";
 import type {
   MatchCondition,
   MutatingWebhook,
@@ -197,6 +198,11 @@ const urlForm = "; desired format: https://host[/path]";
 
 /** The URL that a webhook is called at: https, a host, and perhaps a path. */
 export function validateWebhookUrl(errors: FieldError[], field: string, url: string): void {
+  const problem = urlProblem(url);
+  if (problem !== undefined) {
+    errors.push(required(field, `url must be a valid URL: ${problem}${urlForm}`));
+    return;
+  }
   const [, scheme = "", user, host = "", , query = "", fragment = ""] = urlPattern.exec(url) ?? [];
   const refuse = (part: string, detail: string): void => {
     errors.push(invalidValue(field, part, detail));

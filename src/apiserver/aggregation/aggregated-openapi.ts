@@ -3,9 +3,9 @@
 
 import { loopbackUser } from "../authn/user.ts";
 import type { EndpointSource } from "../http/endpoints.ts";
-import { negotiateRaw } from "../http/negotiate.ts";
+import { mostWanted } from "../http/negotiate.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
-import { answer, build, type Document, documentTypesV2 } from "../openapi/openapi.ts";
+import { answer, build, type Document, documentTypesV2, notAccepted } from "../openapi/openapi.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 
 /** The documents of extension servers. */
@@ -64,7 +64,8 @@ class MergedDocuments {
 
   async answer(own: Handler, { request }: RequestContext): Promise<ApiResponse> {
     const { json, protobuf, askedProtobuf } = documentTypesV2;
-    const asked = negotiateRaw(request, json, protobuf, askedProtobuf);
+    const asked = mostWanted(request, json, protobuf, askedProtobuf);
+    if (!asked) return notAccepted;
     const local = await own(plainRequest);
     if (local.kind !== "bytes" || local.status !== 200) return local;
     const contentType = asked === json ? json : protobuf;

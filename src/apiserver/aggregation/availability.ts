@@ -84,7 +84,7 @@ class AvailabilityController implements Running {
   #registerMetrics(metrics: MetricsRegistry) {
     const gauge = metrics.gauge(
       "aggregator_unavailable_apiservice",
-      "Gauge of APIServices which are marked as unavailable broken down by APIService name.",
+      "[ALPHA] Gauge of APIServices which are marked as unavailable broken down by APIService name.",
       ["name"],
     );
     metrics.beforeScrape(() => {
@@ -93,7 +93,7 @@ class AvailabilityController implements Running {
     });
     return metrics.counter(
       "aggregator_unavailable_apiservice_total",
-      "Counter of APIServices which are marked as unavailable broken down by APIService name and reason.",
+      "[ALPHA] Counter of APIServices which are marked as unavailable broken down by APIService name and reason.",
       ["name", "reason"],
     );
   }

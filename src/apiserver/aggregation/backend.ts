@@ -1,8 +1,8 @@
 // The server behind one APIService: where it is and how to connect to it. It is reached at a ready endpoint of the service, over
-// TLS with the name "<service>.<namespace>.svc" and the certificate of the front proxy, on kept connections of a bounded number.
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+// TLS with the name "<service>.<namespace>.svc" and the certificate of the front proxy, on kept connections of a bounded number:
+// over HTTP/2 where it offers that, as upstream does.
+import type { ClientRequest } from "node:http";
 import https from "node:https";
-import type { Readable } from "node:stream";
 import { bytesOfBase64 } from "../../api/meta/base64.ts";
 import { isConditionTrue } from "../../api/semantics/conditions.ts";
 import type { APIService } from "../../api/types/apiregistration-v1.ts";
@@ -10,6 +10,9 @@ import type { Clock } from "../../base/clock.ts";
 import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { ServiceResolver } from "../webhook/webhook-client.ts";
+import { type Address, type BackendAnswer, type BackendRequest, isStream, sendBody } from "./backend-request.ts";
+import { Http2Connections } from "./http2-connections.ts";
+import { StaleConnection } from "./stale-connection.ts";
 
 /** A certificate with its key, in PEM. */
 export interface ClientPair {
@@ -24,20 +27,6 @@ export interface BackendDeps {
   readonly clientCertificate: () => ClientPair | undefined;
   /** Makes the connections, where they are not made directly. */
   readonly tunnel?: Tunnel | undefined;
-}
-
-export interface BackendRequest {
-  readonly method: string;
-  /** With the query. */
-  readonly path: string;
-  readonly headers: OutgoingHttpHeaders;
-  readonly body?: Readable | Uint8Array;
-  readonly signal: AbortSignal;
-}
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
 }
 
 const defaultPort = 443;
@@ -68,6 +57,8 @@ export class Backend {
   readonly #identity: string;
   readonly #tls: ClientTls;
   readonly #agent: https.Agent;
+  /** Absent where connections are not made directly. */
+  readonly #http2: Http2Connections | undefined;
 
   constructor(deps: BackendDeps, apiService: APIService) {
     const { metadata, spec } = apiService;
@@ -75,6 +66,7 @@ export class Backend {
     const ca = spec.caBundle ? Buffer.from(bytesOfBase64(spec.caBundle)).toString() : undefined;
     this.#deps = deps;
     this.#agent = deps.tunnel ? tunnelAgents(deps.tunnel, agentLimits).https : new https.Agent(agentLimits);
+    this.#http2 = deps.tunnel ? undefined : new Http2Connections(deps.clock, { dialTimeoutMs, idleMs: idleConnectionMs, maxConnections });
     this.#identity = identityOf(apiService);
     this.apiService = metadata.name;
     this.group = spec.group ?? "";
@@ -116,7 +108,7 @@ export class Backend {
   }
 
   /** Resolves with the head of the answer. Rejects when there is none. */
-  async send(request: BackendRequest, address: Address): Promise<IncomingMessage> {
+  async send(request: BackendRequest, address: Address): Promise<BackendAnswer> {
     try {
       return await this.#attempt(request, address);
     } catch (error) {
@@ -128,6 +120,7 @@ export class Backend {
 
   /** Lets requests in progress end and keeps no connections any more. */
   retire(): void {
+    this.#http2?.retire();
     this.#agent.maxFreeSockets = 0;
     for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of [...(sockets ?? [])]) socket.destroy();
   }
@@ -135,9 +128,16 @@ export class Backend {
   /** Ends everything. */
   close(): void {
     this.#agent.destroy();
+    this.#http2?.close();
   }
 
-  #attempt(request: BackendRequest, { host, port }: Address): Promise<IncomingMessage> {
+  async #attempt(request: BackendRequest, address: Address): Promise<BackendAnswer> {
+    request.signal.throwIfAborted();
+    return (await this.#http2?.send(request, { address, tls: this.tls })) ?? this.#attemptOld(request, address);
+  }
+
+  /** Over HTTP/1.1. */
+  #attemptOld(request: BackendRequest, { host, port }: Address): Promise<BackendAnswer> {
     const { method, path, headers, body, signal } = request;
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
@@ -164,28 +164,6 @@ export class Backend {
       socket.once("close", () => timer.cancel());
     });
   }
-}
-
-class StaleConnection extends Error {}
-
-const isStream = (body: BackendRequest["body"]): body is Readable => body !== undefined && !(body instanceof Uint8Array);
-
-function sendBody(outgoing: ClientRequest, body: BackendRequest["body"]): void {
-  if (!isStream(body)) {
-    outgoing.end(body);
-    return;
-  }
-  const broken = (): void => {
-    if (!body.readableEnded) outgoing.destroy(new Error("the body of the request was cut short"));
-  };
-  body.pipe(outgoing);
-  body.once("error", broken).once("close", broken);
-  // Who answers before all has been sent does not want the rest.
-  outgoing.once("close", () => {
-    body.off("error", broken).off("close", broken);
-    body.unpipe(outgoing);
-    body.resume();
-  });
 }
 
 export const isAvailable = ({ status }: APIService): boolean => isConditionTrue(status?.conditions, "Available");

@@ -1,6 +1,5 @@
 // Sends a request on to the extension server whose it is, and its answer back, streaming both ways; watches and upgrades
 // (WebSocket, SPDY) too. The request has been authenticated, authorized and classified before. The texts are upstream's.
-import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
@@ -9,7 +8,8 @@ import { plainText } from "../http/endpoints.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
-import type { Address, Backend } from "./backend.ts";
+import type { Backend } from "./backend.ts";
+import type { Address, BackendAnswer } from "./backend-request.ts";
 import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
 
 export interface ProxyDeps {
@@ -127,7 +127,7 @@ function bodyOf({ body, headers }: ApiRequest): OutgoingBody {
   return { body: body.stream(), headers: length === undefined ? {} : { "content-length": length } };
 }
 
-function answerWith(response: IncomingMessage, stop: AbortController, finish: () => void): ApiResponse {
+function answerWith(response: BackendAnswer, stop: AbortController, finish: () => void): ApiResponse {
   const status = response.statusCode ?? 502;
   if (status >= 300 && status <= 399 && response.headers.location) {
     finish();
@@ -144,9 +144,9 @@ function answerWith(response: IncomingMessage, stop: AbortController, finish: ()
   };
 }
 
-async function* chunksOf(response: IncomingMessage, { signal }: AbortController, finish: () => void): AsyncGenerator<Uint8Array> {
+async function* chunksOf(response: BackendAnswer, { signal }: AbortController, finish: () => void): AsyncGenerator<Uint8Array> {
   try {
-    yield* response as AsyncIterable<Uint8Array>;
+    yield* response;
   } catch (error) {
     if (signal.reason !== ended) throw signal.aborted ? signal.reason : error;
   } finally {

@@ -1,12 +1,16 @@
 // One audited request on its way: what is known of it by now, as events of audit.k8s.io/v1. Request and response objects are
 // those that the server has decoded or made anyway; managed fields are taken out of copies.
+
+import type { StatusError } from "../../api/meta/status-error.ts";
 import { formatMicroTime } from "../../base/clock.ts";
 import type { UserInfo } from "../authn/user.ts";
-import type { ApiResponse, RequestContext } from "../request.ts";
+import { acceptsErrors } from "../http/negotiate.ts";
+import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
 import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
 
 export interface AuditUser {
-  readonly username: string;
+  /** Absent where nobody has been authenticated. */
+  readonly username?: string;
   readonly uid?: string;
   readonly groups?: readonly string[];
   readonly extra?: Readonly<Record<string, readonly string[]>>;
@@ -38,7 +42,6 @@ export interface AuditEvent {
 interface Outcome {
   readonly code: number;
   readonly object?: unknown;
-  readonly message?: string;
 }
 
 export class AuditedRequest {
@@ -60,6 +63,11 @@ export class AuditedRequest {
     else this.#outcome = { code: response.status, object: objectOf(response, this.decision.level) };
   }
 
+  /** What is sent in a form that nobody asked for is not told of. */
+  refused({ code, status }: StatusError): void {
+    this.#outcome = acceptsErrors(this.#context.request) ? { code, object: status } : { code };
+  }
+
   failed(outcome: Outcome): void {
     this.#outcome = outcome;
   }
@@ -70,7 +78,6 @@ export class AuditedRequest {
     const { level } = this.decision;
     const userAgent = request.headers["user-agent"];
     const sourceIPs = sourcesOf(this.#context);
-    const query = request.query.toString();
     const sent = auditBody?.value;
     const objects = level === "Request" || level === "RequestResponse";
     const responded = level === "RequestResponse" && stage !== "RequestReceived" ? this.#outcome?.object : undefined;
@@ -80,7 +87,7 @@ export class AuditedRequest {
       level,
       auditID: auditId ?? "",
       stage,
-      requestURI: query === "" ? request.path : `${request.path}?${query}`,
+      requestURI: request.uri ?? uriOf(request),
       verb: info.verb,
       user: auditUser(this.#user),
       ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
@@ -103,12 +110,35 @@ export class AuditedRequest {
 }
 
 function objectOf(response: Exclude<ApiResponse, { kind: "watch" | "upgrade" }>, level: AuditLevel): unknown {
-  if (response.kind === "object") return response.object;
-  return level === "RequestResponse" ? response.object?.() : undefined;
+  const object = response.kind === "object" ? response.object : level === "RequestResponse" ? response.object?.() : undefined;
+  return level === "RequestResponse" ? withPlainItems(object) : object;
+}
+
+/** What is in a list does not say what it is. */
+function withPlainItems(object: unknown): unknown {
+  const { kind, apiVersion, items } = (object ?? {}) as { readonly kind?: string; readonly apiVersion?: string; readonly items?: unknown };
+  if (!Array.isArray(items) || !kind?.endsWith("List")) return object;
+  const named = (item: { readonly kind?: string; readonly apiVersion?: string }): boolean =>
+    item.apiVersion === apiVersion && `${item.kind}List` === kind;
+  return { ...(object as object), items: items.map((item) => (named(item) ? withoutType(item) : item)) };
+}
+
+function withoutType({ kind: _1, apiVersion: _2, ...rest }: Readonly<Record<string, unknown>>): unknown {
+  return rest;
+}
+
+function uriOf({ path, query }: ApiRequest): string {
+  const text = query.toString();
+  return text === "" ? path : `${path}?${text}`;
 }
 
 function auditUser({ name, uid, groups, extra }: UserInfo): AuditUser {
-  return { username: name, ...(uid === undefined ? {} : { uid }), ...(groups.length > 0 ? { groups } : {}), ...(extra ? { extra } : {}) };
+  return {
+    ...(name === "" ? {} : { username: name }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(groups.length > 0 ? { groups } : {}),
+    ...(extra ? { extra } : {}),
+  };
 }
 
 /** Proxies' headers first, as they claim, then the address of the connection. */
@@ -142,9 +172,9 @@ function objectRef({ info }: RequestContext, sent: unknown): Readonly<Record<str
 }
 
 /** Of a Status what matters; of other answers the code alone. */
-function statusOf({ code, object, message }: Outcome): Readonly<Record<string, unknown>> {
+function statusOf({ code, object }: Outcome): Readonly<Record<string, unknown>> {
   const status = object as { readonly kind?: string; readonly apiVersion?: string; readonly status?: string } | undefined;
-  if (status?.kind !== "Status" || status.apiVersion !== "v1") return { metadata: {}, ...(message === undefined ? {} : { message }), code };
+  if (status?.kind !== "Status" || status.apiVersion !== "v1") return { metadata: {}, code };
   const { status: result, message: text, reason, details } = object as Readonly<Record<string, unknown>>;
   const all = { metadata: {}, status: result, message: text, reason, details, code };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));

@@ -144,8 +144,8 @@ describe("createAuditStages()", () => {
     await ask("GET", path, undefined, { authorization: "Bearer wrong" });
     expect(events[2]).toMatchObject({
       stage: "ResponseStarted",
-      user: { username: "" },
-      responseStatus: { message: "Authentication failed, attempted: bearer", code: 401 },
+      user: {},
+      responseStatus: { message: "Unauthorized", reason: "Unauthorized", status: "Failure", code: 401 },
     });
     await stop();
   });

@@ -76,13 +76,13 @@ class Recorder {
     this.#strict = strict;
     const { metrics } = deps;
     this.#events = metrics
-      .counter("apiserver_audit_event_total", "Counter of audit events generated and sent to the audit backend.")
+      .counter("apiserver_audit_event_total", "[ALPHA] Counter of audit events generated and sent to the audit backend.")
       .series();
     this.#levels = metrics.counter("apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", ["level"]);
     this.#rejected = metrics
       .counter(
         "apiserver_audit_requests_rejected_total",
-        "Counter of apiserver requests rejected due to an error in audit logging backend.",
+        "[ALPHA] Counter of apiserver requests rejected due to an error in audit logging backend.",
       )
       .series();
   }
@@ -102,13 +102,13 @@ class Recorder {
     this.#levels.series(decision.level).add();
     if (decision.level === "None") return;
     const audited = new AuditedRequest({ ...contextFacts(context), user: { name: "", groups: [] } }, decision);
-    audited.failed({ code: error.code, message: `Authentication failed, attempted: ${attempted(context)}` });
+    audited.refused(error);
     await this.record(audited, "ResponseStarted");
   }
 
   async failed(audited: AuditedRequest, error: unknown): Promise<void> {
     if (isStatus(error)) {
-      audited.failed({ code: error.code, object: error.status });
+      audited.refused(error);
       return this.record(audited, "ResponseComplete");
     }
     const message = `APIServer panic'd: ${errorText(error)}`;
@@ -160,17 +160,6 @@ class Recorder {
 function contextFacts(context: RequestContext): RequestContext {
   const { request, info, warnings, receivedAtMs, auditId } = context;
   return { request, info, user: context.user, warnings, receivedAtMs, ...(auditId === undefined ? {} : { auditId }) };
-}
-
-function attempted({ request }: RequestContext): string {
-  const { authorization } = request.headers;
-  const scheme = authorization?.split(" ", 1)[0]?.toLowerCase();
-  const methods = [
-    ...(scheme === "bearer" ? ["bearer"] : scheme === "basic" ? ["basic"] : []),
-    ...(request.query.has("access_token") ? ["access_token"] : []),
-    ...(request.clientCertificate ? ["x509"] : []),
-  ];
-  return methods.join(", ") || "none";
 }
 
 /** Ends when its batches end, or when it is closed before anybody has read them. */

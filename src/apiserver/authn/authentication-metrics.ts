@@ -15,12 +15,18 @@ export interface AuthenticationMetrics {
 const durationBuckets = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
 
 export function createAuthenticationMetrics(registry: MetricsRegistry, clock: Pick<Clock, "monotonic">): AuthenticationMetrics {
-  const users = registry.counter("authenticated_user_requests", "Counter of authenticated requests broken out by username.", ["username"]);
-  const attempts = registry.counter("authentication_attempts", "Counter of authenticated attempts.", ["result"]);
-  const durations = registry.histogram("authentication_duration_seconds", "Authentication duration in seconds broken out by result.", {
-    labels: ["result"],
-    buckets: durationBuckets,
-  });
+  const users = registry.counter("authenticated_user_requests", "[ALPHA] Counter of authenticated requests broken out by username.", [
+    "username",
+  ]);
+  const attempts = registry.counter("authentication_attempts", "[ALPHA] Counter of authenticated attempts.", ["result"]);
+  const durations = registry.histogram(
+    "authentication_duration_seconds",
+    "[ALPHA] Authentication duration in seconds broken out by result.",
+    {
+      labels: ["result"],
+      buckets: durationBuckets,
+    },
+  );
   const byResult = (result: AuthenticationResult) => ({ attempts: attempts.series(result), durations: durations.series(result) });
   // Made when it first happens: a series that has counted nothing is not shown.
   const series: Partial<Record<AuthenticationResult, ReturnType<typeof byResult>>> = {};

@@ -12,14 +12,14 @@ export interface ServiceAccountMetrics {
 
 export function createServiceAccountMetrics(registry: MetricsRegistry): ServiceAccountMetrics {
   const counter = (name: string, help: string) => registry.counter(`serviceaccount_${name}`, help, []).series();
-  const legacy = counter("legacy_tokens_total", "Cumulative legacy service account tokens used");
+  const legacy = counter("legacy_tokens_total", "[ALPHA] Cumulative legacy service account tokens used");
   const secrets = {
-    manual: counter("legacy_manual_token_uses_total", "Cumulative manually created legacy tokens used"),
-    auto: counter("legacy_auto_token_uses_total", "Cumulative auto-generated legacy tokens used"),
-    invalidated: counter("invalid_legacy_auto_token_uses_total", "Cumulative invalid auto-generated legacy tokens used"),
+    manual: counter("legacy_manual_token_uses_total", "[ALPHA] Cumulative manually created legacy tokens used"),
+    auto: counter("legacy_auto_token_uses_total", "[ALPHA] Cumulative auto-generated legacy tokens used"),
+    invalidated: counter("invalid_legacy_auto_token_uses_total", "[ALPHA] Cumulative invalid auto-generated legacy tokens used"),
   };
-  const stale = counter("stale_tokens_total", "Cumulative stale projected service account tokens used");
-  const valid = counter("valid_tokens_total", "Cumulative valid projected service account tokens used");
+  const stale = counter("stale_tokens_total", "[ALPHA] Cumulative stale projected service account tokens used");
+  const valid = counter("valid_tokens_total", "[ALPHA] Cumulative valid projected service account tokens used");
   return {
     legacyUsed: () => legacy.add(),
     secretUsed: (kind) => secrets[kind].add(),

@@ -74,6 +74,7 @@ async function createToken(
     ...(extends_ ? { warnAfterSeconds: seconds } : {}),
     ...bound,
   });
+  context.auditAnnotations?.set("authentication.kubernetes.io/issued-credential-id", `JTI=${idOf(token)}`);
   return {
     apiVersion: "authentication.k8s.io/v1",
     kind: "TokenRequest",
@@ -81,6 +82,12 @@ async function createToken(
     spec: { ...request.spec, audiences, expirationSeconds: seconds },
     status: { token, expirationTimestamp: formatTime(nowMs + seconds * 1000) },
   };
+}
+
+/** The id that a token carries. */
+function idOf(token: string): string {
+  const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { readonly jti?: string };
+  return claims.jti ?? "";
 }
 
 function checkTarget({ metadata }: TokenRequest, namespace: string, name: string): void {

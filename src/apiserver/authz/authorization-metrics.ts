@@ -23,13 +23,17 @@ const webhookBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 export function createAuthorizationMetrics(registry: MetricsRegistry, clock: Pick<Clock, "monotonic">): AuthorizationMetrics {
   const attempts = registry.counter(
     "authorization_attempts_total",
-    "Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
+    "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
     ["result"],
   );
-  const durations = registry.histogram("authorization_duration_seconds", "Authorization duration in seconds broken out by result.", {
-    labels: ["result"],
-    buckets: durationBuckets,
-  });
+  const durations = registry.histogram(
+    "authorization_duration_seconds",
+    "[ALPHA] Authorization duration in seconds broken out by result.",
+    {
+      labels: ["result"],
+      buckets: durationBuckets,
+    },
+  );
   const byResult = (result: AuthorizationResult) => ({ attempts: attempts.series(result), durations: durations.series(result) });
   // Made when it first happens: a series that has counted nothing is not shown.
   const series: Partial<Record<AuthorizationResult, ReturnType<typeof byResult>>> = {};

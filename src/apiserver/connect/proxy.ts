@@ -27,13 +27,16 @@ export function proxyConnects(deps: ProxyDependencies): Connects {
 }
 
 /** "scheme:name:port" as it stands in proxy paths; only the name is required. */
-function splitName(text: string): { readonly scheme: string; readonly name: string; readonly port: string } {
+function splitName(
+  text: string,
+  resource: "node" | "pod" | "service",
+): { readonly scheme: string; readonly name: string; readonly port: string } {
   const parts = text.split(":");
   if (parts.length === 1) return { scheme: "http", name: text, port: "" };
   if (parts.length === 2) return { scheme: "http", name: parts[0] ?? "", port: parts[1] ?? "" };
   if (parts.length === 3 && ["http", "https", ""].includes(parts[0] ?? ""))
     return { scheme: parts[0] || "http", name: parts[1] ?? "", port: parts[2] ?? "" };
-  throw badRequest(`invalid proxy request ${JSON.stringify(text)}: expected [scheme:]name[:port]`);
+  throw badRequest(`invalid ${resource} request ${JSON.stringify(text)}`);
 }
 
 /** Where a request goes: "https://10.0.0.1:10250", and whether that is a kubelet, which is shown the server's own certificate. */
@@ -44,14 +47,14 @@ interface Target {
 
 /** The node's kubelet, also by the number of its port, or what else listens on the node. */
 function nodeTarget(deps: ProxyDependencies, _namespace: string, id: string): Target {
-  const { scheme, name, port } = splitName(id);
+  const { scheme, name, port } = splitName(id, "node");
   const kubelet = kubeletPlace(deps, name);
   if (port === "" || port === String(kubelet.port)) return { base: `https://${kubelet.host}:${kubelet.port}`, isKubelet: true };
   return { base: `${scheme}://${kubelet.host}:${port}` };
 }
 
 function podTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
-  const { scheme, name, port } = splitName(id);
+  const { scheme, name, port } = splitName(id, "pod");
   const pod = podOf(deps, namespace, name);
   const address = pod.status?.podIP;
   if (!address) throw badRequest("address not allowed");
@@ -60,7 +63,7 @@ function podTarget(deps: ProxyDependencies, namespace: string, id: string): Targ
 }
 
 function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
-  const { scheme, name, port } = splitName(id);
+  const { scheme, name, port } = splitName(id, "service");
   const { address, port: number } = serviceDestination(deps, { namespace, service: name, port });
   return { base: `${scheme}://${host(address)}:${number}` };
 }

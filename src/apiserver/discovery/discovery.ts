@@ -2,7 +2,7 @@
 // when the list of resources has changed (a custom resource definition came or went).
 import { createHash } from "node:crypto";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
-import { encodeYaml } from "../http/encode.ts";
+import { encodeJson, encodeYaml } from "../http/encode.ts";
 import type { EndpointSource } from "../http/endpoints.ts";
 import { pageNotFound } from "../http/endpoints.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
@@ -65,7 +65,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     const found = known.get(key);
     if (found) return found;
     const object = make(groups);
-    const bytes = Buffer.from(JSON.stringify(object));
+    const bytes = encodeJson(object);
     const document = { object, bytes, etag: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
     known.set(key, document);
     return document;
@@ -75,13 +75,12 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   const root =
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
     async ({ request, info }) => {
-      // The list of core versions proper is at /api/; at /api everything can be asked for, by any method.
-      if (info.path === "/api/" && request.method !== "GET") throw methodNotServed();
+      if (info.path.startsWith("/api/") && request.method !== "GET") throw methodNotServed();
       const { as, encoding } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
       });
-      if (!as) return { ...objectOf(encoded(path, plain)), headers: { Vary: "Accept" } };
+      if (!as) return objectOf(encoded(path, plain));
       const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
       return aggregatedAnswer(document, encoding === "yaml", request.headers["if-none-match"]);
     };

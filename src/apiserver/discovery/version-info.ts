@@ -3,8 +3,10 @@ import { kubernetesVersion } from "../../base/version.ts";
 
 const [, major = "1", minor = "36"] = /^v(\d+)\.(\d+)\./.exec(kubernetesVersion) ?? [];
 
+export type VersionFields = ReturnType<typeof versionInfo>;
+
 /** The body of /version (version.Info); goVersion and compiler say honestly what it runs on. */
-export function versionInfo(): Readonly<Record<string, string>> {
+export function versionInfo() {
   return {
     major,
     minor,

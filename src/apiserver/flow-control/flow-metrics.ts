@@ -23,7 +23,7 @@ interface FlowGauges {
 }
 
 const durations = [0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30];
-const seatBuckets = [1, 2, 4, 10, 20, 40, 80, 160];
+const seatBuckets = [1, 2, 4, 8, 16, 32, 64, 100];
 const byLevel = ["priority_level"];
 const byFlow = ["priority_level", "flow_schema"];
 
@@ -31,26 +31,26 @@ export function createFlowMetrics(registry: MetricsRegistry, gauges: FlowGauges)
   const named = (name: string): string => `apiserver_flowcontrol_${name}`;
   const dispatched = registry.counter(
     named("dispatched_requests_total"),
-    "Number of requests executed by API Priority and Fairness subsystem",
+    "[BETA] Number of requests executed by API Priority and Fairness subsystem",
     byFlow,
   );
   const rejected = registry.counter(
     named("rejected_requests_total"),
-    "Number of requests rejected by API Priority and Fairness subsystem",
+    "[BETA] Number of requests rejected by API Priority and Fairness subsystem",
     [...byFlow, "reason"],
   );
-  const waited = registry.histogram(named("request_wait_duration_seconds"), "Length of time a request spent waiting in its queue", {
+  const waited = registry.histogram(named("request_wait_duration_seconds"), "[BETA] Length of time a request spent waiting in its queue", {
     labels: [...byFlow, "execute"],
     buckets: durations,
   });
   const execution = registry.histogram(
     named("request_execution_seconds"),
-    "Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem",
+    "[ALPHA] Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority and Fairness subsystem",
     { labels: [...byFlow, "type"], buckets: durations },
   );
   const seats = registry.histogram(
     named("work_estimated_seats"),
-    "Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness",
+    "[ALPHA] Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness",
     { labels: byFlow, buckets: seatBuckets },
   );
   registerGauges(registry, named, gauges);
@@ -71,53 +71,65 @@ export function createFlowMetrics(registry: MetricsRegistry, gauges: FlowGauges)
 type LevelGauge = readonly [name: string, help: string, value: (level: FlowLevel) => number];
 
 const levelGauges: readonly LevelGauge[] = [
-  ["nominal_limit_seats", "Nominal number of execution seats configured for each priority level", ({ bounds }) => bounds.nominal],
-  ["lower_limit_seats", "Configured lower bound on number of execution seats available to each priority level", ({ bounds }) => bounds.min],
-  ["upper_limit_seats", "Configured upper bound on number of execution seats available to each priority level", ({ bounds }) => bounds.max],
-  ["current_limit_seats", "current derived number of execution seats available to each priority level", ({ currentLimit }) => currentLimit],
+  ["nominal_limit_seats", "[BETA] Nominal number of execution seats configured for each priority level", ({ bounds }) => bounds.nominal],
+  [
+    "lower_limit_seats",
+    "[ALPHA] Configured lower bound on number of execution seats available to each priority level",
+    ({ bounds }) => bounds.min,
+  ],
+  [
+    "upper_limit_seats",
+    "[ALPHA] Configured upper bound on number of execution seats available to each priority level",
+    ({ bounds }) => bounds.max,
+  ],
+  [
+    "current_limit_seats",
+    "[ALPHA] current derived number of execution seats available to each priority level",
+    ({ currentLimit }) => currentLimit,
+  ],
   [
     "demand_seats_high_watermark",
-    "High watermark, over last adjustment period, of demand_seats",
+    "[ALPHA] High watermark, over last adjustment period, of demand_seats",
     ({ queues }) => queues.demand.last.highWatermark,
   ],
   [
     "demand_seats_average",
-    "Time-weighted average, over last adjustment period, of demand_seats",
+    "[ALPHA] Time-weighted average, over last adjustment period, of demand_seats",
     ({ queues }) => queues.demand.last.average,
   ],
   [
     "demand_seats_stdev",
-    "Time-weighted standard deviation, over last adjustment period, of demand_seats",
+    "[ALPHA] Time-weighted standard deviation, over last adjustment period, of demand_seats",
     ({ queues }) => queues.demand.last.deviation,
   ],
-  ["demand_seats_smoothed", "Smoothed seat demands", ({ queues }) => queues.demand.last.smoothed],
-  ["target_seats", "Seat allocation targets", ({ target }) => target],
+  ["demand_seats_smoothed", "[ALPHA] Smoothed seat demands", ({ queues }) => queues.demand.last.smoothed],
+  ["target_seats", "[ALPHA] Seat allocation targets", ({ target }) => target],
 ];
 
 function registerGauges(registry: MetricsRegistry, named: (name: string) => string, { levels, fairFraction }: FlowGauges): void {
   const own = levelGauges.map(([name, help, value]) => ({ gauge: registry.gauge(named(name), help, byLevel), value }));
   const executing = registry.gauge(
     named("current_executing_requests"),
-    "Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem",
+    "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem",
     byFlow,
   );
   const executingSeats = registry.gauge(
     named("current_executing_seats"),
-    "Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem",
+    "[BETA] Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage otherwise) requests in the API Priority and Fairness subsystem",
     byFlow,
   );
   const inQueue = registry.gauge(
     named("current_inqueue_requests"),
-    "Number of requests currently pending in queues of the API Priority and Fairness subsystem",
+    "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem",
     byFlow,
   );
   const inQueueSeats = registry.gauge(
     named("current_inqueue_seats"),
-    "Number of seats currently pending in queues of the API Priority and Fairness subsystem",
+    "[ALPHA] Number of seats currently pending in queues of the API Priority and Fairness subsystem",
     byFlow,
   );
   const fraction = registry
-    .gauge(named("seat_fair_frac"), "Fair fraction of server's concurrency to allocate to each priority level that can use it")
+    .gauge(named("seat_fair_frac"), "[ALPHA] Fair fraction of server's concurrency to allocate to each priority level that can use it")
     .series();
   registry.beforeScrape(() => {
     for (const { gauge } of own) gauge.reset();

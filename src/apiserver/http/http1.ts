@@ -28,6 +28,7 @@ export abstract class ReceivedRequest implements ApiRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
+  readonly uri: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly remoteAddress: string;
   abstract readonly body: RequestBody;
@@ -42,6 +43,7 @@ export abstract class ReceivedRequest implements ApiRequest {
     const mark = target.indexOf("?", start);
     this.method = method;
     this.path = mark < 0 ? target.slice(start) : target.slice(start, mark);
+    this.uri = target;
     this.query = mark < 0 ? noQuery : new URLSearchParams(target.slice(mark + 1));
     this.headers = headers;
     this.remoteAddress = facts.remoteAddress;

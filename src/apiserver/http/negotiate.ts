@@ -39,7 +39,7 @@ export interface NegotiatedOutput {
   readonly profile: string;
 }
 
-interface Clause {
+export interface Clause {
   readonly type: string;
   readonly subtype: string;
   readonly parameters: ReadonlyMap<string, string>;
@@ -64,29 +64,43 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
     return pretty ? { ...plainJson, pretty } : plainJson;
   const clauses = parseAccept(accept);
   if (!clauses.some(routable)) throw notRoutable(offer);
-  for (const clause of clauses) {
+  for (const clause of clauses)
     for (const encoding of encodingsServed) {
       const output = match(clause, encoding, offer, pretty);
+      if (!output || !(offer.encodes?.(encoding, output.as) ?? true)) continue;
       // What is wanted most decides, though it cannot be streamed.
-      if (output && offer.stream && encoding === "yaml" && clause.subtype === "yaml") throw notAcceptable(listedStreamTypes);
-      if (offer.stream && encoding === "yaml") continue;
-      if (output && (offer.encodes?.(encoding, output.as) ?? true)) return output;
+      if (offer.stream && encoding === "yaml") throw notAcceptable(listedStreamTypes);
+      return output;
     }
-  }
-  throw notAcceptable(offer.stream ? listedStreamTypes : listedTypes);
+  throw notAcceptable(listedTypes);
 }
 
-/** The encoding of an error or other answer that is sent whatever the client accepts: JSON where nothing fits. */
+const allowAll: OutputOffer = { allows: () => true };
+
+/** The encoding of an answer whose handler has negotiated it, or that is sent whatever the client accepts: JSON where nothing fits. */
 export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput {
+  return firstAccepted(request, allowAll) ?? (wantsPretty(request) ? { ...plainJson, pretty: true } : plainJson);
+}
+
+/** The encoding of an error, which has no tables: where the client accepts none, it is JSON for a person to read. */
+export function negotiateError(request: NegotiationInput): NegotiatedOutput {
+  return firstAccepted(request, noOffer) ?? { ...plainJson, pretty: true };
+}
+
+/** Whether errors are sent in a form that the client accepts. */
+export const acceptsErrors = (request: NegotiationInput): boolean => firstAccepted(request, noOffer) !== undefined;
+
+/** Undefined where the client says what it accepts, and it is nothing that there is. */
+function firstAccepted(request: NegotiationInput, offer: OutputOffer): NegotiatedOutput | undefined {
   const accept = request.headers.accept;
   const pretty = wantsPretty(request);
-  const allowAll: OutputOffer = { allows: () => true };
-  for (const clause of accept ? parseAccept(accept) : [])
+  if (!accept) return pretty ? { ...plainJson, pretty } : plainJson;
+  for (const clause of parseAccept(accept))
     for (const encoding of encodingsServed) {
-      const output = match(clause, encoding, allowAll, pretty);
+      const output = match(clause, encoding, offer, pretty);
       if (output) return { encoding, pretty: output.pretty, profile: "" };
     }
-  return pretty ? { ...plainJson, pretty } : plainJson;
+  return undefined;
 }
 
 /** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
@@ -168,12 +182,15 @@ function notAcceptable(accepted: readonly string[]): StatusError {
   return new StatusError({ code: 406, reason: "NotAcceptable", message });
 }
 
-function wantsPretty(request: NegotiationInput): boolean {
+export function wantsPretty(request: NegotiationInput): boolean {
   const asked = request.query.size > 0 ? request.query.get("pretty") : null;
   if (asked) return /^(1|t|T|true|TRUE|True)$/.test(asked);
   const agent = request.headers["user-agent"];
   return agent !== undefined && (agent.startsWith("curl") || agent.startsWith("Wget") || agent.startsWith("Mozilla/5.0"));
 }
+
+/** What an Accept header asks for, the most wanted first. */
+export const acceptedClauses = (header: string): readonly Clause[] => parseAccept(header);
 
 const maxRemembered = 256;
 const remembered = new Map<string, readonly Clause[]>();
@@ -214,6 +231,13 @@ function parseClause(text: string): Clause | undefined {
  * router's 406 Status.
  */
 export function negotiateRaw(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string {
+  const found = mostWanted(request, ...produced);
+  if (found === undefined) throw notProduced(produced);
+  return found;
+}
+
+/** Of media types without regard to their parameters, the one that the client wants most; undefined where it wants none. */
+export function mostWanted(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string | undefined {
   const accept = request.headers.accept;
   if (accept === undefined || accept === "") return produced[0];
   for (const { type, subtype } of parseAccept(accept)) {
@@ -222,5 +246,5 @@ export function negotiateRaw(request: NegotiationInput, ...produced: readonly [s
     );
     if (found !== undefined) return found;
   }
-  throw notProduced(produced);
+  return undefined;
 }

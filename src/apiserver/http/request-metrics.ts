@@ -13,16 +13,16 @@ const durationBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1
 export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics {
   const requests = registry.counter(
     "apiserver_request_total",
-    "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+    "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
     ["code", "component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version"],
   );
   const durations = registry.histogram(
     "apiserver_request_duration_seconds",
-    "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+    "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
     { labels: ["component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version"], buckets: durationBuckets },
   );
   const inflight = registry
-    .gauge("apiserver_current_inflight_requests", "Requests that are being handled, by kind.", ["request_kind"])
+    .gauge("apiserver_current_inflight_requests", "[STABLE] Requests that are being handled, by kind.", ["request_kind"])
     .series("all");
   /** By what tells requests apart, so that one look-up finds both series. What was never served is among them: emptied when full. */
   const known = new Map<string, Counted>();

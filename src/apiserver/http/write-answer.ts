@@ -7,7 +7,7 @@ import type { Logger } from "../../base/log.ts";
 import type { ApiResponse, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
-import { mediaTypes, negotiateLeniently } from "./negotiate.ts";
+import { mediaTypes, negotiateError, negotiateLeniently } from "./negotiate.ts";
 import { protobufWatchFrames } from "./protobuf-watch-frames.ts";
 import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
 import { warningHeaders } from "./warnings.ts";
@@ -47,7 +47,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
   const head = answer.context.request.method === "HEAD";
   switch (response.kind) {
     case "object": {
-      const { encoding, pretty } = negotiateLeniently(answer.context.request);
+      const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(answer.context.request);
       if (encoding === "yaml") return sendYaml(response, answer, sink);
       // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
       const encoded = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
@@ -58,7 +58,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
       const body = head || response.status === 304 ? undefined : response.bytes;
-      const compressible = response.contentType.startsWith(mediaTypes.json) && !response.headers?.["Content-Encoding"];
+      const compressible = isObjects(response.contentType) && !response.headers?.["Content-Encoding"];
       return sendWhole(sink, response.status, headers, { body, compressible });
     }
     case "stream":
@@ -73,6 +73,9 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
   }
 }
 
+/** Objects, in whatever encoding. */
+const isObjects = (contentType: string): boolean => Object.values(mediaTypes).some((type) => contentType.startsWith(type));
+
 /** The answer will not be read: whoever produces it is told. */
 function abandon(response: ApiResponse): void {
   if (response.kind === "watch") response.stream.close();
@@ -85,7 +88,7 @@ async function sendYaml(response: ObjectResponse, answer: Answer, sink: Sink): P
   const headers = headersOf(answer, mediaTypes.yaml, response.headers);
   const bytes = await encodeYaml(response.object);
   const body = answer.context.request.method === "HEAD" ? undefined : bytes;
-  return sendWhole(sink, response.status, headers, { body, compressible: false });
+  return sendWhole(sink, response.status, headers, { body, compressible: true });
 }
 
 /** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */

@@ -2,10 +2,11 @@
 // from the bytes of their parts, one resource after another, and other work gets its turn in between.
 import type { ResourceType } from "../../api/resource-type.ts";
 import { customModels } from "./custom-models.ts";
-import { type DocumentContext, pathItem, schemaContext, typesIn } from "./documents.ts";
+import { type DocumentContext, pathItemV2, pathItemV3, schemaContext, typesIn } from "./documents.ts";
 import { isCustomTypeName, modelName } from "./names.ts";
-import { customPathsOf } from "./operations.ts";
+import { customPathsOf, type OperationPath } from "./operations.ts";
 import { type Model, modelsOf, type OpenApiVersion } from "./schemas.ts";
+import { SharedParameters } from "./shared-parameters.ts";
 
 /** What one custom resource adds to a document. */
 export interface DocumentPart {
@@ -25,6 +26,9 @@ export async function* documentParts(
   context: DocumentContext,
 ): AsyncGenerator<DocumentPart, void, void> {
   const schemas = schemaContext(version, context);
+  // All that custom resources refer to stands in the document of built-in ones already.
+  const shared = new SharedParameters(context.descriptions);
+  const item = (path: OperationPath): Model => (version === 3 ? pathItemV3(path, context.descriptions) : pathItemV2(path, shared));
   for (const [i, type] of types.entries()) {
     if (i % atATime === atATime - 1) await new Promise<void>((resolve) => setImmediate(resolve));
     const published = context.publishedOf(type);
@@ -34,7 +38,7 @@ export async function* documentParts(
     const referred = new Set(["meta-v1.ObjectMeta", "meta-v1.ListMeta"]);
     for (const name of typesIn(paths)) if (!isCustomTypeName(name)) referred.add(name);
     yield {
-      paths: Object.fromEntries(paths.map((path) => [path.path, pathItem(path, version)])),
+      paths: Object.fromEntries(paths.map((path) => [path.path, item(path)])),
       models: Object.fromEntries(models),
       types: referred,
     };
@@ -51,7 +55,7 @@ export async function customDocumentV3(types: readonly ResourceType[], context: 
     models.add(part.models);
     for (const type of part.types) referred.add(type);
   }
-  models.add(modelsOf(referred, schemaContext(3, context)));
+  models.add(modelsOf(referred, { ...schemaContext(3, context), own: "custom" }));
   const head = '{"openapi":"3.0.0","info":{"title":"Kubernetes CRD Swagger","version":"v0.1.0"},"paths":{';
   return Buffer.concat([
     Buffer.from(head),

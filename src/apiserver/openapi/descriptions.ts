@@ -6,11 +6,13 @@ export interface Descriptions {
   /** By the schema's name, "core-v1.Pod". */
   ofType(type: string): string | undefined;
   ofField(type: string, field: string): string | undefined;
+  /** Of a parameter of an operation: "list", "pods/exec". */
+  ofParameter(operation: string, name: string): string | undefined;
 }
 
 type DescriptionFile = Readonly<Record<string, readonly [string, Readonly<Record<string, string>>]>>;
 
-export const noDescriptions: Descriptions = { ofType: () => undefined, ofField: () => undefined };
+export const noDescriptions: Descriptions = { ofType: () => undefined, ofField: () => undefined, ofParameter: () => undefined };
 
 /** In dist/: beside the bundle, above its chunks, and seen from the source. */
 const places = ["openapi-descriptions.json", "../openapi-descriptions.json", "../../../dist/openapi-descriptions.json"];
@@ -27,8 +29,10 @@ export async function loadDescriptions(): Promise<Descriptions> {
 }
 
 export function descriptionsOf(file: DescriptionFile): Descriptions {
+  const ofField = (type: string, field: string) => (Object.hasOwn(file[type]?.[1] ?? {}, field) ? file[type]?.[1][field] : undefined);
   return {
     ofType: (type) => file[type]?.[0] || undefined,
-    ofField: (type, field) => (Object.hasOwn(file[type]?.[1] ?? {}, field) ? file[type]?.[1][field] : undefined),
+    ofField,
+    ofParameter: (operation, name) => ofField(`parameters.${operation}`, name),
   };
 }

@@ -29,7 +29,7 @@ const gnostic: ProtocolTable = {
     BodyParameter: "1 description string; 2 name string; 3 in string; 4 required bool; 5 schema Schema; 6 vendorExtension map<string,Any>",
     Definitions: "1 additionalProperties map<string,Schema>",
     Document:
-      "1 swagger string; 2 info Info; 8 paths Paths; 9 definitions Definitions; 12 security SecurityRequirement[]; 13 securityDefinitions SecurityDefinitions",
+      "1 swagger string; 2 info Info; 8 paths Paths; 9 definitions Definitions; 10 parameters ParameterDefinitions; 12 security SecurityRequirement[]; 13 securityDefinitions SecurityDefinitions",
     ExternalDocs: "1 description string; 2 url string",
     Info: "1 title string; 2 version string; 3 description string",
     ItemsItem: "1 schema Schema[]",
@@ -39,6 +39,7 @@ const gnostic: ProtocolTable = {
     Operation:
       "1 tags string[]; 2 summary string; 3 description string; 5 operationId string; 6 produces string[]; 7 consumes string[]; 8 parameters ParametersItem[]; 9 responses Responses; 10 schemes string[]; 11 deprecated bool; 13 vendorExtension map<string,Any>",
     Parameter: "1 bodyParameter BodyParameter; 2 nonBodyParameter NonBodyParameter",
+    ParameterDefinitions: "1 additionalProperties map<string,Parameter>",
     ParametersItem: "1 parameter Parameter; 2 jsonReference JsonReference",
     PathItem:
       "2 get Operation; 3 put Operation; 4 post Operation; 5 delete Operation; 6 options Operation; 7 head Operation; 8 patch Operation; 9 parameters ParametersItem[]",
@@ -77,13 +78,14 @@ export async function protobufDocumentV2(
 
 /** `document`: as documentV2 makes it. */
 export function encodeDocumentV2(document: object): Uint8Array {
-  const { swagger, info, paths, definitions, security, securityDefinitions } = document as Json;
+  const { swagger, info, paths, definitions, parameters, security, securityDefinitions } = document as Json;
   return createCodecs(gnostic)
     .of<Model>("Document")
     .encode({
       ...{ swagger, info },
       paths: { path: mapValues(paths, pathItem) },
       definitions: { additionalProperties: mapValues(definitions, schema) },
+      ...(parameters ? { parameters: { additionalProperties: mapValues(parameters, parameter) } } : {}),
       security: each(security, (item) => ({ additionalProperties: mapValues(item, (value) => ({ value })) })),
       securityDefinitions: { additionalProperties: mapValues(securityDefinitions, (apiKeySecurity) => ({ apiKeySecurity })) },
     } as Input<Model>); // the table says what is allowed
@@ -91,13 +93,13 @@ export function encodeDocumentV2(document: object): Uint8Array {
 
 function pathItem(item: Json): Json {
   const operations = mapValues(item, (value) => (Array.isArray(value) ? undefined : operation(value as Json)));
-  return { ...operations, parameters: each(item.parameters, parameter) };
+  return { ...operations, parameters: each(item.parameters, parameterItem) };
 }
 
 function operation(from: Json): Json {
   return {
     ...from,
-    parameters: each(from.parameters, parameter),
+    parameters: each(from.parameters, parameterItem),
     responses: {
       responseCode: mapValues(from.responses, (response: Json) => ({ response: { ...response, ...schemaItem(response.schema) } })),
     },
@@ -111,10 +113,11 @@ function schemaItem(from: unknown): Json {
 
 const placeOf: Json = { header: "headerParameterSubSchema", query: "queryParameterSubSchema", path: "pathParameterSubSchema" };
 
+const parameterItem = (from: Json): Json => (from.$ref ? { jsonReference: { _ref: from.$ref } } : { parameter: parameter(from) });
+
 function parameter(from: Json): Json {
-  if (from.in === "body")
-    return { parameter: { bodyParameter: { ...from, schema: schema(from.schema as Json), vendorExtension: extensions(from) } } };
-  return { parameter: { nonBodyParameter: { [String(placeOf[String(from.in)])]: { ...from, enum: each(from.enum, any) } } } };
+  if (from.in === "body") return { bodyParameter: { ...from, schema: schema(from.schema as Json), vendorExtension: extensions(from) } };
+  return { nonBodyParameter: { [String(placeOf[String(from.in)])]: { ...from, enum: each(from.enum, any) } } };
 }
 
 function schema(from: Json): Json {

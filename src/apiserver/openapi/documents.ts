@@ -8,6 +8,7 @@ import type { Descriptions } from "./descriptions.ts";
 import { type Operation, type OperationPath, pathsOf } from "./operations.ts";
 import type { Parameter } from "./parameters.ts";
 import { type Model, modelsOf, type OpenApiVersion, reference, type SchemaContext } from "./schemas.ts";
+import { descriptionOf, SharedParameters } from "./shared-parameters.ts";
 
 const bearer = { type: "apiKey", description: "Bearer Token authentication", name: "authorization", in: "header" };
 /** The version without its patch, as the documents of all components have it. */
@@ -31,30 +32,31 @@ export interface DocumentContext {
   readonly publishedOf: (type: ResourceType) => PublishedSchema | undefined;
 }
 
-/** `groups`: of built-in resources. */
-export function schemaContext(version: OpenApiVersion, { groups, descriptions }: DocumentContext): SchemaContext {
-  const groupVersions = groups.flatMap((g) => g.versions.map((v) => ({ group: g.name, version: v.version })));
-  return { version, descriptions, groupVersions };
+export function schemaContext(version: OpenApiVersion, { descriptions }: DocumentContext): SchemaContext {
+  return { version, descriptions };
 }
 
 /** The v3 document of some paths with all models they need. */
 export function documentV3(paths: readonly OperationPath[], context: DocumentContext, own?: SchemaContext["own"]): object {
+  const schemas = modelsOf(typesIn(paths), { ...schemaContext(3, context), own });
   return {
     openapi: "3.0.0",
     info,
-    paths: Object.fromEntries(paths.map((p) => [p.path, pathItemV3(p)])),
-    components: { schemas: modelsOf(typesIn(paths), { ...schemaContext(3, context), own }), securitySchemes: { BearerToken: bearer } },
+    paths: Object.fromEntries(paths.map((p) => [p.path, pathItemV3(p, context.descriptions)])),
+    components: { ...(Object.keys(schemas).length > 0 ? { schemas } : {}), securitySchemes: { BearerToken: bearer } },
   };
 }
 
 /** The v2 document of every group of built-in resources. */
 export function documentV2(context: DocumentContext, more: readonly OperationPath[]): object {
   const paths = [...more, ...context.groups.flatMap((g) => g.versions.flatMap((v) => pathsOf(g.name, v.version, v.resources)))];
+  const shared = new SharedParameters(context.descriptions);
   return {
     swagger: "2.0",
     info,
-    paths: Object.fromEntries(paths.map((p) => [p.path, pathItemV2(p)])),
+    paths: Object.fromEntries(paths.map((p) => [p.path, pathItemV2(p, shared)])),
     definitions: modelsOf(typesIn(paths), schemaContext(2, context)),
+    parameters: shared.shared,
     securityDefinitions: { BearerToken: bearer },
     security: [{ BearerToken: [] }],
   };
@@ -70,42 +72,41 @@ export function typesIn(paths: readonly OperationPath[]): Set<string> {
   return types;
 }
 
-export function pathItem(path: OperationPath, version: OpenApiVersion): Model {
-  return version === 3 ? pathItemV3(path) : pathItemV2(path);
-}
-
 function kubernetesExtensions({ action, kind }: Operation): Model {
   return { ...(action ? { "x-kubernetes-action": action } : {}), ...(kind ? { "x-kubernetes-group-version-kind": kind } : {}) };
 }
 
-function producedBy({ streams, action, custom }: Operation): readonly string[] {
+function producedBy({ streams, action, answer, custom }: Operation): readonly string[] {
+  if (answer === "version.Info") return ["application/json"];
   if (custom) return customTypes;
   return action !== undefined && streams ? [...objectTypes, ...streamTypes] : objectTypes;
 }
 
-function consumedBy({ body, custom }: Operation): readonly string[] {
+/** Undefined where upstream does not say. */
+function consumedBy(operation: Operation): readonly string[] | undefined {
+  const { action, body, custom, textTypes } = operation;
+  if (action === undefined) return textTypes ? undefined : producedBy(operation);
   if (body?.patch) return custom ? patchTypes.filter((type) => !type.includes("strategic")) : patchTypes;
   return custom ? customTypes : ["*/*"];
 }
 
-function pathItemV3({ parameters, operations }: OperationPath): Model {
-  const item: Model = parameters.length > 0 ? { parameters: parameters.map(parameterV3) } : {};
-  for (const operation of operations) item[operation.method] = operationV3(operation);
+export function pathItemV3({ parameters, operations }: OperationPath, descriptions: Descriptions): Model {
+  const item: Model = parameters.length > 0 ? { parameters: parameters.map((p) => parameterV3(p, descriptions)) } : {};
+  for (const operation of operations) item[operation.method] = operationV3(operation, descriptions);
   return item;
 }
 
-function operationV3(operation: Operation): Model {
+function operationV3(operation: Operation, descriptions: Descriptions): Model {
   const { id, description, tag, body, answer, codes } = operation;
-  const types = operation.answer === "version.Info" ? ["application/json"] : producedBy(operation);
   const content = answer
-    ? Object.fromEntries(types.map((t) => [t, { schema: reference(answer, 3) }]))
+    ? Object.fromEntries(producedBy(operation).map((t) => [t, { schema: reference(answer, 3) }]))
     : Object.fromEntries((operation.textTypes ?? ["*/*"]).map((t) => [t, { schema: { type: "string" } }]));
-  const bodyTypes = consumedBy(operation);
+  const bodyTypes = consumedBy(operation) ?? [];
   return {
     tags: [tag],
     description,
     operationId: id,
-    ...(operation.parameters.length > 0 ? { parameters: operation.parameters.map(parameterV3) } : {}),
+    ...(operation.parameters.length > 0 ? { parameters: operation.parameters.map((p) => parameterV3(p, descriptions)) } : {}),
     ...(body
       ? {
           requestBody: {
@@ -122,24 +123,27 @@ function operationV3(operation: Operation): Model {
   };
 }
 
-function parameterV3({ name, in: place, type, description }: Parameter): Model {
-  return { name, in: place, description, ...(place === "path" ? { required: true } : {}), schema: { type, uniqueItems: true } };
+function parameterV3(parameter: Parameter, descriptions: Descriptions): Model {
+  const { name, in: place, type } = parameter;
+  const required = place === "path" ? { required: true } : {};
+  return { name, in: place, ...descriptionOf(parameter, descriptions), ...required, schema: { type, uniqueItems: true } };
 }
 
-function pathItemV2({ parameters, operations }: OperationPath): Model {
-  const item: Model = parameters.length > 0 ? { parameters: parameters.map(parameterV2) } : {};
-  for (const operation of operations) item[operation.method] = operationV2(operation);
+export function pathItemV2({ parameters, operations }: OperationPath, shared: SharedParameters): Model {
+  const item: Model = parameters.length > 0 ? { parameters: parameters.map((p) => shared.model(p)) } : {};
+  for (const operation of operations) item[operation.method] = operationV2(operation, shared);
   return item;
 }
 
-function operationV2(operation: Operation): Model {
+function operationV2(operation: Operation, shared: SharedParameters): Model {
   const { id, description, tag, body, answer, codes } = operation;
   const schema = answer ? reference(answer, 2) : { type: "string" };
-  const bodyParameter = body && { name: "body", in: "body", schema: reference(body.type, 2), ...(body.required ? { required: true } : {}) };
-  const all = [...(bodyParameter ? [bodyParameter] : []), ...operation.parameters.map(parameterV2)];
+  const bodyParameter = body && shared.body(String(reference(body.type, 2)["$ref"]), body.required);
+  const all = [...(bodyParameter ? [bodyParameter] : []), ...operation.parameters.map((p) => shared.model(p))];
+  const consumes = consumedBy(operation);
   return {
     description,
-    consumes: consumedBy(operation),
+    ...(consumes ? { consumes } : {}),
     produces: answer ? producedBy(operation) : (operation.textTypes ?? ["*/*"]),
     schemes: ["https"],
     tags: [tag],
@@ -151,8 +155,4 @@ function operationV2(operation: Operation): Model {
     },
     ...kubernetesExtensions(operation),
   };
-}
-
-function parameterV2({ name, in: place, type, description }: Parameter): Model {
-  return { uniqueItems: true, type, description, name, in: place, ...(place === "path" ? { required: true } : {}) };
 }

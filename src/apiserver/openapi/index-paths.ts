@@ -19,13 +19,13 @@ export const openIdPaths: readonly OperationPath[] = [
   read("/.well-known/openid-configuration/", {
     id: "getServiceAccountIssuerOpenIDConfiguration",
     tag: "WellKnown",
-    description: "get the OpenID configuration of the issuer of service-account tokens",
+    description: "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'",
     textTypes: ["application/json"],
   }),
   read("/openid/v1/jwks/", {
     id: "getServiceAccountIssuerOpenIDKeyset",
     tag: "openid",
-    description: "get the public keys that verify service-account tokens, as a JSON Web Key Set",
+    description: "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)",
     textTypes: ["application/jwk-set+json"],
   }),
 ];

@@ -8,7 +8,7 @@ import { kubernetesVersion } from "../../base/version.ts";
 import { groupsOf, type ServedGroup } from "../discovery/documents.ts";
 import type { EndpointSource } from "../http/endpoints.ts";
 import { allowsGzip } from "../http/http1.ts";
-import { negotiateRaw } from "../http/negotiate.ts";
+import { mostWanted } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
 import { customDocumentV3, documentParts, jsonV2 } from "./custom-documents.ts";
 import { loadDescriptions } from "./descriptions.ts";
@@ -21,6 +21,10 @@ import type { SchemaContext } from "./schemas.ts";
 /** The v2 document in protobuf, as it is named in answers, and as clients ask for it. */
 const protobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const askedProtobufV2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/** The same of v3 documents. */
+const protobufV3 = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+const askedProtobufV3 = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
 
 /** The media types of the v2 document. */
 export const documentTypesV2 = { json: "application/json", protobuf: protobufV2, askedProtobuf: askedProtobufV2 } as const;
@@ -70,7 +74,7 @@ export function createOpenApi(
     return documents.get(
       key,
       hash,
-      (candidate) => parts.has(candidate),
+      (candidate) => parts.has(candidate.replace(" protobuf", "")),
       async () => make({ groups, descriptions: await loadDescriptions(), publishedOf }),
     );
   };
@@ -79,24 +83,28 @@ export function createOpenApi(
     const paths = Object.fromEntries(
       [...generation().parts].map(([key, { hash }]) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hash}` }]),
     );
-    return { kind: "bytes", status: 200, contentType: "application/json", bytes: Buffer.from(JSON.stringify({ paths })) };
+    // Upstream's index names no type, and is taken for text.
+    return { kind: "bytes", status: 200, contentType: "text/plain; charset=utf-8", bytes: Buffer.from(JSON.stringify({ paths })) };
   };
   const part =
     (key: string): Handler =>
     async ({ request }) => {
       const source = generation().parts.get(key);
       if (!source) return empty(404);
-      negotiateRaw(request, "application/json");
+      const wanted = mostWanted(request, "application/json", protobufV3, askedProtobufV3);
+      if (!wanted) return notAccepted;
       const asked = request.query.get("hash");
       // A link from an older index leads on to the document of today.
       if (asked !== null && asked !== source.hash)
         return { ...empty(301), headers: { Location: `/openapi/v3/${key}?hash=${source.hash}` } };
-      const found = await document(key, source);
+      const isJson = wanted === "application/json";
+      const found = await document(isJson ? key : `${key} protobuf`, isJson ? source : { hash: source.hash, make: inProtobuf(source) });
       const forever = { "Cache-Control": "public, immutable", Expires: new Date(Date.UTC(2099, 0, 1)).toUTCString() };
-      return answer(found, request.headers, asked === null ? {} : forever);
+      return answer(found, request.headers, asked === null ? {} : forever, isJson ? undefined : protobufV3);
     };
   const v2: Handler = async ({ request }) => {
-    const asked = negotiateRaw(request, "application/json", protobufV2, askedProtobufV2);
+    const asked = mostWanted(request, "application/json", protobufV2, askedProtobufV2);
+    if (!asked) return notAccepted;
     const { hash, custom } = generation();
     const builtIn = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
     if (asked === "application/json") {
@@ -116,6 +124,14 @@ export function createOpenApi(
     },
   };
 }
+
+/** A v3 document is put together in JSON, whatever it is sent in. */
+const inProtobuf =
+  ({ make }: Source): Source["make"] =>
+  async (context) => {
+    const { encodeDocumentV3 } = await import("./document-v3-protobuf.ts");
+    return encodeDocumentV3(JSON.parse(Buffer.from(await make(context)).toString()) as object);
+  };
 
 /** The documents that have been asked for, each as it was last made. */
 class Documents {
@@ -190,6 +206,11 @@ export async function build(make: () => Promise<Uint8Array>): Promise<Document> 
   return { bytes, zipped: await compress(bytes), etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
 }
 
+/** Whether an If-None-Match header names a tag. */
+function namesTag(header: string | undefined, etag: string): boolean {
+  return (header ?? "").split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
+}
+
 export function answer(
   document: Document,
   headers: Readonly<Record<string, string | undefined>>,
@@ -197,7 +218,7 @@ export function answer(
   contentType = "application/json",
 ): ApiResponse {
   const common = { Etag: document.etag, "Cache-Control": "no-cache, private", ...more };
-  if (headers["if-none-match"] === document.etag) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
+  if (namesTag(headers["if-none-match"], document.etag)) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
   const zip = allowsGzip(headers["accept-encoding"]);
   return {
     kind: "bytes",
@@ -207,6 +228,9 @@ export function answer(
     headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: zip ? "Accept-Encoding, Accept" : "Accept" },
   };
 }
+
+/** Upstream says no more to those who accept no form of a document. */
+export const notAccepted: ApiResponse = { ...empty(406), headers: { Vary: "Accept" } };
 
 function empty(status: number): Extract<ApiResponse, { kind: "bytes" }> {
   return { kind: "bytes", status, contentType: "", bytes: new Uint8Array() };

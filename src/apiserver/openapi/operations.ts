@@ -60,10 +60,20 @@ export function customPathsOf(type: ResourceType): OperationPath[] {
   return resourcePaths(base, type).map((path) => withShared({ ...path, operations: path.operations.map(asCustom) }));
 }
 
-/** Upstream words lists of custom resources otherwise. */
+/** What upstream tells otherwise of custom resources. */
 function asCustom(operation: Operation): Operation {
-  const { streams: _, ...kept } = operation;
-  return { ...kept, description: operation.description.replace("list or watch objects", "list objects"), custom: true };
+  const { streams: _1, body, ...kept } = operation;
+  const custom: Operation = {
+    ...kept,
+    ...(body ? { body } : {}),
+    description: operation.description.replace("list or watch objects", "list objects"),
+    custom: true,
+  };
+  if (kept.action === "get") return { ...custom, parameters: parameters.get };
+  if (kept.action === "patch") return { ...custom, codes: [200] };
+  if (kept.action !== "deletecollection") return custom;
+  const { body: _2, ...rest } = custom;
+  return { ...rest, parameters: parameters.list };
 }
 
 /** A path whose operations have parameters in common says so itself, all of them by name. */
@@ -328,7 +338,7 @@ function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, sc
       codes: [200, 201, 202],
     });
   const own = sub.name === "log" ? ofConnection : [];
-  return [{ path, parameters: [nameParameter(type.kind), ...scope, pretty, ...own], operations }];
+  return [{ path, parameters: [nameParameter(sub.kind.kind), ...scope, pretty, ...own], operations }];
 }
 
 /** A log is text, whatever is asked for. */
@@ -336,6 +346,8 @@ function withoutAnswer({ answer: _answer, ...operation }: Operation): Operation 
   return { ...operation, textTypes: ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] };
 }
 
+/** "a Pod", "an Eviction", "Endpoints". */
 function article(kind: string): string {
+  if (/[^s]s$/.test(kind)) return kind;
   return `${/^[AEIOU]/.test(kind) ? "an" : "a"} ${kind}`;
 }

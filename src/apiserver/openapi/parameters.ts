@@ -1,95 +1,87 @@
-// Query and path parameters of operations, with upstream's names and types; the same for both OpenAPI versions.
+// Query and path parameters of operations, with upstream's names and types; the same for both OpenAPI versions. Their
+// descriptions are found by the operation that they are of.
 
 export interface Parameter {
   readonly name: string;
   readonly in: "query" | "path";
   readonly type: "string" | "integer" | "boolean";
-  readonly description: string;
+  /** Under which its description is: "list", "pods/exec". */
+  readonly operation?: string;
+  /** Where it has none there. */
+  readonly description?: string;
 }
 
-const query = (name: string, type: Parameter["type"], description: string): Parameter => ({ name, in: "query", type, description });
+type Type = Parameter["type"];
 
-const dryRun = query("dryRun", "string", "All: every step is taken except that nothing is stored.");
-const fieldManager = query("fieldManager", "string", "The name of whoever makes the change, recorded in managedFields.");
-const fieldValidation = query(
-  "fieldValidation",
-  "string",
-  "What to do about unknown and duplicate fields: Ignore, Warn (the default) or Strict.",
-);
+const query = (operation: string, name: string, type: Type = "string"): Parameter => ({ name, in: "query", type, operation });
 
-const listParameters: readonly Parameter[] = [
-  query("continue", "string", "Goes on with a list that was cut off by limit, by the token in its metadata."),
-  query("fieldSelector", "string", "Restricts the objects by their fields. Defaults to everything."),
-  query("labelSelector", "string", "Restricts the objects by their labels. Defaults to everything."),
-  query("limit", "integer", "The most objects to return; metadata.continue then leads to the rest."),
-  query("resourceVersion", "string", "The resource version to read from; see resourceVersionMatch."),
-  query("resourceVersionMatch", "string", "How resourceVersion applies: Exact or NotOlderThan."),
-  query("sendInitialEvents", "boolean", "Begins a watch with the objects there are, ended by a bookmark."),
-  query("shardSelector", "string", "Restricts the objects to a shard of them."),
-  query("timeoutSeconds", "integer", "How long the call may take, whether or not anything happens."),
+const dryRun = query("create", "dryRun");
+const fieldManager = query("create", "fieldManager");
+const fieldValidation = query("create", "fieldValidation");
+const resourceVersion = query("list", "resourceVersion");
+
+const limits: readonly Parameter[] = [
+  query("list", "continue"),
+  query("list", "fieldSelector"),
+  query("list", "labelSelector"),
+  query("list", "limit", "integer"),
+  resourceVersion,
+  query("list", "resourceVersionMatch"),
+  query("list", "sendInitialEvents", "boolean"),
+  query("list", "shardSelector"),
+  query("list", "timeoutSeconds", "integer"),
 ];
 
 const byName = (a: Parameter, b: Parameter): number => ((a.name === b.name ? a.in < b.in : a.name < b.name) ? -1 : 1);
 
-const deleteParameters: readonly Parameter[] = [
+const deletion: readonly Parameter[] = [
   dryRun,
-  query("gracePeriodSeconds", "integer", "How long the object is given to end by itself; 0 means at once."),
-  query(
-    "ignoreStoreReadErrorWithClusterBreakingPotential",
-    "boolean",
-    "Deletes an object that cannot be read from storage, without any of the usual checks.",
-  ),
-  query("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
-  query("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground."),
+  query("delete", "gracePeriodSeconds", "integer"),
+  query("delete", "ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
+  query("delete", "orphanDependents", "boolean"),
+  query("delete", "propagationPolicy"),
 ];
 
 export const parameters = {
-  list: [
-    query("allowWatchBookmarks", "boolean", "Sends events of type BOOKMARK now and then, to tell how far a watch has come."),
-    query("watch", "boolean", "Watches for changes and sends them as they happen."),
-    ...listParameters,
-  ].sort(byName),
+  list: [query("list", "allowWatchBookmarks", "boolean"), query("list", "watch", "boolean"), ...limits].sort(byName),
+  /** Of custom resources: built-in ones do not tell of it. */
+  get: [resourceVersion],
   create: [dryRun, fieldManager, fieldValidation],
   update: [dryRun, fieldManager, fieldValidation],
-  patch: [dryRun, fieldManager, fieldValidation, query("force", "boolean", "Apply takes over fields that other managers own.")],
-  delete: deleteParameters,
-  deleteCollection: [...deleteParameters, ...listParameters].sort(byName),
+  patch: [dryRun, query("patch", "fieldManager"), fieldValidation, query("patch", "force", "boolean")],
+  delete: deletion,
+  deleteCollection: [...deletion, ...limits].sort(byName),
 } as const satisfies Record<string, readonly Parameter[]>;
-const container = query("container", "string", "The container; may be left out where the pod has only one.");
-const streamed: readonly Parameter[] = [
-  container,
-  query("stdin", "boolean", "Whether standard input is sent. Defaults to false."),
-  query("stdout", "boolean", "Whether standard output is received."),
-  query("stderr", "boolean", "Whether standard error is received."),
-  query("tty", "boolean", "Whether the streams are those of a terminal. Defaults to false."),
+
+const streamed = (operation: string): readonly Parameter[] => [
+  query(operation, "container"),
+  query(operation, "stdin", "boolean"),
+  query(operation, "stdout", "boolean"),
+  query(operation, "stderr", "boolean"),
+  query(operation, "tty", "boolean"),
 ];
-const proxied: readonly Parameter[] = [query("path", "string", "The part of the URL that is sent on.")];
 
 /** Of subresources that connect to a node or a container, and of logs. */
 export const connectParameters: Readonly<Record<string, readonly Parameter[]>> = {
-  "pods/attach": streamed,
-  "pods/exec": [query("command", "string", "The command, an argument each; no shell reads it."), ...streamed],
-  "pods/portforward": [query("ports", "integer", "The ports to forward, where WebSockets are used.")],
-  "pods/proxy": proxied,
-  "services/proxy": proxied,
-  "nodes/proxy": proxied,
+  "pods/attach": streamed("pods/attach"),
+  "pods/exec": [query("pods/exec", "command"), ...streamed("pods/exec")],
+  "pods/portforward": [query("pods/portforward", "ports", "integer")],
+  "pods/proxy": [query("pods/proxy", "path")],
+  "services/proxy": [query("services/proxy", "path")],
+  "nodes/proxy": [query("nodes/proxy", "path")],
   "pods/log": [
-    container,
-    query("follow", "boolean", "Goes on with what is written later. Defaults to false."),
-    query("insecureSkipTLSVerifyBackend", "boolean", "The node's certificate is not verified: the log may be anybody's."),
-    query("limitBytes", "integer", "The most bytes to read."),
-    query("previous", "boolean", "The log of the container that ended before. Defaults to false."),
-    query("sinceSeconds", "integer", "How old the lines may be."),
-    query("stream", "string", "Which stream: All, Stdout or Stderr."),
-    query("tailLines", "integer", "How many lines from the end to begin with."),
-    query("timestamps", "boolean", "Begins every line with its time. Defaults to false."),
+    query("pods/log", "container"),
+    query("pods/log", "follow", "boolean"),
+    query("pods/log", "insecureSkipTLSVerifyBackend", "boolean"),
+    query("pods/log", "limitBytes", "integer"),
+    query("pods/log", "previous", "boolean"),
+    query("pods/log", "sinceSeconds", "integer"),
+    query("pods/log", "stream"),
+    query("pods/log", "tailLines", "integer"),
+    query("pods/log", "timestamps", "boolean"),
   ],
 };
-export const pretty: Parameter = query(
-  "pretty",
-  "string",
-  "If 'true', then the output is pretty printed. Defaults to 'false' unless the user-agent indicates a browser or command-line HTTP tool (curl and wget).",
-);
+export const pretty: Parameter = query("list", "pretty");
 export const namespaceParameter: Parameter = {
   name: "namespace",
   in: "path",

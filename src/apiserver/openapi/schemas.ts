@@ -4,6 +4,7 @@
 import { factsOf as knownFacts } from "../../api/schema/schema.ts";
 import type { FieldFacts, TypeFacts } from "../../api/schema/table.ts";
 import type { Descriptions } from "./descriptions.ts";
+import { allKnownVersions, type GroupVersionName, versionsBesideCustom } from "./known-versions.ts";
 import { modelName } from "./names.ts";
 
 export type OpenApiVersion = 2 | 3;
@@ -19,6 +20,7 @@ const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>>
   "meta-v1.FieldsV1": () => ({ type: "object" }),
   "meta-v1.Patch": () => ({ type: "object" }),
   "runtime.RawExtension": () => ({ type: "object" }),
+  "apiextensions-v1.CustomResourceSubresourceStatus": () => ({ type: "object" }),
 };
 
 /** Types that clients send to every group: they count as kinds of each, in the one document of all groups and in their own. */
@@ -56,10 +58,8 @@ const elementEnums: Readonly<Record<string, readonly string[]>> = {
 export interface SchemaContext {
   readonly version: OpenApiVersion;
   readonly descriptions: Descriptions;
-  /** The group version that a v3 document is about. */
-  readonly own?: { readonly group: string; readonly version: string } | undefined;
-  /** Every group and version served. */
-  readonly groupVersions: readonly { readonly group: string; readonly version: string }[];
+  /** The group version that a v3 document is about; "custom" for one of custom resources. */
+  readonly own?: GroupVersionName | "custom" | undefined;
 }
 
 export function reference(type: string, version: OpenApiVersion): Model {
@@ -112,11 +112,16 @@ function model(type: string, context: SchemaContext): Model {
   };
 }
 
-function kindsSent(type: string, { version: openApi, own, groupVersions }: SchemaContext): Model[] {
+function kindsSent(type: string, context: SchemaContext): Model[] {
   const kind = type.slice(type.lastIndexOf(".") + 1);
+  return sentTo(context).map(({ group, version }) => ({ group, kind, version }));
+}
+
+function sentTo({ version, own }: SchemaContext): readonly GroupVersionName[] {
+  if (version === 2) return allKnownVersions;
+  if (own === "custom") return versionsBesideCustom;
   const core = { group: "", version: "v1" };
-  const sentTo = openApi === 2 ? groupVersions : own === undefined || own.group === "" ? [core] : [core, own];
-  return sentTo.map(({ group, version }) => ({ group, kind, version }));
+  return own === undefined || own.group === "" ? [core] : [core, own];
 }
 
 /** "apps/v1/Deployment" or "v1/Pod". */
@@ -129,7 +134,8 @@ function parseKind(text: string): Model {
 function property(owner: string, name: string, field: FieldFacts, context: SchemaContext): Model {
   const type = typeOf(field);
   const facts = typeof field === "string" ? undefined : field;
-  const description = context.descriptions.ofField(owner, name) ?? inheritedDescription(owner, name, type, context);
+  const words = context.descriptions.ofField(owner, name) ?? inheritedDescription(owner, name, type, context);
+  const description = withValues(words, facts?.enum);
   const siblings: Model = {
     ...(description === undefined ? {} : { description }),
     ...(context.version === 3 && facts?.default !== undefined ? { default: facts.default } : {}),
@@ -148,7 +154,16 @@ function property(owner: string, name: string, field: FieldFacts, context: Schem
   return { ...value, ...siblings };
 }
 
+/** What a field may be is told in words too. */
+function withValues(description: string | undefined, values: readonly string[] | undefined): string | undefined {
+  if (description === undefined || !values) return description;
+  return `${description}\n\nPossible enum values:\n${values.map((value) => ` - \`${JSON.stringify(value)}\``).join("\n")}`;
+}
+
 export const conventions = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+
+/** Their fields that are objects have no descriptions upstream either. */
+const undescribed: ReadonlySet<string> = new Set(["apiextensions-v1.JSONSchemaProps", "networking-v1.IngressRule"]);
 
 /**
  * The source of the descriptions has none for fields that are objects of another type: those that all kinds share get
@@ -157,8 +172,7 @@ export const conventions = "https://git.k8s.io/community/contributors/devel/sig-
 function inheritedDescription(owner: string, name: string, type: string, { descriptions }: SchemaContext): string | undefined {
   if (type === "meta-v1.ObjectMeta") return `Standard object's metadata. More info: ${conventions}#metadata`;
   if (type === "meta-v1.ListMeta") return `Standard list metadata. More info: ${conventions}#types-kinds`;
-  // Its fields mean what JSON Schema says, and have no descriptions upstream either.
-  if (owner === "apiextensions-v1.JSONSchemaProps" || !isTypeName(type) || type.startsWith("[") || type.startsWith("{")) return undefined;
+  if (undescribed.has(owner) || !isTypeName(type) || type.startsWith("[") || type.startsWith("{")) return undefined;
   const described = factsOf(type).fields ? descriptions.ofType(type) : undefined;
   if (described === undefined) return undefined;
   const sentence = /^.*?\.(?=\s|$)/s.exec(described)?.[0] ?? described;

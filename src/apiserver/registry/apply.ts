@@ -1,7 +1,8 @@
 // Server-side apply as the registry does it: the configuration is read as YAML, merged into the current object (or an
 // empty one, to be created) with its ownership, and what has come out is decoded like a body. An applied Scale is applied
 // to the scaled object's spec.replicas, where its ownership is kept.
-import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
+import { decodeConverted } from "../../api/encode/conversion-problem.ts";
+import { DecodeError } from "../../api/encode/decode.ts";
 import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, StatusError } from "../../api/meta/status-error.ts";
@@ -43,7 +44,7 @@ export async function compileApply(
     const context = { ...fieldContext(store.definition, writer), kind, empty, force, ownedAs };
     const applying = applyPatch(current ?? empty, applied, context);
     const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
-    const object = decodeMerged(store, merged);
+    const object = decodeMerged(store, merged, applied);
     if (applied.metadata.name === "")
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
     const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
@@ -81,20 +82,21 @@ async function parseConfiguration(text: string): Promise<ParsedText> {
   }
 }
 
-function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObject): KubernetesObject {
+/** Decodes what an apply has come to. `subject` is the configuration, by which upstream names what it could not convert. */
+function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObject, subject: KubernetesObject): KubernetesObject {
   const { custom } = definition;
   if (type.schema === undefined && !custom) return merged;
   try {
-    const { object } = custom ? custom.decode(merged) : decodeObject(builtInSchemas.get(type.schema ?? ""), merged);
+    const { object } = custom ? custom.decode(merged) : decodeConverted(builtInSchemas.get(type.schema ?? ""), merged);
     return object as unknown as KubernetesObject;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    const integer = /cannot unmarshal number .* of type (u?int\d*)$/.exec(error.message)?.[1];
-    if (integer === undefined) throw badRequest(error.message);
+    if (custom) throw badRequest(error.message);
     const kind = `${apiVersionOf(type)}, Kind=${type.kind}`;
-    const { namespace = "", name = "" } = merged.metadata ?? {};
-    const why = `unable to convert unstructured object to ${kind}: cannot convert float64 to ${integer}`;
-    throw new StatusError({ code: 500, message: `failed to convert new object (${namespace}/${name}; ${kind}) to proper version: ${why}` });
+    const { namespace = "", name = "" } = subject.metadata ?? {};
+    const named = `${namespace}/${name}; ${type.group === "" ? "/" : ""}${kind}`;
+    const why = `unable to convert unstructured object to ${type.group === "" ? "/" : ""}${kind}: ${error.message}`;
+    throw new StatusError({ code: 500, message: `failed to convert new object (${named}) to proper version: ${why}` });
   }
 }
 

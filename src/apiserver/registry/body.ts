@@ -34,6 +34,8 @@ export interface ExpectedKind extends GroupVersionKind {
   readonly schema?: string | undefined;
   /** Throws DecodeError. */
   readonly decode?: ((value: unknown) => Decoded) | undefined;
+  /** Fills in what the server would, for those who are told of what was sent. */
+  readonly defaults?: ((object: never) => KubernetesObject) | undefined;
   /** Other versions of the kind that are read alike ("policy/v1beta1" for evictions). */
   readonly alsoVersions?: readonly string[];
 }
@@ -44,7 +46,8 @@ export async function readObject(context: RequestContext, expected: ExpectedKind
   const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
   const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context.request, body, expected);
   const object = decodeAs(parsed, expected, validation, warn);
-  if (context.auditBody) context.auditBody.value = object;
+  const { auditBody } = context;
+  if (auditBody) auditBody.value = auditBody.whole && expected.defaults ? expected.defaults(object as never) : object;
   return object;
 }
 
@@ -52,17 +55,20 @@ async function parseSent(
   request: ApiRequest,
   body: Exclude<ApiRequest["body"], { kind: "value" }>,
   expected: ExpectedKind,
-): Promise<ParsedText> {
+): Promise<ParsedBody> {
   return parseBody(request, body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes), expected);
 }
 
-async function parseBody(request: ApiRequest, bytes: Uint8Array, expected: ExpectedKind): Promise<ParsedText> {
+/** `sent`: the body itself, which messages quote. */
+type ParsedBody = ParsedText & { readonly sent?: Uint8Array };
+
+async function parseBody(request: ApiRequest, bytes: Uint8Array, expected: ExpectedKind): Promise<ParsedBody> {
   const encoding = negotiateInput(request.headers["content-type"]);
   if (encoding === "protobuf") return parseProtobufBody(bytes, expected);
   const text = utf8.decode(bytes);
-  if (encoding === "yaml") return parseYamlBody(text, expected.kind);
+  if (encoding === "yaml") return { ...(await parseYamlBody(text, expected.kind)), sent: bytes };
   try {
-    return parseJson(text);
+    return { ...parseJson(text), sent: bytes };
   } catch (error) {
     if (error instanceof JsonSyntaxError)
       throw unrecognized(expected.kind, `couldn't get version/kind; json parse error: ${error.message}`, bytes);
@@ -76,8 +82,7 @@ async function parseYamlBody(text: string, kind: string): Promise<ParsedText> {
   try {
     return parseYaml(text);
   } catch (error) {
-    if (error instanceof YamlSyntaxError)
-      throw unrecognized(kind, `couldn't get version/kind; yaml parse error: ${error.message}`, Buffer.from(text));
+    if (error instanceof YamlSyntaxError) throw unrecognized(kind, error.message, Buffer.from(text));
     throw error;
   }
 }
@@ -127,7 +132,7 @@ interface Sent {
 
 /** Decodes a parsed body as an object of a kind. */
 export function decodeAs(
-  { value, duplicates, text }: ParsedText,
+  { value, duplicates, text, sent: bytes }: ParsedBody,
   expected: ExpectedKind,
   validation: FieldValidation,
   warn: (text: string) => void,
@@ -135,8 +140,8 @@ export function decodeAs(
   const apiVersion = versionOf(expected);
   const sent = (value ?? {}) as Sent;
   const problem = typeProblem(value);
-  if (problem !== undefined) throw unrecognized(expected.kind, problem, textOf(value));
-  checkKind(sent, expected, apiVersion);
+  if (problem !== undefined) throw unrecognized(expected.kind, problem, bytes ?? textOf(value));
+  checkKind(sent, expected, apiVersion, bytes);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(problems));
@@ -209,10 +214,11 @@ function typeProblem(value: unknown): string | undefined {
   return undefined;
 }
 
-function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string): void {
+function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes?: Uint8Array): void {
   const kind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : expected.kind;
   const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
-  if (sentVersion.split("/").length > 2) throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, textOf(sent));
+  if (sentVersion.split("/").length > 2)
+    throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, bytes ?? textOf(sent));
   if (expected.decode && sentVersion !== apiVersion)
     throw badRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
   // Another kind is refused by validation where it is a custom one.
@@ -244,7 +250,8 @@ export async function readDeleteOptions(context: RequestContext): Promise<Delete
   checkOptionsKind(value);
   try {
     const { object } = decodeObject(builtInSchemas.get("meta-v1.DeleteOptions"), value);
-    if (context.auditBody) context.auditBody.value = object;
+    // As upstream has it in its memory.
+    if (context.auditBody) context.auditBody.value = { ...object, kind: "DeleteOptions", apiVersion: "meta.k8s.io/__internal" };
     return checkDeleteOptions(object as DeleteOptions);
   } catch (error) {
     if (error instanceof DecodeError) throw badRequest(error.message);

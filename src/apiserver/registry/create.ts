@@ -87,7 +87,9 @@ async function attemptCreate(
 ): Promise<ObjectVersion | undefined> {
   const { definition, type } = store;
   let object = prepared;
-  const reservation = await hookOf(env, type)?.reserve(object, undefined, request.dryRun);
+  // What is made by way of its status gets nothing from the allocators.
+  const hook = request.subresource === "" ? hookOf(env, type) : undefined;
+  const reservation = await hook?.reserve(object, undefined, request.dryRun);
   let stored = false;
   let contestedAt: number | undefined;
   try {

@@ -1,6 +1,8 @@
 // Answers at the edges of the API, where upstream's router, options and storage each have their own words.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { builtInDefinitions } from "./definitions.ts";
 import { createFixture, type Fixture } from "./request-fixture.ts";
+import { describedResources } from "./resources/all.ts";
 
 const path = "/api/v1/namespaces/default/configmaps";
 const merge = "application/merge-patch+json";
@@ -224,5 +226,50 @@ describe("applied values", () => {
       400,
       "the name of the object (x based on URL) was undeterminable: name must be provided",
     ]);
+  });
+});
+
+describe("what is answered as upstream does", () => {
+  const table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+  it("shows no tables of subresources that have none", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    await f.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    const spec = { containers: [{ name: "c", image: "i" }] };
+    await f.send("POST", "/api/v1/namespaces/n/pods", { body: { metadata: { name: "p" }, spec } });
+    for (const sub of ["resize", "ephemeralcontainers"])
+      expect(await f.send("GET", `/api/v1/namespaces/n/pods/p/${sub}`, { accept: table })).toMatchObject({ status: 406 });
+    expect(await f.send("GET", "/api/v1/namespaces/n/pods/p/status", { accept: table })).toMatchObject({ status: 200 });
+    expect(await f.send("GET", "/api/v1/namespaces/n/pods/p/resize")).toMatchObject({ status: 200 });
+    await f.stop();
+  });
+
+  it("looks at includeObject when there is something to show", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    const path = "/api/v1/namespaces/n/configmaps";
+    expect(await f.send("GET", `${path}/none?includeObject=Bogus`, { accept: table })).toMatchObject({ status: 404 });
+    expect(await f.send("GET", `${path}?includeObject=Bogus`, { accept: table })).toMatchObject({ status: 400 });
+    await f.stop();
+  });
+
+  it("makes a service by way of its status, without addresses", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    await f.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    const body = { metadata: { name: "s" }, spec: { ports: [{ port: 80 }] }, status: { loadBalancer: { ingress: [{ ip: "1.2.3.4" }] } } };
+    const made = await f.send("PUT", "/api/v1/namespaces/n/services/s/status", { body });
+    expect(made.status).toBe(201);
+    expect(
+      (await f.send("PATCH", "/api/v1/namespaces/n/services/t/status", { body: {}, contentType: "application/merge-patch+json" })).status,
+    ).toBe(404);
+    await f.stop();
+  });
+
+  it("refuses a watch that continues a list, and fields that a kind does not select by in its words", async () => {
+    const f = createFixture({ definitions: builtInDefinitions(describedResources) });
+    const watch = await f.send("GET", "/api/v1/namespaces/n/configmaps?watch=1&continue=x");
+    expect(watch).toMatchObject({ status: 422 });
+    const jobs = await f.send("GET", "/apis/batch/v1/namespaces/n/jobs?fieldSelector=type%3Da");
+    expect(jobs.body).toMatchObject({ code: 400, message: 'field label "type" not supported for Job' });
+    await f.stop();
   });
 });

@@ -49,8 +49,7 @@ export function generateName(base: string): string {
 
 /** An updated object with what it may leave out: identity, and the deletion that has begun. */
 export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T): T {
-  const { selfLink: _, ...sent } = object.metadata;
-  const metadata: Meta = sent;
+  const metadata: Meta = { ...object.metadata };
   const before = old.metadata;
   if (!metadata.uid) metadata.uid = before.uid;
   if (before.creationTimestamp !== undefined) metadata.creationTimestamp = before.creationTimestamp;

@@ -1,7 +1,7 @@
 // PATCH: a change in one of four forms, applied to the current version and stored like an update. What the patch makes is
 // decoded like a body, so that a patch cannot make what a PUT could not. When another write comes first the patch is
 // applied again to the new version, unless the patch itself names the version it is meant for.
-import { conversionProblem } from "../../api/encode/conversion-problem.ts";
+import { decodeConverted } from "../../api/encode/conversion-problem.ts";
 import { DecodeError, decodeObject, duplicateField, strictProblem, unknownField } from "../../api/encode/decode.ts";
 import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
@@ -39,13 +39,15 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
   const { kind } = target;
   const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
   if (content === "strategic" && !schema) throw unsupportedPatch();
-  const decode = kind.decode ?? (schema && ((value: unknown) => decodeObject(schema, value)));
+  // A strategic merge gives no text that is decoded, but a value that is converted.
+  const decodeValue = content === "strategic" ? decodeConverted : decodeObject;
+  const decode = kind.decode ?? (schema && ((value: unknown) => decodeValue(schema, value)));
   const { value: patch, repeated } = parsePatch(content, body);
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
       const flaws = [...repeated.map((problem) => `json patch ${problem}`), ...unknownJsonPatchFields(operations)];
-      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema, flaws));
+      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema, flaws, operations));
     }
     case "merge": {
       const changes = checkMergePatch(patch);
@@ -56,9 +58,6 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
         show: () => goText(patch),
         flaws: repeated,
         order: (problems) => problems.toSorted(),
-        // The result is no text that is decoded, but a value that is converted.
-        problemOf: (error, patched) =>
-          conversionProblem(schemaOfKind(patched.apiVersion, patched.kind) ?? (schema as ObjectSchema), patched) ?? error.message,
       });
   }
 }
@@ -99,8 +98,6 @@ interface Report {
   readonly flaws: readonly string[];
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
-  /** What is wrong with a value that cannot be decoded. */
-  readonly problemOf: (error: DecodeError, patched: KubernetesObject) => string;
 }
 
 type Decode = NonNullable<ExpectedKind["decode"]>;
@@ -110,7 +107,7 @@ function checked(
   target: PatchTarget,
   decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, flaws, order, problemOf }: Report,
+  { show, flaws, order }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
@@ -125,10 +122,10 @@ function checked(
     if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
       const other = schemaOfKind(patched.apiVersion, patched.kind);
       // It is read as what it says it is, and then found to be something else.
-      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, flaws, order, problemOf });
+      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, flaws, order });
       throw refuse(otherKindProblem(patched, target.kind));
     }
-    const object = decode ? decodePatched(decode, patched, target, { refuse, flaws, order, problemOf }) : patched;
+    const object = decode ? decodePatched(decode, patched, target, { refuse, flaws, order }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(withSentOwners(named, patched), target.namespace);
@@ -139,12 +136,7 @@ function decodePatched(
   decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
-  {
-    refuse,
-    flaws,
-    order,
-    problemOf,
-  }: Pick<Report, "flaws" | "order" | "problemOf"> & { readonly refuse: (problem: string) => StatusError },
+  { refuse, flaws, order }: Pick<Report, "flaws" | "order"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decode(patched);
@@ -153,15 +145,18 @@ function decodePatched(
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
   } catch (error) {
-    if (error instanceof DecodeError) throw refuse(problemOf(error, patched));
+    if (error instanceof DecodeError) throw refuse(error.message);
     throw error;
   }
 }
 
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport = (schema: ObjectSchema | undefined, flaws: readonly string[]): Report => ({
+const jsonReport = (
+  schema: ObjectSchema | undefined,
+  flaws: readonly string[],
+  operations: readonly { readonly value?: unknown }[] = [],
+): Report => ({
   flaws,
-  show: (patched, current) => patchedText(patched, current, schema),
+  show: (patched, current) => patchedText(patched, current, schema, new Set(operations.map(({ value }) => value))),
   order: (problems) => problems,
-  problemOf: (error) => error.message,
 });

@@ -14,6 +14,7 @@ import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import {
   checkAskedFor,
+  hasTable,
   partialList,
   partialMetadata,
   partialVersion,
@@ -36,7 +37,7 @@ export async function answerGet(
   namespace: string,
 ): Promise<ApiResponse> {
   const { info, request } = context;
-  const representation = representationOf(request, "object", store.type);
+  const representation = representationOf(request, "object", store.type, hasTable(store.definition, info.subresource));
   const key = store.keyOf(namespace, info.name);
   const version = await readAt(store, key, request.query.size > 0 ? (request.query.get("resourceVersion") ?? "") : "");
   if (!version) throw notFound(store.type, info.name);

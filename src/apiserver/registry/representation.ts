@@ -16,7 +16,7 @@ type MetaVersion = "meta.k8s.io/v1" | "meta.k8s.io/v1beta1";
 export type Representation = (
   | { readonly as: "object" }
   | { readonly as: "metadata"; readonly apiVersion: MetaVersion; readonly asksFor: "object" | "list" }
-  | { readonly as: "table"; readonly apiVersion: MetaVersion; readonly includeObject: "Metadata" | "Object" | "None" }
+  | { readonly as: "table"; readonly apiVersion: MetaVersion; readonly includeObject: string }
 ) & { readonly encoding: Encoding; readonly pretty: boolean };
 
 /** What kind of answer is to be represented. */
@@ -24,11 +24,11 @@ export type Answer = "object" | "list" | "watch";
 
 /**
  * What the client accepts; throws 406 for what is not served and 400 for a bad ?includeObject=. Custom resources have no
- * protobuf encoding (their metadata alone has), tables of anything have none.
+ * protobuf encoding (their metadata alone has), tables of anything have none, nor has what is no table (`tables` false).
  */
-export function representationOf(request: ApiRequest, answer: Answer, type: ResourceType): Representation {
+export function representationOf(request: ApiRequest, answer: Answer, type: ResourceType, tables = true): Representation {
   const { as, encoding, pretty } = negotiateOutput(request, {
-    allows: (target) => isMetaVersion(target) && transformations.has(target.kind),
+    allows: (target) => isMetaVersion(target) && transformations.has(target.kind) && (tables || target.kind !== "Table"),
     encodes: (encoding, target) => encoding !== "protobuf" || (target ? target.kind !== "Table" : type.schema !== undefined),
     stream: answer === "watch",
     listsWatch: answer === "list",
@@ -37,13 +37,16 @@ export function representationOf(request: ApiRequest, answer: Answer, type: Reso
   const apiVersion = `meta.k8s.io/${as.version as "v1" | "v1beta1"}` as const;
   if (as.kind !== "Table")
     return { as: "metadata", encoding, pretty, apiVersion, asksFor: as.kind === "PartialObjectMetadataList" ? "list" : "object" };
-  return {
-    as: "table",
-    encoding,
-    pretty,
-    apiVersion,
-    includeObject: parseIncludeObject(request.query.get("includeObject") ?? ""),
-  };
+  const includeObject = request.query.get("includeObject") ?? "";
+  // A watch cannot say later what is wrong.
+  if (answer === "watch") parseIncludeObject(includeObject);
+  return { as: "table", encoding, pretty, apiVersion, includeObject };
+}
+
+/** Whether the answers of a subresource ("": the resource) have a table upstream: few besides status and scale have none. */
+export function hasTable({ custom, tablelessStatus }: ResourceDefinition, subresource: string): boolean {
+  if (subresource === "" || subresource === "scale" || custom) return true;
+  return subresource === "status" && !tablelessStatus;
 }
 
 const transformations: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]);
@@ -62,7 +65,10 @@ export function checkAskedFor(representation: Representation, answer: "object" |
 const isMetaVersion = ({ group, version }: GroupVersionKind): boolean =>
   group === "meta.k8s.io" && (version === "v1" || version === "v1beta1");
 
-function parseIncludeObject(value: string): "Metadata" | "Object" | "None" {
+type IncludedObject = "Metadata" | "Object" | "None";
+
+/** Looked at when there is something to show, as upstream does. */
+function parseIncludeObject(value: string): IncludedObject {
   if (value === "") return "Metadata";
   if (value === "Metadata" || value === "Object" || value === "None") return value;
   throw badRequest(
@@ -141,6 +147,7 @@ export interface TableOptions {
 export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptions): unknown {
   const { definition, representation, nowMs } = options;
   const table = definition.table ?? defaultTable;
+  const include = parseIncludeObject(representation.includeObject);
   const rows = [];
   for (const object of objects) {
     const conditions = table.conditions?.(object);
@@ -148,7 +155,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
     rows.push({
       cells,
       ...(conditions && conditions.length > 0 ? { conditions } : {}),
-      object: rowObject(object, representation, definition),
+      object: rowObject(object, include, representation.apiVersion, definition),
     });
   }
   return {
@@ -160,11 +167,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   };
 }
 
-function rowObject(
-  object: KubernetesObject,
-  { includeObject: include, apiVersion }: TableOptions["representation"],
-  rules: MetadataRules,
-): unknown {
+function rowObject(object: KubernetesObject, include: IncludedObject, apiVersion: MetaVersion, rules: MetadataRules): unknown {
   if (include === "None") return null;
   return include === "Object" ? object : partialMetadata(object, rules, apiVersion);
 }

@@ -112,7 +112,8 @@ export function managerOf(options: WriteOptions, userAgent: string | undefined):
 const managers = new LruMap<string, string>(256);
 
 function managerOfAgent(userAgent: string): string {
-  const name = userAgent.split("/")[0] ?? "";
+  // Headers come as bytes.
+  const name = Buffer.from(userAgent.split("/")[0] ?? "", "latin1").toString();
   // Upstream cuts at 128 bytes and drops what cannot be printed.
   const printable = [...name].filter(isPrintable).join("");
   return printable === "" ? "unknown" : Buffer.from(printable).subarray(0, maxFieldManagerBytes).toString();
@@ -204,8 +205,12 @@ function checkListOptions(options: ListOptions): FieldError[] {
 }
 
 function checkWatchOptions(options: ListOptions): FieldError[] {
-  const { resourceVersionMatch: match, sendInitialEvents } = options;
+  const { resourceVersionMatch: match, sendInitialEvents, resourceVersion } = options;
   const errors: FieldError[] = [];
+  // Such a watch begins with what there is, no older than the present: the match is as good as said.
+  const isImplied = match === "" && sendInitialEvents === undefined && (resourceVersion === "" || resourceVersion === "0");
+  if (isImplied && options.continue !== "")
+    errors.push(forbiddenField("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"));
   if (sendInitialEvents !== undefined && match !== "NotOlderThan")
     errors.push(forbiddenField("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
   if (match === "") return errors;

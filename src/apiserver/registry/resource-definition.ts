@@ -26,7 +26,12 @@ export interface UpdateStrategy<T> {
   prepare?(object: T, old: T, context: StrategyContext): T;
   validate?(object: T, old: T): readonly FieldError[];
   warnings?(object: T, old: T): readonly string[];
+  /** As `metadataOnUpdate`, of the strategies of subresources. */
+  readonly metadata?: readonly MetadataCheck[];
 }
+
+/** Metadata as a whole, or what an update may do to it. */
+export type MetadataCheck = "whole" | "changes";
 
 /** Where the fields lie that the scale subresource of custom resources shows. Paths are lists of field names. */
 export interface ScalePaths {
@@ -88,12 +93,12 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   /** Takes away the fields behind feature gates that are off: before a strategy prepares the object, after admission has seen it. */
   readonly withoutGated?: (object: T) => T;
   /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
-  readonly validateName?: (name: string, prefix: boolean) => readonly string[];
+  readonly validateName?: (name: string, prefix: boolean, object: T) => readonly string[];
   /**
    * What the kind's own rules check of the metadata of an update, besides what every update is checked for, in their order: all
    * of it ("whole") or what an update may do to it ("changes"). A problem is listed as often as it is found. Default: changes.
    */
-  readonly metadataOnUpdate?: readonly ("whole" | "changes")[];
+  readonly metadataOnUpdate?: readonly MetadataCheck[];
   /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */
   readonly countsGeneration?: boolean;
   readonly create: {
@@ -112,6 +117,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly allowUnconditionalUpdate?: boolean;
   /** Values that field selectors see beyond metadata.name and metadata.namespace. Keys are all supported fields. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  /** Why a field selector cannot have another field, where the kind says so in words of its own. */
+  readonly fieldRefusal?: (field: string) => string;
   /** How deletion begins. Default: at once. Pods: their grace period. */
   readonly gracefulDeletion?: {
     /** Seconds of grace for this deletion (0: at once), from what the client asked and the object says. */
@@ -126,6 +133,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   };
   /** Propagation when the client does not say: default "background". */
   readonly defaultDeletionPropagation?: "orphan" | "background";
+  /** Who deletes without saying what becomes of dependents is warned. */
+  readonly orphaningWarning?: string;
   /** Where the answer to a DELETE is the object itself rather than a Status. Default false. */
   readonly deletionReturnsObject?: boolean;
   /** Objects disappear after so many seconds (events). */
@@ -139,6 +148,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly resetFields?: Readonly<Record<string, readonly string[]>>;
   /** What every request for the resource is warned of: "v1 Endpoints is deprecated in v1.33+". */
   readonly deprecation?: string;
+  /** Its status subresource is never shown as a table. */
+  readonly tablelessStatus?: true;
   /** Server-side table; default: Name and Created At. */
   readonly table?: TableConvertor<T>;
   /** Present for custom resources only. */

@@ -56,7 +56,8 @@ function parsed<T>(parse: () => T): T {
 }
 
 function unsupportedField(store: ResourceStore, field: string): Error {
-  if (store.definition.selectableFields) return badRequest(`field label not supported: ${field}`);
+  const { selectableFields, fieldRefusal } = store.definition;
+  if (selectableFields) return badRequest(fieldRefusal?.(field) ?? `field label not supported: ${field}`);
   return badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
 }
 

@@ -105,8 +105,11 @@ async function attemptUpdate(
   return storeChange(env, store, request, object, current);
 }
 
+/** What may create an object that is not there, where its kind allows that: its status too. */
+const createsThrough: ReadonlySet<string> = new Set(["", "status"]);
+
 async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
-  const byPut = store.definition.allowCreateOnUpdate && request.subresource === "" && !request.neverCreates;
+  const byPut = store.definition.allowCreateOnUpdate && createsThrough.has(request.subresource) && !request.neverCreates;
   if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
   const change = await request.change(undefined);
   const { fieldsManaged } = change;

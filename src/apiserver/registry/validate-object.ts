@@ -29,15 +29,14 @@ export function validateChangedObject(
   const generated =
     (check: NameCheck): NameCheck =>
     (name, prefix) =>
-      prefix ? check(name, true) : [];
+      prefix ? check(name, true, object) : [];
   const common = { namespaced: definition.type.namespaced, validateName: generated(isPathSegmentPrefix), qualifiedFinalizers: false };
   const rules = metaRules(definition);
   const checks = {
     whole: () => validateObjectMeta(object, { ...rules, validateName: generated(rules.validateName ?? subdomainName) }),
     changes: () => [...validateObjectMetaUpdate(object, old), ...(rules.qualifiedFinalizers ? validateFinalizerDomains(object) : [])],
   };
-  const repeated: readonly ("whole" | "changes")[] =
-    strategy === definition.update ? (definition.metadataOnUpdate ?? ["changes"]) : ["changes"];
+  const repeated = (strategy === definition.update ? definition.metadataOnUpdate : strategy.metadata) ?? ["changes"];
   const errors = [
     ...validateObjectMeta(object, common),
     ...validateObjectMetaUpdate(object, old),
@@ -56,8 +55,13 @@ const plainFinalizers = new Set([
   "node.k8s.io",
 ]);
 
-const metaRules = ({ type, validateName }: ResourceDefinition): MetaRules & { readonly qualifiedFinalizers: boolean } => ({
+const metaRules = ({
+  type,
+  validateName,
+  metadataOnUpdate,
+}: ResourceDefinition): MetaRules & { readonly qualifiedFinalizers: boolean } => ({
   namespaced: type.namespaced,
   validateName,
-  qualifiedFinalizers: type.schema !== undefined && !plainFinalizers.has(type.group),
+  // Nor are finalizers looked at where the kind's own rules leave metadata alone.
+  qualifiedFinalizers: type.schema !== undefined && !plainFinalizers.has(type.group) && metadataOnUpdate?.length !== 0,
 });

@@ -13,7 +13,7 @@ import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";
 import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
-import { representationOf } from "./representation.ts";
+import { hasTable, representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -39,6 +39,7 @@ const kindOf = ({ type, definition }: ResourceStore): ExpectedKind => ({
   kind: type.kind,
   schema: type.schema,
   decode: definition.custom?.decode,
+  defaults: definition.defaults,
 });
 
 export async function answerCreate(
@@ -68,7 +69,7 @@ export async function answerUpdate(
   context: RequestContext,
   { namespace, subresource, strategy }: UpdateTarget,
 ): Promise<ApiResponse> {
-  const representation = representationOf(context.request, "object", store.type);
+  const representation = representationOf(context.request, "object", store.type, hasTable(store.definition, subresource));
   const options = parseWriteOptions("UpdateOptions", context.request.query);
   const { name } = context.info;
   const request = writeRequest(context, options, { namespace, name, subresource });
@@ -90,7 +91,7 @@ export async function answerPatch(
 ): Promise<ApiResponse> {
   const { request: http, info } = context;
   const content = negotiatePatch(http.headers["content-type"]);
-  const representation = representationOf(http, "object", store.type);
+  const representation = representationOf(http, "object", store.type, hasTable(store.definition, subresource));
   const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
   const body = await readPatchBody(context);
   const scales = subresource === "scale";
@@ -138,11 +139,19 @@ export async function answerDelete(
 ): Promise<ApiResponse> {
   const representation = representationOf(context.request, "object", store.type);
   const options = await readDeleteOptions(context);
+  warnOfDeletion(store, context, options);
   const result = await deleteObject(env, store, deleteRequest(context, namespace, context.info.name, options), options);
   if (result.removed && !store.definition.deletionReturnsObject)
     return { kind: "object", status: 200, object: deletedStatus(store, result.version.object) };
   const accepted = !result.removed && options.orphanDependents === false;
   return objectAnswer(env, store, result.version, representation, accepted ? 202 : 200);
+}
+
+/** Where dependents stay that people expect to go. */
+function warnOfDeletion({ definition }: ResourceStore, { warnings }: RequestContext, options: DeleteOptions): void {
+  const { orphaningWarning: text } = definition;
+  if (text === undefined || options.propagationPolicy !== undefined || options.orphanDependents !== undefined) return;
+  if (!warnings.includes(text)) warnings.push(text);
 }
 
 /** Objects deleted at once by a deletecollection, as upstream's default number of workers. */
@@ -158,6 +167,7 @@ export async function answerDeleteCollection(
   const options = parseListOptions(query, false);
   const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
   const deleteOptions = await readDeleteOptions(context);
+  warnOfDeletion(store, context, deleteOptions);
   const page = await listPage(store, scope, options);
   const waiting = [...page.versions];
   const work = async (): Promise<void> => {

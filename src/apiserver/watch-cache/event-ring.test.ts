@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { CacheEvent } from "./cache-event.ts";
 import { EventRing } from "./event-ring.ts";
+import { ObjectVersion } from "./object-version.ts";
 
+const configMap = {
+  ...{ apiVersion: "v1", kind: "ConfigMap" },
+  metadata: { name: "a", namespace: "default", uid: "1", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" },
+};
 const options = { minEvents: 2, maxEvents: 5, maxAgeMs: 1_000 };
 
 /** With an event for each time, of revisions from 1 on. */
@@ -22,6 +27,13 @@ describe("EventRing", () => {
     const ring = ringOf([0, 10, 20, 30, 40, 50]);
     expect([ring.size, ring.completeAfter]).toEqual([5, 1]);
     expect(revisionsAfter(ring, 3)).toEqual([4, 5, 6]);
+  });
+
+  it("keeps no more bytes of what is over than it may", () => {
+    const before = new ObjectVersion("default/a", configMap, 1, new Uint8Array(100));
+    const ring = new EventRing({ minEvents: 2, maxAgeMs: 1_000, maxBytes: 350 });
+    for (let revision = 2; revision < 9; revision++) ring.push(new CacheEvent("default/a", revision, undefined, before), 0);
+    expect([ring.size, ring.completeAfter]).toEqual([3, 5]);
   });
 
   it("forgets old events with the next one, but for the last", () => {

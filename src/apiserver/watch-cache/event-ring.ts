@@ -1,5 +1,6 @@
 // The recent events of a watch cache, oldest first: what a watch that begins at an older revision is given. It holds at
-// least `minEvents`, keeps what is younger than `maxAgeMs`, and never more than `maxEvents`.
+// least `minEvents`, keeps what is younger than `maxAgeMs`, and never more than `maxEvents`, nor versions of objects that are
+// over of more than `maxBytes`.
 import type { CacheEvent } from "./cache-event.ts";
 
 export interface EventRingOptions {
@@ -7,6 +8,8 @@ export interface EventRingOptions {
   readonly minEvents?: number;
   /** Default 32768. */
   readonly maxEvents?: number;
+  /** Of JSON that only the ring still keeps; in memory an object takes about as much again. Default 32 MiB. */
+  readonly maxBytes?: number;
   /** Default 75 s: upstream's, longer than a client takes to come back after its watch has timed out. */
   readonly maxAgeMs?: number;
 }
@@ -15,14 +18,19 @@ export class EventRing {
   readonly #minEvents: number;
   readonly #maxEvents: number;
   readonly #maxAgeMs: number;
+  readonly #maxBytes: number;
+  #bytes = 0;
   #events: CacheEvent[] = [];
   #times: number[] = [];
+  /** Of what was before each event. */
+  #sizes: number[] = [];
   #head = 0;
   #completeAfter = 0;
 
   constructor(options: EventRingOptions = {}) {
     this.#minEvents = options.minEvents ?? 256;
     this.#maxEvents = options.maxEvents ?? 32_768;
+    this.#maxBytes = options.maxBytes ?? 32 * 2 ** 20;
     this.#maxAgeMs = options.maxAgeMs ?? 75_000;
   }
 
@@ -39,13 +47,17 @@ export class EventRing {
   reset(revision: number): void {
     this.#events = [];
     this.#times = [];
+    this.#sizes = [];
     this.#head = 0;
+    this.#bytes = 0;
     this.#completeAfter = revision;
   }
 
   push(event: CacheEvent, nowMs: number): void {
     this.#events.push(event);
     this.#times.push(nowMs);
+    this.#sizes.push(bytesOf(event));
+    this.#bytes += bytesOf(event);
     this.trim(nowMs);
   }
 
@@ -58,18 +70,25 @@ export class EventRing {
   /** Forgets what is too old. */
   trim(nowMs: number): void {
     const first = this.#head;
-    while (this.size > this.#maxEvents || (this.size > this.#minEvents && (this.#times[this.#head] as number) <= nowMs - this.#maxAgeMs)) {
+    while (this.size > this.#maxEvents || (this.size > this.#minEvents && this.#isOver(nowMs))) {
       this.#completeAfter = (this.#events[this.#head] as CacheEvent).revision;
+      this.#bytes -= this.#sizes[this.#head] as number;
       this.#head++;
     }
     // Dropped slots are given back in one move when they are half of the array: constant work per event.
     if (this.#head > 1024 && this.#head * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#head);
       this.#times = this.#times.slice(this.#head);
+      this.#sizes = this.#sizes.slice(this.#head);
       this.#head = 0;
     } else if (this.#head > first) {
       (this.#events as (CacheEvent | undefined)[]).fill(undefined, first, this.#head);
     }
+  }
+
+  /** Whether the oldest event need not be kept any longer. */
+  #isOver(nowMs: number): boolean {
+    return this.#bytes > this.#maxBytes || (this.#times[this.#head] as number) <= nowMs - this.#maxAgeMs;
   }
 
   /** Puts older events in front, which reach back to `completeAfter`. Gives false, and does nothing, where they are too many. */
@@ -77,7 +96,10 @@ export class EventRing {
     if (this.size + events.length > this.#maxEvents) return false;
     this.#events = [...events, ...this.#events.slice(this.#head)];
     this.#times = [...events.map(() => this.#times[this.#head] ?? nowMs), ...this.#times.slice(this.#head)];
+    const sizes = events.map(bytesOf);
+    this.#sizes = [...sizes, ...this.#sizes.slice(this.#head)];
     this.#head = 0;
+    this.#bytes = this.#sizes.reduce((sum, size) => sum + size, 0);
     this.#completeAfter = completeAfter;
     return true;
   }
@@ -93,4 +115,9 @@ export class EventRing {
     }
     for (; low < this.#events.length; low++) visit(this.#events[low] as CacheEvent);
   }
+}
+
+/** What was before a change is kept for the ring alone. */
+function bytesOf({ previous }: CacheEvent): number {
+  return previous?.storedBytes ?? 0;
 }

@@ -37,6 +37,11 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> {
     this.#message = undefined;
   }
 
+  /** How much JSON is kept with it. */
+  get storedBytes(): number {
+    return this.#json?.length ?? 0;
+  }
+
   /** The same object under another revision: the last state of one that is deleted. */
   at(revision: number): ObjectVersion<T> {
     const stored = this.#fieldsAt === 0 ? undefined : this.#json;
@@ -107,13 +112,15 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */
 function encode(object: KubernetesObject): Buffer {
-  if (isInOrder(object)) return Buffer.from(JSON.stringify(object));
-  const { kind, apiVersion, metadata, ...rest } = object;
-  const text = JSON.stringify({ kind, apiVersion, metadata, ...rest });
+  const text = JSON.stringify(isInOrder(object) ? object : inOrder(object));
   // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);
   return bytes;
+}
+
+function inOrder({ kind, apiVersion, metadata, ...rest }: KubernetesObject): object {
+  return { kind, apiVersion, metadata, ...rest };
 }
 
 const firstFields = ["kind", "apiVersion", "metadata"];

@@ -28,9 +28,18 @@ export const horizontalPodAutoscalerController: Controller = {
     const loop = new Autoscaling(context, autoscalers);
     const { syncPeriodMs } = loop.options;
     // A change is looked at with the next turn, not at once: otherwise each write of a status would be one more turn.
-    const soon = (autoscaler: HorizontalPodAutoscaler): void => context.enqueue(keyOf(autoscaler), syncPeriodMs);
+    const counted = (): void =>
+      context.metrics?.own.set("horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers", autoscalers.size);
+    const soon = (autoscaler: HorizontalPodAutoscaler): void => {
+      counted();
+      context.enqueue(keyOf(autoscaler), syncPeriodMs);
+    };
+    const gone = (autoscaler: HorizontalPodAutoscaler): void => {
+      counted();
+      loop.forget(keyOf(autoscaler));
+    };
     return {
-      watches: [{ start: () => autoscalers.addHandler({ onAdd: soon, onUpdate: soon, onDelete: (gone) => loop.forget(keyOf(gone)) }) }],
+      watches: [{ start: () => autoscalers.addHandler({ onAdd: soon, onUpdate: soon, onDelete: gone }) }],
       async reconcile(key, { signal }) {
         const autoscaler = autoscalers.get(key);
         if (!autoscaler) {

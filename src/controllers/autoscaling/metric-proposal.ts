@@ -147,13 +147,12 @@ async function proposeForObject(spec: ObjectMetricSource, context: ProposalConte
   const isTotal = target.type === "Value" && target.value !== undefined;
   if (!isTotal && (target.type !== "AverageValue" || target.averageValue === undefined))
     throw new Error("invalid object metric source: neither a value target nor an average value target was set");
-  const about = `${object.kind} ${namespace}/${object.name}`;
   const read = async (): Promise<number> => {
     try {
       return await source.object({ namespace, metric, object, signal });
     } catch (error) {
       if (signal.aborted) throw error;
-      const detail = `unable to get metric ${metric.name}: ${failureOf(error).message} on ${about}`;
+      const detail = `unable to get metric ${metric.name}: ${object.kind} on ${namespace} ${object.name}/${failureOf(error).message}`;
       throw new LayeredError(detail, isTotal ? detail : `failed to get ${metric.name} object metric: ${detail}`);
     }
   };

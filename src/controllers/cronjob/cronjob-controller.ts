@@ -191,6 +191,7 @@ async function startJob(
   const wanted = jobOf(cronJob, dueMs, zone);
   try {
     const job = recentJobs.written(key, await client.create(jobs, wanted, { signal }));
+    context.metrics?.own.observe("cronjob_controller_job_creation_skew_duration_seconds", (context.clock.now() - dueMs) / 1000);
     context.recorder.record(cronJob, { type: "Normal", reason: "SuccessfulCreate", message: `Created job ${job.metadata.name}` });
     return job;
   } catch (error) {

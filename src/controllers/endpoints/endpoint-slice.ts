@@ -62,7 +62,14 @@ export const endpointSliceController: Controller = {
         const existing = recent
           .correct(key, sliceInformer.byIndex("service", key))
           .filter((slice) => slice.metadata.deletionTimestamp === undefined);
-        return reconcileSlices(context, { key, service, existing, recent, podInformer, nodeInformer, hinted, signal });
+        try {
+          const again = await reconcileSlices(context, { key, service, existing, recent, podInformer, nodeInformer, hinted, signal });
+          context.metrics?.own.count("endpoint_slice_controller_syncs", "success");
+          return again;
+        } catch (error) {
+          context.metrics?.own.count("endpoint_slice_controller_syncs", "error");
+          throw error;
+        }
       },
     };
   },

@@ -88,17 +88,34 @@ export const jobController: Controller = {
 async function reconcileJob(context: ControllerContext, work: Work, job: Job): Promise<RequeueAfter | undefined> {
   const { key, backoffs } = work;
   const nowMs = context.clock.now();
+  const begunMs = context.clock.monotonic();
   const known = backoffs.get(key);
   const backoff = known?.uid === job.metadata.uid ? known.record : noFailures;
   const state = assessJob({ job, pods: await podsOf(context, work, job), backoff, nowMs });
   const plan = planPods(state, nowMs);
   const { counts, failure } = await act(context, work, state, plan);
+  measure(context, job, { plan, hasFailed: failure !== undefined, begunMs });
   const verdict = finalVerdict(state, counts, failure !== undefined);
   const status = await track(context, work, { state, counts, verdict, onCounted: (record) => backoffs.set(key, record) });
   if (failure) throw failure.error;
   const waits = [deadlineLeftMs({ ...job, status }, nowMs), plan.kind === "wait" ? Math.max(1000, plan.leftMs) : undefined];
   const nextMs = Math.min(...waits.filter((ms) => ms !== undefined && ms > 0).map(Number));
   return Number.isFinite(nextMs) ? { requeueAfterMs: nextMs } : undefined;
+}
+
+const completionMode = ({ spec }: Job): string => spec.completionMode ?? "NonIndexed";
+
+function measure(
+  { clock, metrics }: ControllerContext,
+  job: Job,
+  { plan, hasFailed, begunMs }: { readonly plan: PodPlan; readonly hasFailed: boolean; readonly begunMs: number },
+): void {
+  const action = { create: "pods_created", end: "pods_deleted", remove: "pods_deleted", keep: "reconciling", wait: "reconciling" }[
+    plan.kind
+  ];
+  const labels = [completionMode(job), hasFailed ? "error" : "success", action];
+  metrics?.own.count("job_controller_job_syncs_total", ...labels);
+  metrics?.own.observe("job_controller_job_sync_duration_seconds", (clock.monotonic() - begunMs) / 1000, ...labels);
 }
 
 async function podsOf({ client }: ControllerContext, work: Work, job: Job): Promise<readonly Pod[]> {
@@ -232,7 +249,10 @@ async function track(context: ControllerContext, work: Work, tracking: Tracking)
   const ends = verdict !== undefined && !failure && !plan.isPartial && !hasUncounted(last) && counts.terminating === 0;
   if (ends) last = withEnd(last, verdict, nowMs);
   await writeStatus(context, work, announced, last);
-  if (ends) for (const each of endEvents(job, last, verdict)) context.recorder.record(job, each);
+  if (ends) {
+    context.metrics?.own.count("job_controller_jobs_finished_total", completionMode(job), verdict.outcome, verdict.reason);
+    for (const each of endEvents(job, last, verdict)) context.recorder.record(job, each);
+  }
   if (failure) throw failure.error;
   return last;
 }

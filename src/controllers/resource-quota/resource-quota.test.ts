@@ -81,11 +81,12 @@ describe("resourcequota-controller", () => {
   it("corrects a wrong count within minutes", async () => {
     await using f = await started({ hard: { pods: "1" } });
     const quota = await f.client.get(resourcequotas, at);
-    await f.client.updateStatus(resourcequotas, { ...quota, status: { ...quota.status, used: { pods: "7" } } });
+    const byHand = { hard: { pods: "1", configmaps: "4" }, used: { pods: "7" } };
+    await f.client.updateStatus(resourcequotas, { ...quota, status: byHand });
     await f.settle();
-    expect((await statusOf(f))?.used).toEqual({ pods: "7" });
+    expect(await statusOf(f)).toEqual(byHand);
     await f.clock.advance(5 * 60_000);
     await f.settle();
-    expect((await statusOf(f))?.used).toEqual({ pods: "0" });
+    expect(await statusOf(f)).toEqual({ hard: { pods: "1" }, used: { pods: "0" } });
   });
 });

@@ -36,7 +36,7 @@ export const resourceQuotaController: Controller = {
   },
 };
 
-/** Changes of the status are admission's and our own. */
+/** Changes of the status are admission's and our own; what somebody else writes there stays until the next recount. */
 function watchQuotas(informer: Informer<ResourceQuota>): Watched {
   return {
     start: (enqueue) =>
@@ -44,7 +44,7 @@ function watchQuotas(informer: Informer<ResourceQuota>): Watched {
         onAdd: (quota) => enqueue(keyOf(quota)),
         onUpdate(quota, previous) {
           const isNew = quota.metadata.uid !== previous.metadata.uid;
-          if (isNew || !semanticallyEqual(quota.spec, previous.spec) || !isKnown(quota)) enqueue(keyOf(quota));
+          if (isNew || !semanticallyEqual(quota.spec?.hard, previous.spec?.hard)) enqueue(keyOf(quota));
         },
       }),
   };

@@ -41,7 +41,7 @@ export const ephemeralVolumeController: Controller = {
 };
 
 async function ensureClaim(
-  { client, recorder }: ControllerContext,
+  { client, recorder, metrics }: ControllerContext,
   claims: Informer<PersistentVolumeClaim>,
   { pod, volume, signal }: { readonly pod: Pod; readonly volume: Volume; readonly signal: AbortSignal },
 ): Promise<void> {
@@ -66,10 +66,12 @@ async function ensureClaim(
     spec: spec ?? {},
   };
   try {
+    metrics?.own.count("ephemeral_volume_controller_create_total");
     await client.create(persistentvolumeclaims, claim, { signal });
   } catch (error) {
     // Whose it is shows when the cache has it.
     if (isStatus(error, "AlreadyExists") || isNamespaceGoing(error)) return;
+    metrics?.own.count("ephemeral_volume_controller_create_failures_total");
     refuse(`create PVC ${name}: ${error instanceof Error ? error.message : String(error)}`);
     throw error;
   }

@@ -13,6 +13,7 @@ import type { PersistentVolume, PersistentVolumeClaim } from "../../api/types/co
 import type { StorageClass } from "../../api/types/storage-v1.ts";
 import type { EventToRecord } from "../../client/event-recorder.ts";
 import { hasSameVolumeMode, mismatchOf } from "./find-volume.ts";
+import { hostPathProblem } from "./host-path-provisioner.ts";
 import { deleterOf, provisionerNamed } from "./volume-plugins.ts";
 
 const classAnnotation = "volume.beta.kubernetes.io/storage-class";
@@ -29,7 +30,19 @@ export type ClaimPlan =
   | { readonly kind: "assign-class"; readonly className: string }
   /** Marks the claim for its provisioner, which is outside or cannot. */
   | { readonly kind: "provision"; readonly provisioner: string; readonly event: EventToRecord }
-  | { readonly kind: "cannot-provision"; readonly event: EventToRecord };
+  /** The same, and makes a directory of this machine its volume. */
+  | { readonly kind: "make-directory"; readonly provisioner: string; readonly storageClass: StorageClass }
+  | { readonly kind: "cannot-provision"; readonly event: EventToRecord }
+  /** Classes have no volumes made for them here. */
+  | { readonly kind: "leave" };
+
+/** What the administrator lets this controller make. */
+export interface ProvisioningSettings {
+  /** Volumes are made for claims, by whomever. Default true. */
+  readonly isDynamic?: boolean;
+  /** Volumes of directories of this machine may be made. Default false. */
+  readonly ofHostPaths?: boolean;
+}
 
 export interface ClaimObservation {
   readonly claim: PersistentVolumeClaim;
@@ -42,6 +55,7 @@ export interface ClaimObservation {
   readonly find: (options: { readonly onlyReserved: boolean }) => PersistentVolume | undefined;
   /** Names of pods that use the claim and have no node yet. */
   readonly waitingPods: () => readonly string[];
+  readonly provisioning?: ProvisioningSettings;
 }
 
 export function planClaim(observed: ClaimObservation): ClaimPlan {
@@ -71,7 +85,7 @@ function planNamedVolume({ claim, named }: ClaimObservation): ClaimPlan {
   return waitWith("Warning", "FailedBinding", `volume ${JSON.stringify(name)} already bound to a different claim.`);
 }
 
-function planAnyVolume({ claim, storageClass, find, defaultClass, waitingPods }: ClaimObservation): ClaimPlan {
+function planAnyVolume({ claim, storageClass, find, defaultClass, waitingPods, provisioning = {} }: ClaimObservation): ClaimPlan {
   const waitsForConsumer = storageClass?.volumeBindingMode === "WaitForFirstConsumer";
   const volume = find({ onlyReserved: waitsForConsumer });
   if (volume) return { kind: "bind", volume };
@@ -79,7 +93,7 @@ function planAnyVolume({ claim, storageClass, find, defaultClass, waitingPods }:
   if (assigned) return { kind: "assign-class", className: assigned.metadata.name };
   const isOnItsWay = claim.metadata.annotations?.[selectedNodeAnnotation] !== undefined;
   if (waitsForConsumer && !isOnItsWay) return waitForConsumer(waitingPods());
-  if (storageClassOf(claim) !== "") return planProvisioning(claim, storageClass);
+  if (storageClassOf(claim) !== "") return planProvisioning(claim, storageClass, provisioning);
   return waitWith("Normal", "FailedBinding", "no persistent volumes available for this claim and no storage class is set");
 }
 
@@ -94,17 +108,25 @@ function waitForConsumer(pods: readonly string[]): ClaimPlan {
   return waitWith("Normal", "WaitForPodScheduled", `waiting for pod${pods.length > 1 ? "s" : ""} ${pods.join(",")} to be scheduled`);
 }
 
-function planProvisioning(claim: PersistentVolumeClaim, storageClass: StorageClass | undefined): ClaimPlan {
-  const fail = (message: string): ClaimPlan => ({
-    kind: "cannot-provision",
-    event: { type: "Warning", reason: "ProvisioningFailed", message },
-  });
+function planProvisioning(
+  claim: PersistentVolumeClaim,
+  storageClass: StorageClass | undefined,
+  { isDynamic = true, ofHostPaths = false }: ProvisioningSettings,
+): ClaimPlan {
+  const failure = (message: string): EventToRecord => ({ type: "Warning", reason: "ProvisioningFailed", message });
+  const fail = (message: string): ClaimPlan => ({ kind: "cannot-provision", event: failure(message) });
+  if (!isDynamic) return { kind: "leave" };
   if (!storageClass) return fail(`storageclass.storage.k8s.io ${JSON.stringify(storageClassOf(claim))} not found`);
   const provisioner = provisionerNamed(storageClass.provisioner);
   if (provisioner.kind === "none") return fail(provisioner.message);
   const { name } = provisioner;
-  if (provisioner.kind === "disabled")
-    return { kind: "provision", provisioner: name, event: { type: "Warning", reason: "ProvisioningFailed", message: provisioner.message } };
+  if (provisioner.kind === "host-path") {
+    if (claim.spec?.dataSource)
+      return fail(`plugin ${JSON.stringify(name)} is not a CSI plugin. Only CSI plugin can provision a claim with a datasource`);
+    const problem = hostPathProblem(claim, storageClass, ofHostPaths);
+    if (problem === undefined) return { kind: "make-directory", provisioner: name, storageClass };
+    return { kind: "provision", provisioner: name, event: failure(problem) };
+  }
   const message = `Waiting for a volume to be created either by the external provisioner '${name}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.`;
   return { kind: "provision", provisioner: name, event: { type: "Normal", reason: "ExternalProvisioning", message } };
 }
@@ -134,7 +156,9 @@ export type Reclaim =
   | { readonly kind: "leave" }
   | { readonly kind: "fail"; readonly event: EventToRecord }
   /** Its directory on this machine is removed, and then it. */
-  | { readonly kind: "directory"; readonly path: string };
+  | { readonly kind: "directory"; readonly path: string }
+  /** It is emptied by a pod, and free again. */
+  | { readonly kind: "recycle" };
 
 /** `claim`: the one that the volume's claimRef means, by its uid. */
 export function planVolume(volume: PersistentVolume, claim: PersistentVolumeClaim | undefined): VolumePlan {
@@ -158,7 +182,7 @@ function planReclaim(volume: PersistentVolume): Reclaim {
     case "Retain":
       return { kind: "leave" };
     case "Recycle":
-      return fail("VolumeFailedRecycle", "No recycler plugin found for the volume!");
+      return { kind: "recycle" };
     case "Delete": {
       const deleter = deleterOf(volume, metadata.annotations?.[provisionedByAnnotation]);
       if (deleter.kind === "outside") return { kind: "leave" };

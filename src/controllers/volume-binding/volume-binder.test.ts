@@ -179,6 +179,101 @@ describe("persistentvolume-binder-controller", () => {
     );
   });
 
+  it("makes directories volumes where it may, each with the finalizer of its maker, and deletes both", async () => {
+    await using fixture = createControllerFixture({ volumes: { provisioning: { ofHostPaths: true } } });
+    fixture.start(volumeBinder);
+    await createClass(fixture, "host", { provisioner: "kubernetes.io/host-path", reclaimPolicy: "Delete" });
+    await fixture.settle();
+    await createClaim(fixture, claim("c", { storageClassName: "host" }));
+    const bound = async () => fixture.settle().then(() => claimNamed(fixture, "c"));
+    await expect.poll(bound, { timeout: 30_000 }).toMatchObject({ status: { phase: "Bound", capacity: { storage: "1Gi" } } });
+    const { metadata, spec } = await volumeNamed(fixture, `pvc-${(await bound()).metadata.uid}`);
+    expect(metadata).toMatchObject({
+      annotations: {
+        "kubernetes.io/createdby": "hostpath-dynamic-provisioner",
+        "pv.kubernetes.io/provisioned-by": "kubernetes.io/host-path",
+      },
+      finalizers: ["kubernetes.io/pv-controller"],
+    });
+    const path = spec?.hostPath?.path ?? "";
+    expect(existsSync(path)).toBe(true);
+    expect((await fixture.eventsOf("c")).at(-1)).toBe(
+      `ProvisioningSucceeded: Successfully provisioned volume ${metadata.name} using kubernetes.io/host-path`,
+    );
+    await fixture.client.delete(persistentvolumeclaims, { namespace: "default", name: "c" });
+    const left = async () => fixture.settle().then(async () => (await fixture.client.list(persistentvolumes)).items.length);
+    await expect.poll(left, { timeout: 30_000 }).toBe(0);
+    expect(existsSync(path)).toBe(false);
+    expect(fixture.problems).toEqual([]);
+  });
+
+  it.each([
+    [
+      "mount options",
+      { mountOptions: ["a", "b"] },
+      {},
+      'Mount options are not supported by the provisioner but StorageClass "host" has mount options [a b]',
+    ],
+    [
+      "a block device",
+      {},
+      { volumeMode: "Block" },
+      'Failed to provision volume with StorageClass "host": kubernetes.io/host-path does not support block volume provisioning',
+    ],
+    [
+      "a source",
+      {},
+      { dataSource: { kind: "PersistentVolumeClaim", name: "x" } },
+      'plugin "kubernetes.io/host-path" is not a CSI plugin. Only CSI plugin can provision a claim with a datasource',
+    ],
+  ] as const)("makes no directory for a claim with %s", async (_, ofClass, ofClaim, message) => {
+    await using fixture = createControllerFixture({ volumes: { provisioning: { ofHostPaths: true } } });
+    fixture.start(volumeBinder);
+    await createClass(fixture, "host", { provisioner: "kubernetes.io/host-path", ...ofClass });
+    await fixture.settle();
+    await createClaim(fixture, claim("c", { storageClassName: "host", ...ofClaim }));
+    expect((await fixture.eventsOf("c"))[0]).toContain(`ProvisioningFailed: ${message}`);
+    expect((await fixture.client.list(persistentvolumes)).items).toEqual([]);
+  });
+
+  it("makes nothing where volumes are not to be made", async () => {
+    await using fixture = createControllerFixture({ volumes: { provisioning: { isDynamic: false } } });
+    fixture.start(volumeBinder);
+    await createClass(fixture, "slow");
+    await createClaim(fixture, claim("c"));
+    expect((await claimNamed(fixture, "c")).metadata.annotations).toBeUndefined();
+    expect(await fixture.eventsOf("c")).toEqual([]);
+  });
+
+  it.each([
+    ["kubernetes.io/aws-ebs", "Delete", ["kubernetes.io/pv-controller", "x/y"], "ebs.csi.aws.com", ["x/y"]],
+    [
+      "kubernetes.io/host-path",
+      "Delete",
+      ["external-provisioner.volume.kubernetes.io/finalizer"],
+      undefined,
+      ["kubernetes.io/pv-controller"],
+    ],
+    ["kubernetes.io/host-path", "Retain", ["kubernetes.io/pv-controller"], undefined, []],
+    [
+      "d.example.com",
+      "Delete",
+      ["external-provisioner.volume.kubernetes.io/finalizer"],
+      undefined,
+      ["external-provisioner.volume.kubernetes.io/finalizer"],
+    ],
+  ] as const)(
+    "marks a volume of %s (%s) with its driver and what keeps it",
+    async (maker, persistentVolumeReclaimPolicy, finalizers, driver, kept) => {
+      const annotations = { "pv.kubernetes.io/provisioned-by": maker, "pv.kubernetes.io/migrated-to": "stale" };
+      const made = volume("v", { persistentVolumeReclaimPolicy, annotations });
+      await using fixture = await started({ ...made, metadata: { ...made.metadata, finalizers } });
+      const { metadata } = await volumeNamed(fixture, "v");
+      expect(metadata.annotations?.["pv.kubernetes.io/migrated-to"]).toBe(driver);
+      expect(metadata.finalizers ?? []).toEqual(kept);
+    },
+  );
+
   it("deletes a host path below /tmp with its volume, and no other", async () => {
     const directory = await mkdtemp("/tmp/volume-binder-");
     await using fixture = await started(
@@ -212,7 +307,7 @@ describe("persistentvolume-binder-controller", () => {
     ["Retain", {}, "Released", undefined],
     ["Delete", { csi: { driver: "d", volumeHandle: "h" }, annotations: { "pv.kubernetes.io/provisioned-by": "d" } }, "Released", undefined],
     ["Delete", {}, "Failed", 'error getting deleter volume plugin for volume "v": no deletable volume plugin matched'],
-    ["Recycle", {}, "Failed", "No recycler plugin found for the volume!"],
+    ["Delete", { annotations: { "pv.kubernetes.io/provisioned-by": "kubernetes.io/nfs" } }, "Failed", "no deletable volume plugin matched"],
   ] as const)("%s of %j makes a volume whose claim is gone %s", async (persistentVolumeReclaimPolicy, more, phase, message) => {
     await using fixture = await started(volume("v", { persistentVolumeReclaimPolicy, ...more }));
     await createClaim(fixture, claim("c"));

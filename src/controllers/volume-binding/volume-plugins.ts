@@ -1,37 +1,28 @@
-// What upstream's controllers know of volumes by themselves, without a driver: the names that plugins of the past have now as
-// drivers, and the one plugin that is left with something to do here, for directories of this machine.
+// What upstream's controllers know of volumes by themselves, without a driver: who makes and who deletes them, and the one
+// plugin that is left with something to do here, for directories of this machine.
 import { rm } from "node:fs/promises";
 import type { PersistentVolume } from "../../api/types/core-v1.ts";
+import { driverOf } from "./migrated-plugins.ts";
 
 const inTreePrefix = "kubernetes.io/";
-const hostPath = "kubernetes.io/host-path";
-
-/** Plugins whose work drivers have taken over, under their names. */
-const driverNames: Readonly<Record<string, string>> = {
-  "kubernetes.io/aws-ebs": "ebs.csi.aws.com",
-  "kubernetes.io/azure-disk": "disk.csi.azure.com",
-  "kubernetes.io/azure-file": "file.csi.azure.com",
-  "kubernetes.io/cinder": "cinder.csi.openstack.org",
-  "kubernetes.io/gce-pd": "pd.csi.storage.gke.io",
-  "kubernetes.io/portworx-volume": "pxd.portworx.com",
-  "kubernetes.io/vsphere-volume": "csi.vsphere.vmware.com",
-};
+/** It can empty volumes, and no more. */
+const nfsPlugin = "kubernetes.io/nfs";
+export const hostPathPlugin = "kubernetes.io/host-path";
 
 export type Provisioner =
   /** Somebody outside, by the name that claims are marked with. */
   | { readonly kind: "outside"; readonly name: string }
-  /** A plugin that is known and cannot: claims are marked with its name all the same. */
-  | { readonly kind: "disabled"; readonly name: string; readonly message: string }
+  /** Directories of this machine. */
+  | { readonly kind: "host-path"; readonly name: string }
   | { readonly kind: "none"; readonly message: string };
 
 /** Who makes volumes of a class, by the provisioner that the class names. */
 export function provisionerNamed(name: string): Provisioner {
-  const driver = driverNames[name];
+  const driver = driverOf(name);
   if (driver !== undefined) return { kind: "outside", name: driver };
   if (!name.startsWith(inTreePrefix)) return { kind: "outside", name };
-  if (name === hostPath)
-    return { kind: "disabled", name, message: `Failed to create provisioner: provisioning in volume plugin "${name}" is disabled` };
-  if (name === "kubernetes.io/nfs") return { kind: "none", message: "no provisionable volume plugin matched" };
+  if (name === hostPathPlugin) return { kind: "host-path", name };
+  if (name === nfsPlugin) return { kind: "none", message: "no provisionable volume plugin matched" };
   return { kind: "none", message: `no volume plugin matched name: ${name}` };
 }
 
@@ -44,7 +35,8 @@ export type Deleter =
 /** Who deletes a volume whose claim is gone. `provisioner`: the one that made it, as far as it is known. */
 export function deleterOf({ metadata, spec }: PersistentVolume, provisioner: string | undefined): Deleter {
   if (provisioner && !provisioner.startsWith(inTreePrefix)) return { kind: "outside" };
-  if (provisioner && provisioner !== hostPath) return { kind: "none", message: `no volume plugin matched name: ${provisioner}` };
+  if (provisioner === nfsPlugin) return { kind: "none", message: "no deletable volume plugin matched" };
+  if (provisioner && provisioner !== hostPathPlugin) return { kind: "none", message: `no volume plugin matched name: ${provisioner}` };
   if (!provisioner && spec?.csi) return { kind: "outside" };
   const path = spec?.hostPath?.path;
   if (path === undefined) {

@@ -15,9 +15,15 @@ export interface PemCertificate {
 const lifetimeMs = 365 * 24 * 3_600_000;
 const backdateMs = 3_600_000;
 
+/** Where they lie. */
+export const servingFiles = (directory: string): readonly [cert: string, key: string] => [
+  join(directory, "kubelet.crt"),
+  join(directory, "kubelet.key"),
+];
+
 /** `names`: DNS names and addresses of the node. */
 export async function selfSignedServing(directory: string, names: readonly string[], clock: Clock): Promise<PemCertificate> {
-  const [certFile, keyFile] = [join(directory, "kubelet.crt"), join(directory, "kubelet.key")];
+  const [certFile, keyFile] = servingFiles(directory);
   const found = await readPair(certFile, keyFile);
   if (found) {
     const { certificate, certPem, keyPem } = found;

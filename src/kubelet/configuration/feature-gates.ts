@@ -17,6 +17,7 @@ export const kubeletGates: GateSupport = {
     "DisableCPUQuotaWithExclusiveCPUs",
     // Events are followed wherever the runtime offers them, told to or not.
     "EventedPLEG",
+    "ExtendWebSocketsToKubelet",
     "GracefulNodeShutdown",
     "GracefulNodeShutdownBasedOnPodPriority",
     "InPlacePodLevelResourcesVerticalScaling",
@@ -26,7 +27,9 @@ export const kubeletGates: GateSupport = {
     "KubeletEnsureSecretPulledImages",
     "MemoryQoS",
     "NodeDeclaredFeatures",
+    "PodCertificateRequest",
     "PodReadyToStartContainersCondition",
+    "QOSReserved",
     "ReduceDefaultCrashLoopBackOffDecay",
     "ResourceHealthStatus",
     "RotateKubeletServerCertificate",

@@ -1,5 +1,5 @@
 // What one field of a configuration is: its type, its default, what counts as "not given", and whether this kubelet acts on
-// it. A table of fields (kubelet-configuration.ts) reads a document, gives it its type and says what is not supported.
+// it. A table of fields (kubelet-configuration.ts) reads a document, gives it its type and says what has no effect.
 //
 // As in upstream's types, most fields have no way to tell "not given" from zero: 0, "" and "0s" mean the default. The
 // constructors whose names end in "OrZero" and "OrEmpty" make those that can.
@@ -7,8 +7,8 @@ import { ConfigError, ConfigFields } from "../../api/encode/config-fields.ts";
 import { parseDuration } from "../../base/duration.ts";
 import { goDuration } from "./duration.ts";
 
-/** "used": acted on. "none": taken and listed, it tunes what is not there. "refused": only its default is accepted. */
-export type Effect = "used" | "none" | "refused";
+/** "used": acted on. "none": taken and listed, it tunes what is not there. */
+export type Effect = "used" | "none";
 
 /** What a command-line flag of the field looks like. */
 export type FieldKind = "boolean" | "integer" | "number" | "text" | "duration" | "texts" | "textMap" | "booleanMap" | "other";
@@ -20,8 +20,6 @@ export interface Field<T> {
   read(fields: ConfigFields, name: string): T | undefined;
   isUnset(value: T): boolean;
   readonly effect: Effect;
-  /** Values besides the default that a refused field accepts. */
-  readonly accepted?: readonly T[];
   /** Of an object with fields of its own. */
   readonly nested?: FieldTable;
 }
@@ -129,9 +127,6 @@ export function objects<F extends FieldTable>(table: F): Field<readonly Resolved
 /** Taken and listed, and nothing else happens. */
 export const withoutEffect = <T>(of: Field<T>): Field<T> => ({ ...of, effect: "none" });
 
-/** Refused unless it says what happens anyway: the default, or one of these. */
-export const unsupported = <T>(of: Field<T>, ...accepted: readonly T[]): Field<T> => ({ ...of, effect: "refused", accepted });
-
 export const defaultsOf = <F extends FieldTable>(table: F): Resolved<F> => readFields(table, new ConfigFields({}, ""));
 
 /** All fields of the table, defaults filled in; other fields are refused. Throws ConfigError. */
@@ -153,8 +148,7 @@ export function fieldsWith(effect: Effect, table: FieldTable, values: Readonly<R
     const value = values[name];
     const path = `${prefix}${name}`;
     if (of.nested && of.effect === "used") return fieldsWith(effect, of.nested, value as Readonly<Record<string, unknown>>, `${path}.`);
-    const saysNothing = same(value, of.default) || (of.accepted ?? []).some((accepted) => same(value, accepted));
-    return of.effect === effect && !saysNothing ? [path] : [];
+    return of.effect === effect && !same(value, of.default) ? [path] : [];
   });
 }
 

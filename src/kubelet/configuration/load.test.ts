@@ -6,6 +6,7 @@ import { resolveResourceManagers } from "../resource-managers/manager-options.ts
 import { goDuration } from "./duration.ts";
 import { defaultGates } from "./feature-gates.ts";
 import { type ConfigurationSources, loadKubeletConfiguration } from "./load.ts";
+import { shownConfiguration } from "./shown.ts";
 import { optionsOfConfiguration } from "./to-options.ts";
 
 interface Written extends AsyncDisposable {
@@ -164,8 +165,26 @@ describe("loadKubeletConfiguration()", () => {
     expect(await problemOf("shutdownGracePeriod: 10s\nshutdownGracePeriodCriticalPods: 20s\n")).toContain("must be <= shutdownGracePeriod");
   });
 
-  it("refuses fields that would change what this kubelet does not do, and lists those that tune nothing", async () => {
-    expect(await problemOf("kubeletCgroups: /a\n")).toBe("kubeletCgroups: not supported yet by coracle kubelet");
+  it("takes the groups of daemons, what is kept for classes of service, and who attaches volumes", async () => {
+    const { configuration, ignored } = await load(
+      "kubeletCgroups: /a\nsystemCgroups: /b\ncgroupRoot: /\nqosReserved: {memory: 50%}\nenableControllerAttachDetach: false\n",
+    );
+    expect(ignored).toEqual([]);
+    expect(optionsOfConfiguration(configuration)).toMatchObject({
+      ...{ kubeletCgroups: "/a", systemCgroups: "/b", qosReserved: { memory: "50%" }, enableControllerAttachDetach: false },
+    });
+    expect(await problemOf("systemCgroups: /b\n")).toContain("systemCgroups (--system-cgroups) was specified and cgroupRoot");
+    expect(await problemOf('qosReserved: {cpu: "50%"}\n')).toBe('cannot reserve "cpu" resource');
+    const failed = 'failed to parse percentage "%s" for "memory" resource: ';
+    for (const [written, why] of [
+      ["50", "percentage expected, got '50'"],
+      ["x%", "invalid number in percentage 'x%'"],
+      ["101%", "percentage must be between 0 and 100"],
+    ] as const)
+      expect(await problemOf(`qosReserved: {memory: "${written}"}\n`)).toBe(failed.replace("%s", written) + why);
+  });
+
+  it("lists fields that tune nothing here", async () => {
     expect(await problemOf("cgroupDriver: systemd\n")).toBe("");
     expect(await problemOf("cgroupDriver: cgroupfs\ncgroupsPerQOS: true\nprotectKernelDefaults: false\n")).toBe("");
     const { ignored } = await load("kubeAPIQPS: 10\nsyncFrequency: 2m\nmaxPods: 12\nlogging: {flushFrequency: 5000000000}\n");
@@ -227,6 +246,22 @@ describe("optionsOfConfiguration()", () => {
     expect(await pulls("serializeImagePulls: true\n")).toBe(1);
     expect(await pulls("maxParallelImagePulls: 3\n")).toBe(3);
     expect(await pulls("serializeImagePulls: false\n")).toBe(1000);
+  });
+});
+
+describe("shownConfiguration()", () => {
+  it("has all defaults, and leaves out what says nothing", async () => {
+    const { configuration } = await load(
+      "podsPerCore: 0\nevictionSoft: {}\nprotectKernelDefaults: false\nfailSwapOn: false\nresolvConf: ''\n",
+    );
+    const shown = shownConfiguration(configuration);
+    expect(shown).toMatchObject({
+      ...{ kind: "KubeletConfiguration", apiVersion: "kubelet.config.k8s.io/v1beta1", failSwapOn: false, resolvConf: "" },
+      ...{ shutdownGracePeriod: "0s", memorySwap: {}, authentication: { anonymous: { enabled: false } } },
+      logging: { format: "text", options: { json: { infoBufferSize: "0" } } },
+    });
+    const silent = ["podsPerCore", "evictionSoft", "protectKernelDefaults", "staticPodPath", "readOnlyPort", "tlsCipherSuites", "tracing"];
+    expect(Object.keys(shown).filter((name) => silent.includes(name))).toEqual([]);
   });
 });
 

@@ -1,7 +1,6 @@
 // Reads the kubelet's configuration: the file of --config, then the drop-ins of --config-dir (every *.conf below it, in
 // lexical order, each a JSON merge patch on what came before), then the flags. Everything is checked strictly: unknown fields
-// and fields given twice are refused with their path, values by upstream's validation, and fields that would change what
-// this kubelet does not do yet by name.
+// and fields given twice are refused with their path, and values by upstream's validation.
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { ConfigError, ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
@@ -10,6 +9,7 @@ import { defaultEvictionHard } from "../eviction/thresholds.ts";
 import { resolveKubeletGates } from "./feature-gates.ts";
 import { fieldsWith, readFields } from "./field.ts";
 import { configurationKind, configurationVersion, type KubeletConfiguration, kubeletFields } from "./kubelet-configuration.ts";
+import { reservedMemoryPercent } from "./qos-reserved.ts";
 import { validateKubeletConfiguration } from "./validate.ts";
 
 export interface ConfigurationSources {
@@ -140,9 +140,7 @@ function withEvictionDefaults(configuration: KubeletConfiguration): KubeletConfi
 }
 
 function check(configuration: KubeletConfiguration): void {
-  const problems = [
-    ...validateKubeletConfiguration(configuration),
-    ...fieldsWith("refused", kubeletFields, configuration).map((path) => `${path}: not supported yet by coracle kubelet`),
-  ];
+  const problems = [...new Set(validateKubeletConfiguration(configuration))];
   if (problems.length > 0) throw new ConfigError(problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`);
+  reservedMemoryPercent(configuration.qosReserved);
 }

@@ -31,6 +31,8 @@ export function optionsOfConfiguration(c: KubeletConfiguration): Partial<Kubelet
     ...(c.singleProcessOOMKill === undefined ? {} : { singleProcessOOMKill: c.singleProcessOOMKill }),
     ...(c.userNamespaces?.idsPerPod === undefined ? {} : { userNamespaceIdsPerPod: c.userNamespaces.idsPerPod }),
     ...{ systemReservedCgroup: c.systemReservedCgroup, kubeReservedCgroup: c.kubeReservedCgroup },
+    ...{ kubeletCgroups: c.kubeletCgroups, systemCgroups: c.systemCgroups, qosReserved: c.qosReserved },
+    enableControllerAttachDetach: c.enableControllerAttachDetach,
     nodeStatusUpdateFrequencyMs: durationMs(c.nodeStatusUpdateFrequency),
     nodeStatusReportFrequencyMs: durationMs(c.nodeStatusReportFrequency),
     fileCheckFrequencyMs: durationMs(c.fileCheckFrequency),

@@ -172,14 +172,8 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration, gates: Featu
     `configMapAndSecretChangeDetectionStrategy ${q(c.configMapAndSecretChangeDetectionStrategy)} must be one of: "Get", "Cache" or "Watch"`,
   );
   const idsPerPod = c.userNamespaces?.idsPerPod;
-  when(
-    idsPerPod !== undefined && idsPerPod % 65_536 !== 0,
-    `userNamespaces.idsPerPod (--user-namespaces-ids-per-pod) ${idsPerPod} must be a multiple of 65536`,
-  );
-  when(
-    idsPerPod !== undefined && (idsPerPod < 65_536 || idsPerPod > 2 ** 32),
-    `userNamespaces.idsPerPod ${idsPerPod} must be between 65536 and 4294967296`,
-  );
+  const idsProblem = idsPerPod === undefined ? undefined : idsPerPodProblem(idsPerPod);
+  when(idsProblem !== undefined, `userNamespaces.idsPerPod ${idsProblem}`);
   when(
     !["cgroupfs", "systemd"].includes(c.cgroupDriver),
     `cgroupDriver (--cgroup-driver) ${q(c.cgroupDriver)} must be "cgroupfs" or "systemd"`,
@@ -196,6 +190,13 @@ function checkPolicies({ when }: Problems, c: KubeletConfiguration, gates: Featu
     !["None", "TieredReservation"].includes(c.memoryReservationPolicy),
     `option ${q(c.memoryReservationPolicy)} specified for memoryReservationPolicy. Valid options are "None" or "TieredReservation"`,
   );
+}
+
+/** The first of what is wrong. */
+function idsPerPodProblem(ids: number): string | undefined {
+  if (ids < 65_536) return "must not be less than 65536";
+  if (ids % 65_536 !== 0) return "must be a multiple of 65536";
+  return ids > 2 ** 32 - 1 ? "must not be more than 4294967295" : undefined;
 }
 
 function checkShutdown({ when }: Problems, c: KubeletConfiguration, gates: FeatureGates): void {

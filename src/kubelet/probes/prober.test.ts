@@ -82,7 +82,7 @@ describe("other probes", () => {
     expect(await run({ exec: { command: ["x"] } }, answer(0))).toEqual({ result: "success", output: "outerr" });
     expect((await run({ exec: { command: ["x"] } }, answer(1))).result).toBe("failure");
     const late = await run({ exec: { command: ["x"] } }, () => Promise.reject(new RpcError("DEADLINE_EXCEEDED", "timed out")));
-    expect(late).toEqual({ result: "failure", output: "command timed out: rpc error: code = DeadlineExceeded desc = timed out" });
+    expect(late).toEqual({ result: "failure", output: 'command timed out: "x" timed out after 1s' });
     await expect(run({ exec: { command: ["x"] } }, () => Promise.reject(new RpcError("UNAVAILABLE", "away")))).rejects.toThrow("away");
   });
 });

@@ -6,7 +6,7 @@ import type { CriRuntime } from "../../cri/cri.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import { dialErrorText } from "../../rpc/dial-error.ts";
 import { isRpcError } from "../../rpc/rpc-error.ts";
-import { runtimeErrorText } from "../start-error.ts";
+import { goDuration } from "../configuration/duration.ts";
 import { grpcHealth } from "./grpc-health.ts";
 import { containerPort, type HttpGet } from "./http.ts";
 
@@ -58,7 +58,8 @@ async function probeExec(cri: CriRuntime, cmd: readonly string[], containerId: s
     return { result: answer.exitCode === 0 ? "success" : "failure", output };
   } catch (error) {
     if (!isRpcError(error, "DEADLINE_EXCEEDED")) throw error;
-    return { result: "failure", output: `command timed out: ${runtimeErrorText(error)}` };
+    const limit = goDuration(Math.ceil(timeoutMs / 1000) * 1000);
+    return { result: "failure", output: `command timed out: ${JSON.stringify(cmd.join(" "))} timed out after ${limit}` };
   }
 }
 

@@ -15,6 +15,8 @@ export interface RouteOptions {
   readonly enableSystemLogHandler?: boolean;
   /** Default false. */
   readonly enableSystemLogQuery?: boolean;
+  /** WebSockets of the newest protocols are translated for the runtime. Default true. */
+  readonly extendWebSockets?: boolean;
   /** Checks of /healthz besides ping and log. */
   readonly checks?: ReadonlyMap<string, HealthCheck>;
   /** Paths that are not there, by feature gates that are off. Default none. */

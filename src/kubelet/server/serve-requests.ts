@@ -9,6 +9,7 @@ import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts
 import type { KubeletServerHost } from "./host.ts";
 import { answerByRoute, methodNotAllowed, type Route, urlOf } from "./route.ts";
 import { isStream, splitProtocols, streamUrl } from "./streams.ts";
+import { serveWebSocket, streamForm } from "./web-socket-streams.ts";
 
 export interface ServingContext {
   /** Throws StatusError while the kubelet starts. */
@@ -16,6 +17,8 @@ export interface ServingContext {
   readonly routes: readonly Route[];
   /** Whether what reaches into pods is served. */
   readonly debugging: boolean;
+  /** WebSockets of the newest protocols end here (the gate ExtendWebSocketsToKubelet). Default true. */
+  readonly extendWebSockets?: boolean | undefined;
   readonly logger: Logger;
   /** Reaches the runtime's streaming server where it is in this process. */
   readonly dial?: Dial | undefined;
@@ -27,7 +30,8 @@ const dialTimeoutMs = 30_000;
 /** Commands are part of paths: Node's own limit of 16 KiB is less than what the API server lets pass. */
 export const maxHeadBytes = 256 * 1024;
 
-export function serveRequests(server: Pick<HttpServer, "on">, { host, routes, debugging, logger, dial, admit }: ServingContext): void {
+export function serveRequests(server: Pick<HttpServer, "on">, context: ServingContext): void {
+  const { host, routes, debugging, extendWebSockets = true, logger, dial, admit } = context;
   server.on("request", (request, response) => {
     admit(request)
       .then(() => answerByRoute(routes, request, response))
@@ -42,12 +46,14 @@ export function serveRequests(server: Pick<HttpServer, "on">, { host, routes, de
         return streamUrl(host(), request);
       })
       .then((url) =>
-        passThrough({ socket, head }, url, {
-          method: request.method ?? "POST",
-          headers: upgradeHeaders(splitProtocols(request)),
-          timeoutMs: dialTimeoutMs,
-          dial,
-        }),
+        extendWebSockets && streamForm(request) !== "as it is"
+          ? serveWebSocket(request, { socket, head }, url, { timeoutMs: dialTimeoutMs, dial })
+          : passThrough({ socket, head }, url, {
+              method: request.method ?? "POST",
+              headers: upgradeHeaders(splitProtocols(request)),
+              timeoutMs: dialTimeoutMs,
+              dial,
+            }),
       )
       .catch((error: unknown) =>
         refuseUpgrade(socket, { status: isStatus(error) ? error.code : 500, contentType: "text/plain", body: Buffer.from(textOf(error)) }),

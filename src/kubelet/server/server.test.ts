@@ -153,7 +153,7 @@ describe("the kubelet's server: endpoints", () => {
     const about = { configuration: () => ({ maxPods: 7 }), flags: { v: "2", config: "/a" } };
     await using f = await startServerFixture({ options: { ...everything, about } });
     expect(JSON.parse((await f.ask("/configz", admin)).text)).toEqual({ kubeletconfig: { maxPods: 7 } });
-    expect((await f.ask("/flagz", admin)).text).toMatch(/^\nkubelet flagz\nWarning: .*\n\nconfig=\/a\nv=2\n$/);
+    expect((await f.ask("/flagz", admin)).text).toMatch(/^\nkubelet flagz\nWarning: .*\nconfig=\/a\nv=2\n$/);
     const accept = "application/json;v=v1beta1;g=config.k8s.io;as=Statusz";
     const statusz = JSON.parse((await f.ask("/statusz", { ...admin, headers: { accept } })).text);
     expect(statusz).toMatchObject({ kind: "Statusz", apiVersion: "config.k8s.io/v1beta1", metadata: { name: "kubelet" } });

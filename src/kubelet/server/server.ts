@@ -90,7 +90,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
   }
 
   const debugging = options.enableDebuggingHandlers ?? true;
-  serveRequests(server, { ...deps, host, routes, debugging, admit });
+  serveRequests(server, { ...deps, host, routes, debugging, extendWebSockets: options.extendWebSockets, admit });
   await listenOn(deps.logger, server, options);
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
     await close();

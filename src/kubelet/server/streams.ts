@@ -10,13 +10,17 @@ export function streamUrl(host: KubeletServerHost, request: IncomingMessage): Pr
   const { pathname, searchParams: query } = urlOf(request);
   const [action, ...encoded] = pathname.slice(1).split("/");
   const parts = encoded.map((part) => decodeURIComponent(part));
-  const on = (name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
-  const options: RemoteCommandOptions = { stdin: on("input"), stdout: on("output"), stderr: on("error"), tty: on("tty") };
+  const options = remoteCommandOptions(query);
   if (action === "exec") return host.execUrl(containerOf(parts), query.getAll("command"), options);
   if (action === "attach") return host.attachUrl(containerOf(parts), options);
   const [namespace, pod, podUid] = parts;
   if (action !== "portForward" || !namespace || !pod) throw pageNotFound();
   return host.portForwardUrl({ namespace, pod, ...(podUid ? { podUid } : {}) });
+}
+
+export function remoteCommandOptions(query: URLSearchParams): RemoteCommandOptions {
+  const on = (name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
+  return { stdin: on("input"), stdout: on("output"), stderr: on("error"), tty: on("tty") };
 }
 
 export const isStream = (path: string): boolean => /^\/(exec|attach|portForward)\//.test(path);

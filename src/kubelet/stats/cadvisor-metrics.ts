@@ -19,6 +19,7 @@ interface Group extends UsageReading {
 export interface MachineFacts {
   readonly cpus: number;
   readonly memoryBytes: number;
+  readonly swapBytes: number;
   readonly machineId: string;
   readonly systemUuid: string;
   readonly bootId: string;
@@ -139,6 +140,14 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
   ["container_memory_cache", "gauge", "Page cache.", ({ details: d }) => one(d?.cacheBytes)],
   ["container_memory_mapped_file", "gauge", "Mapped files.", ({ details: d }) => one(d?.mappedFileBytes)],
   ["container_memory_max_usage_bytes", "gauge", "The most memory used so far.", ({ details: d }) => one(d?.peakBytes)],
+  ["container_memory_total_active_file_bytes", "gauge", "Files used lately.", ({ details: d }) => one(d?.activeFileBytes)],
+  ["container_memory_total_inactive_file_bytes", "gauge", "Files not used lately.", ({ details: d }) => one(d?.inactiveFileBytes)],
+  ["container_memory_kernel_usage", "gauge", "Memory of the kernel itself.", ({ details: d }) => one(d?.kernelBytes)],
+  ["container_spec_memory_reservation_limit_bytes", "gauge", "Memory kept for it.", ({ details: d }) => one(d?.reservedBytes)],
+  ["container_spec_memory_swap_limit_bytes", "gauge", "Limit of swap; 0 for none.", ({ details: d }) => one(d?.swapLimitBytes)],
+  ["container_oom_events_total", "counter", "Processes killed for want of memory.", ({ details: d }) => one(d?.oomKills)],
+  ["container_threads", "gauge", "Threads in it.", ({ details: d }) => one(d?.threads)],
+  ["container_threads_max", "gauge", "How many there may be; 0 for no limit.", ({ details: d }) => one(d?.threadsMax)],
   ["container_memory_failcnt", "counter", "How often the memory limit was met.", ({ details: d }) => one(d?.limitHits)],
   [
     "container_pressure_cpu_waiting_seconds_total",
@@ -229,12 +238,14 @@ function groupMetrics(groups: readonly Group[], nowMs: number): readonly Sampled
 
 function machineMetrics(machine: MachineFacts | undefined): readonly SampledMetric[] {
   if (!machine) return [];
-  const { cpus, memoryBytes, machineId, systemUuid, bootId, kernelVersion, osImage } = machine;
+  const { cpus, memoryBytes, swapBytes, machineId, systemUuid, bootId, kernelVersion, osImage } = machine;
   const labels = { boot_id: bootId, machine_id: machineId, system_uuid: systemUuid };
   const version = { cadvisorRevision: "", cadvisorVersion: "", dockerVersion: "", kernelVersion, osVersion: osImage };
   return [
     { name: "cadvisor_version_info", type: "gauge", help: "Kernel and system, as labels.", samples: [{ labels: version, value: 1 }] },
     { name: "machine_cpu_cores", type: "gauge", help: "Logical CPUs of the machine.", samples: [{ labels, value: cpus }] },
     { name: "machine_memory_bytes", type: "gauge", help: "Memory of the machine.", samples: [{ labels, value: memoryBytes }] },
+    { name: "machine_swap_bytes", type: "gauge", help: "Swap of the machine.", samples: [{ labels, value: swapBytes }] },
+    { name: "machine_scrape_error", type: "gauge", help: "1 where measuring the machine failed, else 0", samples: [{ value: 0 }] },
   ];
 }

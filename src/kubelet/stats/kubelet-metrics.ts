@@ -47,6 +47,11 @@ export class KubeletMetrics {
     this.life = new LifeMetrics(registry, clock);
     registerProcessMetrics(registry, clock);
     registerBuildInfo(registry);
+    const started = "Start time of the process since the Unix epoch in seconds.";
+    probes
+      .gauge("process_start_time_seconds", started)
+      .series()
+      .set(Math.round(clock.now() / 1000 - process.uptime()));
     registry.gauge("kubelet_node_name", "The node's name, as a label.", ["node"]).series(nodeName).set(1);
     const histogram = (name: string, help: string, buckets = defaultBuckets): HistogramSeries =>
       registry.histogram(name, help, { buckets }).series();

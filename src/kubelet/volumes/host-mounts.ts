@@ -1,8 +1,9 @@
 // The node's mounts for volumes. Whether something is mounted is told by the device number, which differs from that of the
 // directory above: the kernel's list of mounts is no reliable witness, because an entry can be missed in it when others
 // come and go while it is read, as they do on a busy node.
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { immediateFiles } from "../../base/file-calls.ts";
 import { mountHugePages, mountTmpfs, unmountBelow } from "../../linux/mounts.ts";
 import { runCommand } from "../../linux/run-command.ts";
 import type { HostMounts } from "./volume-manager.ts";
@@ -22,8 +23,8 @@ export const hostMounts: HostMounts = {
 
 /** For simulated pods, which look into no volume, on machines that may give no right to mount. */
 export const directoriesOnly: HostMounts = {
-  mountTmpfs: async (target) => void (await mkdir(target, { recursive: true })),
-  mountHugePages: async (target) => void (await mkdir(target, { recursive: true })),
+  mountTmpfs: async (target) => void (await immediateFiles.mkdir(target, { recursive: true })),
+  mountHugePages: async (target) => void (await immediateFiles.mkdir(target, { recursive: true })),
   isMounted: async () => false,
   unmount: async () => undefined,
   unmountBelow: async () => undefined,

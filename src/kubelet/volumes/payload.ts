@@ -6,6 +6,7 @@ import type {
   DownwardAPIVolumeFile,
   KeyToPath,
   Pod,
+  PodCertificateProjection,
   ProjectedVolumeSource,
   Secret,
   ServiceAccountTokenProjection,
@@ -15,11 +16,14 @@ import { type DownwardContext, fieldValue, resourceValue } from "../downward.ts"
 import type { ReferencedObjects } from "../environment.ts";
 import type { Payload, PayloadFile } from "./atomic-writer.ts";
 import { fsUserOf } from "./ownership.ts";
+import type { CredentialBundle, ProjectionPlace } from "./pod-certificates.ts";
 
 export interface PayloadContext extends DownwardContext {
   readonly objects: ReferencedObjects;
   /** A token of the pod's service account that stays valid for a while. */
   readonly token: (pod: Pod, projection: ServiceAccountTokenProjection) => Promise<string>;
+  /** The pod's own certificate and its key; absent where their feature is off. Throws while there is none. */
+  readonly certificate?: (pod: Pod, place: ProjectionPlace, projection: PodCertificateProjection) => CredentialBundle;
   /** Certificates of authorities in PEM; absent where their feature is off. */
   readonly trustAnchors?: (projection: ClusterTrustBundleProjection) => Promise<string>;
 }
@@ -40,7 +44,7 @@ export async function volumePayload(pod: Pod, volume: Volume, context: PayloadCo
       context,
     );
   } else if (volume.downwardAPI) addDownward(files, pod, volume.downwardAPI.items, volume.downwardAPI.defaultMode, context);
-  else if (volume.projected) await addProjected(files, pod, volume.projected, context);
+  else if (volume.projected) await addProjected(files, pod, { ...volume.projected, name: volume.name }, context);
   else return undefined;
   return files;
 }
@@ -122,11 +126,11 @@ function addDownward(
 async function addProjected(
   files: Map<string, PayloadFile>,
   pod: Pod,
-  volume: ProjectedVolumeSource,
+  volume: ProjectedVolumeSource & { readonly name: string },
   context: PayloadContext,
 ): Promise<void> {
   const mode = volume.defaultMode;
-  for (const source of volume.sources ?? []) {
+  for (const [index, source] of (volume.sources ?? []).entries()) {
     if (source.configMap) await addConfigMap(files, pod, source.configMap, mode, context);
     else if (source.secret) await addSecret(files, pod, source.secret, mode, context);
     else if (source.downwardAPI) addDownward(files, pod, source.downwardAPI.items, mode, context);
@@ -136,6 +140,15 @@ async function addProjected(
     } else if (source.clusterTrustBundle && context.trustAnchors) {
       const data = Buffer.from(await context.trustAnchors(source.clusterTrustBundle));
       files.set(source.clusterTrustBundle.path, guarded(pod, data, mode));
+    } else if (source.podCertificate && context.certificate) {
+      const { credentialBundlePath, keyPath, certificateChainPath } = source.podCertificate;
+      const { key, chain } = context.certificate(pod, { volume: volume.name, index }, source.podCertificate);
+      for (const [path, text] of [
+        [credentialBundlePath, key + chain],
+        [keyPath, key],
+        [certificateChainPath, chain],
+      ] as const)
+        if (path) files.set(path, guarded(pod, Buffer.from(text), mode));
     } else throw new Error(`projected volume source ${Object.keys(source).join(", ")} is not supported`);
   }
 }

@@ -5,7 +5,7 @@ import { persistentvolumeclaims, persistentvolumes } from "../../api/resources.g
 import type { PersistentVolume, Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
 import { prepareHostPath } from "./host-path.ts";
-import type { MountedVolume, VolumePlugin } from "./volume-manager.ts";
+import { type MountedVolume, UnprocessedVolumeError, unknownDriver, type VolumePlugin } from "./volume-manager.ts";
 
 export function createPersistentVolumePlugin(client: Client): VolumePlugin {
   /** Of pods that use them: neither a claim's volume nor a volume's path can change. */
@@ -38,14 +38,15 @@ async function volumeOf(client: Client, pod: Pod, claim: string): Promise<Persis
   const { namespace } = pod.metadata;
   const subject = `PVC ${namespace}/${claim}`;
   const found = await client.get(persistentvolumeclaims, { namespace, name: claim }).catch((error: unknown) => {
-    if (isStatus(error, "NotFound")) throw new Error(`error processing ${subject}: failed to fetch PVC from API server: ${error.message}`);
+    if (isStatus(error, "NotFound"))
+      throw new UnprocessedVolumeError(`error processing ${subject}: failed to fetch PVC from API server: ${error.message}`);
     throw error;
   });
   const { volumeName } = found.spec;
-  if (found.status?.phase !== "Bound" || !volumeName) throw new Error(`error processing ${subject}: PVC is not bound`);
+  if (found.status?.phase !== "Bound" || !volumeName) throw new UnprocessedVolumeError(`error processing ${subject}: PVC is not bound`);
   const volume = await client.get(persistentvolumes, { name: volumeName });
   if (volume.spec.claimRef?.uid !== found.metadata.uid)
-    throw new Error(`error processing ${subject}: volume ${volumeName} is bound to another claim`);
+    throw new UnprocessedVolumeError(`error processing ${subject}: volume ${volumeName} is bound to another claim`);
   return volume;
 }
 
@@ -54,6 +55,7 @@ async function directoryOf({ metadata, spec }: PersistentVolume): Promise<string
     await prepareHostPath(spec.hostPath);
     return spec.hostPath.path;
   }
+  if (spec.csi) throw unknownDriver(spec.csi.driver);
   if (!spec.local) throw new Error(`no volume plugin matched persistent volume ${metadata.name}`);
   await prepareHostPath({ path: spec.local.path, type: "Directory" });
   return spec.local.path;

@@ -1,13 +1,15 @@
 // The volumes of the pods on this node: made before the containers start, kept up to date while they run, removed when
 // they have ended. Directories are laid out as upstream's kubelet does: <root>/pods/<uid>/volumes/<plugin>/<volume>.
 // Secrets and tokens lie on tmpfs, so that they never reach a disk.
-import { chmod, chown, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
+import { type FileCalls, pooledFiles } from "../../base/file-calls.ts";
 import { podCgroupResources } from "../linux-resources.ts";
-import { writePayload } from "./atomic-writer.ts";
+import { type Payload, writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { hugePageBytes, isHugePageMedium } from "./huge-pages.ts";
 import { applyFsGroup } from "./ownership.ts";
@@ -49,6 +51,8 @@ export interface VolumeManagerDependencies {
   readonly clock: Clock;
   readonly plugins?: readonly VolumePlugin[];
   readonly payload: (pod: Pod) => PayloadContext;
+  /** What files of configuration and secrets are written with. Default pooledFiles. */
+  readonly files?: FileCalls;
 }
 
 /** One volume could not be made. */
@@ -62,6 +66,27 @@ export class VolumeError extends Error {
   }
 }
 
+/** It cannot even be told what is to be mounted: a claim that is not there, or not bound. */
+export class UnprocessedVolumeError extends Error {}
+
+/** Some of a pod's volumes could not be made. */
+export class VolumesError extends Error {
+  /** Those that could be told what they are. */
+  readonly failures: readonly VolumeError[];
+  /** Of the others. */
+  readonly unprocessed: readonly VolumeError[];
+
+  constructor(all: readonly VolumeError[]) {
+    const unprocessed = all.filter(({ cause }) => cause instanceof UnprocessedVolumeError);
+    const names = (of: readonly VolumeError[]): string => of.map(({ volume }) => volume).join(" ");
+    const why = unprocessed.map(({ cause }) => `: ${(cause as Error).message}`).join("");
+    super(`unmounted volumes=[${names(all)}], unattached volumes=[], failed to process volumes=[${names(unprocessed)}]${why}`);
+    this.name = "VolumesError";
+    this.failures = all.filter((failure) => !unprocessed.includes(failure));
+    this.unprocessed = unprocessed;
+  }
+}
+
 const kinds = {
   configMap: "kubernetes.io~configmap",
   secret: "kubernetes.io~secret",
@@ -70,11 +95,22 @@ const kinds = {
   emptyDir: "kubernetes.io~empty-dir",
 } as const;
 
+/** What a volume was found to contain, or was written to contain, is taken to be there for so long. */
+const checkedMs = 60_000;
+
+interface WrittenPayload {
+  readonly digest: string;
+  /** On the monotonic clock. */
+  readonly atMs: number;
+}
+
 export class VolumeManager {
   readonly #deps: VolumeManagerDependencies;
   readonly #podsDirectory: string;
   /** What has been made since the start, by pod. */
   readonly #mounted = new Map<string, MountedVolumes>();
+  /** By pod and directory. A pod is looked at several times while it starts: its files are not read again each time. */
+  readonly #written = new Map<string, Map<string, WrittenPayload>>();
 
   constructor(podsDirectory: string, deps: VolumeManagerDependencies) {
     this.#podsDirectory = podsDirectory;
@@ -86,8 +122,8 @@ export class VolumeManager {
   }
 
   /**
-   * Makes all volumes, or brings the contents of those that exist up to date. Throws an AggregateError of VolumeErrors when
-   * some cannot be made; what fails for a volume that was made before is told to `onStale`, and its contents stay.
+   * Makes all volumes, or brings the contents of those that exist up to date. Throws a VolumesError when some cannot be
+   * made; what fails for a volume that was made before is told to `onStale`, and its contents stay.
    */
   async setUp(pod: Pod, onStale: (error: VolumeError) => void): Promise<MountedVolumes> {
     const before = this.#mounted.get(pod.metadata.uid);
@@ -107,10 +143,7 @@ export class VolumeManager {
         }
       }),
     );
-    if (failures.length > 0) {
-      const unmounted = `unmounted volumes=[${failures.map((f) => f.volume).join(" ")}]`;
-      throw new AggregateError(failures, `${unmounted}, unattached volumes=[], failed to process volumes=[]`);
-    }
+    if (failures.length > 0) throw new VolumesError(failures);
     this.#mounted.set(pod.metadata.uid, mounted);
     return mounted;
   }
@@ -123,6 +156,7 @@ export class VolumeManager {
   /** Removes everything of the pod's volumes; what is under a hostPath is not the pod's. */
   async tearDown(podUid: string): Promise<void> {
     this.#mounted.delete(podUid);
+    this.#written.delete(podUid);
     const volumes = join(this.podDirectory(podUid), "volumes");
     for (const kind of await namesIn(volumes)) {
       for (const name of await namesIn(join(volumes, kind))) {
@@ -167,6 +201,7 @@ export class VolumeManager {
     if (plugin) return await this.#setUpByPlugin(pod, volume, plugin);
     // Images are mounted by the runtime itself.
     if (volume.image) return undefined;
+    if (volume.csi) throw unknownDriver(volume.csi.driver);
     throw new Error(
       `no volume plugin matched (${Object.keys(volume)
         .filter((k) => k !== "name")
@@ -209,17 +244,32 @@ export class VolumeManager {
   }
 
   async #setUpFiles(pod: Pod, volume: Volume, kind: string, inMemory: boolean): Promise<MountedVolume> {
-    const payload = await volumePayload(pod, volume, this.#deps.payload(pod));
+    const payload = (await volumePayload(pod, volume, this.#deps.payload(pod))) ?? new Map();
     const directory = this.#volumeDirectory(pod, kind, volume.name);
-    if (!inMemory) await mkdir(directory, { recursive: true });
-    else if (!(await this.#deps.mounts.isMounted(directory))) await this.#deps.mounts.mountTmpfs(directory, { mode: "0777" });
-    await chmod(directory, 0o777);
-    const prepare = async (files: string): Promise<void> => {
-      for (const [path, { uid }] of payload ?? []) if (uid !== undefined) await chown(join(files, path), uid, -1);
-      await this.#applyFsGroup(pod, files, true);
+    const made = { hostPath: directory, readOnly: false };
+    const digest = digestOf(payload);
+    if (this.#isWritten(pod, directory, digest)) return made;
+    const { mounts, clock, files = pooledFiles } = this.#deps;
+    if (!inMemory) await files.mkdir(directory, { recursive: true });
+    else if (!(await mounts.isMounted(directory))) await mounts.mountTmpfs(directory, { mode: "0777" });
+    await files.chmod(directory, 0o777);
+    const prepare = async (next: string): Promise<void> => {
+      for (const [path, { uid }] of payload) if (uid !== undefined) await files.chown(join(next, path), uid, -1);
+      await this.#applyFsGroup(pod, next, true);
     };
-    await writePayload(directory, payload ?? new Map(), { nowMs: this.#deps.clock.now(), prepare });
-    return { hostPath: directory, readOnly: false };
+    await writePayload(directory, payload, { nowMs: clock.now(), prepare, files });
+    this.#noteWritten(pod, directory, digest);
+    return made;
+  }
+
+  #isWritten(pod: Pod, directory: string, digest: string): boolean {
+    const written = this.#written.get(pod.metadata.uid)?.get(directory);
+    return written?.digest === digest && this.#deps.clock.monotonic() - written.atMs < checkedMs;
+  }
+
+  #noteWritten({ metadata: { uid } }: Pod, directory: string, digest: string): void {
+    const ofPod = this.#written.get(uid) ?? new Map<string, WrittenPayload>();
+    this.#written.set(uid, ofPod.set(directory, { digest, atMs: this.#deps.clock.monotonic() }));
   }
 
   async #setUpByPlugin(pod: Pod, volume: Volume, plugin: VolumePlugin): Promise<MountedVolume> {
@@ -238,6 +288,22 @@ export class VolumeManager {
     return join(this.podDirectory(pod.metadata.uid), "volumes", kind, name);
   }
 }
+
+/** Equal texts mean equal files. */
+function digestOf(payload: Payload): string {
+  const hash = createHash("sha256");
+  for (const [path, { data, mode, uid }] of payload) {
+    hash.update(`${path}\0${mode}\0${uid ?? ""}\0${data.length}\0`);
+    hash.update(data);
+  }
+  return hash.digest("base64");
+}
+
+/** No driver of volumes can register yet. */
+export const unknownDriver = (driver: string): Error =>
+  new Error(
+    `kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name ${driver} not found in the list of registered CSI drivers`,
+  );
 
 async function exists(path: string): Promise<boolean> {
   return await stat(path).then(

@@ -28,6 +28,7 @@ describe("readProxyConfiguration()", () => {
         ...{ tcpBeLiberal: false, udpTimeoutMs: 0, udpStreamTimeoutMs: 0 },
       },
       configSyncPeriodMs: 900_000,
+      featureGates: {},
     });
     expect(await read("bindAddress: '::'")).toMatchObject({ healthzBindAddress: "[::]:10256", metricsBindAddress: "[::1]:10249" });
   });

@@ -38,6 +38,8 @@ export interface ProxyConfiguration {
   readonly oomScoreAdj: number;
   readonly conntrack: ConntrackSettings;
   readonly configSyncPeriodMs: number;
+  /** As given; which there are is the command's to know. */
+  readonly featureGates: Readonly<Record<string, boolean>>;
 }
 
 /** In this mode node ports answer at the node's primary addresses unless others are named. */

@@ -27,6 +27,7 @@ function decode(root: ConfigFields): ProxyConfiguration {
   const connection = root.object("clientConnection");
   const nftables = root.object("nftables");
   const detectLocal = root.object("detectLocal");
+  const gates = root.object("featureGates");
   const configuration: ProxyConfiguration = {
     clientConnection: {
       kubeconfig: connection?.text("kubeconfig") ?? "",
@@ -51,6 +52,7 @@ function decode(root: ConfigFields): ProxyConfiguration {
     oomScoreAdj: root.integer("oomScoreAdj") ?? -999,
     conntrack: readConntrack(root.object("conntrack")),
     configSyncPeriodMs: root.durationMs("configSyncPeriod") || 900_000,
+    featureGates: Object.fromEntries(gates?.names().map((name) => [name, gates.boolean(name) ?? false]) ?? []),
   };
   connection?.ignore("acceptContentTypes", "contentType");
   for (const fields of [connection, nftables, detectLocal]) fields?.end();
@@ -61,7 +63,7 @@ function decode(root: ConfigFields): ProxyConfiguration {
 
 /** What concerns other modes, other systems, or what is not here. */
 function readWithoutEffect(root: ConfigFields): void {
-  root.ignore("featureGates", "logging");
+  root.ignore("logging");
   root.boolean("enableProfiling");
   root.boolean("windowsRunAsService");
   root.text("showHiddenMetricsForVersion");

@@ -39,7 +39,7 @@ const maxTotalWeight = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 
 /** What the sets of a profile come to. Throws ConfigError. */
 export function orderPlugins(sets: PluginSets, schedulerName: string, registry: PluginRegistry): PluginOrder {
-  const multiPoint = mergeWithDefaults(sets.multiPoint, registry);
+  const multiPoint = withDefaultPlugins(sets.multiPoint, registry);
   const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], { multiPoint, registry })] as const);
   // Upstream finds it out at the first point that it looks at.
   const unknownPlugin = multiPoint.find(({ name }) => !registry[name]);
@@ -56,7 +56,7 @@ export function orderPlugins(sets: PluginSets, schedulerName: string, registry: 
 }
 
 /** The default plugins with a profile's changes: re-configured ones keep their place, new ones come last. */
-function mergeWithDefaults({ enabled, disabled }: PluginSet, registry: PluginRegistry): readonly EnabledPlugin[] {
+export function withDefaultPlugins({ enabled, disabled }: PluginSet, registry: PluginRegistry): readonly EnabledPlugin[] {
   const off = new Set(disabled);
   const custom = new Map(enabled.map((plugin) => [plugin.name, plugin]));
   const kept = off.has("*") ? [] : defaultPlugins(registry).filter(({ name }) => !off.has(name));

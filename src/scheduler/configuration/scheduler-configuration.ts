@@ -5,13 +5,15 @@ import { duplicate, type FieldError, invalidValue, required } from "../../api/me
 import { type ExtenderSettings, readExtender, validateExtenders } from "./extender-settings.ts";
 import { configurationVersion, defaultPluginArgs, type PluginArgs, readPluginArgs, takesArgs } from "./plugin-args.ts";
 import { extensionPoints, knownPlugins, removedPlugins } from "./plugin-names.ts";
-import { orderPlugins, type PluginOrder, type PluginRegistry, type PluginSet, type PluginSets } from "./plugin-sets.ts";
+import { orderPlugins, type PluginOrder, type PluginRegistry, type PluginSet, type PluginSets, withDefaultPlugins } from "./plugin-sets.ts";
 import { validatePluginArgs } from "./validate-plugin-args.ts";
 
 export interface ProfileSettings {
   readonly schedulerName: string;
   readonly percentageOfNodesToScore: number;
   readonly plugins: PluginOrder;
+  /** What `plugins` was made of, the default plugins among multiPoint's. */
+  readonly sets: PluginSets;
   readonly args: PluginArgs;
   /** What pluginConfig says to plugins that are not built in, by name, as written. */
   readonly otherArgs: Readonly<Record<string, unknown>>;
@@ -78,9 +80,7 @@ function aggregate(errors: readonly FieldError[]): ConfigError {
   return new ConfigError(messages.length === 1 ? (messages[0] ?? "") : `[${messages.join(", ")}]`);
 }
 
-interface ProfileRead extends Omit<ProfileSettings, "plugins"> {
-  readonly sets: PluginSets;
-}
+type ProfileRead = Omit<ProfileSettings, "plugins">;
 
 /** Resources that an extender counts in the scheduler's stead are not looked at by NodeResourcesFit. */
 function settle(
@@ -91,7 +91,9 @@ function settle(
   const managed = extenders.flatMap((e) => e.managedResources.filter((r) => r.ignoredByScheduler).map((r) => r.name));
   const fit = args.NodeResourcesFit;
   const withManaged = managed.length > 0 ? { ...fit, ignoredResources: [...fit.ignoredResources, ...managed] } : fit;
-  return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins: orderPlugins(sets, profile.schedulerName, registry) };
+  const plugins = orderPlugins(sets, profile.schedulerName, registry);
+  const merged = { ...sets, multiPoint: { ...sets.multiPoint, enabled: withDefaultPlugins(sets.multiPoint, registry) } };
+  return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins, sets: merged };
 }
 
 function defaultProfileRead(percentageOfNodesToScore: number): ProfileRead {

@@ -3,6 +3,7 @@
 // the built-in API and metadata-only objects have it; custom resources and tables do not.
 import { WireError, WireReader, WireWriter, wireType } from "../../../base/protobuf/wire.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../schema/schema.ts";
+import type { Status } from "../../types/meta-v1.ts";
 import { encodeMessage } from "./message.ts";
 import { expectWire, readAll } from "./values.ts";
 
@@ -151,7 +152,20 @@ export function encodeProtobuf(object: unknown, known?: () => Uint8Array): Uint8
   const { apiVersion = "", kind = "" } = (object ?? {}) as Partial<TypeMeta>;
   // Discovery documents name a kind of v1 without its version.
   const schema = protobufSchema({ apiVersion: apiVersion === "" ? "v1" : apiVersion, kind });
-  return schema && (known?.() ?? wrapMessage({ apiVersion, kind }, encodeMessage(schema, object)));
+  return (
+    schema &&
+    (known?.() ?? wrapMessage({ apiVersion, kind }, encodeMessage(schema, kind === "Status" ? withZeros(object as Status) : object)))
+  );
+}
+
+/** A Status with what Go writes of it though it is not said, so that its bytes are upstream's. */
+function withZeros({ metadata, details, ...status }: Status): unknown {
+  return {
+    metadata: { selfLink: "", resourceVersion: "", continue: "", ...metadata },
+    ...{ status: "", message: "", reason: "", code: 0 },
+    ...status,
+    ...(details ? { details: { name: "", group: "", kind: "", uid: "", retryAfterSeconds: 0, ...details } } : {}),
+  };
 }
 
 /** The head of a list: its metadata. The items follow, each `listItemHead` and a message. */

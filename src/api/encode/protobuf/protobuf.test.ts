@@ -199,3 +199,14 @@ describe("malformed messages", () => {
     expect(() => decodeMessage(podSchema, bytes.subarray(0, bytes.length - 1))).toThrow(WireError);
   });
 });
+
+describe("a Status", () => {
+  it("has the bytes that upstream's has, absent fields included", () => {
+    const message = 'pods "x" not found';
+    const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason: "NotFound", code: 404 };
+    const bytes = encodeProtobuf({ ...status, details: { name: "x", kind: "pods" } });
+    const details = "\n\x01x\x12\0\x1a\x04pods(\x002\x000\0".replace("0\0", "");
+    const expected = `k8s\0\n\f\n\x02v1\x12\x06Status\x12C\n\x06\n\0\x12\0\x1a\0\x12\x07Failure\x1a\x12${message}"\x08NotFound*\x0f${details}0\x94\x03\x1a\0"\0`;
+    expect(Buffer.from(bytes ?? []).toString("latin1")).toBe(expected);
+  });
+});

@@ -47,9 +47,11 @@ export const disruptionBudgetTable: TableConvertor<PodDisruptionBudget> = {
 
 const percent = (value: number | undefined, otherwise: string): string => (value === undefined ? otherwise : `${value}%`);
 
+const knownAverage = (current: MetricValueStatus | undefined): string => (current ? String(current.averageValue ?? "<nil>") : "<unknown>");
+
 /** "cpu: 40%/80%" */
 function resourceText(name: string, target: MetricTarget, current: MetricValueStatus | undefined): string {
-  if (target.averageValue !== undefined) return `${name}: ${current?.averageValue ?? "<unknown>"}/${target.averageValue}`;
+  if (target.averageValue !== undefined) return `${name}: ${knownAverage(current)}/${target.averageValue}`;
   return `${name}: ${percent(current?.averageUtilization, "<unknown>")}/${percent(target.averageUtilization, "<auto>")}`;
 }
 
@@ -63,7 +65,7 @@ function metricText({ type, resource, containerResource, pods, object, external 
   if (type === "Resource" && resource) return resourceText(resource.name, resource.target, now?.resource?.current);
   if (type === "ContainerResource" && containerResource)
     return resourceText(containerResource.name, containerResource.target, now?.containerResource?.current);
-  if (type === "Pods" && pods) return `${now?.pods?.current.averageValue ?? "<unknown>"}/${pods.target.averageValue ?? "<nil>"}`;
+  if (type === "Pods" && pods) return `${knownAverage(now?.pods?.current)}/${pods.target.averageValue ?? "<nil>"}`;
   if (type === "Object" && object) return valueText(object.target, now?.object?.current);
   if (type === "External" && external) return valueText(external.target, now?.external?.current);
   return "<unknown type>";

@@ -1,13 +1,6 @@
 // Tables of volumes, claims and the kinds of storage.k8s.io.
 import type { PersistentVolume, PersistentVolumeClaim } from "../../types/core-v1.ts";
-import type {
-  CSIDriver,
-  CSINode,
-  CSIStorageCapacity,
-  StorageClass,
-  VolumeAttachment,
-  VolumeAttributesClass,
-} from "../../types/storage-v1.ts";
+import type { CSIDriver, CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass } from "../../types/storage-v1.ts";
 import { age, ageColumn, column, nameColumn, wideColumn } from "./columns.ts";
 import { fieldTexts as texts } from "./field-texts.ts";
 import type { TableConvertor } from "./table.ts";
@@ -173,13 +166,4 @@ export const csiDriverTable: TableConvertor<CSIDriver> = {
       age(driver, nowMs),
     ];
   },
-};
-
-export const csiStorageCapacityTable: TableConvertor<CSIStorageCapacity> = {
-  columns: [
-    nameColumn,
-    column("StorageClassName", texts.CSIStorageCapacity.storageClassName),
-    column("Capacity", texts.CSIStorageCapacity.capacity),
-  ],
-  cells: ({ metadata, storageClassName, capacity }) => [metadata.name, storageClassName, capacity ?? "<unset>"],
 };

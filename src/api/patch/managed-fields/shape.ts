@@ -5,8 +5,15 @@ import type { FieldSchema, ObjectSchema, ScalarKind, ValueType } from "../../sch
 import { keyElement, type PathElement, valueElement } from "./field-set.ts";
 
 export type Shape =
-  /** A scalar, or anything that is owned as a whole. `expects` is what an applied value must be. */
-  | { readonly kind: "leaf"; readonly expects?: "string" | "numeric" | "boolean" | "list" | "map" }
+  /**
+   * A scalar, or anything that is owned as a whole. `expects` is what an applied value must be, `inside` what stands in a
+   * list or map that is owned as a whole, which counts when applied values are checked.
+   */
+  | {
+      readonly kind: "leaf";
+      readonly expects?: "string" | "numeric" | "boolean" | "scalar" | "list" | "map";
+      readonly inside?: () => Shape;
+    }
   /** An object whose fields are known, or a map. An object may have both: declared fields and others. */
   | { readonly kind: "map"; readonly fields?: ReadonlyMap<string, Shape>; readonly values?: Shape }
   | {
@@ -15,15 +22,14 @@ export type Shape =
       readonly defaults: Readonly<Record<string, unknown>>;
       readonly items: Shape;
     }
-  | { readonly kind: "set" }
+  | { readonly kind: "set"; readonly items?: Shape }
   /** Known from the value only: objects are granular maps, lists are atomic. */
   | { readonly kind: "deduced" };
 
 export const deduced: Shape = { kind: "deduced" };
 const untyped = { kind: "leaf" } as const;
-const atomicMap: Shape = { kind: "leaf", expects: "map" };
-const atomicList: Shape = { kind: "leaf", expects: "list" };
-const set: Shape = { kind: "set" };
+const atomicMap = (inside: () => Shape): Shape => ({ kind: "leaf", expects: "map", inside });
+const atomicList = (items: ValueType): Shape => ({ kind: "leaf", expects: "list", inside: () => typeShape(items) });
 
 const shapes = new WeakMap<ObjectSchema, Shape>();
 const granularShapes = new WeakMap<ObjectSchema, Shape>();
@@ -33,9 +39,10 @@ export function shapeOf(schema: ObjectSchema): Shape {
   const known = shapes.get(schema);
   if (known) return known;
   const fields = new Map<string, Shape>();
-  const shape: Shape = schema.mapType === "atomic" ? atomicMap : { kind: "map", fields };
+  const isAtomic = schema.mapType === "atomic";
+  const shape: Shape = isAtomic ? atomicMap(() => granularShapeOf(schema)) : { kind: "map", fields };
   shapes.set(schema, shape); // before its fields: types refer to themselves
-  if (shape !== atomicMap) for (const field of schema.fields.values()) fields.set(field.name, fieldShape(field));
+  if (!isAtomic) for (const field of schema.fields.values()) fields.set(field.name, fieldShape(field));
   return shape;
 }
 
@@ -50,24 +57,30 @@ function granularShapeOf(schema: ObjectSchema): Shape {
 }
 
 function fieldShape(field: FieldSchema): Shape {
-  if (field.mapType === "atomic") return atomicMap;
+  if (field.mapType === "atomic") return atomicMap(() => insideOf(field.type));
   if (field.mapType === "granular" && field.type.kind === "object") return granularShapeOf(field.type.schema);
   if (field.type.kind !== "array") return typeShape(field.type);
-  if (field.listType === "set") return set;
-  if (field.listType !== "map" || field.type.items.kind !== "object") return atomicList;
+  if (field.listType === "set") return { kind: "set", items: typeShape(field.type.items) };
+  if (field.listType !== "map" || field.type.items.kind !== "object") return atomicList(field.type.items);
   const item = field.type.items.schema;
   const keys = field.listMapKeys ?? [];
   const defaults = keys.map((key) => [key, item.fields.get(key)?.default] as const).filter(([, value]) => value !== undefined);
   return { kind: "keyedList", keys, defaults: Object.fromEntries(defaults), items: shapeOf(item) };
 }
 
-const scalarExpectations: Readonly<Partial<Record<ScalarKind, "string" | "numeric" | "boolean">>> = {
+const insideOf = (type: ValueType): Shape => (type.kind === "object" ? granularShapeOf(type.schema) : typeShape(type));
+
+const scalarExpectations: Readonly<Partial<Record<ScalarKind, "string" | "numeric" | "boolean" | "scalar">>> = {
   string: "string",
   bytes: "string",
   boolean: "boolean",
   int32: "numeric",
   int64: "numeric",
   double: "numeric",
+  time: "scalar",
+  microTime: "scalar",
+  quantity: "scalar",
+  intOrString: "scalar",
 };
 
 function typeShape(type: ValueType): Shape {
@@ -77,7 +90,7 @@ function typeShape(type: ValueType): Shape {
     case "map":
       return { kind: "map", values: typeShape(type.values) };
     case "array":
-      return atomicList;
+      return atomicList(type.items);
     default: {
       const expects = scalarExpectations[type.kind];
       return expects ? { kind: "leaf", expects } : untyped;
@@ -111,7 +124,8 @@ export function itemElement(shape: Extract<Shape, { kind: "keyedList" | "set" }>
   const keys: Record<string, unknown> = {};
   let found = false;
   for (const key of shape.keys) {
-    const value = item[key] ?? shape.defaults[key];
+    const sent = item[key];
+    const value = sent === undefined ? shape.defaults[key] : sent;
     if (value === undefined) continue;
     keys[key] = value;
     found = true;

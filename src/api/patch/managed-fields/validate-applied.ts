@@ -26,6 +26,7 @@ function visit(value: unknown, shape: Shape, path: string, problems: string[]): 
   switch (resolved.kind) {
     case "leaf":
       if (resolved.expects && !isExpected(value, resolved.expects)) problems.push(mismatch(path, resolved.expects, value));
+      else if (resolved.inside) visitInside(value, resolved.inside(), path, problems);
       return;
     case "map":
       if (!isObject(value)) problems.push(mismatch(path, "map", value));
@@ -35,6 +36,12 @@ function visit(value: unknown, shape: Shape, path: string, problems: string[]): 
       if (!Array.isArray(value)) problems.push(mismatch(path, "list", value));
       else visitItems(value, resolved, path, problems);
   }
+}
+
+/** What is owned as a whole is of its type all the same. */
+function visitInside(value: unknown, inside: Shape, path: string, problems: string[]): void {
+  if (Array.isArray(value)) for (const [i, item] of value.entries()) visit(item, inside, `${path}[${i}]`, problems);
+  else visit(value, inside, path, problems);
 }
 
 /** Nothing is looked at after a field that there is not. */
@@ -65,7 +72,7 @@ function visitItems(
     }
     if (seen.has(element)) problems.push(`${path}: duplicate entries for key ${elementText(element)}`);
     seen.add(element);
-    if (shape.kind === "keyedList") visit(item, shape.items, path + elementText(element), problems);
+    if (shape.items) visit(item, shape.items, path + elementText(element), problems);
   }
 }
 
@@ -84,6 +91,8 @@ function isExpected(value: unknown, expected: string): boolean {
       return Array.isArray(value);
     case "map":
       return isObject(value);
+    case "scalar":
+      return typeof value !== "object";
     default:
       return typeof value === expected;
   }
@@ -92,6 +101,7 @@ function isExpected(value: unknown, expected: string): boolean {
 function mismatch(path: string, expected: string, value: unknown): string {
   if (expected === "numeric") return `${path}: expected numeric (int or float), got ${goTypeOf(value)}`;
   if (expected === "boolean") return `${path}: expected boolean, got &{${goText(value)}}`;
+  if (expected === "scalar") return `${path}: expected any scalar, got &{${goText(value)}}`;
   const container = expected === "map" || expected === "list";
   return `${path}: expected ${expected}, got ${container ? `&{${goText(value)}}` : `&value.valueUnstructured{Value:${goLiteral(value)}}`}`;
 }

@@ -32,22 +32,22 @@ const codeText = (code: number): string => String(Math.min(code, 600));
 export function createWebhookMetrics(registry: MetricsRegistry): WebhookMetrics {
   const durations = registry.histogram(
     "apiserver_admission_webhook_admission_duration_seconds",
-    "Admission webhook latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
+    "[STABLE] Admission webhook latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
     { labels: ["name", "operation", "rejected", "type"], buckets },
   );
   const requests = registry.counter(
     "apiserver_admission_webhook_request_total",
-    "Admission webhook request total, identified by name and broken out for each admission type (validating or admit) and operation, whether the request was rejected or not and an HTTP status code.",
+    "[ALPHA] Admission webhook request total, identified by name and broken out for each admission type (validating or admit) and operation, whether the request was rejected or not and an HTTP status code.",
     ["code", "name", "operation", "rejected", "type"],
   );
   const rejections = registry.counter(
     "apiserver_admission_webhook_rejection_count",
-    "Admission webhook rejection count, identified by name and broken out for each admission type (validating or admit) and operation, with an error type and optionally a non-zero rejection code.",
+    "[ALPHA] Admission webhook rejection count, identified by name and broken out for each admission type (validating or admit) and operation, with an error type and optionally a non-zero rejection code.",
     ["error_type", "name", "operation", "rejection_code", "type"],
   );
   const failuresOpen = registry.counter(
     "apiserver_admission_webhook_fail_open_count",
-    "Admission webhook fail open count, identified by name and broken out for each admission type (validating or admit).",
+    "[ALPHA] Admission webhook fail open count, identified by name and broken out for each admission type (validating or admit).",
     ["name", "type"],
   );
   const exclusions = registry.counter(

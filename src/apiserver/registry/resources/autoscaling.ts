@@ -14,7 +14,7 @@ export const disruptionBudgetDefinition = describe<PodDisruptionBudget>(poddisru
   metadataOnUpdate: [],
   validateName: pathSegmentName,
   ...checked(validateDisruptionBudget),
-  status: { validate: validateDisruptionBudgetStatus },
+  status: { validate: validateDisruptionBudgetStatus, metadata: [] },
   allowUnconditionalUpdate: false,
   table: disruptionBudgetTable,
 });

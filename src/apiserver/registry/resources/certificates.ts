@@ -73,6 +73,7 @@ export const certificateSigningRequestDefinition = describe<Request>(certificate
   status: {
     prepare: (request, old, { nowMs }) => withConditionTimes(withOldDecisions(withOnlyStatus(request, old), old), old, nowMs),
     validate: (request, old) => validateSigningRequestUpdate(request, old, "status"),
+    metadata: ["whole", "changes"],
   },
   subresources: {
     approval: {
@@ -82,6 +83,7 @@ export const certificateSigningRequestDefinition = describe<Request>(certificate
         return { ...old, metadata: request.metadata, status: conditions.length > 0 ? { ...rest, conditions } : rest };
       },
       validate: (request, old) => validateSigningRequestUpdate(request, old, "approval"),
+      metadata: ["whole", "changes"],
     },
   },
   resetFields: { "": ["spec", "status"], status: ["spec", "status.conditions"], approval: ["spec", "status.certificate"] },

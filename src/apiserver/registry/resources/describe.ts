@@ -49,7 +49,7 @@ export function withStatusKeepingLabels<T extends KubernetesObject>(object: T, o
   return withOnlyStatus({ ...object, metadata: labels ? { ...metadata, labels } : metadata }, old);
 }
 
-const keptMetadata = ["deletionTimestamp", "labels", "annotations", "finalizers", "ownerReferences"] as const;
+const keptMetadata = ["deletionTimestamp", "selfLink", "labels", "annotations", "finalizers", "ownerReferences"] as const;
 
 /** The same, for kinds whose metadata cannot be changed with the status at all. */
 export function withStatusKeepingMetadata<T extends KubernetesObject>(object: T, old: T): T {

@@ -5,6 +5,7 @@ import { checkExpression } from "../../../api/cel/expression-check.ts";
 import { defaultResourceClaim, defaultResourceClaimTemplate, defaultResourceSlice } from "../../../api/defaults/devices.ts";
 import { change, changeEach, fill } from "../../../api/defaults/fill.ts";
 import { deviceClassTable, resourceClaimTable, resourceClaimTemplateTable, resourceSliceTable } from "../../../api/encode/table/devices.ts";
+import { isDNS1123Subdomain } from "../../../api/meta/names.ts";
 import { deviceclasses, resourceclaims, resourceclaimtemplates, resourceslices } from "../../../api/resources.generated.ts";
 import type {
   Device,
@@ -26,6 +27,8 @@ import { formatTime } from "../../../base/clock.ts";
 import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 export const deviceClassDefinition = describe(deviceclasses, {
+  // A generateName is checked only for what no path may have.
+  validateName: (name, prefix) => (prefix ? [] : isDNS1123Subdomain(name)),
   metadataOnUpdate: ["whole", "changes"],
   ...checked<DeviceClass>((deviceClass, old) => validateDeviceClass(deviceClass, old, checkExpression)),
   countsGeneration: true,
@@ -56,6 +59,7 @@ export const resourceClaimDefinition = describe<ResourceClaim>(resourceclaims, {
     prepare: (claim, old) => withoutDeallocatedDevices(withStatusKeepingMetadata(claim, old), old),
     validate: validateResourceClaimStatus,
   },
+  tablelessStatus: true,
   deletionReturnsObject: true,
   table: resourceClaimTable,
 });
@@ -110,6 +114,7 @@ export const resourceSliceDefinition = describe<ResourceSlice>(resourceslices, {
     warnings: driverWarnings,
   },
   deletionReturnsObject: true,
+  fieldRefusal: (field) => `field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: ${field}`,
   selectableFields: { "spec.nodeName": ({ spec }) => spec.nodeName ?? "", "spec.driver": ({ spec }) => spec.driver },
   table: resourceSliceTable,
 });

@@ -52,8 +52,9 @@ import {
   validateValidatingPolicy,
   validateValidatingPolicyStatus,
 } from "../../../api/validation/admission-policy.ts";
-import { validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
+import { apiServiceName, validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
 import {
+  definitionName,
   validateDefinition,
   validateDefinitionStatus,
   validateDefinitionUpdate,
@@ -71,8 +72,7 @@ import { formatTime } from "../../../base/clock.ts";
 import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
 import { mandatoryFlowSchemas, mandatoryPriorityLevels } from "../../flow-control/default-configuration.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
-import { pathSegmentName } from "./rbac.ts";
+import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 
 const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
 
@@ -111,7 +111,7 @@ export const validatingPolicyDefinition = describe(validatingadmissionpolicies, 
   ...admission<ValidatingAdmissionPolicy>((policy, old) => validateValidatingPolicy(policy, old, checkExpression)),
   defaults: defaultValidatingPolicy,
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus },
+  status: { prepare: withStatusKeepingMetadata, validate: validateValidatingPolicyStatus, metadata: [] },
   table: validatingPolicyTable,
 });
 export const validatingPolicyBindingDefinition = describe(validatingadmissionpolicybindings, {
@@ -146,6 +146,7 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 }
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
+  validateName: definitionName,
   defaults: defaultCustomResourceDefinition,
   create: {
     prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
@@ -158,6 +159,7 @@ export const customResourceDefinitionDefinition = describe<CustomResourceDefinit
     warnings: definitionWarnings,
   },
   status: { validate: validateDefinitionStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   deletion: customResourceDefinitionDeletion,
 });
@@ -175,10 +177,18 @@ function withLocalAvailability(service: APIService, nowMs: number): APIService {
   return { ...service, status: { conditions: [condition] } };
 }
 
+/** A status update changes no labels and the like; whether it changes the deletion is checked. */
+function withStatusKeepingServiceMetadata(service: APIService, old: APIService): APIService {
+  const kept = withStatusKeepingMetadata(service, old);
+  const { deletionTimestamp, selfLink } = service.metadata;
+  const sent = { ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }), ...(selfLink === undefined ? {} : { selfLink }) };
+  return { ...kept, metadata: { ...kept.metadata, ...sent } };
+}
+
 export const apiServiceDefinition = describe<APIService>(apiservices, {
   metadataOnUpdate: ["changes", "whole"],
   defaults: defaultApiService,
-  validateName: pathSegmentName,
+  validateName: apiServiceName,
   countsGeneration: false,
   create: {
     prepare: (service, { nowMs }) => withLocalAvailability(withStatusOf(service, undefined), nowMs),
@@ -186,7 +196,8 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
   },
   update: { validate: validateApiService },
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata, validate: validateApiServiceStatus },
+  status: { prepare: withStatusKeepingServiceMetadata, validate: validateApiServiceStatus },
+  tablelessStatus: true,
   allowUnconditionalUpdate: false,
   table: apiServiceTable,
 });
@@ -204,12 +215,18 @@ function mandatoryFlowControl(): MandatoryFlowControl {
   return mandatory;
 }
 
+/** The status of an update, and who wrote it; all else of the metadata stays as it was. */
+function withStatusAndOldMetadata<T extends KubernetesObject>(object: T, old: T): T {
+  const { managedFields } = object.metadata;
+  return withOnlyStatus({ ...object, metadata: { ...old.metadata, ...(managedFields ? { managedFields } : {}) } }, old);
+}
+
 export const flowSchemaDefinition = describe(flowschemas, {
   metadataOnUpdate: ["whole"],
   ...checked<FlowSchema>((schema) => validateFlowSchema(schema, mandatoryFlowControl())),
   defaults: defaultFlowSchema,
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
+  status: { prepare: withStatusAndOldMetadata, validate: validateFlowSchemaStatus },
   table: flowSchemaTable,
 });
 
@@ -218,6 +235,6 @@ export const priorityLevelDefinition = describe(prioritylevelconfigurations, {
   ...checked<PriorityLevelConfiguration>((level) => validatePriorityLevel(level, mandatoryFlowControl())),
   defaults: defaultPriorityLevel,
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata, validate: validateFlowSchemaStatus },
+  status: { prepare: withStatusAndOldMetadata, validate: validateFlowSchemaStatus },
   table: priorityLevelTable,
 });

@@ -47,6 +47,7 @@ const deviceTaintRuleDefinition = describe<DeviceTaintRule>(optional.devicetaint
     validate: (rule) => validateDeviceTaintRule(rule),
   },
   update: { validate: validateDeviceTaintRule },
+  tablelessStatus: true,
   deletionReturnsObject: true,
   countsGeneration: true,
   table: {
@@ -92,6 +93,7 @@ const workloadDefinition = describe(optional.workloadsV1alpha2, {
 const podGroupDefinition = describe(optional.podgroupsV1alpha2, {
   create: { validate: validatePodGroup },
   update: { validate: validatePodGroupUpdate },
+  tablelessStatus: true,
   table: {
     columns: [
       nameColumn,
@@ -204,7 +206,7 @@ function definitions(nowMs: () => number): readonly AnyDefinition[] {
     deviceTaintRuleDefinition,
     otherVersion(optional.devicetaintrulesV1alpha3, deviceTaintRuleDefinition),
     ...deviceVersions(),
-    describe(optional.resourcepoolstatusrequestsV1alpha3),
+    describe(optional.resourcepoolstatusrequestsV1alpha3, { tablelessStatus: true }),
     storageVersionDefinition,
     migrationDefinition,
   ];

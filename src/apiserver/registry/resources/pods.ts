@@ -44,10 +44,16 @@ export const podDefinition = describe<Pod>(pods, {
         return { ...keptPod(pod, old), spec: ephemeralContainers ? { ...spec, ephemeralContainers } : spec };
       },
       validate: validateEphemeralContainersUpdate,
+      metadata: ["changes", "whole"],
     },
-    resize: { prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod), validate: validatePodResize },
+    resize: {
+      prepare: (pod, old) => withResizedContainers(keptPod(pod, old), pod),
+      validate: validatePodResize,
+      metadata: ["changes", "whole"],
+    },
   },
-  resetFields: { status: ["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"] },
+  // Whoever writes through one of the others owns all that he sent, also what the write left as it was.
+  resetFields: { status: ["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"], ephemeralcontainers: [], resize: [] },
   gracefulDeletion: { gracePeriodSeconds },
   deletionReturnsObject: true,
   selectableFields: {

@@ -8,7 +8,6 @@ import {
 import {
   csiDriverTable,
   csiNodeTable,
-  csiStorageCapacityTable,
   persistentVolumeClaimTable,
   persistentVolumeTable,
   storageClassTable,
@@ -154,7 +153,6 @@ export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistor
   create: { validate: (capacity) => validateCSIStorageCapacity(capacity), warnings: storageCapacityWarnings },
   update: { validate: validateCSIStorageCapacity, warnings: storageCapacityWarnings },
   allowUnconditionalUpdate: false,
-  table: csiStorageCapacityTable,
 });
 
 export const volumeAttachmentDefinition = describe(volumeattachments, {
@@ -162,7 +160,7 @@ export const volumeAttachmentDefinition = describe(volumeattachments, {
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata },
+  status: { prepare: withStatusKeepingMetadata, metadata: ["whole"] },
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,
   table: volumeAttachmentTable,

@@ -192,6 +192,9 @@ export const jobDefinition = describe<Job>(jobs, {
   },
   status: { validate: validateJobStatus },
   defaultDeletionPropagation: "orphan",
+  orphaningWarning:
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+  fieldRefusal: (field) => `field label ${JSON.stringify(field)} not supported for Job`,
   selectableFields: { "status.successful": ({ status }) => String(status?.succeeded ?? 0) },
   table: jobTable,
 });
@@ -210,5 +213,6 @@ export const cronJobDefinition = describe(cronjobs, {
       ...(job.spec?.schedule.includes("TZ") ? [zoneInSchedule] : []),
     ],
   },
+  status: { metadata: [] },
   table: cronJobTable,
 });

@@ -1,0 +1,63 @@
+// What is counted about the server as a whole, under upstream's metric names. All of it is read off when it is scraped:
+// nothing is done for it per request.
+import type { MetricsRegistry } from "../base/metrics.ts";
+import { registerBuildInfo } from "../base/process-metrics.ts";
+import { kubernetesVersion } from "../base/version.ts";
+import type { VersionFields } from "./discovery/version-info.ts";
+import type { ResourceStores } from "./registry/stores.ts";
+
+export function registerServerMetrics(metrics: MetricsRegistry, stores: ResourceStores, version: VersionFields): void {
+  registerBuildInfo(metrics);
+  registerVersion(metrics, version);
+  const byResource = ["group", "resource"];
+  const objects = metrics.gauge(
+    "apiserver_resource_objects",
+    "[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.",
+    byResource,
+  );
+  const storageObjects = metrics.gauge(
+    "apiserver_storage_objects",
+    "[STABLE] [DEPRECATED, consider using apiserver_resource_objects instead] Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.",
+    ["resource"],
+  );
+  const revision = metrics.gauge(
+    "apiserver_watch_cache_resource_version",
+    "[ALPHA] Current resource version of watch cache broken by resource type. This is truncated to the 15 least significant digits.",
+    byResource,
+  );
+  const watchers = metrics.gauge(
+    "apiserver_longrunning_requests",
+    "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
+    ["component", "group", "resource", "scope", "subresource", "verb", "version"],
+  );
+  metrics.beforeScrape(() => {
+    for (const family of [objects, storageObjects, revision, watchers]) family.reset();
+    for (const { type, cache, definition } of stores.all) {
+      if (!cache.hasLoaded || definition.sharesStorageOf) continue;
+      const { group, resource } = type;
+      objects.series(group, resource).set(cache.size);
+      storageObjects.series(group === "" ? resource : `${resource}.${group}`).set(cache.size);
+      revision.series(group, resource).set(cache.revision % 1e15);
+      // What is inside the server watches too, and is nobody's request.
+      if (cache.watcherCount > 0) watchers.series("apiserver", group, resource, "", "", "WATCH", type.version).set(cache.watcherCount);
+    }
+  });
+}
+
+/** Which version it behaves as; what was built, the process says. */
+function registerVersion(metrics: MetricsRegistry, version: VersionFields): void {
+  const emulated = `${version.emulationMajor}.${version.emulationMinor}`;
+  metrics
+    .gauge(
+      "version_info",
+      "[ALPHA] Provides the compatibility version info of the component. The component label is the name of the component, usually kube, but is relevant for aggregated-apiservers.",
+      ["binary", "component", "emulation", "min_compat"],
+    )
+    .series(
+      kubernetesVersion.slice(1).replace(/\+.*$/, ""),
+      "kube",
+      emulated,
+      `${version.minCompatibilityMajor}.${version.minCompatibilityMinor}`,
+    )
+    .set(1);
+}
