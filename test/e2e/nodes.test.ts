@@ -128,8 +128,8 @@ describe.runIf(reason === undefined)("several nodes on one machine", { timeout: 
     for (const name of [first, second])
       for (const [target, door] of doors)
         await until(`${target}:${door} answers a pod on ${name}`, async () => (await seenFrom(`pod-on-${name}`, target, door)) !== "");
+    // One of two pods is chosen for each connection: both answer, the one on the pod's own node too.
     for (const name of [first, second])
-      // One of two pods is chosen for each connection: both answer, the one on the pod's own node too.
       for (const [target, door] of doors)
         for (let i = 0; i < 6; i++)
           expect(await seenFrom(`pod-on-${name}`, target, door), `${target}:${door} to a pod on ${name}`).toMatch(/^\d+(\.\d+){3}$/);
