@@ -21,6 +21,11 @@ export class StopStack implements Running {
     else this.#stops.push(stop);
   }
 
+  /** What is still being started may as well not be. */
+  get isStopping(): boolean {
+    return this.#stopping !== undefined;
+  }
+
   /** Stops everything, last first; one failure does not keep the others from being stopped. */
   stop(): Promise<void> {
     this.#stopping ??= (async () => {

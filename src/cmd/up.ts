@@ -85,7 +85,7 @@ function completed(given: NonNullable<ReturnType<typeof parse>>) {
 }
 
 /** Says what came up, and after how many milliseconds since the process began. */
-function announce(what: string): void {
+function report(what: string): void {
   process.stdout.write(`${`${Math.round(performance.now())} ms`.padStart(9)}  ${what}\n`);
 }
 
@@ -126,6 +126,11 @@ function claim(dataDir: string): () => void {
 
 async function startCluster(values: UpValues, stack: StopStack, clock: Clock): Promise<void> {
   const logger = createLogger("coracle", { verbosity: values.v });
+  const announce = (what: string): void => {
+    // What would come next would only have to be ended again, and take the time and the processor from those who end.
+    if (stack.isStopping) throw new CommandError("ended by a signal before it was up");
+    report(what);
+  };
   const [{ startApiServer }, { chooseRuntime }] = await Promise.all([import("./start-apiserver.ts"), import("./node-runtime.ts")]);
   networkOfNodes(values); // says what is wrong before anything starts
   const { choice, why } = values.runtime === undefined ? await chooseRuntime() : { choice: values.runtime };
@@ -143,7 +148,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([
     publishNetwork(values, server, stack, { clock, logger }),
-    startLoops(values, server, stack, { clock, logger }),
+    startLoops(values, server, stack, { clock, logger, announce }),
   ]);
   // Before the nodes: clients remember for hours which APIs there were when they first asked.
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
@@ -237,7 +242,12 @@ interface Shared {
   readonly logger: Logger;
 }
 
-async function startLoops(values: UpFlags, server: RunningApiServer, stack: StopStack, { clock, logger }: Shared): Promise<void> {
+async function startLoops(
+  values: UpFlags,
+  server: RunningApiServer,
+  stack: StopStack,
+  { clock, logger, announce }: Shared & { readonly announce: (what: string) => void },
+): Promise<void> {
   const { startClusterLoops } = await import("./cluster-loops.ts");
   const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
   const loops = await startClusterLoops(
