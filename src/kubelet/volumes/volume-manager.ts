@@ -217,7 +217,7 @@ export class VolumeManager {
     if (medium === "Memory") {
       if (await this.#deps.mounts.isMounted(directory)) return made;
       const sizeBytes = this.#memorySize(pod, sizeLimit);
-      await this.#deps.mounts.mountTmpfs(directory, { mode: "0777", ...(sizeBytes ? { sizeBytes } : {}) });
+      await this.#deps.mounts.mountTmpfs(directory, { mode: "1777", ...(sizeBytes ? { sizeBytes } : {}) });
       await this.#applyFsGroup(pod, directory, false);
     } else if (medium === "") {
       if (await exists(directory)) return made;
@@ -251,8 +251,9 @@ export class VolumeManager {
     if (this.#isWritten(pod, directory, digest)) return made;
     const { mounts, clock, files = pooledFiles } = this.#deps;
     if (!inMemory) await files.mkdir(directory, { recursive: true });
-    else if (!(await mounts.isMounted(directory))) await mounts.mountTmpfs(directory, { mode: "0777" });
-    await files.chmod(directory, 0o777);
+    else if (!(await mounts.isMounted(directory))) await mounts.mountTmpfs(directory, { mode: "1777" });
+    // In memory as the kernel makes it, and as upstream leaves it: whoever owns a file there is who may delete it.
+    await files.chmod(directory, inMemory ? 0o1777 : 0o777);
     const prepare = async (next: string): Promise<void> => {
       for (const [path, { uid }] of payload) if (uid !== undefined) await files.chown(join(next, path), uid, -1);
       await this.#applyFsGroup(pod, next, true);
