@@ -267,7 +267,10 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       await ns.untilReady("changing");
     });
 
-    it.each(["", "Memory"])("emptyDir (medium %j): every user may write, modes are the files' own", async (medium) => {
+    it.each([
+      ["", "777"],
+      ["Memory", "1777"],
+    ])("emptyDir (medium %j): every user may write, modes are the files' own", async (medium, mode) => {
       const ns = await bed.namespace(`empty-${medium.toLowerCase() || "disk"}`);
       const make =
         "stat -c %a /work; for m in 644 666 777; do echo x > /work/$USER_$m; chmod $m /work/$USER_$m; stat -c '%a %u' /work/$USER_$m; done";
@@ -275,8 +278,8 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const volumes = [{ name: "work", emptyDir: { medium } }];
       await ns.pod("root", shell(make, as(0)), { ...never, volumes });
       await ns.pod("user", shell(make, as(1001)), { ...never, volumes });
-      expect(await ns.output("root")).toBe("777\n644 0\n666 0\n777 0\n");
-      expect(await ns.output("user")).toBe("777\n644 1001\n666 1001\n777 1001\n");
+      expect(await ns.output("root")).toBe(`${mode}\n644 0\n666 0\n777 0\n`);
+      expect(await ns.output("user")).toBe(`${mode}\n644 1001\n666 1001\n777 1001\n`);
     });
 
     it("files of ConfigMaps and Secrets for a user and a group that are not root", async () => {
