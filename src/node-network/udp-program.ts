@@ -16,48 +16,110 @@ export interface UdpWay {
  * Of two ranges the narrower one counts. A packet that comes from elsewhere than where an answer to it would go is dropped: a
  * node speaks for its own pods only.
  */
-export const udpProgram = `
-use strict; my ($name, $family, $local, $port, $request) = @ARGV; $0 = "coracle: UDP tunnel $name";
-my ($tun, $s, $packet); my ($six, $in) = ($family == 6, '');
-sub place { $six ? pack('S n N a16 N', 10, $port, 0, $_[0], 0) : pack('S n a4 x8', 2, $port, $_[0]) }
-sysopen($tun, '/dev/net/tun', 2 | 2048) && ioctl($tun, $request, my $ask = pack('a16 S x22', $name, 0x1001)) or die "making the device $name: $!\\n";
-socket($s, $six ? 10 : 2, 2, 17) && bind($s, place(pack 'H*', $local)) or die "UDP port $port: $!\\n";
-for my $buffer (32, 33) { setsockopt($s, 1, $buffer, pack('i', 4194304)) }
-my (%ranges, @masks, %place, %cache); my $all = '';
-vec($all, fileno $_, 1) = 1 for \\*STDIN, $tun, $s;
-sub remote {
-  my $found = $cache{$_[0]};
-  return $found if defined $found;
-  %cache = () if keys %cache > 16384;
-  for my $mask (@{$masks[length $_[0]]}) { $found = $ranges{$mask}{$_[0] & $mask} and last }
-  $cache{$_[0]} = $found || '';
-}
-sub ends { my $v = ord($_[0]) >> 4; $v == 4 ? (substr($_[0], 12, 4), substr($_[0], 16, 4)) : $v == 6 ? (substr($_[0], 8, 16), substr($_[0], 24, 16)) : () }
+export const udpProgram = String.raw`
+use strict;
+use Errno qw(EAGAIN EINTR);
+use Fcntl qw(O_NONBLOCK O_RDWR);
+use Socket qw(:DEFAULT AF_INET6 MSG_DONTWAIT pack_sockaddr_in6 unpack_sockaddr_in6);
+use constant { IFF_TUN => 0x0001, IFF_NO_PI => 0x1000, SO_SNDBUFFORCE => 32, SO_RCVBUFFORCE => 33 };
+use constant { BUFFER_BYTES => 4 << 20, MAX_PACKET => 65536, PACKETS_AT_A_TIME => 64, MAX_CACHED => 16384 };
+
+my ($name, $family, $local, $port, $set_interface) = @ARGV;
+my $is_six = $family == 6;
+$0 = "coracle: UDP tunnel $name";
+
+sub socket_address { $is_six ? pack_sockaddr_in6($port, $_[0]) : pack_sockaddr_in($port, $_[0]) }
+sub sender_of { ($is_six ? unpack_sockaddr_in6($_[0]) : unpack_sockaddr_in($_[0]))[1] }
+
+my ($tun, $socket);
+sysopen($tun, '/dev/net/tun', O_RDWR | O_NONBLOCK)
+  && ioctl($tun, $set_interface, my $request = pack('a16 S x22', $name, IFF_TUN | IFF_NO_PI))
+  or die "making the device $name: $!\n";
+socket($socket, $is_six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0) && bind($socket, socket_address(pack('H*', $local)))
+  or die "UDP port $port: $!\n";
+setsockopt($socket, SOL_SOCKET, $_, BUFFER_BYTES) for SO_SNDBUFFORCE, SO_RCVBUFFORCE;
+
+# Of the table: network mask -> network -> remote; the masks by the length of their addresses, the narrowest first.
+my (%remotes, @masks);
+my (%socket_addresses, %cache);
+
 sub learn {
-  my ($table) = @_; my %new;
-  while (length $table) { (my $bits, my $net, my $to, $table) = unpack('C C/a* C/a* a*', $table); $new{pack "B" . 8 * length $net, '1' x $bits . '0' x (8 * length($net) - $bits)}{$net} = $to }
-  %ranges = %new; %cache = (); %place = map { map { $_ => place($_) } values %$_ } values %new;
-  @masks = (); for my $mask (sort { $b cmp $a } keys %new) { push @{$masks[length $mask]}, $mask }
-}
-while (1) {
-  select(my $ready = $all, undef, undef, undef) > 0 or next;
-  if (vec($ready, fileno $tun, 1)) { for (1 .. 64) {
-    if (!defined sysread($tun, $packet, 65536)) { exit 1 unless $! == 11 || $! == 4; last }
-    my ($from, $to) = ends($packet) or next;
-    my $remote = remote($to);
-    send($s, $packet, 64, $place{$remote}) if length $remote;
-  } }
-  if (vec($ready, fileno $s, 1)) { for (1 .. 64) {
-    my $sender = recv($s, $packet, 65536, 64);
-    last unless defined $sender;
-    my ($from) = ends($packet) or next;
-    syswrite($tun, $packet) if remote($from) eq ($six ? substr($sender, 8, 16) : substr($sender, 4, 4));
-  } }
-  if (vec($ready, 0, 1)) {
-    sysread(STDIN, $in, 1048576, length $in) or exit 0;
-    while (length $in >= 4 && length $in >= 4 + unpack('N', $in)) { learn(unpack('N/a', $in)); substr($in, 0, 4 + unpack('N', $in)) = ''; syswrite(STDOUT, 'k') }
+  my ($table) = @_;
+  my %new;
+  while (length $table) {
+    (my $prefix_length, my $network, my $remote, $table) = unpack('C C/a* C/a* a*', $table);
+    my $bits = 8 * length $network;
+    my $mask = pack("B$bits", '1' x $prefix_length . '0' x ($bits - $prefix_length));
+    $new{$mask}{$network} = $remote;
   }
-}`;
+  %remotes = %new;
+  %cache = @masks = ();
+  push @{$masks[length $_]}, $_ for sort { $b cmp $a } keys %new;
+  %socket_addresses = map { $_ => socket_address($_) } map { values %$_ } values %new;
+}
+
+# Where packets to an address go, empty for nowhere.
+sub remote_for {
+  my ($address) = @_;
+  return $cache{$address} if defined $cache{$address};
+  %cache = () if keys %cache >= MAX_CACHED;
+  for my $mask (@{$masks[length $address]}) {
+    my $remote = $remotes{$mask}{$address & $mask};
+    return $cache{$address} = $remote if defined $remote;
+  }
+  return $cache{$address} = '';
+}
+
+# Source and destination of an IP packet.
+sub ends_of {
+  my $version = ord($_[0]) >> 4;
+  return (substr($_[0], 12, 4), substr($_[0], 16, 4)) if $version == 4;
+  return (substr($_[0], 8, 16), substr($_[0], 24, 16)) if $version == 6;
+  return;
+}
+
+sub from_device {
+  my $packet;
+  for (1 .. PACKETS_AT_A_TIME) {
+    if (!defined sysread($tun, $packet, MAX_PACKET)) {
+      return if $! == EAGAIN || $! == EINTR;
+      die "reading from $name: $!\n";
+    }
+    my (undef, $to) = ends_of($packet) or next;
+    my $remote = remote_for($to);
+    send($socket, $packet, MSG_DONTWAIT, $socket_addresses{$remote}) if length $remote;
+  }
+}
+
+sub from_socket {
+  my $packet;
+  for (1 .. PACKETS_AT_A_TIME) {
+    my $sender = recv($socket, $packet, MAX_PACKET, MSG_DONTWAIT);
+    return unless defined $sender;
+    my ($from) = ends_of($packet) or next;
+    syswrite($tun, $packet) if remote_for($from) eq sender_of($sender);
+  }
+}
+
+my $input = '';
+sub from_input {
+  sysread(STDIN, $input, 1 << 20, length $input) or exit 0;
+  while (length $input >= 4 && length $input >= 4 + unpack('N', $input)) {
+    learn(unpack('N/a', $input));
+    substr($input, 0, 4 + unpack('N', $input)) = '';
+    syswrite(STDOUT, 'k');
+  }
+}
+
+my $watched = '';
+vec($watched, fileno $_, 1) = 1 for \*STDIN, $tun, $socket;
+while (1) {
+  select(my $ready = $watched, undef, undef, undef) > 0 or next;
+  from_device() if vec($ready, fileno $tun, 1);
+  from_socket() if vec($ready, fileno $socket, 1);
+  from_input() if vec($ready, fileno STDIN, 1);
+}
+`;
 
 /** TUNSETIFF, whose number says which way the data go: other processors count that otherwise. */
 const setInterface = (arch: string): number => (/^(ppc|mips)/.test(arch) ? 0x800454ca : 0x400454ca);
