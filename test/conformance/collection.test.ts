@@ -361,14 +361,15 @@ describe("ResourceQuota", () => {
     );
     const { items } = await cluster.client.list(resourcequotas, { labelSelector: "patched=yes" });
     expect(items.map(({ spec }) => spec?.hard)).toEqual([{ cpu: "2", memory: "2Gi" }]);
-    // What clients write into the status stays only as far as it is right.
+    // What clients write into the status stays until all quotas are counted again, every five minutes.
     const hard = { cpu: "4", memory: "4Gi" };
     const patched = await cluster.client.patch(resourcequotas, at, { status: { hard } }, { type: "merge", subresource: "status" });
     expect(patched).toMatchObject({ spec: { hard: { cpu: "2", memory: "2Gi" } }, status: { hard } });
-    await cluster.until("the status is the quota's again", async () => {
+    const isRight = async (): Promise<boolean> => {
       const { status } = await cluster.client.get(resourcequotas, at);
       return status?.hard?.cpu === "2" && status.hard.memory === "2Gi";
-    });
+    };
+    await cluster.until("the status is the quota's again", isRight, 6 * 60_000);
     await cluster.client.deleteCollection(resourcequotas, { namespace, labelSelector: "patched=yes" });
     expect((await cluster.client.list(resourcequotas, { namespace })).items).toEqual([]);
   });
