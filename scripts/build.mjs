@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs
 import { join } from "node:path";
 import { build } from "esbuild";
 import { mergeChunks } from "./merge-chunks.mjs";
+import { sharedClasses } from "./object-literals.mjs";
 
 const root = new URL("..", import.meta.url).pathname;
 const staging = join(root, `dist.${process.pid}`);
@@ -43,7 +44,7 @@ try {
     chunkNames: "chunks/[name]-[hash]",
     metafile: true,
     absWorkingDir: root,
-    plugins: [jsonTables],
+    plugins: [jsonTables, sharedClasses(/\/src\/.*\.ts$/)],
     // Bundled CommonJS packages call require for Node's own modules.
     banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   });

@@ -1,0 +1,50 @@
+// Object literals that begin with a spread, written anew for V8 11 (Node 20): `{ ...object, more }` gives each object that it
+// makes a hidden class of its own there, which costs ten times the copy, hundreds of bytes each, and makes every access to such
+// objects slow. Where anything stands before the spread, all of them share one class. So `...{}` is put before it, and members of
+// a literal that is spread into another one become members of the outer one. What the literals mean stays the same.
+import { readFileSync } from "node:fs";
+import ts from "typescript";
+
+/** For esbuild: every TypeScript module that matches. */
+export const sharedClasses = (filter) => ({
+  name: "object literals share hidden classes",
+  setup({ onLoad }) {
+    onLoad({ filter }, ({ path }) => ({ contents: withSharedClasses(readFileSync(path, "utf8"), path), loader: "ts" }));
+  },
+});
+
+/** The source with its literals as said above. */
+export function withSharedClasses(source, path = "module.ts") {
+  if (!source.includes("...")) return source;
+  const edits = [];
+  const file = ts.createSourceFile(path, source, ts.ScriptTarget.Latest, false);
+  const visit = (node) => {
+    if (ts.isObjectLiteralExpression(node)) editLiteral(node, edits, file);
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  edits.sort((a, b) => b.start - a.start);
+  return edits.reduce((text, { start, end, by }) => text.slice(0, start) + by + text.slice(end), source);
+}
+
+function editLiteral({ properties }, edits, file) {
+  const [first] = properties;
+  for (const property of properties) if (isLiteralSpread(property)) inline(property, edits, file);
+  if (!first || !ts.isSpreadAssignment(first) || isLiteralSpread(first) || properties.length === 1) return;
+  const start = first.getStart(file);
+  edits.push({ start, end: start, by: "...{}, " });
+}
+
+/** `...{ a, b }`: a literal with members. */
+function isLiteralSpread(property) {
+  return ts.isSpreadAssignment(property) && ts.isObjectLiteralExpression(property.expression) && property.expression.properties.length > 0;
+}
+
+function inline({ expression }, edits, file) {
+  const { properties } = expression;
+  const start = expression.getStart(file);
+  // The dots and the brace go, and with the closing brace a comma that the outer literal has of its own.
+  edits.push({ start: start - 3, end: start + 1, by: "" });
+  const last = properties[properties.length - 1];
+  edits.push({ start: last.getEnd(), end: expression.getEnd(), by: "" });
+}
