@@ -131,10 +131,14 @@ async function prepare(api) {
 function startCluster(directory) {
   const root = new URL("../..", import.meta.url).pathname;
   const args = ["up", "--nodes", "0", "--storage", options.storage, "--data-dir", join(directory, "data"), "--secure-port", options.port];
-  // Nobody renews the leases of nodes that are objects only.
-  const child = spawn(process.execPath, [join(root, "dist", "coracle.js"), ...args, "--controllers", "*,-node-lifecycle-controller"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  // Nobody renews the leases of nodes that are objects only, and they need no ranges of pods' addresses.
+  const child = spawn(
+    process.execPath,
+    [join(root, "dist", "coracle.js"), ...args, "--controllers", "*,-node-lifecycle-controller,-node-ipam-controller"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   const ended = new Promise((resolve) => child.once("exit", resolve));
