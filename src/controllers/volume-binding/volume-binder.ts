@@ -65,7 +65,10 @@ export const volumeBinder: Controller = {
         watch(caches.classes, ({ metadata }) =>
           [metadata.name, ""].flatMap((name) => caches.claims.byIndex(unboundIndex, name)).map(claimKey),
         ),
-        watch(caches.pods, (pod) => [recycler.volumeOf(pod) ?? []].flat().map(volumeKey)),
+        watch(caches.pods, (pod) => {
+          const volumeName = recycler.volumeOf(pod);
+          return volumeName === undefined ? [] : [volumeKey(volumeName)];
+        }),
       ],
       async reconcile(key, { signal }) {
         const work: Work = { ...caches, recycler, signal };
