@@ -22,6 +22,9 @@ describe("withSharedClasses()", () => {
     ["f({ ...(a ? { b } : {}), c: { ...d, e } })", "f({ ...{}, ...(a ? { b } : {}), c: { ...{}, ...d, e } })"],
     ["const a = { ...b };", "const a = { ...{}, ...b };"],
     ["let a: Labels = { ...b };", "let a: Labels = { ...{}, ...b };"],
+    ["a ??= { ...b }", "a ??= { ...{}, ...b }"],
+    ["a = b ? [...b] : ({ ...c })", "a = b ? [...b] : ({ ...{}, ...c })"],
+    ["a = f({ ...b })", "a = f({ ...b })"],
     ["const { a, ...rest } = b; f(...c, [...d, e])", "const { a, ...rest } = b; f(...c, [...d, e])"],
   ])("%s", (source, written) => {
     expect(rewrite(source)).toBe(written);
