@@ -256,3 +256,13 @@ describe("node logs", () => {
     }
   });
 });
+
+describe("the kubelet's server: its port", () => {
+  it("is any that is free where the one wanted is taken and another will do", async () => {
+    await using first = await startServerFixture({ options: { ...everything, port: await freePort(), orAnyPort: true } });
+    await using second = await startServerFixture({ options: { ...everything, port: first.port, orAnyPort: true } });
+    expect(second.port).not.toBe(first.port);
+    expect(await second.ask("/healthz", { as: ["alice", "g"] })).toMatchObject({ status: 200 });
+    await expect(startServerFixture({ options: { port: first.port } })).rejects.toThrow(/cannot listen on 127\.0\.0\.1/);
+  });
+});

@@ -43,6 +43,8 @@ export interface KubeletServerOptions extends ServerCertificates, RouteOptions {
   readonly address: string;
   /** 0 chooses a free one. */
   readonly port: number;
+  /** Where the port is taken, any that is free will do. Default false. */
+  readonly orAnyPort?: boolean;
   readonly authentication?: AuthenticationOptions;
   readonly authorization?: AuthorizationOptions;
   /** Default TLS 1.2 and Node's ciphers and curves. */
@@ -91,7 +93,10 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
 
   const debugging = options.enableDebuggingHandlers ?? true;
   serveRequests(server, { ...deps, host, routes, debugging, extendWebSockets: options.extendWebSockets, admit });
-  await listenOn(deps.logger, server, options);
+  await listenOn(deps.logger, server, options).catch((error: unknown) => {
+    if (!options.orAnyPort || !isTaken(error)) throw error;
+    return listenOn(deps.logger, server, { ...options, port: 0 });
+  });
   const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
     await close();
     throw error;
@@ -135,6 +140,9 @@ async function startPlainServers(
   }
   return running;
 }
+
+/** To ask the kernel, instead of looking first, leaves no moment for another to come in between. */
+const isTaken = (error: unknown): boolean => ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "EADDRINUSE";
 
 async function listenOn(
   logger: Logger,

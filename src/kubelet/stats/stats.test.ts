@@ -94,6 +94,17 @@ describe("the summary", () => {
     await fixture.until(async () => stats().volumesOf(pod.metadata.uid)?.length === 1, 90_000);
   });
 
+  test("of some pods tells of these alone, and of the node as it is with all of them", async () => {
+    for (const name of ["one", "two"]) await fixture.createPod(name);
+    for (const name of ["one", "two"]) await fixture.untilPhase(name, "Running");
+    const { uid } = (await fixture.pod("one"))?.metadata ?? {};
+    const all = await stats().summary({ maxAgeMs: 0 });
+    const some = await stats().summary({ maxAgeMs: 0, pods: new Set([uid ?? ""]) });
+    expect(some.pods).toEqual(all.pods.filter(({ podRef }) => podRef.name === "one"));
+    expect(some.node.memory).toMatchObject({ workingSetBytes: all.node.memory?.workingSetBytes });
+    expect((await stats().summary({ pods: new Set() })).pods).toEqual([]);
+  });
+
   test("is measured once for all who ask at the same time, and kept as long as they accept", async () => {
     await fixture.createPod("one");
     await fixture.untilPhase("one", "Running");
