@@ -98,6 +98,7 @@ export class KubeletNode implements Kubelet {
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
     const { registry: metrics } = this.#metrics;
     registerFeatureMetrics(metrics, options.gates);
+    if (deps.serverMetrics) metrics.include(() => deps.serverMetrics?.text() ?? "");
     const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.tracer ? tracedRuntime(deps.cri, deps.tracer) : deps.cri, {
       ...{ metrics, clock },
@@ -366,9 +367,14 @@ export class KubeletNode implements Kubelet {
         ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
         pods: () => this.#registry.workers(),
         volumes: (uid) => volumes.mounted(uid),
+        onVolumeMeasured: (source, ms) => this.#metrics.volumes.measured(source, ms),
       },
       { nodeName, rootDirectory, memoryBytes: system.memoryBytes, volumePeriodMs },
     );
+    this.#metrics.volumes.follow({
+      wanted: () => this.#registry.endable().map((w) => w.pod),
+      mounted: (uid) => volumes.mounted(uid)?.keys() ?? [],
+    });
     this.#stats = this.#stops.add(stats);
     stats.start();
   }

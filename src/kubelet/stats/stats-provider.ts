@@ -30,6 +30,8 @@ export interface StatsProviderDependencies {
   readonly volumes: (podUid: string) => MountedVolumes | undefined;
   /** Undefined where the runtime is simulated. */
   readonly machine?: MachineReader;
+  /** For metrics. */
+  readonly onVolumeMeasured?: (source: "du" | "statfs", durationMs: number) => void;
 }
 
 export interface StatsProviderOptions {
@@ -70,7 +72,7 @@ const fullMaxAgeMs = 10_000;
 export function createStatsProvider(deps: StatsProviderDependencies, options: StatsProviderOptions): KubeletStats {
   const { clock, logger } = deps;
   const volumes = new VolumeUsage(
-    { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod) },
+    { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod), onMeasured: deps.onVolumeMeasured },
     { ...(options.volumePeriodMs === undefined ? {} : { periodMs: options.volumePeriodMs }) },
   );
   const measureUsage = usageMeasurer(deps, options);

@@ -128,9 +128,5 @@ export interface StatsProvider {
    * measurement. Rejects when the runtime does not answer in time. With `pods`, of which it gives back these alone, by their
    * uids, it measures anew, and what belongs to other pods is not touched; rates are not among what it tells then.
    */
-  summary(options?: {
-    readonly maxAgeMs?: number;
-    readonly signal?: AbortSignal;
-    readonly pods?: ReadonlySet<string>;
-  }): Promise<Summary>;
+  summary(options?: { readonly maxAgeMs?: number; readonly signal?: AbortSignal; readonly pods?: ReadonlySet<string> }): Promise<Summary>;
 }
