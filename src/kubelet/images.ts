@@ -220,7 +220,7 @@ export class ImageManager {
     throw new Error(`[${failures.map(runtimeErrorText).join(", ")}]`);
   }
 
-  /** An event of its own where `event` is given, and the "Error: <reason>" that upstream adds to every failure. */
+  /** An event of its own where `event` is given, and the "Error: <reason>" that upstream adds to every failure of a container. */
   #failure(
     request: EnsureImageRequest,
     reason: StartFailure,
@@ -230,7 +230,8 @@ export class ImageManager {
     retryAtMs?: number,
   ): StartError {
     if (event) this.#event(request, "Warning", event, message);
-    this.#event(request, "Warning", "Failed", `Error: ${reason}`);
+    // Of an image volume the container that mounts it has one.
+    if (request.about.fieldPath) this.#event(request, "Warning", "Failed", `Error: ${reason}`);
     return new StartError(reason, message, { cause, ...(retryAtMs === undefined ? {} : { retryAtMs }) });
   }
 

@@ -3,6 +3,7 @@
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Family, HistogramSeries, MetricsRegistry } from "../../base/metrics.ts";
+import { usedVolumes } from "../volumes/used-volumes.ts";
 
 const seconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 25, 50, 120, 300, 600];
 const measuringSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -78,9 +79,9 @@ export class VolumeMetrics {
     ]);
     this.#registry.beforeScrape(() => {
       gauge.reset();
-      for (const { metadata, spec } of wanted()) {
-        const there = new Set(mounted(metadata.uid));
-        for (const volume of spec.volumes ?? []) {
+      for (const pod of wanted()) {
+        const there = new Set(mounted(pod.metadata.uid));
+        for (const volume of usedVolumes(pod)) {
           // Images are the runtime's.
           if (volume.image) continue;
           const plugin = volumePlugin(volume);

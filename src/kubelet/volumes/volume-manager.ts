@@ -15,6 +15,7 @@ import { prepareHostPath } from "./host-path.ts";
 import { hugePageBytes, isHugePageMedium } from "./huge-pages.ts";
 import { applyFsGroup } from "./ownership.ts";
 import { type PayloadContext, volumePayload } from "./payload.ts";
+import { usedVolumes } from "./used-volumes.ts";
 
 /** What the node's mounts are asked for; linux/mounts.ts has it. */
 export interface HostMounts {
@@ -133,7 +134,7 @@ export class VolumeManager {
     const mounted = new Map<string, MountedVolume>();
     const failures: VolumeError[] = [];
     await Promise.all(
-      (pod.spec.volumes ?? []).map(async (volume) => {
+      usedVolumes(pod).map(async (volume) => {
         try {
           const made = await this.#observed("volume_mount", volumePlugin(volume), () => this.#setUpVolume(pod, volume));
           if (made) mounted.set(volume.name, made);
