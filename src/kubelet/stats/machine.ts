@@ -10,7 +10,7 @@ import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
 import { cgroupPressure, machinePressure, type Pressure } from "../../linux/pressure.ts";
 import { type ProcessUsage, processUsage } from "../../linux/process-usage.ts";
-import { defaultRoute } from "../../linux/system-info.ts";
+import { uplink } from "../../linux/system-info.ts";
 
 export interface MachineReader {
   usage(): Promise<MachineUsage | undefined>;
@@ -65,8 +65,8 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cg
       return pid === undefined ? undefined : processUsage(pid);
     },
     async network() {
-      const [interfaces, route] = await Promise.all([networkUsage("self"), defaultRoute().catch(() => undefined)]);
-      return { interfaces, ...(route ? { defaultInterface: route.interface } : {}) };
+      const [interfaces, defaultInterface] = await Promise.all([networkUsage("self"), uplink()]);
+      return { interfaces, ...(defaultInterface === undefined ? {} : { defaultInterface }) };
     },
     async networkOf(cgroup) {
       const pid = await groups?.cgroups.anyProcess(cgroup);
