@@ -8,7 +8,7 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
   const resident = metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").series();
   const heap = metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use, in bytes.").series();
-  const start = metrics.gauge("process_start_time_seconds", "[ALPHA] Start time of the process since the Unix epoch in seconds.").series();
+  const start = metrics.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").series();
   start.set(Math.round(clock.now() / 1000 - process.uptime()));
   const memory = registerProcessFiles(metrics);
   let countedMicros = 0;
@@ -27,6 +27,7 @@ interface ProcessGauges {
   readonly open: Settable;
   readonly most: Settable;
   readonly virtual: Settable;
+  readonly mostVirtual: Settable;
 }
 
 interface Settable {
@@ -39,14 +40,18 @@ function registerProcessFiles(metrics: MetricsRegistry): ProcessGauges {
     open: gauge("process_open_fds", "Number of open file descriptors."),
     most: gauge("process_max_fds", "Maximum number of open file descriptors."),
     virtual: gauge("process_virtual_memory_bytes", "Virtual memory size in bytes."),
+    mostVirtual: gauge("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes."),
   };
 }
 
 /** Read within the scrape: these files are the kernel's, and small. Elsewhere than on Linux there are none. */
-function readProcess({ open, most, virtual }: ProcessGauges): void {
+function readProcess({ open, most, virtual, mostVirtual }: ProcessGauges): void {
   try {
     open.set(readdirSync("/proc/self/fd").length);
-    most.set(Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0));
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    most.set(Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0));
+    // No limit is told as the largest number of 64 bits.
+    mostVirtual.set(Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? 2 ** 64));
     virtual.set(Number(/^VmSize:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) * 1024);
   } catch {
     // Not this system's way to tell.
@@ -70,5 +75,15 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
   metrics
     .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
     .series(...Object.values(labels))
+    .set(1);
+  const versions = {
+    binary: kubernetesVersion.slice(1).split("+")[0] ?? "",
+    component: "kube",
+    emulation: `${major}.${minor}`,
+    min_compat: `${major}.${Number(minor) - 1}`,
+  };
+  metrics
+    .gauge("version_info", "[ALPHA] Provides the compatibility version info of the component.", Object.keys(versions))
+    .series(...Object.values(versions))
     .set(1);
 }
