@@ -8,7 +8,7 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
   const resident = metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").series();
   const heap = metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use, in bytes.").series();
-  const start = metrics.gauge("process_start_time_seconds", "[ALPHA] Start time of the process since the Unix epoch in seconds.").series();
+  const start = metrics.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").series();
   start.set(Math.round(clock.now() / 1000 - process.uptime()));
   const memory = registerProcessFiles(metrics);
   let countedMicros = 0;
@@ -103,5 +103,15 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
   metrics
     .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
     .series(...Object.values(labels))
+    .set(1);
+  const versions = {
+    binary: kubernetesVersion.slice(1).split("+")[0] ?? "",
+    component: "kube",
+    emulation: `${major}.${minor}`,
+    min_compat: `${major}.${Number(minor) - 1}`,
+  };
+  metrics
+    .gauge("version_info", "[ALPHA] Provides the compatibility version info of the component.", Object.keys(versions))
+    .series(...Object.values(versions))
     .set(1);
 }

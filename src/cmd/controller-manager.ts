@@ -122,6 +122,7 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
       renewDeadlineMs: values["leader-elect-renew-deadline"],
       retryPeriodMs: values["leader-elect-retry-period"],
       elect: values["leader-elect"],
+      registry,
       start,
     }),
   );
