@@ -104,14 +104,24 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
     .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
     .series(...Object.values(labels))
     .set(1);
-  const versions = {
-    binary: kubernetesVersion.slice(1).split("+")[0] ?? "",
+}
+
+/** Which version the component behaves as, "1.36"; its own by default. */
+export function registerVersionInfo(
+  metrics: MetricsRegistry,
+  behaviour: { readonly emulation?: string; readonly minCompatibility?: string } = {},
+): void {
+  const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+  const labels = {
+    binary: kubernetesVersion.slice(1).replace(/\+.*$/, ""),
     component: "kube",
-    emulation: `${major}.${minor}`,
-    min_compat: `${major}.${Number(minor) - 1}`,
+    emulation: behaviour.emulation ?? `${major}.${minor}`,
+    min_compat: behaviour.minCompatibility ?? `${major}.${Number(minor) - 1}`,
   };
+  const help =
+    "[ALPHA] Provides the compatibility version info of the component. The component label is the name of the component, usually kube, but is relevant for aggregated-apiservers.";
   metrics
-    .gauge("version_info", "[ALPHA] Provides the compatibility version info of the component.", Object.keys(versions))
-    .series(...Object.values(versions))
+    .gauge("version_info", help, Object.keys(labels))
+    .series(...Object.values(labels))
     .set(1);
 }

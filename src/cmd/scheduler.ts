@@ -10,7 +10,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics, registerVersionInfo } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { countedClient } from "../client/counted-client.ts";
 import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/event-series-recorder.ts";
@@ -178,6 +178,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
   registerBuildInfo(metrics);
+  registerVersionInfo(metrics);
   registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
   const client = countedClient(cluster.client, { metrics, clock: realClock, host: new URL(cluster.server).host });
   const deps = { client, clock: realClock, logger };
