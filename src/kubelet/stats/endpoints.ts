@@ -80,7 +80,8 @@ async function cadvisorText(
   machine: MachineFacts | undefined,
 ): Promise<string> {
   const measured = await tried(stats.all());
-  return cadvisorMetrics(measured, { machine, details: measured ? await stats.details(measured) : new Map() });
+  const [details, disks] = await Promise.all([measured ? stats.details(measured) : new Map<string, never>(), stats.disks()]);
+  return cadvisorMetrics(measured, { machine, details, disks });
 }
 
 async function summaryText(stats: KubeletStats, query: URLSearchParams): Promise<string> {

@@ -6,6 +6,7 @@ import { type CgroupDetails, readDetails } from "../../linux/cgroup-details.ts";
 import { type CgroupNames, cgroupfsNames } from "../../linux/cgroup-names.ts";
 import type { CgroupSystem, Cgroups, CgroupUsage } from "../../linux/cgroups.ts";
 import { hostFile } from "../../linux/host-file.ts";
+import { type MachineDisk, machineDisks } from "../../linux/machine-disks.ts";
 import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
 import { cgroupPressure, machinePressure, type Pressure } from "../../linux/pressure.ts";
@@ -34,6 +35,7 @@ export interface MachineReader {
   /** Of the network namespace that the processes of a control group are in. */
   networkOf(cgroup: string): Promise<readonly InterfaceUsage[]>;
   bootTimeMs(): Promise<number | undefined>;
+  disks(): Promise<readonly MachineDisk[]>;
 }
 
 export interface MachineOptions {
@@ -72,6 +74,7 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cg
       const pid = await groups?.cgroups.anyProcess(cgroup);
       return pid === undefined ? [] : networkUsage(pid);
     },
+    disks: machineDisks,
     async bootTimeMs() {
       const seconds = /^btime (\d+)$/m.exec(await hostFile("/proc/stat"))?.[1];
       return seconds === undefined ? undefined : Number(seconds) * 1000;

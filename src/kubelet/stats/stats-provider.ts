@@ -7,6 +7,7 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import type { CgroupDetails } from "../../linux/cgroup-details.ts";
+import type { MachineDisk } from "../../linux/machine-disks.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
@@ -60,6 +61,8 @@ export interface KubeletStats extends StatsProvider, Running {
   usageSummary(options?: MeasureOptions): Promise<Summary>;
   /** Of control groups by their paths, those of pods and containers. */
   details(measured: Measurement): Promise<ReadonlyMap<string, CgroupDetails>>;
+  /** Of the machine; none where there is none. */
+  disks(): Promise<readonly MachineDisk[]>;
   /** Measures the volumes now. */
   measureVolumes(): Promise<void>;
   /** As last measured; undefined before. */
@@ -89,6 +92,7 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
     start: () => volumes.start(),
     stop: () => volumes.stop(),
     details: (measured) => readGroupDetails(measured, deps.machine),
+    disks: async () => (await deps.machine?.disks()) ?? [],
     measureVolumes: () => volumes.measure(),
     volumesOf: (uid) => volumes.of(uid),
     usage: ({ maxAgeMs = usageMaxAgeMs, signal } = {}) => usage.get(maxAgeMs, signal),
