@@ -45,11 +45,10 @@ export async function compileApply(
     const applying = applyPatch(current ?? empty, applied, context);
     const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
     const object = decodeMerged(store, merged, applied);
-    if (applied.metadata.name === "")
+    if (applied.metadata.name === "" || !object.metadata.name)
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
-    const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
-    checkName(named, target.name);
-    return { object: inNamespace(named, target.namespace), fieldsManaged: true };
+    checkName(object, target.name);
+    return { object: inNamespace(object, target.namespace), fieldsManaged: true };
   };
 }
 
