@@ -228,6 +228,8 @@ function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes
   const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
   if (sentVersion.split("/").length > 2)
     throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, bytes ?? textOf(sent));
+  if (expected.decode && bytes && !sent.kind)
+    throw unrecognized(expected.kind, `Object 'Kind' is missing in '${utf8.decode(bytes)}'`, bytes);
   if (expected.decode && sentVersion !== apiVersion)
     throw badRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
   // Another kind is refused by validation where it is a custom one.
