@@ -39,12 +39,12 @@ describe("startCustomResources()", () => {
     );
 
   const create = (name: string, more: object = {}): ReturnType<Fixture["send"]> =>
-    fixture.send("POST", widgets, { body: { metadata: { name }, ...more } });
+    fixture.send("POST", widgets, { body: { kind: "Widget", metadata: { name }, ...more } });
 
   it("replaces no object without its resource version", async () => {
     await define(widgetDefinition());
     await create("w");
-    const { status, body } = await fixture.send("PUT", `${widgets}/w`, { body: { metadata: { name: "w" } } });
+    const { status, body } = await fixture.send("PUT", `${widgets}/w`, { body: { kind: "Widget", metadata: { name: "w" } } });
     expect([status, body.message]).toEqual([
       422,
       'widgets.example.com "w" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update',
