@@ -187,7 +187,7 @@ describe("startCustomResources()", () => {
     await create("w", { spec: { both: "x" } });
     const inV2 = widgets.replace("/v1/", "/v2/");
     expect((await fixture.send("GET", `${inV2}/w`)).body["spec"]).toEqual({ both: "x" });
-    const body = { metadata: { name: "x" }, spec: { both: "y", c: 5 } };
+    const body = { kind: "Widget", metadata: { name: "x" }, spec: { both: "y", c: 5 } };
     expect((await fixture.send("POST", inV2, { body })).body["spec"]).toEqual({ both: "y" });
     expect((await fixture.send("GET", `${widgets}/x`)).body["spec"]).toEqual({ a: 1, both: "y" });
   });
