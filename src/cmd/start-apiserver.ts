@@ -79,7 +79,7 @@ import { writeKubeconfig } from "./kubeconfig.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
 import { openStore } from "./open-store.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { loadOrCreatePki, type Pki } from "./pki.ts";
+import { loadOrCreatePki, type Pki, whyNotBelieved } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -146,6 +146,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
+  const disbelief = whyNotBelieved(pki, clock.now());
+  if (disbelief !== undefined) logger.warn(`Nobody will believe the certificates: ${disbelief}`);
   const material = await loadServingMaterial(settings, pki, { clock, logger });
   const kubelets = {
     ...(await loadKubeletClient(settings.edge.kubelet, pki)),
