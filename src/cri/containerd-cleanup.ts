@@ -36,6 +36,7 @@ export async function removeTraces(paths: ContainerdPaths, clock: Clock): Promis
   await Promise.all(shims.map((shim) => terminateProcess(shim, { clock, graceMs: 2000 })));
   for (const socket of shimSockets) await rm(socket, { force: true });
   await unmountBelow(paths.state);
+  await unmountBelow(paths.root); // of a start that was ended while it looked what the file system can do
   await rm(paths.state, { recursive: true, force: true });
   await rm(paths.socket, { force: true });
   await rm(`${paths.socket}.ttrpc`, { force: true });
