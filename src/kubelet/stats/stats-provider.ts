@@ -84,6 +84,7 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
   const full = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs)));
   const some = async (uids: ReadonlySet<string>, signal?: AbortSignal): Promise<Measurement> => {
     const chosen = (uid: string): boolean => uids.has(uid);
+    await volumes.measureNew(uids);
     // A simulated node uses what its pods use: all of them have to be asked.
     const measured = deps.machine ? await usageMeasurer(deps, options, chosen)() : await usage.get(usageMaxAgeMs, signal);
     return disks({ ...measured, pods: measured.pods.filter(({ uid }) => chosen(uid)) });
