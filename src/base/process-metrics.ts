@@ -8,7 +8,7 @@ export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): 
   const cpu = metrics.counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.").series();
   const resident = metrics.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").series();
   const heap = metrics.gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use, in bytes.").series();
-  const start = metrics.gauge("process_start_time_seconds", "[ALPHA] Start time of the process since the Unix epoch in seconds.").series();
+  const start = metrics.gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").series();
   start.set(Math.round(clock.now() / 1000 - process.uptime()));
   const memory = registerProcessFiles(metrics);
   let countedMicros = 0;
@@ -102,6 +102,26 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
   };
   metrics
     .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
+    .series(...Object.values(labels))
+    .set(1);
+}
+
+/** Which version the component behaves as, "1.36"; its own by default. */
+export function registerVersionInfo(
+  metrics: MetricsRegistry,
+  behaviour: { readonly emulation?: string; readonly minCompatibility?: string } = {},
+): void {
+  const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
+  const labels = {
+    binary: kubernetesVersion.slice(1).replace(/\+.*$/, ""),
+    component: "kube",
+    emulation: behaviour.emulation ?? `${major}.${minor}`,
+    min_compat: behaviour.minCompatibility ?? `${major}.${Number(minor) - 1}`,
+  };
+  const help =
+    "[ALPHA] Provides the compatibility version info of the component. The component label is the name of the component, usually kube, but is relevant for aggregated-apiservers.";
+  metrics
+    .gauge("version_info", help, Object.keys(labels))
     .series(...Object.values(labels))
     .set(1);
 }

@@ -30,7 +30,7 @@ import { kubeletCertificates } from "./kubelet-serving.ts";
 import { bootstrapNode, connectAsNode, type NodeClient } from "./node-client.ts";
 import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf, usualPort } from "./node-configuration.ts";
 import { chooseRuntime } from "./node-runtime.ts";
-import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
+import { ociRuntimeFlags, runtimeFlags } from "./oci-runtime-flag.ts";
 
 const hashes: FlagType<readonly string[]> = {
   placeholder: "sha256:hex",
@@ -50,11 +50,7 @@ const flags = {
   "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
-  runtime: flag(
-    optionalText,
-    undefined,
-    "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
-  ),
+  ...runtimeFlags,
   ...cniPluginFlags,
   ...ociRuntimeFlags,
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),

@@ -4,6 +4,7 @@
 import type { NodeScorer, Profile, Rejection, SchedulingCycle } from "./framework.ts";
 import { NodeFilters } from "./node-filters.ts";
 import type { NodeInfo } from "./node-info.ts";
+import type { PluginEvaluations } from "./plugin-evaluations.ts";
 
 /** No node fits. `message` is what users read in the pod's condition and event. */
 export interface Unschedulable {
@@ -29,6 +30,8 @@ export interface DecideOptions {
   readonly ignoreNomination?: boolean;
   /** Called after each extension point, with whether it let the pod go on. */
   readonly mark?: (point: "PreFilter" | "Filter" | "Score", ok: boolean) => void;
+  /** Where it is counted how often plugins are asked. */
+  readonly evaluations?: PluginEvaluations;
 }
 
 /** The nodes where the pod can go. */
@@ -57,7 +60,7 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
   const found = findNodes(cycle, profile, options);
   if (found.kind === "unschedulable") return found;
   const { nodes, evaluatedNodes } = found;
-  const best = pickBest(cycle, profile, nodes, options.random);
+  const best = pickBest(cycle, profile, nodes, options);
   options.mark?.("Score", true);
   return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: nodes.length };
 }
@@ -66,7 +69,7 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
 export function findNodes(cycle: SchedulingCycle, profile: Profile, options: DecideOptions): Feasible | Unschedulable {
   const all = cycle.snapshot.nodes;
   if (all.length === 0) return unschedulable("no nodes available to schedule pods", new Set(), new Map());
-  const candidates = preFilter(cycle, profile, all);
+  const candidates = preFilter(cycle, profile, all, options.evaluations);
   options.mark?.("PreFilter", !("kind" in candidates));
   if ("kind" in candidates) return candidates;
   const filters = new NodeFilters(cycle, profile);
@@ -77,6 +80,7 @@ export function findNodes(cycle: SchedulingCycle, profile: Profile, options: Dec
   }
   const found = findFeasible(filters, candidates.nodes, { ...options, percentage: profile.percentageOfNodesToScore ?? 0 });
   options.mark?.("Filter", found.feasible.length > 0);
+  if (options.evaluations) filters.account(options.evaluations);
   const { feasible: nodes, rejections, rejectedBy } = found;
   if (nodes.length === 0) {
     if (candidates.narrowedBy.length > 0) found.rejectOthers(all, candidates.narrowedBy);
@@ -106,10 +110,16 @@ interface Candidates {
 }
 
 /** The nodes that are left to filter. */
-function preFilter(cycle: SchedulingCycle, profile: Profile, all: readonly NodeInfo[]): Candidates | Unschedulable {
+function preFilter(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  all: readonly NodeInfo[],
+  evaluations: PluginEvaluations | undefined,
+): Candidates | Unschedulable {
   let names: ReadonlySet<string> | undefined;
   const narrowedBy: string[] = [];
-  for (const plugin of profile.plugins) {
+  for (const [at, plugin] of profile.plugins.entries()) {
+    if (plugin.preFilter ?? plugin.filter) evaluations?.count("PreFilter", at);
     const result = plugin.preFilter?.(cycle);
     if (!result) continue;
     if ("reasons" in result) return rejectedForAll(all, result, [plugin.name]);
@@ -166,12 +176,20 @@ function findFeasible(
 }
 
 /** The sum of every plugin's normalized and weighted scores, in the order of the nodes. */
-export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[]): Float64Array {
+export function scoreNodes(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  feasible: readonly NodeInfo[],
+  evaluations?: PluginEvaluations,
+): Float64Array {
   const totals = new Float64Array(feasible.length);
   const scores = new Float64Array(feasible.length);
-  for (const plugin of profile.plugins) {
-    const score: NodeScorer | undefined = plugin.score?.(cycle, feasible);
+  for (const [at, plugin] of profile.plugins.entries()) {
+    if (!plugin.score) continue;
+    const score: NodeScorer | undefined = plugin.score(cycle, feasible);
+    evaluations?.count("PreScore", at);
     if (!score) continue;
+    evaluations?.count("Score", at, feasible.length);
     for (let i = 0; i < feasible.length; i++) scores[i] = score(feasible[i] as NodeInfo);
     plugin.normalizeScore?.(scores);
     const weight = profile.scoreWeights?.[plugin.name] ?? 1;
@@ -181,10 +199,15 @@ export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: r
 }
 
 /** The node with the highest score; among equals, chance decides. */
-function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
+function pickBest(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  feasible: readonly NodeInfo[],
+  { random, evaluations }: DecideOptions,
+): NodeInfo {
   const [only] = feasible;
   if (only && feasible.length === 1) return only;
-  return bestOf(feasible, scoreNodes(cycle, profile, feasible), random);
+  return bestOf(feasible, scoreNodes(cycle, profile, feasible, evaluations), random);
 }
 
 export function bestOf(nodes: readonly NodeInfo[], totals: Float64Array, random: () => number): NodeInfo {
