@@ -118,7 +118,7 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   /** Values that field selectors see beyond metadata.name and metadata.namespace. Keys are all supported fields. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
   /** Why a field selector cannot have another field, where the kind says so in words of its own. */
-  readonly fieldRefusal?: (field: string) => string;
+  readonly fieldRefusal?: (field: string, type: ResourceType) => string;
   /** How deletion begins. Default: at once. Pods: their grace period. */
   readonly gracefulDeletion?: {
     /** Seconds of grace for this deletion (0: at once), from what the client asked and the object says. */

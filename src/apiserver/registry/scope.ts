@@ -57,7 +57,7 @@ function parsed<T>(parse: () => T): T {
 
 function unsupportedField(store: ResourceStore, field: string): Error {
   const { selectableFields, fieldRefusal } = store.definition;
-  if (selectableFields) return badRequest(fieldRefusal?.(field) ?? `field label not supported: ${field}`);
+  if (selectableFields) return badRequest(fieldRefusal?.(field, store.definition.type) ?? `field label not supported: ${field}`);
   return badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
 }
 

@@ -114,7 +114,7 @@ export const resourceSliceDefinition = describe<ResourceSlice>(resourceslices, {
     warnings: driverWarnings,
   },
   deletionReturnsObject: true,
-  fieldRefusal: (field) => `field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: ${field}`,
+  fieldRefusal: (field, { version }) => `field label not supported for resource.k8s.io/${version}, Kind=ResourceSlice: ${field}`,
   selectableFields: { "spec.nodeName": ({ spec }) => spec.nodeName ?? "", "spec.driver": ({ spec }) => spec.driver },
   table: resourceSliceTable,
 });

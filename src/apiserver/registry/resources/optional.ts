@@ -26,7 +26,7 @@ const leaseCandidateDefinition = describe(optional.leasecandidatesV1beta1, {
   table: {
     columns: [
       nameColumn,
-      column("LeaseName", "The lease that is asked for."),
+      column("LeaseName", "LeaseName is the name of the lease for which this candidate is contending. This field is immutable."),
       column("BinaryVersion", ""),
       column("EmulationVersion", ""),
       ageColumn,
