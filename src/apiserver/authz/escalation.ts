@@ -71,8 +71,8 @@ async function checkBinding(
   try {
     rules = deps.resolver.rulesOf(roleRef, request.namespace);
   } catch (error) {
-    if (error instanceof RoleResolutionError)
-      throw notFound({ group, resource: roleRef.kind === "ClusterRole" ? "clusterroles" : "roles" }, roleRef.name);
+    // Upstream names what the request is about, not the role.
+    if (error instanceof RoleResolutionError) throw notFound(request.resource, roleRef.name);
     throw error;
   }
   confirmHeld(request, rules, deps.resolver);

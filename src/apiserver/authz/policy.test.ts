@@ -245,7 +245,10 @@ describe("the escalation check", () => {
     await expect(check(request(rolebindings, binding("big")))).rejects.toThrow(
       "is attempting to grant RBAC permissions not currently held",
     );
-    await expect(check(request(rolebindings, binding("gone")))).rejects.toMatchObject({ code: 404 });
+    await expect(check(request(rolebindings, binding("gone")))).rejects.toMatchObject({
+      code: 404,
+      message: 'rolebindings.rbac.authorization.k8s.io "gone" not found',
+    });
     hold([{ apiGroups: [rbac], resources: ["clusterroles"], resourceNames: ["big"], verbs: ["bind"] }]);
     await check(request(rolebindings, binding("big")));
   });

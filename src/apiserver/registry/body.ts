@@ -236,7 +236,7 @@ function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes
   if (expected.decode) return;
   if (kind === expected.kind && (sentVersion === apiVersion || expected.alsoVersions?.includes(sentVersion))) return;
   const version = sentVersion.slice(sentVersion.indexOf("/") + 1);
-  const problem = bytes ? undefined : problemAsSent(sent, sentVersion, kind);
+  const problem = bytes && problemAsSent(sent, sentVersion, kind);
   throw cannotBeHandled({ version, kind }, expected.kind, problem ?? otherKindProblem({ apiVersion: sentVersion, kind }, expected));
 }
 

@@ -78,6 +78,20 @@ describe("paths", () => {
   });
 });
 
+describe("a body of another kind", () => {
+  it("is read as what it says it is before it is found to be something else", async () => {
+    const at = "/api/v1/namespaces/default/pods/x/eviction";
+    const cannot = 'ConfigMap in version "v1" cannot be handled as a Eviction: ';
+    const sent = { apiVersion: "v1", kind: "ConfigMap", data: { a: 1 } };
+    expect(await messageOf("POST", at, { body: sent })).toEqual([
+      400,
+      `${cannot}json: cannot unmarshal number into Go struct field ConfigMap.data of type string`,
+    ]);
+    const [, message] = await messageOf("POST", at, { body: { ...sent, data: { a: "1" } } });
+    expect(message).toBe(`${cannot}converting (v1.ConfigMap) to (policy.Eviction): unknown conversion`);
+  });
+});
+
 describe("patches", () => {
   it("are known by the letters of their media type", async () => {
     await server.send("POST", configMaps, { body: { kind: "ConfigMap", metadata: { name: "a" } } });
