@@ -76,6 +76,11 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
     .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
     .series(...Object.values(labels))
     .set(1);
+}
+
+/** Which version of Kubernetes a component behaves as. */
+export function registerVersionInfo(metrics: MetricsRegistry): void {
+  const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
   const versions = {
     binary: kubernetesVersion.slice(1).split("+")[0] ?? "",
     component: "kube",

@@ -10,7 +10,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics, registerVersionInfo } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { countedClient } from "../client/counted-client.ts";
 import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/event-series-recorder.ts";
@@ -48,20 +48,23 @@ const defaultName = "default-scheduler";
 
 export interface RunningScheduler extends Running {
   /** All of the cluster, as far as they are known by now. */
-  readonly pods: Iterable<Pod>;
+  readonly pods: () => Iterable<Pod>;
   /** Goes on with other plugins, from the next pod on. Throws what is wrong with them; then the ones of before stay. */
   reconfigure(setup: SchedulerSetup): Promise<void>;
 }
 
 /** Started as the all-in-one does: the files are read, and plugins' modules followed. Throws CommandError. */
-export async function startSchedulerFromFiles(deps: SchedulerProcessDeps, files: SchedulerFiles): Promise<Running> {
+export async function startSchedulerFromFiles(
+  deps: SchedulerProcessDeps,
+  files: SchedulerFiles,
+): Promise<Running & Pick<RunningScheduler, "pods">> {
   if (files.config === undefined && files.plugins.length === 0) return startScheduler(deps);
   const setup = await readSchedulerSetup(files);
   const stack = new StopStack();
   const running = stack.add(await startScheduler(deps, setup));
   if (setup.modules)
     stack.add(await followSchedulerPlugins(files, setup.modules, { ...deps, changed: (next) => running.reconfigure(next) }));
-  return stack;
+  return { pods: running.pods, stop: () => stack.stop() };
 }
 
 /** Of each scheduler name. */
@@ -95,7 +98,7 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
     started = scheduler;
     await scheduler.start();
     return {
-      pods: informers.informer(pods).list(),
+      pods: () => informers.informer(pods).list(),
       reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)),
       stop: () => stack.stop(),
     };
@@ -175,6 +178,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
   registerBuildInfo(metrics);
+  registerVersionInfo(metrics);
   registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
   const client = countedClient(cluster.client, { metrics, clock: realClock, host: new URL(cluster.server).host });
   const deps = { client, clock: realClock, logger };
@@ -194,7 +198,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
     {
       ...deps,
       ...{ component: "kube-scheduler", flags: schedulerFlags, configuration: shown },
-      ...{ values, metrics, checks, pages: { "/metrics/resources": () => podResourcesText(scheduler?.pods ?? []) } },
+      ...{ values, metrics, checks, pages: { "/metrics/resources": () => podResourcesText(scheduler?.pods() ?? []) } },
     },
     stack,
   );

@@ -246,6 +246,20 @@ describe("taint-eviction-controller", () => {
     expect(await fixture.eventsOf("out")).toEqual(["TaintManagerEviction: Marking for deletion Pod default/out"]);
   });
 
+  it("evicts a pod that is being deleted already, and only once", async () => {
+    await using fixture = await started(podOn("going", "n"));
+    const at = { namespace: "default", name: "going" };
+    await fixture.client.patch(pods, at, { metadata: { finalizers: ["example.com/x"] } }, { type: "merge" });
+    await fixture.client.delete(pods, at);
+    await taint(fixture, [noExecute]);
+    await fixture.settle();
+    await fixture.client.patch(pods, at, { metadata: { labels: { seen: "again" } } }, { type: "merge" });
+    await fixture.settle();
+    const { status } = await fixture.client.get(pods, at);
+    expect(status?.conditions).toContainEqual(expect.objectContaining({ reason: "DeletionByTaintManager" }));
+    expect(await fixture.eventsOf("going")).toEqual(["TaintManagerEviction: Marking for deletion Pod default/going"]);
+  });
+
   it("waits as long as tolerationSeconds says, and forgets when the taint goes", async () => {
     const tolerations = [{ key: "k", operator: "Exists" as const, tolerationSeconds: 60 }];
     await using fixture = await started(podOn("late", "n", { tolerations }));
