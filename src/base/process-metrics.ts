@@ -1,7 +1,7 @@
 // What every Prometheus client exports about its process, under the usual names.
 import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "./clock.ts";
-import type { MetricsRegistry } from "./metrics.ts";
+import type { MetricsRegistry, Series } from "./metrics.ts";
 import { kubernetesVersion } from "./version.ts";
 
 export function registerProcessMetrics(metrics: MetricsRegistry, clock: Clock): void {
@@ -28,6 +28,8 @@ interface ProcessGauges {
   readonly most: Settable;
   readonly virtual: Settable;
   readonly mostVirtual: Settable;
+  readonly received: Settable;
+  readonly sent: Settable;
 }
 
 interface Settable {
@@ -36,22 +38,48 @@ interface Settable {
 
 function registerProcessFiles(metrics: MetricsRegistry): ProcessGauges {
   const gauge = (name: string, help: string): Settable => metrics.gauge(name, help).series();
+  const counter = (name: string, help: string): Settable => settable(metrics.counter(name, help).series());
   return {
     open: gauge("process_open_fds", "Number of open file descriptors."),
     most: gauge("process_max_fds", "Maximum number of open file descriptors."),
     virtual: gauge("process_virtual_memory_bytes", "Virtual memory size in bytes."),
     mostVirtual: gauge("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes."),
+    received: counter("process_network_receive_bytes_total", "Number of bytes received by the process over the network."),
+    sent: counter("process_network_transmit_bytes_total", "Number of bytes sent by the process over the network."),
   };
 }
 
+/** A counter that somebody else keeps. */
+function settable(series: Series): Settable {
+  let last = 0;
+  return {
+    set(value) {
+      series.add(Math.max(0, value - last));
+      last = value;
+    },
+  };
+}
+
+/** As clients of Prometheus write a number of 64 bits that means no limit. */
+const unlimited = 2 ** 64;
+
+/** The names of what the kernel counts of IP, and their values. Of the whole network namespace, as such clients have it. */
+const networkLines = (netstat: string): readonly (readonly string[])[] =>
+  netstat
+    .split("\n")
+    .filter((line) => line.startsWith("IpExt:"))
+    .map((line) => line.split(" "));
+
 /** Read within the scrape: these files are the kernel's, and small. Elsewhere than on Linux there are none. */
-function readProcess({ open, most, virtual, mostVirtual }: ProcessGauges): void {
+function readProcess({ open, most, virtual, mostVirtual, received, sent }: ProcessGauges): void {
   try {
     open.set(readdirSync("/proc/self/fd").length);
     const limits = readFileSync("/proc/self/limits", "utf8");
     most.set(Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? 0));
-    // No limit is told as the largest number of 64 bits.
-    mostVirtual.set(Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? 2 ** 64));
+    mostVirtual.set(Number(/^Max address space +(\d+)/m.exec(limits)?.[1] ?? unlimited));
+    const [names = [], values = []] = networkLines(readFileSync("/proc/self/net/netstat", "utf8"));
+    received.set(Number(values[names.indexOf("InOctets")] ?? 0));
+    sent.set(Number(values[names.indexOf("OutOctets")] ?? 0));
     virtual.set(Number(/^VmSize:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0) * 1024);
   } catch {
     // Not this system's way to tell.
@@ -78,17 +106,22 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
     .set(1);
 }
 
-/** Which version of Kubernetes a component behaves as. */
-export function registerVersionInfo(metrics: MetricsRegistry): void {
+/** Which version the component behaves as, "1.36"; its own by default. */
+export function registerVersionInfo(
+  metrics: MetricsRegistry,
+  behaviour: { readonly emulation?: string; readonly minCompatibility?: string } = {},
+): void {
   const [major = "", minor = ""] = kubernetesVersion.slice(1).split(".");
-  const versions = {
-    binary: kubernetesVersion.slice(1).split("+")[0] ?? "",
+  const labels = {
+    binary: kubernetesVersion.slice(1).replace(/\+.*$/, ""),
     component: "kube",
-    emulation: `${major}.${minor}`,
-    min_compat: `${major}.${Number(minor) - 1}`,
+    emulation: behaviour.emulation ?? `${major}.${minor}`,
+    min_compat: behaviour.minCompatibility ?? `${major}.${Number(minor) - 1}`,
   };
+  const help =
+    "[ALPHA] Provides the compatibility version info of the component. The component label is the name of the component, usually kube, but is relevant for aggregated-apiservers.";
   metrics
-    .gauge("version_info", "[ALPHA] Provides the compatibility version info of the component.", Object.keys(versions))
-    .series(...Object.values(versions))
+    .gauge("version_info", help, Object.keys(labels))
+    .series(...Object.values(labels))
     .set(1);
 }

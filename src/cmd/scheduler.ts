@@ -53,13 +53,13 @@ export interface RunningScheduler extends Running {
   reconfigure(setup: SchedulerSetup): Promise<void>;
 }
 
-/** Started as the all-in-one does: the files are read, and plugins' modules followed. Throws CommandError. */
+/** Started as the all-in-one does: with what its files said, if there are any, whose plugins' modules are followed. */
 export async function startSchedulerFromFiles(
   deps: SchedulerProcessDeps,
   files: SchedulerFiles,
+  setup: SchedulerInput | undefined,
 ): Promise<Running & Pick<RunningScheduler, "pods">> {
-  if (files.config === undefined && files.plugins.length === 0) return startScheduler(deps);
-  const setup = await readSchedulerSetup(files);
+  if (setup === undefined) return startScheduler(deps);
   const stack = new StopStack();
   const running = stack.add(await startScheduler(deps, setup));
   if (setup.modules)

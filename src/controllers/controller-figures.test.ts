@@ -14,7 +14,7 @@ it("ControllerMetrics has the figures of single controllers from the start, and 
   const registry = new MetricsRegistry();
   const { own } = new ControllerMetrics(registry);
   expect(registry.text()).toContain("\nephemeral_volume_controller_create_total 0\n");
-  expect(registry.text()).toContain("# TYPE job_controller_jobs_finished_total counter\n");
+  expect(registry.text()).not.toContain("job_controller_jobs_finished_total");
   own.count("job_controller_jobs_finished_total", "Indexed", "failed", "BackoffLimitExceeded");
   own.observe("cronjob_controller_job_creation_skew_duration_seconds", 3);
   own.set("horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers", 2);

@@ -275,7 +275,7 @@ describe("taint-eviction-controller", () => {
     await fixture.settle();
     expect(await isGoing(fixture, "patient")).toBe(true);
     expect(new Set(await fixture.eventsOf("patient"))).toEqual(
-      new Set(["Cancelling deletion", "Marking for deletion"].map((what) => `TaintManagerEviction: ${what} Pod default/patient`)),
+      new Set(["Cancelling deletion of", "Marking for deletion"].map((what) => `TaintManagerEviction: ${what} Pod default/patient`)),
     );
   });
 

@@ -125,7 +125,8 @@ export interface VolumeStats extends FsStats {
 export interface StatsProvider {
   /**
    * Measures, or gives back what was measured at most `maxAgeMs` ago (default 10 s); callers of the same moment share one
-   * measurement. Rejects when the runtime does not answer in time.
+   * measurement. Rejects when the runtime does not answer in time. With `pods`, of which it gives back these alone, by their
+   * uids, it measures anew, and what belongs to other pods is not touched; rates are not among what it tells then.
    */
-  summary(options?: { readonly maxAgeMs?: number; readonly signal?: AbortSignal }): Promise<Summary>;
+  summary(options?: { readonly maxAgeMs?: number; readonly signal?: AbortSignal; readonly pods?: ReadonlySet<string> }): Promise<Summary>;
 }
