@@ -72,6 +72,11 @@ describe("createEventRecorder()", () => {
     expect(all.filter((event) => event.message?.startsWith("(combined from similar events): "))).toMatchObject([
       { count: 5, message: "(combined from similar events): attempt 13" },
     ]);
+    const reporters = (isCombined: boolean) =>
+      new Set(all.filter(({ message }) => message?.startsWith("(combined") === isCombined).map((event) => event.reportingComponent ?? ""));
+    // The source says who it was, in both.
+    expect(reporters(true)).toEqual(new Set([""]));
+    expect(reporters(false)).not.toContain("");
   });
 
   it("lets a source say 25 things about an object at once, then one every five minutes", async () => {

@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import { podResourcesText } from "../scheduler/pod-resource-figures.ts";
 import type { SchedulerFiles, SchedulerInput } from "./scheduler-setup.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import type { VolumeFlagValues } from "./volume-flags.ts";
@@ -38,7 +39,7 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
   const { controllers: selection, clusterCidrs, serviceCidrs, nodeMonitorGracePeriodMs, scheduler, ports } = options;
   const volumes = options.volumes && (await (await import("./volume-flags.ts")).volumeOptions(options.volumes));
   const served = ports && (await import("./up-metrics.ts"));
-  const measured = served?.createLoopMetrics();
+  const measured = served?.createLoopMetrics(clock);
   const asComponent = (name: string) => server.clientFor({ name, groups: ["system:authenticated"] });
   const accountGroups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
   const clientFor = (account: string) => server.clientFor({ name: `system:serviceaccount:kube-system:${account}`, groups: accountGroups });
@@ -59,7 +60,7 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
       ),
     );
     const schedulerDeps = { client: schedulerClient, clock, logger: logger.named("scheduler") };
-    stack.add(
+    const { pods } = stack.add(
       await startSchedulerFromFiles(
         measured ? { ...schedulerDeps, metrics: measured.scheduler.metrics } : schedulerDeps,
         scheduler,
@@ -77,6 +78,7 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
         {
           ...{ name: "kube-scheduler", port: ports.scheduler, client: schedulerClient },
           ...{ registry: measured.scheduler.registry, checks: () => new Map(), configuration: {} },
+          pages: { "/metrics/resources": () => podResourcesText(pods()) },
         },
       ];
       // Nobody waits for it.

@@ -48,7 +48,7 @@ const defaultName = "default-scheduler";
 
 export interface RunningScheduler extends Running {
   /** All of the cluster, as far as they are known by now. */
-  readonly pods: Iterable<Pod>;
+  readonly pods: () => Iterable<Pod>;
   /** Goes on with other plugins, from the next pod on. Throws what is wrong with them; then the ones of before stay. */
   reconfigure(setup: SchedulerSetup): Promise<void>;
 }
@@ -58,13 +58,13 @@ export async function startSchedulerFromFiles(
   deps: SchedulerProcessDeps,
   files: SchedulerFiles,
   setup: SchedulerInput | undefined,
-): Promise<Running> {
+): Promise<Running & Pick<RunningScheduler, "pods">> {
   if (setup === undefined) return startScheduler(deps);
   const stack = new StopStack();
   const running = stack.add(await startScheduler(deps, setup));
   if (setup.modules)
     stack.add(await followSchedulerPlugins(files, setup.modules, { ...deps, changed: (next) => running.reconfigure(next) }));
-  return stack;
+  return { pods: running.pods, stop: () => stack.stop() };
 }
 
 /** Of each scheduler name. */
@@ -98,7 +98,7 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
     started = scheduler;
     await scheduler.start();
     return {
-      pods: informers.informer(pods).list(),
+      pods: () => informers.informer(pods).list(),
       reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)),
       stop: () => stack.stop(),
     };
@@ -198,7 +198,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
     {
       ...deps,
       ...{ component: "kube-scheduler", flags: schedulerFlags, configuration: shown },
-      ...{ values, metrics, checks, pages: { "/metrics/resources": () => podResourcesText(scheduler?.pods ?? []) } },
+      ...{ values, metrics, checks, pages: { "/metrics/resources": () => podResourcesText(scheduler?.pods() ?? []) } },
     },
     stack,
   );

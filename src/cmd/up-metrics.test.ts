@@ -46,7 +46,7 @@ describe("health and metrics of the loops of coracle up", { timeout: 60_000 }, (
     fixture = await ApiServerFixture.create();
     const tokens = await fixture.file("tokens.csv", 'good,admin,admin,"system:masters"\nother,somebody,somebody\n');
     server = await fixture.start(`--token-auth-file=${tokens}`, "--disable-admission-plugins=ServiceAccount");
-    measured = createLoopMetrics();
+    measured = createLoopMetrics(realClock);
     const client = server.clientFor(component);
     stack.add(await startScheduler({ client, clock: realClock, logger: silentLogger, metrics: measured.scheduler.metrics }));
   });
@@ -60,7 +60,7 @@ describe("health and metrics of the loops of coracle up", { timeout: 60_000 }, (
       [
         {
           ...{ name: "kube-scheduler", port, registry: measured.scheduler.registry, client: server.clientFor(component) },
-          ...{ checks: () => new Map([["leader", undefined]]), configuration: {} },
+          ...{ checks: () => new Map([["leader", undefined]]), configuration: {}, pages: { "/metrics/resources": () => "mine 1\n" } },
         },
       ],
       { clock, logger: silentLogger, clientCaPem: server.caPem },
@@ -82,6 +82,13 @@ describe("health and metrics of the loops of coracle up", { timeout: 60_000 }, (
     expect((await get(port, "/metrics", "other")).status).toBe(403);
     expect((await get(port, "/metrics", "wrong")).status).toBe(401);
     expect(await get(port, "/readyz?verbose")).toMatchObject({ status: 200, text: expect.stringContaining("[+]leader ok") });
+    expect(await get(port, "/metrics/resources", "good")).toEqual({ status: 200, text: "mine 1\n" });
+    expect((await get(port, "/metrics/resources")).status).toBe(403);
+    expect((await get(port, "/metrics/slis", "good")).text).toContain('kubernetes_healthcheck{name="leader",type="readyz"} 1\n');
+    expect(text).toMatch(
+      /^scheduler_plugin_evaluation_total\{plugin="NodeName",extension_point="Filter",profile="default-scheduler"\} \d+$/m,
+    );
+    expect(text).toMatch(/^process_start_time_seconds \d+$/m);
     await served.stop();
   });
 

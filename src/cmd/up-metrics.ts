@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
+import { registerBuildInfo, registerProcessMetrics, registerVersionInfo } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
@@ -14,8 +15,14 @@ export interface LoopMetrics {
   readonly scheduler: { readonly registry: MetricsRegistry; readonly metrics: SchedulerMetrics };
 }
 
-export function createLoopMetrics(): LoopMetrics {
+export function createLoopMetrics(clock: Clock): LoopMetrics {
   const [ofControllers, ofScheduler] = [new MetricsRegistry(), new MetricsRegistry()];
+  for (const registry of [ofControllers, ofScheduler]) {
+    // Of the process that both are in.
+    registerProcessMetrics(registry, clock);
+    registerBuildInfo(registry);
+    registerVersionInfo(registry);
+  }
   return {
     controllers: { registry: ofControllers, metrics: new ControllerMetrics(ofControllers) },
     scheduler: { registry: ofScheduler, metrics: new SchedulerMetrics(ofScheduler) },
@@ -28,6 +35,8 @@ export interface ServedLoop {
   readonly port: number;
   readonly registry: MetricsRegistry;
   readonly checks: () => ReadonlyMap<string, string | undefined>;
+  /** More pages of figures, by path. */
+  readonly pages?: Readonly<Record<string, () => string>>;
   /** What /configz shows. */
   readonly configuration: Readonly<Record<string, unknown>>;
   /** Of the component: it asks the API server who may look. */
@@ -59,11 +68,11 @@ async function serveLoop(loop: ServedLoop, { clock, logger, clientCaPem }: Serve
     import("./component-access.ts"),
     import("./component-certificate.ts"),
   ]);
-  const { name, registry: metrics, checks, configuration, client } = loop;
+  const { name, registry: metrics, checks, configuration, client, pages = {} } = loop;
   const shown = { component: name, configuration, flags: {} };
   const access = createComponentAccess({ client, clock, alwaysAllow: openPaths });
   const options = { address, port: loop.port, clientCa: clientCaPem, ...(await servingPair(undefined, undefined, clock)) };
-  const served = { logger: logger.named(name), clock, metrics, access, checks, ...shown };
+  const served = { logger: logger.named(name), clock, metrics, access, checks, pages, ...shown };
   let running: Running | undefined;
   let retry: Timer | undefined;
   let isStopped = false;

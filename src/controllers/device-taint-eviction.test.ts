@@ -40,6 +40,7 @@ describe("deviceTaintEvictionController", () => {
     const { metadata, status } = await pod(fixture);
     expect(metadata.deletionTimestamp).toBeDefined();
     expect(status?.conditions).toMatchObject([{ type: "DisruptionTarget", status: "True", reason: "DeletionByDeviceTaintManager" }]);
+    expect(status?.conditions?.[0]?.observedGeneration).toBeUndefined();
     expect(await fixture.eventsOf("p")).toEqual(["DeviceTaintManagerEviction: Marking for deletion"]);
   });
 

@@ -37,6 +37,10 @@ export const counters = {
     labels: ["controller_name"],
   },
   job_controller_jobs_finished_total: { help: "[STABLE] The number of finished jobs", labels: ["completion_mode", "result", "reason"] },
+  job_controller_pod_failures_handled_by_failure_policy_total: {
+    help: "[BETA] The number of failed Pods handled by failure policy with respect to the failure policy action applied",
+    labels: ["action"],
+  },
   job_controller_terminated_pods_tracking_finalizer_total: {
     help: "[BETA] The number of terminated pods that have (add) or no longer have (delete) the finalizer by which they are tracked",
     labels: ["event"],

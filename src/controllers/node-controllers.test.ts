@@ -246,6 +246,39 @@ describe("taint-eviction-controller", () => {
     expect(await fixture.eventsOf("out")).toEqual(["TaintManagerEviction: Marking for deletion Pod default/out"]);
   });
 
+  it("evicts a pod that is being deleted already, and only once", async () => {
+    await using fixture = await started(podOn("going", "n"));
+    const at = { namespace: "default", name: "going" };
+    await fixture.client.patch(pods, at, { metadata: { finalizers: ["example.com/x"] } }, { type: "merge" });
+    await fixture.client.delete(pods, at);
+    await taint(fixture, [noExecute]);
+    await fixture.settle();
+    await fixture.client.patch(pods, at, { metadata: { labels: { seen: "again" } } }, { type: "merge" });
+    await fixture.settle();
+    const { status } = await fixture.client.get(pods, at);
+    expect(status?.conditions).toContainEqual(expect.objectContaining({ reason: "DeletionByTaintManager" }));
+    expect(await fixture.eventsOf("going")).toEqual(["TaintManagerEviction: Marking for deletion Pod default/going"]);
+  });
+
+  it("keeps the time of an eviction when another taint is tolerated for less, and evicts at once where one is not tolerated", async () => {
+    const tolerations = [
+      { key: "k", operator: "Exists" as const, tolerationSeconds: 600 },
+      { key: "short", operator: "Exists" as const, tolerationSeconds: 3 },
+    ];
+    await using fixture = await started(podOn("patient", "n", { tolerations }));
+    await taint(fixture, [noExecute]);
+    await fixture.clock.advance(1_000);
+    await taint(fixture, [noExecute, { key: "short", effect: "NoExecute" }]);
+    await fixture.clock.advance(60_000);
+    expect(await isGoing(fixture, "patient")).toBe(false);
+    await taint(fixture, [noExecute, { key: "other", effect: "NoExecute" }]);
+    await fixture.settle();
+    expect(await isGoing(fixture, "patient")).toBe(true);
+    expect(new Set(await fixture.eventsOf("patient"))).toEqual(
+      new Set(["Cancelling deletion of", "Marking for deletion"].map((what) => `TaintManagerEviction: ${what} Pod default/patient`)),
+    );
+  });
+
   it("waits as long as tolerationSeconds says, and forgets when the taint goes", async () => {
     const tolerations = [{ key: "k", operator: "Exists" as const, tolerationSeconds: 60 }];
     await using fixture = await started(podOn("late", "n", { tolerations }));

@@ -1,6 +1,6 @@
 // taint-eviction-controller: deletes pods from nodes with NoExecute taints that they do not tolerate, or no longer than so
-// many seconds. An eviction that has been scheduled keeps the time at which it began, whatever the taints do meanwhile,
-// unless they all go.
+// many seconds. An eviction that has been scheduled keeps its time, whatever taints come and go meanwhile, unless one comes that
+// the pod does not tolerate at all, or all go.
 import { keyOf, parseKey } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import { nodes, pods } from "../api/resources.generated.ts";
@@ -34,8 +34,8 @@ export const taintEvictionController: Controller = {
     const nodeInformer = context.informers.informer(nodes);
     const podInformer = context.informers.informer(pods);
     addNodeIndex(podInformer);
-    /** Since when each pod is to be evicted. */
-    const pending = new Map<string, { readonly uid: string; readonly sinceMs: number; readonly isEvicted: boolean }>();
+    /** When each pod is to be evicted, or has been. */
+    const pending = new Map<string, { readonly uid: string; readonly atMs: number; readonly isEvicted: boolean }>();
     const cancel = (key: string): void => {
       const known = pending.get(key);
       pending.delete(key);
@@ -66,17 +66,20 @@ export const taintEvictionController: Controller = {
         }
         const nowMs = context.clock.now();
         const known = pending.get(key);
-        const sinceMs = known?.uid === pod.metadata.uid ? known.sinceMs : nowMs;
-        // Until the cache shows the deletion the pod looks as it did before.
-        if (known?.uid === pod.metadata.uid && known.isEvicted) return undefined;
         const { uid } = pod.metadata;
-        pending.set(key, { uid, sinceMs, isEvicted: false });
-        if (sinceMs + stayMs > nowMs) return { requeueAfterMs: sinceMs + stayMs - nowMs };
+        const scheduled = known?.uid === uid ? known : undefined;
+        // Until the cache shows the deletion the pod looks as it did before.
+        if (scheduled?.isEvicted) return undefined;
+        const isRefused = !taints.every((taint) => pod.spec.tolerations?.some((toleration) => tolerates(toleration, taint)));
+        if (isRefused && scheduled && scheduled.atMs > nowMs) cancel(key);
+        const atMs = scheduled && !isRefused ? scheduled.atMs : nowMs + stayMs;
+        pending.set(key, { uid, atMs, isEvicted: false });
+        if (atMs > nowMs) return { requeueAfterMs: atMs - nowMs };
         await evict(context, pod, signal);
         context.metrics?.own.count("taint_eviction_controller_pod_deletions_total");
-        const lateMs = context.clock.now() - sinceMs - stayMs;
+        const lateMs = context.clock.now() - atMs;
         context.metrics?.own.observe("taint_eviction_controller_pod_deletion_duration_seconds", lateMs / 1000);
-        pending.set(key, { uid, sinceMs, isEvicted: true });
+        pending.set(key, { uid, atMs, isEvicted: true });
         return undefined;
       },
     };

@@ -97,6 +97,7 @@ export class Scheduler implements Running {
     const { informers, metrics } = this.#deps;
     this.#follower.start();
     this.#follower.watchFor(this.#profiles.values());
+    for (const profile of this.#profiles.values()) metrics?.evaluationsOf(profile);
     this.#hideSizes = metrics?.showSizes({
       queue: () => this.#queue.sizes,
       cache: () => this.#cache.sizes(),

@@ -131,7 +131,7 @@ describe("coracle controller-manager", () => {
     expect(metrics).toMatch(/^process_cpu_seconds_total /m);
     expect(metrics).toMatch(/^kubernetes_build_info\{.*git_version="v1\.36\./m);
     expect(metrics).toMatch(/^rest_client_requests_total\{code="200",host="127\.0\.0\.1:\d+",method="GET"\} \d+$/m);
-    expect(metrics).toMatch(/^# TYPE job_controller_jobs_finished_total counter$/m);
+    expect(metrics).toMatch(/^# TYPE ephemeral_volume_controller_create_total counter$/m);
     expect(metrics).not.toContain("deployment-controller");
     expect(metrics).not.toContain('{name="deployment"}');
     expect(await fetchText(`${url}/metrics`, "")).toContain('User "system:anonymous" cannot get path "/metrics"');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { New } from "../../api/meta/object.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import { deployments, horizontalpodautoscalers, pods } from "../../api/resources.generated.ts";
 import type { Deployment } from "../../api/types/apps-v1.ts";
 import type { HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec } from "../../api/types/autoscaling-v2.ts";
@@ -178,6 +179,23 @@ describe("horizontalPodAutoscalerController", () => {
       message:
         "the HPA was unable to compute the replica count: unable to get external metric d/queue/nil: unable to fetch metrics from external metrics API: the server could not find the requested resource (get queue.external.metrics.k8s.io)",
     });
+  });
+
+  it("quotes a metrics server that says more than that it has nothing", async () => {
+    await using fixture = createControllerFixture();
+    fixture.api.answer = ({ path }) => {
+      if (!path.startsWith("/apis/external.metrics.k8s.io/")) return undefined;
+      throw new StatusError({ code: 404, reason: "NotFound", message: "there is no queue of that name" });
+    };
+    const external: MetricSpec = {
+      type: "External",
+      external: { metric: { name: "queue" }, target: { type: "AverageValue", averageValue: "10" } },
+    };
+    await setUp(fixture, 2, { metrics: [external] });
+    await fixture.clock.advance(16_000);
+    expect((await autoscaler(fixture)).status?.conditions?.[1]?.message).toBe(
+      "the HPA was unable to compute the replica count: unable to get external metric d/queue/nil: unable to fetch metrics from external metrics API: there is no queue of that name",
+    );
   });
 
   it("reads custom metrics of pods and objects, and external ones", async () => {

@@ -251,6 +251,7 @@ const answers: Readonly<Record<number, string>> = {
 function answerText(error: unknown, what: string): string {
   if (!(error instanceof StatusError)) return error instanceof Error ? error.message : String(error);
   const general = answers[error.code];
-  const saysMore = error.status.details !== undefined && Object.keys(error.status.details).length > 0;
+  // Of an answer that is no Status our client says what was asked first.
+  const saysMore = error.message !== general && !error.message.startsWith("GET ");
   return general === undefined || saysMore ? error.message : `${general} (get ${what})`;
 }

@@ -18,7 +18,7 @@ import { addOwnerIndex, orphansIn, ownedBy } from "../owner-index.ts";
 import { createPod, deletePod } from "../pod-control.ts";
 import { slowStartEach } from "../slow-start.ts";
 import { isJobFinished, isManagedElsewhere, isSuspended, isTracked, trackingFinalizer } from "./job-facts.ts";
-import { completionMode, countCreations, countFinished, countsEnds, countsStrangers } from "./job-figures.ts";
+import { completionMode, countCreations, countFinished, countPolicyActions, countsEnds, countsStrangers } from "./job-figures.ts";
 import { indexedJobPod, jobPod } from "./job-pod.ts";
 import { assessJob, deadlineLeftMs, type JobState, type Verdict } from "./job-state.ts";
 import {
@@ -248,6 +248,11 @@ async function track(context: ControllerContext, work: Work, tracking: Tracking)
   tracking.onCounted({ uid: job.metadata.uid, record: state.backoff });
 
   const failure = await releaseAll(context, work, plan.release, stillTracked);
+  countPolicyActions(
+    context,
+    job,
+    plan.release.filter((pod) => !stillTracked.has(pod.metadata.uid)),
+  );
   let last = countReleased(announced.status ?? next, stillTracked);
   const ends = verdict !== undefined && !failure && !plan.isPartial && !hasUncounted(last) && counts.terminating === 0;
   if (ends) last = withEnd(last, verdict, nowMs);

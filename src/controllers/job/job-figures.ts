@@ -9,6 +9,7 @@ import type { ControllerContext } from "../controller.ts";
 import { IndexSet } from "./index-set.ts";
 import { isManagedElsewhere, isTracked } from "./job-facts.ts";
 import type { JobState } from "./job-state.ts";
+import { isJudgedByRule, judgePodFailure } from "./pod-failure-policy.ts";
 
 export const completionMode = ({ spec }: Job): string => spec.completionMode ?? "NonIndexed";
 
@@ -64,4 +65,13 @@ export function countFinished({ metrics }: ControllerContext, job: Job, after: J
   }
   metrics?.own.add("job_controller_job_pods_finished_total", succeeded, mode, "succeeded");
   metrics?.own.add("job_controller_job_pods_finished_total", Math.max(0, (after.failed ?? 0) - (before.failed ?? 0)), mode, "failed");
+}
+
+/** `counted`: pods that have just been counted. */
+export function countPolicyActions({ metrics }: ControllerContext, job: Job, counted: readonly Pod[]): void {
+  if (!job.spec.podFailurePolicy) return;
+  for (const pod of counted) {
+    if (pod.status?.phase !== "Failed" || !isJudgedByRule(job, pod)) continue;
+    metrics?.own.count("job_controller_pod_failures_handled_by_failure_policy_total", judgePodFailure(job, pod).action);
+  }
 }

@@ -10,6 +10,9 @@ export type PodFailureVerdict =
 
 const counted: PodFailureVerdict = { action: "Count" };
 
+/** Whether a rule of the policy is about this failure. */
+export const isJudgedByRule = (job: Job, pod: Pod): boolean => judgePodFailure(job, pod) !== counted;
+
 export function judgePodFailure(job: Job, pod: Pod): PodFailureVerdict {
   for (const [position, rule] of (job.spec.podFailurePolicy?.rules ?? []).entries()) {
     const cause = causeOf(rule, pod);
