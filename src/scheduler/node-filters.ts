@@ -2,14 +2,10 @@
 // it must pass twice: once as though they stood there already, and once without them, since they may never arrive and what
 // this pod needs (affinity to one of them) may then be missing.
 import type { Pod } from "../api/types/core-v1.ts";
-import type { NodeFilter, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import type { NodeFilter, Profile, SchedulingCycle } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
+import type { RejectedBy } from "./node-rejections.ts";
 import { priorityOf } from "./plugins/queue.ts";
-
-export interface RejectedBy {
-  readonly plugin: string;
-  readonly rejection: Rejection;
-}
 
 interface NamedFilter {
   readonly plugin: string;
@@ -20,12 +16,23 @@ export class NodeFilters {
   readonly #cycle: SchedulingCycle;
   readonly #profile: Profile;
   readonly #filters: readonly NamedFilter[];
+  /** Null while nobody has asked. */
+  #signature: string | undefined | null = null;
 
-  /** What the plugins work out beforehand is of this moment: after a supposition, make new ones. */
+  /** What the plugins work out beforehand is of this moment: after a supposition, make new ones (or see `signature`). */
   constructor(cycle: SchedulingCycle, profile: Profile) {
     this.#cycle = cycle;
     this.#profile = profile;
     this.#filters = filtersOf(cycle, profile);
+  }
+
+  /**
+   * The same for pods that the filters cannot tell apart. With one, the filters look at nothing but the node they are asked about:
+   * they stay good under suppositions.
+   */
+  get signature(): string | undefined {
+    if (this.#signature === null) this.#signature = signatureOf(this.#cycle, this.#profile);
+    return this.#signature;
   }
 
   /** Undefined where the pod fits. */
@@ -44,7 +51,8 @@ export class NodeFilters {
     const supposition = this.#cycle.snapshot.suppose();
     try {
       for (const other of others) supposition.add(other, node.name);
-      return firstRejection(filtersOf(this.#cycle, this.#profile), node);
+      const filters = this.signature === undefined ? filtersOf(this.#cycle, this.#profile) : this.#filters;
+      return firstRejection(filters, node);
     } finally {
       supposition.end();
     }
@@ -63,6 +71,18 @@ function filtersOf(cycle: SchedulingCycle, profile: Profile): readonly NamedFilt
     if (test) filters.push({ plugin: plugin.name, test });
   }
   return filters;
+}
+
+/** The priority is part of it: it says which nominated pods go before, and whom the pod may drive out. */
+function signatureOf(cycle: SchedulingCycle, { plugins }: Profile): string | undefined {
+  let signature = String(priorityOf(cycle.pod));
+  for (const plugin of plugins) {
+    if (!plugin.filter) continue;
+    const part = plugin.filterSignature?.(cycle);
+    if (part === undefined) return undefined;
+    signature += `\n${part}`;
+  }
+  return signature;
 }
 
 function firstRejection(filters: readonly NamedFilter[], node: NodeInfo): RejectedBy | undefined {
