@@ -65,6 +65,8 @@ export class Verdicts {
   readonly #byRejection = new Map<Rejection, number>();
   readonly #byPlugin = new Map<string, number>();
   #fitting = 0;
+  /** Nodes where removing pods would not help. */
+  #unresolvable = 0;
 
   constructor(snapshot: Snapshot, rows: Rows, own: NodeInfo | undefined) {
     this.nodes = snapshot.nodes;
@@ -109,11 +111,12 @@ export class Verdicts {
     readonly rejections: NodeRejections;
   } {
     const rows = this.#rows.slice();
+    const allResolvable = this.#unresolvable === 0;
     if (own) this.#exchange(rows[own.node.index], own.rejected);
     try {
       const message = describeCounts(this.nodes.length, this.#byRejection);
       const rejectedBy = new Set(this.#byPlugin.keys());
-      const rejections = NodeRejections.ofAll(this.#snapshot, rows);
+      const rejections = NodeRejections.ofAll(this.#snapshot, rows, { allResolvable });
       if (own) rejections.reject(own.node, own.rejected);
       return { message, rejectedBy, rejections };
     } finally {
@@ -129,6 +132,7 @@ export class Verdicts {
   #count(row: RejectedBy | undefined, by: 1 | -1): void {
     if (!row) this.#fitting += by;
     else {
+      if (row.rejection.unresolvable) this.#unresolvable += by;
       add(this.#byRejection, row.rejection, by);
       add(this.#byPlugin, row.plugin, by);
     }

@@ -16,10 +16,12 @@ export class NodeRejections implements ReadonlyMap<string, Rejection> {
   readonly #nodes: readonly NodeInfo[];
   #rows: Rows | undefined;
   #size = 0;
+  #allResolvable = false;
 
-  /** Of every node, with rows that become its own. */
-  static ofAll(snapshot: Snapshot, rows: Rows): NodeRejections {
+  /** Of every node, with rows that become its own. `allResolvable`: it is known that removing pods may help on each of them. */
+  static ofAll(snapshot: Snapshot, rows: Rows, { allResolvable = false } = {}): NodeRejections {
     const rejections = new NodeRejections(snapshot);
+    rejections.#allResolvable = allResolvable;
     rejections.#rows = rows;
     rejections.#size = snapshot.nodes.length;
     return rejections;
@@ -43,11 +45,23 @@ export class NodeRejections implements ReadonlyMap<string, Rejection> {
   reject(node: NodeInfo, by: RejectedBy): void {
     const { rows } = this;
     if (rows[node.index] === undefined) this.#size++;
+    if (by.rejection.unresolvable) this.#allResolvable = false;
     rows[node.index] = by;
   }
 
   at(node: NodeInfo): Rejection | undefined {
     return this.#rows?.[node.index]?.rejection;
+  }
+
+  /** Nodes where removing pods may help, in their order. */
+  resolvable(): readonly NodeInfo[] {
+    if (this.#allResolvable) return this.#nodes;
+    const found: NodeInfo[] = [];
+    for (const node of this.#nodes) {
+      const rejection = this.at(node);
+      if (rejection && !rejection.unresolvable) found.push(node);
+    }
+    return found;
   }
 
   get(name: string): Rejection | undefined {

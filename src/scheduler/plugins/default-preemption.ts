@@ -95,12 +95,11 @@ function searchCandidates(
 
 /** The nodes where the pod was refused for a reason that may go away with other pods. */
 function resolvable(nodes: readonly NodeInfo[], rejections: PostFilterContext["rejections"]): readonly NodeInfo[] {
-  const of = rejections instanceof NodeRejections ? (node: NodeInfo) => rejections.at(node) : (node: NodeInfo) => rejections.get(node.name);
-  const isResolvable = (node: NodeInfo): boolean => {
-    const rejection = of(node);
+  if (rejections instanceof NodeRejections) return rejections.resolvable();
+  return nodes.filter(({ name }) => {
+    const rejection = rejections.get(name);
     return rejection !== undefined && !rejection.unresolvable;
-  };
-  return nodes.every(isResolvable) ? nodes : nodes.filter(isResolvable);
+  });
 }
 
 function unhelpful({ snapshot: { nodes } }: SchedulingCycle, rejections: PostFilterContext["rejections"]): PostFilterOutcome {

@@ -154,7 +154,9 @@ describe("decisions with what earlier pods were told", () => {
           else {
             // A pod that waits for its node is tried again, or a new one comes.
             const again = node % 3 === 0 ? world.waiting.shift() : undefined;
-            const pod = again ?? podOf(`p${number}`, pick(kinds, which) ?? expect.fail());
+            const next = pick(kinds, which) ?? expect.fail();
+            // The later ones matter more.
+            const pod = again ?? podOf(`p${number}`, number > 15 ? { ...next, priority: next.priority + 2 } : next);
             const cycle = { pod, snapshot: world.cache, state: new Map<string, unknown>() };
             const options = { random: () => 0, startAt: node % world.cache.nodes.length };
             const expected = decide(cycle, profile, options);
