@@ -157,8 +157,8 @@ export class ResourceStore {
     if (!result.succeeded) return this.#failed(result, read);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
-    // Once mirrored, the version is found in the mirror and these bytes do not come back.
-    if (this.cache.get(key) === version) this.#codec.forget(value);
+    // Once mirrored, the version is found in the mirror and these bytes do not come back; where nobody has ever watched there is none.
+    if (!this.cache.hasLoaded || this.cache.get(key) === version) this.#codec.forget(value);
     return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
   }
 

@@ -104,7 +104,8 @@ export class EvictionManager implements Running {
     const { pressureTransitionMs, enforceLocalStorage, maxPodGraceSeconds } = this.#options;
     const layout = await this.#diskLayout();
     const candidates = pods();
-    const summary = await stats.summary({ maxAgeMs: 0, signal });
+    // Whose logs and layers are how large is asked where something follows from it.
+    const summary = await stats.summary({ maxAgeMs: 0, signal, podDisks: enforceLocalStorage });
     const observations = observe(summary.node);
     const verdict = judge({
       ...{ memory: this.#memory, thresholds: this.#thresholds, observations, pressureTransitionMs },
@@ -112,9 +113,8 @@ export class EvictionManager implements Running {
     });
     this.#memory = verdict.memory;
     this.#setConditions(verdict.conditions);
-    const byPod = statsByPod(summary);
     if (enforceLocalStorage) {
-      const over = overStorageLimits(candidates, byPod, layout);
+      const over = overStorageLimits(candidates, statsByPod(summary), layout);
       if (over.length > 0) return await this.#evict(over);
     }
     const [threshold] = verdict.urgent;
@@ -124,6 +124,7 @@ export class EvictionManager implements Running {
       const atMs = observations.get(about)?.atMs;
       if (atMs !== undefined) this.#deps.onActed?.(about, clock.now() - atMs);
     }
+    const byPod = statsByPod(enforceLocalStorage ? summary : await stats.summary({ maxAgeMs: 0, signal }));
     const chosen = choosePod({ urgent: verdict.urgent, observations, pods: candidates, stats: byPod, layout, maxPodGraceSeconds });
     if (chosen) return await this.#evict([chosen]);
     logger.info("Eviction manager: unable to evict any pods from the node", { resource: resourceOfSignal(threshold.signal) });
@@ -158,7 +159,7 @@ export class EvictionManager implements Running {
       });
     }
     if (ways.length === 0) return false;
-    const after: Observations = observe((await stats.summary({ maxAgeMs: 0, signal })).node);
+    const after: Observations = observe((await stats.summary({ maxAgeMs: 0, signal, podDisks: false })).node);
     return undercut(this.#thresholds, after, { withMinReclaim: true }).length === 0;
   }
 

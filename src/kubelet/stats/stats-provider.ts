@@ -76,6 +76,7 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
   const usage = new SharedResult(clock, measureUsage);
   const disks = createDiskMeasurer(deps, { rootDirectory: options.rootDirectory, volumes: (uid) => volumes.of(uid) });
   const full = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs)));
+  const ofNode = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs), { ofPods: false }));
   const provider: KubeletStats = {
     start: () => volumes.start(),
     stop: () => volumes.stop(),
@@ -84,7 +85,8 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
     volumesOf: (uid) => volumes.of(uid),
     usage: ({ maxAgeMs = usageMaxAgeMs, signal } = {}) => usage.get(maxAgeMs, signal),
     all: ({ maxAgeMs = fullMaxAgeMs, signal } = {}) => full.get(maxAgeMs, signal),
-    summary: async (asked) => toSummary(await provider.all(asked)),
+    summary: async ({ podDisks = true, maxAgeMs = fullMaxAgeMs, signal } = {}) =>
+      toSummary(await (podDisks ? full : ofNode).get(maxAgeMs, signal)),
     usageSummary: async (asked) => toSummary(await provider.usage(asked)),
   };
   return provider;
