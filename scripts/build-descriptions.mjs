@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-// Extracts the descriptions of all API types and fields from the doc comments of @kubernetes/client-node (generated from
-// the same Kubernetes release) into one JSON file, which the API server's OpenAPI documents read:
+// Extracts the descriptions of all API types and fields from the doc comments of two packages that are generated from the same
+// Kubernetes release into one JSON file, which the API server's OpenAPI documents read: kubernetes-models, and for what that
+// one has not (versions that are not stable, parameters) @kubernetes/client-node, whose comments have lost their paragraphs:
 //
 //   node scripts/build-descriptions.mjs [dist/openapi-descriptions.json]
 //
 // The file maps "core-v1.Pod" to [description, { field: description }], and "parameters.list" to those of the parameters of
-// lists. The package itself is needed at build time only.
+// lists. The packages are needed at build time only.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { documentedModels } from "./documented-models.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const models = join(root, "node_modules/@kubernetes/client-node/dist/gen/models");
@@ -16,11 +18,12 @@ const models = join(root, "node_modules/@kubernetes/client-node/dist/gen/models"
 /** Writes `target` and resolves with the number of types it describes. */
 export async function buildDescriptions(target = join(root, "dist/openapi-descriptions.json")) {
   const descriptions = {};
+  const documented = documentedModels(join(root, "node_modules"));
   let described = 0;
   const missing = [];
   for (const [module, table] of Object.entries(await readTables())) {
     for (const [name, facts] of Object.entries(table)) {
-      const model = findModel(module, name, facts.fields ?? {});
+      const model = together(documented(module, name), findModel(module, name, facts.fields ?? {}));
       if (!model) {
         missing.push(`${module}.${name}`);
         continue;
@@ -35,6 +38,12 @@ export async function buildDescriptions(target = join(root, "dist/openapi-descri
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, JSON.stringify(descriptions));
   return described;
+}
+
+/** A type's words of two sources: the first one's go before the second one's. */
+function together(first, second) {
+  if (!first || !second) return first ?? second;
+  return { description: first.description || second.description, fields: { ...second.fields, ...first.fields } };
 }
 
 /** Operations whose parameters are described, each by one that has them. */

@@ -1,14 +1,16 @@
 // What is counted about the server as a whole, under upstream's metric names. All of it is read off when it is scraped:
 // nothing is done for it per request.
 import type { MetricsRegistry } from "../base/metrics.ts";
-import { registerBuildInfo } from "../base/process-metrics.ts";
-import { kubernetesVersion } from "../base/version.ts";
+import { registerBuildInfo, registerVersionInfo } from "../base/process-metrics.ts";
 import type { VersionFields } from "./discovery/version-info.ts";
 import type { ResourceStores } from "./registry/stores.ts";
 
 export function registerServerMetrics(metrics: MetricsRegistry, stores: ResourceStores, version: VersionFields): void {
   registerBuildInfo(metrics);
-  registerVersion(metrics, version);
+  registerVersionInfo(metrics, {
+    emulation: `${version.emulationMajor}.${version.emulationMinor}`,
+    minCompatibility: `${version.minCompatibilityMajor}.${version.minCompatibilityMinor}`,
+  });
   const byResource = ["group", "resource"];
   const objects = metrics.gauge(
     "apiserver_resource_objects",
@@ -42,22 +44,4 @@ export function registerServerMetrics(metrics: MetricsRegistry, stores: Resource
       if (cache.watcherCount > 0) watchers.series("apiserver", group, resource, "", "", "WATCH", type.version).set(cache.watcherCount);
     }
   });
-}
-
-/** Which version it behaves as; what was built, the process says. */
-function registerVersion(metrics: MetricsRegistry, version: VersionFields): void {
-  const emulated = `${version.emulationMajor}.${version.emulationMinor}`;
-  metrics
-    .gauge(
-      "version_info",
-      "[ALPHA] Provides the compatibility version info of the component. The component label is the name of the component, usually kube, but is relevant for aggregated-apiservers.",
-      ["binary", "component", "emulation", "min_compat"],
-    )
-    .series(
-      kubernetesVersion.slice(1).replace(/\+.*$/, ""),
-      "kube",
-      emulated,
-      `${version.minCompatibilityMajor}.${version.minCompatibilityMinor}`,
-    )
-    .set(1);
 }

@@ -154,7 +154,9 @@ export class Family<S> implements Metric {
     this.#series?.clear();
   }
 
+  /** Nothing where nothing has been counted, as every client of Prometheus has it. */
   write(lines: string[]): void {
+    if (!this.#only && !this.#series?.size) return;
     lines.push(`# HELP ${this.#name} ${escapeHelp(this.#help)}`);
     lines.push(`# TYPE ${this.#name} ${this.#options.type}`);
     this.#only?.write(lines);

@@ -78,8 +78,10 @@ export class EventCorrelator {
       break;
     }
     const at = formatTime(nowMs);
+    // As upstream's, the event that stands for many names its source, and no reporter.
+    const { reportingComponent: _component, reportingInstance: _instance, ...rest } = event;
     const combined: Event = {
-      ...event,
+      ...rest,
       metadata: { ...event.metadata, name: newEventName(event.involvedObject.name ?? "", this.#clock) },
       message: `(combined from similar events): ${event.message ?? ""}`,
       firstTimestamp: at,

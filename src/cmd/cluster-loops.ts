@@ -3,7 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
-import type { SchedulerFiles } from "./scheduler-setup.ts";
+import type { SchedulerFiles, SchedulerInput } from "./scheduler-setup.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import type { VolumeFlagValues } from "./volume-flags.ts";
 
@@ -20,6 +20,8 @@ export interface ClusterLoopsOptions {
   readonly serviceCidrs: readonly string[];
   readonly nodeMonitorGracePeriodMs: number;
   readonly scheduler: SchedulerFiles;
+  /** What these files said, read beforehand. */
+  readonly schedulerSetup?: SchedulerInput | undefined;
   /** Of claims and volumes; without them upstream's defaults. */
   readonly volumes?: VolumeFlagValues;
   /** Ports of this machine for health and metrics; 0 serves none. Default: nothing is measured or served. */
@@ -58,7 +60,11 @@ export async function startClusterLoops({ server, clock, logger }: ClusterLoopsD
     );
     const schedulerDeps = { client: schedulerClient, clock, logger: logger.named("scheduler") };
     stack.add(
-      await startSchedulerFromFiles(measured ? { ...schedulerDeps, metrics: measured.scheduler.metrics } : schedulerDeps, scheduler),
+      await startSchedulerFromFiles(
+        measured ? { ...schedulerDeps, metrics: measured.scheduler.metrics } : schedulerDeps,
+        scheduler,
+        options.schedulerSetup,
+      ),
     );
     server.componentChecks.set("controller-manager", () => controllers.problems());
     server.componentChecks.set("scheduler", () => new Map());

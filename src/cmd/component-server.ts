@@ -8,6 +8,7 @@ import type { TLSSocket } from "node:tls";
 import { answerPage, type ComponentPage, flagzPage, statuszPage } from "../api/encode/component-pages.ts";
 import { StatusError } from "../api/meta/status-error.ts";
 import type { Clock } from "../base/clock.ts";
+import { createHealthSlis, type HealthSlis } from "../base/health-slis.ts";
 import type { Running } from "../base/lifecycle.ts";
 import { errorText, type Logger } from "../base/log.ts";
 import type { MetricsRegistry } from "../base/metrics.ts";
@@ -27,6 +28,8 @@ export interface ComponentServerDeps {
   readonly component: string;
   /** What /configz shows. */
   readonly configuration: Readonly<Record<string, unknown>>;
+  /** More pages of figures, by path. */
+  readonly pages?: Readonly<Record<string, () => string>>;
   /** What /flagz shows: every flag by its name, as text. */
   readonly flags: Readonly<Record<string, string>>;
 }
@@ -57,7 +60,7 @@ export async function startComponentServer(
   options: ComponentServerOptions,
 ): Promise<Running & { readonly port: number }> {
   const { cert, key, clientCa } = options;
-  const deps = { ...given, startedMs: given.clock.now() };
+  const deps = { ...given, startedMs: given.clock.now(), slis: createHealthSlis() };
   const tls = { cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }), requestCert: true, rejectUnauthorized: false };
   const server = createServer({ ...tls, minVersion: "TLSv1.2", headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs });
   server.maxConnections = maxConnections;
@@ -76,6 +79,7 @@ export async function startComponentServer(
 }
 
 interface StartedServer extends ComponentServerDeps {
+  readonly slis: HealthSlis;
   readonly startedMs: number;
 }
 
@@ -110,7 +114,9 @@ function answerTo(deps: StartedServer, url: URL, accept: string | undefined): An
   if (health?.[1] !== undefined) return healthOf(deps, health[1], health[2], url.searchParams);
   switch (pathname) {
     case "/metrics":
-      return { status: 200, body: deps.metrics.text(), contentType: "text/plain; version=0.0.4; charset=utf-8" };
+      return figures(deps.metrics.text());
+    case "/metrics/slis":
+      return figures(deps.slis.registry.text());
     case "/configz":
       return { status: 200, body: `${JSON.stringify(deps.configuration)}\n`, contentType: "application/json" };
     case "/flagz":
@@ -119,10 +125,14 @@ function answerTo(deps: StartedServer, url: URL, accept: string | undefined): An
       return answerPage(statusOf(deps), { accept });
     case "/version":
       return { status: 200, body: `${JSON.stringify({ gitVersion: version })}\n`, contentType: "application/json" };
-    default:
-      return text(404, "404 page not found\n");
+    default: {
+      const page = Object.hasOwn(deps.pages ?? {}, pathname) ? deps.pages?.[pathname] : undefined;
+      return page ? figures(page()) : text(404, "404 page not found\n");
+    }
   }
 }
+
+const figures = (body: string): Answer => ({ status: 200, body, contentType: "text/plain; version=0.0.4; charset=utf-8" });
 
 const statusOf = ({ component, startedMs, clock }: StartedServer): ComponentPage =>
   statuszPage({
@@ -130,7 +140,7 @@ const statusOf = ({ component, startedMs, clock }: StartedServer): ComponentPage
     ...{ platformVersion: process.version, binaryVersion: kubernetesVersion.replace(/^v/, "") },
   });
 
-function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
+function healthOf(deps: StartedServer, endpoint: string, single: string | undefined, query: URLSearchParams): Answer {
   const checks = new Map<string, string | undefined>([["ping", undefined], ...deps.checks()]);
   if (single !== undefined) {
     if (!checks.has(single)) return text(404, "404 page not found\n");
@@ -141,6 +151,7 @@ function healthOf(deps: ComponentServerDeps, endpoint: string, single: string | 
   const lines: string[] = [];
   let isWell = true;
   for (const [name, problem] of checks) {
+    deps.slis.observe(name, endpoint, problem === undefined);
     if (excluded.delete(name)) lines.push(`[+]${name} excluded: ok\n`);
     else if (problem === undefined) lines.push(`[+]${name} ok\n`);
     else {

@@ -6,7 +6,7 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics, registerVersionInfo } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { countedClient } from "../client/counted-client.ts";
 import { createEventRecorder } from "../client/event-recorder.ts";
@@ -82,6 +82,7 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
   const registry = new MetricsRegistry();
   registerProcessMetrics(registry, realClock);
   registerBuildInfo(registry);
+  registerVersionInfo(registry);
   registerFeatureMetrics(registry, resolveFeatureGates(values["feature-gates"], controllerGates));
   const accounts = values["use-service-account-credentials"]
     ? createServiceAccountClients({ client: cluster.client, clock: realClock, connection: cluster.connection })
@@ -122,6 +123,7 @@ async function runManager({ values, options, cluster, logger }: Manager, stack: 
       renewDeadlineMs: values["leader-elect-renew-deadline"],
       retryPeriodMs: values["leader-elect-retry-period"],
       elect: values["leader-elect"],
+      registry,
       start,
     }),
   );

@@ -28,9 +28,9 @@ import { discoverAuthority } from "./discovery.ts";
 import { nodeLabels, nodeTaints } from "./kubelet-flags.ts";
 import { kubeletCertificates } from "./kubelet-serving.ts";
 import { bootstrapNode, connectAsNode, type NodeClient } from "./node-client.ts";
-import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
+import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf, usualPort } from "./node-configuration.ts";
 import { chooseRuntime } from "./node-runtime.ts";
-import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
+import { ociRuntimeFlags, runtimeFlags } from "./oci-runtime-flag.ts";
 
 const hashes: FlagType<readonly string[]> = {
   placeholder: "sha256:hex",
@@ -50,17 +50,17 @@ const flags = {
   "node-labels": flag(nodeLabels, undefined, "labels to register the node with"),
   "register-with-taints": flag(nodeTaints, undefined, "taints to register the node with"),
   "node-ip": flag(list, [], "addresses of the node, the primary one first; default the machine's"),
-  runtime: flag(
-    optionalText,
-    undefined,
-    "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
-  ),
+  ...runtimeFlags,
   ...cniPluginFlags,
   ...ociRuntimeFlags,
   "data-dir": flag(text, defaultDataDir(), "directory of everything the node keeps"),
   "cluster-cidr": flag(list, ["10.244.0.0/16"], "addresses of all pods of the cluster, where it does not say itself"),
   "kubelet-config": flag(optionalText, undefined, "file with a KubeletConfiguration (kubelet.config.k8s.io/v1beta1)"),
-  port: flag(integer({ min: 0, max: 65_535 }), 0, "port of the kubelet's server; 0 takes any that is free, unless the file names one"),
+  port: flag(
+    integer({ min: 0, max: 65_535 }),
+    usualPort,
+    `port of the kubelet's server, unless the file names one; where ${usualPort} is taken any that is free, as with 0`,
+  ),
   v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
 };
 
@@ -198,9 +198,9 @@ async function serving(
   const authority = cluster.caPem === undefined ? {} : { clientCa: cluster.caPem };
   const fromFile = values["kubelet-config"] !== undefined;
   const { healthzPort, healthzBindAddress, address } = configuration;
-  const port = values.port === 0 && fromFile ? configuration.port : values.port;
+  const port = values.port === usualPort && fromFile ? configuration.port : values.port;
   return {
-    ...{ address, port },
+    ...{ address, port, orAnyPort: port === usualPort },
     ...serverSettingsOf(configuration),
     ...(await kubeletCertificates({ ...deps, client: cluster.client }, { configuration, nodeName, names, certDirectory, ...authority })),
     ...(fromFile && healthzPort !== 0 ? { healthz: { address: healthzBindAddress, port: healthzPort } } : {}),

@@ -34,6 +34,7 @@ import {
   type RunningKubeletServer,
   startKubeletServer,
 } from "../kubelet/server/server.ts";
+import { ServerMetrics } from "../kubelet/server/server-metrics.ts";
 import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
@@ -99,11 +100,20 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const recorder = deps.recorder ?? stack.add(createEventRecorder({ client, clock, logger, component: "kubelet", host: nodeName }));
   let created: Kubelet | undefined;
   const checks = new Map([["syncloop", () => created?.stalled()]]);
+  const serverMetrics = options.serving && new ServerMetrics(clock);
   const server =
     options.serving &&
     stack.add(
       await startServer(
-        { host: () => created?.access, client, clock, logger, nodeName, dial: runtime.dial },
+        {
+          host: () => created?.access,
+          client,
+          clock,
+          logger,
+          nodeName,
+          dial: runtime.dial,
+          ...(serverMetrics ? { metrics: serverMetrics } : {}),
+        },
         { ...options.serving, checks },
       ),
     );
@@ -132,6 +142,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       cgroups: groups?.pods ?? noPodCgroups,
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
       ...(informers ? { informers } : {}),
+      ...(serverMetrics ? { serverMetrics: serverMetrics.registry } : {}),
       ...(runtime.simulated ? {} : { guards: await machineGuards(), readTopology: readMachineTopology }),
       ...(runtime.dial ? { dial: runtime.dial } : {}),
       ...(deps.readSystem ? { readSystem: deps.readSystem } : {}),

@@ -1,5 +1,6 @@
 // What --kubelet-config says for the nodes that `coracle up` starts in its own process. Their certificates are the cluster's own;
-// without a file a node's server takes any free port and has no port for its health, so that clusters do not collide.
+// without a file a node's server takes any free port where 10250 is taken, and has no port for its health, so that clusters do
+// not collide.
 import { resolve } from "node:path";
 import type { Logger } from "../base/log.ts";
 import type { KubeletConfiguration } from "../kubelet/configuration/kubelet-configuration.ts";
@@ -7,7 +8,7 @@ import { shownConfiguration } from "../kubelet/configuration/shown.ts";
 import type { KubeletOptions } from "../kubelet/options.ts";
 import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { CommandError } from "./command-error.ts";
-import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf } from "./node-configuration.ts";
+import { announceConfiguration, kubeletOptionsOf, readNodeConfiguration, serverSettingsOf, usualPort } from "./node-configuration.ts";
 
 export interface LocalNodeSettings {
   readonly kubelet: Partial<KubeletOptions> & { readonly cgroupRoot?: string };
@@ -46,7 +47,8 @@ export async function localNodeSettings({ file, choice, several }: LocalNodeOpti
       ...serverSettingsOf(configuration),
       ...(several ? { readOnlyPort: 0 } : {}),
       address: configuration.address,
-      port: ownPorts ? configuration.port : 0,
+      port: ownPorts || configuration.port === usualPort ? configuration.port : 0,
+      orAnyPort: configuration.port === usualPort,
       ...(ownPorts && healthzPort !== 0 ? { healthz: { address: healthzBindAddress, port: healthzPort } } : {}),
       about: { configuration: () => shownConfiguration(configuration), flags: {} },
     },

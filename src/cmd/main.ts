@@ -29,9 +29,10 @@ const commands: Readonly<Record<string, Command>> = {
   image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
 };
 
-/** Started by other commands, not by people. */
+/** Those that other commands start, not people; and the one that usage lists last. */
 const hiddenCommands: Readonly<Record<string, Command>> = {
   "ingress-thread": { summary: "serve the Ingress objects of `up` in a thread", load: () => import("./ingress-thread.ts") },
+  version: { summary: "print the version", load: () => import("./print-version.ts") },
   "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
 };
 
@@ -42,15 +43,12 @@ function usage(): string {
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
+  if (name === "help" && rest[0] !== undefined && rest[0] !== "help" && !rest[0].startsWith("-")) return main([...rest, "--help"]);
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
     process.stdout.write(usage());
     return name === undefined ? 1 : 0;
   }
-  if (name === "version" || name === "--version") {
-    process.stdout.write(`coracle ${version}\n`);
-    return 0;
-  }
-  const command = commands[name] ?? hiddenCommands[name];
+  const command = commands[name] ?? hiddenCommands[name === "--version" ? "version" : name];
   if (!command) {
     process.stderr.write(`coracle: unknown command "${name}"; "coracle help" lists the commands\n`);
     return 1;

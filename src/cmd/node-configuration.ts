@@ -13,6 +13,9 @@ import type { KubeletServerOptions } from "../kubelet/server/server.ts";
 import { CommandError } from "./command-error.ts";
 import { tlsSettings } from "./kubelet-tls.ts";
 
+/** Where monitoring and upstream's tools look for a kubelet: a node takes it where nobody else of the machine has. */
+export const usualPort = 10_250;
+
 /** `flagName`: of the file, for messages. Throws CommandError. */
 export async function readNodeConfiguration(sources: ConfigurationSources, flagName = "config"): Promise<LoadedConfiguration> {
   try {

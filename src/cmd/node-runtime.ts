@@ -11,7 +11,7 @@ import type { PluginTable } from "../cni/plugins/plugin.ts";
 import { startContainerd } from "../cri/containerd.ts";
 import type { CriRuntime } from "../cri/cri.ts";
 import { connectCri } from "../cri/grpc-runtime.ts";
-import type { OciRuntimeChoice } from "../cri/oci-runtimes.ts";
+import { type OciRuntimeChoice, whyNotOciRuntime } from "../cri/oci-runtimes.ts";
 import { findExecutable } from "../linux/find-executable.ts";
 import { hostFile } from "../linux/host-file.ts";
 import { defaultRoute } from "../linux/system-info.ts";
@@ -71,19 +71,34 @@ const ethernetMtu = 1500;
 
 /** What this machine can do, and the line that says why where it is not containerd. */
 export async function chooseRuntime(): Promise<{ readonly choice: RuntimeChoice; readonly why?: string }> {
-  if (process.platform !== "linux") return { choice: "simulated", why: `containers need Linux, this is ${process.platform}` };
-  if (process.getuid?.() !== 0) return { choice: "simulated", why: "containers need root" };
-  if (!(await findExecutable("containerd"))) return { choice: "simulated", why: "containerd is not installed" };
-  if (!(await findExecutable("runc")) && !(await findExecutable("crun")))
-    return { choice: "simulated", why: "neither runc nor crun is installed" };
-  return { choice: "containerd" };
+  const why = await whyNoContainers();
+  return why === undefined ? { choice: "containerd" } : { choice: "simulated", why };
+}
+
+async function whyNoContainers(): Promise<string | undefined> {
+  if (process.platform !== "linux") return `containers need Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return "containers need root";
+  if (!(await findExecutable("containerd"))) return "containerd is not installed";
+  if (!(await findExecutable("runc")) && !(await findExecutable("crun"))) return "neither runc nor crun is installed";
+  return undefined;
+}
+
+/** Throws CommandError for a runtime that this machine does not have: before anything is started, where the user named it. */
+export async function requireRuntime(choice: RuntimeChoice, ociRuntime: OciRuntimeChoice = "auto"): Promise<void> {
+  if (choice === "simulated") return;
+  if (choice.startsWith("unix://")) return requireSocket(choice);
+  if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
+  const why = await whyNoContainers();
+  if (why !== undefined) throw new CommandError(`--runtime containerd: ${why}`);
+  const lacking = await whyNotOciRuntime(ociRuntime);
+  if (lacking !== undefined) throw new CommandError(`--oci-runtime ${ociRuntime}: ${lacking}`);
 }
 
 export async function startNodeRuntime(options: NodeRuntimeOptions): Promise<NodeRuntime> {
   const { dataDir, choice, ociRuntime = "auto", clusterCidrs, cniPlugins = "coracle", morePlugins = {}, clock, logger } = options;
   if (choice === "simulated") return await simulatedRuntime(options);
   if (choice.startsWith("unix://")) return await connectRuntime(choice, options.imageEndpoint || choice);
-  if (choice !== "containerd") throw new CommandError(`--runtime ${choice}: expected containerd, simulated or unix:///path/to/cri.sock`);
+  await requireRuntime(choice, ociRuntime);
   let containerd: Awaited<ReturnType<typeof startContainerd>>;
   const plugins =
     cniPlugins === "coracle" ? await startNodePlugins({ dataDir, morePlugins, clock, logger: logger.named("cni") }) : undefined;

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { LeaderElector } from "../client/leader-election.ts";
 
@@ -20,11 +21,18 @@ export interface RunElectedOptions {
   readonly leaseDurationMs?: number;
   readonly renewDeadlineMs?: number;
   readonly retryPeriodMs?: number;
+  readonly registry?: MetricsRegistry;
 }
 
 export interface ElectedProcess extends Running {
   /** What is wrong with the election; undefined where nothing is. */
   readonly problem: string | undefined;
+}
+
+function showElection(registry: MetricsRegistry, lease: string, elector: LeaderElector): void {
+  const help = "[ALPHA] Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master.";
+  const leads = registry.gauge("leader_election_master_status", help, ["name"]).series(lease);
+  registry.beforeScrape(() => leads.set(elector.isLeader ? 1 : 0));
 }
 
 /** A leader that has not noticed for so long that its lease has run out is not well. */
@@ -51,6 +59,7 @@ export async function runElected(options: RunElectedOptions): Promise<ElectedPro
     ...(renewDeadlineMs === undefined ? {} : { renewDeadlineMs }),
     ...(retryPeriodMs === undefined ? {} : { retryPeriodMs }),
   });
+  if (options.registry) showElection(options.registry, options.lease, elector);
   elector.start();
   return {
     get problem() {

@@ -2,13 +2,15 @@
 // starts it. As a command it serves health and metrics on a port of its own, leader or not.
 
 import { hostname } from "node:os";
+import { pods } from "../api/resources.generated.ts";
 import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
+import type { Pod } from "../api/types/core-v1.ts";
 import { type Clock, realClock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger } from "../base/log.ts";
 import { logOptionsOf } from "../base/log-flags.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { registerBuildInfo, registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerBuildInfo, registerProcessMetrics, registerVersionInfo } from "../base/process-metrics.ts";
 import type { Client } from "../client/client.ts";
 import { countedClient } from "../client/counted-client.ts";
 import { createEventSeriesRecorder, type EventSeriesRecorder } from "../client/event-series-recorder.ts";
@@ -19,6 +21,7 @@ import type { Extender } from "../scheduler/extenders/extender.ts";
 import type { Profile } from "../scheduler/framework.ts";
 import { configuredProfile } from "../scheduler/plugins/configured-profile.ts";
 import { defaultProfile } from "../scheduler/plugins/defaults.ts";
+import { podResourcesText } from "../scheduler/pod-resource-figures.ts";
 import { Scheduler, type SchedulerOptions } from "../scheduler/scheduler.ts";
 import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
@@ -44,14 +47,19 @@ export interface SchedulerProcessDeps {
 const defaultName = "default-scheduler";
 
 export interface RunningScheduler extends Running {
+  /** All of the cluster, as far as they are known by now. */
+  readonly pods: Iterable<Pod>;
   /** Goes on with other plugins, from the next pod on. Throws what is wrong with them; then the ones of before stay. */
   reconfigure(setup: SchedulerSetup): Promise<void>;
 }
 
-/** Started as the all-in-one does: the files are read, and plugins' modules followed. Throws CommandError. */
-export async function startSchedulerFromFiles(deps: SchedulerProcessDeps, files: SchedulerFiles): Promise<Running> {
-  if (files.config === undefined && files.plugins.length === 0) return startScheduler(deps);
-  const setup = await readSchedulerSetup(files);
+/** Started as the all-in-one does: with what its files said, if there are any, whose plugins' modules are followed. */
+export async function startSchedulerFromFiles(
+  deps: SchedulerProcessDeps,
+  files: SchedulerFiles,
+  setup: SchedulerInput | undefined,
+): Promise<Running> {
+  if (setup === undefined) return startScheduler(deps);
   const stack = new StopStack();
   const running = stack.add(await startScheduler(deps, setup));
   if (setup.modules)
@@ -89,7 +97,11 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
     const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), profiles, recorders, extenders }));
     started = scheduler;
     await scheduler.start();
-    return { reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)), stop: () => stack.stop() };
+    return {
+      pods: informers.informer(pods).list(),
+      reconfigure: (next) => scheduler.replaceProfiles(profilesOf(next)),
+      stop: () => stack.stop(),
+    };
   } catch (error) {
     await stack.stop();
     throw error;
@@ -166,6 +178,7 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const metrics = new MetricsRegistry();
   registerProcessMetrics(metrics, realClock);
   registerBuildInfo(metrics);
+  registerVersionInfo(metrics);
   registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
   const client = countedClient(cluster.client, { metrics, clock: realClock, host: new URL(cluster.server).host });
   const deps = { client, clock: realClock, logger };
@@ -182,7 +195,11 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   const kubeconfig = values.kubeconfig ?? configuration.clientConnection.kubeconfig;
   const shown = { componentconfig: shownConfiguration(configuration, { leaderElection: election, kubeconfig }) };
   await serveComponent(
-    { ...deps, ...{ component: "kube-scheduler", flags: schedulerFlags, configuration: shown }, values, metrics, checks },
+    {
+      ...deps,
+      ...{ component: "kube-scheduler", flags: schedulerFlags, configuration: shown },
+      ...{ values, metrics, checks, pages: { "/metrics/resources": () => podResourcesText(scheduler?.pods ?? []) } },
+    },
     stack,
   );
   const start = async (): Promise<Running> => {
@@ -198,6 +215,6 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
     stack.add(await followSchedulerPlugins(files, modules, { clock: realClock, logger, changed }));
   }
   const { leaderElect: elect, resourceName: lease, resourceNamespace: namespace, ...periods } = election;
-  elected = stack.add(await runElected({ ...deps, ...periods, lease, namespace, elect, start }));
+  elected = stack.add(await runElected({ ...deps, ...periods, lease, namespace, elect, start, registry: metrics }));
   return elect;
 }

@@ -8,6 +8,7 @@ import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { CommandError } from "./command-error.ts";
 import type { servingFlags } from "./component-flags.ts";
+import type { ComponentServerDeps } from "./component-server.ts";
 
 export interface ServedComponent {
   readonly values: FlagValues<ReturnType<typeof servingFlags>>;
@@ -19,6 +20,8 @@ export interface ServedComponent {
   readonly component: string;
   /** All of the command. */
   readonly flags: Flags;
+  /** More pages of figures, by path. */
+  readonly pages?: ComponentServerDeps["pages"];
   readonly client: Client;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -48,5 +51,10 @@ export async function serveComponent(served: ServedComponent, stack: StopStack):
   const options = { ...address, ...pair, ...(clientCa === undefined ? {} : { clientCa }) };
   const logger = served.logger.named("server");
   const flags = flagTexts(served.flags, values);
-  stack.add(await startComponentServer({ logger, clock, metrics, access, checks, component, configuration, flags }, options));
+  stack.add(
+    await startComponentServer(
+      { logger, clock, metrics, access, checks, component, configuration, flags, pages: served.pages ?? {} },
+      options,
+    ),
+  );
 }

@@ -83,6 +83,7 @@ import { loadOrCreatePki, type Pki } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
+import { writeUsersKubeconfig } from "./users-kubeconfig.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
@@ -230,11 +231,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   );
   const url = `https://${urlHost(settings.bindAddress)}:${https.port}`;
   const adminKubeconfig = join(settings.dataDir, "admin.kubeconfig");
-  const written = writeKubeconfig(adminKubeconfig, {
-    server: url,
-    authority: pki.ca.pem.certificate,
-    credentials: pki.admin,
-    user: "kubernetes-admin",
+  const administrator = { server: url, authority: pki.ca.pem.certificate, credentials: pki.admin, user: "kubernetes-admin" };
+  const written = writeUsersKubeconfig(adminKubeconfig, administrator).catch((error: unknown) => {
+    logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
+    return writeKubeconfig(adminKubeconfig, administrator);
   });
   const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
   state.ready.add("start-kube-apiserver-identity-lease-controller");

@@ -15,9 +15,9 @@ import { cniPluginFlags } from "./cni-plugin-choice.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
 import { clusterLock, defaultDataDir } from "./data-dir.ts";
-import { writeKubeconfig } from "./kubeconfig.ts";
 import type { LocalNodeSettings } from "./local-node.ts";
-import { ociRuntimeFlags } from "./oci-runtime-flag.ts";
+import { ociRuntimeFlags, runtimeFlags } from "./oci-runtime-flag.ts";
+import type { SchedulerFiles, SchedulerInput } from "./scheduler-setup.ts";
 import { boundMemory, openSimulation, roomForNodes, simulationFlags } from "./simulation.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { loadBalancerOf } from "./up-load-balancer.ts";
@@ -28,17 +28,17 @@ import { volumeFlags } from "./volume-flags.ts";
 const flags = {
   ...apiServerFlags,
   "data-dir": flag(optionalText, undefined, `directory of everything the cluster keeps; default ${defaultDataDir()}`),
-  kubeconfig: flag(optionalText, undefined, "file to write the administrator's kubeconfig to; default <data-dir>/admin.kubeconfig"),
+  kubeconfig: flag(
+    optionalText,
+    undefined,
+    "file to write the administrator's kubeconfig to, beside what is there already; default <data-dir>/admin.kubeconfig",
+  ),
   nodes: flag(
     integer({ min: 0, max: 1000 }),
     1,
     "nodes on this machine, at least; 0 is a control plane alone. Those beside the first have a network namespace each",
   ),
-  runtime: flag(
-    optionalText,
-    undefined,
-    "containerd (our own), unix:///path of a running CRI runtime, or simulated; default what the machine can do",
-  ),
+  ...runtimeFlags,
   ...ociRuntimeFlags,
   ...upNetworkFlags,
   ...simulationFlags,
@@ -140,6 +140,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   if (simulation) boundMemory(values.nodes);
   // What is wrong with a file comes before anything is started; without one there is nothing to find.
   const fromFile = values["kubelet-config"] === undefined ? undefined : await nodeSettings(values, choice, logger);
+  const schedulerSetup = await checkBeforehand(values, choice);
   process.stdout.write(`Coracle ${version}, data in ${values["data-dir"]}\n`);
   const server = stack.add(
     await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver"), dial: simulation?.network.connect }),
@@ -148,7 +149,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([
     publishNetwork(values, server, stack, { clock, logger }),
-    startLoops(values, server, stack, { clock, logger, announce }),
+    startLoops({ ...values, schedulerSetup }, server, stack, { clock, logger, announce }),
   ]);
   // Before the nodes: clients remember for hours which APIs there were when they first asked.
   const { startClusterMetrics } = await import("./cluster-metrics.ts");
@@ -180,6 +181,22 @@ function requireRanges(values: UpFlags): void {
     { flag: "--node-cidr", cidrs: nodeCidrs(values) },
   ]);
   if (problem !== undefined) throw new CommandError(problem);
+}
+
+const schedulerFiles = (values: UpFlags): SchedulerFiles => ({
+  ...{ flagName: "scheduler-config", config: values["scheduler-config"] },
+  ...{ pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] },
+});
+
+/** What only comes up late, said early. What the defaults are needs no look, and loads nothing. */
+async function checkBeforehand(values: UpFlags, choice: string): Promise<SchedulerInput | undefined> {
+  const { nodes, runtime, "oci-runtime": ociRuntime } = values;
+  if (nodes > 0 && (runtime !== undefined || ociRuntime !== "auto"))
+    await (await import("./node-runtime.ts")).requireRuntime(choice, ociRuntime);
+  if (values.kubeconfig !== undefined) await (await import("./users-kubeconfig.ts")).requireWritableKubeconfig(values.kubeconfig);
+  if (values.controllers !== "*") (await import("./controller-manager-flags.ts")).checkedSelection(values.controllers.split(","));
+  if (values["scheduler-config"] === undefined && values["scheduler-plugin"].length === 0) return undefined;
+  return (await import("./scheduler-setup.ts")).readSchedulerSetup(schedulerFiles(values));
 }
 
 /** Two clusters with the same addresses on one machine would take each other's packets. */
@@ -243,13 +260,12 @@ interface Shared {
 }
 
 async function startLoops(
-  values: UpFlags,
+  values: UpFlags & { readonly schedulerSetup: SchedulerInput | undefined },
   server: RunningApiServer,
   stack: StopStack,
   { clock, logger, announce }: Shared & { readonly announce: (what: string) => void },
 ): Promise<void> {
   const { startClusterLoops } = await import("./cluster-loops.ts");
-  const plugins = { pluginFlag: "scheduler-plugin", plugins: values["scheduler-plugin"] };
   const loops = await startClusterLoops(
     { server, clock, logger },
     {
@@ -257,7 +273,8 @@ async function startLoops(
       clusterCidrs: values["cluster-cidr"],
       serviceCidrs: serviceCidrs(values),
       nodeMonitorGracePeriodMs: values["node-monitor-grace-period"],
-      scheduler: { flagName: "scheduler-config", config: values["scheduler-config"], ...plugins },
+      scheduler: schedulerFiles(values),
+      schedulerSetup: values.schedulerSetup,
       volumes: values,
       ports: { controllerManager: values["controller-manager-secure-port"], scheduler: values["scheduler-secure-port"] },
     },
@@ -283,7 +300,8 @@ async function publishKubeconfig(path: string | undefined, server: RunningApiSer
   if (path === undefined) return server.adminKubeconfig;
   const { pki, url, caPem } = server;
   try {
-    await writeKubeconfig(path, { server: url, authority: caPem, credentials: pki.admin, user: "kubernetes-admin" });
+    const { writeUsersKubeconfig } = await import("./users-kubeconfig.ts");
+    await writeUsersKubeconfig(path, { server: url, authority: caPem, credentials: pki.admin, user: "kubernetes-admin" });
   } catch (error) {
     throw new CommandError(`--kubeconfig ${path}`, { cause: error });
   }

@@ -20,6 +20,7 @@ describe("renderPodNetwork()", () => {
           bridge: podBridgeName("/data/a"),
           mtu: 1400,
           isGateway: true,
+          forceAddress: true,
           hairpinMode: true,
           ipam: {
             type: "host-local",

@@ -62,6 +62,8 @@ export function renderPodNetwork(options: PodNetworkOptions): object {
     bridge: podBridgeName(dataDir),
     mtu,
     isGateway: true,
+    // A bridge that an earlier cluster with this directory has left, with the gateway of other pods, becomes ours.
+    forceAddress: true,
     // Leaving the node under its address is arranged by masquerade.ts, which knows the cluster's other ranges.
     ipMasq: false,
     // A pod may reach itself through its service.

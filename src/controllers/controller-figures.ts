@@ -1,55 +1,7 @@
-// Figures of single controllers under upstream's names. They stand here as a table, are there from the first scrape on, and are
-// counted by name where something happens.
+// Figures of single controllers under upstream's names, as figure-table.ts lists them: there from the first scrape on, and
+// counted by name where something happens. What is read rather than counted is filled in by the controller before a scrape.
 import type { Family, GaugeSeries, HistogramSeries, MetricsRegistry, Series } from "../base/metrics.ts";
-
-interface Described {
-  readonly help: string;
-  readonly labels?: readonly string[];
-}
-
-const counters = {
-  endpoint_slice_controller_syncs: { help: "Number of EndpointSlice syncs", labels: ["result"] },
-  ephemeral_volume_controller_create_total: { help: "Number of PersistentVolumeClaim creation requests" },
-  ephemeral_volume_controller_create_failures_total: { help: "Number of PersistentVolumeClaim creation requests that failed" },
-  job_controller_job_syncs_total: { help: "The number of job syncs", labels: ["completion_mode", "result", "action"] },
-  job_controller_jobs_finished_total: { help: "The number of finished jobs", labels: ["completion_mode", "result", "reason"] },
-  retroactive_storageclass_total: { help: "Total number of PersistentVolumeClaims that got the default class later" },
-  retroactive_storageclass_errors_total: { help: "Total number of such claims that could not be written" },
-  root_ca_cert_publisher_sync_total: { help: "Number of namespace syncs of the root certificates", labels: ["code"] },
-  taint_eviction_controller_pod_deletions_total: { help: "Total number of Pods deleted because of NoExecute taints" },
-} as const satisfies Readonly<Record<string, Described>>;
-
-const doubling = (from: number, count: number): readonly number[] => Array.from({ length: count }, (_, i) => from * 2 ** i);
-const evictionBuckets = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 120, 180, 240];
-
-const histograms = {
-  cronjob_controller_job_creation_skew_duration_seconds: {
-    help: "Time between when a cronjob is scheduled to be run, and when the corresponding job is created",
-    buckets: doubling(1, 10),
-  },
-  job_controller_job_sync_duration_seconds: {
-    help: "The time it took to sync a job",
-    labels: ["completion_mode", "result", "action"],
-    buckets: doubling(0.004, 15),
-  },
-  root_ca_cert_publisher_sync_duration_seconds: {
-    help: "How long a namespace sync of the root certificates takes",
-    labels: ["code"],
-    buckets: doubling(0.001, 15),
-  },
-  taint_eviction_controller_pod_deletion_duration_seconds: {
-    help: "Latency, in seconds, between the time when a taint effect has been activated for the Pod and its deletion",
-    buckets: evictionBuckets,
-  },
-  ttl_after_finished_controller_job_deletion_duration_seconds: {
-    help: "The time it took to delete the job since it became eligible for deletion",
-    buckets: doubling(0.1, 14),
-  },
-} as const satisfies Readonly<Record<string, Described & { readonly buckets: readonly number[] }>>;
-
-const gauges = {
-  horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers: { help: "Current number of controlled HPA objects." },
-} as const satisfies Readonly<Record<string, Described>>;
+import { counters, type Described, gauges, histograms } from "./figure-table.ts";
 
 export type Counted = keyof typeof counters;
 export type Timed = keyof typeof histograms;
@@ -59,6 +11,7 @@ export class ControllerFigures {
   readonly #counters: ReadonlyMap<string, Family<Series>>;
   readonly #histograms: ReadonlyMap<string, Family<HistogramSeries>>;
   readonly #gauges: ReadonlyMap<string, Family<GaugeSeries>>;
+  readonly #collectors = new Set<() => void>();
 
   constructor(registry: MetricsRegistry) {
     const labelsOf = (described: Described): readonly string[] => described.labels ?? [];
@@ -67,14 +20,21 @@ export class ControllerFigures {
       registry.histogram(name, each.help, { labels: labelsOf(each), buckets: each.buckets }),
     );
     this.#gauges = made(gauges, (name, each) => registry.gauge(name, each.help, labelsOf(each)));
+    registry.beforeScrape(() => {
+      for (const collect of this.#collectors) collect();
+    });
   }
 
   /** `labels` in the order of the table. */
   count(name: Counted, ...labels: readonly string[]): void {
+    this.add(name, 1, ...labels);
+  }
+
+  add(name: Counted, by: number, ...labels: readonly string[]): void {
     this.#counters
       .get(name)
       ?.series(...labels)
-      .add();
+      .add(by);
   }
 
   observe(name: Timed, seconds: number, ...labels: readonly string[]): void {
@@ -84,8 +44,40 @@ export class ControllerFigures {
       .observe(seconds);
   }
 
-  set(name: Measured, value: number): void {
-    this.#gauges.get(name)?.series().set(value);
+  set(name: Measured, value: number, ...labels: readonly string[]): void {
+    this.#gauges
+      .get(name)
+      ?.series(...labels)
+      .set(value);
+  }
+
+  /** By one: for counting into a gauge that is filled anew. */
+  increase(name: Measured, ...labels: readonly string[]): void {
+    this.#gauges
+      .get(name)
+      ?.series(...labels)
+      .add();
+  }
+
+  /** What the labels stand for is gone. */
+  forget(name: Measured, ...labels: readonly string[]): void {
+    this.#gauges.get(name)?.remove(...labels);
+  }
+
+  /** Before each scrape the gauges that are named are emptied and filled anew, until the function that is returned is called. */
+  beforeScrape(names: readonly Measured[], fill: () => void): () => void {
+    const empty = (): void => {
+      for (const name of names) this.#gauges.get(name)?.reset();
+    };
+    const collect = (): void => {
+      empty();
+      fill();
+    };
+    this.#collectors.add(collect);
+    return () => {
+      this.#collectors.delete(collect);
+      empty();
+    };
   }
 }
 

@@ -28,28 +28,37 @@ export class ControllerMetrics {
     this.claims = new ClaimMetrics(registry);
     this.own = new ControllerFigures(registry);
     const labels = ["name"];
-    const adds = registry.counter("workqueue_adds_total", "Total number of adds handled by workqueue", labels);
-    const retries = registry.counter("workqueue_retries_total", "Total number of retries handled by workqueue", labels);
-    const depth = registry.gauge("workqueue_depth", "Current depth of workqueue", labels);
+    const adds = registry.counter("workqueue_adds_total", "[BETA] Total number of adds handled by workqueue", labels);
+    const retries = registry.counter("workqueue_retries_total", "[BETA] Total number of retries handled by workqueue", labels);
+    const depth = registry.gauge("workqueue_depth", "[BETA] Current depth of workqueue", labels);
     const waited = registry.histogram(
       "workqueue_queue_duration_seconds",
-      "How long in seconds an item stays in workqueue before being requested.",
+      "[BETA] How long in seconds an item stays in workqueue before being requested.",
       { labels, buckets },
     );
-    const worked = registry.histogram("workqueue_work_duration_seconds", "How long in seconds processing an item from workqueue takes.", {
-      labels,
-      buckets,
-    });
-    const unfinished = registry.gauge("workqueue_unfinished_work_seconds", "How long the work in progress has taken so far.", labels);
-    const longest = registry.gauge(
-      "workqueue_longest_running_processor_seconds",
-      "How many seconds has the longest running processor for workqueue been running.",
+    const worked = registry.histogram(
+      "workqueue_work_duration_seconds",
+      "[BETA] How long in seconds processing an item from workqueue takes.",
+      {
+        labels,
+        buckets,
+      },
+    );
+    const unfinished = registry.gauge(
+      "workqueue_unfinished_work_seconds",
+      "[BETA] How many seconds of work in progress has not been observed by work_duration.",
       labels,
     );
-    this.#running = registry.gauge("running_managed_controllers", "Indicates where instances of a controller are currently running", [
-      "name",
-      "manager",
-    ]);
+    const longest = registry.gauge(
+      "workqueue_longest_running_processor_seconds",
+      "[BETA] How many seconds has the longest running processor for workqueue been running.",
+      labels,
+    );
+    this.#running = registry.gauge(
+      "running_managed_controllers",
+      "[BETA] Indicates where instances of a controller are currently running",
+      ["name", "manager"],
+    );
     this.#hooksOf = (name) => {
       const series = { adds: adds.series(name), retries: retries.series(name), waited: waited.series(name), worked: worked.series(name) };
       return {

@@ -133,7 +133,9 @@ async function evict(context: ControllerContext, cached: Pod, signal: AbortSigna
     record(context, keyOf(pod), { uid, message: "Marking for deletion" });
     if (findCondition(pod.status?.conditions, "DisruptionTarget")?.reason !== "DeletionByDeviceTaintManager") {
       const message = "Device Taint manager: deleting due to NoExecute taint";
-      const condition = disruptionTarget(pod, { reason: "DeletionByDeviceTaintManager", message, at: formatTime(clock.now()) });
+      const cause = { reason: "DeletionByDeviceTaintManager", message, at: formatTime(clock.now()) };
+      // Upstream's says nothing of the generation here.
+      const { observedGeneration: _generation, ...condition } = disruptionTarget(pod, cause);
       await patchPodStatus(client, pod, { status: { conditions: [condition] }, signal });
     }
     await client.delete(pods, { namespace, name }, { signal, body: { preconditions: { uid } } });

@@ -106,11 +106,13 @@ async function removeOrphans(context: ControllerContext, orphans: readonly Pod[]
 
 /** Says that a pod has failed, where it had not ended, and deletes it without grace. One failure does not keep the others. */
 async function remove(
-  { client, logger }: ControllerContext,
+  { client, logger, metrics }: ControllerContext,
   pod: Pod,
   { condition, signal }: { readonly condition?: PodCondition; readonly signal: AbortSignal },
 ): Promise<void> {
   const { namespace, name, uid } = pod.metadata;
+  const figure = [namespace, condition ? "orphaned" : causeOf(pod)] as const;
+  metrics?.own.count("pod_gc_collector_force_delete_pods_total", ...figure);
   try {
     if (!isPodTerminal(pod)) {
       await patchPodStatus(client, pod, { status: { phase: "Failed", ...(condition ? { conditions: [condition] } : {}) }, signal });
@@ -118,6 +120,13 @@ async function remove(
     await client.delete(pods, { namespace, name }, { signal, body: { gracePeriodSeconds: 0, preconditions: { uid } } });
   } catch (error) {
     signal.throwIfAborted();
-    if (!isStatus(error, "NotFound")) logger.error("Failed to delete a pod", { pod: `${namespace}/${name}`, error });
+    if (isStatus(error, "NotFound")) return;
+    metrics?.own.count("pod_gc_collector_force_delete_pod_errors_total", ...figure);
+    logger.error("Failed to delete a pod", { pod: `${namespace}/${name}`, error });
   }
+}
+
+function causeOf({ metadata, spec }: Pod): "terminated" | "unscheduled" | "out-of-service" {
+  if (metadata.deletionTimestamp === undefined) return "terminated";
+  return spec.nodeName ? "out-of-service" : "unscheduled";
 }

@@ -1,9 +1,11 @@
 // replicaset-controller (and replicationcontroller-controller below it): keeps so many pods of a template. Pods are made
 // in batches that double from one on, taken over and given up by label, and removed in the order of pod-ranking.ts.
 // Upstream's "expectations" are replaced by RecentWrites: the controller sees its own writes at once.
+
 import { semanticallyEqual } from "../api/meta/equality.ts";
 import { controllerOf, keyOf } from "../api/meta/object.ts";
 import { type LabelMatcher, labelMatcher, labelsMatcher, noLabelsMatcher } from "../api/meta/selectors.ts";
+import { parseTime } from "../api/meta/time.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { pods, replicasets, replicationcontrollers } from "../api/resources.generated.ts";
 import { findCondition, withCondition, withoutCondition } from "../api/semantics/conditions.ts";
@@ -173,12 +175,24 @@ async function reconcileSet<T extends ReplicaOwner>(context: ControllerContext, 
   return nextMs === undefined ? undefined : { requeueAfterMs: nextMs };
 }
 
+/** How much older than the youngest that is ready those are that go: two times at most, or the choice is poor. */
+function measureAges({ clock, metrics }: ControllerContext, going: readonly Pod[], all: readonly Pod[]): void {
+  if (!metrics || going.length === 0) return;
+  const nowMs = clock.now();
+  const ageMs = ({ metadata }: Pod): number => nowMs - (parseTime(metadata.creationTimestamp) ?? nowMs);
+  const youngestMs = Math.max(1, Math.min(...all.filter(isPodReady).map(ageMs)));
+  for (const pod of going.filter(isPodReady)) {
+    metrics.own.observe("replicaset_controller_sorting_deletion_age_ratio", Math.trunc(ageMs(pod) / youngestMs));
+  }
+}
+
 /** Does what is planned; what failed is returned, for the status tells of it before it is tried again. */
 async function act<T extends ReplicaOwner>(
   context: ControllerContext,
-  { kind, key, set, recent, signal }: Work<T>,
+  work: Work<T>,
   plan: ReplicaPlan,
 ): Promise<{ readonly error: unknown } | undefined> {
+  const { kind, key, set, recent, signal } = work;
   try {
     const template = set.spec?.template;
     if (plan.create > 0 && template) {
@@ -188,6 +202,7 @@ async function act<T extends ReplicaOwner>(
         if (created) recent.written(key, created);
       });
     }
+    measureAges(context, plan.remove, ownedBy(work.podInformer, set.metadata.uid));
     const removals = plan.remove.map(async (pod) => {
       await deletePod(context, { owner: set, pod, signal });
       recent.deleted(key, pod);

@@ -53,7 +53,8 @@ export const taintEvictionController: Controller = {
       ],
       async reconcile(key, { signal }) {
         const pod = podInformer.get(key);
-        if (!pod || pod.metadata.deletionTimestamp !== undefined) {
+        // One that is being deleted already is told of and marked all the same.
+        if (!pod) {
           pending.delete(key);
           return undefined;
         }

@@ -60,14 +60,21 @@ export async function findOciRuntimes(choice: OciRuntimeChoice, use: OciRuntimeU
   throw new Error(`${defaultName ?? "runc"} is not installed on this machine: install the package ${defaultName ?? "runc"}`);
 }
 
+/** Whether `choice` is a program of this machine; whether it works is another question. */
+export async function whyNotOciRuntime(choice: OciRuntimeChoice): Promise<string | undefined> {
+  if (choice === "auto") return undefined;
+  if (choice === "runc" || choice === "crun") return (await findExecutable(choice)) === undefined ? "it is not installed" : undefined;
+  if (!isAbsolute(choice)) return "expected auto, runc, crun or the absolute path of a program";
+  if (!(await isExecutable(choice))) return "there is no such program";
+  return /^[A-Za-z0-9_-]+$/.test(basename(choice)) ? undefined : "the program's name cannot be that of a handler";
+}
+
 /** What `choice` names by its path, if it does. */
 async function chosenPath(choice: OciRuntimeChoice): Promise<OciRuntime | undefined> {
   if (["auto", "runc", "crun"].includes(choice)) return undefined;
-  if (!isAbsolute(choice)) throw new Error(`OCI runtime ${choice}: expected auto, runc, crun or the absolute path of a program`);
-  if (!(await isExecutable(choice))) throw new Error(`OCI runtime ${choice}: there is no such program`);
-  const name = basename(choice);
-  if (!/^[A-Za-z0-9_-]+$/.test(name)) throw new Error(`OCI runtime ${choice}: the program's name cannot be that of a handler`);
-  return { name, binary: choice };
+  const problem = await whyNotOciRuntime(choice);
+  if (problem !== undefined) throw new Error(`OCI runtime ${choice}: ${problem}`);
+  return { name: basename(choice), binary: choice };
 }
 
 /** Undefined where it is not installed. */

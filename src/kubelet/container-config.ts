@@ -168,11 +168,23 @@ async function volumeMount(
   if (!volume) throw new Error(`cannot find volume "${mount.name}" to mount into container "${container.name}"`);
   return {
     containerPath,
-    hostPath: subPath === "" ? volume.hostPath : await resolveSubPath(volume.hostPath, subPath),
+    hostPath: subPath === "" ? volume.hostPath : await partOfVolume(volume.hostPath, subPath, { mount, container }),
     readonly: mount.readOnly === true || volume.readOnly,
     propagation: propagations[mount.mountPropagation ?? "None"] ?? "PROPAGATION_PRIVATE",
     ...(isRecursiveReadOnly(mount, context.recursiveReadOnly) ? { recursiveReadOnly: true } : {}),
   };
+}
+
+/** What a path in a volume is in truth is not for those to know who can read events: the reason is the cause. */
+async function partOfVolume(
+  volumePath: string,
+  subPath: string,
+  { mount, container }: { readonly mount: VolumeMount; readonly container: Container },
+): Promise<string> {
+  checkSubPath(subPath);
+  return resolveSubPath(volumePath, subPath).catch((cause: unknown) => {
+    throw new Error(`failed to prepare subPath for volumeMount "${mount.name}" of container "${container.name}"`, { cause });
+  });
 }
 
 /** Throws where it is asked for and cannot be had. */

@@ -23,6 +23,8 @@ export interface ImageManagerDependencies {
   readonly verification: PullVerification;
   /** An image was pulled, which took so long. */
   readonly onPulled?: (podUid: string, about: { readonly sizeBytes: number; readonly durationMs: number }) => void;
+  /** For metrics: an image was asked for. Undefined for what it never came to. */
+  readonly onEnsured?: (policy: string, found: { readonly present: boolean | undefined; readonly mustPull: boolean | undefined }) => void;
   /** Credentials of the node: from programs. */
   readonly nodeCredentials: (image: string, pod: Pod) => Promise<readonly TrackedCredential[]>;
 }
@@ -55,6 +57,11 @@ interface PullFailure {
   readonly shownUntilMs: number;
 }
 
+interface Found {
+  present: boolean | undefined;
+  mustPull: boolean | undefined;
+}
+
 /** How long ErrImagePull is shown before ImagePullBackOff takes its place. */
 const showFailureMs = 5_000;
 
@@ -80,21 +87,35 @@ export class ImageManager {
 
   /** The image as the runtime knows it. Throws StartError. */
   async ensure(request: EnsureImageRequest): Promise<Image> {
+    const found: Found = { present: undefined, mustPull: undefined };
+    try {
+      return await this.#ensure(request, found);
+    } finally {
+      this.#deps.onEnsured?.(request.policy, found);
+    }
+  }
+
+  async #ensure(request: EnsureImageRequest, outcome: Found): Promise<Image> {
     const { image: asked, policy, pod } = request;
     const image = this.#completeName(request, asked);
     let found: Promise<readonly TrackedCredential[]> | undefined;
     const credentials = (): Promise<readonly TrackedCredential[]> => (found ??= this.#credentials(image, pod, request.pullSecrets));
     if (policy !== "Always") {
       const present = await this.#inspect(request, image);
-      if (present && !(await this.#deps.verification.mustPull(image, present.id, credentials))) {
-        this.#event(request, "Normal", "Pulled", presentMessage(asked));
-        return present;
+      outcome.present = present !== undefined;
+      if (present) {
+        outcome.mustPull = await this.#deps.verification.mustPull(image, present.id, credentials);
+        if (!outcome.mustPull) {
+          this.#event(request, "Normal", "Pulled", presentMessage(asked));
+          return present;
+        }
       }
       if (policy === "Never") {
         const message = `Container image "${asked}" is not present with pull policy of Never`;
         throw this.#failure(request, "ErrImageNeverPull", "ErrImageNeverPull", message);
       }
     }
+    outcome.mustPull = true;
     return await this.#pull(request, image, credentials);
   }
 
@@ -199,7 +220,7 @@ export class ImageManager {
     throw new Error(`[${failures.map(runtimeErrorText).join(", ")}]`);
   }
 
-  /** An event of its own where `event` is given, and the "Error: <reason>" that upstream adds to every failure. */
+  /** An event of its own where `event` is given, and the "Error: <reason>" that upstream adds to every failure of a container. */
   #failure(
     request: EnsureImageRequest,
     reason: StartFailure,
@@ -209,7 +230,8 @@ export class ImageManager {
     retryAtMs?: number,
   ): StartError {
     if (event) this.#event(request, "Warning", event, message);
-    this.#event(request, "Warning", "Failed", `Error: ${reason}`);
+    // Of an image volume the container that mounts it has one.
+    if (request.about.fieldPath) this.#event(request, "Warning", "Failed", `Error: ${reason}`);
     return new StartError(reason, message, { cause, ...(retryAtMs === undefined ? {} : { retryAtMs }) });
   }
 

@@ -189,7 +189,10 @@ describe("kubelet: containers", () => {
     });
     await using f = await startKubelet({ wrapClient: withTokens });
     const source = { sources: [{ serviceAccountToken: { path: "token", expirationSeconds: 600 } }] };
-    const pod = await f.createPod("web", { volumes: [{ name: "auth", projected: source }] });
+    const pod = await f.createPod("web", {
+      volumes: [{ name: "auth", projected: source }],
+      containers: [container({ volumeMounts: [{ name: "auth", mountPath: "/auth" }] })],
+    });
     await f.untilPhase("web", "Running");
     const path = join(f.directory, "root", "pods", pod.metadata.uid, "volumes", "kubernetes.io~projected", "auth", "token");
     expect(await readFile(path, "utf8")).toBe("token-1");

@@ -1,24 +1,24 @@
 // A node's kubelet: puts its parts together and starts them in their order. What a part does is in its own file.
 
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { nodes, pods, services } from "../api/resources.generated.ts";
 import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { Node, Pod } from "../api/types/core-v1.ts";
 import { StopStack } from "../base/lifecycle.ts";
-import { parseResolvConf, type ResolverConfig } from "../base/resolv-conf.ts";
 import { countedClient } from "../client/counted-client.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import { ensureCsiNode } from "./csi-node.ts";
-import type { ClaimManager } from "./dra/claim-manager.ts";
 import type { Kubelet, KubeletDependencies } from "./kubelet.ts";
 import { LogRotation, type RotatableLog } from "./log-rotation.ts";
 import { podLogDirectory } from "./logs.ts";
 import { MirrorPods } from "./mirror-pods.ts";
 import { NodeAgent } from "./node-agent.ts";
+import { nodeConfigOf, readResolver } from "./node-config.ts";
 import { readNodeFacts } from "./node-facts.ts";
 import { NodeLease } from "./node-lease.ts";
 import { NodeProtection } from "./node-protection.ts";
+import { type NodeResources, startNodeResources } from "./node-resources.ts";
 import type { NodeConfig, NodeFacts } from "./node-status.ts";
 import { NodeView } from "./node-view.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -41,8 +41,6 @@ import { PodAllocations } from "./resize/pod-allocations.ts";
 import { type InfeasibleResize, PodResizes } from "./resize/pod-resizes.ts";
 import { countRequested, type ResizeMetrics, registerResizeMetrics } from "./resize/resize-metrics.ts";
 import { swapRefusal } from "./resize/swap-resize.ts";
-import type { RunningContainer } from "./resource-managers/cpu-manager.ts";
-import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import { RuntimeHealth } from "./runtime-health.ts";
 import { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletServerHost } from "./server/host.ts";
@@ -85,8 +83,7 @@ export class KubeletNode implements Kubelet {
   readonly #pullRecords: PullRecords;
   readonly #startTimes: NodeStartMetrics;
   #stats: KubeletStats | undefined;
-  #managers: NodeManagers | undefined;
-  #claims: ClaimManager | undefined;
+  #resources: NodeResources | undefined;
   #agent: NodeAgent | undefined;
   #protection: NodeProtection | undefined;
   #facts: NodeFacts | undefined;
@@ -98,6 +95,7 @@ export class KubeletNode implements Kubelet {
     this.#metrics = new KubeletMetrics(clock, options.nodeName);
     const { registry: metrics } = this.#metrics;
     registerFeatureMetrics(metrics, options.gates);
+    if (deps.serverMetrics) metrics.include(() => deps.serverMetrics?.text() ?? "");
     const client = countedClient(deps.client, { metrics, clock, host: deps.apiServerHost ?? "" });
     const cri = countedRuntime(deps.tracer ? tracedRuntime(deps.cri, deps.tracer) : deps.cri, {
       ...{ metrics, clock },
@@ -105,7 +103,7 @@ export class KubeletNode implements Kubelet {
     });
     this.#deps = { ...deps, cri, client };
     this.#options = options;
-    this.#config = configOf(options);
+    this.#config = nodeConfigOf(options);
     this.#protectionMetrics = registerProtectionMetrics(metrics);
     this.#resizeMetrics = registerResizeMetrics(metrics);
     this.#pullRecords = new PullRecords(options.remembers ? options.rootDirectory : undefined);
@@ -155,7 +153,7 @@ export class KubeletNode implements Kubelet {
         features: () => this.#health.features,
         pressure: () => this.#protection?.pressure ?? [],
         shuttingDown: () => this.#protection?.shutdownProblem() !== undefined,
-        manages: (resource) => this.#managers?.manages(resource) === true,
+        manages: (resource) => this.#resources?.managers.manages(resource) === true,
       },
       { config: this.#config, allowedUnsafeSysctls: this.#options.allowedUnsafeSysctls },
     );
@@ -181,7 +179,7 @@ export class KubeletNode implements Kubelet {
     const { system } = this.#requireFacts();
     // Swap is handed out in version 2 alone.
     const behavior = this.#deps.cgroups?.version === 2 && system.swapBytes > 0 ? this.#options.swapBehavior : "NoSwap";
-    return swapRefusal(pod, allocated, behavior) ?? this.#managers?.infeasibleResize(pod, allocated);
+    return swapRefusal(pod, allocated, behavior) ?? this.#resources?.managers.infeasibleResize(pod, allocated);
   }
 
   #createRegistry(): PodRegistry {
@@ -189,7 +187,7 @@ export class KubeletNode implements Kubelet {
     const { nodeName: name } = this.#options;
     return new PodRegistry({
       ...{ clock, recorder, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
-      managers: () => this.#managers,
+      managers: () => this.#resources?.managers,
       nodeState: () => this.#view.state(),
       onPreempted: (resource) => this.#protectionMetrics.preemptions.series(resource).add(),
       onChanged: (before, after) => countRequested(this.#resizeMetrics, before, after),
@@ -256,7 +254,7 @@ export class KubeletNode implements Kubelet {
     // Owned before they are started: a start that fails leaves nothing behind.
     this.#stops.add(this.#health);
     this.#stops.add(this.#pleg);
-    await Promise.all([this.#health.start(), this.#pleg.start(), this.#startManagers()]);
+    await Promise.all([this.#health.start(), this.#pleg.start(), this.#startResources(facts)]);
 
     const informers = this.#deps.informers ?? this.#stops.add(createInformerFactory(client, { clock, logger }));
     const serviceInformer = informers.informer(services);
@@ -264,7 +262,7 @@ export class KubeletNode implements Kubelet {
       ...{ facts, resolver, credentialProviders, options: this.#options, runtimeName: version.runtimeName },
       ...{ reader: this.#reader, objects: this.#objects, statuses: this.#statuses, allocations: this.#allocations, resizes: this.#resizes },
       ...{ metrics: this.#metrics, resizeMetrics: this.#resizeMetrics, pullRecords: this.#pullRecords },
-      ...{ managers: this.#managers, claims: this.#claims },
+      ...{ managers: this.#resources?.managers, claims: this.#resources?.claims },
       services: () => serviceInformer.list(),
       allocatable: () => this.#view.node().status?.allocatable ?? {},
       networkProblem: () => this.#health.networkProblem(),
@@ -301,30 +299,13 @@ export class KubeletNode implements Kubelet {
     await Promise.allSettled(workers.map((w) => killer.killPod(w.pod, w.runtime, { graceSeconds: exitGraceSeconds })));
   }
 
-  async #startManagers(): Promise<void> {
-    const { readTopology, cri, clock, logger, pluginHandlers } = this.#deps;
-    const { rootDirectory, managers, protection, gates } = this.#options;
-    if (!readTopology) {
-      if (managers.cpu.policy === "none" && managers.memory.policy === "None") return;
-      throw new Error("kubelet options: static policies of CPUs and memory need a real machine: a simulated node has neither");
-    }
-    const [{ NodeManagers: Managers }, claims] = await Promise.all([import("./resource-managers/node-managers.ts"), this.#startClaims()]);
-    this.#managers = this.#stops.add(
-      new Managers(
-        {
-          ...{ cri, clock, logger, metrics: this.#metrics.registry, topology: await readTopology() },
-          pluginHandlers: new Map([...(pluginHandlers ?? []), ["DRAPlugin", claims.pluginHandler] as const]),
-          claimsOf: (pod, container) => claims.dynamicResources(pod, container),
-          isActive: (uid) => (this.#apiPods.ready ? this.#registry.mayRun(uid) : undefined),
-          activePods: () => this.#registry.endable().map((w) => w.pod),
-          containers: () => this.#runningContainers(),
-          onNodeChange: () => this.#agent?.refresh(),
-          onPodChange: (uid) => this.#registry.worker(uid)?.wake(),
-        },
-        { rootDirectory, managers, gates, reservations: protection, memoryBytes: this.#requireFacts().system.memoryBytes },
-      ),
-    );
-    await this.#managers.start();
+  async #startResources({ system }: NodeFacts): Promise<void> {
+    this.#resources = await startNodeResources(this.#deps, this.#options, {
+      ...{ registry: this.#registry, metrics: this.#metrics.registry, memoryBytes: system.memoryBytes, stops: this.#stops },
+      sourcesReady: () => this.#apiPods.ready,
+      inRuntime: (uid) => this.#pleg.pods.has(uid),
+      onNodeChange: () => this.#agent?.refresh(),
+    });
   }
 
   #createCertificates(): PodCertificates {
@@ -338,26 +319,6 @@ export class KubeletNode implements Kubelet {
     );
   }
 
-  /** Claims of pods, and the drivers that prepare them. */
-  async #startClaims(): Promise<ClaimManager> {
-    const { ClaimManager: Manager } = await import("./dra/claim-manager.ts");
-    const { client, clock, logger } = this.#deps;
-    const mayRun = (uid: string): boolean => this.#registry.mayRun(uid) || this.#pleg.pods.has(uid);
-    const deps = {
-      ...{ client, clock, logger, metrics: this.#metrics.registry },
-      isActive: (uid: string) => (this.#apiPods.ready ? mayRun(uid) : undefined),
-      onPodChange: (uid: string) => this.#registry.worker(uid)?.wake(),
-    };
-    this.#claims = this.#stops.add(new Manager(deps, this.#options));
-    await this.#claims.start();
-    return this.#claims;
-  }
-
-  *#runningContainers(): Iterable<RunningContainer> {
-    for (const { pod, runtime } of this.#registry.workers())
-      for (const { id, name, state } of runtime.containers) if (state === "running") yield { podUid: pod.metadata.uid, name, id };
-  }
-
   #startStats({ volumes }: PodWorkerDependencies, { system }: NodeFacts): void {
     const { cri, clock, logger, machine } = this.#deps;
     const { nodeName, rootDirectory, volumeStatsAggPeriodMs: volumePeriodMs } = this.#options;
@@ -366,9 +327,14 @@ export class KubeletNode implements Kubelet {
         ...{ cri, clock, logger, ...(machine ? { machine } : {}) },
         pods: () => this.#registry.workers(),
         volumes: (uid) => volumes.mounted(uid),
+        onVolumeMeasured: (source, ms) => this.#metrics.volumes.measured(source, ms),
       },
       { nodeName, rootDirectory, memoryBytes: system.memoryBytes, volumePeriodMs },
     );
+    this.#metrics.volumes.follow({
+      wanted: () => this.#registry.endable().map((w) => w.pod),
+      mounted: (uid) => volumes.mounted(uid)?.keys() ?? [],
+    });
     this.#stats = this.#stops.add(stats);
     stats.start();
   }
@@ -438,7 +404,7 @@ export class KubeletNode implements Kubelet {
         ...{ client, clock, logger, recorder, cri, informer, health: this.#health },
         pressure: () => this.#protection?.pressure ?? [],
         problems: () => this.#ownProblems(),
-        devices: () => this.#managers?.nodeDevices(),
+        devices: () => this.#resources?.managers.nodeDevices(),
         onPodCidrs: (cidrs) => this.#network.configure(cidrs),
         starting: this.#startTimes,
         // Simulated nodes, of which there are thousands, have no volumes to attach.
@@ -491,31 +457,3 @@ export class KubeletNode implements Kubelet {
 const oldGroups =
   "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to cgroup v2. " +
   "More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1";
-
-/** What this kubelet can do that an older one may not, sorted: the API server lets pods be changed so only then. */
-const declaredFeatures = (gates: ResolvedOptions["gates"]): readonly string[] => [
-  ...(gates.enabled("ExtendWebSocketsToKubelet") ? ["ExtendWebSocketsToKubelet"] : []),
-  "InPlacePodLevelResourcesVerticalScaling",
-  "InPlacePodVerticalScalingInitContainers",
-  "RestartAllContainersOnContainerExits",
-];
-
-function configOf(options: ResolvedOptions): NodeConfig {
-  const { kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, protection, gates } = options;
-  return {
-    ...{ kubeletVersion, maxPods, port, labels, taints, unschedulable, podsPerCore, providerID, reservations: protection },
-    register: options.registerNode,
-    statusUpdateMs: options.nodeStatusUpdateFrequencyMs,
-    statusReportMs: options.nodeStatusReportFrequencyMs,
-    maxImages: options.nodeStatusMaxImages,
-    ...(gates.enabled("NodeDeclaredFeatures") ? { declaredFeatures: declaredFeatures(gates) } : {}),
-    controllerAttaches: options.enableControllerAttachDetach,
-    externalCloud: options.cloudProvider === "external",
-    addressesGiven: options.nodeIPs !== undefined,
-  };
-}
-
-async function readResolver(path: string): Promise<ResolverConfig> {
-  if (path === "") return { servers: ["127.0.0.1"], searches: ["."], options: [] };
-  return parseResolvConf(await readFile(path, "utf8").catch(() => ""));
-}

@@ -5,7 +5,7 @@ import { nodes } from "../api/resources.generated.ts";
 import type { Node, NodeCondition, PodSpec } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
 import { container, type FixtureOptions, type KubeletFixture, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
-import type { NodeStats, PodStats, Summary } from "./stats/summary.ts";
+import type { NodeStats, PodStats, StatsProvider, Summary } from "./stats/summary.ts";
 
 const mi = 2 ** 20;
 
@@ -17,13 +17,18 @@ class Usage {
   readonly volumeMi = new Map<string, number>();
   fixture: KubeletFixture | undefined;
 
-  readonly summaries: { summary: () => Promise<Summary> } = {
-    summary: async (): Promise<Summary> => {
+  /** Which pods were asked for, each time; undefined for all. */
+  readonly asked: (ReadonlySet<string> | undefined)[] = [];
+
+  readonly summaries: StatsProvider = {
+    summary: async ({ pods: wanted } = {}): Promise<Summary> => {
+      this.asked.push(wanted);
       const time = new Date(this.fixture?.clock.now() ?? 0).toISOString();
       const memory = { time, availableBytes: this.availableMi * mi, workingSetBytes: (1000 - this.availableMi) * mi };
       const fs = { time, availableBytes: this.diskAvailable, capacityBytes: 100 };
       const node: NodeStats = { nodeName, startTime: time, memory, fs, runtime: { imageFs: fs, containerFs: fs } };
-      return { node, pods: await this.#pods(time) };
+      const pods = await this.#pods(time);
+      return { node, pods: wanted ? pods.filter(({ podRef }) => wanted.has(podRef.uid)) : pods };
     },
   };
 
@@ -147,6 +152,23 @@ describe("kubelet: eviction", () => {
       { about: "full", type: "Warning", reason: "Evicted", message: 'Usage of EmptyDir volume "data" exceeds the limit "10Mi". ' },
     ]);
     expect((await conditionOf(f, "DiskPressure"))?.status).toBe("False");
+  });
+
+  it("has no pods measured while there is room, but for those that have limits of local storage", async () => {
+    const usage = new Usage();
+    await using f = await start(usage, { options: { evictionHard: { "memory.available": "100Mi" } } });
+    const data = { volumes: [{ name: "data", emptyDir: { sizeLimit: "10Mi" } }] };
+    await f.createPod("plain");
+    await f.createPod("limited", data);
+    for (const name of ["plain", "limited"]) await f.untilPhase(name, "Running");
+    await f.clock.advance(10_000);
+    usage.asked.length = 0;
+    await f.clock.advance(60_000);
+    expect(usage.asked.length).toBeGreaterThanOrEqual(6);
+    const limited = [(await f.pod("limited"))?.metadata.uid];
+    for (const wanted of usage.asked) expect([...(wanted ?? ["all"])]).toEqual(wanted?.size === 0 ? [] : limited);
+    usage.availableMi = 50;
+    await f.until(async () => usage.asked.includes(undefined));
   });
 
   it("gives up dead containers and unused images before any pod", async () => {

@@ -136,7 +136,10 @@ describe("kubelet: pods", () => {
 
   it("mounts a ConfigMap, waits for a missing one, and follows its changes", async () => {
     await using f = await startKubelet();
-    const pod = await f.createPod("web", { volumes: [{ name: "config", configMap: { name: "settings" } }] });
+    const pod = await f.createPod("web", {
+      volumes: [{ name: "config", configMap: { name: "settings" } }],
+      containers: [container({ volumeMounts: [{ name: "config", mountPath: "/config" }] })],
+    });
     await f.until(async () => f.reasons("web").includes("FailedMount"));
     expect(f.events.find((e) => e.reason === "FailedMount")?.message).toBe(
       'MountVolume.SetUp failed for volume "config" : configmap "settings" not found',
@@ -147,6 +150,14 @@ describe("kubelet: pods", () => {
     expect(await readFile(path, "utf8")).toBe("red");
     await f.client.update(configmaps, { ...created, data: { color: "blue" } });
     await f.until(async () => (await readFile(path, "utf8")) === "blue");
+  });
+
+  it("does not make a volume that no container mounts, and does not wait for what it names", async () => {
+    await using f = await startKubelet();
+    const pod = await f.createPod("web", { volumes: [{ name: "config", configMap: { name: "none" } }] });
+    await f.untilPhase("web", "Running");
+    expect(f.reasons("web")).not.toContain("FailedMount");
+    await expect(readFile(join(f.directory, "root", "pods", pod.metadata.uid, "volumes"))).rejects.toThrow("ENOENT");
   });
 
   it("fills the environment from secrets and refuses to start without", async () => {

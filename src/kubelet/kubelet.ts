@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import type { FileCalls } from "../base/file-calls.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 import type { Tracer } from "../base/tracing.ts";
 import type { Turns } from "../base/turns.ts";
 import type { Client } from "../client/client.ts";
@@ -35,6 +36,8 @@ export interface KubeletDependencies {
   readonly client: Client;
   /** Of the API server, for metrics. Default "": it is in the same process. */
   readonly apiServerHost?: string;
+  /** What the kubelet's server has counted: part of /metrics. */
+  readonly serverMetrics?: MetricsRegistry;
   /** Shared with others in the process; default its own. */
   readonly informers?: InformerFactory;
   readonly cri: CriRuntime;

@@ -102,11 +102,12 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
     {
       ...{ cri, clock, recorder, verification, nodeCredentials: credentialPlugins(deps, context, tokens) },
       onPulled: (uid, about) => life.imagePulled(uid, about),
+      onEnsured: (policy, found) => life.imageEnsured(policy, found),
     },
     { maxParallelPulls: options.maxParallelImagePulls, pullsPerSecond: options.registryPullQPS, burst: options.registryBurst },
   );
   const volumes = new VolumeManager(options.podsDirectory, {
-    ...{ mounts: deps.mounts, clock, files, plugins: deps.volumePlugins ?? [] },
+    ...{ mounts: deps.mounts, clock, files, plugins: deps.volumePlugins ?? [], metrics: metrics.volumes },
     payload: (pod) => ({
       ...{ objects, hostIPs: hostIPs(), allocatable: allocatable() },
       podIPs: statuses.get(pod.metadata.uid)?.podIPs?.map((p) => p.ip) ?? [],

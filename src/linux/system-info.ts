@@ -96,7 +96,8 @@ export async function defaultRoute(): Promise<DefaultRoute | undefined> {
   return found && { interface: found.ifname, mtu: found.mtu ?? ethernetMtu };
 }
 
-async function uplink(): Promise<string | undefined> {
+/** The name of the interface by which packets leave this machine: two files of the kernel, and nothing else. */
+export async function uplink(): Promise<string | undefined> {
   return defaultInterface(await hostFile("/proc/net/route")) ?? defaultInterface6(await hostFile("/proc/net/ipv6_route"));
 }
 

@@ -121,7 +121,7 @@ export class BindingCycles {
     const { pod } = cycle;
     queue.done(pod);
     metrics?.attempted("scheduled", profile.schedulerName, clock.monotonic() - startedMs);
-    metrics?.placed(info.attempts, clock.now() - info.firstAttemptMs);
+    metrics?.placed(info.attempts, clock.now() - info.firstAttemptMs, info.wasFlushed);
     for (const plugin of this.#bindersOf(profile).postBinding) plugin.postBind(cycle, nodeName);
     const key = keyOf(pod);
     logger.info("Bound pod", { pod: key, node: nodeName }, 2);

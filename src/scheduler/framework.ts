@@ -65,6 +65,8 @@ export interface QueuedPodInfo {
   readonly attempts: number;
   /** When the pod was first tried; 0 before that. */
   readonly firstAttemptMs: number;
+  /** It waited so long for an event that it was tried without one. */
+  readonly wasFlushed?: boolean;
 }
 
 export interface Plugin {

@@ -2,13 +2,21 @@
 // it must pass twice: once as though they stood there already, and once without them, since they may never arrive and what
 // this pod needs (affinity to one of them) may then be missing.
 import type { Pod } from "../api/types/core-v1.ts";
-import type { NodeFilter, Profile, SchedulingCycle } from "./framework.ts";
+import type { NodeFilter, Plugin, Profile, SchedulingCycle } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
 import type { RejectedBy } from "./node-rejections.ts";
+import type { PluginEvaluations } from "./plugin-evaluations.ts";
 import { priorityOf } from "./plugins/queue.ts";
+
+interface FirstRejection extends RejectedBy {
+  /** Its place among the profile's plugins that filter the pod. */
+  readonly at: number;
+}
 
 interface NamedFilter {
   readonly plugin: string;
+  /** Among all plugins of the profile. */
+  readonly place: number;
   readonly test: NodeFilter;
 }
 
@@ -18,12 +26,25 @@ export class NodeFilters {
   readonly #filters: readonly NamedFilter[];
   /** Null while nobody has asked. */
   #signature: string | undefined | null = null;
+  #tested = 0;
+  /** By the filter's place: how many nodes went no further. */
+  readonly #ended: number[];
 
   /** What the plugins work out beforehand is of this moment: after a supposition, make new ones (or see `signature`). */
   constructor(cycle: SchedulingCycle, profile: Profile) {
     this.#cycle = cycle;
     this.#profile = profile;
     this.#filters = filtersOf(cycle, profile);
+    this.#ended = this.#filters.map(() => 0);
+  }
+
+  /** Tells how often each plugin has been asked since these filters were made. */
+  account(evaluations: PluginEvaluations): void {
+    let asked = this.#tested;
+    for (const [at, { place }] of this.#filters.entries()) {
+      evaluations.count("Filter", place, asked);
+      asked -= this.#ended[at] ?? 0;
+    }
   }
 
   /**
@@ -43,7 +64,10 @@ export class NodeFilters {
       const rejected = this.#testWith([...nominated.values()].filter(goesBefore(pod)), node);
       if (rejected) return rejected;
     }
-    return firstRejection(this.#filters, node);
+    this.#tested++;
+    const rejected = firstRejection(this.#filters, node);
+    if (rejected) this.#ended[rejected.at] = (this.#ended[rejected.at] ?? 0) + 1;
+    return rejected;
   }
 
   #testWith(others: readonly Pod[], node: NodeInfo): RejectedBy | undefined {
@@ -66,9 +90,10 @@ const goesBefore =
 
 function filtersOf(cycle: SchedulingCycle, profile: Profile): readonly NamedFilter[] {
   const filters: NamedFilter[] = [];
-  for (const plugin of profile.plugins) {
+  for (let place = 0; place < profile.plugins.length; place++) {
+    const plugin = profile.plugins[place] as Plugin;
     const test = plugin.filter?.(cycle);
-    if (test) filters.push({ plugin: plugin.name, test });
+    if (test) filters.push({ plugin: plugin.name, place, test });
   }
   return filters;
 }
@@ -85,10 +110,11 @@ function signatureOf(cycle: SchedulingCycle, { plugins }: Profile): string | und
   return signature;
 }
 
-function firstRejection(filters: readonly NamedFilter[], node: NodeInfo): RejectedBy | undefined {
-  for (const { plugin, test } of filters) {
+function firstRejection(filters: readonly NamedFilter[], node: NodeInfo): FirstRejection | undefined {
+  for (let at = 0; at < filters.length; at++) {
+    const { plugin, test } = filters[at] as NamedFilter;
     const rejection = test(node);
-    if (rejection) return { plugin, rejection };
+    if (rejection) return { plugin, at, rejection };
   }
   return undefined;
 }

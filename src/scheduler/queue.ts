@@ -35,6 +35,8 @@ interface QueuedPod extends QueuedPodInfo {
   /** Names of the plugins that rejected the pod at its last attempt, or hold it back. */
   rejectedBy: ReadonlySet<string>;
   backoffUntilMs: number;
+  /** It waited so long for an event that it was tried without one. */
+  wasFlushed?: boolean;
 }
 
 interface SeenEvent {
@@ -266,6 +268,15 @@ export class SchedulingQueue {
       .map((q) => q.pod);
   }
 
+  /** Pods that wait, with what rejected them: for metrics. */
+  *rejections(): Iterable<{ readonly pod: Pod; readonly rejectedBy: ReadonlySet<string> }> {
+    yield* this.#active.values();
+    yield* this.#backoff.values();
+    yield* this.#errors.values();
+    yield* this.#unschedulable.values();
+    yield* this.#gated.values();
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -342,6 +353,7 @@ export class SchedulingQueue {
     for (const queued of this.#unschedulable.values()) {
       if (now - queued.timestampMs < this.#options.maxUnschedulableMs) continue;
       this.#unschedulable.delete(queued.key);
+      queued.wasFlushed = true;
       this.#retry(queued, "UnschedulableTimeout");
     }
   }

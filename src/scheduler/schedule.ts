@@ -6,6 +6,7 @@ import type { Asking, KnownVerdicts } from "./known-verdicts.ts";
 import { NodeFilters } from "./node-filters.ts";
 import type { NodeInfo } from "./node-info.ts";
 import { describe, NodeRejections, type RejectedBy } from "./node-rejections.ts";
+import type { PluginEvaluations } from "./plugin-evaluations.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** No node fits. `message` is what users read in the pod's condition and event. */
@@ -36,6 +37,8 @@ export interface DecideOptions {
   readonly verdicts?: KnownVerdicts;
   /** Called after each extension point, with whether it let the pod go on. */
   readonly mark?: (point: "PreFilter" | "Filter" | "Score", ok: boolean) => void;
+  /** Where it is counted how often plugins are asked. */
+  readonly evaluations?: PluginEvaluations;
 }
 
 /** The nodes where the pod can go. */
@@ -64,7 +67,7 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
   const found = findNodes(cycle, profile, options);
   if (found.kind === "unschedulable") return found;
   const { nodes, evaluatedNodes } = found;
-  const best = pickBest(cycle, profile, nodes, options.random);
+  const best = pickBest(cycle, profile, nodes, options);
   options.mark?.("Score", true);
   return { kind: "node", nodeName: best.name, evaluatedNodes, feasibleNodes: nodes.length };
 }
@@ -75,7 +78,7 @@ export function findNodes(cycle: SchedulingCycle, profile: Profile, options: Dec
   const all = snapshot.nodes;
   if (all.length === 0)
     return unschedulable({ message: "no nodes available to schedule pods", rejectedBy: new Set(), rejections: new Map() });
-  const candidates = preFilter(cycle, profile, all);
+  const candidates = preFilter(cycle, profile, all, options.evaluations);
   options.mark?.("PreFilter", !("kind" in candidates));
   if ("kind" in candidates) return candidates;
   const filters = new NodeFilters(cycle, profile);
@@ -89,12 +92,14 @@ export function findNodes(cycle: SchedulingCycle, profile: Profile, options: Dec
   const known = candidates.nodes === all && !options.ignoreNomination ? options.verdicts?.of(snapshot, profile, asking) : undefined;
   if (known?.refuseAll(asking.own)) {
     options.mark?.("Filter", false);
+    if (options.evaluations) filters.account(options.evaluations);
     return unschedulable({ ...known.refusals(asking.own), signature: filters.signature });
   }
   const percentage = profile.percentageOfNodesToScore ?? 0;
   const search = new Search(snapshot, known ? (node) => (node === nominated ? rejected : known.at(node)) : (node) => filters.test(node));
   search.run(candidates.nodes, { startAt: options.startAt, percentage });
   options.mark?.("Filter", search.feasible.length > 0);
+  if (options.evaluations) filters.account(options.evaluations);
   const { feasible: nodes, rejections, rejectedBy } = search;
   if (nodes.length > 0)
     return { kind: "feasible", nodes, nominated: false, evaluatedNodes: rejections.size + nodes.length, rejections, rejectedBy };
@@ -124,10 +129,16 @@ interface Candidates {
 }
 
 /** The nodes that are left to filter. */
-function preFilter(cycle: SchedulingCycle, profile: Profile, all: readonly NodeInfo[]): Candidates | Unschedulable {
+function preFilter(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  all: readonly NodeInfo[],
+  evaluations: PluginEvaluations | undefined,
+): Candidates | Unschedulable {
   let names: ReadonlySet<string> | undefined;
   const narrowedBy: string[] = [];
-  for (const plugin of profile.plugins) {
+  for (const [at, plugin] of profile.plugins.entries()) {
+    if (plugin.preFilter ?? plugin.filter) evaluations?.count("PreFilter", at);
     const result = plugin.preFilter?.(cycle);
     if (!result) continue;
     if ("reasons" in result) return rejectedForAll(all, result, [plugin.name]);
@@ -186,12 +197,20 @@ class Search {
 }
 
 /** The sum of every plugin's normalized and weighted scores, in the order of the nodes. */
-export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[]): Float64Array {
+export function scoreNodes(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  feasible: readonly NodeInfo[],
+  evaluations?: PluginEvaluations,
+): Float64Array {
   const totals = new Float64Array(feasible.length);
   const scores = new Float64Array(feasible.length);
-  for (const plugin of profile.plugins) {
-    const score: NodeScorer | undefined = plugin.score?.(cycle, feasible);
+  for (const [at, plugin] of profile.plugins.entries()) {
+    if (!plugin.score) continue;
+    const score: NodeScorer | undefined = plugin.score(cycle, feasible);
+    evaluations?.count("PreScore", at);
     if (!score) continue;
+    evaluations?.count("Score", at, feasible.length);
     for (let i = 0; i < feasible.length; i++) scores[i] = score(feasible[i] as NodeInfo);
     plugin.normalizeScore?.(scores);
     const weight = profile.scoreWeights?.[plugin.name] ?? 1;
@@ -201,10 +220,15 @@ export function scoreNodes(cycle: SchedulingCycle, profile: Profile, feasible: r
 }
 
 /** The node with the highest score; among equals, chance decides. */
-function pickBest(cycle: SchedulingCycle, profile: Profile, feasible: readonly NodeInfo[], random: () => number): NodeInfo {
+function pickBest(
+  cycle: SchedulingCycle,
+  profile: Profile,
+  feasible: readonly NodeInfo[],
+  { random, evaluations }: DecideOptions,
+): NodeInfo {
   const [only] = feasible;
   if (only && feasible.length === 1) return only;
-  return bestOf(feasible, scoreNodes(cycle, profile, feasible), random);
+  return bestOf(feasible, scoreNodes(cycle, profile, feasible, evaluations), random);
 }
 
 export function bestOf(nodes: readonly NodeInfo[], totals: Float64Array, random: () => number): NodeInfo {

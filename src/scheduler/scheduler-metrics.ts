@@ -1,6 +1,9 @@
 // Figures of the scheduler under upstream's names. Made once for a process; the scheduler comes and goes with the lease, and
 // its series stay. How long extension points take is measured at every tenth attempt, so that measuring costs nothing.
+
 import type { Family, GaugeSeries, HistogramSeries, MetricsRegistry, Series } from "../base/metrics.ts";
+import type { Profile } from "./framework.ts";
+import { PluginEvaluations } from "./plugin-evaluations.ts";
 
 export type AttemptResult = "scheduled" | "unschedulable" | "error";
 export type QueueName = "active" | "backoff" | "unschedulable" | "gated";
@@ -9,6 +12,10 @@ export type QueueSizes = Readonly<Record<QueueName, number>>;
 export interface ShownSizes {
   readonly queue: () => QueueSizes;
   readonly cache: () => Readonly<Record<"nodes" | "pods" | "assumed_pods", number>>;
+  /** How many are under way. */
+  readonly bindings: () => number;
+  /** Of each pod that waits. */
+  readonly rejections: () => Iterable<{ readonly profile: string; readonly rejectedBy: ReadonlySet<string> }>;
 }
 
 const doubling = (first: number, count: number): readonly number[] =>
@@ -36,54 +43,119 @@ export class SchedulerMetrics {
   readonly #claims: Family<Series>;
   readonly #deviceBindings: Family<Series>;
   readonly #deviceWaits: Family<HistogramSeries>;
+  readonly #flushed: Series;
+  /** By the profile's name. */
+  readonly #evaluations = new Map<string, { readonly profile: Profile; readonly counts: PluginEvaluations }>();
+  readonly #evaluated: Family<Series>;
   readonly #attemptSeries = new Map<string, AttemptSeries>();
   #sizes: ShownSizes | undefined;
 
   constructor(registry: MetricsRegistry) {
     const labels = ["result", "profile"];
-    this.#attempts = registry.counter("scheduler_schedule_attempts_total", "Number of attempts to schedule pods, by the result.", labels);
+    this.#attempts = registry.counter(
+      "scheduler_schedule_attempts_total",
+      "[STABLE] Number of attempts to schedule pods, by the result. 'unschedulable' means a pod could not be scheduled, while 'error' means an internal scheduler problem.",
+      labels,
+    );
     this.#durations = registry.histogram(
       "scheduler_scheduling_attempt_duration_seconds",
-      "Scheduling attempt latency in seconds (scheduling algorithm + binding)",
+      "[STABLE] Scheduling attempt latency in seconds (scheduling algorithm + binding)",
       { labels, buckets: attemptBuckets },
     );
     const algorithm = "scheduler_scheduling_algorithm_duration_seconds";
-    this.#algorithm = registry.histogram(algorithm, "Scheduling algorithm latency in seconds", { buckets: attemptBuckets }).series();
+    this.#algorithm = registry
+      .histogram(algorithm, "[ALPHA] Scheduling algorithm latency in seconds", { buckets: attemptBuckets })
+      .series();
     this.#untilPlaced = registry.histogram(
       "scheduler_pod_scheduling_sli_duration_seconds",
-      "Time from a pod's first attempt until it is scheduled, over all of its attempts.",
+      "[BETA] Time from a pod's first attempt until it is scheduled, over all of its attempts.",
       { labels: ["attempts"], buckets: doubling(0.01, 20) },
     );
     this.#attemptsNeeded = registry
-      .histogram("scheduler_pod_scheduling_attempts", "Number of attempts to successfully schedule a pod.", { buckets: doubling(1, 5) })
+      .histogram("scheduler_pod_scheduling_attempts", "[STABLE] Number of attempts to successfully schedule a pod.", {
+        buckets: doubling(1, 5),
+      })
       .series();
-    const incomingHelp = "Number of pods added to scheduling queues by event and queue type.";
+    const incomingHelp = "[STABLE] Number of pods added to scheduling queues by event and queue type.";
     this.#incoming = registry.counter("scheduler_queue_incoming_pods_total", incomingHelp, ["queue", "event"]);
-    const preemptionHelp = "Total preemption attempts in the cluster till now";
+    const preemptionHelp = "[STABLE] Total preemption attempts in the cluster till now";
     this.#preemptions = registry.counter("scheduler_preemption_attempts_total", preemptionHelp).series();
     this.#victims = registry
-      .histogram("scheduler_preemption_victims", "Number of selected preemption victims", { buckets: doubling(1, 7) })
+      .histogram("scheduler_preemption_victims", "[STABLE] Number of selected preemption victims", { buckets: doubling(1, 7) })
       .series();
     this.#points = registry.histogram(
       "scheduler_framework_extension_point_duration_seconds",
-      "Latency for running all plugins of a specific extension point.",
+      "[STABLE] Latency for running all plugins of a specific extension point.",
       { labels: ["extension_point", "status", "profile"], buckets: doubling(0.0001, 12) },
     );
-    const claimsHelp = "Number of ResourceClaims creation requests within scheduler";
+    const claimsHelp = "[ALPHA] Number of ResourceClaims creation requests within scheduler";
     this.#claims = registry.counter("scheduler_resourceclaim_creates_total", claimsHelp, ["status"]);
     const devices = ["profile", "driver", "status"];
-    const bindingsHelp = "Number of allocations using devices with BindingConditions, counted per driver per scheduling attempt";
+    const bindingsHelp = "[ALPHA] Number of allocations using devices with BindingConditions, counted per driver per scheduling attempt";
     this.#deviceBindings = registry.counter("scheduler_dra_bindingconditions_allocations_total", bindingsHelp, devices);
     this.#deviceWaits = registry.histogram(
       "scheduler_dra_bindingconditions_wait_duration_seconds",
-      "Time in seconds spent waiting for BindingConditions to be satisfied during PreBind.",
+      "[ALPHA] Time in seconds spent waiting for BindingConditions to be satisfied during PreBind.",
       { labels: devices, buckets: doubling(0.1, 14) },
     );
-    this.#showPending(registry.gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"]), registry);
-    this.#showCache(
-      registry.gauge("scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.", ["type"]),
+    this.#showPending(
+      registry.gauge(
+        "scheduler_pending_pods",
+        "[STABLE] Number of pending pods, by the queue type: active, backoff, unschedulable (tried, and waiting for an event), gated (held back before a try).",
+        ["queue"],
+      ),
       registry,
     );
+    this.#showCache(
+      registry.gauge("scheduler_cache_size", "[ALPHA] Number of nodes, pods, and assumed (bound) pods in the scheduler cache.", ["type"]),
+      registry,
+    );
+    const flushedHelp =
+      "[ALPHA] Number of pods that were successfully scheduled after being flushed from unschedulablePods due to timeout.";
+    this.#flushed = registry.counter("scheduler_pod_scheduled_after_flush_total", flushedHelp).series();
+    this.#evaluated = registry.counter(
+      "scheduler_plugin_evaluation_total",
+      "[BETA] Number of attempts to schedule pods by each plugin and the extension point (available only in PreFilter, Filter, PreScore, and Score).",
+      ["plugin", "extension_point", "profile"],
+    );
+    registry.beforeScrape(() => this.#tellEvaluations());
+    this.#showRejections(registry);
+  }
+
+  /** Where it is counted how often the plugins of a profile are asked. */
+  evaluationsOf(profile: Profile): PluginEvaluations {
+    const known = this.#evaluations.get(profile.schedulerName);
+    if (known?.profile === profile) return known.counts;
+    this.#tellEvaluations();
+    const counts = new PluginEvaluations(profile);
+    this.#evaluations.set(profile.schedulerName, { profile, counts });
+    return counts;
+  }
+
+  #tellEvaluations(): void {
+    for (const [name, { counts }] of this.#evaluations) {
+      counts.take((point, plugin, times) => this.#evaluated.series(plugin, point, name).add(times));
+    }
+  }
+
+  #showRejections(registry: MetricsRegistry): void {
+    const rejected = registry.gauge(
+      "scheduler_unschedulable_pods",
+      "[BETA] The number of unschedulable pods broken down by plugin name: a pod counts for each plugin that rejected it.",
+      ["plugin", "profile"],
+    );
+    const running = registry.gauge(
+      "scheduler_goroutines",
+      "[BETA] Number of running pieces of work split by what they do, such as binding.",
+      ["operation"],
+    );
+    registry.beforeScrape(() => {
+      rejected.reset();
+      for (const { profile, rejectedBy } of this.#sizes?.rejections() ?? []) {
+        for (const plugin of rejectedBy) rejected.series(plugin, profile).add();
+      }
+      running.series("binding").set(this.#sizes?.bindings() ?? 0);
+    });
   }
 
   #showCache(sizes: Family<GaugeSeries>, registry: MetricsRegistry): void {
@@ -125,7 +197,8 @@ export class SchedulerMetrics {
   }
 
   /** A pod has its node, so long after its first attempt. */
-  placed(attempts: number, ms: number): void {
+  placed(attempts: number, ms: number, wasFlushed = false): void {
+    if (wasFlushed) this.#flushed.add();
     this.#untilPlaced.series(attempts >= maxAttemptsShown ? `${maxAttemptsShown}+` : String(attempts)).observe(ms / 1000);
     this.#attemptsNeeded.observe(attempts);
   }

@@ -99,7 +99,12 @@ export class Scheduler implements Running {
     const { informers, metrics } = this.#deps;
     this.#follower.start();
     this.#follower.watchFor(this.#profiles.values());
-    this.#hideSizes = metrics?.showSizes({ queue: () => this.#queue.sizes, cache: () => this.#cache.sizes() });
+    this.#hideSizes = metrics?.showSizes({
+      queue: () => this.#queue.sizes,
+      cache: () => this.#cache.sizes(),
+      bindings: () => this.#underWay.size,
+      rejections: () => this.#rejections(),
+    });
     informers.start();
     await informers.synced(this.#abort.signal);
     this.#loop = this.#run();
@@ -176,7 +181,10 @@ export class Scheduler implements Running {
     }
     const cycle: SchedulingCycle = { pod, snapshot: this.#cache, state: new Map() };
     const attempt: Attempt = { info, cycle, profile, startedMs: this.#deps.clock.monotonic() };
-    const options = { random: this.#random, startAt: this.#startAt, verdicts: this.#verdicts, ...this.#marking(attempt) };
+    const evaluations = this.#deps.metrics?.evaluationsOf(profile);
+    const counting = evaluations ? { evaluations } : {};
+    const more = { verdicts: this.#verdicts, ...counting, ...this.#marking(attempt) };
+    const options = { random: this.#random, startAt: this.#startAt, ...more };
     const extenders = this.#extenders.length === 0 ? [] : this.#extenders.filter((extender) => extender.isInterested(pod));
     if (extenders.length > 0) return this.#askExtenders(attempt, extenders, options);
     let result: Decision | Unschedulable;
@@ -198,6 +206,13 @@ export class Scheduler implements Running {
       (result) => this.#act(attempt, result),
       (error: unknown) => this.#failures.broken(attempt, error),
     );
+  }
+
+  *#rejections(): Iterable<{ readonly profile: string; readonly rejectedBy: ReadonlySet<string> }> {
+    for (const { pod, rejectedBy } of this.#queue.rejections()) {
+      const profile = this.#profileOf(pod);
+      if (profile) yield { profile: profile.schedulerName, rejectedBy };
+    }
   }
 
   /** Takes the time of extension points, now and then. */

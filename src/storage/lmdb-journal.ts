@@ -7,9 +7,9 @@ import { statfs } from "node:fs/promises";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { realClock } from "../base/clock.ts";
 import type { DirectoryLock } from "./directory-lock.ts";
 import type { Journal } from "./journal.ts";
+import { LateCommits } from "./late-commit.ts";
 import { decodeVersion, RecordEncoder, recordValue } from "./record.ts";
 import { StoreFullError } from "./store.ts";
 import type { Version } from "./version-index.ts";
@@ -17,8 +17,6 @@ import type { Version } from "./version-index.ts";
 const format = 1;
 /** Versions removed in one LMDB transaction, so that writes get their turn in between. */
 const discardStretch = 1000;
-/** A commit that takes longer has unknown fate. */
-const commitDeadlineMs = 60_000;
 
 /** What stands at the beginning of LMDB's file, behind the header of its first page. */
 const lmdbMagic = 0xbeefc0de;
@@ -50,6 +48,7 @@ export class LmdbJournal implements Journal {
   readonly #facts: Database<number, string>;
   /** One commit runs at a time. */
   readonly #records = new RecordEncoder();
+  readonly #late = new LateCommits();
   #nextPosition = 1;
   /** What compaction has left to remove. */
   #garbage: number[] = [];
@@ -134,6 +133,7 @@ export class LmdbJournal implements Journal {
   }
 
   checkRoom(): void {
+    this.#late.refuseWhileLate(this.#dir);
     if (this.#bytesInUse <= this.#maxBytes) return;
     this.#bytesInUse = this.#measure();
     if (this.#bytesInUse <= this.#maxBytes) return;
@@ -158,28 +158,18 @@ export class LmdbJournal implements Journal {
     return stats.pageSize * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
   }
 
-  /** One LMDB transaction: resolves when it is on the disk, rejects when it has not happened. */
+  /** One LMDB transaction: resolves when it is on the disk, rejects when it has not happened. Takes as long as the disk does. */
   async #commit(write: () => void): Promise<void> {
     if (this.#failure) throw this.#failure;
     const committed = this.#root.batch(write).catch(async (error: unknown) => {
       throw await this.#explain(error);
     });
-    await Promise.race([committed, this.#deadline(committed)]);
-  }
-
-  /** Rejects when the disk takes too long. */
-  #deadline(committed: Promise<unknown>): Promise<never> {
-    return new Promise((_, reject) => {
-      // Real time, whatever the store's clock is: the disk knows no other.
-      const timer = realClock.after(commitDeadlineMs, () => reject(this.#fail(`took longer than ${commitDeadlineMs / 1000} s`)));
-      const stop = (): void => timer.cancel();
-      committed.then(stop, stop);
-    });
+    await this.#late.watch(committed);
   }
 
   /** After anything but a full disk it is unknown what the disk holds, and nothing may be built on it. */
-  #fail(what: string, options?: ErrorOptions): Error {
-    this.#failure = new Error(`a write to the store in ${this.#dir} ${what}; it takes no more writes until it is opened again`, options);
+  #fail(cause: unknown): Error {
+    this.#failure = new Error(`a write to the store in ${this.#dir} failed; it takes no more writes until it is opened again`, { cause });
     return this.#failure;
   }
 
@@ -188,7 +178,7 @@ export class LmdbJournal implements Journal {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
     if (fullCodes.includes(code) || (code === shortWriteCode && (await freeBytes(this.#dir)) < minFreeBytes))
       return new StoreFullError(`the disk of ${this.#dir} is full: the write has not happened`, { cause });
-    return this.#fail("failed", { cause });
+    return this.#fail(cause);
   }
 }
 

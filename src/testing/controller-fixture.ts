@@ -5,12 +5,14 @@ import { events } from "../api/resources.generated.ts";
 import type { Event } from "../api/types/core-v1.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { createLogger, type Logger } from "../base/log.ts";
+import { MetricsRegistry } from "../base/metrics.ts";
 import type { Client } from "../client/client.ts";
 import { createClient } from "../client/create-client.ts";
 import { createEventRecorder, type RunningEventRecorder } from "../client/event-recorder.ts";
 import type { InformerFactory } from "../client/informer.ts";
 import { createInformerFactory } from "../client/informer-factory.ts";
 import type { Controller } from "../controllers/controller.ts";
+import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import type { ControllerOptions } from "../controllers/controller-options.ts";
 import { startController } from "../controllers/start-controllers.ts";
 import { createFakeApi, type FakeApi } from "./fake-api.ts";
@@ -23,6 +25,8 @@ export interface ControllerFixture extends AsyncDisposable {
   readonly recorder: RunningEventRecorder;
   /** Warnings and errors that were logged. */
   readonly problems: readonly string[];
+  /** What /metrics would tell. */
+  figures(): string;
   start(...controllers: Controller[]): void;
   /** Lets a little time pass, in which all loops do what they have to. */
   settle(): Promise<void>;
@@ -39,6 +43,8 @@ export function createControllerFixture(options: ControllerOptions = {}, served:
   const logger: Logger = createLogger("test", { write: (line) => void (/^[WE]/.test(line) && problems.push(line)) });
   const informers = createInformerFactory(client, { clock, logger, deepFreeze: true });
   const recorder = createEventRecorder({ client, clock, logger, component: "test" });
+  const registry = new MetricsRegistry();
+  const metrics = new ControllerMetrics(registry);
   const running: { stop(): Promise<void> }[] = [];
   return {
     api,
@@ -47,9 +53,10 @@ export function createControllerFixture(options: ControllerOptions = {}, served:
     informers,
     recorder,
     problems,
+    figures: () => registry.text(),
     start(...controllers) {
       for (const controller of controllers)
-        running.push(startController(controller, { client, informers, clock, recorder, logger }, options));
+        running.push(startController(controller, { client, informers, clock, recorder, logger, metrics }, options));
     },
     async settle() {
       // Several short stretches: a change that one loop makes reaches the next one through a watch.

@@ -8,6 +8,7 @@ import WebSocket from "ws";
 import type { Deployment } from "../../src/api/types/apps-v1.ts";
 import type { Pod, PodList } from "../../src/api/types/core-v1.ts";
 import { Cluster, whyNoContainers } from "../support/cluster.ts";
+import { startConnectProxy } from "../support/connect-proxy.ts";
 import { freePort, run, until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
@@ -154,6 +155,43 @@ describe.runIf(reason === undefined)("kubectl on a cluster with real containers"
     } finally {
       forward.kill();
     }
+  });
+
+  it.each(["true", "false"])("exec, attach, cp and port-forward through an HTTP proxy (websockets: %s)", async (webSockets) => {
+    await using proxy = await startConnectProxy();
+    const config = JSON.parse(await cluster.kubectl("config", "view", "--raw", "-o", "json"));
+    for (const { cluster: about } of config.clusters) about["proxy-url"] = proxy.url;
+    const files = join(cluster.dataDir, `through-proxy-${webSockets}`);
+    await mkdir(files);
+    const kubeconfig = join(files, "kubeconfig");
+    await writeFile(kubeconfig, JSON.stringify(config));
+    const env = {
+      ...process.env,
+      ...{ KUBECTL_REMOTE_COMMAND_WEBSOCKETS: webSockets, KUBECTL_PORT_FORWARD_WEBSOCKETS: webSockets, KUBECONFIG: kubeconfig },
+    };
+    const through = (args: readonly string[], input = "") => run("kubectl", args, { input, env });
+    const name = await firstPod();
+    const payload = "0123456789abcdef".repeat(65_536);
+    expect(await through(["exec", "-i", name, "--", "sh", "-c", "cat > /tmp/sent; exit 3"], payload)).toMatchObject({ code: 3 });
+    expect((await through(["exec", name, "--", "cat", "/tmp/sent"])).stdout).toBe(payload);
+    await writeFile(join(files, "file"), payload);
+    expect(await through(["cp", join(files, "file"), `${name}:/tmp/copied`])).toMatchObject({ code: 0 });
+    expect((await through(["exec", name, "--", "wc", "-c", "/tmp/copied"])).stdout).toContain(String(payload.length));
+    const attach = spawn("kubectl", ["attach", name], { env });
+    const port = await freePort();
+    const forward = spawn("kubectl", ["port-forward", name, `${port}:8080`], { env });
+    let [attached, forwarded] = ["", ""];
+    attach.stdout.on("data", (chunk) => (attached += chunk));
+    forward.stdout.on("data", (chunk) => (forwarded += chunk));
+    try {
+      await until("a line of the container", () => /tick \d+/.test(attached));
+      await until("the forwarding", () => forwarded.includes("Forwarding from"));
+      expect(await (await fetch(`http://127.0.0.1:${port}/index.html`)).text()).toMatch(/^version 1 on web-/);
+    } finally {
+      attach.kill();
+      forward.kill();
+    }
+    expect(proxy.tunnels.length).toBeGreaterThanOrEqual(6);
   });
 
   it("describe shows what happened to a pod", async () => {

@@ -75,6 +75,43 @@ describe.runIf(reason === undefined)("the protection of a node with containerd",
     await Promise.all([bed.delete("user"), bed.delete("next")]);
   });
 
+  test("short of disk it evicts first the pod that has written most", async () => {
+    const volumes = { volumes: [{ name: "data", emptyDir: {} }] };
+    const mounts = { volumeMounts: [{ name: "data", mountPath: "/data" }] };
+    await bed.create("thrifty", [shell(idle)]);
+    await bed.create("hoarder", [shell("head -c 50000000 /dev/zero > /data/file; echo full; sleep 3600", mounts)], volumes);
+    for (const name of ["thrifty", "hoarder"]) await bed.untilPhase(name, "Running");
+    await until("the hoarder has written", async () => (await bed.log("hoarder")).includes("full"));
+    const { node } = (await bed.running.kubelet.stats?.summary({ maxAgeMs: 0 })) ?? {};
+    const threshold = (node?.fs?.availableBytes ?? 0) + 2 ** 30;
+    await bed.restartKubelet({ evictionHard: { "nodefs.available": String(threshold) }, volumeStatsAggPeriodMs: 1000 });
+    const hoarder = await bed.untilPhase("hoarder", "Failed");
+    expect(hoarder.status?.message).toMatch(
+      /^The node was low on resource: ephemeral-storage\. Threshold quantity: \w+, available: \w+\. Container main was using \d+\w*, request is 0, has larger consumption of ephemeral-storage\. $/,
+    );
+    await until("the node says so", async () => (await bed.condition("DiskPressure")) === "True");
+    expect((await eventsOf("EvictionThresholdMet")).map((e) => e.message)).toContain("Attempting to reclaim ephemeral-storage");
+    await bed.restartKubelet();
+    await until("the node has recovered", async () => (await bed.condition("DiskPressure")) === "False");
+    await Promise.all([bed.delete("thrifty"), bed.delete("hoarder")]);
+  });
+
+  test("for a soft threshold it waits, and lets the pod end by itself", async () => {
+    await bed.create("polite", [shell("trap 'echo bye; exit 0' TERM; sleep 3600 & wait")]);
+    await bed.untilPhase("polite", "Running");
+    const threshold = (await availableMemory()) + 2 ** 30;
+    await bed.restartKubelet({
+      evictionSoft: { "memory.available": String(threshold) },
+      evictionSoftGracePeriod: { "memory.available": "3s" },
+      evictionMaxPodGracePeriod: 20,
+    });
+    await until("the node says so", async () => (await bed.condition("MemoryPressure")) === "True");
+    const polite = await bed.untilPhase("polite", "Failed");
+    expect(polite.status).toMatchObject({ reason: "Evicted", containerStatuses: [{ state: { terminated: { exitCode: 0 } } }] });
+    await bed.restartKubelet();
+    await bed.delete("polite");
+  });
+
   test("when it shuts down it ends its pods, and says why", async () => {
     await bed.restartKubelet({ shutdownGracePeriod: "20s", shutdownGracePeriodCriticalPods: "10s" });
     await bed.create("usual", [shell(idle)]);

@@ -34,9 +34,13 @@ const defaultLifecycle = (hooks: Lifecycle): Lifecycle => change(change(hooks, "
 function defaultEnv(variable: EnvVar): EnvVar {
   return change(variable, "valueFrom", (source) =>
     change(
-      change(source, "fieldRef", (ref) => fill(ref, { apiVersion: "v1" })),
-      "resourceFieldRef",
-      (ref) => fill(ref, { divisor: "0" }),
+      change(
+        change(source, "fieldRef", (ref) => fill(ref, { apiVersion: "v1" })),
+        "resourceFieldRef",
+        (ref) => fill(ref, { divisor: "0" }),
+      ),
+      "fileKeyRef",
+      (ref) => fill(ref, { optional: false }),
     ),
   );
 }

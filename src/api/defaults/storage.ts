@@ -1,6 +1,6 @@
 // Defaults of persistent volumes and claims, storage classes and CSI drivers.
-import type { PersistentVolume, PersistentVolumeClaim } from "../types/core-v1.ts";
-import type { CSIDriver, StorageClass } from "../types/storage-v1.ts";
+import type { PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec } from "../types/core-v1.ts";
+import type { CSIDriver, StorageClass, VolumeAttachment } from "../types/storage-v1.ts";
 import { change, fill } from "./fill.ts";
 import { roundFields } from "./resource-list.ts";
 import { defaultAzureDisk, defaultClaimSpec, defaultHostPath, defaultIscsi, defaultRbd, defaultScaleIo } from "./volume.ts";
@@ -8,14 +8,24 @@ import { defaultAzureDisk, defaultClaimSpec, defaultHostPath, defaultIscsi, defa
 export function defaultPersistentVolume(volume: PersistentVolume): PersistentVolume {
   const withPhase = change(fill(volume, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
   return change(withPhase, "spec", (given) => {
-    let spec = fill(roundFields(given, "capacity"), { persistentVolumeReclaimPolicy: "Retain", volumeMode: "Filesystem" });
-    spec = change(spec, "hostPath", defaultHostPath);
-    spec = change(spec, "iscsi", defaultIscsi);
-    spec = change(spec, "rbd", defaultRbd);
-    spec = change(spec, "scaleIO", defaultScaleIo);
-    return change(spec, "azureDisk", defaultAzureDisk);
+    const spec = fill(roundFields(given, "capacity"), { persistentVolumeReclaimPolicy: "Retain", volumeMode: "Filesystem" });
+    return defaultSources(spec);
   });
 }
+
+function defaultSources(given: PersistentVolumeSpec): PersistentVolumeSpec {
+  let spec = change(given, "hostPath", defaultHostPath);
+  spec = change(spec, "iscsi", defaultIscsi);
+  spec = change(spec, "rbd", defaultRbd);
+  spec = change(spec, "scaleIO", defaultScaleIo);
+  return change(spec, "azureDisk", defaultAzureDisk);
+}
+
+/** A volume that stands in an attachment has the defaults of its source, not those of a volume. */
+export const defaultVolumeAttachment = (attachment: VolumeAttachment): VolumeAttachment =>
+  change(attachment, "spec", (spec) =>
+    change(spec, "source", (source) => change(source, "inlineVolumeSpec", (volume) => defaultSources(roundFields(volume, "capacity")))),
+  );
 
 export function defaultPersistentVolumeClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {
   const withPhase = change(fill(claim, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));

@@ -25,6 +25,8 @@ export function diagnose(schema: ObjectSchema, value: unknown): Diagnosis {
 
 class Walk {
   problem: string | undefined;
+  /** A text that the type itself refuses ends decoding, and goes before what was found until then. */
+  #ended = false;
   readonly unknown: string[] = [];
   /** Keys and indices down to the current value. */
   readonly #path: (string | number)[] = [];
@@ -33,7 +35,7 @@ class Walk {
   #struct = "";
 
   visit(value: unknown, type: ValueType, typeName: string): void {
-    if (value === null || value === undefined) return;
+    if (value === null || value === undefined || this.#ended) return;
     switch (type.kind) {
       case "object":
         if (isRecord(value)) this.#object(value, type.schema);
@@ -106,13 +108,14 @@ class Walk {
         if (typeof value !== "boolean") this.#mismatch(value, typeName);
         return;
       case "intOrString":
-        if (typeof value !== "string" && !fitsInteger(value, 2 ** 31)) this.#mismatch(value, "int32", true);
+        if (typeof value !== "string" && !fitsInteger(value, 2 ** 31)) this.#refuse(() => this.#mismatch(value, "int32", true));
         return;
       case "quantity":
         this.#quantity(value);
         return;
       default:
         if (typeof value === "string") this.#text(value, kind);
+        else if (kind === "time" || kind === "microTime") this.#refuse(() => this.#mismatch(value, typeName));
         else this.#mismatch(value, typeName);
     }
   }
@@ -122,13 +125,13 @@ class Walk {
     try {
       parseQuantity(text);
     } catch (error) {
-      this.#report((error as Error).message);
+      this.#refuse(() => this.#report((error as Error).message));
     }
   }
 
   #text(value: string, kind: string): void {
-    if (kind === "time" && normalizeTime(value) === undefined) this.#report(timeProblem(value));
-    if (kind === "microTime" && normalizeMicroTime(value) === undefined) this.#report(timeProblem(value, true));
+    if (kind === "time" && normalizeTime(value) === undefined) this.#refuse(() => this.#report(timeProblem(value)));
+    if (kind === "microTime" && normalizeMicroTime(value) === undefined) this.#refuse(() => this.#report(timeProblem(value, true)));
     if (kind === "bytes" && normalizeBase64(value) === undefined) this.#report(base64Problem(value));
   }
 
@@ -137,6 +140,12 @@ class Walk {
       kindOf(value) === "number" && showNumber ? `number ${value instanceof JsonNumber ? value.text : String(value)}` : kindOf(value);
     const target = this.#fields.length === 0 ? "Go value" : `Go struct field ${this.#struct}.${this.#fields.join(".")}`;
     this.#report(`json: cannot unmarshal ${shown} into ${target} of type ${typeName}`);
+  }
+
+  #refuse(report: () => void): void {
+    this.problem = undefined;
+    report();
+    this.#ended = true;
   }
 
   #report(problem: string): void {

@@ -12,6 +12,12 @@ export function apiServiceName(name: string, _prefix: boolean, { spec }: APIServ
   return [`must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`];
 }
 
+/** An update that changes the group or version makes the name a wrong one. */
+export const validateApiServiceName = (service: APIService): FieldError[] => {
+  const name = service.metadata.name ?? "";
+  return apiServiceName(name, false, service).map((problem) => invalidValue("metadata.name", name, problem));
+};
+
 export function validateApiService({ spec }: APIService): FieldError[] {
   const errors: FieldError[] = [];
   const { group = "", version = "", groupPriorityMinimum: groupPriority = 0, versionPriority = 0 } = spec ?? {};

@@ -213,7 +213,7 @@ function validateRestartRule(errors: FieldError[], path: string, { action, exitC
     errors.push(required(`${path}.exitCodes`, "must be specified"));
     return;
   }
-  const { operator, values = [] } = exitCodes;
+  const { operator = "", values = [] } = exitCodes;
   if (operator !== "In" && operator !== "NotIn") errors.push(notSupported(`${path}.exitCodes.operator`, operator, ["In", "NotIn"]));
   if (values.length > 255) errors.push(tooMany(`${path}.exitCodes.values`, values.length, 255));
 }

@@ -56,7 +56,8 @@ const entryOrders: Readonly<Record<string, readonly string[]>> = {
 const inOrder = (value: Json, order: readonly string[]): Json =>
   Object.fromEntries(order.filter((field) => value[field] !== undefined).map((field) => [field, value[field]]));
 
-function metadataForm(metadata: Json): Json {
+/** Metadata as Go writes it. */
+export function metadataForm(metadata: Json): Json {
   const form: Record<string, unknown> = {};
   for (const field of metadataOrder) {
     const value = metadata[field];

@@ -195,6 +195,9 @@ PersistentVolumeSource: GCEPersistentDisk=gcePersistentDisk:?GCEPersistentDiskVo
   AzureDisk:?AzureDiskVolumeSource PhotonPersistentDisk:?PhotonPersistentDiskVolumeSource
   PortworxVolume:?PortworxVolumeSource ScaleIO:?ScaleIOPersistentVolumeSource Local:?LocalVolumeSource
   StorageOS=storageos:?StorageOSPersistentVolumeSource CSI=csi:?CSIPersistentVolumeSource
+PersistentVolumeRest: AccessModes:[s ClaimRef:?ObjectReference PersistentVolumeReclaimPolicy:s StorageClassName:s MountOptions:[s
+  VolumeMode:?s NodeAffinity:?VolumeNodeAffinity VolumeAttributesClassName:?s
+VolumeNodeAffinity: Required:?NodeSelector
 RBDPersistentVolumeSource: CephMonitors=monitors:[s RBDImage=image:s FSType=fsType:s RBDPool=pool:s RadosUser=user:s Keyring:s
   SecretRef:?SecretReference ReadOnly:b
 ScaleIOPersistentVolumeSource: Gateway:s System:s SecretRef:?SecretReference SSLEnabled=sslEnabled:b ProtectionDomain:s

@@ -3,6 +3,7 @@
 import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../meta/names.ts";
 import type { KubernetesObject } from "../meta/object.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { ObjectMeta, OwnerReference } from "../types/meta-v1.ts";
 
 /** The problems of an object's name; `prefix`: of its generateName, to which letters will be added. */
@@ -174,10 +175,14 @@ const ownMetadata = {
   managedFields: "managedFields",
 } as const;
 
-const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
+/** Counts are absent where they are 0, a grace period is not; lists count when they are empty too. */
+function isSet(metadata: Partial<ObjectMeta>, key: keyof ObjectMeta): boolean {
+  const value: unknown = metadata[key] ?? sentEmptyOf(metadata, key);
+  return value !== undefined && value !== null && value !== "" && (value !== 0 || key === "deletionGracePeriodSeconds");
+}
 
 /** The metadata of claims that are made from a template is their own but for labels and annotations. */
 export function forbidOwnMetadata(errors: FieldError[], field: string, metadata: Partial<ObjectMeta> | undefined): void {
   for (const [key, name] of Object.entries(ownMetadata))
-    if (isSet(metadata?.[key as keyof ObjectMeta])) errors.push(forbiddenField(`${field}.${name}`, "cannot be set"));
+    if (metadata && isSet(metadata, key as keyof ObjectMeta)) errors.push(forbiddenField(`${field}.${name}`, "cannot be set"));
 }

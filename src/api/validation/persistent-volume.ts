@@ -122,7 +122,6 @@ function forbidInline(errors: FieldError[], field: string, spec: PersistentVolum
   if (Object.keys(spec.capacity ?? {}).length > 0) forbid("capacity");
   if (!spec.csi) errors.push(required(`${field}.csi`, `has to be specified ${inlineOnly}`));
   if (spec.nodeAffinity) forbid("nodeAffinity");
-  if (spec.storageClassName) forbid("storageClassName");
 }
 
 function validateModes(errors: FieldError[], field: string, modes: readonly string[]): void {
@@ -187,7 +186,7 @@ function validateSource(errors: FieldError[], field: string, spec: PersistentVol
     if (source === undefined) continue;
     count++;
     if (count > 1 && key !== "flexVolume") {
-      errors.push(forbiddenField(`${field}.${key}`, "may not specify more than 1 volume type"));
+      errors.push(forbiddenField(`${field}.${key === "cephfs" ? "cephFS" : key}`, "may not specify more than 1 volume type"));
       continue;
     }
     check(errors, `${field}.${path}`, source as never, { name }); // of the type that the table's check takes
@@ -227,6 +226,7 @@ const isRoot = (source: HostPathVolumeSource | undefined): boolean =>
 
 function validateClasses(errors: FieldError[], field: string, spec: PersistentVolumeSpec, inline: boolean): void {
   const { storageClassName, volumeMode, volumeAttributesClassName } = spec;
+  if (storageClassName && inline) errors.push(forbiddenField(`${field}.storageClassName`, `may not be specified ${inlineOnly}`));
   if (storageClassName && !inline) addProblems(errors, `${field}.storageClassName`, storageClassName, isDNS1123Subdomain(storageClassName));
   if (volumeMode !== undefined && !inline) checkSupported(errors, `${field}.volumeMode`, volumeMode, ["Block", "Filesystem"]);
   else if (volumeMode !== undefined && volumeMode !== "Filesystem")

@@ -1,6 +1,7 @@
 // The operating system that a pod names: settings of the other one are refused. And user namespaces, which cannot be
 // combined with namespaces of the host.
 import { type FieldError, forbiddenField, notSupported, required } from "../meta/field-error.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { PodSecurityContext, PodSpec, SecurityContext } from "../types/core-v1.ts";
 import { eachContainer, type PodAllowances } from "./pod-rules.ts";
 
@@ -68,7 +69,11 @@ function validateWindows(errors: FieldError[], field: string, spec: PodSpec): vo
     "spec.hostIPC": hostIPC === true,
     "spec.shareProcessNamespace": shareProcessNamespace !== undefined,
   };
-  const context: Readonly<Record<string, unknown>> = { ...securityContext, sysctls: securityContext.sysctls?.[0] };
+  const context: Readonly<Record<string, unknown>> = {
+    ...securityContext,
+    sysctls: securityContext.sysctls?.[0],
+    supplementalGroups: securityContext.supplementalGroups ?? sentEmptyOf(securityContext, "supplementalGroups"),
+  };
   for (const name of linuxPodFields) {
     if (ofSpec[name]) errors.push(forbiddenField(`${field}${name.slice("spec".length)}`, text));
     else if (context[name] !== undefined) errors.push(forbiddenField(`${field}.securityContext.${name}`, text));

@@ -2,6 +2,7 @@
 import { duplicate, FieldError, forbiddenField, invalidValue, type FieldError as Problem, required } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
 import { isQuantity, parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { wasSent } from "../meta/sent-empty.ts";
 import { containerSums } from "../semantics/container-sums.ts";
 import type { PodSpec, ResourceClaim, ResourceRequirements } from "../types/core-v1.ts";
 import type { PodAllowances } from "./pod-rules.ts";
@@ -38,7 +39,7 @@ export function validatePodResources(errors: Problem[], field: string, spec: Pod
     errors.push(forbiddenField(field, "may not be set for a windows pod"));
     return;
   }
-  if (resources.claims) errors.push(forbiddenField(`${field}.claims`, "claims may not be set for Resources at pod-level"));
+  if (wasSent(resources, "claims")) errors.push(forbiddenField(`${field}.claims`, "claims may not be set for Resources at pod-level"));
   validateRequirements(errors, field, resources, validatePodResourceName, rules);
   validateConsistency(errors, field, spec, resources);
 }

@@ -47,9 +47,9 @@ function validateSpec(spec: StatefulSetSpec, rules: "create" | "update" | "keep"
   if (!matcher) errors.push(invalidValue("spec.selector", shownSelector(spec.selector), ""));
   else {
     if (!matcher.everything) validateTemplateSelected(errors, "spec.template", template, matcher);
-    // Upstream checks the template's metadata with the selector, and again with the template.
-    validateTemplateMetadata(errors, "spec.template", template);
     if (rules !== "keep") validatePodTemplate(errors, "spec.template", template);
+    // Upstream checks the template's metadata with the template, and again with the selector.
+    validateTemplateMetadata(errors, "spec.template", template);
   }
   validateRunningTemplate(errors, "spec.template", template, "StatefulSet");
   return errors;

@@ -3,7 +3,7 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
-import type { TopologySelectorTerm } from "../types/core-v1.ts";
+import type { PersistentVolumeSpec, TopologySelectorTerm } from "../types/core-v1.ts";
 import type {
   CSIDriver,
   CSINode,
@@ -124,9 +124,16 @@ const internalAttachment = ({ attacher, source, nodeName }: VolumeAttachment["sp
   Attacher: attacher,
   Source: {
     PersistentVolumeName: source.persistentVolumeName ?? null,
-    InlineVolumeSpec: internalForm("?PersistentVolumeSpec", source.inlineVolumeSpec),
+    InlineVolumeSpec: source.inlineVolumeSpec ? internalVolumeSpec(source.inlineVolumeSpec) : null,
   },
   NodeName: nodeName,
+});
+
+/** The source of a volume is embedded: its fields stand among the others. */
+const internalVolumeSpec = (spec: PersistentVolumeSpec): unknown => ({
+  Capacity: internalForm("{q", spec.capacity),
+  ...(internalForm("PersistentVolumeSource", spec) as object),
+  ...(internalForm("PersistentVolumeRest", spec) as object),
 });
 
 const maxNodeIdLength = 256;

@@ -16,6 +16,7 @@ import type {
   SubjectAccessReviewStatus,
 } from "../../api/types/authorization-v1.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import { metadataForm } from "../../api/validation/internal-form.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { CreateRequest, Creators } from "../registry/handler-types.ts";
 import type { AuthorizationAttributes, Authorizer } from "./authorizer.ts";
@@ -135,26 +136,12 @@ function validateSelector(path: string, selector: Selector | undefined, of: "fie
   return errors;
 }
 
-const metadataOrder = [
-  "name",
-  "generateName",
-  "namespace",
-  "uid",
-  "resourceVersion",
-  "generation",
-  "creationTimestamp",
-  "labels",
-  "annotations",
-];
-
 function validateMetadata(metadata: Partial<ObjectMeta> = {}, except?: "namespace"): FieldError[] {
   const isEmpty = Object.entries(metadata).every(
     ([key, value]) => key === "managedFields" || key === except || value === undefined || value === null || value === "",
   );
   if (isEmpty) return [];
-  const rank = (key: string): number => (metadataOrder.includes(key) ? metadataOrder.indexOf(key) : metadataOrder.length);
-  const shown = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => rank(a) - rank(b)));
-  return [invalidValue("metadata", shown, except === undefined ? "must be empty" : `must be empty except for ${except}`)];
+  return [invalidValue("metadata", metadataForm(metadata), except === undefined ? "must be empty" : `must be empty except for ${except}`)];
 }
 
 function userOf(spec: SubjectAccessReviewSpec): UserInfo {

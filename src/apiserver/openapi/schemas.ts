@@ -156,23 +156,29 @@ function property(owner: string, name: string, field: FieldFacts, context: Schem
 
 /** What a field may be is told in words too. */
 function withValues(description: string | undefined, values: readonly string[] | undefined): string | undefined {
-  if (description === undefined || !values) return description;
+  if (description === undefined || !values || description.includes("Possible enum values:")) return description;
   return `${description}\n\nPossible enum values:\n${values.map((value) => ` - \`${JSON.stringify(value)}\``).join("\n")}`;
 }
 
 export const conventions = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
 /** Their fields that are objects have no descriptions upstream either. */
-const undescribed: ReadonlySet<string> = new Set(["apiextensions-v1.JSONSchemaProps", "networking-v1.IngressRule"]);
+const undescribed: ReadonlySet<string> = new Set([
+  "apiextensions-v1.JSONSchemaProps",
+  "networking-v1.IngressRule",
+  "certificates-v1.CertificateSigningRequest",
+  "certificates-v1.CertificateSigningRequestList",
+]);
 
 /**
- * The source of the descriptions has none for fields that are objects of another type: those that all kinds share get
- * upstream's words, the others the first sentence about their type.
+ * Of versions that are not stable, the source of the descriptions has none for fields that are objects of another type: those
+ * that all kinds share get upstream's words, the others the first sentence about their type.
  */
 function inheritedDescription(owner: string, name: string, type: string, { descriptions }: SchemaContext): string | undefined {
+  if (undescribed.has(owner)) return undefined;
   if (type === "meta-v1.ObjectMeta") return `Standard object's metadata. More info: ${conventions}#metadata`;
   if (type === "meta-v1.ListMeta") return `Standard list metadata. More info: ${conventions}#types-kinds`;
-  if (undescribed.has(owner) || !isTypeName(type) || type.startsWith("[") || type.startsWith("{")) return undefined;
+  if (!isTypeName(type) || type.startsWith("[") || type.startsWith("{")) return undefined;
   const described = factsOf(type).fields ? descriptions.ofType(type) : undefined;
   if (described === undefined) return undefined;
   const sentence = /^.*?\.(?=\s|$)/s.exec(described)?.[0] ?? described;

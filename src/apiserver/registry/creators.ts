@@ -8,7 +8,7 @@ import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
 import { recordUpdate } from "./field-management.ts";
 import type { CreateHandler } from "./handler-types.ts";
-import { inNamespace } from "./object-meta.ts";
+import { inNamespace, withoutSystemFields } from "./object-meta.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { admissionRequest, type WriteEnvironment } from "./write-environment.ts";
@@ -30,7 +30,7 @@ export async function createVirtual(
   const sent = await readObject(context, { group: kind.group, version: kind.version, kind: kind.kind, schema }, options.fieldValidation);
   const namespace = type.namespaced ? info.namespace : "";
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
-  const placed = inNamespace(sent, namespace);
+  const placed = withoutSystemFields(inNamespace(sent, namespace));
   // What is not kept has managed fields all the same: its answer shows them.
   const object = kind === type ? recordUpdate(store.definition, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
   const subject = { operation: "CREATE", type, name: info.name, kind } as const;

@@ -1,8 +1,9 @@
 // pods/eviction: a delete that asks the pod's disruption budget first. A budget that allows no disruption now answers 429;
 // one that does is charged for it before the pod is deleted. Pods that do not run need no budget.
+import { invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { selects } from "../../api/meta/selectors.ts";
-import { badRequest, forbidden, notFound, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, forbidden, invalid, notFound, StatusError } from "../../api/meta/status-error.ts";
 import { poddisruptionbudgets } from "../../api/resources.generated.ts";
 import type { Pod, PodCondition } from "../../api/types/core-v1.ts";
 import type { Condition, DeleteOptions } from "../../api/types/meta-v1.ts";
@@ -32,11 +33,12 @@ const maxDisruptedPods = 2000;
 
 export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
   const { deleteOptions = {} } = sent as Eviction;
-  const dryRun = dryRunOf(request, deleteOptions);
-  const options = checkDeleteOptions(deleteOptions);
   const subject = { operation: "CREATE", type: pods.type, name: request.name, object: sent, kind: evictionKind } as const;
   const eviction = (await env.admission.mutate(admissionRequest(request, subject))) ?? sent;
   if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
+  if (deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential) throw invalid(evictionKind, request.name, [unreadable]);
+  const dryRun = dryRunOf(request, deleteOptions);
+  const options = checkDeleteOptions(deleteOptions);
   const version = await pods.read(pods.keyOf(request.namespace, request.name));
   if (!version) throw notFound(pods.type, request.name);
   await env.admission.validate(admissionRequest(request, { ...subject, object: eviction }));
@@ -47,6 +49,12 @@ export async function evictPod(env: WriteEnvironment, pods: ResourceStore, reque
   const { resourceVersion: _, ...preconditions } = options.preconditions ?? {};
   await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions }, { admission: false });
 }
+
+const unreadable = invalidValue(
+  "deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential",
+  true,
+  "can not be set for pod eviction, try after removing the option",
+);
 
 /** Where a request and its body both speak of dry runs, they have to say the same. */
 function dryRunOf(request: WriteRequest, { dryRun = [] }: DeleteOptions): boolean {

@@ -4,6 +4,7 @@ import { badRequest, notFound, StatusError, methodNotAllowed as verbNotSupported
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
+import { negotiateOutput } from "../http/negotiate.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { AdmissionChain } from "./admission-chain.ts";
@@ -186,6 +187,7 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
 const proxyMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]);
 
 async function answerBinding(env: WriteEnvironment, context: RequestContext, namespace: string, name: string): Promise<ApiResponse> {
+  negotiateOutput(context.request); // the answer is no object of the kind, and never a table
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const binding = await readObject(context, bindingKind, options.fieldValidation);
   const target = { namespace, name: name || binding.metadata.name, subresource: "binding" };
@@ -194,6 +196,7 @@ async function answerBinding(env: WriteEnvironment, context: RequestContext, nam
 }
 
 async function answerEviction(env: WriteEnvironment, context: RequestContext, namespace: string): Promise<ApiResponse> {
+  negotiateOutput(context.request);
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const eviction = await readObject(context, evictionKind, options.fieldValidation);
   const target = { namespace, name: context.info.name, subresource: "eviction" };

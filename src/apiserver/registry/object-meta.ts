@@ -44,6 +44,16 @@ export function withSystemFields<T extends KubernetesObject>(object: T, nowMs: n
   return withMetadata(object, { ...rest, uid, creationTimestamp });
 }
 
+/** An object as it was sent, without what only the system sets. */
+export function withoutSystemFields<T extends KubernetesObject>(object: T): T {
+  const sent = object.metadata as ObjectMeta;
+  if (!systemFields.some((field) => field in sent)) return object;
+  const metadata = Object.fromEntries(Object.entries(sent).filter(([field]) => !systemFields.includes(field)));
+  return withMetadata(object, metadata as ObjectMeta);
+}
+
+const systemFields = ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
+
 const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const suffixLength = 5;
 const maxGeneratedName = 63;

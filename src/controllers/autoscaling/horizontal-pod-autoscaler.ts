@@ -10,6 +10,7 @@ import type { Pod } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Controller, ControllerContext } from "../controller.ts";
+import { AutoscalerLook, actionOf, showAutoscalers } from "./autoscaler-figures.ts";
 import { type AutoscalerOptions, defaultAutoscalerOptions, type Tolerances } from "./autoscaler-options.ts";
 import { AutoscalerStatus } from "./autoscaler-status.ts";
 import { changeWindowMs, limitReplicas, recommendationWindowMs } from "./limit-replicas.ts";
@@ -28,29 +29,26 @@ export const horizontalPodAutoscalerController: Controller = {
     const loop = new Autoscaling(context, autoscalers);
     const { syncPeriodMs } = loop.options;
     // A change is looked at with the next turn, not at once: otherwise each write of a status would be one more turn.
-    const counted = (): void =>
-      context.metrics?.own.set("horizontal_pod_autoscaler_controller_num_horizontal_pod_autoscalers", autoscalers.size);
-    const soon = (autoscaler: HorizontalPodAutoscaler): void => {
-      counted();
-      context.enqueue(keyOf(autoscaler), syncPeriodMs);
-    };
-    const gone = (autoscaler: HorizontalPodAutoscaler): void => {
-      counted();
-      loop.forget(keyOf(autoscaler));
-    };
+    const soon = (autoscaler: HorizontalPodAutoscaler): void => context.enqueue(keyOf(autoscaler), syncPeriodMs);
+    const gone = (autoscaler: HorizontalPodAutoscaler): void => loop.forget(keyOf(autoscaler));
     return {
       watches: [{ start: () => autoscalers.addHandler({ onAdd: soon, onUpdate: soon, onDelete: gone }) }],
+      start: () => showAutoscalers(context, autoscalers),
       async reconcile(key, { signal }) {
         const autoscaler = autoscalers.get(key);
         if (!autoscaler) {
           loop.forget(key);
           return undefined;
         }
+        const look = new AutoscalerLook(context);
         try {
-          await loop.reconcile(key, autoscaler, signal);
+          await loop.reconcile(key, autoscaler, { look, signal });
         } catch (error) {
+          look.failed();
           // No back-off: the next turn is the next try.
           context.logger.error("Failed, trying again with the next turn", { autoscaler: key, error });
+        } finally {
+          look.end();
         }
         return { requeueAfterMs: syncPeriodMs };
       },
@@ -92,7 +90,7 @@ class Autoscaling {
     this.#selectors.delete(key);
   }
 
-  async reconcile(key: string, autoscaler: HorizontalPodAutoscaler, signal: AbortSignal): Promise<void> {
+  async reconcile(key: string, autoscaler: HorizontalPodAutoscaler, { look, signal }: Pick<Turn, "look" | "signal">): Promise<void> {
     const { client, clock, recorder } = this.#context;
     const status = new AutoscalerStatus(autoscaler, clock);
     let scale: TargetScale;
@@ -100,6 +98,7 @@ class Autoscaling {
       scale = await this.#targets.find(autoscaler.spec.scaleTargetRef, autoscaler.metadata.namespace, signal);
     } catch (error) {
       if (signal.aborted) throw error;
+      look.failed();
       const why = messageOf(error);
       recorder.record(autoscaler, { type: "Warning", reason: "FailedGetScale", message: why });
       status.set("AbleToScale", "False", "FailedGetScale", `the HPA controller was unable to get the target's current scale: ${why}`);
@@ -108,7 +107,7 @@ class Autoscaling {
     }
     status.set("AbleToScale", "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale");
     this.#rememberFirst(key, scale.replicas);
-    await this.#scale({ key, autoscaler, scale, status, signal });
+    await this.#scale({ key, autoscaler, scale, status, look, signal });
   }
 
   /** Until there is a recommendation of its own, the number that it found counts as one. */
@@ -139,6 +138,7 @@ class Autoscaling {
     const { best, statuses, problem } = await this.#measure(turn);
     const current = scale.replicas;
     if (!best) {
+      turn.look.failed();
       status.count({ current, metrics: statuses });
       await status.write(client, recorder, signal);
       recorder.record(autoscaler, { type: "Warning", reason: "FailedComputeMetricsReplicas", message: problem ?? "" });
@@ -182,7 +182,9 @@ class Autoscaling {
     const failures: MetricError[] = [];
     let best: Proposal | undefined;
     for (const metric of metrics) {
+      const measured = turn.look.metric(metric.type);
       const proposal = await this.#propose(metric, context);
+      measured(proposal instanceof MetricError ? undefined : actionOf(scale.replicas, proposal.replicas));
       if (proposal instanceof MetricError) {
         recorder.record(autoscaler, { type: "Warning", reason: proposal.reason, message: proposal.detail });
         failures.push(proposal);
@@ -274,6 +276,7 @@ class Autoscaling {
       await scale.resize(replicas, signal);
     } catch (error) {
       if (signal.aborted) throw error;
+      turn.look.failed();
       const why = messageOf(error);
       const message = `New size: ${replicas}; reason: ${reason}; error: ${why}`;
       recorder.record(autoscaler, { type: "Warning", reason: "FailedRescale", message });
@@ -286,6 +289,7 @@ class Autoscaling {
     recorder.record(autoscaler, { type: "Normal", reason: "SuccessfulRescale", message: `New size: ${replicas}; reason: ${reason}` });
     logger.info("Scaled", { autoscaler: turn.key, from: current, to: replicas, reason });
     this.#rememberChange(turn, replicas);
+    turn.look.scaled(current, replicas);
     status.count({ current, desired: replicas, metrics, scaledAt: formatTime(this.#context.clock.now()) });
     await status.write(client, recorder, signal);
   }
@@ -310,6 +314,7 @@ interface Turn {
   readonly autoscaler: HorizontalPodAutoscaler;
   readonly scale: TargetScale;
   readonly status: AutoscalerStatus;
+  readonly look: AutoscalerLook;
   readonly signal: AbortSignal;
 }
 

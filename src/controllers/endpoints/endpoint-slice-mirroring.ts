@@ -1,14 +1,18 @@
 // endpointslicemirroring-controller: copies Endpoints that someone keeps by hand, for a service without a selector, into
 // EndpointSlices, which is all that proxies look at. Endpoints with the label that says so are not copied.
+
 import { parseIP } from "../../api/meta/ip.ts";
 import { controllerRef, keyOf } from "../../api/meta/object.ts";
 import { endpointslices, endpoints as endpointsType, services } from "../../api/resources.generated.ts";
 import type { EndpointAddress, EndpointSubset, Endpoints } from "../../api/types/core-v1.ts";
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/discovery-v1.ts";
+import type { Running } from "../../base/lifecycle.ts";
+import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import { type Controller, type ControllerContext, watch } from "../controller.ts";
 import { type EndpointGroup, planSlices } from "./plan-slices.ts";
 import type { IPFamily } from "./service-pods.ts";
+import { countSlices, SliceChanges } from "./slice-figures.ts";
 import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
@@ -71,7 +75,9 @@ export const endpointSliceMirroring: Controller = {
         watch(endpointsInformer, (object) => [keyOf(object)]),
         watch(sliceInformer, mirroredKeys),
       ],
+      start: () => showMirrored(context, sliceInformer),
       async reconcile(key, { signal }) {
+        const begunMs = context.clock.monotonic();
         const work: SliceWork = { client: context.client, key, recent, signal };
         const existing = recent.correct(key, sliceInformer.byIndex("mirrored", key));
         const service = serviceInformer.get(key);
@@ -81,8 +87,10 @@ export const endpointSliceMirroring: Controller = {
           if (!service) recent.forget(key);
           return undefined;
         }
-        await mirror(work, source, existing);
+        await mirror(context, work, { source, existing });
         tellSkipped(context, source);
+        const seconds = (context.clock.monotonic() - begunMs) / 1000;
+        context.metrics?.own.observe("endpoint_slice_mirroring_controller_endpoints_sync_duration", seconds);
         return undefined;
       },
     };
@@ -94,16 +102,35 @@ function mirroredKeys({ metadata: { namespace, labels } }: EndpointSlice): reado
   return name && labels?.[managedByLabel] === manager ? [`${namespace}/${name}`] : [];
 }
 
-function tellSkipped({ recorder }: ControllerContext, source: Endpoints): void {
+const shown = ["endpoint_slice_mirroring_controller_endpoints_desired", "endpoint_slice_mirroring_controller_num_endpoint_slices"] as const;
+
+function showMirrored({ metrics }: ControllerContext, slices: Informer<EndpointSlice>): Running {
+  const own = metrics?.own;
+  const hide = own?.beforeScrape(shown, () => {
+    countSlices(own, "endpoint_slice_mirroring_controller", slices, (slice) => mirroredKeys(slice).length > 0);
+  });
+  return { stop: async () => hide?.() };
+}
+
+function tellSkipped({ recorder, metrics }: ControllerContext, source: Endpoints): void {
+  let all = 0;
   for (const { addresses = [], notReadyAddresses = [] } of source.subsets ?? []) {
     const skipped = addresses.length + notReadyAddresses.length - maxPerSubset;
     if (skipped <= 0) continue;
+    all += skipped;
     const message = `A max of ${maxPerSubset} addresses can be mirrored to EndpointSlices per Endpoints subset. ${skipped} addresses were skipped`;
     recorder.record(source, { type: "Warning", reason: "TooManyAddressesToMirror", message });
   }
+  metrics?.own.observe("endpoint_slice_mirroring_controller_addresses_skipped_per_sync", all);
 }
 
-async function mirror(work: SliceWork, source: Endpoints, existing: readonly EndpointSlice[]): Promise<void> {
+interface Mirrored {
+  readonly source: Endpoints;
+  readonly existing: readonly EndpointSlice[];
+}
+
+async function mirror({ metrics }: ControllerContext, work: SliceWork, { source, existing }: Mirrored): Promise<void> {
+  const changes = new SliceChanges();
   const { name, namespace } = source.metadata;
   const metadata = { generateName: `${name}-`, namespace, ...metadataFor(source), owner: controllerRef(source, endpointsType) };
   for (const family of families) {
@@ -111,12 +138,15 @@ async function mirror(work: SliceWork, source: Endpoints, existing: readonly End
     const groups = mirroredGroups(source.subsets ?? [], family);
     if (groups.length === 0) {
       // Nothing to mirror is mirrored by nothing: no empty slice is kept.
+      changes.remove(own);
       for (const slice of own) await removeSlice(work, slice);
       continue;
     }
     const plan = planSlices(own, groups, maxPerSubset);
+    changes.plan(plan);
     await writeSlices(work, plan, { metadata, addressType: family });
   }
+  changes.tell(metrics?.own, "endpoint_slice_mirroring_controller");
 }
 
 function metadataFor({ metadata }: Endpoints): { readonly labels: Record<string, string>; readonly annotations: Record<string, string> } {

@@ -1,15 +1,17 @@
 // endpointslice-controller: keeps the EndpointSlices of every service with a selector, for each of its address families.
+
 import { controllerRef, keyOf } from "../../api/meta/object.ts";
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
 import { findCondition } from "../../api/semantics/conditions.ts";
 import { isPodReady } from "../../api/semantics/pod-status.ts";
 import type { Node, Pod, Service } from "../../api/types/core-v1.ts";
 import type { Endpoint, EndpointHints, EndpointSlice } from "../../api/types/discovery-v1.ts";
+import type { Running } from "../../base/lifecycle.ts";
 import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
 import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
-import { type EndpointGroup, planSlices } from "./plan-slices.ts";
+import { type EndpointGroup, maxEndpointsPerSlice, planSlices } from "./plan-slices.ts";
 import {
   addressesOf,
   familiesOf,
@@ -23,6 +25,7 @@ import {
   servedPorts,
   servicesOf,
 } from "./service-pods.ts";
+import { countSlices, SliceChanges } from "./slice-figures.ts";
 import { wantsTopologyHints, withTopologyHints, zoneSharesOf } from "./topology-hints.ts";
 import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
@@ -71,9 +74,32 @@ export const endpointSliceController: Controller = {
           throw error;
         }
       },
+      start: () => showSlices(context, serviceInformer, sliceInformer),
     };
   },
 };
+
+const shown = [
+  "endpoint_slice_controller_desired_endpoint_slices",
+  "endpoint_slice_controller_endpoints_desired",
+  "endpoint_slice_controller_num_endpoint_slices",
+  "endpoint_slice_controller_services_count_by_traffic_distribution",
+] as const;
+
+function showSlices({ metrics }: ControllerContext, allServices: Informer<Service>, slices: Informer<EndpointSlice>): Running {
+  const own = metrics?.own;
+  const hide = own?.beforeScrape(shown, () => {
+    const counts = countSlices(own, "endpoint_slice_controller", slices, (slice) => serviceOfSlice(slice).length > 0);
+    const perfect = [...counts.values()].reduce((sum, count) => sum + Math.max(1, Math.ceil(count / maxEndpointsPerSlice)), 0);
+    own.set("endpoint_slice_controller_desired_endpoint_slices", perfect);
+    for (const { spec } of allServices.list()) {
+      if (spec?.trafficDistribution) {
+        own.increase("endpoint_slice_controller_services_count_by_traffic_distribution", spec.trafficDistribution);
+      }
+    }
+  });
+  return { stop: async () => hide?.() };
+}
 
 /** The key of the service that one of our slices belongs to. */
 function serviceOfSlice(slice: EndpointSlice): readonly string[] {
@@ -125,13 +151,20 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   const slices: SliceWork = { client: context.client, ...work };
   const { name, namespace } = service.metadata;
   const metadata = { generateName: `${name}-`, namespace, labels: labelsFor(service), owner: controllerRef(service, services) };
-  for (const slice of existing) if (!families.includes(slice.addressType as IPFamily)) await removeSlice(slices, slice);
+  const changes = new SliceChanges();
+  for (const slice of existing) {
+    if (families.includes(slice.addressType as IPFamily)) continue;
+    changes.remove([slice]);
+    await removeSlice(slices, slice);
+  }
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
     const groups = endpointGroups(service, placed, { family, nodeOf });
     const plan = planSlices(own, withHints(context, work, { groups, family }));
+    changes.plan(plan);
     await writeSlices(slices, plan, { metadata, addressType: family });
   }
+  changes.tell(context.metrics?.own, "endpoint_slice_controller");
   if (placed.length === serving.length) return undefined;
   const skipped = serving.filter((pod) => !isPlaced(pod));
   const reasons = skipped.map(

@@ -5,7 +5,7 @@ import { semanticallyEqual } from "../../api/meta/equality.ts";
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/discovery-v1.ts";
 
 /** Unless others are asked for. */
-const maxEndpointsPerSlice = 100;
+export const maxEndpointsPerSlice = 100;
 
 /** Endpoints that are served at the same ports. */
 export interface EndpointGroup {

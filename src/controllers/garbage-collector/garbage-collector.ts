@@ -87,7 +87,11 @@ class GarbageCollector {
   }
 
   async #discover(signal: AbortSignal): Promise<void> {
-    const { resources, stale } = await discoverResources(this.#context.client, { signal });
+    const { client, metrics } = this.#context;
+    const { resources, stale } = await discoverResources(client, { signal }).catch((error: unknown) => {
+      metrics?.own.count("garbagecollector_controller_resources_sync_error_total");
+      throw error;
+    });
     const news = this.#stale.news(stale, this.#context.clock.monotonic());
     if (news.length > 0) this.#context.logger.warn("Some group versions cannot be discovered", { stale: news.join(",") });
     await this.#ownership.follow(resources, new Set(stale));

@@ -18,6 +18,7 @@ import { addOwnerIndex, orphansIn, ownedBy } from "../owner-index.ts";
 import { createPod, deletePod } from "../pod-control.ts";
 import { slowStartEach } from "../slow-start.ts";
 import { isJobFinished, isManagedElsewhere, isSuspended, isTracked, trackingFinalizer } from "./job-facts.ts";
+import { completionMode, countCreations, countFinished, countsEnds, countsStrangers } from "./job-figures.ts";
 import { indexedJobPod, jobPod } from "./job-pod.ts";
 import { assessJob, deadlineLeftMs, type JobState, type Verdict } from "./job-state.ts";
 import {
@@ -70,8 +71,10 @@ export const jobController: Controller = {
     };
     const podWatch = watch(podInformer, (pod) => keysOfPod(pod, jobInformer));
     const batched: Watched = { start: () => podWatch.start((key) => context.enqueue(key, podBatchMs)) };
+    const figures: Watched = { start: () => podInformer.addHandler(countsEnds(context)) };
+    const strangers: Watched = { start: () => jobInformer.addHandler(countsStrangers(context)) };
     return {
-      watches: [watch(jobInformer, (job) => [keyOf(job)]), batched],
+      watches: [watch(jobInformer, (job) => [keyOf(job)]), batched, figures, strangers],
       async reconcile(key, { signal }) {
         const work: Work = { ...observed, key, signal };
         if (key.startsWith(strayPrefix)) return releaseStray(context, work);
@@ -102,8 +105,6 @@ async function reconcileJob(context: ControllerContext, work: Work, job: Job): P
   const nextMs = Math.min(...waits.filter((ms) => ms !== undefined && ms > 0).map(Number));
   return Number.isFinite(nextMs) ? { requeueAfterMs: nextMs } : undefined;
 }
-
-const completionMode = ({ spec }: Job): string => spec.completionMode ?? "NonIndexed";
 
 function measure(
   { clock, metrics }: ControllerContext,
@@ -177,8 +178,10 @@ async function createPods(
   };
   try {
     await slowStartEach(indexes, createNext);
+    countCreations(context, state, { created, hasFailed: false });
     return { counts: { ...counts, active: counts.active + created } };
   } catch (error) {
+    countCreations(context, state, { created, hasFailed: true });
     return { counts: { ...counts, active: counts.active + created }, failure: { error } };
   }
 }
@@ -249,6 +252,7 @@ async function track(context: ControllerContext, work: Work, tracking: Tracking)
   const ends = verdict !== undefined && !failure && !plan.isPartial && !hasUncounted(last) && counts.terminating === 0;
   if (ends) last = withEnd(last, verdict, nowMs);
   await writeStatus(context, work, announced, last);
+  countFinished(context, job, last);
   if (ends) {
     context.metrics?.own.count("job_controller_jobs_finished_total", completionMode(job), verdict.outcome, verdict.reason);
     for (const each of endEvents(job, last, verdict)) context.recorder.record(job, each);

@@ -4,7 +4,16 @@ import { formatIP, parseCIDR } from "../../api/meta/ip.ts";
 /** More blocks than this are never looked through or counted. */
 const maxBlocks = 2 ** 16;
 
+/** What a pool tells of what it does. */
+export interface PoolWatcher {
+  /** A block has been taken, after so many that were taken already were passed over. */
+  taken?(passedOver: number): void;
+  released?(): void;
+}
+
 export class CidrPool {
+  readonly range: string;
+  readonly #watcher: PoolWatcher;
   readonly #base: bigint;
   readonly #bits: 32 | 128;
   readonly #blockLength: number;
@@ -13,7 +22,9 @@ export class CidrPool {
   #next = 0;
 
   /** `range` "10.244.0.0/16", blocks of length 24. Throws where the blocks do not fit. */
-  constructor(range: string, blockLength: number) {
+  constructor(range: string, blockLength: number, watcher: PoolWatcher = {}) {
+    this.range = range;
+    this.#watcher = watcher;
     const cidr = parseCIDR(range);
     if (!cidr) throw new Error(`cluster CIDR "${range}": expected an address range such as 10.244.0.0/16`);
     this.#bits = cidr.network.length === 4 ? 32 : 128;
@@ -32,6 +43,7 @@ export class CidrPool {
       if (this.#used.has(index)) continue;
       this.#used.add(index);
       this.#next = (index + 1) % this.#count;
+      this.#watcher.taken?.(i);
       return this.#block(index);
     }
     return undefined;
@@ -39,11 +51,20 @@ export class CidrPool {
 
   /** Marks what a node has already; ranges outside the pool are no concern of it. */
   occupy(cidr: string): void {
-    for (const index of this.#indexesOf(cidr)) this.#used.add(index);
+    for (const index of this.#indexesOf(cidr)) {
+      if (this.#used.has(index)) continue;
+      this.#used.add(index);
+      this.#watcher.taken?.(0);
+    }
   }
 
   release(cidr: string): void {
-    for (const index of this.#indexesOf(cidr)) this.#used.delete(index);
+    for (const index of this.#indexesOf(cidr)) if (this.#used.delete(index)) this.#watcher.released?.();
+  }
+
+  /** How many blocks there are, and how many of them are taken. */
+  get sizes(): { readonly all: number; readonly used: number } {
+    return { all: this.#count, used: this.#used.size };
   }
 
   #block(index: number): string {

@@ -2,8 +2,9 @@
 // its pods. What nodes have already is respected, also when the controller starts anew.
 import { nodes } from "../../api/resources.generated.ts";
 import type { Node } from "../../api/types/core-v1.ts";
+import type { Running } from "../../base/lifecycle.ts";
 import { type Controller, type ControllerContext, watch } from "../controller.ts";
-import { CidrPool } from "./cidr-pool.ts";
+import { CidrPool, type PoolWatcher } from "./cidr-pool.ts";
 
 export const nodeIpamController: Controller = {
   name: "node-ipam-controller",
@@ -39,17 +40,37 @@ export const nodeIpamController: Controller = {
         await assign(context, { node, pools, assigned, signal });
         return undefined;
       },
+      start: () => showPools(context, pools),
     };
   },
 };
 
-function createPools({ options }: ControllerContext): readonly CidrPool[] {
+function createPools({ options, metrics }: ControllerContext): readonly CidrPool[] {
   return (options.clusterCidrs ?? ["10.244.0.0/16"]).map((range) => {
+    const watcher: PoolWatcher = {
+      taken(passedOver) {
+        metrics?.own.count("node_ipam_controller_cidrset_cidrs_allocations_total", range);
+        metrics?.own.observe("node_ipam_controller_cidrset_allocation_tries_per_request", passedOver, range);
+      },
+      released: () => metrics?.own.count("node_ipam_controller_cidrset_cidrs_releases_total", range),
+    };
     const length = range.includes(":") ? (options.nodeCidrMaskSizeIpv6 ?? 64) : (options.nodeCidrMaskSizeIpv4 ?? 24);
-    const pool = new CidrPool(range, length);
+    const pool = new CidrPool(range, length, watcher);
     for (const services of options.serviceCidrs ?? []) pool.occupy(services);
     return pool;
   });
+}
+
+const poolGauges = ["node_ipam_controller_cidrset_usage_cidrs", "node_ipam_controller_cirdset_max_cidrs"] as const;
+
+function showPools({ metrics }: ControllerContext, pools: readonly CidrPool[]): Running {
+  const hide = metrics?.own.beforeScrape(poolGauges, () => {
+    for (const { range, sizes } of pools) {
+      metrics.own.set("node_ipam_controller_cidrset_usage_cidrs", sizes.used / sizes.all, range);
+      metrics.own.set("node_ipam_controller_cirdset_max_cidrs", sizes.all, range);
+    }
+  });
+  return { stop: async () => hide?.() };
 }
 
 interface Assignment {

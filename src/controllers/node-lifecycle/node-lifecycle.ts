@@ -150,11 +150,15 @@ class NodeMonitor {
   }
 
   async #lookAtAll(): Promise<void> {
+    const { clock, metrics } = this.#context;
+    const begunMs = clock.monotonic();
     const all = [...this.#informers.nodeInformer.list()];
     this.#noteComingAndGoing(all);
     const counts = new Map<string, { ready: number; notReady: number }>();
     for (const node of all) {
+      const nodeMs = clock.monotonic();
       const isReady = await this.#look(node);
+      metrics?.own.observe("node_collector_update_node_health_duration_seconds", (clock.monotonic() - nodeMs) / 1000);
       if (excludedLabel in (node.metadata.labels ?? {})) continue;
       const zone = zoneOf(node);
       const count = counts.get(zone) ?? { ready: 0, notReady: 0 };
@@ -162,7 +166,23 @@ class NodeMonitor {
       else count.notReady++;
       counts.set(zone, count);
     }
+    this.#showZones(counts);
     await this.#followDisruption(all, counts);
+    metrics?.own.observe("node_collector_update_all_nodes_health_duration_seconds", (clock.monotonic() - begunMs) / 1000);
+  }
+
+  /** A zone that has lost its last node is shown as empty and well, once more. */
+  #showZones(counts: ReadonlyMap<string, { readonly ready: number; readonly notReady: number }>): void {
+    const own = this.#context.metrics?.own;
+    for (const zone of new Set([...this.#zones.keys(), ...counts.keys()])) {
+      const { ready, notReady } = counts.get(zone) ?? { ready: 0, notReady: 0 };
+      const size = ready + notReady;
+      const shown = zone === ":" ? "" : zone;
+      own?.set("node_collector_zone_size", size, shown);
+      own?.set("node_collector_zone_health", size === 0 ? 100 : (100 * ready) / size, shown);
+      own?.set("node_collector_unhealthy_nodes_in_zone", notReady, shown);
+      own?.add("node_collector_evictions_total", 0, shown);
+    }
   }
 
   #noteComingAndGoing(all: readonly Node[]): void {
@@ -319,5 +339,7 @@ class NodeMonitor {
     if (!node || !taint) return;
     const opposite = (node.spec?.taints ?? []).filter((known) => isNoExecuteTaintOfReadiness(known) && !isSameTaint(known, taint));
     await this.#change(node.metadata.name, [taint], opposite);
+    const zone = zoneOf(node);
+    this.#context.metrics?.own.count("node_collector_evictions_total", zone === ":" ? "" : zone);
   }
 }

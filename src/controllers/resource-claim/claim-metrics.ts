@@ -14,12 +14,12 @@ export class ClaimMetrics {
   constructor(registry: MetricsRegistry) {
     this.#creates = registry.counter(
       "resourceclaim_controller_creates_total",
-      "Number of ResourceClaims creation requests, categorized by creation status and admin access",
+      "[ALPHA] Number of ResourceClaims creation requests, categorized by creation status and admin access",
       ["status", "admin_access"],
     );
     const gauge = registry.gauge(
       "resourceclaim_controller_resource_claims",
-      "Number of ResourceClaims, categorized by allocation status, admin access, and source.",
+      "[ALPHA] Number of ResourceClaims, categorized by allocation status, admin access, and source.",
       ["allocated", "admin_access", "source"],
     );
     const shown = new Set<string>();
@@ -35,12 +35,15 @@ export class ClaimMetrics {
       }
     });
     this.#deletions = registry
-      .counter("device_taint_eviction_controller_pod_deletions_total", "Total number of Pods deleted because of taints of their devices.")
+      .counter(
+        "device_taint_eviction_controller_pod_deletions_total",
+        "[ALPHA] Total number of Pods deleted by DeviceTaintEvictionController since its start.",
+      )
       .series();
     this.#deletionTimes = registry
       .histogram(
         "device_taint_eviction_controller_pod_deletion_duration_seconds",
-        "Latency, in seconds, between the time when a device taint effect has been activated and a Pod's deletion.",
+        "[ALPHA] Latency, in seconds, between the time when a device taint effect has been activated and a Pod's deletion via DeviceTaintEvictionController.",
         { buckets: deletionBuckets },
       )
       .series();

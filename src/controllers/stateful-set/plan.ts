@@ -124,6 +124,11 @@ function planRemoval(observed: ObservedStatefulSet, condemned: readonly Condemne
   return isHealthy || highest === lowestUnavailable ? [highest.pod] : [];
 }
 
+/** How many pods an update may make unavailable at a time. */
+export function maxUnavailableOf(set: StatefulSet): number {
+  return Math.max(1, scaledValue(set.spec.updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, desiredReplicas(set), "down"));
+}
+
 /** Pods of another version that may be deleted now, to be made again in the set's. `replicas`: by ordinal, as far as there are. */
 function planUpdate(observed: ObservedStatefulSet, replicas: readonly (Pod | undefined)[]): readonly Pod[] {
   const { set, update } = observed;
@@ -132,7 +137,7 @@ function planUpdate(observed: ObservedStatefulSet, replicas: readonly (Pod | und
   const targets = replicas.slice(partitionOf(set)).reverse();
   const isOutdated = (pod: Pod): boolean => revisionOf(pod) !== update.name && !isLeaving(pod);
   if (rollingUpdate?.maxUnavailable !== undefined) {
-    const limit = Math.max(1, scaledValue(rollingUpdate.maxUnavailable, desiredReplicas(set), "down"));
+    const limit = maxUnavailableOf(set);
     const unavailable = replicas.filter((pod) => !pod || isUnavailable(observed, pod)).length;
     return targets.flatMap((pod) => (pod && isOutdated(pod) ? [pod] : [])).slice(0, Math.max(0, limit - unavailable));
   }

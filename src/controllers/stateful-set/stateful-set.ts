@@ -4,7 +4,7 @@ import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { isControlledBy, keyOf } from "../../api/meta/object.ts";
 import { labelMatcher } from "../../api/meta/selectors.ts";
 import { controllerrevisions, persistentvolumeclaims, pods, statefulsets } from "../../api/resources.generated.ts";
-import { nextPodAvailabilityMs } from "../../api/semantics/pod-status.ts";
+import { isPodAvailable, nextPodAvailabilityMs } from "../../api/semantics/pod-status.ts";
 import type { ControllerRevision, StatefulSet } from "../../api/types/apps-v1.ts";
 import type { PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import type { Informer } from "../../client/informer.ts";
@@ -20,8 +20,16 @@ import { byRevision, claimRevisions, deleteRevisions, ensureRevision, historyOf,
 import { isNamespaceGoing } from "../service-account.ts";
 import { slowStartEach } from "../slow-start.ts";
 import type { Claims } from "./claims.ts";
-import { claimNames, ordinalOf, ordinalsOf, type Version } from "./identity.ts";
-import { isOrdered, type ObservedStatefulSet, planStatefulSet, revisionOf, type StatefulAction, statefulStatus } from "./plan.ts";
+import { claimNames, desiredReplicas, ordinalOf, ordinalsOf, type Version } from "./identity.ts";
+import {
+  isOrdered,
+  maxUnavailableOf,
+  type ObservedStatefulSet,
+  planStatefulSet,
+  revisionOf,
+  type StatefulAction,
+  statefulStatus,
+} from "./plan.ts";
 import { type ActionWork, act } from "./pod-actions.ts";
 
 /** Between two replacements of a pod that fails again and again. */
@@ -61,6 +69,7 @@ export const statefulSetController: Controller = {
       async reconcile(key, { signal }) {
         const set = setInformer.get(key);
         if (set) return reconcileSet(context, { parts, key, set, signal }).catch(endWithNamespace);
+        forgetFigures(context, key);
         for (const recent of [parts.recentPods, parts.recentClaims, parts.recentRevisions]) recent.forget(key);
         return undefined;
       },
@@ -145,10 +154,30 @@ async function reconcileSet(context: ControllerContext, work: Work): Promise<Req
   const present = presentPods(recentPods, claimed, { key, nowMs }).filter((pod) => isControlledBy(pod, set));
   const status = statefulStatus({ ...observed, pods: present, nowMs }, collisionCount);
   if (!semanticallyEqual(status, set.status)) await context.client.updateStatus(statefulsets, { ...set, status }, { signal });
+  showFigures(context, set, present);
   await truncateHistory(versions, revisions, new Set([current.metadata.name, revision.metadata.name, ...claimed.map(revisionOf)]));
   if (failure) throw failure.error;
   const nextMs = Math.min(nextPodAvailabilityMs(present, set.spec.minReadySeconds ?? 0, nowMs) ?? Number.POSITIVE_INFINITY, waitMs);
   return nextMs === Number.POSITIVE_INFINITY ? undefined : { requeueAfterMs: nextMs };
+}
+
+const policies = ["OrderedReady", "Parallel"] as const;
+
+/** How many pods may be missing in an update, and how many are. */
+function showFigures({ metrics, clock }: ControllerContext, set: StatefulSet, present: readonly Pod[]): void {
+  const { namespace, name } = set.metadata;
+  const labels = [namespace, name, set.spec.podManagementPolicy ?? "OrderedReady"];
+  const available = present.filter((pod) => isPodAvailable(pod, set.spec.minReadySeconds ?? 0, clock.now())).length;
+  metrics?.own.set("statefulset_controller_statefulset_max_unavailable", maxUnavailableOf(set), ...labels);
+  metrics?.own.set("statefulset_controller_statefulset_unavailable_replicas", Math.max(0, desiredReplicas(set) - available), ...labels);
+}
+
+function forgetFigures({ metrics }: ControllerContext, key: string): void {
+  const [namespace = "", name = ""] = key.split("/");
+  for (const policy of policies) {
+    metrics?.own.forget("statefulset_controller_statefulset_max_unavailable", namespace, name, policy);
+    metrics?.own.forget("statefulset_controller_statefulset_unavailable_replicas", namespace, name, policy);
+  }
 }
 
 /** The status of a set that is going and has lost its revisions: it knows their names. */

@@ -14,6 +14,7 @@ import { directoryFor, hostPathVolume, makeDirectory } from "./host-path-provisi
 import { withDriverOfClaim } from "./migrated-plugins.ts";
 import { claimStatus, defaultClassOf, planClaim, withAnnotations, withClaim, withVolume } from "./plan-binding.ts";
 import { reconcileVolume } from "./reclaim-volume.ts";
+import { showVolumes } from "./volume-figures.ts";
 import { VolumeRecycler } from "./volume-recycler.ts";
 import {
   allKeys,
@@ -82,7 +83,15 @@ export const volumeBinder: Controller = {
         await recycler.abandon(name, signal);
         return undefined;
       },
-      start: () => recycler,
+      start() {
+        const figures = showVolumes(context, caches);
+        return {
+          async stop() {
+            await figures.stop();
+            await recycler.stop();
+          },
+        };
+      },
     };
   },
 };
@@ -165,10 +174,11 @@ async function provisionDirectory(
 async function assignClass(context: ControllerContext, work: Work, claim: PersistentVolumeClaim, className: string): Promise<void> {
   try {
     await writeClaim(context, work, claim, { ...claim, spec: { ...claim.spec, storageClassName: className } });
-    context.metrics?.own.count("retroactive_storageclass_total");
   } catch (error) {
     context.metrics?.own.count("retroactive_storageclass_errors_total");
     throw error;
+  } finally {
+    context.metrics?.own.count("retroactive_storageclass_total");
   }
 }
 

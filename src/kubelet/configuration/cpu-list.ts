@@ -14,3 +14,16 @@ export function parseCpuList(written: string): readonly number[] | undefined {
   }
   return [...cpus];
 }
+
+/** Why something is no list, in upstream's words; undefined for what is one. */
+export function cpuListProblem(written: string): string | undefined {
+  for (const part of written.split(",")) {
+    const bounds = part.trim().split("-").slice(0, 2);
+    const wrong = bounds.find((bound) => !/^\d+$/.test(bound));
+    if (wrong !== undefined) return `strconv.Atoi: parsing ${JSON.stringify(wrong)}: invalid syntax`;
+    const [first = 0, last = first] = bounds.map(Number);
+    if (last < first) return `invalid range ${JSON.stringify(part)} (${first} > ${last})`;
+    if (last > maxCpu) return `no machine has a CPU ${last}`;
+  }
+  return parseCpuList(written) ? undefined : `no list of CPUs: ${JSON.stringify(written)}`;
+}

@@ -34,12 +34,64 @@ function field<T>(kind: FieldKind, read: Reader<T>, defaultValue: T, isUnset: (v
   return { kind, read, default: defaultValue, isUnset, effect: "used" };
 }
 
-const readBoolean: Reader<boolean> = (fields, name) => fields.boolean(name);
-const readInteger: Reader<number> = (fields, name) => fields.integer(name);
-const readText: Reader<string> = (fields, name) => fields.text(name);
+const maxInt32 = 2 ** 31 - 1;
+
+/** A value that the field cannot hold, as upstream's decoder of JSON tells it. */
+function typeProblem(fields: ConfigFields, name: string, { value, type }: { readonly value: unknown; readonly type: string }): ConfigError {
+  const kind = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  const shown = kind === "number" && type.startsWith("int") ? `number ${value}` : kind;
+  // Upstream's paths have no places in lists.
+  const path = (fields.path === "" ? name : `${fields.path}.${name}`).replaceAll(/\[\d+\]/g, "");
+  return new ConfigError(`json: cannot unmarshal ${shown} into Go struct field KubeletConfiguration.${path} of type ${type}`);
+}
+
+/** Undefined where nothing is given. */
+function readAs<T>(
+  fields: ConfigFields,
+  name: string,
+  { type, fits }: { readonly type: string; fits(value: unknown): value is T },
+): T | undefined {
+  const value = fields.value(name);
+  if (value === undefined || value === null) return undefined;
+  if (!fits(value)) throw typeProblem(fields, name, { value, type });
+  return value;
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isInt32 = (value: unknown): value is number => Number.isInteger(value) && Math.abs(value as number) <= maxInt32;
+const isInteger = (value: unknown): value is number => Number.isInteger(value);
+
+const readBoolean: Reader<boolean> = (fields, name) =>
+  readAs(fields, name, { type: "bool", fits: (value): value is boolean => typeof value === "boolean" });
+const readInteger: Reader<number> = (fields, name) => readAs(fields, name, { type: "int32", fits: isInt32 });
+const readInteger64: Reader<number> = (fields, name) => readAs(fields, name, { type: "int64", fits: isInteger });
+const readText: Reader<string> = (fields, name) => readAs(fields, name, { type: "string", fits: isText });
 const readDuration: Reader<string> = (fields, name) => {
-  const ms = fields.durationMs(name);
-  return ms === undefined ? undefined : goDuration(ms);
+  const written = readText(fields, name);
+  if (written === undefined || written === "") return written === "" ? "0s" : undefined;
+  const ms = parseDuration(written);
+  if (ms === undefined) throw new ConfigError(durationProblem(written));
+  return goDuration(ms);
+};
+
+/** What is no duration, in the words of Go's time.ParseDuration. */
+function durationProblem(written: string): string {
+  const shown = JSON.stringify(written);
+  const amount = /^[+-]?(?:\d+\.?\d*|\.\d+)/.exec(written)?.[0];
+  if (amount === undefined) return `time: invalid duration ${shown}`;
+  const unit = /^[^\d.]*/.exec(written.slice(amount.length))?.[0] ?? "";
+  if (unit === "") return `time: missing unit in duration ${shown}`;
+  const isUnit = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"].includes(unit);
+  return isUnit ? `time: invalid duration ${shown}` : `time: unknown unit ${JSON.stringify(unit)} in duration ${shown}`;
+}
+
+const readTexts: Reader<readonly string[]> = (fields, name) => {
+  if (!fields.has(name)) return undefined;
+  const value = fields.value(name);
+  if (!Array.isArray(value)) throw typeProblem(fields, name, { value, type: "[]string" });
+  const wrong = value.find((element) => !isText(element));
+  if (wrong !== undefined) throw typeProblem(fields, name, { value: wrong, type: "string" });
+  return value;
 };
 
 export const boolean = (defaultValue: boolean): Field<boolean> => field("boolean", readBoolean, defaultValue);
@@ -47,6 +99,8 @@ export const optionalBoolean: Field<boolean | undefined> = field("boolean", read
 export const integer = (defaultValue: number): Field<number> => field("integer", readInteger, defaultValue, (v) => v === 0);
 export const integerOrZero = (defaultValue: number): Field<number> => field("integer", readInteger, defaultValue);
 export const optionalInteger: Field<number | undefined> = field("integer", readInteger as Reader<number | undefined>, undefined);
+/** A whole number of 64 bits instead of 32. */
+export const wide = <T extends number | undefined>(of: Field<T>): Field<T> => ({ ...of, read: readInteger64 as Reader<T> });
 export const number = (defaultValue: number): Field<number> => field("number", (fields, name) => fields.number(name), defaultValue);
 export const text = (defaultValue: string): Field<string> => field("text", readText, defaultValue, (v) => v === "");
 export const textOrEmpty = (defaultValue: string): Field<string> => field("text", readText, defaultValue);
@@ -56,7 +110,7 @@ export const duration = (defaultValue: string): Field<string> => field("duration
 export const optionalDuration: Field<string | undefined> = field("duration", readDuration as Reader<string | undefined>, undefined);
 export const durationOrZero = (defaultValue: string): Field<string> => field("duration", readDuration, defaultValue);
 export const texts = (...defaultValue: readonly string[]): Field<readonly string[]> =>
-  field<readonly string[]>("texts", (fields, name) => (fields.has(name) ? fields.texts(name) : undefined), defaultValue);
+  field<readonly string[]>("texts", readTexts, defaultValue);
 
 export const integers: Field<readonly number[]> = field<readonly number[]>(
   "other",
@@ -77,27 +131,39 @@ function listOf(fields: ConfigFields, name: string): readonly unknown[] {
   return value;
 }
 
-function readMap<T>(read: (entries: ConfigFields, key: string) => T | undefined): Reader<Readonly<Record<string, T>>> {
+interface MapValues<T> {
+  /** Upstream's word for what the values are. */
+  readonly type: string;
+  fits(value: unknown): value is T;
+  readonly empty: T;
+}
+
+/** Undefined where there is none; of values that are null, the empty one. */
+function readMap<T>({ type, fits, empty }: MapValues<T>): Reader<Readonly<Record<string, T>>> {
   return (fields, name) => {
-    const entries = fields.object(name);
-    if (!entries) return undefined;
-    return Object.fromEntries(entries.names().map((key) => [key, read(entries, key) as T]));
+    if (!fields.has(name)) return undefined;
+    const map = fields.value(name);
+    if (typeof map !== "object" || map === null || Array.isArray(map))
+      throw typeProblem(fields, name, { value: map, type: `map[string]${type}` });
+    const entries = Object.entries(map).map(([key, value]) => [key, value ?? empty] as const);
+    const wrong = entries.find(([, value]) => !fits(value));
+    if (wrong) throw typeProblem(fields, name, { value: wrong[1], type });
+    return Object.fromEntries(entries) as Readonly<Record<string, T>>;
   };
 }
 
-export const textMap: Field<Readonly<Record<string, string>>> = field(
-  "textMap",
-  readMap((entries, key) => entries.text(key) ?? ""),
-  {},
-);
+export const textMap: Field<Readonly<Record<string, string>>> = field("textMap", readMap({ type: "string", fits: isText, empty: "" }), {});
 export const booleanMap: Field<Readonly<Record<string, boolean>>> = field(
   "booleanMap",
-  readMap((entries, key) => entries.boolean(key) ?? false),
+  readMap({ type: "bool", fits: (value): value is boolean => typeof value === "boolean", empty: false }),
   {},
 );
 export const textListMap: Field<Readonly<Record<string, readonly string[]>>> = field(
   "other",
-  readMap((entries, key) => entries.texts(key)),
+  readMap({
+    ...{ type: "[]string", empty: [] },
+    fits: (value): value is readonly string[] => Array.isArray(value) && value.every(isText),
+  }),
   {},
 );
 

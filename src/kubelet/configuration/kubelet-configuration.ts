@@ -25,6 +25,7 @@ import {
   textMap,
   textOrEmpty,
   texts,
+  wide,
   withoutEffect,
 } from "./field.ts";
 
@@ -121,13 +122,13 @@ export const kubeletFields = {
   maxPods: integer(110),
   // For a kubelet without an API server; others are told by their node.
   podCIDR: withoutEffect(text("")),
-  podPidsLimit: integerOrZero(defaultPodPidsLimit),
+  podPidsLimit: wide(integerOrZero(defaultPodPidsLimit)),
   resolvConf: textOrEmpty("/etc/resolv.conf"),
   runOnce: boolean(false),
   cpuCFSQuota: boolean(true),
   cpuCFSQuotaPeriod: durationOrZero("100ms"),
   nodeStatusMaxImages: integerOrZero(50),
-  maxOpenFiles: withoutEffect(integer(1_000_000)),
+  maxOpenFiles: withoutEffect(wide(integer(1_000_000))),
   contentType: withoutEffect(text("application/vnd.kubernetes.protobuf")),
   kubeAPIQPS: withoutEffect(integerOrZero(50)),
   kubeAPIBurst: withoutEffect(integer(100)),
@@ -171,7 +172,7 @@ export const kubeletFields = {
   enableSystemLogQuery: boolean(false),
   shutdownGracePeriod: duration("0s"),
   shutdownGracePeriodCriticalPods: duration("0s"),
-  shutdownGracePeriodByPodPriority: objects({ priority: integer(0), shutdownGracePeriodSeconds: integer(0) }),
+  shutdownGracePeriodByPodPriority: objects({ priority: integer(0), shutdownGracePeriodSeconds: wide(integer(0)) }),
   crashLoopBackOff: nested({ maxContainerRestartPeriod: optionalDuration }),
   reservedMemory: objects({ numaNode: integer(0), limits: textMap }),
   enableProfilingHandler: withoutEffect(boolean(true)),
@@ -186,7 +187,7 @@ export const kubeletFields = {
   containerRuntimeEndpoint: text(""),
   imageServiceEndpoint: text(""),
   failCgroupV1: boolean(false),
-  userNamespaces: optionalNested({ idsPerPod: optionalInteger }),
+  userNamespaces: optionalNested({ idsPerPod: wide(optionalInteger) }),
 } as const;
 
 /** The whole configuration in the words of v1beta1, defaults filled in. Durations are in Go's notation ("1m0s"). */

@@ -77,14 +77,43 @@ describe("loadKubeletConfiguration()", () => {
     expect(await problemOf("maxPod: 3\n")).toMatch(/kubelet\.yaml: maxPod: unknown field$/);
     expect(await problemOf("authentication:\n  webhook:\n    ttl: 3s\n")).toMatch(/authentication\.webhook\.ttl: unknown field$/);
     expect(await problemOf("maxPods: 3\nmaxPods: 4\n")).toMatch(/kubelet\.yaml: .*"maxPods" already set in map/);
-    expect(await problemOf("maxPods: three\n")).toMatch(/maxPods: expected a whole number$/);
-    expect(await problemOf("syncFrequency: 3 parsecs\n")).toMatch(/syncFrequency: expected a duration/);
     expect(await problemOf("registerWithTaints:\n- key: a\n  efect: NoExecute\n")).toMatch(
       /registerWithTaints\[0\]\.efect: unknown field$/,
     );
     await using other = await files("");
     await writeFile(join(other.directory, "kubelet.yaml"), "apiVersion: v1\nkind: Pod\n");
     await expect(loadKubeletConfiguration(other.sources)).rejects.toThrow("kind: expected KubeletConfiguration");
+  });
+
+  it.each([
+    ["maxPods: three", "cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type int32"],
+    ["maxPods: 1.5", "cannot unmarshal number 1.5 into Go struct field KubeletConfiguration.maxPods of type int32"],
+    ["maxPods: 99999999999", "cannot unmarshal number 99999999999 into Go struct field KubeletConfiguration.maxPods of type int32"],
+    ['enableServer: "true"', "cannot unmarshal string into Go struct field KubeletConfiguration.enableServer of type bool"],
+    ["syncFrequency: 10", "cannot unmarshal number into Go struct field KubeletConfiguration.syncFrequency of type string"],
+    ["clusterDNS: 10.0.0.1", "cannot unmarshal string into Go struct field KubeletConfiguration.clusterDNS of type []string"],
+    ["clusterDNS: [1]", "cannot unmarshal number into Go struct field KubeletConfiguration.clusterDNS of type string"],
+    ["kubeReserved: 5", "cannot unmarshal number into Go struct field KubeletConfiguration.kubeReserved of type map[string]string"],
+    ["kubeReserved: {cpu: 5}", "cannot unmarshal number into Go struct field KubeletConfiguration.kubeReserved of type string"],
+    [
+      "authentication: {webhook: {cacheTTL: 5}}",
+      "cannot unmarshal number into Go struct field KubeletConfiguration.authentication.webhook.cacheTTL of type string",
+    ],
+  ])("says of %s what upstream's decoder says", async (line, problem) => {
+    expect(await problemOf(`${line}\n`)).toMatch(new RegExp(`json: ${problem.replaceAll(/[[\].]/g, "\\$&")}$`));
+  });
+
+  it.each([
+    ["3 parsecs", 'unknown unit " parsecs" in duration "3 parsecs"'],
+    ["10", 'missing unit in duration "10"'],
+    ["soon", 'invalid duration "soon"'],
+  ])("says of a duration %s why it is none", async (written, problem) => {
+    expect(await problemOf(`syncFrequency: "${written}"\n`)).toContain(`time: ${problem}`);
+  });
+
+  it("takes whole numbers of 64 bits where upstream does", async () => {
+    const { configuration } = await load("podPidsLimit: 99999999999\n", {});
+    expect(configuration.podPidsLimit).toBe(99_999_999_999);
   });
 
   it("merges drop-ins in the order of their names: scalars and lists replaced, maps merged, null back to the default", async () => {

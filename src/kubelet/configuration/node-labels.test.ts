@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseCpuList } from "./cpu-list.ts";
+import { cpuListProblem, parseCpuList } from "./cpu-list.ts";
 import { nodeLabelProblem } from "./node-labels.ts";
 
 describe("nodeLabelProblem()", () => {
@@ -25,5 +25,15 @@ describe("parseCpuList()", () => {
 
   it("gives nothing for what is no list", () => {
     for (const written of ["", "a", "3-1", "1,", "-1", "0-99999999"]) expect(parseCpuList(written)).toBeUndefined();
+  });
+
+  it.each([
+    ["0-2,7,1", undefined],
+    ["abc", 'strconv.Atoi: parsing "abc": invalid syntax'],
+    ["1,", 'strconv.Atoi: parsing "": invalid syntax'],
+    ["3-1", 'invalid range "3-1" (3 > 1)'],
+    ["0-99999999", "no machine has a CPU 99999999"],
+  ])("says why %s is none", (written, problem) => {
+    expect(cpuListProblem(written)).toBe(problem);
   });
 });

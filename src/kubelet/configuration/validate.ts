@@ -2,7 +2,7 @@
 import { isPortNumber, isQualifiedName } from "../../api/meta/names.ts";
 import { parseQuantity, QuantityError } from "../../api/meta/quantity.ts";
 import { parseThresholds } from "../eviction/thresholds.ts";
-import { parseCpuList } from "./cpu-list.ts";
+import { cpuListProblem } from "./cpu-list.ts";
 import { type FeatureGates, resolveKubeletGates } from "./feature-gates.ts";
 import { durationMs } from "./field.ts";
 import type { KubeletConfiguration } from "./kubelet-configuration.ts";
@@ -231,10 +231,8 @@ function checkReserved({ when }: Problems, c: KubeletConfiguration): void {
       c.systemReservedCgroup !== "" || c.kubeReservedCgroup !== "",
       "can't use reservedSystemCPUs (--reserved-cpus) with systemReservedCgroup (--system-reserved-cgroup) or kubeReservedCgroup (--kube-reserved-cgroup)",
     );
-    when(
-      parseCpuList(c.reservedSystemCPUs) === undefined,
-      `unable to parse reservedSystemCPUs (--reserved-cpus) ${c.reservedSystemCPUs}, error: expected numbers and ranges such as "0-2,7"`,
-    );
+    const problem = cpuListProblem(c.reservedSystemCPUs);
+    when(problem !== undefined, `unable to parse reservedSystemCPUs (--reserved-cpus) ${c.reservedSystemCPUs}, error: ${problem}`);
   }
   for (const [field, map] of [
     ["systemReserved", c.systemReserved],
@@ -282,7 +280,11 @@ function checkLogs({ when }: Problems, c: KubeletConfiguration): void {
   when(/[^\0-\x7f]/.test(podLogsDir), `pod logs path ${q(podLogsDir)} mut contains ASCII characters only`);
 }
 
-function checkLogging({ list }: Problems, { logging: { format, vmodule } }: KubeletConfiguration): void {
+function checkLogging({ list }: Problems, { logging: { format, verbosity, vmodule } }: KubeletConfiguration): void {
+  if (verbosity < 0)
+    list.push(
+      `json: cannot unmarshal number ${verbosity} into Go struct field LoggingConfiguration.logging.verbosity of type v1.VerbosityLevel`,
+    );
   if (format !== "text" && format !== "json") list.push(`logging.format: Invalid value: ${q(format)}: Unsupported log format`);
   if (format !== "text" && vmodule.length > 0) list.push("logging.vmodule: Forbidden: Only supported for text log format");
   for (const [i, { filePattern }] of vmodule.entries()) {

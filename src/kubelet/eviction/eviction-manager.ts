@@ -11,6 +11,7 @@ import type { PodVerdict } from "../pod-status.ts";
 import { nodeReference, podReference } from "../references.ts";
 import type { StatsProvider, Summary } from "../stats/summary.ts";
 import { blankMemory, choosePod, type Eviction, judge, type NodeReclaim, nodeReclaims, overStorageLimits, undercut } from "./decide.ts";
+import { hasStorageLimit } from "./local-storage.ts";
 import { type Observations, observe } from "./observations.ts";
 import type { StatsByPod } from "./pod-usage.ts";
 import { type DiskLayout, type PressureCondition, resourceOfSignal, type Threshold, withContainerFs } from "./thresholds.ts";
@@ -104,19 +105,18 @@ export class EvictionManager implements Running {
     const { pressureTransitionMs, enforceLocalStorage, maxPodGraceSeconds } = this.#options;
     const layout = await this.#diskLayout();
     const candidates = pods();
-    // Whose logs and layers are how large is asked where something follows from it.
-    const summary = await stats.summary({ maxAgeMs: 0, signal, podDisks: enforceLocalStorage });
-    const observations = observe(summary.node);
+    // Nearly always there is room on the node: its other pods are measured when there is not.
+    const limited = enforceLocalStorage ? candidates.filter(hasStorageLimit) : [];
+    const { node, pods: measured } = await stats.summary({ maxAgeMs: 0, signal, pods: uidsOf(limited) });
+    const observations = observe(node);
     const verdict = judge({
       ...{ memory: this.#memory, thresholds: this.#thresholds, observations, pressureTransitionMs },
       nowMs: clock.now(),
     });
     this.#memory = verdict.memory;
     this.#setConditions(verdict.conditions);
-    if (enforceLocalStorage) {
-      const over = overStorageLimits(candidates, statsByPod(summary), layout);
-      if (over.length > 0) return await this.#evict(over);
-    }
+    const over = overStorageLimits(limited, statsByPod(measured), layout);
+    if (over.length > 0) return await this.#evict(over);
     const [threshold] = verdict.urgent;
     if (!threshold) return [];
     if (await this.#reclaimFromNode(threshold, layout, signal)) return [];
@@ -124,7 +124,7 @@ export class EvictionManager implements Running {
       const atMs = observations.get(about)?.atMs;
       if (atMs !== undefined) this.#deps.onActed?.(about, clock.now() - atMs);
     }
-    const byPod = statsByPod(enforceLocalStorage ? summary : await stats.summary({ maxAgeMs: 0, signal }));
+    const byPod = statsByPod((await stats.summary({ maxAgeMs: 0, signal })).pods);
     const chosen = choosePod({ urgent: verdict.urgent, observations, pods: candidates, stats: byPod, layout, maxPodGraceSeconds });
     if (chosen) return await this.#evict([chosen]);
     logger.info("Eviction manager: unable to evict any pods from the node", { resource: resourceOfSignal(threshold.signal) });
@@ -159,7 +159,7 @@ export class EvictionManager implements Running {
       });
     }
     if (ways.length === 0) return false;
-    const after: Observations = observe((await stats.summary({ maxAgeMs: 0, signal, podDisks: false })).node);
+    const after: Observations = observe((await stats.summary({ maxAgeMs: 0, signal, pods: new Set() })).node);
     return undercut(this.#thresholds, after, { withMinReclaim: true }).length === 0;
   }
 
@@ -190,6 +190,8 @@ export class EvictionManager implements Running {
   }
 }
 
-function statsByPod({ pods }: Summary): StatsByPod {
+function statsByPod(pods: Summary["pods"]): StatsByPod {
   return new Map(pods.map((p) => [p.podRef.uid, p]));
 }
+
+const uidsOf = (pods: readonly Pod[]): ReadonlySet<string> => new Set(pods.map(({ metadata }) => metadata.uid));

@@ -12,6 +12,16 @@ export interface StorageExcess {
   readonly signal: "emptydirfs.limit" | "ephemeralpodfs.limit" | "ephemeralcontainerfs.limit";
 }
 
+/** Whether there is anything that the pod could exceed. */
+export function hasStorageLimit({ spec }: Pod): boolean {
+  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
+  return (
+    containers.some((c) => c.resources?.limits?.["ephemeral-storage"] !== undefined) ||
+    spec.resources?.limits?.["ephemeral-storage"] !== undefined ||
+    (spec.volumes ?? []).some((v) => v.emptyDir?.sizeLimit !== undefined)
+  );
+}
+
 /** Undefined while the pod stays within its limits. */
 export function storageExcess(pod: Pod, stats: PodStats, layout: Pick<DiskLayout, "dedicatedImageFs">): StorageExcess | undefined {
   return emptyDirExcess(pod, stats) ?? podExcess(pod, stats) ?? containerExcess(pod, stats, layout);

@@ -92,7 +92,7 @@ export class ImageCollector implements Running {
     const { minAgeMs } = this.#policy;
     const nowMs = clock.now();
     const unused = await this.#removeAged(await this.#look(nowMs, signal), nowMs, signal);
-    const fs = (await stats.summary({ signal })).node.runtime?.imageFs;
+    const fs = (await stats.summary({ signal, pods: new Set() })).node.runtime?.imageFs;
     const capacityBytes = fs?.capacityBytes ?? 0;
     if (capacityBytes === 0) {
       const message = "invalid capacity 0 on image filesystem";

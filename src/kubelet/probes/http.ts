@@ -30,11 +30,11 @@ function urlOf({ action, host, port }: Pick<HttpGetRequest, "action" | "host" | 
   return `${(action.scheme ?? "HTTP").toLowerCase()}://${hostText}:${port}${path.startsWith("/") ? path : `/${path}`}`;
 }
 
-/** A port by number, or by the name it has in the container's list. */
+/** A port by number, or by the name it has in the container's list. What is no name is taken for a number in quotes. */
 export function containerPort(port: number | string, container: Container): number {
   const named = typeof port === "string" ? container.ports?.find((p) => p.name === port)?.containerPort : undefined;
-  const number = typeof port === "number" ? port : (named ?? Number.parseInt(port, 10));
-  if (Number.isNaN(number)) throw new Error(`couldn't find port: ${JSON.stringify(port)} in container ${container.name}`);
+  const number = typeof port === "number" ? port : (named ?? (/^[+-]?\d+$/.test(port) ? Number(port) : Number.NaN));
+  if (Number.isNaN(number)) throw new Error(`strconv.Atoi: parsing ${JSON.stringify(port)}: invalid syntax`);
   if (number <= 0 || number > 65_535) throw new Error(`invalid port number: ${number}`);
   return number;
 }

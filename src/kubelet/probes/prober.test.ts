@@ -64,7 +64,7 @@ describe("HTTP probes", () => {
   });
 
   it("cannot be made for a port without a number", async () => {
-    await expect(get("/", { port: "none" })).rejects.toThrow(`couldn't find port: "none" in container main`);
+    await expect(get("/", { port: "none" })).rejects.toThrow(`strconv.Atoi: parsing "none": invalid syntax`);
   });
 });
 

@@ -8,6 +8,7 @@ import type { TokenReview } from "../../api/types/authentication-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Client } from "../../client/client.ts";
+import type { ServerMetrics } from "./server-metrics.ts";
 
 export interface Caller {
   readonly name: string;
@@ -36,7 +37,7 @@ const unknownCacheMs = 10_000;
 
 /** Undefined for a caller that is nobody; throws where the API server cannot be asked. */
 export function createAuthenticator(
-  { client, clock }: { readonly client: Client; readonly clock: Clock },
+  { client, clock, metrics }: { readonly client: Client; readonly clock: Clock; readonly metrics: ServerMetrics },
   { webhook = true, webhookCacheMs = 120_000, anonymous = false }: AuthenticationOptions = {},
 ): Authenticate {
   const known = new LruMap<string, { readonly caller: Caller | undefined; readonly untilMs: number }>(maxCached);
@@ -44,8 +45,12 @@ export function createAuthenticator(
   const bearerOf = async (token: string): Promise<Caller | undefined> => {
     const key = createHash("sha256").update(token).digest("base64");
     const cached = known.get(key);
-    if (cached && cached.untilMs > clock.monotonic()) return cached.caller;
-    const review = (await client.create(tokenreviews, { metadata: {}, spec: { token } }, { timeoutMs: callTimeoutMs })) as TokenReview;
+    if (cached && cached.untilMs > clock.monotonic()) {
+      metrics.tokenHit();
+      return cached.caller;
+    }
+    const ask = () => client.create(tokenreviews, { metadata: {}, spec: { token } }, { timeoutMs: callTimeoutMs });
+    const review = (await metrics.tokenMiss(() => metrics.review("authn", ask))) as TokenReview;
     const caller = callerOfReview(review);
     known.set(key, { caller, untilMs: clock.monotonic() + (caller ? webhookCacheMs : Math.min(webhookCacheMs, unknownCacheMs)) });
     return caller;

@@ -9,6 +9,7 @@ import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Client } from "../../client/client.ts";
 import type { Caller } from "./authentication.ts";
+import type { ServerMetrics } from "./server-metrics.ts";
 
 export interface AuthorizationOptions {
   /** Default "Webhook". */
@@ -23,6 +24,7 @@ export interface AuthorizationDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly nodeName: string;
+  readonly metrics: ServerMetrics;
 }
 
 /** Throws StatusError with upstream's text where the caller may not. */
@@ -65,7 +67,7 @@ export function subresourcesOf(path: string): readonly string[] {
 }
 
 export function createAuthorizer(
-  { client, clock, logger, nodeName }: AuthorizationDependencies,
+  { client, clock, logger, nodeName, metrics }: AuthorizationDependencies,
   { mode = "Webhook", allowedCacheMs = 5 * 60_000, deniedCacheMs = 30_000 }: AuthorizationOptions = {},
 ): Authorize {
   if (mode === "AlwaysAllow") return async () => undefined;
@@ -78,7 +80,8 @@ export function createAuthorizer(
     const { name: user, groups, uid, extra } = caller;
     const resourceAttributes = { verb, version: "v1", resource: "nodes", subresource, name: nodeName };
     const spec = { user, groups, ...(uid ? { uid } : {}), ...(extra ? { extra } : {}), resourceAttributes };
-    const review = (await client.create(subjectaccessreviews, { metadata: {}, spec }, { timeoutMs: callTimeoutMs })) as SubjectAccessReview;
+    const ask = () => client.create(subjectaccessreviews, { metadata: {}, spec }, { timeoutMs: callTimeoutMs });
+    const review = (await metrics.review("authz", ask)) as SubjectAccessReview;
     const allowed = review.status?.allowed === true;
     known.set(key, { allowed, untilMs: clock.monotonic() + (allowed ? allowedCacheMs : deniedCacheMs) });
     return allowed;

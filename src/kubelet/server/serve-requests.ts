@@ -8,6 +8,7 @@ import type { Dial } from "../../rpc/dial.ts";
 import { passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { KubeletServerHost } from "./host.ts";
 import { answerByRoute, methodNotAllowed, type Route, urlOf } from "./route.ts";
+import type { ServerMetrics } from "./server-metrics.ts";
 import { isStream, splitProtocols, streamUrl } from "./streams.ts";
 import { serveWebSocket, streamForm } from "./web-socket-streams.ts";
 
@@ -20,6 +21,8 @@ export interface ServingContext {
   /** WebSockets of the newest protocols end here (the gate ExtendWebSocketsToKubelet). Default true. */
   readonly extendWebSockets?: boolean | undefined;
   readonly logger: Logger;
+  /** Default: requests are not counted. */
+  readonly metrics?: ServerMetrics;
   /** Reaches the runtime's streaming server where it is in this process. */
   readonly dial?: Dial | undefined;
   /** Throws StatusError unless the caller may make this request. */
@@ -31,8 +34,13 @@ const dialTimeoutMs = 30_000;
 export const maxHeadBytes = 256 * 1024;
 
 export function serveRequests(server: Pick<HttpServer, "on">, context: ServingContext): void {
-  const { host, routes, debugging, extendWebSockets = true, logger, dial, admit } = context;
+  const { host, routes, debugging, extendWebSockets = true, logger, metrics, dial, admit } = context;
+  const count = (request: IncomingMessage, until: NodeJS.EventEmitter): void => {
+    const ended = metrics?.begin({ method: request.method ?? "", pathname: urlOf(request).pathname, readOnly: false });
+    if (ended) until.once("close", ended);
+  };
   server.on("request", (request, response) => {
+    count(request, response);
     admit(request)
       .then(() => answerByRoute(routes, request, response))
       .catch((error: unknown) => respondError(logger, response, error));
@@ -40,6 +48,7 @@ export function serveRequests(server: Pick<HttpServer, "on">, context: ServingCo
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The client may go while it is being asked who it is.
     socket.on("error", () => socket.destroy());
+    count(request, socket);
     admit(request)
       .then(() => {
         if (!debugging && isStream(urlOf(request).pathname)) throw methodNotAllowed("Debug endpoints are disabled.");

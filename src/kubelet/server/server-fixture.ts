@@ -12,6 +12,7 @@ import type { Client } from "../../client/client.ts";
 import type { KubeletServerHost } from "./host.ts";
 import type { Route } from "./route.ts";
 import { type KubeletServerOptions, startKubeletServer } from "./server.ts";
+import type { ServerMetrics } from "./server-metrics.ts";
 
 export interface Answer {
   readonly status: number;
@@ -47,6 +48,7 @@ export interface ServerFixtureOptions {
   readonly allowed?: readonly string[];
   readonly host?: Partial<KubeletServerHost>;
   readonly routes?: readonly Route[];
+  readonly metrics?: ServerMetrics;
 }
 
 /** Certificates are judged by the machine's own clock. */
@@ -87,6 +89,7 @@ export async function startServerFixture(given: ServerFixtureOptions = {}): Prom
       logger: silentLogger,
       nodeName: "n1",
       ...(given.routes ? { routes: given.routes } : {}),
+      ...(given.metrics ? { metrics: given.metrics } : {}),
     },
     { address: "127.0.0.1", port: 0, ...leaf(ca, "kubelet"), clientCa: caPem, ...given.options },
   );

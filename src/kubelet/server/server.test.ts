@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../api/meta/status-error.ts";
+import { VirtualClock } from "../../base/clock.ts";
 import { freePort } from "../../testing/free-port.ts";
 import { subresourcesOf } from "./authorization.ts";
 import type { KubeletServerHost } from "./host.ts";
@@ -10,6 +11,7 @@ import { parseLogQuery } from "./log-query.ts";
 import { answerNodeLogs } from "./node-logs.ts";
 import { type Route, sendText } from "./route.ts";
 import { startServerFixture } from "./server-fixture.ts";
+import { ServerMetrics } from "./server-metrics.ts";
 
 const everything = { authorization: { mode: "AlwaysAllow" } as const };
 
@@ -254,5 +256,46 @@ describe("node logs", () => {
     } finally {
       await rm(root, { recursive: true });
     }
+  });
+});
+
+describe("the kubelet's server: its port", () => {
+  it("is any that is free where the one wanted is taken and another will do", async () => {
+    await using first = await startServerFixture({ options: { ...everything, port: await freePort(), orAnyPort: true } });
+    await using second = await startServerFixture({ options: { ...everything, port: first.port, orAnyPort: true } });
+    expect(second.port).not.toBe(first.port);
+    expect(await second.ask("/healthz", { as: ["alice", "g"] })).toMatchObject({ status: 200 });
+    await expect(startServerFixture({ options: { port: first.port } })).rejects.toThrow(/cannot listen on 127\.0\.0\.1/);
+  });
+});
+
+describe("the kubelet's server: what it counts", () => {
+  it("counts requests by path, and what the API server was asked about callers", async () => {
+    const metrics = new ServerMetrics(new VirtualClock());
+    await using f = await startServerFixture({ tokens: { t: "alice" }, allowed: ["alice get nodes/pods"], metrics });
+    await f.ask("/pods", { token: "t" });
+    await f.ask("/pods/", { token: "t" });
+    await f.ask("/no/such/path", { token: "t", method: "PATCH" });
+    await f.ask("/metrics/cadvisor");
+    const text = metrics.registry.text();
+    const labels = (method: string, path: string): string =>
+      `{method="${method}",path="${path}",server_type="readwrite",long_running="false"}`;
+    await expect.poll(() => metrics.registry.text()).toContain(`kubelet_http_requests_duration_seconds_count${labels("GET", "pods")} 2`);
+    expect(text).toContain(`kubelet_http_requests_total${labels("GET", "pods")} 2\n`);
+    expect(text).toContain(`kubelet_http_requests_total${labels("other", "other")} 1\n`);
+    expect(text).toContain(`kubelet_http_requests_total${labels("GET", "metrics/cadvisor")} 1\n`);
+    expect(text).toContain('apiserver_delegated_authn_request_total{code="201"} 1\n');
+    expect(text).toContain('authentication_token_cache_request_total{status="hit"} 2\n');
+    expect(text).toContain('authentication_token_cache_request_total{status="miss"} 1\n');
+    expect(text).toContain('authentication_token_cache_active_fetch_count{status="in_flight"} 0\n');
+    expect(text).toMatch(/^apiserver_delegated_authz_request_duration_seconds_count\{code="201"\} [23]$/m);
+  });
+
+  it("counts what comes by the port that asks nobody who they are apart", async () => {
+    const metrics = new ServerMetrics(new VirtualClock());
+    const readOnlyPort = await freePort();
+    await using f = await startServerFixture({ options: { readOnlyPort }, metrics });
+    await f.askPlain(readOnlyPort, "/healthz");
+    expect(metrics.registry.text()).toContain('path="healthz",server_type="readonly",long_running="false"} 1');
   });
 });

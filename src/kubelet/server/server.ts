@@ -18,6 +18,7 @@ import type { KubeletServerHost } from "./host.ts";
 import { answerByRoute, type Route, urlOf } from "./route.ts";
 import { type RouteOptions, serverRoutes } from "./routes.ts";
 import { hostOf, maxHeadBytes, respondError, serveRequests, textOf } from "./serve-requests.ts";
+import { ServerMetrics } from "./server-metrics.ts";
 
 export interface KubeletServerDependencies {
   /** Undefined until the kubelet is there: the server listens first, so that the node can report its port. */
@@ -28,6 +29,8 @@ export interface KubeletServerDependencies {
   readonly nodeName: string;
   /** Reaches the runtime's streaming server where it is in this process. */
   readonly dial?: Dial | undefined;
+  /** Of what the server does. Default: nobody sees them. */
+  readonly metrics?: ServerMetrics;
   /** Endpoints besides the server's own. */
   readonly routes?: readonly Route[];
 }
@@ -43,6 +46,8 @@ export interface KubeletServerOptions extends ServerCertificates, RouteOptions {
   readonly address: string;
   /** 0 chooses a free one. */
   readonly port: number;
+  /** Where the port is taken, any that is free will do. Default false. */
+  readonly orAnyPort?: boolean;
   readonly authentication?: AuthenticationOptions;
   readonly authorization?: AuthorizationOptions;
   /** Default TLS 1.2 and Node's ciphers and curves. */
@@ -62,8 +67,9 @@ export interface RunningKubeletServer extends Running {
 const headersTimeoutMs = 30_000;
 
 export async function startKubeletServer(deps: KubeletServerDependencies, options: KubeletServerOptions): Promise<RunningKubeletServer> {
-  const authenticate = createAuthenticator(deps, options.authentication);
-  const authorize = createAuthorizer(deps, options.authorization);
+  const { metrics = new ServerMetrics(deps.clock) } = deps;
+  const authenticate = createAuthenticator({ ...deps, metrics }, options.authentication);
+  const authorize = createAuthorizer({ ...deps, metrics }, options.authorization);
   const host = hostOf(deps);
   const routes = serverRoutes({ host, clock: deps.clock, more: deps.routes ?? [] }, options);
   const contextOf = (from: ServerCertificates): ServerOptions => ({
@@ -90,9 +96,12 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
   }
 
   const debugging = options.enableDebuggingHandlers ?? true;
-  serveRequests(server, { ...deps, host, routes, debugging, extendWebSockets: options.extendWebSockets, admit });
-  await listenOn(deps.logger, server, options);
-  const plain = await startPlainServers(deps, options, routes).catch(async (error: unknown) => {
+  serveRequests(server, { ...deps, metrics, host, routes, debugging, extendWebSockets: options.extendWebSockets, admit });
+  await listenOn(deps.logger, server, options).catch((error: unknown) => {
+    if (!options.orAnyPort || !isTaken(error)) throw error;
+    return listenOn(deps.logger, server, { ...options, port: 0 });
+  });
+  const plain = await startPlainServers({ ...deps, metrics }, options, routes).catch(async (error: unknown) => {
     await close();
     throw error;
   });
@@ -108,7 +117,7 @@ export async function startKubeletServer(deps: KubeletServerDependencies, option
 
 /** The read-only port and the health port: loaded where they are asked for. */
 async function startPlainServers(
-  deps: KubeletServerDependencies,
+  { logger, metrics }: KubeletServerDependencies & { readonly metrics: ServerMetrics },
   { address, readOnlyPort, healthz }: KubeletServerOptions,
   routes: readonly Route[],
 ): Promise<readonly Running[]> {
@@ -121,12 +130,13 @@ async function startPlainServers(
   const running: Running[] = [];
   for (const { address: host, port, routes: served } of wanted) {
     const answer: RequestListener = (request, response) => {
-      answerByRoute(served, request, response).catch((error: unknown) => respondError(deps.logger, response, error));
+      response.on("close", metrics.begin({ method: request.method ?? "", pathname: urlOf(request).pathname, readOnly: true }));
+      answerByRoute(served, request, response).catch((error: unknown) => respondError(logger, response, error));
     };
     const server = createPlainServer({ headersTimeout: headersTimeoutMs, requestTimeout: headersTimeoutMs }, answer);
     const close = closing(server);
     try {
-      await listenOn(deps.logger, server, { address: host, port });
+      await listenOn(logger, server, { address: host, port });
     } catch (error) {
       await Promise.all(running.map((r) => r.stop()));
       throw error;
@@ -135,6 +145,9 @@ async function startPlainServers(
   }
   return running;
 }
+
+/** To ask the kernel, instead of looking first, leaves no moment for another to come in between. */
+const isTaken = (error: unknown): boolean => ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "EADDRINUSE";
 
 async function listenOn(
   logger: Logger,

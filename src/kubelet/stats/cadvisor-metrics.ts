@@ -3,6 +3,7 @@
 
 import { type Sample, type SampledMetric, sampledText } from "../../base/metrics.ts";
 import type { CgroupDetails } from "../../linux/cgroup-details.ts";
+import type { DiskTraffic, MachineDisk } from "../../linux/machine-disks.ts";
 import type { ContainerMeasurement, Measurement, NetworkReading, PodMeasurement, UsageReading } from "./measurement.ts";
 
 type Labels = Readonly<Record<string, string>>;
@@ -14,6 +15,8 @@ interface Group extends UsageReading {
   readonly network?: NetworkReading;
   readonly diskBytes?: number;
   readonly details?: CgroupDetails;
+  /** Of the whole machine. */
+  readonly disks?: readonly MachineDisk[];
 }
 
 export interface MachineFacts {
@@ -31,17 +34,23 @@ export interface CadvisorFacts {
   readonly machine: MachineFacts | undefined;
   /** By the paths of control groups. */
   readonly details: ReadonlyMap<string, CgroupDetails>;
+  /** Of the machine. Default none. */
+  readonly disks?: readonly MachineDisk[];
 }
 
 /** `measured` undefined: the measurement failed. */
-export function cadvisorMetrics(measured: Measurement | undefined, { machine, details }: CadvisorFacts): string {
+export function cadvisorMetrics(measured: Measurement | undefined, { machine, details, disks = [] }: CadvisorFacts): string {
   const error: SampledMetric = {
     name: "container_scrape_error",
     type: "gauge",
     help: "1 where measuring failed, else 0",
     samples: [{ value: measured ? 0 : 1 }],
   };
-  return sampledText([...machineMetrics(machine), ...(measured ? groupMetrics(groupsOf(measured, details), measured.timeMs) : []), error]);
+  return sampledText([
+    ...machineMetrics(machine),
+    ...(measured ? groupMetrics(groupsOf(measured, details, disks), measured.timeMs) : []),
+    error,
+  ]);
 }
 
 /** Below the pod's, named by the container's id, as runtimes make it. */
@@ -49,8 +58,13 @@ export function containerCgroup(pod: PodMeasurement, { id }: ContainerMeasuremen
   return `${pod.cgroup ?? `/kubepods/pod${pod.uid}`}/${id}`;
 }
 
-function groupsOf({ node, pods }: Measurement, details: CadvisorFacts["details"]): readonly Group[] {
-  const root: Group = { ...node, labels: labelsOf({ id: "/" }), ...(node.processes === undefined ? {} : { processes: node.processes }) };
+function groupsOf({ node, pods }: Measurement, details: CadvisorFacts["details"], disks: readonly MachineDisk[]): readonly Group[] {
+  const root: Group = {
+    ...node,
+    disks,
+    labels: labelsOf({ id: "/" }),
+    ...(node.processes === undefined ? {} : { processes: node.processes }),
+  };
   const groups = pods.flatMap((pod) => [podGroup(pod), ...pod.containers.map((container) => containerGroup(pod, container))]);
   return [root, ...groups.map((group) => withDetails(group, details.get(group.labels.id ?? "")))];
 }
@@ -93,6 +107,30 @@ type Read = (group: Group) => readonly (Omit<Sample, "labels"> & { readonly more
 
 const one = (value: number | undefined, timestampMs?: number, more?: Labels): ReturnType<Read> =>
   value === undefined ? [] : [{ value, ...(timestampMs === undefined ? {} : { timestampMs }), ...(more ? { more } : {}) }];
+
+function ofDisks(disks: readonly MachineDisk[] = [], value: (disk: MachineDisk) => number | undefined): ReturnType<Read> {
+  return disks.flatMap((disk) => one(value(disk), undefined, { device: disk.device }));
+}
+
+/** What the kernel counts of each disk. Times are seconds. */
+const diskTraffic = (
+  [
+    ["reads_total", "counter", "Reads of a disk.", (t) => t.reads],
+    ["reads_merged_total", "counter", "Reads that were made together with others.", (t) => t.readsMerged],
+    ["sector_reads_total", "counter", "Sectors read.", (t) => t.sectorsRead],
+    ["read_seconds_total", "counter", "Time reads took.", (t) => t.readMs / 1000],
+    ["writes_total", "counter", "Writes to a disk.", (t) => t.writes],
+    ["writes_merged_total", "counter", "Writes that were made together with others.", (t) => t.writesMerged],
+    ["sector_writes_total", "counter", "Sectors written.", (t) => t.sectorsWritten],
+    ["write_seconds_total", "counter", "Time writes took.", (t) => t.writeMs / 1000],
+    ["io_current", "gauge", "What a disk is doing now.", (t) => t.underWay],
+    ["io_time_seconds_total", "counter", "Time a disk was busy.", (t) => t.busyMs / 1000],
+    ["io_time_weighted_seconds_total", "counter", "The same, weighted by how much it had to do.", (t) => t.weightedMs / 1000],
+  ] as readonly (readonly [string, SampledMetric["type"], string, (traffic: DiskTraffic) => number])[]
+).map(([name, type, help, value]): readonly [string, SampledMetric["type"], string, Read] => [
+  ...([`container_fs_${name}`, type, help] as const),
+  ({ disks }) => ofDisks(disks, ({ traffic }) => (traffic ? value(traffic) : undefined)),
+]);
 
 const families = (nowMs: number): readonly (readonly [string, SampledMetric["type"], string, Read])[] => [
   [
@@ -186,7 +224,16 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
     ({ pressure: p }) => micros(p?.io?.full.total),
   ],
   ["container_processes", "gauge", "Processes in it.", ({ processes }) => one(processes)],
-  ["container_fs_usage_bytes", "gauge", "Bytes of the writable layer.", ({ diskBytes }) => one(diskBytes, undefined, { device: "" })],
+  [
+    "container_fs_usage_bytes",
+    "gauge",
+    "Bytes of the writable layer, or of the machine's disks.",
+    ({ diskBytes, disks }) => [...one(diskBytes, undefined, { device: "" }), ...ofDisks(disks, (disk) => disk.usedBytes)],
+  ],
+  ["container_fs_limit_bytes", "gauge", "Size of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.capacityBytes)],
+  ["container_fs_inodes_total", "gauge", "Inodes of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.inodes)],
+  ["container_fs_inodes_free", "gauge", "Free inodes of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.inodesFree)],
+  ...diskTraffic,
   ["container_network_receive_bytes_total", "counter", "Bytes received.", ({ network }) => ofInterfaces(network, "rxBytes")],
   ["container_network_receive_packets_total", "counter", "Packets received.", ({ network }) => ofInterfaces(network, "rxPackets")],
   [

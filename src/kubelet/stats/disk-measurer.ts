@@ -32,13 +32,13 @@ const layersMaxAgeMs = 20_000;
 export function createDiskMeasurer(
   deps: DiskMeasurerDependencies,
   { rootDirectory, volumes }: DiskMeasurerOptions,
-): (measured: Measurement, options?: { readonly ofPods?: boolean }) => Promise<Measurement> {
+): (measured: Measurement) => Promise<Measurement> {
   const { cri, clock, machine } = deps;
   // The CPU time in the answer is of no interest: no rates are made of it.
   const layers = new SharedResult(clock, () => readContainerStats(cri, new CpuRates()));
-  return async ({ timeMs, node, pods }, { ofPods = true } = {}) => {
+  return async ({ timeMs, node, pods }) => {
     // Where there are no control groups the containers' figures came from the runtime, writable layers among them.
-    const lacksLayers = ofPods && machine !== undefined && pods.some((pod) => pod.containers.some((c) => !c.writableLayer));
+    const lacksLayers = machine !== undefined && pods.some((pod) => pod.containers.some((c) => !c.writableLayer));
     const readings = lacksLayers ? await layers.get(layersMaxAgeMs) : new Map<string, ContainerReading>();
     const complete = async (pod: PodMeasurement): Promise<PodMeasurement> => {
       const measured = volumes(pod.uid);
@@ -59,7 +59,7 @@ export function createDiskMeasurer(
       measureRuntimeFileSystems(cri),
       processCount(),
       pressureOf(machine),
-      ofPods ? Promise.all(pods.map(complete)) : pods,
+      Promise.all(pods.map(complete)),
     ]);
     const more = {
       ...pressure,

@@ -2,6 +2,7 @@
 // the error metrics of those that have one, and by 500 elsewhere.
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { Logger } from "../../base/log.ts";
+import { sampledText } from "../../base/metrics.ts";
 import { cadvisorMetrics, type MachineFacts } from "./cadvisor-metrics.ts";
 import type { KubeletMetrics } from "./kubelet-metrics.ts";
 import type { Measurement } from "./measurement.ts";
@@ -35,7 +36,7 @@ export function createStatsEndpoints(deps: StatsEndpointsDependencies): StatsEnd
     return stats;
   };
   /** Undefined when it failed. */
-  const tried = async (measuring: Promise<Measurement>): Promise<Measurement | undefined> => {
+  const tried = async (measuring: Promise<Measurement> | undefined): Promise<Measurement | undefined> => {
     try {
       return await measuring;
     } catch (error) {
@@ -51,7 +52,7 @@ export function createStatsEndpoints(deps: StatsEndpointsDependencies): StatsEnd
       throw new StatusError({ code: 405, reason: "MethodNotAllowed", message: "405: Method Not Allowed" });
     switch (path) {
       case "/metrics":
-        return { contentType: metricsText, body: metrics.registry.text() };
+        return { contentType: metricsText, body: metrics.registry.text() + logMetrics(await tried(deps.stats()?.all())) };
       case "/metrics/probes":
         return { contentType: metricsText, body: metrics.probes.text() };
       case "/metrics/resource":
@@ -64,13 +65,23 @@ export function createStatsEndpoints(deps: StatsEndpointsDependencies): StatsEnd
   };
 }
 
+/** What the logs of each container take; nothing where they could not be measured. */
+function logMetrics(measured: Measurement | undefined): string {
+  const samples = (measured?.pods ?? []).flatMap(({ uid, name: pod, namespace, containers }) =>
+    containers.flatMap(({ name: container, logs }) => (logs ? [{ labels: { container, namespace, pod, uid }, value: logs.bytes }] : [])),
+  );
+  const help = "Bytes that a container's logs take.";
+  return sampledText([{ name: "kubelet_container_log_filesystem_used_bytes", type: "gauge", help, samples }]);
+}
+
 async function cadvisorText(
   stats: KubeletStats,
   tried: (measuring: Promise<Measurement>) => Promise<Measurement | undefined>,
   machine: MachineFacts | undefined,
 ): Promise<string> {
   const measured = await tried(stats.all());
-  return cadvisorMetrics(measured, { machine, details: measured ? await stats.details(measured) : new Map() });
+  const [details, disks] = await Promise.all([measured ? stats.details(measured) : new Map<string, never>(), stats.disks()]);
+  return cadvisorMetrics(measured, { machine, details, disks });
 }
 
 async function summaryText(stats: KubeletStats, query: URLSearchParams): Promise<string> {

@@ -7,6 +7,7 @@ import { registerBuildInfo, registerProcessMetrics } from "../../base/process-me
 import type { ProbeKind } from "../probes/container-probe.ts";
 import type { ProbeOutcome } from "../probes/prober.ts";
 import { LifeMetrics } from "./life-metrics.ts";
+import { VolumeMetrics } from "./volume-metrics.ts";
 
 const defaultBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const startBuckets = [0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600];
@@ -26,6 +27,7 @@ export interface PodStep {
 export class KubeletMetrics {
   readonly registry = new MetricsRegistry();
   readonly life: LifeMetrics;
+  readonly volumes: VolumeMetrics;
   readonly probes = new MetricsRegistry();
   readonly #clock: Clock;
   readonly #relists: HistogramSeries;
@@ -45,6 +47,7 @@ export class KubeletMetrics {
     this.#clock = clock;
     const { registry, probes } = this;
     this.life = new LifeMetrics(registry, clock);
+    this.volumes = new VolumeMetrics(registry, clock);
     registerProcessMetrics(registry, clock);
     registerBuildInfo(registry);
     const started = "Start time of the process since the Unix epoch in seconds.";

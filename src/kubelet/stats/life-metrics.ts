@@ -26,6 +26,7 @@ const maxSpans = 100;
 export class LifeMetrics {
   readonly #clock: Clock;
   readonly #pulls: Family<HistogramSeries>;
+  readonly #ensured: Family<Series>;
   readonly #statusSyncs: HistogramSeries;
   readonly #ended: Family<Series>;
   readonly #sli: HistogramSeries;
@@ -51,6 +52,9 @@ export class LifeMetrics {
     this.#pulls = registry.histogram("kubelet_image_pull_duration_seconds", "How long pulls took, by the image's size.", {
       ...{ labels: ["image_size_in_bytes"], buckets: pullSeconds },
     });
+    this.#ensured = registry.counter("kubelet_image_manager_ensure_image_requests_total", "Images that containers asked for.", [
+      ...["present_locally", "pull_policy", "pull_required"],
+    ]);
     this.#statusSyncs = histogram(
       "pod_status_sync_duration_seconds",
       "From a change of a pod's status to its being reported.",
@@ -89,6 +93,14 @@ export class LifeMetrics {
     const nowMs = this.#clock.now();
     const spans = this.#pulling.get(podUid) ?? [];
     if (spans.length < maxSpans) this.#pulling.set(podUid, [...spans, [nowMs - durationMs, nowMs]]);
+  }
+
+  imageEnsured(
+    policy: string,
+    { present, mustPull }: { readonly present: boolean | undefined; readonly mustPull: boolean | undefined },
+  ): void {
+    const text = (known: boolean | undefined): string => (known === undefined ? "unknown" : String(known));
+    this.#ensured.series(text(present), policy.toLowerCase(), text(mustPull)).add();
   }
 
   /** `outcome` of each image volume that a container mounts. */

@@ -6,11 +6,12 @@ import { type CgroupDetails, readDetails } from "../../linux/cgroup-details.ts";
 import { type CgroupNames, cgroupfsNames } from "../../linux/cgroup-names.ts";
 import type { CgroupSystem, Cgroups, CgroupUsage } from "../../linux/cgroups.ts";
 import { hostFile } from "../../linux/host-file.ts";
+import { type MachineDisk, machineDisks } from "../../linux/machine-disks.ts";
 import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
 import { cgroupPressure, machinePressure, type Pressure } from "../../linux/pressure.ts";
 import { type ProcessUsage, processUsage } from "../../linux/process-usage.ts";
-import { defaultRoute } from "../../linux/system-info.ts";
+import { uplink } from "../../linux/system-info.ts";
 
 export interface MachineReader {
   usage(): Promise<MachineUsage | undefined>;
@@ -34,6 +35,7 @@ export interface MachineReader {
   /** Of the network namespace that the processes of a control group are in. */
   networkOf(cgroup: string): Promise<readonly InterfaceUsage[]>;
   bootTimeMs(): Promise<number | undefined>;
+  disks(): Promise<readonly MachineDisk[]>;
 }
 
 export interface MachineOptions {
@@ -65,13 +67,14 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cg
       return pid === undefined ? undefined : processUsage(pid);
     },
     async network() {
-      const [interfaces, route] = await Promise.all([networkUsage("self"), defaultRoute().catch(() => undefined)]);
-      return { interfaces, ...(route ? { defaultInterface: route.interface } : {}) };
+      const [interfaces, defaultInterface] = await Promise.all([networkUsage("self"), uplink()]);
+      return { interfaces, ...(defaultInterface === undefined ? {} : { defaultInterface }) };
     },
     async networkOf(cgroup) {
       const pid = await groups?.cgroups.anyProcess(cgroup);
       return pid === undefined ? [] : networkUsage(pid);
     },
+    disks: machineDisks,
     async bootTimeMs() {
       const seconds = /^btime (\d+)$/m.exec(await hostFile("/proc/stat"))?.[1];
       return seconds === undefined ? undefined : Number(seconds) * 1000;

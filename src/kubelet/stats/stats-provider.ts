@@ -1,11 +1,13 @@
 // Measures what the node and its pods use, for the summary API, the metrics endpoints and eviction. There are two measurements:
 // CPU and memory alone, which is cheap enough to be asked for every few seconds, and a full one with disks and volumes. Each is
-// made once for all who ask at the same time. Nothing here walks directories; volume-usage.ts does, in the background.
+// made once for all who ask at the same time. Nothing here walks directories; volume-usage.ts does, in the background. Eviction
+// looks at the node every few seconds, and has only those pods measured that it has to judge.
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import type { CgroupDetails } from "../../linux/cgroup-details.ts";
+import type { MachineDisk } from "../../linux/machine-disks.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
@@ -29,6 +31,8 @@ export interface StatsProviderDependencies {
   readonly volumes: (podUid: string) => MountedVolumes | undefined;
   /** Undefined where the runtime is simulated. */
   readonly machine?: MachineReader;
+  /** For metrics. */
+  readonly onVolumeMeasured?: (source: "du" | "statfs", durationMs: number) => void;
 }
 
 export interface StatsProviderOptions {
@@ -57,6 +61,8 @@ export interface KubeletStats extends StatsProvider, Running {
   usageSummary(options?: MeasureOptions): Promise<Summary>;
   /** Of control groups by their paths, those of pods and containers. */
   details(measured: Measurement): Promise<ReadonlyMap<string, CgroupDetails>>;
+  /** Of the machine; none where there is none. */
+  disks(): Promise<readonly MachineDisk[]>;
   /** Measures the volumes now. */
   measureVolumes(): Promise<void>;
   /** As last measured; undefined before. */
@@ -69,30 +75,39 @@ const fullMaxAgeMs = 10_000;
 export function createStatsProvider(deps: StatsProviderDependencies, options: StatsProviderOptions): KubeletStats {
   const { clock, logger } = deps;
   const volumes = new VolumeUsage(
-    { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod) },
+    { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod), onMeasured: deps.onVolumeMeasured },
     { ...(options.volumePeriodMs === undefined ? {} : { periodMs: options.volumePeriodMs }) },
   );
   const measureUsage = usageMeasurer(deps, options);
   const usage = new SharedResult(clock, measureUsage);
   const disks = createDiskMeasurer(deps, { rootDirectory: options.rootDirectory, volumes: (uid) => volumes.of(uid) });
   const full = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs)));
-  const ofNode = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs), { ofPods: false }));
+  const some = async (uids: ReadonlySet<string>, signal?: AbortSignal): Promise<Measurement> => {
+    const chosen = (uid: string): boolean => uids.has(uid);
+    // A simulated node uses what its pods use: all of them have to be asked.
+    const measured = deps.machine ? await usageMeasurer(deps, options, chosen)() : await usage.get(usageMaxAgeMs, signal);
+    return disks({ ...measured, pods: measured.pods.filter(({ uid }) => chosen(uid)) });
+  };
   const provider: KubeletStats = {
     start: () => volumes.start(),
     stop: () => volumes.stop(),
     details: (measured) => readGroupDetails(measured, deps.machine),
+    disks: async () => (await deps.machine?.disks()) ?? [],
     measureVolumes: () => volumes.measure(),
     volumesOf: (uid) => volumes.of(uid),
     usage: ({ maxAgeMs = usageMaxAgeMs, signal } = {}) => usage.get(maxAgeMs, signal),
     all: ({ maxAgeMs = fullMaxAgeMs, signal } = {}) => full.get(maxAgeMs, signal),
-    summary: async ({ podDisks = true, maxAgeMs = fullMaxAgeMs, signal } = {}) =>
-      toSummary(await (podDisks ? full : ofNode).get(maxAgeMs, signal)),
+    summary: async (asked = {}) => toSummary(asked.pods ? await some(asked.pods, asked.signal) : await provider.all(asked)),
     usageSummary: async (asked) => toSummary(await provider.usage(asked)),
   };
   return provider;
 }
 
-function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOptions): () => Promise<Measurement> {
+function usageMeasurer(
+  deps: StatsProviderDependencies,
+  options: StatsProviderOptions,
+  chosen: (podUid: string) => boolean = () => true,
+): () => Promise<Measurement> {
   const { cri, clock, machine } = deps;
   const { nodeName, memoryBytes } = options;
   const rates = new CpuRates();
@@ -101,7 +116,8 @@ function usageMeasurer(deps: StatsProviderDependencies, options: StatsProviderOp
     const nowMs = clock.now();
     const containers = once(() => readContainerStats(cri, rates));
     const sandboxes = once(() => readSandboxStats(cri, { rates, nowMs }));
-    const pods = await measurePods(deps.pods(), { machine, rates, containers, sandboxes, nowMs });
+    const asked = [...deps.pods()].filter(({ pod }) => chosen(pod.metadata.uid));
+    const pods = await measurePods(asked, { machine, rates, containers, sandboxes, nowMs });
     const node = await measureNode({ nodeName, machine, rates, pods, memoryBytes, startedAtMs, nowMs });
     rates.endRound();
     return { timeMs: nowMs, node, pods };

@@ -89,9 +89,24 @@ describe("the summary", () => {
   });
 
   test("measures volumes by itself once a minute", async () => {
-    await fixture.createPod("v", { volumes: [{ name: "data", emptyDir: {} }] });
+    await fixture.createPod("v", {
+      volumes: [{ name: "data", emptyDir: {} }],
+      containers: [container({ volumeMounts: [{ name: "data", mountPath: "/data" }] })],
+    });
     const pod = await fixture.untilPhase("v", "Running");
     await fixture.until(async () => stats().volumesOf(pod.metadata.uid)?.length === 1, 90_000);
+  });
+
+  test("of some pods tells of these alone, and of the node as it is with all of them", async () => {
+    for (const name of ["one", "two"]) await fixture.createPod(name);
+    for (const name of ["one", "two"]) await fixture.untilPhase(name, "Running");
+    const { uid } = (await fixture.pod("one"))?.metadata ?? {};
+    const all = await stats().summary({ maxAgeMs: 0 });
+    const some = await stats().summary({ maxAgeMs: 0, pods: new Set([uid ?? ""]) });
+    expect(some.pods.map(({ podRef }) => podRef.name)).toEqual(["one"]);
+    expect(some.pods[0]?.containers[0]).toMatchObject({ name: "main", memory: { workingSetBytes: 10 * 2 ** 20 } });
+    expect(some.node.memory).toMatchObject({ workingSetBytes: all.node.memory?.workingSetBytes });
+    expect((await stats().summary({ pods: new Set() })).pods).toEqual([]);
   });
 
   test("is measured once for all who ask at the same time, and kept as long as they accept", async () => {
@@ -195,6 +210,29 @@ describe("the kubelet's server", () => {
     expect(await value("process_resident_memory_bytes")).toBeGreaterThan(0);
     expect(await value("kubelet_containers_per_pod_count_sum")).toBe(1);
     expect(await value('rest_client_requests_total{code="200",host="",method="PATCH"}')).toBeGreaterThan(0);
+  });
+
+  test("/metrics tells what was done with volumes, of images and logs", async () => {
+    await fixture.createPod("v", {
+      volumes: [{ name: "data", emptyDir: {} }],
+      containers: [container({ imagePullPolicy: "IfNotPresent", volumeMounts: [{ name: "data", mountPath: "/data" }] })],
+    });
+    const pod = await fixture.untilPhase("v", "Running");
+    await stats().measureVolumes();
+    const value = (series: string): Promise<number> => numberAt("/metrics", series);
+    const plugin = "kubernetes.io/empty-dir";
+    const operation = (name: string): string =>
+      `storage_operation_duration_seconds_count{migrated="false",operation_name="${name}",status="success",volume_plugin="${plugin}"}`;
+    expect(await value(operation("volume_mount"))).toBeGreaterThan(0);
+    for (const state of ["desired", "actual"])
+      expect(await value(`volume_manager_total_volumes{plugin_name="${plugin}",state="${state}_state_of_world"}`)).toBe(1);
+    expect(await value('kubelet_volume_metric_collection_duration_seconds_count{metric_source="du"}')).toBeGreaterThan(0);
+    const asked = '{present_locally="true",pull_policy="ifnotpresent",pull_required="false"}';
+    expect(await value(`kubelet_image_manager_ensure_image_requests_total${asked}`)).toBe(1);
+    const labels = `{container="main",namespace="default",pod="v",uid="${pod.metadata.uid}"}`;
+    expect(await value(`kubelet_container_log_filesystem_used_bytes${labels}`)).toBeGreaterThanOrEqual(0);
+    await fixture.client.delete(pods, { namespace: "default", name: "v" });
+    await fixture.until(async () => (await value(operation("volume_unmount"))) === 1);
   });
 
   test("/metrics/probes counts probes by result until their pod is gone", async () => {

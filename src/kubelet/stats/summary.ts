@@ -125,8 +125,8 @@ export interface VolumeStats extends FsStats {
 export interface StatsProvider {
   /**
    * Measures, or gives back what was measured at most `maxAgeMs` ago (default 10 s); callers of the same moment share one
-   * measurement. Rejects when the runtime does not answer in time. Without `podDisks` (default true) the figures of what pods
-   * have on disks may be missing: every container's log directory is looked through for them.
+   * measurement. Rejects when the runtime does not answer in time. With `pods`, of which it gives back these alone, by their
+   * uids, it measures anew, and what belongs to other pods is not touched; rates are not among what it tells then.
    */
-  summary(options?: { readonly maxAgeMs?: number; readonly signal?: AbortSignal; readonly podDisks?: boolean }): Promise<Summary>;
+  summary(options?: { readonly maxAgeMs?: number; readonly signal?: AbortSignal; readonly pods?: ReadonlySet<string> }): Promise<Summary>;
 }

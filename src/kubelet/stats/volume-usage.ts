@@ -14,6 +14,8 @@ export interface VolumeUsageDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly pods: () => Iterable<Pod>;
+  /** For metrics: a volume was measured. */
+  readonly onMeasured?: ((source: "du" | "statfs", durationMs: number) => void) | undefined;
   /** Undefined before the pod's volumes are made. */
   readonly mounted: (podUid: string) => MountedVolumes | undefined;
 }
@@ -104,7 +106,10 @@ export class VolumeUsage implements Running {
     const late = (): void => limit.abort(new Error(`${path} took longer than ${this.#walkTimeoutMs} ms`));
     const timer = this.#deps.clock.after(this.#walkTimeoutMs, late);
     const signal = AbortSignal.any([limit.signal, this.#abort.signal]);
-    const work = measureVolume(pod, volume, { path, signal, timeMs: this.#deps.clock.now() }).finally(() => this.#pending.delete(path));
+    const { clock, onMeasured } = this.#deps;
+    const begunMs = clock.monotonic();
+    const onSource = (source: "du" | "statfs"): void => onMeasured?.(source, clock.monotonic() - begunMs);
+    const work = measureVolume(pod, volume, { path, signal, timeMs: clock.now(), onSource }).finally(() => this.#pending.delete(path));
     try {
       return await raceAbort(work, signal);
     } finally {
@@ -113,17 +118,29 @@ export class VolumeUsage implements Running {
   }
 }
 
+interface VolumeWalk {
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly timeMs: number;
+  /** It has been measured so. */
+  readonly onSource: (source: "du" | "statfs") => void;
+}
+
 async function measureVolume(
   pod: Pod,
   volume: Volume,
-  { path, signal, timeMs }: { readonly path: string; readonly signal: AbortSignal; readonly timeMs: number },
+  { path, signal, timeMs, onSource }: VolumeWalk,
 ): Promise<VolumeMeasurement | undefined> {
   const space = await fileSystemSpace(path);
   if (!space) return undefined;
   const { usedBytes, ...free } = space;
   const about = { name: volume.name, isEphemeral: isEphemeral(volume), ...claimOf(pod, volume), timeMs, ...free };
-  if (await isMountPoint(path)) return { ...about, usedBytes, inodesUsed: space.inodes - space.inodesFree };
+  if (await isMountPoint(path)) {
+    onSource("statfs");
+    return { ...about, usedBytes, inodesUsed: space.inodes - space.inodesFree };
+  }
   const used = await diskUsage(path, { signal });
+  onSource("du");
   return { ...about, usedBytes: used.bytes, inodesUsed: used.inodes };
 }
 

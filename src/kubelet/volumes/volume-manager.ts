@@ -9,11 +9,13 @@ import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type FileCalls, pooledFiles } from "../../base/file-calls.ts";
 import { podCgroupResources } from "../linux-resources.ts";
+import { type VolumeMetrics, type VolumeOperation, volumePlugin } from "../stats/volume-metrics.ts";
 import { type Payload, writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";
 import { hugePageBytes, isHugePageMedium } from "./huge-pages.ts";
 import { applyFsGroup } from "./ownership.ts";
 import { type PayloadContext, volumePayload } from "./payload.ts";
+import { usedVolumes } from "./used-volumes.ts";
 
 /** What the node's mounts are asked for; linux/mounts.ts has it. */
 export interface HostMounts {
@@ -51,6 +53,8 @@ export interface VolumeManagerDependencies {
   readonly clock: Clock;
   readonly plugins?: readonly VolumePlugin[];
   readonly payload: (pod: Pod) => PayloadContext;
+  /** Default: nobody counts. */
+  readonly metrics?: VolumeMetrics | undefined;
   /** What files of configuration and secrets are written with. Default pooledFiles. */
   readonly files?: FileCalls;
 }
@@ -130,9 +134,9 @@ export class VolumeManager {
     const mounted = new Map<string, MountedVolume>();
     const failures: VolumeError[] = [];
     await Promise.all(
-      (pod.spec.volumes ?? []).map(async (volume) => {
+      usedVolumes(pod).map(async (volume) => {
         try {
-          const made = await this.#setUpVolume(pod, volume);
+          const made = await this.#observed("volume_mount", volumePlugin(volume), () => this.#setUpVolume(pod, volume));
           if (made) mounted.set(volume.name, made);
         } catch (error) {
           const failure = new VolumeError(volume.name, error);
@@ -161,20 +165,30 @@ export class VolumeManager {
     for (const kind of await namesIn(volumes)) {
       for (const name of await namesIn(join(volumes, kind))) {
         const directory = join(volumes, kind, name);
-        const plugin = this.#deps.plugins?.find((p) => p.name === kind);
-        if (plugin) {
-          await plugin.tearDown(podUid, name, directory);
-          // What is left must be an empty directory: never delete what may still be someone's data.
-          await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
-            if (error.code !== "ENOENT") throw error;
-          });
-        } else {
-          await this.#deps.mounts.unmount(directory);
-          await rm(directory, { recursive: true, force: true });
-        }
+        await this.#observed("volume_unmount", kind.replace("~", "/"), () => this.#tearDownVolume(podUid, { kind, name, directory }));
       }
     }
     await rm(volumes, { recursive: true, force: true });
+  }
+
+  async #tearDownVolume(
+    podUid: string,
+    { kind, name, directory }: { readonly kind: string; readonly name: string; readonly directory: string },
+  ): Promise<void> {
+    const plugin = this.#deps.plugins?.find((p) => p.name === kind);
+    if (!plugin) {
+      await this.#deps.mounts.unmount(directory);
+      return rm(directory, { recursive: true, force: true });
+    }
+    await plugin.tearDown(podUid, name, directory);
+    // What is left must be an empty directory: never delete what may still be someone's data.
+    await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
+  }
+
+  #observed<T>(operation: VolumeOperation, plugin: string, work: () => Promise<T>): Promise<T> {
+    return this.#deps.metrics ? this.#deps.metrics.observe(operation, plugin, work) : work();
   }
 
   /** The whole directory of a pod that is gone. */

@@ -52,7 +52,12 @@ import {
   validateValidatingPolicy,
   validateValidatingPolicyStatus,
 } from "../../../api/validation/admission-policy.ts";
-import { apiServiceName, validateApiService, validateApiServiceStatus } from "../../../api/validation/api-service.ts";
+import {
+  apiServiceName,
+  validateApiService,
+  validateApiServiceName,
+  validateApiServiceStatus,
+} from "../../../api/validation/api-service.ts";
 import {
   definitionName,
   validateDefinition,
@@ -194,7 +199,7 @@ export const apiServiceDefinition = describe<APIService>(apiservices, {
     prepare: (service, { nowMs }) => withLocalAvailability(withStatusOf(service, undefined), nowMs),
     validate: validateApiService,
   },
-  update: { validate: validateApiService },
+  update: { validate: (service) => [...validateApiServiceName(service), ...validateApiService(service)] },
   resetFields: statusKeepsMetadata,
   status: { prepare: withStatusKeepingServiceMetadata, validate: validateApiServiceStatus },
   tablelessStatus: true,

@@ -4,6 +4,7 @@ import {
   defaultPersistentVolume,
   defaultPersistentVolumeClaim,
   defaultStorageClass,
+  defaultVolumeAttachment,
 } from "../../../api/defaults/storage.ts";
 import {
   csiDriverTable,
@@ -157,6 +158,7 @@ export const csiStorageCapacityDefinition = describe<CSIStorageCapacity>(csistor
 
 export const volumeAttachmentDefinition = describe(volumeattachments, {
   metadataOnUpdate: ["whole"],
+  defaults: defaultVolumeAttachment,
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
   resetFields: statusKeepsMetadata,
