@@ -210,8 +210,8 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
     if (known?.version?.revision === kv.modRevision) return known.version;
     const key = kv.key.slice(this.#options.prefix.length);
     const version = known ? this.#make(key, known.object, kv.modRevision, kv.value) : this.#parse(key, kv);
-    // What had to be parsed is not remembered: whoever asked has it, and a store in memory keeps the bytes for long.
     if (known) known.version = version;
+    else this.#known.set(kv.value, { object: version.object, version });
     return version;
   }
 
