@@ -1,7 +1,9 @@
 // Object literals that begin with a spread, written anew for V8 11 (Node 20): `{ ...object, more }` gives each object that it
 // makes a hidden class of its own there, which costs ten times the copy, hundreds of bytes each, and makes every access to such
 // objects slow. Where anything stands before the spread, all of them share one class. So `...{}` is put before it, and members of
-// a literal that is spread into another one become members of the outer one. What the literals mean stays the same.
+// a literal that is spread into another one become members of the outer one. Copies that variables are given (`const copy =
+// { ...object }`, `copy ??= { ...object }`) are written anew as well: a plain copy shares its class, but not what becomes of it
+// when something is added. What the literals mean stays the same.
 import { readFileSync } from "node:fs";
 import ts from "typescript";
 
@@ -20,6 +22,7 @@ export function withSharedClasses(source, path = "module.ts") {
   const file = ts.createSourceFile(path, source, ts.ScriptTarget.Latest, false);
   const visit = (node) => {
     if (ts.isObjectLiteralExpression(node)) editLiteral(node, edits, file);
+    for (const copy of copiesIn(valueGiven(node))) shareFirst(copy, edits, file);
     ts.forEachChild(node, visit);
   };
   visit(file);
@@ -27,12 +30,43 @@ export function withSharedClasses(source, path = "module.ts") {
   return edits.reduce((text, { start, end, by }) => text.slice(0, start) + by + text.slice(end), source);
 }
 
-function editLiteral({ properties }, edits, file) {
+function editLiteral(node, edits, file) {
+  const { properties } = node;
   const [first] = properties;
   for (const property of properties) if (isLiteralSpread(property)) inline(property, edits, file);
   if (!first || !ts.isSpreadAssignment(first) || isLiteralSpread(first) || properties.length === 1) return;
+  shareFirst(node, edits, file);
+}
+
+function shareFirst({ properties: [first] }, edits, file) {
   const start = first.getStart(file);
   edits.push({ start, end: start, by: "...{}, " });
+}
+
+const assignments = new Set([ts.SyntaxKind.EqualsToken, ts.SyntaxKind.QuestionQuestionEqualsToken]);
+
+/** What a variable or a field is given, where the node gives one something. */
+function valueGiven(node) {
+  if (ts.isVariableDeclaration(node)) return node.initializer;
+  return ts.isBinaryExpression(node) && assignments.has(node.operatorToken.kind) ? node.right : undefined;
+}
+
+/** The copies that an expression may be. */
+function copiesIn(value) {
+  if (!value) return [];
+  if (ts.isParenthesizedExpression(value)) return copiesIn(value.expression);
+  if (ts.isConditionalExpression(value)) return [...copiesIn(value.whenTrue), ...copiesIn(value.whenFalse)];
+  return isCopy(value) ? [value] : [];
+}
+
+/** `{ ...object }`. */
+function isCopy(node) {
+  return (
+    ts.isObjectLiteralExpression(node) &&
+    node.properties.length === 1 &&
+    ts.isSpreadAssignment(node.properties[0]) &&
+    !isLiteralSpread(node.properties[0])
+  );
 }
 
 /** `...{ a, b }`: a literal with members. */

@@ -1,7 +1,8 @@
 // /healthz, /livez and /readyz: named checks, each also at a path of its own, with ?verbose and ?exclude as upstream.
 import type { Clock } from "../base/clock.ts";
 import { errorText, type Logger } from "../base/log.ts";
-import { type EndpointSource, plainText } from "./http/endpoints.ts";
+import type { EndpointSource } from "./http/endpoints.ts";
+import { plainText } from "./http/plain-text.ts";
 import type { ApiResponse, Handler } from "./request.ts";
 
 export interface HealthCheck {
@@ -71,7 +72,8 @@ function all(endpoint: string, checks: readonly HealthCheck[], deps: HealthDeps)
 function one(check: HealthCheck, deps: HealthDeps): Handler {
   return async (): Promise<ApiResponse> => {
     const failure = await failureOf(check, deps.clock);
-    return failure === undefined ? plainText(200, "ok") : plainText(500, `internal server error: ${failure}\n`);
+    if (failure === undefined) return { kind: "bytes", status: 200, contentType: "text/plain; charset=utf-8", bytes: Buffer.from("ok") };
+    return plainText(500, `internal server error: ${failure}\n`);
   };
 }
 

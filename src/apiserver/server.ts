@@ -9,7 +9,8 @@ import { parseDuration } from "../base/duration.ts";
 import type { Logger } from "../base/log.ts";
 import type { AuditStages } from "./audit/audit-stage.ts";
 import { anonymousUser, type UserInfo } from "./authn/user.ts";
-import { isLongRunning, parseRequestInfo, type RequestInfo } from "./http/request-info.ts";
+import { plainText } from "./http/plain-text.ts";
+import { isLongRunning, parseRequestInfo, type RequestInfo, UndeterminedPath } from "./http/request-info.ts";
 import type { RequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
 
@@ -113,7 +114,13 @@ export function compose(stages: readonly Stage[], last: Handler): Handler {
 
 const requestInfo: Stage = (context, next) => {
   const { method, path, query } = context.request;
-  context.info = parseRequestInfo(method, path, query);
+  try {
+    context.info = parseRequestInfo(method, path, query);
+  } catch (error) {
+    if (!(error instanceof UndeterminedPath)) throw error;
+    const why = `failed to create RequestInfo: ${error.message}`;
+    return Promise.resolve(plainText(500, `Internal Server Error: ${JSON.stringify(path)}: ${why}\n`));
+  }
   return next(context);
 };
 

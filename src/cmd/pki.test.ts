@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { VirtualClock } from "../base/clock.ts";
 import { certificateFromPem } from "../base/x509/certificate.ts";
 import { kubeconfigText, writeKubeconfig } from "./kubeconfig.ts";
-import { loadOrCreatePki } from "./pki.ts";
+import { loadOrCreatePki, whyNotBelieved } from "./pki.ts";
 
 const dayMs = 86_400_000;
 let dataDir: string;
@@ -89,6 +89,26 @@ describe("loadOrCreatePki()", () => {
     const renewed = await load();
     expect(renewed.admin).not.toEqual(first.admin);
     expect(renewed.ca.pem).toEqual(first.ca.pem);
+  });
+
+  it("issues certificates anew that the clock, once ahead, has put into the future", async () => {
+    await load();
+    const ahead = await loadOrCreatePki({
+      dataDir,
+      serverNames: [],
+      serviceIp: "10.96.0.1",
+      clock: new VirtualClock(clock.now() + 300 * dayMs),
+    });
+    const back = await load();
+    expect(back.admin).not.toEqual(ahead.admin);
+    expect(certificateFromPem(back.admin.certificate).notBeforeMs).toBeLessThanOrEqual(clock.now());
+  });
+
+  it("says where the clock and the authority do not go together", async () => {
+    const pki = await load();
+    expect(whyNotBelieved(pki, clock.now())).toBeUndefined();
+    expect(whyNotBelieved(pki, clock.now() - dayMs)).toContain("this machine's clock says");
+    expect(whyNotBelieved(pki, clock.now() + 3660 * dayMs)).toContain("valid from");
   });
 
   it("replaces a torn leaf, but refuses to replace a torn authority", async () => {

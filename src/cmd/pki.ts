@@ -92,6 +92,14 @@ export interface Pki {
   leaf(file: string, spec: LeafSpec): Promise<PemPair>;
 }
 
+/** Why nobody will believe the cluster's certificates at this time, if so: the clock is wrong, or the cluster very old. */
+export function whyNotBelieved({ ca }: Pick<Pki, "ca">, nowMs: number): string | undefined {
+  const { notBeforeMs, notAfterMs } = ca.certificate;
+  if (nowMs >= notBeforeMs && nowMs <= notAfterMs) return undefined;
+  const validity = `valid from ${new Date(notBeforeMs).toISOString()} to ${new Date(notAfterMs).toISOString()}`;
+  return `the cluster's authority is ${validity}, and this machine's clock says ${new Date(nowMs).toISOString()}`;
+}
+
 /** Reads what there is, makes what is missing. Throws where an authority or the service-account key cannot be read. */
 export async function loadOrCreatePki(options: PkiOptions): Promise<Pki> {
   const directory = join(options.dataDir, "pki");
@@ -211,7 +219,7 @@ class PkiFiles {
     return this.#write(file, certificate, keys.privateKey, false);
   }
 
-  /** Whether a leaf on disk still serves: readable, of this issuer and this subject, with all names, and for long enough. */
+  /** Whether a leaf on disk serves: readable, of this issuer and this subject, with all names, from now on and for long enough. */
   #isGood(found: PemPair, issuer: KeyedCertificate, spec: LeafSpec): boolean {
     let certificate: Certificate;
     try {
@@ -223,6 +231,7 @@ class PkiFiles {
     const { subject, names } = certificate;
     const has = new Set([...names.dnsNames, ...names.ipAddresses]);
     return (
+      certificate.notBeforeMs <= this.#clock.now() && // else the clock was ahead when it was issued
       certificate.notAfterMs - this.#clock.now() > renewBeforeMs &&
       subject.commonName === spec.commonName &&
       subject.organizations.join("\n") === (spec.organizations ?? []).join("\n") &&

@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import { ConfigError } from "../api/encode/config-fields.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../api/resources.generated.ts";
 import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
 import {
@@ -13,15 +12,9 @@ import {
 } from "../apiserver/admission/create-admission-plugins.ts";
 import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggregator.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
-import {
-  type AuthenticationConfigMap,
-  type AuthenticationConfigMapDeps,
-  createAuthenticationConfigMap,
-} from "../apiserver/authn/authentication-config-map.ts";
 import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
-import { ensureTokenTracking } from "../apiserver/authn/legacy-token-tracking.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../apiserver/authn/user.ts";
@@ -29,18 +22,14 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
-import { bootstrapPolicy } from "../apiserver/authz/bootstrap-policy.ts";
-import { gatedRoles } from "../apiserver/authz/gated-roles.ts";
-import { reconcileBootstrapPolicy } from "../apiserver/authz/reconcile-bootstrap-policy.ts";
-import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces, firstServiceIp } from "../apiserver/bootstrap.ts";
+import { firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-status.ts";
-import { keepFlowControlDefaults, reconcileFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
+import { keepFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
 import { browserStages } from "../apiserver/http/browser-headers.ts";
-import { type HttpsServer, startHttpsServer } from "../apiserver/http/https-server.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -66,20 +55,22 @@ import type { Dial } from "../rpc/dial.ts";
 import { tunnelAgents } from "../rpc/tunnel.ts";
 import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
-import { apiServerEndpoints, type ServerState, type StartStep } from "./apiserver-endpoints.ts";
+import { apiServerEndpoints, type ServerState } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
 import { createAuthentication } from "./authentication.ts";
 import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
 import { openAuthorization } from "./authorization.ts";
+import { bootstrap } from "./bootstrap-apiserver.ts";
 import { CommandError } from "./command-error.ts";
 import { serveCustomResources } from "./custom-resources.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
+import { followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
 import { openStore } from "./open-store.ts";
-import { createPeers, type Peers } from "./peers.ts";
-import { loadOrCreatePki, type Pki } from "./pki.ts";
+import { createPeers } from "./peers.ts";
+import { loadOrCreatePki, type Pki, whyNotBelieved } from "./pki.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -146,6 +137,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
+  const disbelief = whyNotBelieved(pki, clock.now());
+  if (disbelief !== undefined) logger.warn(`Nobody will believe the certificates: ${disbelief}`);
   const material = await loadServingMaterial(settings, pki, { clock, logger });
   const kubelets = {
     ...(await loadKubeletClient(settings.edge.kubelet, pki)),
@@ -403,107 +396,4 @@ function admissionPlugins(deps: AdmissionDependencies, options: AdmissionOptions
   } catch (error) {
     throw new CommandError(`--enable-admission-plugins, --disable-admission-plugins: ${errorText(error)}`);
   }
-}
-
-interface BootstrapFacts {
-  readonly settings: ApiServerSettings;
-  readonly authenticationMap: AuthenticationConfigMap;
-  readonly peers: Peers;
-  readonly nowMs: number;
-  readonly serves: (type: ResourceType) => boolean;
-}
-
-async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, peers, nowMs, serves } = facts;
-  const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
-    await work;
-    state.ready.add(name);
-  };
-  /** Nothing is made of what is turned off. */
-  const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
-  await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
-  const { serviceClusterIpRange } = settings;
-  await Promise.all([
-    step(
-      "rbac/bootstrap-roles",
-      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
-    ),
-    step("start-cluster-authentication-info-controller", authenticationMap.start()),
-    step("start-legacy-token-tracking-controller", ensureTokenTracking(client, nowMs)),
-    step(
-      "scheduling/bootstrap-system-priority-classes",
-      where(priorityclasses, () => ensurePriorityClasses(client)),
-    ),
-    step(
-      "priority-and-fairness-config-producer",
-      where(flowschemas, () => reconcileFlowControlDefaults(client)),
-    ),
-    step(
-      "start-kubernetes-service-cidr-controller",
-      where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
-    ),
-    step("bootstrap-controller", peers.startService()),
-  ]);
-  peers.startLoops();
-  state.ready.add("start-service-ip-repair-controllers");
-}
-
-/** Serves with new certificates as their files change, and tells aggregated API servers whom this one believes. */
-function followCertificates(
-  material: ServingMaterial,
-  https: HttpsServer,
-  deps: Pick<AuthenticationConfigMapDeps, "client" | "reader" | "clock" | "logger">,
-): AuthenticationConfigMap {
-  const { authorities, requestHeader } = material;
-  const map = createAuthenticationConfigMap({ ...deps, authorities, requestHeader });
-  const following = material.follow(
-    (tls) => https.setTls(tls),
-    () => map.changed(),
-  );
-  return {
-    start: () => map.start(),
-    changed: () => map.changed(),
-    async stop() {
-      await following.stop();
-      await map.stop();
-    },
-  };
-}
-
-async function listen(
-  api: ApiServer,
-  settings: ApiServerSettings,
-  material: ServingMaterial,
-  deps: { readonly clock: Clock; readonly logger: Logger },
-): Promise<HttpsServer> {
-  const { bindAddress: host, securePort: port, serving, edge } = settings;
-  try {
-    return await startHttpsServer(
-      { api, ...deps },
-      {
-        ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
-        ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
-        http2: edge.http2,
-        compress: settings.featureGates.enabled("APIResponseCompression"),
-        sendRetryAfter: edge.shutdown.sendRetryAfter,
-        watchGraceMs: edge.shutdown.watchGraceMs,
-      },
-    );
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE") throw new CommandError(`--secure-port: port ${port} of ${host} is in use by another process`);
-    if (code === "EACCES") throw new CommandError(`--secure-port: port ${port} may not be used without more privileges`);
-    if (code === "EADDRNOTAVAIL") throw new CommandError(`--bind-address: ${host} is not an address of this machine`);
-    if (code?.startsWith("ERR_OSSL") || code?.startsWith("ERR_SSL"))
-      throw new CommandError(`--tls-min-version, --tls-cipher-suites: ${errorText(error)}`);
-    throw error;
-  }
-}
-
-const isEveryAddress = (address: string): boolean => address === "0.0.0.0" || address === "::";
-
-/** The host of a URL at which this machine reaches the server. */
-function urlHost(address: string): string {
-  if (isEveryAddress(address)) return "127.0.0.1";
-  return address.includes(":") ? `[${address}]` : address;
 }

@@ -1,11 +1,14 @@
 // What `coracle up` starts once for a cluster's network besides the nodes: its DNS, its load balancers and its ingress; and what
 // the nodes are told of them.
+import { isStatus } from "../api/meta/status-error.ts";
+import { servicecidrs } from "../api/resources.generated.ts";
 import type { PolicyRule } from "../api/types/rbac-v1.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Running, StopStack } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
 import type { ClusterNetwork } from "../node-network/cluster-network.ts";
+import { CommandError } from "./command-error.ts";
 import { type ComponentRules, grantComponentRoles } from "./component-roles.ts";
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { kubeletDnsOf, startClusterDns, type UpDnsValues, upDnsFlags } from "./up-dns.ts";
@@ -19,6 +22,24 @@ export type UpNetworkValues = UpDnsValues & UpLoadBalancerValues & UpIngressValu
 /** What every node is told. Throws for flags that cannot be. */
 export function networkOfNodes(values: UpNetworkValues): Pick<ClusterNetwork, "clusterDns" | "clusterDomain" | "loadBalancerPool"> {
   return { ...kubeletDnsOf(values), loadBalancerPool: loadBalancerRanges(values) };
+}
+
+/**
+ * Throws CommandError where the services of the cluster have addresses of another range than --service-cluster-ip-range says: pods
+ * would be told of a DNS that is not there.
+ */
+export async function requireSameServiceRange(server: RunningApiServer, range: string): Promise<void> {
+  const found = await administratorOf(server)
+    .get(servicecidrs, { name: "kubernetes" })
+    .catch((error: unknown) => {
+      if (isStatus(error, "NotFound")) return undefined; // not served: --runtime-config
+      throw error;
+    });
+  const cidrs = found?.spec?.cidrs ?? [];
+  if (cidrs.length === 0 || cidrs[0] === range.split(",")[0]) return;
+  throw new CommandError(
+    `--service-cluster-ip-range ${range}: the services of this cluster have addresses of ${cidrs.join()}; give that range, or another --data-dir`,
+  );
 }
 
 export interface NetworkPartsDeps {

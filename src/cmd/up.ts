@@ -22,7 +22,7 @@ import { boundMemory, openSimulation, roomForNodes, simulationFlags } from "./si
 import type { RunningApiServer } from "./start-apiserver.ts";
 import { loadBalancerOf } from "./up-load-balancer.ts";
 import { upMetricsFlags } from "./up-metrics-flags.ts";
-import { networkOfNodes, startNetworkParts, upNetworkFlags } from "./up-network.ts";
+import { networkOfNodes, requireSameServiceRange, startNetworkParts, upNetworkFlags } from "./up-network.ts";
 import { volumeFlags } from "./volume-flags.ts";
 
 const flags = {
@@ -146,6 +146,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
     await startApiServer(apiServerOptions(values), { clock, logger: logger.named("apiserver"), dial: simulation?.network.connect }),
   );
   await server.ready;
+  await requireSameServiceRange(server, values["service-cluster-ip-range"]);
   announce(`API server at ${server.url}`);
   const [network] = await Promise.all([
     publishNetwork(values, server, stack, { clock, logger }),

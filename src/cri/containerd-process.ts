@@ -82,14 +82,14 @@ export async function logTail(paths: ContainerdPaths, lines = 5): Promise<string
 
 /** Is not this process's child, so the system tells nobody when it ends: looked at once a second. */
 async function waitForExit(identity: ProcessIdentity, clock: Clock, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && (await isRunning(identity))) await orAborted(clock.sleep(pollExitMs, signal), signal);
+  while (!signal.aborted && (await isRunning(identity))) await clock.sleep(pollExitMs, signal).catch(() => undefined); // rejects only on abort
 }
 
 function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
-    promise.then(resolve, () => resolve()); // rejects only on abort
+    promise.then(resolve, () => resolve());
   });
 }
 

@@ -16,6 +16,8 @@ export interface Journal {
   discard(versions: readonly Version[]): Promise<void>;
   /** Throws StoreFullError when there is room for deletes only. */
   checkRoom(): void;
+  /** Throws while a write takes far too long: further ones would only pile up behind it. */
+  refuseWhileLate(): void;
   /** Resolves when writes that arrive together have had the time to gather for one commit. */
   gather(): Promise<void>;
   close(): Promise<void>;

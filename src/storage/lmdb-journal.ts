@@ -132,8 +132,11 @@ export class LmdbJournal implements Journal {
     }
   }
 
-  checkRoom(): void {
+  refuseWhileLate(): void {
     this.#late.refuseWhileLate(this.#dir);
+  }
+
+  checkRoom(): void {
     if (this.#bytesInUse <= this.#maxBytes) return;
     this.#bytesInUse = this.#measure();
     if (this.#bytesInUse <= this.#maxBytes) return;

@@ -24,6 +24,7 @@ const memoryJournal: Journal = {
   setCompacted: () => Promise.resolve(),
   discard: () => Promise.resolve(),
   checkRoom: () => undefined,
+  refuseWhileLate: () => undefined,
   gather: () => Promise.resolve(),
   close: () => Promise.resolve(),
 };

@@ -123,6 +123,7 @@ export class MvccStore implements Store {
   }
 
   #enqueue(transaction: Transaction): Promise<TransactionResult> {
+    this.#journal.refuseWhileLate();
     if (this.#queue.length >= maxQueue) throw new Error(`the store refuses a write: ${maxQueue} others are waiting`);
     return new Promise((resolve, reject) => {
       this.#queue.push({ transaction, resolve, reject });

@@ -90,6 +90,12 @@ describe("defaultPod()", () => {
     expect(defaultPod(pod({ hostNetwork: true, containers: [{ name: "c", ports }] })).spec.containers[0]?.ports?.[0]?.hostPort).toBe(80);
   });
 
+  it("wants the file that a variable comes from", () => {
+    const fileKeyRef = { volumeName: "v", path: "p", key: "k" };
+    const { containers } = defaultPod(pod({ containers: [{ name: "c", env: [{ name: "A", valueFrom: { fileKeyRef } }] }] })).spec;
+    expect(containers[0]?.env?.[0]?.valueFrom?.fileKeyRef).toEqual({ ...fileKeyRef, optional: false });
+  });
+
   it("mirrors the old service account field", () => {
     expect(defaultPod(pod({ containers: [], serviceAccount: "robot" })).spec.serviceAccountName).toBe("robot");
     expect(defaultPod(pod({ containers: [], serviceAccountName: "robot" })).spec.serviceAccount).toBe("robot");

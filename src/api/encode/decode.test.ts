@@ -128,6 +128,13 @@ describe("decodeObject()", () => {
       "json: cannot unmarshal number 99999999999999999999 into Go struct field PodSpec.spec.activeDeadlineSeconds of type int64",
     ],
     ["v1", "Pod", { spec: "x" }, "json: cannot unmarshal string into Go struct field Pod.spec of type v1.PodSpec"],
+    // What a time refuses ends decoding, and is told instead of what was wrong before it.
+    [
+      "v1",
+      "Secret",
+      { metadata: { finalizers: [5], creationTimestamp: "bad", labels: { a: 1 } } },
+      'parsing time "bad" as "2006-01-02T15:04:05Z07:00": cannot parse "bad" as "2006"',
+    ],
     [
       "v1",
       "Pod",

@@ -70,9 +70,14 @@ export class FieldError {
 export function showValue(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "string") return quoted(value);
-  if (typeof value === "object") return JSON.stringify(value);
+  if (typeof value === "object") return escapeMarkup(JSON.stringify(value));
   if (typeof value === "number" && !Number.isInteger(value)) return showFloat(value);
   return String(value);
+}
+
+/** Go writes <, > and & in JSON as escapes. */
+export function escapeMarkup(json: string): string {
+  return json.replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** A text in quotes as Go writes it: control characters as \x01. */

@@ -26,16 +26,28 @@ export function checkJsonPatch(patch: unknown): readonly JsonPatchOperation[] {
   if (patch === null) return [];
   if (!Array.isArray(patch))
     throw badRequest(`error decoding patch: json: cannot unmarshal ${goKind(patch)} into Go value of type []handlers.jsonPatchOp`);
-  for (const operation of patch)
+  for (const operation of patch) {
     if (typeof operation !== "object" || operation === null || Array.isArray(operation))
       throw badRequest(`error decoding patch: json: cannot unmarshal ${goKind(operation)} into Go value of type handlers.jsonPatchOp`);
+    checkTexts(operation as Readonly<Record<string, unknown>>);
+  }
   if (patch.length > maxOperations)
     throw new StatusError({
       code: 413,
       reason: "RequestEntityTooLarge",
-      message: `Request entity is too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
+      message: `Request entity too large: The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
     });
   return patch as JsonPatchOperation[];
+}
+
+/** What is read as text is nothing else; null is as good as absent. */
+function checkTexts(operation: Readonly<Record<string, unknown>>): void {
+  for (const field of ["op", "path", "from"]) {
+    const value = operation[field];
+    if (value === undefined || value === null || typeof value === "string") continue;
+    const target = `Go struct field jsonPatchOp.${field} of type string`;
+    throw badRequest(`error decoding patch: json: cannot unmarshal ${goKind(value)} into ${target}`);
+  }
 }
 
 /** What Go calls the kind of a JSON value. */

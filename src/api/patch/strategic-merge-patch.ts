@@ -41,6 +41,7 @@ function asGoString(value: unknown): string {
 const badPrimitiveList = (): StatusError => badRequest("invalid patch format of primitive list");
 const badRetainKeys = (): StatusError => badRequest("invalid patch format of retainKeys");
 const badElementOrder = (): StatusError => badRequest("invalid patch format of setElementOrder list");
+const notAList = (value: unknown): StatusError => refusal(`expected a []interface {}, but received a ${goType(value)}`);
 const noMergeKey = (item: JsonObject, key: string): StatusError =>
   refusal(`map: ${goText(item)} does not contain declared merge key: ${key}`);
 
@@ -125,8 +126,7 @@ function deleteFromList(result: Map<string, unknown>, key: string, change: unkno
   const field = fieldOfDirective(key, deletePrefix);
   if (field === undefined) throw badPrimitiveList();
   const current = result.get(field);
-  if (!Array.isArray(current)) return;
-  if (!Array.isArray(change)) throw badPrimitiveList();
+  if (!Array.isArray(current) || !Array.isArray(change)) return;
   const deleted = new Set(change);
   result.set(
     field,
@@ -139,7 +139,8 @@ function mergeInOrder(result: Map<string, unknown>, pending: Map<string, unknown
   const order = pending.get(directive);
   pending.delete(directive);
   const field = fieldOfDirective(directive, orderPrefix);
-  if (field === undefined || !Array.isArray(order)) throw badElementOrder();
+  if (field === undefined) throw badElementOrder();
+  if (!Array.isArray(order)) throw notAList(order);
   const current = listAt(result, field);
   const change = listAt(pending, field);
   const place = placeOf(type, field);
@@ -153,7 +154,7 @@ function mergeInOrder(result: Map<string, unknown>, pending: Map<string, unknown
 function listAt(map: ReadonlyMap<string, unknown>, field: string): readonly unknown[] | undefined {
   const value = map.get(field);
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value)) throw refusal(`expected a []interface {}, but received a ${goType(value)}`);
+  if (!Array.isArray(value)) throw notAList(value);
   return value;
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { FieldError } from "../meta/field-error.ts";
 import type { ValidatingWebhook, ValidatingWebhookConfiguration } from "../types/admissionregistration-v1.ts";
 import type { FlowSchemaSpec, PriorityLevelConfiguration } from "../types/flowcontrol-v1.ts";
-import { validateApiService } from "./api-service.ts";
+import { validateApiService, validateApiServiceName } from "./api-service.ts";
 import { validateFlowSchema, validatePriorityLevel } from "./flow-control.ts";
 import { validateValidatingPolicyBinding } from "./policy-binding.ts";
 import { validateWebhooks } from "./webhook.ts";
@@ -143,6 +143,10 @@ describe("validateApiService()", () => {
       "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
       "spec.versionPriority: Invalid value: 1001: must be positive and less than 1000",
       "spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify",
+    ]);
+    expect(validateApiServiceName(service)).toEqual([]);
+    expect(messages(validateApiServiceName({ ...service, spec: { ...spec, group: "h.io" } }))).toEqual([
+      'metadata.name: Invalid value: "v1.g.io": must be `spec.version+"."+spec.group`: "v1.h.io"',
     ]);
   });
 });

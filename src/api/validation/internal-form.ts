@@ -1,5 +1,6 @@
 // Objects as upstream's internal types show them: Go field names in the order of the Go types, absent lists and pointers as
 // null. Messages that carry a value or a difference of internal objects are written with this.
+import { escapeMarkup } from "../meta/field-error.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { PodSpec } from "../types/core-v1.ts";
@@ -82,10 +83,6 @@ function orderedSelector(value: unknown): unknown {
 
 /** The same as text with an indent of one space: the input of differences. */
 export const internalText = (type: string, value: unknown): string => escapeMarkup(JSON.stringify(internalForm(type, value), null, 1));
-
-/** Go writes <, > and & in JSON as escapes. */
-const escapeMarkup = (json: string): string =>
-  json.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 function absentForm(type: string): unknown {
   if (/^[?[{j]/.test(type)) return null;

@@ -76,6 +76,12 @@ describe("validateStatefulSet()", () => {
     ]);
   });
 
+  it("tells of labels once with the template, and once more after its pods", () => {
+    const wrong = { metadata: { labels: { a: "b", c: "!" } }, spec: { ...template.spec, dnsPolicy: "!" } };
+    const fields = validateStatefulSet(set({ template: wrong })).map((error) => error.field);
+    expect(fields).toEqual(["spec.template.labels", "spec.template.spec.dnsPolicy", "spec.template.labels"]);
+  });
+
   it("changes only what it may", () => {
     expect(texts(validateStatefulSetUpdate(set({ replicas: 3, minReadySeconds: 5 }), set({})))).toEqual([]);
     expect(texts(validateStatefulSetUpdate(set({ serviceName: "t" }), set({})))).toEqual([

@@ -25,7 +25,7 @@ export function createDefaultTolerationSeconds(options: DefaultTolerationSeconds
       const own = pod.spec?.tolerations ?? [];
       const missing = defaults.filter(({ key }) => !own.some((t) => (t.key || key) === key && (t.effect || "NoExecute") === "NoExecute"));
       if (missing.length === 0 || !pod.spec) return pod;
-      return { ...pod, spec: { ...pod.spec, tolerations: [...own, ...missing] } };
+      return { ...pod, spec: { ...pod.spec, tolerations: own.concat(missing) } };
     },
   };
 }

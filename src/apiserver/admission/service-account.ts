@@ -113,7 +113,7 @@ function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {
   const needsMount = (c: Container): boolean => !c.volumeMounts?.some((m) => m.mountPath === tokenMountPath);
   const mount = <C extends Container>(c: C): C =>
     needsMount(c)
-      ? { ...c, volumeMounts: [...(c.volumeMounts ?? []), { name: volumeName, readOnly: true, mountPath: tokenMountPath }] }
+      ? { ...c, volumeMounts: (c.volumeMounts ?? []).concat({ name: volumeName, readOnly: true, mountPath: tokenMountPath }) }
       : c;
   // A pod sent without containers has null here: validation, which comes later, refuses it.
   const containers = spec.containers ?? [];
@@ -122,7 +122,7 @@ function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {
     ...spec,
     containers: containers.map(mount),
     ...(spec.initContainers ? { initContainers: spec.initContainers.map(mount) } : {}),
-    ...(isNeeded && !existing ? { volumes: [...(spec.volumes ?? []), tokenVolume(volumeName)] } : {}),
+    ...(isNeeded && !existing ? { volumes: (spec.volumes ?? []).concat(tokenVolume(volumeName)) } : {}),
   };
 }
 

@@ -64,7 +64,7 @@ class MergedDocuments {
 
   async answer(own: Handler, { request }: RequestContext): Promise<ApiResponse> {
     const { json, protobuf, askedProtobuf } = documentTypesV2;
-    const asked = mostWanted(request, json, protobuf, askedProtobuf);
+    const asked = mostWanted(request, {}, json, protobuf, askedProtobuf);
     if (!asked) return notAccepted;
     const local = await own(plainRequest);
     if (local.kind !== "bytes" || local.status !== 200) return local;

@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { passThrough } from "../../rpc/upgrade.ts";
-import { plainText } from "../http/endpoints.ts";
+import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";

@@ -81,7 +81,9 @@ describe("impersonationStage()", () => {
   });
 
   it("refuses parts without a user", async () => {
-    await expect(impersonate({ "impersonate-group": "devs" })).rejects.toMatchObject({ code: 400 });
+    const context = fakeContext({ headers: { "impersonate-group": "devs" } });
+    const refused = await impersonationStage(allowing(() => true))(context, answerOk);
+    expect(refused).toMatchObject({ status: 400, headers: { "X-Content-Type-Options": "nosniff" } });
   });
 });
 

@@ -1,6 +1,6 @@
 // The impersonation stage: a client acts as somebody else by the headers Impersonate-User, -Group, -Uid and
 // -Extra-<key>. Whether it may is asked by modes (impersonation-modes.ts); from here on the request is the other user's.
-import { badRequest } from "../../api/meta/status-error.ts";
+import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import { requestAttributes } from "../authz/authorization-stage.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
@@ -19,7 +19,14 @@ export function impersonationStage(authorizer: Authorizer, constrained = true): 
     return next(context);
   };
   return (context, next) => {
-    const wanted = requestedIdentity(context.request);
+    let wanted: UserInfo | undefined;
+    try {
+      wanted = requestedIdentity(context.request);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      const headers = { "X-Content-Type-Options": "nosniff" };
+      return Promise.resolve({ kind: "object", status: error.code, object: error.status, headers });
+    }
     return wanted ? impersonated(context, wanted, next) : next(context);
   };
 }

@@ -73,7 +73,7 @@ describe("a definition with a conversion webhook", () => {
   });
 
   const create = (name: string, colour: string): ReturnType<CustomFixture["send"]> =>
-    fixture.send("POST", inV1, { body: { metadata: { name }, spec: { colour } } });
+    fixture.send("POST", inV1, { body: { kind: "Widget", metadata: { name }, spec: { colour } } });
   const storedAs = async (name: string): Promise<unknown> => {
     const kv = await fixture.store.get(`/registry/example.com/widgets/default/${name}`);
     return JSON.parse(Buffer.from(kv?.value ?? "").toString());
@@ -119,7 +119,7 @@ describe("a definition with a conversion webhook", () => {
   });
 
   it("stores what is written in the storage version", async () => {
-    const created = await fixture.send("POST", inV2, { body: { metadata: { name: "w" }, spec: { paint: "red" } } });
+    const created = await fixture.send("POST", inV2, { body: { kind: "Widget", metadata: { name: "w" }, spec: { paint: "red" } } });
     expect(created.status).toBe(201);
     expect(await storedAs("w")).toMatchObject({ apiVersion: "example.com/v1", spec: { colour: "red" } });
     const merged = await fixture.merge(`${inV2}/w`, { spec: { paint: "blue" } });
@@ -173,7 +173,7 @@ describe("a definition with a conversion webhook", () => {
       const { status, body } = await fixture.send("GET", path);
       expect([status, body.message]).toEqual([500, message]);
     }
-    const refused = await fixture.send("POST", inV2, { body: { metadata: { name: "x" }, spec: { paint: "red" } } });
+    const refused = await fixture.send("POST", inV2, { body: { kind: "Widget", metadata: { name: "x" }, spec: { paint: "red" } } });
     expect(refused.body.message).toContain("conversion webhook for example.com/v2, Kind=Widget failed");
     const watch = await fixture.watch(`${inV2}?watch=true`);
     await watch.ended;

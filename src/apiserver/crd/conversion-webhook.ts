@@ -91,7 +91,7 @@ async function convertBatch(
   async function call(): Promise<unknown> {
     try {
       const client = await webhooks();
-      const target = webhookTarget(withoutBlankBundle(clientConfig ?? {}), resolve);
+      const target = webhookTarget(withoutBlankBundle(clientConfig ?? {}), resolve, "timeout=30s");
       return await client.post(target, { body: conversionReview(request), timeoutMs });
     } catch (error) {
       if (error instanceof WebhookError) throw new ConversionError(`${subjectOf(request)} failed: ${error.message}`);

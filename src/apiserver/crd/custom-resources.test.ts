@@ -39,12 +39,12 @@ describe("startCustomResources()", () => {
     );
 
   const create = (name: string, more: object = {}): ReturnType<Fixture["send"]> =>
-    fixture.send("POST", widgets, { body: { metadata: { name }, ...more } });
+    fixture.send("POST", widgets, { body: { kind: "Widget", metadata: { name }, ...more } });
 
   it("replaces no object without its resource version", async () => {
     await define(widgetDefinition());
     await create("w");
-    const { status, body } = await fixture.send("PUT", `${widgets}/w`, { body: { metadata: { name: "w" } } });
+    const { status, body } = await fixture.send("PUT", `${widgets}/w`, { body: { kind: "Widget", metadata: { name: "w" } } });
     expect([status, body.message]).toEqual([
       422,
       'widgets.example.com "w" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update',
@@ -187,7 +187,7 @@ describe("startCustomResources()", () => {
     await create("w", { spec: { both: "x" } });
     const inV2 = widgets.replace("/v1/", "/v2/");
     expect((await fixture.send("GET", `${inV2}/w`)).body["spec"]).toEqual({ both: "x" });
-    const body = { metadata: { name: "x" }, spec: { both: "y", c: 5 } };
+    const body = { kind: "Widget", metadata: { name: "x" }, spec: { both: "y", c: 5 } };
     expect((await fixture.send("POST", inV2, { body })).body["spec"]).toEqual({ both: "y" });
     expect((await fixture.send("GET", `${widgets}/x`)).body["spec"]).toEqual({ a: 1, both: "y" });
   });

@@ -22,7 +22,7 @@ export function scaleProblems(object: KubernetesObject, paths: ScalePaths): Fiel
   for (const path of [paths.specReplicas, paths.statusReplicas]) {
     const count = valueAt(object, path);
     if (typeof count !== "number") continue;
-    const field = path.join(".");
+    const field = `.${path.join(".")}`;
     if (count < 0) problems.push(invalidValue(field, count, "should be a non-negative integer"));
     else if (count > maxReplicas) problems.push(invalidValue(field, count, `should be less than or equal to ${maxReplicas}`));
   }
@@ -32,7 +32,7 @@ export function scaleProblems(object: KubernetesObject, paths: ScalePaths): Fiel
       parseLabelSelector(selector);
     } catch (error) {
       if (!(error instanceof SelectorError)) throw error;
-      problems.push(invalidValue(paths.selector?.join(".") ?? "", selector, error.message));
+      problems.push(invalidValue(`.${paths.selector?.join(".") ?? ""}`, selector, error.message));
     }
   }
   return problems;

@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import { encodeJson, encodeYaml } from "../http/encode.ts";
 import type { EndpointSource } from "../http/endpoints.ts";
-import { pageNotFound } from "../http/endpoints.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
+import { pageNotFound } from "../http/plain-text.ts";
 import type { ApiResponse, Handler } from "../request.ts";
 import { methodNotServed, resourceNotServed } from "../server.ts";
 import {
@@ -74,8 +74,8 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   /** /api and /apis: the plain list, or everything at once for those who ask for it. */
   const root =
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
-    async ({ request, info }) => {
-      if (info.path.startsWith("/api/") && request.method !== "GET") throw methodNotServed();
+    async ({ request }) => {
+      if (path === "/api" && request.method !== "GET") throw methodNotServed();
       const { as, encoding } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",

@@ -113,8 +113,11 @@ function apiSubresource(type: ResourceType, sub: SubresourceType): object {
 const sortedSubresources = ({ schema, subresources }: ResourceType): readonly SubresourceType[] =>
   schema === undefined ? subresources : [...subresources].sort((a, b) => (a.name < b.name ? -1 : 1));
 
-/** Kinds that are stored as another version or group than they are served in. */
+/** Kinds that upstream stores as another version or group than it serves them in. */
 const storedAs: Readonly<Record<string, string>> = {
+  "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy": "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy",
+  "admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding": "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicyBinding",
+  "apiextensions.k8s.io/v1/CustomResourceDefinition": "apiextensions.k8s.io/v1beta1/CustomResourceDefinition",
   "events.k8s.io/v1/Event": "/v1/Event",
   "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler",
 };

@@ -1,6 +1,7 @@
 // /debug/api_priority_and_fairness/dump_{priority_levels,queues,requests}: the state of the queues as upstream's columns of text.
 import { formatTime } from "../../base/clock.ts";
-import { type EndpointSource, fixedEndpoints, getOnly, plainText } from "../http/endpoints.ts";
+import { type EndpointSource, fixedEndpoints, getOnly } from "../http/endpoints.ts";
+import { plainText } from "../http/plain-text.ts";
 import type { Handler } from "../request.ts";
 import { guessedServiceMs } from "./fair-queues.ts";
 import type { FlowController, FlowLevel } from "./flow-controller.ts";

@@ -2,7 +2,7 @@
 // level's queues, or is refused with 429. The client learns schema and level by the headers X-Kubernetes-PF-FlowSchema-UID and
 // X-Kubernetes-PF-PriorityLevel-UID. A watch holds its seats until it has begun; what else is long-running takes none.
 import type { Clock } from "../../base/clock.ts";
-import { plainText } from "../http/endpoints.ts";
+import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
 import { SeatsRefused } from "./fair-queues.ts";

@@ -27,10 +27,10 @@ export function startFlowSchemaStatus({ reader, client, clock, logger }: FlowSch
     const schema = schemas.get(name);
     const condition = schema && danglingCondition(schema, levels.get(levelOf(schema)) !== undefined, clock.now());
     if (!condition) return { kind: "done" };
-    const others = (schema.status?.conditions ?? []).filter(({ type }) => type !== condition.type);
-    const status = { ...schema.status, conditions: [...others, condition] };
+    const { apiVersion, kind } = schema;
+    const applied = { apiVersion, kind, metadata: { name }, status: { conditions: [condition] } };
     try {
-      await client.updateStatus(flowschemas, { ...schema, status }, { signal, fieldManager });
+      await client.patch(flowschemas, { name }, applied, { type: "apply", subresource: "status", force: true, signal, fieldManager });
       return { kind: "done" };
     } catch (error) {
       // The cache is behind: the event that is on its way brings the schema back here, and so does the back-off.

@@ -1,9 +1,10 @@
 // The paths that are not resources: discovery, health, metrics, version, OpenAPI, OpenID. Each source knows its own; what
 // none of them knows is answered as the router does. "/" lists them all.
 
-import type { ApiResponse, Handler } from "../request.ts";
+import type { Handler } from "../request.ts";
 import { methodNotServed } from "../server.ts";
 import { negotiateRaw } from "./negotiate.ts";
+import { pageNotFound } from "./plain-text.ts";
 
 /** Serves some paths. */
 export interface EndpointSource {
@@ -37,19 +38,6 @@ export function createEndpoints(sources: readonly EndpointSource[]): Handler {
       contentType: "application/json",
       bytes: Buffer.from(JSON.stringify({ paths }, undefined, 2)),
     });
-  };
-}
-
-/** What Go's router says of a path it does not know. */
-export const pageNotFound: ApiResponse = plainText(404, "404 page not found\n");
-
-export function plainText(status: number, text: string): ApiResponse {
-  return {
-    kind: "bytes",
-    status,
-    contentType: "text/plain; charset=utf-8",
-    bytes: Buffer.from(text),
-    headers: { "X-Content-Type-Options": "nosniff" },
   };
 }
 

@@ -126,9 +126,9 @@ const patchTypes: Readonly<Record<string, PatchContent>> = {
   "application/apply-patch+yaml": "apply",
 };
 
-/** The patch a PATCH request carries; throws the router's 415 Status. */
+/** The patch a PATCH request carries; throws the router's 415 Status. The router compares types letter by letter. */
 export function negotiatePatch(contentType: string | undefined): PatchContent {
-  const patch = patchTypes[mediaTypeOf(contentType ?? "")];
+  const patch = patchTypes[contentType?.split(";", 1)[0]?.trim() ?? ""];
   if (patch) return patch;
   throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
 }
@@ -231,18 +231,23 @@ function parseClause(text: string): Clause | undefined {
  * router's 406 Status.
  */
 export function negotiateRaw(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string {
-  const found = mostWanted(request, ...produced);
+  // The router knows no ranges within a type.
+  const found = mostWanted(request, { ranges: false }, ...produced);
   if (found === undefined) throw notProduced(produced);
   return found;
 }
 
 /** Of media types without regard to their parameters, the one that the client wants most; undefined where it wants none. */
-export function mostWanted(request: NegotiationInput, ...produced: readonly [string, ...string[]]): string | undefined {
+export function mostWanted(
+  request: NegotiationInput,
+  { ranges = true }: { readonly ranges?: boolean },
+  ...produced: readonly [string, ...string[]]
+): string | undefined {
   const accept = request.headers.accept;
   if (accept === undefined || accept === "") return produced[0];
   for (const { type, subtype } of parseAccept(accept)) {
     const found = produced.find(
-      (p) => (type === "*" && subtype === "*") || p === `${type}/${subtype}` || (subtype === "*" && p.startsWith(`${type}/`)),
+      (p) => (type === "*" && subtype === "*") || p === `${type}/${subtype}` || (ranges && subtype === "*" && p.startsWith(`${type}/`)),
     );
     if (found !== undefined) return found;
   }

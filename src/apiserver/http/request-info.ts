@@ -36,7 +36,10 @@ const namespaceSubresources = new Set(["status", "finalize"]);
 const verbsWithSelectors = new Set(["list", "watch", "deletecollection"]);
 const noParts: readonly string[] = [];
 
-/** `path` is percent-encoded, as received. Throws BadRequest for a path that cannot be decoded or is cut short. */
+/** A path that ends before it has said what it is about. */
+export class UndeterminedPath extends Error {}
+
+/** `path` is percent-encoded, as received. Throws BadRequest for a path that cannot be decoded, UndeterminedPath for one cut short. */
 export function parseRequestInfo(method: string, path: string, query: URLSearchParams): RequestInfo {
   const decoded = path.includes("%") ? decodePath(path) : path;
   const parts = splitPath(decoded);
@@ -49,7 +52,7 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
   let verb = verbOfMethod[method] ?? "";
   const prefixVerb = rest[0] === "watch" || rest[0] === "proxy" ? rest[0] : undefined;
   if (prefixVerb !== undefined) {
-    if (rest.length < 2) throw badRequest(`unable to determine kind and namespace from url, ${path}`);
+    if (rest.length < 2) throw new UndeterminedPath(`unable to determine kind and namespace from url, ${path}`);
     verb = prefixVerb;
     rest = rest.slice(1);
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ResourceType } from "../../api/resource-type.ts";
-import { configmaps, customresourcedefinitions, deployments, pods } from "../../api/resources.generated.ts";
+import { configmaps, customresourcedefinitions, deployments, nodes, pods } from "../../api/resources.generated.ts";
 import { groupsOf } from "../discovery/documents.ts";
 import { descriptionsOf } from "./descriptions.ts";
 import { encodeDocumentV3 } from "./document-v3-protobuf.ts";
@@ -26,6 +26,14 @@ describe("OpenAPI documents", () => {
       enum: ["Always", "IfNotPresent", "Never"],
       description: 'When to pull.\n\nPossible enum values:\n - `"Always"`\n - `"IfNotPresent"`\n - `"Never"`',
     });
+  });
+
+  it("leave a description that tells what the values mean as it is", () => {
+    const told = 'What it does.\n\nPossible enum values:\n - `"NoExecute"` Evicts.\n - `"NoSchedule"` Keeps away.';
+    const taints = descriptionsOf({ "core-v1.Taint": ["", { effect: told }] });
+    const document = documentV3(pathsOf("", "v1", [nodes as unknown as ResourceType]), { ...context, descriptions: taints });
+    const effect = at(document, "components", "schemas", "io.k8s.api.core.v1.Taint", "properties", "effect");
+    expect(effect).toMatchObject({ description: told, enum: ["NoExecute", "NoSchedule", "PreferNoSchedule"] });
   });
 
   it("say of DeleteOptions that they are a kind of every group, served or not", () => {

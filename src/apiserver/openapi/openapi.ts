@@ -91,7 +91,7 @@ export function createOpenApi(
     async ({ request }) => {
       const source = generation().parts.get(key);
       if (!source) return empty(404);
-      const wanted = mostWanted(request, "application/json", protobufV3, askedProtobufV3);
+      const wanted = mostWanted(request, {}, "application/json", protobufV3, askedProtobufV3);
       if (!wanted) return notAccepted;
       const asked = request.query.get("hash");
       // A link from an older index leads on to the document of today.
@@ -103,7 +103,7 @@ export function createOpenApi(
       return answer(found, request.headers, asked === null ? {} : forever, isJson ? undefined : protobufV3);
     };
   const v2: Handler = async ({ request }) => {
-    const asked = mostWanted(request, "application/json", protobufV2, askedProtobufV2);
+    const asked = mostWanted(request, {}, "application/json", protobufV2, askedProtobufV2);
     if (!asked) return notAccepted;
     const { hash, custom } = generation();
     const builtIn = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);

@@ -5,7 +5,7 @@ import { decodeConverted } from "../../api/encode/conversion-problem.ts";
 import { DecodeError } from "../../api/encode/decode.ts";
 import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { badRequest, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
@@ -45,13 +45,15 @@ export async function compileApply(
     const applying = applyPatch(current ?? empty, applied, context);
     const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
     const object = decodeMerged(store, merged, applied);
-    if (applied.metadata.name === "")
+    if (!current && applied.metadata.uid) throw conflict(type, target.name, notThere(applied.metadata.uid));
+    if (applied.metadata.name === "" || !object.metadata.name)
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
-    const named = object.metadata.name ? object : { ...object, metadata: { ...object.metadata, name: target.name } };
-    checkName(named, target.name);
-    return { object: inNamespace(named, target.namespace), fieldsManaged: true };
+    checkName(object, target.name);
+    return { object: inNamespace(object, target.namespace), fieldsManaged: true };
   };
 }
+
+const notThere = (uid: string): string => `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
 
 async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTarget): Promise<KubernetesObject> {
   const { value, duplicates } = "value" in body ? { value: body.value, duplicates: [] } : await parseConfiguration(body.text);

@@ -71,5 +71,5 @@ function withScheduled(conditions: readonly PodCondition[], nowMs: number): read
   // lastProbeTime is always on the wire, as null.
   const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: formatTime(since ?? nowMs) };
   const condition = scheduled as unknown as PodCondition;
-  return before ? conditions.map((c) => (c === before ? condition : c)) : [...conditions, condition];
+  return before ? conditions.map((c) => (c === before ? condition : c)) : conditions.concat(condition);
 }

@@ -228,13 +228,29 @@ function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes
   const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
   if (sentVersion.split("/").length > 2)
     throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, bytes ?? textOf(sent));
+  if (expected.decode && bytes && !sent.kind)
+    throw unrecognized(expected.kind, `Object 'Kind' is missing in '${utf8.decode(bytes)}'`, bytes);
   if (expected.decode && sentVersion !== apiVersion)
     throw badRequest(`the API version in the data (${sentVersion}) does not match the expected API version (${apiVersion})`);
   // Another kind is refused by validation where it is a custom one.
   if (expected.decode) return;
   if (kind === expected.kind && (sentVersion === apiVersion || expected.alsoVersions?.includes(sentVersion))) return;
   const version = sentVersion.slice(sentVersion.indexOf("/") + 1);
-  throw cannotBeHandled({ version, kind }, expected.kind, otherKindProblem({ apiVersion: sentVersion, kind }, expected));
+  const problem = bytes ? undefined : problemAsSent(sent, sentVersion, kind);
+  throw cannotBeHandled({ version, kind }, expected.kind, problem ?? otherKindProblem({ apiVersion: sentVersion, kind }, expected));
+}
+
+/** What is read as the kind that it says it is may be wrong as such. */
+function problemAsSent(sent: Sent, apiVersion: string, kind: string): string | undefined {
+  const schema = schemaOfKind(apiVersion, kind);
+  if (!schema) return undefined;
+  try {
+    decodeObject(schema, sent);
+    return undefined;
+  } catch (error) {
+    if (error instanceof DecodeError) return error.message;
+    throw error;
+  }
 }
 
 /** Why an object of another kind or version cannot be taken for one of the expected. */
@@ -248,6 +264,9 @@ export function otherKindProblem(
     ? `converting (${apiVersion.slice(apiVersion.indexOf("/") + 1)}.${kind}) to (${internal}.${expected.kind}): unknown conversion`
     : `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`;
 }
+
+/** Kinds that every scheme knows. */
+const unversionedKinds: ReadonlySet<string> = new Set(["Status", "APIVersions", "APIGroup", "APIGroupList", "APIResourceList"]);
 
 const metaScheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
 
@@ -275,6 +294,8 @@ function checkOptionsKind(value: unknown): void {
   const { kind = "", apiVersion = "" } = value as { readonly kind?: string; readonly apiVersion?: string };
   if (apiVersion.split("/").length > 2) throw badRequest(`unexpected GroupVersion string: ${apiVersion}`);
   if (kind === "" || kind === "DeleteOptions") return;
+  if (apiVersion === "v1" && unversionedKinds.has(kind))
+    throw badRequest(`converting (v1.${kind}) to (v1.DeleteOptions): unknown conversion`);
   const version = apiVersion === "" ? "meta.k8s.io/v1" : apiVersion;
   throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "${metaScheme}"`);
 }

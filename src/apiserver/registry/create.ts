@@ -103,7 +103,7 @@ async function attemptCreate(
   try {
     object = reservation?.object ?? object;
     const errors = validateNewObject(definition, object);
-    if (errors.length > 0) throw invalid(definition.sharesStorageOf?.type ?? type, object.metadata.name ?? "", errors);
+    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name ?? "", errors);
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
@@ -117,6 +117,14 @@ async function attemptCreate(
   } finally {
     reservation?.settle(stored && !request.dryRun, contestedAt);
   }
+}
+
+/** The kind that a refusal names: that of the storage, and of a custom object what it says it is. */
+export function kindInErrors(
+  { definition, type }: ResourceStore,
+  { kind }: KubernetesObject,
+): { readonly group: string; readonly kind: string } {
+  return definition.custom ? { group: type.group, kind } : (definition.sharesStorageOf?.type ?? type);
 }
 
 /** Throws AlreadyExists. */

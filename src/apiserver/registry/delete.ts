@@ -2,12 +2,14 @@
 // be treated (which is said to the garbage collector by finalizers): the object disappears at once, or is marked and stays
 // until its grace period is over and its last finalizer is gone. The steps and texts are upstream's.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { conflict, internalError, notFound } from "../../api/meta/status-error.ts";
+import { conflict, internalError, notFound, type StatusError } from "../../api/meta/status-error.ts";
 import { parseTime } from "../../api/meta/time.ts";
-import type { DeleteOptions } from "../../api/types/meta-v1.ts";
+import { namespaces } from "../../api/resources.generated.ts";
+import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { withMetadata } from "./object-meta.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 import { type ResourceStore, unstored } from "./resource-store.ts";
 import { admissionRequest, hookOf, strategyContext, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
 
@@ -98,7 +100,10 @@ function decideDeletion(
   const { definition } = store;
   if (definition.deletion) {
     const begun = current.metadata.deletionTimestamp !== undefined;
-    if (!begun) return { kind: "mark", object: definition.deletion.begin(current, strategyContext(env, request)) };
+    if (!begun) {
+      const marked = definition.deletion.begin(current, strategyContext(env, request));
+      return { kind: "mark", object: withDependentFinalizers(marked, undefined, options) };
+    }
     if (!definition.deletion.mayFinish(current)) return { kind: "pending" };
   }
   const nowMs = env.clock.now();
@@ -159,18 +164,19 @@ const foregroundFinalizer = "foregroundDeletion";
 /** The finalizers that tell the garbage collector what becomes of dependents. */
 function withDependentFinalizers(
   object: KubernetesObject,
-  byDefault: "orphan" | "background" | undefined,
+  byDefault: ResourceDefinition["defaultDeletionPropagation"],
   { orphanDependents, propagationPolicy }: DeleteOptions,
 ): KubernetesObject {
   const present = object.metadata.finalizers ?? [];
+  const counts = byDefault !== "unsupported";
   const unsaid = orphanDependents === undefined && propagationPolicy === undefined;
   const orphan = unsaid
     ? present.includes(orphanFinalizer) || (!present.includes(foregroundFinalizer) && byDefault === "orphan")
     : (orphanDependents ?? propagationPolicy === "Orphan");
   const foreground = unsaid ? !orphan && present.includes(foregroundFinalizer) : propagationPolicy === "Foreground";
   const wanted = present.filter((finalizer) => finalizer !== orphanFinalizer && finalizer !== foregroundFinalizer);
-  if (orphan) wanted.push(orphanFinalizer);
-  if (foreground) wanted.push(foregroundFinalizer);
+  if (orphan && counts) wanted.push(orphanFinalizer);
+  if (foreground && counts) wanted.push(foregroundFinalizer);
   if (wanted.length === present.length && wanted.every((finalizer) => present.includes(finalizer))) return object;
   const { finalizers: _, ...metadata } = object.metadata;
   return withMetadata(object, wanted.length === 0 ? metadata : { ...metadata, finalizers: wanted });
@@ -178,13 +184,14 @@ function withDependentFinalizers(
 
 /** Throws 409 where the object is not the one the client means. */
 export function checkPreconditions(
-  { type: { group, kind } }: ResourceStore,
+  { type: { group, kind }, definition }: ResourceStore,
   { metadata }: KubernetesObject,
   { preconditions }: DeleteOptions,
 ): void {
   const { uid, resourceVersion } = preconditions ?? {};
-  // Upstream names the kind here where other conflicts name the resource.
-  const subject = { group, resource: kind };
+  if (definition.deletion) return checkNamespacePreconditions(metadata, uid, resourceVersion);
+  // Upstream names the kind here where other conflicts name the resource, and in the group that it is stored in.
+  const subject = { group: definition.sharesStorageOf?.type.group ?? group, resource: kind };
   if (uid !== undefined && uid !== metadata.uid)
     throw conflict(
       subject,
@@ -197,6 +204,15 @@ export function checkPreconditions(
       metadata.name,
       `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`,
     );
+}
+
+/** Namespaces look at preconditions themselves, in words of their own. */
+function checkNamespacePreconditions(metadata: ObjectMeta, uid: string | undefined, resourceVersion: string | undefined): void {
+  const differs = (field: string, asked: string, actual: string | undefined): StatusError =>
+    conflict(namespaces, metadata.name, `Precondition failed: ${field} in precondition: ${asked}, ${field} in object meta: ${actual}`);
+  if (uid !== undefined && uid !== metadata.uid) throw differs("UID", uid, metadata.uid);
+  if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
+    throw differs("ResourceVersion", resourceVersion, metadata.resourceVersion);
 }
 
 /** What a DELETE answers when the object is gone and the kind does not answer with it. */

@@ -120,8 +120,8 @@ describe("writes", () => {
   it("apply what is not there yet whatever its resource version, but not with a uid", async () => {
     const options = (metadata: object): object => ({ body: configMap("n", metadata), contentType: apply });
     expect(await answer("PATCH", `${path}/n?fieldManager=m`, options({ uid: "1" }))).toEqual([
-      422,
-      'ConfigMap "n" is invalid: metadata.uid: Invalid value: "1": field is immutable',
+      409,
+      'Operation cannot be fulfilled on configmaps "n": uid mismatch: the provided object specified uid 1, and no existing object was found',
     ]);
     expect((await server.send("PATCH", `${path}/n?fieldManager=m`, options({ resourceVersion: "1" }))).status).toBe(201);
   });

@@ -5,6 +5,7 @@ import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
+import { pageNotFound } from "../http/plain-text.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { AdmissionChain } from "./admission-chain.ts";
@@ -53,16 +54,23 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
     if (!store) {
       if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
-      return Promise.resolve(pageNotFound());
+      return Promise.resolve(pageNotFound);
     }
-    if (info.path.startsWith("//")) return Promise.resolve(pageNotFound());
+    if (info.path.startsWith("//")) return Promise.resolve(pageNotFound);
     if (info.verb === "get") checkExport(context);
-    if (store.definition.deprecation !== undefined) context.warnings.push(store.definition.deprecation);
     if (namedVerbs.has(info.verb)) checkPathName(info.name);
-    if (store.definition.custom) return answerCustomResource(dispatch, store, context);
+    if (store.definition.custom) {
+      warnOfDeprecation(store, context);
+      return answerCustomResource(dispatch, store, context);
+    }
     if (info.subresource === "") return answerResource(dispatch, store, context);
     return answerSubresource(dispatch, store, context);
   };
+}
+
+/** Served versions that are deprecated say so; what the router does not know says nothing. */
+function warnOfDeprecation({ definition: { deprecation } }: ResourceStore, context: RequestContext): void {
+  if (deprecation !== undefined) context.warnings.push(deprecation);
 }
 
 /** The namespace of a request; the paths of namespaces themselves have one that is their name. */
@@ -78,9 +86,12 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   const named = info.parts.length > 1 && info.parts[1] !== "";
   if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
   if (named && !type.verbs.some((served) => namedVerbs.has(served))) throw unknownResource();
+  // What cannot be listed has no path across namespaces.
+  if (type.namespaced && info.namespace === "" && !type.verbs.includes("list")) throw unknownResource();
   const reads = computed[subresourceKey(type)];
   if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
+  if (!store.definition.custom) warnOfDeprecation(store, context);
   if (reads) return answerComputed(env, store, context, reads);
   const namespace = namespaceOf(store, info);
   switch (verb) {
@@ -123,7 +134,7 @@ async function answerCustomResource(dispatch: Dispatch, store: ResourceStore, co
   const { info } = context;
   const { type } = store;
   const acrossNamespaces = info.verb === "list" || info.verb === "watch";
-  if (type.namespaced ? info.namespace === "" && !acrossNamespaces : info.namespace !== "") return pageNotFound();
+  if (type.namespaced ? info.namespace === "" && !acrossNamespaces : info.namespace !== "") return pageNotFound;
   if (info.subresource === "") {
     if (!type.verbs.includes(info.verb) || info.parts.length > 2) throw verbNotSupported(type, info.verb);
     return answerResource(dispatch, store, context);
@@ -163,12 +174,15 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
   const { type, definition } = store;
   const { subresource, verb } = info;
   const served = type.subresources.find((s) => s.name === subresource);
-  if (!served || !isScopeOf(store, info, true)) throw unknownResource();
+  const isDeeper = info.parts.length > 3 && subresource !== "proxy";
+  if (!served || isDeeper || !isScopeOf(store, info, true)) throw unknownResource();
   const key = subresourceKey(type, subresource);
   const connector = connects[key];
-  if (connector && (subresource === "proxy" ? proxyMethods.has(context.request.method) : served.verbs.includes(verb)))
+  const { method } = context.request;
+  if (connector && (subresource === "proxy" ? proxyMethods.has(method) : served.verbs.includes(verb) && method !== "HEAD"))
     return connect(env, store, context, { connector, kind: served.kind });
   if (connector || !served.verbs.includes(verb) || !suitsMethod(store, context)) throw methodNotAllowed();
+  if (!definition.custom) warnOfDeprecation(store, context);
   const namespace = namespaceOf(store, info);
   const creator = creators[key];
   if (verb === "create" && creator) return createVirtual(env, store, context, creator);
@@ -237,8 +251,4 @@ function methodNotAllowed(): StatusError {
     message: "the server does not allow this method on the requested resource",
     details: {},
   });
-}
-
-function pageNotFound(): ApiResponse {
-  return { kind: "bytes", status: 404, contentType: "text/plain; charset=utf-8", bytes: Buffer.from("404 page not found\n") };
 }

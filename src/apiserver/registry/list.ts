@@ -28,7 +28,7 @@ export function listPage(store: ResourceStore, scope: RequestScope, options: Lis
     const revision = listRevision(options.resourceVersion);
     const limit = Math.max(0, options.limit);
     // A limited list at a revision is exact unless the client says otherwise.
-    const exact = options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && revision > 0 && limit > 0);
+    const exact = revision > 0 && (options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && limit > 0));
     if (exact) return pageAt(store, scope, { revision, from: "", limit });
     if (options.resourceVersion === "") await store.cache.catchUp();
     else await store.cache.reach(revision);
@@ -38,9 +38,9 @@ export function listPage(store: ResourceStore, scope: RequestScope, options: Lis
 }
 
 async function continued(store: ResourceStore, scope: RequestScope, options: ListOptions): Promise<ListPage> {
+  const { revision, start } = decodeContinue(options.continue);
   if (options.resourceVersion !== "" && options.resourceVersion !== "0")
     throw badRequest("specifying resource version is not allowed when using continue");
-  const { revision, start } = decodeContinue(options.continue);
   const from = scope.prefix + start;
   const limit = options.resourceVersion === "0" ? 0 : Math.max(0, options.limit);
   if (revision < 0) {

@@ -12,7 +12,16 @@ export function patchedText(
   schema: ObjectSchema | undefined,
   verbatim: ReadonlySet<unknown> = new Set(),
 ): string {
-  return JSON.stringify(touched(patched, current, schema && { kind: "object", schema }, verbatim));
+  if (!schema) return JSON.stringify(sorted(patched, verbatim));
+  return JSON.stringify(touched(patched, current, { kind: "object", schema }, verbatim));
+}
+
+/** A custom object is made of maps. */
+function sorted(value: unknown, verbatim: ReadonlySet<unknown>): unknown {
+  if (typeof value !== "object" || value === null || verbatim.has(value)) return value;
+  if (Array.isArray(value)) return value.map((item) => sorted(item, verbatim));
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, field]) => [key, sorted(field, verbatim)]));
 }
 
 /** A value that the patch has made, of one that was there. */

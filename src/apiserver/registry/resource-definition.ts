@@ -132,7 +132,7 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     mayFinish(object: T): boolean;
   };
   /** Propagation when the client does not say: default "background". */
-  readonly defaultDeletionPropagation?: "orphan" | "background";
+  readonly defaultDeletionPropagation?: "orphan" | "background" | "unsupported";
   /** Who deletes without saying what becomes of dependents is warned. */
   readonly orphaningWarning?: string;
   /** Where the answer to a DELETE is the object itself rather than a Status. Default false. */

@@ -65,7 +65,9 @@ export class ResourceStore {
     this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
     this.#sealed = sealed;
     this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
-    this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
+    // Kinds of the whole cluster that name the fields they know do not name this one.
+    if (definition.type.namespaced || !definition.selectableFields)
+      this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
       this.#fields.set(field, (version) => fieldOf(this.view(version).object));
   }

@@ -115,7 +115,8 @@ async function updateScaled(
 
 function withScale(object: Scalable, scale: Scale, paths: ScalePaths | undefined): KubernetesObject {
   const replicas = scale.spec?.replicas ?? 0;
-  if (replicas < 0)
+  // Custom objects are checked by the paths of their scale.
+  if (replicas < 0 && !paths)
     throw invalid(scaleKind, object.metadata.name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
   const { resourceVersion: sent = "", uid = "" } = scale.metadata;
   const metadata: ObjectMeta = {

@@ -157,6 +157,23 @@ describe("eviction", () => {
     expect([reply.status, reply.body.message]).toEqual([500, "Non-matching dry-run options in request and content: [All] and [Some]"]);
   });
 
+  it("deletes no pod whose record cannot be read", async () => {
+    await running();
+    const body = { metadata: { name: "a" }, deleteOptions: { ignoreStoreReadErrorWithClusterBreakingPotential: true } };
+    const reply = await server.send("POST", `${pods}/a/eviction`, { body });
+    const field = "deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential";
+    const detail = "Invalid value: true: can not be set for pod eviction, try after removing the option";
+    expect([reply.status, reply.body.message]).toEqual([422, `Eviction.policy "a" is invalid: ${field}: ${detail}`]);
+  });
+
+  it("is never answered with a table", async () => {
+    await running();
+    const table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    const reply = await server.send("POST", `${pods}/a/eviction`, { body: { metadata: { name: "a" } }, accept: table });
+    expect(reply.status).toBe(406);
+    expect((await server.send("GET", `${pods}/a`)).status).toBe(200);
+  });
+
   it("is of the namespace of the path", async () => {
     await running();
     const reply = await server.send("POST", `${pods}/a/eviction`, { body: { metadata: { name: "a", namespace: "other" } } });

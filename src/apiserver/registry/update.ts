@@ -9,7 +9,7 @@ import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
-import { countsGeneration, createObject } from "./create.ts";
+import { countsGeneration, createObject, kindInErrors } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
 import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
 import { malformedResourceVersion, parseResourceVersion } from "./request-options.ts";
@@ -172,7 +172,7 @@ async function storeChange(
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
-    if (errors.length > 0) throw invalid(store.definition.sharesStorageOf?.type ?? type, request.name, errors);
+    if (errors.length > 0) throw invalid(kindInErrors(store, object), request.name, errors);
     for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (!request.admitted) await validateAdmission(env, store, request, object, old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());

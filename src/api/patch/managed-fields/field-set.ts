@@ -161,19 +161,23 @@ function parseNode(fields: Readonly<Record<string, unknown>>, root: boolean): Fi
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`fieldsV1: ${key} is no object`);
     if (key === ".") member = true;
     else {
+      const element = parseElement(key);
+      if (element === undefined) continue;
       children ??= new Map();
-      children.set(parseElement(key), parseNode(value as Readonly<Record<string, unknown>>, false));
+      children.set(element, parseNode(value as Readonly<Record<string, unknown>>, false));
     }
   }
   if (!children) return root ? emptySet : leafSet;
   return { member: member && !root, children };
 }
 
-function parseElement(key: string): PathElement {
+/** Undefined for elements of a kind that is not known: newer versions may have more. */
+function parseElement(key: string): PathElement | undefined {
   if (key.startsWith("f:") || /^i:\d+$/.test(key)) return key;
   if (key.startsWith("v:")) return valueElement(JSON.parse(key.slice(2)));
   if (key.startsWith("k:")) return parseKeyElement(key);
-  throw new Error(`fieldsV1: unknown kind of path element ${JSON.stringify(key)}`);
+  if (key.charAt(1) === ":") return undefined;
+  throw new Error(`fieldsV1: no path element ${JSON.stringify(key)}`);
 }
 
 const parseKeyElement = remembering((key) => keyElement(JSON.parse(key.slice(2)) as Record<string, unknown>));

@@ -14,6 +14,7 @@ const ttlSeconds = (): number => 3600;
 
 export const eventDefinition = describe<CoreEvent>(events, {
   metadataOnUpdate: [],
+  defaultDeletionPropagation: "unsupported",
   validateName: pathSegmentName,
   create: { validate: validateCoreEvent },
   update: { validate: validateCoreEvent },
@@ -87,6 +88,7 @@ export function toCoreEvent(event: Event): CoreEvent {
 const rules: KindRules<Event> = {
   ...checked(validateEvent),
   storagePath: eventDefinition.storagePath,
+  defaultDeletionPropagation: "unsupported",
   sharesStorageOf: { type: events, fromStored: fromCoreEvent, toStored: toCoreEvent },
   allowCreateOnUpdate: true,
   ttlSeconds,

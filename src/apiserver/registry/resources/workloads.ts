@@ -46,7 +46,7 @@ import {
   validateStatefulSetUpdate,
 } from "../../../api/validation/stateful-set.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { describe, withStatusKeepingLabels } from "./describe.ts";
+import { describe, withOnlyStatus, withStatusKeepingLabels } from "./describe.ts";
 import { changedTemplateWarnings, isChanged } from "./template-warnings.ts";
 
 /** Annotations count here, as tools use them to ask for a new rollout. */
@@ -125,7 +125,11 @@ export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
     validate: (set) => validateDaemonSet(set),
     warnings: ({ spec }) => podTemplateWarnings("spec.template", spec?.template ?? {}),
   },
-  status: { validate: validateDaemonSetStatus },
+  status: {
+    // Upstream keeps the generation in the spec, which a write of the status leaves as it was.
+    prepare: (set, old) => withTemplateGeneration(withOnlyStatus(set, old), templateGeneration(old)),
+    validate: validateDaemonSetStatus,
+  },
   update: {
     validate: validateDaemonSetUpdate,
     warnings: (set, old) =>

@@ -1,0 +1,95 @@
+// What single kinds answer otherwise than all others: deletions of namespaces and events, the status of daemon sets, what
+// custom objects are called in refusals, and which paths are there at all.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { builtInDefinitions } from "./definitions.ts";
+import { createFixture, type Fixture } from "./request-fixture.ts";
+import { describedResources } from "./resources/all.ts";
+
+const configMaps = "/api/v1/namespaces/default/configmaps";
+const apply = "application/apply-patch+yaml";
+
+let server: Fixture;
+beforeEach(() => {
+  server = createFixture({ definitions: builtInDefinitions(describedResources) });
+});
+afterEach(() => server.stop());
+
+const messageOf = async (method: string, url: string, options: object = {}): Promise<[number, string]> => {
+  const { status, body } = await server.send(method, url, options);
+  return [status, body.message];
+};
+
+describe("deletion", () => {
+  it("of a namespace looks at preconditions in words of its own, and keeps what becomes of dependents", async () => {
+    const made = await server.send("POST", "/api/v1/namespaces", { body: { kind: "Namespace", metadata: { name: "n" } } });
+    expect(await messageOf("DELETE", "/api/v1/namespaces/n", { body: { preconditions: { uid: "x" } } })).toEqual([
+      409,
+      `Operation cannot be fulfilled on namespaces "n": Precondition failed: UID in precondition: x, UID in object meta: ${made.body.metadata.uid}`,
+    ]);
+    const deleted = await server.send("DELETE", "/api/v1/namespaces/n", { body: { propagationPolicy: "Foreground" } });
+    expect(deleted.body.metadata).toMatchObject({ finalizers: ["foregroundDeletion"] });
+  });
+
+  it("of an event leaves no finalizer for dependents", async () => {
+    const event = { kind: "Event", metadata: { name: "e", finalizers: ["a.b/c"] }, involvedObject: { namespace: "default" } };
+    await server.send("POST", "/api/v1/namespaces/default/events", { body: event });
+    const options = { body: { propagationPolicy: "Foreground" } };
+    const { body } = await server.send("DELETE", "/apis/events.k8s.io/v1/namespaces/default/events/e", options);
+    expect(body.metadata).toMatchObject({ finalizers: ["a.b/c"] });
+  });
+
+  it("of an event of the newer group names the kind of the group it is stored in", async () => {
+    const event = { kind: "Event", metadata: { name: "e" }, involvedObject: { namespace: "default" } };
+    await server.send("POST", "/api/v1/namespaces/default/events", { body: event });
+    const options = { body: { preconditions: { uid: "x" } } };
+    const [, message] = await messageOf("DELETE", "/apis/events.k8s.io/v1/namespaces/default/events/e", options);
+    expect(message).toContain('Operation cannot be fulfilled on Event "e"');
+  });
+});
+
+describe("writing the status of a daemon set", () => {
+  it("keeps the generation of its template", async () => {
+    const at = "/apis/apps/v1/namespaces/default/daemonsets";
+    const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const set = { kind: "DaemonSet", metadata: { name: "d" }, spec: { selector: { matchLabels: { a: "b" } }, template } };
+    await server.send("POST", at, { body: set });
+    const counts = { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 1 };
+    const { body } = await server.send("PUT", `${at}/d/status`, { body: { ...set, status: counts } });
+    expect(body.metadata).toMatchObject({ annotations: { "deprecated.daemonset.template.generation": "1" } });
+  });
+});
+
+describe("paths", () => {
+  const unknown = [404, "the server could not find the requested resource"];
+
+  it("across namespaces are there for what can be listed", async () => {
+    expect(await messageOf("GET", "/api/v1/bindings")).toEqual(unknown);
+    expect(await messageOf("POST", "/api/v1/bindings", { body: {} })).toEqual(unknown);
+  });
+
+  it("end with the subresource", async () => {
+    expect(await messageOf("GET", "/api/v1/namespaces/default/pods/x/status/more")).toEqual(unknown);
+  });
+
+  it("that are not served warn of no deprecation", async () => {
+    const headersOf = async (url: string): Promise<readonly string[]> => (await server.send("GET", url)).warnings;
+    expect(await headersOf("/api/v1/namespaces/default/endpoints/x/status")).toEqual([]);
+    expect(await headersOf("/api/v1/namespaces/default/endpoints")).toHaveLength(1);
+  });
+});
+
+describe("patches", () => {
+  it("are known by the letters of their media type", async () => {
+    await server.send("POST", configMaps, { body: { kind: "ConfigMap", metadata: { name: "a" } } });
+    const sent = { body: {}, contentType: "application/Merge-Patch+json" };
+    expect((await server.send("PATCH", `${configMaps}/a`, sent)).status).toBe(415);
+  });
+
+  it("that apply what is not there yet say its name", async () => {
+    const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { generateName: "x-" } };
+    expect(await messageOf("PATCH", `${configMaps}/c?fieldManager=m`, { body, contentType: apply })).toEqual([
+      400,
+      "the name of the object (c based on URL) was undeterminable: name must be provided",
+    ]);
+  });
+});
