@@ -48,10 +48,14 @@ const authorization = {
 
 const routing = { splitStream: boolean(false), infoBufferSize: text("0") };
 
+/** A duration, or nanoseconds as a number. */
+const readFlushFrequency: Field<unknown>["read"] = (fields, name) =>
+  typeof fields.value(name) === "string" ? durationOrZero("5s").read(fields, name) : fields.value(name);
+
 const logging = {
   format: text("text"),
   // Nanoseconds as a number, or a duration: nothing is held back here that could be flushed.
-  flushFrequency: withoutEffect<unknown>({ ...durationOrZero("5s"), kind: "text", read: (fields, name) => fields.value(name) }),
+  flushFrequency: withoutEffect<unknown>({ ...durationOrZero("5s"), kind: "text", read: readFlushFrequency }),
   verbosity: integer(0),
   vmodule: objects({ filePattern: text(""), verbosity: integer(0) }),
   options: withoutEffect(nested({ text: nested(routing), json: nested(routing) })),

@@ -109,6 +109,7 @@ describe("loadKubeletConfiguration()", () => {
     ["soon", 'invalid duration "soon"'],
   ])("says of a duration %s why it is none", async (written, problem) => {
     expect(await problemOf(`syncFrequency: "${written}"\n`)).toContain(`time: ${problem}`);
+    expect(await problemOf(`logging: {flushFrequency: "${written}"}\n`)).toContain(`time: ${problem}`);
   });
 
   it("takes whole numbers of 64 bits where upstream does", async () => {

@@ -13,7 +13,6 @@ export function resourceMetrics(measured: Measurement | undefined): string {
   return sampledText([
     ...(measured ? usageMetrics(measured) : []),
     metric("resource_scrape_error", "gauge", "1 where measuring failed, else 0", [failed]),
-    metric("scrape_error", "gauge", "The same under its former name", [failed]),
   ]);
 }
 

@@ -71,6 +71,8 @@ export interface KubeletStats extends StatsProvider, Running {
 
 const usageMaxAgeMs = 1_000;
 const fullMaxAgeMs = 10_000;
+const ratesMaxAgeMs = 60_000;
+const momentMs = 1_050;
 
 export function createStatsProvider(deps: StatsProviderDependencies, options: StatsProviderOptions): KubeletStats {
   const { clock, logger } = deps;
@@ -78,12 +80,12 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
     { clock, logger, mounted: deps.volumes, pods: () => [...deps.pods()].map(({ pod }) => pod), onMeasured: deps.onVolumeMeasured },
     { ...(options.volumePeriodMs === undefined ? {} : { periodMs: options.volumePeriodMs }) },
   );
-  const measureUsage = usageMeasurer(deps, options);
-  const usage = new SharedResult(clock, measureUsage);
+  const usage = new SharedResult(clock, withFreshRates(deps, usageMeasurer(deps, options)));
   const disks = createDiskMeasurer(deps, { rootDirectory: options.rootDirectory, volumes: (uid) => volumes.of(uid) });
   const full = new SharedResult(clock, async () => disks(await usage.get(usageMaxAgeMs)));
   const some = async (uids: ReadonlySet<string>, signal?: AbortSignal): Promise<Measurement> => {
     const chosen = (uid: string): boolean => uids.has(uid);
+    await volumes.measureNew(uids);
     // A simulated node uses what its pods use: all of them have to be asked.
     const measured = deps.machine ? await usageMeasurer(deps, options, chosen)() : await usage.get(usageMaxAgeMs, signal);
     return disks({ ...measured, pods: measured.pods.filter(({ uid }) => chosen(uid)) });
@@ -101,6 +103,24 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
     usageSummary: async (asked) => toSummary(await provider.usage(asked)),
   };
   return provider;
+}
+
+/**
+ * Rates of CPU are those since the measurement before. Where that is long ago, or there was none, two are made, a moment apart:
+ * nobody measures all pods of a machine while nobody asks. Of a simulated node eviction does.
+ */
+function withFreshRates({ clock, machine }: StatsProviderDependencies, measure: () => Promise<Measurement>): () => Promise<Measurement> {
+  let lastMs = -Infinity;
+  return async () => {
+    const sinceMs = clock.monotonic() - lastMs;
+    let measured = await measure();
+    if (machine && sinceMs > ratesMaxAgeMs) {
+      await clock.sleep(momentMs);
+      measured = await measure();
+    }
+    lastMs = clock.monotonic();
+    return measured;
+  };
 }
 
 function usageMeasurer(

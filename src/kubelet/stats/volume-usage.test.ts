@@ -49,6 +49,20 @@ describe("VolumeUsage", () => {
     expect(found.get("own")?.claim).toEqual({ namespace: "n", name: "p-own" });
   });
 
+  test("measures pods that it does not know yet when somebody asks for them, and no others", async () => {
+    const usage = usageOf(podWith({ name: "scratch", emptyDir: {} }), { scratch: directory });
+    await usage.measureNew(new Set(["other"]));
+    expect(usage.of("u")).toBeUndefined();
+    await usage.measureNew(new Set(["u"]));
+    const first = usage.of("u");
+    expect(first).toMatchObject([{ name: "scratch", inodesUsed: 1 }]);
+    await writeFile(join(directory, "file"), "more");
+    await usage.measureNew(new Set(["u"]));
+    expect(usage.of("u")).toBe(first);
+    await usage.measure();
+    expect(usage.of("u")).toMatchObject([{ inodesUsed: 2 }]);
+  });
+
   test("keeps what is known of a volume that takes too long", async () => {
     let isLate = false;
     const clock: Clock = {

@@ -68,6 +68,17 @@ export class VolumeUsage implements Running {
     return this.#running;
   }
 
+  /** Of these pods, those that have not been looked at yet: a volume that has just been filled is known before a minute is over. */
+  async measureNew(podUids: ReadonlySet<string>): Promise<void> {
+    if (this.#periodMs === 0) return;
+    for (const pod of this.#deps.pods()) {
+      const { uid } = pod.metadata;
+      if (!podUids.has(uid) || this.#found.has(uid)) continue;
+      const volumes = await this.#measurePod(pod, undefined);
+      if (volumes && !this.#found.has(uid)) this.#found = new Map([...this.#found, [uid, volumes]]);
+    }
+  }
+
   #schedule(): void {
     if (this.#abort.signal.aborted) return;
     this.#timer = this.#deps.clock.after(this.#periodMs, () => void this.measure().then(() => this.#schedule()));
@@ -78,24 +89,29 @@ export class VolumeUsage implements Running {
     const found = new Map<string, readonly VolumeMeasurement[]>();
     for (const pod of this.#deps.pods()) {
       const { uid } = pod.metadata;
-      const mounted = this.#deps.mounted(uid);
-      if (!mounted) continue;
-      const volumes: VolumeMeasurement[] = [];
-      for (const volume of pod.spec.volumes ?? []) {
-        const path = mounted.get(volume.name)?.hostPath;
-        if (path === undefined || volume.hostPath) continue;
-        const known = before.get(uid)?.find((v) => v.name === volume.name);
-        const measured = await this.#measureInTime(pod, volume, path).catch((error: unknown) => {
-          const subject = { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, volume: volume.name };
-          if (!this.#abort.signal.aborted) this.#deps.logger.info("Measuring a volume failed", { ...subject, error }, 2);
-          return known;
-        });
-        if (measured) volumes.push(measured);
-      }
-      found.set(uid, volumes);
+      const volumes = await this.#measurePod(pod, before.get(uid));
+      if (volumes) found.set(uid, volumes);
       if (this.#abort.signal.aborted) return;
     }
     this.#found = found;
+  }
+
+  /** Undefined before its volumes are made. What cannot be measured stays as it was. */
+  async #measurePod(pod: Pod, before: readonly VolumeMeasurement[] | undefined): Promise<readonly VolumeMeasurement[] | undefined> {
+    const mounted = this.#deps.mounted(pod.metadata.uid);
+    if (!mounted) return undefined;
+    const volumes: VolumeMeasurement[] = [];
+    for (const volume of pod.spec.volumes ?? []) {
+      const path = mounted.get(volume.name)?.hostPath;
+      if (path === undefined || volume.hostPath) continue;
+      const measured = await this.#measureInTime(pod, volume, path).catch((error: unknown) => {
+        const subject = { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, volume: volume.name };
+        if (!this.#abort.signal.aborted) this.#deps.logger.info("Measuring a volume failed", { ...subject, error }, 2);
+        return before?.find((v) => v.name === volume.name);
+      });
+      if (measured) volumes.push(measured);
+    }
+    return volumes;
   }
 
   /** A file system that does not answer holds up neither the other volumes nor the end of the kubelet. */

@@ -123,34 +123,45 @@ function addDownward(
   }
 }
 
-async function addProjected(
+type NamedProjection = ProjectedVolumeSource & { readonly name: string };
+
+/** All sources are tried: what is wrong with several of them is told at once. */
+async function addProjected(files: Map<string, PayloadFile>, pod: Pod, volume: NamedProjection, context: PayloadContext): Promise<void> {
+  const problems: Error[] = [];
+  for (const index of (volume.sources ?? []).keys())
+    await addSource(files, pod, { volume, index }, context).catch((error: unknown) => void problems.push(error as Error));
+  const [first] = problems;
+  if (problems.length === 1) throw first;
+  if (problems.length > 1) throw new AggregateError(problems, `[${[...new Set(problems.map(({ message }) => message))].join(", ")}]`);
+}
+
+async function addSource(
   files: Map<string, PayloadFile>,
   pod: Pod,
-  volume: ProjectedVolumeSource & { readonly name: string },
+  { volume, index }: { readonly volume: NamedProjection; readonly index: number },
   context: PayloadContext,
 ): Promise<void> {
   const mode = volume.defaultMode;
-  for (const [index, source] of (volume.sources ?? []).entries()) {
-    if (source.configMap) await addConfigMap(files, pod, source.configMap, mode, context);
-    else if (source.secret) await addSecret(files, pod, source.secret, mode, context);
-    else if (source.downwardAPI) addDownward(files, pod, source.downwardAPI.items, mode, context);
-    else if (source.serviceAccountToken) {
-      const data = Buffer.from(await context.token(pod, source.serviceAccountToken));
-      files.set(source.serviceAccountToken.path, guarded(pod, data, mode));
-    } else if (source.clusterTrustBundle && context.trustAnchors) {
-      const data = Buffer.from(await context.trustAnchors(source.clusterTrustBundle));
-      files.set(source.clusterTrustBundle.path, guarded(pod, data, mode));
-    } else if (source.podCertificate && context.certificate) {
-      const { credentialBundlePath, keyPath, certificateChainPath } = source.podCertificate;
-      const { key, chain } = context.certificate(pod, { volume: volume.name, index }, source.podCertificate);
-      for (const [path, text] of [
-        [credentialBundlePath, key + chain],
-        [keyPath, key],
-        [certificateChainPath, chain],
-      ] as const)
-        if (path) files.set(path, guarded(pod, Buffer.from(text), mode));
-    } else throw new Error(`projected volume source ${Object.keys(source).join(", ")} is not supported`);
-  }
+  const source = volume.sources?.[index] ?? {};
+  if (source.configMap) await addConfigMap(files, pod, source.configMap, mode, context);
+  else if (source.secret) await addSecret(files, pod, source.secret, mode, context);
+  else if (source.downwardAPI) addDownward(files, pod, source.downwardAPI.items, mode, context);
+  else if (source.serviceAccountToken) {
+    const data = Buffer.from(await context.token(pod, source.serviceAccountToken));
+    files.set(source.serviceAccountToken.path, guarded(pod, data, mode));
+  } else if (source.clusterTrustBundle && context.trustAnchors) {
+    const data = Buffer.from(await context.trustAnchors(source.clusterTrustBundle));
+    files.set(source.clusterTrustBundle.path, guarded(pod, data, mode));
+  } else if (source.podCertificate && context.certificate) {
+    const { credentialBundlePath, keyPath, certificateChainPath } = source.podCertificate;
+    const { key, chain } = context.certificate(pod, { volume: volume.name, index }, source.podCertificate);
+    for (const [path, text] of [
+      [credentialBundlePath, key + chain],
+      [keyPath, key],
+      [certificateChainPath, chain],
+    ] as const)
+      if (path) files.set(path, guarded(pod, Buffer.from(text), mode));
+  } else throw new Error(`projected volume source ${Object.keys(source).join(", ")} is not supported`);
 }
 
 /** For the pod's user alone, where it has one or a group of its own. */
