@@ -49,8 +49,8 @@ const kubeletPort = 10250;
 const podStartsAtOnce = 32;
 /** A pod that waits, for an image say, lets the next one begin after so long. */
 const podStartHoldMs = 250;
-/** Nobody follows a simulated log by the second: how often all are looked at for their size. */
-const logLookMs = 60_000;
+/** A simulated log grows slowly: how often all are looked at for their size. */
+const logLookMs = 5 * 60_000;
 /** Nodes that start at a time. */
 const startsAtOnce = 16;
 const startDeadlineMs = 120_000;

@@ -17,7 +17,7 @@ interface Placement {
 export class SchedulerCache implements Snapshot {
   readonly columns = new Columns();
   readonly groups = new PodGroups();
-  readonly nominations = new Nominations();
+  readonly nominations = new Nominations((nodeName) => this.#changed(this.#infos.get(nodeName)));
   readonly #infos = new Map<string, NodeInfo>();
   /** By pod UID. */
   readonly #placements = new Map<string, Placement>();
@@ -25,6 +25,7 @@ export class SchedulerCache implements Snapshot {
   #nextIndex = 0;
   #ordered: readonly NodeInfo[] | undefined;
   readonly #imageCounts = new Map<string, number>();
+  #suppositions = 0;
 
   get nodes(): readonly NodeInfo[] {
     this.#ordered ??= orderByZone([...this.#infos.values()].filter((info) => info.node !== undefined));
@@ -54,6 +55,7 @@ export class SchedulerCache implements Snapshot {
     info.setNode(node);
     this.#countImages(node, 1);
     this.columns.setNode(info.index, info, node);
+    this.#changed(info);
   }
 
   removeNode(name: string): void {
@@ -96,6 +98,8 @@ export class SchedulerCache implements Snapshot {
 
   suppose(): Supposition {
     const undo: (() => void)[] = [];
+    this.#suppositions++;
+    let ended = false;
     return {
       add: (pod, nodeName) => {
         const before = this.#displace(pod.metadata.uid);
@@ -108,6 +112,8 @@ export class SchedulerCache implements Snapshot {
       },
       end: () => {
         for (let last = undo.pop(); last; last = undo.pop()) last();
+        if (!ended) this.#suppositions--;
+        ended = true;
       },
     };
   }
@@ -121,6 +127,7 @@ export class SchedulerCache implements Snapshot {
     this.groups.add(facts, info);
     this.#placements.set(pod.metadata.uid, placement);
     this.columns.setUsage(info.index, info);
+    this.#changed(info);
   }
 
   #displace(uid: string): Placement | undefined {
@@ -132,8 +139,13 @@ export class SchedulerCache implements Snapshot {
     info.removePod(uid);
     this.groups.remove(podFacts(placement.pod), info);
     this.columns.setUsage(info.index, info);
+    this.#changed(info);
     this.#dropIfEmpty(info);
     return placement;
+  }
+
+  #changed(info: NodeInfo | undefined): void {
+    if (info && this.#suppositions === 0) this.columns.changed(info.index);
   }
 
   #info(name: string): NodeInfo {

@@ -70,11 +70,12 @@ export class FailureHandling {
   }
 
   /** Asks the plugins in turn whether they can make room. */
-  async #postFilter({ cycle, profile }: Attempt, { message, rejectedBy, rejections }: Unschedulable): Promise<Failure> {
+  async #postFilter({ cycle, profile }: Attempt, { message, rejectedBy, rejections, signature }: Unschedulable): Promise<Failure> {
     if (rejections.size === 0) return { message, rejectedBy, nomination: "", reason: "Unschedulable" };
     const { deps, queue, signal } = this.#state;
     const context: PostFilterContext = {
       ...{ profile, rejections, signal },
+      ...(signature === undefined ? {} : { signature }),
       random: () => deps.clock.random(),
       released: (pod, how) => (how === "done" ? queue.release(pod) : queue.activate(pod)),
     };

@@ -38,6 +38,8 @@ export interface QueueingHint {
 
 export interface PostFilterContext {
   readonly profile: Profile;
+  /** The same for pods that the filters cannot tell apart, where their answer about a node depends on that node alone. */
+  readonly signature?: string;
   /** By node name; nodes that were not looked at are not in it. */
   readonly rejections: ReadonlyMap<string, Rejection>;
   /** In [0, 1). */
@@ -84,6 +86,12 @@ export interface Plugin {
   readonly preFilter?: (cycle: SchedulingCycle) => Rejection | { readonly nodeNames: ReadonlySet<string> } | undefined;
   /** Filter: undefined where the pod needs no filtering by this plugin in this cycle. */
   readonly filter?: (cycle: SchedulingCycle) => NodeFilter | undefined;
+  /**
+   * For plugins whose filter, for this pod, looks at nothing but the node and the pods placed on it or nominated to it: what it
+   * looks at in the pod. Answers about a node are then kept, for all pods of which this is the same, until the node changes.
+   * Undefined where the answer depends on more. Without it no answers are kept for pods of the profile.
+   */
+  readonly filterSignature?: (cycle: SchedulingCycle) => string | undefined;
   /** PostFilter: no node was feasible; may begin to make room. The plugins are asked in turn until one has an end. */
   readonly postFilter?: (cycle: SchedulingCycle, context: PostFilterContext) => PostFilterOutcome | Promise<PostFilterOutcome>;
   /** PreScore and Score: undefined where the plugin has no opinion in this cycle. */

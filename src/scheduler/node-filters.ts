@@ -2,16 +2,15 @@
 // it must pass twice: once as though they stood there already, and once without them, since they may never arrive and what
 // this pod needs (affinity to one of them) may then be missing.
 import type { Pod } from "../api/types/core-v1.ts";
-import type { NodeFilter, Plugin, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import type { NodeFilter, Plugin, Profile, SchedulingCycle } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
+import type { RejectedBy } from "./node-rejections.ts";
 import type { PluginEvaluations } from "./plugin-evaluations.ts";
 import { priorityOf } from "./plugins/queue.ts";
 
-export interface RejectedBy {
-  readonly plugin: string;
+interface FirstRejection extends RejectedBy {
   /** Its place among the profile's plugins that filter the pod. */
   readonly at: number;
-  readonly rejection: Rejection;
 }
 
 interface NamedFilter {
@@ -25,11 +24,13 @@ export class NodeFilters {
   readonly #cycle: SchedulingCycle;
   readonly #profile: Profile;
   readonly #filters: readonly NamedFilter[];
+  /** Null while nobody has asked. */
+  #signature: string | undefined | null = null;
   #tested = 0;
   /** By the filter's place: how many nodes went no further. */
   readonly #ended: number[];
 
-  /** What the plugins work out beforehand is of this moment: after a supposition, make new ones. */
+  /** What the plugins work out beforehand is of this moment: after a supposition, make new ones (or see `signature`). */
   constructor(cycle: SchedulingCycle, profile: Profile) {
     this.#cycle = cycle;
     this.#profile = profile;
@@ -44,6 +45,15 @@ export class NodeFilters {
       evaluations.count("Filter", place, asked);
       asked -= this.#ended[at] ?? 0;
     }
+  }
+
+  /**
+   * The same for pods that the filters cannot tell apart. With one, the filters look at nothing but the node they are asked about:
+   * they stay good under suppositions.
+   */
+  get signature(): string | undefined {
+    if (this.#signature === null) this.#signature = signatureOf(this.#cycle, this.#profile);
+    return this.#signature;
   }
 
   /** Undefined where the pod fits. */
@@ -65,7 +75,8 @@ export class NodeFilters {
     const supposition = this.#cycle.snapshot.suppose();
     try {
       for (const other of others) supposition.add(other, node.name);
-      return firstRejection(filtersOf(this.#cycle, this.#profile), node);
+      const filters = this.signature === undefined ? filtersOf(this.#cycle, this.#profile) : this.#filters;
+      return firstRejection(filters, node);
     } finally {
       supposition.end();
     }
@@ -87,7 +98,19 @@ function filtersOf(cycle: SchedulingCycle, profile: Profile): readonly NamedFilt
   return filters;
 }
 
-function firstRejection(filters: readonly NamedFilter[], node: NodeInfo): RejectedBy | undefined {
+/** The priority is part of it: it says which nominated pods go before, and whom the pod may drive out. */
+function signatureOf(cycle: SchedulingCycle, { plugins }: Profile): string | undefined {
+  let signature = String(priorityOf(cycle.pod));
+  for (const plugin of plugins) {
+    if (!plugin.filter) continue;
+    const part = plugin.filterSignature?.(cycle);
+    if (part === undefined) return undefined;
+    signature += `\n${part}`;
+  }
+  return signature;
+}
+
+function firstRejection(filters: readonly NamedFilter[], node: NodeInfo): FirstRejection | undefined {
   for (let at = 0; at < filters.length; at++) {
     const { plugin, test } = filters[at] as NamedFilter;
     const rejection = test(node);

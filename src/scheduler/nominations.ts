@@ -7,6 +7,13 @@ const none: ReadonlyMap<string, Pod> = new Map();
 export class Nominations {
   readonly #byNode = new Map<string, Map<string, Pod>>();
   readonly #nodeOf = new Map<string, string>();
+  readonly #changed: (nodeName: string) => void;
+  #keepingAway = 0;
+
+  /** `changed`: another pod, or another version of one, is nominated to the node, or one is no longer. */
+  constructor(changed: (nodeName: string) => void = () => undefined) {
+    this.#changed = changed;
+  }
 
   nodeOf(pod: Pod): string | undefined {
     return this.#nodeOf.get(pod.metadata.uid);
@@ -16,8 +23,14 @@ export class Nominations {
     return this.#byNode.get(nodeName) ?? none;
   }
 
+  /** Whether some nominated pod does not want others near it. */
+  get anyKeepsAway(): boolean {
+    return this.#keepingAway > 0;
+  }
+
   /** Replaces the pod's nomination, also where the pod itself has changed. */
   set(pod: Pod, nodeName: string): void {
+    if (this.#byNode.get(nodeName)?.get(pod.metadata.uid) === pod) return;
     this.delete(pod);
     this.#nodeOf.set(pod.metadata.uid, nodeName);
     let pods = this.#byNode.get(nodeName);
@@ -26,14 +39,22 @@ export class Nominations {
       this.#byNode.set(nodeName, pods);
     }
     pods.set(pod.metadata.uid, pod);
+    if (keepsAway(pod)) this.#keepingAway++;
+    this.#changed(nodeName);
   }
 
   delete(pod: Pod): void {
-    const nodeName = this.#nodeOf.get(pod.metadata.uid);
+    const { uid } = pod.metadata;
+    const nodeName = this.#nodeOf.get(uid);
     if (nodeName === undefined) return;
-    this.#nodeOf.delete(pod.metadata.uid);
+    this.#nodeOf.delete(uid);
     const pods = this.#byNode.get(nodeName);
-    pods?.delete(pod.metadata.uid);
+    const known = pods?.get(uid);
+    if (known && keepsAway(known)) this.#keepingAway--;
+    pods?.delete(uid);
     if (pods?.size === 0) this.#byNode.delete(nodeName);
+    this.#changed(nodeName);
   }
 }
+
+const keepsAway = (pod: Pod): boolean => pod.spec.affinity?.podAntiAffinity !== undefined;

@@ -36,17 +36,54 @@ describe("SchedulingQueue", () => {
     expect([take(queue), take(queue), take(queue)].map((i) => i.pod.metadata.name)).toEqual(["high", "later", "low"]);
   });
 
-  it("wakes an unschedulable pod for an event of the plugin that rejected it, after its back-off", async () => {
-    const { clock, queue } = setUp();
+  it("wakes an unschedulable pod for an event of the plugin that rejected it", () => {
+    const { queue } = setUp();
     queue.add(testPod("p"));
     queue.failed(take(queue), testPod("p"), new Set(["NodeUnschedulable"]));
     queue.onEvent("AssignedPodDelete", testPod("q"), undefined);
     expect(queue.sizes).toMatchObject({ unschedulable: 1, backoff: 0 });
     queue.onEvent("NodeTaint", testNode("a", { spec: { unschedulable: true } }), testNode("a"));
     expect(queue.sizes).toMatchObject({ unschedulable: 0, backoff: 1 });
-    expect(queue.popNow()).toBeUndefined();
-    await clock.advance(1000);
     expect(take(queue).attempts).toBe(2);
+  });
+
+  it("takes pods from the back-off before its end when no others are waiting, those first whose back-off ends first", async () => {
+    const { clock, queue } = setUp();
+    const wake = () => queue.onEvent("NodeAdd", undefined, testNode("a"));
+    for (const [name, priority] of [
+      ["slow", 5],
+      ["low", 1],
+      ["high", 9],
+    ] as const)
+      queue.add(withPriority(name, priority));
+    const tried = new Map([take(queue), take(queue), take(queue)].map((info) => [info.pod.metadata.name, info]));
+    const refuse = (name: string, attempts = 1) => {
+      const info = tried.get(name);
+      if (info) queue.failed({ ...info, attempts }, info.pod, new Set(["NodeResourcesFit"]));
+    };
+    refuse("slow", 3);
+    refuse("low");
+    refuse("high");
+    wake();
+    queue.add(withPriority("new", 0));
+    expect(queue.sizes).toMatchObject({ active: 1, backoff: 3 });
+    const order = [take(queue), take(queue), take(queue)].map((info) => info.pod.metadata.name);
+    expect(order).toEqual(["new", "high", "low"]);
+    await clock.advance(3_999);
+    expect(take(queue).pod.metadata.name).toBe("slow");
+  });
+
+  it("pauses after a pod that was taken from the back-off in vain", async () => {
+    const { clock, queue } = setUp();
+    for (const name of ["a", "b"]) queue.add(testPod(name));
+    for (const info of [take(queue), take(queue)]) queue.failed(info, info.pod, new Set(["NodeResourcesFit"]));
+    queue.onEvent("NodeAdd", undefined, testNode("n"));
+    const inVain = take(queue);
+    queue.failed(inVain, inVain.pod, new Set(["NodeResourcesFit"]));
+    expect(queue.popNow()).toBeUndefined();
+    const waiting = queue.pop();
+    await clock.advance(20);
+    expect((await waiting)?.pod.metadata.name).toBe("b");
   });
 
   it("asks the hint whether the event helps", () => {

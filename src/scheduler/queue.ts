@@ -1,7 +1,8 @@
 // The scheduling queue. A waiting pod is in one of four places: active (ready to be tried, in QueueSort order), back-off
-// (tried, worth another try, but not yet), unschedulable (waits for an event that concerns a plugin that rejected it), or
+// (tried, worth another try, but others come first), unschedulable (waits for an event that concerns a plugin that rejected it), or
 // gated (PreEnqueue refused it). An event that arrives while a pod is being tried is remembered until the attempt ends,
-// so that it cannot be missed.
+// so that it cannot be missed. When nothing
+// is active, pods are taken from the back-off early: not those that ended with an error, and with pauses once it was in vain.
 import { keyOf } from "../api/meta/object.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";
@@ -47,15 +48,26 @@ interface SeenEvent {
 /** Events kept for attempts in progress; when more come in, the attempts count as concerned. */
 const maxSeenEvents = 10_000;
 
+/** Pods whose back-off ends in the same second go in QueueSort order. */
+const backoffWindowMs = 1_000;
+
+/** No pod is taken from the back-off early for so long after one that was tried in vain. */
+const pauseAfterVainMs = 20;
+
 const failureEvent = "ScheduleAttemptFailure";
 
 export class SchedulingQueue {
   readonly #options: Required<Omit<QueueOptions, "queued">> & Pick<QueueOptions, "queued">;
   readonly #active: KeyedHeap<QueuedPod>;
-  readonly #backoff = new KeyedHeap<QueuedPod>(
+  readonly #backoff: KeyedHeap<QueuedPod>;
+  /** Back-off after errors. */
+  readonly #errors = new KeyedHeap<QueuedPod>(
     (p) => p.key,
     (a, b) => a.backoffUntilMs - b.backoffUntilMs,
   );
+  /** Pods being tried that were taken from the back-off early. */
+  readonly #early = new Set<string>();
+  #earlyAfterMs = 0;
   readonly #unschedulable: UnschedulablePods<QueuedPod>;
   readonly #gated = new Map<string, QueuedPod>();
   /** Those among them that wait for what happens in the cluster rather than for a change of their own. */
@@ -72,11 +84,17 @@ export class SchedulingQueue {
     this.#options = { initialBackoffMs: 1_000, maxBackoffMs: 10_000, maxUnschedulableMs: 5 * 60_000, ...options };
     this.#unschedulable = new UnschedulablePods(options.pluginsOf);
     this.#active = new KeyedHeap<QueuedPod>((p) => p.key, options.sort);
+    const windowOf = ({ backoffUntilMs }: QueuedPod): number => Math.floor(backoffUntilMs / backoffWindowMs);
+    this.#backoff = new KeyedHeap<QueuedPod>(
+      (p) => p.key,
+      (a, b) => windowOf(a) - windowOf(b) || options.sort(a, b),
+    );
     this.#timer = options.clock.every(30_000, () => this.#flushLeftover());
   }
 
   get sizes(): { readonly active: number; readonly backoff: number; readonly unschedulable: number; readonly gated: number } {
-    return { active: this.#active.size, backoff: this.#backoff.size, unschedulable: this.#unschedulable.size, gated: this.#gated.size };
+    const backoff = this.#backoff.size + this.#errors.size;
+    return { active: this.#active.size, backoff, unschedulable: this.#unschedulable.size, gated: this.#gated.size };
   }
 
   /** Pods that are ready to be tried. */
@@ -94,7 +112,8 @@ export class SchedulingQueue {
   /** A waiting pod has changed. */
   update(pod: Pod, before: Pod): void {
     const key = keyOf(pod);
-    const queued = this.#active.get(key) ?? this.#backoff.get(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
+    const backingOff = this.#backoff.get(key) ?? this.#errors.get(key);
+    const queued = this.#active.get(key) ?? backingOff ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
     if (!queued) {
       if (!this.#inFlight.has(key)) this.add(pod);
       else this.#remember({ event: "UnscheduledPodUpdate", before, after: pod });
@@ -117,6 +136,7 @@ export class SchedulingQueue {
     const key = keyOf(pod);
     this.#active.delete(key);
     this.#backoff.delete(key);
+    this.#errors.delete(key);
     this.#unschedulable.delete(key);
     this.#ungate(key);
   }
@@ -136,7 +156,7 @@ export class SchedulingQueue {
   /** The next pod to try, if one is ready. */
   popNow(): QueuedPodInfo | undefined {
     this.#flushBackoff();
-    const next = this.#active.pop();
+    const next = this.#active.pop() ?? this.#popEarly();
     if (!next) return undefined;
     next.attempts++;
     next.firstAttemptMs ||= this.#options.clock.now();
@@ -144,9 +164,19 @@ export class SchedulingQueue {
     return next;
   }
 
+  #popEarly(): QueuedPod | undefined {
+    if (this.#backoff.size === 0 || this.#options.clock.now() < this.#earlyAfterMs) return undefined;
+    const next = this.#backoff.pop();
+    if (!next) return undefined;
+    this.#early.add(next.key);
+    this.#options.queued?.("active", "PopFromBackoffQ");
+    return next;
+  }
+
   /** The attempt placed the pod, or it no longer needs a place. */
   done(pod: Pod): void {
     this.#inFlight.delete(keyOf(pod));
+    this.#early.delete(keyOf(pod));
     this.#trimSeen();
   }
 
@@ -162,6 +192,7 @@ export class SchedulingQueue {
     this.#trimSeen();
     const { clock, initialBackoffMs, maxBackoffMs } = this.#options;
     const now = clock.now();
+    if (this.#early.delete(key)) this.#pause(now);
     const backoffMs = Math.min(initialBackoffMs * 2 ** Math.min(info.attempts - 1, 30), maxBackoffMs);
     const { attempts, firstAttemptMs } = info;
     const queued: QueuedPod = { key, pod, timestampMs: now, attempts, firstAttemptMs, rejectedBy, backoffUntilMs: now + backoffMs };
@@ -169,6 +200,11 @@ export class SchedulingQueue {
     if (worthARetry) return this.#retry(queued, failureEvent);
     this.#unschedulable.set(queued);
     this.#options.queued?.("unschedulable", failureEvent);
+  }
+
+  #pause(nowMs: number): void {
+    this.#earlyAfterMs = nowMs + pauseAfterVainMs;
+    this.#armBackoff();
   }
 
   /** Looks again at a pod that PreEnqueue holds back. */
@@ -182,7 +218,7 @@ export class SchedulingQueue {
   /** Tries a waiting pod as soon as possible, whatever it waits for. */
   activate(pod: Pod): void {
     const key = keyOf(pod);
-    const queued = this.#backoff.delete(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
+    const queued = this.#backoff.delete(key) ?? this.#errors.delete(key) ?? this.#unschedulable.get(key) ?? this.#gated.get(key);
     if (!queued) return;
     this.#unschedulable.delete(key);
     this.#ungate(key);
@@ -227,15 +263,16 @@ export class SchedulingQueue {
 
   /** Pods that wait for any reason, and whether they are gated: for debugging and metrics. */
   pending(): readonly Pod[] {
-    return [...this.#active.values(), ...this.#backoff.values(), ...this.#unschedulable.values(), ...this.#gated.values()].map(
-      (q) => q.pod,
-    );
+    return [...this.#active.values(), ...this.#backoff.values(), ...this.#errors.values()]
+      .concat(this.#unschedulable.values(), [...this.#gated.values()])
+      .map((q) => q.pod);
   }
 
   /** Pods that wait, with what rejected them: for metrics. */
   *rejections(): Iterable<{ readonly pod: Pod; readonly rejectedBy: ReadonlySet<string> }> {
     yield* this.#active.values();
     yield* this.#backoff.values();
+    yield* this.#errors.values();
     yield* this.#unschedulable.values();
     yield* this.#gated.values();
   }
@@ -243,50 +280,72 @@ export class SchedulingQueue {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#backoffTimer?.cancel();
+    this.#backoffTimer?.timer.cancel();
     this.#wake?.();
   }
 
-  #backoffTimer: Timer | undefined;
+  #backoffTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
 
   #enqueue(queued: QueuedPod, event: string): void {
+    if (this.#isHeldBack(queued, event)) return;
+    this.#activate(queued, event);
+  }
+
+  #isHeldBack(queued: QueuedPod, event: string): boolean {
     for (const plugin of this.#options.pluginsOf(queued.pod)) {
-      if (plugin.preEnqueue?.(queued.pod)) {
-        queued.rejectedBy = new Set([...queued.rejectedBy, plugin.name]);
-        this.#gated.set(queued.key, queued);
-        if (plugin.queueingHints?.some(({ event: each }) => each !== "UnscheduledPodUpdate")) this.#gatedForEvents.set(queued.key, queued);
-        this.#options.queued?.("gated", event);
-        return;
-      }
+      if (!plugin.preEnqueue?.(queued.pod)) continue;
+      queued.rejectedBy = new Set([...queued.rejectedBy, plugin.name]);
+      this.#gated.set(queued.key, queued);
+      if (plugin.queueingHints?.some(({ event: each }) => each !== "UnscheduledPodUpdate")) this.#gatedForEvents.set(queued.key, queued);
+      this.#options.queued?.("gated", event);
+      return true;
     }
+    return false;
+  }
+
+  #activate(queued: QueuedPod, event: string): void {
     this.#active.set(queued);
     this.#options.queued?.("active", event);
     this.#notify();
   }
 
   #retry(queued: QueuedPod, event: string): void {
-    if (queued.backoffUntilMs <= this.#options.clock.now()) return this.#enqueue(queued, event);
-    this.#backoff.set(queued);
+    if (this.#isHeldBack(queued, event)) return;
+    if (queued.backoffUntilMs <= this.#options.clock.now()) return this.#activate(queued, event);
+    if (queued.rejectedBy.size === 0) this.#errors.set(queued);
+    else this.#backoff.set(queued);
     this.#options.queued?.("backoff", event);
     this.#armBackoff();
+    if (queued.rejectedBy.size > 0) this.#notify();
   }
 
   #flushBackoff(): void {
     const now = this.#options.clock.now();
-    for (let next = this.#backoff.peek(); next && next.backoffUntilMs <= now; next = this.#backoff.peek()) {
-      this.#backoff.pop();
-      this.#enqueue(next, "BackoffComplete");
+    for (const heap of [this.#backoff, this.#errors]) {
+      for (let next = heap.peek(); next && next.backoffUntilMs <= now; next = heap.peek()) {
+        heap.pop();
+        this.#activate(next, "BackoffComplete");
+      }
     }
   }
 
+  /** For the end of the first back-off, or of the pause that keeps the pod from being tried earlier. */
   #armBackoff(): void {
-    this.#backoffTimer?.cancel();
-    const next = this.#backoff.peek();
-    if (!next || this.#closed) return;
-    this.#backoffTimer = this.#options.clock.after(next.backoffUntilMs - this.#options.clock.now(), () => {
+    const now = this.#options.clock.now();
+    const [next, afterError] = [this.#backoff.peek(), this.#errors.peek()];
+    let atMs = afterError?.backoffUntilMs ?? Number.POSITIVE_INFINITY;
+    if (next) atMs = Math.min(atMs, this.#earlyAfterMs > now ? Math.min(next.backoffUntilMs, this.#earlyAfterMs) : next.backoffUntilMs);
+    if (this.#closed || atMs === this.#backoffTimer?.atMs) return;
+    this.#backoffTimer?.timer.cancel();
+    this.#backoffTimer = undefined;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const timer = this.#options.clock.after(atMs - now, () => {
+      this.#backoffTimer = undefined;
       this.#flushBackoff();
+      this.#notify();
       this.#armBackoff();
     });
+    this.#backoffTimer = { atMs, timer };
   }
 
   #flushLeftover(): void {

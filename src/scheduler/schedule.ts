@@ -2,9 +2,12 @@
 // the best. A pod for which room has been made on a node goes there if it fits by now. No I/O: the same snapshot, pod and
 // chance give the same node.
 import type { NodeScorer, Profile, Rejection, SchedulingCycle } from "./framework.ts";
+import type { Asking, KnownVerdicts } from "./known-verdicts.ts";
 import { NodeFilters } from "./node-filters.ts";
 import type { NodeInfo } from "./node-info.ts";
+import { describe, NodeRejections, type RejectedBy } from "./node-rejections.ts";
 import type { PluginEvaluations } from "./plugin-evaluations.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** No node fits. `message` is what users read in the pod's condition and event. */
 export interface Unschedulable {
@@ -12,6 +15,8 @@ export interface Unschedulable {
   readonly message: string;
   readonly rejectedBy: ReadonlySet<string>;
   readonly rejections: ReadonlyMap<string, Rejection>;
+  /** Where pods with the same one would be told the same of every node. */
+  readonly signature?: string | undefined;
 }
 
 export interface Decision {
@@ -28,6 +33,8 @@ export interface DecideOptions {
   readonly startAt: number;
   /** A node that room was made on is one among others. */
   readonly ignoreNomination?: boolean;
+  /** What earlier pods were told. */
+  readonly verdicts?: KnownVerdicts;
   /** Called after each extension point, with whether it let the pod go on. */
   readonly mark?: (point: "PreFilter" | "Filter" | "Score", ok: boolean) => void;
   /** Where it is counted how often plugins are asked. */
@@ -42,7 +49,7 @@ export interface Feasible {
   /** The only node is the one that room was made on. */
   readonly nominated: boolean;
   readonly evaluatedNodes: number;
-  readonly rejections: Map<string, Rejection>;
+  readonly rejections: NodeRejections;
   readonly rejectedBy: ReadonlySet<string>;
 }
 
@@ -67,31 +74,45 @@ export function decide(cycle: SchedulingCycle, profile: Profile, options: Decide
 
 /** PreFilter and Filter. */
 export function findNodes(cycle: SchedulingCycle, profile: Profile, options: DecideOptions): Feasible | Unschedulable {
-  const all = cycle.snapshot.nodes;
-  if (all.length === 0) return unschedulable("no nodes available to schedule pods", new Set(), new Map());
+  const { snapshot } = cycle;
+  const all = snapshot.nodes;
+  if (all.length === 0)
+    return unschedulable({ message: "no nodes available to schedule pods", rejectedBy: new Set(), rejections: new Map() });
   const candidates = preFilter(cycle, profile, all, options.evaluations);
   options.mark?.("PreFilter", !("kind" in candidates));
   if ("kind" in candidates) return candidates;
   const filters = new NodeFilters(cycle, profile);
   const nominated = options.ignoreNomination ? undefined : nominatedNode(cycle);
-  if (nominated && !filters.test(nominated)) {
-    const nothing = { rejections: new Map<string, Rejection>(), rejectedBy: new Set<string>() };
+  const rejected = nominated && filters.test(nominated);
+  if (nominated && !rejected) {
+    const nothing = { rejections: new NodeRejections(snapshot), rejectedBy: new Set<string>() };
     return { kind: "feasible", nodes: [nominated], nominated: true, evaluatedNodes: 1, ...nothing };
   }
-  const found = findFeasible(filters, candidates.nodes, { ...options, percentage: profile.percentageOfNodesToScore ?? 0 });
-  options.mark?.("Filter", found.feasible.length > 0);
-  if (options.evaluations) filters.account(options.evaluations);
-  const { feasible: nodes, rejections, rejectedBy } = found;
-  if (nodes.length === 0) {
-    if (candidates.narrowedBy.length > 0) found.rejectOthers(all, candidates.narrowedBy);
-    return unschedulable(describe(all.length, rejections.values()), rejectedBy, rejections);
+  const asking: Asking = { filters, own: nominated && rejected && { node: nominated, rejected } };
+  const known = candidates.nodes === all && !options.ignoreNomination ? options.verdicts?.of(snapshot, profile, asking) : undefined;
+  if (known?.refuseAll(asking.own)) {
+    options.mark?.("Filter", false);
+    if (options.evaluations) filters.account(options.evaluations);
+    return unschedulable({ ...known.refusals(asking.own), signature: filters.signature });
   }
-  return { kind: "feasible", nodes, nominated: false, evaluatedNodes: rejections.size + nodes.length, rejections, rejectedBy };
+  const percentage = profile.percentageOfNodesToScore ?? 0;
+  const search = new Search(snapshot, known ? (node) => (node === nominated ? rejected : known.at(node)) : (node) => filters.test(node));
+  search.run(candidates.nodes, { startAt: options.startAt, percentage });
+  options.mark?.("Filter", search.feasible.length > 0);
+  if (options.evaluations) filters.account(options.evaluations);
+  const { feasible: nodes, rejections, rejectedBy } = search;
+  if (nodes.length > 0)
+    return { kind: "feasible", nodes, nominated: false, evaluatedNodes: rejections.size + nodes.length, rejections, rejectedBy };
+  if (candidates.narrowedBy.length > 0) search.rejectOthers(all, candidates.narrowedBy);
+  else options.verdicts?.remember(snapshot, profile, { ...asking, rows: rejections.rows });
+  const signature = candidates.narrowedBy.length > 0 || !options.verdicts ? undefined : filters.signature;
+  return unschedulable({ message: describe(all.length, rejections.values()), rejectedBy, rejections, signature });
 }
 
 /** After others than the plugins have left out the last of the nodes that were found. */
 export function noNode({ snapshot }: SchedulingCycle, { rejections, rejectedBy }: Feasible, by: readonly string[]): Unschedulable {
-  return unschedulable(describe(snapshot.nodes.length, rejections.values()), new Set([...rejectedBy, ...by]), rejections);
+  const message = describe(snapshot.nodes.length, rejections.values());
+  return unschedulable({ message, rejectedBy: new Set([...rejectedBy, ...by]), rejections });
 }
 
 function nominatedNode({ pod, snapshot }: SchedulingCycle): NodeInfo | undefined {
@@ -99,9 +120,7 @@ function nominatedNode({ pod, snapshot }: SchedulingCycle): NodeInfo | undefined
   return name ? snapshot.byName(name) : undefined;
 }
 
-function unschedulable(message: string, rejectedBy: ReadonlySet<string>, rejections: ReadonlyMap<string, Rejection>): Unschedulable {
-  return { kind: "unschedulable", message, rejectedBy, rejections };
-}
+const unschedulable = (found: Omit<Unschedulable, "kind">): Unschedulable => ({ kind: "unschedulable", ...found });
 
 interface Candidates {
   readonly nodes: readonly NodeInfo[];
@@ -137,42 +156,44 @@ function preFilter(
 
 function rejectedForAll(all: readonly NodeInfo[], rejection: Rejection, plugins: readonly string[]): Unschedulable {
   const message = `0/${all.length} nodes are available: ${rejection.reasons.join(", ")}.`;
-  return unschedulable(message, new Set(plugins), new Map(all.map((node) => [node.name, rejection])));
+  const rejections = new Map(all.map((node) => [node.name, rejection]));
+  return unschedulable({ message, rejectedBy: new Set(plugins), rejections });
 }
 
 class Search {
   readonly feasible: NodeInfo[] = [];
-  readonly rejections = new Map<string, Rejection>();
   readonly rejectedBy = new Set<string>();
+  readonly rejections: NodeRejections;
+  readonly #test: (node: NodeInfo) => RejectedBy | undefined;
 
-  reject(node: NodeInfo, plugin: string, rejection: Rejection): void {
-    this.rejections.set(node.name, rejection);
-    this.rejectedBy.add(plugin);
+  constructor(snapshot: Snapshot, test: (node: NodeInfo) => RejectedBy | undefined) {
+    this.rejections = new NodeRejections(snapshot);
+    this.#test = test;
+  }
+
+  /** Until enough nodes are found. */
+  run(candidates: readonly NodeInfo[], { startAt, percentage }: { readonly startAt: number; readonly percentage: number }): void {
+    const enough = feasibleNodesToFind(candidates.length, percentage);
+    for (let i = 0; i < candidates.length && this.feasible.length < enough; i++) {
+      const node = candidates[(startAt + i) % candidates.length];
+      if (!node) continue;
+      const rejected = this.#test(node);
+      if (!rejected) this.feasible.push(node);
+      else this.#reject(node, rejected);
+    }
+  }
+
+  #reject(node: NodeInfo, rejected: RejectedBy): void {
+    this.rejections.reject(node, rejected);
+    this.rejectedBy.add(rejected.plugin);
   }
 
   /** Accounts for the nodes that PreFilter left out. */
   rejectOthers(all: readonly NodeInfo[], plugins: readonly string[]): void {
     const rejection = { reasons: [`node(s) didn't satisfy plugin(s) [${[...plugins].sort().join(" ")}]`], unresolvable: true };
-    for (const node of all) if (!this.rejections.has(node.name)) this.rejections.set(node.name, rejection);
+    for (const node of all) if (!this.rejections.at(node)) this.rejections.reject(node, { plugin: plugins[0] ?? "", rejection });
     for (const plugin of plugins) this.rejectedBy.add(plugin);
   }
-}
-
-function findFeasible(
-  filters: NodeFilters,
-  candidates: readonly NodeInfo[],
-  { startAt, percentage }: { readonly startAt: number; readonly percentage: number },
-): Search {
-  const search = new Search();
-  const enough = feasibleNodesToFind(candidates.length, percentage);
-  for (let i = 0; i < candidates.length && search.feasible.length < enough; i++) {
-    const node = candidates[(startAt + i) % candidates.length];
-    if (!node) continue;
-    const rejected = filters.test(node);
-    if (rejected) search.reject(node, rejected.plugin, rejected.rejection);
-    else search.feasible.push(node);
-  }
-  return search;
 }
 
 /** The sum of every plugin's normalized and weighted scores, in the order of the nodes. */
@@ -221,12 +242,4 @@ export function bestOf(nodes: readonly NodeInfo[], totals: Float64Array, random:
     } else if (difference === 0 && random() < 1 / ++ties) best = i;
   }
   return nodes[best] as NodeInfo;
-}
-
-/** "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." */
-export function describe(nodes: number, rejections: Iterable<Rejection>): string {
-  const counts = new Map<string, number>();
-  for (const { reasons } of rejections) for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  const parts = [...counts].map(([reason, count]) => `${count} ${reason}`).sort();
-  return `0/${nodes} nodes are available: ${parts.join(", ")}.`;
 }

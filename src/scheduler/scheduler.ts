@@ -15,6 +15,7 @@ import { decideWithExtenders } from "./extenders/decide-with-extenders.ts";
 import type { Extender } from "./extenders/extender.ts";
 import { FailureHandling } from "./failure-handling.ts";
 import type { Plugin, Profile, QueuedPodInfo, Rejection, SchedulingCycle } from "./framework.ts";
+import { KnownVerdicts } from "./known-verdicts.ts";
 import { SchedulingQueue } from "./queue.ts";
 import { type DecideOptions, type Decision, decide, type Unschedulable } from "./schedule.ts";
 
@@ -52,6 +53,7 @@ export class Scheduler implements Running {
   readonly #maxBindings: number;
   readonly #underWay = new Set<Promise<void>>();
   readonly #extenders: readonly Extender[];
+  readonly #verdicts = new KnownVerdicts();
   #hideSizes: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #workEnded: (() => void) | undefined;
@@ -182,7 +184,8 @@ export class Scheduler implements Running {
     const attempt: Attempt = { info, cycle, profile, startedMs: this.#deps.clock.monotonic() };
     const evaluations = this.#deps.metrics?.evaluationsOf(profile);
     const counting = evaluations ? { evaluations } : {};
-    const options = { random: this.#random, startAt: this.#startAt, ...counting, ...this.#marking(attempt) };
+    const more = { verdicts: this.#verdicts, ...counting, ...this.#marking(attempt) };
+    const options = { random: this.#random, startAt: this.#startAt, ...more };
     const extenders = this.#extenders.length === 0 ? [] : this.#extenders.filter((extender) => extender.isInterested(pod));
     if (extenders.length > 0) return this.#askExtenders(attempt, extenders, options);
     let result: Decision | Unschedulable;

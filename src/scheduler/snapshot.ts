@@ -18,6 +18,8 @@ export class Columns {
   scoredCpu = new Float64Array(64);
   scoredMemory = new Float64Array(64);
   podCount = new Float64Array(64);
+  /** Goes up whenever the node, or what stands on it or waits for it, has really changed; never under suppositions. */
+  version = new Float64Array(64);
   unschedulable = new Uint8Array(64);
   /** Index into `taintLists`. */
   taintList = new Uint32Array(64);
@@ -43,6 +45,11 @@ export class Columns {
     this.scoredCpu[index] = info.scoredCpu;
     this.scoredMemory[index] = info.scoredMemory;
     this.podCount[index] = info.podCount;
+  }
+
+  changed(index: number): void {
+    this.#grow(index);
+    this.version[index] = (this.version[index] ?? 0) + 1;
   }
 
   #internTaints(taints: readonly Taint[]): number {
@@ -71,6 +78,7 @@ export class Columns {
     this.scoredCpu = wider(this.scoredCpu);
     this.scoredMemory = wider(this.scoredMemory);
     this.podCount = wider(this.podCount);
+    this.version = wider(this.version);
     const unschedulable = new Uint8Array(length);
     unschedulable.set(this.unschedulable);
     this.unschedulable = unschedulable;
@@ -95,7 +103,7 @@ export interface Snapshot {
   readonly nodes: readonly NodeInfo[];
   readonly columns: Columns;
   readonly groups: PodGroups;
-  readonly nominations: Pick<Nominations, "on" | "nodeOf">;
+  readonly nominations: Pick<Nominations, "on" | "nodeOf" | "anyKeepsAway">;
   suppose(): Supposition;
   byName(name: string): NodeInfo | undefined;
   /** How many nodes have an image of this name. */

@@ -2,7 +2,7 @@
 // type (events.k8s.io on events) share that type's cache and see its versions through a conversion, made once a version.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import type { Condition, Operation, Store, TransactionResult } from "../../storage/store.ts";
+import type { Condition, KeyValue, Operation, Store, TransactionResult } from "../../storage/store.ts";
 import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
@@ -120,7 +120,7 @@ export class ResourceStore {
     const kv = await this.#store.get(this.#prefix + key);
     if (!kv) return undefined;
     const mirrored = this.cache.get(key);
-    const version = mirrored?.revision === kv.modRevision ? mirrored : this.#codec.version(kv);
+    const version = mirrored?.revision === kv.modRevision ? mirrored : this.#version(kv);
     return this.converts ? this.#views.prepared(version) : this.view(version);
   }
 
@@ -139,7 +139,14 @@ export class ResourceStore {
     readonly revision: number;
   }> {
     const { items, count, revision } = await this.#store.range(options);
-    return { versions: items.map((kv) => this.#codec.version(kv)), count, revision };
+    return { versions: items.map((kv) => this.#version(kv)), count, revision };
+  }
+
+  /** Of a kind that has no mirror, because nobody has watched it, nothing is remembered: a store in memory keeps the bytes for long. */
+  #version(kv: KeyValue): ObjectVersion {
+    const version = this.#codec.version(kv);
+    if (!this.cache.hasLoaded) this.#codec.forget(kv.value);
+    return version;
   }
 
   /** Writes an object over the version that was read (absent: creates it). */
@@ -159,8 +166,8 @@ export class ResourceStore {
     if (!result.succeeded) return this.#failed(result, read);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
-    // Once mirrored, the version is found in the mirror and these bytes do not come back.
-    if (this.cache.get(key) === version) this.#codec.forget(value);
+    // Once mirrored, the version is found in the mirror and these bytes do not come back; without a mirror nobody asks for them.
+    if (!this.cache.hasLoaded || this.cache.get(key) === version) this.#codec.forget(value);
     return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
   }
 

@@ -25,19 +25,29 @@ export interface RuntimeFileSystems {
 /** Where a runtime tells of one file system only, writable layers are on it too. */
 export async function measureRuntimeFileSystems(cri: CriRuntime): Promise<RuntimeFileSystems> {
   const { imageFilesystems, containerFilesystems } = await cri.imageFsInfo({}, { timeoutMs });
+  // Most runtimes have one for both.
+  const spaces = new Map<string, ReturnType<typeof fileSystemSpace>>();
+  const spaceOf = (path: string): ReturnType<typeof fileSystemSpace> => {
+    const space = spaces.get(path) ?? fileSystemSpace(path);
+    spaces.set(path, space);
+    return space;
+  };
   const [images, containers] = await Promise.all([
-    measureRuntimeFileSystem(imageFilesystems[0]),
-    measureRuntimeFileSystem(containerFilesystems[0]),
+    measureRuntimeFileSystem(imageFilesystems[0], spaceOf),
+    measureRuntimeFileSystem(containerFilesystems[0], spaceOf),
   ]);
   const containerFileSystem = containers ?? images;
   return { ...(images ? { imageFileSystem: images } : {}), ...(containerFileSystem ? { containerFileSystem } : {}) };
 }
 
 /** What is used is the runtime's own part of the file system. */
-async function measureRuntimeFileSystem(usage: FilesystemUsage | undefined): Promise<FileSystemReading | undefined> {
+async function measureRuntimeFileSystem(
+  usage: FilesystemUsage | undefined,
+  spaceOf: typeof fileSystemSpace,
+): Promise<FileSystemReading | undefined> {
   if (!usage) return undefined;
   const mountpoint = usage.fsId?.mountpoint ?? "";
-  const space = await fileSystemSpace(mountpoint === "" ? "/" : mountpoint);
+  const space = await spaceOf(mountpoint === "" ? "/" : mountpoint);
   const { capacityBytes, availableBytes, inodes, inodesFree } = space ?? {};
   return {
     timeMs: criTimeMs(usage.timestamp),

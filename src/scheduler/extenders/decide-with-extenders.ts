@@ -3,7 +3,7 @@
 // filters once more at the end.
 import type { Node } from "../../api/types/core-v1.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import { maxNodeScore, type Profile, type Rejection, type SchedulingCycle } from "../framework.ts";
+import { maxNodeScore, type Profile, type SchedulingCycle } from "../framework.ts";
 import { NodeFilters } from "../node-filters.ts";
 import type { NodeInfo } from "../node-info.ts";
 import {
@@ -61,9 +61,13 @@ async function passExtenders({ pod }: SchedulingCycle, found: Feasible, options:
     if (!extender.filter || left.length === 0) continue;
     try {
       const { nodeNames, failed, unresolvable } = await extender.filter(pod, nodesOf(left), options.signal);
-      for (const [name, reason] of failed) found.rejections.set(name, rejection(reason, false));
-      for (const [name, reason] of unresolvable) found.rejections.set(name, rejection(reason, true));
       const named = new Map(left.map((info) => [info.name, info]));
+      const reject = (name: string, reason: string, unresolvable: boolean): void => {
+        const node = named.get(name);
+        if (node) found.rejections.reject(node, { plugin: extenderPluginName, rejection: { reasons: [reason], unresolvable } });
+      };
+      for (const [name, reason] of failed) reject(name, reason, false);
+      for (const [name, reason] of unresolvable) reject(name, reason, true);
       left = nodeNames.flatMap((name) => named.get(name) ?? []);
     } catch (error) {
       if (!extender.ignorable) throw error;
@@ -72,8 +76,6 @@ async function passExtenders({ pod }: SchedulingCycle, found: Feasible, options:
   }
   return left;
 }
-
-const rejection = (reason: string, unresolvable: boolean): Rejection => ({ reasons: [reason], unresolvable });
 
 async function bestWithExtenders(
   cycle: SchedulingCycle,

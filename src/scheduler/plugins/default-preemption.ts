@@ -5,9 +5,11 @@ import type { Pod } from "../../api/types/core-v1.ts";
 import type { PodDisruptionBudget } from "../../api/types/policy-v1.ts";
 import { errorText } from "../../base/log.ts";
 import type { Plugin, PostFilterContext, PostFilterOutcome, SchedulingCycle } from "../framework.ts";
+import type { NodeInfo } from "../node-info.ts";
+import { describe, NodeRejections } from "../node-rejections.ts";
 import { type EvictionDependencies, Evictions } from "../preemption/evictions.ts";
+import { OutcomeMemory } from "../preemption/known-outcomes.ts";
 import { bestCandidate, type Candidate, type CandidateSearch, findCandidates } from "../preemption/victims.ts";
-import { describe } from "../schedule.ts";
 import type { SchedulerMetrics } from "../scheduler-metrics.ts";
 import { priorityOf } from "./queue.ts";
 
@@ -26,6 +28,7 @@ export interface PreemptionDependencies extends EvictionDependencies {
 
 export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
   const evictions = new Evictions(deps);
+  const memory = new OutcomeMemory();
   return {
     name: "DefaultPreemption",
     preEnqueue(pod) {
@@ -36,11 +39,11 @@ export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
       const refusal = ineligible(cycle, context);
       if (refusal) return { kind: "rejected", message: `preemption: ${refusal}` };
       deps.metrics?.preemptionTried();
-      const search = searchCandidates(cycle, context, deps);
+      const search = searchCandidates(cycle, context, { ...deps, memory });
       const narrowed = deps.narrow?.(cycle, search.candidates);
       const settle = (candidates: readonly Candidate[]): PostFilterOutcome => {
         const best = bestCandidate(candidates);
-        return best ? makeRoom(cycle, context, best) : unhelpful(cycle, search.rejections);
+        return best ? makeRoom(cycle, context, best) : unhelpful(cycle, search.rejections());
       };
       if (!narrowed) return settle(search.candidates);
       return narrowed(context.signal).then(settle, (error: unknown) => ({ kind: "failed", message: `preemption: ${errorText(error)}` }));
@@ -76,21 +79,30 @@ function isBeingPreempted({ metadata, status }: Pod): boolean {
 
 function searchCandidates(
   cycle: SchedulingCycle,
-  { profile, rejections, random }: PostFilterContext,
-  { budgets, minCandidateNodesPercentage = 10, minCandidateNodesAbsolute = 100 }: PreemptionDependencies,
+  { profile, rejections, random, signature }: PostFilterContext,
+  { memory, ...deps }: PreemptionDependencies & { readonly memory: OutcomeMemory },
 ): CandidateSearch {
+  const { minCandidateNodesPercentage = 10, minCandidateNodesAbsolute = 100 } = deps;
   const all = cycle.snapshot.nodes;
-  const helpful = all.filter((node) => {
-    const rejection = rejections.get(node.name);
-    return rejection !== undefined && !rejection.unresolvable;
-  });
+  const budgets = [...deps.budgets()];
+  const helpful = resolvable(all, rejections);
   const share = Math.floor((helpful.length * minCandidateNodesPercentage) / 100);
   const enough = Math.min(helpful.length, Math.max(minCandidateNodesAbsolute, share));
   const offset = Math.floor(random() * helpful.length);
-  return findCandidates(cycle, helpful, { profile, budgets: [...budgets()], offset, enough });
+  const known = signature === undefined ? {} : { known: memory.for(cycle, signature, budgets) };
+  return findCandidates(cycle, helpful, { profile, budgets, offset, enough, ...known });
 }
 
-function unhelpful({ snapshot: { nodes } }: SchedulingCycle, rejections: CandidateSearch["rejections"]): PostFilterOutcome {
+/** The nodes where the pod was refused for a reason that may go away with other pods. */
+function resolvable(nodes: readonly NodeInfo[], rejections: PostFilterContext["rejections"]): readonly NodeInfo[] {
+  if (rejections instanceof NodeRejections) return rejections.resolvable();
+  return nodes.filter(({ name }) => {
+    const rejection = rejections.get(name);
+    return rejection !== undefined && !rejection.unresolvable;
+  });
+}
+
+function unhelpful({ snapshot: { nodes } }: SchedulingCycle, rejections: PostFilterContext["rejections"]): PostFilterOutcome {
   const others = nodes.filter((node) => !rejections.has(node.name));
   const notHelped = others.map(() => ({ reasons: ["Preemption is not helpful for scheduling"] }));
   const message = describe(nodes.length, [...rejections.values(), ...notHelped]);

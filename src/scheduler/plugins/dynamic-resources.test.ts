@@ -247,8 +247,9 @@ describe("DynamicResources", () => {
     await t.client.delete(pods, t.at("p"));
     await t.addPod("q", ["c"], { nodeSelector: { host: "b" } });
     await t.settle(3_000);
-    expect((await t.events("q"))[0]).toContain("1 resourceclaim not available on the node");
-    expect((await t.events("q"))[0]).toContain("deallocation of ResourceClaim completed");
+    const refused = (await t.events("q")).find((text) => text.startsWith("FailedScheduling"));
+    expect(refused).toContain("1 resourceclaim not available on the node");
+    expect(refused).toContain("deallocation of ResourceClaim completed");
     expect(await t.nodeOf("q")).toBe("b");
     expect((await t.claim("c")).status?.allocation?.devices?.results?.[0]?.pool).toBe("b");
   });

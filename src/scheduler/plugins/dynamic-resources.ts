@@ -96,6 +96,7 @@ export function createDynamicResources(deps: DynamicResourcesDependencies): Plug
         return "reasons" in found ? found : undefined;
       };
     },
+    filterSignature: (cycle) => (claimsOf(cycle) ? undefined : ""),
     postFilter(cycle, { signal }) {
       const state = stateOf(cycle);
       // Without its own PreFilter there is nothing to go by: an earlier plugin has rejected the pod for every node.

@@ -49,6 +49,12 @@ export function createInterPodAffinity(options: InterPodAffinityOptions): Plugin
         return keptKeys.some((key) => kept.at(key, node) > 0) ? othersKeepAway : undefined;
       };
     },
+    filterSignature({ pod, snapshot }) {
+      const { affinity, identity } = podFacts(pod);
+      if (affinity && affinity.required.length + affinity.requiredAnti.length > 0) return undefined;
+      if (snapshot.nominations.anyKeepsAway) return undefined;
+      return keptAway(snapshot.groups, identity, namespaceLabels).isEmpty ? "" : undefined;
+    },
     score(cycle) {
       const wishes = podFacts(cycle.pod).affinity?.preferred.length ?? 0;
       if (ignorePreferredTermsOfExistingPods && wishes === 0) return undefined;

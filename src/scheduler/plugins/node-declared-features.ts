@@ -42,6 +42,7 @@ export const nodeDeclaredFeatures: Plugin = {
       return required.every((name) => declared.includes(name)) ? undefined : lacking;
     };
   },
+  filterSignature: ({ pod }) => requiredFeatures(pod.spec).join(),
   queueingHints: [
     { event: "NodeAdd", concerns: (pod, _before, after) => meets(pod, after as Node) },
     { event: "NodeDeclaredFeature", concerns: (pod, _before, after) => meets(pod, after as Node) },

@@ -7,7 +7,7 @@ import type { PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
 import type { CSINode } from "../../api/types/storage-v1.ts";
 import type { Plugin, Rejection } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
-import { isClaimOf, type StorageView } from "./pod-volumes.ts";
+import { isClaimOf, type StorageView, volumesSignature } from "./pod-volumes.ts";
 
 export interface VolumeLimitsView extends Pick<StorageView, "claim" | "volume" | "storageClass"> {
   csiNode(name: string): CSINode | undefined;
@@ -29,6 +29,7 @@ export function createNodeVolumeLimits(view: VolumeLimitsView): Plugin {
         return limits.size > 0 && exceeds(limits, wanted, attachedTo(node, view)) ? tooManyVolumes : undefined;
       };
     },
+    filterSignature: volumesSignature,
     queueingHints: [
       { event: "NodeAdd" },
       { event: "CSINode" },

@@ -14,9 +14,11 @@ export const nodeName: Plugin = {
     const rejection: Rejection = { reasons: ["node(s) didn't match the requested node name"], unresolvable: true };
     return (node) => (node.name === wanted ? undefined : rejection);
   },
+  filterSignature: ({ pod }) => pod.spec.nodeName ?? "",
   queueingHints: [{ event: "NodeAdd", concerns: (pod, _before, after) => pod.spec.nodeName === (after as Node).metadata.name }],
 };
 
+const tolerationsText = ({ spec }: Pod): string => (spec.tolerations ? JSON.stringify(spec.tolerations) : "");
 const unschedulableTaint: Taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 
 export const nodeUnschedulable: Plugin = {
@@ -26,6 +28,7 @@ export const nodeUnschedulable: Plugin = {
     const rejection: Rejection = { reasons: ["node(s) were unschedulable"], unresolvable: true };
     return (node) => (columns.unschedulable[node.index] === 1 ? rejection : undefined);
   },
+  filterSignature: ({ pod }) => tolerationsText(pod),
   queueingHints: [
     { event: "NodeAdd", concerns: (_pod, _before, after) => !(after as Node).spec.unschedulable },
     { event: "NodeTaint", concerns: (_pod, _before, after) => !(after as Node).spec.unschedulable },
@@ -48,6 +51,10 @@ export function createNodeAffinity(added: NodeAffinity = {}): Plugin {
     filter({ pod }) {
       const own = requiredNodeMatcher(pod.spec);
       return own || admits ? affinityFilter(own, admits) : undefined;
+    },
+    filterSignature({ pod: { spec } }) {
+      const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+      return spec.nodeSelector || required ? JSON.stringify([spec.nodeSelector, required]) : "";
     },
     score({ pod }) {
       const preferred = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
@@ -120,6 +127,7 @@ export const taintToleration: Plugin = {
       return verdict ?? undefined;
     };
   },
+  filterSignature: ({ pod }) => tolerationsText(pod),
   score({ pod, snapshot: { columns } }) {
     if (columns.taintLists.every((taints) => !taints.some((t) => t.effect === "PreferNoSchedule"))) return undefined;
     const tolerations = pod.spec.tolerations?.filter((t) => !t.effect || t.effect === "PreferNoSchedule") ?? [];
@@ -143,6 +151,10 @@ export const nodePorts: Plugin = {
     if (wanted.length === 0) return undefined;
     const rejection: Rejection = { reasons: ["node(s) didn't have free ports for the requested pod ports"] };
     return (node) => (wanted.some((port) => node.hostPorts.some((taken) => portsConflict(port, taken))) ? rejection : undefined);
+  },
+  filterSignature({ pod }) {
+    const wanted = podFacts(pod).hostPorts;
+    return wanted.length === 0 ? "" : JSON.stringify(wanted);
   },
   queueingHints: [
     { event: "NodeAdd" },

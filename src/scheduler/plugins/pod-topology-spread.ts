@@ -34,6 +34,7 @@ export function createPodTopologySpread(workloads: WorkloadLister, defaults: Spr
       if (spread.constraints.length === 0) return undefined;
       return requiredFilter(spread, pod, snapshot);
     },
+    filterSignature: ({ pod }) => (spreadOf(pod, "DoNotSchedule", context).constraints.length === 0 ? "" : undefined),
     score({ pod, snapshot }, feasible) {
       const spread = spreadOf(pod, "ScheduleAnyway", context);
       if (spread.constraints.length === 0) return undefined;

@@ -1,9 +1,9 @@
 // What the volume plugins look up, and the claims of a pod sorted by how far they are: bound, to be bound as soon as the
 // pod has a node, or still to be bound by the volume controller.
 import { claimNameOf, isFullyBound, storageClassOf } from "../../api/semantics/volume-claims.ts";
-import type { PersistentVolume, PersistentVolumeClaim, Pod } from "../../api/types/core-v1.ts";
+import type { PersistentVolume, PersistentVolumeClaim, Pod, Volume } from "../../api/types/core-v1.ts";
 import type { StorageClass } from "../../api/types/storage-v1.ts";
-import type { Rejection } from "../framework.ts";
+import type { Rejection, SchedulingCycle } from "../framework.ts";
 
 export interface StorageView {
   /** By "namespace/name". */
@@ -72,3 +72,11 @@ export function isClaimOf(pod: Pod, object: unknown): boolean {
   const { namespace, name } = (object as PersistentVolumeClaim).metadata;
   return namespace === pod.metadata.namespace && (pod.spec.volumes ?? []).some((volume) => claimNameOf(pod, volume) === name);
 }
+
+/** For what looks at volumes: nothing to look at, or something that depends on more than the node. */
+export const volumesSignature = ({ pod }: SchedulingCycle): string | undefined =>
+  (pod.spec.volumes?.every(isPlain) ?? true) ? "" : undefined;
+
+/** The kubelet makes it, wherever the pod goes. */
+const isPlain = ({ projected, configMap, secret, emptyDir, downwardAPI, hostPath, image }: Volume): boolean =>
+  (projected ?? configMap ?? secret ?? emptyDir ?? downwardAPI ?? hostPath ?? image) !== undefined;

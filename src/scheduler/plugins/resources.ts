@@ -53,6 +53,12 @@ export function createNodeResourcesFit(args: FitArgs, classes: Delegation = noth
         return fits ? undefined : rejection(node);
       };
     },
+    // What is a device's business today may be the node's tomorrow.
+    filterSignature({ pod }) {
+      const { requests } = podFacts(pod);
+      for (const name in requests) if (name.includes("/") && classes.forResource(name)) return undefined;
+      return JSON.stringify(requests);
+    },
     score: (cycle) => (twoColumns ? leastAllocatedScorer(cycle) : strategyScorer(args.scoringStrategy, podFacts(cycle.pod))),
     queueingHints: [
       { event: "NodeAdd", concerns: (pod, _before, after) => fitsEmpty(pod, after as Node, counts, isDelegated) },
@@ -109,7 +115,21 @@ function insufficient(pod: Pod, node: NodeInfo, counts: Counted): Rejection {
     reasons.push(`Insufficient ${name}`);
     if (amount > (node.allocatable[name] ?? 0)) unresolvable = true;
   }
-  return { reasons, unresolvable };
+  return shared(reasons, unresolvable);
+}
+
+/** Rejections in the usual resources: the nodes of a large cluster are refused for the same few reasons. */
+const usual = new Map<string, Rejection>();
+const maxUsual = 64;
+
+function shared(reasons: readonly string[], unresolvable: boolean): Rejection {
+  const text = unresolvable ? `${reasons.join()}!` : reasons.join();
+  let rejection = usual.get(text);
+  if (!rejection) {
+    rejection = { reasons, unresolvable };
+    if (usual.size < maxUsual) usual.set(text, rejection);
+  }
+  return rejection;
 }
 
 /** Whether the pod would fit if the node were empty. */

@@ -19,7 +19,7 @@ import type { StorageClass } from "../../api/types/storage-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { Plugin, Rejection, SchedulingCycle } from "../framework.ts";
-import { claimsOf, isClaimOf, type PodClaims, type StorageView } from "./pod-volumes.ts";
+import { claimsOf, isClaimOf, type PodClaims, type StorageView, volumesSignature } from "./pod-volumes.ts";
 
 const name = "VolumeBinding";
 const outOfReach = "node(s) didn't match PersistentVolume's node affinity";
@@ -90,6 +90,7 @@ export function createVolumeBinding(deps: VolumeBindingDependencies): Plugin {
       if (plan) await within(deps, signal, (limited) => carryOut(plan, nodeName, { ...deps, signal: limited }));
     },
     postBind: (cycle) => takeBack(storedPlan(cycle)),
+    filterSignature: volumesSignature,
     queueingHints: [
       { event: "NodeAdd" },
       { event: "NodeLabel" },

@@ -3,7 +3,7 @@
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Plugin, Rejection } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
-import { claimNotFound, isClaimOf, ownClaimNames, type StorageView } from "./pod-volumes.ts";
+import { claimNotFound, isClaimOf, ownClaimNames, type StorageView, volumesSignature } from "./pod-volumes.ts";
 
 const claimInUse: Rejection = {
   reasons: ["node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"],
@@ -27,6 +27,7 @@ export function createVolumeRestrictions(storage: Pick<StorageView, "claim">): P
       if (disks.length === 0) return undefined;
       return (node) => (hasConflict(disks, node) ? diskConflict : undefined);
     },
+    filterSignature: volumesSignature,
     queueingHints: [
       {
         event: "AssignedPodDelete",

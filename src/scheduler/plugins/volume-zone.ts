@@ -4,7 +4,7 @@ import { storageClassOf } from "../../api/semantics/volume-claims.ts";
 import type { PersistentVolume, Pod } from "../../api/types/core-v1.ts";
 import type { StorageClass } from "../../api/types/storage-v1.ts";
 import type { Plugin, Rejection, SchedulingCycle } from "../framework.ts";
-import { claimNotFound, isClaimOf, ownClaimNames, type StorageView } from "./pod-volumes.ts";
+import { claimNotFound, isClaimOf, ownClaimNames, type StorageView, volumesSignature } from "./pod-volumes.ts";
 
 const name = "VolumeZone";
 const conflict: Rejection = { reasons: ["node(s) had no available volume zone"], unresolvable: true };
@@ -41,6 +41,7 @@ export function createVolumeZone(storage: StorageView): Plugin {
         return places.every(isThere) ? undefined : conflict;
       };
     },
+    filterSignature: volumesSignature,
     queueingHints: [
       { event: "NodeAdd" },
       { event: "NodeLabel" },

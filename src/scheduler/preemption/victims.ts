@@ -9,6 +9,7 @@ import type { Profile, Rejection, SchedulingCycle } from "../framework.ts";
 import { NodeFilters } from "../node-filters.ts";
 import type { NodeInfo } from "../node-info.ts";
 import { priorityOf } from "../plugins/queue.ts";
+import type { KnownOutcomes } from "./known-outcomes.ts";
 
 export interface Candidate {
   readonly nodeName: string;
@@ -20,9 +21,12 @@ export interface Candidate {
 
 export interface CandidateSearch {
   readonly candidates: readonly Candidate[];
-  /** Why preemption does not help, by node. */
-  readonly rejections: ReadonlyMap<string, Rejection>;
+  /** Why preemption does not help, by node; where there are candidates nobody asks. */
+  readonly rejections: () => ReadonlyMap<string, Rejection>;
 }
+
+/** What becomes of one node. */
+export type NodeOutcome = Candidate | Rejection;
 
 export interface SearchOptions {
   readonly profile: Profile;
@@ -31,31 +35,46 @@ export interface SearchOptions {
   readonly offset: number;
   /** So many candidates are enough. */
   readonly enough: number;
+  /** What is known of nodes from pods like this one. */
+  readonly known?: Pick<KnownOutcomes, "on">;
 }
 
 export function findCandidates(cycle: SchedulingCycle, nodes: readonly NodeInfo[], options: SearchOptions): CandidateSearch {
   const candidates: Candidate[] = [];
-  const rejections = new Map<string, Rejection>();
-  for (let i = 0; i < nodes.length; i++) {
-    const node = nodes[(options.offset + i) % nodes.length];
+  const refused: NodeInfo[] = [];
+  const reasons: Rejection[] = [];
+  const search = (node: NodeInfo): NodeOutcome => victimsOn(cycle, node, options);
+  let isHarmless = false;
+  for (let i = 0, at = options.offset; i < nodes.length; i++, at++) {
+    if (at >= nodes.length) at -= nodes.length;
+    const node = nodes[at];
     if (!node) continue;
-    const result = victimsOn(cycle, node, options);
-    if ("reasons" in result) rejections.set(node.name, result);
-    else candidates.push(result);
-    if (candidates.length >= options.enough && candidates.some((c) => c.violations === 0)) break;
+    const result = options.known ? options.known.on(node, search) : search(node);
+    if ("reasons" in result) {
+      refused.push(node);
+      reasons.push(result);
+    } else {
+      candidates.push(result);
+      isHarmless ||= result.violations === 0;
+    }
+    if (candidates.length >= options.enough && isHarmless) break;
   }
-  return { candidates, rejections };
+  return { candidates, rejections: () => new Map(refused.map((node, i) => [node.name, reasons[i] ?? nobodyLower])) };
 }
+
+const nobodyLower: Rejection = { reasons: ["No preemption victims found for incoming pod"], unresolvable: true };
 
 export function victimsOn(
   cycle: SchedulingCycle,
   node: NodeInfo,
   { profile, budgets }: Pick<SearchOptions, "profile" | "budgets">,
-): Candidate | Rejection {
+): NodeOutcome {
   const lower = [...node.pods].map((facts) => facts.pod).filter((pod) => priorityOf(pod) < priorityOf(cycle.pod));
-  if (lower.length === 0) return { reasons: ["No preemption victims found for incoming pod"], unresolvable: true };
+  if (lower.length === 0) return nobodyLower;
+  const filters = new NodeFilters(cycle, profile);
+  const staysGood = filters.signature !== undefined;
+  const rejection = (): Rejection | undefined => (staysGood ? filters : new NodeFilters(cycle, profile)).test(node)?.rejection;
   const supposition = cycle.snapshot.suppose();
-  const rejection = (): Rejection | undefined => new NodeFilters(cycle, profile).test(node)?.rejection;
   try {
     for (const pod of lower) supposition.remove(pod);
     const rejected = rejection();
@@ -115,8 +134,20 @@ export function bestCandidate(candidates: readonly Candidate[]): Candidate | und
 
 const priorityOffset = 2 ** 31;
 
-/** Lower is better, the first difference counts. */
-function rankOf({ victims, violations }: Candidate): readonly number[] {
+type Rank = readonly number[];
+const ranks = new WeakMap<Candidate, Rank>();
+
+/** Lower is better, the first difference counts. Candidates are found once, and compared for each pod like the first. */
+function rankOf(candidate: Candidate): Rank {
+  let rank = ranks.get(candidate);
+  if (!rank) {
+    rank = rankVictims(candidate);
+    ranks.set(candidate, rank);
+  }
+  return rank;
+}
+
+function rankVictims({ victims, violations }: Candidate): Rank {
   const highest = Math.max(...victims.map(priorityOf));
   // Shifted to be positive, so that more victims never weigh less than fewer.
   const sum = victims.reduce((total, pod) => total + priorityOf(pod) + priorityOffset, 0);
@@ -124,9 +155,9 @@ function rankOf({ victims, violations }: Candidate): readonly number[] {
   return [violations, highest, sum, victims.length, -earliestStart];
 }
 
-function comesBefore(a: readonly number[], b: readonly number[]): boolean {
-  const at = a.findIndex((value, i) => value !== b[i]);
-  return at >= 0 && (a[at] ?? 0) < (b[at] ?? 0);
+function comesBefore(a: Rank, b: Rank): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return (a[i] ?? 0) < (b[i] ?? 0);
+  return false;
 }
 
 function moreImportantFirst(a: Pod, b: Pod): number {
