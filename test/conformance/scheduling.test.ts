@@ -108,8 +108,13 @@ describe("priority", () => {
     const victim = await cluster.client.get(pods, low);
     const high = await create(namespace, "high", { amount: 3, priorityClassName });
     await untilScheduled(high);
+    // Its containers have ended by then; its object goes when the kubelet has cleaned up.
     const { items } = await cluster.client.list(pods, { namespace });
-    expect(items.map(({ metadata }) => metadata.name).sort()).toEqual(["high", "medium-1", "medium-2", "medium-3"]);
+    const running = items.filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed");
+    expect(running.map(({ metadata }) => metadata.name).sort()).toEqual(["high", "medium-1", "medium-2", "medium-3"]);
+    await cluster.until("the victim is gone", async () =>
+      (await podsOf(cluster, namespace)).every(({ metadata }) => metadata.name !== "low"),
+    );
     expect((await cluster.client.get(pods, high)).spec.nodeName).toBe(victim.spec.nodeName);
     const { items: told } = await cluster.client.list(events, { namespace, fieldSelector: "involvedObject.name=low" });
     expect(told.some(({ reason }) => reason === "Preempted")).toBe(true);
