@@ -118,11 +118,11 @@ test("objects are converted by a webhook behind a service, before and after the 
         spec: { colour: "red" },
       } as unknown as Widget);
       expect(await inV2(client)).toEqual({ paint: "red" });
-      expect(webhook.paths).toEqual(["/widgets"]);
+      expect(webhook.paths).toEqual(["/widgets?timeout=30s"]);
     });
     await withServer(async (client) => {
       expect(await inV2(client)).toEqual({ paint: "red" });
-      expect(webhook.paths).toEqual(["/widgets", "/widgets"]);
+      expect(webhook.paths).toEqual(["/widgets?timeout=30s", "/widgets?timeout=30s"]);
     });
   } finally {
     await directory.remove();

@@ -43,7 +43,13 @@ describe.runIf(reason === undefined)("emptyDir with the medium HugePages", () =>
           { name: "any", emptyDir: { medium: "HugePages" } },
           { name: "sized", emptyDir: { medium: "HugePages-2Mi" } },
         ],
-        containers: [{ name: "main", resources: { requests, limits: requests } }],
+        containers: [
+          {
+            name: "main",
+            resources: { requests, limits: requests },
+            volumeMounts: ["any", "sized"].map((name) => ({ name, mountPath: `/${name}` })),
+          },
+        ],
       },
     } as unknown as Pod; // what is looked at
     for (let i = 0; i < 2; i++) {
