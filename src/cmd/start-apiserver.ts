@@ -56,6 +56,7 @@ import { registerRegistryFigures } from "../base/registry-figures.ts";
 import type { Client } from "../client/client.ts";
 import { countedClient } from "../client/counted-client.ts";
 import { createClient } from "../client/create-client.ts";
+import { QueueFigures } from "../client/queue-figures.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Dial } from "../rpc/dial.ts";
 import { tunnelAgents } from "../rpc/tunnel.ts";
@@ -180,6 +181,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
+  const queues = new QueueFigures(metrics);
   const aggregator = stack.add(
     createAggregator(
       {
@@ -187,6 +189,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
         clock,
         logger: logger.named("aggregator"),
         metrics,
+        queues,
         clientCertificate: () => proxyClient.current(),
         tunnel: egress.cluster,
       },
@@ -226,9 +229,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = countedClient(createClient(transportFor(loopbackUser)), { metrics, clock, host: `127.0.0.1:${https.port}` });
-  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }, egress));
+  stack.add(serveCustomResources({ stores, client, clock, queues, logger: logger.named("custom-resources") }, egress));
   state.ready.add("start-apiextensions-controllers");
-  stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, queues, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   state.ready.add("priority-and-fairness-filter");
@@ -242,7 +245,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
     return writeKubeconfig(adminKubeconfig, administrator);
   });
-  const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
+  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { advertiseAddress, securePort: https.port }));
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
@@ -360,6 +363,7 @@ function wire(w: Wiring): ApiServer {
       "/services": createServiceAllocators(stores, {
         serviceClusterIpRange: settings.serviceClusterIpRange,
         nodePorts: `${nodePorts.first}-${nodePorts.last}`,
+        metrics,
       }),
     },
     connects: createConnects(reader, w.kubelets),

@@ -71,12 +71,12 @@ class Counted implements CountedAnswer {
   readonly requests: Series;
   readonly durations: HistogramSeries | undefined;
   readonly ownDurations: HistogramSeries | undefined;
-  readonly sizes: HistogramSeries | undefined;
-  readonly events: Series | undefined;
   readonly writes: boolean;
   readonly #families: RequestFamilies;
   readonly #labels: Labels;
   #self: Series | undefined;
+  #sizes: HistogramSeries | undefined;
+  #events: Series | undefined;
 
   constructor(
     families: RequestFamilies,
@@ -92,9 +92,21 @@ class Counted implements CountedAnswer {
     this.requests = families.requests.series(code, component, dry, ...alike);
     this.durations = isLong ? undefined : families.durations.series(component, dry, ...alike);
     this.ownDurations = isLong || isDry ? undefined : families.ownDurations.series(component, ...alike);
-    this.sizes = verb === "GET" || verb === "LIST" ? families.sizes.series(component, ...alike) : undefined;
-    this.events = verb === "WATCH" ? families.events.series(group, resource, version) : undefined;
     this.writes = resource !== "" && (verb === "POST" || verb === "PUT" || verb === "PATCH");
+  }
+
+  get sizes(): HistogramSeries | undefined {
+    const { group, resource, scope, subresource, verb, version } = this.#labels;
+    if (verb !== "GET" && verb !== "LIST") return undefined;
+    this.#sizes ??= this.#families.sizes.series(component, group, resource, scope, subresource, verb, version);
+    return this.#sizes;
+  }
+
+  get events(): Series | undefined {
+    const { group, resource, verb, version } = this.#labels;
+    if (verb !== "WATCH") return undefined;
+    this.#events ??= this.#families.events.series(group, resource, version);
+    return this.#events;
   }
 
   /** The server's own requests. */
@@ -106,7 +118,9 @@ class Counted implements CountedAnswer {
 
   terminated(code: number): void {
     const { group, resource, scope, subresource, verb, version } = this.#labels;
-    this.#families.terminations.series(String(code), component, group, resource, scope, subresource, verb, version).add();
+    // What is not available is an extension server.
+    const by = code === 503 ? "aggregator" : component;
+    this.#families.terminations.series(String(code), by, group, resource, scope, subresource, verb, version).add();
   }
 
   deprecated(removedRelease: string): void {

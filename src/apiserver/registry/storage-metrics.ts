@@ -65,6 +65,11 @@ const counters: readonly (readonly [name: string, help: string, read: Read])[] =
     (store) => figuresOf(store).initializations,
   ],
   [
+    "apiserver_storage_events_received_total",
+    "[ALPHA] Number of etcd events received split by kind.",
+    (store) => figuresOf(store).received,
+  ],
+  [
     "apiserver_storage_decode_errors_total",
     "[ALPHA] Number of stored object decode errors split by object type",
     (store) => figuresOf(store).decodeErrors,
@@ -72,11 +77,16 @@ const counters: readonly (readonly [name: string, help: string, read: Read])[] =
   ["apiserver_storage_list_total", "[ALPHA] Number of LIST requests served from storage", (store) => figuresOf(store).storageLists],
 ];
 
-/** Of lists from the store: there, though they may be zero, once there has been a list. */
+/** Of lists from the store, which asks the selectors about all that it reads: there, though they may be zero, once there has been a list. */
 const listCounters: readonly (readonly [name: string, help: string, read: Read])[] = [
   [
     "apiserver_storage_list_fetched_objects_total",
     "[ALPHA] Number of objects read from storage in the course of serving a LIST request",
+    (store) => figuresOf(store).storageFetched,
+  ],
+  [
+    "apiserver_storage_list_evaluated_objects_total",
+    "[ALPHA] Number of objects tested in the course of serving a LIST request from storage",
     (store) => figuresOf(store).storageFetched,
   ],
   [
