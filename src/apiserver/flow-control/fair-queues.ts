@@ -129,6 +129,12 @@ export class FairQueues<A extends Arrival = Arrival> {
     return this.#seatsInUse;
   }
 
+  /** The virtual time, in seconds of a seat. */
+  get virtualSeconds(): number {
+    this.#syncTime();
+    return this.#currentR / 1000;
+  }
+
   get isIdle(): boolean {
     return this.#waiting === 0 && this.#executing === 0;
   }

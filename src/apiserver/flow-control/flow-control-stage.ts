@@ -31,13 +31,10 @@ export function flowControlStage(deps: FlowControlDeps, { maxWaitMs = 15_000 }: 
     const flow = controller.flowOf(context);
     const { level, schemaUid } = flow;
     if (schemaUid !== "" && level.uid !== "") context.flow = { schemaUid, levelUid: level.uid };
-    if (writingVerbs.has(context.info.verb)) flow.series.watchers.observe(load(context)?.watchers ?? 0);
-    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats), maxWaitMs);
+    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats, flow.series.watchers), maxWaitMs);
     return seated(arrival, deps, next);
   };
 }
-
-const writingVerbs: ReadonlySet<string> = new Set(["create", "update", "patch", "delete"]);
 
 class RequestArrival implements FlowArrival {
   readonly context: RequestContext;

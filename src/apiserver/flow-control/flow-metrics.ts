@@ -121,6 +121,7 @@ const levelGauges: readonly LevelGauge[] = [
     ({ queues }) => queues.demand.last.deviation,
   ],
   ["demand_seats_smoothed", "[ALPHA] Smoothed seat demands", ({ queues }) => queues.demand.last.smoothed],
+  ["current_r", "[ALPHA] R(time of last change)", ({ queues }) => queues.virtualSeconds],
   ["target_seats", "[ALPHA] Seat allocation targets", ({ target }) => target],
 ];
 

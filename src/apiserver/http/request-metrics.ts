@@ -37,7 +37,7 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
       const key = `${code}${isDry ? "?" : " "}${verb}/${scope}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
       let counted = known.get(key);
       if (!counted) {
-        const labels = { group: info.apiGroup, version: info.apiVersion, verb, scope, resource, subresource };
+        const labels = { group: info.apiGroup, version: info.apiVersion, verb, action: info.verb, scope, resource, subresource };
         counted = new Counted(families, labels, { code: String(code), isDry, isLong: isLongRunning(info) });
         if (known.size >= maxKnown) known.clear();
         known.set(key, counted);
@@ -45,7 +45,7 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
       counted.requests.add();
       counted.durations?.observe(durationMs / 1000);
       counted.ownDurations?.observe((durationMs - (context.waitedMs ?? 0)) / 1000);
-      if (context.bodyBytes !== undefined) families.bodySizes.series(info.apiGroup, resource, info.verb).observe(context.bodyBytes);
+      if (context.bodyBytes !== undefined) counted.bodySizes.observe(context.bodyBytes);
       if (counted.writes) families.validations.series(validationOf(hasQuery, context)).observe(durationMs / 1000);
       if (context.user.name === "system:apiserver") counted.self.add();
       if (context.terminated !== undefined) counted.terminated(context.terminated);
@@ -61,6 +61,8 @@ interface Labels {
   readonly group: string;
   readonly version: string;
   readonly verb: string;
+  /** The verb as authorization has it. */
+  readonly action: string;
   readonly scope: string;
   readonly resource: string;
   readonly subresource: string;
@@ -76,6 +78,7 @@ class Counted implements CountedAnswer {
   readonly #labels: Labels;
   #self: Series | undefined;
   #sizes: HistogramSeries | undefined;
+  #bodySizes: HistogramSeries | undefined;
   #events: Series | undefined;
 
   constructor(
@@ -93,6 +96,12 @@ class Counted implements CountedAnswer {
     this.durations = isLong ? undefined : families.durations.series(component, dry, ...alike);
     this.ownDurations = isLong || isDry ? undefined : families.ownDurations.series(component, ...alike);
     this.writes = resource !== "" && (verb === "POST" || verb === "PUT" || verb === "PATCH");
+  }
+
+  get bodySizes(): HistogramSeries {
+    const { group, resource, action } = this.#labels;
+    this.#bodySizes ??= this.#families.bodySizes.series(group, resource, action);
+    return this.#bodySizes;
   }
 
   get sizes(): HistogramSeries | undefined {
