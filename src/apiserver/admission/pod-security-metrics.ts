@@ -20,6 +20,11 @@ export function createPodSecurityMetrics(registry: MetricsRegistry): PodSecurity
     "[ALPHA] Number of exempt requests, not counting ignored or out of scope requests.",
     about,
   );
+  // There from the first scrape on, as upstream's.
+  for (const operation of ["create", "update"]) {
+    evaluations.series("allow", "enforce", "privileged", "latest", operation, "pod", "");
+    for (const resource of ["pod", "controller"]) exemptions.series(operation, resource, "");
+  }
   const valuesOf = ({ operation, resource, subresource }: AdmissionRequest): readonly string[] => [
     operation.toLowerCase(),
     resource.resource === "pods" ? "pod" : resource.resource === "namespaces" ? "namespace" : "controller",

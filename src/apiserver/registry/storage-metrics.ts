@@ -64,11 +64,7 @@ const counters: readonly (readonly [name: string, help: string, read: Read])[] =
     "[ALPHA] Counter of watch cache initializations broken by resource type.",
     (store) => figuresOf(store).initializations,
   ],
-  [
-    "apiserver_storage_events_received_total",
-    "[ALPHA] Number of etcd events received split by kind.",
-    (store) => figuresOf(store).received,
-  ],
+  ["apiserver_storage_events_received_total", "[BETA] Number of etcd events received split by kind.", (store) => figuresOf(store).received],
   [
     "apiserver_storage_decode_errors_total",
     "[ALPHA] Number of stored object decode errors split by object type",
