@@ -74,6 +74,14 @@ export interface RequestContext {
   headers?: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch when the request arrived. */
   readonly receivedAtMs: number;
+  /** By whoever waits for seats or webhooks: how long; the time is not the server's own. */
+  waitedMs?: number;
+  /** By whoever reads the body: its bytes as they were sent. */
+  bodyBytes?: number;
+  /** By whoever ends the request in the server's own defence: the status it is answered with. */
+  terminated?: number;
+  /** By dispatch, where what is asked for is deprecated: the release that removes it, "" where none does. */
+  removedRelease?: string;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
   /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */

@@ -167,7 +167,9 @@ describe("createApiServer()", () => {
       'apiserver_request_total{code="200",component="apiserver",dry_run="",group="apps",resource="deployments",scope="resource",subresource="",verb="GET",version="v1"} 1',
     );
     expect(registry.text()).toContain('scope="namespace",subresource="",verb="LIST",version="v1"} 1');
-    expect(registry.text()).toContain('apiserver_current_inflight_requests{request_kind="all"} 0');
+    expect(registry.text()).toContain(
+      'apiserver_request_sli_duration_seconds_count{component="apiserver",group="apps",resource="deployments"',
+    );
   });
 });
 

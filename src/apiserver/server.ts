@@ -11,7 +11,7 @@ import type { AuditStages } from "./audit/audit-stage.ts";
 import { anonymousUser, type UserInfo } from "./authn/user.ts";
 import { plainText } from "./http/plain-text.ts";
 import { isLongRunning, parseRequestInfo, type RequestInfo, UndeterminedPath } from "./http/request-info.ts";
-import type { RequestMetrics } from "./http/request-metrics.ts";
+import type { CountedAnswer, RequestMetrics } from "./http/request-metrics.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
 
 export interface ApiServerDeps {
@@ -41,6 +41,8 @@ export interface ApiServerOptions {
 export interface Answer {
   readonly response: ApiResponse;
   readonly context: RequestContext;
+  /** Where it is counted how it is written. */
+  readonly counted?: CountedAnswer;
 }
 
 export interface ApiServer {
@@ -70,15 +72,14 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
     async handle(request) {
       const context = new ServedRequest(request, clock.now());
       const startMs = clock.monotonic();
-      metrics.begin();
       let response: ApiResponse;
       try {
         response = await run(context);
       } catch (error) {
         response = recovered(context, error, logger);
       }
-      metrics.end(context, response, clock.monotonic() - startMs);
-      return { response, context };
+      const counted = metrics.end(context, response, clock.monotonic() - startMs);
+      return { response, context, counted };
     },
   };
 }
@@ -99,6 +100,10 @@ class ServedRequest implements RequestContext {
   readonly auditId: string;
   auditAnnotations?: Map<string, string>;
   auditBody?: { value: unknown; readonly whole: boolean };
+  waitedMs?: number;
+  bodyBytes?: number;
+  terminated?: number;
+  removedRelease?: string;
 
   constructor(request: ApiRequest, receivedAtMs: number) {
     this.request = request;
@@ -154,6 +159,7 @@ function withDeadline(clock: Clock, limitMs: number): Stage {
     return new Promise((resolve, reject) => {
       const timer = clock.after(timeoutMs, () => {
         const error = timedOut();
+        context.terminated = error.code;
         request.abort?.(error);
         reject(error);
       });

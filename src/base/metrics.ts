@@ -16,6 +16,7 @@ export interface HistogramSeries {
 }
 
 interface Metric {
+  readonly help: string;
   write(lines: string[]): void;
 }
 
@@ -52,6 +53,11 @@ export class MetricsRegistry {
   /** Adds figures that another registry has written: those of a thread of this process. Asked for at each scrape. */
   include(written: () => string): void {
     this.#included.push(written);
+  }
+
+  /** The help texts of all metrics, whether or not anything has been counted. */
+  *helps(): Generator<string, void, void> {
+    for (const metric of this.#metrics.values()) yield metric.help;
   }
 
   /** Everything, in Prometheus' text format. */
@@ -121,6 +127,10 @@ export class Family<S> implements Metric {
     this.#name = name;
     this.#help = help;
     this.#options = options;
+  }
+
+  get help(): string {
+    return this.#help;
   }
 
   /** The series with these values, one for each label in their order. */

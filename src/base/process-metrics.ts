@@ -101,7 +101,11 @@ export function registerBuildInfo(metrics: MetricsRegistry): void {
     platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
   };
   metrics
-    .gauge("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by what was built.", Object.keys(labels))
+    .gauge(
+      "kubernetes_build_info",
+      "[BETA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is running.",
+      Object.keys(labels),
+    )
     .series(...Object.values(labels))
     .set(1);
 }

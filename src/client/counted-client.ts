@@ -30,12 +30,18 @@ const calls = {
 const buckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
 export function countedClient(client: Client, { metrics, clock, host }: CountedClientDependencies): Client {
-  const requests = metrics.counter("rest_client_requests_total", "[ALPHA] Requests to the API server by method and status.", [
-    ...["code", "host", "method"],
-  ]);
-  const durations = metrics.histogram("rest_client_request_duration_seconds", "[ALPHA] How long the API server took to answer.", {
-    ...{ labels: ["verb", "host"], buckets },
-  });
+  const requests = metrics.counter(
+    "rest_client_requests_total",
+    "[ALPHA] Number of HTTP requests, partitioned by status code, method, and host.",
+    [...["code", "host", "method"]],
+  );
+  const durations = metrics.histogram(
+    "rest_client_request_duration_seconds",
+    "[ALPHA] Request latency in seconds. Broken down by verb, and host.",
+    {
+      ...{ labels: ["verb", "host"], buckets },
+    },
+  );
   const counted = async <T>(method: string, success: number, call: () => Promise<T>): Promise<T> => {
     const begunMs = clock.monotonic();
     let code = "<error>";

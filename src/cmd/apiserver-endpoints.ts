@@ -92,9 +92,12 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   const served = servedResources(stores);
   const version = versionInfo();
   const slis = createHealthSlis();
+  const merges = metrics
+    .counter("aggregator_discovery_aggregation_count_total", "[ALPHA] Counter of number of times discovery was aggregated")
+    .series();
   const startSeconds = Math.floor(clock.now() / 1000 - process.uptime());
   return createEndpoints([
-    createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups }),
+    createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups, onMerge: () => merges.add() }),
     createHealth(healthChecks(deps), { clock, logger, observe: slis.observe }),
     aggregator.openApi(
       createOpenApi(served, {

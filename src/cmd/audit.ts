@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import type { AuditBackend } from "../apiserver/audit/audit-backend.ts";
+import { auditCounters } from "../apiserver/audit/audit-metrics.ts";
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import type { AuditDelivery, AuditSettings } from "../apiserver/operations-options.ts";
@@ -30,12 +31,15 @@ interface BackendWiring extends AuditWiring {
 
 /** Undefined without a policy. Throws CommandError for what is wrong with its file or a back end's. */
 export async function createAudit(settings: AuditSettings | undefined, deps: AuditWiring): Promise<Audit | undefined> {
-  if (!settings) return undefined;
+  if (!settings) {
+    auditCounters(deps.metrics);
+    return undefined;
+  }
   const { parseAuditPolicy } = await import("../apiserver/audit/audit-policy.ts");
   const policy = await forFlag("audit-policy-file", async () => parseAuditPolicy(await readFile(settings.policyFile, "utf8")));
   const errors = deps.metrics.counter(
     "apiserver_audit_error_total",
-    "Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.",
+    "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.",
     ["plugin"],
   );
   const wiring = { ...deps, errors };

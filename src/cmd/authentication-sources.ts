@@ -7,6 +7,7 @@ import type { AuthenticationSettings, TokenWebhookSettings } from "../apiserver/
 import type { AnonymousOptions } from "../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../apiserver/authn/authenticator.ts";
 import { readPublicKeys, readSigningKey } from "../apiserver/authn/service-account-keys.ts";
+import { createTokenCacheMetrics, type TokenCacheMetrics } from "../apiserver/authn/token-cache-metrics.ts";
 import { createTokenFileAuthenticator } from "../apiserver/authn/token-file.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -32,10 +33,13 @@ export interface SourcesDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
+  /** Shared by all that remember tokens. */
+  readonly tokenCache?: TokenCacheMetrics;
 }
 
 /** Reads the files of the flags, before anything else is started. Throws CommandError. */
-export async function openAuthenticationSources(settings: ApiServerSettings, deps: SourcesDeps): Promise<AuthenticationSources> {
+export async function openAuthenticationSources(settings: ApiServerSettings, given: SourcesDeps): Promise<AuthenticationSources> {
+  const deps = { ...given, tokenCache: createTokenCacheMetrics(given.metrics, given.clock) };
   const stack = new StopStack();
   try {
     return { ...(await readSources(settings, stack, deps)), stop: () => stack.stop() };
@@ -95,7 +99,7 @@ async function openWebhook(
   { configFile, version, cacheTtlMs }: TokenWebhookSettings,
   audiences: readonly string[],
   stack: StopStack,
-  { clock, logger, egress = {} }: SourcesDeps,
+  { clock, logger, tokenCache, egress = {} }: SourcesDeps,
 ): Promise<TokenAuthenticator> {
   const { kubeconfigTarget } = await import("../apiserver/webhook/kubeconfig-target.ts");
   const { createWebhookClient } = await import("../apiserver/webhook/create-webhook-client.ts");
@@ -104,7 +108,7 @@ async function openWebhook(
   const target = await forFlag("authentication-token-webhook-config-file", () => kubeconfigTarget(configFile, clock));
   const client = stack.add(createWebhookClient({ clock }, { egress }));
   const tokens = createWebhookTokens({ client, target, clock, logger }, { version, audiences });
-  return cachedTokens(tokens, { clock }, { successTtlMs: cacheTtlMs, failureTtlMs: cacheTtlMs });
+  return cachedTokens(tokens, { clock, tokenCache }, { successTtlMs: cacheTtlMs, failureTtlMs: cacheTtlMs });
 }
 
 interface JwtSource {

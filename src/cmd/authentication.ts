@@ -37,6 +37,10 @@ export interface Authentication {
   readonly serviceAccountTokens: ServiceAccountTokens;
 }
 
+const [hour, day] = [3600, 86_400];
+/** From nothing to a year. */
+const expiryBuckets = [0, hour / 2, ...[1, 2, 6, 12].map((n) => n * hour), ...[1, 2, 4, 7, 30, 90, 180, 360].map((n) => n * day)];
+
 export function createAuthentication(
   { authentication }: ApiServerSettings,
   sources: AuthenticationSources,
@@ -77,9 +81,16 @@ export function createAuthentication(
     ...(sources.jwt ? [sources.jwt] : []),
     ...(sources.webhook ? [sources.webhook] : []),
   ]);
+  const expiry = deps.metrics
+    .histogram(
+      "apiserver_client_certificate_expiration_seconds",
+      "[ALPHA] Distribution of the remaining lifetime on the certificate used to authenticate a request.",
+      { buckets: expiryBuckets },
+    )
+    .series();
   const authenticators = [
     createRequestHeaderAuthenticator(requestHeader, { clock }),
-    createClientCertificateAuthenticator({ clock }),
+    createClientCertificateAuthenticator({ clock, observeExpiry: (seconds) => expiry.observe(seconds) }),
     createBearerTokenAuthenticator(anyToken),
   ];
   return { authenticators, anyToken, serviceAccountTokens };

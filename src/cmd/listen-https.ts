@@ -10,6 +10,7 @@ import type { ApiServerSettings } from "../apiserver/options.ts";
 import type { ApiServer } from "../apiserver/server.ts";
 import type { Clock } from "../base/clock.ts";
 import { errorText, type Logger } from "../base/log.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 import { CommandError } from "./command-error.ts";
 import type { ServingMaterial } from "./serving-material.ts";
 
@@ -40,12 +41,15 @@ export async function listen(
   api: ApiServer,
   settings: ApiServerSettings,
   material: ServingMaterial,
-  deps: { readonly clock: Clock; readonly logger: Logger },
+  { metrics, ...deps }: { readonly clock: Clock; readonly logger: Logger; readonly metrics: MetricsRegistry },
 ): Promise<HttpsServer> {
+  const handshakeErrors = metrics
+    .counter("apiserver_tls_handshake_errors_total", "[ALPHA] Number of requests dropped with 'TLS handshake error from' error")
+    .series();
   const { bindAddress: host, securePort: port, serving, edge } = settings;
   try {
     return await startHttpsServer(
-      { api, ...deps },
+      { api, ...deps, onHandshakeError: () => handshakeErrors.add() },
       {
         ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),

@@ -1,4 +1,5 @@
 // Opens the store that an API server's settings ask for, and has its history compacted.
+import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { EtcdSettings } from "../apiserver/etcd-options.ts";
@@ -17,6 +18,8 @@ export interface OpenStore {
   readonly compactor: Running;
   /** Asks each server that keeps the objects; rejects when it does not answer. */
   readonly checks: readonly (() => Promise<void>)[];
+  /** How large the file is that holds the objects, where it is this process's. */
+  readonly sizeBytes?: () => number | undefined;
 }
 
 const maxRevisionsInMemory = 8_000;
@@ -41,8 +44,20 @@ export async function openStore(settings: ApiServerSettings, { clock, logger }: 
     return { store, prefix: "/registry/", checks: [checkOf(store)], compactor };
   }
   const store = await openLmdb(settings, clock);
-  return { store, prefix: "/registry/", checks: [checkOf(store)], compactor: startCompactor({ store, clock, log }) };
+  const file = join(settings.dataDir, "lmdb", "data.mdb");
+  return {
+    ...{ store, prefix: "/registry/", checks: [checkOf(store)], compactor: startCompactor({ store, clock, log }) },
+    // As it is on the disk: such files have holes.
+    sizeBytes: () => diskBytes(file),
+  };
 }
+
+const blockBytes = 512;
+
+const diskBytes = (file: string): number | undefined => {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found && found.blocks * blockBytes;
+};
 
 const checkOf = (store: Store) => async (): Promise<void> => void (await store.currentRevision());
 

@@ -5,6 +5,7 @@ import { ConfigError } from "../api/encode/config-fields.ts";
 import type { ResourceType } from "../api/resource-type.ts";
 import { registerFeatureMetrics } from "../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../apiserver/admission/admission.ts";
+import { createAdmissionMetrics } from "../apiserver/admission/admission-metrics.ts";
 import {
   type AdmissionDependencies,
   type AdmissionOptions,
@@ -14,6 +15,7 @@ import { type Aggregator, createAggregator } from "../apiserver/aggregation/aggr
 import type { AuditStages } from "../apiserver/audit/audit-stage.ts";
 import { createAuthenticationMetrics } from "../apiserver/authn/authentication-metrics.ts";
 import { authenticationStage } from "../apiserver/authn/authentication-stage.ts";
+import { createImpersonationMetrics } from "../apiserver/authn/impersonation-metrics.ts";
 import { impersonationStage } from "../apiserver/authn/impersonation-stage.ts";
 import { authenticationReviews } from "../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../apiserver/authn/token-request.ts";
@@ -30,6 +32,7 @@ import { startFlowSchemaStatus } from "../apiserver/flow-control/flow-schema-sta
 import { keepFlowControlDefaults } from "../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../apiserver/health.ts";
 import { browserStages } from "../apiserver/http/browser-headers.ts";
+import { createFilterMetrics } from "../apiserver/http/filter-metrics.ts";
 import { createRequestMetrics } from "../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../apiserver/options.ts";
@@ -39,6 +42,7 @@ import type { Computed } from "../apiserver/registry/handler-types.ts";
 import { withEventTtl } from "../apiserver/registry/resources/events.ts";
 import { servedKinds } from "../apiserver/registry/served-kinds.ts";
 import { createServiceAllocators } from "../apiserver/registry/service-allocators.ts";
+import { createStorageFigures, registerStorageMetrics } from "../apiserver/registry/storage-metrics.ts";
 import { createResourceStores, type ResourceStores } from "../apiserver/registry/stores.ts";
 import { type ApiServer, createApiServer } from "../apiserver/server.ts";
 import { registerServerMetrics } from "../apiserver/server-metrics.ts";
@@ -48,8 +52,11 @@ import { type Running, StopStack } from "../base/lifecycle.ts";
 import { createLogger, errorText, type Logger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
 import { registerProcessMetrics } from "../base/process-metrics.ts";
+import { registerRegistryFigures } from "../base/registry-figures.ts";
 import type { Client } from "../client/client.ts";
+import { countedClient } from "../client/counted-client.ts";
 import { createClient } from "../client/create-client.ts";
+import { QueueFigures } from "../client/queue-figures.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Dial } from "../rpc/dial.ts";
 import { tunnelAgents } from "../rpc/tunnel.ts";
@@ -127,7 +134,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const apis = await servedApis(settings, { clock, logger });
-  const [{ store, prefix, compactor, checks: storeChecks }, pki] = await Promise.all([
+  const [{ store, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
       dataDir: settings.dataDir,
@@ -148,16 +155,23 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const proxyClient = stack.add(await openProxyClient(settings, pki, { clock, logger }));
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
+  registerRegistryFigures(metrics);
   registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
       { ...apis, store, clock, definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000) },
-      { log: logger.named("watch-cache"), prefix, ...(encryption ? { storeFor: encryption.storeFor } : {}) },
+      {
+        log: logger.named("watch-cache"),
+        prefix,
+        figuresOf: createStorageFigures(metrics, clock),
+        ...(encryption ? { storeFor: encryption.storeFor } : {}),
+      },
     ),
   );
   registerServerMetrics(metrics, stores, versionInfo());
+  registerStorageMetrics(metrics, stores, sizeBytes);
   const state: ServerState = { ready: new Set(), stopping: false, port: settings.securePort };
   // What the pieces made here do from the moment on that they are made.
   for (const step of ["generic-apiserver-start-informers", "start-apiextensions-informers", "storage-object-count-tracker-hook"] as const)
@@ -167,6 +181,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
+  const queues = new QueueFigures(metrics);
   const aggregator = stack.add(
     createAggregator(
       {
@@ -174,6 +189,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
         clock,
         logger: logger.named("aggregator"),
         metrics,
+        queues,
         clientCertificate: () => proxyClient.current(),
         tunnel: egress.cluster,
       },
@@ -204,7 +220,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   });
   state.ready.add("start-apiserver-admission-initializer");
   const transportFor = (user: UserInfo): Transport => createInProcessTransport(api, user, clock);
-  const https = stack.add(await listen(api, settings, material, { clock, logger }));
+  const https = stack.add(await listen(api, settings, material, { clock, logger, metrics }));
   state.port = https.port;
   stack.defer(async () => {
     state.stopping = true;
@@ -212,10 +228,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.delayMs > 0) await clock.sleep(settings.edge.shutdown.delayMs);
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
-  const client = createClient(transportFor(loopbackUser));
-  stack.add(serveCustomResources({ stores, client, clock, logger: logger.named("custom-resources") }, egress));
+  const client = countedClient(createClient(transportFor(loopbackUser)), { metrics, clock, host: `127.0.0.1:${https.port}` });
+  stack.add(serveCustomResources({ stores, client, clock, queues, logger: logger.named("custom-resources") }, egress));
   state.ready.add("start-apiextensions-controllers");
-  stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: logger.named("flow-control") }));
+  stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, queues, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
   state.ready.add("priority-and-fairness-config-consumer");
   state.ready.add("priority-and-fairness-filter");
@@ -229,7 +245,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
     return writeKubeconfig(adminKubeconfig, administrator);
   });
-  const peers = stack.add(createPeers({ stores, client, logger }, settings, { advertiseAddress, securePort: https.port }));
+  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { advertiseAddress, securePort: https.port }));
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
@@ -319,6 +335,7 @@ function wire(w: Wiring): ApiServer {
       ? w.material.requestHeader
       : { ...w.material.requestHeader, uidHeaders: [] },
   });
+  const filters = createFilterMetrics(metrics);
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
@@ -336,6 +353,7 @@ function wire(w: Wiring): ApiServer {
       },
       w.admission,
     ),
+    admissionMetrics: createAdmissionMetrics(metrics, clock),
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
@@ -345,12 +363,14 @@ function wire(w: Wiring): ApiServer {
       "/services": createServiceAllocators(stores, {
         serviceClusterIpRange: settings.serviceClusterIpRange,
         nodePorts: `${nodePorts.first}-${nodePorts.last}`,
+        metrics,
       }),
     },
     connects: createConnects(reader, w.kubelets),
     computed: w.computed,
   });
-  const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics }));
+  const constrained = settings.featureGates.enabled("ConstrainedImpersonation");
+  const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics, filters }));
   const api = createApiServer(
     {
       edge: browserStages(settings.edge),
@@ -358,12 +378,16 @@ function wire(w: Wiring): ApiServer {
         authenticators,
         anonymous: sources.anonymous,
         logger,
-        metrics: createAuthenticationMetrics(metrics, clock),
+        metrics: createAuthenticationMetrics(metrics, clock, filters("authentication")),
       }),
       audit: w.audit,
-      impersonation: impersonationStage(authorizer, settings.featureGates.enabled("ConstrainedImpersonation")),
+      impersonation: impersonationStage(
+        authorizer,
+        constrained,
+        createImpersonationMetrics(metrics, clock, () => filters(constrained ? "constrainedimpersonation" : "impersonation")),
+      ),
       flowControl: flowControl.stage,
-      authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock)),
+      authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock, filters("authorization"))),
       resources: aggregator.routed(resources),
       endpoints: aggregator.routed(
         apiServerEndpoints({

@@ -31,6 +31,8 @@ export interface AdmissionRequest {
    * the object's content is left out where contents are not recorded.
    */
   annotate(key: string, value: string, options?: { readonly tellsContent?: boolean }): void;
+  /** Somebody else was waited for so long: the time is not the server's own. */
+  waited?(ms: number): void;
   /** For mutating plugins that may have to be asked twice. */
   readonly reinvocation: Reinvocation;
   readonly signal: AbortSignal;

@@ -37,6 +37,7 @@ import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-res
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
 import { createPodSecurity } from "./pod-security.ts";
+import { createPodSecurityMetrics } from "./pod-security-metrics.ts";
 import { createPodTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { createPodTopologyLabels } from "./pod-topology-labels.ts";
 import { createMutatingPolicies } from "./policies/mutating-policies.ts";
@@ -227,7 +228,7 @@ function configuredPlugins(deps: AdmissionDependencies, { settings = {}, imagePo
       return createImagePolicyWebhook({ ...deps, target }, imagePolicy);
     },
     PodNodeSelector: () => createPodNodeSelector(deps, settings.PodNodeSelector),
-    PodSecurity: () => createPodSecurity(deps, settings.PodSecurity),
+    PodSecurity: () => createPodSecurity(deps, settings.PodSecurity, createPodSecurityMetrics(deps.metrics)),
     PodTolerationRestriction: () => createPodTolerationRestriction(deps, settings.PodTolerationRestriction),
     ResourceQuota: () => createResourceQuota(deps, settings.ResourceQuota),
   };

@@ -21,6 +21,7 @@ import type { Container, Namespace, Pod, PodTemplate, PodTemplateSpec } from "..
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { findNamespace, type NamespaceDependencies } from "./find-namespace.ts";
 import { type CheckedPod, podViolations, type Violation } from "./pod-security-checks.ts";
+import type { PodSecurityMetrics } from "./pod-security-metrics.ts";
 import {
   compareLevels,
   type LevelVersion,
@@ -58,13 +59,17 @@ const noSettings: PodSecuritySettings = {
 
 const auditPrefix = "pod-security.kubernetes.io/";
 
-export function createPodSecurity(deps: NamespaceDependencies, settings: PodSecuritySettings = noSettings): AdmissionPlugin {
+export function createPodSecurity(
+  deps: NamespaceDependencies,
+  settings: PodSecuritySettings = noSettings,
+  metrics?: PodSecurityMetrics,
+): AdmissionPlugin {
   const { reader } = deps;
   const { usernames, namespaces: exempt } = settings.exemptions;
   const checkIn = (request: AdmissionRequest, namespace: Namespace): void => {
     const policy = podSecurityPolicy(namespace.metadata.labels, settings.defaults);
-    if (request.resource.resource === "pods") checkPod(request, policy, settings);
-    else checkTemplate(request, policy, settings);
+    if (request.resource.resource === "pods") checkPod(request, policy, { settings, metrics });
+    else checkTemplate(request, policy, { settings, metrics });
   };
   return {
     name: "PodSecurity",
@@ -77,7 +82,10 @@ export function createPodSecurity(deps: NamespaceDependencies, settings: PodSecu
     validate(request) {
       if (isAbout(request, namespaces)) return checkNamespace(request, reader, settings);
       const exemption = exempt.has(request.namespace) ? "namespace" : usernames.has(request.user.name) ? "user" : undefined;
-      if (exemption !== undefined) return request.annotate(`${auditPrefix}exempt`, exemption);
+      if (exemption !== undefined) {
+        metrics?.exempted(request);
+        return request.annotate(`${auditPrefix}exempt`, exemption);
+      }
       const known = reader.informer(namespaces).get(request.namespace);
       if (known) return checkIn(request, known);
       return findNamespace(deps, request.namespace).then((namespace) => checkIn(request, namespace));
@@ -85,35 +93,43 @@ export function createPodSecurity(deps: NamespaceDependencies, settings: PodSecu
   };
 }
 
-function checkPod(request: AdmissionRequest, policy: PodSecurityPolicy, settings: PodSecuritySettings): void {
+/** What every check is given. */
+interface Given {
+  readonly settings: PodSecuritySettings;
+  readonly metrics: PodSecurityMetrics | undefined;
+}
+
+function checkPod(request: AdmissionRequest, policy: PodSecurityPolicy, given: Given): void {
   const { enforce, audit, warn, errors } = policy;
   if (errors.length === 0 && enforce.level === "privileged" && audit.level === "privileged" && warn.level === "privileged") {
     request.annotate(`${auditPrefix}enforce-policy`, "privileged:latest");
+    given.metrics?.evaluated(request, enforce, "enforce", "allow");
     return;
   }
   const pod = request.object as Pod;
   if (request.operation === "UPDATE" && !changesImages(pod, request.oldObject as Pod)) return;
-  evaluate(request, checkedPod(pod), { policy, settings, enforces: true });
+  evaluate(request, checkedPod(pod), { policy, ...given, enforces: true });
 }
 
-function checkTemplate(request: AdmissionRequest, policy: PodSecurityPolicy, settings: PodSecuritySettings): void {
+function checkTemplate(request: AdmissionRequest, policy: PodSecurityPolicy, given: Given): void {
   const { audit, warn, errors } = policy;
   if (errors.length === 0 && audit.level === "privileged" && warn.level === "privileged") return;
   const template = templateOf(request);
-  if (template) evaluate(request, template, { policy, settings, enforces: false });
+  if (template) evaluate(request, template, { policy, ...given, enforces: false });
 }
 
-interface Evaluation {
+interface Evaluation extends Given {
   readonly policy: PodSecurityPolicy;
-  readonly settings: PodSecuritySettings;
   /** Whether violations of the enforced level are refused: those of templates are not. */
   readonly enforces: boolean;
 }
 
-function evaluate(request: AdmissionRequest, pod: CheckedPod, { policy, settings, enforces }: Evaluation): void {
+function evaluate(request: AdmissionRequest, pod: CheckedPod, { policy, settings, metrics, enforces }: Evaluation): void {
   const { enforce, audit, warn, errors } = policy;
-  if (settings.exemptions.runtimeClasses.has(pod.spec.runtimeClassName ?? ""))
+  if (settings.exemptions.runtimeClasses.has(pod.spec.runtimeClassName ?? "")) {
+    metrics?.exempted(request);
     return request.annotate(`${auditPrefix}exempt`, "runtimeClass");
+  }
   if (errors.length > 0)
     request.annotate(`${auditPrefix}error`, `Failed to parse policy: ${joinProblems(errors.map((error) => error.message))}`);
   const violationsOf = (at: LevelVersion): string => {
@@ -122,10 +138,13 @@ function evaluate(request: AdmissionRequest, pod: CheckedPod, { policy, settings
   };
   if (enforces) request.annotate(`${auditPrefix}enforce-policy`, levelText(enforce));
   const enforced = enforces ? violationsOf(enforce) : "";
+  if (enforces) metrics?.evaluated(request, enforce, "enforce", enforced === "" ? "allow" : "deny");
   const audited = violationsOf(audit);
+  if (audited !== "") metrics?.evaluated(request, audit, "audit", "deny");
   if (audited !== "") request.annotate(`${auditPrefix}audit-violations`, `would violate ${audited}`);
   if (enforced !== "") throw refuse(request, `violates ${enforced}`);
   const warned = violationsOf(warn);
+  if (warned !== "") metrics?.evaluated(request, warn, "warn", "deny");
   if (warned !== "") request.warn(`would violate ${warned}`);
 }
 

@@ -10,6 +10,7 @@ import { type Running, StopStack } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { Tunnel } from "../../rpc/tunnel.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { AggregatedGroups, ServedGroup } from "../discovery/documents.ts";
@@ -29,6 +30,8 @@ import { RemoteDiscovery } from "./remote-discovery.ts";
 import { RemoteOpenApi } from "./remote-openapi.ts";
 
 export interface AggregatorDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly reader: AdmissionReader;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -89,8 +92,10 @@ class AggregationLayer implements Aggregator {
     const resolve = createServiceResolver({ reader, clock });
     this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate, tunnel: deps.tunnel }));
     this.#proxy = createProxy({ clock, logger }, options);
-    const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, backends: this.#backends }));
-    this.#documents = this.#stack.add(new RemoteOpenApi({ clock, logger, backends: this.#backends, forward: this.#proxy.forward }));
+    const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, queues: deps.queues, backends: this.#backends }));
+    this.#documents = this.#stack.add(
+      new RemoteOpenApi({ clock, logger, queues: deps.queues, backends: this.#backends, forward: this.#proxy.forward }),
+    );
     this.#backends.addListener(discovery);
     this.#backends.addListener(this.#documents);
     this.groups = new RegisteredGroups(reader, discovery);
@@ -107,10 +112,10 @@ class AggregationLayer implements Aggregator {
   }
 
   async start(client: Client, builtIn: readonly ResourceType[]): Promise<void> {
-    const { reader, clock, logger, metrics } = this.#deps;
+    const { reader, clock, logger, metrics, queues } = this.#deps;
     const groupVersions = new Map(builtIn.map(({ group, version }) => [`${group}/${version}`, { group, version }]));
-    this.#stack.add(startAvailability({ reader, client, clock, logger, metrics, backends: this.#backends }));
-    this.#registration = this.#stack.add(startAutoRegistration({ reader, client, clock, logger }, [...groupVersions.values()]));
+    this.#stack.add(startAvailability({ reader, client, clock, logger, metrics, queues, backends: this.#backends }));
+    this.#registration = this.#stack.add(startAutoRegistration({ reader, client, clock, logger, queues }, [...groupVersions.values()]));
     await this.#backends.start(reader);
     this.#isStarted = true;
     await this.#registration.completed;

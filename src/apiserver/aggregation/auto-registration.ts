@@ -11,11 +11,14 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import { decideRegistration, type WantedApiService } from "./decide-registration.ts";
 import { apiServiceName, builtInPriority, customPriority, type GroupVersion } from "./group-priorities.ts";
 
 export interface AutoRegistrationDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly reader: AdmissionReader;
   readonly client: Client;
   readonly clock: Clock;
@@ -61,7 +64,14 @@ class Registration implements AutoRegistration {
       this.#wanted.set(apiServiceName(served), { ...served, priority, managed: "onstart" });
       this.#missing.add(apiServiceName(served));
     }
-    this.#queue = new KeyedQueue<string>({ clock: deps.clock, workers, work: (name, signal) => this.#sync(name, signal) });
+    const metrics = deps.queues?.hooks("autoregister");
+    this.#queue = new KeyedQueue<string>({
+      clock: deps.clock,
+      workers,
+      work: (name, signal) => this.#sync(name, signal),
+      ...(metrics ? { metrics } : {}),
+    });
+    deps.queues?.measure("autoregister", this.#queue);
     this.#services = deps.reader.informer(apiservices);
     this.#definitions = deps.reader.informer(customresourcedefinitions);
     this.#handlers = this.#follow();

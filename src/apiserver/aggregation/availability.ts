@@ -14,6 +14,7 @@ import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import { slicesOfService } from "../webhook/service-resolver.ts";
 import { type Backend, isAvailable } from "./backend.ts";
@@ -22,6 +23,8 @@ import { type Availability, checkService, local, passed, unavailable } from "./c
 import { fetchDocument } from "./fetch-document.ts";
 
 export interface AvailabilityDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly reader: AdmissionReader;
   readonly client: Client;
   readonly clock: Clock;
@@ -62,7 +65,15 @@ class AvailabilityController implements Running {
     this.#apiServices = deps.reader.informer(apiservices);
     this.#apiServices.addIndex(byService, servicesOf);
     this.#turnedUnavailable = this.#registerMetrics(deps.metrics);
-    this.#queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work: (name, signal) => this.#work(name, signal) });
+    const metrics = deps.queues?.hooks("RemoteAvailabilityController");
+    this.#queue = new KeyedQueue<string>({
+      clock: deps.clock,
+      workers,
+      backoff,
+      work: (name, signal) => this.#work(name, signal),
+      ...(metrics ? { metrics } : {}),
+    });
+    deps.queues?.measure("RemoteAvailabilityController", this.#queue);
     const changed = (service: APIService): void => {
       if (service.spec.service && !this.#followed) {
         this.#followed = this.#followServices();

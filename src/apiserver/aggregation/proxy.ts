@@ -37,12 +37,16 @@ const dialTimeoutMs = 30_000;
 export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: ProxyOptions = {}): AggregationProxy {
   const watches = new Set<AbortController>();
   const forward: ForwardRequest = async (backend, context) => {
-    if (!backend.available) return failure(503, "service unavailable");
+    if (!backend.available) {
+      context.terminated = 503;
+      return failure(503, "service unavailable");
+    }
     if (backend.problem !== undefined) return failure(500, backend.problem);
     let address: Address;
     try {
       address = backend.resolve();
     } catch (error) {
+      context.terminated = 503;
       deps.logger.error("No endpoint of an API service", { apiService: backend.apiService, error });
       return failure(503, "service unavailable");
     }

@@ -4,6 +4,7 @@ import type { Clock } from "../../base/clock.ts";
 import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { RemoteVersion } from "../discovery/documents.ts";
 import { aggregatorUser } from "./availability.ts";
 import type { Backend } from "./backend.ts";
@@ -12,6 +13,8 @@ import { fetchDocument } from "./fetch-document.ts";
 import { type RemoteResource, type RemoteResources, readGroupDiscoveryList, readResourceList } from "./remote-documents.ts";
 
 export interface RemoteDiscoveryDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly backends: Backends;
@@ -44,7 +47,15 @@ export class RemoteDiscovery implements BackendListener, Running {
 
   constructor(deps: RemoteDiscoveryDeps) {
     this.#deps = deps;
-    this.#queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work: (name, signal) => this.#refresh(name, signal) });
+    const metrics = deps.queues?.hooks("DiscoveryController");
+    this.#queue = new KeyedQueue<string>({
+      clock: deps.clock,
+      workers,
+      backoff,
+      work: (name, signal) => this.#refresh(name, signal),
+      ...(metrics ? { metrics } : {}),
+    });
+    deps.queues?.measure("DiscoveryController", this.#queue);
     this.#queue.start();
   }
 

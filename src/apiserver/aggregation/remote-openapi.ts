@@ -7,6 +7,7 @@ import type { Clock } from "../../base/clock.ts";
 import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { Handler } from "../request.ts";
 import type { RemoteDocuments } from "./aggregated-openapi.ts";
 import type { Backend } from "./backend.ts";
@@ -17,6 +18,8 @@ import { isJsonObject, mergeSpecsV2, readSpecV2, type SpecV2 } from "./openapi-v
 import type { ForwardRequest } from "./proxy.ts";
 
 export interface RemoteOpenApiDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly backends: Backends;
@@ -56,7 +59,14 @@ export class RemoteOpenApi implements BackendListener, RemoteDocuments, Running 
 
   constructor(deps: RemoteOpenApiDeps) {
     this.#deps = deps;
-    this.#queue = new KeyedQueue<string>({ clock: deps.clock, backoff, work: (name, signal) => this.#refresh(name, signal) });
+    const metrics = deps.queues?.hooks("open_api_v3_aggregation_controller");
+    this.#queue = new KeyedQueue<string>({
+      clock: deps.clock,
+      backoff,
+      work: (name, signal) => this.#refresh(name, signal),
+      ...(metrics ? { metrics } : {}),
+    });
+    deps.queues?.measure("open_api_v3_aggregation_controller", this.#queue);
     this.#queue.start();
   }
 

@@ -9,6 +9,7 @@ import { isLongRunning } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext, Stage, UpgradeHandle, WatchStream } from "../request.ts";
 import type { AuditBackend } from "./audit-backend.ts";
 import { AuditedRequest } from "./audit-event.ts";
+import { auditCounters } from "./audit-metrics.ts";
 import type { AuditPolicy, AuditStage } from "./audit-policy.ts";
 
 export interface AuditDeps {
@@ -75,16 +76,12 @@ class Recorder {
     this.#deps = deps;
     this.#strict = strict;
     const { metrics } = deps;
-    this.#events = metrics
-      .counter("apiserver_audit_event_total", "[ALPHA] Counter of audit events generated and sent to the audit backend.")
-      .series();
-    this.#levels = metrics.counter("apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", ["level"]);
-    this.#rejected = metrics
-      .counter(
-        "apiserver_audit_requests_rejected_total",
-        "[ALPHA] Counter of apiserver requests rejected due to an error in audit logging backend.",
-      )
-      .series();
+    const { events, rejected } = auditCounters(metrics);
+    this.#events = events;
+    this.#rejected = rejected;
+    this.#levels = metrics.counter("apiserver_audit_level_total", "[ALPHA] Counter of policy levels for audit events (1 per request).", [
+      "level",
+    ]);
   }
 
   begin(context: RequestContext): AuditedRequest | undefined {

@@ -1,6 +1,6 @@
 // What is counted about authentication, under upstream's metric names.
 import type { Clock } from "../../base/clock.ts";
-import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { HistogramSeries, MetricsRegistry } from "../../base/metrics.ts";
 
 export type AuthenticationResult = "success" | "failure" | "error";
 
@@ -14,7 +14,12 @@ export interface AuthenticationMetrics {
 /** 1 ms, doubled fourteen times. */
 const durationBuckets = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
 
-export function createAuthenticationMetrics(registry: MetricsRegistry, clock: Pick<Clock, "monotonic">): AuthenticationMetrics {
+/** `stage`: the durations of the whole stage, whatever its result. */
+export function createAuthenticationMetrics(
+  registry: MetricsRegistry,
+  clock: Pick<Clock, "monotonic">,
+  stage?: HistogramSeries,
+): AuthenticationMetrics {
   const users = registry.counter("authenticated_user_requests", "[ALPHA] Counter of authenticated requests broken out by username.", [
     "username",
   ]);
@@ -36,6 +41,7 @@ export function createAuthenticationMetrics(registry: MetricsRegistry, clock: Pi
       const counted = (series[result] ??= byResult(result));
       counted.attempts.add();
       counted.durations.observe(durationMs / 1000);
+      stage?.observe(durationMs / 1000);
       if (username !== undefined) users.series(shortName(username)).add();
     },
   };

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { VirtualClock } from "../../base/clock.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import type { Authentication } from "./authenticator.ts";
 import { cachedTokens } from "./cached-tokens.ts";
+import { createTokenCacheMetrics } from "./token-cache-metrics.ts";
 
 let clock: VirtualClock;
 let asked: string[];
@@ -21,6 +23,31 @@ function tokens(answer: (token: string) => Promise<Authentication | undefined>) 
 }
 
 describe("cachedTokens()", () => {
+  it("counts what was remembered, what was asked for, and how that went", async () => {
+    const registry = new MetricsRegistry();
+    const inner = {
+      async authenticateToken(token: string) {
+        if (token === "broken") throw new Error("nobody answers");
+        return { user: { name: token, groups: [] } };
+      },
+    };
+    const deps = { clock, tokenCache: createTokenCacheMetrics(registry, clock) };
+    const cached = cachedTokens(inner, deps, { successTtlMs: 10_000, failureTtlMs: 2000 });
+    await cached.authenticateToken("jane");
+    await cached.authenticateToken("jane");
+    await expect(cached.authenticateToken("broken")).rejects.toThrow("nobody answers");
+    const text = registry.text();
+    for (const line of [
+      'request_total{status="hit"} 1',
+      'request_total{status="miss"} 2',
+      'fetch_total{status="ok"} 1',
+      'fetch_total{status="error"} 1',
+    ])
+      expect(text).toContain(`authentication_token_cache_${line}\n`);
+    for (const status of ["in_flight", "blocked"])
+      expect(text).toContain(`authentication_token_cache_active_fetch_count{status="${status}"} 0\n`);
+  });
+
   it("remembers who a token is, and for a shorter time that nobody knows it", async () => {
     const cached = tokens(async (token) => (token === "jane" ? { user: { name: "jane", groups: [] } } : undefined));
     const ask = async () => [(await cached.authenticateToken("jane"))?.user.name, await cached.authenticateToken("nobody")];

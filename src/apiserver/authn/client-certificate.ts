@@ -31,7 +31,11 @@ function parseClientCertificate(der: Uint8Array): Certificate {
   return certificate;
 }
 
-export function createClientCertificateAuthenticator(deps: { readonly clock: Clock }): Authenticator {
+/** `observeExpiry`: told how many seconds the certificate of a request is still good for. */
+export function createClientCertificateAuthenticator(deps: {
+  readonly clock: Clock;
+  readonly observeExpiry?: (seconds: number) => void;
+}): Authenticator {
   const read = createCertificateReader(deps);
   const known = new WeakMap<Certificate, Authentication>();
   return {
@@ -40,6 +44,7 @@ export function createClientCertificateAuthenticator(deps: { readonly clock: Clo
       if (request.hasUnknownCertificate) throw new Error("x509: certificate signed by unknown authority");
       if (!request.clientCertificate) return undefined;
       const certificate = read(request.clientCertificate);
+      deps.observeExpiry?.((certificate.notAfterMs - deps.clock.now()) / 1000);
       if (certificate.subject.commonName === "") return undefined;
       let found = known.get(certificate);
       if (!found) {

@@ -4,15 +4,29 @@ import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import { requestAttributes } from "../authz/authorization-stage.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
-import { createImpersonationModes } from "./impersonation-modes.ts";
+import type { ImpersonationMetrics } from "./impersonation-metrics.ts";
+import { createImpersonationModes, type Impersonated } from "./impersonation-modes.ts";
 import type { UserInfo } from "./user.ts";
 
 const extraPrefix = "impersonate-extra-";
 
-export function impersonationStage(authorizer: Authorizer, constrained = true): Stage {
-  const modes = createImpersonationModes(authorizer, constrained);
+/** Without metrics nothing is counted. */
+export function impersonationStage(authorizer: Authorizer, constrained = true, metrics?: ImpersonationMetrics): Stage {
+  const modes = createImpersonationModes(metrics ? countedAuthorizer(authorizer, metrics) : authorizer, constrained);
+  const impersonate = async (wanted: UserInfo, context: RequestContext): Promise<Impersonated> => {
+    if (!metrics) return modes.impersonate(wanted, requestAttributes(context));
+    const begunMs = metrics.clock.monotonic();
+    try {
+      const found = await modes.impersonate(wanted, requestAttributes(context));
+      metrics.attempted(modeOf(found.constraint), true, metrics.clock.monotonic() - begunMs);
+      return found;
+    } catch (error) {
+      metrics.attempted("", false, metrics.clock.monotonic() - begunMs);
+      throw error;
+    }
+  };
   const impersonated = async (context: RequestContext, wanted: UserInfo, next: Handler): Promise<ApiResponse> => {
-    const { user, constraint } = await modes.impersonate(wanted, requestAttributes(context));
+    const { user, constraint } = await impersonate(wanted, context);
     context.impersonator = context.user;
     context.user = user;
     if (constraint !== "") context.impersonationConstraint = constraint;
@@ -30,6 +44,21 @@ export function impersonationStage(authorizer: Authorizer, constrained = true): 
     return wanted ? impersonated(context, wanted, next) : next(context);
   };
 }
+
+function countedAuthorizer(authorizer: Authorizer, metrics: ImpersonationMetrics): Authorizer {
+  return {
+    ...authorizer,
+    async authorize(attributes) {
+      const begunMs = metrics.clock.monotonic();
+      const decided = await authorizer.authorize(attributes);
+      metrics.asked(modeOf(attributes.verb), decided.decision === "allow", metrics.clock.monotonic() - begunMs);
+      return decided;
+    },
+  };
+}
+
+/** The mode that a verb belongs to: "impersonate:user-info", "impersonate-on:user-info:get". */
+const modeOf = (verb: string): string => /^impersonate(?:-on)?:([^:]+)/.exec(verb)?.[1] ?? "legacy";
 
 /** The identity in the headers as it stands there; undefined where there are no such headers. */
 function requestedIdentity(request: ApiRequest): UserInfo | undefined {

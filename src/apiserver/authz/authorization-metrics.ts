@@ -1,6 +1,6 @@
 // What is counted about authorization, under upstream's metric names.
 import type { Clock } from "../../base/clock.ts";
-import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { HistogramSeries, MetricsRegistry } from "../../base/metrics.ts";
 
 export type AuthorizationResult = "allowed" | "denied" | "no-opinion" | "error";
 
@@ -20,7 +20,12 @@ export interface AuthorizationWebhookMetrics {
 const durationBuckets = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
 const webhookBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-export function createAuthorizationMetrics(registry: MetricsRegistry, clock: Pick<Clock, "monotonic">): AuthorizationMetrics {
+/** `stage`: the durations of the whole stage, whatever its result. */
+export function createAuthorizationMetrics(
+  registry: MetricsRegistry,
+  clock: Pick<Clock, "monotonic">,
+  stage?: HistogramSeries,
+): AuthorizationMetrics {
   const attempts = registry.counter(
     "authorization_attempts_total",
     "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
@@ -43,18 +48,19 @@ export function createAuthorizationMetrics(registry: MetricsRegistry, clock: Pic
       const counted = (series[result] ??= byResult(result));
       counted.attempts.add();
       counted.durations.observe(durationMs / 1000);
+      stage?.observe(durationMs / 1000);
     },
   };
 }
 
 export function createAuthorizationWebhookMetrics(registry: MetricsRegistry): AuthorizationWebhookMetrics {
   const prefix = "apiserver_authorization_webhook";
-  const evaluations = registry.counter(`${prefix}_evaluations_total`, "Round-trips to authorization webhooks.", ["name", "result"]);
-  const durations = registry.histogram(`${prefix}_duration_seconds`, "Request latency in seconds.", {
+  const evaluations = registry.counter(`${prefix}_evaluations_total`, "[ALPHA] Round-trips to authorization webhooks.", ["name", "result"]);
+  const durations = registry.histogram(`${prefix}_duration_seconds`, "[ALPHA] Request latency in seconds.", {
     labels: ["name", "result"],
     buckets: webhookBuckets,
   });
-  const failures = registry.counter(`${prefix}_evaluations_fail_open_total`, "NoOpinion results due to webhook timeout or error.", [
+  const failures = registry.counter(`${prefix}_evaluations_fail_open_total`, "[ALPHA] NoOpinion results due to webhook timeout or error.", [
     "name",
     "result",
   ]);

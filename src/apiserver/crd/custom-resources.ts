@@ -13,6 +13,7 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { ResourceStores } from "../registry/stores.ts";
 import { AcceptedNames } from "./accepted-names.ts";
 import { type ConversionWebhookDeps, createWebhookConverter, type ObjectConverter } from "./conversion-webhook.ts";
@@ -21,6 +22,8 @@ import { decideStatus, instanceCleanupFinalizer, isServed, withTermination } fro
 import { removeInstances } from "./remove-instances.ts";
 
 export interface CustomResourcesDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly stores: ResourceStores;
   readonly client: Client;
   readonly clock: Clock;
@@ -30,6 +33,8 @@ export interface CustomResourcesDeps {
   readonly conversion: ConversionWebhookDeps;
 }
 
+/** One loop does the work of upstream's several; it is counted under the name of the first. */
+const queueName = "crd_naming_condition_controller";
 const backoff = { baseMs: 50, maxMs: 30_000 };
 const workers = 4;
 /** How soon a definition whose objects do not go is looked at again. */
@@ -43,7 +48,9 @@ export function startCustomResources(deps: CustomResourcesDeps): Running {
     for (const name of waiting) queue.add(name);
   };
   const work = createWork(deps, { definitions, names, requeue });
-  const queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work });
+  const metrics = deps.queues?.hooks(queueName);
+  const queue = new KeyedQueue<string>({ clock: deps.clock, workers, backoff, work, ...(metrics ? { metrics } : {}) });
+  deps.queues?.measure(queueName, queue);
   const changed = (definition: CustomResourceDefinition): void => {
     requeue(names.put(definition));
     served.serve(definition);

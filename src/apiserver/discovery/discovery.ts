@@ -27,6 +27,8 @@ export interface DiscoveryOptions {
   readonly serverAddress: () => string;
   /** What extension servers add. */
   readonly aggregated?: AggregatedGroups;
+  /** Told when the documents of all groups are put together anew. */
+  readonly onMerge?: () => void;
 }
 
 const aggregated = { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" };
@@ -56,6 +58,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     if (current?.made !== resources || current.generation !== generation) {
       const local = groupsOf(resources);
       const groups = options.aggregated?.merge(local) ?? local;
+      options.onMerge?.();
       current = { made: resources, generation, groups, encoded: new Map() };
     }
     return current;

@@ -31,6 +31,8 @@ export interface Arrival {
   readonly maxWaitMs: number;
   /** Only asked for when it has to wait. */
   signal(): AbortSignal;
+  /** Told how many wait in its queue with it, also where it need not wait. */
+  onQueue?(length: number): void;
   /** Told when it begins to wait. */
   onWait?(): void;
 }
@@ -127,6 +129,12 @@ export class FairQueues<A extends Arrival = Arrival> {
     return this.#seatsInUse;
   }
 
+  /** The virtual time, in seconds of a seat. */
+  get virtualSeconds(): number {
+    this.#syncTime();
+    return this.#currentR / 1000;
+  }
+
   get isIdle(): boolean {
     return this.#waiting === 0 && this.#executing === 0;
   }
@@ -161,6 +169,7 @@ export class FairQueues<A extends Arrival = Arrival> {
       queue.nextDispatchR = this.#currentR;
       this.#active++;
     }
+    if (queue) arrival.onQueue?.(queue.waiting.length + 1);
     return begins || !queue ? this.#begin(arrival, queue) : this.#wait(arrival, queue);
   }
 

@@ -7,12 +7,16 @@ import { isLongRunning } from "../http/request-info.ts";
 import type { ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
 import { SeatsRefused } from "./fair-queues.ts";
 import type { FlowArrival, FlowController, SchemaFlow } from "./flow-controller.ts";
+import type { InFlight } from "./in-flight.ts";
 import { estimateWork, type ResourceLoad } from "./work-estimate.ts";
 
 export interface FlowControlDeps {
   readonly controller: FlowController;
   readonly load: ResourceLoad;
   readonly clock: Clock;
+  readonly inFlight?: InFlight;
+  /** How long a request has waited for its seats. */
+  readonly observeWait?: (seconds: number) => void;
 }
 
 export interface FlowControlOptions {
@@ -20,14 +24,15 @@ export interface FlowControlOptions {
   readonly maxWaitMs?: number;
 }
 
-export function flowControlStage({ controller, load, clock }: FlowControlDeps, { maxWaitMs = 15_000 }: FlowControlOptions = {}): Stage {
+export function flowControlStage(deps: FlowControlDeps, { maxWaitMs = 15_000 }: FlowControlOptions = {}): Stage {
+  const { controller, load } = deps;
   return (context, next) => {
     if (isLongRunning(context.info) && context.info.verb !== "watch") return next(context);
     const flow = controller.flowOf(context);
     const { level, schemaUid } = flow;
     if (schemaUid !== "" && level.uid !== "") context.flow = { schemaUid, levelUid: level.uid };
-    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats), maxWaitMs);
-    return seated(arrival, clock, next);
+    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats, flow.series.watchers), maxWaitMs);
+    return seated(arrival, deps, next);
   };
 }
 
@@ -61,6 +66,10 @@ class RequestArrival implements FlowArrival {
     return this.context.request.signal;
   }
 
+  onQueue(length: number): void {
+    this.of.series.queueLengths.observe(length);
+  }
+
   onWait(): void {
     this.waits = true;
     this.of.waiting++;
@@ -75,16 +84,23 @@ class RequestArrival implements FlowArrival {
   }
 }
 
-async function seated(arrival: RequestArrival, clock: Clock, next: Handler): Promise<ApiResponse> {
+async function seated(arrival: RequestArrival, { clock, inFlight, observeWait }: FlowControlDeps, next: Handler): Promise<ApiResponse> {
   const { of: flow, context, seats } = arrival;
+  const { verb } = context.info;
   const arrivedMs = clock.monotonic();
   let startedMs = arrivedMs;
   let leave: () => void;
   try {
     const entered = flow.level.queues.enter(arrival);
     if (entered instanceof Promise) {
-      leave = await entered;
-      startedMs = clock.monotonic();
+      inFlight?.waiting(verb, 1, arrivedMs);
+      try {
+        leave = await entered;
+      } finally {
+        startedMs = clock.monotonic();
+        inFlight?.waiting(verb, -1, startedMs);
+        context.waitedMs = (context.waitedMs ?? 0) + startedMs - arrivedMs;
+      }
     } else leave = entered;
   } catch (error) {
     if (!(error instanceof SeatsRefused)) throw error;
@@ -97,6 +113,8 @@ async function seated(arrival: RequestArrival, clock: Clock, next: Handler): Pro
   series.dispatched.add();
   series.waitedToExecute.observe((startedMs - arrivedMs) / 1000);
   series.seats.observe(seats);
+  observeWait?.((startedMs - arrivedMs) / 1000);
+  inFlight?.executing(verb, 1, startedMs);
   flow.executing++;
   flow.executingSeats += seats;
   try {
@@ -104,7 +122,9 @@ async function seated(arrival: RequestArrival, clock: Clock, next: Handler): Pro
   } finally {
     flow.executing--;
     flow.executingSeats -= seats;
-    series.execution.observe((clock.monotonic() - startedMs) / 1000);
+    const endedMs = clock.monotonic();
+    inFlight?.executing(verb, -1, endedMs);
+    series.execution.observe((endedMs - startedMs) / 1000);
     leave();
   }
 }

@@ -10,6 +10,10 @@ export interface FlowSeries {
   readonly execution: HistogramSeries;
   readonly waitedToExecute: HistogramSeries;
   readonly seats: HistogramSeries;
+  /** Requests in the queue with one that has just come. */
+  readonly queueLengths: HistogramSeries;
+  /** Of the watchers that a write will tell. */
+  readonly watchers: HistogramSeries;
   refused(reason: RefusalReason, waitedSeconds: number): void;
 }
 
@@ -24,6 +28,8 @@ interface FlowGauges {
 
 const durations = [0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30];
 const seatBuckets = [1, 2, 4, 8, 16, 32, 64, 100];
+const queueLengthBuckets = [0, 10, 25, 50, 100, 250, 500, 1000];
+const watcherBuckets = [0, 1, 10, 100, 1000, 10_000];
 const byLevel = ["priority_level"];
 const byFlow = ["priority_level", "flow_schema"];
 
@@ -53,6 +59,16 @@ export function createFlowMetrics(registry: MetricsRegistry, gauges: FlowGauges)
     "[ALPHA] Number of estimated seats (maximum of initial and final seats) associated with requests in API Priority and Fairness",
     { labels: byFlow, buckets: seatBuckets },
   );
+  const queueLengths = registry.histogram(
+    named("request_queue_length_after_enqueue"),
+    "[ALPHA] Length of queue in the API Priority and Fairness subsystem, as seen by each request after it is enqueued",
+    { labels: byFlow, buckets: queueLengthBuckets },
+  );
+  const watchers = registry.histogram(
+    named("watch_count_samples"),
+    "[ALPHA] count of watchers for mutating requests in API Priority and Fairness",
+    { labels: byFlow, buckets: watcherBuckets },
+  );
   registerGauges(registry, named, gauges);
   return {
     seriesOf: (level, schema) => ({
@@ -60,6 +76,8 @@ export function createFlowMetrics(registry: MetricsRegistry, gauges: FlowGauges)
       execution: execution.series(level, schema, "regular"),
       waitedToExecute: waited.series(level, schema, "true"),
       seats: seats.series(level, schema),
+      queueLengths: queueLengths.series(level, schema),
+      watchers: watchers.series(level, schema),
       refused(reason, waitedSeconds) {
         rejected.series(level, schema, reason).add();
         waited.series(level, schema, "false").observe(waitedSeconds);
@@ -103,6 +121,7 @@ const levelGauges: readonly LevelGauge[] = [
     ({ queues }) => queues.demand.last.deviation,
   ],
   ["demand_seats_smoothed", "[ALPHA] Smoothed seat demands", ({ queues }) => queues.demand.last.smoothed],
+  ["current_r", "[ALPHA] R(time of last change)", ({ queues }) => queues.virtualSeconds],
   ["target_seats", "[ALPHA] Seat allocation targets", ({ target }) => target],
 ];
 

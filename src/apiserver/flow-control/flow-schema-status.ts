@@ -8,9 +8,12 @@ import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 
 export interface FlowSchemaStatusDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
   readonly reader: AdmissionReader;
   readonly client: Client;
   readonly clock: Clock;
@@ -20,7 +23,7 @@ export interface FlowSchemaStatusDeps {
 const fieldManager = "api-priority-and-fairness-config-consumer-v1";
 const backoff = { baseMs: 100, maxMs: 30_000 };
 
-export function startFlowSchemaStatus({ reader, client, clock, logger }: FlowSchemaStatusDeps): Running {
+export function startFlowSchemaStatus({ reader, client, clock, logger, queues }: FlowSchemaStatusDeps): Running {
   const schemas = reader.informer(flowschemas);
   const levels = reader.informer(prioritylevelconfigurations);
   const work = async (name: string, signal: AbortSignal): Promise<KeyOutcome> => {
@@ -38,7 +41,10 @@ export function startFlowSchemaStatus({ reader, client, clock, logger }: FlowSch
       return { kind: "retry" };
     }
   };
-  const queue = new KeyedQueue({ clock, work, backoff });
+  const name = "priority_and_fairness_config_queue";
+  const metrics = queues?.hooks(name);
+  const queue = new KeyedQueue({ clock, work, backoff, ...(metrics ? { metrics } : {}) });
+  queues?.measure(name, queue);
   const add = ({ metadata }: FlowSchema): void => queue.add(metadata.name);
   const addReferring = (level: string): void => {
     for (const schema of schemas.list()) if (levelOf(schema) === level) add(schema);

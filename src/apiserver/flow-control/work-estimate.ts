@@ -1,6 +1,7 @@
 // What a request will cost, in seats: lists by the number of objects they hold, writes by the watchers that will be told of
 // them, everything else one. Upstream reckons lists by the size of the objects, 100 KB to a seat and at most 1 MB; here an
 // object counts as 1 KB.
+import type { HistogramSeries } from "../../base/metrics.ts";
 import type { RequestContext } from "../request.ts";
 import type { WorkEstimate } from "./fair-queues.ts";
 
@@ -14,8 +15,13 @@ const maxSeats = 10;
 
 const single: WorkEstimate = { seats: 1, finalSeats: 0, additionalMs: 0 };
 
-/** `levelMaxSeats`: no request may take more of its level. */
-export function estimateWork(context: RequestContext, load: ResourceLoad, levelMaxSeats: number): WorkEstimate {
+/** `levelMaxSeats`: no request may take more of its level. `watcherCounts`: told of the watchers of each write. */
+export function estimateWork(
+  context: RequestContext,
+  load: ResourceLoad,
+  levelMaxSeats: number,
+  watcherCounts?: HistogramSeries,
+): WorkEstimate {
   const { info } = context;
   if (!info.isResourceRequest) return single;
   const limit = Math.min(maxSeats, levelMaxSeats);
@@ -27,7 +33,7 @@ export function estimateWork(context: RequestContext, load: ResourceLoad, levelM
     case "update":
     case "patch":
     case "delete":
-      return estimateWrite(context, load, limit);
+      return estimateWrite(context, load, limit, watcherCounts);
     default:
       return single;
   }
@@ -50,11 +56,17 @@ function wantsInitialEvents(query: URLSearchParams): boolean {
   return query.get("sendInitialEvents") === "true" || from === "" || from === "0";
 }
 
-function estimateWrite(context: RequestContext, load: ResourceLoad, maximum: number): WorkEstimate {
+function estimateWrite(
+  context: RequestContext,
+  load: ResourceLoad,
+  maximum: number,
+  watcherCounts: HistogramSeries | undefined,
+): WorkEstimate {
   const { resource, subresource } = context.info;
   // A token makes no event.
   if (resource === "serviceaccounts" && subresource === "token") return single;
   const watchers = load(context)?.watchers ?? 0;
+  watcherCounts?.observe(watchers);
   if (watchers < watchesPerSeat) return single;
   const wanted = Math.ceil(watchers / watchesPerSeat);
   const finalSeats = Math.min(wanted, Math.max(1, maximum));

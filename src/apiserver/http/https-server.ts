@@ -27,6 +27,8 @@ export interface HttpsServerDeps {
   readonly api: ApiServer;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each connection that ended before it was one. */
+  readonly onHandshakeError?: () => void;
 }
 
 export interface HttpsServerOptions {
@@ -124,7 +126,10 @@ class ConnectionServer implements HttpsServer {
     this.#splitByProtocol(options);
     this.#server.on("request", (message, response) => this.#onHttp1(message, response));
     this.#server.on("upgrade", (message, socket, head) => this.#onUpgrade(message, socket, head));
-    this.#server.on("tlsClientError", (error) => deps.logger.info("TLS handshake failed", { error }, 4));
+    this.#server.on("tlsClientError", (error) => {
+      deps.onHandshakeError?.();
+      deps.logger.info("TLS handshake failed", { error }, 4);
+    });
     this.#server.on("connection", (socket: Duplex) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));

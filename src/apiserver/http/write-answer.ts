@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { constants, createGzip, type Gzip, gzip } from "node:zlib";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
+import type { HistogramSeries, Series } from "../../base/metrics.ts";
 import type { ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
@@ -31,11 +32,15 @@ export interface WriteDeps {
 export async function writeAnswer(answer: Answer, sink: Sink, { logger, pace }: WriteDeps): Promise<void> {
   const { response, context } = answer;
   try {
-    if (sink.closed) return abandon(response);
+    if (sink.closed) {
+      answer.counted?.aborted();
+      return abandon(response);
+    }
     const writing = write(answer, sink, pace);
     if (writing) await writing;
   } catch (error) {
     abandon(response);
+    answer.counted?.aborted();
     if (error instanceof ClientGone) return;
     const { method, path } = context.request;
     logger.error("Answer broken off", { method, path, auditId: context.auditId, error });
@@ -55,22 +60,34 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
       const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
       const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
       const encoded = message === undefined && !pretty ? response.encoded?.() : undefined;
-      if (encoded && !head && encoded.tail.length <= maxTextBytes) return sendText(sink, response.status, headers, encoded);
+      if (encoded && !head && encoded.tail.length <= maxTextBytes) {
+        answer.counted?.sizes?.observe(encoded.head.length + encoded.tail.length);
+        return sendText(sink, response.status, headers, encoded);
+      }
       const bytes = message ?? (encoded ? joined(encoded) : encodeJson(response.object, pretty));
-      return sendWhole(sink, response.status, headers, { body: head ? undefined : bytes, compressible: true });
+      return sendWhole(sink, response.status, headers, {
+        body: head ? undefined : bytes,
+        compressible: true,
+        sizes: answer.counted?.sizes,
+      });
     }
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
       const body = head || response.status === 304 ? undefined : response.bytes;
       const compressible = isObjects(response.contentType) && !response.headers?.["Content-Encoding"];
-      return sendWhole(sink, response.status, headers, { body, compressible });
+      return sendWhole(sink, response.status, headers, { body, compressible, sizes: answer.counted?.sizes });
     }
     case "stream":
       return sendStream(answer, response, sink);
     case "watch": {
       const protobuf = response.encoding === "protobuf";
       sink.open(200, headersOf(answer, protobuf ? `${mediaTypes.protobuf};stream=watch` : mediaTypes.json));
-      return sendWatch(response.stream, protobuf ? protobufWatchFrames : watchFrames, sink, pace);
+      return sendWatch(
+        response.stream,
+        { frames: protobuf ? protobufWatchFrames : watchFrames, events: answer.counted?.events },
+        sink,
+        pace,
+      );
     }
     case "upgrade":
       throw new Error("the request is not an upgrade, its answer is one");
@@ -92,7 +109,7 @@ async function sendYaml(response: ObjectResponse, answer: Answer, sink: Sink): P
   const headers = headersOf(answer, mediaTypes.yaml, response.headers);
   const bytes = await encodeYaml(response.object);
   const body = answer.context.request.method === "HEAD" ? undefined : bytes;
-  return sendWhole(sink, response.status, headers, { body, compressible: true });
+  return sendWhole(sink, response.status, headers, { body, compressible: true, sizes: answer.counted?.sizes });
 }
 
 /** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */
@@ -124,17 +141,25 @@ function joined({ head, tail }: EncodedAnswer): Uint8Array {
 interface Whole {
   readonly body: Uint8Array | undefined;
   readonly compressible: boolean;
+  readonly sizes: HistogramSeries | undefined;
 }
 
-function sendWhole(sink: Sink, status: number, headers: HeaderValues, { body, compressible }: Whole): Promise<void> | undefined {
+function sendWhole(sink: Sink, status: number, headers: HeaderValues, { body, compressible, sizes }: Whole): Promise<void> | undefined {
   if (body !== undefined && compressible && sink.acceptsGzip && body.length >= compressFromBytes)
-    return sendCompressed(sink, status, headers, body);
+    return sendCompressed(sink, status, headers, { body, sizes });
+  sizes?.observe(body?.length ?? 0);
   sink.send(status, headers, body);
   return undefined;
 }
 
-async function sendCompressed(sink: Sink, status: number, headers: HeaderValues, body: Uint8Array): Promise<void> {
+async function sendCompressed(
+  sink: Sink,
+  status: number,
+  headers: HeaderValues,
+  { body, sizes }: { readonly body: Uint8Array; readonly sizes: HistogramSeries | undefined },
+): Promise<void> {
   const compressed = await compress(body, fastest);
+  sizes?.observe(compressed.length);
   sink.send(status, compressedHeaders(headers), compressed);
 }
 
@@ -149,10 +174,18 @@ async function sendStream(answer: Answer, response: StreamResponse, sink: Sink):
   const headers = headersOf(answer, response.contentType, response.headers);
   // Lists are compressed as upstream's are; logs and the like go out as they come.
   const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
-  if (isList && sink.acceptsGzip && !response.asIs) return sendCompressedStream(response, sink, headers);
-  sink.open(response.status, headers);
-  for await (const chunk of response.chunks) await sink.writeThrough(chunk);
-  sink.end();
+  let sent = 0;
+  const counting = (length: number): void => void (sent += length);
+  if (isList && sink.acceptsGzip && !response.asIs) await sendCompressedStream(response, sink, { headers, counting });
+  else {
+    sink.open(response.status, headers);
+    for await (const chunk of response.chunks) {
+      sent += chunk.length;
+      await sink.writeThrough(chunk);
+    }
+    sink.end();
+  }
+  answer.counted?.sizes?.observe(sent);
 }
 
 /** Resolves when the chunk has been read, or nothing can be any more. */
@@ -166,7 +199,11 @@ function compressed(zip: Gzip, chunk: Uint8Array): Promise<void> {
   });
 }
 
-async function sendCompressedStream(response: StreamResponse, sink: Sink, headers: HeaderValues): Promise<void> {
+async function sendCompressedStream(
+  response: StreamResponse,
+  sink: Sink,
+  { headers, counting }: { readonly headers: HeaderValues; readonly counting: (length: number) => void },
+): Promise<void> {
   const zip = createGzip(fastest);
   sink.open(response.status, compressedHeaders(headers));
   const feed = (async () => {
@@ -175,7 +212,10 @@ async function sendCompressedStream(response: StreamResponse, sink: Sink, header
   })();
   feed.catch((error: unknown) => zip.destroy(error instanceof Error ? error : new Error(String(error))));
   try {
-    for await (const chunk of zip as AsyncIterable<Buffer>) await sink.write(chunk);
+    for await (const chunk of zip as AsyncIterable<Buffer>) {
+      counting(chunk.length);
+      await sink.write(chunk);
+    }
     await feed;
   } finally {
     zip.destroy();
@@ -185,13 +225,19 @@ async function sendCompressedStream(response: StreamResponse, sink: Sink, header
 
 type Frames = (batch: readonly WatchStreamEvent[]) => Iterable<Uint8Array>;
 
-async function sendWatch(stream: WatchStream, frames: Frames, sink: Sink, pace: WatchPace): Promise<void> {
+interface Watching {
+  readonly frames: Frames;
+  readonly events: Series | undefined;
+}
+
+async function sendWatch(stream: WatchStream, { frames, events }: Watching, sink: Sink, pace: WatchPace): Promise<void> {
   sink.onClose(() => stream.close());
   for await (const batch of stream.batches) {
     for (const chunk of frames(batch)) {
       const wait = sink.write(chunk);
       if (wait) await wait;
     }
+    events?.add(batch.length);
     const pause = pace.wrote();
     if (pause) await pause;
   }

@@ -4,6 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "../admission/admission.ts";
+import type { AdmissionMetrics, StepTimer } from "../admission/admission-metrics.ts";
 import type { WriteAdmission } from "./write-environment.ts";
 
 type Mutating = AdmissionPlugin & Required<Pick<AdmissionPlugin, "admit">>;
@@ -21,10 +22,13 @@ export class AdmissionChain {
   readonly #plugins: readonly AdmissionPlugin[];
   readonly #reader: AdmissionReader;
   readonly #concerned = new WeakMap<ResourceType, Concerned>();
+  readonly #metrics: AdmissionMetrics | undefined;
   /** What plugins have to wait for; empty once it has been read. */
   #unread: readonly ResourceType[];
 
-  constructor(plugins: readonly AdmissionPlugin[], reader: AdmissionReader) {
+  /** Without metrics nothing is timed. */
+  constructor(plugins: readonly AdmissionPlugin[], reader: AdmissionReader, metrics?: AdmissionMetrics) {
+    this.#metrics = metrics;
     this.#plugins = plugins;
     this.#reader = reader;
     this.#unread = [...new Set(plugins.flatMap((plugin) => plugin.waitsFor ?? []))];
@@ -37,7 +41,10 @@ export class AdmissionChain {
   }
 
   validate(request: AdmissionRequest): Promise<void> | void {
-    return validateFrom(0, this.#concernedWith(request.resource).validating, request);
+    const plugins = this.#concernedWith(request.resource).validating;
+    if (plugins.length === 0) return undefined;
+    const timer = this.#metrics?.begin("validate", request.operation);
+    return timed(timer, () => validateFrom(0, plugins, { request, timer }));
   }
 
   async #read(signal: AbortSignal): Promise<void> {
@@ -47,8 +54,12 @@ export class AdmissionChain {
 
   #mutate(request: WriteAdmission): Promise<Admitted> | Admitted {
     const { mutating } = this.#concernedWith(request.resource);
-    const once = admitFrom(0, mutating, request);
-    return once instanceof Promise ? once.then((admitted) => again(mutating, admitted)) : again(mutating, once);
+    if (mutating.length === 0) return request.object;
+    const timer = this.#metrics?.begin("admit", request.operation);
+    return timed(timer, () => {
+      const once = admitFrom(0, mutating, { request, timer });
+      return once instanceof Promise ? once.then((admitted) => again(mutating, admitted, timer)) : again(mutating, once, timer);
+    });
   }
 
   #concernedWith(type: ResourceType): Concerned {
@@ -65,23 +76,65 @@ export class AdmissionChain {
   }
 }
 
+/** Tells the timer how the step ends. */
+function timed<T>(timer: StepTimer | undefined, step: () => Promise<T> | T): Promise<T> | T {
+  if (!timer) return step();
+  try {
+    const result = step();
+    if (!(result instanceof Promise)) {
+      timer.allPassed();
+      return result;
+    }
+    return result.then(
+      (value) => {
+        timer.allPassed();
+        return value;
+      },
+      (error: unknown) => {
+        timer.rejected();
+        throw error;
+      },
+    );
+  } catch (error) {
+    timer.rejected();
+    throw error;
+  }
+}
+
+/** A request on its way through a step, and what times it. */
+interface Passing<R> {
+  readonly request: R;
+  readonly timer: StepTimer | undefined;
+}
+
 /** The second round, where a plugin has asked for one. */
-function again(plugins: readonly Mutating[], once: WriteAdmission): Promise<Admitted> | Admitted {
+function again(plugins: readonly Mutating[], once: WriteAdmission, timer: StepTimer | undefined): Promise<Admitted> | Admitted {
   if (!once.needsSecondRound) return once.object;
   once.reinvocation.beginSecond();
-  const twice = admitFrom(0, plugins, once);
+  const twice = admitFrom(0, plugins, { request: once, timer });
   return twice instanceof Promise ? twice.then((admitted) => admitted.object) : twice.object;
 }
 
 /** The request as the plugins from the one at `index` on leave it. */
-function admitFrom(index: number, plugins: readonly Mutating[], request: WriteAdmission): Promise<WriteAdmission> | WriteAdmission {
-  let current = request;
+function admitFrom(
+  index: number,
+  plugins: readonly Mutating[],
+  passing: Passing<WriteAdmission>,
+): Promise<WriteAdmission> | WriteAdmission {
+  const { timer } = passing;
+  let current = passing.request;
   for (let i = index; i < plugins.length; i++) {
     const plugin = plugins[i] as Mutating;
     if (!plugin.handles(current)) continue;
     const before = current;
+    timer?.asking(plugin);
     const answer = plugin.admit(before);
-    if (answer instanceof Promise) return answer.then((object) => admitFrom(i + 1, plugins, withObject(before, object)));
+    if (answer instanceof Promise)
+      return answer.then((object) => {
+        timer?.passed(plugin);
+        return admitFrom(i + 1, plugins, { request: withObject(before, object), timer });
+      });
+    timer?.passed(plugin);
     current = withObject(before, answer);
   }
   return current;
@@ -90,12 +143,19 @@ function admitFrom(index: number, plugins: readonly Mutating[], request: WriteAd
 const withObject = (request: WriteAdmission, object: Admitted): WriteAdmission =>
   object && object !== request.object ? request.withObject(object) : request;
 
-function validateFrom(index: number, plugins: readonly Validating[], request: AdmissionRequest): Promise<void> | void {
+function validateFrom(index: number, plugins: readonly Validating[], passing: Passing<AdmissionRequest>): Promise<void> | void {
+  const { request, timer } = passing;
   for (let i = index; i < plugins.length; i++) {
     const plugin = plugins[i] as Validating;
     if (!plugin.handles(request)) continue;
+    timer?.asking(plugin);
     const answer = plugin.validate(request);
-    if (answer instanceof Promise) return answer.then(() => validateFrom(i + 1, plugins, request));
+    if (answer instanceof Promise)
+      return answer.then(() => {
+        timer?.passed(plugin);
+        return validateFrom(i + 1, plugins, passing);
+      });
+    timer?.passed(plugin);
   }
   return undefined;
 }

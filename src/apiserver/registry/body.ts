@@ -44,19 +44,23 @@ export interface ExpectedKind extends GroupVersionKind {
 export async function readObject(context: RequestContext, expected: ExpectedKind, validation: FieldValidation): Promise<KubernetesObject> {
   const { body } = context.request;
   const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
-  const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context.request, body, expected);
+  const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context, body, expected);
   const object = decodeAs(parsed, expected, validation, warn);
   const { auditBody } = context;
   if (auditBody) auditBody.value = auditBody.whole && expected.defaults ? expected.defaults(object as never) : object;
   return object;
 }
 
+const nothing = new Uint8Array();
+
 async function parseSent(
-  request: ApiRequest,
+  context: RequestContext,
   body: Exclude<ApiRequest["body"], { kind: "value" }>,
   expected: ExpectedKind,
 ): Promise<ParsedBody> {
-  return parseBody(request, body.kind === "none" ? new Uint8Array() : await body.read(maxBodyBytes), expected);
+  const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
+  context.bodyBytes = bytes.length;
+  return parseBody(context.request, bytes, expected);
 }
 
 /** `sent`: the body itself, which messages quote. */

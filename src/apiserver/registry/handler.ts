@@ -4,6 +4,7 @@ import { badRequest, notFound, StatusError, methodNotAllowed as verbNotSupported
 import { pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
+import type { AdmissionMetrics } from "../admission/admission-metrics.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
 import { pageNotFound } from "../http/plain-text.ts";
 import type { RequestInfo } from "../http/request-info.ts";
@@ -28,6 +29,8 @@ export interface ResourceHandlerDependencies {
   readonly clock: Clock;
   /** In the order in which they run. */
   readonly admission: readonly AdmissionPlugin[];
+  /** Where it is counted how long they take. */
+  readonly admissionMetrics?: AdmissionMetrics;
   /** Resources and subresources that are created and not stored, by "group/resource" or "group/resource/subresource". */
   readonly creators?: Creators;
   /** Subresources that connect to a node or container. */
@@ -47,7 +50,7 @@ interface Dispatch {
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
   const { clock, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
-  const env = { stores, clock, admission: new AdmissionChain(admission, stores.reader), hooks };
+  const env = { stores, clock, admission: new AdmissionChain(admission, stores.reader, dependencies.admissionMetrics), hooks };
   const dispatch: Dispatch = { env, creators, connects, computed };
   return (context) => {
     const { info } = context;
@@ -70,7 +73,9 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
 
 /** Served versions that are deprecated say so; what the router does not know says nothing. */
 function warnOfDeprecation({ definition: { deprecation } }: ResourceStore, context: RequestContext): void {
-  if (deprecation !== undefined) context.warnings.push(deprecation);
+  if (deprecation === undefined) return;
+  context.warnings.push(deprecation);
+  context.removedRelease = /unavailable in v([\d.]+)\+/.exec(deprecation)?.[1] ?? "";
 }
 
 /** The namespace of a request; the paths of namespaces themselves have one that is their name. */

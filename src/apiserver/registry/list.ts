@@ -63,7 +63,11 @@ interface PageOptions {
 
 async function currentPage(store: ResourceStore, scope: RequestScope, { from, limit }: PageOptions): Promise<ListPage> {
   const { cache } = store;
-  if (scope.select) return selectedPage(store, scope, { versions: cache.list(scope, from), revision: cache.revision, limit });
+  if (scope.select) {
+    const all = cache.list(scope, from);
+    cache.figures.listed("", all.length, all.length);
+    return selectedPage(store, scope, { versions: all, revision: cache.revision, limit });
+  }
   const versions: ObjectVersion[] = [];
   let next: string | undefined;
   cache.walk(scope, from, (version) => {
@@ -77,7 +81,20 @@ async function currentPage(store: ResourceStore, scope: RequestScope, { from, li
   const last = versions.at(-1);
   if (next === undefined && mayGoOn(scope, versions, limit) && last && cache.count(scope.prefix, last.key) > 1) next = `${last.key}\0`;
   const remaining = next === undefined || scope.selective ? undefined : cache.count(scope.prefix, next);
+  countList(store, scope, { from, next, returned: versions.length });
   return page(store, scope, { versions, revision: cache.revision, next, remaining });
+}
+
+/** How much of the mirror a list has looked at: without an index all of its range up to where it goes on. */
+function countList(
+  store: ResourceStore,
+  { key, prefix, field }: RequestScope,
+  { from, next, returned }: { readonly from: string; readonly next: string | undefined; readonly returned: number },
+): void {
+  const { cache } = store;
+  if (field) cache.figures.listed(`f:${store.nameOfField(field.fieldOf)}`, cache.countOf(field), returned);
+  else if (key !== undefined) cache.figures.listed("", returned, returned);
+  else cache.figures.listed("", cache.count(prefix, from) - (next === undefined ? 0 : cache.count(prefix, next)), returned);
 }
 
 /** A full page of what is selected goes on as long as there is anything behind it, selected or not, as upstream's do. */
@@ -158,16 +175,19 @@ async function storedPage(
   const end = scope.key === undefined ? prefixEnd(prefix) : `${prefix}\0`;
   const versions: ObjectVersion[] = [];
   let start = options.from === "" ? prefix : store.storageKey(options.from);
+  store.cache.figures.storageLists++;
   try {
     for (;;) {
       const found = await store.rangeAt({ start, end, revision, limit: limit > 0 ? Math.max(limit + 1, storePageSize) : storePageSize });
       if (scope.select) await store.prepare(found.versions);
+      store.cache.figures.storageFetched += found.versions.length;
       for (const [i, version] of found.versions.entries()) {
         if (scope.matches && !scope.matches(version)) continue;
         if (scope.select && !scope.select(version)) continue;
         if (limit > 0 && versions.length === limit)
           return page(store, scope, { versions, revision, next: version.key, remaining: scope.selective ? undefined : found.count - i });
         versions.push(version);
+        store.cache.figures.storageReturned++;
       }
       const last = found.versions.at(-1);
       if (!last || found.count <= found.versions.length)

@@ -33,13 +33,29 @@ export class NumberPool {
     this.#random = random;
   }
 
+  /** Numbers that were given out, by how they were asked for, and those that could not be. */
+  readonly given = { static: 0, dynamic: 0 };
+  readonly refused = { static: 0, dynamic: 0 };
+
+  get allocated(): number {
+    return this.#held.size + this.#reserved.size;
+  }
+
+  get available(): number {
+    return this.#size - this.allocated;
+  }
+
   isFree(number: number): boolean {
     return !this.#held.has(number) && !this.#reserved.has(number);
   }
 
   /** Takes a number by name; false where it is taken. */
   reserve(number: number): boolean {
-    if (!this.isFree(number)) return false;
+    if (!this.isFree(number)) {
+      this.refused.static++;
+      return false;
+    }
+    this.given.static++;
     this.#reserved.add(number);
     return true;
   }
@@ -47,7 +63,11 @@ export class NumberPool {
   /** Takes any number; undefined where all are taken. */
   reserveAny(): number | undefined {
     const number = this.#draw(this.#staticBand, this.#size) ?? this.#draw(0, this.#staticBand);
-    if (number !== undefined) this.#reserved.add(number);
+    if (number === undefined) this.refused.dynamic++;
+    else {
+      this.given.dynamic++;
+      this.#reserved.add(number);
+    }
     return number;
   }
 

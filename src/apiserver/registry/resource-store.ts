@@ -81,6 +81,12 @@ export class ResourceStore {
     return this.#fields.get(name);
   }
 
+  /** The name of a field that is read by this function. */
+  nameOfField(fieldOf: FieldValue): string {
+    for (const [name, known] of this.#fields) if (known === fieldOf) return name;
+    return "";
+  }
+
   /** The functions of all such fields. */
   get fields(): Iterable<FieldValue> {
     return this.#fields.values();
@@ -117,7 +123,10 @@ export class ResourceStore {
 
   /** The object as the store holds it now. Where the mirror has that version already, it is the mirror's. */
   async read(key: string): Promise<ObjectVersion | undefined> {
+    const { figures } = this.cache;
+    const begunMs = figures.begin();
     const kv = await this.#store.get(this.#prefix + key);
+    figures.end("get", begunMs);
     if (!kv) return undefined;
     const mirrored = this.cache.get(key);
     const version = mirrored?.revision === kv.modRevision ? mirrored : this.#version(kv);
@@ -138,7 +147,10 @@ export class ResourceStore {
     readonly count: number;
     readonly revision: number;
   }> {
+    const { figures } = this.cache;
+    const begunMs = figures.begin();
     const { items, count, revision } = await this.#store.range(options);
+    figures.end("list", begunMs);
     return { versions: items.map((kv) => this.#version(kv)), count, revision };
   }
 
@@ -159,10 +171,20 @@ export class ResourceStore {
     const operation = this.converts ? await this.#putConverted(key, object) : this.#put(key, object);
     const { key: storageKey, value } = operation;
     const read = over?.revision ?? 0;
-    const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
-      operations: [operation, ...companions.operations],
-    });
+    const { figures } = this.cache;
+    const begunMs = figures.begin();
+    const step = over ? "update" : "create";
+    let result: TransactionResult;
+    try {
+      result = await this.#store.transact({
+        conditions: [{ key: storageKey, modRevision: read }, ...companions.conditions],
+        operations: [operation, ...companions.operations],
+      });
+    } catch (error) {
+      figures.failed(step, begunMs);
+      throw error;
+    }
+    figures.end(step, begunMs);
     if (!result.succeeded) return this.#failed(result, read);
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
@@ -174,10 +196,19 @@ export class ResourceStore {
   /** Removes the version that was read. The result is its last state under the revision of its removal. */
   async remove(version: ObjectVersion, companions: Companions = noCompanions): Promise<CommitResult> {
     const storageKey = this.#prefix + version.key;
-    const result = await this.#store.transact({
-      conditions: [{ key: storageKey, modRevision: version.revision }, ...companions.conditions],
-      operations: [{ type: "delete", key: storageKey }, ...companions.operations],
-    });
+    const { figures } = this.cache;
+    const begunMs = figures.begin();
+    let result: TransactionResult;
+    try {
+      result = await this.#store.transact({
+        conditions: [{ key: storageKey, modRevision: version.revision }, ...companions.conditions],
+        operations: [{ type: "delete", key: storageKey }, ...companions.operations],
+      });
+    } catch (error) {
+      figures.failed("delete", begunMs);
+      throw error;
+    }
+    figures.end("delete", begunMs);
     if (!result.succeeded) return this.#failed(result, version.revision);
     return { version: version.at(result.revision) };
   }

@@ -11,8 +11,10 @@ import { ipaddresses, servicecidrs, services as servicesType } from "../../api/r
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
 import type { IPAddress, ServiceCIDR } from "../../api/types/networking-v1.ts";
 import { validateClusterAddresses } from "../../api/validation/service-addresses.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Condition, Operation } from "../../storage/store.ts";
+import { registerAllocatorMetrics } from "./allocator-metrics.ts";
 import { NumberPool, staticBandOf } from "./number-pool.ts";
 import type { Companions } from "./resource-store.ts";
 import { isHeadless, withBothAddressFields, withIpFamilies } from "./service-families.ts";
@@ -37,6 +39,7 @@ export interface ServiceAllocatorOptions {
   readonly serviceClusterIpRange?: string;
   /** Inclusive. Default "30000-32767". */
   readonly nodePorts?: string;
+  readonly metrics?: MetricsRegistry;
 }
 
 /** The hook to be given to the resource handler as "/services". Throws for ranges that cannot be read. */
@@ -86,6 +89,7 @@ class ServiceAllocators implements WriteHook {
     this.#services = reader.informer(servicesType);
     this.#addresses = reader.informer(ipaddresses);
     this.#cidrs = reader.informer(servicecidrs);
+    if (options.metrics) registerAllocatorMetrics(options.metrics, { addresses: () => this.#ranges, ports: this.#ports });
   }
 
   async reserve(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Promise<Reservation> {

@@ -10,8 +10,10 @@ import type { IPAddress } from "../../api/types/networking-v1.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { StopStack } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import type { Series } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
 import { createWorkQueue, type RequeueAfter } from "../../client/work-queue.ts";
 import { prefixEnd } from "../../storage/store.ts";
 import {
@@ -29,6 +31,10 @@ import {
 import type { ResourceStores } from "./stores.ts";
 
 export interface ServiceRepairDeps {
+  /** Where its work queue is counted. */
+  readonly queues?: QueueFigures | undefined;
+  /** Counts the times that node ports could not be looked through. */
+  readonly portErrors?: Series | undefined;
   readonly stores: ResourceStores;
   readonly client: Client;
   readonly recorder: EventRecorder;
@@ -43,7 +49,8 @@ const looksBeforeLeak = 3;
 
 /** Looks through everything once, then at what changes; at node ports every three minutes. */
 export function startServiceRepair(deps: ServiceRepairDeps): Running {
-  const { stores, logger } = deps;
+  const { stores, logger, queues } = deps;
+  const metrics = queues?.hooks("services");
   const { clock, reader } = stores;
   const repair = new ServiceRepair(deps);
   const queue = createWorkQueue({
@@ -51,9 +58,11 @@ export function startServiceRepair(deps: ServiceRepairDeps): Running {
     clock,
     logger,
     maxFailures: 15,
+    ...(metrics ? { metrics } : {}),
     process: (key) => (key.includes("/") ? repair.service(key) : repair.address(key)),
   });
   const stack = new StopStack();
+  queues?.measure("services", queue);
   stack.add(queue);
   const add = ({ metadata }: Service | IPAddress): void =>
     queue.add(metadata.namespace ? `${metadata.namespace}/${metadata.name}` : metadata.name);
@@ -66,7 +75,12 @@ export function startServiceRepair(deps: ServiceRepairDeps): Running {
   queue.start();
   let running = Promise.resolve();
   const ports = (): void => {
-    running = running.then(() => repair.nodePorts()).catch((error: unknown) => logger.warn("Node ports not looked through", { error }));
+    running = running
+      .then(() => repair.nodePorts())
+      .catch((error: unknown) => {
+        deps.portErrors?.add();
+        logger.warn("Node ports not looked through", { error });
+      });
   };
   ports();
   const timer = clock.every(portPeriodMs, ports);

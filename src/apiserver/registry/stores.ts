@@ -12,6 +12,7 @@ import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
+import type { ResourceFigures } from "../watch-cache/resource-figures.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
@@ -34,6 +35,8 @@ export interface ResourceStoresOptions {
   readonly maxPending?: number;
   /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
   readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
+  /** Where the changes, reads and writes of a resource are counted. */
+  readonly figuresOf?: (type: ResourceType) => ResourceFigures;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -200,9 +203,10 @@ class Stores implements ResourceStores {
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
     const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
+    const figures = this.#options.figuresOf?.(definition.type);
     const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
     const store = transforming ?? this.store;
-    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, ...events });
+    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, figures, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
     const storage = transforming

@@ -135,6 +135,11 @@ export class WriteAdmission implements AdmissionRequest {
     warn(this.#request, text);
   }
 
+  waited(ms: number): void {
+    const { context } = this.#request;
+    context.waitedMs = (context.waitedMs ?? 0) + ms;
+  }
+
   annotate(key: string, value: string, { tellsContent = false } = {}): void {
     const { auditAnnotations, auditBody } = this.#request.context;
     if (!auditAnnotations || auditAnnotations.has(key) || (tellsContent && !auditBody?.whole)) return;

@@ -20,6 +20,10 @@ export class CacheIndex {
     return this.#byValue.get(value)?.values() ?? [];
   }
 
+  count(value: string): number {
+    return this.#byValue.get(value)?.size ?? 0;
+  }
+
   #add(version: ObjectVersion): void {
     for (const value of this.#valuesOf(version)) {
       let found = this.#byValue.get(value);

@@ -39,6 +39,10 @@ export class EventRing {
     return this.#completeAfter;
   }
 
+  get capacity(): number {
+    return this.#maxEvents;
+  }
+
   get size(): number {
     return this.#events.length - this.#head;
   }

@@ -14,6 +14,7 @@ import { CacheIndex } from "./cache-index.ts";
 import { EventRing, type EventRingOptions } from "./event-ring.ts";
 import type { ObjectCodec, ObjectVersion } from "./object-version.ts";
 import { Progress } from "./progress.ts";
+import { ResourceFigures } from "./resource-figures.ts";
 import { readHistory } from "./store-history.ts";
 import { type CacheScope, CacheWatcher, type FieldValue } from "./watcher.ts";
 import { WatcherIndex } from "./watcher-index.ts";
@@ -27,6 +28,8 @@ export interface WatchCacheOptions extends EventRingOptions {
   readonly codec: ObjectCodec;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number | undefined;
+  /** Where its changes and reads are counted. */
+  readonly figures?: ResourceFigures | undefined;
 }
 
 /** Called after the cache has changed. One of the two versions may be absent. */
@@ -57,6 +60,7 @@ const bookmarkPeriodMs = 60_000;
 const reloadDelayMs = 1000;
 
 export class WatchCache {
+  readonly figures: ResourceFigures;
   readonly #options: WatchCacheOptions;
   readonly #objects = new SortedMap<ObjectVersion>();
   readonly #ring: EventRing;
@@ -74,6 +78,7 @@ export class WatchCache {
 
   constructor(options: WatchCacheOptions) {
     this.#options = options;
+    this.figures = options.figures ?? new ResourceFigures();
     this.#ring = new EventRing(options);
     this.#progress = new Progress(options.clock);
   }
@@ -99,6 +104,16 @@ export class WatchCache {
 
   get watcherCount(): number {
     return this.#watchers.size;
+  }
+
+  /** How many recent events it keeps at most. */
+  get capacity(): number {
+    return this.#ring.capacity;
+  }
+
+  /** How many objects have this value of a field. */
+  countOf({ fieldOf, value }: NonNullable<CacheScope["field"]>): number {
+    return this.#fieldIndex(fieldOf).count(value);
   }
 
   get(key: string): ObjectVersion | undefined {
@@ -167,15 +182,26 @@ export class WatchCache {
   /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`. */
   async reach(revision: number, timeoutMs = 3000): Promise<void> {
     await this.ready();
-    if (this.#progress.revision >= revision) return;
+    if (this.#progress.revision >= revision) {
+      this.figures.waited(0);
+      return;
+    }
+    const begunMs = this.figures.begin();
     const reached = this.#progress.reach(revision, timeoutMs);
     this.#options.store.requestProgress();
     await reached;
+    this.figures.waited(this.figures.begin() - begunMs);
   }
 
   /** Waits until the mirror shows everything that was committed before the call. */
   async catchUp(): Promise<void> {
-    await this.reach(await this.#options.store.currentRevision());
+    try {
+      await this.reach(await this.#options.store.currentRevision());
+      this.figures.consistentReads++;
+    } catch (error) {
+      this.figures.failedConsistentReads++;
+      throw error;
+    }
   }
 
   /** Opens a watch. The mirror must have loaded. Throws RevisionTooOldError. */
@@ -281,7 +307,12 @@ export class WatchCache {
     const end = prefixEnd(prefix);
     while (!this.#stopped) {
       try {
+        const begunMs = this.figures.begin();
         const { items, revision } = await store.range({ start: prefix, end });
+        this.figures.end("list", begunMs);
+        this.figures.storageLists++;
+        this.figures.storageFetched += items.length;
+        this.figures.storageReturned += items.length;
         if (this.#stopped) return;
         const found = new Map<string, ObjectVersion>();
         for (const kv of items) {
@@ -290,6 +321,7 @@ export class WatchCache {
         }
         this.#replace(found, revision);
         this.#loaded = true;
+        this.figures.initializations++;
         this.#storeWatch = store.watch({
           start: prefix,
           end,
@@ -328,6 +360,7 @@ export class WatchCache {
   #apply(events: readonly StoreEvent[], revision: number): void {
     const { codec, clock, prefix } = this.#options;
     const nowMs = events.length > 0 ? clock.monotonic() : 0;
+    this.figures.received += events.length;
     for (const event of events) {
       const key = event.key.slice(prefix.length);
       const { kv } = event;
@@ -338,6 +371,7 @@ export class WatchCache {
       const change = new CacheEvent(key, event.revision, current, previous);
       this.#ring.push(change, nowMs);
       this.#watchers.dispatch(change);
+      this.figures.dispatched++;
     }
     if (events.length > 0 && !this.#trimming) this.#trimLater();
     this.#progress.advance(revision);
@@ -358,6 +392,7 @@ export class WatchCache {
   #put(key: string, current: ObjectVersion | undefined, previous: ObjectVersion | undefined): void {
     if (current) this.#objects.set(key, current);
     else this.#objects.delete(key);
+    this.figures.bytes += (current?.storedBytes ?? 0) - (previous?.storedBytes ?? 0);
     for (const index of this.#indexes) index.update(current, previous);
     for (const listener of this.#listeners) {
       try {
@@ -373,6 +408,7 @@ export class WatchCache {
     try {
       return decode();
     } catch (error) {
+      this.figures.decodeErrors++;
       this.#options.log.error("Ignoring an object that cannot be decoded", { prefix: this.#options.prefix, error });
       return undefined;
     }

@@ -22,12 +22,12 @@ export function validationMetrics(registry: MetricsRegistry): ObserveValidation 
   const labels = ["policy", "policy_binding", "error_type", "enforcement_action"];
   const checks = registry.counter(
     "apiserver_validating_admission_policy_check_total",
-    "Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.",
+    "[BETA] Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.",
     labels,
   );
   const times = registry.histogram(
     "apiserver_validating_admission_policy_check_duration_seconds",
-    "Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.",
+    "[BETA] Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.",
     { labels, buckets },
   );
   return ({ policy, binding, message, durationMs }, consequence) => {
@@ -41,12 +41,12 @@ export function mutationMetrics(registry: MetricsRegistry): ObserveMutation {
   const labels = ["policy", "policy_binding", "error_type"];
   const checks = registry.counter(
     "apiserver_mutating_admission_policy_check_total",
-    "Mutation admission policy check total, labeled by policy and further identified by binding.",
+    "[ALPHA] Mutation admission policy check total, labeled by policy and further identified by binding.",
     labels,
   );
   const times = registry.histogram(
     "apiserver_mutating_admission_policy_check_duration_seconds",
-    "Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.",
+    "[ALPHA] Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.",
     { labels, buckets },
   );
   return ({ policy, binding, message, durationMs }) => {

@@ -134,8 +134,10 @@ export async function guarded<T>(deps: WebhookDependencies, call: GuardedCall, w
   const observe = (code: number, kind?: RejectionKind): void => {
     const { hook, step, request } = call;
     const seen = { name: hook.name, step, operation: request.operation, code };
+    const durationMs = deps.clock.monotonic() - startMs;
+    request.waited?.(durationMs);
     if (kind) deps.metrics.rejected(seen, kind);
-    deps.metrics.called({ ...seen, rejected: kind !== undefined, durationMs: deps.clock.monotonic() - startMs });
+    deps.metrics.called({ ...seen, rejected: kind !== undefined, durationMs });
   };
   try {
     const result = await work();

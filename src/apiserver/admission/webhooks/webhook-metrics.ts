@@ -37,12 +37,12 @@ export function createWebhookMetrics(registry: MetricsRegistry): WebhookMetrics 
   );
   const requests = registry.counter(
     "apiserver_admission_webhook_request_total",
-    "[ALPHA] Admission webhook request total, identified by name and broken out for each admission type (validating or admit) and operation, whether the request was rejected or not and an HTTP status code.",
+    "[ALPHA] Admission webhook request total, identified by name and broken out for each admission type (validating or admit) and operation. Additional labels specify whether the request was rejected or not and an HTTP status code. Codes greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
     ["code", "name", "operation", "rejected", "type"],
   );
   const rejections = registry.counter(
     "apiserver_admission_webhook_rejection_count",
-    "[ALPHA] Admission webhook rejection count, identified by name and broken out for each admission type (validating or admit) and operation, with an error type and optionally a non-zero rejection code.",
+    "[ALPHA] Admission webhook rejection count, identified by name and broken out for each admission type (validating or admit) and operation. Additional labels specify an error type (calling_webhook_error or apiserver_internal_error if an error occurred; no_error otherwise) and optionally a non-zero rejection code if the webhook rejects the request with an HTTP status code (honored by the apiserver when the code is greater or equal to 400). Codes greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
     ["error_type", "name", "operation", "rejection_code", "type"],
   );
   const failuresOpen = registry.counter(
@@ -52,12 +52,12 @@ export function createWebhookMetrics(registry: MetricsRegistry): WebhookMetrics 
   );
   const exclusions = registry.counter(
     "apiserver_admission_match_condition_exclusions_total",
-    "Admission match condition evaluation exclusions count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
+    "[ALPHA] Admission match condition evaluation exclusions count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
     ["kind", "name", "operation", "type"],
   );
   const conditionErrors = registry.counter(
     "apiserver_admission_match_condition_evaluation_errors_total",
-    "Admission match condition evaluation errors count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
+    "[ALPHA] Admission match condition evaluation errors count, identified by name of resource containing the match condition and broken out for each kind containing matchConditions (webhook or policy), operation and admission type (validate or admit).",
     ["kind", "name", "operation", "type"],
   );
   return {
