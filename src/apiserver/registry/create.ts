@@ -42,7 +42,7 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(request, env.clock.now()));
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(env, store, request));
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
