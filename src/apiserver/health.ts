@@ -12,6 +12,8 @@ export interface HealthCheck {
   check(): Promise<void> | void;
   /** Only /readyz asks it: not being ready is no reason to be restarted. */
   readonly readinessOnly?: boolean;
+  /** /readyz does not ask it. */
+  readonly livenessOnly?: boolean;
 }
 
 export interface HealthDeps {
@@ -25,7 +27,8 @@ const checkTimeoutMs = 2000;
 
 export function createHealth(checks: readonly HealthCheck[], deps: HealthDeps): EndpointSource {
   const live = checks.filter((c) => !c.readinessOnly);
-  const endpoints: Readonly<Record<string, readonly HealthCheck[]>> = { healthz: live, livez: live, readyz: checks };
+  const ready = checks.filter((c) => !c.livenessOnly);
+  const endpoints: Readonly<Record<string, readonly HealthCheck[]>> = { healthz: live, livez: live, readyz: ready };
   return {
     paths: () => Object.entries(endpoints).flatMap(([name, list]) => [`/${name}`, ...list.map((c) => `/${name}/${c.name}`)]),
     find(path) {

@@ -124,7 +124,8 @@ const requestInfo: Stage = (context, next) => {
   } catch (error) {
     if (!(error instanceof UndeterminedPath)) throw error;
     const why = `failed to create RequestInfo: ${error.message}`;
-    return Promise.resolve(plainText(500, `Internal Server Error: ${JSON.stringify(path)}: ${why}\n`));
+    // Answered before anything is said of caching.
+    return Promise.resolve(plainText(500, `Internal Server Error: ${JSON.stringify(path)}: ${why}\n`, { "Cache-Control": "" }));
   }
   return next(context);
 };

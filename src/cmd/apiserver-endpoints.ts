@@ -41,6 +41,7 @@ export const startSteps = [
   "start-apiextensions-controllers",
   "crd-informer-synced",
   "start-system-namespaces-controller",
+  "peer-endpoint-reconciler-controller",
   "start-cluster-authentication-info-controller",
   "start-kube-apiserver-identity-lease-controller",
   "start-kube-apiserver-identity-lease-garbage-collector",
@@ -176,6 +177,8 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
   return [
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
+    // The server's own requests stay in the process: there is no certificate of theirs that could expire.
+    { name: "loopback-serving-certificate", livenessOnly: true, check: () => undefined },
     { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
     {
       name: "informer-sync",

@@ -112,15 +112,19 @@ describe("coracle apiserver", () => {
       "generic-apiserver-start-informers",
       "start-apiextensions-informers",
       "start-apiextensions-controllers",
+      "peer-endpoint-reconciler-controller",
       "start-legacy-token-tracking-controller",
       "start-service-ip-repair-controllers",
       "storage-readiness",
+      "apiservice-wait-for-first-sync",
     ])
       expect(text).toContain(`[+]poststarthook/${hook} ok\n`);
+    expect(text).not.toContain("loopback-serving-certificate");
     const slis = (await get(server, "/metrics/slis", "T")).text;
     expect(slis).toContain('kubernetes_healthcheck{name="etcd",type="readyz"} 1\n');
     expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",type="readyz",status="success"} 1\n');
     expect(slis).not.toContain("livez");
+    expect((await get(server, "/livez?verbose", "T")).text).toContain("[+]loopback-serving-certificate ok\n[+]etcd ok\n");
   });
 
   it("says since when the use of legacy tokens is noted", async () => {

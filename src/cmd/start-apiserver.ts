@@ -246,6 +246,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     return writeKubeconfig(adminKubeconfig, administrator);
   });
   const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { advertiseAddress, securePort: https.port }));
+  state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);

@@ -25,7 +25,7 @@ const isCpuUtilization = ({ type, resource }: MetricSpec): boolean =>
 /** What autoscaling/v1 serves of a stored autoscaler. */
 export function fromAutoscalerV2(stored: KubernetesObject): V1 {
   const { spec, status, metadata, ...rest } = stored as V2;
-  const { minReplicas, maxReplicas, scaleTargetRef, metrics = [], behavior } = spec;
+  const { minReplicas, maxReplicas, scaleTargetRef, metrics = [], behavior } = spec ?? ({} as V2["spec"]);
   const utilization = metrics.find(isCpuUtilization)?.resource?.target.averageUtilization;
   const others = metrics.filter((metric) => !isCpuUtilization(metric)).map(specToV1);
   const { currentMetrics: metricStatuses, conditions: given, ...shared } = status ?? ({} as Partial<NonNullable<V2["status"]>>);
@@ -44,12 +44,12 @@ export function fromAutoscalerV2(stored: KubernetesObject): V1 {
     apiVersion: "autoscaling/v1",
     kind: "HorizontalPodAutoscaler",
     metadata: withAnnotations(metadata, carried),
-    spec: {
+    spec: present({
       scaleTargetRef,
       ...(minReplicas === undefined ? {} : { minReplicas }),
       maxReplicas,
       ...(utilization === undefined ? {} : { targetCPUUtilizationPercentage: utilization }),
-    },
+    }),
     status: {
       ...shared,
       currentReplicas: shared.currentReplicas ?? 0,
@@ -76,13 +76,13 @@ export function toAutoscalerV2({ spec, status, metadata, ...rest }: V1): V2 {
     apiVersion: "autoscaling/v2",
     kind: "HorizontalPodAutoscaler",
     metadata: withAnnotations(metadata, {}),
-    spec: {
+    spec: present({
       scaleTargetRef,
       ...(minReplicas === undefined ? {} : { minReplicas }),
       maxReplicas,
       metrics: metrics.length > 0 ? metrics : [cpuMetric(defaultCpuUtilization)],
       ...(behavior ? { behavior } : {}),
-    },
+    }),
     status: {
       ...shared,
       ...(currentReplicas ? { currentReplicas } : {}),
@@ -105,6 +105,11 @@ const cpuStatus = (averageUtilization: number): MetricStatus => ({
   type: "Resource",
   resource: { name: "cpu", current: { averageUtilization } },
 });
+
+/** Without the fields that an object in the making does not have yet: server-side apply converts such ones. */
+function present<T extends object>(spec: T): T {
+  return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined)) as T;
+}
 
 /** Metadata whose carried annotations are these and no others. */
 function withAnnotations<M extends { readonly annotations?: Readonly<Record<string, string>> }>(

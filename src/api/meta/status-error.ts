@@ -1,5 +1,6 @@
 // The one error of the API: a Kubernetes Status, thrown by the server, carried over the wire and thrown again by the
 // client. Test its reason, never its text. The constructors give upstream's reason, code and message for each case.
+import { goQuoted } from "../../base/go-quoted.ts";
 import type { Status, StatusCause, StatusDetails } from "../types/meta-v1.ts";
 import type { FieldError } from "./field-error.ts";
 
@@ -74,7 +75,7 @@ export function notFound(subject: Subject, name: string): StatusError {
   return new StatusError({
     code: 404,
     reason: "NotFound",
-    message: `${qualified(subject)} "${name}" not found`,
+    message: `${qualified(subject)} ${goQuoted(name)} not found`,
     details: details(subject, name),
   });
 }
@@ -83,7 +84,7 @@ export function alreadyExists(subject: Subject, name: string): StatusError {
   return new StatusError({
     code: 409,
     reason: "AlreadyExists",
-    message: `${qualified(subject)} "${name}" already exists`,
+    message: `${qualified(subject)} ${goQuoted(name)} already exists`,
     details: details(subject, name),
   });
 }
@@ -92,14 +93,14 @@ export function conflict(subject: Subject, name: string, why: string): StatusErr
   return new StatusError({
     code: 409,
     reason: "Conflict",
-    message: `Operation cannot be fulfilled on ${qualified(subject)} "${name}": ${why}`,
+    message: `Operation cannot be fulfilled on ${qualified(subject)} ${goQuoted(name)}: ${why}`,
     details: details(subject, name),
   });
 }
 
 export function forbidden(subject: Subject, name: string, why: string): StatusError {
   const message =
-    subject.resource === "" ? `forbidden: ${why}` : `${qualified(subject)}${name === "" ? "" : ` "${name}"`} is forbidden: ${why}`;
+    subject.resource === "" ? `forbidden: ${why}` : `${qualified(subject)}${name === "" ? "" : ` ${goQuoted(name)}`} is forbidden: ${why}`;
   return new StatusError({ code: 403, reason: "Forbidden", message, details: details(subject, name) });
 }
 
@@ -112,7 +113,7 @@ export function invalid(kind: { readonly group: string; readonly kind: string },
   return new StatusError({
     code: 422,
     reason: "Invalid",
-    message: `${label} "${name}" is invalid: ${shown}`,
+    message: `${label} ${goQuoted(name)} is invalid: ${shown}`,
     details: {
       ...(name === "" ? {} : { name }),
       ...(kind.group === "" ? {} : { group: kind.group }),

@@ -66,6 +66,7 @@ const hooks = [
   "apiservice-status-local-available-controller",
   "apiservice-status-remote-available-controller",
   "apiservice-registration-controller",
+  "apiservice-wait-for-first-sync",
   "apiservice-discovery-controller",
   "kube-apiserver-autoregistration",
 ] as const;

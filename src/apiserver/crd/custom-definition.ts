@@ -98,6 +98,10 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
   const custom: CustomRules = {
     decode: (value) => decodeCustom(schema(), value, decoding),
     shape: () => structuralShape(openApi),
+    shapeIn(apiVersion) {
+      const other = definition.spec.versions.find(({ name }) => apiVersionOf({ group: type.group, version: name }) === apiVersion);
+      return other && structuralShape(other.schema?.openAPIV3Schema);
+    },
     createRefusal,
     published: {
       key: `${definition.metadata.uid} ${definition.metadata.generation}`,

@@ -159,6 +159,17 @@ describe("HTTPS server", () => {
     }
   });
 
+  it("leaves out a header that an answer empties", async () => {
+    const server = await serve(() => ({
+      kind: "bytes",
+      status: 500,
+      contentType: "text/plain",
+      bytes: Buffer.from("x"),
+      headers: { "Cache-Control": "" },
+    }));
+    expect((await request1(server, {})).headers).not.toHaveProperty("cache-control");
+  });
+
   it("answers HEAD with the head alone, on both protocols", async () => {
     const answers: Readonly<Record<string, () => ApiResponse>> = {
       "/version": () => ({ kind: "object", status: 200, object: { major: "1" } }),

@@ -1,13 +1,13 @@
 // Answers in plain text, as Go's HTTP library writes its errors: browsers are told not to take them for anything else.
 import type { ApiResponse } from "../request.ts";
 
-export function plainText(status: number, text: string): ApiResponse {
+export function plainText(status: number, text: string, more: Readonly<Record<string, string>> = {}): ApiResponse {
   return {
     kind: "bytes",
     status,
     contentType: "text/plain; charset=utf-8",
     bytes: Buffer.from(text),
-    headers: { "X-Content-Type-Options": "nosniff" },
+    headers: { "X-Content-Type-Options": "nosniff", ...more },
   };
 }
 

@@ -112,7 +112,10 @@ async function sendYaml(response: ObjectResponse, answer: Answer, sink: Sink): P
   return sendWhole(sink, response.status, headers, { body, compressible: true, sizes: answer.counted?.sizes });
 }
 
-/** Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. */
+/**
+ * Headers of every answer: what it is, that it is the asker's own and not to be cached, and the server's remarks. One that
+ * an answer sets to "" is left out.
+ */
 export function headersOf(answer: Answer, contentType: string, own?: Readonly<Record<string, string>>): HeaderValues {
   const { warnings, auditId, flow, headers: early } = answer.context;
   const headers: HeaderValues = { "audit-id": auditId ?? "", "cache-control": "no-cache, private" };
@@ -123,7 +126,10 @@ export function headersOf(answer: Answer, contentType: string, own?: Readonly<Re
   }
   if (warnings.length > 0) headers.warning = warningHeaders(warnings);
   if (early) Object.assign(headers, early);
-  for (const name in own) headers[name.toLowerCase()] = own[name] ?? "";
+  for (const name in own) {
+    if (own[name] === "") delete headers[name.toLowerCase()];
+    else headers[name.toLowerCase()] = own[name] ?? "";
+  }
   return headers;
 }
 

@@ -17,7 +17,7 @@ import type { PatchBody, PatchTarget } from "./patch.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { type Scale, scaleKind } from "./scale.ts";
 import type { Change } from "./update.ts";
-import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
+import { fieldWriter, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
 
 export interface ApplyTarget extends PatchTarget {
   readonly request: WriteRequest;
@@ -38,7 +38,7 @@ export async function compileApply(
   const kind = { group: type.group, version: type.version, kind: type.kind };
   return (current) => {
     const empty = emptyObject(type);
-    const writer = { manager: request.manager, subresource: request.subresource, nowMs: env.clock.now() };
+    const writer = fieldWriter(env, store, request);
     // Upstream compares the owners of a Scale as owners of one, whatever they wrote.
     const ownedAs = target.kind === scaleKind ? "autoscaling/v1" : undefined;
     const context = { ...fieldContext(store.definition, writer), kind, empty, force, ownedAs };

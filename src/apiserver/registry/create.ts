@@ -4,11 +4,11 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { alreadyExists, conflict, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
-import { type CommitResult, type Companions, type ResourceStore, unstored } from "./resource-store.ts";
+import type { CommitResult, Companions, ResourceStore } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
 import {
   admissionRequest,
@@ -42,7 +42,7 @@ export async function createObject(
   const { defaults } = definition;
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(request, env.clock.now()));
+  if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(env, store, request));
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
@@ -138,7 +138,7 @@ async function commitNew(
   if (dryRun) {
     const current = await store.read(key);
     if (current) throw nameTaken(store, current);
-    return { version: unstored(key, object, undefined) };
+    return { version: new ObjectVersion(key, object, 0) }; // with the resourceVersion that was sent, where one was
   }
   const result = await store.commit(key, object, undefined, companions);
   if (!result.version && result.contestedAt === undefined) throw nameTaken(store, result.current, object.metadata.name);

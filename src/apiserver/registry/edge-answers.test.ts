@@ -49,8 +49,27 @@ describe("names in paths", () => {
     expect(await answer("PATCH", `${path}/.`, { body: {}, contentType: merge })).toEqual(refused(".", "may not be '.'"));
   });
 
+  it("stand in messages as Go quotes them, and are no matter to HEAD, which is not served", async () => {
+    expect(await answer("GET", `${path}/a%00b`)).toEqual([404, 'configmaps "a\\x00b" not found']);
+    expect(await answer("DELETE", `${path}/a%0Ab%22`)).toEqual([404, 'configmaps "a\\nb\\"" not found']);
+    expect((await server.send("HEAD", `${path}/..`)).status).toBe(405);
+  });
+
+  it("lead nowhere below the proxy path of old", async () => {
+    expect(await answer("GET", "/api/v1/proxy/nodes/x")).toEqual([404, "the server could not find the requested resource"]);
+  });
+
   it("follow one slash: two begin no path", async () => {
     expect(await server.send("GET", "//api/v1/configmaps")).toMatchObject({ status: 404, body: "404 page not found\n" });
+  });
+});
+
+describe("a dry run", () => {
+  it("shows the resource version that was sent with what it does not create", async () => {
+    const { status, body } = await server.send("POST", `${path}?dryRun=All`, { body: configMap("a", { resourceVersion: "5" }) });
+    expect([status, body.metadata.resourceVersion]).toEqual([201, "5"]);
+    const plain = await server.send("POST", `${path}?dryRun=All`, { body: configMap("a") });
+    expect(plain.body.metadata.resourceVersion).toBeUndefined();
   });
 });
 

@@ -4,6 +4,7 @@ import { decodeObject } from "../../api/encode/decode.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
+import type { OtherVersions } from "../../api/patch/managed-fields/other-versions.ts";
 import { scaleEntries } from "../../api/patch/managed-fields/scale-owners.ts";
 import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
@@ -29,10 +30,12 @@ export interface FieldWriter {
   readonly manager: string;
   readonly subresource: string;
   readonly nowMs: number;
+  /** The kind's other versions, where there may be owners of their fields. */
+  readonly otherVersions?: OtherVersions;
 }
 
 /** What a definition says of the fields that its writers own. */
-type OwnershipRules = Pick<ResourceDefinition, "type" | "custom" | "resetFields">;
+export type OwnershipRules = Pick<ResourceDefinition, "type" | "custom" | "resetFields">;
 
 /** The object with managedFields as they are after a create (`old` absent) or an update. */
 export function recordUpdate(
@@ -54,7 +57,7 @@ export function withScaleOwners({ custom }: OwnershipRules, object: KubernetesOb
 
 const builtInReplicas = setOf(["spec", "replicas"]);
 
-export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs }: FieldWriter): WriteContext {
+export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs, otherVersions }: FieldWriter): WriteContext {
   const resetFields = resetBy(definition, subresource);
   return {
     shape: shapeOfDefinition(definition),
@@ -62,6 +65,7 @@ export function fieldContext(definition: OwnershipRules, { manager, subresource,
     now: formatTime(nowMs),
     subresource,
     ...(resetFields ? { resetFields } : {}),
+    ...(otherVersions ? { otherVersions } : {}),
   };
 }
 
@@ -78,7 +82,7 @@ const allButCustomStatus = setOf(["spec"], ["metadata"]);
 const resetSets = new WeakMap<OwnershipRules, Map<string, FieldSet>>();
 
 /** Fields that a write to this endpoint leaves as they were. */
-function resetBy(definition: OwnershipRules, subresource: string): FieldSet | undefined {
+export function resetBy(definition: OwnershipRules, subresource: string): FieldSet | undefined {
   const fields = definition.resetFields?.[subresource];
   if (fields) return resetSet(definition, subresource, fields);
   if (subresource === "status") return definition.custom ? allButCustomStatus : specFields;

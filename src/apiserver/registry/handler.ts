@@ -61,7 +61,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
     }
     if (info.path.startsWith("//")) return Promise.resolve(pageNotFound);
     if (info.verb === "get") checkExport(context);
-    if (namedVerbs.has(info.verb)) checkPathName(info.name);
+    if (namedVerbs.has(info.verb) && (context.request.method !== "HEAD" || store.definition.custom)) checkPathName(info.name);
     if (store.definition.custom) {
       warnOfDeprecation(store, context);
       return answerCustomResource(dispatch, store, context);
@@ -89,7 +89,7 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   const { type } = store;
   const { verb } = info;
   const named = info.parts.length > 1 && info.parts[1] !== "";
-  if (info.parts.length > 3 || !isScopeOf(store, info, named)) throw unknownResource();
+  if (info.parts.length > 3 || verb === "proxy" || !isScopeOf(store, info, named)) throw unknownResource();
   if (named && !type.verbs.some((served) => namedVerbs.has(served))) throw unknownResource();
   // What cannot be listed has no path across namespaces.
   if (type.namespaced && info.namespace === "" && !type.verbs.includes("list")) throw unknownResource();

@@ -57,6 +57,8 @@ export interface CustomRules {
   decode(value: unknown): { readonly object: Readonly<Record<string, unknown>>; readonly unknown: readonly string[] };
   /** How the fields are owned. */
   shape(): Shape;
+  /** The same of another version, served or not; undefined where the definition has no such version. */
+  shapeIn(apiVersion: string): Shape | undefined;
   readonly scale?: ScalePaths;
   /** Why nothing can be created now. */
   createRefusal(): string | undefined;

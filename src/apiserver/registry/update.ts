@@ -146,7 +146,7 @@ async function admitted(
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
-  if (!fieldsManaged) object = recordUpdate(definition, old, object, fieldWriter(request, env.clock.now()));
+  if (!fieldsManaged) object = recordUpdate(definition, old, object, fieldWriter(env, store, request));
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;

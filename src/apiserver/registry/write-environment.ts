@@ -9,8 +9,9 @@ import type { UserInfo } from "../authn/user.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { FieldWriter } from "./field-management.ts";
+import { ownerVersions } from "./owner-versions.ts";
 import type { StrategyContext } from "./resource-definition.ts";
-import type { Companions } from "./resource-store.ts";
+import type { Companions, ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
 
 export interface WriteEnvironment {
@@ -58,8 +59,8 @@ export function strategyContext(env: WriteEnvironment, request: WriteRequest): S
 }
 
 /** Who comes to own what the request writes, and since when. */
-export function fieldWriter({ manager, subresource }: WriteRequest, nowMs: number): FieldWriter {
-  return { manager, subresource, nowMs };
+export function fieldWriter(env: WriteEnvironment, store: ResourceStore, { manager, subresource }: WriteRequest): FieldWriter {
+  return { manager, subresource, nowMs: env.clock.now(), otherVersions: ownerVersions(env.stores, store, subresource) };
 }
 
 export function warn(request: WriteRequest, text: string): void {

@@ -1,10 +1,11 @@
 // format(): "%s is %d".format(["a", 1]), with the clauses s d f e b x X o and a precision for f and e. Numbers with a fraction
 // are written as upstream's en_US writes them: grouped by thousands, powers of ten spelled out.
 
+import { goQuoted } from "../../base/go-quoted.ts";
 import type { CelExpr } from "../ast.ts";
 import { CelError } from "../cel-error.ts";
 import { compareStrings } from "../compare.ts";
-import { doubleText, durationText, goQuoted, timestampText } from "../go-text.ts";
+import { doubleText, durationText, timestampText } from "../go-text.ts";
 import type { CelCheckedExpr, CelValidator } from "../library.ts";
 import { childrenOf } from "../paths.ts";
 import type { CelType } from "../types.ts";

@@ -1,6 +1,6 @@
 // Server-side apply: merges a configuration into the live object, removes what its manager applied before and no longer
 // does (unless someone else owns it), and records the ownership. Changing a field that another manager owns is a conflict
-// unless forced. Field sets of other API versions of the kind are compared as if their paths were the same.
+// unless forced.
 import type { KubernetesObject } from "../../meta/object.ts";
 import { badRequest } from "../../meta/status-error.ts";
 import type { GroupVersionKind } from "../../resource-type.ts";
@@ -8,10 +8,12 @@ import { jsonEqual } from "../json-patch.ts";
 import { type Conflict, conflictError } from "./conflicts.ts";
 import { difference, type FieldSet, intersection, isEmptySet, recursiveDifference, union } from "./field-set.ts";
 import { identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
-import { mergeApplied, removeFields } from "./merge-objects.ts";
-import { compareFields, fieldsOf, withDeclaredFields } from "./object-fields.ts";
+import { mergeApplied } from "./merge-objects.ts";
+import { compareFields, fieldsOf } from "./object-fields.ts";
+import { Changes } from "./other-versions.ts";
+import { prune } from "./prune.ts";
 import type { JsonObject, Shape } from "./shape.ts";
-import { comparisonFor, ownersAfterWrite, serverFields, type WriteContext, withManagedFields, writerOf } from "./update.ts";
+import { ownersAfterWrite, serverFields, type WriteContext, withManagedFields, writerOf } from "./update.ts";
 import { validateApplied } from "./validate-applied.ts";
 
 export interface ApplyContext extends WriteContext {
@@ -80,35 +82,22 @@ function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owne
   const others = [...owners].filter(([other]) => other !== identity);
 
   const merged = mergeApplied(live, applied, shape);
-  const kept = before ? prune(merged, before.set, [set, ...others.map(([, owner]) => owner.set)], shape) : merged;
-  const object = kept as KubernetesObject;
-  const changes = comparisonFor(live, object, context);
-  const touched = union(changes.modified, changes.added);
+  const wantedBy = [{ apiVersion: applied.apiVersion, set }, ...others.map(([, owner]) => owner)] as const;
+  const object = (before ? prune(merged, before, wantedBy, context) : merged) as KubernetesObject;
+  const changes = new Changes(live, object, applied.apiVersion, context);
   const result = new Map<string, Owner>();
   const conflicts: Conflict[] = [];
   for (const [other, owner] of others) {
-    const taken = intersection(owner.set, touched);
+    const own = changes.in(owner.apiVersion);
+    if (!own) continue;
+    const taken = intersection(owner.set, union(own.modified, own.added));
     if (!isEmptySet(taken)) conflicts.push({ owner: ownedAs === undefined ? owner : { ...owner, apiVersion: ownedAs }, set: taken });
-    setOwner(result, other, withSet(owner, difference(difference(owner.set, taken), changes.removed)));
+    setOwner(result, other, withSet(owner, difference(difference(owner.set, taken), own.removed)));
   }
   const unchanged = jsonEqual(live, object);
   const time = unchanged ? before?.time : context.now;
   setOwner(result, identity, { ...applier, time, set: difference(set, serverFields) });
   return { object, owners: result, conflicts };
-}
-
-/**
- * Removes what the manager applied before and nobody wants any more. A field that contains fields of others stays with
- * these; one that was not the manager's stays whole.
- */
-function prune(merged: unknown, before: FieldSet, wanted: readonly FieldSet[], shape: Shape): unknown {
-  const full = (set: FieldSet): FieldSet => withDeclaredFields(set, shape);
-  const last = full(before);
-  const all = full(fieldsOf(merged, shape));
-  const bare = removeFields(merged, last, shape);
-  const owned = wanted.map(full).reduce(union);
-  const withOwned = removeFields(merged, difference(all, union(full(fieldsOf(bare, shape)), owned)), shape);
-  return removeFields(merged, intersection(difference(all, full(fieldsOf(withOwned, shape))), last), shape);
 }
 
 /**

@@ -3,22 +3,19 @@
 import type { KubernetesObject } from "../../meta/object.ts";
 import type { ManagedFieldsEntry } from "../../types/meta-v1.ts";
 import { createdFields } from "./created-fields.ts";
-import { difference, emptySet, type FieldSet, isEmptySet, recursiveDifference, setOf, union } from "./field-set.ts";
+import { difference, emptySet, type FieldSet, isEmptySet, setOf, union } from "./field-set.ts";
 import { capUpdaters, entryOf, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
-import { type Comparison, compareFields } from "./object-fields.ts";
-import type { JsonObject, Shape } from "./shape.ts";
+import { Changes, UnknownInVersionError, type VersionedForm } from "./other-versions.ts";
+import type { JsonObject } from "./shape.ts";
 
 /** Who writes, when and where. */
-export interface WriteContext {
-  readonly shape: Shape;
+export interface WriteContext extends VersionedForm {
   /** The field manager's name; "" becomes "unknown". */
   readonly manager: string;
   /** RFC 3339, for the entry that changes. */
   readonly now: string;
   /** "status", "scale"; "" or absent for the object itself. */
   readonly subresource?: string;
-  /** Fields that this endpoint resets and so never owns: the status of a write to the object itself. */
-  readonly resetFields?: FieldSet;
 }
 
 /** Fields that nobody owns because the server sets them. */
@@ -42,7 +39,17 @@ export function updateManagedFields<T extends KubernetesObject>(live: Kubernetes
     return withManagedFields(updated, ownedByCreator(live, updated, context));
   const owners = ownersBefore(live, sent, context.subresource ?? "");
   if (owners.size === 0 && live.metadata?.uid) return withManagedFields(updated, undefined);
-  return withManagedFields(updated, writeOwners(capUpdaters(ownersAfterWrite(live, updated, owners, context))));
+  return withManagedFields(updated, writeOwners(capUpdaters(ownersOrNone(live, updated, owners, context))));
+}
+
+/** Where the object does not fit the version that somebody owns fields in, nobody owns anything any more: a write goes on. */
+function ownersOrNone(live: KubernetesObject, updated: KubernetesObject, owners: Owners, context: WriteContext): Owners {
+  try {
+    return ownersAfterWrite(live, updated, owners, context);
+  } catch (error) {
+    if (error instanceof UnknownInVersionError) return new Map();
+    throw error;
+  }
 }
 
 /** Nobody owns anything yet. */
@@ -67,30 +74,25 @@ function ownersBefore(live: KubernetesObject, sent: readonly ManagedFieldsEntry[
 
 /** Owners after `updated` has replaced `live`, with the writer's entry made or extended. */
 export function ownersAfterWrite(live: unknown, updated: unknown, owners: Owners, context: WriteContext): Owners {
-  const changes = comparisonFor(live, updated, context);
-  const touched = union(changes.modified, changes.added);
+  const apiVersion = apiVersionOf(updated);
+  const changes = new Changes(live, updated, apiVersion, context);
+  const touched = union(changes.written.modified, changes.written.added);
   const result = new Map<string, Owner>();
-  const lost = union(touched, changes.removed);
-  for (const [identity, owner] of owners) setOwner(result, identity, withSet(owner, difference(owner.set, lost)));
+  const lost = union(touched, changes.written.removed);
+  for (const [identity, owner] of owners) {
+    const own = changes.in(owner.apiVersion);
+    if (!own) continue;
+    const taken = own === changes.written ? lost : union(union(own.modified, own.added), own.removed);
+    setOwner(result, identity, withSet(owner, difference(owner.set, taken)));
+  }
 
-  const writer = writerOf(context, "Update", apiVersionOf(updated));
+  const writer = writerOf(context, "Update", apiVersion);
   const own = difference(touched, serverFields);
   if (isEmptySet(own)) return result;
   const identity = identityOf(writer);
   const previous = result.get(identity)?.set ?? emptySet;
   result.set(identity, { ...writer, time: context.now, set: union(own, previous) });
   return result;
-}
-
-/** How two versions differ, without the fields that the endpoint resets. */
-export function comparisonFor(live: unknown, updated: unknown, { shape, resetFields }: WriteContext): Comparison {
-  const changes = compareFields(live, updated, shape);
-  if (!resetFields) return changes;
-  return {
-    added: recursiveDifference(changes.added, resetFields),
-    removed: recursiveDifference(changes.removed, resetFields),
-    modified: recursiveDifference(changes.modified, resetFields),
-  };
 }
 
 export function writerOf(context: WriteContext, operation: "Apply" | "Update", apiVersion: string): Omit<Owner, "set" | "time"> {
