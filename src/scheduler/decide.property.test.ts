@@ -10,14 +10,7 @@ import { nodeAffinity, nodeUnschedulable, taintToleration } from "./plugins/node
 import { createPodTopologySpread } from "./plugins/pod-topology-spread.ts";
 import { nodeResourcesBalancedAllocation, nodeResourcesFit } from "./plugins/resources.ts";
 import { decide, scoreNodes } from "./schedule.ts";
-import { testNode, testPod } from "./test-objects.ts";
-
-const noWorkloads = {
-  services: () => [],
-  replicationController: () => undefined,
-  replicaSet: () => undefined,
-  statefulSet: () => undefined,
-};
+import { noWorkloads, testNode, testPod } from "./test-objects.ts";
 
 const profile: Profile = {
   schedulerName: "default-scheduler",

@@ -15,7 +15,7 @@ import { createVolumeBinding } from "./plugins/volume-binding.ts";
 import { createVolumeRestrictions } from "./plugins/volume-restrictions.ts";
 import { createVolumeZone } from "./plugins/volume-zone.ts";
 import { decide, scoreNodes } from "./schedule.ts";
-import { testNode, testPod } from "./test-objects.ts";
+import { noWorkloads, testNode, testPod } from "./test-objects.ts";
 
 const hostname = "kubernetes.io/hostname";
 const meta = (name: string) => ({ name, namespace: "default", uid: name, resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" });
@@ -182,7 +182,6 @@ describe("predicates by their historic names", () => {
   });
 });
 
-const nothing = { services: () => [], replicationController: () => undefined, replicaSet: () => undefined, statefulSet: () => undefined };
 const fitting = (type: string) => {
   const args = defaultPluginArgs().NodeResourcesFit;
   return createNodeResourcesFit({ ...args, scoringStrategy: { ...args.scoringStrategy, type } });
@@ -192,7 +191,7 @@ describe("priorities by their historic names", () => {
   it("SelectorSpread: away from the pods of the same workload", () => {
     const owner = { apiVersion: "v1", kind: "ReplicationController", name: "rc", uid: "rc", controller: true };
     const controller = { apiVersion: "v1", kind: "ReplicationController", metadata: meta("rc"), spec: { selector: { app: "x" } } };
-    const plugin = createPodTopologySpread({ ...nothing, replicationController: () => controller as never });
+    const plugin = createPodTopologySpread({ ...noWorkloads, replicationController: () => controller as never });
     const plain = testPod("p", { labels: { app: "x" } });
     const pod: Pod = { ...plain, metadata: { ...plain.metadata, ownerReferences: [owner] } };
     expectBetter({ plugin, pod, nodes: ab, bound: [on("a", "q", { labels: { app: "x" } })] }, "b", "a");
@@ -200,7 +199,7 @@ describe("priorities by their historic names", () => {
 
   it("ServiceSpreading: away from the pods of the same service", () => {
     const service = { apiVersion: "v1", kind: "Service", metadata: meta("s"), spec: { selector: { app: "x" } } } as Service;
-    const plugin = createPodTopologySpread({ ...nothing, services: () => [service] });
+    const plugin = createPodTopologySpread({ ...noWorkloads, services: () => [service] });
     const bound = [on("a", "q", { labels: { app: "x" } })];
     expectBetter({ plugin, pod: testPod("p", { labels: { app: "x" } }), nodes: ab, bound }, "b", "a");
   });

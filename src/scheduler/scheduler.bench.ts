@@ -10,7 +10,7 @@ import { nodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration }
 import { createPodTopologySpread } from "./plugins/pod-topology-spread.ts";
 import { imageLocality, nodeResourcesBalancedAllocation, nodeResourcesFit } from "./plugins/resources.ts";
 import { decide } from "./schedule.ts";
-import { testNode, testPod } from "./test-objects.ts";
+import { noWorkloads, testNode, testPod } from "./test-objects.ts";
 
 const nodeCount = 100;
 const podCount = 8_000;
@@ -29,12 +29,7 @@ const profile: Profile = {
     nodeAffinity,
     nodePorts,
     nodeResourcesFit,
-    createPodTopologySpread({
-      services: () => [],
-      replicationController: () => undefined,
-      replicaSet: (key) => replicaSets.get(key),
-      statefulSet: () => undefined,
-    }),
+    createPodTopologySpread({ ...noWorkloads, replicaSet: (key) => replicaSets.get(key) }),
     createInterPodAffinity({ namespaceLabels: () => undefined }),
     nodeResourcesBalancedAllocation,
     imageLocality,

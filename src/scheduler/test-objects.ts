@@ -38,3 +38,11 @@ export function testPod(
     spec: { containers: [{ name: "c", image: more.image ?? "app", resources: { requests } }], ...more.spec },
   };
 }
+
+/** For plugins that ask which workload a pod is of: none. */
+export const noWorkloads = {
+  services: () => [],
+  replicationController: () => undefined,
+  replicaSet: () => undefined,
+  statefulSet: () => undefined,
+};

@@ -11,16 +11,9 @@ import { nodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration }
 import { createPodTopologySpread } from "../plugins/pod-topology-spread.ts";
 import { nodeResourcesFit } from "../plugins/resources.ts";
 import { decide, type Unschedulable } from "../schedule.ts";
-import { testNode, testPod } from "../test-objects.ts";
+import { noWorkloads, testNode, testPod } from "../test-objects.ts";
 import { OutcomeMemory } from "./known-outcomes.ts";
 import { bestCandidate, findCandidates, victimsOn } from "./victims.ts";
-
-const noWorkloads = {
-  services: () => [],
-  replicationController: () => undefined,
-  replicaSet: () => undefined,
-  statefulSet: () => undefined,
-};
 
 const profile: Profile = {
   schedulerName: "default-scheduler",
