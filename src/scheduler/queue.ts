@@ -1,8 +1,8 @@
 // The scheduling queue. A waiting pod is in one of four places: active (ready to be tried, in QueueSort order), back-off
 // (tried, worth another try, but others come first), unschedulable (waits for an event that concerns a plugin that rejected it), or
 // gated (PreEnqueue refused it). An event that arrives while a pod is being tried is remembered until the attempt ends,
-// so that it cannot be missed. When nothing
-// is active, pods are taken from the back-off early: not those that ended with an error, and with pauses once it was in vain.
+// so that it cannot be missed. When nothing is active, pods are taken from the back-off early: not those that ended with an
+// error, and with pauses once it was in vain.
 import { keyOf } from "../api/meta/object.ts";
 import type { Pod } from "../api/types/core-v1.ts";
 import type { Clock, Timer } from "../base/clock.ts";

@@ -1,6 +1,7 @@
 // The other versions of a kind in which owners may have named their fields. Those of a custom resource have the same fields,
 // as far as their schemas know them, and count while their definition has them; where a webhook converts between them,
-// ownership does not wait for it: their fields count as those of the version that is written. Those of a built-in kind count while they are served.
+// ownership does not wait for it: their fields count as those of the version that is written. Those of a built-in kind count
+// while they are served.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { OtherVersion, OtherVersions } from "../../api/patch/managed-fields/other-versions.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
