@@ -74,7 +74,7 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
     const key = keyOf(object);
     const previous = this.#objects.get(key);
     this.#objects.set(key, object);
-    replace(this.#namespaces, key, object, previous);
+    insertAt(this.#namespaces, object.metadata.namespace ?? "", key, object);
     for (const index of this.#indexes.values()) replace(index, key, object, previous);
     return previous;
   }

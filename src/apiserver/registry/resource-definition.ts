@@ -104,6 +104,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */
   readonly countsGeneration?: boolean;
   readonly create: {
+    /** The object as it was decoded, with the parts that others before it had too as the same values (shared-parts.ts). */
+    withSharedParts?(object: T): T;
     prepare?(object: T, context: StrategyContext): T;
     validate?(object: T): readonly FieldError[];
     warnings?(object: T): readonly string[];

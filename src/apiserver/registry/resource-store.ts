@@ -232,7 +232,7 @@ export class ResourceStore {
 
   #putStored(key: string, object: KubernetesObject, stored: KubernetesObject): Put {
     const ttl = this.definition.ttlSeconds?.(object);
-    const value = this.#codec.toStored(stored);
+    const value = this.#codec.toStored(key, stored);
     return { type: "put", key: this.#prefix + key, value, ...(ttl === undefined ? {} : { ttlSeconds: ttl }) };
   }
 

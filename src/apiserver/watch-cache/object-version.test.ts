@@ -20,7 +20,7 @@ describe("ObjectCodec", () => {
 
   it("does not parse what it has encoded itself", () => {
     const codec = new ObjectCodec({ prefix });
-    const stored = codec.toStored(object);
+    const stored = codec.toStored("n/a", object);
     const version = codec.version(kvOf(stored));
     expect((version.object as typeof object).data).toBe(object.data);
     expect(codec.version(kvOf(stored))).toBe(version);

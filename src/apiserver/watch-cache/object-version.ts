@@ -4,6 +4,7 @@
 // version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
+import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
@@ -112,7 +113,7 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */
 function encode(object: KubernetesObject): Buffer {
-  const text = JSON.stringify(isInOrder(object) ? object : inOrder(object));
+  const text = textWithSharedParts(object) ?? JSON.stringify(isInOrder(object) ? object : inOrder(object));
   // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);
@@ -191,16 +192,16 @@ export interface ObjectCodecOptions<T> {
  */
 export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
   readonly #options: ObjectCodecOptions<T>;
-  readonly #known = new WeakMap<Uint8Array, { object: T; version: ObjectVersion<T> | undefined }>();
+  readonly #known = new WeakMap<Uint8Array, { key: string; object: T; version: ObjectVersion<T> | undefined }>();
 
   constructor(options: ObjectCodecOptions<T>) {
     this.#options = options;
   }
 
-  /** The bytes to store for an object (its resource version is left out). */
-  toStored(object: T): Uint8Array {
+  /** The bytes to store for the object of a key (its resource version is left out). */
+  toStored(key: string, object: T): Uint8Array {
     const stored = encodeForStorage(object);
-    this.#known.set(stored, { object: withoutSentEmpty(object), version: undefined });
+    this.#known.set(stored, { key, object: withoutSentEmpty(object), version: undefined });
     return stored;
   }
 
@@ -208,10 +209,10 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> {
   version(kv: KeyValue): ObjectVersion<T> {
     const known = this.#known.get(kv.value);
     if (known?.version?.revision === kv.modRevision) return known.version;
+    if (known) return (known.version = this.#make(known.key, known.object, kv.modRevision, kv.value));
     const key = kv.key.slice(this.#options.prefix.length);
-    const version = known ? this.#make(key, known.object, kv.modRevision, kv.value) : this.#parse(key, kv);
-    if (known) known.version = version;
-    else this.#known.set(kv.value, { object: version.object, version });
+    const version = this.#parse(key, kv);
+    this.#known.set(kv.value, { key, object: version.object, version });
     return version;
   }
 

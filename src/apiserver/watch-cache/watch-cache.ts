@@ -362,9 +362,10 @@ export class WatchCache {
     const nowMs = events.length > 0 ? clock.monotonic() : 0;
     this.figures.received += events.length;
     for (const event of events) {
-      const key = event.key.slice(prefix.length);
       const { kv } = event;
       const current = kv && this.#decoded(() => codec.version(kv));
+      // The text that the writer made, where it is of this process: a part of another text is slow to compare.
+      const key = current?.key ?? event.key.slice(prefix.length);
       const previous = this.#objects.get(key);
       if (!current && !previous) continue;
       this.#put(key, current, previous);
