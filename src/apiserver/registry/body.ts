@@ -36,6 +36,8 @@ export interface ExpectedKind extends GroupVersionKind {
   readonly decode?: ((value: unknown) => Decoded) | undefined;
   /** Fills in what the server would, for those who are told of what was sent. */
   readonly defaults?: ((object: never) => KubernetesObject) | undefined;
+  /** Why what was decoded cannot be read as fields of other versions of the kind. */
+  readonly unreadable?: ((object: never) => string | undefined) | undefined;
   /** Other versions of the kind that are read alike ("policy/v1beta1" for evictions). */
   readonly alsoVersions?: readonly string[];
 }
@@ -147,6 +149,8 @@ export function decodeAs(
   if (problem !== undefined) throw unrecognized(expected.kind, problem, bytes ?? textOf(value));
   checkKind(sent, expected, apiVersion, bytes);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
+  const unreadable = expected.unreadable?.(object as never);
+  if (unreadable !== undefined) throw cannotBeHandled(expected, expected.kind, unreadable);
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
