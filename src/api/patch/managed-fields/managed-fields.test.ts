@@ -260,6 +260,9 @@ describe("updateManagedFields()", () => {
     expect(account().put("a", keyless).object?.metadata.managedFields).toBeUndefined();
     const named = account().put("a", { secrets: [{ name: "s" }] });
     expect(named.put("b", keyless).object?.metadata.managedFields).toBeUndefined();
+    expect(() => named.apply("c", { metadata: { name: "a", labels: { x: "y" } } })).toThrow(
+      'failed to create manager for existing fields: failed to convert new object (/a; /v1, Kind=ServiceAccount) to smd typed: .secrets: element 0: associative list with keys has an element that omits all key fields ["name"]',
+    );
   });
 
   it("gives the creator all fields, with maps and new lists themselves", () => {
