@@ -16,6 +16,7 @@ export const apiServerGates: GateSupport = {
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
     "GenericWorkload",
+    "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
     "StorageVersionMigrator",

@@ -130,7 +130,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const egress = await openEgress(settings);
   const sources = stack.add(await openAuthenticationSources(settings, { egress, clock, logger: authenticationLogger, metrics }));
   const [admission, advertiseAddress] = await Promise.all([
-    readAdmissionOptions(settings, clock),
+    readAdmissionOptions(settings, { clock, logger: logger.named("admission"), stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const apis = await servedApis(settings, { clock, logger });
