@@ -12,9 +12,11 @@ export const apiServerGates: GateSupport = {
   switchable: new Set([
     "APIResponseCompression",
     "APIServerIdentity",
+    "AuthorizePodWebsocketUpgradeCreatePermission",
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
+    "ExtendWebSocketsToKubelet",
     "GenericWorkload",
     "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
