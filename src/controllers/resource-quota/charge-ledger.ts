@@ -94,8 +94,7 @@ export class ChargeLedger {
     this.#accounts.set(uid, ofQuota);
     const account = ofQuota.get(name) ?? { charges: [], arrivals: [] };
     ofQuota.set(name, account);
-    for (const entries of [account.charges, account.arrivals])
-      while (entries[0] && entries[0].atMs + chargeMs <= nowMs) entries.shift();
+    for (const entries of [account.charges, account.arrivals]) while (entries[0] && entries[0].atMs + chargeMs <= nowMs) entries.shift();
     return account;
   }
 }

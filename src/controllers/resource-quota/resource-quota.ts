@@ -75,7 +75,8 @@ class QuotaCounter {
   }
 
   start(): Running {
-    const timer = this.#context.clock.every(resyncMs, () => {
+    const { clock, options } = this.#context;
+    const timer = clock.every(options.resourceQuotaSyncPeriodMs || resyncMs, () => {
       for (const quota of this.quotas.list()) this.#context.enqueue(keyOf(quota));
     });
     return {
