@@ -426,9 +426,9 @@ export class PodStarter {
   }
 }
 
-/** An ephemeral container may share the processes of a running one. */
+/** An ephemeral container may share the processes of another one; the runtime refuses one that does not run. */
 function targetOf(pod: Pod, runtime: RuntimePod, container: Container): { readonly targetContainerId?: string } {
   const target = pod.spec.ephemeralContainers?.find((c) => c.name === container.name)?.targetContainerName;
-  const running = target && latestContainer(runtime, target);
-  return running && running.state === "running" ? { targetContainerId: running.id } : {};
+  const id = target && latestContainer(runtime, target)?.id;
+  return id ? { targetContainerId: id } : {};
 }
