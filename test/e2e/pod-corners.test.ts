@@ -153,7 +153,7 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const pod = await ns.untilPod("target", "has had both", (p) =>
         ["inside", "beside"].every((name) => statusOf(p, name)?.state?.terminated !== undefined),
       );
-      expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[^]*secret/);
+      expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[\s\S]*secret/);
       expect(await ns.kubectl("logs", "target", "-c", "beside")).not.toContain("4321");
       const [inside, beside] = [statusOf(pod, "inside"), statusOf(pod, "beside")];
       expect(inside).toMatchObject({ ready: false, restartCount: 0, lastState: {}, state: { terminated: { exitCode: 3, reason: "Error" } } });
