@@ -160,7 +160,7 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       expect(inside?.started).toBeUndefined();
       expect(beside?.state?.terminated).toMatchObject({ exitCode: 0, reason: "Completed", message: "over" });
       expect([isReady(pod), statusOf(pod)?.containerID]).toEqual([true, statusOf(before)?.containerID]);
-      await ns.untilEvent("target", /Started: Container started\n[^]*Started: Container started\n[^]*Started: Container started/);
+      await ns.untilEvent("target", /Started: Container started\n[\s\S]*Started: Container started\n[\s\S]*Started: Container started/);
       const { items } = await bed.client.list(events, { namespace: ns.name });
       const told = items.filter((e) => e.involvedObject.fieldPath === "spec.ephemeralContainers{inside}");
       expect(told.map((e) => `${e.type} ${e.reason}: ${e.message}`).sort()).toEqual([
@@ -180,7 +180,7 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       expect(await replace(ns, "shared", [ephemeral])).toBe("");
       await ns.untilPod("shared", "has its helper", (p) => statusOf(p, "helper")?.state?.running !== undefined);
       await until("the helper writes to the volume", async () => (await ns.exec("shared", "cat /work/file")) === "here\n");
-      expect(await ns.exec("shared", "echo $COLOUR; ps", "helper")).toMatch(/^red\n[^]*\/pause/);
+      expect(await ns.exec("shared", "echo $COLOUR; ps", "helper")).toMatch(/^red\n[\s\S]*\/pause/);
       await ns.kubectl("delete", "pod", "shared", "--wait=true");
     });
 
