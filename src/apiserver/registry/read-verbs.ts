@@ -65,7 +65,8 @@ export function objectAnswer(
 ): ApiResponse {
   if (representation.as === "object") return new VersionAnswer(version, status);
   checkAskedFor(representation, "object", store.type);
-  if (representation.as === "metadata") return new VersionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
+  if (representation.as === "metadata")
+    return new VersionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
