@@ -281,7 +281,7 @@ const metaScheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/reg
 /** DeleteOptions: of the body where there is one, else of the query. */
 export async function readDeleteOptions(context: RequestContext): Promise<DeleteOptions> {
   const { request } = context;
-  const value = await readDeleteBody(request);
+  const value = await readDeleteBody(context);
   if (value === undefined || value === null) return checkDeleteOptions(deleteOptionsOf(request.query));
   checkOptionsKind(value);
   try {
@@ -308,11 +308,12 @@ function checkOptionsKind(value: unknown): void {
   throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "${metaScheme}"`);
 }
 
-async function readDeleteBody(request: ApiRequest): Promise<unknown> {
+async function readDeleteBody(context: RequestContext): Promise<unknown> {
+  const { request } = context;
   const { body } = request;
   if (body.kind === "value") return body.value;
-  if (body.kind === "none") return undefined;
-  const bytes = await body.read(maxBodyBytes);
+  const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
+  context.bodyBytes = bytes.length;
   if (bytes.length === 0) return undefined;
   const encoding = negotiateInput(request.headers["content-type"]);
   if (encoding === "protobuf") return readProtobufDeleteOptions(bytes);
@@ -338,7 +339,7 @@ function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
 
 /** A patch as sent: text, or (in-process) a value. */
 export async function readPatchBody(context: RequestContext): Promise<PatchBody> {
-  const patch = await readPatch(context.request);
+  const patch = await readPatch(context);
   if (context.auditBody?.whole) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
   return patch;
 }
@@ -355,8 +356,10 @@ function parsedIfJson(text: string): unknown {
   }
 }
 
-async function readPatch({ body }: ApiRequest): Promise<PatchBody> {
+async function readPatch(context: RequestContext): Promise<PatchBody> {
+  const { body } = context.request;
   if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
-  if (body.kind === "none") return { text: "" };
-  return { text: utf8.decode(await body.read(maxBodyBytes)) };
+  const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
+  context.bodyBytes = bytes.length;
+  return { text: utf8.decode(bytes) };
 }
