@@ -47,6 +47,8 @@ export async function connectToCluster(given: ConnectOptions): Promise<ClusterCl
 export function kubeconfigFault(error: KubeconfigError, path: string | undefined): CommandError {
   const { message, cause } = error;
   if (path !== undefined) return new CommandError(`--kubeconfig: ${message}`, { cause });
-  const which = process.env.KUBECONFIG ? "KUBECONFIG names this file; --kubeconfig names another" : "--kubeconfig or KUBECONFIG names another file";
+  const which = process.env.KUBECONFIG
+    ? "KUBECONFIG names this file; --kubeconfig names another"
+    : "--kubeconfig or KUBECONFIG names another file";
   return new CommandError(`${message} (${which})`, { cause });
 }
