@@ -156,7 +156,12 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[\s\S]*secret/);
       expect(await ns.kubectl("logs", "target", "-c", "beside")).not.toContain("4321");
       const [inside, beside] = [statusOf(pod, "inside"), statusOf(pod, "beside")];
-      expect(inside).toMatchObject({ ready: false, restartCount: 0, lastState: {}, state: { terminated: { exitCode: 3, reason: "Error" } } });
+      expect(inside).toMatchObject({
+        ready: false,
+        restartCount: 0,
+        lastState: {},
+        state: { terminated: { exitCode: 3, reason: "Error" } },
+      });
       expect(inside?.started).toBeUndefined();
       expect(beside?.state?.terminated).toMatchObject({ exitCode: 0, reason: "Completed", message: "over" });
       expect([isReady(pod), statusOf(pod)?.containerID]).toEqual([true, statusOf(before)?.containerID]);
@@ -196,7 +201,9 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const pod = await ns.untilWaiting("sound", "ErrImageNeverPull", "no-image");
       expect(isReady(pod)).toBe(true);
       const left = await ns.untilWaiting("ended", "CreateContainerError", "no-target");
-      expect(statusOf(left, "no-target")?.state?.waiting?.message).toMatch(/invalid target container: .* is not running - in state CONTAINER_EXITED/);
+      expect(statusOf(left, "no-target")?.state?.waiting?.message).toMatch(
+        /invalid target container: .* is not running - in state CONTAINER_EXITED/,
+      );
       expect(statusOf(left, "other")?.state?.running).toBeDefined();
     });
 
@@ -210,7 +217,10 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
         [[], "existing ephemeral containers"],
         [[{ ...one, image: "example.test/other:1" }], "existing ephemeral containers"],
         [[one, shell("true", { name: "main" })], "Duplicate value"],
-        [[one, shell("true", { name: "two", targetContainerName: "nobody" })], "spec.ephemeralContainers[1].targetContainerName: Not found"],
+        [
+          [one, shell("true", { name: "two", targetContainerName: "nobody" })],
+          "spec.ephemeralContainers[1].targetContainerName: Not found",
+        ],
         [[one, shell("true", { name: "two", ports: [{ containerPort: 80 }] })], "ephemeralContainers[1].ports: Forbidden"],
         [[one, shell("true", { name: "two", resources: { limits: { cpu: "1" } } })], "ephemeralContainers[1].resources: Forbidden"],
         [[one, shell("true", { name: "two", readinessProbe: { exec: { command: ["true"] } } })], "readinessProbe: Forbidden"],
