@@ -317,7 +317,9 @@ export class WatchCache {
         const found = new Map<string, ObjectVersion>();
         for (const kv of items) {
           const version = this.#decoded(() => codec.version(kv));
-          if (version) found.set(version.key, version);
+          if (!version) continue;
+          found.set(version.key, version);
+          codec.forget(kv.value);
         }
         this.#replace(found, revision);
         this.#loaded = true;
@@ -362,10 +364,9 @@ export class WatchCache {
     const nowMs = events.length > 0 ? clock.monotonic() : 0;
     this.figures.received += events.length;
     for (const event of events) {
+      const key = event.key.slice(prefix.length);
       const { kv } = event;
       const current = kv && this.#decoded(() => codec.version(kv));
-      // The text that the writer made, where it is of this process: a part of another text is slow to compare.
-      const key = current?.key ?? event.key.slice(prefix.length);
       const previous = this.#objects.get(key);
       if (!current && !previous) continue;
       this.#put(key, current, previous);
