@@ -3,8 +3,8 @@
 // without its resourceVersion, which is the key's modRevision. The JSON for clients is the stored bytes with the resource
 // version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
-import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
+import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
