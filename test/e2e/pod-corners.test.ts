@@ -138,8 +138,9 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
     /** What the server says to a list of them: "" when it takes it. */
     const replace = async (ns: TestNamespace, pod: string, ephemeralContainers: readonly Manifest[]): Promise<string> => {
       const path = `/api/v1/namespaces/${ns.name}/pods/${pod}/ephemeralcontainers`;
-      const current = await ns.getPod(pod);
-      const input = JSON.stringify({ ...current, apiVersion: "v1", kind: "Pod", spec: { ...current.spec, ephemeralContainers } });
+      const { spec } = await ns.getPod(pod);
+      const metadata = { name: pod, namespace: ns.name };
+      const input = JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata, spec: { ...spec, ephemeralContainers } });
       const { code, stderr } = await ns.tryKubectl(["replace", "--raw", path, "-f", "-"], { input });
       return code === 0 ? "" : stderr;
     };
@@ -153,14 +154,19 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const pod = await ns.untilPod("target", "has had both", (p) =>
         ["inside", "beside"].every((name) => statusOf(p, name)?.state?.terminated !== undefined),
       );
-      expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[^]*secret/);
+      expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[\s\S]*secret/);
       expect(await ns.kubectl("logs", "target", "-c", "beside")).not.toContain("4321");
       const [inside, beside] = [statusOf(pod, "inside"), statusOf(pod, "beside")];
-      expect(inside).toMatchObject({ ready: false, restartCount: 0, lastState: {}, state: { terminated: { exitCode: 3, reason: "Error" } } });
+      expect(inside).toMatchObject({
+        ready: false,
+        restartCount: 0,
+        lastState: {},
+        state: { terminated: { exitCode: 3, reason: "Error" } },
+      });
       expect(inside?.started).toBeUndefined();
       expect(beside?.state?.terminated).toMatchObject({ exitCode: 0, reason: "Completed", message: "over" });
       expect([isReady(pod), statusOf(pod)?.containerID]).toEqual([true, statusOf(before)?.containerID]);
-      await ns.untilEvent("target", /Started: Container started\n[^]*Started: Container started\n[^]*Started: Container started/);
+      await ns.untilEvent("target", /Started: Container started\n[\s\S]*Started: Container started\n[\s\S]*Started: Container started/);
       const { items } = await bed.client.list(events, { namespace: ns.name });
       const told = items.filter((e) => e.involvedObject.fieldPath === "spec.ephemeralContainers{inside}");
       expect(told.map((e) => `${e.type} ${e.reason}: ${e.message}`).sort()).toEqual([
@@ -180,7 +186,7 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       expect(await replace(ns, "shared", [ephemeral])).toBe("");
       await ns.untilPod("shared", "has its helper", (p) => statusOf(p, "helper")?.state?.running !== undefined);
       await until("the helper writes to the volume", async () => (await ns.exec("shared", "cat /work/file")) === "here\n");
-      expect(await ns.exec("shared", "echo $COLOUR; ps", "helper")).toMatch(/^red\n[^]*\/pause/);
+      expect(await ns.exec("shared", "echo $COLOUR; ps", "helper")).toMatch(/^red\n[\s\S]*\/pause/);
       await ns.kubectl("delete", "pod", "shared", "--wait=true");
     });
 
@@ -196,7 +202,9 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const pod = await ns.untilWaiting("sound", "ErrImageNeverPull", "no-image");
       expect(isReady(pod)).toBe(true);
       const left = await ns.untilWaiting("ended", "CreateContainerError", "no-target");
-      expect(statusOf(left, "no-target")?.state?.waiting?.message).toMatch(/invalid target container: .* is not running - in state CONTAINER_EXITED/);
+      expect(statusOf(left, "no-target")?.state?.waiting?.message).toMatch(
+        /invalid target container: .* is not running - in state CONTAINER_EXITED/,
+      );
       expect(statusOf(left, "other")?.state?.running).toBeDefined();
     });
 
@@ -210,7 +218,10 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
         [[], "existing ephemeral containers"],
         [[{ ...one, image: "example.test/other:1" }], "existing ephemeral containers"],
         [[one, shell("true", { name: "main" })], "Duplicate value"],
-        [[one, shell("true", { name: "two", targetContainerName: "nobody" })], "spec.ephemeralContainers[1].targetContainerName: Not found"],
+        [
+          [one, shell("true", { name: "two", targetContainerName: "nobody" })],
+          "spec.ephemeralContainers[1].targetContainerName: Not found",
+        ],
         [[one, shell("true", { name: "two", ports: [{ containerPort: 80 }] })], "ephemeralContainers[1].ports: Forbidden"],
         [[one, shell("true", { name: "two", resources: { limits: { cpu: "1" } } })], "ephemeralContainers[1].resources: Forbidden"],
         [[one, shell("true", { name: "two", readinessProbe: { exec: { command: ["true"] } } })], "readinessProbe: Forbidden"],

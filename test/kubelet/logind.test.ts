@@ -22,9 +22,7 @@ describe.runIf(reason === undefined)("a shutdown announced by logind", { timeout
   test("waits for the pods, which end by priority; once it is over the node is ready again", async () => {
     await using machine = await startSystemdMachine({ logind: true });
     const logind = async (...call: readonly string[]): Promise<string> => machine.inside("busctl", ...call);
-    await until("logind is on the bus", async () =>
-      /^t \d+/.test(await logind("get-property", ...login1, "InhibitDelayMaxUSec")),
-    );
+    await until("logind is on the bus", async () => /^t \d+/.test(await logind("get-property", ...login1, "InhibitDelayMaxUSec")));
     const locks = async (): Promise<string> => logind("call", ...login1, "ListInhibitors");
     const path = process.env.PATH;
     process.env.PATH = `${machine.tools}:${path}`;

@@ -109,7 +109,8 @@ export async function startSystemdMachine(options: { readonly logind?: boolean }
   const name = basename(directory.path);
   const tree = join(root, name);
   await mkdir(join(directory.path, "units"));
-  for (const [unit, text] of Object.entries(options.logind ? { ...units, ...logindUnits } : units)) await writeFile(join(directory.path, "units", unit), text);
+  for (const [unit, text] of Object.entries(options.logind ? { ...units, ...logindUnits } : units))
+    await writeFile(join(directory.path, "units", unit), text);
   await writeFile(join(directory.path, "bus.conf"), busPolicy);
   await writeFile(join(directory.path, "boot.sh"), boot(directory.path));
   const controllers = (await readFile(join(root, "cgroup.controllers"), "utf8")).split(/\s+/).filter((c) => c === "hugetlb");
