@@ -137,7 +137,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
-      volumePlugins: [createPersistentVolumePlugin(client)],
+      volumePlugins: [createPersistentVolumePlugin(client, runtime.simulated ? directoriesOnly : hostMounts)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
       ...(runtime.simulated ? { files: immediateFiles } : {}),
       ...(deps.podStarts ? { podStarts: deps.podStarts } : {}),
