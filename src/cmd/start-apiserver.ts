@@ -230,7 +230,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = countedClient(createClient(transportFor(loopbackUser)), { metrics, clock, host: `127.0.0.1:${https.port}` });
-  stack.add(serveCustomResources({ stores, client, clock, queues, logger: logger.named("custom-resources") }, egress));
+  stack.add(serveCustomResources({ stores, client, clock, metrics, queues, logger: logger.named("custom-resources") }, egress));
   state.ready.add("start-apiextensions-controllers");
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, queues, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
