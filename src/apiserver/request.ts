@@ -82,6 +82,8 @@ export interface RequestContext {
   terminated?: number;
   /** By dispatch, where what is asked for is deprecated: the release that removes it, "" where none does. */
   removedRelease?: string;
+  /** By dispatch: there is something that serves such requests, whatever it answers. */
+  isRouted?: boolean;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
   /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */
@@ -147,6 +149,8 @@ export interface WatchStream {
   readonly batches: AsyncIterable<readonly WatchStreamEvent[]>;
   /** Ends it from the consumer's side. */
   close(): void;
+  /** Calls the listener when it has ended, by whomever. One listener. Absent where it ends with its first batch. */
+  onceEnded?(listener: () => void): void;
 }
 
 export interface WatchStreamEvent {

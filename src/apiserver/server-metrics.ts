@@ -27,21 +27,14 @@ export function registerServerMetrics(metrics: MetricsRegistry, stores: Resource
     "[ALPHA] Current resource version of watch cache broken by resource type. This is truncated to the 15 least significant digits.",
     byResource,
   );
-  const watchers = metrics.gauge(
-    "apiserver_longrunning_requests",
-    "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
-    ["component", "group", "resource", "scope", "subresource", "verb", "version"],
-  );
   metrics.beforeScrape(() => {
-    for (const family of [objects, storageObjects, revision, watchers]) family.reset();
+    for (const family of [objects, storageObjects, revision]) family.reset();
     for (const { type, cache, definition } of stores.all) {
       if (!cache.hasLoaded || definition.sharesStorageOf) continue;
       const { group, resource } = type;
       objects.series(group, resource).set(cache.size);
       storageObjects.series(group === "" ? resource : `${resource}.${group}`).set(cache.size);
       revision.series(group, resource).set(cache.revision % 1e15);
-      // What is inside the server watches too, and is nobody's request.
-      if (cache.watcherCount > 0) watchers.series("apiserver", group, resource, "", "", "WATCH", type.version).set(cache.watcherCount);
     }
   });
 }

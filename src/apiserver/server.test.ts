@@ -160,9 +160,15 @@ describe("createApiServer()", () => {
   });
 
   it("counts requests under upstream's metric names", async () => {
-    const { get, registry } = setUp(ok);
+    const { get, registry } = setUp(async (context) => {
+      context.isRouted = context.info.resource === "deployments";
+      return ok(context);
+    });
     await get("/apis/apps/v1/namespaces/n/deployments/d");
     await get("/apis/apps/v1/namespaces/n/deployments");
+    await get("/apis/apps/v1/namespaces/n/nothings");
+    await get("/version");
+    expect(registry.text()).not.toMatch(/nothings|version=""/);
     expect(registry.text()).toContain(
       'apiserver_request_total{code="200",component="apiserver",dry_run="",group="apps",resource="deployments",scope="resource",subresource="",verb="GET",version="v1"} 1',
     );

@@ -78,7 +78,7 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
       } catch (error) {
         response = recovered(context, error, logger);
       }
-      const counted = metrics.end(context, response, clock.monotonic() - startMs);
+      const counted = metrics.end(context, response, { clock, startMs });
       return { response, context, counted };
     },
   };
@@ -104,6 +104,7 @@ class ServedRequest implements RequestContext {
   bodyBytes?: number;
   terminated?: number;
   removedRelease?: string;
+  isRouted = false;
 
   constructor(request: ApiRequest, receivedAtMs: number) {
     this.request = request;

@@ -2,6 +2,8 @@
 // 0.0.4). A series is looked up once and then updated by a plain addition, so that hot paths can afford it. The number of
 // series of one metric is bounded: what comes after is counted in one series whose labels say "other".
 
+import { showFloat } from "./go-float.ts";
+
 export interface Series {
   /** Adds `by` (default 1). */
   add(by?: number): void;
@@ -193,7 +195,7 @@ class NumberSeries implements GaugeSeries, Written {
   }
 
   write(lines: string[]): void {
-    lines.push(`${this.#name}${this.#labels === "" ? "" : `{${this.#labels}}`} ${this.#value}`);
+    lines.push(`${this.#name}${this.#labels === "" ? "" : `{${this.#labels}}`} ${showFloat(this.#value)}`);
   }
 }
 
@@ -230,10 +232,10 @@ class BucketSeries implements HistogramSeries, Written {
     let cumulated = 0;
     this.#bounds.forEach((bound, i) => {
       cumulated += this.#counts?.[i] ?? 0;
-      lines.push(`${this.#name}_bucket{${prefix}le="${bound}"} ${cumulated}`);
+      lines.push(`${this.#name}_bucket{${prefix}le="${showFloat(bound)}"} ${cumulated}`);
     });
     lines.push(`${this.#name}_bucket{${prefix}le="+Inf"} ${this.#count}`);
-    lines.push(`${this.#name}_sum${suffix} ${this.#sum}`, `${this.#name}_count${suffix} ${this.#count}`);
+    lines.push(`${this.#name}_sum${suffix} ${showFloat(this.#sum)}`, `${this.#name}_count${suffix} ${this.#count}`);
   }
 }
 

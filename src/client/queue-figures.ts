@@ -10,7 +10,9 @@ export interface MeasuredQueue {
   readonly unfinished: { readonly totalMs: number; readonly longestMs: number };
 }
 
-const buckets = Array.from({ length: 10 }, (_, i) => Number((1e-8 * 10 ** i).toPrecision(1)));
+/** Ten times as much each, by multiplying: bounds are texts to those who read them, and upstream's are not quite round. */
+const buckets: number[] = [1e-8];
+for (let bound = 1e-8; buckets.length < 10; ) buckets.push((bound *= 10));
 
 export class QueueFigures {
   /** By who has the queue; two may have queues of one name. */

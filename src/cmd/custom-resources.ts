@@ -2,13 +2,17 @@
 // the first object has to be converted.
 import { compileSchemaRules } from "../api/cel/validate-rules.ts";
 import { compileSchema } from "../api/structural/compile-schema.ts";
+import { createConversionMetrics } from "../apiserver/crd/conversion-metrics.ts";
 import { type CustomResourcesDeps, startCustomResources } from "../apiserver/crd/custom-resources.ts";
 import type { EgressSelector } from "../apiserver/egress/egress-selector.ts";
 import { createServiceResolver, servicesKnown } from "../apiserver/webhook/service-resolver.ts";
 import type { WebhookClient } from "../apiserver/webhook/webhook-client.ts";
 import type { Running } from "../base/lifecycle.ts";
+import type { MetricsRegistry } from "../base/metrics.ts";
 
-export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" | "conversion">, egress: EgressSelector = {}): Running {
+type Given = Omit<CustomResourcesDeps, "compile" | "conversion"> & { readonly metrics: MetricsRegistry };
+
+export function serveCustomResources({ metrics, ...deps }: Given, egress: EgressSelector = {}): Running {
   const { stores, clock } = deps;
   let loading: Promise<WebhookClient> | undefined;
   const load = async (): Promise<WebhookClient> => {
@@ -19,6 +23,7 @@ export function serveCustomResources(deps: Omit<CustomResourcesDeps, "compile" |
   const conversion = {
     webhooks: () => (loading ??= load()),
     resolve: createServiceResolver({ reader: stores.reader, clock }),
+    metrics: createConversionMetrics(metrics, clock),
   };
   const running = startCustomResources({
     ...deps,

@@ -185,7 +185,8 @@ export function resolvePlain(text: string): unknown {
   const plain = text.startsWith(".") ? text : text.replaceAll("_", "");
   const integer = parseInteger(plain);
   if (integer !== undefined) return integer;
-  return float.test(plain) ? Number(plain) : text;
+  const number = float.test(plain) ? Number(plain) : Number.NaN;
+  return Number.isFinite(number) ? number : text;
 }
 
 function parseInteger(text: string): number | undefined {

@@ -23,6 +23,13 @@ export const wasSent = <T extends object>(owner: T, field: keyof T & string): bo
 /** Whether anything in an object was sent empty: the object as a whole is marked too. */
 export const hasSentEmpty = (object: object): boolean => sentEmpty in object;
 
+/** Whether a part of an object, or anything in it, was sent empty. */
+export function hasEmptyPart(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Object.keys((value as Noted)[sentEmpty] ?? {}).length > 0) return true;
+  return Object.values(value).some(hasEmptyPart);
+}
+
 /** The object without these notes; the same where it has none. */
 export function withoutSentEmpty<T extends object>(object: T): T {
   return hasSentEmpty(object) ? partWithoutSentEmpty(object) : object;

@@ -6,6 +6,8 @@ import type { LevelVersion } from "./pod-security-policy.ts";
 export interface PodSecurityMetrics {
   evaluated(request: AdmissionRequest, at: LevelVersion, mode: "enforce" | "audit" | "warn", decision: "allow" | "deny"): void;
   exempted(request: AdmissionRequest): void;
+  /** The labels of the namespace do not say what they should; the pod is evaluated all the same. */
+  misled(request: AdmissionRequest): void;
 }
 
 export function createPodSecurityMetrics(registry: MetricsRegistry): PodSecurityMetrics {
@@ -19,6 +21,11 @@ export function createPodSecurityMetrics(registry: MetricsRegistry): PodSecurity
     "pod_security_exemptions_total",
     "[ALPHA] Number of exempt requests, not counting ignored or out of scope requests.",
     about,
+  );
+  const errors = registry.counter(
+    "pod_security_errors_total",
+    "[ALPHA] Number of errors preventing normal evaluation. Non-fatal errors may result in the latest restricted profile being used for evaluation.",
+    ["fatal", ...about],
   );
   // There from the first scrape on, as upstream's.
   for (const operation of ["create", "update"]) {
@@ -35,6 +42,7 @@ export function createPodSecurityMetrics(registry: MetricsRegistry): PodSecurity
       const policy = [level, level === "privileged" || version === undefined ? "latest" : `v1.${version}`];
       evaluations.series(decision, mode, ...policy, ...valuesOf(request)).add();
     },
+    misled: (request) => errors.series("false", ...valuesOf(request)).add(),
     exempted: (request) => exemptions.series(...valuesOf(request)).add(),
   };
 }

@@ -130,8 +130,10 @@ function evaluate(request: AdmissionRequest, pod: CheckedPod, { policy, settings
     metrics?.exempted(request);
     return request.annotate(`${auditPrefix}exempt`, "runtimeClass");
   }
-  if (errors.length > 0)
+  if (errors.length > 0) {
     request.annotate(`${auditPrefix}error`, `Failed to parse policy: ${joinProblems(errors.map((error) => error.message))}`);
+    metrics?.misled(request);
+  }
   const violationsOf = (at: LevelVersion): string => {
     const violations = podViolations(pod, at.level, at.version);
     return violations.length === 0 ? "" : `PodSecurity ${JSON.stringify(levelText(at))}: ${describe(violations)}`;

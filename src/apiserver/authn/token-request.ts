@@ -1,5 +1,6 @@
 // The token subresource of service accounts: issues a token for an account, for certain audiences and a certain time,
 // bound to a pod, a node or a secret where the request says so. A bound token dies with what it is bound to.
+import { defaultTokenSeconds } from "../../api/defaults/authentication.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
 import { badRequest, conflict, invalid, isStatus, type StatusError } from "../../api/meta/status-error.ts";
 import { nodes, pods, secrets, serviceaccounts } from "../../api/resources.generated.ts";
@@ -13,7 +14,6 @@ import type { ServiceAccountTokens } from "./service-account-tokens.ts";
 
 const group = "authentication.k8s.io";
 const kind = { group, kind: "TokenRequest" };
-const defaultSeconds = 3600;
 const minimumSeconds = 600;
 const maximumSeconds = 2 ** 32;
 
@@ -59,7 +59,7 @@ async function createToken(
     );
   const nowMs = deps.clock.now();
   const audiences = request.spec?.audiences?.length ? request.spec.audiences : deps.tokens.audiences;
-  const seconds = limitExpiration(request.spec?.expirationSeconds ?? defaultSeconds, deps, (text) => context.warnings.push(text));
+  const seconds = limitExpiration(request.spec?.expirationSeconds ?? defaultTokenSeconds, deps, (text) => context.warnings.push(text));
   const ref = request.spec?.boundObjectRef;
   const bound = ref ? await resolveBound(ref, namespace, name, deps.client) : {};
   const extends_ =

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { realClock } from "../../base/clock.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { createWebhookClient } from "../webhook/create-webhook-client.ts";
 import type { WebhookClient } from "../webhook/webhook-client.ts";
 import { startWebhookServer, type WebhookServer } from "../webhook/webhook-server-fixture.ts";
@@ -40,11 +41,13 @@ describe("a definition with a conversion webhook", () => {
   let webhook: WebhookServer;
   let client: WebhookClient;
   let fixture: CustomFixture;
+  let metrics: MetricsRegistry;
 
   beforeEach(async () => {
     webhook = await startWebhookServer((review) => success(review as Review));
     client = createWebhookClient({ clock: realClock });
-    fixture = createCustomFixture(async () => client);
+    metrics = new MetricsRegistry();
+    fixture = createCustomFixture(async () => client, metrics);
     await fixture.define({
       metadata: { name: "widgets.example.com" },
       spec: {
@@ -93,6 +96,18 @@ describe("a definition with a conversion webhook", () => {
       kind: "ConversionReview",
       request: { desiredAPIVersion: "example.com/v2", objects: [{ apiVersion: "example.com/v1", spec: { colour: "red" } }] },
     });
+  });
+
+  it("has its calls counted by how they ended", async () => {
+    await create("a", "red");
+    await fixture.send("GET", `${inV2}/a`);
+    webhook.answer = () => ({ body: {} });
+    await fixture.send("GET", `${inV2}/a`);
+    const counted = metrics.text();
+    expect(counted).toMatch(/^apiserver_conversion_webhook_request_total\{failure_type="",result="success"\} [1-9]/m);
+    expect(counted).toContain(
+      'apiserver_conversion_webhook_request_total{failure_type="conversion_webhook_malformed_response_failure",result="failure"} 1',
+    );
   });
 
   it("converts a list in one call, and nothing twice", async () => {

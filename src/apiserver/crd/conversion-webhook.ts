@@ -8,8 +8,10 @@ import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.
 import type { ServiceResolver, WebhookClient, WebhookClientConfig } from "../webhook/webhook-client.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import { webhookTarget } from "../webhook/webhook-target.ts";
+import type { ConversionMetrics } from "./conversion-metrics.ts";
 import {
   ConversionError,
+  type ConversionFailure,
   type ConversionRequest,
   conversionReview,
   convertedObjects,
@@ -25,6 +27,8 @@ export interface ConversionWebhookDeps {
   /** Asked for at the first conversion; resolves when services can be resolved too. */
   readonly webhooks: () => Promise<WebhookClient>;
   readonly resolve: ServiceResolver;
+  /** Where calls are counted. */
+  readonly metrics?: ConversionMetrics;
 }
 
 /** As long as a request may take by itself. */
@@ -79,14 +83,25 @@ interface Batch {
 
 async function convertBatch(
   conversion: CustomResourceDefinition["spec"]["conversion"],
-  { webhooks, resolve }: ConversionWebhookDeps,
+  { webhooks, resolve, metrics }: ConversionWebhookDeps,
   { objects, apiVersion }: Batch,
 ): Promise<readonly KubernetesObject[]> {
   const { clientConfig, conversionReviewVersions = [] } = conversion?.webhook ?? {};
   const reviewVersion = conversionReviewVersions.find(isReviewVersion);
   if (!reviewVersion) throw new ConversionError("no supported conversion review versions");
   const request: ConversionRequest = { reviewVersion, uid: randomUUID(), desiredApiVersion: apiVersion, objects };
-  return convertedObjects(request, await call());
+  const observed = metrics?.begin();
+  let problem: ConversionFailure | undefined = "call";
+  try {
+    const answer = await call();
+    problem = undefined;
+    return convertedObjects(request, answer);
+  } catch (error) {
+    if (error instanceof ConversionError) problem ??= error.failure;
+    throw error;
+  } finally {
+    observed?.(problem);
+  }
 
   async function call(): Promise<unknown> {
     try {

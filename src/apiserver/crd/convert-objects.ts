@@ -6,11 +6,17 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isJsonObject, type JsonObject } from "../../api/structural/json.ts";
 import { validateAnnotations, validateLabels } from "../../api/validation/object-meta.ts";
 
+/** How a conversion fails: no answer, one that is no review, too few objects, one that is not what it should be. */
+export type ConversionFailure = "call" | "malformed_response" | "partial_response" | "invalid_converted_object";
+
 /** What went wrong, in words for the client. */
 export class ConversionError extends Error {
-  constructor(message: string) {
+  readonly failure: ConversionFailure;
+
+  constructor(message: string, failure: ConversionFailure = "call") {
     super(message);
     this.name = "ConversionError";
+    this.failure = failure;
   }
 }
 
@@ -39,7 +45,7 @@ export function convertedObjects(request: ConversionRequest, answer: unknown): r
   const converted = objectsIn(request, answer);
   const { objects } = request;
   if (converted.length !== objects.length)
-    throw new ConversionError(`${subject} returned ${converted.length} objects, expected ${objects.length}`);
+    throw new ConversionError(`${subject} returned ${converted.length} objects, expected ${objects.length}`, "partial_response");
   return objects.map((object, i) => checkedObject(request, object, converted[i], i));
 }
 
@@ -51,7 +57,7 @@ export function subjectOf({ objects, desiredApiVersion }: ConversionRequest): st
 }
 
 function objectsIn(request: ConversionRequest, answer: unknown): readonly unknown[] {
-  const failed = (why: string): ConversionError => new ConversionError(`${subjectOf(request)} failed: ${why}`);
+  const failed = (why: string): ConversionError => new ConversionError(`${subjectOf(request)} failed: ${why}`, "malformed_response");
   const review = isJsonObject(answer) ? answer : {};
   if (request.reviewVersion === "v1") {
     const { apiVersion = "", kind = "" } = review as { readonly apiVersion?: unknown; readonly kind?: unknown };
@@ -76,7 +82,7 @@ function checkedObject(request: ConversionRequest, original: KubernetesObject, f
   const { desiredApiVersion, objects } = request;
   const several = objects.length > 1;
   const invalid = (what: string, at: string, why: string): ConversionError =>
-    new ConversionError(`${subjectOf(request)} returned invalid ${what}${at}: ${why}`);
+    new ConversionError(`${subjectOf(request)} returned invalid ${what}${at}: ${why}`, "invalid_converted_object");
   const object = several ? "converted object" : "object";
   const at = ` at index ${index}`;
   const converted = (isJsonObject(found) ? found : {}) as JsonObject & { readonly apiVersion?: unknown; readonly kind?: unknown };

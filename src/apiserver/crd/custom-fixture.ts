@@ -3,6 +3,7 @@
 import { StatusError } from "../../api/meta/status-error.ts";
 import { compileSchema } from "../../api/structural/compile-schema.ts";
 import { createLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { createClient } from "../../client/create-client.ts";
 import { loopbackUser } from "../authn/user.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
@@ -14,6 +15,7 @@ import type { RequestContext } from "../request.ts";
 import { statusResponse } from "../server.ts";
 import { createServiceResolver } from "../webhook/service-resolver.ts";
 import type { WebhookClient } from "../webhook/webhook-client.ts";
+import { createConversionMetrics } from "./conversion-metrics.ts";
 import { startCustomResources } from "./custom-resources.ts";
 
 export const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -30,7 +32,7 @@ export interface CustomFixture extends Fixture {
 
 const noWebhooks = (): Promise<WebhookClient> => Promise.reject(new Error("this test has no webhooks"));
 
-export function createCustomFixture(webhooks: () => Promise<WebhookClient> = noWebhooks): CustomFixture {
+export function createCustomFixture(webhooks: () => Promise<WebhookClient> = noWebhooks, metrics = new MetricsRegistry()): CustomFixture {
   const fixture = createFixture({ definitions: builtInDefinitions(describedResources) });
   const { clock, stores, handler } = fixture;
   const api = {
@@ -47,7 +49,11 @@ export function createCustomFixture(webhooks: () => Promise<WebhookClient> = noW
   };
   const client = createClient(createInProcessTransport(api, loopbackUser, clock));
   const logger = createLogger("test", { write: () => undefined });
-  const conversion = { webhooks, resolve: createServiceResolver({ reader: stores.reader, clock }) };
+  const conversion = {
+    webhooks,
+    resolve: createServiceResolver({ reader: stores.reader, clock }),
+    metrics: createConversionMetrics(metrics, clock),
+  };
   const running = startCustomResources({ stores, client, clock, logger, compile: compileSchema, conversion });
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 10; i++) await clock.advance(200);

@@ -1,14 +1,13 @@
-// Objects as bytes: JSON as upstream's encoder ends it (a newline), indented for people, and YAML with sorted keys.
+// Objects as bytes: JSON as upstream's encoder ends it (a newline), indented for people, and YAML as upstream's library writes it.
 
 /** JSON bytes; `pretty` indents by two spaces. */
 export function encodeJson(object: unknown, pretty = false): Uint8Array {
   return Buffer.from(pretty ? JSON.stringify(object, undefined, 2) : `${JSON.stringify(object)}\n`);
 }
 
-/** YAML bytes, keys sorted and lists not indented. The encoder is loaded when first needed. */
+/** YAML bytes. The encoder is loaded when first needed. */
 export async function encodeYaml(object: unknown): Promise<Uint8Array> {
-  const { stringify } = await import("../../api/encode/yaml-text.ts");
+  const { writeGoYaml } = await import("../../api/encode/go-yaml.ts");
   // By way of JSON, so that absent values stay absent and only JSON's types appear.
-  const plain: unknown = JSON.parse(JSON.stringify(object));
-  return Buffer.from(stringify(plain, { sortMapEntries: true, indentSeq: false, lineWidth: 0, version: "1.1" }));
+  return Buffer.from(writeGoYaml(JSON.parse(JSON.stringify(object))));
 }

@@ -296,7 +296,11 @@ class ConnectionServer implements HttpsServer {
     const answer = await this.#deps.api.handle(request);
     const { response } = answer;
     const { logger } = this.#deps;
-    if (response.kind === "upgrade") return response.serve(upgrade);
+    if (response.kind === "upgrade") {
+      const ended = answer.counted?.begun();
+      if (ended) upgrade.socket.once("close", ended);
+      return response.serve(upgrade);
+    }
     const release = this.#own(answer);
     try {
       if (response.kind === "watch" && isWebSocketUpgrade(request.headers))

@@ -3,17 +3,19 @@
 
 import { protobufSchema, type TypeMeta, watchEventAround } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
+import type { HistogramSeries } from "../../base/metrics.ts";
 import type { WatchStreamEvent } from "../request.ts";
 
 const chunkBytes = 256 * 1024;
 
 /** The batch as chunks of about 256 KiB at most (an event larger than that is one chunk). */
-export function* protobufWatchFrames(batch: readonly WatchStreamEvent[]): Generator<Buffer> {
+export function* protobufWatchFrames(batch: readonly WatchStreamEvent[], sizes?: HistogramSeries): Generator<Buffer> {
   let parts: Uint8Array[] = [];
   let length = 0;
   for (const event of batch) {
     const frame = framed(event);
     const size = sizeOf(frame);
+    sizes?.observe(frame[2]?.length ?? 0);
     if (length > 0 && length + size > chunkBytes) {
       yield Buffer.concat(parts, length);
       parts = [];

@@ -10,6 +10,9 @@ export interface RequestFamilies {
   readonly bodySizes: Family<HistogramSeries>;
   readonly validations: Family<HistogramSeries>;
   readonly events: Family<Series>;
+  readonly eventSizes: Family<HistogramSeries>;
+  /** Those that go on. */
+  readonly open: Family<GaugeSeries>;
   readonly self: Family<Series>;
   readonly terminations: Family<Series>;
   readonly aborts: Family<Series>;
@@ -29,7 +32,7 @@ export function requestFamilies(registry: MetricsRegistry): RequestFamilies {
   return { ...timedFamilies(registry), ...countedFamilies(registry) };
 }
 
-type Timed = Pick<RequestFamilies, "durations" | "ownDurations" | "sizes" | "bodySizes" | "validations">;
+type Timed = Pick<RequestFamilies, "durations" | "ownDurations" | "sizes" | "bodySizes" | "validations" | "eventSizes">;
 
 function timedFamilies(registry: MetricsRegistry): Timed {
   return {
@@ -53,6 +56,10 @@ function timedFamilies(registry: MetricsRegistry): Timed {
       "[ALPHA] Apiserver request body size in bytes broken out by resource and verb.",
       { labels: ["group", "resource", "verb"], buckets: bodyBuckets },
     ),
+    eventSizes: registry.histogram("apiserver_watch_events_sizes", "[ALPHA] Watch event size distribution in bytes", {
+      labels: ["group", "resource", "version"],
+      buckets: Array.from({ length: 8 }, (_, i) => 1024 * 2 ** i),
+    }),
     validations: registry.histogram(
       "field_validation_request_duration_seconds",
       "[ALPHA] Response latency distribution in seconds for each field validation value",
@@ -71,6 +78,11 @@ function countedFamilies(registry: MetricsRegistry): Omit<RequestFamilies, keyof
     events: registry.counter("apiserver_watch_events_total", "[ALPHA] Number of events sent in watch clients", [
       ...["group", "resource", "version"],
     ]),
+    open: registry.gauge(
+      "apiserver_longrunning_requests",
+      "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.",
+      ["component", ...alike],
+    ),
     self: registry.counter(
       "apiserver_selfrequest_total",
       "[ALPHA] Counter of apiserver self-requests broken out for each verb, API resource and subresource.",

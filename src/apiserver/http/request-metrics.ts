@@ -1,5 +1,6 @@
 // What the API server counts about requests, under upstream's metric names. What tells requests apart becomes one key, which
 // finds all series of such requests: a request costs one look-up and a few additions.
+import type { Clock } from "../../base/clock.ts";
 import type { HistogramSeries, MetricsRegistry, Series } from "../../base/metrics.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { type RequestFamilies, requestFamilies } from "./request-families.ts";
@@ -7,15 +8,24 @@ import { isLongRunning } from "./request-info.ts";
 
 export interface RequestMetrics {
   /** The series that go on being counted while the answer is written. */
-  end(context: RequestContext, response: ApiResponse, durationMs: number): CountedAnswer;
+  end(context: RequestContext, response: ApiResponse, times: RequestTimes): CountedAnswer;
+}
+
+export interface RequestTimes {
+  readonly clock: Pick<Clock, "monotonic">;
+  /** When the request arrived, by that clock. */
+  readonly startMs: number;
 }
 
 /** What is known only when an answer is written. */
 export interface CountedAnswer {
   /** Of reads: the bytes of the answer. */
   readonly sizes: HistogramSeries | undefined;
-  /** Of watches. */
+  /** Of watches: how many events, and the bytes of each. */
   readonly events: Series | undefined;
+  readonly eventSizes: HistogramSeries | undefined;
+  /** The request goes on until the returned function is called: a stream, a connection. Undefined where it is none of those. */
+  begun(): (() => void) | undefined;
   /** The answer was broken off. */
   aborted(): void;
 }
@@ -25,34 +35,83 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
   /** By what tells requests apart, so that one look-up finds all series. What was never served is among them: emptied when full. */
   const known = new Map<string, Counted>();
   return {
-    end(context, response, durationMs) {
-      const { info, request } = context;
-      const verb = verbOf(context);
-      const scope = scopeOf(context);
-      const hasQuery = info.isResourceRequest && request.query.size > 0;
-      const isDry = hasQuery && request.query.get("dryRun") === "All";
-      const resource = info.isResourceRequest ? info.resource : "";
-      const subresource = info.isResourceRequest ? info.subresource : plainPath(info.path);
-      const code = "status" in response ? response.status : response.kind === "watch" ? 200 : 101;
-      const key = `${code}${isDry ? "?" : " "}${verb}/${scope}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
-      let counted = known.get(key);
-      if (!counted) {
-        const labels = { group: info.apiGroup, version: info.apiVersion, verb, action: info.verb, scope, resource, subresource };
-        counted = new Counted(families, labels, { code: String(code), isDry, isLong: isLongRunning(info) });
-        if (known.size >= maxKnown) known.clear();
-        known.set(key, counted);
-      }
-      counted.requests.add();
-      counted.durations?.observe(durationMs / 1000);
-      counted.ownDurations?.observe((durationMs - (context.waitedMs ?? 0)) / 1000);
-      if (context.bodyBytes !== undefined) counted.bodySizes.observe(context.bodyBytes);
-      if (counted.writes) families.validations.series(validationOf(hasQuery, context)).observe(durationMs / 1000);
-      if (context.user.name === "system:apiserver") counted.self.add();
+    end(context, response, times) {
+      const route = routeOf(context, response);
+      const counted = seriesOf(context, response, route);
       if (context.terminated !== undefined) counted.terminated(context.terminated);
-      if (context.removedRelease !== undefined) counted.deprecated(context.removedRelease);
+      if (!route) {
+        // What flow control turned away is counted all the same.
+        if ("status" in response && response.status === 429) counted.requests.add();
+        return counted;
+      }
+      const end = (): void => countEnd(counted, context, times);
+      if (response.kind !== "watch" || !response.stream.onceEnded) end();
+      else {
+        const ended = counted.begun();
+        response.stream.onceEnded(() => {
+          ended?.();
+          end();
+        });
+      }
       return counted;
     },
   };
+
+  function seriesOf(context: RequestContext, response: ApiResponse, route: Route | undefined): Counted {
+    const { info, request } = context;
+    const verb = verbOf(context);
+    const scope = scopeOf(context);
+    const isDry = info.isResourceRequest && request.query.size > 0 && request.query.get("dryRun") === "All";
+    const resource = info.isResourceRequest ? info.resource : "";
+    const subresource = info.isResourceRequest ? info.subresource : (route?.path ?? "");
+    const code = "status" in response ? response.status : response.kind === "watch" ? 200 : 101;
+    const mark = route === undefined ? "-" : isDry ? "?" : " ";
+    const key = `${code}${mark}${verb}/${scope}${info.name === "" ? "" : "."}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
+    let counted = known.get(key);
+    if (!counted) {
+      const labels = { group: info.apiGroup, version: info.apiVersion, verb, action: info.verb, scope, resource, subresource };
+      const by = info.isResourceRequest ? component : "";
+      counted = new Counted(families, labels, { code: String(code), isDry, isLong: isLongRunning(info), isNamed: info.name !== "", by });
+      if (known.size >= maxKnown) known.clear();
+      known.set(key, counted);
+    }
+    return counted;
+  }
+
+  function countEnd(counted: Counted, context: RequestContext, { clock, startMs }: RequestTimes): void {
+    const { info, request } = context;
+    const durationMs = clock.monotonic() - startMs;
+    counted.requests.add();
+    counted.durations.observe(durationMs / 1000);
+    counted.ownDurations?.observe((durationMs - (context.waitedMs ?? 0)) / 1000);
+    if (context.bodyBytes !== undefined) counted.bodySizes.observe(context.bodyBytes);
+    const hasQuery = info.isResourceRequest && request.query.size > 0;
+    if (counted.writes) families.validations.series(validationOf(hasQuery, context)).observe(durationMs / 1000);
+    if (context.user.name === "system:apiserver") counted.self.add();
+    if (context.removedRelease !== undefined) counted.deprecated(context.removedRelease);
+  }
+}
+
+/** What upstream's router has a handler for that counts; everything else is answered uncounted. */
+interface Route {
+  /** Of what is no resource: as the label "subresource" has it. */
+  readonly path?: string;
+}
+
+const resourceRoute: Route = {};
+const health: ReadonlySet<string> = new Set(["/healthz", "/livez", "/readyz"]);
+
+function routeOf({ info, isRouted }: RequestContext, response: ApiResponse): Route | undefined {
+  if (info.isResourceRequest) {
+    // What patches cannot be of is refused by the router.
+    const isRefused = !isRouted || (info.verb === "patch" && "status" in response && response.status === 415);
+    return isRefused ? undefined : resourceRoute;
+  }
+  const { path } = info;
+  if (health.has(path)) return { path };
+  if (path === "/openapi/v3" || path.startsWith("/openapi/v3/")) return { path: "openapi/v3" };
+  const isAggregated = response.kind === "bytes" && response.contentType.includes("as=APIGroupDiscoveryList");
+  return isAggregated ? { path: "" } : undefined;
 }
 
 const maxKnown = 2000;
@@ -68,46 +127,87 @@ interface Labels {
   readonly subresource: string;
 }
 
+/** What is not in all labels. */
+interface Seen {
+  readonly code: string;
+  readonly isDry: boolean;
+  readonly isLong: boolean;
+  readonly isNamed: boolean;
+  /** The component: none of what is no resource. */
+  readonly by: string;
+}
+
 /** The series of requests that are alike. Those that few of them need are made when they do. */
 class Counted implements CountedAnswer {
-  readonly requests: Series;
-  readonly durations: HistogramSeries | undefined;
-  readonly ownDurations: HistogramSeries | undefined;
   readonly writes: boolean;
   readonly #families: RequestFamilies;
   readonly #labels: Labels;
+  readonly #seen: Seen;
+  #requests: Series | undefined;
+  #durations: HistogramSeries | undefined;
+  #ownDurations: HistogramSeries | undefined;
+  #eventSizes: HistogramSeries | undefined;
   #self: Series | undefined;
   #sizes: HistogramSeries | undefined;
   #bodySizes: HistogramSeries | undefined;
   #events: Series | undefined;
 
-  constructor(
-    families: RequestFamilies,
-    labels: Labels,
-    seen: { readonly code: string; readonly isDry: boolean; readonly isLong: boolean },
-  ) {
-    const { group, version, verb, scope, resource, subresource } = labels;
-    const { code, isDry, isLong } = seen;
+  constructor(families: RequestFamilies, labels: Labels, seen: Seen) {
+    const { resource, verb } = labels;
     this.#families = families;
     this.#labels = labels;
-    const alike = [group, resource, scope, subresource, verb, version];
-    const dry = isDry ? "All" : "";
-    this.requests = families.requests.series(code, component, dry, ...alike);
-    this.durations = isLong ? undefined : families.durations.series(component, dry, ...alike);
-    this.ownDurations = isLong || isDry ? undefined : families.ownDurations.series(component, ...alike);
-    this.writes = resource !== "" && (verb === "POST" || verb === "PUT" || verb === "PATCH");
+    this.#seen = seen;
+    this.writes = resource !== "" && /^(POST|PUT|PATCH|APPLY)$/.test(verb);
+  }
+
+  // Series are made when they count: those of a watch at its end.
+  get requests(): Series {
+    const { code, isDry, by } = this.#seen;
+    return (this.#requests ??= this.#families.requests.series(code, by, isDry ? "All" : "", ...this.#alike()));
+  }
+
+  get durations(): HistogramSeries {
+    const { isDry, by } = this.#seen;
+    return (this.#durations ??= this.#families.durations.series(by, isDry ? "All" : "", ...this.#alike()));
+  }
+
+  get ownDurations(): HistogramSeries | undefined {
+    const { isDry, isLong, by } = this.#seen;
+    if (isDry || isLong) return undefined;
+    return (this.#ownDurations ??= this.#families.ownDurations.series(by, ...this.#alike()));
+  }
+
+  #alike(): readonly string[] {
+    const { group, resource, scope, subresource, verb, version } = this.#labels;
+    return [group, resource, scope, subresource, verb, version];
+  }
+
+  begun(): (() => void) | undefined {
+    if (!this.#seen.isLong) return undefined;
+    const { group, resource, scope, subresource, verb, version } = this.#labels;
+    // The name may stand in a field selector.
+    const seenAs = this.#seen.isNamed ? "resource" : scope;
+    const open = this.#families.open.series(component, group, resource, seenAs, subresource, verb, version);
+    open.add();
+    let isOpen = true;
+    return () => {
+      if (isOpen) open.add(-1);
+      isOpen = false;
+    };
   }
 
   get bodySizes(): HistogramSeries {
     const { group, resource, action } = this.#labels;
-    this.#bodySizes ??= this.#families.bodySizes.series(group, resource, action);
+    const verb = action === "deletecollection" ? "delete_collection" : action;
+    this.#bodySizes ??= this.#families.bodySizes.series(group, resource, verb);
     return this.#bodySizes;
   }
 
   get sizes(): HistogramSeries | undefined {
-    const { group, resource, scope, subresource, verb, version } = this.#labels;
-    if (verb !== "GET" && verb !== "LIST") return undefined;
-    this.#sizes ??= this.#families.sizes.series(component, group, resource, scope, subresource, verb, version);
+    const { verb } = this.#labels;
+    if (verb !== "GET" && verb !== "LIST" && verb !== "WATCH") return undefined;
+    if (!this.#requests && verb !== "WATCH") return undefined; // not counted at all
+    this.#sizes ??= this.#families.sizes.series(this.#seen.by, ...this.#alike());
     return this.#sizes;
   }
 
@@ -116,6 +216,13 @@ class Counted implements CountedAnswer {
     if (verb !== "WATCH") return undefined;
     this.#events ??= this.#families.events.series(group, resource, version);
     return this.#events;
+  }
+
+  get eventSizes(): HistogramSeries | undefined {
+    const { group, resource, verb, version } = this.#labels;
+    if (verb !== "WATCH") return undefined;
+    this.#eventSizes ??= this.#families.eventSizes.series(group, resource, version);
+    return this.#eventSizes;
   }
 
   /** The server's own requests. */
@@ -153,23 +260,24 @@ const metricVerbs: Readonly<Record<string, string>> = {
   update: "PUT",
   patch: "PATCH",
   delete: "DELETE",
-  deletecollection: "DELETECOLLECTION",
+  deletecollection: "DELETE",
 };
 
+const connects: ReadonlySet<string> = new Set(["log", "exec", "portforward", "attach", "proxy"]);
+
 function verbOf({ info, request }: RequestContext): string {
-  if (info.isResourceRequest) return metricVerbs[info.verb] ?? "other";
+  if (info.isResourceRequest) {
+    if (info.subresource !== "" && connects.has(info.subresource)) return "CONNECT";
+    if (info.verb === "patch" && request.headers["content-type"] === "application/apply-patch+yaml") return "APPLY";
+    return metricVerbs[info.verb] ?? "other";
+  }
   return /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/.test(request.method) ? request.method : "other";
 }
 
 function scopeOf({ info }: RequestContext): string {
   if (!info.isResourceRequest) return "";
-  if (info.name !== "" || info.verb === "create") return "resource";
+  if (info.parts.length > 1 || info.verb === "create") return "resource";
   return info.namespace === "" ? "cluster" : "namespace";
-}
-
-/** Only well-known paths become label values: anyone can ask for any other. */
-function plainPath(path: string): string {
-  return /^\/(healthz|livez|readyz|metrics|version)(\/|$)/.test(path) ? path : "";
 }
 
 const validations: ReadonlySet<string> = new Set(["Ignore", "Warn", "Strict"]);

@@ -1,6 +1,7 @@
 // The bytes of a watch: one JSON line for each event, built around the object's shared encoding without parsing it. A
 // batch becomes few large chunks, because every write costs a TLS record and a system call; watchers that are at the same
 // place share the chunk.
+import type { HistogramSeries } from "../../base/metrics.ts";
 import type { WatchStreamEvent } from "../request.ts";
 
 const heads: Readonly<Record<WatchStreamEvent["type"], Buffer>> = {
@@ -16,11 +17,12 @@ const newline = 0x0a;
 const chunkBytes = 256 * 1024;
 
 /** The batch that was asked for last, where it made one chunk. */
-let last: { readonly batch: readonly WatchStreamEvent[]; readonly chunk: Buffer } | undefined;
+let last: { readonly batch: readonly WatchStreamEvent[]; readonly chunk: Buffer; readonly sizes: readonly number[] } | undefined;
 
-/** The batch as chunks of about 256 KiB at most (an event larger than that is one chunk). */
-export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buffer> {
+/** The batch as chunks of about 256 KiB at most (an event larger than that is one chunk). `sizes` observes those of the objects. */
+export function* watchFrames(batch: readonly WatchStreamEvent[], sizes?: HistogramSeries): Generator<Buffer> {
   if (last && isSameBatch(last.batch, batch)) {
+    if (sizes) for (const size of last.sizes) sizes.observe(size);
     yield last.chunk;
     return;
   }
@@ -29,6 +31,7 @@ export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buff
   for (let i = 0; i < batch.length; i++) {
     const event = batch[i] as WatchStreamEvent;
     const bytes = event.bytes();
+    sizes?.observe(bytes.length);
     const size = frameBytes(event, bytes);
     if (length > 0 && length + size > chunkBytes) {
       yield joinFrames(batch, i - pending.length, pending, length);
@@ -40,7 +43,7 @@ export function* watchFrames(batch: readonly WatchStreamEvent[]): Generator<Buff
   }
   if (pending.length === 0) return;
   const chunk = joinFrames(batch, batch.length - pending.length, pending, length);
-  if (pending.length === batch.length) last = { batch, chunk };
+  if (pending.length === batch.length) last = { batch, chunk, sizes: pending.map((bytes) => bytes.length) };
   yield chunk;
 }
 

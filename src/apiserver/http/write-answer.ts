@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { constants, createGzip, type Gzip, gzip } from "node:zlib";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
-import type { HistogramSeries, Series } from "../../base/metrics.ts";
+import type { HistogramSeries } from "../../base/metrics.ts";
 import type { ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
@@ -82,12 +82,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
     case "watch": {
       const protobuf = response.encoding === "protobuf";
       sink.open(200, headersOf(answer, protobuf ? `${mediaTypes.protobuf};stream=watch` : mediaTypes.json));
-      return sendWatch(
-        response.stream,
-        { frames: protobuf ? protobufWatchFrames : watchFrames, events: answer.counted?.events },
-        sink,
-        pace,
-      );
+      return sendWatch(response.stream, { frames: protobuf ? protobufWatchFrames : watchFrames, counted: answer.counted }, sink, pace);
     }
     case "upgrade":
       throw new Error("the request is not an upgrade, its answer is one");
@@ -177,6 +172,15 @@ function compressedHeaders(headers: HeaderValues): HeaderValues {
 type StreamResponse = Extract<ApiResponse, { kind: "stream" }>;
 
 async function sendStream(answer: Answer, response: StreamResponse, sink: Sink): Promise<void> {
+  const ended = answer.counted?.begun();
+  try {
+    await sendChunks(answer, response, sink);
+  } finally {
+    ended?.();
+  }
+}
+
+async function sendChunks(answer: Answer, response: StreamResponse, sink: Sink): Promise<void> {
   const headers = headersOf(answer, response.contentType, response.headers);
   // Lists are compressed as upstream's are; logs and the like go out as they come.
   const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
@@ -229,17 +233,20 @@ async function sendCompressedStream(
   sink.end();
 }
 
-type Frames = (batch: readonly WatchStreamEvent[]) => Iterable<Uint8Array>;
+type Frames = (batch: readonly WatchStreamEvent[], sizes: HistogramSeries | undefined) => Iterable<Uint8Array>;
 
 interface Watching {
   readonly frames: Frames;
-  readonly events: Series | undefined;
+  readonly counted: Answer["counted"];
 }
 
-async function sendWatch(stream: WatchStream, { frames, events }: Watching, sink: Sink, pace: WatchPace): Promise<void> {
+async function sendWatch(stream: WatchStream, { frames, counted }: Watching, sink: Sink, pace: WatchPace): Promise<void> {
   sink.onClose(() => stream.close());
+  const [events, eventSizes] = [counted?.events, counted?.eventSizes];
+  let sent = 0;
   for await (const batch of stream.batches) {
-    for (const chunk of frames(batch)) {
+    for (const chunk of frames(batch, eventSizes)) {
+      sent += chunk.length;
       const wait = sink.write(chunk);
       if (wait) await wait;
     }
@@ -247,5 +254,6 @@ async function sendWatch(stream: WatchStream, { frames, events }: Watching, sink
     const pause = pace.wrote();
     if (pause) await pause;
   }
+  counted?.sizes?.observe(sent);
   if (!sink.closed) sink.end();
 }

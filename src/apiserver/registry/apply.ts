@@ -7,7 +7,7 @@ import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
-import { apiVersionOf } from "../../api/resource-type.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { withValueAt } from "./custom-scale.ts";
@@ -90,16 +90,24 @@ function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObj
   if (type.schema === undefined && !custom) return merged;
   try {
     const { object } = custom ? custom.decode(merged) : decodeConverted(builtInSchemas.get(type.schema ?? ""), merged);
-    return object as unknown as KubernetesObject;
+    const decoded = object as unknown as KubernetesObject;
+    const unreadable = definition.unreadable?.(decoded);
+    if (unreadable !== undefined)
+      throw new StatusError({ code: 500, message: `failed to convert to unversioned (${nameOf(type, subject)}): ${unreadable}` });
+    return decoded;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     if (custom) throw badRequest(error.message);
-    const kind = `${apiVersionOf(type)}, Kind=${type.kind}`;
-    const { namespace = "", name = "" } = subject.metadata ?? {};
-    const named = `${namespace}/${name}; ${type.group === "" ? "/" : ""}${kind}`;
-    const why = `unable to convert unstructured object to ${type.group === "" ? "/" : ""}${kind}: ${error.message}`;
-    throw new StatusError({ code: 500, message: `failed to convert new object (${named}) to proper version: ${why}` });
+    const why = `unable to convert unstructured object to ${kindText(type)}: ${error.message}`;
+    throw new StatusError({ code: 500, message: `failed to convert new object (${nameOf(type, subject)}) to proper version: ${why}` });
   }
+}
+
+const kindText = (type: ResourceType): string => `${type.group === "" ? "/" : ""}${apiVersionOf(type)}, Kind=${type.kind}`;
+
+function nameOf(type: ResourceType, { metadata }: KubernetesObject): string {
+  const { namespace = "", name = "" } = metadata ?? {};
+  return `${namespace}/${name}; ${kindText(type)}`;
 }
 
 /** What applying a Scale means for the object itself. */

@@ -36,6 +36,8 @@ export interface ExpectedKind extends GroupVersionKind {
   readonly decode?: ((value: unknown) => Decoded) | undefined;
   /** Fills in what the server would, for those who are told of what was sent. */
   readonly defaults?: ((object: never) => KubernetesObject) | undefined;
+  /** Why what was decoded cannot be read as fields of other versions of the kind. */
+  readonly unreadable?: ((object: never) => string | undefined) | undefined;
   /** Other versions of the kind that are read alike ("policy/v1beta1" for evictions). */
   readonly alsoVersions?: readonly string[];
 }
@@ -147,6 +149,8 @@ export function decodeAs(
   if (problem !== undefined) throw unrecognized(expected.kind, problem, bytes ?? textOf(value));
   checkKind(sent, expected, apiVersion, bytes);
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
+  const unreadable = expected.unreadable?.(object as never);
+  if (unreadable !== undefined) throw cannotBeHandled(expected, expected.kind, unreadable);
   const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
@@ -277,7 +281,7 @@ const metaScheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/reg
 /** DeleteOptions: of the body where there is one, else of the query. */
 export async function readDeleteOptions(context: RequestContext): Promise<DeleteOptions> {
   const { request } = context;
-  const value = await readDeleteBody(request);
+  const value = await readDeleteBody(context);
   if (value === undefined || value === null) return checkDeleteOptions(deleteOptionsOf(request.query));
   checkOptionsKind(value);
   try {
@@ -304,11 +308,12 @@ function checkOptionsKind(value: unknown): void {
   throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "${metaScheme}"`);
 }
 
-async function readDeleteBody(request: ApiRequest): Promise<unknown> {
+async function readDeleteBody(context: RequestContext): Promise<unknown> {
+  const { request } = context;
   const { body } = request;
   if (body.kind === "value") return body.value;
-  if (body.kind === "none") return undefined;
-  const bytes = await body.read(maxBodyBytes);
+  const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
+  context.bodyBytes = bytes.length;
   if (bytes.length === 0) return undefined;
   const encoding = negotiateInput(request.headers["content-type"]);
   if (encoding === "protobuf") return readProtobufDeleteOptions(bytes);
@@ -334,7 +339,7 @@ function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
 
 /** A patch as sent: text, or (in-process) a value. */
 export async function readPatchBody(context: RequestContext): Promise<PatchBody> {
-  const patch = await readPatch(context.request);
+  const patch = await readPatch(context);
   if (context.auditBody?.whole) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
   return patch;
 }
@@ -351,8 +356,10 @@ function parsedIfJson(text: string): unknown {
   }
 }
 
-async function readPatch({ body }: ApiRequest): Promise<PatchBody> {
+async function readPatch(context: RequestContext): Promise<PatchBody> {
+  const { body } = context.request;
   if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
-  if (body.kind === "none") return { text: "" };
-  return { text: utf8.decode(await body.read(maxBodyBytes)) };
+  const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
+  context.bodyBytes = bytes.length;
+  return { text: utf8.decode(bytes) };
 }

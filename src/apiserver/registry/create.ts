@@ -147,7 +147,9 @@ async function commitNew(
 
 /** Whether metadata.generation of this resource is counted. */
 export function countsGeneration({ definition }: ResourceStore): boolean {
-  return definition.countsGeneration ?? definition.type.subresources.some((s) => s.name === "status");
+  return definition.countsGeneration !== undefined
+    ? definition.countsGeneration !== false
+    : definition.type.subresources.some((s) => s.name === "status");
 }
 
 function nameTaken(store: ResourceStore, current: ObjectVersion | undefined, name = ""): StatusError {

@@ -1,12 +1,14 @@
 // Requests that code answers instead of storage: virtual resources that are created and not kept (token reviews, access
 // reviews, service account tokens), and subresources that connect to a node. Admission sees both.
 
+import { defaultTokenRequest } from "../../api/defaults/authentication.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
+import { apiVersionOf, type GroupVersionKind, type ResourceType } from "../../api/resource-type.ts";
+import { serviceaccounts } from "../../api/resources.generated.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
-import { recordUpdate } from "./field-management.ts";
+import { type OwnershipRules, recordUpdate } from "./field-management.ts";
 import type { CreateHandler } from "./handler-types.ts";
 import { inNamespace, withoutSystemFields } from "./object-meta.ts";
 import { parseWriteOptions } from "./request-options.ts";
@@ -30,9 +32,9 @@ export async function createVirtual(
   const sent = await readObject(context, { group: kind.group, version: kind.version, kind: kind.kind, schema }, options.fieldValidation);
   const namespace = type.namespaced ? info.namespace : "";
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
-  const placed = withoutSystemFields(inNamespace(sent, namespace));
+  const placed = withoutSystemFields(inNamespace(kind === type ? sent : defaultTokenRequest(sent), namespace));
   // What is not kept has managed fields all the same: its answer shows them.
-  const object = kind === type ? recordUpdate(store.definition, undefined, placed, { ...request, nowMs: env.clock.now() }) : placed;
+  const object = recordUpdate(kind === type ? store.definition : tokenRequest, undefined, placed, { ...request, nowMs: env.clock.now() });
   const subject = { operation: "CREATE", type, name: info.name, kind } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
@@ -47,6 +49,17 @@ export async function createVirtual(
   });
   return { kind: "object", status: 201, object: created };
 }
+
+/** What a service account's token subresource takes: the only one whose kind is not that of its resource, and is answered. */
+const tokenRequest: OwnershipRules = {
+  type: {
+    ...serviceaccounts,
+    group: "authentication.k8s.io",
+    kind: "TokenRequest",
+    schema: "authentication-v1.TokenRequest",
+    subresources: [],
+  } as ResourceType<KubernetesObject>,
+};
 
 export interface Connection {
   readonly connector: Handler;

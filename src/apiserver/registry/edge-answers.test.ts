@@ -64,6 +64,24 @@ describe("names in paths", () => {
   });
 });
 
+describe("a network policy", () => {
+  it("is of a new generation whenever a list is sent empty, as none is kept", async () => {
+    const policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+    const policy = (spec: object): object => ({
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name: "p" },
+      spec: { podSelector: {}, ...spec },
+    });
+    const counting = createFixture({ definitions: builtInDefinitions(describedResources) });
+    const put = async (spec: object): Promise<number | undefined> =>
+      (await counting.send("PUT", `${policies}/p`, { body: policy(spec) })).body.metadata.generation;
+    await counting.send("POST", policies, { body: policy({}) });
+    expect([await put({}), await put({ ingress: [] }), await put({ ingress: [] }), await put({})]).toEqual([1, 2, 3, 3]);
+    await counting.stop();
+  });
+});
+
 describe("a dry run", () => {
   it("shows the resource version that was sent with what it does not create", async () => {
     const { status, body } = await server.send("POST", `${path}?dryRun=All`, { body: configMap("a", { resourceVersion: "5" }) });

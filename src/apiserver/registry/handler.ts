@@ -96,6 +96,7 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   const reads = computed[subresourceKey(type)];
   if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
+  context.isRouted = true;
   if (!store.definition.custom) warnOfDeprecation(store, context);
   if (reads) return answerComputed(env, store, context, reads);
   const namespace = namespaceOf(store, info);
@@ -184,9 +185,11 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
   const key = subresourceKey(type, subresource);
   const connector = connects[key];
   const { method } = context.request;
-  if (connector && (subresource === "proxy" ? proxyMethods.has(method) : served.verbs.includes(verb) && method !== "HEAD"))
-    return connect(env, store, context, { connector, kind: served.kind });
-  if (connector || !served.verbs.includes(verb) || !suitsMethod(store, context)) throw methodNotAllowed();
+  const isServed = served.verbs.includes(verb);
+  const isConnection = connector && (subresource === "proxy" ? proxyMethods.has(method) : isServed && method !== "HEAD");
+  if (connector ? !isConnection : !isServed || !suitsMethod(store, context)) throw methodNotAllowed();
+  context.isRouted = true;
+  if (connector) return connect(env, store, context, { connector, kind: served.kind });
   if (!definition.custom) warnOfDeprecation(store, context);
   const namespace = namespaceOf(store, info);
   const creator = creators[key];

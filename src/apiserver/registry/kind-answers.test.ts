@@ -59,6 +59,34 @@ describe("writing the status of a daemon set", () => {
   });
 });
 
+describe("a daemon set whose generation of its template is no number", () => {
+  const at = "/apis/apps/v1/namespaces/default/daemonsets";
+  const metadata = { annotations: { "deprecated.daemonset.template.generation": "1.5" } };
+  const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+  const spec = { selector: { matchLabels: { a: "b" } }, template };
+  const problem = 'strconv.ParseInt: parsing "1.5": invalid syntax';
+
+  it("cannot be read, before anything else that is wrong", async () => {
+    const body = { kind: "DaemonSet", unknown: 1, metadata: { name: "d", ...metadata }, spec };
+    const refusal = [400, `DaemonSet in version "v1" cannot be handled as a DaemonSet: ${problem}`];
+    expect(await messageOf("POST", `${at}?fieldValidation=Strict`, { body })).toEqual(refusal);
+  });
+
+  it("is refused by each form of patch in words of its own", async () => {
+    await server.send("POST", at, { body: { kind: "DaemonSet", metadata: { name: "d" }, spec } });
+    const patch = (type: string, body: object, query = ""): Promise<[number, string]> =>
+      messageOf("PATCH", `${at}/d${query}`, { body, contentType: type });
+    const [code, message] = await patch("application/merge-patch+json", { metadata });
+    expect([code, message.endsWith(`}": ${problem}`)]).toEqual([422, true]);
+    expect(await patch("application/strategic-merge-patch+json", { metadata })).toEqual([500, problem]);
+    const applied = { apiVersion: "apps/v1", kind: "DaemonSet", metadata: { name: "d", ...metadata } };
+    expect(await patch(apply, applied, "?fieldManager=m&force=true")).toEqual([
+      500,
+      `failed to convert to unversioned (/d; apps/v1, Kind=DaemonSet): ${problem}`,
+    ]);
+  });
+});
+
 describe("paths", () => {
   const unknown = [404, "the server could not find the requested resource"];
 

@@ -3,6 +3,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { equalAsTyped } from "../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { hasEmptyPart, hasSentEmpty } from "../../api/meta/sent-empty.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
@@ -80,15 +81,16 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
   return withMetadata(object, metadata);
 }
 
-/** Counts a change of anything but metadata and status. */
-export function withCountedGeneration<T extends KubernetesObject>(object: T, old: T): T {
-  return sameDesiredState(object, old)
-    ? object
-    : withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
+/** Counts a change of anything but metadata and status. To the letter: what the spec has that is empty is one too. */
+export function withCountedGeneration<T extends KubernetesObject>(object: T, old: T, toTheLetter = false): T {
+  if (sameDesiredState(object, old) && !(toTheLetter && hasSentEmpty(object) && hasEmptyPart(fieldsOf(object)["spec"]))) return object;
+  return withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
 }
 
+const fieldsOf = (object: KubernetesObject): Readonly<Record<string, unknown>> => object as unknown as Readonly<Record<string, unknown>>;
+
 function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
-  const [left, right] = [a as unknown as Readonly<Record<string, unknown>>, b as unknown as Readonly<Record<string, unknown>>];
+  const [left, right] = [fieldsOf(a), fieldsOf(b)];
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)]))
     if (key !== "metadata" && key !== "status" && !equalAsTyped(left[key], right[key])) return false;
   return true;

@@ -58,6 +58,7 @@ export function compilePatch(content: Exclude<PatchContent, "apply">, body: Patc
         show: () => goText(patch),
         flaws: repeated,
         order: (problems) => problems.toSorted(),
+        converts: true,
       });
   }
 }
@@ -98,6 +99,8 @@ interface Report {
   readonly flaws: readonly string[];
   /** Of several unknown fields: as they come, or sorted. */
   readonly order: (problems: readonly string[]) => readonly string[];
+  /** The result is a value that is converted, not a text that is read. */
+  readonly converts?: boolean;
 }
 
 type Decode = NonNullable<ExpectedKind["decode"]>;
@@ -107,7 +110,7 @@ function checked(
   target: PatchTarget,
   decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, flaws, order }: Report,
+  { show, ...rules }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
@@ -122,10 +125,10 @@ function checked(
     if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
       const other = schemaOfKind(patched.apiVersion, patched.kind);
       // It is read as what it says it is, and then found to be something else.
-      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, flaws, order });
+      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, ...rules });
       throw refuse(otherKindProblem(patched, target.kind));
     }
-    const object = decode ? decodePatched(decode, patched, target, { refuse, flaws, order }) : patched;
+    const object = decode ? decodePatched(decode, patched, target, { refuse, ...rules }) : patched;
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(withSentOwners(named, patched), target.namespace);
@@ -136,10 +139,13 @@ function decodePatched(
   decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
-  { refuse, flaws, order }: Pick<Report, "flaws" | "order"> & { readonly refuse: (problem: string) => StatusError },
+  { refuse, flaws, order, converts }: Omit<Report, "show"> & { readonly refuse: (problem: string) => StatusError },
 ): KubernetesObject {
   try {
     const { object, unknown } = decode(patched);
+    const unreadable = target.kind.unreadable?.(object as never);
+    // What a strategic merge makes is converted when it has been read.
+    if (unreadable !== undefined) throw converts ? new StatusError({ code: 500, message: unreadable }) : refuse(unreadable);
     const problems = [...flaws, ...order(unknown.map(unknownField))];
     if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
     if (target.validation === "Warn") problems.forEach(target.warn);

@@ -1,6 +1,7 @@
 // The options of a request, read off its query as upstream's CreateOptions, UpdateOptions, PatchOptions, DeleteOptions and
 // ListOptions, with upstream's checks and texts.
 import { type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../../api/meta/field-error.ts";
+import { int64Problem } from "../../api/meta/go-number.ts";
 import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { LruMap } from "../../base/lru-map.ts";
@@ -232,13 +233,10 @@ export function malformedResourceVersion(text: string): StatusError {
   return new StatusError({ code: 500, message: `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax` });
 }
 
-const maxInt64 = 2 ** 63;
-
 function parseInteger(text: string): number {
-  const number = Number(text);
-  const problem = !/^[+-]?\d+$/.test(text) ? "invalid syntax" : number >= maxInt64 || number < -maxInt64 ? "value out of range" : undefined;
-  if (problem !== undefined) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${problem}`);
-  return number;
+  const problem = int64Problem(text);
+  if (problem !== undefined) throw badRequest(problem);
+  return Number(text);
 }
 
 /** As upstream reads booleans of a query: present and neither "false" nor "0". */

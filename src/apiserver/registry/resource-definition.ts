@@ -101,8 +101,11 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
    * of it ("whole") or what an update may do to it ("changes"). A problem is listed as often as it is found. Default: changes.
    */
   readonly metadataOnUpdate?: readonly MetadataCheck[];
-  /** Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether the type has a status subresource. */
-  readonly countsGeneration?: boolean;
+  /**
+   * Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether
+   * the type has a status subresource. "to the letter": a list or map in the spec that is sent empty is a change, as none is kept.
+   */
+  readonly countsGeneration?: boolean | "to the letter";
   readonly create: {
     prepare?(object: T, context: StrategyContext): T;
     validate?(object: T): readonly FieldError[];
@@ -143,6 +146,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly ttlSeconds?: (object: T) => number | undefined;
   /** Annotations in which this version carries what other versions have as fields: metadata on its own is shown without them. */
   readonly fieldAnnotations?: readonly string[];
+  /** Why such annotations cannot be read as those fields: who sends them is refused as for a field of a wrong type. */
+  readonly unreadable?: (object: T) => string | undefined;
   /**
    * Fields that a write to the object ("") or to a subresource leaves as they were, and that its writer does not come to
    * own: "metadata.labels". Default: the status, and for the status subresource the spec.

@@ -32,6 +32,26 @@ afterEach(() => server.stop());
 const createPod = (name: string, more: object = {}, labels: object = {}): Promise<unknown> =>
   server.send("POST", pods, { body: { metadata: { name, labels }, spec: { containers: [], ...more } } });
 
+describe("a request for a token", () => {
+  it("has managed fields, of what was sent and its default", async () => {
+    const accounts = "/api/v1/namespaces/default/serviceaccounts";
+    await server.send("POST", accounts, { body: { kind: "ServiceAccount", metadata: { name: "a" } } });
+    const body = { kind: "TokenRequest", apiVersion: "authentication.k8s.io/v1", spec: { audiences: ["x"] } };
+    const answer = await server.send("POST", `${accounts}/a/token?fieldManager=m`, { body });
+    expect(answer.body.metadata.managedFields).toEqual([
+      {
+        manager: "m",
+        operation: "Update",
+        apiVersion: "authentication.k8s.io/v1",
+        time: expect.any(String),
+        fieldsType: "FieldsV1",
+        fieldsV1: { "f:spec": { "f:audiences": {}, "f:expirationSeconds": {} } },
+        subresource: "token",
+      },
+    ]);
+  });
+});
+
 describe("scale", () => {
   const template = { metadata: { labels: { app: "a" } }, spec: { containers: [] } };
   const spec = {

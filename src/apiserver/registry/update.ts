@@ -165,7 +165,8 @@ async function storeChange(
   const context = strategyContext(env, request);
   let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject) ?? admittedObject, old);
   object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
-  if (countsGeneration(store) && !request.keepsGeneration) object = withCountedGeneration(object, old);
+  if (countsGeneration(store) && !request.keepsGeneration)
+    object = withCountedGeneration(object, old, store.definition.countsGeneration === "to the letter");
   const reservation = await hookOf(env, type)?.reserve(object, old, request.dryRun);
   let stored = false;
   let contestedAt: number | undefined;

@@ -53,9 +53,30 @@ export async function openWatch(store: ResourceStore, request: WatchRequest): Pr
     throw error;
   }
   const timeoutMs = options.timeoutSeconds ? options.timeoutSeconds * 1000 : minTimeoutMs * (1 + clock.random());
-  endInTime(watcher, { timeoutMs, clock, signal, revision: () => store.cache.revision });
+  const ended = new Ended();
+  endInTime(watcher, { timeoutMs, clock, signal, revision: () => store.cache.revision, ended });
   const source = store.converts ? convertedEvents(watcher, store, scope) : watcher.batches();
-  return { batches: represented(source, store, representation, clock), close: () => watcher.close() };
+  return {
+    batches: represented(source, store, representation, clock),
+    close: () => watcher.close(),
+    onceEnded: (listener) => ended.once(listener),
+  };
+}
+
+/** Whether a watch has ended, and who wants to know. */
+class Ended {
+  #isEnded = false;
+  #listener: (() => void) | undefined = undefined;
+
+  once(listener: () => void): void {
+    if (this.#isEnded) listener();
+    else this.#listener = listener;
+  }
+
+  now(): void {
+    this.#isEnded = true;
+    this.#listener?.();
+  }
 }
 
 /** A cache that is younger than the revision to begin at reads what it has missed from the store's history. */
@@ -73,10 +94,11 @@ interface Ending {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly revision: () => number;
+  readonly ended: Ended;
 }
 
 /** Closes the watcher at its timeout or when the client has gone, whatever comes first. */
-function endInTime(watcher: CacheWatcher, { timeoutMs, clock, signal, revision }: Ending): void {
+function endInTime(watcher: CacheWatcher, { timeoutMs, clock, signal, revision, ended }: Ending): void {
   const close = (): void => watcher.close();
   const timers = [clock.after(timeoutMs, close)];
   const makeBookmark = watcher.bookmark;
@@ -85,6 +107,7 @@ function endInTime(watcher: CacheWatcher, { timeoutMs, clock, signal, revision }
   watcher.onceClosed(() => {
     for (const timer of timers) timer.cancel();
     signal.removeEventListener("abort", close);
+    ended.now();
   });
   if (signal.aborted) close();
   else signal.addEventListener("abort", close, { once: true });

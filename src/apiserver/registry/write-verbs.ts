@@ -40,6 +40,7 @@ const kindOf = ({ type, definition }: ResourceStore): ExpectedKind => ({
   schema: type.schema,
   decode: definition.custom?.decode,
   defaults: definition.defaults,
+  unreadable: definition.unreadable,
 });
 
 export async function answerCreate(

@@ -50,8 +50,12 @@ export class PullRecords {
   }
 
   async intend(image: string): Promise<void> {
-    (await this.#known()).intents.add(image);
-    await write(this.#pulling, image, { kind: "ImagePullIntent", apiVersion, image });
+    const { intents } = await this.#known();
+    await this.#inTurn(async () => {
+      // One file for all pods that pull the image at the same time.
+      if (!intents.has(image)) await write(this.#pulling, image, { kind: "ImagePullIntent", apiVersion, image });
+      intents.add(image);
+    });
   }
 
   async isIntended(image: string): Promise<boolean> {
@@ -64,8 +68,11 @@ export class PullRecords {
   }
 
   async forgetIntent(image: string): Promise<void> {
-    if (this.#pulling !== undefined) await rm(join(this.#pulling, fileName(image)), { force: true });
-    (await this.#known()).intents.delete(image);
+    const { intents } = await this.#known();
+    await this.#inTurn(async () => {
+      if (this.#pulling !== undefined) await rm(join(this.#pulling, fileName(image)), { force: true });
+      intents.delete(image);
+    });
   }
 
   async pulled(imageRef: string): Promise<PulledRecord | undefined> {
@@ -73,12 +80,11 @@ export class PullRecords {
   }
 
   async write(record: PulledRecord): Promise<void> {
-    // One after the other: several pods may have pulled the same image at once, and the last record has to stay.
-    this.#writing = this.#writing
-      .catch(() => undefined)
-      .then(() => write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record }));
-    await this.#writing;
-    (await this.#known()).records.set(record.imageRef, record);
+    const { records } = await this.#known();
+    await this.#inTurn(async () => {
+      await write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record });
+      records.set(record.imageRef, record);
+    });
   }
 
   /** Forgets the images that nobody has any more, as far as their records are not newer than `beforeMs`. */
@@ -89,6 +95,12 @@ export class PullRecords {
       if (this.#pulled !== undefined) await rm(join(this.#pulled, fileName(imageRef)), { force: true });
       records.delete(imageRef);
     }
+  }
+
+  /** One change after the other: several pods may pull the same image at once, and what came last has to stay. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.catch(() => undefined).then(change);
+    return this.#writing;
   }
 
   #known(): Promise<Known> {

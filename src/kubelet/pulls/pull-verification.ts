@@ -59,11 +59,16 @@ export class PullVerification {
     return !(await this.#matches(image, imageRef, known, await credentials()));
   }
 
-  /** Before a pull. */
+  /** Before a pull, which is not begun where this fails. */
   async begin(image: string): Promise<void> {
     await this.#begin();
     this.#pulling.set(image, (this.#pulling.get(image) ?? 0) + 1);
-    await this.#deps.records.intend(image);
+    try {
+      await this.#deps.records.intend(image);
+    } catch (error) {
+      this.#left(image);
+      throw error;
+    }
   }
 
   /** After it: with what it has succeeded, or undefined where it has not. */
@@ -75,12 +80,21 @@ export class PullVerification {
       this.#deps.logger.error("Writing the record of a pulled image failed", { image, error: errorText(error) });
       return;
     }
+    if (this.#left(image) > 0) return;
+    try {
+      // What begins meanwhile writes the intent anew, after this.
+      await this.#deps.records.forgetIntent(image);
+    } catch (error) {
+      this.#deps.logger.error("Forgetting the intent to pull an image failed", { image, error: errorText(error) });
+    }
+  }
+
+  /** One pull less of the image; returns how many are left. */
+  #left(image: string): number {
     const left = (this.#pulling.get(image) ?? 1) - 1;
     if (left > 0) this.#pulling.set(image, left);
-    else {
-      this.#pulling.delete(image);
-      await this.#deps.records.forgetIntent(image);
-    }
+    else this.#pulling.delete(image);
+    return left;
   }
 
   /** What a former kubelet was pulling when it ended, and is here now, was pulled with nobody knows what. */

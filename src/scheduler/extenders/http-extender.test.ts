@@ -14,6 +14,7 @@ import { testNode, testPod } from "../test-objects.ts";
 import { decideWithExtenders } from "./decide-with-extenders.ts";
 import { createExtenderPlugin, narrowCandidates } from "./extender-plugin.ts";
 import { createHttpExtender } from "./http-extender.ts";
+import { checkTls } from "./post-json.ts";
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -76,6 +77,15 @@ function decideOn(extenders: ReturnType<typeof createHttpExtender>[], nodes: rea
 }
 
 const three = ["a", "b", "c"].map((name) => testNode(name));
+
+describe("an extender's certificates", () => {
+  it("are there, and go together with what is believed", () => {
+    const check = (tls: NonNullable<ExtenderSettings["tls"]>) => () => checkTls({ tls, enableHttps: true });
+    expect(check({ insecure: false, caFile: "/no/such/file" })).toThrow("open /no/such/file: no such file or directory");
+    expect(check({ insecure: true, caData: "Zm9v" })).toThrow("specifying a root certificates file with the insecure flag is not allowed");
+    expect(check({ insecure: true })).not.toThrow();
+  });
+});
 
 describe("an extender's filter", () => {
   it("leaves out nodes, asked by name where it caches nodes", async () => {

@@ -68,11 +68,18 @@ async function readText(response: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString("utf8");
 }
 
+/** Throws where certificates of an extender cannot be read, or do not go together. */
+export function checkTls({ tls, enableHttps }: Pick<ExtenderSettings, "tls" | "enableHttps">): void {
+  if (tls?.insecure && (tls.caData !== undefined || tls.caFile !== undefined))
+    throw new Error("specifying a root certificates file with the insecure flag is not allowed");
+  tlsOptions(tls, enableHttps);
+}
+
 /** As upstream: `enableHTTPS` without an authority believes any certificate. */
 function tlsOptions(tls: ExtenderTls | undefined, enableHttps: boolean) {
   const pem = (data: string | undefined, file: string | undefined): string | undefined => {
     if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
-    return file === undefined ? undefined : readFileSync(file, "utf8");
+    return file === undefined ? undefined : contentOf(file);
   };
   const [ca, cert, key] = [pem(tls?.caData, tls?.caFile), pem(tls?.certData, tls?.certFile), pem(tls?.keyData, tls?.keyFile)];
   return {
@@ -82,4 +89,13 @@ function tlsOptions(tls: ExtenderTls | undefined, enableHttps: boolean) {
     ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
     rejectUnauthorized: !(tls?.insecure || (enableHttps && ca === undefined)),
   };
+}
+
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    throw new Error(`open ${file}: ${isMissing ? "no such file or directory" : "cannot be read"}`, { cause });
+  }
 }

@@ -2,7 +2,7 @@
 // does (unless someone else owns it), and records the ownership. Changing a field that another manager owns is a conflict
 // unless forced.
 import type { KubernetesObject } from "../../meta/object.ts";
-import { badRequest } from "../../meta/status-error.ts";
+import { badRequest, StatusError } from "../../meta/status-error.ts";
 import type { GroupVersionKind } from "../../resource-type.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { type Conflict, conflictError } from "./conflicts.ts";
@@ -12,9 +12,9 @@ import { mergeApplied } from "./merge-objects.ts";
 import { compareFields, fieldsOf } from "./object-fields.ts";
 import { Changes } from "./other-versions.ts";
 import { prune } from "./prune.ts";
-import type { JsonObject, Shape } from "./shape.ts";
+import { type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
 import { ownersAfterWrite, serverFields, type WriteContext, withManagedFields, writerOf } from "./update.ts";
-import { validateApplied } from "./validate-applied.ts";
+import { appliedProblem, validateApplied } from "./validate-applied.ts";
 
 export interface ApplyContext extends WriteContext {
   readonly kind: GroupVersionKind;
@@ -62,7 +62,17 @@ function checkApplied(applied: KubernetesObject, { kind, shape }: ApplyContext):
 function ownersBeforeApply(live: KubernetesObject, context: ApplyContext): Owners {
   const owners = readOwners(live.metadata?.managedFields) ?? new Map<string, Owner>();
   if (owners.size > 0 || live === context.empty) return owners;
-  return ownersAfterWrite(context.empty, live, owners, { ...context, manager: beforeFirstApply });
+  try {
+    return ownersAfterWrite(context.empty, live, owners, { ...context, manager: beforeFirstApply });
+  } catch (error) {
+    if (!(error instanceof KeylessItemError)) throw error;
+    const { kind, shape } = context;
+    const { namespace = "", name } = live.metadata;
+    const subject = `${namespace}/${name}; ${kind.group}/${kind.version}, Kind=${kind.kind}`;
+    const why = appliedProblem(live as unknown as JsonObject, shape) ?? error.message;
+    const message = `failed to create manager for existing fields: failed to convert new object (${subject}) to smd typed: ${why}`;
+    throw new StatusError({ code: 500, message });
+  }
 }
 
 interface Outcome {
@@ -120,6 +130,7 @@ function lastAppliedFields(live: KubernetesObject, shape: Shape): FieldSet | und
     return undefined; // an annotation that is no JSON allows nothing
   }
   if (config.apiVersion !== live.apiVersion) return undefined;
+  if (appliedProblem(config as JsonObject, shape) !== undefined) return undefined; // it was never applied as it stands there
   const changes = compareFields(config, live, shape);
   return difference(fieldsOf(config, shape), union(changes.modified, union(changes.added, changes.removed)));
 }

@@ -5,7 +5,7 @@ import { sentEmptyOf } from "../../meta/sent-empty.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement, sharedFields } from "./field-set.ts";
 import { isBare } from "./object-fields.ts";
-import { isObject, itemElement, itemShape, type JsonObject, resolveShape, type Shape, shapeAt } from "./shape.ts";
+import { isObject, itemShape, type JsonObject, ownedElement, resolveShape, type Shape, shapeAt } from "./shape.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -76,8 +76,7 @@ const noFields: JsonObject = {};
 function itemFields(list: readonly unknown[], shape: Extract<Shape, { kind: "keyedList" | "set" }>, excluded: Excluded): Found {
   const found = new Map<PathElement, Fields | undefined>();
   for (const item of list) {
-    const element = itemElement(shape, item);
-    if (element === undefined) continue;
+    const element = ownedElement(shape, item);
     const here = below(excluded, element);
     if (here.reset?.member) continue;
     // An item that is there twice is owned as a whole.

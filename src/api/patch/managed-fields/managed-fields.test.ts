@@ -254,6 +254,17 @@ describe("updateManagedFields()", () => {
     expect(server.owners["v Update"]).toBeUndefined();
   });
 
+  it("gives an object to nobody that has an item without any of its keys", () => {
+    const account = (): Server => new Server("", "v1", "ServiceAccount");
+    const keyless = { automountServiceAccountToken: true, secrets: [{ namespace: "x" }] };
+    expect(account().put("a", keyless).object?.metadata.managedFields).toBeUndefined();
+    const named = account().put("a", { secrets: [{ name: "s" }] });
+    expect(named.put("b", keyless).object?.metadata.managedFields).toBeUndefined();
+    expect(() => named.apply("c", { metadata: { name: "a", labels: { x: "y" } } })).toThrow(
+      'failed to create manager for existing fields: failed to convert new object (/a; /v1, Kind=ServiceAccount) to smd typed: .secrets: element 0: associative list with keys has an element that omits all key fields ["name"]',
+    );
+  });
+
   it("gives the creator all fields, with maps and new lists themselves", () => {
     const server = pod().put("u", {
       spec: { containers: [{ name: "c", image: "i", env: [{ name: "A" }] }], volumes: [{ name: "v", emptyDir: {} }] },

@@ -10,6 +10,7 @@ import {
   itemElement,
   itemShape,
   type JsonObject,
+  ownedElement,
   resolveShape,
   type Shape,
   shapeAt,
@@ -101,8 +102,8 @@ function wholeOf(value: unknown, shape: Shape): FieldSet {
         if (value[key] !== undefined) children.set(fieldElement(key), wholeOf(value[key], shapeAt(resolved, key)));
   } else if (Array.isArray(value)) {
     for (const item of value) {
-      const element = itemElement(resolved, item);
-      if (element !== undefined) children.set(element, children.has(element) ? leafSet : wholeOf(item, itemShape(resolved)));
+      const element = ownedElement(resolved, item);
+      children.set(element, children.has(element) ? leafSet : wholeOf(item, itemShape(resolved)));
     }
   }
   return children.size === 0 ? leafSet : { member: true, children };
@@ -165,8 +166,7 @@ function compareRepeated(was: readonly unknown[], is: readonly unknown[], shape:
 function groupItems(list: readonly unknown[], shape: Extract<Shape, { kind: "keyedList" | "set" }>): Map<PathElement, unknown[]> {
   const groups = new Map<PathElement, unknown[]>();
   for (const item of list) {
-    const element = itemElement(shape, item);
-    if (element === undefined) continue;
+    const element = ownedElement(shape, item);
     const group = groups.get(element);
     if (group) group.push(item);
     else groups.set(element, [item]);

@@ -133,6 +133,16 @@ export function itemElement(shape: Extract<Shape, { kind: "keyedList" | "set" }>
   return found ? keyElement(keys) : undefined;
 }
 
+/** An item of a list with keys has none of them. */
+export class KeylessItemError extends Error {}
+
+/** The path element of a list item. Throws KeylessItemError. */
+export function ownedElement(shape: Extract<Shape, { kind: "keyedList" | "set" }>, item: unknown): PathElement {
+  const element = itemElement(shape, item);
+  if (element === undefined) throw new KeylessItemError("a list item omits all of its keys");
+  return element;
+}
+
 /** What a list's items are, by shape. */
 export function itemShape(shape: Extract<Shape, { kind: "keyedList" | "set" }>): Shape {
   return shape.kind === "set" ? untyped : shape.items;

@@ -6,7 +6,7 @@ import { createdFields } from "./created-fields.ts";
 import { difference, emptySet, type FieldSet, isEmptySet, setOf, union } from "./field-set.ts";
 import { capUpdaters, entryOf, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
 import { Changes, UnknownInVersionError, type VersionedForm } from "./other-versions.ts";
-import type { JsonObject } from "./shape.ts";
+import { type JsonObject, KeylessItemError } from "./shape.ts";
 
 /** Who writes, when and where. */
 export interface WriteContext extends VersionedForm {
@@ -32,8 +32,18 @@ export const serverFields: FieldSet = setOf(
  * The new object with its managedFields brought up to date. `live` is the stored object, or the decoded empty object of
  * the type on create (an object without a uid). Managed fields that the client sends count, unless it writes to a
  * subresource; `[{}]` clears them. An object whose managed fields were cleared stays without until it is applied.
+ * Nobody owns anything of an object with an item in a list by keys that has none of them.
  */
 export function updateManagedFields<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
+  try {
+    return withUpdatedOwners(live, updated, context);
+  } catch (error) {
+    if (error instanceof KeylessItemError) return withManagedFields(updated, undefined);
+    throw error;
+  }
+}
+
+function withUpdatedOwners<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
   const sent: readonly ManagedFieldsEntry[] | null | undefined = updated.metadata?.managedFields;
   if (!sent && !live.metadata?.uid && !live.metadata?.managedFields)
     return withManagedFields(updated, ownedByCreator(live, updated, context));

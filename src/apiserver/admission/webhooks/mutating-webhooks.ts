@@ -12,17 +12,21 @@ import { askWebhook, FailedCall, guarded, type WebhookDependencies } from "./cal
 import type { CompileMatchConditions } from "./match-conditions.ts";
 import { type Invocation, isExempt, matchWebhook } from "./match-webhook.ts";
 import { seenAs } from "./served-kinds.ts";
-import { type CompiledWebhook, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
+import { type CompiledWebhook, type ConfigurationManifests, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
 
 const pluginName = "MutatingAdmissionWebhook";
 
-export function createMutatingWebhooks(deps: WebhookDependencies, compile: CompileMatchConditions): AdmissionPlugin {
-  const source = new WebhookSource(() => deps.reader.informer<WebhookConfiguration>(mutatingwebhookconfigurations), compile);
+export function createMutatingWebhooks(
+  deps: WebhookDependencies,
+  compile: CompileMatchConditions,
+  manifests?: ConfigurationManifests,
+): AdmissionPlugin {
+  const source = new WebhookSource(() => deps.reader.informer<WebhookConfiguration>(mutatingwebhookconfigurations), compile, manifests);
   return {
     name: pluginName,
-    handles: (request) => source.mayHaveHooks && !isExempt(request),
+    handles: (request) => source.mayHaveHooks && (source.ofFiles.length > 0 || !isExempt(request)),
     async admit(request) {
-      const hooks = await source.hooks(request.signal);
+      const hooks = isExempt(request) ? source.ofFiles : await source.hooks(request.signal);
       return hooks.length === 0 ? request.object : mutate(deps, hooks, request);
     },
   };

@@ -62,7 +62,7 @@ const policyWarnings = ({ spec }: NetworkPolicy): string[] => [
 
 export const networkPolicyDefinition = describe<NetworkPolicy>(networkpolicies, {
   defaults: defaultNetworkPolicy,
-  countsGeneration: true,
+  countsGeneration: "to the letter",
   create: { validate: (policy) => validateNetworkPolicy(policy), warnings: policyWarnings },
   update: { validate: validateNetworkPolicy, warnings: policyWarnings },
   table: networkPolicyTable,

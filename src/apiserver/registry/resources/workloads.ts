@@ -18,6 +18,7 @@ import {
   statefulSetTable,
 } from "../../../api/encode/table/workloads.ts";
 import { equalAsTyped, semanticallyEqual } from "../../../api/meta/equality.ts";
+import { int64Problem } from "../../../api/meta/go-number.ts";
 import { isDNS1123Label, isLabelValue } from "../../../api/meta/names.ts";
 import {
   controllerrevisions,
@@ -116,10 +117,16 @@ function withTemplateGeneration(set: DaemonSet, generation: number): DaemonSet {
   return { ...set, metadata: { ...set.metadata, annotations } };
 }
 
+function unreadableGeneration({ metadata }: DaemonSet): string | undefined {
+  const text = metadata.annotations?.[templateGenerationKey];
+  return text === undefined ? undefined : int64Problem(text);
+}
+
 export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   defaults: defaultDaemonSet,
   withoutGated: withoutGatedFields,
   fieldAnnotations: [templateGenerationKey],
+  unreadable: unreadableGeneration,
   create: {
     prepare: (set) => withTemplateGeneration(withStatusOf(set, undefined), Math.max(templateGeneration(set), 1)),
     validate: (set) => validateDaemonSet(set),
