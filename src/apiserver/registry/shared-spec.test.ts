@@ -1,5 +1,6 @@
 // The second and later pods of a specification are answered from what was found out about the first ones: as the first are.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { PodSpec } from "../../api/types/core-v1.ts";
 import { builtInDefinitions } from "./definitions.ts";
 import { createFixture, type Fixture } from "./request-fixture.ts";
 import { describedResources } from "./resources/all.ts";
@@ -66,7 +67,8 @@ it("labels of their own count where label keys are merged", async () => {
   const values: unknown[] = [];
   for (const app of ["a", "a", "b", "c"]) {
     const { body } = await server.send("POST", path, { body: { kind: "Pod", metadata: { generateName: "p-", labels: { app } }, spec } });
-    values.push(body.spec.topologySpreadConstraints[0].labelSelector.matchExpressions[0].values);
+    const [constraint] = (body.spec as PodSpec).topologySpreadConstraints ?? [];
+    values.push(constraint?.labelSelector?.matchExpressions?.[0]?.values);
   }
   expect(values).toEqual([["a"], ["a"], ["b"], ["c"]]);
 });
