@@ -2,6 +2,7 @@
 // comparing the object with the empty one of its type gives (update.ts), without the sets in between: nearly every create is of
 // an object that nobody owns anything of yet.
 import { sentEmptyOf } from "../../meta/sent-empty.ts";
+import { isShared } from "../../meta/shared-parts.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement, sharedFields } from "./field-set.ts";
 import { isBare } from "./object-fields.ts";
@@ -41,10 +42,27 @@ function addedFields(before: JsonObject, after: JsonObject, shape: Extract<Shape
     const here = below(excluded, element);
     if (here.reset?.member) continue;
     const whole = was === undefined || was === is;
-    const fields = whole ? wholeFields(is, shapeAt(shape, key), here) : changedFields(was, is, shapeAt(shape, key), here);
+    const at = shapeAt(shape, key);
+    const find = (): Fields | undefined => (whole ? wholeFields(is, at, here) : changedFields(was, is, at, here));
+    const fields = here === nothing && isObject(is) && isShared(is) ? fieldsOfShared(is, { was, shape: at }, find) : find();
     if (fields) found.push([element, fields]);
   }
   return found;
+}
+
+/** What counts besides the part itself. */
+interface Compared {
+  readonly was: unknown;
+  readonly shape: Shape;
+}
+
+const ofShared = new WeakMap<JsonObject, Compared & { readonly fields: Fields | undefined }>();
+
+/** Of a part that many objects have, remembered: all of them are created over the same empty object. */
+function fieldsOfShared(is: JsonObject, { was, shape }: Compared, find: () => Fields | undefined): Fields | undefined {
+  let known = ofShared.get(is);
+  if (!known || known.was !== was || known.shape !== shape) ofShared.set(is, (known = { was, shape, fields: find() }));
+  return known.fields;
 }
 
 /** A field that the empty object has too: what lies below it where it can be looked into, else itself where it differs. */
