@@ -207,13 +207,9 @@ interface KeptFacts<T extends KubernetesObject> {
 const separator = "\0";
 
 function joinedFields(fields: readonly FieldOf[], object: KubernetesObject): string | undefined {
-  let joined = "";
-  for (let i = 0; i < fields.length; i++) {
-    const value = (fields[i] as FieldOf)(object);
-    if (value.includes(separator)) return undefined;
-    joined = i === 0 ? value : joined + separator + value;
-  }
-  return joined;
+  const values = fields.map((fieldOf) => fieldOf(object));
+  // Joined at once: added to each other they would stay as many small objects.
+  return values.some((value) => value.includes(separator)) ? undefined : values.join(separator);
 }
 
 function encodeAsMessage(object: KubernetesObject): Uint8Array {

@@ -41,27 +41,29 @@ function addedFields(before: JsonObject, after: JsonObject, shape: Extract<Shape
     const element = fieldElement(key);
     const here = below(excluded, element);
     if (here.reset?.member) continue;
-    const whole = was === undefined || was === is;
     const at = shapeAt(shape, key);
-    const find = (): Fields | undefined => (whole ? wholeFields(is, at, here) : changedFields(was, is, at, here));
-    const fields = here === nothing && isObject(is) && isShared(is) ? fieldsOfShared(is, { was, shape: at }, find) : find();
+    const fields = here === nothing && isObject(is) && isShared(is) ? fieldsOfShared(was, is, at) : fieldsOf(was, is, at, here);
     if (fields) found.push([element, fields]);
   }
   return found;
 }
 
-/** What counts besides the part itself. */
-interface Compared {
+const fieldsOf = (was: unknown, is: unknown, shape: Shape, excluded: Excluded): Fields | undefined =>
+  was === undefined || was === is ? wholeFields(is, shape, excluded) : changedFields(was, is, shape, excluded);
+
+interface KnownFields {
   readonly was: unknown;
   readonly shape: Shape;
+  readonly fields: Fields | undefined;
 }
 
-const ofShared = new WeakMap<JsonObject, Compared & { readonly fields: Fields | undefined }>();
+const ofShared = new WeakMap<JsonObject, KnownFields>();
 
 /** Of a part that many objects have, remembered: all of them are created over the same empty object. */
-function fieldsOfShared(is: JsonObject, { was, shape }: Compared, find: () => Fields | undefined): Fields | undefined {
+function fieldsOfShared(was: unknown, is: JsonObject, shape: Shape): Fields | undefined {
   let known = ofShared.get(is);
-  if (!known || known.was !== was || known.shape !== shape) ofShared.set(is, (known = { was, shape, fields: find() }));
+  if (!known || known.was !== was || known.shape !== shape)
+    ofShared.set(is, (known = { was, shape, fields: fieldsOf(was, is, shape, nothing) }));
   return known.fields;
 }
 
