@@ -12,10 +12,13 @@ export const apiServerGates: GateSupport = {
   switchable: new Set([
     "APIResponseCompression",
     "APIServerIdentity",
+    "AuthorizePodWebsocketUpgradeCreatePermission",
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
+    "ExtendWebSocketsToKubelet",
     "GenericWorkload",
+    "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
     "StorageVersionMigrator",

@@ -133,8 +133,8 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
   const policyFile = values["audit-policy-file"];
   const path = values["audit-log-path"];
   const configFile = values["audit-webhook-config-file"];
-  // Upstream too records nothing without a policy, whatever the back ends.
-  if (!policyFile || (!path && !configFile)) return undefined;
+  // Upstream too records nothing without a policy, whatever the back ends, and reads the policy without any.
+  if (!policyFile) return undefined;
   return {
     policyFile,
     ...(path

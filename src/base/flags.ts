@@ -108,6 +108,12 @@ export const list: FlagType<readonly string[]> = {
   parse: (value, previous) => [...(previous ?? []), ...value.split(",").filter((part) => part !== "")],
 };
 
+/** A comma list that is one value: given again, it replaces the one before. */
+export const lastList: FlagType<readonly string[]> = {
+  placeholder: "strings",
+  parse: (value) => list.parse(value, undefined),
+};
+
 /** Go's notation ("1m30s", "500ms") as milliseconds. */
 export const durationMs: FlagType<number> = {
   placeholder: "duration",
@@ -168,7 +174,9 @@ interface NamedFlag {
 function nameOf(arg: string, flags: Flags, shorthands: ReadonlyMap<string, string>): NamedFlag {
   if (arg.startsWith("--")) {
     const equals = arg.indexOf("=");
-    const name = equals < 0 ? arg.slice(2) : arg.slice(2, equals);
+    const written = equals < 0 ? arg.slice(2) : arg.slice(2, equals);
+    // As upstream's: words may be parted by underscores as well.
+    const name = Object.hasOwn(flags, written) ? written : written.replaceAll("_", "-");
     if (!Object.hasOwn(flags, name)) throw new FlagError(`unknown flag: --${name}`);
     return { name, shown: `--${name}`, inline: equals < 0 ? undefined : arg.slice(equals + 1) };
   }

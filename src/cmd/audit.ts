@@ -29,7 +29,7 @@ interface BackendWiring extends AuditWiring {
   readonly errors: Family<Series>;
 }
 
-/** Undefined without a policy. Throws CommandError for what is wrong with its file or a back end's. */
+/** Undefined without a policy or a back end. Throws CommandError for what is wrong with its file or a back end's. */
 export async function createAudit(settings: AuditSettings | undefined, deps: AuditWiring): Promise<Audit | undefined> {
   if (!settings) {
     auditCounters(deps.metrics);
@@ -37,6 +37,10 @@ export async function createAudit(settings: AuditSettings | undefined, deps: Aud
   }
   const { parseAuditPolicy } = await import("../apiserver/audit/audit-policy.ts");
   const policy = await forFlag("audit-policy-file", async () => parseAuditPolicy(await readFile(settings.policyFile, "utf8")));
+  if (!settings.log && !settings.webhook) {
+    auditCounters(deps.metrics);
+    return undefined;
+  }
   const errors = deps.metrics.counter(
     "apiserver_audit_error_total",
     "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.",

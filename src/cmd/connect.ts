@@ -38,7 +38,17 @@ export async function connectToCluster(given: ConnectOptions): Promise<ClusterCl
     const transport = createHttpsTransport(options);
     return { client: createClient(transport), connection: options, server: options.server, close: () => transport.close() };
   } catch (error) {
-    if (error instanceof KubeconfigError) throw new CommandError(error.message, { cause: error.cause });
+    if (error instanceof KubeconfigError) throw kubeconfigFault(error, kubeconfig);
     throw error;
   }
+}
+
+/** Names the flag that gave the file, or would give another. */
+export function kubeconfigFault(error: KubeconfigError, path: string | undefined): CommandError {
+  const { message, cause } = error;
+  if (path !== undefined) return new CommandError(`--kubeconfig: ${message}`, { cause });
+  const which = process.env.KUBECONFIG
+    ? "KUBECONFIG names this file; --kubeconfig names another"
+    : "--kubeconfig or KUBECONFIG names another file";
+  return new CommandError(`${message} (${which})`, { cause });
 }

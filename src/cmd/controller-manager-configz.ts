@@ -14,7 +14,7 @@ export function controllerManagerConfiguration(values: ControllerManagerValues):
     AttachDetachController: {
       DisableAttachDetachReconcilerSync: false,
       ReconcilerSyncLoopPeriod: "1m0s",
-      disableForceDetachOnTimeout: false,
+      disableForceDetachOnTimeout: values["disable-force-detach-on-timeout"],
     },
     ...workloadSettings(values),
     ...clusterSettings(values),
@@ -81,7 +81,7 @@ function workloadSettings(values: ControllerManagerValues): Config {
     CronJobController: { ConcurrentCronJobSyncs: values["concurrent-cron-job-syncs"] },
     PodGCController: { TerminatedPodGCThreshold: values["terminated-pod-gc-threshold"] },
     ReplicaSetController: { ConcurrentRSSyncs: values["concurrent-replicaset-syncs"] },
-    ReplicationController: { ConcurrentRCSyncs: values.concurrent_rc_syncs },
+    ReplicationController: { ConcurrentRCSyncs: values["concurrent-rc-syncs"] },
     TTLAfterFinishedController: { ConcurrentTTLSyncs: values["concurrent-ttl-after-finished-syncs"] },
     DeviceTaintEvictionController: { ConcurrentSyncs: values["concurrent-device-taint-eviction-syncs"] },
     ResourceClaimController: { ConcurrentSyncs: values["concurrent-resourceclaim-syncs"] },
@@ -91,16 +91,19 @@ function workloadSettings(values: ControllerManagerValues): Config {
 function clusterSettings(values: ControllerManagerValues): Config {
   const [service = "", secondService = ""] = values["service-cluster-ip-range"];
   return {
-    EndpointController: { ConcurrentEndpointSyncs: values["concurrent-endpoint-syncs"], EndpointUpdatesBatchPeriod: "0s" },
+    EndpointController: {
+      ConcurrentEndpointSyncs: values["concurrent-endpoint-syncs"],
+      EndpointUpdatesBatchPeriod: formatDuration(values["endpoint-updates-batch-period"]),
+    },
     EndpointSliceController: {
       ConcurrentServiceEndpointSyncs: values["concurrent-service-endpoint-syncs"],
-      MaxEndpointsPerSlice: 100,
-      EndpointUpdatesBatchPeriod: "0s",
+      MaxEndpointsPerSlice: values["max-endpoints-per-slice"],
+      EndpointUpdatesBatchPeriod: formatDuration(values["endpointslice-updates-batch-period"]),
     },
     EndpointSliceMirroringController: {
       MirroringConcurrentServiceEndpointSyncs: values["mirroring-concurrent-service-endpoint-syncs"],
-      MirroringMaxEndpointsPerSubset: 1000,
-      MirroringEndpointUpdatesBatchPeriod: "0s",
+      MirroringMaxEndpointsPerSubset: values["mirroring-max-endpoints-per-subset"],
+      MirroringEndpointUpdatesBatchPeriod: formatDuration(values["mirroring-endpointslice-updates-batch-period"]),
     },
     EphemeralVolumeController: { ConcurrentEphemeralVolumeSyncs: values["concurrent-ephemeralvolume-syncs"] },
     GarbageCollectorController: {
@@ -129,7 +132,10 @@ function clusterSettings(values: ControllerManagerValues): Config {
       LargeClusterSizeThreshold: values["large-cluster-size-threshold"],
       UnhealthyZoneThreshold: values["unhealthy-zone-threshold"],
     },
-    ResourceQuotaController: { ResourceQuotaSyncPeriod: "5m0s", ConcurrentResourceQuotaSyncs: values["concurrent-resource-quota-syncs"] },
+    ResourceQuotaController: {
+      ResourceQuotaSyncPeriod: formatDuration(values["resource-quota-sync-period"]),
+      ConcurrentResourceQuotaSyncs: values["concurrent-resource-quota-syncs"],
+    },
     SAController: {
       ServiceAccountKeyFile: "",
       ConcurrentSATokenSyncs: values["concurrent-serviceaccount-token-syncs"],

@@ -2,12 +2,23 @@
 // kube-controller-manager starts this one. Those that have nothing to set here (they tune informers, clouds and code that is
 // not there) are taken and listed as such.
 import { featureGatesFlag, type GateSupport } from "../api/semantics/feature-gates.ts";
-import { boolean, durationMs, flag, flagsWithoutEffect, integer, list, number, optionalText } from "../base/flags.ts";
+import {
+  boolean,
+  durationMs,
+  type FlagType,
+  flag,
+  flagsWithoutEffect,
+  integer,
+  lastList,
+  list,
+  number,
+  optionalText,
+} from "../base/flags.ts";
 import { logFlags } from "../base/log-flags.ts";
 import { selectControllers } from "../controllers/controller-names.ts";
 import { allControllers } from "../controllers/registry.ts";
 import { CommandError } from "./command-error.ts";
-import { electionFlags, servingFlags } from "./component-flags.ts";
+import { electionFlags, ignoredComponentFlags, servingFlags, versionFlags } from "./component-flags.ts";
 import { volumeFlags, volumeSyncFlags } from "./volume-flags.ts";
 
 /** Its gates do by default what upstream's do; none can be turned yet. */
@@ -30,7 +41,7 @@ const concurrencyFlags = {
   "concurrent-job-syncs": ["job-controller", 5],
   "concurrent-namespace-syncs": ["namespace-controller", 10],
   "concurrent-replicaset-syncs": ["replicaset-controller", 5],
-  concurrent_rc_syncs: ["replicationcontroller-controller", 5],
+  "concurrent-rc-syncs": ["replicationcontroller-controller", 5],
   "concurrent-resourceclaim-syncs": ["resourceclaim-controller", 50],
   "concurrent-resource-quota-syncs": ["resourcequota-controller", 5],
   "concurrent-serviceaccount-token-syncs": ["serviceaccount-token-controller", 5],
@@ -43,49 +54,25 @@ type ConcurrencyFlag = keyof typeof concurrencyFlags;
 
 /** Taken for the sake of manifests, without effect. */
 const withoutEffect = {
+  ...ignoredComponentFlags,
   "attach-detach-reconcile-sync-period": undefined,
-  "authentication-kubeconfig": undefined,
-  "authentication-skip-lookup": "true",
-  "authentication-token-webhook-cache-ttl": undefined,
-  "authentication-tolerate-lookup-failure": "true",
-  "authorization-kubeconfig": undefined,
-  "authorization-webhook-cache-authorized-ttl": undefined,
-  "authorization-webhook-cache-unauthorized-ttl": undefined,
   "cidr-allocator-type": undefined,
   "cloud-config": undefined,
   "cloud-provider": undefined,
   "cluster-name": undefined,
+  "concurrent-service-syncs": undefined,
   "configure-cloud-routes": "true",
-  "contention-profiling": "true",
+  "controller-shutdown-timeout": undefined,
   "controller-start-interval": undefined,
   "disable-attach-detach-reconcile-sync": "true",
   "enable-garbage-collector": "true",
-  "endpoint-updates-batch-period": undefined,
-  "endpointslice-updates-batch-period": undefined,
   "external-cloud-volume-plugin": undefined,
   "flex-volume-plugin-dir": undefined,
-  "http2-max-streams-per-connection": undefined,
-  "kube-api-burst": undefined,
-  "kube-api-content-type": undefined,
-  "kube-api-qps": undefined,
-  "leader-elect-resource-lock": undefined,
+  "leader-migration-config": undefined,
   "min-resync-period": undefined,
-  "mirroring-endpointslice-updates-batch-period": undefined,
   "namespace-sync-period": undefined,
-  "permit-address-sharing": "true",
-  "permit-port-sharing": "true",
-  profiling: "true",
-  "requestheader-allowed-names": undefined,
-  "requestheader-client-ca-file": undefined,
-  "requestheader-extra-headers-prefix": undefined,
-  "requestheader-group-headers": undefined,
-  "requestheader-username-headers": undefined,
-  "resource-quota-sync-period": undefined,
   "route-reconciliation-period": undefined,
   "service-account-private-key-file": undefined,
-  "show-hidden-metrics-for-version": undefined,
-  "tls-cipher-suites": undefined,
-  "tls-min-version": undefined,
 } as const satisfies Readonly<Record<string, "true" | undefined>>;
 
 type IgnoredFlag = keyof typeof withoutEffect;
@@ -102,8 +89,8 @@ const ignored = flagsWithoutEffect(withoutEffect);
 
 const nodeFlags = {
   "allocate-node-cidrs": flag(boolean, true, "give each node a range for its pods (upstream's default is false)"),
-  "cluster-cidr": flag(list, ["10.244.0.0/16"], "ranges from which nodes get those of their pods, at most one of each family"),
-  "service-cluster-ip-range": flag(list, [], "ranges of services, which no node gets"),
+  "cluster-cidr": flag(lastList, ["10.244.0.0/16"], "ranges from which nodes get those of their pods, at most one of each family"),
+  "service-cluster-ip-range": flag(lastList, [], "ranges of services, which no node gets"),
   "node-cidr-mask-size": flag(integer({ min: 1, max: 32 }), 24, "length of a node's IPv4 range"),
   "node-cidr-mask-size-ipv4": flag(integer({ min: 0, max: 32 }), 0, "the same in a cluster of both families; 0 is --node-cidr-mask-size"),
   "node-cidr-mask-size-ipv6": flag(integer({ min: 1, max: 128 }), 64, "length of a node's IPv6 range"),
@@ -115,6 +102,31 @@ const nodeFlags = {
   "large-cluster-size-threshold": flag(integer({ min: 0 }), 50, "nodes beyond which a zone is no small one"),
   "unhealthy-zone-threshold": flag(number({ min: 0, max: 1 }), 0.55, "share of nodes not ready at which a zone is not well"),
   "terminated-pod-gc-threshold": flag(integer(), 12_500, "ended pods that are kept; 0 or less keeps all"),
+};
+
+/** How many endpoints a slice may have, of ours and of mirrored ones. */
+const perSlice = integer({ min: 1, max: 1000 });
+
+const endpointFlags = {
+  "max-endpoints-per-slice": flag(perSlice, 100, "endpoints that a slice of the endpointslice-controller has at most"),
+  "mirroring-max-endpoints-per-subset": flag(perSlice, 1000, "endpoints that the endpointslice-mirroring-controller copies of a subset"),
+  "endpoint-updates-batch-period": flag(durationMs, 0, "how long changes of pods are gathered by the endpoints-controller"),
+  "endpointslice-updates-batch-period": flag(durationMs, 0, "the same by the endpointslice-controller"),
+  "mirroring-endpointslice-updates-batch-period": flag(durationMs, 0, "the same by the endpointslice-mirroring-controller"),
+};
+
+const leaderMigration: FlagType<boolean> = {
+  ...boolean,
+  parse(value, previous) {
+    if (boolean.parse(value, previous)) throw new Error("expected false: there is no cloud-controller-manager to migrate to");
+    return false;
+  },
+};
+
+const otherFlags = {
+  "disable-force-detach-on-timeout": flag(boolean, false, "volumes are never detached because a node that is down takes too long"),
+  "resource-quota-sync-period": flag(durationMs, 300_000, "how often all quotas are counted anew"),
+  "enable-leader-migration": flag(leaderMigration, false, "cannot be turned on: there is no cloud-controller-manager"),
 };
 
 const gateFlags = {
@@ -174,11 +186,14 @@ export const controllerManagerFlags = {
   ...autoscalerFlags,
   ...volumeFlags,
   ...volumeSyncFlags,
+  ...endpointFlags,
+  ...otherFlags,
   ...gateFlags,
   ...secretFlags,
   ...signerFlags,
   ...concurrency,
   ...logFlags,
+  ...versionFlags,
   ...ignored,
 };
 

@@ -64,7 +64,36 @@ describe("controllerManagerOptions()", () => {
       "daemonset-controller": 2,
       "garbage-collector-controller": 20,
     });
+    expect((await optionsOf("--concurrent-rc-syncs=4")).concurrency).toMatchObject({ "replicationcontroller-controller": 4 });
     expect(() => valuesOf("--concurrent-job-syncs=0")).toThrow("--concurrent-job-syncs: expected a whole number from 1");
+  });
+
+  it("takes the last of several ranges that are given, as upstream", async () => {
+    const options = await optionsOf("--cluster-cidr=10.0.0.0/16", "--cluster-cidr=10.1.0.0/16,fd00::/56");
+    expect(options.clusterCidrs).toEqual(["10.1.0.0/16", "fd00::/56"]);
+  });
+
+  it("hands on what is said about endpoints, quotas and volumes", async () => {
+    const options = await optionsOf(
+      "--max-endpoints-per-slice=50",
+      "--mirroring-max-endpoints-per-subset=20",
+      "--endpointslice-updates-batch-period=500ms",
+      "--resource-quota-sync-period=1m",
+      "--disable-force-detach-on-timeout",
+    );
+    expect(options).toMatchObject({
+      endpoints: { maxPerSlice: 50, maxMirroredPerSubset: 20, batchMs: 0, sliceBatchMs: 500, mirroringBatchMs: 0 },
+      resourceQuotaSyncPeriodMs: 60_000,
+      forceDetachOnTimeout: false,
+    });
+    expect(() => valuesOf("--max-endpoints-per-slice=1001")).toThrow("expected a whole number from 1 to 1000");
+  });
+
+  it("refuses what it cannot be, and takes what makes no difference", () => {
+    expect(() => valuesOf("--enable-leader-migration")).toThrow("there is no cloud-controller-manager to migrate to");
+    expect(() => valuesOf("--emulated-version=1.35")).toThrow("expected 1.36: no other version is emulated");
+    const values = valuesOf("--emulated-version=kube=1.36", "--enable-leader-migration=false", "--log-flush-frequency=5s", "--cert-dir=/x");
+    expect(ignoredFlags(values)).toEqual(["cert-dir", "log-flush-frequency"]);
   });
 
   it("takes an authority for a single signer", async () => {

@@ -55,6 +55,15 @@ export async function controllerManagerOptions(values: ControllerManagerValues):
     ...(rootCaFile === undefined ? {} : { rootCaPem: await readPem("root-ca-file", rootCaFile) }),
     ...(await signingAuthorities(values)),
     volumes: await volumeOptions(values),
+    endpoints: {
+      maxPerSlice: values["max-endpoints-per-slice"],
+      maxMirroredPerSubset: values["mirroring-max-endpoints-per-subset"],
+      batchMs: values["endpoint-updates-batch-period"],
+      sliceBatchMs: values["endpointslice-updates-batch-period"],
+      mirroringBatchMs: values["mirroring-endpointslice-updates-batch-period"],
+    },
+    forceDetachOnTimeout: !values["disable-force-detach-on-timeout"],
+    resourceQuotaSyncPeriodMs: values["resource-quota-sync-period"],
     clusterSigningDurationMs: values["cluster-signing-duration"],
     legacyTokenCleanUpPeriodMs: values["legacy-service-account-token-clean-up-period"],
   };

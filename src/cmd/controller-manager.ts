@@ -14,6 +14,7 @@ import { createInformerFactory } from "../client/informer-factory.ts";
 import { ControllerMetrics } from "../controllers/controller-metrics.ts";
 import { type RunningControllers, type StartControllersOptions, startControllers } from "../controllers/start-controllers.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
+import { versionText } from "./component-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
 import { controllerManagerConfiguration } from "./controller-manager-configz.ts";
 import { controllerGates, controllerManagerFlags, ignoredFlags } from "./controller-manager-flags.ts";
@@ -53,6 +54,11 @@ export async function run(args: readonly string[]): Promise<number> {
   const usage = { name: "controller-manager", summary: "Runs the control loops of the cluster." };
   const values = parseCommand(usage, controllerManagerFlags, args)?.values;
   if (!values) return 0;
+  const version = versionText(values);
+  if (version !== undefined) {
+    process.stdout.write(version);
+    return 0;
+  }
   const logger = createLogger("controller-manager", logOptionsOf(values));
   const options = await controllerManagerOptions(values);
   const ignored = ignoredFlags(values);

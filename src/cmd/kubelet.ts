@@ -38,6 +38,7 @@ import { ServerMetrics } from "../kubelet/server/server-metrics.ts";
 import { createMachineReader, type MachineReader } from "../kubelet/stats/machine.ts";
 import { directoriesOnly, hostMounts } from "../kubelet/volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "../kubelet/volumes/persistent-volumes.ts";
+import type { LogindOptions } from "../linux/logind.ts";
 import { watchOomKills } from "../linux/oom-kills.ts";
 import type { SystemInfo } from "../linux/system-info.ts";
 import { CommandError } from "./command-error.ts";
@@ -73,6 +74,8 @@ export interface KubeletProcessOptions extends KubeletOptions {
   readonly cgroupDriver?: CgroupDriver;
   /** The server for logs, exec, attach and port-forward. Without it the node has none. */
   readonly serving?: KubeletServerOptions;
+  /** Where systemd of the machine is, if not at its usual places. */
+  readonly logind?: Pick<LogindOptions, "systemDirectory" | "configDirectory">;
   /** Serves the same to this process alone, for nodes without a port of the machine. */
   readonly inProcess?: InProcessServing;
 }
@@ -134,7 +137,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
   const kubelet = createKubelet(
     {
       ...{ client, cri: runtime.cri, clock, logger, recorder },
-      volumePlugins: [createPersistentVolumePlugin(client)],
+      volumePlugins: [createPersistentVolumePlugin(client, runtime.simulated ? directoriesOnly : hostMounts)],
       mounts: runtime.simulated ? directoriesOnly : hostMounts,
       ...(runtime.simulated ? { files: immediateFiles } : {}),
       ...(deps.podStarts ? { podStarts: deps.podStarts } : {}),
@@ -143,7 +146,7 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
       ...(groups ? { machine: machineOf(runtime, cgroupRoot, groups) } : {}),
       ...(informers ? { informers } : {}),
       ...(serverMetrics ? { serverMetrics: serverMetrics.registry } : {}),
-      ...(runtime.simulated ? {} : { guards: await machineGuards(), readTopology: readMachineTopology }),
+      ...(runtime.simulated ? {} : { guards: await machineGuards(options.logind), readTopology: readMachineTopology }),
       ...(runtime.dial ? { dial: runtime.dial } : {}),
       ...(deps.readSystem ? { readSystem: deps.readSystem } : {}),
       ...(deps.apiServerHost ? { apiServerHost: deps.apiServerHost } : {}),
@@ -166,12 +169,12 @@ export async function startKubelet(deps: KubeletProcessDeps, options: KubeletPro
 }
 
 /** What a node that is a machine has to look after. */
-async function machineGuards(): Promise<MachineGuards> {
+async function machineGuards(logind: KubeletProcessOptions["logind"]): Promise<MachineGuards> {
   return {
     keptImages: [pauseImageReference],
     oomKills: await watchOomKills(),
     // Only loaded where a shutdown is to be waited for.
-    followShutdowns: async (deps, options) => (await import("../linux/logind.ts")).followShutdowns(deps, options),
+    followShutdowns: async (deps, options) => (await import("../linux/logind.ts")).followShutdowns(deps, { ...options, ...logind }),
   };
 }
 

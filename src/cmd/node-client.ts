@@ -17,6 +17,7 @@ import {
   UnusableCertificateError,
 } from "../kubelet/certificates/certificate-store.ts";
 import { CommandError } from "./command-error.ts";
+import { kubeconfigFault } from "./connect.ts";
 
 export interface NodeClient {
   readonly client: Client;
@@ -83,7 +84,7 @@ export async function loadConnection(path: string | undefined): Promise<ClusterC
   try {
     return await loadKubeconfig(path === undefined ? {} : { path });
   } catch (error) {
-    if (error instanceof KubeconfigError) throw new CommandError(error.message, { cause: error.cause });
+    if (error instanceof KubeconfigError) throw kubeconfigFault(error, path);
     throw error;
   }
 }

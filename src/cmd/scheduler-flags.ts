@@ -1,34 +1,13 @@
 // The flags of `coracle scheduler`: upstream's names, defaults and units. Those that the configuration file says better go
 // before it where they are given.
 import { featureGatesFlag, type GateSupport } from "../api/semantics/feature-gates.ts";
-import { type FlagValues, flag, flagsWithoutEffect, list, optionalText } from "../base/flags.ts";
+import { durationMs, type FlagValues, flag, flagsWithoutEffect, list, optionalText } from "../base/flags.ts";
 import { logFlags } from "../base/log-flags.ts";
 import type { LeaderElectionSettings, SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import { CommandError } from "./command-error.ts";
-import { electionFlags, servingFlags } from "./component-flags.ts";
+import { electionFlags, ignoredComponentFlags, servingFlags, versionFlags } from "./component-flags.ts";
 
-const withoutEffect = flagsWithoutEffect({
-  "authentication-kubeconfig": undefined,
-  "authentication-skip-lookup": "true",
-  "authentication-token-webhook-cache-ttl": undefined,
-  "authentication-tolerate-lookup-failure": "true",
-  "authorization-kubeconfig": undefined,
-  "authorization-webhook-cache-authorized-ttl": undefined,
-  "authorization-webhook-cache-unauthorized-ttl": undefined,
-  "contention-profiling": "true",
-  "kube-api-burst": undefined,
-  "kube-api-content-type": undefined,
-  "kube-api-qps": undefined,
-  "leader-elect-resource-lock": undefined,
-  profiling: "true",
-  "requestheader-allowed-names": undefined,
-  "requestheader-client-ca-file": undefined,
-  "requestheader-extra-headers-prefix": undefined,
-  "requestheader-group-headers": undefined,
-  "requestheader-username-headers": undefined,
-  "tls-cipher-suites": undefined,
-  "tls-min-version": undefined,
-});
+const withoutEffect = flagsWithoutEffect(ignoredComponentFlags);
 
 /** Its gates do by default what upstream's do; none can be turned yet. */
 export const schedulerGates: GateSupport = { component: "scheduler", switchable: new Set() };
@@ -44,7 +23,14 @@ export const schedulerFlags = {
   master: flag(optionalText, undefined, "address of the API server, instead of the kubeconfig's"),
   ...electionFlags("kube-scheduler", "schedulers"),
   ...servingFlags(10_259),
+  "pod-max-in-unschedulable-pods-duration": flag(
+    durationMs,
+    300_000,
+    "a pod that did not fit is tried again after so long whatever happens",
+  ),
+  "write-config-to": flag(optionalText, undefined, "file to write the configuration to, with its defaults, and end"),
   ...logFlags,
+  ...versionFlags,
   "feature-gates": flag(featureGatesFlag(schedulerGates), {}, "gates of v1.36; those that cannot be turned here are refused"),
   ...withoutEffect,
 };

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { ConfigError } from "../api/encode/config-fields.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
-import type { Logger } from "../base/log.ts";
+import { errorText, type Logger } from "../base/log.ts";
 import { readSchedulerConfiguration, type SchedulerConfiguration } from "../scheduler/configuration/scheduler-configuration.ts";
 import type { PluginModules } from "../scheduler/user-plugins/plugin-modules.ts";
 import { pluginRegistry, type UserPlugin, UserPluginError } from "../scheduler/user-plugins/user-plugin.ts";
@@ -57,10 +57,24 @@ async function readConfiguration(
     throw new CommandError(`--${flagName}: ${file} cannot be read`, { cause });
   }
   try {
-    return await readSchedulerConfiguration(text, pluginRegistry(userPlugins));
+    const configuration = await readSchedulerConfiguration(text, pluginRegistry(userPlugins));
+    await checkExtenders(configuration.extenders);
+    return configuration;
   } catch (error) {
     if (error instanceof ConfigError) throw new CommandError(`--${flagName} ${file}: ${error.message}`);
     throw error;
+  }
+}
+
+/** Before anything is started: certificates of extenders. Throws ConfigError. */
+async function checkExtenders(extenders: SchedulerConfiguration["extenders"]): Promise<void> {
+  const secured = extenders.filter(({ tls }) => tls !== undefined);
+  if (secured.length === 0) return;
+  const { checkTls } = await import("../scheduler/extenders/post-json.ts");
+  try {
+    for (const extender of secured) checkTls(extender);
+  } catch (error) {
+    throw new ConfigError(`couldn't build extenders: ${errorText(error)}`);
   }
 }
 

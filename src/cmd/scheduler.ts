@@ -1,6 +1,7 @@
 // The scheduler as a command (`coracle scheduler`, against any API server, one of several leading) and as the all-in-one
 // starts it. As a command it serves health and metrics on a port of its own, leader or not.
 
+import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { pods } from "../api/resources.generated.ts";
 import { registerFeatureMetrics, resolveFeatureGates } from "../api/semantics/feature-gates.ts";
@@ -24,7 +25,9 @@ import { defaultProfile } from "../scheduler/plugins/defaults.ts";
 import { podResourcesText } from "../scheduler/pod-resource-figures.ts";
 import { Scheduler, type SchedulerOptions } from "../scheduler/scheduler.ts";
 import { SchedulerMetrics } from "../scheduler/scheduler-metrics.ts";
+import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
+import { versionText } from "./component-flags.ts";
 import { type ClusterClient, connectToCluster } from "./connect.ts";
 import { type ElectedProcess, runElected } from "./run-elected.ts";
 import { electionOf, ignoredSchedulerFlags, type SchedulerValues, schedulerFlags, schedulerGates } from "./scheduler-flags.ts";
@@ -42,6 +45,8 @@ export interface SchedulerProcessDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics?: SchedulerMetrics;
+  /** A pod that did not fit is tried again after so long whatever happens. Default 5 minutes. */
+  readonly maxUnschedulableMs?: number;
 }
 
 const defaultName = "default-scheduler";
@@ -90,11 +95,12 @@ export async function startScheduler(given: SchedulerProcessDeps, setup?: Schedu
       return recorder;
     };
     const extenders = await startExtenders(configuration, clock, stack);
+    const unschedulable = given.maxUnschedulableMs === undefined ? {} : { maxUnschedulableMs: given.maxUnschedulableMs };
     const deps = { ...given, informers, recorder: recorderOf(defaultName), extenders };
     const profilesOf = ({ configuration: { profiles }, userPlugins }: SchedulerSetup): readonly Profile[] =>
       profiles.map((settings) => configuredProfile({ ...deps, recorder: recorderOf(settings.schedulerName) }, settings, userPlugins));
     const profiles = setup ? profilesOf(setup) : [defaultProfile(deps)];
-    const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), profiles, recorders, extenders }));
+    const scheduler = stack.add(new Scheduler(deps, { ...optionsOf(configuration), ...unschedulable, profiles, recorders, extenders }));
     started = scheduler;
     await scheduler.start();
     return {
@@ -142,6 +148,11 @@ export async function run(args: readonly string[]): Promise<number> {
   const input = parseCommand({ name: "scheduler", summary: "Assigns pods to nodes." }, schedulerFlags, args);
   if (!input) return 0;
   const { values, given } = input;
+  const version = versionText(values);
+  if (version !== undefined) {
+    process.stdout.write(version);
+    return 0;
+  }
   const logger = createLogger("scheduler", logOptionsOf(values));
   const files = { flagName: "config", config: values.config, pluginFlag: "plugin", plugins: values.plugin };
   const setup = await readSchedulerSetup(files);
@@ -149,6 +160,14 @@ export async function run(args: readonly string[]): Promise<number> {
   const ignored = ignoredSchedulerFlags(values);
   if (ignored.length > 0) logger.info("Flags without effect here", { flags: ignored.map((name) => `--${name}`).join(" ") }, 1);
   const kubeconfig = given.has("kubeconfig") ? values.kubeconfig : configuration.clientConnection.kubeconfig;
+  const target = values["write-config-to"];
+  if (target !== undefined) {
+    await writeConfiguration(
+      target,
+      shownConfiguration(configuration, { leaderElection: electionOf(configuration, values, given), kubeconfig }),
+    );
+    return 0;
+  }
   const connection = { kubeconfig, ...(values.master === undefined ? {} : { server: values.master }) };
   const cluster = await connectToCluster({ ...connection, clock: realClock, userAgent: "kube-scheduler" });
   const stack = new StopStack();
@@ -161,6 +180,16 @@ export async function run(args: readonly string[]): Promise<number> {
     await stack.stop();
   }
   return 0;
+}
+
+/** What it says is what --config takes. */
+async function writeConfiguration(file: string, shown: Readonly<Record<string, unknown>>): Promise<void> {
+  const { stringify } = await import("../api/encode/yaml-text.ts");
+  try {
+    await writeFile(file, stringify(shown, { sortMapEntries: true, indentSeq: false, lineWidth: 0 }), { mode: 0o600 });
+  } catch (cause) {
+    throw new CommandError(`--write-config-to: ${file} cannot be written`, { cause });
+  }
 }
 
 interface SchedulerProcess {
@@ -181,7 +210,8 @@ async function runScheduler({ values, given, files, setup, cluster, logger }: Sc
   registerVersionInfo(metrics);
   registerFeatureMetrics(metrics, resolveFeatureGates(values["feature-gates"], schedulerGates));
   const client = countedClient(cluster.client, { metrics, clock: realClock, host: new URL(cluster.server).host });
-  const deps = { client, clock: realClock, logger };
+  const maxUnschedulableMs = values["pod-max-in-unschedulable-pods-duration"];
+  const deps = { client, clock: realClock, logger, maxUnschedulableMs };
   const ofScheduler = new SchedulerMetrics(metrics);
   const election = electionOf(configuration, values, given);
   let elected: ElectedProcess | undefined;

@@ -30,7 +30,14 @@ const gates: Readonly<Record<string, string>> = {
 type Settings = Pick<ApiServerSettings, "runtimeConfig" | "featureGates" | "operations">;
 
 /** Throws CommandError for a --runtime-config that names what is not there. */
-export async function servedApis(
+export async function servedApis(settings: Settings, deps: Parameters<typeof configuredApis>[1]): Promise<ServedApis> {
+  const apis = await configuredApis(settings, deps);
+  if (!settings.featureGates.enabled("ManifestBasedAdmissionControlConfig")) return apis;
+  const { withReservedNames } = await import("../apiserver/registry/resources/extension.ts");
+  return { ...apis, definitions: apis.definitions.map(withReservedNames) };
+}
+
+async function configuredApis(
   settings: Settings,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<ServedApis> {

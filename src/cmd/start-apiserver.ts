@@ -24,6 +24,7 @@ import { accessReviews } from "../apiserver/authz/access-reviews.ts";
 import { createAuthorizationMetrics } from "../apiserver/authz/authorization-metrics.ts";
 import { authorizationStage } from "../apiserver/authz/authorization-stage.ts";
 import type { Authorizer } from "../apiserver/authz/authorizer.ts";
+import { ensureVerb } from "../apiserver/authz/ensure-verb.ts";
 import { firstServiceIp } from "../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../apiserver/connect/connects.ts";
 import { versionInfo } from "../apiserver/discovery/version-info.ts";
@@ -130,7 +131,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const egress = await openEgress(settings);
   const sources = stack.add(await openAuthenticationSources(settings, { egress, clock, logger: authenticationLogger, metrics }));
   const [admission, advertiseAddress] = await Promise.all([
-    readAdmissionOptions(settings, clock),
+    readAdmissionOptions(settings, { clock, logger: logger.named("admission"), stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const apis = await servedApis(settings, { clock, logger });
@@ -367,7 +368,13 @@ function wire(w: Wiring): ApiServer {
         metrics,
       }),
     },
-    connects: createConnects(reader, w.kubelets),
+    connects: createConnects(reader, {
+      ...w.kubelets,
+      webSocketsToKubelets: settings.featureGates.enabled("ExtendWebSocketsToKubelet"),
+      checkStreams: settings.featureGates.enabled("AuthorizePodWebsocketUpgradeCreatePermission")
+        ? (context) => ensureVerb(authorizer, context, "create")
+        : undefined,
+    }),
     computed: w.computed,
   });
   const constrained = settings.featureGates.enabled("ConstrainedImpersonation");

@@ -14,6 +14,17 @@ export interface VolumeOptions {
   readonly recycler?: RecyclerOptions;
 }
 
+/** Of services' endpoints. Batches: changes of pods and Endpoints are gathered for so long. Default 0. */
+export interface EndpointOptions {
+  /** Default 100. */
+  readonly maxPerSlice?: number;
+  /** Default 1,000. */
+  readonly maxMirroredPerSubset?: number;
+  readonly batchMs?: number;
+  readonly sliceBatchMs?: number;
+  readonly mirroringBatchMs?: number;
+}
+
 export interface ControllerOptions {
   /** PEM bundle published in every namespace as kube-root-ca.crt; without it the publisher does not run. */
   readonly rootCaPem?: string;
@@ -42,6 +53,11 @@ export interface ControllerOptions {
   /** Of the horizontal pod autoscaler. */
   readonly autoscaler?: Partial<AutoscalerOptions>;
   readonly volumes?: VolumeOptions;
+  readonly endpoints?: EndpointOptions;
+  /** Whether volumes are detached from nodes that are down for too long. Default true. */
+  readonly forceDetachOnTimeout?: boolean;
+  /** How often all quotas are counted anew. Default 5 minutes. */
+  readonly resourceQuotaSyncPeriodMs?: number;
   /** Keys worked on at a time, by the controller's name. */
   readonly concurrency?: Readonly<Record<string, number>>;
   /** How fast the pods of nodes that are down are evicted. */

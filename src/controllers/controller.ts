@@ -71,8 +71,18 @@ export interface Controller {
  * new state, so that what an object has left is told as well as what it has joined.
  */
 export function watch<T extends KubernetesObject>(informer: Informer<T>, keysOf: (object: T) => readonly string[]): Watched {
+  return watchGathering(informer, keysOf, undefined);
+}
+
+/** The same, with the keys told after a while; `enqueueAfter` is undefined for at once. */
+export function watchGathering<T extends KubernetesObject>(
+  informer: Informer<T>,
+  keysOf: (object: T) => readonly string[],
+  enqueueAfter: ((key: string) => void) | undefined,
+): Watched {
   return {
-    start(enqueue) {
+    start(enqueueAtOnce) {
+      const enqueue = enqueueAfter ?? enqueueAtOnce;
       const tell = (object: T): void => {
         for (const key of keysOf(object)) enqueue(key);
       };

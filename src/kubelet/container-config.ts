@@ -6,6 +6,7 @@ import type { Container, Pod, VolumeMount } from "../api/types/core-v1.ts";
 import type { FileCalls } from "../base/file-calls.ts";
 import type {
   ContainerConfig,
+  Device,
   Image,
   ImageSpec,
   LinuxContainerConfig,
@@ -91,7 +92,7 @@ export async function buildContainerConfig(context: ContainerConfigContext): Pro
     mounts: [...(devices?.mounts ?? []), ...(await buildMounts(context, environment))],
     labels: containerLabels(pod, container),
     annotations: { ...devices?.annotations, ...containerAnnotations(pod, container, restartCount) },
-    devices: devices?.devices ?? [],
+    devices: [...(devices?.devices ?? []), ...blockDevices(context)],
     cdiDevices: devices?.cdiDevices ?? [],
     logPath: `${container.name}/${restartCount}.log`,
     stdin: container.stdin === true,
@@ -140,6 +141,14 @@ const propagations: Readonly<Record<string, MountPropagation>> = {
   HostToContainer: "PROPAGATION_HOST_TO_CONTAINER",
   Bidirectional: "PROPAGATION_BIDIRECTIONAL",
 };
+
+function blockDevices({ container, volumes }: ContainerConfigContext): readonly Input<Device>[] {
+  return (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+    const volume = volumes.get(name);
+    if (!volume?.isDevice) throw new Error(`cannot find volume "${name}" to pass into container "${container.name}"`);
+    return { hostPath: volume.hostPath, containerPath: devicePath, permissions: volume.readOnly ? "r" : "mrw" };
+  });
+}
 
 async function buildMounts(context: ContainerConfigContext, environment: ReadonlyMap<string, string>): Promise<readonly Input<Mount>[]> {
   const { container } = context;

@@ -162,8 +162,10 @@ export class ImageManager {
     await this.#acquire();
     const startedAt = clock.monotonic();
     let pulled: { readonly imageRef: string; readonly used: TrackedCredential | undefined } | undefined;
-    await verification.begin(image);
+    let isBegun = false;
     try {
+      await verification.begin(image);
+      isBegun = true;
       this.#rate.take();
       const { ref, used } = await this.#pullWithCredentials(request, image, await credentials());
       const found = (await this.#status(ref, signal)) ?? (await this.#status(image, signal));
@@ -185,7 +187,7 @@ export class ImageManager {
       throw this.#failure(request, reason, undefined, message, error, shownUntilMs);
     } finally {
       this.#release();
-      await verification.end(image, pulled);
+      if (isBegun) await verification.end(image, pulled);
     }
   }
 

@@ -6,8 +6,11 @@ import { describe, expect, it } from "vitest";
 import { configmaps, nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/resources.generated.ts";
 import type { ContainerStatus, Pod } from "../api/types/core-v1.ts";
 import type { Client } from "../client/client.ts";
+import type { CriRuntime } from "../cri/cri.ts";
+import type { SimulatedRuntime } from "../cri/simulated.ts";
 import { RpcError } from "../rpc/rpc-error.ts";
 import { container, type KubeletFixture, nodeName, startKubelet } from "../testing/kubelet-fixture.ts";
+import { directoriesOnly } from "./volumes/host-mounts.ts";
 import { createPersistentVolumePlugin } from "./volumes/persistent-volumes.ts";
 
 const statusOf = async (f: KubeletFixture, name: string, index = 0): Promise<ContainerStatus | undefined> =>
@@ -219,7 +222,7 @@ describe("kubelet: the node's pod network", () => {
 
 describe("kubelet: persistent volumes", () => {
   it("waits until the claim is bound, then mounts the directory of its volume", async () => {
-    await using f = await startKubelet({ plugins: (client) => [createPersistentVolumePlugin(client)] });
+    await using f = await startKubelet({ plugins: (client) => [createPersistentVolumePlugin(client, directoriesOnly)] });
     const claim = await f.client.create(persistentvolumeclaims, {
       metadata: { name: "data", namespace: "default" },
       spec: { volumeName: "pv" },
@@ -266,5 +269,28 @@ describe("kubelet: a container that cannot be started", () => {
     await f.until(async () => (await statusOf(f, "web"))?.ready === true);
     // Sooner than the ten seconds after which it is tried again anyway; files take their real time meanwhile.
     expect(f.clock.now() - beganMs).toBeLessThan(9_000);
+  });
+
+  it("is started to the end when its pod is deleted meanwhile: a start that is interrupted would be a failure of the container", async () => {
+    let asked = false;
+    const wrapRuntime = (cri: SimulatedRuntime): CriRuntime => ({
+      ...cri,
+      startContainer: async (request, options) => {
+        asked = true;
+        try {
+          await f.clock.sleep(3_000, options?.signal);
+        } catch {
+          throw new RpcError("CANCELLED", "failed to start containerd task: context canceled");
+        }
+        return cri.startContainer(request, options);
+      },
+    });
+    await using f: KubeletFixture = await startKubelet({ wrapRuntime });
+    await f.createPod("web");
+    await f.until(async () => asked);
+    await f.client.delete(pods, { namespace: "default", name: "web" }, { body: { gracePeriodSeconds: 5 } });
+    await f.until(async () => (await f.pod("web")) === undefined);
+    expect(f.reasons("web")).toEqual(expect.arrayContaining(["Started", "Killing"]));
+    expect(f.reasons("web")).not.toContain("Failed");
   });
 });

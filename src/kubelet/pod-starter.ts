@@ -347,11 +347,12 @@ export class PodStarter {
       ),
     );
     this.#event(pod, container, "Normal", "Created", "Container created");
-    await this.#step(context, container, "RunContainerError", () =>
-      turns.take(() => cri.startContainer({ containerId }, { signal }), urgent),
-    );
+    // Never given up once it is asked for: a runtime that is interrupted says of the container that it failed to start, and
+    // that would be the pod's last word.
+    await this.#step(context, container, "RunContainerError", () => turns.take(() => cri.startContainer({ containerId }), urgent));
     this.#deps.allocations.actuate(pod.metadata.uid, container.name, container.resources ?? {});
     this.#event(pod, container, "Normal", "Started", "Container started");
+    signal.throwIfAborted();
     if (container.lifecycle?.postStart) await this.#postStart(context, container, containerId);
   }
 
@@ -426,9 +427,9 @@ export class PodStarter {
   }
 }
 
-/** An ephemeral container may share the processes of a running one. */
+/** An ephemeral container may share the processes of another one; the runtime refuses one that does not run. */
 function targetOf(pod: Pod, runtime: RuntimePod, container: Container): { readonly targetContainerId?: string } {
   const target = pod.spec.ephemeralContainers?.find((c) => c.name === container.name)?.targetContainerName;
-  const running = target && latestContainer(runtime, target);
-  return running && running.state === "running" ? { targetContainerId: running.id } : {};
+  const id = target && latestContainer(runtime, target)?.id;
+  return id ? { targetContainerId: id } : {};
 }

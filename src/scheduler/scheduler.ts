@@ -30,6 +30,8 @@ export interface SchedulerOptions {
   /** Back-off of a pod after its first attempt, doubled with each. Default 1 s, at most 10 s. */
   readonly initialBackoffMs?: number;
   readonly maxBackoffMs?: number;
+  /** A pod that did not fit is tried again after so long whatever happens. Default 5 minutes. */
+  readonly maxUnschedulableMs?: number;
   /** Recorders of events by scheduler name; others use the one of the dependencies. */
   readonly recorders?: ReadonlyMap<string, Pick<EventSeriesRecorder, "record">>;
   readonly extenders?: readonly Extender[];
@@ -80,7 +82,7 @@ export class Scheduler implements Running {
     this.#binding = new BindingCycles(state, this.#failures, { timeoutMs: options.bindTimeoutMs ?? 600_000 });
   }
 
-  #createQueue({ profiles, initialBackoffMs, maxBackoffMs }: SchedulerOptions): SchedulingQueue {
+  #createQueue({ profiles, initialBackoffMs, maxBackoffMs, maxUnschedulableMs }: SchedulerOptions): SchedulingQueue {
     const sort = profiles[0]?.plugins.find((p) => p.queueSort)?.queueSort;
     if (!sort) throw new Error("the first profile has no QueueSort plugin");
     const { clock, metrics } = this.#deps;
@@ -89,6 +91,7 @@ export class Scheduler implements Running {
       pluginsOf: (pod) => this.#profileOf(pod)?.plugins ?? [],
       sort,
       ...(initialBackoffMs === undefined ? {} : { initialBackoffMs }),
+      ...(maxUnschedulableMs === undefined ? {} : { maxUnschedulableMs }),
       ...(maxBackoffMs === undefined ? {} : { maxBackoffMs }),
       ...(metrics ? { queued: (queue, event) => metrics.queued(queue, event) } : {}),
     });

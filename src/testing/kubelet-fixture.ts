@@ -73,6 +73,7 @@ export function fakeMounts(): HostMounts & { readonly mounted: ReadonlySet<strin
     },
     mountHugePages: async (target) => void mounted.add(target),
     unmount: async (target) => void mounted.delete(target),
+    mountDevice: async (_device, target) => void (await mkdir(target, { recursive: true })),
     unmountBelow: async (directory) => {
       for (const target of [...mounted]) if (target.startsWith(directory)) mounted.delete(target);
     },

@@ -8,7 +8,7 @@ import { containerdPaths } from "../../src/cri/containerd-paths.ts";
 import type { CriConnection } from "../../src/cri/cri.ts";
 import { connectCri } from "../../src/cri/grpc-runtime.ts";
 import { whyNoContainers } from "../support/cluster.ts";
-import { idle, isReady, shell, statusOf, TestBed, type TestNamespace } from "../support/namespace.ts";
+import { box, idle, isReady, shell, statusOf, TestBed, type TestNamespace } from "../support/namespace.ts";
 import { until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
@@ -138,5 +138,26 @@ describe.runIf(reason === undefined)("a node whose parts are killed", { timeout:
     await restart();
     const after = await ns.untilPod("web", "is resized", (p) => statusOf(p)?.resources?.limits?.cpu === "80m" && isReady(p));
     expect(statusOf(after)?.containerID).toBe(statusOf(before)?.containerID);
+  });
+
+  it("ephemeral containers: one that runs runs on, one that has ended stays so, one that is new is started", async () => {
+    const ns = await bed.namespace("debugged");
+    await ns.pod("web", shell("exec sleep 4321"));
+    await ns.untilReady("web");
+    const debug = (name: string, script: string) =>
+      ns.kubectl("debug", "web", `--image=${box.name}`, "-c", name, "--target=main", "--profile=general", "--", "sh", "-c", script);
+    await debug("runs", "exec sleep 1234");
+    await debug("ended", "exit 3");
+    const before = await ns.untilPod("web", "has both", (p) => {
+      return statusOf(p, "runs")?.state?.running !== undefined && statusOf(p, "ended")?.state?.terminated !== undefined;
+    });
+    await debug("late", "ps; exec sleep 1234");
+    await restart();
+    const after = await ns.untilPod("web", "has all three", (p) => isReady(p) && statusOf(p, "late")?.state?.running !== undefined);
+    const idOf = (pod: Pod, name: string) => [name, statusOf(pod, name)?.containerID, statusOf(pod, name)?.restartCount];
+    for (const name of ["main", "runs", "ended"]) expect(idOf(after, name)).toEqual(idOf(before, name));
+    expect(statusOf(after, "runs")?.state?.running).toEqual(statusOf(before, "runs")?.state?.running);
+    expect(statusOf(after, "ended")?.state?.terminated?.exitCode).toBe(3);
+    expect(await ns.untilLog("web", "1234", "late")).toMatch(/sleep 4321/);
   });
 });

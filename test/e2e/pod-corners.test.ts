@@ -2,10 +2,10 @@
 // runtime or the kernel cannot do and how a pod says so, hooks by HTTP, files of variables, generations.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { pods } from "../../src/api/resources.generated.ts";
+import { events, pods } from "../../src/api/resources.generated.ts";
 import type { Pod } from "../../src/api/types/core-v1.ts";
 import { whyNoContainers } from "../support/cluster.ts";
-import { box, idle, type Manifest, shell, statusColumn, statusOf, TestBed } from "../support/namespace.ts";
+import { box, idle, isReady, type Manifest, shell, statusColumn, statusOf, TestBed, type TestNamespace } from "../support/namespace.ts";
 import { until } from "../support/processes.ts";
 
 const reason = await whyNoContainers();
@@ -128,6 +128,108 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
       const beganMs = Date.now();
       await ns.kubectl("delete", "pod", "waiting");
       expect(Date.now() - beganMs).toBeGreaterThan(900);
+    });
+  });
+
+  describe("ephemeral containers", () => {
+    const debug = (pod: string, name: string, script: string, ...flags: readonly string[]): readonly string[] => [
+      ...["debug", pod, `--image=${box.name}`, "-c", name, "--profile=general", ...flags, "--", "sh", "-c", script],
+    ];
+    /** What the server says to a list of them: "" when it takes it. */
+    const replace = async (ns: TestNamespace, pod: string, ephemeralContainers: readonly Manifest[]): Promise<string> => {
+      const path = `/api/v1/namespaces/${ns.name}/pods/${pod}/ephemeralcontainers`;
+      const { spec } = await ns.getPod(pod);
+      const metadata = { name: pod, namespace: ns.name };
+      const input = JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata, spec: { ...spec, ephemeralContainers } });
+      const { code, stderr } = await ns.tryKubectl(["replace", "--raw", path, "-f", "-"], { input });
+      return code === 0 ? "" : stderr;
+    };
+
+    it("one sees its target's processes and files, another one its own alone; the pod is as before", async () => {
+      const ns = await bed.namespace("debug");
+      await ns.pod("target", shell("echo secret > /tmp/file; exec sleep 4321"));
+      const before = await ns.untilReady("target");
+      await ns.kubectl(...debug("target", "inside", "ps; cat /proc/1/root/tmp/file; exit 3", "--target=main"));
+      await ns.kubectl(...debug("target", "beside", "ps; echo -n over > /dev/termination-log"));
+      const pod = await ns.untilPod("target", "has had both", (p) =>
+        ["inside", "beside"].every((name) => statusOf(p, name)?.state?.terminated !== undefined),
+      );
+      expect(await ns.kubectl("logs", "target", "-c", "inside")).toMatch(/sleep 4321[\s\S]*secret/);
+      expect(await ns.kubectl("logs", "target", "-c", "beside")).not.toContain("4321");
+      const [inside, beside] = [statusOf(pod, "inside"), statusOf(pod, "beside")];
+      expect(inside).toMatchObject({
+        ready: false,
+        restartCount: 0,
+        lastState: {},
+        state: { terminated: { exitCode: 3, reason: "Error" } },
+      });
+      expect(inside?.started).toBeUndefined();
+      expect(beside?.state?.terminated).toMatchObject({ exitCode: 0, reason: "Completed", message: "over" });
+      expect([isReady(pod), statusOf(pod)?.containerID]).toEqual([true, statusOf(before)?.containerID]);
+      await ns.untilEvent("target", /Started: Container started\n[\s\S]*Started: Container started\n[\s\S]*Started: Container started/);
+      const { items } = await bed.client.list(events, { namespace: ns.name });
+      const told = items.filter((e) => e.involvedObject.fieldPath === "spec.ephemeralContainers{inside}");
+      expect(told.map((e) => `${e.type} ${e.reason}: ${e.message}`).sort()).toEqual([
+        "Normal Created: Container created",
+        `Normal Pulled: Container image "${box.name}" already present on machine and can be accessed by the pod`,
+        "Normal Started: Container started",
+      ]);
+    });
+
+    it("what runs in one can be reached, has the pod's volumes and processes, and ends with the pod", async () => {
+      const ns = await bed.namespace("debug-running");
+      const shared = { ...workVolume, shareProcessNamespace: true, terminationGracePeriodSeconds: 5 };
+      await ns.pod("shared", shell(idle, work), shared);
+      await ns.untilReady("shared");
+      const script = "trap 'echo told > /work/end; exit 5' TERM; echo here > /work/file; sleep 3600 & wait";
+      const ephemeral = shell(script, { name: "helper", ...work, env: [{ name: "COLOUR", value: "red" }] });
+      expect(await replace(ns, "shared", [ephemeral])).toBe("");
+      await ns.untilPod("shared", "has its helper", (p) => statusOf(p, "helper")?.state?.running !== undefined);
+      await until("the helper writes to the volume", async () => (await ns.exec("shared", "cat /work/file")) === "here\n");
+      expect(await ns.exec("shared", "echo $COLOUR; ps", "helper")).toMatch(/^red\n[\s\S]*\/pause/);
+      await ns.kubectl("delete", "pod", "shared", "--wait=true");
+    });
+
+    it("one that cannot start says why, and harms nothing", async () => {
+      const ns = await bed.namespace("debug-failing");
+      await ns.pod("sound", shell(idle));
+      await ns.untilReady("sound");
+      await ns.pod("ended", [shell("exit 0"), shell(idle, { name: "other" })], never);
+      await ns.untilPod("ended", "has one that ended", (p) => statusOf(p)?.state?.terminated !== undefined);
+      const wrong = [shell("true", { name: "no-image", image: "example.test/none:1", imagePullPolicy: "Never" })];
+      expect(await replace(ns, "sound", wrong)).toBe("");
+      expect(await replace(ns, "ended", [shell("true", { name: "no-target", targetContainerName: "main" })])).toBe("");
+      const pod = await ns.untilWaiting("sound", "ErrImageNeverPull", "no-image");
+      expect(isReady(pod)).toBe(true);
+      const left = await ns.untilWaiting("ended", "CreateContainerError", "no-target");
+      expect(statusOf(left, "no-target")?.state?.waiting?.message).toMatch(
+        /invalid target container: .* is not running - in state CONTAINER_EXITED/,
+      );
+      expect(statusOf(left, "other")?.state?.running).toBeDefined();
+    });
+
+    it("those of a pod are only added to, have no ports, probes, hooks or resources, and no place in a new pod", async () => {
+      const ns = await bed.namespace("debug-refused");
+      await ns.pod("target", shell(idle));
+      await ns.untilReady("target");
+      const one = shell("true", { name: "one" });
+      expect(await replace(ns, "target", [one])).toBe("");
+      const refusals: readonly (readonly [readonly Manifest[], string])[] = [
+        [[], "existing ephemeral containers"],
+        [[{ ...one, image: "example.test/other:1" }], "existing ephemeral containers"],
+        [[one, shell("true", { name: "main" })], "Duplicate value"],
+        [
+          [one, shell("true", { name: "two", targetContainerName: "nobody" })],
+          "spec.ephemeralContainers[1].targetContainerName: Not found",
+        ],
+        [[one, shell("true", { name: "two", ports: [{ containerPort: 80 }] })], "ephemeralContainers[1].ports: Forbidden"],
+        [[one, shell("true", { name: "two", resources: { limits: { cpu: "1" } } })], "ephemeralContainers[1].resources: Forbidden"],
+        [[one, shell("true", { name: "two", readinessProbe: { exec: { command: ["true"] } } })], "readinessProbe: Forbidden"],
+        [[one, shell("true", { name: "two", lifecycle: { preStop: { exec: { command: ["true"] } } } })], "lifecycle: Forbidden"],
+      ];
+      for (const [list, text] of refusals) expect(await replace(ns, "target", list)).toContain(text);
+      const fresh = ns.pod("fresh", shell(idle), { ephemeralContainers: [one] });
+      await expect(fresh).rejects.toThrow("spec.ephemeralContainers: Forbidden: cannot be set on create");
     });
   });
 

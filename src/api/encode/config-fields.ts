@@ -10,6 +10,11 @@ export class ConfigError extends Error {
   }
 }
 
+/** The value of a document, as it stands. Throws ConfigError. */
+export async function readConfigValue(text: string, what: string): Promise<unknown> {
+  return documentOf(text, what);
+}
+
 /** The root of a document of this kind in one of these versions. Throws ConfigError. */
 export async function readConfigText(text: string, kind: string, apiVersions: readonly string[]): Promise<ConfigFields> {
   const root = await readConfigDocument(text, `of kind ${kind}`);
@@ -19,6 +24,10 @@ export async function readConfigText(text: string, kind: string, apiVersions: re
 
 /** The root of a document, whatever its kind; `what` is expected. Throws ConfigError. */
 export async function readConfigDocument(text: string, what: string): Promise<ConfigFields> {
+  return new ConfigFields(await documentOf(text, what), "");
+}
+
+async function documentOf(text: string, what: string): Promise<unknown> {
   // The YAML parser is loaded when the first file wants it.
   const { parseYamlDocuments, YamlSyntaxError } = await import("./yaml-text.ts");
   let documents: ReturnType<typeof parseYamlDocuments>;
@@ -31,7 +40,7 @@ export async function readConfigDocument(text: string, what: string): Promise<Co
   const [document] = documents;
   if (!document || documents.length > 1) throw new ConfigError(`expected one document ${what}, found ${documents.length}`);
   if (document.duplicates.length > 0) throw new ConfigError(`${document.duplicates[0]}: given twice`);
-  return new ConfigFields(withPlainNumbers(document.value), "");
+  return withPlainNumbers(document.value);
 }
 
 /** The fields of one object; `end` complains about those that nobody has asked for. */
@@ -39,9 +48,12 @@ export class ConfigFields {
   readonly path: string;
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #asked = new Set<string>();
+  readonly #unknown: ((path: string) => void) | undefined;
 
-  constructor(value: unknown, path: string) {
+  /** `unknown` is told of fields that nobody has asked for, here and below; without it `end` throws for the first. */
+  constructor(value: unknown, path: string, unknown?: (path: string) => void) {
     this.path = path;
+    this.#unknown = unknown;
     if (typeof value !== "object" || value === null || Array.isArray(value))
       throw new ConfigError(`${path || "document"}: expected an object`);
     this.#fields = value as Readonly<Record<string, unknown>>;
@@ -113,12 +125,12 @@ export class ConfigFields {
   }
 
   objects(name: string): readonly ConfigFields[] {
-    return this.#list(name).map((value, i) => new ConfigFields(value, `${this.#at(name)}[${i}]`));
+    return this.#list(name).map((value, i) => new ConfigFields(value, `${this.#at(name)}[${i}]`, this.#unknown));
   }
 
   object(name: string): ConfigFields | undefined {
     const value = this.#get(name);
-    return value === undefined ? undefined : new ConfigFields(value, this.#at(name));
+    return value === undefined ? undefined : new ConfigFields(value, this.#at(name), this.#unknown);
   }
 
   /** As it stands. */
@@ -132,7 +144,17 @@ export class ConfigFields {
   }
 
   end(): void {
-    for (const name of Object.keys(this.#fields)) if (!this.#asked.has(name)) throw new ConfigError(`${this.#at(name)}: unknown field`);
+    for (const name of Object.keys(this.#fields)) {
+      if (this.#asked.has(name)) continue;
+      if (!this.#unknown) throw new ConfigError(`${this.#at(name)}: unknown field`);
+      this.#unknown(this.#at(name));
+    }
+  }
+
+  /** Somebody else who reads a part of this has found a field that he does not know. */
+  unknown(path: string): void {
+    if (!this.#unknown) throw new ConfigError(`${path}: unknown field`);
+    this.#unknown(path);
   }
 
   problem(name: string, text: string): ConfigError {

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { ConfigError, type ConfigFields, readConfigDocument } from "../../api/encode/config-fields.ts";
 import { type EventLimit, eventRateLimits } from "./event-rate-limit.ts";
 import { type ImagePolicySettings, imagePolicySettings } from "./image-policy-webhook.ts";
+import { checkManifestsDirectory } from "./manifests/open-manifests.ts";
 import { type PodNodeSelectorSettings, podNodeSelectorSettings } from "./pod-node-selector.ts";
 import type { PodSecuritySettings } from "./pod-security.ts";
 import { podSecuritySettings } from "./pod-security-settings.ts";
@@ -16,41 +17,73 @@ import { type LimitedResource, limitedResources } from "./quota-decision.ts";
 export interface PluginSettings {
   readonly EventRateLimit?: readonly EventLimit[];
   readonly ImagePolicyWebhook?: ImagePolicySettings;
+  readonly MutatingAdmissionPolicy?: ManifestSettings;
   readonly MutatingAdmissionWebhook?: WebhookSettings;
   readonly PodNodeSelector?: PodNodeSelectorSettings;
   readonly PodSecurity?: PodSecuritySettings;
   readonly PodTolerationRestriction?: PodTolerationSettings;
   readonly ResourceQuota?: readonly LimitedResource[];
+  readonly ValidatingAdmissionPolicy?: ManifestSettings;
   readonly ValidatingAdmissionWebhook?: WebhookSettings;
 }
 
-export interface WebhookSettings {
+export interface ManifestSettings {
+  /** Of configurations in files (the gate ManifestBasedAdmissionControlConfig). */
+  readonly manifestsDirectory?: string | undefined;
+}
+
+export interface WebhookSettings extends ManifestSettings {
   /** Its users are presented to webhooks, by the names of their hosts. */
   readonly kubeConfigFile: string | undefined;
 }
 
-const parsers: { readonly [P in keyof Required<PluginSettings>]: (root: ConfigFields) => Required<PluginSettings>[P] } = {
+interface ParserOptions {
+  /** Whether there may be directories of manifests. */
+  readonly manifests: boolean;
+}
+
+type Parser<S> = (root: ConfigFields, options: ParserOptions) => S;
+
+const parsers: { readonly [P in keyof Required<PluginSettings>]: Parser<Required<PluginSettings>[P]> } = {
   EventRateLimit: eventRateLimits,
   ImagePolicyWebhook: imagePolicySettings,
+  MutatingAdmissionPolicy: policySettings("MutatingAdmissionPolicyConfiguration"),
   MutatingAdmissionWebhook: webhookSettings,
   PodNodeSelector: podNodeSelectorSettings,
   PodSecurity: podSecuritySettings,
   PodTolerationRestriction: podTolerationSettings,
   ResourceQuota: limitedResources,
+  ValidatingAdmissionPolicy: policySettings("ValidatingAdmissionPolicyConfiguration"),
   ValidatingAdmissionWebhook: webhookSettings,
 };
 
-function webhookSettings(root: ConfigFields): WebhookSettings {
+function policySettings(kind: string): Parser<ManifestSettings> {
+  return (root, options) => {
+    root.kindOf(kind, ["apiserver.config.k8s.io/v1"]);
+    const manifestsDirectory = readManifestsDirectory(root, options);
+    root.end();
+    return { manifestsDirectory };
+  };
+}
+
+function readManifestsDirectory(root: ConfigFields, { manifests }: ParserOptions): string | undefined {
+  const directory = root.text("staticManifestsDir") || undefined;
+  if (directory !== undefined) checkManifestsDirectory(directory, manifests);
+  return directory;
+}
+
+function webhookSettings(root: ConfigFields, options: ParserOptions): WebhookSettings {
   if (root.text("kind") === "WebhookAdmission") root.kindOf("WebhookAdmission", ["apiserver.config.k8s.io/v1alpha1"]);
   else root.kindOf("WebhookAdmissionConfiguration", ["apiserver.config.k8s.io/v1"]);
   const kubeConfigFile = root.text("kubeConfigFile") || undefined;
   if (kubeConfigFile !== undefined && !isAbsolute(kubeConfigFile)) throw root.problem("kubeConfigFile", "must be an absolute file path");
+  const manifestsDirectory = readManifestsDirectory(root, options);
   root.end();
-  return { kubeConfigFile };
+  return { kubeConfigFile, manifestsDirectory };
 }
 
 /** Throws ConfigError, or what reading files throws. */
-export async function readAdmissionConfiguration(path: string): Promise<PluginSettings> {
+export async function readAdmissionConfiguration(path: string, options: ParserOptions = { manifests: false }): Promise<PluginSettings> {
   const root = await readConfigDocument(await readFile(path, "utf8"), "of kind AdmissionConfiguration");
   if (!root.has("kind")) return legacySettings(path, root);
   root.kindOf("AdmissionConfiguration", [
@@ -65,7 +98,7 @@ export async function readAdmissionConfiguration(path: string): Promise<PluginSe
     const configuration = await configurationOf(plugin, dirname(path));
     plugin.end();
     // The first of a name counts; what other plugins are told has no reader.
-    if (configuration && isConfigurable(name) && settings[name] === undefined) settings[name] = parsers[name](configuration);
+    if (configuration && isConfigurable(name) && settings[name] === undefined) settings[name] = parsers[name](configuration, options);
   }
   root.end();
   return settings as PluginSettings; // by the types of the parsers

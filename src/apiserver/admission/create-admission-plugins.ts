@@ -26,6 +26,7 @@ import { createExtendedResourceToleration } from "./extended-resource-toleration
 import { createImagePolicyWebhook } from "./image-policy-webhook.ts";
 import { createLimitPodHardAntiAffinityTopology } from "./limit-pod-hard-anti-affinity-topology.ts";
 import { createLimitRanger } from "./limit-ranger.ts";
+import type { StaticManifests } from "./manifests/open-manifests.ts";
 import { createNamespaceAutoProvision } from "./namespace-auto-provision.ts";
 import { createNamespaceExists } from "./namespace-exists.ts";
 import { createNamespaceLifecycle } from "./namespace-lifecycle.ts";
@@ -78,6 +79,8 @@ export interface AdmissionOptions {
   readonly disable?: readonly string[];
   readonly tolerations?: DefaultTolerationSecondsOptions;
   readonly settings?: PluginSettings;
+  /** Webhooks and policies of files. */
+  readonly manifests?: StaticManifests;
   /** Where ImagePolicyWebhook calls, where it is configured. */
   readonly imagePolicyTarget?: () => Promise<WebhookTarget>;
   /** Who the server is to admission webhooks. */
@@ -236,7 +239,10 @@ function configuredPlugins(deps: AdmissionDependencies, { settings = {}, imagePo
   };
 }
 
-function webhookPlugins(deps: AdmissionDependencies, { mutatingCredentials, validatingCredentials }: AdmissionOptions): Creators {
+function webhookPlugins(
+  deps: AdmissionDependencies,
+  { mutatingCredentials, validatingCredentials, manifests = {} }: AdmissionOptions,
+): Creators {
   const shared: WebhookDependencies = {
     ...deps,
     logger: deps.logger.named("admission-webhooks"),
@@ -245,9 +251,11 @@ function webhookPlugins(deps: AdmissionDependencies, { mutatingCredentials, vali
   };
   const conditions = webhookConditions(deps.authorizer);
   return {
-    MutatingAdmissionPolicy: () => createMutatingPolicies(deps),
-    MutatingAdmissionWebhook: () => createMutatingWebhooks({ ...shared, credentialsFor: mutatingCredentials }, conditions),
-    ValidatingAdmissionPolicy: () => createValidatingPolicies(deps),
-    ValidatingAdmissionWebhook: () => createValidatingWebhooks({ ...shared, credentialsFor: validatingCredentials }, conditions),
+    MutatingAdmissionPolicy: () => createMutatingPolicies(deps, manifests.MutatingAdmissionPolicy),
+    MutatingAdmissionWebhook: () =>
+      createMutatingWebhooks({ ...shared, credentialsFor: mutatingCredentials }, conditions, manifests.MutatingAdmissionWebhook),
+    ValidatingAdmissionPolicy: () => createValidatingPolicies(deps, manifests.ValidatingAdmissionPolicy),
+    ValidatingAdmissionWebhook: () =>
+      createValidatingWebhooks({ ...shared, credentialsFor: validatingCredentials }, conditions, manifests.ValidatingAdmissionWebhook),
   };
 }

@@ -93,18 +93,21 @@ class ChargedQuotas {
     return found.map((q) => this.#newest(q)).sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 
-  /** Checks all quotas, then charges them. Starts over where somebody else has charged one in between. */
+  /** Checks all quotas, then charges them. Where somebody else has charged one in between, those that are left are checked anew. */
   async charge(request: AdmissionRequest): Promise<void> {
-    let quotas = this.in(request.namespace);
+    let charged = decideQuotas(this.in(request.namespace), request, this.#limited);
+    if (request.dryRun) return;
     for (let attempt = 1; ; attempt++) {
-      const charged = decideQuotas(quotas, request, this.#limited);
-      if (request.dryRun) return;
+      const left = [...charged];
       try {
-        for (const quota of charged) this.#remember(await this.#deps.client.updateStatus(resourcequotas, quota));
+        for (let quota = left[0]; quota; quota = left[0]) {
+          this.#remember(await this.#deps.client.updateStatus(resourcequotas, quota));
+          left.shift();
+        }
         return;
       } catch (error) {
         if (!isStatus(error, "Conflict", "NotFound") || attempt === attempts) throw error;
-        quotas = await this.#reread(quotas);
+        charged = decideQuotas(await this.#reread(left), request);
       }
     }
   }

@@ -5,6 +5,7 @@ import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import type { Connects } from "../registry/handler-types.ts";
+import type { RequestContext } from "../request.ts";
 import { podLogConnects } from "./pod-log.ts";
 import { podStreamConnects } from "./pod-streams.ts";
 import { proxyConnects } from "./proxy.ts";
@@ -18,11 +19,16 @@ export interface KubeletAccess {
   readonly dial?: Dial | undefined;
   /** Make the connections to nodes, pods and services, where they are not made directly. */
   readonly agents?: ConnectionAgents | undefined;
+  /** Whether WebSockets are passed on to kubelets that declare that they take them (the gate ExtendWebSocketsToKubelet). Default true. */
+  readonly webSocketsToKubelets?: boolean | undefined;
+  /** Throws where the user may not open streams into a pod, whatever his method is; absent: nobody is asked. */
+  readonly checkStreams?: ((context: RequestContext) => Promise<void>) | undefined;
 }
 
-export function createConnects(reader: AdmissionReader, { tls, preferredAddressTypes, dial, agents }: KubeletAccess): Connects {
+export function createConnects(reader: AdmissionReader, access: KubeletAccess): Connects {
+  const { tls, preferredAddressTypes, dial, agents, webSocketsToKubelets, checkStreams } = access;
   const deps = {
-    ...{ kubeletTls: tls, dial, agents },
+    ...{ kubeletTls: tls, dial, agents, webSocketsToKubelets, checkStreams },
     ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),

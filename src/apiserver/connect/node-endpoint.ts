@@ -6,6 +6,7 @@ import type { Lister } from "../../client/informer.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
+import type { RequestContext } from "../request.ts";
 
 /** What the connect handlers work with. */
 export interface ConnectDependencies {
@@ -19,6 +20,10 @@ export interface ConnectDependencies {
   readonly dial?: Dial | undefined;
   /** Make the connections, where they are not made directly. */
   readonly agents?: ConnectionAgents | undefined;
+  /** Whether WebSockets are passed on to kubelets that declare that they take them (the gate ExtendWebSocketsToKubelet). Default true. */
+  readonly webSocketsToKubelets?: boolean | undefined;
+  /** Throws where the user may not open streams into a pod, whatever his method is; absent: nobody is asked. */
+  readonly checkStreams?: ((context: RequestContext) => Promise<void>) | undefined;
 }
 
 const defaultAddressTypes = ["Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"];

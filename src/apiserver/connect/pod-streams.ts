@@ -1,7 +1,8 @@
 // pods/exec, pods/attach and pods/portforward: finds the pod's kubelet and passes the client's connection through to it.
 // A SPDY client's bytes are relayed as they are; a WebSocket client's are translated (exec, attach) or carried as a tunnel
-// (port-forward, whose WebSocket form wraps SPDY).
+// (port-forward, whose WebSocket form wraps SPDY). Kubelets that declare that they do this themselves get these as they are too.
 import { badRequest } from "../../api/meta/status-error.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
 import { forwardPortChannels, maxChannelPorts, portForwardChannelProtocols } from "../../rpc/port-forward-channels.ts";
 import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
 import { type DialResult, dialUpgrade, passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
@@ -12,6 +13,9 @@ import { isWebSocket, loadWebSocketAcceptor, offeredProtocol, tunnel } from "./w
 
 const dialTimeoutMs = 30_000;
 const portForwardTunnel = "SPDY/3.1+portforward.k8s.io";
+const newestProtocol = "v5.channel.k8s.io";
+/** What nodes declare whose kubelets take WebSockets of the newest protocols. */
+const webSocketFeature = "ExtendWebSocketsToKubelet";
 
 export function podStreamConnects(deps: ConnectDependencies): Connects {
   return {
@@ -24,7 +28,9 @@ export function podStreamConnects(deps: ConnectDependencies): Connects {
 const flag = (query: URLSearchParams, name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
 
 function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Handler {
-  return async ({ info, request }) => {
+  return async (context) => {
+    await deps.checkStreams?.(context);
+    const { info, request } = context;
     const { query } = request;
     const streams = { stdin: flag(query, "stdin"), stdout: flag(query, "stdout"), stderr: flag(query, "stderr"), tty: flag(query, "tty") };
     const pod = podOf(deps, info.namespace, info.name);
@@ -39,7 +45,7 @@ function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Ha
       if (on) url.searchParams.set(name, "1");
     }
     for (const part of query.getAll("command")) url.searchParams.append("command", part);
-    if (!isWebSocket(request)) return relay(deps, request, url);
+    if (!isWebSocket(request) || kubeletTakes(deps, request, pod, newestProtocol)) return relay(deps, request, url);
     // Who names no subprotocol gets the first there was.
     const asksForNone = request.headers["sec-websocket-protocol"] === undefined;
     const protocol = offeredProtocol(request, webSocketProtocols) ?? (asksForNone ? "" : undefined);
@@ -55,11 +61,13 @@ function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Ha
 }
 
 function portForward(deps: ConnectDependencies): Handler {
-  return async ({ info, request }) => {
+  return async (context) => {
+    await deps.checkStreams?.(context);
+    const { info, request } = context;
     const pod = podOf(deps, info.namespace, info.name);
     const url = new URL(`${kubeletUrlOf(deps, pod)}/portForward/${info.namespace}/${info.name}`);
     for (const port of request.query.getAll("ports")) url.searchParams.append("port", port);
-    if (!isWebSocket(request)) return relay(deps, request, url);
+    if (!isWebSocket(request) || kubeletTakes(deps, request, pod, portForwardTunnel)) return relay(deps, request, url);
     const channels = offeredProtocol(request, portForwardChannelProtocols);
     if (channels !== undefined) return forwardChannels(deps, request, url, channels);
     if (offeredProtocol(request, [portForwardTunnel]) === undefined)
@@ -71,6 +79,12 @@ function portForward(deps: ConnectDependencies): Handler {
       acceptWebSocket(request, upgrade, portForwardTunnel, (client) => tunnel(client, answer.socket, answer.head));
     });
   };
+}
+
+/** Whether the client offers the protocol and the pod's node declares that its kubelet speaks it. */
+function kubeletTakes(deps: ConnectDependencies, request: ApiRequest, { spec }: Pod, protocol: string): boolean {
+  const declared = deps.nodes.get(spec.nodeName ?? "")?.status?.declaredFeatures ?? [];
+  return deps.webSocketsToKubelets !== false && declared.includes(webSocketFeature) && offeredProtocol(request, [protocol]) !== undefined;
 }
 
 /** The form before the tunnel: the client names all ports beforehand. */

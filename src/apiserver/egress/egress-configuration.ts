@@ -1,5 +1,5 @@
 // EgressSelectorConfiguration: how the server connects to what lies in the cluster (nodes, pods, services), to webhooks at a URL
-// (controlplane) and to etcd: directly, or through a proxy by HTTP's CONNECT. Checks and texts are upstream's.
+// (controlplane) and to etcd: directly, or through a proxy by HTTP's CONNECT or konnectivity's GRPC. Checks and texts are upstream's.
 import { existsSync } from "node:fs";
 import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
 import { duplicate, type FieldError, invalidValue, notSupported, required } from "../../api/meta/field-error.ts";

@@ -7,7 +7,7 @@ import { type EgressName, type EgressSelection, readEgressConfiguration } from "
 
 export type EgressSelector = Readonly<Partial<Record<EgressName, Tunnel>>>;
 
-/** Throws ConfigError for a file that cannot be read or is wrong, and for what is not there: GRPC, and a proxy before etcd. */
+/** Throws ConfigError for a file that cannot be read or is wrong, and for what is not there: a proxy before etcd. */
 export async function openEgressSelector(file: string): Promise<EgressSelector> {
   let text: string;
   try {
@@ -22,8 +22,12 @@ export async function openEgressSelector(file: string): Promise<EgressSelector> 
 
 async function tunnelOf({ name, protocol, transport }: EgressSelection): Promise<Tunnel | undefined> {
   if (protocol === "Direct") return undefined;
-  if (protocol === "GRPC") throw new ConfigError(`egress ${name}: proxyProtocol GRPC is not supported: HTTPConnect is`);
   if (name === "etcd") throw new ConfigError("egress etcd: etcd is reached directly only");
+  if (protocol === "GRPC") {
+    // Loaded where it is used: few have such a proxy.
+    const { konnectivityTunnel } = await import("../../rpc/konnectivity.ts");
+    return konnectivityTunnel(transport?.uds?.name ?? "");
+  }
   if (transport?.uds) return httpConnectTunnel({ socketPath: transport.uds.name });
   const { url = "", tls } = transport?.tcp ?? {};
   if (!URL.canParse(url)) throw new ConfigError(`egress ${name}: ${JSON.stringify(url)} is no URL`);

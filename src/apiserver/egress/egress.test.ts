@@ -56,7 +56,7 @@ describe("openEgressSelector()", () => {
     ],
     [[selection("nodes", "Direct")], 'service.connection: Unsupported value: "nodes": supported values: "cluster", "controlplane", "etcd"'],
     [[selection("cluster", "Direct"), selection("Cluster", "Direct")], 'service.connection[1]: Duplicate value: "cluster"'],
-    [[selection("cluster", "GRPC", { uds: { udsName: "/s" } })], "egress cluster: proxyProtocol GRPC is not supported: HTTPConnect is"],
+    [[selection("cluster", "GRPC", tcp("http://a"))], "service.connection.uds: Required value: UDS must be set with GRPC"],
     [[selection("etcd", "HTTPConnect", { uds: { udsName: "/s" } })], "egress etcd: etcd is reached directly only"],
   ])("refuses %j", async (selections, message) => {
     await expect(openEgressSelector(await configured(...selections))).rejects.toThrow(message);

@@ -39,11 +39,13 @@ export async function deleteObject(
   if (!current) throw notFound(type, request.name);
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     if (attempt > 0) request.context.request.signal.throwIfAborted();
-    checkPreconditions(store, current.object, options);
-    const step = decideDeletion(env, store, request, options, current.object);
+    // Held here, it is the same object whenever the version is asked.
+    const object = current.shared();
+    checkPreconditions(store, object, options);
+    const step = decideDeletion(env, store, request, options, object);
     if (step.kind === "pending") return { version: current, removed: false };
     if (admission !== false) {
-      const subject = admissionRequest(request, { operation: "DELETE", type, name: admission, oldObject: current.object });
+      const subject = admissionRequest(request, { operation: "DELETE", type, name: admission, oldObject: object });
       await env.admission.mutate(subject);
       await env.admission.validate(subject);
     }

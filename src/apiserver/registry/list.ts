@@ -226,7 +226,7 @@ export function listObject(type: ResourceType, { versions, metadata }: ListPage)
     kind: listKindOf(type),
     apiVersion: apiVersionOf(type),
     metadata: listMetadata(type, metadata),
-    items: versions.map((version) => version.object),
+    items: versions.map((version) => version.shared()),
   };
 }
 

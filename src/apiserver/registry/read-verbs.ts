@@ -6,7 +6,7 @@ import { notFound } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
-import { ObjectVersion } from "../watch-cache/object-version.ts";
+import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
 import type { ComputedReads } from "./handler-types.ts";
 import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
@@ -63,9 +63,10 @@ export function objectAnswer(
   representation: Representation,
   status: number,
 ): ApiResponse {
-  if (representation.as === "object") return versionAnswer(version, status);
+  if (representation.as === "object") return new VersionAnswer(version, status);
   checkAskedFor(representation, "object", store.type);
-  if (representation.as === "metadata") return versionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
+  if (representation.as === "metadata")
+    return new VersionAnswer(partialVersion(version, store.definition, representation.apiVersion), status);
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
@@ -99,8 +100,30 @@ function rowOf(
   return tableOf([object], { definition, representation, metadata, withColumns: true, nowMs: env.clock.now() });
 }
 
-function versionAnswer(version: ObjectVersion, status: number): ApiResponse {
-  return { kind: "object", status, object: version.object, encoded: () => version.encoded(), protobuf: () => version.protobuf() };
+type ObjectResponse = Extract<ApiResponse, { kind: "object" }>;
+
+/** A class, so that the object is decoded only for one who asks for it: most send its bytes. */
+class VersionAnswer implements ObjectResponse {
+  readonly kind = "object";
+  readonly status: number;
+  readonly #version: ObjectVersion;
+
+  constructor(version: ObjectVersion, status: number) {
+    this.#version = version;
+    this.status = status;
+  }
+
+  get object(): KubernetesObject {
+    return this.#version.shared();
+  }
+
+  encoded(): EncodedObject {
+    return this.#version.encoded();
+  }
+
+  protobuf(): Uint8Array {
+    return this.#version.protobuf();
+  }
 }
 
 export async function answerList(
@@ -132,7 +155,7 @@ function listAnswer(
   if (representation.as === "metadata")
     return { kind: "object", status: 200, object: partialList(page, store.definition, representation.apiVersion) };
   if (representation.as === "table") {
-    const objects = page.versions.map((version) => version.object);
+    const objects = page.versions.map((version) => version.glance());
     const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }

@@ -103,10 +103,10 @@ const partials = new WeakMap<ObjectVersion, ObjectVersion>();
 /** The metadata of a version as an object of its own, encoded once for all who ask in the usual version. */
 export function partialVersion(version: ObjectVersion, rules: MetadataRules, apiVersion: MetaVersion): ObjectVersion {
   if (apiVersion !== "meta.k8s.io/v1")
-    return new ObjectVersion(version.key, partialMetadata(version.object, rules, apiVersion), version.revision);
+    return new ObjectVersion(version.key, partialMetadata(version.glance(), rules, apiVersion), version.revision);
   let partial = partials.get(version);
   if (!partial) {
-    partial = new ObjectVersion(version.key, partialMetadata(version.object, rules), version.revision);
+    partial = new ObjectVersion(version.key, partialMetadata(version.glance(), rules), version.revision);
     partials.set(version, partial);
   }
   return partial;

@@ -64,12 +64,13 @@ export class ResourceStore {
     this.converts = definition.sharesStorageOf?.conversion !== undefined;
     this.view = definition.sharesStorageOf ? (version) => this.#views.of(version) : (version) => version;
     this.#sealed = sealed;
-    this.#fields.set("metadata.name", ({ object }) => object.metadata.name);
+    this.#fields.set("metadata.name", ({ key }) => key.slice(key.indexOf("/") + 1));
     // Kinds of the whole cluster that name the fields they know do not name this one.
     if (definition.type.namespaced || !definition.selectableFields)
-      this.#fields.set("metadata.namespace", ({ object }) => object.metadata.namespace ?? "");
+      this.#fields.set("metadata.namespace", ({ key }) => key.slice(0, Math.max(0, key.indexOf("/"))));
+    const { sharesStorageOf } = definition;
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))
-      this.#fields.set(field, (version) => fieldOf(this.view(version).object));
+      this.#fields.set(field, sharesStorageOf ? (version) => fieldOf(this.view(version).object) : (version) => version.field(fieldOf));
   }
 
   get type(): ResourceType {

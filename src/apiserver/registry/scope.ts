@@ -66,7 +66,7 @@ function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatc
   // Conversion may change labels; nothing else does.
   const matchesLabels = store.converts
     ? (version: ObjectVersion): boolean => labels.matches(store.view(version).object.metadata.labels)
-    : (version: ObjectVersion): boolean => labels.matches(version.object.metadata.labels);
+    : (version: ObjectVersion): boolean => labels.matches(version.labels);
   if (fields.everything || fields === everyFields) return matchesLabels;
   const matchesFields = (version: ObjectVersion): boolean => fields.matches((field) => store.field(field)?.(version));
   if (labels.everything) return matchesFields;

@@ -12,6 +12,7 @@ import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
 import { ObjectCodec } from "../watch-cache/object-version.ts";
+import { RecentObjects, type RecentObjectsOptions } from "../watch-cache/recent-objects.ts";
 import type { ResourceFigures } from "../watch-cache/resource-figures.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
@@ -37,6 +38,8 @@ export interface ResourceStoresOptions {
   readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
   /** Where the changes, reads and writes of a resource are counted. */
   readonly figuresOf?: (type: ResourceType) => ResourceFigures;
+  /** How many objects are kept decoded, of all kinds together. */
+  readonly recent?: RecentObjectsOptions;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -99,6 +102,7 @@ class Stores implements ResourceStores {
   #informersOfTypes = new WeakMap<ResourceType, Informer<KubernetesObject>>();
 
   readonly #unserved: readonly ResourceDefinition[];
+  readonly #recent: RecentObjects;
 
   constructor({ store, clock, definitions, unserved = [] }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
@@ -106,6 +110,7 @@ class Stores implements ResourceStores {
     this.clock = clock;
     this.#options = options;
     this.#unserved = unserved;
+    this.#recent = new RecentObjects(options.recent);
     this.reader = { informer: (type) => this.#informer(type) };
     // Those that own their key space first: their defaults apply to what lies there.
     for (const definition of definitions) if (!definition.sharesStorageOf) this.add(definition);
@@ -201,7 +206,8 @@ class Stores implements ResourceStores {
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
-    const codec = new ObjectCodec({ prefix, defaults, onObject: this.#options.onObject });
+    const fields = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
+    const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const figures = this.#options.figuresOf?.(definition.type);
     const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);

@@ -19,8 +19,9 @@ export class StreamEvent<T extends KubernetesObject = KubernetesObject> implemen
     this.previous = previous;
   }
 
+  /** For one in this process: over a connection the bytes are sent. */
   get object(): T {
-    return this.version.object;
+    return this.version.shared();
   }
 
   bytes(): Uint8Array {

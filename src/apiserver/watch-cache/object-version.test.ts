@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { encodeForStorage, ObjectCodec } from "./object-version.ts";
+import { encodeForStorage, ObjectCodec, type ObjectVersion } from "./object-version.ts";
+import { RecentObjects } from "./recent-objects.ts";
 
 const prefix = "/registry/configmaps/";
 const object: KubernetesObject & { readonly data: object } = {
@@ -69,5 +70,74 @@ describe("ObjectCodec", () => {
     const codec = new ObjectCodec<KubernetesObject>({ prefix, defaults: (o) => ({ ...o, immutable: false }) });
     const version = codec.version(kvOf(encodeForStorage(object)));
     expect(JSON.parse(textOf(version.bytes()))).toMatchObject({ immutable: false, metadata: { resourceVersion: "7" } });
+  });
+});
+
+describe("ObjectVersion that is not used", () => {
+  const labelled = { ...object, metadata: { ...object.metadata, labels: { app: "a" }, resourceVersion: "7" } };
+  const textOfData = (o: KubernetesObject): string => JSON.stringify((o as typeof object).data);
+  let decodings = 0;
+  const codecOf = (maxObjects: number): ObjectCodec =>
+    new ObjectCodec({ prefix, fields: [textOfData], recent: new RecentObjects({ maxObjects }), onObject: () => decodings++ });
+
+  /** A version that has been let go. */
+  function unused(codec = codecOf(1)): ObjectVersion {
+    const version = codec.version(kvOf(codec.toStored(labelled)));
+    codec.version({ ...kvOf(codec.toStored(object)), key: `${prefix}n/b` });
+    expect(version.isDecoded).toBe(false);
+    decodings = 0;
+    return version;
+  }
+
+  it("answers with its bytes, and selectors with what it has kept", () => {
+    const version = unused();
+    expect(JSON.parse(textOf(version.bytes()))).toEqual(labelled);
+    expect(JSON.parse(version.encodedItem().head + textOf(version.encodedItem().tail))).toEqual({
+      metadata: labelled.metadata,
+      data: object.data,
+    });
+    expect(version.labels).toEqual({ app: "a" });
+    expect(version.field(textOfData)).toBe(JSON.stringify(object.data));
+    expect(decodings).toBe(0);
+  });
+
+  it("is decoded when somebody asks for the object, and stays so while it is recent", () => {
+    const codec = codecOf(1);
+    const version = unused(codec);
+    expect(version.object).toEqual(labelled);
+    expect(version.object).toBe(version.object);
+    expect(decodings).toBe(1);
+    codec.version({ ...kvOf(codec.toStored(object)), key: `${prefix}n/c` });
+    expect(version.isDecoded).toBe(true);
+    for (const name of ["d", "e"]) codec.version({ ...kvOf(codec.toStored(object)), key: `${prefix}n/${name}` });
+    expect(version.isDecoded).toBe(false);
+  });
+
+  it("is decoded for a moment for one who looks at many", () => {
+    const version = unused();
+    expect(version.glance()).toEqual(labelled);
+    expect(version.isDecoded).toBe(false);
+    expect(version.field((o) => o.kind)).toBe("ConfigMap");
+  });
+
+  it("gives those who keep its object the same again", () => {
+    const codec = codecOf(1);
+    const version = codec.version(kvOf(codec.toStored(labelled)));
+    const held = version.shared();
+    for (const name of ["b", "c"]) codec.version({ ...kvOf(codec.toStored(object)), key: `${prefix}n/${name}` });
+    expect(version.isDecoded).toBe(false);
+    expect(version.object).toBe(held);
+  });
+
+  it("keeps an object that the store holds otherwise", () => {
+    const codec = codecOf(1);
+    const version = codec.version(kvOf(Buffer.from(JSON.stringify(labelled))));
+    codec.version({ ...kvOf(codec.toStored(object)), key: `${prefix}n/b` });
+    expect(version.isDecoded).toBe(true);
+  });
+
+  it("shows its last state under another revision", () => {
+    const last = unused().at(9);
+    expect(last.object).toEqual({ ...labelled, metadata: { ...labelled.metadata, resourceVersion: "9" } });
   });
 });

@@ -317,7 +317,9 @@ export class WatchCache {
         const found = new Map<string, ObjectVersion>();
         for (const kv of items) {
           const version = this.#decoded(() => codec.version(kv));
-          if (version) found.set(version.key, version);
+          if (!version) continue;
+          found.set(version.key, version);
+          codec.forget(kv.value);
         }
         this.#replace(found, revision);
         this.#loaded = true;

@@ -123,7 +123,8 @@ class Attaching {
     this.#noteWanted(attachments, wanted, nowMs);
     const unwantedSinceMs = (nodeName: string): number => this.#unwanted.get(attachmentName(volume, nodeName)) ?? nowMs;
     const node = (name: string): Node | undefined => this.#nodes.get(name);
-    const plan = planAttachments({ volume, wanted, attachments, node, unwantedSinceMs, nowMs });
+    const forceOnTimeout = this.#context.options.forceDetachOnTimeout ?? true;
+    const plan = planAttachments({ forceOnTimeout, volume, wanted, attachments, node, unwantedSinceMs, nowMs });
     this.#tell(volume, wanted, attachments);
     for (const { nodeName, by } of plan.blocked)
       this.#tellBlocked(

@@ -13,6 +13,8 @@ export const maxWaitForUnmountMs = 6 * 60_000;
 export const managedAnnotation = "volumes.kubernetes.io/controller-managed-attach-detach";
 
 export interface AttachmentInput {
+  /** Whether a node that is down for too long loses the volume without having unmounted it. */
+  readonly forceOnTimeout: boolean;
   readonly volume: AttachableVolume;
   /** Pods that need the volume, by node. */
   readonly wanted: ReadonlyMap<string, readonly Pod[]>;
@@ -51,10 +53,11 @@ export function planAttachments(input: AttachmentInput): AttachmentPlan {
   return { attach, detach, blocked };
 }
 
-function mayDetach({ volume, node, unwantedSinceMs, nowMs }: AttachmentInput, nodeName: string): boolean {
+function mayDetach({ forceOnTimeout, volume, node, unwantedSinceMs, nowMs }: AttachmentInput, nodeName: string): boolean {
   const on = node(nodeName);
   if (!on?.status?.volumesInUse?.includes(volume.uniqueName)) return true;
   if (on.spec?.taints?.some(({ key }) => key === outOfServiceTaintKey)) return true;
+  if (!forceOnTimeout) return false;
   return !isConditionTrue(on.status.conditions, "Ready") && nowMs - unwantedSinceMs(nodeName) > maxWaitForUnmountMs;
 }
 

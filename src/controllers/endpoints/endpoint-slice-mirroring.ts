@@ -9,9 +9,10 @@ import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/types/disc
 import type { Running } from "../../base/lifecycle.ts";
 import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
-import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { type Controller, type ControllerContext, watch, watchGathering } from "../controller.ts";
 import { type EndpointGroup, planSlices } from "./plan-slices.ts";
-import type { IPFamily } from "./service-pods.ts";
+import { orderedSlicePorts } from "./port-order.ts";
+import { gathered, type IPFamily } from "./service-pods.ts";
 import { countSlices, SliceChanges } from "./slice-figures.ts";
 import { removeSlice, type SliceWork, writeSlices } from "./write-slices.ts";
 
@@ -25,7 +26,7 @@ const notCopied: ReadonlySet<string> = new Set([
   "kubectl.kubernetes.io/last-applied-configuration",
 ]);
 const families: readonly IPFamily[] = ["IPv4", "IPv6"];
-const maxPerSubset = 1000;
+const defaultMaxPerSubset = 1000;
 
 /** Whether these Endpoints are somebody's own work, meant for proxies. */
 export function isMirrored({ metadata }: Endpoints): boolean {
@@ -33,7 +34,11 @@ export function isMirrored({ metadata }: Endpoints): boolean {
 }
 
 /** The endpoints of one family, by the ports of their subsets. */
-export function mirroredGroups(subsets: readonly EndpointSubset[], family: IPFamily): readonly EndpointGroup[] {
+export function mirroredGroups(
+  subsets: readonly EndpointSubset[],
+  family: IPFamily,
+  maxPerSubset = defaultMaxPerSubset,
+): readonly EndpointGroup[] {
   const groups = new Map<string, { readonly ports: readonly EndpointPort[]; readonly endpoints: Endpoint[] }>();
   for (const { addresses = [], notReadyAddresses = [], ports = [] } of subsets) {
     const ofFamily = ({ ip }: EndpointAddress): boolean => parseIP(ip)?.family === (family === "IPv4" ? 4 : 6);
@@ -43,7 +48,7 @@ export function mirroredGroups(subsets: readonly EndpointSubset[], family: IPFam
     if (all.length === 0) continue;
     const slicePorts = ports.map(({ name = "", protocol = "TCP", ...port }): EndpointPort => ({ name, protocol, ...port }));
     const key = JSON.stringify(slicePorts);
-    const group = groups.get(key) ?? { ports: slicePorts, endpoints: [] };
+    const group = groups.get(key) ?? { ports: orderedSlicePorts(slicePorts), endpoints: [] };
     group.endpoints.push(...all);
     groups.set(key, group);
   }
@@ -72,7 +77,7 @@ export const endpointSliceMirroring: Controller = {
     return {
       watches: [
         watch(serviceInformer, (service) => [keyOf(service)]),
-        watch(endpointsInformer, (object) => [keyOf(object)]),
+        watchGathering(endpointsInformer, (object) => [keyOf(object)], gathered(context, context.options.endpoints?.mirroringBatchMs)),
         watch(sliceInformer, mirroredKeys),
       ],
       start: () => showMirrored(context, sliceInformer),
@@ -112,7 +117,8 @@ function showMirrored({ metrics }: ControllerContext, slices: Informer<EndpointS
   return { stop: async () => hide?.() };
 }
 
-function tellSkipped({ recorder, metrics }: ControllerContext, source: Endpoints): void {
+function tellSkipped({ recorder, metrics, options }: ControllerContext, source: Endpoints): void {
+  const maxPerSubset = options.endpoints?.maxMirroredPerSubset ?? defaultMaxPerSubset;
   let all = 0;
   for (const { addresses = [], notReadyAddresses = [] } of source.subsets ?? []) {
     const skipped = addresses.length + notReadyAddresses.length - maxPerSubset;
@@ -129,13 +135,14 @@ interface Mirrored {
   readonly existing: readonly EndpointSlice[];
 }
 
-async function mirror({ metrics }: ControllerContext, work: SliceWork, { source, existing }: Mirrored): Promise<void> {
+async function mirror({ metrics, options }: ControllerContext, work: SliceWork, { source, existing }: Mirrored): Promise<void> {
+  const maxPerSubset = options.endpoints?.maxMirroredPerSubset ?? defaultMaxPerSubset;
   const changes = new SliceChanges();
   const { name, namespace } = source.metadata;
   const metadata = { generateName: `${name}-`, namespace, ...metadataFor(source), owner: controllerRef(source, endpointsType) };
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
-    const groups = mirroredGroups(source.subsets ?? [], family);
+    const groups = mirroredGroups(source.subsets ?? [], family, maxPerSubset);
     if (groups.length === 0) {
       // Nothing to mirror is mirrored by nothing: no empty slice is kept.
       changes.remove(own);

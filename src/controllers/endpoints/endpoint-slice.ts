@@ -10,11 +10,13 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Informer } from "../../client/informer.ts";
 import { RecentWrites } from "../../client/recent-writes.ts";
 import type { RequeueAfter } from "../../client/work-queue.ts";
-import { type Controller, type ControllerContext, type Watched, watch } from "../controller.ts";
+import { type Controller, type ControllerContext, type Watched, watch, watchGathering } from "../controller.ts";
 import { type EndpointGroup, maxEndpointsPerSlice, planSlices } from "./plan-slices.ts";
+import { orderedSlicePorts } from "./port-order.ts";
 import {
   addressesOf,
   familiesOf,
+  gathered,
   hasEndpoints,
   hasManagedEndpoints,
   headlessLabel,
@@ -49,7 +51,7 @@ export const endpointSliceController: Controller = {
     return {
       watches: [
         watch(serviceInformer, (service) => [keyOf(service)]),
-        watch(podInformer, (pod) => servicesOf(pod, serviceInformer)),
+        watchGathering(podInformer, (pod) => servicesOf(pod, serviceInformer), gathered(context, context.options.endpoints?.sliceBatchMs)),
         watch(sliceInformer, serviceOfSlice),
         watchZones(nodeInformer, hinted),
       ],
@@ -86,11 +88,14 @@ const shown = [
   "endpoint_slice_controller_services_count_by_traffic_distribution",
 ] as const;
 
-function showSlices({ metrics }: ControllerContext, allServices: Informer<Service>, slices: Informer<EndpointSlice>): Running {
+function showSlices({ metrics, options }: ControllerContext, allServices: Informer<Service>, slices: Informer<EndpointSlice>): Running {
   const own = metrics?.own;
   const hide = own?.beforeScrape(shown, () => {
     const counts = countSlices(own, "endpoint_slice_controller", slices, (slice) => serviceOfSlice(slice).length > 0);
-    const perfect = [...counts.values()].reduce((sum, count) => sum + Math.max(1, Math.ceil(count / maxEndpointsPerSlice)), 0);
+    const perfect = [...counts.values()].reduce(
+      (sum, count) => sum + Math.max(1, Math.ceil(count / (options.endpoints?.maxPerSlice ?? maxEndpointsPerSlice))),
+      0,
+    );
     own.set("endpoint_slice_controller_desired_endpoint_slices", perfect);
     for (const { spec } of allServices.list()) {
       if (spec?.trafficDistribution) {
@@ -160,7 +165,7 @@ async function reconcileSlices(context: ControllerContext, work: Work): Promise<
   for (const family of families) {
     const own = existing.filter((slice) => slice.addressType === family);
     const groups = endpointGroups(service, placed, { family, nodeOf });
-    const plan = planSlices(own, withHints(context, work, { groups, family }));
+    const plan = planSlices(own, withHints(context, work, { groups, family }), context.options.endpoints?.maxPerSlice);
     changes.plan(plan);
     await writeSlices(slices, plan, { metadata, addressType: family });
   }
@@ -212,7 +217,7 @@ export function endpointGroups(
     // Without ports only a headless service has endpoints.
     if (ports.length === 0 && !(isHeadless(service) && (service.spec?.ports ?? []).length === 0)) continue;
     const key = JSON.stringify(ports);
-    const group = groups.get(key) ?? { ports, endpoints: [] };
+    const group = groups.get(key) ?? { ports: orderedSlicePorts(ports), endpoints: [] };
     groups.set(key, group);
     group.endpoints.push(endpointOf(service, pod, { addresses, node: nodeOf(pod) }));
   }

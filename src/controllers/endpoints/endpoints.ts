@@ -6,11 +6,14 @@ import { isStatus } from "../../api/meta/status-error.ts";
 import { endpoints, pods, services } from "../../api/resources.generated.ts";
 import { isPodReady } from "../../api/semantics/pod-status.ts";
 import type { EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service } from "../../api/types/core-v1.ts";
-import { type Controller, type ControllerContext, watch } from "../controller.ts";
+import { RecentWrites } from "../../client/recent-writes.ts";
+import { type Controller, type ControllerContext, watch, watchGathering } from "../controller.ts";
 import { isNamespaceGoing } from "../service-account.ts";
+import { orderedSubsetPorts } from "./port-order.ts";
 import {
   addressesOf,
   familiesOf,
+  gathered,
   hasEndpoints,
   hasManagedEndpoints,
   headlessLabel,
@@ -33,22 +36,26 @@ export const endpointsController: Controller = {
     const serviceInformer = context.informers.informer(services);
     const podInformer = context.informers.informer(pods);
     const endpointsInformer = context.informers.informer(endpoints);
+    const recent = new RecentWrites<Endpoints>(endpointsInformer);
     return {
       watches: [
         watch(serviceInformer, (service) => [keyOf(service)]),
-        watch(podInformer, (pod) => servicesOf(pod, serviceInformer)),
+        watchGathering(podInformer, (pod) => servicesOf(pod, serviceInformer), gathered(context, context.options.endpoints?.batchMs)),
         watch(endpointsInformer, (object) => (serviceInformer.get(keyOf(object)) ? [keyOf(object)] : [])),
       ],
       async reconcile(key, { signal }) {
         const service = serviceInformer.get(key);
-        const current = endpointsInformer.get(key);
+        const cached = endpointsInformer.get(key);
+        const [current] = recent.correct(key, cached ? [cached] : []);
         if (!service) {
+          recent.forget(key);
           // Only what we made goes with its service; others make Endpoints of the same name for reasons of their own.
           if (current?.metadata.labels?.[managedByLabel]) await remove(context, current, signal);
           return undefined;
         }
         if (!hasManagedEndpoints(service)) return undefined;
-        await write(context, { service, current, subsets: subsetsOf(service, podsOf(service, podInformer)) }, signal);
+        const written = await write(context, { service, current, subsets: subsetsOf(service, podsOf(service, podInformer)) }, signal);
+        if (written) recent.written(key, written);
         return undefined;
       },
     };
@@ -77,7 +84,34 @@ export function subsetsOf(service: Service, selected: readonly Pod[]): readonly 
     groups.set(key, group);
     (publishNotReady || isPodReady(pod) ? group.ready : group.notReady).push(addressOf(service, pod, ip));
   }
-  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => subset(group));
+  return repacked([...groups.values()]);
+}
+
+/** Ports that the same addresses serve stand together: a port that several groups have in common is told once. */
+function repacked(groups: readonly Group[]): readonly EndpointSubset[] {
+  const served = new Map<string, { readonly port: EndpointPort; readonly by: Group[] }>();
+  for (const group of groups)
+    for (const port of group.ports) {
+      const key = JSON.stringify(port);
+      const known = served.get(key) ?? { port, by: [] };
+      served.set(key, known);
+      known.by.push(group);
+    }
+  const together = new Map<string, { readonly ports: EndpointPort[]; readonly by: readonly Group[] }>();
+  for (const { port, by } of served.values()) {
+    const key = by.map((group) => groups.indexOf(group)).join(",");
+    const known = together.get(key) ?? { ports: [], by };
+    together.set(key, known);
+    known.ports.push(port);
+  }
+  const portless = groups.filter(({ ports }) => ports.length === 0).map((group) => ({ ports: [], by: [group] }));
+  const merged = [...together.values(), ...portless].map(({ ports, by }) => ({
+    ports: orderedSubsetPorts(ports),
+    ready: by.flatMap(({ ready }) => ready),
+    notReady: by.flatMap(({ notReady }) => notReady),
+  }));
+  const text = ({ ports }: Group): string => JSON.stringify(ports);
+  return merged.sort((a, b) => (text(a) < text(b) ? -1 : 1)).map(subset);
 }
 
 function addressOf(service: Service, pod: Pod, ip: string): EndpointAddress {
@@ -128,7 +162,7 @@ async function write(
   { client, recorder }: ControllerContext,
   { service, current, subsets: all }: Wanted,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Endpoints | undefined> {
   const { name, namespace } = service.metadata;
   const { subsets, isTruncated } = truncated(all);
   const { [headlessLabel]: _, ...copied } = service.metadata.labels ?? {};
@@ -137,16 +171,13 @@ async function write(
   const annotations = isTruncated ? { ...kept, [overCapacityAnnotation]: "truncated" } : kept;
   const content = subsets.length > 0 ? { subsets } : {};
   try {
-    if (!current) {
-      await client.create(endpoints, { metadata: { name, namespace, labels, annotations }, ...content }, { signal });
-      return;
-    }
+    if (!current) return await client.create(endpoints, { metadata: { name, namespace, labels, annotations }, ...content }, { signal });
     const { subsets: before, ...rest } = current;
     const isLabelled = semanticallyEqual(current.metadata.labels, labels) && semanticallyEqual(current.metadata.annotations, annotations);
-    if (isLabelled && semanticallyEqual(before, subsets)) return;
-    await client.update(endpoints, { ...rest, metadata: { ...current.metadata, labels, annotations }, ...content }, { signal });
+    if (isLabelled && semanticallyEqual(before, subsets)) return undefined;
+    return await client.update(endpoints, { ...rest, metadata: { ...current.metadata, labels, annotations }, ...content }, { signal });
   } catch (error) {
-    if (isNamespaceGoing(error)) return;
+    if (isNamespaceGoing(error)) return undefined;
     const [reason, action] = current ? ["FailedToUpdateEndpoint", "update"] : ["FailedToCreateEndpoint", "create"];
     const text = error instanceof Error ? error.message : String(error);
     const message = current

@@ -7,6 +7,7 @@ import { labelsMatcher } from "../../api/meta/selectors.ts";
 import { isPodTerminal } from "../../api/semantics/pod-status.ts";
 import type { Pod, Service, ServicePort } from "../../api/types/core-v1.ts";
 import type { Informer } from "../../client/informer.ts";
+import type { ControllerContext } from "../controller.ts";
 
 export const headlessLabel = "service.kubernetes.io/headless";
 
@@ -88,4 +89,9 @@ function targetPort({ targetPort: target, port, protocol = "TCP" }: ServicePort,
 export function hostnameOf(pod: Pod, service: Service): string | undefined {
   const { hostname, subdomain } = pod.spec;
   return hostname && subdomain === service.metadata.name ? hostname : undefined;
+}
+
+/** Tells keys after the time for which changes are gathered; undefined where they are told at once. */
+export function gathered({ enqueue }: Pick<ControllerContext, "enqueue">, batchMs = 0): ((key: string) => void) | undefined {
+  return batchMs > 0 ? (key) => enqueue(key, batchMs) : undefined;
 }

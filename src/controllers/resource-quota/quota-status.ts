@@ -17,7 +17,7 @@ export interface Population {
 }
 
 /** What an object costs at present: pods that have ended, or should long have gone, count as objects only. */
-export function presentUsage(type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
+function presentUsage(type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
   const usage = usageOf(type, object);
   if (type !== pods || !isOver(object as Pod, nowMs)) return usage;
   return Object.fromEntries(Object.entries(usage).filter(([name]) => name === "count/pods"));
@@ -32,20 +32,33 @@ function isOver(pod: Pod, nowMs: number): boolean {
 
 const zero = parseQuantity("0");
 
+/** What an object costs the quota at present: nothing where it is out of its scope. */
+export function costTo(quota: ResourceQuota, type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
+  if (!isInScope(type, object, quota)) return {};
+  const hard = quota.spec?.hard ?? {};
+  const usage = Object.entries(presentUsage(type, object, nowMs));
+  return Object.fromEntries(usage.filter(([name]) => hard[name] !== undefined && isCountedFor(type, name)));
+}
+
+export interface Counted {
+  readonly populations: readonly Population[];
+  /** Charged for objects that are not among them yet. */
+  readonly pending: Quantities;
+  readonly nowMs: number;
+}
+
 /** The quota's limits as they are taken over, and the use of each. What nothing here counts keeps the use it had. */
-export function quotaStatus(quota: ResourceQuota, populations: readonly Population[], nowMs: number): ResourceQuotaStatus {
+export function quotaStatus(quota: ResourceQuota, { populations, pending, nowMs }: Counted): ResourceQuotaStatus {
   const hard = quota.spec?.hard ?? {};
   const names = Object.keys(hard);
   let used: Quantities = {};
   for (const { type, objects } of populations) {
     const counted = names.filter((name) => isCountedFor(type, name));
     used = addQuantities(used, Object.fromEntries(counted.map((name) => [name, zero])));
-    for (const object of objects) {
-      if (!isInScope(type, object, quota)) continue;
-      const usage = Object.entries(presentUsage(type, object, nowMs)).filter(([name]) => counted.includes(name));
-      used = addQuantities(used, Object.fromEntries(usage));
-    }
+    for (const object of objects) used = addQuantities(used, costTo(quota, type, object, nowMs));
   }
+  const waiting = Object.entries(pending).filter(([name]) => used[name] !== undefined);
+  used = addQuantities(used, Object.fromEntries(waiting));
   const texts = names.flatMap((name) => {
     const text = used[name]?.toString() ?? quota.status?.used?.[name];
     return text === undefined ? [] : [[name, text] as const];

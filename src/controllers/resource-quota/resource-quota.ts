@@ -1,17 +1,20 @@
 // resourcequota-controller: counts what the objects of a namespace use of its quotas: when a limit changes, when an object
-// goes or comes to cost something else, and every five minutes. Only resources that some quota limits are watched.
+// goes or comes to cost something else, and every five minutes. Only resources that some quota limits are watched. What
+// admission has charged for an object that is still on its way stays charged.
 import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { type KubernetesObject, keyOf } from "../../api/meta/object.ts";
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import { groupResourceOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInResources, resourcequotas } from "../../api/resources.generated.ts";
+import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
 import { isCountedFor } from "../../api/semantics/quota-usage.ts";
 import type { ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Controller, ControllerContext, Watched } from "../controller.ts";
 import { ServedResources } from "../served-resources.ts";
-import { type Population, presentUsage, quotaStatus } from "./quota-status.ts";
+import { ChargeLedger, chargeMs } from "./charge-ledger.ts";
+import { costTo, type Population, quotaStatus } from "./quota-status.ts";
 
 const resyncMs = 5 * 60_000;
 
@@ -26,10 +29,10 @@ export const resourceQuotaController: Controller = {
   create(context) {
     const counter = new QuotaCounter(context);
     return {
-      watches: [watchQuotas(counter.quotas)],
+      watches: [watchQuotas(counter)],
       reconcile: async (key, { signal }) => {
-        await counter.count(key, signal);
-        return undefined;
+        const isFinal = await counter.count(key, signal);
+        return isFinal ? undefined : { requeueAfterMs: chargeMs };
       },
       start: () => counter.start(),
     };
@@ -37,15 +40,18 @@ export const resourceQuotaController: Controller = {
 };
 
 /** Changes of the status are admission's and our own; what somebody else writes there stays until the next recount. */
-function watchQuotas(informer: Informer<ResourceQuota>): Watched {
+function watchQuotas(counter: QuotaCounter): Watched {
   return {
     start: (enqueue) =>
-      informer.addHandler({
+      counter.quotas.addHandler({
         onAdd: (quota) => enqueue(keyOf(quota)),
         onUpdate(quota, previous) {
           const isNew = quota.metadata.uid !== previous.metadata.uid;
           if (isNew || !semanticallyEqual(quota.spec?.hard, previous.spec?.hard)) enqueue(keyOf(quota));
+          else counter.charged(quota, previous);
+          if (isNew) counter.forget(previous);
         },
+        onDelete: (quota) => counter.forget(quota),
       }),
   };
 }
@@ -60,6 +66,7 @@ class QuotaCounter {
   readonly #context: ControllerContext;
   readonly #served: ServedResources;
   readonly #followed = new Map<Informer<KubernetesObject>, { remove(): void }>();
+  readonly #ledger = new ChargeLedger();
 
   constructor(context: ControllerContext) {
     this.#context = context;
@@ -68,7 +75,8 @@ class QuotaCounter {
   }
 
   start(): Running {
-    const timer = this.#context.clock.every(resyncMs, () => {
+    const { clock, options } = this.#context;
+    const timer = clock.every(options.resourceQuotaSyncPeriodMs || resyncMs, () => {
       for (const quota of this.quotas.list()) this.#context.enqueue(keyOf(quota));
     });
     return {
@@ -80,17 +88,34 @@ class QuotaCounter {
     };
   }
 
-  async count(key: string, signal: AbortSignal): Promise<void> {
+  /** Somebody else has written the status: admission, as a rule. What then does not come is given back. */
+  charged(quota: ResourceQuota, previous: ResourceQuota): void {
+    if (!semanticallyEqual(quota.status?.hard, previous.status?.hard)) return;
+    if (this.#ledger.changed(quota, previous, this.#context.clock.now())) this.#context.enqueue(keyOf(quota), chargeMs);
+  }
+
+  forget({ metadata: { uid } }: ResourceQuota): void {
+    this.#ledger.forget(uid);
+  }
+
+  /** Whether nothing is charged that has not come yet. */
+  async count(key: string, signal: AbortSignal): Promise<boolean> {
     const quota = this.quotas.get(key);
-    if (!quota) return;
+    if (!quota) return true;
     const populations: Population[] = [];
     for (const type of await this.#typesFor(quota, signal)) {
       const informer = await this.#follow(type, signal);
       populations.push({ type, objects: informer.inNamespace(quota.metadata.namespace) });
     }
-    const status = quotaStatus(quota, populations, this.#context.clock.now());
-    if (isKnown(quota) && isSameUse(status.used, quota.status?.used)) return;
-    await this.#context.client.updateStatus(resourcequotas, { ...quota, status }, { signal });
+    const nowMs = this.#context.clock.now();
+    const pending = this.#ledger.pending(quota.metadata.uid, nowMs);
+    const isFinal = Object.keys(pending).length === 0;
+    const status = quotaStatus(quota, { populations, pending, nowMs });
+    if (isKnown(quota) && isSameUse(status.used, quota.status?.used)) return isFinal;
+    const counted = { ...quota, status };
+    this.#ledger.writing(counted);
+    await this.#context.client.updateStatus(resourcequotas, counted, { signal });
+    return isFinal;
   }
 
   /** The resources that the quota limits, as far as they are served. */
@@ -118,24 +143,38 @@ class QuotaCounter {
   }
 
   #listen(type: ResourceType, informer: Informer<KubernetesObject>): { remove(): void } {
-    const recount = (object: KubernetesObject, delayMs: number): void => {
-      for (const quota of this.quotas.inNamespace(object.metadata.namespace ?? "")) {
-        if (Object.keys(quota.spec?.hard ?? {}).some((name) => isCountedFor(type, name))) this.#context.enqueue(keyOf(quota), delayMs);
-      }
-    };
-    const costs = (object: KubernetesObject): Readonly<Record<string, string>> => {
-      const usage = presentUsage(type, object, this.#context.clock.now());
-      return Object.fromEntries(Object.entries(usage).map(([name, quantity]) => [name, quantity.toString()]));
+    const { clock } = this.#context;
+    const concerned = (object: KubernetesObject): readonly ResourceQuota[] =>
+      this.quotas
+        .inNamespace(object.metadata.namespace ?? "")
+        .filter((quota) => Object.keys(quota.spec?.hard ?? {}).some((name) => isCountedFor(type, name)));
+    const recount = (quotas: readonly ResourceQuota[], delayMs: number): void => {
+      for (const quota of quotas) this.#context.enqueue(keyOf(quota), delayMs);
     };
     return informer.addHandler({
-      onAdd: (object) => recount(object, settleMs),
-      onUpdate: (object, previous) => {
-        if (this.quotas.inNamespace(object.metadata.namespace ?? "").length === 0) return;
-        if (!semanticallyEqual(costs(object), costs(previous))) recount(object, gatherMs);
+      onAdd: (object) => {
+        const quotas = concerned(object);
+        for (const quota of quotas) this.#ledger.arrived(quota.metadata.uid, costTo(quota, type, object, clock.now()), clock.now());
+        recount(quotas, settleMs);
       },
-      onDelete: (object) => recount(object, gatherMs),
+      onUpdate: (object, previous) => {
+        for (const quota of concerned(object)) {
+          const nowMs = clock.now();
+          const cost = costTo(quota, type, object, nowMs);
+          const changes = differenceOf(cost, costTo(quota, type, previous, nowMs));
+          if (Object.values(changes).every(({ sign }) => sign === 0)) continue;
+          this.#ledger.arrived(quota.metadata.uid, changes, nowMs);
+          recount([quota], gatherMs);
+        }
+      },
+      onDelete: (object) => recount(concerned(object), gatherMs),
     });
   }
+}
+
+function differenceOf(cost: Quantities, before: Quantities): Quantities {
+  const gone = Object.entries(before).map(([name, quantity]) => [name, quantity.negate()] as const);
+  return addQuantities(cost, Object.fromEntries(gone));
 }
 
 const isWatchable = ({ verbs }: ResourceType): boolean => verbs.includes("list") && verbs.includes("watch");

@@ -41,6 +41,7 @@ export class PullRecords {
   readonly #pulling: string | undefined;
   readonly #pulled: string | undefined;
   #loaded: Promise<Known> | undefined;
+  #current: Known | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   /** Without a directory nothing is written. */
@@ -49,9 +50,20 @@ export class PullRecords {
     this.#pulled = rootDirectory === undefined ? undefined : join(rootDirectory, "image_manager", "pulled");
   }
 
+  /** How many intents and records there are on disk; undefined until somebody has asked for one. */
+  get counts(): { readonly intents: number; readonly records: number } | undefined {
+    return this.#pulled === undefined || !this.#current
+      ? undefined
+      : { intents: this.#current.intents.size, records: this.#current.records.size };
+  }
+
   async intend(image: string): Promise<void> {
-    (await this.#known()).intents.add(image);
-    await write(this.#pulling, image, { kind: "ImagePullIntent", apiVersion, image });
+    const { intents } = await this.#known();
+    await this.#inTurn(async () => {
+      // One file for all pods that pull the image at the same time.
+      if (!intents.has(image)) await write(this.#pulling, image, { kind: "ImagePullIntent", apiVersion, image });
+      intents.add(image);
+    });
   }
 
   async isIntended(image: string): Promise<boolean> {
@@ -64,8 +76,11 @@ export class PullRecords {
   }
 
   async forgetIntent(image: string): Promise<void> {
-    if (this.#pulling !== undefined) await rm(join(this.#pulling, fileName(image)), { force: true });
-    (await this.#known()).intents.delete(image);
+    const { intents } = await this.#known();
+    await this.#inTurn(async () => {
+      if (this.#pulling !== undefined) await rm(join(this.#pulling, fileName(image)), { force: true });
+      intents.delete(image);
+    });
   }
 
   async pulled(imageRef: string): Promise<PulledRecord | undefined> {
@@ -73,12 +88,11 @@ export class PullRecords {
   }
 
   async write(record: PulledRecord): Promise<void> {
-    // One after the other: several pods may have pulled the same image at once, and the last record has to stay.
-    this.#writing = this.#writing
-      .catch(() => undefined)
-      .then(() => write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record }));
-    await this.#writing;
-    (await this.#known()).records.set(record.imageRef, record);
+    const { records } = await this.#known();
+    await this.#inTurn(async () => {
+      await write(this.#pulled, record.imageRef, { kind: "ImagePulledRecord", apiVersion, ...record });
+      records.set(record.imageRef, record);
+    });
   }
 
   /** Forgets the images that nobody has any more, as far as their records are not newer than `beforeMs`. */
@@ -91,6 +105,12 @@ export class PullRecords {
     }
   }
 
+  /** One change after the other: several pods may pull the same image at once, and what came last has to stay. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.catch(() => undefined).then(change);
+    return this.#writing;
+  }
+
   #known(): Promise<Known> {
     this.#loaded ??= this.#load().catch((error: unknown) => {
       this.#loaded = undefined;
@@ -101,10 +121,12 @@ export class PullRecords {
 
   async #load(): Promise<Known> {
     const [intents, records] = await Promise.all([readAll(this.#pulling), readAll(this.#pulled)]);
-    return {
+    const known: Known = {
       intents: new Set((intents as readonly { readonly image: string }[]).map((i) => i.image)),
       records: new Map((records as readonly PulledRecord[]).map((r) => [r.imageRef, r])),
     };
+    this.#current = known;
+    return known;
   }
 }
 

@@ -17,7 +17,11 @@ export interface PullVerificationOptions {
   readonly allowlist: readonly string[];
 }
 
+/** What a look at an image that is here comes to. */
+export type CheckResult = "credentialPolicyAllowed" | "credentialRecordFound" | "mustAuthenticate" | "error";
+
 export interface PullVerificationDependencies {
+  readonly onChecked?: (result: CheckResult) => void;
   readonly records: PullRecords;
   readonly cri: CriRuntime;
   readonly clock: Clock;
@@ -41,7 +45,13 @@ export class PullVerification {
 
   /** `imageRef` is on the node under the name `image`. */
   async mustPull(image: string, imageRef: string, credentials: () => Promise<readonly TrackedCredential[]>): Promise<boolean> {
-    if (this.#options.policy === "NeverVerify") return false;
+    const result = await this.#check(image, imageRef, credentials);
+    this.#deps.onChecked?.(result);
+    return result === "mustAuthenticate" || result === "error";
+  }
+
+  async #check(image: string, imageRef: string, credentials: () => Promise<readonly TrackedCredential[]>): Promise<CheckResult> {
+    if (this.#options.policy === "NeverVerify") return "credentialPolicyAllowed";
     await this.#begin();
     let record: PulledRecord | undefined;
     let byKubelet: boolean;
@@ -50,20 +60,25 @@ export class PullVerification {
       byKubelet = record !== undefined || this.#pulling.has(image) || (await this.#deps.records.isIntended(image));
     } catch (error) {
       this.#deps.logger.error("Unable to access cache records about image pulls", { image, error: errorText(error) });
-      return true;
+      return "error";
     }
-    if (!this.#mustVerify(image, byKubelet)) return false;
+    if (!this.#mustVerify(image, byKubelet)) return "credentialPolicyAllowed";
     const known = record?.credentialMapping?.[repositoryOf(image)];
-    if (!known) return true;
-    if (known.nodePodsAccessible) return false;
-    return !(await this.#matches(image, imageRef, known, await credentials()));
+    if (!known) return "mustAuthenticate";
+    if (known.nodePodsAccessible) return "credentialRecordFound";
+    return (await this.#matches(image, imageRef, known, await credentials())) ? "credentialRecordFound" : "mustAuthenticate";
   }
 
-  /** Before a pull. */
+  /** Before a pull, which is not begun where this fails. */
   async begin(image: string): Promise<void> {
     await this.#begin();
     this.#pulling.set(image, (this.#pulling.get(image) ?? 0) + 1);
-    await this.#deps.records.intend(image);
+    try {
+      await this.#deps.records.intend(image);
+    } catch (error) {
+      this.#left(image);
+      throw error;
+    }
   }
 
   /** After it: with what it has succeeded, or undefined where it has not. */
@@ -75,12 +90,21 @@ export class PullVerification {
       this.#deps.logger.error("Writing the record of a pulled image failed", { image, error: errorText(error) });
       return;
     }
+    if (this.#left(image) > 0) return;
+    try {
+      // What begins meanwhile writes the intent anew, after this.
+      await this.#deps.records.forgetIntent(image);
+    } catch (error) {
+      this.#deps.logger.error("Forgetting the intent to pull an image failed", { image, error: errorText(error) });
+    }
+  }
+
+  /** One pull less of the image; returns how many are left. */
+  #left(image: string): number {
     const left = (this.#pulling.get(image) ?? 1) - 1;
     if (left > 0) this.#pulling.set(image, left);
-    else {
-      this.#pulling.delete(image);
-      await this.#deps.records.forgetIntent(image);
-    }
+    else this.#pulling.delete(image);
+    return left;
   }
 
   /** What a former kubelet was pulling when it ended, and is here now, was pulled with nobody knows what. */

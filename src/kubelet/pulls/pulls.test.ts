@@ -103,6 +103,44 @@ describe("PullVerification", () => {
   });
 });
 
+describe("PullVerification: several pods that pull one image at once", () => {
+  const intents = (): Promise<readonly string[]> => readdir(join(directory, "image_manager/pulling"));
+  const nine = Array.from({ length: 9 });
+
+  it("leave nothing when all fail, so that an image imported afterwards is everybody's", async () => {
+    const own = verification();
+    await Promise.all(
+      nine.map(async () => {
+        await own.begin(image);
+        await own.end(image, undefined);
+      }),
+    );
+    expect(await intents()).toEqual([]);
+    expect(await mustPull(own)).toBe(false);
+  });
+
+  it("keep the intent while one of them pulls", async () => {
+    const own = verification();
+    await Promise.all(nine.map(() => own.begin(image)));
+    await Promise.all(nine.slice(1).map(() => own.end(image, undefined)));
+    expect(await intents()).toHaveLength(1);
+    expect(await mustPull(own)).toBe(true);
+    await Promise.all([own.end(image, undefined), own.begin(image)]);
+    expect(await intents()).toHaveLength(1);
+    await own.end(image, undefined);
+    expect(await intents()).toEqual([]);
+  });
+
+  it("are not counted where the intent could not be written", async () => {
+    const file = join(directory, "image_manager");
+    await writeFile(file, "in the way");
+    const own = verification();
+    await expect(own.begin(image)).rejects.toThrow(/ENOTDIR|EEXIST/);
+    await rm(file);
+    expect(await mustPull(own)).toBe(false);
+  });
+});
+
 describe("matchesImage()", () => {
   it.each([
     ["r.example", "r.example/app:1", true],
@@ -227,6 +265,21 @@ describe("kubelet: image volumes", () => {
       image: { userSpecifiedImage: "data.example/set:1" },
     });
     expect(f.events.filter((e) => e.message.includes("data.example/set:1")).map((e) => e.reason)).toEqual(["Pulling", "Pulled"]);
+  });
+
+  it("are pulled again and again while the kubelet cannot note what it pulls, and come when it can", async () => {
+    await using f = await startKubelet({ options: { maxParallelImagePulls: 1 } });
+    const file = join(f.directory, "root/image_manager");
+    await writeFile(file, "in the way");
+    const containers = [container({ image: "new.example/app:1", imagePullPolicy: "Always" })];
+    await f.createPod("web", { containers });
+    await f.createPod("second", { containers });
+    const waiting = async (name: string): Promise<string | undefined> =>
+      (await f.pod(name))?.status?.containerStatuses?.[0]?.state?.waiting?.reason;
+    await f.until(async () => (await waiting("web")) === "ImagePullBackOff" && (await waiting("second")) === "ImagePullBackOff");
+    await rm(file);
+    await f.untilPhase("web", "Running");
+    await f.untilPhase("second", "Running");
   });
 
   it("that cannot be had keep their container waiting with the reason", async () => {

@@ -102,8 +102,8 @@ export class VolumeUsage implements Running {
     if (!mounted) return undefined;
     const volumes: VolumeMeasurement[] = [];
     for (const volume of pod.spec.volumes ?? []) {
-      const path = mounted.get(volume.name)?.hostPath;
-      if (path === undefined || volume.hostPath) continue;
+      const { hostPath: path, isDevice } = mounted.get(volume.name) ?? {};
+      if (path === undefined || isDevice || volume.hostPath) continue;
       const measured = await this.#measureInTime(pod, volume, path).catch((error: unknown) => {
         const subject = { pod: `${pod.metadata.namespace}/${pod.metadata.name}`, volume: volume.name };
         if (!this.#abort.signal.aborted) this.#deps.logger.info("Measuring a volume failed", { ...subject, error }, 2);

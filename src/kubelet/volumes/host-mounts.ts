@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { immediateFiles } from "../../base/file-calls.ts";
 import { mountHugePages, mountTmpfs, unmountBelow } from "../../linux/mounts.ts";
 import { runCommand } from "../../linux/run-command.ts";
+import { mountDevice } from "./block-devices.ts";
 import type { HostMounts } from "./volume-manager.ts";
 
 /** More mounts on top of each other than anything here makes. */
@@ -16,6 +17,7 @@ export const hostMounts: HostMounts = {
   mountHugePages,
   isMounted,
   unmountBelow,
+  mountDevice,
   async unmount(target) {
     for (let i = 0; i < maxStacked && (await isMounted(target)); i++) await runCommand("umount", ["-l", "--", target]);
   },
@@ -28,6 +30,7 @@ export const directoriesOnly: HostMounts = {
   isMounted: async () => false,
   unmount: async () => undefined,
   unmountBelow: async () => undefined,
+  mountDevice: async (_device, target) => void (await immediateFiles.mkdir(target, { recursive: true })),
 };
 
 async function isMounted(target: string): Promise<boolean> {

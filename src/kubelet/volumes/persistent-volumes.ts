@@ -1,29 +1,54 @@
-// Volumes of persistent volume claims whose volume is a directory of this node: hostPath and local persistent volumes. What
-// a CSI driver has to mount is for another plugin. A claim has to be bound, and its volume to be its own.
+// Volumes of persistent volume claims whose volume is on this node: hostPath and local persistent volumes, which are
+// directories or block devices. What a CSI driver has to mount is for another plugin. A claim has to be bound, and its
+// volume to be its own.
+import { stat } from "node:fs/promises";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { persistentvolumeclaims, persistentvolumes } from "../../api/resources.generated.ts";
 import type { PersistentVolume, Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
 import { prepareHostPath } from "./host-path.ts";
-import { type MountedVolume, UnprocessedVolumeError, unknownDriver, type VolumePlugin } from "./volume-manager.ts";
+import { applyFsGroup } from "./ownership.ts";
+import { type HostMounts, type MountedVolume, UnprocessedVolumeError, unknownDriver, type VolumePlugin } from "./volume-manager.ts";
 
-export function createPersistentVolumePlugin(client: Client): VolumePlugin {
+/** What the plugin needs of the node's mounts. */
+export type DeviceMounts = Pick<HostMounts, "isMounted" | "mountDevice" | "unmount">;
+
+interface Known {
+  readonly volume: string;
+  readonly mounted: MountedVolume;
+}
+
+export function createPersistentVolumePlugin(client: Client, mounts: DeviceMounts): VolumePlugin {
   /** Of pods that use them: neither a claim's volume nor a volume's path can change. */
-  const known = new Map<string, MountedVolume>();
+  const known = new Map<string, Known>();
   const keyOf = (podUid: string, volumeName: string): string => `${podUid}/${volumeName}`;
+
+  /** The pod's group owns the files, unless other pods use them already, or the pod itself since before the kubelet's start. */
+  const own = async (pod: Pod, { metadata }: PersistentVolume, { hostPath, readOnly }: MountedVolume): Promise<void> => {
+    const { fsGroup, fsGroupChangePolicy } = pod.spec.securityContext ?? {};
+    const runs = pod.status?.containerStatuses?.some(({ containerID }) => containerID !== undefined) === true;
+    if (fsGroup === undefined || readOnly || runs || [...known.values()].some(({ volume }) => volume === metadata.name)) return;
+    await applyFsGroup(hostPath, fsGroup, { readOnly: false, onRootMismatch: fsGroupChangePolicy === "OnRootMismatch" });
+  };
+
   return {
     name: "kubernetes.io~local-volume",
     supports: (volume) => volume.persistentVolumeClaim !== undefined || volume.ephemeral !== undefined,
-    async setUp(pod, volume) {
+    async setUp(pod, volume, directory) {
       const key = keyOf(pod.metadata.uid, volume.name);
       const found = known.get(key);
-      if (found) return found;
-      const persistent = await volumeOf(client, pod, claimName(pod, volume));
-      const mounted = { hostPath: await directoryOf(persistent), readOnly: volume.persistentVolumeClaim?.readOnly === true };
-      known.set(key, mounted);
+      if (found) return found.mounted;
+      const claim = claimName(pod, volume);
+      const persistent = await volumeOf(client, pod, claim);
+      checkMode(pod, volume, persistent);
+      const at = await placeOf(persistent, directory, mounts);
+      const mounted = { ...at, readOnly: volume.persistentVolumeClaim?.readOnly === true };
+      if (persistent.spec.local && !mounted.isDevice) await own(pod, persistent, mounted);
+      known.set(key, { volume: persistent.metadata.name, mounted });
       return mounted;
     },
-    async tearDown(podUid, volumeName) {
+    async tearDown(podUid, volumeName, directory) {
+      await mounts.unmount(directory);
       known.delete(keyOf(podUid, volumeName));
     },
   };
@@ -50,13 +75,36 @@ async function volumeOf(client: Client, pod: Pod, claim: string): Promise<Persis
   return volume;
 }
 
-async function directoryOf({ metadata, spec }: PersistentVolume): Promise<string> {
+/** Devices are for volumeDevices, directories for volumeMounts. */
+function checkMode({ spec }: Pod, { name }: Volume, volume: PersistentVolume): void {
+  const mode = volume.spec.volumeMode ?? "Filesystem";
+  const containers = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])];
+  const wrong = mode === "Block" ? "volumeMounts" : "volumeDevices";
+  if (containers.some((container) => container[wrong]?.some((use) => use.name === name)))
+    throw new UnprocessedVolumeError(`volume ${name} has volumeMode ${mode}, but is specified in ${wrong}`);
+}
+
+async function placeOf(
+  { metadata, spec }: PersistentVolume,
+  directory: string,
+  mounts: DeviceMounts,
+): Promise<Pick<MountedVolume, "hostPath" | "isDevice">> {
+  if (spec.csi) throw unknownDriver(spec.csi.driver);
+  if (spec.volumeMode === "Block") {
+    if (!spec.local) throw new Error(`no block volume plugin matched persistent volume ${metadata.name}`);
+    await prepareHostPath({ path: spec.local.path, type: "BlockDevice" });
+    return { hostPath: spec.local.path, isDevice: true };
+  }
   if (spec.hostPath) {
     await prepareHostPath(spec.hostPath);
-    return spec.hostPath.path;
+    return { hostPath: spec.hostPath.path };
   }
-  if (spec.csi) throw unknownDriver(spec.csi.driver);
   if (!spec.local) throw new Error(`no volume plugin matched persistent volume ${metadata.name}`);
-  await prepareHostPath({ path: spec.local.path, type: "Directory" });
-  return spec.local.path;
+  const { path, fsType } = spec.local;
+  if ((await stat(path).catch(() => undefined))?.isBlockDevice()) {
+    if (!(await mounts.isMounted(directory))) await mounts.mountDevice(path, directory, fsType);
+    return { hostPath: directory };
+  }
+  await prepareHostPath({ path, type: "Directory" });
+  return { hostPath: path };
 }

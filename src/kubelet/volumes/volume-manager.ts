@@ -27,10 +27,14 @@ export interface HostMounts {
   /** Everything at and below a directory. */
   unmountBelow(directory: string): Promise<void>;
   isMounted(target: string): Promise<boolean>;
+  /** A block device, with a file system that is made where there is none. */
+  mountDevice(device: string, target: string, fileSystem: string | undefined): Promise<void>;
 }
 
 export interface MountedVolume {
   readonly hostPath: string;
+  /** It is the device of this path: containers get that (volumeDevices), no directory. */
+  readonly isDevice?: boolean;
   readonly readOnly: boolean;
 }
 

@@ -1,6 +1,6 @@
 // What pluginConfig may say to each plugin: NodeResourcesFitArgs and its like, read strictly, with upstream's defaults. What
 // they may contain is checked in validate-plugin-args.ts.
-import { ConfigFields } from "../../api/encode/config-fields.ts";
+import { ConfigError, ConfigFields } from "../../api/encode/config-fields.ts";
 import type {
   NodeAffinity,
   NodeSelector,
@@ -40,7 +40,7 @@ export interface PluginArgs {
   readonly InterPodAffinity: { readonly hardPodAffinityWeight: number; readonly ignorePreferredTermsOfExistingPods: boolean };
   readonly NodeAffinity: { readonly addedAffinity?: NodeAffinity };
   readonly PodTopologySpread: { readonly defaultingType: string; readonly defaultConstraints: readonly TopologySpreadConstraint[] };
-  readonly VolumeBinding: { readonly bindTimeoutSeconds: number; readonly hasShape: boolean };
+  readonly VolumeBinding: { readonly bindTimeoutSeconds: number; readonly shape: readonly ShapePoint[] };
   readonly DefaultPreemption: { readonly minCandidateNodesPercentage: number; readonly minCandidateNodesAbsolute: number };
   /** Ours. */
   readonly FailureBackoff: { readonly halfLifeSeconds: number };
@@ -69,8 +69,7 @@ const readers: Readers = {
     defaultConstraints: fields.objects("defaultConstraints").map(readSpreadConstraint),
   }),
   VolumeBinding(fields) {
-    const hasShape = fields.has("shape");
-    return { bindTimeoutSeconds: fields.integer("bindTimeoutSeconds") ?? 600, hasShape };
+    return { bindTimeoutSeconds: fields.integer("bindTimeoutSeconds") ?? 600, shape: readShape(fields) };
   },
   DefaultPreemption: (fields) => ({
     minCandidateNodesPercentage: fields.integer("minCandidateNodesPercentage") ?? 10,
@@ -89,12 +88,23 @@ export const takesArgs = (plugin: string): plugin is PluginWithArgs => Object.ha
 
 /** The arguments of one plugin; kind and version may be left out. Throws ConfigError. */
 export function readPluginArgs<Name extends PluginWithArgs>(plugin: Name, fields: ConfigFields): PluginArgs[Name] {
-  if (fields.has("apiVersion")) fields.oneOf("apiVersion", [configurationVersion]);
-  if (fields.has("kind")) fields.oneOf("kind", [`${plugin}Args`]);
+  const [version, kind] = [fields.text("apiVersion") || configurationVersion, fields.text("kind") || `${plugin}Args`];
+  if (version !== configurationVersion || !kindsOfArgs.has(kind))
+    throw new ConfigError(`decoding args for plugin ${plugin}: ${unregistered(kind, version)}`);
+  if (kind !== `${plugin}Args`) {
+    const group = configurationVersion.slice(0, configurationVersion.indexOf("/"));
+    throw new ConfigError(`args for plugin ${plugin} were not of type ${plugin}Args.${group}, got ${kind}.${group}`);
+  }
   const args = readers[plugin](fields);
   fields.end();
   return args;
 }
+
+const kindsOfArgs: ReadonlySet<string> = new Set(Object.keys(readers).map((name) => `${name}Args`));
+
+/** Upstream's words for a kind that no configuration has. */
+export const unregistered = (kind: string, version: string): string =>
+  `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme "pkg/scheduler/apis/config/scheme/scheme.go:29"`;
 
 /** Of every plugin, where nothing is given. */
 export function defaultPluginArgs(): PluginArgs {
@@ -119,15 +129,19 @@ function readResources(fields: ConfigFields): readonly ResourceWeight[] {
 function readStrategy(fields: ConfigFields | undefined): ScoringStrategy {
   if (!fields) return { type: "LeastAllocated", resources: defaultResources };
   const ratio = fields.object("requestedToCapacityRatio");
-  const shape = ratio?.objects("shape").map((point) => {
-    const read = { utilization: point.integer("utilization") ?? 0, score: point.integer("score") ?? 0 };
-    point.end();
-    return read;
-  });
+  const shape = ratio && readShape(ratio);
   ratio?.end();
   const strategy = { type: fields.text("type") ?? "", resources: readResources(fields), ...(shape ? { shape } : {}) };
   fields.end();
   return strategy;
+}
+
+function readShape(fields: ConfigFields): readonly ShapePoint[] {
+  return fields.objects("shape").map((point) => {
+    const read = { utilization: point.integer("utilization") ?? 0, score: point.integer("score") ?? 0 };
+    point.end();
+    return read;
+  });
 }
 
 function readSpreadConstraint(fields: ConfigFields): TopologySpreadConstraint {

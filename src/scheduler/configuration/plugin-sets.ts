@@ -37,8 +37,20 @@ const defaultPlugins = (registry: PluginRegistry): readonly EnabledPlugin[] =>
 /** Upstream's bound on the sum of weighted scores. */
 const maxTotalWeight = Math.floor(Number.MAX_SAFE_INTEGER / 100);
 
-/** What the sets of a profile come to. Throws ConfigError. */
+/** What the sets of a profile come to. Throws ConfigError, which names the profile. */
 export function orderPlugins(sets: PluginSets, schedulerName: string, registry: PluginRegistry): PluginOrder {
+  try {
+    return order(sets, schedulerName, registry);
+  } catch (error) {
+    throw error instanceof ConfigError ? profileError(schedulerName, error.message) : error;
+  }
+}
+
+/** What goes wrong while a profile is put together. */
+export const profileError = (schedulerName: string, problem: string): ConfigError =>
+  new ConfigError(`initializing profiles: creating profile for scheduler name ${schedulerName}: ${problem}`);
+
+function order(sets: PluginSets, schedulerName: string, registry: PluginRegistry): PluginOrder {
   const multiPoint = withDefaultPlugins(sets.multiPoint, registry);
   const entries = extensionPoints.map((point) => [point, pluginsAt(point, sets[point], { multiPoint, registry })] as const);
   // Upstream finds it out at the first point that it looks at.
@@ -58,10 +70,12 @@ export function orderPlugins(sets: PluginSets, schedulerName: string, registry: 
 /** The default plugins with a profile's changes: re-configured ones keep their place, new ones come last. */
 export function withDefaultPlugins({ enabled, disabled }: PluginSet, registry: PluginRegistry): readonly EnabledPlugin[] {
   const off = new Set(disabled);
+  // Of two entries with one name the last takes the place; the first is one too many.
   const custom = new Map(enabled.map((plugin) => [plugin.name, plugin]));
   const kept = off.has("*") ? [] : defaultPlugins(registry).filter(({ name }) => !off.has(name));
   const inPlace = new Set(kept.map(({ name }) => name));
-  return [...kept.map((plugin) => custom.get(plugin.name) ?? plugin), ...enabled.filter(({ name }) => !inPlace.has(name))];
+  const rest = enabled.filter((plugin) => !inPlace.has(plugin.name) || custom.get(plugin.name) !== plugin);
+  return [...kept.map((plugin) => custom.get(plugin.name) ?? plugin), ...rest];
 }
 
 interface Available {
@@ -101,7 +115,7 @@ function weightsOf(plugins: readonly EnabledPlugin[], registry: PluginRegistry):
     if (weights[name] !== undefined || !registry[name]?.points.includes("score")) continue;
     weights[name] = weight || 1;
     total += weights[name];
-    if (total > maxTotalWeight) throw new ConfigError("score plugins: total score of Score plugins could overflow");
+    if (total > maxTotalWeight || total < 0) throw new ConfigError("score plugins: total score of Score plugins could overflow");
   }
   return weights;
 }

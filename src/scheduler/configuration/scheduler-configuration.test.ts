@@ -44,26 +44,35 @@ describe("readSchedulerConfiguration()", () => {
   });
 
   it("refuses fields that it does not know, wherever they stand", async () => {
-    expect(await problem("profile: []")).toBe("profile: unknown field");
-    expect(await problem("profiles: [{schedulername: a}]")).toBe("profiles[0].schedulername: unknown field");
-    expect(await problem("profiles: [{plugins: {scores: {}}}]")).toBe("profiles[0].plugins.scores: unknown field");
-    expect(await problem("leaderElection: {leaderelect: false}")).toBe("leaderElection.leaderelect: unknown field");
-    expect(await problem("extenders: [{urlPrefix: 'http://a', filterverb: f}]")).toBe("extenders[0].filterverb: unknown field");
+    expect(await problem("profile: []")).toBe('strict decoding error: unknown field "profile"');
+    expect(await problem("profiles: [{schedulername: a}]")).toBe('strict decoding error: unknown field "profiles[0].schedulername"');
+    expect(await problem("profiles: [{plugins: {scores: {}}}]")).toBe('strict decoding error: unknown field "profiles[0].plugins.scores"');
+    expect(await problem("leaderElection: {leaderelect: false}")).toBe('strict decoding error: unknown field "leaderElection.leaderelect"');
+    expect(await problem("extenders: [{urlPrefix: 'http://a', filterverb: f}]")).toBe(
+      'strict decoding error: unknown field "extenders[0].filterverb"',
+    );
     const args = "profiles: [{pluginConfig: [{name: InterPodAffinity, args: {hardWeight: 1}}]}]";
-    expect(await problem(args)).toBe("profiles[0].pluginConfig[0].args.hardWeight: unknown field");
+    expect(await problem(args)).toBe(
+      "strict decoding error: decoding .profiles[0].pluginConfig[0]: strict decoding error: " +
+        'decoding args for plugin InterPodAffinity: strict decoding error: unknown field "hardWeight"',
+    );
+    expect(await problem("foo: 1\nbar: 2\nparallelism: -1")).toBe('strict decoding error: unknown field "foo", unknown field "bar"');
     await expect(
       readSchedulerConfiguration("apiVersion: kubescheduler.config.k8s.io/v1beta3\nkind: KubeSchedulerConfiguration"),
-    ).rejects.toThrow("apiVersion: expected kubescheduler.config.k8s.io/v1");
+    ).rejects.toThrow(
+      'no kind "KubeSchedulerConfiguration" is registered for version "kubescheduler.config.k8s.io/v1beta3" in scheme "pkg/scheduler/',
+    );
+    await expect(readSchedulerConfiguration("apiVersion: v1\n")).rejects.toThrow("Object 'Kind' is missing in 'apiVersion: v1\n'");
   });
 
   it("names every value that is not allowed", async () => {
     expect(await problem("parallelism: 0\npercentageOfNodesToScore: 101\npodInitialBackoffSeconds: 20")).toBe(
-      "[percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100], " +
-        "parallelism: Invalid value: 0: should be an integer value greater than zero, " +
+      "[parallelism: Invalid value: 0: should be an integer value greater than zero, " +
+        "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100], " +
         "podMaxBackoffSeconds: Invalid value: 10: must be greater than or equal to PodInitialBackoffSeconds]",
     );
     expect(await problem("profiles: [{schedulerName: a}, {schedulerName: a}, {}]")).toBe(
-      '[profiles[2].schedulerName: Required value, profiles[1].schedulerName: Duplicate value: "profiles[0].schedulerName"]',
+      "[profiles[2].schedulerName: Required value, profiles[1].schedulerName: Duplicate value: {}]",
     );
     expect(await problem("leaderElection: {leaseDuration: 5s}")).toMatch("leaderElection.leaseDuration: Invalid value:");
     expect(await problem("leaderElection: {resourceLock: endpoints}")).toBe(
@@ -75,6 +84,7 @@ describe("readSchedulerConfiguration()", () => {
   it("checks plugins' arguments", async () => {
     const args = (name: string, text: string) => problem(`profiles: [{pluginConfig: [{name: ${name}, args: ${text}}]}]`);
     const at = "profiles[0].pluginConfig[0].args";
+    const fit = 'initializing profiles: creating profile for scheduler name default-scheduler: initializing plugin "NodeResourcesFit": ';
     expect(await args("InterPodAffinity", "{hardPodAffinityWeight: 101}")).toBe(
       `${at}.hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]`,
     );
@@ -82,10 +92,10 @@ describe("readSchedulerConfiguration()", () => {
       "cannot be zero at the same time as minCandidateNodesAbsolute",
     );
     expect(await args("NodeResourcesFit", "{scoringStrategy: {type: RequestedToCapacityRatio}}")).toBe(
-      `${at}.scoringStrategy.requestedToCapacityRatio: Required value: must be specified when type is RequestedToCapacityRatio`,
+      `${fit}scoringStrategy.requestedToCapacityRatio: Required value: must be specified when type is RequestedToCapacityRatio`,
     );
     expect(await args("NodeResourcesFit", "{scoringStrategy: {type: Other}}")).toBe(
-      `${at}.scoringStrategy.type: Unsupported value: "Other": supported values: "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"`,
+      `${fit}scoringStrategy.type: Unsupported value: "Other": supported values: "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"`,
     );
     expect(await args("NodeResourcesBalancedAllocation", "{resources: [{name: cpu}, {name: cpu, weight: 2}]}")).toBe(
       `[${at}.resources[1].name: Duplicate value: "cpu", ${at}.resources[1].weight: Invalid value: 2: must be 1]`,
@@ -93,11 +103,27 @@ describe("readSchedulerConfiguration()", () => {
     expect(
       await args("PodTopologySpread", "{defaultConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}"),
     ).toBe(`${at}.defaultingType: Invalid value: "System": when .defaultConstraints are not empty`);
-    expect(
-      await args("NodeAffinity", "{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}"),
-    ).toMatch(`${at}.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value`);
+    const affinity = (term: string) =>
+      args("NodeAffinity", `{addedAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [${term}]}}}`);
+    const terms = `${at}.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms`;
+    expect(await affinity("")).toBe("");
+    expect(await affinity("{matchExpressions: [{key: a, operator: In}]}")).toBe(
+      `${terms}[0].matchExpressions[0].values: Invalid value: null: for 'in', 'notin' operators, values set can't be empty`,
+    );
+    expect(await affinity("{matchFields: [{key: metadata.name, operator: Gt, values: ['1']}]}")).toBe(
+      `${terms}[0].matchFields[0].operator: Unsupported value: "Gt": supported values: "In", "NotIn"`,
+    );
+    expect(await args("DynamicResources", "{filterTimeout: -1s}")).toBe(
+      `${at}.filterTimeout: Invalid value: "-1s": must be zero or positive`,
+    );
+    expect(await args("VolumeBinding", "{shape: [{utilization: 1, score: 2}]}")).toBe(
+      `${at}.shape: Invalid value: [{"Utilization":1,"Score":2}]: unexpected field \`shape\`, remove it or turn on the feature gate StorageCapacityScoring`,
+    );
     expect(await args("VolumeBinding", "{bindTimeoutSeconds: -1}")).toMatch(`${at}.bindTimeoutSeconds: Invalid value: -1`);
-    expect(await args("VolumeBinding", "{kind: NodeAffinityArgs}")).toBe(`${at}.kind: expected VolumeBindingArgs`);
+    expect(await args("VolumeBinding", "{kind: NodeAffinityArgs}")).toBe(
+      "decoding .profiles[0].pluginConfig[0]: args for plugin VolumeBinding were not of type " +
+        "VolumeBindingArgs.kubescheduler.config.k8s.io, got NodeAffinityArgs.kubescheduler.config.k8s.io",
+    );
     expect(await args("EBSLimits", "{}")).toMatch("was invalid in version");
   });
 
@@ -151,18 +177,27 @@ profiles:
   });
 
   it("refuses plugins that do not exist, cannot do what is asked, or are named twice", async () => {
+    const initializing = "initializing profiles: creating profile for scheduler name default-scheduler: ";
     const score = (text: string) => problem(`profiles: [{plugins: {score: {enabled: ${text}}}}]`);
-    expect(await score("[{name: Fancy}]")).toBe('ScorePlugin "Fancy" does not exist');
-    expect(await problem("profiles: [{plugins: {multiPoint: {enabled: [{name: Fancy}]}}}]")).toBe('PreFilterPlugin "Fancy" does not exist');
-    expect(await score("[{name: NodeName}]")).toBe('plugin "NodeName" does not extend ScorePlugin plugin');
+    expect(await score("[{name: Fancy}]")).toBe(`${initializing}ScorePlugin "Fancy" does not exist`);
+    expect(await problem("profiles: [{plugins: {multiPoint: {enabled: [{name: Fancy}]}}}]")).toBe(
+      `${initializing}PreFilterPlugin "Fancy" does not exist`,
+    );
+    expect(await score("[{name: NodeName}]")).toBe(`${initializing}plugin "NodeName" does not extend ScorePlugin plugin`);
     expect(await score("[{name: ImageLocality}, {name: ImageLocality}]")).toBe(
-      'plugin "ImageLocality" already registered as "ScorePlugin"',
+      `${initializing}plugin "ImageLocality" already registered as "ScorePlugin"`,
+    );
+    expect(await problem("profiles: [{plugins: {multiPoint: {enabled: [{name: ImageLocality}, {name: ImageLocality}]}}}]")).toBe(
+      `${initializing}plugin "ImageLocality" already registered as "ScorePlugin"`,
+    );
+    expect(await score("[{name: ImageLocality, weight: -5}]")).toBe(
+      `${initializing}score plugins: total score of Score plugins could overflow`,
     );
     expect(await problem("profiles: [{plugins: {queueSort: {disabled: [{name: '*'}]}}}]")).toBe(
-      'only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0',
+      `${initializing}only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0`,
     );
     expect(await problem("profiles: [{plugins: {bind: {disabled: [{name: '*'}]}}}]")).toBe(
-      'at least one bind plugin is needed for profile with scheduler name "default-scheduler"',
+      `${initializing}at least one bind plugin is needed for profile with scheduler name "default-scheduler"`,
     );
   });
 

@@ -1,11 +1,27 @@
 // KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1): the file behind `--config`. Fields that are not known are
 // refused, the rest has upstream's defaults and is checked by upstream's rules; a problem names its path.
-import { ConfigError, type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
-import { duplicate, type FieldError, invalidValue, required } from "../../api/meta/field-error.ts";
+import { ConfigError, ConfigFields, readConfigValue } from "../../api/encode/config-fields.ts";
+import { duplicate, FieldError, invalidValue, required } from "../../api/meta/field-error.ts";
 import { type ExtenderSettings, readExtender, validateExtenders } from "./extender-settings.ts";
-import { configurationVersion, defaultPluginArgs, type PluginArgs, readPluginArgs, takesArgs } from "./plugin-args.ts";
+import {
+  configurationVersion,
+  defaultPluginArgs,
+  type PluginArgs,
+  type PluginWithArgs,
+  readPluginArgs,
+  takesArgs,
+  unregistered,
+} from "./plugin-args.ts";
 import { extensionPoints, knownPlugins, removedPlugins } from "./plugin-names.ts";
-import { orderPlugins, type PluginOrder, type PluginRegistry, type PluginSet, type PluginSets, withDefaultPlugins } from "./plugin-sets.ts";
+import {
+  orderPlugins,
+  type PluginOrder,
+  type PluginRegistry,
+  type PluginSet,
+  type PluginSets,
+  profileError,
+  withDefaultPlugins,
+} from "./plugin-sets.ts";
 import { validatePluginArgs } from "./validate-plugin-args.ts";
 
 export interface ProfileSettings {
@@ -42,19 +58,48 @@ export interface SchedulerConfiguration {
 
 /** Throws ConfigError with everything that is wrong, or with the first field that cannot be read. */
 export async function readSchedulerConfiguration(text: string, registry: PluginRegistry = knownPlugins): Promise<SchedulerConfiguration> {
-  return decodeSchedulerConfiguration(await readConfigText(text, "KubeSchedulerConfiguration", [configurationVersion]), registry);
+  const value = await readConfigValue(text, "of kind KubeSchedulerConfiguration");
+  const unknown: string[] = [];
+  const root = new ConfigFields(value, "", (path) => unknown.push(path));
+  checkKind(root, text);
+  return decodeSchedulerConfiguration(root, { registry, unknown });
 }
 
-function decodeSchedulerConfiguration(root: ConfigFields, registry: PluginRegistry): SchedulerConfiguration {
+/** In upstream's words. */
+function checkKind(root: ConfigFields, text: string): void {
+  const [kind = "", version = ""] = [root.text("kind"), root.text("apiVersion")];
+  if (kind === "") throw new ConfigError(`Object 'Kind' is missing in '${text}'`);
+  if (version === "") throw new ConfigError(`Object 'apiVersion' is missing in '${text}'`);
+  if (kind !== "KubeSchedulerConfiguration" || version !== configurationVersion) throw new ConfigError(unregistered(kind, version));
+}
+
+interface Decoding {
+  readonly registry: PluginRegistry;
+  /** Paths of the fields that nobody has asked for so far. */
+  readonly unknown: readonly string[];
+}
+
+/** Unknown fields go before bad values; those of arguments are told as part of decoding these. */
+function checkUnknown(unknown: readonly string[]): void {
+  if (unknown.length === 0) return;
+  const problems = unknown.map((path) => {
+    const [, profile, args, plugin, field] = /^profiles\[(\d+)\]\.pluginConfig\[(\d+)\]\.args:(\w+)\.(.*)$/.exec(path) ?? [];
+    if (field === undefined) return `unknown field ${JSON.stringify(path)}`;
+    const decoding = `strict decoding error: decoding args for plugin ${plugin}: strict decoding error: unknown field ${JSON.stringify(field)}`;
+    return `decoding .profiles[${profile}].pluginConfig[${args}]: ${decoding}`;
+  });
+  throw new ConfigError(`strict decoding error: ${problems.join(", ")}`);
+}
+
+function decodeSchedulerConfiguration(root: ConfigFields, { registry, unknown }: Decoding): SchedulerConfiguration {
   const errors: FieldError[] = [];
-  const connection = root.object("clientConnection");
+  const ofProfiles: FieldError[] = [];
   const percentage = root.integer("percentageOfNodesToScore");
-  checkPercentage(errors, "percentageOfNodesToScore", percentage);
-  const clientConnection = readConnection(errors, connection);
+  const clientConnection = readConnection(errors, root.object("clientConnection"));
   const leaderElection = readElection(errors, root.object("leaderElection"));
   const extenders = root.objects("extenders").map(readExtender);
   const given = root.objects("profiles");
-  const profiles = given.map((fields) => readProfile(errors, fields, { percentage: percentage ?? 0, alone: given.length === 1 }));
+  const profiles = given.map((fields) => readProfile(ofProfiles, fields, { percentage: percentage ?? 0, alone: given.length === 1 }));
   const configuration = {
     extenders,
     leaderElection,
@@ -67,8 +112,13 @@ function decodeSchedulerConfiguration(root: ConfigFields, registry: PluginRegist
   root.boolean("enableProfiling");
   root.boolean("enableContentionProfiling");
   root.end();
-  validate(errors, configuration);
+  checkUnknown(unknown);
+  const { parallelism } = configuration;
+  if (parallelism <= 0) errors.push(invalidValue("parallelism", parallelism, "should be an integer value greater than zero"));
+  errors.push(...ofProfiles);
   checkProfiles(errors, profiles);
+  checkPercentage(errors, "percentageOfNodesToScore", percentage);
+  checkBackoff(errors, configuration);
   validateExtenders(errors, "extenders", extenders);
   if (errors.length > 0) throw aggregate(errors);
   if (profiles.length === 0) profiles.push(defaultProfileRead(percentage ?? 0));
@@ -92,8 +142,19 @@ function settle(
   const fit = args.NodeResourcesFit;
   const withManaged = managed.length > 0 ? { ...fit, ignoredResources: [...fit.ignoredResources, ...managed] } : fit;
   const plugins = orderPlugins(sets, profile.schedulerName, registry);
+  checkFit(profile.schedulerName, fit, plugins);
   const merged = { ...sets, multiPoint: { ...sets.multiPoint, enabled: withDefaultPlugins(sets.multiPoint, registry) } };
   return { ...profile, args: { ...args, NodeResourcesFit: withManaged }, plugins, sets: merged };
+}
+
+function checkFit(schedulerName: string, args: PluginArgs["NodeResourcesFit"], { points }: PluginOrder): void {
+  const plugin = "NodeResourcesFit";
+  if (!Object.values(points).some((names) => names.includes(plugin))) return;
+  const errors: FieldError[] = [];
+  validatePluginArgs(errors, "", { plugin, args });
+  const problems = errors.map((error) => new FieldError(error.type, error.field.replace(/^\./, ""), error.value, error.detail));
+  if (problems.length > 0)
+    throw profileError(schedulerName, `initializing plugin ${JSON.stringify(plugin)}: ${aggregate(problems).message}`);
 }
 
 function defaultProfileRead(percentageOfNodesToScore: number): ProfileRead {
@@ -132,11 +193,7 @@ function readProfile(
 }
 
 const removed = (path: string, name: string): FieldError =>
-  invalidValue(
-    path,
-    name,
-    `was invalid in version "${configurationVersion}" (KubeSchedulerConfiguration is version "${configurationVersion}")`,
-  );
+  invalidValue(path, name, `was invalid in version "v1" (KubeSchedulerConfiguration is version "${configurationVersion}")`);
 
 function readArgs(errors: FieldError[], profile: ConfigFields): Pick<ProfileSettings, "args" | "otherArgs"> {
   const args: PluginArgs & Record<string, unknown> = { ...defaultPluginArgs() };
@@ -150,14 +207,30 @@ function readArgs(errors: FieldError[], profile: ConfigFields): Pick<ProfileSett
     // Arguments of other plugins are for those to judge.
     if (!takesArgs(name)) otherArgs[name] = entry.value("args");
     else {
-      const given = entry.object("args");
-      const read = given && readPluginArgs(name, given);
-      if (read) validatePluginArgs(errors, `${entry.path}.args`, { plugin: name, args: read });
+      const read = readGivenArgs(name, entry);
+      if (read && name !== checkedLate) validatePluginArgs(errors, `${entry.path}.args`, { plugin: name, args: read });
       if (read) Object.assign(args, { [name]: read });
     }
     entry.end();
   }
   return { args, otherArgs };
+}
+
+/** What is wrong with its arguments shows when the profile is put together, as upstream. */
+const checkedLate: string = "NodeResourcesFit";
+
+/** Those of a plugin that are given. Problems name the entry, as upstream's. */
+function readGivenArgs<Name extends PluginWithArgs>(name: Name, entry: ConfigFields): PluginArgs[Name] | undefined {
+  const given = entry.value("args");
+  if (given === undefined) return undefined;
+  try {
+    return readPluginArgs(
+      name,
+      new ConfigFields(given, `${entry.path}.args`, (path) => entry.unknown(path.replace(/\.args/, `.args:${name}`))),
+    );
+  } catch (error) {
+    throw error instanceof ConfigError ? new ConfigError(`decoding .${entry.path}: ${error.message}`) : error;
+  }
 }
 
 const nothingSet: PluginSet = { enabled: [], disabled: [] };
@@ -176,7 +249,7 @@ function readSet(fields: ConfigFields): PluginSet {
   const read = (list: string) =>
     fields.objects(list).map((entry) => {
       const weight = entry.integer("weight");
-      const plugin = { name: entry.required("name"), ...(weight === undefined ? {} : { weight }) };
+      const plugin = { name: entry.text("name") ?? "", ...(weight === undefined ? {} : { weight }) };
       entry.end();
       return plugin;
     });
@@ -228,12 +301,17 @@ function checkPercentage(errors: FieldError[], path: string, value: number | und
   if (value !== undefined && (value < 0 || value > 100)) errors.push(invalidValue(path, value, "not in valid range [0-100]"));
 }
 
-type Limits = Pick<SchedulerConfiguration, "parallelism" | "podInitialBackoffSeconds" | "podMaxBackoffSeconds">;
+type Backoff = Pick<SchedulerConfiguration, "podInitialBackoffSeconds" | "podMaxBackoffSeconds">;
 
-function validate(errors: FieldError[], { parallelism, podInitialBackoffSeconds: initial, podMaxBackoffSeconds: max }: Limits): void {
-  if (parallelism <= 0) errors.push(invalidValue("parallelism", parallelism, "should be an integer value greater than zero"));
+function checkBackoff(errors: FieldError[], { podInitialBackoffSeconds: initial, podMaxBackoffSeconds: max }: Backoff): void {
   if (initial <= 0) errors.push(invalidValue("podInitialBackoffSeconds", initial, "must be greater than 0"));
   if (max < initial) errors.push(invalidValue("podMaxBackoffSeconds", max, "must be greater than or equal to PodInitialBackoffSeconds"));
+}
+
+/** A set as Go prints its structure. */
+function printedSet({ enabled, disabled }: PluginSet): unknown {
+  const printed = (Name: string, Weight = 0) => ({ Name, Weight });
+  return { Enabled: enabled.map(({ name, weight }) => printed(name, weight)), Disabled: disabled.map((name) => printed(name)) };
 }
 
 /** Names are unique, and all profiles sort the queue alike: there is one. */
@@ -242,10 +320,11 @@ function checkProfiles(errors: FieldError[], profiles: readonly ProfileRead[]): 
   if (!first) return;
   for (const [i, { schedulerName, sets }] of profiles.entries()) {
     const before = profiles.findIndex((other) => other.schedulerName === schedulerName);
-    if (before < i) errors.push(duplicate(`profiles[${i}].schedulerName`, `profiles[${before}].schedulerName`));
+    // Upstream gives the path of the first as the value, which prints as nothing.
+    if (before < i) errors.push(duplicate(`profiles[${i}].schedulerName`, {}));
     const shown = (set: PluginSet): string => JSON.stringify(set);
     if (shown(sets.queueSort) !== shown(first.sets.queueSort))
-      errors.push(invalidValue(`profiles[${i}].plugins.queueSort`, sets.queueSort, "must be the same for all profiles"));
+      errors.push(invalidValue(`profiles[${i}].plugins.queueSort`, printedSet(sets.queueSort), "must be the same for all profiles"));
   }
   const { enabled } = first.sets.queueSort;
   if (enabled.length > 1)

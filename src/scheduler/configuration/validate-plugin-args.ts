@@ -2,8 +2,9 @@
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../../api/meta/field-error.ts";
 import { isQualifiedName } from "../../api/meta/names.ts";
 import type { TopologySpreadConstraint } from "../../api/types/core-v1.ts";
-import { validateNodeAffinity } from "../../api/validation/affinity.ts";
 import { addProblems } from "../../api/validation/rules.ts";
+import { formatDuration } from "../../base/duration.ts";
+import { validateAddedAffinity } from "./added-affinity.ts";
 import type { PluginArgs, PluginWithArgs, ResourceWeight, ScoringStrategy, ShapePoint } from "./plugin-args.ts";
 
 type Validators = { readonly [Name in PluginWithArgs]: (errors: FieldError[], path: string, args: PluginArgs[Name]) => void };
@@ -24,7 +25,7 @@ const validators: Validators = {
     if (weight < 0 || weight > 100) errors.push(invalidValue(`${path}.hardPodAffinityWeight`, weight, "not in valid range [0, 100]"));
   },
   NodeAffinity(errors, path, { addedAffinity }) {
-    if (addedAffinity) validateNodeAffinity(errors, `${path}.addedAffinity`, addedAffinity, undefined);
+    if (addedAffinity) validateAddedAffinity(errors, `${path}.addedAffinity`, addedAffinity);
   },
   NodeResourcesBalancedAllocation(errors, path, { resources }) {
     const seen = new Set<string>();
@@ -51,19 +52,21 @@ const validators: Validators = {
     for (const i of defaultConstraints.keys())
       validateConstraint(errors, `${path}.defaultConstraints`, { constraints: defaultConstraints, i });
   },
-  VolumeBinding(errors, path, { bindTimeoutSeconds, hasShape }) {
+  VolumeBinding(errors, path, { bindTimeoutSeconds, shape }) {
     if (bindTimeoutSeconds < 0) {
       const detail = "invalid BindTimeoutSeconds, should not be a negative value";
       errors.push(invalidValue(`${path}.bindTimeoutSeconds`, bindTimeoutSeconds, detail));
     }
-    if (hasShape)
-      errors.push(
-        forbiddenField(`${path}.shape`, "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring"),
-      );
+    if (shape.length === 0) return;
+    const points = shape.map(({ utilization, score }) => ({ Utilization: utilization, Score: score }));
+    const detail = "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring";
+    errors.push(invalidValue(`${path}.shape`, points, detail));
   },
   DynamicResources(errors, path, { filterTimeoutMs, bindingTimeoutMs }) {
-    if (filterTimeoutMs < 0) errors.push(invalidValue(`${path}.filterTimeout`, `${filterTimeoutMs}ms`, "must be zero or positive"));
-    if (bindingTimeoutMs < 1000) errors.push(invalidValue(`${path}.bindingTimeout`, `${bindingTimeoutMs}ms`, "must be at least 1 second"));
+    if (filterTimeoutMs < 0)
+      errors.push(invalidValue(`${path}.filterTimeout`, formatDuration(filterTimeoutMs), "must be zero or positive"));
+    if (bindingTimeoutMs < 1000)
+      errors.push(invalidValue(`${path}.bindingTimeout`, formatDuration(bindingTimeoutMs), "must be at least 1 second"));
   },
 };
 

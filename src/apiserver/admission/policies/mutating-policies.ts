@@ -17,30 +17,39 @@ import type { MatchedResource } from "../match-request.ts";
 import { refuse } from "../refusal.ts";
 import { seenAs } from "../webhooks/served-kinds.ts";
 import { matchResources } from "./match-resources.ts";
-import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
+import { isConfiguration, mayBeSeen, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput, type SeenRequest } from "./policy-input.ts";
 import { mutationMetrics } from "./policy-metrics.ts";
 import { ConfigurationProblem, findParams, paramType } from "./policy-params.ts";
-import { type BoundPolicy, type CompiledBinding, type Match, type Policy, type PolicyBinding, PolicySource } from "./policy-source.ts";
+import {
+  type BoundPolicy,
+  type CompiledBinding,
+  type Match,
+  type PoliciesOfFiles,
+  type Policy,
+  type PolicyBinding,
+  PolicySource,
+} from "./policy-source.ts";
 
 const pluginName = "MutatingAdmissionPolicy";
 
 type Bound = BoundPolicy<CompiledMutatingPolicy>;
 
-export function createMutatingPolicies(deps: PolicyDependencies): AdmissionPlugin {
+export function createMutatingPolicies(deps: PolicyDependencies, manifests?: PoliciesOfFiles): AdmissionPlugin {
   const source = new PolicySource(
     {
       policies: () => deps.reader.informer<Policy>(mutatingadmissionpolicies as never),
       bindings: () => deps.reader.informer<PolicyBinding>(mutatingadmissionpolicybindings as never),
     },
     ({ spec }) => compileMutatingPolicy((spec ?? {}) as MutatingAdmissionPolicySpec),
+    manifests,
   );
   const observe = mutationMetrics(deps.metrics);
   return {
     name: pluginName,
-    handles: (request) => source.mayHavePolicies && request.operation !== "DELETE" && !isExcluded(request),
+    handles: (request) => source.mayHavePolicies && request.operation !== "DELETE" && mayBeSeen(request, source.ofFiles.length > 0),
     async admit(request) {
-      const policies = await source.policies(request.signal);
+      const policies = isConfiguration(request) ? source.ofFiles : await source.policies(request.signal);
       return policies.length === 0 ? request.object : mutate({ deps, observe }, policies, request);
     },
   };

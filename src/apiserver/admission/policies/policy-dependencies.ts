@@ -14,21 +14,28 @@ export interface PolicyDependencies extends MatchDependencies {
   readonly metrics: MetricsRegistry;
 }
 
-const excluded = new Set([
-  ...[
-    "validatingadmissionpolicies",
-    "validatingadmissionpolicybindings",
-    "mutatingadmissionpolicies",
-    "mutatingadmissionpolicybindings",
-  ].map((resource) => `${resource}.admissionregistration.k8s.io`),
+const configurations = new Set(
+  ["validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"].map(
+    (resource) => `${resource}.admissionregistration.k8s.io`,
+  ),
+);
+
+const reviews = new Set([
   ...["selfsubjectreviews", "tokenreviews"].map((resource) => `${resource}.authentication.k8s.io`),
   ...["localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews"].map(
     (resource) => `${resource}.authorization.k8s.io`,
   ),
 ]);
 
-/** Nobody could repair a policy that refuses everything, and reviews ask only. */
-export const isExcluded = ({ resource }: AdmissionRequest): boolean => excluded.has(`${resource.resource}.${resource.group}`);
+const shortName = ({ resource }: AdmissionRequest): string => `${resource.resource}.${resource.group}`;
+
+/** What only policies of files see: nobody could repair another that refuses everything. */
+export const isConfiguration = (request: AdmissionRequest): boolean => configurations.has(shortName(request));
+
+/** Reviews ask only. */
+export function mayBeSeen(request: AdmissionRequest, hasFiles: boolean): boolean {
+  return isConfiguration(request) ? hasFiles : !reviews.has(shortName(request));
+}
 
 /** The namespace that expressions see; namespaces themselves have none. Throws StatusError. */
 export async function namespaceSeen(deps: PolicyDependencies, { kind, namespace }: AdmissionRequest): Promise<Namespace | undefined> {

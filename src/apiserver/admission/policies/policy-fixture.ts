@@ -10,6 +10,7 @@ import { servedKinds } from "../../registry/served-kinds.ts";
 import type { ResourceStores } from "../../registry/stores.ts";
 import type { AdmissionPlugin } from "../admission.ts";
 import { createMutatingPolicies } from "./mutating-policies.ts";
+import type { PoliciesOfFiles } from "./policy-source.ts";
 import { createValidatingPolicies } from "./validating-policies.ts";
 
 export interface PolicyFixture extends Fixture {
@@ -36,7 +37,7 @@ export const rulesFor = (resources: readonly string[], more: object = {}): objec
   ...more,
 });
 
-export async function createPolicyFixture(before: readonly AdmissionPlugin[] = []): Promise<PolicyFixture> {
+export async function createPolicyFixture(before: readonly AdmissionPlugin[] = [], validating?: PoliciesOfFiles): Promise<PolicyFixture> {
   const asked: AuthorizationAttributes[] = [];
   const metrics = new MetricsRegistry();
   const api = createFixture({
@@ -55,7 +56,7 @@ export async function createPolicyFixture(before: readonly AdmissionPlugin[] = [
           },
         },
       };
-      return [...before, createMutatingPolicies(deps), createValidatingPolicies(deps)];
+      return [...before, createMutatingPolicies(deps), createValidatingPolicies(deps, validating)];
     },
   });
   const post = (path: string, object: object): Promise<Reply> => api.send("POST", path, { body: object, contentType: "application/json" });

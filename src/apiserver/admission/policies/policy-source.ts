@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { SelectorError } from "../../../api/meta/selectors.ts";
 import type { MatchResources, ParamKind, ParamRef } from "../../../api/types/admissionregistration-v1.ts";
 import type { Informer } from "../../../client/informer.ts";
+import type { Manifests } from "../manifests/followed-manifests.ts";
 import { type CompiledMatch, compileMatch } from "./match-resources.ts";
 
 /** What both kinds of policy say. */
@@ -50,18 +51,34 @@ export interface PolicyInformers {
   bindings(): Informer<PolicyBinding>;
 }
 
+/** Those of files, if there are any. */
+export type PoliciesOfFiles = Manifests<{ readonly policies: readonly Policy[]; readonly bindings: readonly PolicyBinding[] }>;
+
 export class PolicySource<Compiled> {
   readonly #informersOf: PolicyInformers;
   readonly #compile: (policy: Policy) => Compiled;
   #informers: { readonly policies: Informer<Policy>; readonly bindings: Informer<PolicyBinding> } | undefined;
   #bound: readonly BoundPolicy<Compiled>[] = [];
+  #ofFiles: readonly BoundPolicy<Compiled>[] = [];
   /** By the policy's uid and generation. */
   #known = new Map<string, Compiled>();
   #isStale = true;
 
-  constructor(informers: PolicyInformers, compile: (policy: Policy) => Compiled) {
+  constructor(informers: PolicyInformers, compile: (policy: Policy) => Compiled, manifests?: PoliciesOfFiles) {
     this.#informersOf = informers;
     this.#compile = compile;
+    const read = (): void => {
+      const { policies = [], bindings = [] } = manifests?.current ?? {};
+      this.#ofFiles = bind(policies, bindings, compile);
+      this.#isStale = true;
+    };
+    if (manifests) read();
+    manifests?.onChange(read);
+  }
+
+  /** Those of files: they see also what configures admission, which they cannot keep anyone from repairing. */
+  get ofFiles(): readonly BoundPolicy<Compiled>[] {
+    return this.#ofFiles;
   }
 
   /** False only where it is certain that there are none. */
@@ -69,14 +86,14 @@ export class PolicySource<Compiled> {
     return this.#isStale || this.#bound.length > 0;
   }
 
-  /** All of them, once policies and bindings have been read. */
+  /** All of them, those of files first, once policies and bindings have been read. */
   async policies(signal: AbortSignal): Promise<readonly BoundPolicy<Compiled>[]> {
     const { policies, bindings } = this.#followed();
     if (!policies.hasSynced) await policies.synced(signal);
     if (!bindings.hasSynced) await bindings.synced(signal);
     if (this.#isStale) {
       this.#isStale = false;
-      this.#bound = this.#bind([...policies.list()], [...bindings.list()]);
+      this.#bound = [...this.#ofFiles, ...this.#bind([...policies.list()], [...bindings.list()])];
     }
     return this.#bound;
   }
@@ -94,29 +111,40 @@ export class PolicySource<Compiled> {
   }
 
   #bind(policies: readonly Policy[], bindings: readonly PolicyBinding[]): readonly BoundPolicy<Compiled>[] {
-    const sorted = bindings.toSorted(byName);
     const compiled = new Map<string, Compiled>();
-    const bound = policies.toSorted(byName).flatMap((policy): readonly BoundPolicy<Compiled>[] => {
-      const own = sorted.filter(({ spec }) => spec?.policyName === policy.metadata.name);
-      if (own.length === 0) return [];
-      const { uid, generation = 0, name } = policy.metadata;
+    const bound = bind(policies, bindings, (policy) => {
+      const { uid, generation = 0 } = policy.metadata;
       const key = `${uid}/${generation}`;
       const known = this.#known.get(key) ?? this.#compile(policy);
       compiled.set(key, known);
-      return [
-        {
-          policy,
-          name,
-          ignoresFailures: policy.spec?.failurePolicy === "Ignore",
-          match: policyMatch(policy),
-          compiled: known,
-          bindings: own.map((binding) => ({ binding, name: binding.metadata.name, match: bindingMatch(binding) })),
-        },
-      ];
+      return known;
     });
     this.#known = compiled;
     return bound;
   }
+}
+
+/** Policies that have bindings. */
+function bind<Compiled>(
+  policies: readonly Policy[],
+  bindings: readonly PolicyBinding[],
+  compile: (policy: Policy) => Compiled,
+): readonly BoundPolicy<Compiled>[] {
+  const sorted = bindings.toSorted(byName);
+  return policies.toSorted(byName).flatMap((policy): readonly BoundPolicy<Compiled>[] => {
+    const own = sorted.filter(({ spec }) => spec?.policyName === policy.metadata.name);
+    if (own.length === 0) return [];
+    return [
+      {
+        policy,
+        name: policy.metadata.name,
+        ignoresFailures: policy.spec?.failurePolicy === "Ignore",
+        match: policyMatch(policy),
+        compiled: compile(policy),
+        bindings: own.map((binding) => ({ binding, name: binding.metadata.name, match: bindingMatch(binding) })),
+      },
+    ];
+  });
 }
 
 const byName = (a: KubernetesObject, b: KubernetesObject): number => (a.metadata.name < b.metadata.name ? -1 : 1);

@@ -11,28 +11,37 @@ import type { MatchedResource } from "../match-request.ts";
 import { refuse } from "../refusal.ts";
 import { seenAs } from "../webhooks/served-kinds.ts";
 import { matchResources } from "./match-resources.ts";
-import { isExcluded, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
+import { isConfiguration, mayBeSeen, namespaceSeen, type PolicyDependencies } from "./policy-dependencies.ts";
 import { accessOf, admissionInput } from "./policy-input.ts";
 import { type ObservedPolicy, validationMetrics } from "./policy-metrics.ts";
 import { ConfigurationProblem, findParams, paramType } from "./policy-params.ts";
-import { type BoundPolicy, type CompiledBinding, type Match, type Policy, type PolicyBinding, PolicySource } from "./policy-source.ts";
+import {
+  type BoundPolicy,
+  type CompiledBinding,
+  type Match,
+  type PoliciesOfFiles,
+  type Policy,
+  type PolicyBinding,
+  PolicySource,
+} from "./policy-source.ts";
 
 type Bound = BoundPolicy<CompiledValidatingPolicy>;
 
-export function createValidatingPolicies(deps: PolicyDependencies): AdmissionPlugin {
+export function createValidatingPolicies(deps: PolicyDependencies, manifests?: PoliciesOfFiles): AdmissionPlugin {
   const source = new PolicySource(
     {
       policies: () => deps.reader.informer<Policy>(validatingadmissionpolicies as never),
       bindings: () => deps.reader.informer<PolicyBinding>(validatingadmissionpolicybindings as never),
     },
     ({ spec }) => compileValidatingPolicy((spec ?? {}) as ValidatingAdmissionPolicySpec),
+    manifests,
   );
   const observe = validationMetrics(deps.metrics);
   return {
     name: "ValidatingAdmissionPolicy",
-    handles: (request) => source.mayHavePolicies && !isExcluded(request),
+    handles: (request) => source.mayHavePolicies && mayBeSeen(request, source.ofFiles.length > 0),
     async validate(request) {
-      const policies = await source.policies(request.signal);
+      const policies = isConfiguration(request) ? source.ofFiles : await source.policies(request.signal);
       if (policies.length === 0) return;
       const run: Run = { deps, observe, request, access: accessOf(deps.authorizer), denials: [] };
       for (const bound of policies) await validateOne(run, bound);

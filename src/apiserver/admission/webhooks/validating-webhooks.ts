@@ -7,15 +7,19 @@ import { askWebhook, guarded, type WebhookDependencies } from "./call-webhook.ts
 import type { CompileMatchConditions } from "./match-conditions.ts";
 import { type Invocation, isExempt, matchWebhook } from "./match-webhook.ts";
 import { seenAs } from "./served-kinds.ts";
-import { type CompiledWebhook, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
+import { type CompiledWebhook, type ConfigurationManifests, type WebhookConfiguration, WebhookSource } from "./webhook-source.ts";
 
-export function createValidatingWebhooks(deps: WebhookDependencies, compile: CompileMatchConditions): AdmissionPlugin {
-  const source = new WebhookSource(() => deps.reader.informer<WebhookConfiguration>(validatingwebhookconfigurations), compile);
+export function createValidatingWebhooks(
+  deps: WebhookDependencies,
+  compile: CompileMatchConditions,
+  manifests?: ConfigurationManifests,
+): AdmissionPlugin {
+  const source = new WebhookSource(() => deps.reader.informer<WebhookConfiguration>(validatingwebhookconfigurations), compile, manifests);
   return {
     name: "ValidatingAdmissionWebhook",
-    handles: (request) => source.mayHaveHooks && !isExempt(request),
+    handles: (request) => source.mayHaveHooks && (source.ofFiles.length > 0 || !isExempt(request)),
     async validate(request) {
-      const hooks = await source.hooks(request.signal);
+      const hooks = isExempt(request) ? source.ofFiles : await source.hooks(request.signal);
       if (hooks.length > 0) await validate(deps, hooks, request);
     },
   };

@@ -6,6 +6,7 @@ import { everyLabels, type LabelMatcher, labelMatcher, SelectorError } from "../
 import type { MutatingWebhook, ValidatingWebhook } from "../../../api/types/admissionregistration-v1.ts";
 import type { Informer } from "../../../client/informer.ts";
 import type { WebhookClientConfig } from "../../webhook/webhook-client.ts";
+import type { Manifests } from "../manifests/followed-manifests.ts";
 import type { CompileMatchConditions, MatchConditions } from "./match-conditions.ts";
 import { compileRule, type RuleMatcher } from "./webhook-rules.ts";
 
@@ -40,16 +41,31 @@ export interface WebhookConfiguration extends KubernetesObject {
 
 const nothing: readonly CompiledWebhook[] = [];
 
+/** Those of files, if there are any. */
+export type ConfigurationManifests = Manifests<{ readonly configurations: readonly WebhookConfiguration[] }>;
+
 export class WebhookSource {
   readonly #informerOf: () => Informer<WebhookConfiguration>;
   readonly #compile: CompileMatchConditions;
   #informer: Informer<WebhookConfiguration> | undefined;
   #hooks: readonly CompiledWebhook[] = nothing;
+  #ofFiles: readonly CompiledWebhook[] = nothing;
   #isStale = true;
 
-  constructor(informerOf: () => Informer<WebhookConfiguration>, compile: CompileMatchConditions) {
+  constructor(informerOf: () => Informer<WebhookConfiguration>, compile: CompileMatchConditions, manifests?: ConfigurationManifests) {
     this.#informerOf = informerOf;
     this.#compile = compile;
+    const read = (): void => {
+      this.#ofFiles = compileAll(manifests?.current.configurations ?? [], compile);
+      this.#isStale = true;
+    };
+    if (manifests) read();
+    manifests?.onChange(read);
+  }
+
+  /** Those of files: they see also what configures admission, which they cannot keep anyone from repairing. */
+  get ofFiles(): readonly CompiledWebhook[] {
+    return this.#ofFiles;
   }
 
   /** False only where it is certain that there are no webhooks. */
@@ -57,13 +73,13 @@ export class WebhookSource {
     return this.#isStale || this.#hooks.length > 0;
   }
 
-  /** All of them, once the configurations have been read. */
+  /** All of them, those of files first, once the configurations have been read. */
   async hooks(signal: AbortSignal): Promise<readonly CompiledWebhook[]> {
     const informer = this.#followed();
     if (!informer.hasSynced) await informer.synced(signal);
     if (this.#isStale) {
       this.#isStale = false;
-      this.#hooks = compileAll([...informer.list()], this.#compile);
+      this.#hooks = [...this.#ofFiles, ...compileAll([...informer.list()], this.#compile)];
     }
     return this.#hooks;
   }
@@ -84,8 +100,9 @@ function compileAll(configurations: readonly WebhookConfiguration[], compile: Co
   const sorted = configurations.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   return sorted.flatMap((configuration) => {
     const { name, uid, generation = 0 } = configuration.metadata;
+    const id = uid ? `${uid}/${generation}` : `manifest/${name}`;
     return (configuration.webhooks ?? []).map((webhook, index) =>
-      compileWebhook(webhook, { id: `${uid}/${generation}/${index}`, configuration: name }, compile),
+      compileWebhook(webhook, { id: `${id}/${index}`, configuration: name }, compile),
     );
   });
 }

@@ -24,7 +24,7 @@ import {
   validatingPolicyTable,
   validatingWebhookTable,
 } from "../../../api/encode/table/extension.ts";
-import type { FieldError } from "../../../api/meta/field-error.ts";
+import { type FieldError, invalidValue } from "../../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import {
   apiservices,
@@ -77,21 +77,33 @@ import { formatTime } from "../../../base/clock.ts";
 import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.ts";
 import { mandatoryFlowSchemas, mandatoryPriorityLevels } from "../../flow-control/default-configuration.ts";
 import { withStatusOf } from "../plain-resource.ts";
+import type { ResourceDefinition } from "../resource-definition.ts";
 import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 
 const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
 
 const counted = { countsGeneration: true, allowUnconditionalUpdate: false };
 
-const staticSuffix = ".static.k8s.io";
+/** Of the names that are kept for what the server reads from files (the gate ManifestBasedAdmissionControlConfig). */
+export const staticSuffix = ".static.k8s.io";
 
-/** Names that are kept for what the server reads from files at its start. */
+const reservedName = `names ending with "${staticSuffix}" are reserved for static manifest-based configurations and cannot be managed via the API`;
+
 const staticNameWarnings = ({ metadata }: KubernetesObject): string[] =>
-  metadata.name?.endsWith(staticSuffix)
-    ? [
-        `metadata.name: names ending with "${staticSuffix}" are reserved for static manifest-based configurations and cannot be managed via the API`,
-      ]
-    : [];
+  metadata.name?.endsWith(staticSuffix) ? [`metadata.name: ${reservedName}`] : [];
+
+/** The definition where the server does read files: what decides about admission cannot be created under a name that is theirs. */
+export function withReservedNames(definition: ResourceDefinition): ResourceDefinition {
+  const { create } = definition;
+  if (create.warnings !== staticNameWarnings) return definition;
+  const { warnings: _, ...rest } = create;
+  const validate = (object: KubernetesObject): readonly FieldError[] => {
+    const { name } = object.metadata;
+    const errors = create.validate?.(object) ?? [];
+    return name?.endsWith(staticSuffix) ? [...errors, invalidValue("metadata.name", name, reservedName)] : errors;
+  };
+  return { ...definition, create: { ...rest, validate } };
+}
 
 /** Kinds that decide about admission: their validator serves creates and updates. */
 const admission = <T extends KubernetesObject>(validate: (object: T, old?: T) => readonly FieldError[]) => {
