@@ -52,8 +52,14 @@ export function hasTable({ custom, tablelessStatus }: ResourceDefinition, subres
 const transformations: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]);
 
 /** Throws the 406 for metadata of a list where there is one object, or of one object where there is a list. */
-export function checkAskedFor(representation: Representation, answer: "object" | "list", { group, kind, schema }: ResourceType): void {
+export function checkAskedFor(
+  representation: Representation,
+  answer: "object" | "list",
+  { group, kind, schema }: Pick<ResourceType, "group" | "kind" | "schema">,
+): void {
   if (representation.as !== "metadata" || representation.asksFor === answer) return;
+  // Of one custom object upstream finds out only when it looks for items.
+  if (schema === undefined && answer === "object") throw new StatusError({ code: 500, message: "content is not a list" });
   const own = schema === undefined ? "unstructured.Unstructured" : `${group === "" ? "core" : (group.split(".")[0] ?? "")}.${kind}`;
   const message =
     answer === "list"
@@ -135,7 +141,7 @@ export const defaultTable: TableConvertor<KubernetesObject> = {
 
 export interface TableOptions {
   /** What has the columns of the kind, where it has any of its own. */
-  readonly definition: Pick<ResourceDefinition, "table" | "fieldAnnotations">;
+  readonly definition: Pick<ResourceDefinition, "table" | "fieldAnnotations" | "custom">;
   readonly representation: Extract<Representation, { as: "table" }>;
   readonly metadata: ListMeta;
   /** False leaves them out: all events of a watch but the first. */
@@ -151,7 +157,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   const rows = [];
   for (const object of table.compare ? [...objects].sort(table.compare) : objects) {
     const conditions = table.conditions?.(object);
-    const cells = object.metadata.name === undefined ? emptyCells(table) : table.cells(object, nowMs);
+    const cells = object.metadata.name === undefined ? emptyCells(definition, table) : table.cells(object, nowMs);
     rows.push({
       cells,
       ...(conditions && conditions.length > 0 ? { conditions } : {}),
@@ -173,8 +179,9 @@ function rowObject(object: KubernetesObject, include: IncludedObject, apiVersion
 }
 
 /** The row of a bookmark, which is no object. */
-function emptyCells(table: TableConvertor<KubernetesObject>): unknown[] {
-  return table.columns.map((column) => {
+function emptyCells({ custom }: TableOptions["definition"], table: TableConvertor<KubernetesObject>): unknown[] {
+  return table.columns.map((column, i) => {
+    if (custom) return i === 0 ? "" : null;
     if (column.name === "Age") return "<unknown>";
     return column.type === "integer" || column.type === "number" || column.name === "Data" ? 0 : "";
   });
