@@ -173,7 +173,8 @@ function rowObject(object: KubernetesObject, include: IncludedObject, apiVersion
 }
 
 /** The row of a bookmark, which is no object. */
-function emptyCells(table: TableConvertor<KubernetesObject>): unknown[] {
+function emptyCells(table: TableConvertor<KubernetesObject>): readonly unknown[] {
+  if (table.emptyCells) return table.emptyCells;
   return table.columns.map((column) => {
     if (column.name === "Age") return "<unknown>";
     return column.type === "integer" || column.type === "number" || column.name === "Data" ? 0 : "";
