@@ -158,6 +158,8 @@ function withDeadline(clock: Clock, limitMs: number): Stage {
     if (isLongRunning(info)) return next(context);
     const asked = request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
     const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
+    // Whoever asks in-process keeps a deadline himself.
+    if (request.callerWaitsMs !== undefined && request.callerWaitsMs <= timeoutMs) return next(context);
     return new Promise((resolve, reject) => {
       const timer = clock.after(timeoutMs, () => {
         const error = timedOut();

@@ -4,6 +4,7 @@
 // version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
+import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
@@ -22,10 +23,14 @@ export interface VersionSource {
   decode(key: string, revision: number, stored: Uint8Array): KubernetesObject;
   /** What stored bytes begin with; one text for all objects of a kind. */
   typePrefix(object: KubernetesObject): string;
+  /** The same labels as those of other objects, where these are remembered. */
+  sharedLabels(labels: Labels): Labels;
   /** How selectors read the fields of an object: their values are kept with versions that are not decoded. */
   readonly fields: readonly FieldOf[];
   readonly recent: RecentObjects;
 }
+
+type Labels = ObjectMeta["labels"];
 
 export type FieldOf = (object: KubernetesObject) => string;
 
@@ -79,7 +84,7 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> implem
     return this.object;
   }
 
-  get labels(): ObjectMeta["labels"] {
+  get labels(): Labels {
     return this.#object ? this.#object.metadata.labels : this.#kept?.labels;
   }
 
@@ -87,7 +92,7 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> implem
   field(fieldOf: FieldOf): string {
     if (this.#object) return fieldOf(this.#object);
     const index = this.#source?.fields.indexOf(fieldOf) ?? -1;
-    return this.#kept?.fields[index] ?? fieldOf(this.glance());
+    return this.#kept?.fields?.split(separator)[index] ?? fieldOf(this.glance());
   }
 
   get isDecoded(): boolean {
@@ -110,8 +115,8 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> implem
     const source = this.#source;
     if (!object || !source || this.#encoded().fieldsAt === 0) return;
     this.#kept = {
-      labels: object.metadata.labels,
-      fields: source.fields.map((fieldOf) => fieldOf(object)),
+      labels: source.sharedLabels(object.metadata.labels),
+      fields: joinedFields(source.fields, object),
       typePrefix: source.typePrefix(object),
       held: this.#isShared ? new WeakRef(object) : undefined,
     };
@@ -192,11 +197,19 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> implem
 
 /** What is kept of an object that is not decoded, beside its bytes. */
 interface KeptFacts<T extends KubernetesObject> {
-  readonly labels: ObjectMeta["labels"];
-  /** In the order of the source's. */
-  readonly fields: readonly string[];
+  readonly labels: Labels;
+  /** In the order of the source's, in one text; undefined where one of them has the separator in it. */
+  readonly fields: string | undefined;
   readonly typePrefix: string;
   readonly held: WeakRef<T> | undefined;
+}
+
+const separator = "\0";
+
+function joinedFields(fields: readonly FieldOf[], object: KubernetesObject): string | undefined {
+  const values = fields.map((fieldOf) => fieldOf(object));
+  // Joined at once: added to each other they would stay as many small objects.
+  return values.some((value) => value.includes(separator)) ? undefined : values.join(separator);
 }
 
 function encodeAsMessage(object: KubernetesObject): Uint8Array {
@@ -218,7 +231,7 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */
 function encode(object: KubernetesObject): Buffer {
-  const text = JSON.stringify(isInOrder(object) ? object : inOrder(object));
+  const text = textWithSharedParts(object) ?? JSON.stringify(isInOrder(object) ? object : inOrder(object));
   // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);
@@ -295,6 +308,8 @@ export interface ObjectCodecOptions<T extends KubernetesObject> {
   readonly onObject?: ((object: T) => void) | undefined;
 }
 
+const maxSharedLabels = 1024;
+
 /**
  * Turns what the store holds into object versions. A write of this process remembers the object with the bytes it hands to
  * the store; a store in the process hands the same bytes to the watch, which then need not be parsed.
@@ -306,6 +321,8 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
   /** The object as it was written, until there is a version of it. */
   readonly #known = new WeakMap<Uint8Array, { object: T | undefined; version: ObjectVersion<T> | undefined }>();
   #typePrefix = { kind: "", apiVersion: "", text: "" };
+  /** Labels of objects that are not decoded, by their JSON: the pods of a template have the same. */
+  readonly #labels = new Map<string, NonNullable<Labels>>();
 
   constructor(options: ObjectCodecOptions<T>) {
     this.#options = options;
@@ -351,6 +368,16 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     const text = typePrefix({ kind, apiVersion });
     this.#typePrefix = { kind, apiVersion, text };
     return text;
+  }
+
+  sharedLabels(labels: Labels): Labels {
+    if (labels === undefined) return undefined;
+    const text = JSON.stringify(labels);
+    const known = this.#labels.get(text);
+    if (known !== undefined) return known;
+    if (this.#labels.size >= maxSharedLabels) this.#labels.clear();
+    this.#labels.set(text, labels);
+    return labels;
   }
 
   #parse(key: string, kv: KeyValue): ObjectVersion<T> {
