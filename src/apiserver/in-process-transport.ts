@@ -2,6 +2,7 @@
 // batches are handed over as shared, immutable values, without sockets or bytes. The caller's identity is given.
 
 import { serviceUnavailable } from "../api/meta/status-error.ts";
+import { AbortFollowers } from "../base/abort-followers.ts";
 import type { Clock } from "../base/clock.ts";
 import { statusErrorOf } from "../client/create-client.ts";
 import type { RawWatchEvent, Transport, TransportRequest, TransportResponse } from "../client/transport.ts";
@@ -17,6 +18,7 @@ const maxForwardedEventBytes = 16 * 1024 * 1024;
 export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: Clock): Transport {
   const headers = headersOf(user);
   const open = new Set<Pick<WatchStream, "close">>();
+  const followers = new AbortFollowers();
   let closed = false;
 
   /** The answer within the deadline; throws as a connection would when the caller gives up or time runs out. */
@@ -32,12 +34,11 @@ export function createInProcessTransport(api: ApiServer, user: UserInfo, clock: 
         reject(reason);
       };
       const timer = clock.after(timeoutMs, () => giveUp(new Error(`${request.method} ${request.path}: no answer in ${timeoutMs} ms`)));
-      const onAbort = (): void => giveUp(signal?.reason);
       const end = (): void => {
         timer.cancel();
-        signal?.removeEventListener("abort", onAbort);
+        if (signal) followers.remove(signal, giveUp);
       };
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal) followers.add(signal, giveUp);
       // What is found wrong with a request is an answer: this rejects for defects only.
       void api.handle(asked).then((answer) => {
         end();
@@ -108,9 +109,12 @@ class InProcessRequest implements ApiRequest {
   readonly body: ApiRequest["body"];
   readonly remoteAddress = "";
   readonly trustedUser: UserInfo;
+  readonly callerWaitsMs: number;
   readonly #lazy = new LazyAbort();
 
-  constructor({ method, path, query, accept, contentType, body }: TransportRequest, user: UserInfo, headers: HeaderSet) {
+  constructor(request: TransportRequest, user: UserInfo, headers: HeaderSet) {
+    const { method, path, query, accept, contentType, body } = request;
+    this.callerWaitsMs = request.timeoutMs ?? defaultTimeoutMs;
     this.method = method;
     this.path = path;
     this.query = queryOf(query);

@@ -20,6 +20,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** Aborts the signal: for the stage that keeps the deadline. */
   abort?(reason: unknown): void;
+  /** In-process: the caller waits so long, and then aborts the request. */
+  readonly callerWaitsMs?: number;
   /** The client's address, "" in-process. */
   readonly remoteAddress: string;
   /** DER of the TLS client certificate, where one was presented that the client CA vouches for. */

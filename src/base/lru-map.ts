@@ -16,7 +16,8 @@ export class LruMap<K, V> {
   /** Counts as a use. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    // While there is much room nothing is forgotten soon, and the order costs more than the look-up.
+    if (value === undefined || this.#entries.size * 2 < this.#maxEntries) return value;
     this.#entries.delete(key);
     this.#entries.set(key, value);
     return value;

@@ -69,12 +69,11 @@ export class ObjectCache<T extends KubernetesObject> implements Lister<T> {
     }
   }
 
-  /** Stores the object and returns what it replaces. */
-  set(object: T): T | undefined {
-    const key = keyOf(object);
+  /** Stores the object under its key and returns what it replaces. */
+  set(object: T, key = keyOf(object)): T | undefined {
     const previous = this.#objects.get(key);
     this.#objects.set(key, object);
-    replace(this.#namespaces, key, object, previous);
+    insertAt(this.#namespaces, object.metadata.namespace ?? "", key, object);
     for (const index of this.#indexes.values()) replace(index, key, object, previous);
     return previous;
   }

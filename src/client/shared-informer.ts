@@ -112,11 +112,13 @@ export class SharedInformer<T extends KubernetesObject> implements Informer<T> {
 
   #upsert(object: T): void {
     if (this.#deps.deepFreeze) deepFreeze(object);
-    const known = this.#cache.get(keyOf(object));
+    // One text for all look-ups: its hash is reckoned once.
+    const key = keyOf(object);
+    const known = this.#cache.get(key);
     if (known?.metadata.uid === object.metadata.uid && known.metadata.resourceVersion === object.metadata.resourceVersion) return;
     // Deleted and made again while we were not watching: two objects, so two changes.
-    if (known && known.metadata.uid !== object.metadata.uid) this.#delete(keyOf(object));
-    const previous = this.#cache.set(object);
+    if (known && known.metadata.uid !== object.metadata.uid) this.#delete(key);
+    const previous = this.#cache.set(object, key);
     if (previous) this.#dispatch(object, (handler) => handler.onUpdate?.(object, previous));
     else this.#dispatch(object, (handler) => handler.onAdd?.(object));
   }

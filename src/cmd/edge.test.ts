@@ -97,6 +97,14 @@ describe("browsers", () => {
 });
 
 describe("HTTP/2", () => {
+  it("gives stored objects in protobuf to those who ask for it", async () => {
+    const server = await start();
+    const asked = { ...credentials(server), headers: { accept: "application/vnd.kubernetes.protobuf" } };
+    const { status, headers, text } = await request(server, "/api/v1/namespaces/default", asked);
+    expect([status, headers["content-type"]]).toEqual([200, "application/vnd.kubernetes.protobuf"]);
+    expect(text).toMatch(/^k8s\0.*Namespace/s);
+  });
+
   it("can be switched off", async () => {
     const server = await start("--disable-http2-serving");
     const session = http2.connect(server.url, { ca: server.caPem });

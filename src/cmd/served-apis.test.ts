@@ -86,6 +86,39 @@ describe("kinds behind feature gates", () => {
     expect((await get("/apis/certificates.k8s.io/v1beta1/clustertrustbundles")).status).toBe(404);
   });
 
+  it("a group of pods is made from a template of a workload, without what is behind further gates", async () => {
+    const get = await start("--runtime-config=scheduling.k8s.io/v1alpha2=true", "--feature-gates=GenericWorkload=true");
+    const at = "/apis/scheduling.k8s.io/v1alpha2/namespaces/default";
+    const schedulingPolicy = { gang: { minCount: 2 } };
+    const group = (podGroupTemplateName: string): CallOptions =>
+      post({
+        metadata: { name: "g" },
+        spec: { schedulingPolicy, podGroupTemplateRef: { workload: { workloadName: "w", podGroupTemplateName } } },
+      });
+    const problem = async (name: string): Promise<unknown> => (await get(`${at}/podgroups`, group(name))).body.message;
+    const forbidden = 'podgroups.scheduling.k8s.io "g" is forbidden: PodGroup rejected: ';
+    expect(await problem("a")).toBe(`${forbidden}Workload "w" not found`);
+    const templates = [{ name: "a", schedulingPolicy, disruptionMode: "Bad", priorityClassName: "high" }];
+    const made = await get(`${at}/workloads`, post({ metadata: { name: "w" }, spec: { podGroupTemplates: templates } }));
+    expect(made.body.spec.podGroupTemplates).toEqual([{ name: "a", schedulingPolicy, schedulingConstraints: null }]);
+    expect(await problem("b")).toBe(`${forbidden}PodGroupTemplate "b" not found in Workload "w"`);
+    expect((await get(`${at}/podgroups`, group("a"))).status).toBe(201);
+    const empty = await get(`${at}/workloads`, post({ metadata: { name: "x" } }));
+    expect(empty.body.message).toBe('Workload.scheduling.k8s.io "x" is invalid: spec.podGroupTemplates: Required value');
+  });
+
+  it("questions for pools of devices are checked, limited and not counted", async () => {
+    const get = await start("--runtime-config=resource.k8s.io/v1alpha3=true");
+    const path = "/apis/resource.k8s.io/v1alpha3/resourcepoolstatusrequests";
+    const made = await get(path, post({ metadata: { name: "a" }, spec: { driver: "d.example" } }));
+    expect([made.body.spec, made.body.metadata.generation]).toEqual([{ driver: "d.example", limit: 100 }, undefined]);
+    const refused = await get(path, post({ metadata: { name: "b" }, spec: { driver: "d.example", poolName: "p//q", limit: 1001 } }));
+    expect(refused.body.details.causes.map((c: Body) => c.message)).toEqual([
+      'Invalid value: "p//q": segment 1: must not be empty',
+      "Invalid value: 1001: must be less than or equal to 1000",
+    ]);
+  });
+
   it("trust bundles hold certificates of authorities, each once, under a name that begins with their signer's", async () => {
     const get = await start("--runtime-config=api/beta=true", gates);
     const path = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles";

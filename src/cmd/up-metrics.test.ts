@@ -88,7 +88,7 @@ describe("health and metrics of the loops of coracle up", { timeout: 60_000 }, (
     expect(text).toMatch(
       /^scheduler_plugin_evaluation_total\{plugin="NodeName",extension_point="Filter",profile="default-scheduler"\} \d+$/m,
     );
-    expect(text).toMatch(/^process_start_time_seconds \d+$/m);
+    expect(text).toMatch(/^process_start_time_seconds 1\.\d+e\+09$/m);
     await served.stop();
   });
 

@@ -353,7 +353,10 @@ export class KubeletNode implements Kubelet {
     );
     const { containerLogMaxBytes: maxBytes, containerLogMaxFiles: maxFiles, containerLogMonitorIntervalMs: periodMs } = this.#options;
     const rotation = this.#stops.add(
-      new LogRotation({ cri, clock, logger, logs: () => this.#runningLogs() }, { maxBytes, maxFiles, periodMs }),
+      new LogRotation(
+        { cri, clock, logger, logs: () => this.#runningLogs(), figures: this.#metrics.queue("kubelet_log_rotate_manager") },
+        { maxBytes, maxFiles, periodMs },
+      ),
     );
     rotation.start();
     this.#stops.add(this.#statuses).start();

@@ -3,6 +3,7 @@
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
+import type { QueueMetrics } from "../base/keyed-queue.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { CriRuntime } from "../cri/cri.ts";
@@ -21,16 +22,22 @@ export interface RotatableLog {
   readonly path: string;
 }
 
+export interface LogRotationDependencies {
+  readonly cri: CriRuntime;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly logs: () => Iterable<RotatableLog>;
+  /** Told of every log that is looked at, as of the items of a queue. */
+  readonly figures?: QueueMetrics;
+}
+
 export class LogRotation implements Running {
-  readonly #deps: { readonly cri: CriRuntime; readonly clock: Clock; readonly logger: Logger; readonly logs: () => Iterable<RotatableLog> };
+  readonly #deps: LogRotationDependencies;
   readonly #options: Required<LogRotationOptions>;
   #timer: Timer | undefined;
   #working: Promise<void> | undefined;
 
-  constructor(
-    deps: { readonly cri: CriRuntime; readonly clock: Clock; readonly logger: Logger; readonly logs: () => Iterable<RotatableLog> },
-    { maxBytes = 10 * 2 ** 20, maxFiles = 5, periodMs = 10_000 }: LogRotationOptions = {},
-  ) {
+  constructor(deps: LogRotationDependencies, { maxBytes = 10 * 2 ** 20, maxFiles = 5, periodMs = 10_000 }: LogRotationOptions = {}) {
     this.#deps = deps;
     this.#options = { maxBytes, maxFiles, periodMs };
   }
@@ -50,13 +57,19 @@ export class LogRotation implements Running {
 
   /** Looks at every log once. */
   async rotate(): Promise<void> {
+    const { clock, figures } = this.#deps;
+    const addedMs = clock.monotonic();
     for (const { containerId, path } of this.#deps.logs()) {
+      const startedMs = clock.monotonic();
+      figures?.added?.();
+      figures?.started?.(startedMs - addedMs);
       try {
         const info = await stat(path).catch(() => undefined);
         if (info && info.size > this.#options.maxBytes) await this.#rotateOne(containerId, path);
       } catch (error) {
         this.#deps.logger.warn("Rotating a container's log failed", { path, error });
       }
+      figures?.finished?.(clock.monotonic() - startedMs);
     }
   }
 

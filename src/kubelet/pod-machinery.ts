@@ -1,4 +1,5 @@
 // Everything a pod worker works with, put together: images, volumes, probes, starting and stopping.
+
 import { isStatus } from "../api/meta/status-error.ts";
 import { runtimeclasses } from "../api/resources.generated.ts";
 import type { NodeRuntimeHandlerFeatures, Pod, Secret, Service } from "../api/types/core-v1.ts";
@@ -36,6 +37,7 @@ import type { NodeManagers } from "./resource-managers/node-managers.ts";
 import type { RuntimeReader } from "./runtime-reader.ts";
 import type { KubeletMetrics } from "./stats/kubelet-metrics.ts";
 import { countedCgroups } from "./stats/node-metrics.ts";
+import { registerPullMetrics } from "./stats/pull-metrics.ts";
 import type { StatusManager } from "./status-manager.ts";
 import { UserNamespaces } from "./user-namespaces.ts";
 import type { PodCertificates } from "./volumes/pod-certificates.ts";
@@ -92,7 +94,7 @@ export function buildPodMachinery(deps: KubeletDependencies, context: MachineryC
   const certificates = options.gates.enabled("PodCertificateRequest") ? context.podCertificates() : undefined;
   const verifies = options.gates.enabled("KubeletEnsureSecretPulledImages");
   const verification = new PullVerification(
-    { cri, clock, logger, records: context.pullRecords },
+    { cri, clock, logger, records: context.pullRecords, onChecked: registerPullMetrics(metrics.registry, context.pullRecords) },
     {
       policy: verifies ? options.imagePullCredentialsVerificationPolicy : "NeverVerify",
       allowlist: options.preloadedImagesVerificationAllowlist,

@@ -29,8 +29,14 @@ export function registerProtectionMetrics(registry: MetricsRegistry): Protection
     rejected: (reason) => rejections.series(shownReason(reason)).add(),
     preemptions: registry.counter("kubelet_preemptions", "Pods ended for critical ones, by the resource lacking.", ["preemption_signal"]),
     imagesCollected: registry.counter("kubelet_image_garbage_collected_total", "Images removed, by reason.", ["reason"]),
-    shutdownStarted: gauge("kubelet_graceful_shutdown_start_time_seconds", "When the last graceful shutdown began."),
-    shutdownEnded: gauge("kubelet_graceful_shutdown_end_time_seconds", "When the last graceful shutdown ended."),
+    shutdownStarted: gauge(
+      "kubelet_graceful_shutdown_start_time_seconds",
+      "[ALPHA] Last graceful shutdown start time since unix epoch in seconds",
+    ),
+    shutdownEnded: gauge(
+      "kubelet_graceful_shutdown_end_time_seconds",
+      "[ALPHA] Last graceful shutdown end time since unix epoch in seconds",
+    ),
   };
 }
 

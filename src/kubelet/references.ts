@@ -18,7 +18,7 @@ export function nodeOwner({ metadata: { name, uid } }: Node): OwnerReference {
   return { apiVersion: "v1", kind: "Node", name, uid };
 }
 
-/** Upstream's kubelet gives the node's name as its uid, because it records before it knows the object. */
+/** The name serves as uid, because events are recorded before the object is known: kubectl looks for that, and for the real one. */
 export function nodeReference(nodeName: string): ObjectReference {
   return { kind: "Node", apiVersion: "v1", name: nodeName, uid: nodeName };
 }

@@ -11,6 +11,9 @@ export interface CgroupDetails {
   readonly periods?: number;
   readonly throttledPeriods?: number;
   readonly throttledNanoseconds?: number;
+  /** Periods in which more than the quota was taken from what was saved up. */
+  readonly bursts?: number;
+  readonly burstNanoseconds?: number;
   /** Undefined without a quota. */
   readonly cpuQuotaUs?: number;
   readonly cpuPeriodUs?: number;
@@ -72,6 +75,8 @@ async function readVersion1(read: Read): Promise<CgroupDetails> {
     periods: lineOf(throttling, "nr_periods"),
     throttledPeriods: lineOf(throttling, "nr_throttled"),
     throttledNanoseconds: lineOf(throttling, "throttled_time"),
+    bursts: lineOf(throttling, "nr_bursts"),
+    burstNanoseconds: lineOf(throttling, "burst_time"),
     cpuQuotaUs: Number(quota) > 0 ? Number(quota) : undefined,
     cpuPeriodUs: numberOf(period),
     cpuShares: numberOf(shares),
@@ -104,6 +109,8 @@ async function readVersion2(read: Read): Promise<CgroupDetails> {
     periods: lineOf(cpu, "nr_periods"),
     throttledPeriods: lineOf(cpu, "nr_throttled"),
     throttledNanoseconds: scaled(lineOf(cpu, "throttled_usec"), 1000),
+    bursts: lineOf(cpu, "nr_bursts"),
+    burstNanoseconds: scaled(lineOf(cpu, "burst_usec"), 1000),
     cpuQuotaUs: numberOf(quota),
     cpuPeriodUs: numberOf(period),
     // The inverse of what runtimes make of shares.

@@ -93,7 +93,8 @@ export class BindingCycles {
     stage.point = "PreBind";
     for (const plugin of preBinding) {
       stage.plugin = plugin.name;
-      await plugin.preBind(cycle, nodeName, signal);
+      const pending = plugin.preBind(cycle, nodeName, signal);
+      if (pending) await pending;
     }
     stage.point = "Bind";
     stage.plugin = "";

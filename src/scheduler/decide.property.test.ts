@@ -3,28 +3,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Node, Pod, PodAffinityTerm, TopologySpreadConstraint } from "../api/types/core-v1.ts";
 import { SchedulerCache } from "./cache.ts";
-import type { Profile } from "./framework.ts";
 import { NodeFilters } from "./node-filters.ts";
-import { createInterPodAffinity } from "./plugins/inter-pod-affinity.ts";
-import { nodeAffinity, nodeUnschedulable, taintToleration } from "./plugins/node.ts";
-import { createPodTopologySpread } from "./plugins/pod-topology-spread.ts";
-import { nodeResourcesBalancedAllocation, nodeResourcesFit } from "./plugins/resources.ts";
 import { decide, scoreNodes } from "./schedule.ts";
-import { noWorkloads, testNode, testPod } from "./test-objects.ts";
+import { testNode, testPod } from "./test-objects.ts";
+import { testProfile } from "./test-profile.ts";
 
-const profile: Profile = {
-  schedulerName: "default-scheduler",
-  plugins: [
-    nodeUnschedulable,
-    taintToleration,
-    nodeAffinity,
-    nodeResourcesFit,
-    createPodTopologySpread(noWorkloads),
-    createInterPodAffinity({ namespaceLabels: () => ({}) }),
-    nodeResourcesBalancedAllocation,
-  ],
-  scoreWeights: { TaintToleration: 3, NodeAffinity: 2, PodTopologySpread: 2, InterPodAffinity: 2 },
-};
+const profile = testProfile();
 
 // ---- random clusters
 

@@ -109,7 +109,7 @@ export interface Plugin {
   ) => Promise<Rejection | undefined> | Rejection | undefined;
 
   // ---- binding cycle
-  readonly preBind?: (cycle: SchedulingCycle, nodeName: string, signal: AbortSignal) => Promise<void>;
+  readonly preBind?: (cycle: SchedulingCycle, nodeName: string, signal: AbortSignal) => Promise<void> | undefined;
   /** Bind: false hands on to the next Bind plugin. */
   readonly bind?: (cycle: SchedulingCycle, nodeName: string, signal: AbortSignal) => Promise<boolean>;
   readonly postBind?: (cycle: SchedulingCycle, nodeName: string) => void;

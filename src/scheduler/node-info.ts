@@ -1,8 +1,9 @@
 // A node as the scheduler sees it: the node, the pods that hold room on it (bound or assumed), and running totals of what
 // they ask for. Totals are kept incrementally and mirrored in the snapshot's columns.
+import { oncePerPart } from "../api/meta/shared-parts.ts";
 import { type CompiledPodAffinity, compilePodAffinity, identityOf, type PodIdentity } from "../api/semantics/pod-affinity.ts";
 import { amountsOf, podAmounts, type ResourceAmounts, resizingStatus } from "../api/semantics/pod-resources.ts";
-import type { Node, Pod } from "../api/types/core-v1.ts";
+import type { Node, Pod, PodSpec, PodStatus } from "../api/types/core-v1.ts";
 
 /** What scoring assumes of a container without requests, so that such pods spread too. */
 const assumedRequests: ResourceAmounts = { cpu: 100, memory: 200 * 1024 * 1024 };
@@ -34,13 +35,9 @@ const known = new WeakMap<Pod, PodFacts>();
 export function podFacts(pod: Pod): PodFacts {
   let facts = known.get(pod);
   if (!facts) {
-    const status = resizingStatus(pod);
-    const scored = podAmounts(pod.spec, { assumed: assumedRequests, status });
     facts = {
       pod,
-      requests: podAmounts(pod.spec, { status }),
-      scoredCpu: scored.cpu ?? 0,
-      scoredMemory: scored.memory ?? 0,
+      ...amountsOfPod(pod),
       hostPorts: hostPortsOf(pod),
       identity: identityOf(pod),
       terminating: pod.metadata.deletionTimestamp !== undefined,
@@ -51,6 +48,23 @@ export function podFacts(pod: Pod): PodFacts {
   }
   return facts;
 }
+
+type Amounts = Pick<PodFacts, "requests" | "scoredCpu" | "scoredMemory">;
+
+function amountsOfPod(pod: Pod): Amounts {
+  const { spec } = pod;
+  const status = resizingStatus(pod);
+  // Of nothing but its containers in most pods, and those are often the same as other pods'.
+  if (status || spec.initContainers || spec.overhead || spec.resources) return computeAmounts(spec, status);
+  return amountsOfContainers(spec.containers);
+}
+
+function computeAmounts(spec: Parameters<typeof podAmounts>[0], status: PodStatus | undefined): Amounts {
+  const scored = podAmounts(spec, { assumed: assumedRequests, status });
+  return { requests: podAmounts(spec, { status }), scoredCpu: scored.cpu ?? 0, scoredMemory: scored.memory ?? 0 };
+}
+
+const amountsOfContainers = oncePerPart((containers: PodSpec["containers"]) => computeAmounts({ containers }, undefined));
 
 function groupKeyOf({ metadata, spec }: Pod): string {
   const { podAffinity, podAntiAffinity } = spec.affinity ?? {};

@@ -4,13 +4,9 @@ import { bench, describe } from "vitest";
 import type { ReplicaSet } from "../api/types/apps-v1.ts";
 import type { Pod, PodSpec } from "../api/types/core-v1.ts";
 import { SchedulerCache } from "./cache.ts";
-import type { Profile } from "./framework.ts";
-import { createInterPodAffinity } from "./plugins/inter-pod-affinity.ts";
-import { nodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "./plugins/node.ts";
-import { createPodTopologySpread } from "./plugins/pod-topology-spread.ts";
-import { imageLocality, nodeResourcesBalancedAllocation, nodeResourcesFit } from "./plugins/resources.ts";
 import { decide } from "./schedule.ts";
-import { noWorkloads, testNode, testPod } from "./test-objects.ts";
+import { testNode, testPod } from "./test-objects.ts";
+import { testProfile } from "./test-profile.ts";
 
 const nodeCount = 100;
 const podCount = 8_000;
@@ -20,22 +16,7 @@ const replicaSetOf = (key: string): ReplicaSet =>
   ({ metadata: { name: key }, spec: { selector: { matchLabels: { app: key.split("/")[1] ?? "" } } } }) as unknown as ReplicaSet;
 const replicaSets = new Map<string, ReplicaSet>();
 
-const profile: Profile = {
-  schedulerName: "default-scheduler",
-  plugins: [
-    nodeUnschedulable,
-    nodeName,
-    taintToleration,
-    nodeAffinity,
-    nodePorts,
-    nodeResourcesFit,
-    createPodTopologySpread({ ...noWorkloads, replicaSet: (key) => replicaSets.get(key) }),
-    createInterPodAffinity({ namespaceLabels: () => undefined }),
-    nodeResourcesBalancedAllocation,
-    imageLocality,
-  ],
-  scoreWeights: { TaintToleration: 3, NodeAffinity: 2, PodTopologySpread: 2, InterPodAffinity: 2 },
-};
+const profile = testProfile({ replicaSet: (key) => replicaSets.get(key) });
 
 function podsOf(specOf: (app: string) => Partial<PodSpec>): readonly Pod[] {
   return Array.from({ length: podCount }, (_, i) => {

@@ -280,6 +280,20 @@ profiles:
     expect((await t.pod("cheap")).metadata.deletionTimestamp).toBeUndefined();
   });
 
+  it("says so where extenders leave no candidate for preemption", async () => {
+    const t = await setUp();
+    await t.addNode("a", "1");
+    const preempt: NonNullable<Extender["preempt"]> = async () => new Map();
+    await t.startScheduler("profiles: [{}]", [{ name: "test", ignorable: false, isInterested: () => true, preempt }]);
+    await t.addPod("low", "1", { priority: 0 });
+    await t.settle();
+    await t.addPod("high", "1", { priority: 10 });
+    await t.settle();
+    const condition = (await t.pod("high")).status?.conditions?.find(({ type }) => type === "PodScheduled");
+    expect(condition?.message).toMatch(/preemption: no candidate node for preemption$/);
+    expect((await t.pod("low")).metadata.deletionTimestamp).toBeUndefined();
+  });
+
   it("counts attempts, waiting pods and preemptions", async () => {
     const t = await setUp();
     await t.addNode("a", "1");

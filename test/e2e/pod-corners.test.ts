@@ -138,8 +138,9 @@ describe.runIf(reason === undefined)("corners of pods on real containers", { tim
     /** What the server says to a list of them: "" when it takes it. */
     const replace = async (ns: TestNamespace, pod: string, ephemeralContainers: readonly Manifest[]): Promise<string> => {
       const path = `/api/v1/namespaces/${ns.name}/pods/${pod}/ephemeralcontainers`;
-      const current = await ns.getPod(pod);
-      const input = JSON.stringify({ ...current, apiVersion: "v1", kind: "Pod", spec: { ...current.spec, ephemeralContainers } });
+      const { spec } = await ns.getPod(pod);
+      const metadata = { name: pod, namespace: ns.name };
+      const input = JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata, spec: { ...spec, ephemeralContainers } });
       const { code, stderr } = await ns.tryKubectl(["replace", "--raw", path, "-f", "-"], { input });
       return code === 0 ? "" : stderr;
     };

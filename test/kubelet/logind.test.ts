@@ -26,7 +26,7 @@ describe.runIf(reason === undefined)("a shutdown announced by logind", { timeout
     const locks = async (): Promise<string> => logind("call", ...login1, "ListInhibitors");
     const path = process.env.PATH;
     process.env.PATH = `${machine.tools}:${path}`;
-    const bed = await RealKubelet.start("10.247", {
+    const bed = await RealKubelet.start("10.249", {
       shutdownGracePeriodByPodPriority,
       logind: {
         systemDirectory: join(machine.root, "run/systemd/system"),

@@ -32,7 +32,7 @@ describe.runIf(reason === undefined)("processes that the kernel kills for want o
   const closing: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
-    bed = await RealKubelet.start("10.248");
+    bed = await RealKubelet.start("10.251");
     closing.push(() => bed.remove());
   }, 60_000);
   afterAll(async () => {

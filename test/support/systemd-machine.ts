@@ -13,7 +13,7 @@ import { run, temporaryDirectory, until } from "./processes.ts";
 
 const systemd = "/lib/systemd/systemd";
 const logind = "/lib/systemd/systemd-logind";
-const programs = ["busctl", "dbus-daemon", "unshare", "nsenter"];
+const programs = ["busctl", "dbus-daemon", "unshare", "nsenter", "setpriv"];
 
 async function unifiedTree(): Promise<string | undefined> {
   const mounts = parseMountInfo(await hostFile("/proc/self/mountinfo"));
@@ -120,7 +120,9 @@ export async function startSystemdMachine(options: { readonly logind?: boolean }
   );
   await whole.ensure(`/${name}`);
   const spaces = ["--pid", "--fork", "--kill-child", "--mount", "--cgroup", "--uts", "--ipc", "--mount-proc"];
-  const script = `echo $$ > ${tree}/cgroup.procs; exec unshare ${spaces.join(" ")} sh ${directory.path}/boot.sh`;
+  // It goes with the test, also with one that is killed.
+  const bound = "setpriv --pdeathsig KILL";
+  const script = `echo $$ > ${tree}/cgroup.procs; exec ${bound} unshare ${spaces.join(" ")} sh ${directory.path}/boot.sh`;
   const child = spawn("sh", ["-c", script], { stdio: "ignore" });
   const end = async (): Promise<void> => {
     child.kill("SIGKILL");

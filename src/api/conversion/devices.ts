@@ -29,11 +29,13 @@ const flattened = ({ basic, ...device }: Entry): Entry => ({ ...device, ...basic
 
 const nested = ({ name, ...basic }: Entry): Entry => ({ ...(name === undefined ? {} : { name }), basic });
 
+const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
+
 /** A request that names alternatives asks for nothing itself. */
 function withExactly({ name, firstAvailable, ...exactly }: Entry): Entry {
   return {
     ...(name === undefined ? {} : { name }),
-    ...(Object.keys(exactly).length > 0 ? { exactly } : {}),
+    ...(Object.values(exactly).some(isSet) ? { exactly } : {}),
     ...(firstAvailable ? { firstAvailable } : {}),
   };
 }

@@ -19,7 +19,14 @@ export function change<T extends object, K extends keyof T>(object: T, key: K, t
   const value = object[key];
   if (value === undefined || value === null) return object;
   const next = to(value);
-  return next === value ? object : { ...object, [key]: next };
+  return next === value ? object : replaced(object, key, next);
+}
+
+function replaced<T extends object, K extends keyof T>(object: T, key: K, value: T[K]): T {
+  // The field is there: no computed name, which V8 would define anew.
+  const copy = { ...object };
+  copy[key] = value;
+  return copy;
 }
 
 /** Array.map that gives back the array itself where no element changed. */

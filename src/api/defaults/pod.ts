@@ -1,4 +1,5 @@
 // Defaults of pods themselves, beyond those of any pod spec: requests follow limits, host-network ports are host ports.
+import { oncePerPartShared } from "../meta/shared-parts.ts";
 import { containerSums } from "../semantics/container-sums.ts";
 import type { Container, Pod, PodSpec, PodStatus, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
@@ -45,13 +46,15 @@ function withBothAddresses(status: PodStatus): PodStatus {
 
 export function defaultPod(given: Pod): Pod {
   const pod = change(given, "status", withBothAddresses);
-  return change(pod, "spec", (given) => {
-    let spec = fill(defaultPodSpec(given), { enableServiceLinks: true });
-    // Pods alone: a template keeps what it says.
-    spec = change(spec, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));
-    spec = changeEach(changeEach(spec, "containers", defaultResources), "initContainers", defaultResources);
-    return hostNetworkPorts(defaultPodLevel(spec));
-  });
+  return change(pod, "spec", defaultOwnSpec);
 }
+
+/** Of a pod itself: a template keeps what it says. */
+const defaultOwnSpec = oncePerPartShared((given: PodSpec): PodSpec => {
+  let spec = fill(defaultPodSpec(given), { enableServiceLinks: true });
+  spec = change(spec, "terminationGracePeriodSeconds", (seconds) => (seconds < 0 ? 1 : seconds));
+  spec = changeEach(changeEach(spec, "containers", defaultResources), "initContainers", defaultResources);
+  return hostNetworkPorts(defaultPodLevel(spec));
+});
 
 export const defaultPodTemplateObject = (object: PodTemplate): PodTemplate => change(object, "template", defaultPodTemplate);

@@ -135,7 +135,8 @@ class Draft {
 
   #replace(path: string, value: unknown): void {
     if (path === "") {
-      if (typeof value !== "object" || value === null) throw new Inapplicable("replace operation value must be object or array");
+      if (typeof value !== "object" || value === null)
+        throw new Inapplicable("replace operation value must be object or array: %!w(<nil>)");
       this.root = value;
       return;
     }

@@ -16,9 +16,14 @@ export interface WireRules {
 /** Lists that mean something else when they are empty than when they are absent, though neither is written. */
 const keptLists = new Set(["autoscaling-v2.HPAScalingRules.policies"]);
 
+/** In the other versions of the group this type is made of v1's. */
+const ruleOfV1 = "admissionregistration-v1.NamedRuleWithOperations";
+const isRuleOfV1 = /^admissionregistration-v1(alpha|beta)1\.NamedRuleWithOperations$/;
+
 /** The rules of one field. Types that are not built in (made for a test) follow from `required` and `default` alone. */
 export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
-  const [flags = "", name] = (wireFacts[schema.name]?.[field.name] ?? "").split(" ");
+  const facts = wireFacts[schema.name] ?? (isRuleOfV1.test(schema.name) ? wireFacts[ruleOfV1] : undefined);
+  const [flags = "", name] = (facts?.[field.name] ?? "").split(" ");
   const typeName = name || goTypeName(field.type);
   const omits = (!field.required && !flags.includes("!")) || flags.includes("?");
   const pointer = flags.includes("*");
@@ -79,10 +84,12 @@ const deviceConfigurations = /^resource-v1\.Device(Claim|Allocation|Class)Config
 
 /** The names of the structs between a type and its field, the outermost first. */
 export function embeddedIn(schema: ObjectSchema, field: string): readonly string[] {
-  const of = embeddedStructs[schema.name];
+  // Other versions are built like v1.
+  const name = schema.name.replace(/^(admissionregistration|resource)-v1(?:alpha|beta)\d+/, "$1-v1");
+  const of = embeddedStructs[name];
   if (of) return of(field);
-  if (field === "name" && referringTypes.test(schema.name)) return ["LocalObjectReference"];
-  if (field === "opaque" && deviceConfigurations.test(schema.name)) return ["DeviceConfiguration"];
+  if (field === "name" && referringTypes.test(name)) return ["LocalObjectReference"];
+  if (field === "opaque" && deviceConfigurations.test(name)) return ["DeviceConfiguration"];
   return (field === "kind" || field === "apiVersion") && schema.kinds.length > 0 ? ["TypeMeta"] : [];
 }
 

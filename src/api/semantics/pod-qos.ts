@@ -3,6 +3,7 @@
 // limits are equal, BestEffort when nothing is set, Burstable otherwise. The API server writes it to the status, the
 // kubelet ranks memory by it.
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { oncePerPart } from "../meta/shared-parts.ts";
 import type { Pod, PodSpec, ResourceRequirements } from "../types/core-v1.ts";
 
 export type PodQosClass = "Guaranteed" | "Burstable" | "BestEffort";
@@ -10,11 +11,11 @@ export type PodQosClass = "Guaranteed" | "Burstable" | "BestEffort";
 const ranked = ["cpu", "memory"] as const;
 
 /** From the specification alone. */
-export function computePodQos(spec: PodSpec): PodQosClass {
+export const computePodQos = oncePerPart((spec: PodSpec): PodQosClass => {
   if (spec.resources) return classOf([spec.resources]);
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   return classOf(containers.map((c) => c.resources ?? {}));
-}
+});
 
 /** As the status says it, else computed. */
 export function podQos(pod: Pod): PodQosClass {

@@ -10,6 +10,8 @@ const notAVersion = "must be a valid semantic version";
 
 type Version = readonly [number, number, number];
 
+const none: Version = [0, 0, 0];
+
 function parseVersion(text: string): Version | undefined {
   const match = semanticVersion.exec(text);
   return match ? [Number(match[1]), Number(match[2]), Number(match[3])] : undefined;
@@ -28,7 +30,8 @@ export function validateLeaseCandidate({ spec }: LeaseCandidate, old?: LeaseCand
   if (emulationVersion !== "" && !emulated) errors.push(invalidValue("spec.emulationVersion", emulationVersion, notAVersion));
   if (binaryVersion === "") errors.push(required("spec.binaryVersion"));
   else if (!binary) errors.push(invalidValue("spec.binaryVersion", binaryVersion, notAVersion));
-  if (binary && emulated && isLess(binary, emulated))
+  // A version that cannot be read is less than any other.
+  if (binaryVersion !== "" && emulationVersion !== "" && isLess(binary ?? none, emulated ?? none))
     errors.push(invalidValue("spec.binaryVersion", binaryVersion, "must be greater than or equal to `emulationVersion`"));
   validateStrategy(errors, strategy, emulated);
   if (old) checkImmutable(errors, "spec.leaseName", leaseName, old.spec.leaseName);

@@ -3,6 +3,7 @@
 import { ipWarnings } from "../meta/ip.ts";
 import { isDNS1123Label, isLabelValue } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
+import { oncePerPart } from "../meta/shared-parts.ts";
 import type { Pod, PodAffinity, PodSpec, PodTemplateSpec, ResourceRequirements, Volume } from "../types/core-v1.ts";
 import { deprecatedNodeLabel } from "./deprecated-labels.ts";
 import { overlapWarnings } from "./overlapping-paths.ts";
@@ -19,9 +20,13 @@ const noSpec: PodSpec = { containers: [] };
 /** Warnings for a new pod. */
 export function podWarnings({ metadata, spec = noSpec }: Pod): string[] {
   const warnings = nameWarnings(metadata.name, "the Pod's hostname");
-  warnings.push(...specWarnings("", spec, metadata.annotations ?? {}));
+  const { annotations } = metadata;
+  warnings.push(...(annotations ? specWarnings("", spec, annotations) : plainSpecWarnings(spec)));
   return warnings;
 }
+
+const noAnnotations: Annotations = {};
+const plainSpecWarnings = oncePerPart((spec: PodSpec): readonly string[] => specWarnings("", spec, noAnnotations));
 
 /** Names that do not fit into host names; `use`: what is made of the name. */
 export function nameWarnings(name: string, use = "Pod names and hostnames"): string[] {

@@ -1,10 +1,11 @@
 // A pod as it is created, and what all updates of pods check besides their own rules.
 import { type FieldError, forbiddenField } from "../meta/field-error.ts";
+import { isShared, oncePerPart } from "../meta/shared-parts.ts";
 import type { Pod, PodSpec } from "../types/core-v1.ts";
 import { validateImageSpace } from "./container.ts";
 import { allowancesOf } from "./pod-allowances.ts";
 import { mirrorAnnotation, validatePodAnnotations, validateProfilesMatch } from "./pod-annotations.ts";
-import type { PodAllowances } from "./pod-rules.ts";
+import type { PodAllowances, PodRules } from "./pod-rules.ts";
 import { validatePodSpec } from "./pod-spec.ts";
 
 const noSpec: PodSpec = { containers: [] };
@@ -32,6 +33,18 @@ function validateMetadataAndSpec(errors: FieldError[], { metadata, spec = noSpec
   const mirror = metadata.annotations?.[mirrorAnnotation] !== undefined;
   const rules = { isPod: true, mirror, podName: metadata.name, ...(allows ? { allows } : {}) };
   validatePodAnnotations(errors, "metadata.annotations", metadata.annotations, spec, rules);
+  if (mirror || !isShared(spec) || !isValidShared(spec)) validateSpec(errors, spec, rules);
+}
+
+/** Whether a specification that pods share is valid whatever they are named: claims of theirs have names that are made of the pods'. */
+const isValidShared = oncePerPart((spec: PodSpec): boolean => {
+  if (spec.volumes?.some((volume) => volume.ephemeral)) return false;
+  const errors: FieldError[] = [];
+  validateSpec(errors, spec, { isPod: true, mirror: false, podName: "pod" });
+  return errors.length === 0;
+});
+
+function validateSpec(errors: FieldError[], spec: PodSpec, rules: PodRules): void {
   validatePodSpec(errors, "spec", spec, rules);
   if (!spec.serviceAccountName) validateNoTokens(errors, spec);
   for (const list of ["containers", "initContainers"] as const)

@@ -24,6 +24,12 @@ function validatePolicy(errors: FieldError[], field: string, policy: PodGroupSch
   else if (gang.minCount < 1) errors.push(invalidValue(`${field}.gang.minCount`, gang.minCount, "must be greater than or equal to 1"));
 }
 
+/** Lengths are counted in bytes here. */
+const inBytes =
+  (check: (name: string) => readonly string[]) =>
+  (name: string): readonly string[] =>
+    check(name).map((problem) => problem.replace(/^(must be no more than \d+) characters$/, "$1 bytes"));
+
 type Rules = Pick<PodGroupTemplate, "schedulingPolicy" | "disruptionMode" | "priorityClassName">;
 
 function validateRules(errors: FieldError[], field: string, { schedulingPolicy, disruptionMode, priorityClassName }: Rules): void {
@@ -34,7 +40,8 @@ function validateRules(errors: FieldError[], field: string, { schedulingPolicy, 
 
 export function validateWorkload({ spec }: Workload): FieldError[] {
   const errors: FieldError[] = [];
-  const { controllerRef: controller, podGroupTemplates: templates = [] } = spec ?? {};
+  const { controllerRef: controller, podGroupTemplates } = spec ?? {};
+  const templates = podGroupTemplates ?? []; // null is written where there are none
   if (controller) {
     const { apiGroup, kind, name } = controller;
     if (apiGroup) addProblems(errors, "spec.controllerRef.apiGroup", apiGroup, isDNS1123Subdomain(apiGroup));
@@ -47,7 +54,7 @@ export function validateWorkload({ spec }: Workload): FieldError[] {
   const names = templates.map(({ name }) => name);
   for (const [i, template] of templates.entries()) if (names.indexOf(template.name) < i) errors.push(duplicate(`${field}[${i}]`, template));
   for (const [i, template] of templates.entries()) {
-    checkName(errors, `${field}[${i}].name`, template.name, isDNS1123Label);
+    checkName(errors, `${field}[${i}].name`, template.name, inBytes(isDNS1123Label));
     validateRules(errors, `${field}[${i}]`, template);
   }
   return errors;
@@ -67,8 +74,8 @@ export function validatePodGroup({ spec }: PodGroup): FieldError[] {
     checkUnion(errors, "spec.podGroupTemplateRef", reference, ["workload"]);
     const at = "spec.podGroupTemplateRef.workload";
     if (reference.workload) {
-      checkName(errors, `${at}.workloadName`, reference.workload.workloadName, isDNS1123Subdomain);
-      checkName(errors, `${at}.podGroupTemplateName`, reference.workload.podGroupTemplateName, isDNS1123Label);
+      checkName(errors, `${at}.workloadName`, reference.workload.workloadName, inBytes(isDNS1123Subdomain));
+      checkName(errors, `${at}.podGroupTemplateName`, reference.workload.podGroupTemplateName, inBytes(isDNS1123Label));
     }
   }
   validateRules(errors, "spec", spec ?? ({} as PodGroup["spec"]));

@@ -35,6 +35,7 @@ import { createNodeRestriction } from "./node-restriction.ts";
 import { createOwnerReferencesPermission } from "./owner-references-permission.ts";
 import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
+import { createPodGroupWorkloadExists } from "./pod-group-workload-exists.ts";
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
 import { createPodSecurity } from "./pod-security.ts";
@@ -208,6 +209,7 @@ function ownPlugins(deps: AdmissionDependencies, { tolerations }: AdmissionOptio
     NodeRestriction: () => createNodeRestriction(deps),
     OwnerReferencesPermissionEnforcement: () => createOwnerReferencesPermission(deps),
     PersistentVolumeClaimResize: () => createPersistentVolumeClaimResize(deps),
+    PodGroupWorkloadExists: () => createPodGroupWorkloadExists(deps),
     PodResizeValidator: () => createPodResizeValidator(deps),
     PodTopologyLabels: () => createPodTopologyLabels(deps),
     Priority: () => createPriority(deps),

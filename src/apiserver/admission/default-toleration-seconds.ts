@@ -1,6 +1,8 @@
 // DefaultTolerationSeconds: pods stay five minutes on a node that is not ready or unreachable, unless they say otherwise.
+import { change } from "../../api/defaults/fill.ts";
+import { oncePerPartShared } from "../../api/meta/shared-parts.ts";
 import { pods } from "../../api/resources.generated.ts";
-import type { Pod, Toleration } from "../../api/types/core-v1.ts";
+import type { Pod, PodSpec, Toleration } from "../../api/types/core-v1.ts";
 import type { AdmissionPlugin } from "./admission.ts";
 import { isAbout } from "./refusal.ts";
 
@@ -16,17 +18,16 @@ export function createDefaultTolerationSeconds(options: DefaultTolerationSeconds
     toleration("node.kubernetes.io/not-ready", options.notReadySeconds ?? 300),
     toleration("node.kubernetes.io/unreachable", options.unreachableSeconds ?? 300),
   ];
+  const tolerating = oncePerPartShared((spec: PodSpec): PodSpec => {
+    const own = spec.tolerations ?? [];
+    const missing = defaults.filter(({ key }) => !own.some((t) => (t.key || key) === key && (t.effect || "NoExecute") === "NoExecute"));
+    return missing.length === 0 ? spec : { ...spec, tolerations: own.concat(missing) };
+  });
   return {
     name: "DefaultTolerationSeconds",
     only: [pods],
     handles: (request) => (request.operation === "CREATE" || request.operation === "UPDATE") && isAbout(request, pods),
-    admit(request) {
-      const pod = request.object as Pod;
-      const own = pod.spec?.tolerations ?? [];
-      const missing = defaults.filter(({ key }) => !own.some((t) => (t.key || key) === key && (t.effect || "NoExecute") === "NoExecute"));
-      if (missing.length === 0 || !pod.spec) return pod;
-      return { ...pod, spec: { ...pod.spec, tolerations: own.concat(missing) } };
-    },
+    admit: (request) => change(request.object as Pod, "spec", tolerating),
   };
 }
 

@@ -532,6 +532,7 @@ describe("createAdmissionPlugins()", () => {
       "CertificateSubjectRestriction",
       "DefaultIngressClass",
       "PodTopologyLabels",
+      "PodGroupWorkloadExists",
       "NodeDeclaredFeatureValidator",
       "PodResizeValidator",
       "MutatingAdmissionPolicy",

@@ -57,6 +57,9 @@ const noSettings: PodSecuritySettings = {
   exemptions: { usernames: nobody, namespaces: nobody, runtimeClasses: nobody },
 };
 
+type Labels = Readonly<Record<string, string>>;
+const noLabels: Labels = {};
+
 const auditPrefix = "pod-security.kubernetes.io/";
 
 export function createPodSecurity(
@@ -66,8 +69,15 @@ export function createPodSecurity(
 ): AdmissionPlugin {
   const { reader } = deps;
   const { usernames, namespaces: exempt } = settings.exemptions;
+  const known = new WeakMap<Labels, PodSecurityPolicy>();
+  /** Of labels that are the same object, as those of a namespace are until it changes, found out once. */
+  const policyOf = (labels: Labels = noLabels): PodSecurityPolicy => {
+    let policy = known.get(labels);
+    if (!policy) known.set(labels, (policy = podSecurityPolicy(labels, settings.defaults)));
+    return policy;
+  };
   const checkIn = (request: AdmissionRequest, namespace: Namespace): void => {
-    const policy = podSecurityPolicy(namespace.metadata.labels, settings.defaults);
+    const policy = policyOf(namespace.metadata.labels);
     if (request.resource.resource === "pods") checkPod(request, policy, { settings, metrics });
     else checkTemplate(request, policy, { settings, metrics });
   };

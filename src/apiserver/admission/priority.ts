@@ -1,7 +1,8 @@
 // Priority: a pod's number follows from its priority class, or from the class that is the default; nobody chooses the
 // number himself. At most one class is the default.
+import { PartsWith } from "../../api/meta/shared-parts.ts";
 import { pods, priorityclasses } from "../../api/resources.generated.ts";
-import type { Pod } from "../../api/types/core-v1.ts";
+import type { Pod, PodSpec } from "../../api/types/core-v1.ts";
 import type { PriorityClass } from "../../api/types/scheduling-v1.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { isAbout, refuse } from "./refusal.ts";
@@ -29,12 +30,12 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
     for (const c of defaults.values()) if (!found || numberOf(c) < numberOf(found)) found = c;
     return found;
   };
-  const establish = (request: AdmissionRequest, className: string): Established => {
+  const establish = (request: AdmissionRequest, className: string): PriorityClass | undefined => {
     const found = className === "" ? defaultClass() : classes.get(className);
-    if (found) return { className: found.metadata.name, priority: numberOf(found), preemptionPolicy: found.preemptionPolicy };
-    if (className === "") return { className: "", priority: 0, preemptionPolicy: "PreemptLowerPriority" };
+    if (found || className === "") return found;
     throw refuse(request, `no PriorityClass with name ${className} was found`);
   };
+  const prioritized = new PartsWith<PodSpec, PriorityClass | undefined>();
   return {
     name: "Priority",
     only: [pods, priorityclasses],
@@ -48,7 +49,9 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
       if (!isAbout(request, pods) || request.operation === "DELETE") return request.object;
       const pod = request.object as Pod;
       if (request.operation === "UPDATE") return keepPriority(pod, request.oldObject as Pod);
-      return withPriority(request, pod, establish(request, pod.spec?.priorityClassName ?? ""));
+      const found = establish(request, pod.spec?.priorityClassName ?? "");
+      const spec = pod.spec ?? { containers: [] };
+      return { ...pod, spec: prioritized.of(spec, found, () => withPriority(request, spec, found ? establishedBy(found) : noClass)) };
     },
     validate(request) {
       if (request.operation === "DELETE" && systemClasses.has(request.name))
@@ -63,8 +66,15 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
 
 const numberOf = (c: PriorityClass): number => c.value ?? 0;
 
-function withPriority(request: AdmissionRequest, pod: Pod, { className, priority, preemptionPolicy }: Established): Pod {
-  const spec = pod.spec ?? { containers: [] };
+const establishedBy = (c: PriorityClass): Established => ({
+  className: c.metadata.name,
+  priority: numberOf(c),
+  preemptionPolicy: c.preemptionPolicy,
+});
+
+const noClass: Established = { className: "", priority: 0, preemptionPolicy: "PreemptLowerPriority" };
+
+function withPriority(request: AdmissionRequest, spec: PodSpec, { className, priority, preemptionPolicy }: Established): PodSpec {
   if (spec.priority !== undefined && spec.priority !== priority)
     throw refuse(
       request,
@@ -76,13 +86,10 @@ function withPriority(request: AdmissionRequest, pod: Pod, { className, priority
       `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`,
     );
   return {
-    ...pod,
-    spec: {
-      ...spec,
-      ...(className === "" ? {} : { priorityClassName: className }),
-      priority,
-      ...(preemptionPolicy === undefined ? {} : { preemptionPolicy }),
-    },
+    ...spec,
+    ...(className === "" ? {} : { priorityClassName: className }),
+    priority,
+    ...(preemptionPolicy === undefined ? {} : { preemptionPolicy }),
   };
 }
 

@@ -2,6 +2,7 @@
 // account's pull secrets, and finds a token, the cluster's authority and its namespace below
 // /var/run/secrets/kubernetes.io/serviceaccount. An account may be limited to the secrets it lists.
 import { isPathSegmentName } from "../../api/meta/names.ts";
+import { PartsWith } from "../../api/meta/shared-parts.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { pods, serviceaccounts } from "../../api/resources.generated.ts";
 import { podReferences } from "../../api/semantics/pod-references.ts";
@@ -26,6 +27,11 @@ export interface ServiceAccountDependencies {
 }
 
 export function createServiceAccount(deps: ServiceAccountDependencies): AdmissionPlugin {
+  const specs = new PartsWith<PodSpec, ServiceAccount>();
+  const withAccount = (pod: Pod, account: ServiceAccount): Pod => {
+    const spec = pod.spec ?? ({ containers: [] } as PodSpec);
+    return { ...pod, spec: specs.of(spec, account, () => specWithAccount(spec, account, deps.clock)) };
+  };
   return {
     name: "ServiceAccount",
     only: [pods],
@@ -41,9 +47,7 @@ export function createServiceAccount(deps: ServiceAccountDependencies): Admissio
         return pod;
       }
       const found = findAccount(request, pod.spec?.serviceAccountName || "default", deps);
-      return found instanceof Promise
-        ? found.then((account) => withAccount(pod, account, deps.clock))
-        : withAccount(pod, found, deps.clock);
+      return found instanceof Promise ? found.then((account) => withAccount(pod, account)) : withAccount(pod, found);
     },
     validate(request) {
       const pod = request.object as Pod;
@@ -91,8 +95,7 @@ async function awaitAccount(request: AdmissionRequest, name: string, deps: Servi
   }
 }
 
-function withAccount(pod: Pod, account: ServiceAccount, clock: Clock): Pod {
-  const spec = pod.spec ?? ({ containers: [] } as PodSpec);
+function specWithAccount(spec: PodSpec, account: ServiceAccount, clock: Clock): PodSpec {
   const name = account.metadata.name;
   const pullSecrets = spec.imagePullSecrets?.length
     ? spec.imagePullSecrets
@@ -104,7 +107,7 @@ function withAccount(pod: Pod, account: ServiceAccount, clock: Clock): Pod {
     ...(pullSecrets?.length ? { imagePullSecrets: pullSecrets } : {}),
   };
   const mounts = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
-  return { ...pod, spec: mounts ? withTokenVolume(named, clock) : named };
+  return mounts ? withTokenVolume(named, clock) : named;
 }
 
 function withTokenVolume(spec: PodSpec, clock: Clock): PodSpec {

@@ -50,7 +50,8 @@ function withLinks(index: ApiResponse, links: ReadonlyMap<string, string>): ApiR
   if (links.size === 0 || index.kind !== "bytes") return index;
   const own = (JSON.parse(Buffer.from(index.bytes).toString()) as { readonly paths: object }).paths;
   const theirs = Object.fromEntries([...links].map(([path, link]) => [path, { serverRelativeURL: link }]));
-  return { ...index, bytes: Buffer.from(JSON.stringify({ paths: { ...theirs, ...own } })) };
+  const paths = Object.fromEntries(Object.entries({ ...theirs, ...own }).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { ...index, bytes: Buffer.from(JSON.stringify({ paths })) };
 }
 
 /** The merged v2 document in both encodings, made when first asked for. */

@@ -2,10 +2,12 @@
 // the secrets, config maps, claims, volumes and service accounts these pods refer to. Everything else a kubelet needs is
 // the same for all nodes (the rules of system:node). What a node may write is narrowed further by NodeRestriction, which
 // sees the objects. Relations are found through indexes over the pods bound to nodes: "<node>|secret|<namespace>/<name>".
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { parseFieldSelector, SelectorError } from "../../api/meta/selectors.ts";
 import { persistentvolumes, pods, resourceslices, volumeattachments } from "../../api/resources.generated.ts";
 import { persistentVolumeSecrets, podReferences } from "../../api/semantics/pod-references.ts";
 import type { PersistentVolume, Pod } from "../../api/types/core-v1.ts";
+import type { Informer } from "../../client/informer.ts";
 import type { AdmissionReader } from "../admission/admission.ts";
 import { nodeNameOf } from "../authn/node-identity.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
@@ -21,7 +23,8 @@ type Check = (node: string, request: AuthorizationAttributes) => AuthorizationDe
 /** `gatedRules`: what system:node has besides while feature gates are on. */
 export function createNodeAuthorizer(reader: AdmissionReader, gatedRules: readonly string[] = []): Authorizer {
   const nodeRules = [...(defaultClusterRoles["system:node"] ?? []), ...gatedRules].map(parseRule);
-  const { [podCertificates]: certificateCheck, ...others } = createChecks(new NodeRelations(reader));
+  const relations = new NodeRelations(reader);
+  const { [podCertificates]: certificateCheck, ...others } = createChecks(relations);
   // Nodes ask for certificates of pods only where the feature's rules are theirs.
   const checks: Readonly<Record<string, Check | undefined>> = gatedRules.some((rule) => rule.includes("podcertificaterequests"))
     ? { ...others, [podCertificates]: certificateCheck }
@@ -32,7 +35,8 @@ export function createNodeAuthorizer(reader: AdmissionReader, gatedRules: readon
       if (node === undefined) return no();
       if (node === "") return no(`unknown node for user ${JSON.stringify(request.user.name)}`);
       const check = request.isResourceRequest ? checks[`${request.apiGroup}/${request.resource}`] : undefined;
-      if (check) return check(node, request);
+      // What has not been read yet is no reason to refuse.
+      if (check) return relations.known ? check(node, request) : relations.read().then(() => check(node, request));
       return nodeRules.some((rule) => ruleAllows(rule, request)) ? allow : no();
     },
     async rulesFor(user) {
@@ -201,11 +205,27 @@ const relationIndex = "node-authorizer";
 /** Answers how objects relate to nodes, from indexes over the server's own watch caches. */
 class NodeRelations {
   readonly #reader: AdmissionReader;
+  #known = false;
 
   constructor(reader: AdmissionReader) {
     this.#reader = reader;
     reader.informer(pods).addIndex(relationIndex, podRelations);
     reader.informer(persistentvolumes).addIndex(relationIndex, persistentVolumeSecrets);
+  }
+
+  /** Whether all that is asked about has been read. */
+  get known(): boolean {
+    if (!this.#known) this.#known = this.#all().every(({ hasSynced }) => hasSynced);
+    return this.#known;
+  }
+
+  async read(): Promise<void> {
+    await Promise.all(this.#all().map((informer) => informer.hasSynced || informer.synced()));
+  }
+
+  #all(): readonly Pick<Informer<KubernetesObject>, "hasSynced" | "synced">[] {
+    const reader = this.#reader;
+    return [reader.informer(pods), reader.informer(persistentvolumes), reader.informer(resourceslices), reader.informer(volumeattachments)];
   }
 
   runs(node: string, namespace: string, name: string): boolean {

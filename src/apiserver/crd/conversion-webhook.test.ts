@@ -183,7 +183,7 @@ describe("a definition with a conversion webhook", () => {
     await create("w", "red");
     webhook.answer = () => ({ status: 500, body: "broken" });
     const message =
-      'conversion webhook for example.com/v1, Kind=Widget failed: an error on the server ("broken") has prevented the request from succeeding';
+      'conversion webhook for example.com/v1, Kind=Widget failed: an error on the server ("unknown") has prevented the request from succeeding';
     for (const path of [`${inV2}/w`, inV2]) {
       const { status, body } = await fixture.send("GET", path);
       expect([status, body.message]).toEqual([500, message]);

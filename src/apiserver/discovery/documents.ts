@@ -120,7 +120,22 @@ const storedAs: Readonly<Record<string, string>> = {
   "apiextensions.k8s.io/v1/CustomResourceDefinition": "apiextensions.k8s.io/v1beta1/CustomResourceDefinition",
   "events.k8s.io/v1/Event": "/v1/Event",
   "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler",
+  "certificates.k8s.io/v1alpha1/ClusterTrustBundle": "certificates.k8s.io/v1beta1/ClusterTrustBundle",
+  "coordination.k8s.io/v1alpha2/LeaseCandidate": "coordination.k8s.io/v1beta1/LeaseCandidate",
+  "resource.k8s.io/v1beta2/DeviceTaintRule": "resource.k8s.io/v1alpha3/DeviceTaintRule",
+  "admissionregistration.k8s.io/v1alpha1/MutatingAdmissionPolicy": "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy",
+  "admissionregistration.k8s.io/v1alpha1/MutatingAdmissionPolicyBinding":
+    "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicyBinding",
+  ...storedAsV1("networking.k8s.io/v1beta1", ["IPAddress", "ServiceCIDR"]),
+  ...storedAsV1("storage.k8s.io/v1beta1", ["VolumeAttributesClass"]),
+  ...storedAsV1("resource.k8s.io/v1beta1", ["DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"]),
+  ...storedAsV1("resource.k8s.io/v1beta2", ["DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"]),
 };
+
+function storedAsV1(apiVersion: string, kinds: readonly string[]): Readonly<Record<string, string>> {
+  const [group] = apiVersion.split("/");
+  return Object.fromEntries(kinds.map((kind) => [`${apiVersion}/${kind}`, `${group}/v1/${kind}`]));
+}
 
 /** Changes when the kind objects are stored as changes: clients that migrate storage compare it. */
 function storageVersionHash(type: ResourceType): string {

@@ -39,8 +39,24 @@ const noParts: readonly string[] = [];
 /** A path that ends before it has said what it is about. */
 export class UndeterminedPath extends Error {}
 
+/** Creates name nothing, so that they come again, and their queries say nothing of what they are about. Emptied when full. */
+const knownCreates = new Map<string, RequestInfo>();
+const maxKnownCreates = 1024;
+const maxKnownLength = 512;
+
 /** `path` is percent-encoded, as received. Throws BadRequest for a path that cannot be decoded, UndeterminedPath for one cut short. */
 export function parseRequestInfo(method: string, path: string, query: URLSearchParams): RequestInfo {
+  const known = method === "POST" ? knownCreates.get(path) : undefined;
+  if (known) return known;
+  const info = readRequestInfo(method, path, query);
+  if (info.verb === "create" && info.name === "" && path.length <= maxKnownLength) {
+    if (knownCreates.size >= maxKnownCreates) knownCreates.clear();
+    knownCreates.set(path, info);
+  }
+  return info;
+}
+
+function readRequestInfo(method: string, path: string, query: URLSearchParams): RequestInfo {
   const decoded = path.includes("%") ? decodePath(path) : path;
   const parts = splitPath(decoded);
   const prefix = parts[0];

@@ -1,12 +1,12 @@
 // Warning headers (RFC 7234, code 299) as upstream writes them: quoted and escaped, without duplicates, and cut short when
-// they would not fit into a sane response head.
+// they would not fit into a sane response head. What holds control characters, which would end the header, is left out.
 
 const maxTotalCharacters = 4096;
 const maxItemCharacters = 256;
 
 /** The values of the Warning headers for these texts, in order. */
 export function warningHeaders(texts: readonly string[]): string[] {
-  const distinct = [...new Set(texts)].filter((text) => text !== "");
+  const distinct = [...new Set(texts)].filter((text) => text !== "" && !/[\0-\x1f\x7f-\x9f]/.test(text));
   const total = distinct.reduce((sum, text) => sum + text.length, 0);
   if (total <= maxTotalCharacters) return distinct.map(warningHeader);
   const headers: string[] = [];
@@ -21,9 +21,8 @@ export function warningHeaders(texts: readonly string[]): string[] {
 }
 
 function warningHeader(text: string): string {
-  // Control characters would end the header; other text goes out as UTF-8 bytes, one character each as node:http wants.
-  const clean = text.replace(/[\0-\x1f\x7f]+/g, " ");
-  const quoted = clean.replace(/["\\]/g, "\\$&");
+  // Text goes out as UTF-8 bytes, one character each as node:http wants.
+  const quoted = text.replace(/["\\]/g, "\\$&");
   return `299 - "${asHeaderBytes(quoted)}"`;
 }
 

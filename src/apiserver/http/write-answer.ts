@@ -57,7 +57,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
       const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(answer.context.request);
       if (encoding === "yaml") return sendYaml(response, answer, sink);
       // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
-      const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf) : undefined;
+      const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf?.bind(response)) : undefined;
       const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
       const encoded = message === undefined && !pretty ? response.encoded?.() : undefined;
       if (encoded && !head && encoded.tail.length <= maxTextBytes) {

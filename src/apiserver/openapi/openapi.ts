@@ -80,9 +80,8 @@ export function createOpenApi(
   };
 
   const index: Handler = async () => {
-    const paths = Object.fromEntries(
-      [...generation().parts].map(([key, { hash }]) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hash}` }]),
-    );
+    const parts = [...generation().parts].sort(([a], [b]) => (a < b ? -1 : 1));
+    const paths = Object.fromEntries(parts.map(([key, { hash }]) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hash}` }]));
     // Upstream's index names no type, and is taken for text.
     return { kind: "bytes", status: 200, contentType: "text/plain; charset=utf-8", bytes: Buffer.from(JSON.stringify({ paths })) };
   };

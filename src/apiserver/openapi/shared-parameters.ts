@@ -56,8 +56,17 @@ export class SharedParameters {
 
 export function descriptionOf({ operation, name, description }: Parameter, descriptions: Descriptions): { readonly description?: string } {
   const found = operation === undefined ? description : descriptions.ofParameter(operation, name);
-  return found === undefined ? {} : { description: found };
+  return found === undefined ? {} : { description: withLines[name]?.(found) ?? found };
 }
+
+const indented: readonly string[] = ["", " ", "\n\n", "\n  ", "\n\n  ", "\n    "];
+
+/** Texts with lists in them, whose lines our source has joined. */
+const withLines: Readonly<Record<string, (text: string) => string>> = {
+  sendInitialEvents: (text) =>
+    text.replace("ListOptions.\n\nIf", "ListOptions.\n  If").replaceAll("   ", "\n  ").replace(". - `", ".\n- `"),
+  shardSelector: (text) => text.replace(/ {2,5}/g, (gap) => indented[gap.length] ?? gap),
+};
 
 const prime = 0x100000001b3n;
 

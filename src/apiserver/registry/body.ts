@@ -9,9 +9,10 @@ import {
   strictProblem,
   unknownField,
 } from "../../api/encode/decode.ts";
-import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { inTextOrder, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
+import { typeProblem } from "../../api/encode/type-meta.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
@@ -210,26 +211,7 @@ function decodeCustom({ kind, decode }: ExpectedKind, value: unknown, apiVersion
   return decode ? decode(object) : { object, unknown: [] };
 }
 
-const jsonParseError = "couldn't get version/kind; json parse error: json:";
-
-const goKind = (value: unknown): string => (Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value);
-
 const textOf = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(withPlainNumbers(value)));
-
-/** Why a body does not say what it is. */
-function typeProblem(value: unknown): string | undefined {
-  if (value === null) return undefined;
-  if (typeof value !== "object" || Array.isArray(value) || value instanceof JsonNumber) {
-    const target = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
-    return `${jsonParseError} cannot unmarshal ${goKind(withPlainNumbers(value))} into Go value of type ${target}`;
-  }
-  for (const field of ["apiVersion", "kind"] as const) {
-    const given = (value as Sent)[field];
-    if (given === undefined || given === null || typeof given === "string") continue;
-    return `${jsonParseError} cannot unmarshal ${goKind(withPlainNumbers(given))} into Go struct field .${field} of type string`;
-  }
-  return undefined;
-}
 
 function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes?: Uint8Array): void {
   const kind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : expected.kind;

@@ -41,6 +41,7 @@ export async function createObject(
   const { definition, type } = store;
   const { defaults } = definition;
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
+  object = definition.create.withSharedParts?.(object) ?? object;
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
   if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(env, store, request));
   const named = object.metadata.name ?? "";

@@ -149,7 +149,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   const table = definition.table ?? defaultTable;
   const include = parseIncludeObject(representation.includeObject);
   const rows = [];
-  for (const object of objects) {
+  for (const object of table.compare ? [...objects].sort(table.compare) : objects) {
     const conditions = table.conditions?.(object);
     const cells = object.metadata.name === undefined ? emptyCells(table) : table.cells(object, nowMs);
     rows.push({

@@ -107,6 +107,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
    */
   readonly countsGeneration?: boolean | "to the letter";
   readonly create: {
+    /** The object as it was decoded, with the parts that others before it had too as the same values (shared-parts.ts). */
+    withSharedParts?(object: T): T;
     prepare?(object: T, context: StrategyContext): T;
     validate?(object: T): readonly FieldError[];
     warnings?(object: T): readonly string[];

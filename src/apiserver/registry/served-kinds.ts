@@ -36,6 +36,10 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
     read(type, kind, value, { strict = false } = {}) {
       const apiVersion = apiVersionOf(kind);
       const { kind: name, apiVersion: version } = value as KubernetesObject;
+      if ((name !== kind.kind || version !== apiVersion) && !schemaOfKind(version ?? "", name ?? ""))
+        throw new Error(
+          `no kind ${JSON.stringify(name)} is registered for version ${JSON.stringify(version)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+        );
       if (name !== kind.kind || version !== apiVersion)
         throw new Error(`the patched object is of kind ${version}, Kind=${name}; expected ${apiVersion}, Kind=${kind.kind}`);
       const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;

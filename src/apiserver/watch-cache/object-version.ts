@@ -4,6 +4,7 @@
 // version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
+import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
@@ -230,7 +231,7 @@ function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
 
 /** JSON with kind, apiVersion and metadata first, as upstream writes it. */
 function encode(object: KubernetesObject): Buffer {
-  const text = JSON.stringify(isInOrder(object) ? object : inOrder(object));
+  const text = textWithSharedParts(object) ?? JSON.stringify(isInOrder(object) ? object : inOrder(object));
   // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);

@@ -81,20 +81,46 @@ describe("post()", () => {
     expect((await pending).message).toContain("context canceled");
   });
 
-  test("does not follow redirects, nor take answers that are too long, no JSON, or no success", async () => {
-    const server = await newServer(() => ({ status: 302, headers: { location: "/elsewhere" }, body: "" }));
-    const client = newClient({ maxAnswerBytes: 100 });
+  test("follows redirects, with what is sent where the answer says so, but not for ever", async () => {
+    const server = await newServer((body, { url, method }) =>
+      url === "/end"
+        ? { body: { got: body ?? "nothing", method } }
+        : { status: url === "/again" ? 307 : 302, headers: { location: url === "/loop" ? "/loop" : "/end" }, body: "" },
+    );
+    const client = newClient();
+    const at = (path: string) => ({ url: server.url(path), caPem: server.caPem });
+    expect(await client.post(at("/again"), call)).toEqual({ got: { n: 1 }, method: "POST" });
+    expect(await client.post(at("/elsewhere"), call)).toEqual({ got: "nothing", method: "GET" });
+    expect((await failureOf(client.post(at("/loop"), call))).message).toBe(`Post "${server.url("/loop")}": stopped after 10 redirects`);
+  });
+
+  test("comes back when a busy server says to, until its deadline", async () => {
+    let calls = 0;
+    const server = await newServer(() => (++calls < 3 ? { status: 429, headers: { "retry-after": "0" }, body: "" } : { body: { calls } }));
     const target = { url: server.url(), caPem: server.caPem };
-    expect(await failureOf(client.post(target, call))).toMatchObject({ failure: "status", httpStatus: 302 });
-    server.answer = () => ({ body: { text: "x".repeat(100) } });
+    expect(await newClient().post(target, call)).toEqual({ calls: 3 });
+    server.answer = () => ({ status: 503, headers: { "retry-after": "60" }, body: "" });
+    const late = await failureOf(newClient().post(target, { ...call, timeoutMs: 50 }));
+    expect(late.message).toBe(`Post "${server.url()}": context deadline exceeded`);
+  });
+
+  test("does not take answers that are too long, no objects, or no success", async () => {
+    const server = await newServer(() => ({ body: { text: "x".repeat(200) } }));
+    const client = newClient({ maxAnswerBytes: 200 });
+    const target = { url: server.url(), caPem: server.caPem };
+    const messageOf = async (status: number, body: unknown, type?: string): Promise<string> => {
+      server.answer = () => ({ status, body, ...(type ? { headers: { "content-type": type } } : {}) });
+      return (await failureOf(client.post(target, call))).message;
+    };
     expect(await failureOf(client.post(target, call))).toMatchObject({ failure: "answer" });
-    server.answer = () => ({ body: "no json" });
-    expect((await failureOf(client.post(target, call))).message).toContain("couldn't get version/kind");
-    server.answer = () => ({ status: 500, body: "broken" });
-    expect((await failureOf(client.post(target, call))).message).toBe(
+    expect(await messageOf(200, "no json")).toContain("couldn't get version/kind; json parse error: json: cannot unmarshal string");
+    expect(await messageOf(204, "")).toContain("0-length response with status code: 204");
+    expect(await messageOf(500, "broken", "text/plain")).toBe(
       'an error on the server ("broken") has prevented the request from succeeding',
     );
-    expect(server.paths).toEqual(["/", "/", "/", "/"]);
+    expect(await messageOf(500, "broken")).toBe('an error on the server ("unknown") has prevented the request from succeeding');
+    expect(await messageOf(500, { apiVersion: "v1", kind: "Status", status: "Failure", message: "told" })).toBe("told");
+    expect(await messageOf(400, "broken")).toBe("the server rejected our request for an unknown reason");
   });
 
   test("replaces a kept connection that the server has closed", async () => {

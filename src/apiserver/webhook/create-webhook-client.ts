@@ -1,19 +1,21 @@
 // The client of webhooks over node:http(s): POSTs JSON over kept-alive connections of a bounded number, in HTTP/1.1 as
-// upstream does. Redirects are not followed, answers longer than 3 MiB are refused, and a call ends at its deadline
-// whatever the other side does. A kept connection that the server has closed meanwhile is replaced once.
+// upstream does. Redirects are followed and servers that say when to come back are asked again, answers longer than 16 MiB are
+// refused, and a call ends at its deadline whatever the other side does. A kept connection that the server has closed meanwhile
+// is replaced once.
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https, { type RequestOptions } from "node:https";
 import type { Clock } from "../../base/clock.ts";
 import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
+import { readAnswer } from "./read-answer.ts";
 import type { WebhookCall, WebhookClient, WebhookTarget } from "./webhook-client.ts";
-import { connectionError, postError, statusError, WebhookError } from "./webhook-error.ts";
+import { connectionError, postError, WebhookError } from "./webhook-error.ts";
 
 export interface WebhookClientOptions {
   /** Open connections to one server; further calls wait. Default 64. */
   readonly maxSocketsPerHost?: number;
   /** Open connections altogether. Default 512. */
   readonly maxSockets?: number;
-  /** The longest answer. Default 3 MiB. */
+  /** The longest answer. Default 16 MiB: a patch may hold the largest object in base64. */
   readonly maxAnswerBytes?: number;
   /** Make connections to services of the cluster, and to all other servers, where they are not made directly. */
   readonly egress?: { readonly cluster?: Tunnel | undefined; readonly controlplane?: Tunnel | undefined };
@@ -21,11 +23,12 @@ export interface WebhookClientOptions {
 
 /** Connections that are kept to one server while it is not called. */
 const maxFreeSockets = 8;
-/** How much of a failed call's answer goes into the message. */
-const maxQuotedBytes = 2048;
+const maxRedirects = 10;
+/** Calls after the first of a server that says when to come back. */
+const maxRetries = 10;
 
 export function createWebhookClient(deps: { readonly clock: Clock }, options: WebhookClientOptions = {}): WebhookClient {
-  const { maxSocketsPerHost = 64, maxSockets = 512, maxAnswerBytes = 3 * 1024 * 1024 } = options;
+  const { maxSocketsPerHost = 64, maxSockets = 512, maxAnswerBytes = 16 * 1024 * 1024 } = options;
   const limits = { keepAlive: true, maxSockets: maxSocketsPerHost, maxTotalSockets: maxSockets, maxFreeSockets };
   const direct = (): ConnectionAgents => ({ https: new https.Agent(limits), http: new http.Agent(limits) });
   const { cluster, controlplane } = options.egress ?? {};
@@ -54,22 +57,75 @@ async function post(calling: Calling, target: WebhookTarget, call: WebhookCall):
   const onAbort = (): void => deadline.abort(postError("timeout", target.url, "context canceled", call.signal?.reason));
   call.signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    return await exchange(calling, target, body, deadline.signal);
+    return await persevere(calling, target, body, deadline.signal);
   } finally {
     timer.cancel();
     call.signal?.removeEventListener("abort", onAbort);
   }
 }
 
-async function exchange(calling: Calling, target: WebhookTarget, body: Buffer, signal: AbortSignal): Promise<unknown> {
-  const url = parseUrl(target.url);
-  const send = (): Promise<unknown> => exchangeOnce(calling, { target, url, body, signal });
+/** Comes back when a busy server has said to, as long as there is time. */
+async function persevere(calling: Calling, target: WebhookTarget, body: Buffer, signal: AbortSignal): Promise<unknown> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await follow(calling, target, body, signal);
+    } catch (error) {
+      const { httpStatus = 0, retryAfterSeconds } = error instanceof WebhookError ? error : {};
+      const isBusy = retryAfterSeconds !== undefined && (httpStatus === 429 || httpStatus >= 500);
+      if (!isBusy || attempt === maxRetries) throw error;
+      await calling.clock.sleep(retryAfterSeconds * 1000, signal);
+    }
+  }
+}
+
+/** The answer of the last of the servers that each send on to the next. */
+async function follow(calling: Calling, target: WebhookTarget, body: Buffer, signal: AbortSignal): Promise<unknown> {
+  let exchange: Exchange = { target, url: parseUrl(target.url), method: "POST", body, signal };
+  for (let redirects = 0; ; redirects++) {
+    const answer = await orAnew(calling, exchange);
+    if (!(answer instanceof Redirect)) return answer;
+    if (redirects === maxRedirects) throw postError("connection", answer.url, `stopped after ${maxRedirects} redirects`);
+    exchange = redirected(exchange, answer);
+  }
+}
+
+/** Who is asked next, and what: a server elsewhere is told nothing of who asks. */
+function redirected({ target, url, body, method, signal }: Exchange, { url: next, keepsBody }: Redirect): Exchange {
+  const to = parseUrl(next);
+  const { connectTo, serverName: _, bearerToken, ...rest } = target;
+  const isHere = to.host === url.host;
+  const same = isHere ? target : { ...rest, ...(to.hostname === url.hostname && bearerToken ? { bearerToken } : {}) };
+  return {
+    target: { ...same, url: next, ...(isHere && connectTo ? { connectTo } : {}) },
+    url: to,
+    signal,
+    ...(keepsBody ? { method, body } : { method: "GET", body: undefined }),
+  };
+}
+
+async function orAnew(calling: Calling, exchange: Exchange): Promise<unknown> {
   try {
-    return await send();
+    return await exchangeOnce(calling, exchange);
   } catch (error) {
-    if (error instanceof StaleConnection) return send();
+    if (error instanceof StaleConnection) return exchangeOnce(calling, exchange);
     throw error;
   }
+}
+
+/** An answer that sends on. */
+class Redirect {
+  readonly url: string;
+  readonly keepsBody: boolean;
+
+  constructor(url: string, keepsBody: boolean) {
+    this.url = url;
+    this.keepsBody = keepsBody;
+  }
+}
+
+function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage, from: URL): Redirect | undefined {
+  if (location === undefined || ![301, 302, 303, 307, 308].includes(statusCode) || !URL.canParse(location, from.href)) return undefined;
+  return new Redirect(new URL(location, from.href).href, statusCode >= 307);
 }
 
 function parseUrl(text: string): URL {
@@ -84,14 +140,16 @@ class StaleConnection extends Error {}
 interface Exchange {
   readonly target: WebhookTarget;
   readonly url: URL;
-  readonly body: Buffer;
+  readonly method: "POST" | "GET";
+  readonly body: Buffer | undefined;
   readonly signal: AbortSignal;
 }
 
-function exchangeOnce(calling: Calling, { target, url, body, signal }: Exchange): Promise<unknown> {
+function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
+  const { target, url, body, signal } = exchange;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    const request = open(calling, target, url, body.length);
+    const request = open(calling, exchange);
     let answered = false;
     const onAbort = (): void => {
       reject(signal.reason);
@@ -106,25 +164,31 @@ function exchangeOnce(calling: Calling, { target, url, body, signal }: Exchange)
     });
     request.on("response", (response) => {
       answered = true;
-      readAnswer(response, target.url, calling.maxAnswerBytes).then(resolve, reject).finally(finish);
+      const redirect = redirectOf(response, url);
+      if (redirect) {
+        response.resume();
+        finish();
+        return resolve(redirect);
+      }
+      readAnswer(response, calling.maxAnswerBytes).then(resolve, reject).finally(finish);
     });
     request.end(body);
   });
 }
 
-function open({ agents }: Calling, target: WebhookTarget, url: URL, bodyBytes: number): ClientRequest {
+function open({ agents }: Calling, { target, url, method, body }: Exchange): ClientRequest {
   const { connectTo, serverName, bearerToken } = target;
   const secure = url.protocol === "https:";
   const options: RequestOptions = {
-    method: "POST",
+    method,
     path: `${url.pathname}${url.search}`,
     host: connectTo?.host ?? url.hostname.replace(/^\[|\]$/g, ""),
     port: connectTo?.port ?? (url.port === "" ? (secure ? 443 : 80) : Number(url.port)),
     headers: {
       host: url.host,
-      "content-type": "application/json",
-      "content-length": bodyBytes,
-      accept: "application/json",
+      ...(body ? { "content-type": "application/json", "content-length": body.length } : {}),
+      accept: "application/json, */*",
+      "accept-encoding": "gzip",
       "user-agent": "kube-apiserver-admission",
       ...(bearerToken === undefined ? {} : { authorization: `Bearer ${bearerToken}` }),
     },
@@ -139,31 +203,4 @@ function open({ agents }: Calling, target: WebhookTarget, url: URL, bodyBytes: n
     ...(target.clientCertificatePem ? { cert: target.clientCertificatePem, key: target.clientKeyPem } : {}),
     ...(target.insecureSkipVerify ? { rejectUnauthorized: false } : {}),
   });
-}
-
-async function readAnswer(response: IncomingMessage, url: string, maxBytes: number): Promise<unknown> {
-  const status = response.statusCode ?? 0;
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > maxBytes) throw new WebhookError("answer", `webhook response body exceeds ${maxBytes} bytes`, { httpStatus: status });
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof WebhookError) throw error;
-    throw connectionError(url, error);
-  }
-  const bytes = Buffer.concat(chunks, length);
-  if (status < 200 || status > 299)
-    throw statusError(status, bytes.subarray(0, maxQuotedBytes).toString(), response.headers["retry-after"]);
-  try {
-    return JSON.parse(bytes.toString()) as unknown;
-  } catch (error) {
-    throw new WebhookError("answer", `couldn't get version/kind; json parse error: ${(error as Error).message}`, {
-      httpStatus: status,
-      cause: error,
-    });
-  }
 }

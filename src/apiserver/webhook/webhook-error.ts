@@ -1,5 +1,7 @@
 // What went wrong with a call to a webhook. The texts are those of upstream's client (Go's), because they are part of the
 // answers that users see: `Post "https://…": dial tcp 10.0.0.1:443: connect: connection refused`.
+import { getServers } from "node:dns";
+import { isIP } from "node:net";
 import type { PeerCertificate } from "node:tls";
 
 export type WebhookFailure =
@@ -83,13 +85,51 @@ export function connectionProblem(error: unknown): { readonly failure: "connecti
   const dial = dialProblems[code];
   const at = address?.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   if (dial !== undefined) return connection(`dial tcp ${at}: connect: ${dial}`);
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return connection(`dial tcp: lookup ${hostname}: no such host`);
-  if (code === "ECONNRESET") return connection(message === "socket hang up" ? "EOF" : "connection reset by peer");
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return connection(`dial tcp: lookup ${hostname}${resolverText()}: no such host`);
+  if (code === "ECONNRESET") return connection(closed.test(message) ? "EOF" : "connection reset by peer");
+  const alert = /SSL alert number (\d+)/.exec(message)?.[1];
+  if (alert !== undefined) return connection(`remote error: tls: ${tlsAlerts[Number(alert)] ?? `alert(${alert})`}`);
+  if (code === "EPROTO" && /wrong version number/.test(message)) return connection("http: server gave HTTP response to HTTPS client");
   return connection(message);
 }
 
+/** Who has been asked for the address. */
+function resolverText(): string {
+  const [server] = getServers();
+  if (server === undefined) return "";
+  const hasPort = /^\[.*\]:\d+$|^[^:]+:\d+$/.test(server);
+  return ` on ${hasPort ? server : server.includes(":") ? `[${server}]:53` : `${server}:53`}`;
+}
+
+/** Before anything was answered, or before the connection was encrypted. */
+const closed = /^socket hang up$|socket disconnected before secure TLS connection/;
+
+/** What the other side says of the end of a connection. */
+const tlsAlerts: Readonly<Record<number, string>> = {
+  40: "handshake failure",
+  42: "bad certificate",
+  43: "unsupported certificate",
+  44: "revoked certificate",
+  45: "expired certificate",
+  46: "unknown certificate",
+  47: "illegal parameter",
+  48: "unknown certificate authority",
+  49: "access denied",
+  50: "error decoding message",
+  51: "error decrypting message",
+  70: "protocol version not supported",
+  71: "insufficient security level",
+  80: "internal error",
+  112: "unrecognized name",
+  116: "certificate required",
+  120: "no application protocol",
+};
+
 function otherNames(certificate: PeerCertificate | undefined, wanted: string): string {
+  const isAddress = isIP(wanted) !== 0;
   const names = (certificate?.subjectaltname ?? "").split(", ").flatMap((name) => /^(?:DNS|IP Address):(.*)$/.exec(name)?.[1] ?? []);
+  if (isAddress && !/IP Address:/.test(certificate?.subjectaltname ?? ""))
+    return `cannot validate certificate for ${wanted} because it doesn't contain any IP SANs`;
   return names.length === 0
     ? `certificate is not valid for any names, but wanted to match ${wanted}`
     : `certificate is valid for ${names.join(", ")}, not ${wanted}`;
@@ -112,10 +152,10 @@ const statusTexts: Readonly<Record<number, string>> = {
 export function statusError(httpStatus: number, body: string, retryAfter: string | undefined): WebhookError {
   const seconds = Number(retryAfter ?? Number.NaN);
   const retryAfterSeconds = Number.isInteger(seconds) && seconds >= 0 ? seconds : undefined;
-  const said = /^\s*$/.test(body) ? "unknown" : body.trim();
+  const said = body.trim();
   let message = statusTexts[httpStatus];
-  if (httpStatus === 400) message = said === "unknown" ? "the server rejected our request for an unknown reason" : said;
-  if (httpStatus === 403) message = said === "unknown" ? "the server refused the request" : said;
+  if (httpStatus === 400) message = "the server rejected our request for an unknown reason";
+  if (httpStatus === 403) message = said;
   message ??=
     httpStatus >= 500
       ? `an error on the server (${JSON.stringify(said)}) has prevented the request from succeeding`

@@ -99,7 +99,7 @@ export async function startWebhookServer(answer: Answering, dns: readonly string
     void (async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-      const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+      const body: unknown = chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString());
       webhook.paths.push(request.url ?? "");
       webhook.bodies.push(body);
       const answered = webhook.answer(body, request);

@@ -82,7 +82,13 @@ describe("loadKubeletConfiguration()", () => {
     );
     await using other = await files("");
     await writeFile(join(other.directory, "kubelet.yaml"), "apiVersion: v1\nkind: Pod\n");
-    await expect(loadKubeletConfiguration(other.sources)).rejects.toThrow("kind: expected KubeletConfiguration");
+    await expect(loadKubeletConfiguration(other.sources)).rejects.toThrow(
+      'no kind "Pod" is registered for version "v1" in scheme "pkg/kubelet/apis/config/scheme/scheme.go:33"',
+    );
+    await writeFile(join(other.directory, "kubelet.yaml"), "apiVersion: kubelet.config.k8s.io/v1beta1\n");
+    await expect(loadKubeletConfiguration(other.sources)).rejects.toThrow(
+      "Object 'Kind' is missing in 'apiVersion: kubelet.config.k8s.io/v1beta1'",
+    );
   });
 
   it.each([
@@ -133,7 +139,7 @@ describe("loadKubeletConfiguration()", () => {
     expect(await problemOf("maxPods: 1\n", { "10.conf": "maxPodz: 3\n" })).toMatch(/10\.conf: maxPodz: unknown field$/);
     await using written = await files("", { "10.conf": "" });
     await writeFile(join(written.sources.directory ?? "", "20.conf"), "maxPods: 3\n");
-    await expect(loadKubeletConfiguration(written.sources)).rejects.toThrow(/20\.conf: kind: expected KubeletConfiguration/);
+    await expect(loadKubeletConfiguration(written.sources)).rejects.toThrow(/20\.conf: Object 'Kind' is missing in 'maxPods: 3'$/);
   });
 
   it("lets flags go before the files, and merges feature gates with theirs", async () => {

@@ -3,7 +3,7 @@
 // and fields given twice are refused with their path, and values by upstream's validation.
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { ConfigError, ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
+import { ConfigError, ConfigFields, readConfigDocument } from "../../api/encode/config-fields.ts";
 import { applyMergePatch } from "../../api/patch/merge-patch.ts";
 import { defaultEvictionHard } from "../eviction/thresholds.ts";
 import { resolveKubeletGates } from "./feature-gates.ts";
@@ -89,7 +89,8 @@ async function readDocument(path: string): Promise<{ readonly raw: Document }> {
   }
   if (text.trim() === "") throw new ConfigError(`kubelet config file ${JSON.stringify(path)} was empty`);
   try {
-    const root = await readConfigText(text, configurationKind, [configurationVersion]);
+    const root = await readConfigDocument(text, `of kind ${configurationKind}`);
+    checkKind(root, text);
     const raw = Object.fromEntries(root.names().map((name) => [name, root.value(name)]));
     decode(raw);
     return { raw };
@@ -97,6 +98,22 @@ async function readDocument(path: string): Promise<{ readonly raw: Document }> {
     if (error instanceof ConfigError) throw new ConfigError(`${path}: ${error.message}`);
     throw error;
   }
+}
+
+const shownCharacters = 200;
+
+/** In the words of upstream's decoder, in one line. */
+function checkKind(root: ConfigFields, text: string): void {
+  const [kind, version] = [root.value("kind"), root.value("apiVersion")].map((value) => value ?? "");
+  const shown = text
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ")
+    .slice(0, shownCharacters);
+  if (kind === "") throw new ConfigError(`Object 'Kind' is missing in '${shown}'`);
+  if (version === "") throw new ConfigError(`Object 'apiVersion' is missing in '${shown}'`);
+  if (kind === configurationKind && version === configurationVersion) return;
+  const scheme = '"pkg/kubelet/apis/config/scheme/scheme.go:33"';
+  throw new ConfigError(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(version)} in scheme ${scheme}`);
 }
 
 async function listDropIns(directory: string): Promise<{ readonly dropIns: readonly string[]; readonly skipped: readonly string[] }> {

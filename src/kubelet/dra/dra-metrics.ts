@@ -20,7 +20,7 @@ export function registerDraMetrics(
 ): DraMetrics {
   const gauge = registry.gauge(
     "dra_resource_claims_in_use",
-    "The number of ResourceClaims that are currently in use on the node, by driver name, and across all drivers (<any>).",
+    "[ALPHA] The number of ResourceClaims that are currently in use on the node, by driver name (driver_name label value) and across all drivers (special value <any> for driver_name). Note that the sum of all by-driver counts is not the total number of in-use ResourceClaims because the same ResourceClaim might use devices from different drivers. Instead, use the count for the <any> driver_name.",
     ["driver_name"],
   );
   const shown = new Set<string>();

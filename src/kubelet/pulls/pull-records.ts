@@ -41,12 +41,20 @@ export class PullRecords {
   readonly #pulling: string | undefined;
   readonly #pulled: string | undefined;
   #loaded: Promise<Known> | undefined;
+  #current: Known | undefined;
   #writing: Promise<void> = Promise.resolve();
 
   /** Without a directory nothing is written. */
   constructor(rootDirectory: string | undefined) {
     this.#pulling = rootDirectory === undefined ? undefined : join(rootDirectory, "image_manager", "pulling");
     this.#pulled = rootDirectory === undefined ? undefined : join(rootDirectory, "image_manager", "pulled");
+  }
+
+  /** How many intents and records there are on disk; undefined until somebody has asked for one. */
+  get counts(): { readonly intents: number; readonly records: number } | undefined {
+    return this.#pulled === undefined || !this.#current
+      ? undefined
+      : { intents: this.#current.intents.size, records: this.#current.records.size };
   }
 
   async intend(image: string): Promise<void> {
@@ -113,10 +121,12 @@ export class PullRecords {
 
   async #load(): Promise<Known> {
     const [intents, records] = await Promise.all([readAll(this.#pulling), readAll(this.#pulled)]);
-    return {
+    const known: Known = {
       intents: new Set((intents as readonly { readonly image: string }[]).map((i) => i.image)),
       records: new Map((records as readonly PulledRecord[]).map((r) => [r.imageRef, r])),
     };
+    this.#current = known;
+    return known;
   }
 }
 

@@ -17,7 +17,11 @@ export interface PullVerificationOptions {
   readonly allowlist: readonly string[];
 }
 
+/** What a look at an image that is here comes to. */
+export type CheckResult = "credentialPolicyAllowed" | "credentialRecordFound" | "mustAuthenticate" | "error";
+
 export interface PullVerificationDependencies {
+  readonly onChecked?: (result: CheckResult) => void;
   readonly records: PullRecords;
   readonly cri: CriRuntime;
   readonly clock: Clock;
@@ -41,7 +45,13 @@ export class PullVerification {
 
   /** `imageRef` is on the node under the name `image`. */
   async mustPull(image: string, imageRef: string, credentials: () => Promise<readonly TrackedCredential[]>): Promise<boolean> {
-    if (this.#options.policy === "NeverVerify") return false;
+    const result = await this.#check(image, imageRef, credentials);
+    this.#deps.onChecked?.(result);
+    return result === "mustAuthenticate" || result === "error";
+  }
+
+  async #check(image: string, imageRef: string, credentials: () => Promise<readonly TrackedCredential[]>): Promise<CheckResult> {
+    if (this.#options.policy === "NeverVerify") return "credentialPolicyAllowed";
     await this.#begin();
     let record: PulledRecord | undefined;
     let byKubelet: boolean;
@@ -50,13 +60,13 @@ export class PullVerification {
       byKubelet = record !== undefined || this.#pulling.has(image) || (await this.#deps.records.isIntended(image));
     } catch (error) {
       this.#deps.logger.error("Unable to access cache records about image pulls", { image, error: errorText(error) });
-      return true;
+      return "error";
     }
-    if (!this.#mustVerify(image, byKubelet)) return false;
+    if (!this.#mustVerify(image, byKubelet)) return "credentialPolicyAllowed";
     const known = record?.credentialMapping?.[repositoryOf(image)];
-    if (!known) return true;
-    if (known.nodePodsAccessible) return false;
-    return !(await this.#matches(image, imageRef, known, await credentials()));
+    if (!known) return "mustAuthenticate";
+    if (known.nodePodsAccessible) return "credentialRecordFound";
+    return (await this.#matches(image, imageRef, known, await credentials())) ? "credentialRecordFound" : "mustAuthenticate";
   }
 
   /** Before a pull, which is not begun where this fails. */

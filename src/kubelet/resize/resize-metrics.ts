@@ -34,7 +34,7 @@ export function registerResizeMetrics(registry: MetricsRegistry): ResizeMetrics 
     }),
     pending: registry.gauge("kubelet_pod_pending_resizes", "Pods whose resize waits, or can never be.", ["reason"]),
     infeasible: registry.counter("kubelet_pod_infeasible_resizes_total", "Resizes that can never be.", ["reason_detail"]),
-    inProgress: registry.gauge("kubelet_pod_in_progress_resizes", "Pods whose resize is being made.").series(),
+    inProgress: registry.gauge("kubelet_pod_in_progress_resizes", "[ALPHA] Number of in-progress resizes for pods.").series(),
     accepted: registry.counter("kubelet_pod_deferred_accepted_resizes_total", "Resizes that had to wait and then fitted.", [
       "retry_trigger",
     ]),

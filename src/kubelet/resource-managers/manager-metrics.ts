@@ -33,20 +33,40 @@ export function registerManagerMetrics(registry: MetricsRegistry): ManagerMetric
   );
   const gauge = (name: string, help: string): GaugeSeries => registry.gauge(`kubelet_${name}`, help).series();
   return {
-    pinningRequests: counter("cpu_manager_pinning_requests_total", "Containers that asked for CPUs of their own."),
-    pinningErrors: counter("cpu_manager_pinning_errors_total", "Containers that asked for CPUs of their own and could not have them."),
-    sharedPoolMilli: gauge("cpu_manager_shared_pool_size_millicores", "CPUs that containers share, in thousandths."),
-    exclusiveCount: gauge("cpu_manager_exclusive_cpu_allocation_count", "CPUs that belong to single containers."),
+    pinningRequests: counter("cpu_manager_pinning_requests_total", "[ALPHA] The number of cpu core allocations which required pinning."),
+    pinningErrors: counter("cpu_manager_pinning_errors_total", "[ALPHA] The number of cpu core allocations which required pinning failed."),
+    sharedPoolMilli: gauge(
+      "cpu_manager_shared_pool_size_millicores",
+      "[ALPHA] The size of the shared CPU pool for non-guaranteed QoS pods, in millicores.",
+    ),
+    exclusiveCount: gauge(
+      "cpu_manager_exclusive_cpu_allocation_count",
+      "[ALPHA] The total number of CPUs exclusively allocated to containers running on this node",
+    ),
     exclusiveByNode: registry.gauge("kubelet_cpu_manager_allocation_per_numa", "CPUs that belong to single containers, by NUMA node.", [
       "numa_node",
     ]),
-    memoryRequests: counter("memory_manager_pinning_requests_total", "Containers that asked for memory of certain NUMA nodes."),
-    memoryErrors: counter("memory_manager_pinning_errors_total", "Containers that asked for such memory and could not have it."),
+    memoryRequests: counter(
+      "memory_manager_pinning_requests_total",
+      "[ALPHA] The number of memory pages allocations which required pinning.",
+    ),
+    memoryErrors: counter(
+      "memory_manager_pinning_errors_total",
+      "[ALPHA] The number of memory pages allocations which required pinning that failed.",
+    ),
     ...{ aligned, notAligned },
-    admissions: counter("topology_manager_admission_requests_total", "Pods whose resources were to be aligned."),
-    admissionErrors: counter("topology_manager_admission_errors_total", "Pods whose resources could not be aligned."),
+    admissions: counter(
+      "topology_manager_admission_requests_total",
+      "[ALPHA] The number of admission requests where resources have to be aligned.",
+    ),
+    admissionErrors: counter(
+      "topology_manager_admission_errors_total",
+      "[ALPHA] The number of admission request failures where resources could not be aligned.",
+    ),
     admissionMs: registry
-      .histogram("kubelet_topology_manager_admission_duration_ms", "How long pods took to be admitted.", { buckets })
+      .histogram("kubelet_topology_manager_admission_duration_ms", "[ALPHA] Duration in milliseconds to serve a pod admission request.", {
+        buckets,
+      })
       .series(),
   };
 }

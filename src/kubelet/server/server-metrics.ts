@@ -39,8 +39,12 @@ export class ServerMetrics {
     this.#clock = clock;
     const { registry } = this;
     const labels = ["method", "path", "server_type", "long_running"];
-    this.#requests = registry.counter("kubelet_http_requests_total", "Requests to the kubelet's server.", labels);
-    this.#inFlight = registry.gauge("kubelet_http_inflight_requests", "Requests that are being answered.", labels);
+    this.#requests = registry.counter(
+      "kubelet_http_requests_total",
+      "[ALPHA] Number of the http requests received since the server started",
+      labels,
+    );
+    this.#inFlight = registry.gauge("kubelet_http_inflight_requests", "[ALPHA] Number of the inflight http requests", labels);
     this.#durations = registry.histogram("kubelet_http_requests_duration_seconds", "How long answers took.", { labels, buckets: seconds });
     const reviews = (kind: ReviewKind, what: string) => ({
       total: registry.counter(`apiserver_delegated_${kind}_request_total`, `Questions ${what}, by status.`, ["code"]),

@@ -2,9 +2,9 @@
 // made from the same measurement as everything else. A pod's own group has no container; the whole machine is "/".
 
 import { type Sample, type SampledMetric, sampledText } from "../../base/metrics.ts";
-import type { CgroupDetails } from "../../linux/cgroup-details.ts";
 import type { DiskTraffic, MachineDisk } from "../../linux/machine-disks.ts";
 import type { ContainerMeasurement, Measurement, NetworkReading, PodMeasurement, UsageReading } from "./measurement.ts";
+import type { GroupDetails } from "./stats-provider.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -14,13 +14,16 @@ interface Group extends UsageReading {
   readonly processes?: number;
   readonly network?: NetworkReading;
   readonly diskBytes?: number;
-  readonly details?: CgroupDetails;
+  readonly details?: GroupDetails;
   /** Of the whole machine. */
   readonly disks?: readonly MachineDisk[];
 }
 
 export interface MachineFacts {
   readonly cpus: number;
+  /** Default what `cpus` says, in one socket. */
+  readonly cores?: number;
+  readonly sockets?: number;
   readonly memoryBytes: number;
   readonly swapBytes: number;
   readonly machineId: string;
@@ -33,22 +36,27 @@ export interface MachineFacts {
 export interface CadvisorFacts {
   readonly machine: MachineFacts | undefined;
   /** By the paths of control groups. */
-  readonly details: ReadonlyMap<string, CgroupDetails>;
+  readonly details: ReadonlyMap<string, GroupDetails>;
+  /** The groups of all pods and of classes of service, by their paths. Default none. */
+  readonly qos?: ReadonlyMap<string, UsageReading>;
   /** Of the machine. Default none. */
   readonly disks?: readonly MachineDisk[];
 }
 
 /** `measured` undefined: the measurement failed. */
-export function cadvisorMetrics(measured: Measurement | undefined, { machine, details, disks = [] }: CadvisorFacts): string {
+export function cadvisorMetrics(
+  measured: Measurement | undefined,
+  { machine, details, disks = [], qos = new Map() }: CadvisorFacts,
+): string {
   const error: SampledMetric = {
     name: "container_scrape_error",
     type: "gauge",
-    help: "1 where measuring failed, else 0",
+    help: "1 if there was an error while getting container metrics, 0 otherwise",
     samples: [{ value: measured ? 0 : 1 }],
   };
   return sampledText([
     ...machineMetrics(machine),
-    ...(measured ? groupMetrics(groupsOf(measured, details, disks), measured.timeMs) : []),
+    ...(measured ? groupMetrics(groupsOf(measured, { details, disks, qos }), measured.timeMs) : []),
     error,
   ]);
 }
@@ -58,18 +66,22 @@ export function containerCgroup(pod: PodMeasurement, { id }: ContainerMeasuremen
   return `${pod.cgroup ?? `/kubepods/pod${pod.uid}`}/${id}`;
 }
 
-function groupsOf({ node, pods }: Measurement, details: CadvisorFacts["details"], disks: readonly MachineDisk[]): readonly Group[] {
+function groupsOf(
+  { node, pods }: Measurement,
+  { details, disks, qos }: Required<Pick<CadvisorFacts, "details" | "disks" | "qos">>,
+): readonly Group[] {
   const root: Group = {
     ...node,
     disks,
     labels: labelsOf({ id: "/" }),
     ...(node.processes === undefined ? {} : { processes: node.processes }),
   };
+  const classes = [...qos].map(([id, usage]): Group => ({ ...usage, labels: labelsOf({ id }) }));
   const groups = pods.flatMap((pod) => [podGroup(pod), ...pod.containers.map((container) => containerGroup(pod, container))]);
-  return [root, ...groups.map((group) => withDetails(group, details.get(group.labels.id ?? "")))];
+  return [root, ...[...classes, ...groups].map((group) => withDetails(group, details.get(group.labels.id ?? "")))];
 }
 
-const withDetails = (group: Group, details: CgroupDetails | undefined): Group => (details ? { ...group, details } : group);
+const withDetails = (group: Group, details: GroupDetails | undefined): Group => (details ? { ...group, details } : group);
 
 function labelsOf(known: Partial<Record<"container" | "id" | "image" | "name" | "namespace" | "pod", string>>): Labels {
   return { container: "", id: "", image: "", name: "", namespace: "", pod: "", ...known };
@@ -115,17 +127,17 @@ function ofDisks(disks: readonly MachineDisk[] = [], value: (disk: MachineDisk) 
 /** What the kernel counts of each disk. Times are seconds. */
 const diskTraffic = (
   [
-    ["reads_total", "counter", "Reads of a disk.", (t) => t.reads],
-    ["reads_merged_total", "counter", "Reads that were made together with others.", (t) => t.readsMerged],
-    ["sector_reads_total", "counter", "Sectors read.", (t) => t.sectorsRead],
-    ["read_seconds_total", "counter", "Time reads took.", (t) => t.readMs / 1000],
-    ["writes_total", "counter", "Writes to a disk.", (t) => t.writes],
-    ["writes_merged_total", "counter", "Writes that were made together with others.", (t) => t.writesMerged],
-    ["sector_writes_total", "counter", "Sectors written.", (t) => t.sectorsWritten],
-    ["write_seconds_total", "counter", "Time writes took.", (t) => t.writeMs / 1000],
-    ["io_current", "gauge", "What a disk is doing now.", (t) => t.underWay],
-    ["io_time_seconds_total", "counter", "Time a disk was busy.", (t) => t.busyMs / 1000],
-    ["io_time_weighted_seconds_total", "counter", "The same, weighted by how much it had to do.", (t) => t.weightedMs / 1000],
+    ["reads_total", "counter", "Cumulative count of reads completed", (t) => t.reads],
+    ["reads_merged_total", "counter", "Cumulative count of reads merged", (t) => t.readsMerged],
+    ["sector_reads_total", "counter", "Cumulative count of sector reads completed", (t) => t.sectorsRead],
+    ["read_seconds_total", "counter", "Cumulative count of seconds spent reading", (t) => t.readMs / 1000],
+    ["writes_total", "counter", "Cumulative count of writes completed", (t) => t.writes],
+    ["writes_merged_total", "counter", "Cumulative count of writes merged", (t) => t.writesMerged],
+    ["sector_writes_total", "counter", "Cumulative count of sector writes completed", (t) => t.sectorsWritten],
+    ["write_seconds_total", "counter", "Cumulative count of seconds spent writing", (t) => t.writeMs / 1000],
+    ["io_current", "gauge", "Number of I/Os currently in progress", (t) => t.underWay],
+    ["io_time_seconds_total", "counter", "Cumulative count of seconds spent doing I/Os", (t) => t.busyMs / 1000],
+    ["io_time_weighted_seconds_total", "counter", "Cumulative weighted I/O time in seconds", (t) => t.weightedMs / 1000],
   ] as readonly (readonly [string, SampledMetric["type"], string, (traffic: DiskTraffic) => number])[]
 ).map(([name, type, help, value]): readonly [string, SampledMetric["type"], string, Read] => [
   ...([`container_fs_${name}`, type, help] as const),
@@ -136,57 +148,118 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
   [
     "container_cpu_usage_seconds_total",
     "counter",
-    "CPU time used, in seconds.",
+    "Cumulative cpu time consumed in seconds.",
     ({ cpu }) => one(cpu && cpu.nanoseconds / 1e9, cpu?.timeMs, { cpu: "total" }),
   ],
-  ["container_memory_usage_bytes", "gauge", "Memory used, whenever it was last touched.", ({ memory: m }) => one(m?.usageBytes, m?.timeMs)],
   [
-    "container_memory_working_set_bytes",
+    "container_memory_usage_bytes",
     "gauge",
-    "Memory that cannot be dropped at once.",
-    ({ memory: m }) => one(m?.workingSetBytes, m?.timeMs),
+    "Current memory usage in bytes, including all memory regardless of when it was accessed",
+    ({ memory: m }) => one(m?.usageBytes, m?.timeMs),
   ],
-  ["container_memory_rss", "gauge", "Anonymous memory.", ({ memory: m }) => one(m?.rssBytes, m?.timeMs)],
-  ["container_memory_swap", "gauge", "Swap used.", ({ swap }) => one(swap?.usageBytes, swap?.timeMs)],
-  ["container_memory_failures_total", "counter", "Page faults.", ({ memory }) => pageFaults(memory)],
+  ["container_memory_working_set_bytes", "gauge", "Current working set in bytes.", ({ memory: m }) => one(m?.workingSetBytes, m?.timeMs)],
+  ["container_memory_rss", "gauge", "Size of RSS in bytes.", ({ memory: m }) => one(m?.rssBytes, m?.timeMs)],
+  ["container_memory_swap", "gauge", "Container swap usage in bytes.", ({ swap }) => one(swap?.usageBytes, swap?.timeMs)],
+  ["container_memory_failures_total", "counter", "Cumulative count of memory allocation failures.", ({ memory }) => pageFaults(memory)],
   [
     "container_spec_memory_limit_bytes",
     "gauge",
-    "Memory limit; 0 for none.",
+    "Memory limit for the container.",
     ({ memory: m }) => (m ? one(m.limitBytes ?? 0, m.timeMs) : []),
   ],
-  ["container_start_time_seconds", "gauge", "When it was started, in seconds since 1970.", ({ startTimeMs: t }) => one(t && t / 1000)],
-  ["container_last_seen", "gauge", "When it was last measured.", () => one(Math.floor(nowMs / 1000))],
-  ["container_cpu_user_seconds_total", "counter", "CPU time in user space.", ({ details: d }) => seconds(d?.userNanoseconds)],
-  ["container_cpu_system_seconds_total", "counter", "CPU time in the kernel.", ({ details: d }) => seconds(d?.systemNanoseconds)],
-  ["container_cpu_cfs_periods_total", "counter", "Periods of the CPU quota.", ({ details: d }) => one(quotaOf(d)?.periods)],
+  [
+    "container_start_time_seconds",
+    "gauge",
+    "Start time of the container since unix epoch in seconds.",
+    ({ startTimeMs: t }) => one(t && t / 1000),
+  ],
+  ["container_last_seen", "gauge", "Last time a container was seen by the exporter", () => one(Math.floor(nowMs / 1000))],
+  [
+    "container_cpu_user_seconds_total",
+    "counter",
+    "Cumulative user cpu time consumed in seconds.",
+    ({ details: d }) => seconds(d?.userNanoseconds),
+  ],
+  [
+    "container_cpu_system_seconds_total",
+    "counter",
+    "Cumulative system cpu time consumed in seconds.",
+    ({ details: d }) => seconds(d?.systemNanoseconds),
+  ],
+  [
+    "container_cpu_cfs_periods_total",
+    "counter",
+    "Number of elapsed enforcement period intervals.",
+    ({ details: d }) => one(quotaOf(d)?.periods),
+  ],
   [
     "container_cpu_cfs_throttled_periods_total",
     "counter",
-    "Periods with throttling.",
+    "Number of throttled period intervals.",
     ({ details: d }) => one(quotaOf(d)?.throttledPeriods),
   ],
   [
     "container_cpu_cfs_throttled_seconds_total",
     "counter",
-    "Time throttled.",
+    "Total time duration the container has been throttled.",
     ({ details: d }) => seconds(quotaOf(d)?.throttledNanoseconds),
   ],
-  ["container_spec_cpu_quota", "gauge", "CPU time in a period, in microseconds.", ({ details: d }) => one(d?.cpuQuotaUs)],
-  ["container_spec_cpu_period", "gauge", "The period, in microseconds.", ({ details: d }) => one(d?.cpuPeriodUs)],
-  ["container_spec_cpu_shares", "gauge", "CPU shares.", ({ details: d }) => one(d?.cpuShares)],
-  ["container_memory_cache", "gauge", "Page cache.", ({ details: d }) => one(d?.cacheBytes)],
-  ["container_memory_mapped_file", "gauge", "Mapped files.", ({ details: d }) => one(d?.mappedFileBytes)],
-  ["container_memory_max_usage_bytes", "gauge", "The most memory used so far.", ({ details: d }) => one(d?.peakBytes)],
-  ["container_memory_total_active_file_bytes", "gauge", "Files used lately.", ({ details: d }) => one(d?.activeFileBytes)],
-  ["container_memory_total_inactive_file_bytes", "gauge", "Files not used lately.", ({ details: d }) => one(d?.inactiveFileBytes)],
-  ["container_memory_kernel_usage", "gauge", "Memory of the kernel itself.", ({ details: d }) => one(d?.kernelBytes)],
-  ["container_spec_memory_reservation_limit_bytes", "gauge", "Memory kept for it.", ({ details: d }) => one(d?.reservedBytes)],
-  ["container_spec_memory_swap_limit_bytes", "gauge", "Limit of swap; 0 for none.", ({ details: d }) => one(d?.swapLimitBytes)],
-  ["container_oom_events_total", "counter", "Processes killed for want of memory.", ({ details: d }) => one(d?.oomKills)],
-  ["container_threads", "gauge", "Threads in it.", ({ details: d }) => one(d?.threads)],
-  ["container_threads_max", "gauge", "How many there may be; 0 for no limit.", ({ details: d }) => one(d?.threadsMax)],
-  ["container_memory_failcnt", "counter", "How often the memory limit was met.", ({ details: d }) => one(d?.limitHits)],
+  ["container_cpu_cfs_burst_periods_total", "counter", "Number of periods when burst occurs.", ({ details: d }) => one(quotaOf(d)?.bursts)],
+  [
+    "container_cpu_cfs_burst_seconds_total",
+    "counter",
+    "Total time duration the container has been bursted.",
+    ({ details: d }) => seconds(quotaOf(d)?.burstNanoseconds),
+  ],
+  // Nobody samples the run queues, nor the states of tasks: cAdvisor says 0 unless it is told to.
+  ["container_cpu_load_average_10s", "gauge", "Value of container cpu load average over the last 10 seconds.", () => one(0)],
+  ["container_cpu_load_d_average_10s", "gauge", "Value of container cpu load.d average over the last 10 seconds.", () => one(0)],
+  ["container_tasks_state", "gauge", "Number of tasks in given state", () => taskStates.flatMap((state) => one(0, undefined, { state }))],
+  // Containers of CRI have no checks of the runtime's.
+  ["container_health_state", "gauge", "The result of the container's health check", () => one(-1)],
+  ["container_file_descriptors", "gauge", "Number of open file descriptors for the container.", (g) => one(filesOf(g)?.fileDescriptors)],
+  ["container_sockets", "gauge", "Number of open sockets for the container.", (g) => one(filesOf(g)?.sockets)],
+  [
+    "container_ulimits_soft",
+    "gauge",
+    "Soft ulimit values for the container root process. Unlimited if -1, except priority and nice",
+    ({ details: d }) => one(d?.openFiles?.softLimit, undefined, { ulimit: "max_open_files" }),
+  ],
+  ["container_spec_cpu_quota", "gauge", "CPU quota of the container.", ({ details: d }) => one(d?.cpuQuotaUs)],
+  ["container_spec_cpu_period", "gauge", "CPU period of the container.", ({ details: d }) => one(d?.cpuPeriodUs)],
+  ["container_spec_cpu_shares", "gauge", "CPU share of the container.", ({ details: d }) => one(d?.cpuShares)],
+  ["container_memory_cache", "gauge", "Number of bytes of page cache memory.", ({ details: d }) => one(d?.cacheBytes)],
+  ["container_memory_mapped_file", "gauge", "Size of memory mapped files in bytes.", ({ details: d }) => one(d?.mappedFileBytes)],
+  ["container_memory_max_usage_bytes", "gauge", "Maximum memory usage recorded in bytes", ({ details: d }) => one(d?.peakBytes)],
+  ["container_memory_total_active_file_bytes", "gauge", "Current total active file in bytes.", ({ details: d }) => one(d?.activeFileBytes)],
+  [
+    "container_memory_total_inactive_file_bytes",
+    "gauge",
+    "Current total inactive file in bytes.",
+    ({ details: d }) => one(d?.inactiveFileBytes),
+  ],
+  ["container_memory_kernel_usage", "gauge", "Size of kernel memory allocated in bytes.", ({ details: d }) => one(d?.kernelBytes)],
+  [
+    "container_spec_memory_reservation_limit_bytes",
+    "gauge",
+    "Memory reservation limit for the container.",
+    ({ details: d }) => one(d?.reservedBytes),
+  ],
+  ["container_spec_memory_swap_limit_bytes", "gauge", "Memory swap limit for the container.", ({ details: d }) => one(d?.swapLimitBytes)],
+  [
+    "container_oom_events_total",
+    "counter",
+    "Count of out of memory events observed for the container",
+    ({ details: d }) => one(d?.oomKills),
+  ],
+  ["container_threads", "gauge", "Number of threads running inside the container", ({ details: d }) => one(d?.threads)],
+  [
+    "container_threads_max",
+    "gauge",
+    "Maximum number of threads allowed inside the container, infinity if value is zero",
+    ({ details: d }) => one(d?.threadsMax),
+  ],
+  ["container_memory_failcnt", "counter", "Number of memory usage hits limits", ({ details: d }) => one(d?.limitHits)],
   [
     "container_pressure_cpu_waiting_seconds_total",
     "counter",
@@ -223,44 +296,84 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
     "Time in which everything waited for disks.",
     ({ pressure: p }) => micros(p?.io?.full.total),
   ],
-  ["container_processes", "gauge", "Processes in it.", ({ processes }) => one(processes)],
+  ["container_processes", "gauge", "Number of processes running inside the container.", ({ processes }) => one(processes)],
   [
     "container_fs_usage_bytes",
     "gauge",
-    "Bytes of the writable layer, or of the machine's disks.",
+    "Number of bytes that are consumed by the container on this filesystem.",
     ({ diskBytes, disks }) => [...one(diskBytes, undefined, { device: "" }), ...ofDisks(disks, (disk) => disk.usedBytes)],
   ],
-  ["container_fs_limit_bytes", "gauge", "Size of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.capacityBytes)],
-  ["container_fs_inodes_total", "gauge", "Inodes of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.inodes)],
-  ["container_fs_inodes_free", "gauge", "Free inodes of a disk.", ({ disks }) => ofDisks(disks, (disk) => disk.inodesFree)],
+  [
+    "container_fs_limit_bytes",
+    "gauge",
+    "Number of bytes that can be consumed by the container on this filesystem.",
+    ({ disks }) => ofDisks(disks, (disk) => disk.capacityBytes),
+  ],
+  ["container_fs_inodes_total", "gauge", "Number of Inodes", ({ disks }) => ofDisks(disks, (disk) => disk.inodes)],
+  ["container_fs_inodes_free", "gauge", "Number of available Inodes", ({ disks }) => ofDisks(disks, (disk) => disk.inodesFree)],
   ...diskTraffic,
-  ["container_network_receive_bytes_total", "counter", "Bytes received.", ({ network }) => ofInterfaces(network, "rxBytes")],
-  ["container_network_receive_packets_total", "counter", "Packets received.", ({ network }) => ofInterfaces(network, "rxPackets")],
+  [
+    "container_network_receive_bytes_total",
+    "counter",
+    "Cumulative count of bytes received",
+    ({ network }) => ofInterfaces(network, "rxBytes"),
+  ],
+  [
+    "container_network_receive_packets_total",
+    "counter",
+    "Cumulative count of packets received",
+    ({ network }) => ofInterfaces(network, "rxPackets"),
+  ],
   [
     "container_network_receive_packets_dropped_total",
     "counter",
-    "Packets dropped on receipt.",
+    "Cumulative count of packets dropped while receiving",
     ({ network }) => ofInterfaces(network, "rxDropped"),
   ],
-  ["container_network_receive_errors_total", "counter", "Errors on receipt.", ({ network }) => ofInterfaces(network, "rxErrors")],
-  ["container_network_transmit_bytes_total", "counter", "Bytes sent.", ({ network }) => ofInterfaces(network, "txBytes")],
-  ["container_network_transmit_packets_total", "counter", "Packets sent.", ({ network }) => ofInterfaces(network, "txPackets")],
+  [
+    "container_network_receive_errors_total",
+    "counter",
+    "Cumulative count of errors encountered while receiving",
+    ({ network }) => ofInterfaces(network, "rxErrors"),
+  ],
+  [
+    "container_network_transmit_bytes_total",
+    "counter",
+    "Cumulative count of bytes transmitted",
+    ({ network }) => ofInterfaces(network, "txBytes"),
+  ],
+  [
+    "container_network_transmit_packets_total",
+    "counter",
+    "Cumulative count of packets transmitted",
+    ({ network }) => ofInterfaces(network, "txPackets"),
+  ],
   [
     "container_network_transmit_packets_dropped_total",
     "counter",
-    "Packets dropped on sending.",
+    "Cumulative count of packets dropped while transmitting",
     ({ network }) => ofInterfaces(network, "txDropped"),
   ],
-  ["container_network_transmit_errors_total", "counter", "Errors on sending.", ({ network }) => ofInterfaces(network, "txErrors")],
+  [
+    "container_network_transmit_errors_total",
+    "counter",
+    "Cumulative count of errors encountered while transmitting",
+    ({ network }) => ofInterfaces(network, "txErrors"),
+  ],
 ];
+
+const taskStates = ["iowaiting", "running", "sleeping", "stopped", "uninterruptible"] as const;
+
+/** Groups without processes of their own have nothing open. The machine's own processes are not looked through. */
+const filesOf = ({ labels, details }: Group): { readonly fileDescriptors: number; readonly sockets: number } | undefined =>
+  labels.id === "/" ? undefined : (details?.openFiles ?? { fileDescriptors: 0, sockets: 0 });
 
 const seconds = (nanoseconds: number | undefined): ReturnType<Read> => one(nanoseconds === undefined ? undefined : nanoseconds / 1e9);
 
 const micros = (total: number | undefined): ReturnType<Read> => one(total === undefined ? undefined : total / 1e6);
 
 /** A group without a quota is never throttled, and has no such figures. */
-const quotaOf = (details: CgroupDetails | undefined): CgroupDetails | undefined =>
-  details?.cpuQuotaUs === undefined ? undefined : details;
+const quotaOf = (details: GroupDetails | undefined): GroupDetails | undefined => (details?.cpuQuotaUs === undefined ? undefined : details);
 
 function pageFaults(memory: UsageReading["memory"]): ReturnType<Read> {
   return [
@@ -285,14 +398,39 @@ function groupMetrics(groups: readonly Group[], nowMs: number): readonly Sampled
 
 function machineMetrics(machine: MachineFacts | undefined): readonly SampledMetric[] {
   if (!machine) return [];
-  const { cpus, memoryBytes, swapBytes, machineId, systemUuid, bootId, kernelVersion, osImage } = machine;
+  const { cpus, cores = cpus, sockets = 1, memoryBytes, swapBytes, machineId, systemUuid, bootId, kernelVersion, osImage } = machine;
   const labels = { boot_id: bootId, machine_id: machineId, system_uuid: systemUuid };
   const version = { cadvisorRevision: "", cadvisorVersion: "", dockerVersion: "", kernelVersion, osVersion: osImage };
+  const gauge = (name: string, help: string, value: number): SampledMetric => ({ name, type: "gauge", help, samples: [{ labels, value }] });
   return [
-    { name: "cadvisor_version_info", type: "gauge", help: "Kernel and system, as labels.", samples: [{ labels: version, value: 1 }] },
-    { name: "machine_cpu_cores", type: "gauge", help: "Logical CPUs of the machine.", samples: [{ labels, value: cpus }] },
-    { name: "machine_memory_bytes", type: "gauge", help: "Memory of the machine.", samples: [{ labels, value: memoryBytes }] },
-    { name: "machine_swap_bytes", type: "gauge", help: "Swap of the machine.", samples: [{ labels, value: swapBytes }] },
-    { name: "machine_scrape_error", type: "gauge", help: "1 where measuring the machine failed, else 0", samples: [{ value: 0 }] },
+    {
+      name: "cadvisor_version_info",
+      type: "gauge",
+      help: "A metric with a constant '1' value labeled by kernel version, OS version, docker version, cadvisor version & cadvisor revision.",
+      samples: [{ labels: version, value: 1 }],
+    },
+    gauge("machine_cpu_books", "Number of CPU books.", 0),
+    gauge("machine_cpu_drawers", "Number of CPU drawers.", 0),
+    gauge("machine_cpu_physical_cores", "Number of physical CPU cores.", cores),
+    gauge("machine_cpu_sockets", "Number of CPU sockets.", sockets),
+    { name: "machine_cpu_cores", type: "gauge", help: "Number of logical CPU cores.", samples: [{ labels, value: cpus }] },
+    {
+      name: "machine_memory_bytes",
+      type: "gauge",
+      help: "Amount of memory installed on the machine.",
+      samples: [{ labels, value: memoryBytes }],
+    },
+    {
+      name: "machine_swap_bytes",
+      type: "gauge",
+      help: "Amount of swap memory available on the machine.",
+      samples: [{ labels, value: swapBytes }],
+    },
+    {
+      name: "machine_scrape_error",
+      type: "gauge",
+      help: "1 if there was an error while getting machine metrics, 0 otherwise.",
+      samples: [{ value: 0 }],
+    },
   ];
 }

@@ -58,11 +58,19 @@ type Call = (request: never, options?: never) => Promise<object>;
 export function countedRuntime(cri: CriRuntime, deps: CountedRuntimeDependencies): CriRuntime {
   const { metrics, clock } = deps;
   const labels = ["operation_type"];
-  const total = metrics.counter("kubelet_runtime_operations_total", "Calls of the container runtime.", labels);
+  const total = metrics.counter(
+    "kubelet_runtime_operations_total",
+    "[ALPHA] Cumulative number of runtime operations by operation type.",
+    labels,
+  );
   const failed = metrics.counter("kubelet_runtime_operations_errors_total", "Calls of the container runtime that failed.", labels);
-  const durations = metrics.histogram("kubelet_runtime_operations_duration_seconds", "How long calls of the runtime took.", {
-    ...{ labels, buckets: operationBuckets },
-  });
+  const durations = metrics.histogram(
+    "kubelet_runtime_operations_duration_seconds",
+    "[ALPHA] Duration in seconds of runtime operations. Broken down by operation type.",
+    {
+      ...{ labels, buckets: operationBuckets },
+    },
+  );
   const counted = (name: string, call: Call): Call => {
     const operation = operations[name] ?? name;
     return async (request, options) => {
@@ -89,20 +97,34 @@ export function countedRuntime(cri: CriRuntime, deps: CountedRuntimeDependencies
 
 function countedStarts(cri: CriRuntime, deps: CountedRuntimeDependencies): Pick<CriRuntime, "runPodSandbox" | "createContainer"> {
   const { metrics, clock, containerType } = deps;
-  const pods = metrics.counter("kubelet_started_pods_total", "Pods started.").series();
-  const podErrors = metrics.counter("kubelet_started_pods_errors_total", "Pods that could not be started.").series();
-  const userPods = metrics.counter("kubelet_started_user_namespaced_pods_total", "Pods started with users of their own.").series();
-  const userPodErrors = metrics
-    .counter("kubelet_started_user_namespaced_pods_errors_total", "Such pods that could not be started.")
+  const pods = metrics.counter("kubelet_started_pods_total", "[ALPHA] Cumulative number of pods started").series();
+  const podErrors = metrics.counter("kubelet_started_pods_errors_total", "[ALPHA] Cumulative number of errors when starting pods").series();
+  const userPods = metrics
+    .counter(
+      "kubelet_started_user_namespaced_pods_total",
+      "[ALPHA] Cumulative number of pods with user namespaces started. This metric will only be collected on Linux.",
+    )
     .series();
-  const containers = metrics.counter("kubelet_started_containers_total", "Containers started.", ["container_type"]);
+  const userPodErrors = metrics
+    .counter(
+      "kubelet_started_user_namespaced_pods_errors_total",
+      "[ALPHA] Cumulative number of errors when starting pods with user namespaces. This metric will only be collected on Linux.",
+    )
+    .series();
+  const containers = metrics.counter("kubelet_started_containers_total", "[ALPHA] Cumulative number of containers started", [
+    "container_type",
+  ]);
   const containerErrors = metrics.counter("kubelet_started_containers_errors_total", "Containers that could not be started.", [
     "container_type",
     "code",
   ]);
-  const sandboxTimes = metrics.histogram("kubelet_run_podsandbox_duration_seconds", "How long making a pod's sandbox took.", {
-    ...{ labels: ["runtime_handler"], buckets: sandboxBuckets },
-  });
+  const sandboxTimes = metrics.histogram(
+    "kubelet_run_podsandbox_duration_seconds",
+    "[ALPHA] Duration in seconds of the run_podsandbox operations. Broken down by RuntimeClass.Handler.",
+    {
+      ...{ labels: ["runtime_handler"], buckets: sandboxBuckets },
+    },
+  );
   const sandboxErrors = metrics.counter("kubelet_run_podsandbox_errors_total", "Sandboxes that could not be made.", ["runtime_handler"]);
   return {
     async runPodSandbox(request: Input<RunPodSandboxRequest>, options) {

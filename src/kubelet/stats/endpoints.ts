@@ -80,8 +80,12 @@ async function cadvisorText(
   machine: MachineFacts | undefined,
 ): Promise<string> {
   const measured = await tried(stats.all());
-  const [details, disks] = await Promise.all([measured ? stats.details(measured) : new Map<string, never>(), stats.disks()]);
-  return cadvisorMetrics(measured, { machine, details, disks });
+  const [details, disks, qos] = await Promise.all([
+    measured ? stats.details(measured) : new Map<string, never>(),
+    stats.disks(),
+    stats.qosGroups(),
+  ]);
+  return cadvisorMetrics(measured, { machine, details, disks, qos });
 }
 
 async function summaryText(stats: KubeletStats, query: URLSearchParams): Promise<string> {

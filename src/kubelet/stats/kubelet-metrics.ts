@@ -2,8 +2,11 @@
 // what they did through the methods here; what is only known when somebody asks is brought up to date by beforeScrape.
 import type { Pod, PodStatus } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
+import type { QueueMetrics } from "../../base/keyed-queue.ts";
 import { type Family, type HistogramSeries, MetricsRegistry, type Series } from "../../base/metrics.ts";
 import { registerBuildInfo, registerProcessMetrics } from "../../base/process-metrics.ts";
+import { registerRegistryFigures } from "../../base/registry-figures.ts";
+import { QueueFigures } from "../../client/queue-figures.ts";
 import type { ProbeKind } from "../probes/container-probe.ts";
 import type { ProbeOutcome } from "../probes/prober.ts";
 import { LifeMetrics } from "./life-metrics.ts";
@@ -42,6 +45,7 @@ export class KubeletMetrics {
   /** When a pod that does not run yet was first worked on; null once it has run. */
   readonly #firstSeen = new Map<string, number | null>();
   #relistedAtMs: number | undefined;
+  #queues: QueueFigures | undefined;
 
   constructor(clock: Clock, nodeName: string) {
     this.#clock = clock;
@@ -50,28 +54,54 @@ export class KubeletMetrics {
     this.volumes = new VolumeMetrics(registry, clock);
     registerProcessMetrics(registry, clock);
     registerBuildInfo(registry);
+    registerRegistryFigures(registry);
     const started = "Start time of the process since the Unix epoch in seconds.";
     probes
       .gauge("process_start_time_seconds", started)
       .series()
       .set(Math.round(clock.now() / 1000 - process.uptime()));
-    registry.gauge("kubelet_node_name", "The node's name, as a label.", ["node"]).series(nodeName).set(1);
+    registry.gauge("kubelet_node_name", "[ALPHA] The node's name. The count is always 1.", ["node"]).series(nodeName).set(1);
     const histogram = (name: string, help: string, buckets = defaultBuckets): HistogramSeries =>
       registry.histogram(name, help, { buckets }).series();
-    this.#relists = histogram("kubelet_pleg_relist_duration_seconds", "How long listing the runtime's pods took.");
-    this.#relistIntervals = histogram("kubelet_pleg_relist_interval_seconds", "Time between two listings of the runtime's pods.");
-    this.#lastRelist = registry.gauge("kubelet_pleg_last_seen_seconds", "When the runtime's pods were last listed.").series();
-    this.#steps = registry.histogram("kubelet_pod_worker_duration_seconds", "How long one step of a pod's worker took.", {
-      ...{ labels: ["operation_type"], buckets: defaultBuckets },
-    });
-    this.#containersPerPod = histogram("kubelet_containers_per_pod_count", "Containers of a pod.", [1, 2, 4, 8, 16]);
-    this.#starts = histogram("kubelet_pod_start_duration_seconds", "From first seeing a pod to its running.", startBuckets);
-    this.#totalStarts = histogram("kubelet_pod_start_total_duration_seconds", "From a pod's creation to its running.", startBuckets);
+    this.#relists = histogram("kubelet_pleg_relist_duration_seconds", "[ALPHA] Duration in seconds for relisting pods in PLEG.");
+    this.#relistIntervals = histogram("kubelet_pleg_relist_interval_seconds", "[ALPHA] Interval in seconds between relisting in PLEG.");
+    this.#lastRelist = registry
+      .gauge("kubelet_pleg_last_seen_seconds", "[ALPHA] Timestamp in seconds when PLEG was last seen active.")
+      .series();
+    this.#steps = registry.histogram(
+      "kubelet_pod_worker_duration_seconds",
+      "[ALPHA] Duration in seconds to sync a single pod. Broken down by operation type: create, update, or sync",
+      {
+        ...{ labels: ["operation_type"], buckets: defaultBuckets },
+      },
+    );
+    this.#containersPerPod = histogram("kubelet_containers_per_pod_count", "[ALPHA] The number of containers per pod.", [1, 2, 4, 8, 16]);
+    this.#starts = histogram(
+      "kubelet_pod_start_duration_seconds",
+      "[ALPHA] Duration in seconds from kubelet seeing a pod for the first time to the pod starting to run",
+      startBuckets,
+    );
+    this.#totalStarts = histogram(
+      "kubelet_pod_start_total_duration_seconds",
+      "[ALPHA] Duration in seconds to start a pod since creation, including time to pull images and run init containers, measured from pod creation timestamp to when all its containers are reported as started and observed via watch",
+      startBuckets,
+    );
     const probe = ["container", "pod", "namespace"];
-    this.#probeResults = probes.counter("prober_probe_total", "Probes by result.", ["probe_type", "result", ...probe, "pod_uid"]);
-    this.#probeDurations = probes.histogram("prober_probe_duration_seconds", "How long a probe took.", {
+    this.#probeResults = probes.counter(
+      "prober_probe_total",
+      "[BETA] Cumulative number of a liveness, readiness or startup probe for a container by result.",
+      ["probe_type", "result", ...probe, "pod_uid"],
+    );
+    this.#probeDurations = probes.histogram("prober_probe_duration_seconds", "[ALPHA] Duration in seconds for a probe response.", {
       ...{ labels: ["probe_type", ...probe], buckets: defaultBuckets },
     });
+  }
+
+  /** Figures of work that is done one after the other, under a queue's name; nothing ever waits to be tried again there. */
+  queue(name: string): QueueMetrics {
+    this.#queues ??= new QueueFigures(this.registry);
+    this.#queues.measure(name, { depth: 0, unfinished: { totalMs: 0, longestMs: 0 } });
+    return this.#queues.hooks(name);
   }
 
   relisted(durationMs: number): void {

@@ -52,39 +52,73 @@ export class LifeMetrics {
     this.#pulls = registry.histogram("kubelet_image_pull_duration_seconds", "How long pulls took, by the image's size.", {
       ...{ labels: ["image_size_in_bytes"], buckets: pullSeconds },
     });
-    this.#ensured = registry.counter("kubelet_image_manager_ensure_image_requests_total", "Images that containers asked for.", [
-      ...["present_locally", "pull_policy", "pull_required"],
-    ]);
+    this.#ensured = registry.counter(
+      "kubelet_image_manager_ensure_image_requests_total",
+      "[ALPHA] Number of ensure-image requests processed by the kubelet.",
+      [...["present_locally", "pull_policy", "pull_required"]],
+    );
     this.#statusSyncs = histogram(
       "pod_status_sync_duration_seconds",
-      "From a change of a pod's status to its being reported.",
+      "[ALPHA] Duration in seconds to sync a pod status update. Measures time from detection of a change to pod status until the API is successfully updated for that pod, even if multiple intevening changes to pod status occur.",
       syncSeconds,
     );
-    this.#ended = registry.counter("kubelet_terminated_containers_total", "Containers that have ended.", [
+    this.#ended = registry.counter("kubelet_terminated_containers_total", "[ALPHA] Cumulative number of container terminations.", [
       ...["container_type", "exit_code", "reason"],
     ]);
     this.#sli = histogram(
       "pod_start_sli_duration_seconds",
-      "From a pod's creation to its running, without pulls and init containers.",
+      "[ALPHA] Duration in seconds to start a pod, excluding time to pull images and run init containers, measured from pod creation timestamp to when all its containers are reported as started and observed via watch",
       startSeconds,
     );
-    this.#firstNetworkPod = gauge("first_network_pod_start_sli_duration_seconds", "The same of the first pod with a network of its own.");
-    this.#workerStarts = histogram("pod_worker_start_duration_seconds", "From seeing a pod to beginning to work on it.", seconds);
+    this.#firstNetworkPod = gauge(
+      "first_network_pod_start_sli_duration_seconds",
+      "[INTERNAL] Duration in seconds to start the first network pod, excluding time to pull images and run init containers, measured from pod creation timestamp to when all its containers are reported as started and observed via watch",
+    );
+    this.#workerStarts = histogram(
+      "pod_worker_start_duration_seconds",
+      "[ALPHA] Duration in seconds from kubelet seeing a pod to starting a worker.",
+      seconds,
+    );
     this.#streams = {
-      ok: counter("evented_pleg_connection_success_count", "Times the runtime's events could be followed."),
-      failed: counter("evented_pleg_connection_error_count", "Times the runtime's events could not be followed any more."),
-      latency: histogram("evented_pleg_connection_latency_seconds", "From an event of the runtime to its being seen.", seconds),
+      ok: counter(
+        "evented_pleg_connection_success_count",
+        "[ALPHA] The number of times a streaming client was obtained to receive CRI Events.",
+      ),
+      failed: counter(
+        "evented_pleg_connection_error_count",
+        "[ALPHA] The number of errors encountered during the establishment of streaming connection with the CRI runtime.",
+      ),
+      latency: histogram(
+        "evented_pleg_connection_latency_seconds",
+        "[ALPHA] The latency of streaming connection with the CRI runtime, measured in seconds.",
+        seconds,
+      ),
     };
     this.#volumes = {
-      requested: counter("image_volume_requested_total", "Image volumes that were asked for."),
-      mounted: counter("image_volume_mounted_succeed_total", "Image volumes that were mounted."),
-      failed: counter("image_volume_mounted_errors_total", "Image volumes that could not be mounted."),
+      requested: counter("image_volume_requested_total", "[BETA] Number of requested image volumes."),
+      mounted: counter("image_volume_mounted_succeed_total", "[BETA] Number of successful image volume mounts."),
+      failed: counter("image_volume_mounted_errors_total", "[BETA] Number of failed image volume mounts."),
     };
-    this.orphanedPods = counter("orphaned_runtime_pods_total", "Pods of the runtime that nobody wanted here.");
-    this.cleanedVolumes = gauge("orphan_pod_cleaned_volumes", "Pods whose volumes the last clean-up removed.");
-    this.volumesNotCleaned = gauge("orphan_pod_cleaned_volumes_errors", "Pods whose volumes the last clean-up could not remove.");
-    this.hookFallbacks = counter("lifecycle_handler_http_fallbacks_total", "HTTPS hooks that were answered over HTTP.");
-    this.sleepsCutShort = counter("sleep_action_terminated_early_total", "Pauses before the end of containers that were cut short.");
+    this.orphanedPods = counter(
+      "orphaned_runtime_pods_total",
+      "[ALPHA] Number of pods that have been detected in the container runtime without being already known to the pod worker. This typically indicates the kubelet was restarted while a pod was force deleted in the API or in the local configuration, which is unusual.",
+    );
+    this.cleanedVolumes = gauge(
+      "orphan_pod_cleaned_volumes",
+      "[ALPHA] The total number of orphaned Pods whose volumes were cleaned in the last periodic sweep.",
+    );
+    this.volumesNotCleaned = gauge(
+      "orphan_pod_cleaned_volumes_errors",
+      "[ALPHA] The number of orphaned Pods whose volumes failed to be cleaned in the last periodic sweep.",
+    );
+    this.hookFallbacks = counter(
+      "lifecycle_handler_http_fallbacks_total",
+      "[ALPHA] The number of times lifecycle handlers successfully fell back to http from https.",
+    );
+    this.sleepsCutShort = counter(
+      "sleep_action_terminated_early_total",
+      "[ALPHA] The number of times lifecycle sleep handler got terminated before it finishes",
+    );
   }
 
   imagePulled(podUid: string, { sizeBytes, durationMs }: { readonly sizeBytes: number; readonly durationMs: number }): void {

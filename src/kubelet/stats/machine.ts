@@ -9,6 +9,7 @@ import { hostFile } from "../../linux/host-file.ts";
 import { type MachineDisk, machineDisks } from "../../linux/machine-disks.ts";
 import { type MachineUsage, machineUsage } from "../../linux/machine-usage.ts";
 import { type InterfaceUsage, networkUsage } from "../../linux/network-usage.ts";
+import { type OpenFiles, openFilesOf } from "../../linux/open-files.ts";
 import { cgroupPressure, machinePressure, type Pressure } from "../../linux/pressure.ts";
 import { type ProcessUsage, processUsage } from "../../linux/process-usage.ts";
 import { uplink } from "../../linux/system-info.ts";
@@ -23,6 +24,10 @@ export interface MachineReader {
   cgroupUsage(path: string): Promise<CgroupUsage | undefined>;
   /** Throttling, page cache and limits; empty when there is no such group. */
   cgroupDetails(path: string): Promise<CgroupDetails>;
+  /** Of its own processes, not of those of groups below. */
+  openFiles(path: string): Promise<OpenFiles>;
+  /** Paths of the groups of all pods, and of those that are burstable and of best effort. */
+  qosGroups(): readonly string[];
   /** Of a group, or of the whole machine; empty where it is not measured. */
   pressure(path?: string): Promise<Pressure>;
   /** All pods together. */
@@ -56,6 +61,8 @@ export function createMachineReader({ groups, cgroupRoot, runtimePid, names = cg
       if (path === undefined) return machinePressure();
       return groups ? cgroupPressure(groups.system, path) : {};
     },
+    openFiles: async (path) => openFilesOf((await groups?.cgroups.processes(path)) ?? []),
+    qosGroups: () => (groups ? (["Guaranteed", "BestEffort", "Burstable"] as const).map((qos) => names.qos(cgroupRoot, qos)) : []),
     cgroupDetails: async (path) => (groups ? readDetails(groups.system, path) : {}),
     usage: () => machineUsage(groups?.system),
     podCgroup: (pod) => names.pod(cgroupRoot, podQos(pod), pod.metadata.uid),

@@ -53,10 +53,14 @@ const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** The same, with what is done counted and timed. */
 export function countedCgroups(cgroups: PodCgroups, registry: MetricsRegistry, clock: Clock): PodCgroups {
   if (cgroups.version === undefined) return cgroups;
-  registry.gauge("kubelet_cgroup_version", "Version of the machine's control groups.").series().set(cgroups.version);
-  const durations = registry.histogram("kubelet_cgroup_manager_duration_seconds", "How long operations on control groups took.", {
-    ...{ labels: ["operation_type"], buckets },
-  });
+  registry.gauge("kubelet_cgroup_version", "[ALPHA] cgroup version on the hosts.").series().set(cgroups.version);
+  const durations = registry.histogram(
+    "kubelet_cgroup_manager_duration_seconds",
+    "[ALPHA] Duration in seconds for cgroup manager operations. Broken down by method.",
+    {
+      ...{ labels: ["operation_type"], buckets },
+    },
+  );
   const timed = async <T>(operation: "create" | "update" | "destroy", work: () => Promise<T>): Promise<T> => {
     const begunMs = clock.monotonic();
     try {

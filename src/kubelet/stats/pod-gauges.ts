@@ -21,13 +21,29 @@ export interface PodGaugesSource {
 }
 
 export function registerPodGauges(metrics: MetricsRegistry, source: PodGaugesSource): void {
-  const running = metrics.gauge("kubelet_running_pods", "Pods whose sandbox runs.").series();
-  const containers = metrics.gauge("kubelet_running_containers", "Containers of the runtime by state.", ["container_state"]);
-  const desired = metrics.gauge("kubelet_desired_pods", "Pods that are to run here.", ["static"]);
-  const active = metrics.gauge("kubelet_active_pods", "Pods that hold resources of the node.", ["static"]);
-  const mirrors = metrics.gauge("kubelet_mirror_pods", "Static pods that the API server shows.").series();
-  const ephemeral = metrics.gauge("kubelet_managed_ephemeral_containers", "Ephemeral containers of the pods here.").series();
-  const working = metrics.gauge("kubelet_working_pods", "Pods that are worked on, by how far they are.", ["lifecycle", "config", "static"]);
+  const running = metrics.gauge("kubelet_running_pods", "[ALPHA] Number of pods that have a running pod sandbox").series();
+  const containers = metrics.gauge("kubelet_running_containers", "[ALPHA] Number of containers currently running", ["container_state"]);
+  const desired = metrics.gauge(
+    "kubelet_desired_pods",
+    "[ALPHA] The number of pods the kubelet is being instructed to run. static is true if the pod is not from the apiserver.",
+    ["static"],
+  );
+  const active = metrics.gauge(
+    "kubelet_active_pods",
+    "[ALPHA] The number of pods the kubelet considers active and which are being considered when admitting new pods. static is true if the pod is not from the apiserver.",
+    ["static"],
+  );
+  const mirrors = metrics
+    .gauge("kubelet_mirror_pods", "[ALPHA] The number of mirror pods the kubelet will try to create (one per admitted static pod)")
+    .series();
+  const ephemeral = metrics
+    .gauge("kubelet_managed_ephemeral_containers", "[ALPHA] Current number of ephemeral containers in pods managed by this kubelet.")
+    .series();
+  const working = metrics.gauge(
+    "kubelet_working_pods",
+    "[ALPHA] Number of pods the kubelet is actually running, broken down by lifecycle phase, whether the pod is desired, orphaned, or runtime only (also orphaned), and whether the pod is static. An orphaned pod has been removed from local configuration or force deleted in the API and consumes resources that are not otherwise visible.",
+    ["lifecycle", "config", "static"],
+  );
   const volumeGauges = registerVolumeGauges(metrics);
   metrics.beforeScrape(() => {
     const states = new Map<string, number>();

@@ -12,7 +12,7 @@ export function resourceMetrics(measured: Measurement | undefined): string {
   const failed = { value: measured ? 0 : 1 };
   return sampledText([
     ...(measured ? usageMetrics(measured) : []),
-    metric("resource_scrape_error", "gauge", "1 where measuring failed, else 0", [failed]),
+    metric("resource_scrape_error", "gauge", "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise", [failed]),
   ]);
 }
 
@@ -24,7 +24,7 @@ function usageMetrics({ node, pods }: Measurement): readonly SampledMetric[] {
   const started = containers.flatMap(({ labels, startedAtMs }) => (startedAtMs > 0 ? [{ labels, value: startedAtMs / 1000 }] : []));
   return [
     ...ofSubjects("container", containers),
-    metric("container_start_time_seconds", "gauge", "When the container was started, in seconds since 1970", started),
+    metric("container_start_time_seconds", "gauge", "[STABLE] Start time of the container since unix epoch in seconds", started),
     ...ofSubjects("node", [{ ...node, labels: {} }]),
     ...ofSubjects("pod", podSubjects),
   ];
@@ -40,13 +40,13 @@ function ofSubjects(what: string, subjects: readonly Subject[]): readonly Sample
     metric(
       `${what}_cpu_usage_seconds_total`,
       "counter",
-      `CPU time the ${what} has used, in core-seconds`,
+      `[STABLE] Cumulative cpu time consumed by the ${what} in core-seconds`,
       samples(({ cpu }) => cpu && { value: cpu.nanoseconds / 1e9, timestampMs: cpu.timeMs }),
     ),
     metric(
       `${what}_memory_working_set_bytes`,
       "gauge",
-      `Working set of the ${what}`,
+      `[STABLE] Current working set of the ${what} in bytes`,
       samples(({ memory }) =>
         memory?.workingSetBytes === undefined ? undefined : { value: memory.workingSetBytes, timestampMs: memory.timeMs },
       ),
@@ -54,7 +54,9 @@ function ofSubjects(what: string, subjects: readonly Subject[]): readonly Sample
     metric(
       `${what}_swap_usage_bytes`,
       "gauge",
-      `Swap the ${what} uses`,
+      what === "node"
+        ? "[ALPHA] Current swap usage of the node in bytes. Reported only on non-windows systems"
+        : `[ALPHA] Current amount of the ${what} swap usage in bytes. Reported only on non-windows systems`,
       samples(({ swap }) => (swap?.usageBytes === undefined ? undefined : { value: swap.usageBytes, timestampMs: swap.timeMs })),
     ),
     ...(what !== "container"
@@ -63,11 +65,12 @@ function ofSubjects(what: string, subjects: readonly Subject[]): readonly Sample
           metric(
             "container_swap_limit_bytes",
             "gauge",
-            "Swap the container may use",
+            "[ALPHA] Current amount of the container swap limit in bytes. Reported only on non-windows systems",
             samples(({ swap }) =>
-              swap?.availableBytes === undefined
+              // None where nothing is known of what it may use.
+              swap?.usageBytes === undefined
                 ? undefined
-                : { value: swap.availableBytes + (swap.usageBytes ?? 0), timestampMs: swap.timeMs },
+                : { value: swap.availableBytes === undefined ? 0 : swap.availableBytes + swap.usageBytes, timestampMs: swap.timeMs },
             ),
           ),
         ]),

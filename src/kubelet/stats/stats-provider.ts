@@ -8,6 +8,7 @@ import type { Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import type { CgroupDetails } from "../../linux/cgroup-details.ts";
 import type { MachineDisk } from "../../linux/machine-disks.ts";
+import type { OpenFiles } from "../../linux/open-files.ts";
 import type { MountedVolumes } from "../volumes/volume-manager.ts";
 import { containerCgroup } from "./cadvisor-metrics.ts";
 import { CpuRates } from "./cpu-rates.ts";
@@ -15,8 +16,8 @@ import { readContainerStats, readSandboxStats } from "./cri-stats.ts";
 import { createDiskMeasurer } from "./disk-measurer.ts";
 import type { MachineReader } from "./machine.ts";
 import { measureNode } from "./measure-node.ts";
-import { measurePods, type StatsPod } from "./measure-pods.ts";
-import type { Measurement, VolumeMeasurement } from "./measurement.ts";
+import { groupUsage, measurePods, type StatsPod } from "./measure-pods.ts";
+import type { Measurement, UsageReading, VolumeMeasurement } from "./measurement.ts";
 import { SharedResult } from "./shared-result.ts";
 import type { StatsProvider, Summary } from "./summary.ts";
 import { toSummary } from "./to-summary.ts";
@@ -51,6 +52,11 @@ export interface MeasureOptions {
 }
 
 /** What the kubelet's server and eviction ask; `start` begins to measure volumes in the background. */
+export interface GroupDetails extends CgroupDetails {
+  /** Of a container. */
+  readonly openFiles?: OpenFiles;
+}
+
 export interface KubeletStats extends StatsProvider, Running {
   start(): void;
   /** CPU and memory alone. */
@@ -59,8 +65,10 @@ export interface KubeletStats extends StatsProvider, Running {
   all(options?: MeasureOptions): Promise<Measurement>;
   /** The summary with CPU and memory alone. */
   usageSummary(options?: MeasureOptions): Promise<Summary>;
-  /** Of control groups by their paths, those of pods and containers. */
-  details(measured: Measurement): Promise<ReadonlyMap<string, CgroupDetails>>;
+  /** Of control groups by their paths, those of pods, containers and classes of service. */
+  details(measured: Measurement): Promise<ReadonlyMap<string, GroupDetails>>;
+  /** The groups of all pods and of two classes of service, by their paths. */
+  qosGroups(): Promise<ReadonlyMap<string, UsageReading>>;
   /** Of the machine; none where there is none. */
   disks(): Promise<readonly MachineDisk[]>;
   /** Measures the volumes now. */
@@ -94,6 +102,7 @@ export function createStatsProvider(deps: StatsProviderDependencies, options: St
     start: () => volumes.start(),
     stop: () => volumes.stop(),
     details: (measured) => readGroupDetails(measured, deps.machine),
+    qosGroups: () => readQosGroups(deps),
     disks: async () => (await deps.machine?.disks()) ?? [],
     measureVolumes: () => volumes.measure(),
     volumesOf: (uid) => volumes.of(uid),
@@ -153,10 +162,30 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-async function readGroupDetails({ pods }: Measurement, machine: MachineReader | undefined): Promise<ReadonlyMap<string, CgroupDetails>> {
+async function readGroupDetails({ pods }: Measurement, machine: MachineReader | undefined): Promise<ReadonlyMap<string, GroupDetails>> {
   if (!machine) return new Map();
-  const paths = pods.flatMap((pod) =>
-    pod.cgroup === undefined ? [] : [pod.cgroup, ...pod.containers.map((c) => containerCgroup(pod, c))],
+  const grouped = pods.filter(({ cgroup }) => cgroup !== undefined);
+  const containers = grouped.flatMap((pod) => pod.containers.map((c) => containerCgroup(pod, c)));
+  const groups = [...machine.qosGroups(), ...grouped.map(({ cgroup }) => cgroup ?? "")];
+  const entries = [
+    ...groups.map(async (path): Promise<readonly [string, GroupDetails]> => [path, await machine.cgroupDetails(path)]),
+    ...containers.map(async (path): Promise<readonly [string, GroupDetails]> => {
+      const [details, openFiles] = await Promise.all([machine.cgroupDetails(path), machine.openFiles(path)]);
+      return [path, { ...details, openFiles }];
+    }),
+  ];
+  return new Map(await Promise.all(entries));
+}
+
+/** Those that there are: rates are nobody's business here. */
+async function readQosGroups({ machine, clock }: StatsProviderDependencies): Promise<ReadonlyMap<string, UsageReading>> {
+  if (!machine) return new Map();
+  const at = { rates: new CpuRates(), nowMs: clock.now() };
+  const found = await Promise.all(
+    machine.qosGroups().map(async (path) => {
+      const usage = await machine.cgroupUsage(path);
+      return usage ? [[path, groupUsage(path, usage, at)] as const] : [];
+    }),
   );
-  return new Map(await Promise.all(paths.map(async (path) => [path, await machine.cgroupDetails(path)] as const)));
+  return new Map(found.flat());
 }

@@ -43,10 +43,10 @@ export class VolumeMetrics {
   constructor(registry: MetricsRegistry, clock: Clock) {
     this.#registry = registry;
     this.#clock = clock;
-    this.#operations = registry.histogram("storage_operation_duration_seconds", "How long something was done with a volume.", {
+    this.#operations = registry.histogram("storage_operation_duration_seconds", "[ALPHA] Storage operation duration", {
       ...{ labels: ["migrated", "operation_name", "status", "volume_plugin"], buckets: seconds },
     });
-    this.#overall = registry.histogram("volume_operation_total_seconds", "From the wish for a volume to its being there.", {
+    this.#overall = registry.histogram("volume_operation_total_seconds", "[ALPHA] Storage operation end to end duration in seconds", {
       ...{ labels: ["operation_name", "plugin_name"], buckets: seconds },
     });
     const measuring = { labels: ["metric_source"], buckets: measuringSeconds };
@@ -74,7 +74,7 @@ export class VolumeMetrics {
 
   /** Counts the volumes whenever somebody asks. */
   follow({ wanted, mounted }: VolumeSources): void {
-    const gauge = this.#registry.gauge("volume_manager_total_volumes", "Volumes that there are, and that there are to be.", [
+    const gauge = this.#registry.gauge("volume_manager_total_volumes", "[ALPHA] Number of volumes in Volume Manager", [
       ...["plugin_name", "state"],
     ]);
     this.#registry.beforeScrape(() => {

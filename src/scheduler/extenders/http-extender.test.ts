@@ -117,10 +117,13 @@ describe("an extender's filter", () => {
   it("fails the attempt when it fails, unless it may be ignored", async () => {
     const broken = await setUp(() => 500);
     await expect(decideOn([broken.extender], three)).rejects.toThrow(
-      /failed filter with extender at URL http.*\/scheduler\/filter: code 500/,
+      /^failed filter with extender at URL http.*\/scheduler\/filter, code 500$/,
     );
     const complaining = await setUp(() => ({ Error: "out of order" }));
     await expect(decideOn([complaining.extender], three)).rejects.toThrow("out of order");
+    await expect(decideOn([extenderAt("http://127.0.0.1:1/scheduler", {})], three)).rejects.toThrow(
+      'Post "http://127.0.0.1:1/scheduler/filter": dial tcp 127.0.0.1:1: connect: connection refused',
+    );
     const ignorable = await setUp(() => 500, { ignorable: true });
     expect(await decideOn([ignorable.extender], three)).toMatchObject({ kind: "node" });
     const inventing = await setUp(() => ({ NodeNames: ["z"] }));
@@ -135,7 +138,9 @@ describe("an extender's filter", () => {
     const clock = new VirtualClock();
     const extender = extenderAt(`http://127.0.0.1:${port}`, { timeoutMs: 3_000 }, clock);
     const deciding = decideOn([extender], three);
-    const failing = expect(deciding).rejects.toThrow("did not answer within 3000 ms");
+    const failing = expect(deciding).rejects.toThrow(
+      /^Post "http.*\/filter": context deadline exceeded \(Client.Timeout exceeded while awaiting headers\)$/,
+    );
     await clock.advance(3_001);
     await failing;
   });

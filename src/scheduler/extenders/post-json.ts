@@ -37,23 +37,51 @@ export function createJsonPoster(
     async post(verb, body, signal) {
       const url = `${base}/${verb}`;
       const deadline = new AbortController();
-      const timer = clock.after(timeoutMs, () => deadline.abort(new Error(`extender ${url} did not answer within ${timeoutMs} ms`)));
+      const timer = clock.after(timeoutMs, () => deadline.abort(new Error(tooLate)));
+      let answer: string;
       try {
-        return JSON.parse(await send(url, JSON.stringify(body), AbortSignal.any([signal, deadline.signal])));
-      } catch (cause) {
-        throw new Error(`failed ${verb} with extender at URL ${url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+        answer = await send(url, JSON.stringify(body), AbortSignal.any([signal, deadline.signal]));
+      } catch (error) {
+        if (error instanceof RefusedError) throw new Error(`failed ${verb} with extender at URL ${url}, code ${error.code}`);
+        throw new Error(`Post ${JSON.stringify(url)}: ${failureText(error, url)}`);
       } finally {
         timer.cancel();
+      }
+      try {
+        return JSON.parse(answer);
+      } catch (error) {
+        throw new Error(`the answer of extender ${url} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
       }
     },
     close: () => agent.destroy(),
   };
 }
 
+/** In upstream's words. */
+const tooLate = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+
+/** An answer with another status than 200. */
+class RefusedError extends Error {
+  readonly code: number | undefined;
+
+  constructor(code: number | undefined) {
+    super(`code ${code}`);
+    this.name = "RefusedError";
+    this.code = code;
+  }
+}
+
+function failureText(error: unknown, url: string): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!("code" in error) || error.code !== "ECONNREFUSED") return error.message;
+  const { hostname, port, protocol } = new URL(url);
+  return `dial tcp ${hostname}:${port || (protocol === "https:" ? "443" : "80")}: connect: connection refused`;
+}
+
 async function readText(response: IncomingMessage): Promise<string> {
   if (response.statusCode !== 200) {
     response.resume();
-    throw new Error(`code ${response.statusCode}`);
+    throw new RefusedError(response.statusCode);
   }
   const parts: Buffer[] = [];
   let size = 0;

@@ -46,7 +46,12 @@ export function createDefaultPreemption(deps: PreemptionDependencies): Plugin {
         return best ? makeRoom(cycle, context, best) : unhelpful(cycle, search.rejections());
       };
       if (!narrowed) return settle(search.candidates);
-      return narrowed(context.signal).then(settle, (error: unknown) => ({ kind: "failed", message: `preemption: ${errorText(error)}` }));
+      const settleNarrowed = (candidates: readonly Candidate[]): PostFilterOutcome =>
+        candidates.length > 0 ? settle(candidates) : { kind: "rejected", message: "preemption: no candidate node for preemption" };
+      return narrowed(context.signal).then(settleNarrowed, (error: unknown) => ({
+        kind: "failed",
+        message: `preemption: ${errorText(error)}`,
+      }));
     },
   };
 

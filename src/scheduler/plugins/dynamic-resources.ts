@@ -132,10 +132,11 @@ export function createDynamicResources(deps: DynamicResourcesDependencies): Plug
       if (extended && !isTemporary(extended))
         inBackground("Deleting the claim for extended resources failed", extended, deleteExtendedClaim(extended, client));
     },
-    async preBind(cycle, nodeName, signal) {
+    preBind(cycle, nodeName, signal) {
       const claims = claimsOf(cycle);
       const found = claims?.allocations.get(nodeName);
-      if (claims && found && !("reasons" in found)) await bindClaims(cycle.pod, claims, { ...deps, nodeName, found, signal });
+      if (!claims || !found || "reasons" in found) return undefined;
+      return bindClaims(cycle.pod, claims, { ...deps, nodeName, found, signal });
     },
     queueingHints: [
       { event: "NodeAdd" },

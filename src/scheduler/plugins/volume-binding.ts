@@ -85,9 +85,9 @@ export function createVolumeBinding(deps: VolumeBindingDependencies): Plugin {
       return undefined;
     },
     unreserve: (cycle) => takeBack(storedPlan(cycle)),
-    async preBind(cycle, nodeName, signal) {
+    preBind(cycle, nodeName, signal) {
       const plan = storedPlan(cycle);
-      if (plan) await within(deps, signal, (limited) => carryOut(plan, nodeName, { ...deps, signal: limited }));
+      return plan && within(deps, signal, (limited) => carryOut(plan, nodeName, { ...deps, signal: limited }));
     },
     postBind: (cycle) => takeBack(storedPlan(cycle)),
     filterSignature: volumesSignature,

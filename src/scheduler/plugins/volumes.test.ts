@@ -139,7 +139,7 @@ describe("the volume plugins", () => {
     expect(t.place(using("r", "c", "d"))).toMatch("2 node(s) didn't find available persistent volumes to bind");
 
     let done = false;
-    const work = t.binding.preBind?.(cycle, "b", new AbortController().signal).then(() => {
+    const work = t.binding.preBind?.(cycle, "b", new AbortController().signal)?.then(() => {
       done = true;
     });
     await t.clock.advance(1_000);
@@ -157,7 +157,7 @@ describe("the volume plugins", () => {
     const cycle = t.cycleOf(using("p", "c"));
     t.place(cycle.pod, cycle);
     t.binding.reserve?.(cycle, "a");
-    const failed = t.binding.preBind?.(cycle, "a", new AbortController().signal).then(
+    const failed = t.binding.preBind?.(cycle, "a", new AbortController().signal)?.then(
       () => "bound",
       (error: Error) => error.message,
     );
@@ -177,7 +177,7 @@ describe("the volume plugins", () => {
     const cycle = t.cycleOf(using("p", "c"));
     binding.preFilter?.(cycle);
     binding.reserve?.(cycle, "b");
-    const failed = binding.preBind?.(cycle, "b", new AbortController().signal).then(
+    const failed = binding.preBind?.(cycle, "b", new AbortController().signal)?.then(
       () => "bound",
       (error: Error) => error.message,
     );

@@ -4,30 +4,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { SchedulerCache } from "../cache.ts";
-import type { Profile, SchedulingCycle } from "../framework.ts";
+import type { SchedulingCycle } from "../framework.ts";
 import { KnownVerdicts } from "../known-verdicts.ts";
-import { createInterPodAffinity } from "../plugins/inter-pod-affinity.ts";
-import { nodeAffinity, nodeName, nodePorts, nodeUnschedulable, taintToleration } from "../plugins/node.ts";
-import { createPodTopologySpread } from "../plugins/pod-topology-spread.ts";
-import { nodeResourcesFit } from "../plugins/resources.ts";
 import { decide, type Unschedulable } from "../schedule.ts";
-import { noWorkloads, testNode, testPod } from "../test-objects.ts";
+import { testNode, testPod } from "../test-objects.ts";
+import { testProfile } from "../test-profile.ts";
 import { OutcomeMemory } from "./known-outcomes.ts";
 import { bestCandidate, findCandidates, victimsOn } from "./victims.ts";
 
-const profile: Profile = {
-  schedulerName: "default-scheduler",
-  plugins: [
-    nodeUnschedulable,
-    nodeName,
-    taintToleration,
-    nodeAffinity,
-    nodePorts,
-    nodeResourcesFit,
-    createPodTopologySpread(noWorkloads),
-    createInterPodAffinity({ namespaceLabels: () => ({}) }),
-  ],
-};
+const profile = testProfile();
 
 // ---- kinds of pods, and what happens to a cluster
 

@@ -133,6 +133,8 @@ export const flowSchemaTable: TableConvertor<FlowSchema> = {
       status?.conditions?.find((condition) => condition.type === "Dangling")?.status ?? "?",
     ];
   },
+  // As they are tried.
+  compare: (a, b) => (a.spec.matchingPrecedence ?? 0) - (b.spec.matchingPrecedence ?? 0) || (a.metadata.name < b.metadata.name ? -1 : 1),
 };
 
 export const priorityLevelTable: TableConvertor<PriorityLevelConfiguration> = {

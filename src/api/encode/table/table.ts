@@ -25,6 +25,8 @@ export interface TableConvertor<T> {
   cells(object: T, nowMs: number): readonly unknown[];
   /** Conditions of the row (pods: Completed). */
   conditions?(object: T): readonly TableRowCondition[];
+  /** How the rows of a list are ordered. Default: as the list is. */
+  compare?(a: T, b: T): number;
 }
 
 export interface TableRow {

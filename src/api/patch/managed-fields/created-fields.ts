@@ -2,6 +2,7 @@
 // comparing the object with the empty one of its type gives (update.ts), without the sets in between: nearly every create is of
 // an object that nobody owns anything of yet.
 import { sentEmptyOf } from "../../meta/sent-empty.ts";
+import { isShared } from "../../meta/shared-parts.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { compareElements, type FieldSet, fieldElement, leafFields, type PathElement, sharedFields } from "./field-set.ts";
 import { isBare } from "./object-fields.ts";
@@ -40,11 +41,30 @@ function addedFields(before: JsonObject, after: JsonObject, shape: Extract<Shape
     const element = fieldElement(key);
     const here = below(excluded, element);
     if (here.reset?.member) continue;
-    const whole = was === undefined || was === is;
-    const fields = whole ? wholeFields(is, shapeAt(shape, key), here) : changedFields(was, is, shapeAt(shape, key), here);
+    const at = shapeAt(shape, key);
+    const fields = here === nothing && isObject(is) && isShared(is) ? fieldsOfShared(was, is, at) : fieldsOf(was, is, at, here);
     if (fields) found.push([element, fields]);
   }
   return found;
+}
+
+const fieldsOf = (was: unknown, is: unknown, shape: Shape, excluded: Excluded): Fields | undefined =>
+  was === undefined || was === is ? wholeFields(is, shape, excluded) : changedFields(was, is, shape, excluded);
+
+interface KnownFields {
+  readonly was: unknown;
+  readonly shape: Shape;
+  readonly fields: Fields | undefined;
+}
+
+const ofShared = new WeakMap<JsonObject, KnownFields>();
+
+/** Of a part that many objects have, remembered: all of them are created over the same empty object. */
+function fieldsOfShared(was: unknown, is: JsonObject, shape: Shape): Fields | undefined {
+  let known = ofShared.get(is);
+  if (!known || known.was !== was || known.shape !== shape)
+    ofShared.set(is, (known = { was, shape, fields: fieldsOf(was, is, shape, nothing) }));
+  return known.fields;
 }
 
 /** A field that the empty object has too: what lies below it where it can be looked into, else itself where it differs. */

@@ -1,6 +1,7 @@
 // Field ownership after an ordinary write (create, update or any patch but apply): the writer comes to own what it added or
 // changed, everybody loses what is gone, and other owners lose what was changed under them.
 import type { KubernetesObject } from "../../meta/object.ts";
+import { markShared } from "../../meta/shared-parts.ts";
 import type { ManagedFieldsEntry } from "../../types/meta-v1.ts";
 import { createdFields } from "./created-fields.ts";
 import { difference, emptySet, type FieldSet, isEmptySet, setOf, union } from "./field-set.ts";
@@ -70,8 +71,30 @@ function ownedByCreator(
 ): readonly ManagedFieldsEntry[] | undefined {
   const excluded = { reset: context.resetFields, server: serverFields };
   const fields = createdFields(live as unknown as JsonObject, updated as unknown as JsonObject, context.shape, excluded);
-  return fields && [entryOf({ ...writerOf(context, "Update", apiVersionOf(updated)), time: context.now }, fields)];
+  return fields && entriesOfCreator(fields, context, apiVersionOf(updated));
 }
+
+const lastEntries = new WeakMap<object, readonly [ManagedFieldsEntry]>();
+
+/** Objects that one client makes of a template within a second have the very same entries. */
+function entriesOfCreator(
+  fields: Readonly<Record<string, unknown>>,
+  context: WriteContext,
+  apiVersion: string,
+): readonly ManagedFieldsEntry[] {
+  const owner = { ...writerOf(context, "Update", apiVersion), time: context.now };
+  const last = lastEntries.get(fields);
+  if (last && isEntryOf(last[0], owner)) return last;
+  const entries = [entryOf(owner, fields)] as const;
+  lastEntries.set(fields, markShared(entries));
+  return entries;
+}
+
+const isEntryOf = (entry: ManagedFieldsEntry, owner: Omit<Owner, "set">): boolean =>
+  entry.time === owner.time &&
+  entry.manager === owner.manager &&
+  entry.apiVersion === owner.apiVersion &&
+  (entry.subresource ?? "") === owner.subresource;
 
 function ownersBefore(live: KubernetesObject, sent: readonly ManagedFieldsEntry[] | null | undefined, subresource: string): Owners {
   const recorded = (): Owners => readOwners(live.metadata?.managedFields) ?? new Map();

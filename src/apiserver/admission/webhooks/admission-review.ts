@@ -4,6 +4,7 @@ import type { AdmissionRequestFields } from "../../../api/cel/admission-environm
 import { base64Problem, bytesOfBase64, normalizeBase64 } from "../../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
+import { fieldTypeProblem, type Nested, reviewKindProblem } from "../../webhook/review-kind.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import { namespaceOf } from "../match-request.ts";
 import type { Invocation } from "./match-webhook.ts";
@@ -95,6 +96,55 @@ export interface ExpectedAnswer {
   readonly version: ReviewVersion;
   readonly uid: string;
   readonly mutating: boolean;
+}
+
+const statusFields: Nested = {
+  struct: "Status",
+  go: "v1.Status",
+  fields: {
+    status: ["string", "string"],
+    message: ["string", "string"],
+    reason: ["string", "v1.StatusReason"],
+    code: ["number", "int32"],
+    details: { struct: "StatusDetails", go: "v1.StatusDetails", fields: { name: ["string", "string"] } },
+  },
+};
+
+const reviewFields = (version: ReviewVersion): Nested => ({
+  struct: "AdmissionReview",
+  go: "",
+  fields: {
+    response: {
+      struct: "AdmissionResponse",
+      go: `${version}.AdmissionResponse`,
+      fields: {
+        uid: ["string", "types.UID"],
+        allowed: ["boolean", "bool"],
+        status: statusFields,
+        patch: ["string", "[]uint8"],
+        patchType: ["string", `${version}.PatchType`],
+        auditAnnotations: "map",
+        warnings: "texts",
+      },
+    },
+  },
+});
+
+const fieldsOf = { v1: reviewFields("v1"), v1beta1: reviewFields("v1beta1") };
+
+/** Why an answer cannot be decoded as the review; undefined where it can be. */
+export function unreadable(value: unknown, version: ReviewVersion): string | undefined {
+  const expected = {
+    group: "admission.k8s.io",
+    version,
+    kind: "AdmissionReview",
+    versions: ["v1", "v1beta1"],
+    scheme: "k8s.io/apiserver/pkg/util/webhook/client.go:71",
+  };
+  const problem = reviewKindProblem(value, expected) ?? fieldTypeProblem(value, fieldsOf[version]);
+  const patch = (value as Answered | null)?.response?.patch;
+  if (problem !== undefined || typeof patch !== "string" || normalizeBase64(patch) !== undefined) return problem;
+  return base64Problem(patch);
 }
 
 /** Throws AnswerError. */

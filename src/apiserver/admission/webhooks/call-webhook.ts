@@ -10,7 +10,7 @@ import type { ServiceResolver, WebhookClient, WebhookTarget } from "../../webhoo
 import { WebhookError } from "../../webhook/webhook-error.ts";
 import { webhookTarget } from "../../webhook/webhook-target.ts";
 import type { AdmissionRequest } from "../admission.ts";
-import { type AdmissionAnswer, AnswerError, admissionReview, type ReviewedObjects, readAnswer } from "./admission-review.ts";
+import { type AdmissionAnswer, AnswerError, admissionReview, type ReviewedObjects, readAnswer, unreadable } from "./admission-review.ts";
 import type { Invocation, MatchDependencies } from "./match-webhook.ts";
 import type { CredentialsFor } from "./webhook-credentials.ts";
 import type { RejectionKind, WebhookStep } from "./webhook-metrics.ts";
@@ -79,11 +79,14 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
     if (hook.clientConfig.service) await servicesKnown(deps.reader, request.signal);
     const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${timeoutSeconds}s`);
     const credentials = await deps.credentialsFor?.(hostPortOf(target));
-    return await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {
+    const answer = await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {
       body,
       timeoutMs: timeoutSeconds * 1000,
       signal: request.signal,
     });
+    const problem = hook.reviewVersion && unreadable(answer, hook.reviewVersion);
+    if (problem !== undefined) throw new WebhookError("answer", problem);
+    return answer;
   } catch (error) {
     if (request.signal.aborted || !(error instanceof WebhookError))
       throw new FailedCall(hook.name, `failed to call webhook: ${error instanceof Error ? error.message : String(error)}`, {

@@ -1,6 +1,8 @@
 // MutatingAdmissionWebhook: webhooks that may change the object, asked one after the other, each about what the one before
 // has left. When one has changed something, all plugins run once more, and with them those webhooks that want to see what
 // has become of the object since (reinvocationPolicy IfNeeded).
+import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../../api/encode/json-text.ts";
+import { goKind } from "../../../api/encode/type-meta.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { internalError, StatusError } from "../../../api/meta/status-error.ts";
@@ -147,11 +149,15 @@ function parsePatch(hook: CompiledWebhook, text: string): readonly JsonPatchOper
   const refuse = (why: string): FailedCall => new FailedCall(hook.name, `received undecodable patch in webhook response: ${why}`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = withPlainNumbers(parseJson(text).value);
   } catch (error) {
-    throw refuse((error as Error).message);
+    if (error instanceof JsonSyntaxError) throw refuse(error.message);
+    throw error;
   }
-  const isPatch = Array.isArray(value) && value.every((o) => typeof o === "object" && o !== null && !Array.isArray(o));
-  if (!isPatch && value !== null) throw refuse("expected a list of operations");
+  const wrong = (found: unknown, type: string): FailedCall =>
+    refuse(`json: cannot unmarshal ${goKind(found)} into Go value of type ${type}`);
+  if (value !== null && !Array.isArray(value)) throw wrong(value, "jsonpatch.Patch");
+  const other = (value as readonly unknown[] | null)?.find((o) => typeof o !== "object" || Array.isArray(o));
+  if (other !== undefined) throw wrong(other, "jsonpatch.Operation");
   return (value ?? []) as readonly JsonPatchOperation[];
 }

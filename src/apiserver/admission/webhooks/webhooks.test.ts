@@ -253,7 +253,7 @@ describe("a webhook that fails", () => {
     const closed = await f.api.send("POST", mapsPath, configMap("m"));
     expect([closed.status, closed.body.message]).toEqual([
       500,
-      `${failing}failed to call webhook: an error on the server ("broken") has prevented the request from succeeding`,
+      `${failing}failed to call webhook: an error on the server ("unknown") has prevented the request from succeeding`,
     ]);
     await f.api.send("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hooks");
     await f.configure("Validating", [{ path: "a", failurePolicy: "Ignore" }]);
@@ -304,8 +304,40 @@ describe("a webhook that fails", () => {
       `received invalid webhook response: expected response.uid=${JSON.stringify(f.reviews[1]?.uid)}, got "other"`,
       "received invalid webhook response: webhook returned response.patch but not response.patchType",
       "received invalid webhook response: expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind=",
-      "received undecodable patch in webhook response: expected a list of operations",
+      "received undecodable patch in webhook response: json: cannot unmarshal object into Go value of type jsonpatch.Patch",
     ]);
+  });
+
+  test.each([
+    [{ kind: "Status", apiVersion: "v1", status: "Failure" }, "converting (v1.Status) to (v1.AdmissionReview): unknown conversion"],
+    [
+      { kind: "AdmissionReview", apiVersion: "admission.k8s.io/v1beta1" },
+      "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion",
+    ],
+    [
+      { kind: "Foo", apiVersion: "foo.io/v1" },
+      'no kind "Foo" is registered for version "foo.io/v1" in scheme "k8s.io/apiserver/pkg/util/webhook/client.go:71"',
+    ],
+    [
+      { response: { allowed: "yes" } },
+      "json: cannot unmarshal string into Go struct field AdmissionResponse.response.allowed of type bool",
+    ],
+    [
+      { response: { warnings: [1] } },
+      "json: cannot unmarshal number into Go struct field AdmissionResponse.response.warnings of type string",
+    ],
+    [{ response: { patch: "***" } }, "illegal base64 data at input byte 0"],
+    ["", "0-length response with status code: 200 and content type: application/json"],
+    ["{", "couldn't get version/kind; json parse error: unexpected end of JSON input"],
+    [
+      [],
+      'couldn\'t get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }',
+    ],
+  ])("has failed when its answer cannot be read: %j", async (raw, why) => {
+    const f = await setUp();
+    await f.configure("Validating", [{ path: "a" }]);
+    f.review = () => ({ raw });
+    expect((await f.api.send("POST", mapsPath, configMap("m"))).body.message).toBe(`${failing}failed to call webhook: ${why}`);
   });
 
   test("does not take dry runs when it has side effects", async () => {

@@ -1,12 +1,15 @@
 // The resources that are off by default: versions of kinds that are there in v1, seen through a conversion, and kinds of
 // their own. Loaded only where --runtime-config turns some of them on.
 import { reshapedDevices } from "../../../api/conversion/devices.ts";
+import { change, changeEach, fill } from "../../../api/defaults/fill.ts";
 import { age, ageColumn, column, nameColumn, since } from "../../../api/encode/table/columns.ts";
+import { isConfigMapKey } from "../../../api/meta/names.ts";
 import * as optional from "../../../api/optional-resources.generated.ts";
 import { apiVersionOf, type ResourceType } from "../../../api/resource-type.ts";
 import type { DeviceTaintRule } from "../../../api/types/resource-v1beta2.ts";
 import { validateDeviceTaintRule } from "../../../api/validation/device-taint-rule.ts";
 import { validateLeaseCandidate } from "../../../api/validation/lease-candidate.ts";
+import { validateResourcePoolStatusRequest } from "../../../api/validation/resource-pool-status-request.ts";
 import { validateMigration, validateMigrationStatus } from "../../../api/validation/storage-migration.ts";
 import { validatePodGroup, validatePodGroupUpdate, validateWorkload, validateWorkloadUpdate } from "../../../api/validation/workload.ts";
 import { formatTime } from "../../../base/clock.ts";
@@ -21,6 +24,7 @@ import { volumeAttributesClassDefinition } from "./storage.ts";
 import { trustBundleDefinition } from "./trust-bundles.ts";
 
 const leaseCandidateDefinition = describe(optional.leasecandidatesV1beta1, {
+  validateName: isConfigMapKey,
   ...checked(validateLeaseCandidate),
   allowUnconditionalUpdate: false,
   table: {
@@ -84,13 +88,37 @@ const migrationDefinition = describe(optional.storageversionmigrationsV1beta1, {
   },
 });
 
+/** What is behind gates that are off, and how it is written where it is not there. */
+const gatedRules = {
+  disruptionMode: undefined,
+  priorityClassName: undefined,
+  priority: undefined,
+  resourceClaims: undefined,
+  schedulingConstraints: null,
+} as const;
+
+/** A group of pods, or a template of groups, without that. */
+function withoutGatedRules<T extends object>(rules: T): T {
+  const kept = { ...rules } as Record<string, unknown>;
+  let changed = false;
+  for (const [field, absent] of Object.entries(gatedRules)) {
+    if (kept[field] === undefined || kept[field] === null) continue;
+    changed = true;
+    if (absent === undefined) delete kept[field];
+    else kept[field] = absent;
+  }
+  return changed ? (kept as T) : rules;
+}
+
 const workloadDefinition = describe(optional.workloadsV1alpha2, {
+  withoutGated: (workload) => change(workload, "spec", (spec) => changeEach(spec, "podGroupTemplates", withoutGatedRules)),
   create: { validate: validateWorkload },
   update: { validate: validateWorkloadUpdate },
   table: { columns: [nameColumn, ageColumn], cells: (workload, nowMs) => [workload.metadata.name, age(workload, nowMs)] },
 });
 
 const podGroupDefinition = describe(optional.podgroupsV1alpha2, {
+  withoutGated: (group) => change(group, "spec", withoutGatedRules),
   create: { validate: validatePodGroup },
   update: { validate: validatePodGroupUpdate },
   tablelessStatus: true,
@@ -118,6 +146,7 @@ const podGroupDefinition = describe(optional.podgroupsV1alpha2, {
 });
 
 const storageVersionDefinition = describe(optional.storageversionsV1alpha1, {
+  countsGeneration: false,
   table: {
     columns: [
       nameColumn,
@@ -206,7 +235,12 @@ function definitions(nowMs: () => number): readonly AnyDefinition[] {
     deviceTaintRuleDefinition,
     otherVersion(optional.devicetaintrulesV1alpha3, deviceTaintRuleDefinition),
     ...deviceVersions(),
-    describe(optional.resourcepoolstatusrequestsV1alpha3, { tablelessStatus: true }),
+    describe(optional.resourcepoolstatusrequestsV1alpha3, {
+      ...checked(validateResourcePoolStatusRequest),
+      defaults: (request) => change(request, "spec", (spec) => fill(spec, { limit: 100 })),
+      tablelessStatus: true,
+      countsGeneration: false,
+    }),
     storageVersionDefinition,
     migrationDefinition,
   ];

@@ -62,7 +62,7 @@ function validateKeyAndProof(errors: FieldError[], key: Buffer, proof: Buffer, p
   }
   const publicKey = requestedKey({ pkixPublicKey: key.toString("base64"), podUID: podUid });
   if (!publicKey) {
-    errors.push(invalidValue("spec.pkixPublicKey", omittedValue, "must be a valid PKIX-serialized public key"));
+    errors.push(invalidValue("spec.pkixPublicKey", key.toString("base64"), "must be a valid PKIX-serialized public key"));
     return;
   }
   const problem = keyProblem(publicKey, "P256 or P384");

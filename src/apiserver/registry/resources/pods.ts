@@ -1,5 +1,6 @@
 // Pods, pod templates and replication controllers. A new pod is Pending, with the quality-of-service class of its
 // resources; a pod with a node is deleted gracefully, one without a node or with nothing left to run at once.
+import { change } from "../../../api/defaults/fill.ts";
 import { withoutGatedFields, withoutGatedPodParts, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
 import { defaultPod, defaultPodTemplateObject } from "../../../api/defaults/pod.ts";
 import { defaultReplicationController } from "../../../api/defaults/workloads.ts";
@@ -7,9 +8,11 @@ import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
 import { replicationControllerTable } from "../../../api/encode/table/workloads.ts";
 import { ipWarnings } from "../../../api/meta/ip.ts";
 import { isDNS1123Subdomain, isPathSegmentPrefix } from "../../../api/meta/names.ts";
+import { hasSentEmpty } from "../../../api/meta/sent-empty.ts";
+import { RepeatedParts } from "../../../api/meta/shared-parts.ts";
 import { pods, podtemplates, replicationcontrollers } from "../../../api/resources.generated.ts";
 import { isPodTerminal } from "../../../api/semantics/pod-status.ts";
-import type { Pod } from "../../../api/types/core-v1.ts";
+import type { Pod, PodSpec } from "../../../api/types/core-v1.ts";
 import { validatePod } from "../../../api/validation/pod.ts";
 import { validatePodResize } from "../../../api/validation/pod-resize.ts";
 import { validatePodStatusUpdate } from "../../../api/validation/pod-status.ts";
@@ -25,7 +28,7 @@ export const podDefinition = describe<Pod>(pods, {
   metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPod,
   withoutGated: withoutGatedPodParts,
-  create: { prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
+  create: { withSharedParts: withSharedSpec, prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
   update: { validate: validatePodUpdate },
   status: {
     validate: validatePodStatusUpdate,
@@ -70,6 +73,13 @@ export const podDefinition = describe<Pod>(pods, {
   },
   table: podTable,
 });
+
+const specs = new RepeatedParts<PodSpec>();
+
+/** The pods of a template have one specification. What was sent empty is told of an object as a whole: those stay as they are. */
+function withSharedSpec(pod: Pod): Pod {
+  return hasSentEmpty(pod) ? pod : change(pod, "spec", (spec) => specs.find(spec));
+}
 
 /** Seconds between a DELETE and the pod's end: as asked, else as the pod says; none where nothing runs. */
 function gracePeriodSeconds({ spec, status, ...pod }: Pod, requested: number | undefined): number {

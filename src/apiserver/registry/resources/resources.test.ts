@@ -265,6 +265,23 @@ describe("warnings", () => {
   });
 });
 
+describe("the table of flow schemas", () => {
+  it("has them in the order in which they are tried", async () => {
+    const path = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas";
+    const make = (name: string, matchingPrecedence: number): Promise<unknown> =>
+      post(path, { metadata: { name }, spec: { matchingPrecedence, priorityLevelConfiguration: { name: "x" } } });
+    for (const [name, precedence] of [
+      ["a", 900],
+      ["b", 800],
+      ["c", 900],
+    ] as const)
+      await make(name, precedence);
+    const { body } = await fixture.send("GET", path, { accept: "application/json;as=Table;g=meta.k8s.io;v=v1" });
+    const rows = body["rows"] as readonly { readonly cells: readonly unknown[] }[];
+    expect(rows.map(({ cells }) => cells[0])).toEqual(["b", "a", "c"]);
+  });
+});
+
 describe("metadata on its own", () => {
   it("has no annotations that stand for fields", async () => {
     const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
