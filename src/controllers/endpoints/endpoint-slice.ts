@@ -213,9 +213,8 @@ export function endpointGroups(
   for (const pod of serving) {
     const addresses = addressesOf(pod, family);
     if (addresses.length === 0) continue;
+    // A pod that has none of the ports' names is there all the same, without ports.
     const ports = servedPorts(service, pod);
-    // Without ports only a headless service has endpoints.
-    if (ports.length === 0 && !(isHeadless(service) && (service.spec?.ports ?? []).length === 0)) continue;
     const key = JSON.stringify(ports);
     const group = groups.get(key) ?? { ports: orderedSlicePorts(ports), endpoints: [] };
     groups.set(key, group);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Pod, Service } from "../../api/types/core-v1.ts";
+import { endpointGroups } from "./endpoint-slice.ts";
 import { subsetsOf } from "./endpoints.ts";
 import { orderedSlicePorts, orderedSubsetPorts } from "./port-order.ts";
 
@@ -18,19 +19,32 @@ describe("order of ports", () => {
   });
 });
 
-describe("subsets of pods with different ports", () => {
-  it("tell a port that both serve once, for both addresses", () => {
-    const service = {
-      metadata: { name: "s", namespace: "ns" },
-      spec: {
-        selector: { app: "a" },
-        ipFamilies: ["IPv4"],
-        ports: [
-          { name: "web", port: 80, targetPort: "web" },
-          { name: "metrics", port: 90, targetPort: 9090 },
-        ],
-      },
-    } as unknown as Service;
+const service = {
+  metadata: { name: "s", namespace: "ns" },
+  spec: {
+    selector: { app: "a" },
+    ipFamilies: ["IPv4"],
+    ports: [
+      { name: "web", port: 80, targetPort: "web" },
+      { name: "metrics", port: 90, targetPort: 9090 },
+    ],
+  },
+} as unknown as Service;
+
+describe("pods with different ports", () => {
+  it("are in slices also where they have none of them", () => {
+    const named = { ...service, spec: { ...service.spec, ports: [{ name: "web", port: 80, targetPort: "web" }] } } as Service;
+    const pod = {
+      metadata: { name: "a", namespace: "ns", uid: "a" },
+      spec: { nodeName: "n", containers: [{ name: "c" }] },
+      status: { podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }] },
+    } as unknown as Pod;
+    const groups = endpointGroups(named, [pod], { family: "IPv4", nodeOf: () => undefined });
+    expect(groups.map(({ ports, endpoints }) => [ports, endpoints.map(({ addresses }) => addresses)])).toEqual([[[], [["10.0.0.1"]]]]);
+    expect(subsetsOf(named, [pod])).toEqual([]);
+  });
+
+  it("have a port that both serve told once in Endpoints, for both addresses", () => {
     const pod = (name: string, ip: string, webPort: number): Pod =>
       ({
         metadata: { name, namespace: "ns", uid: name },
