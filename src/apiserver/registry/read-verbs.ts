@@ -150,7 +150,7 @@ export async function answerList(
 const streamedItems = 64;
 const streamedBytes = 256 * 1024;
 
-function listAnswer(
+export function listAnswer(
   env: WriteEnvironment,
   store: ResourceStore,
   page: ListPage,

@@ -157,7 +157,7 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
   const rows = [];
   for (const object of table.compare ? [...objects].sort(table.compare) : objects) {
     const conditions = table.conditions?.(object);
-    const cells = object.metadata.name === undefined ? emptyCells(definition, table) : table.cells(object, nowMs);
+    const cells = object.metadata.name === undefined ? emptyCells(table) : table.cells(object, nowMs);
     rows.push({
       cells,
       ...(conditions && conditions.length > 0 ? { conditions } : {}),
@@ -179,9 +179,9 @@ function rowObject(object: KubernetesObject, include: IncludedObject, apiVersion
 }
 
 /** The row of a bookmark, which is no object. */
-function emptyCells({ custom }: TableOptions["definition"], table: TableConvertor<KubernetesObject>): unknown[] {
-  return table.columns.map((column, i) => {
-    if (custom) return i === 0 ? "" : null;
+function emptyCells(table: TableConvertor<KubernetesObject>): readonly unknown[] {
+  if (table.emptyCells) return table.emptyCells;
+  return table.columns.map((column) => {
     if (column.name === "Age") return "<unknown>";
     return column.type === "integer" || column.type === "number" || column.name === "Data" ? 0 : "";
   });
