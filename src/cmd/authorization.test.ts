@@ -117,7 +117,7 @@ describe("--authorization-mode", () => {
     expect((await asJane(server, "/version")).status).toBe(200);
     const failed = await asJane(server, "/api/v1/nodes?limit=1");
     expect(failed.status).toBe(500);
-    expect(failed.text).toBe('Internal Server Error: "/api/v1/nodes?limit=1": unknown\n');
+    expect(failed.text).toBe('Internal Server Error: "/api/v1/nodes?limit=1": broken\n');
     expect(server.metrics.text()).toContain('apiserver_authorization_webhook_evaluations_fail_open_total{name="default",result="error"} ');
     expect(server.metrics.text()).toContain('authorization_attempts_total{result="error"} 1\n');
     const body = {
@@ -126,7 +126,7 @@ describe("--authorization-mode", () => {
       spec: { resourceAttributes: { verb: "list", resource: "nodes" } },
     };
     const review = await asJane(server, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { method: "POST", body });
-    expect(JSON.parse(review.text).status).toEqual({ allowed: false, evaluationError: "unknown" });
+    expect(JSON.parse(review.text).status).toEqual({ allowed: false, evaluationError: "broken" });
   });
 
   it("AlwaysAllow lets nobody in who is nobody", async () => {
