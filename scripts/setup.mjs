@@ -37,6 +37,13 @@ export const testPackages = [
   { name: "busybox-static", why: "container images for the tests", found: () => onPath("busybox") },
   { name: "openssl", why: "checks certificates in the tests", found: () => onPath("openssl") },
   { name: "etcd-server", why: "the store of several API servers, for the tests", found: () => onPath("etcd") },
+  {
+    name: "systemd",
+    why: "its control groups and shutdowns, in name spaces of the tests' own",
+    found: () => existsSync("/lib/systemd/systemd-logind"),
+    optional: true,
+  },
+  { name: "dbus", why: "the bus that systemd speaks on there", found: () => onPath("dbus-daemon"), optional: true },
   { name: "curl", why: "an HTTP client for the tests", found: () => onPath("curl") },
 ];
 

@@ -27,7 +27,9 @@ interface Asked {
 async function startWebhook(answer: (asked: Asked) => object | number): Promise<WebhookServer> {
   const webhook = await startWebhookServer((body) => {
     const answered = answer(body as Asked);
-    return typeof answered === "number" ? { status: answered, body: "broken" } : { body: { status: answered } };
+    return typeof answered === "number"
+      ? { status: answered, headers: { "content-type": "text/plain" }, body: "broken" }
+      : { body: { status: answered } };
   });
   webhooks.push(webhook);
   return webhook;

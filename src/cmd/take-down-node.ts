@@ -6,6 +6,8 @@ import type { Logger } from "../base/log.ts";
 import { podNetworkName } from "../cni/network-config.ts";
 import { removePodNetwork } from "../cni/teardown.ts";
 import { destroyContainerd } from "../cri/containerd.ts";
+import { containerdPaths } from "../cri/containerd-paths.ts";
+import { removeOciProbes } from "../cri/oci-probe.ts";
 import type { CgroupSystem } from "../linux/cgroup-system.ts";
 import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { unmountBelow } from "../linux/mounts.ts";
@@ -23,6 +25,7 @@ export async function takeDownNode(dataDir: string, log: Logger): Promise<void> 
   } finally {
     await detaching.stop();
   }
+  await removeOciProbes(containerdPaths(dataDir).directory);
   await removePodCgroups(dataDir);
   await unmountBelow(join(dataDir, "kubelet"));
   await endRoutedNode(dataDir);

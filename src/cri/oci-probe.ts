@@ -1,12 +1,16 @@
 // Whether an OCI runtime works on this machine: it is made to run a container, with the kinds of namespaces, mounts and control
 // groups that pods have, whose only program ends at once. A runtime that only prints its version may still refuse all of that.
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { realClock } from "../base/clock.ts";
+import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { runCommand } from "../linux/run-command.ts";
 import { elf, elfMachine } from "./elf.ts";
 import { type Architecture, hostArchitecture } from "./image-archive.ts";
 
 const probeTimeoutMs = 10_000;
+const bundlePrefix = "oci-probe-";
+const groupOf = (bundle: string): string => `coracle-${bundle}`;
 
 export interface OciProbe {
   /** Of the runtime specification, as containerd writes it into what it wants to have run: "1.0.2". */
@@ -17,9 +21,9 @@ export interface OciProbe {
 
 /** Resolves when the container ran; rejects with what the runtime said. Nothing of it stays below the directory. */
 export async function tryOciRuntime(binary: string, { ociVersion, directory }: OciProbe): Promise<void> {
-  const bundle = await mkdtemp(join(directory, "oci-probe-"));
+  const bundle = await mkdtemp(join(directory, bundlePrefix));
   const root = join(bundle, "state");
-  const id = `coracle-${basename(bundle)}`;
+  const id = groupOf(basename(bundle));
   const command = (...args: readonly string[]) => runCommand(binary, ["--root", root, ...args], { timeoutMs: probeTimeoutMs });
   try {
     await mkdir(join(bundle, "rootfs"));
@@ -28,10 +32,27 @@ export async function tryOciRuntime(binary: string, { ociVersion, directory }: O
     await command("run", "--bundle", bundle, id);
   } catch (error) {
     await command("delete", "--force", id).catch(() => undefined); // mostly there is nothing to delete
+    await removeGroup(id);
     throw error;
   } finally {
     await rm(bundle, { recursive: true, force: true });
   }
+}
+
+/** What probes have left that did not live to clean up after themselves. */
+export async function removeOciProbes(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((): string[] => []);
+  for (const name of names.filter((n) => n.startsWith(bundlePrefix))) {
+    await removeGroup(groupOf(name));
+    await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+/** A runtime that is killed leaves its container's control group. */
+async function removeGroup(id: string): Promise<void> {
+  await createCgroups(await detectCgroups(), { clock: realClock })
+    .remove(`/${id}`)
+    .catch(() => undefined);
 }
 
 function specification(cgroupsPath: string): object {

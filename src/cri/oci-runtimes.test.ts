@@ -1,9 +1,12 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { realClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
+import { createCgroups, detectCgroups } from "../linux/cgroups.ts";
 import { containerdPaths } from "./containerd-paths.ts";
+import { removeOciProbes } from "./oci-probe.ts";
 import { findOciRuntimes } from "./oci-runtimes.ts";
 
 const canTry = process.platform === "linux" && process.getuid?.() === 0;
@@ -80,5 +83,24 @@ describe.runIf(canTry)("findOciRuntimes()", () => {
     await expect(find("/nowhere/x")).rejects.toThrow("OCI runtime /nowhere/x: there is no such program");
     await program("a.b", "exit 0");
     await expect(find(join(bin, "a.b"))).rejects.toThrow("cannot be that of a handler");
+  });
+});
+
+describe.runIf(canTry)("removeOciProbes()", () => {
+  test("removes the bundles of probes that were killed, and their control groups", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "coracle-oci-"));
+    const cgroups = createCgroups(await detectCgroups(), { clock: realClock });
+    const bundle = await mkdtemp(join(directory, "oci-probe-"));
+    const group = `/coracle-${basename(bundle)}`;
+    try {
+      await mkdir(join(directory, "other"));
+      await cgroups.ensure(group);
+      await removeOciProbes(directory);
+      expect([await cgroups.exists(group), await readdir(directory)]).toEqual([false, ["other"]]);
+    } finally {
+      await cgroups.remove(group);
+      await rm(directory, { recursive: true });
+    }
+    await removeOciProbes(directory);
   });
 });

@@ -249,6 +249,28 @@ describe.each(vendors)("plugins of %s", { timeout: 60_000 }, (vendor) => {
       await lab.runtime.del(net, b);
     });
 
+    it("takes over a bridge that has another network's address, where it is told to", async () => {
+      const ipam = { ipam: hostLocal("old", "10.218.0.0/24") };
+      const old = await network("old-1", [bridge("br-old", { ipam: hostLocal("older", "10.217.0.0/24") })]);
+      const [before, refused, after] = [await attachment("old-a"), await attachment("old-b"), await attachment("old-c")];
+      await lab.runtime.add(old, before);
+      expect(await addressesIn("br-old")).toContain("10.217.0.1/24");
+      await expect(lab.runtime.add(await network("old-2", [bridge("br-old", ipam)]), refused)).rejects.toThrow(
+        '"br-old" already has an IP address different from 10.218.0.1/24',
+      );
+      expect(await addressesIn("br-old")).toContain("10.217.0.1/24");
+      const forced = await network("old-3", [bridge("br-old", { ...ipam, forceAddress: true })]);
+      const { ips } = await lab.runtime.add(forced, after);
+      expect(await addressesIn("br-old")).toEqual(["10.218.0.1/24"]);
+      // What was attached before stays on the bridge, with the address it had.
+      expect(await addressesIn("eth0", before.netns)).toEqual(["10.217.0.2/24"]);
+      const address = (ips?.[0]?.address ?? "").split("/")[0];
+      const stop = await serve(after.netns, 8080, "taken over");
+      await until("the host reaches it", async () => (await fetchFrom(undefined, `http://${address}:8080/`)) === "taken over");
+      stop();
+      for (const at of [before, refused, after]) await lab.runtime.del(at === before ? old : forced, at);
+    });
+
     it("20 at once have 20 addresses", async () => {
       const net = await network("many", [bridge("br-many", { ipam: hostLocal("many", "10.208.0.0/24") })]);
       const all = await Promise.all(Array.from({ length: 20 }, (_, i) => attachment(`many-${i}`)));

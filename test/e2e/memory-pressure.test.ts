@@ -52,7 +52,7 @@ describe.runIf(reason === undefined)("a node short of memory", { timeout: 180_00
     threshold = Math.round(((await availableBytes()) - marginBytes) / mebibyte);
     const configuration = {
       ...{ apiVersion: "kubelet.config.k8s.io/v1beta1", kind: "KubeletConfiguration" },
-      ...{ evictionHard: { "memory.available": `${threshold}Mi` }, evictionPressureTransitionPeriod: "12s" },
+      ...{ evictionHard: { "memory.available": `${threshold}Mi` }, evictionPressureTransitionPeriod: "9s" },
     };
     await writeFile(config, JSON.stringify(configuration));
     bed = await TestBed.start("memory-pressure", [`--kubelet-config=${config}`]);

@@ -167,7 +167,18 @@ describe.runIf(reason === undefined)("what nodes and pods use", { timeout: 180_0
     expect(await proxied("/metrics/resource")).toMatch(
       /^container_cpu_usage_seconds_total\{container="hot",pod="burn-\S+",namespace="top"\} [\d.]+ \d+$/m,
     );
+    expect(metrics).toMatch(/^workqueue_adds_total\{name="kubelet_log_rotate_manager"\} \d+$/m);
     const cadvisor = await proxied("/metrics/cadvisor");
+    // The groups of all pods and of the classes of service; what a container has open.
+    for (const group of ["", "/besteffort", "/burstable"])
+      expect(cadvisor).toMatch(
+        new RegExp(
+          `^container_cpu_usage_seconds_total\\{container="",id="/coracle-\\w+/kubepods${group}",image="",[^}]*\\} [\\d.]+ \\d+$`,
+          "m",
+        ),
+      );
+    expect(cadvisor).toMatch(/^container_file_descriptors\{container="hot",[^}]*pod="burn-\S+"\} [1-9]\d*$/m);
+    expect(cadvisor).toMatch(/^container_sockets\{container="hot",[^}]*pod="burn-\S+"\} \d+$/m);
     expect(cadvisor).toMatch(
       /^container_network_receive_bytes_total\{container="",id="\S+",image="",name="",namespace="top",pod="burn-\S+",interface="eth0"\} [1-9]/m,
     );

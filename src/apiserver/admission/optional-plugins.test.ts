@@ -214,6 +214,14 @@ describe("PodTolerationRestriction", () => {
     expect((await runPlugin<Pod>(plugin, admissionRequest(pods, pod()))).spec?.tolerations).toEqual([{ ...gpu, key: "other" }]);
   });
 
+  it("says what is wrong with an annotation that is no JSON", async () => {
+    withNamespace({ "scheduler.alpha.kubernetes.io/defaultTolerations": "bad" });
+    await expect(runPlugin(createPodTolerationRestriction(deps()), admissionRequest(pods, pod()))).rejects.toMatchObject({
+      code: 500,
+      message: "invalid character 'b' looking for beginning of value",
+    });
+  });
+
   it("lets pods with requests tolerate memory pressure", async () => {
     withNamespace();
     const burstable = pod({ containers: [{ name: "c", image: "i", resources: { requests: { cpu: "1" } } }] });

@@ -2,6 +2,7 @@
 // those that it lets them have. Pods with requests tolerate nodes that are short of memory.
 
 import { ConfigError, type ConfigFields } from "../../api/encode/config-fields.ts";
+import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { pods } from "../../api/resources.generated.ts";
@@ -88,11 +89,11 @@ function tolerationsIn({ metadata }: Namespace, annotation: string): readonly To
   if (text === undefined) return undefined;
   if (text === "") return [];
   try {
-    const value: unknown = JSON.parse(text);
+    const value = withPlainNumbers(parseJson(text).value);
     if (Array.isArray(value)) return value as readonly Toleration[];
     throw new StatusError({ code: 500, message: `json: cannot unmarshal ${typeof value} into Go value of type []v1.Toleration` });
   } catch (error) {
-    if (error instanceof SyntaxError) throw new StatusError({ code: 500, message: error.message }, { cause: error });
+    if (error instanceof JsonSyntaxError) throw new StatusError({ code: 500, message: error.message }, { cause: error });
     throw error;
   }
 }

@@ -271,4 +271,22 @@ describe("startCustomResources()", () => {
     expect((body["rows"] as readonly { cells: unknown }[]).map(({ cells }) => cells)).toEqual([["w", "red", "True"]]);
     expect((await fixture.send("GET", `${widgets}?fieldSelector=spec.size%3D1`)).status).toBe(400);
   });
+
+  it("shows its scale as a table, and one object as no list", async () => {
+    const scale = { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas" };
+    const openAPIV3Schema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema }, subresources: { status: {}, scale } }));
+    await create("w", { spec: { replicas: 3 } });
+    const get = (path: string, kind: string) =>
+      fixture.send("GET", `${widgets}/w${path}`, { accept: `application/json;as=${kind};v=v1;g=meta.k8s.io` });
+    const { body } = await get("/scale", "Table");
+    const columns = body["columnDefinitions"] as readonly { readonly name: string; readonly type: string; readonly description: string }[];
+    expect(columns.map(({ name, type }) => `${name} ${type}`)).toEqual(["Name string", "Desired integer", "Available integer", "Age date"]);
+    expect(columns[1]?.description).toBe("Number of desired replicas");
+    const refusals = [await get("", "PartialObjectMetadataList"), await get("/scale", "PartialObjectMetadataList")];
+    expect(refusals.map((refusal) => [refusal.status, refusal.body.message])).toEqual([
+      [500, "content is not a list"],
+      [406, "you requested PartialObjectMetadataList, but the requested object is not a list (*v1.Scale)"],
+    ]);
+  });
 });

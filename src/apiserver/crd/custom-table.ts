@@ -17,6 +17,8 @@ export function customTable(columns: readonly CustomResourceColumnDefinition[] |
   const cells = columns?.map(cellOf) ?? [({ metadata }: KubernetesObject, nowMs: number) => since(metadata.creationTimestamp, nowMs)];
   return {
     columns: [nameColumn, ...(columns?.map(columnOf) ?? [customAgeColumn])],
+    // Of a bookmark, which has no fields.
+    emptyCells: ["", ...cells.map(() => null)],
     cells: (object, nowMs) => [object.metadata.name, ...cells.map((cell) => cell(object, nowMs))],
   };
 }
@@ -35,6 +37,7 @@ function cellOf({ type, jsonPath }: CustomResourceColumnDefinition): Cell {
   const read = compileJsonPath(jsonPath);
   return (object, nowMs) => {
     const value = read(object)[0];
+    if (value === null && type === "string") return "<no value>";
     return value === undefined || value === null ? null : cellValue(type, value, nowMs);
   };
 }
@@ -64,6 +67,7 @@ function textOf(value: unknown): string {
 }
 
 function timeSince(text: string, nowMs: number): string {
+  if (text === "") return "<unknown>";
   const ms = parseTime(text);
   return ms === undefined ? "<invalid>" : humanDuration(nowMs - ms);
 }

@@ -57,6 +57,7 @@ describe("parseRequestInfo()", () => {
   it("knows what has no deadline", () => {
     expect(isLongRunning(parse("GET", "/api/v1/pods?watch=true"))).toBe(true);
     expect(isLongRunning(parse("POST", "/api/v1/namespaces/n/pods/p/exec"))).toBe(true);
+    expect(isLongRunning(parse("GET", "/debug/pprof/profile"))).toBe(true);
     expect(isLongRunning(parse("GET", "/api/v1/namespaces/n/pods/p/log?follow=true"))).toBe(true);
     expect(isLongRunning(parse("GET", "/api/v1/pods"))).toBe(false);
   });

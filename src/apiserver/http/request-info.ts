@@ -100,10 +100,11 @@ function readRequestInfo(method: string, path: string, query: URLSearchParams): 
   };
 }
 
-/** What is answered by streams or held open: watches, logs that follow, exec and the like. No deadline applies to it. */
+/** What is answered by streams or held open: watches, logs that follow, exec, profiles and the like. No deadline applies to it. */
 export function isLongRunning(info: RequestInfo): boolean {
   if (info.verb === "watch" || info.verb === "proxy") return true;
-  return info.isResourceRequest && longRunningSubresources.has(info.subresource);
+  if (!info.isResourceRequest) return info.path.startsWith("/debug/pprof/");
+  return longRunningSubresources.has(info.subresource);
 }
 
 const longRunningSubresources = new Set(["attach", "exec", "proxy", "log", "portforward"]);

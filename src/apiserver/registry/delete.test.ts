@@ -157,4 +157,17 @@ describe("deletecollection", () => {
     expect(body).toMatchObject({ kind: "ConfigMapList", items: [{ metadata: { name: "a" } }, { metadata: { name: "c" } }] });
     expect((await server.send("GET", path)).body.items.map((item) => item.metadata.name)).toEqual(["b"]);
   });
+
+  it("answers with a table or with metadata where that is wanted", async () => {
+    const deleteAs = async (as: string): Promise<unknown> => {
+      await create("a");
+      return (await server.send("DELETE", path, { accept: `application/json;as=${as};g=meta.k8s.io;v=v1` })).body;
+    };
+    expect(await deleteAs("Table")).toMatchObject({ kind: "Table", rows: [{ cells: ["a", expect.anything()] }] });
+    expect(await deleteAs("PartialObjectMetadataList")).toMatchObject({
+      kind: "PartialObjectMetadataList",
+      items: [{ metadata: { name: "a" } }],
+    });
+    expect((await server.send("GET", path)).body.items).toEqual([]);
+  });
 });

@@ -1,5 +1,5 @@
 // GET, list and watch as answers.
-import { scaleTable } from "../../api/encode/table/policy.ts";
+import { customScaleTable, scaleTable } from "../../api/encode/table/policy.ts";
 import type { TableConvertor } from "../../api/encode/table/table.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { notFound } from "../../api/meta/status-error.ts";
@@ -70,6 +70,10 @@ export function objectAnswer(
   return { kind: "object", status, object: rowOf(env, version.object, representation, store.definition) };
 }
 
+/** What Scales are called in refusals: those of custom resources by their version, others by their group. */
+const shownInternally = { group: "autoscaling", kind: "Scale", schema: "autoscaling-v1.Scale" };
+const shownAsV1 = { ...shownInternally, group: "v1" };
+
 /** The Scale of an object as the client wants it shown. */
 export function scaleAnswer(
   env: WriteEnvironment,
@@ -79,12 +83,15 @@ export function scaleAnswer(
 ): ApiResponse {
   const scale = definition.custom?.scale ? customScaleOf(version.object, definition.custom.scale) : scaleOf(version.object);
   if (representation.as === "object") return { kind: "object", status: 200, object: scale };
+  checkAskedFor(representation, "object", definition.custom ? shownAsV1 : shownInternally);
   if (representation.as === "metadata")
     return { kind: "object", status: 200, object: partialMetadata(scale, {}, representation.apiVersion) };
   return {
     kind: "object",
     status: 200,
-    object: rowOf(env, scale, representation, { table: scaleTable as TableConvertor<KubernetesObject> }),
+    object: rowOf(env, scale, representation, {
+      table: (definition.custom ? customScaleTable : scaleTable) as TableConvertor<KubernetesObject>,
+    }),
   };
 }
 
@@ -143,7 +150,7 @@ export async function answerList(
 const streamedItems = 64;
 const streamedBytes = 256 * 1024;
 
-function listAnswer(
+export function listAnswer(
   env: WriteEnvironment,
   store: ResourceStore,
   page: ListPage,

@@ -52,8 +52,14 @@ export function hasTable({ custom, tablelessStatus }: ResourceDefinition, subres
 const transformations: ReadonlySet<string> = new Set(["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]);
 
 /** Throws the 406 for metadata of a list where there is one object, or of one object where there is a list. */
-export function checkAskedFor(representation: Representation, answer: "object" | "list", { group, kind, schema }: ResourceType): void {
+export function checkAskedFor(
+  representation: Representation,
+  answer: "object" | "list",
+  { group, kind, schema }: Pick<ResourceType, "group" | "kind" | "schema">,
+): void {
   if (representation.as !== "metadata" || representation.asksFor === answer) return;
+  // Of one custom object upstream finds out only when it looks for items.
+  if (schema === undefined && answer === "object") throw new StatusError({ code: 500, message: "content is not a list" });
   const own = schema === undefined ? "unstructured.Unstructured" : `${group === "" ? "core" : (group.split(".")[0] ?? "")}.${kind}`;
   const message =
     answer === "list"
@@ -135,7 +141,7 @@ export const defaultTable: TableConvertor<KubernetesObject> = {
 
 export interface TableOptions {
   /** What has the columns of the kind, where it has any of its own. */
-  readonly definition: Pick<ResourceDefinition, "table" | "fieldAnnotations">;
+  readonly definition: Pick<ResourceDefinition, "table" | "fieldAnnotations" | "custom">;
   readonly representation: Extract<Representation, { as: "table" }>;
   readonly metadata: ListMeta;
   /** False leaves them out: all events of a watch but the first. */
@@ -173,7 +179,8 @@ function rowObject(object: KubernetesObject, include: IncludedObject, apiVersion
 }
 
 /** The row of a bookmark, which is no object. */
-function emptyCells(table: TableConvertor<KubernetesObject>): unknown[] {
+function emptyCells(table: TableConvertor<KubernetesObject>): readonly unknown[] {
+  if (table.emptyCells) return table.emptyCells;
   return table.columns.map((column) => {
     if (column.name === "Age") return "<unknown>";
     return column.type === "integer" || column.type === "number" || column.name === "Data" ? 0 : "";

@@ -12,7 +12,7 @@ import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
 import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";
-import { objectAnswer, scaleAnswer } from "./read-verbs.ts";
+import { listAnswer, objectAnswer, scaleAnswer } from "./read-verbs.ts";
 import { hasTable, representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
@@ -165,6 +165,7 @@ export async function answerDeleteCollection(
   namespace: string,
 ): Promise<ApiResponse> {
   const { query } = context.request;
+  const representation = representationOf(context.request, "list", store.type);
   const options = parseListOptions(query, false);
   const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
   const deleteOptions = await readDeleteOptions(context);
@@ -178,6 +179,7 @@ export async function answerDeleteCollection(
     }
   };
   await Promise.all(Array.from({ length: Math.min(deletionsAtOnce, waiting.length) }, work));
+  if (representation.as !== "object") return listAnswer(env, store, page, representation, true);
   return { kind: "object", status: 200, object: writtenList(store.type, page) };
 }
 

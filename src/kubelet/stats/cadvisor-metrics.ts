@@ -364,9 +364,9 @@ const families = (nowMs: number): readonly (readonly [string, SampledMetric["typ
 
 const taskStates = ["iowaiting", "running", "sleeping", "stopped", "uninterruptible"] as const;
 
-/** Groups without processes of their own have nothing open. The machine's own processes are not looked through. */
+/** Groups without processes of their own have nothing open. Nothing is known of the machine, nor of what is simulated. */
 const filesOf = ({ labels, details }: Group): { readonly fileDescriptors: number; readonly sockets: number } | undefined =>
-  labels.id === "/" ? undefined : (details?.openFiles ?? { fileDescriptors: 0, sockets: 0 });
+  labels.id === "/" || !details ? undefined : (details.openFiles ?? { fileDescriptors: 0, sockets: 0 });
 
 const seconds = (nanoseconds: number | undefined): ReturnType<Read> => one(nanoseconds === undefined ? undefined : nanoseconds / 1e9);
 

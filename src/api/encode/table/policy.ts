@@ -25,6 +25,17 @@ export const scaleTable: TableConvertor<Scale> = {
   cells: (scale, nowMs) => [scale.metadata.name, scale.spec.replicas ?? 0, scale.status.replicas, age(scale, nowMs)],
 };
 
+/** The same of custom resources, which upstream describes otherwise. */
+export const customScaleTable: TableConvertor<Scale> = {
+  ...scaleTable,
+  columns: [
+    nameColumn,
+    column("Desired", "Number of desired replicas", "integer"),
+    column("Available", "Number of actual replicas", "integer"),
+    { ...ageColumn, type: "date" },
+  ],
+};
+
 export const disruptionBudgetTable: TableConvertor<PodDisruptionBudget> = {
   columns: [
     nameColumn,

@@ -21,6 +21,8 @@ export interface TableRowCondition {
 
 export interface TableConvertor<T> {
   readonly columns: readonly TableColumnDefinition[];
+  /** Of what has neither name nor fields; default: what the columns' types have for nothing. */
+  readonly emptyCells?: readonly unknown[];
   /** Cells in the order of the columns: strings, numbers, booleans. Ages and "ago" texts are computed from `nowMs`. */
   cells(object: T, nowMs: number): readonly unknown[];
   /** Conditions of the row (pods: Completed). */
