@@ -48,7 +48,7 @@ try {
     // Bundled CommonJS packages call require for Node's own modules.
     banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   });
-  await mergeChunks({ outdir: staging, metafile, entry: "src/cmd/apiserver.ts", always: "src/cmd/main.ts" });
+  await mergeChunks({ outdir: staging, metafile, entry: "src/cmd/apiserver/apiserver.ts", always: "src/cmd/main.ts" });
   const types = join(staging, "types");
   const typed = spawnSync(
     process.execPath,

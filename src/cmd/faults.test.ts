@@ -8,9 +8,9 @@ import { VirtualClock } from "../base/clock.ts";
 import { parseFlags } from "../base/flags.ts";
 import { silentLogger } from "../base/log.ts";
 import { MetricsRegistry } from "../base/metrics.ts";
-import { createAudit } from "./audit.ts";
-import { connectToCluster } from "./connect.ts";
-import { loadConnection } from "./node-client.ts";
+import { createAudit } from "./apiserver/audit.ts";
+import { connectToCluster } from "./component/connect.ts";
+import { loadConnection } from "./kubelet/node-client.ts";
 
 let directory: string;
 beforeEach(async () => {

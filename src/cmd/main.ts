@@ -11,29 +11,32 @@ interface Command {
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  up: { summary: "run a whole cluster in this process, in the foreground", load: () => import("./up.ts") },
-  down: { summary: "stop the cluster of a data directory, its pods too", load: () => import("./down.ts") },
-  apiserver: { summary: "run the API server alone", load: () => import("./apiserver.ts") },
-  "controller-manager": { summary: "run the controllers against an API server", load: () => import("./controller-manager.ts") },
-  scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler.ts") },
-  explain: { summary: "explain where a pod can go, and why", load: () => import("./explain.ts") },
-  kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet.ts") },
-  join: { summary: "make this machine a node of a cluster, with a token", load: () => import("./join.ts") },
-  token: { summary: "create, list and delete the tokens machines join with", load: () => import("./token.ts") },
-  node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node.ts") },
-  dns: { summary: "answer the names of a cluster", load: () => import("./dns.ts") },
-  proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy.ts") },
-  ingress: { summary: "serve the Ingress objects of a cluster", load: () => import("./ingress.ts") },
+  up: { summary: "run a whole cluster in this process, in the foreground", load: () => import("./up/up.ts") },
+  down: { summary: "stop the cluster of a data directory, its pods too", load: () => import("./up/down.ts") },
+  apiserver: { summary: "run the API server alone", load: () => import("./apiserver/apiserver.ts") },
+  "controller-manager": {
+    summary: "run the controllers against an API server",
+    load: () => import("./controller-manager/controller-manager.ts"),
+  },
+  scheduler: { summary: "run the scheduler against an API server", load: () => import("./scheduler/scheduler.ts") },
+  explain: { summary: "explain where a pod can go, and why", load: () => import("./scheduler/explain.ts") },
+  kubelet: { summary: "run this machine as a node of a cluster", load: () => import("./kubelet/kubelet.ts") },
+  join: { summary: "make this machine a node of a cluster, with a token", load: () => import("./node/join.ts") },
+  token: { summary: "create, list and delete the tokens machines join with", load: () => import("./credentials/token.ts") },
+  node: { summary: "add, remove, stop, start and cut off nodes of a running cluster", load: () => import("./node/node.ts") },
+  dns: { summary: "answer the names of a cluster", load: () => import("./network/dns.ts") },
+  proxy: { summary: "lead services' addresses to their endpoints on this node", load: () => import("./proxy/proxy.ts") },
+  ingress: { summary: "serve the Ingress objects of a cluster", load: () => import("./network/ingress.ts") },
   "metrics-server": { summary: "serve what nodes and pods use, for kubectl top", load: () => import("./metrics-server.ts") },
-  cni: { summary: "run CNI plugins: ours for other runtimes, and those of a network for a namespace", load: () => import("./cni.ts") },
-  image: { summary: "import, list and remove container images", load: () => import("./image.ts") },
+  cni: { summary: "run CNI plugins: ours for other runtimes, and those of a network for a namespace", load: () => import("./node/cni.ts") },
+  image: { summary: "import, list and remove container images", load: () => import("./node/image.ts") },
 };
 
 /** Those that other commands start, not people; and the one that usage lists last. */
 const hiddenCommands: Readonly<Record<string, Command>> = {
-  "ingress-thread": { summary: "serve the Ingress objects of `up` in a thread", load: () => import("./ingress-thread.ts") },
+  "ingress-thread": { summary: "serve the Ingress objects of `up` in a thread", load: () => import("./network/ingress-thread.ts") },
   version: { summary: "print the version", load: () => import("./print-version.ts") },
-  "node-process": { summary: "run a further node of `up`", load: () => import("./node-process.ts") },
+  "node-process": { summary: "run a further node of `up`", load: () => import("./node/node-process.ts") },
 };
 
 function usage(): string {

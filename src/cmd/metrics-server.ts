@@ -11,8 +11,8 @@ import { startMetricsServer } from "../metrics-server/metrics-server.ts";
 import type { KubeletAccess } from "../metrics-server/scraper.ts";
 import { CommandError } from "./command-error.ts";
 import { parseCommand, untilSignal } from "./command-flags.ts";
-import { servingPair } from "./component-certificate.ts";
-import { type ClusterClient, connectToCluster } from "./connect.ts";
+import { servingPair } from "./component/component-certificate.ts";
+import { type ClusterClient, connectToCluster } from "./component/connect.ts";
 
 const flags = {
   kubeconfig: flag(optionalText, undefined, "how to reach the API server; default $KUBECONFIG, ~/.kube/config"),

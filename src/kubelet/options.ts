@@ -4,10 +4,10 @@ import type { Taint } from "../api/types/core-v1.ts";
 import { parseDuration } from "../base/duration.ts";
 import { kubernetesVersion } from "../base/version.ts";
 import { type FeatureGates, resolveKubeletGates } from "./configuration/feature-gates.ts";
+import type { MemoryReservationPolicy } from "./containers/memory-qos.ts";
 import { parseThresholds, type Threshold, type ThresholdConfig } from "./eviction/thresholds.ts";
-import type { MemoryReservationPolicy } from "./memory-qos.ts";
-import type { ResourceTexts } from "./node-allocatable.ts";
-import { systemCriticalPriority } from "./pod-spec.ts";
+import type { ResourceTexts } from "./node/node-allocatable.ts";
+import { systemCriticalPriority } from "./pods/pod-spec.ts";
 import type { VerificationPolicy } from "./pulls/pull-verification.ts";
 import { type ResourceManagerOptions, type ResourceManagers, resolveResourceManagers } from "./resource-managers/manager-options.ts";
 

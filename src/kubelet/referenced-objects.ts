@@ -10,8 +10,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Running } from "../base/lifecycle.ts";
 import type { Logger } from "../base/log.ts";
 import type { Client, WatchEvent } from "../client/client.ts";
-import type { ReferencedObjects } from "./environment.ts";
-import { allContainers } from "./pod-spec.ts";
+import type { ReferencedObjects } from "./containers/environment.ts";
+import { allContainers } from "./pods/pod-spec.ts";
 
 type Referenced = ConfigMap | Secret;
 

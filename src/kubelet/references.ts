@@ -2,7 +2,7 @@
 
 import type { Node, ObjectReference, Pod } from "../api/types/core-v1.ts";
 import type { OwnerReference } from "../api/types/meta-v1.ts";
-import { containerFieldPath } from "./pod-spec.ts";
+import { containerFieldPath } from "./pods/pod-spec.ts";
 
 export function podReference(pod: Pod): ObjectReference {
   const { name, namespace, uid, resourceVersion } = pod.metadata;

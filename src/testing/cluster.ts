@@ -9,11 +9,11 @@ import { parseFlags } from "../base/flags.ts";
 import { StopStack } from "../base/lifecycle.ts";
 import { createLogger, type Logger, silentLogger } from "../base/log.ts";
 import type { Client } from "../client/client.ts";
-import { startClusterLoops } from "../cmd/cluster-loops.ts";
-import { nodeAddressesFor } from "../cmd/machine-network.ts";
-import { SimulatedNodes } from "../cmd/simulated-nodes.ts";
-import { createSimulation, roomForNodes, type SimulationOptions } from "../cmd/simulation.ts";
-import { type RunningApiServer, startApiServer } from "../cmd/start-apiserver.ts";
+import { type RunningApiServer, startApiServer } from "../cmd/apiserver/start-apiserver.ts";
+import { nodeAddressesFor } from "../cmd/node/machine-network.ts";
+import { SimulatedNodes } from "../cmd/simulation/simulated-nodes.ts";
+import { createSimulation, roomForNodes, type SimulationOptions } from "../cmd/simulation/simulation.ts";
+import { startClusterLoops } from "../cmd/up/cluster-loops.ts";
 import { fetchOver } from "../cri/simulated/http.ts";
 import { createManifestClient, type ManifestClient } from "./manifests.ts";
 

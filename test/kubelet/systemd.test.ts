@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Pod } from "../../src/api/types/core-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
-import { createPodCgroups } from "../../src/kubelet/pod-cgroups.ts";
+import { createPodCgroups } from "../../src/kubelet/cgroups/pod-cgroups.ts";
 import { systemdNames } from "../../src/linux/cgroup-names.ts";
 import { createSystemdCgroups } from "../../src/linux/systemd-cgroups.ts";
 import { createSystemdUnits } from "../../src/linux/systemd-units.ts";

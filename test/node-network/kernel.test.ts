@@ -1,7 +1,7 @@
 // The network between nodes on the real kernel: routes between neighbours, VXLAN to others.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nodes } from "../../src/api/resources.generated.ts";
-import { renderResolver } from "../../src/cmd/node-resolver.ts";
+import { renderResolver } from "../../src/cmd/node/node-resolver.ts";
 import { namespacePath } from "../../src/linux/network-namespaces.ts";
 import { createNftables } from "../../src/linux/nftables.ts";
 import { routeProtocol } from "../../src/node-network/commands.ts";

@@ -2,7 +2,7 @@
 // "ready" on standard output; ends with its standard input.
 import { realClock } from "../../src/base/clock.ts";
 import { createLogger } from "../../src/base/log.ts";
-import { startNodePlugins } from "../../src/cmd/start-node-plugins.ts";
+import { startNodePlugins } from "../../src/cmd/node/start-node-plugins.ts";
 
 const [, , dataDir = ""] = process.argv;
 const verbosity = Number(process.env.CORACLE_TEST_V ?? -1);

@@ -6,7 +6,7 @@ import { configmaps, events, namespaces, pods, secrets, serviceaccounts } from "
 import type { ContainerStatus, Pod } from "../../src/api/types/core-v1.ts";
 import { realClock } from "../../src/base/clock.ts";
 import type { Client } from "../../src/client/client.ts";
-import { type ClusterClient, connectToCluster } from "../../src/cmd/connect.ts";
+import { type ClusterClient, connectToCluster } from "../../src/cmd/component/connect.ts";
 import type { TestImage } from "../../src/testing/image-builder.ts";
 import { Cluster } from "./cluster.ts";
 import { type CommandResult, type RunOptions, until } from "./processes.ts";

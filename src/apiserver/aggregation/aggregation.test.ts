@@ -15,7 +15,7 @@ import { parseFlags } from "../../base/flags.ts";
 import { silentLogger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import { discoverResources } from "../../client/discovery.ts";
-import { type RunningApiServer, startApiServer } from "../../cmd/start-apiserver.ts";
+import { type RunningApiServer, startApiServer } from "../../cmd/apiserver/start-apiserver.ts";
 import { loopbackUser } from "../authn/user.ts";
 import { apiServerFlags, apiServerOptions } from "../options.ts";
 import { sampleApiService, sampleService, serviceDns } from "./aggregation-fixture.ts";

@@ -1,7 +1,7 @@
 // From a KubeletConfiguration to the kubelet's own options. Where the two have a field of one name it means the same;
 // durations become milliseconds and sizes bytes.
 import { parseQuantity } from "../../api/meta/quantity.ts";
-import type { MemoryReservationPolicy } from "../memory-qos.ts";
+import type { MemoryReservationPolicy } from "../containers/memory-qos.ts";
 import type { KubeletOptions } from "../options.ts";
 import type { VerificationPolicy } from "../pulls/pull-verification.ts";
 import { durationMs } from "./field.ts";

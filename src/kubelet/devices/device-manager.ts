@@ -8,12 +8,12 @@ import type { Container, Pod, ResourceStatus } from "../../api/types/core-v1.ts"
 import type { Clock, Timer } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import { isSidecar } from "../pod-spec.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import { Checkpoint } from "../resize/checkpoint.ts";
 import { maskOf, type NodeMask } from "../resource-managers/node-mask.ts";
 import { containersOf, type PodAllocation, type ResourceProvider } from "../resource-managers/provider.ts";
 import { hintsFor, type Placed, type ProviderHints, type TopologyHint } from "../resource-managers/topology-hints.ts";
-import { runtimeErrorText } from "../start-error.ts";
 import { chooseDevices } from "./choose-devices.ts";
 import { type ContainerDevices, containerDevices } from "./container-devices.ts";
 import { DeviceAllocations, type DeviceCheckpoint, deviceCheckpointFormat } from "./device-allocations.ts";

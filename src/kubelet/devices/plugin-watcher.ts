@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { connectRpc } from "../../rpc/client.ts";
-import { runtimeErrorText } from "../start-error.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import { type PluginInfo, pluginRegistrationV1, type Registration } from "./generated/plugin-registration-v1.ts";
 
 /** Responsible for plugins of one type. */

@@ -7,7 +7,7 @@ import type { Running } from "../../base/lifecycle.ts";
 import type { Input } from "../../rpc/protocol.ts";
 import { RpcError } from "../../rpc/rpc-error.ts";
 import { serveRpc } from "../../rpc/server.ts";
-import { isSidecar } from "../pod-spec.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
 import type { PullRate } from "../pulls/pull-rate.ts";
 import type { MemoryBlock } from "../resource-managers/memory-nodes.ts";
 import type { DeviceFact } from "./device-inventory.ts";

@@ -6,7 +6,7 @@ import { errorText, type Logger } from "../../base/log.ts";
 import { connectRpc, type RpcConnection } from "../../rpc/client.ts";
 import type { ProtocolTable } from "../../rpc/protocol.ts";
 import { isRpcError, RpcError } from "../../rpc/rpc-error.ts";
-import { runtimeErrorText } from "../start-error.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import type { DraMetrics } from "./dra-metrics.ts";
 import { type DeviceHealth, type DRAResourceHealth, draHealthV1alpha1 } from "./generated/dra-health-v1alpha1.ts";
 import {

@@ -3,7 +3,7 @@
 // its grace period is over, stays until its minimum is reclaimed, and is acted on only by measurements made since the last
 // time. A condition lasts for the transition period after its last cause, so that it does not flap.
 import type { Pod } from "../../api/types/core-v1.ts";
-import { isCriticalPod } from "../pod-spec.ts";
+import { isCriticalPod } from "../pods/pod-spec.ts";
 import { type EvictionReason, evictionReason } from "./eviction-message.ts";
 import { type StorageExcess, storageExcess } from "./local-storage.ts";
 import type { Observations } from "./observations.ts";

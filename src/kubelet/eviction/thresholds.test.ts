@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { quantityOf } from "../../api/meta/quantity.ts";
-import { allocatableOf } from "../node-allocatable.ts";
+import { allocatableOf } from "../node/node-allocatable.ts";
 import { resolveOptions } from "../options.ts";
 import { parseThresholds, type ThresholdConfig, thresholdQuantity, withContainerFs } from "./thresholds.ts";
 

@@ -4,9 +4,9 @@ import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
 import { type CriRuntime, criTimeMs } from "../../cri/cri.ts";
-import { ignoringGone, removeLogs } from "../dead-containers.ts";
-import { label } from "../labels.ts";
 import { nodeReference } from "../references.ts";
+import { ignoringGone, removeLogs } from "../runtime/dead-containers.ts";
+import { label } from "../runtime/labels.ts";
 import {
   deadContainers,
   deadSandboxes,

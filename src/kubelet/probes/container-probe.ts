@@ -2,7 +2,7 @@
 // runs in a row agree. A failed liveness probe and a decided startup probe end it: the container is replaced, or started.
 import type { Probe } from "../../api/types/core-v1.ts";
 import type { Clock, Timer } from "../../base/clock.ts";
-import type { ProbeResult } from "../pod-actions.ts";
+import type { ProbeResult } from "../pods/pod-actions.ts";
 import type { ProbeOutcome } from "./prober.ts";
 
 export type ProbeKind = "Liveness" | "Readiness" | "Startup";

@@ -7,7 +7,7 @@ import type { Dial } from "../../rpc/dial.ts";
 import { type HealthCheckResponse, healthV1 } from "../../rpc/grpc-health.ts";
 import { createCodecs } from "../../rpc/protobuf.ts";
 import { isRpcError, RpcError } from "../../rpc/rpc-error.ts";
-import { runtimeErrorText } from "../start-error.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import type { ProbeOutcome } from "./prober.ts";
 
 export interface GrpcHealthRequest {

@@ -4,11 +4,11 @@
 import type { Container, ContainerStatus, Pod, PodStatus, Probe } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
-import type { ProbeResult } from "../pod-actions.ts";
-import { isSidecar } from "../pod-spec.ts";
+import type { ProbeResult } from "../pods/pod-actions.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import { containerReference } from "../references.ts";
-import { containerIdOf, latestContainer, type RuntimeContainer, type RuntimePod } from "../runtime-pod.ts";
-import { runtimeErrorText } from "../start-error.ts";
+import { containerIdOf, latestContainer, type RuntimeContainer, type RuntimePod } from "../runtime/runtime-pod.ts";
 import type { KubeletMetrics } from "../stats/kubelet-metrics.ts";
 import { ContainerProbe, type ProbeKind } from "./container-probe.ts";
 import type { ProbeOutcome, RunProbe } from "./prober.ts";

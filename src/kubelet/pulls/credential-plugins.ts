@@ -10,9 +10,9 @@ import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
 import type { Client } from "../../client/client.ts";
 import { runCommand } from "../../linux/run-command.ts";
-import { type TrackedCredential, trackedCredential } from "../pull-credentials.ts";
 import { type CredentialProvider, providerDurationMs } from "./credential-provider-config.ts";
 import { matchesImage } from "./match-image.ts";
+import { type TrackedCredential, trackedCredential } from "./pull-credentials.ts";
 import type { PullServiceAccount } from "./pull-records.ts";
 
 export interface CredentialPluginDependencies {

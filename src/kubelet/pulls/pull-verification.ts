@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import { formatTime } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
-import type { TrackedCredential } from "../pull-credentials.ts";
+import type { TrackedCredential } from "./pull-credentials.ts";
 import type { PullCredentials, PulledRecord, PullRecords } from "./pull-records.ts";
 
 export type VerificationPolicy = "NeverVerify" | "NeverVerifyPreloadedImages" | "NeverVerifyAllowlistedImages" | "AlwaysVerify";

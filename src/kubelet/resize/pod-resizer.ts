@@ -5,6 +5,7 @@ import type { Pod, ResourceRequirements } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
 import { RpcError } from "../../rpc/rpc-error.ts";
+import type { PodCgroups } from "../cgroups/pod-cgroups.ts";
 import {
   type CpuQuota,
   enforcedQuota,
@@ -12,10 +13,9 @@ import {
   type NodeResourceRules,
   type PodCgroupResources,
   podCgroupResources,
-} from "../linux-resources.ts";
-import type { PodCgroups } from "../pod-cgroups.ts";
-import { podText } from "../pod-spec.ts";
-import { runtimeErrorText } from "../start-error.ts";
+} from "../containers/linux-resources.ts";
+import { podText } from "../pods/pod-spec.ts";
+import { runtimeErrorText } from "../pods/start-error.ts";
 import type { PodAllocations } from "./pod-allocations.ts";
 import type { ContainerUpdate, ResizePlan } from "./resize-plan.ts";
 

@@ -1,7 +1,7 @@
 // Plans of resizes as one line each: "memory: shrink grow | cpu: main | pod", containers that restart in brackets.
 import { describe, expect, it } from "vitest";
 import type { Container, Pod, ResourceRequirements } from "../../api/types/core-v1.ts";
-import type { RuntimeContainer } from "../runtime-pod.ts";
+import type { RuntimeContainer } from "../runtime/runtime-pod.ts";
 import { isResizing, ResizePlanner } from "./resize-plan.ts";
 
 /** "cpu 100m/200m memory 1Mi/2Mi": requests and limits; "-" for none. */

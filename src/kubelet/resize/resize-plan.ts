@@ -3,7 +3,7 @@
 // pod's own cgroup changes. Pure; pod-actions.ts asks it, pod-resizer.ts does it.
 import { amountOf } from "../../api/semantics/pod-resources.ts";
 import type { Container, Pod, ResourceRequirements } from "../../api/types/core-v1.ts";
-import type { RuntimeContainer } from "../runtime-pod.ts";
+import type { RuntimeContainer } from "../runtime/runtime-pod.ts";
 
 /** CPU in thousandths, memory in bytes; 0 is none. */
 export interface Figures {

@@ -4,8 +4,8 @@ import { milliQuantity, quantityOf } from "../../api/meta/quantity.ts";
 import { amountOf, podAmounts } from "../../api/semantics/pod-resources.ts";
 import type { Container, ContainerStatus, Pod, PodStatus, ResourceRequirements } from "../../api/types/core-v1.ts";
 import type { LinuxContainerResources } from "../../cri/generated/runtime-v1.ts";
-import { podCgroupResources } from "../linux-resources.ts";
-import type { RuntimeContainer } from "../runtime-pod.ts";
+import { podCgroupResources } from "../containers/linux-resources.ts";
+import type { RuntimeContainer } from "../runtime/runtime-pod.ts";
 
 /** What the runtime says a container has; absent where it says nothing. CPU in thousandths. */
 export interface RuntimeResources {

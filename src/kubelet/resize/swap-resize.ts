@@ -1,7 +1,7 @@
 // Memory of containers that may swap is not changed while they run: their part of the node's swap would have to be, too.
 import { amountOf } from "../../api/semantics/pod-resources.ts";
 import type { Container, Pod } from "../../api/types/core-v1.ts";
-import { maySwap, type SwapOptions } from "../swap.ts";
+import { maySwap, type SwapOptions } from "../containers/swap.ts";
 import type { InfeasibleResize } from "./pod-resizes.ts";
 
 /** Why the pod can never be resized so; undefined when it can. */

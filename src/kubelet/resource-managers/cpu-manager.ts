@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { CriRuntime } from "../../cri/cri.ts";
-import { isSidecar } from "../pod-spec.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
 import { Checkpoint } from "../resize/checkpoint.ts";
 import { type CpuSet, formatCpuSet, intersection, parseCpuSet, union, without } from "./cpu-set.ts";
 import { type CpuCheckpoint, type CpuState, cpuCheckpointFormat, problemOfState, restoreCpuState, toCheckpoint } from "./cpu-state.ts";

@@ -1,6 +1,6 @@
 // Checksums of upstream's checkpoints: the 32-bit FNV-1a hash of the structure as Go's spew package prints it, with types
 // ("(string)static", "map[a:1 b:2]"). Files written here can be read by upstream's kubelet, and the other way round.
-import { fnv1a } from "../labels.ts";
+import { fnv1a } from "../runtime/labels.ts";
 
 export function goChecksum(printed: string): number {
   // Over bytes, not over UTF-16 code units.

@@ -7,7 +7,7 @@ import type { Container, Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import { isSidecar } from "../pod-spec.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
 import { Checkpoint } from "../resize/checkpoint.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
 import {

@@ -3,7 +3,7 @@
 // reasons and messages, and nothing of it is kept.
 import type { Container, Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
-import type { PodVerdict } from "../pod-status.ts";
+import type { PodVerdict } from "../status/pod-status.ts";
 import type { ManagerMetrics } from "./manager-metrics.ts";
 import type { TopologySettings } from "./manager-options.ts";
 import type { NumaNode } from "./numa-nodes.ts";

@@ -1,6 +1,6 @@
 // The most a pod ever has at once of what its containers ask for: init containers run before the others, sidecars beside them.
 import type { Container, Pod } from "../../api/types/core-v1.ts";
-import { isSidecar } from "../pod-spec.ts";
+import { isSidecar } from "../pods/pod-spec.ts";
 
 type Amounts = Readonly<Record<string, number>>;
 

@@ -5,9 +5,9 @@ import type { Pod } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
-import type { PodVerdict } from "../pod-status.ts";
-import type { ProtectionMetrics } from "../protection-metrics.ts";
+import type { ProtectionMetrics } from "../node/protection-metrics.ts";
 import { nodeReference } from "../references.ts";
+import type { PodVerdict } from "../status/pod-status.ts";
 import { type ShutdownGroup, type ShutdownPeriod, shutdownGroups } from "./shutdown-groups.ts";
 
 export interface NodeShutdownDependencies {

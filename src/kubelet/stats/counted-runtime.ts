@@ -7,7 +7,7 @@ import type { CriRuntime } from "../../cri/cri.ts";
 import type { CreateContainerRequest, RunPodSandboxRequest } from "../../cri/generated/runtime-v1.ts";
 import type { Input } from "../../rpc/protocol.ts";
 import { RpcError } from "../../rpc/rpc-error.ts";
-import { label } from "../labels.ts";
+import { label } from "../runtime/labels.ts";
 
 export interface CountedRuntimeDependencies {
   readonly metrics: MetricsRegistry;

@@ -2,7 +2,7 @@
 // names groups in another way) the runtime's statistics serve, and a pod may be the sum of its containers.
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { CgroupUsage } from "../../linux/cgroups.ts";
-import type { RuntimeContainer, RuntimePod } from "../runtime-pod.ts";
+import type { RuntimeContainer, RuntimePod } from "../runtime/runtime-pod.ts";
 import type { CpuRates } from "./cpu-rates.ts";
 import type { ContainerReading, SandboxReading } from "./cri-stats.ts";
 import type { MachineReader } from "./machine.ts";

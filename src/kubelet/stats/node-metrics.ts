@@ -2,7 +2,7 @@
 // of a node that was registered anew.
 import type { Clock } from "../../base/clock.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
-import type { PodCgroups } from "../pod-cgroups.ts";
+import type { PodCgroups } from "../cgroups/pod-cgroups.ts";
 
 export class NodeStartMetrics {
   readonly #registry: MetricsRegistry;

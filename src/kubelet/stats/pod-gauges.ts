@@ -1,9 +1,9 @@
 // Gauges of /metrics that are counted when somebody asks: pods and containers by state, and what the volumes of claims take.
 import type { Pod } from "../../api/types/core-v1.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
-import { isStaticPod } from "../pod-spec.ts";
-import type { PodWorkerState } from "../pod-worker.ts";
-import type { RuntimePod } from "../runtime-pod.ts";
+import { isStaticPod } from "../pods/pod-spec.ts";
+import type { PodWorkerState } from "../pods/pod-worker.ts";
+import type { RuntimePod } from "../runtime/runtime-pod.ts";
 import type { VolumeMeasurement } from "./measurement.ts";
 
 export interface GaugedPod {

@@ -12,8 +12,8 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
 } from "../../api/types/core-v1.ts";
-import { type DownwardContext, fieldValue, resourceValue } from "../downward.ts";
-import type { ReferencedObjects } from "../environment.ts";
+import { type DownwardContext, fieldValue, resourceValue } from "../containers/downward.ts";
+import type { ReferencedObjects } from "../containers/environment.ts";
 import type { Payload, PayloadFile } from "./atomic-writer.ts";
 import { fsUserOf } from "./ownership.ts";
 import type { CredentialBundle, ProjectionPlace } from "./pod-certificates.ts";

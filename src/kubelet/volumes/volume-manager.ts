@@ -8,7 +8,7 @@ import { parseQuantity } from "../../api/meta/quantity.ts";
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type FileCalls, pooledFiles } from "../../base/file-calls.ts";
-import { podCgroupResources } from "../linux-resources.ts";
+import { podCgroupResources } from "../containers/linux-resources.ts";
 import { type VolumeMetrics, type VolumeOperation, volumePlugin } from "../stats/volume-metrics.ts";
 import { type Payload, writePayload } from "./atomic-writer.ts";
 import { prepareHostPath } from "./host-path.ts";

@@ -1,0 +1,41 @@
+// `coracle apiserver`: the API server alone. Its contract: it serves --secure-port, says one line when /readyz is ok, and
+// ends with exit code 0 on SIGINT or SIGTERM; what is wrong with a flag, a file or the port is one line and exit code 1.
+
+import { type ApiServerSettings, apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
+import { realClock } from "../../base/clock.ts";
+import { describeFlags, FlagError, parseFlags } from "../../base/flags.ts";
+import { CommandError } from "../command-error.ts";
+import { startApiServer } from "./start-apiserver.ts";
+
+const usage = (): string =>
+  `Runs the Kubernetes API server.\n\nUsage: coracle apiserver [flags]\n\nFlags:\n${describeFlags(apiServerFlags)}\n`;
+
+/** Runs until it is told to stop; resolves with the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  const settings = parse(args);
+  if (!settings) {
+    process.stdout.write(usage());
+    return 0;
+  }
+  const server = await startApiServer(settings, { clock: realClock });
+  await server.ready;
+  process.stdout.write(`API server ready at ${server.url}, kubeconfig ${server.adminKubeconfig}\n`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+  await server.stop();
+  return 0;
+}
+
+/** Undefined for --help. */
+function parse(args: readonly string[]): ApiServerSettings | undefined {
+  try {
+    const { values, positional, help } = parseFlags(apiServerFlags, args);
+    if (help) return undefined;
+    if (positional.length > 0) throw new FlagError(`unexpected argument ${JSON.stringify(positional[0])}`);
+    return apiServerOptions(values);
+  } catch (error) {
+    if (error instanceof FlagError) throw new CommandError(`${error.message} (see coracle apiserver --help)`);
+    throw error;
+  }
+}

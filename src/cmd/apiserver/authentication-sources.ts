@@ -1,0 +1,144 @@
+// What authentication reads from the files of its flags: static tokens, service-account keys, issuers of JSON Web Tokens (which
+// may change while the server runs), a webhook. What most servers do not use is loaded by those that do.
+
+import type { KeyObject } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import type { AuthenticationSettings, TokenWebhookSettings } from "../../apiserver/authentication-options.ts";
+import type { AnonymousOptions } from "../../apiserver/authn/authentication-stage.ts";
+import type { TokenAuthenticator } from "../../apiserver/authn/authenticator.ts";
+import { readPublicKeys, readSigningKey } from "../../apiserver/authn/service-account-keys.ts";
+import { createTokenCacheMetrics, type TokenCacheMetrics } from "../../apiserver/authn/token-cache-metrics.ts";
+import { createTokenFileAuthenticator } from "../../apiserver/authn/token-file.ts";
+import type { EgressSelector } from "../../apiserver/egress/egress-selector.ts";
+import type { ApiServerSettings } from "../../apiserver/options.ts";
+import type { Clock } from "../../base/clock.ts";
+import { type Running, StopStack } from "../../base/lifecycle.ts";
+import { errorText, type Logger } from "../../base/log.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
+import { CommandError } from "../command-error.ts";
+
+export interface AuthenticationSources extends Running {
+  readonly tokens: TokenAuthenticator | undefined;
+  /** Whose service-account tokens are accepted, besides those of the signing key. */
+  readonly serviceAccountKeys: readonly KeyObject[];
+  readonly signingKey: KeyObject | undefined;
+  readonly jwt: TokenAuthenticator | undefined;
+  readonly webhook: TokenAuthenticator | undefined;
+  readonly anonymous: AnonymousOptions;
+}
+
+export interface SourcesDeps {
+  /** How webhooks are reached, where not directly. */
+  readonly egress?: EgressSelector;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  /** Shared by all that remember tokens. */
+  readonly tokenCache?: TokenCacheMetrics;
+}
+
+/** Reads the files of the flags, before anything else is started. Throws CommandError. */
+export async function openAuthenticationSources(settings: ApiServerSettings, given: SourcesDeps): Promise<AuthenticationSources> {
+  const deps = { ...given, tokenCache: createTokenCacheMetrics(given.metrics, given.clock) };
+  const stack = new StopStack();
+  try {
+    return { ...(await readSources(settings, stack, deps)), stop: () => stack.stop() };
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+async function readSources(settings: ApiServerSettings, stack: StopStack, deps: SourcesDeps): Promise<Omit<AuthenticationSources, "stop">> {
+  const { tokenAuthFile, serviceAccounts, webhook } = settings.authentication;
+  const { keyFiles, signingKeyFile } = serviceAccounts;
+  const [tokens, signingKey, ...serviceAccountKeys] = await Promise.all([
+    readFor("token-auth-file", tokenAuthFile, createTokenFileAuthenticator),
+    readFor("service-account-signing-key-file", signingKeyFile, readSigningKey),
+    ...keyFiles.map((path) => readFor("service-account-key-file", path, readPublicKeys)),
+  ]);
+  const audiences = apiAudiences(settings.authentication);
+  const webhookTokens = webhook && (await openWebhook(webhook, audiences, stack, deps));
+  const { jwt, anonymous } = await openJwt(settings, audiences, stack, deps);
+  return {
+    tokens,
+    signingKey,
+    serviceAccountKeys: serviceAccountKeys.flatMap((keys) => keys ?? []),
+    jwt,
+    webhook: webhookTokens,
+    anonymous: withoutAlwaysAllow(anonymous, settings, deps.logger),
+  };
+}
+
+export const apiAudiences = ({ apiAudiences: given, serviceAccounts }: AuthenticationSettings): readonly string[] =>
+  given.length > 0 ? given : serviceAccounts.issuers;
+
+/** Who is nobody must not be allowed everything. */
+function withoutAlwaysAllow(anonymous: AnonymousOptions, { authorization }: ApiServerSettings, logger: Logger): AnonymousOptions {
+  if (!anonymous.enabled || !authorization.modes.includes("AlwaysAllow")) return anonymous;
+  logger.warn(
+    "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. You should use a different authorizer",
+  );
+  return { enabled: false, paths: [] };
+}
+
+/** What a flag's file says; undefined without the flag. Throws CommandError. */
+async function readFor<T>(flag: string, path: string | undefined, read: (text: string, path: string) => T): Promise<T | undefined> {
+  return path === undefined ? undefined : forFlag(flag, async () => read(await readFile(path, "utf8"), path));
+}
+
+async function forFlag<T>(flag: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new CommandError(`--${flag}: ${errorText(error)}`);
+  }
+}
+
+async function openWebhook(
+  { configFile, version, cacheTtlMs }: TokenWebhookSettings,
+  audiences: readonly string[],
+  stack: StopStack,
+  { clock, logger, tokenCache, egress = {} }: SourcesDeps,
+): Promise<TokenAuthenticator> {
+  const { kubeconfigTarget } = await import("../../apiserver/webhook/kubeconfig-target.ts");
+  const { createWebhookClient } = await import("../../apiserver/webhook/create-webhook-client.ts");
+  const { createWebhookTokens } = await import("../../apiserver/authn/webhook-tokens.ts");
+  const { cachedTokens } = await import("../../apiserver/authn/cached-tokens.ts");
+  const target = await forFlag("authentication-token-webhook-config-file", () => kubeconfigTarget(configFile, clock));
+  const client = stack.add(createWebhookClient({ clock }, { egress }));
+  const tokens = createWebhookTokens({ client, target, clock, logger }, { version, audiences });
+  return cachedTokens(tokens, { clock, tokenCache }, { successTtlMs: cacheTtlMs, failureTtlMs: cacheTtlMs });
+}
+
+interface JwtSource {
+  readonly jwt: TokenAuthenticator | undefined;
+  readonly anonymous: AnonymousOptions;
+}
+
+/** Tokens of issuers, by the flags or by the configuration file. */
+async function openJwt(
+  { authentication }: ApiServerSettings,
+  audiences: readonly string[],
+  stack: StopStack,
+  deps: SourcesDeps,
+): Promise<JwtSource> {
+  const { configFile, oidc, anonymous: anonymousFlag, serviceAccounts } = authentication;
+  const byFlag = { enabled: anonymousFlag ?? true, paths: [] };
+  if (configFile === undefined && !oidc) return { jwt: undefined, anonymous: byFlag };
+  const { JwtTokens } = await import("./jwt-tokens.ts");
+  const options = { audiences, disallowedIssuers: serviceAccounts.issuers };
+  if (configFile === undefined) {
+    const caPem = await readFor("oidc-ca-file", oidc?.caFile, (text) => text);
+    const jwt = await forFlag("oidc-issuer-url and other --oidc-* flags", async () =>
+      oidc ? JwtTokens.byFlags({ settings: oidc, caPem }, deps, options) : undefined,
+    );
+    return { jwt: jwt && stack.add(jwt), anonymous: byFlag };
+  }
+  const jwt = stack.add(await forFlag("authentication-config", () => JwtTokens.byFile(configFile, deps, options)));
+  if (jwt.anonymous && anonymousFlag !== undefined)
+    throw new CommandError(
+      "--authentication-config: anonymous: Forbidden: --anonymous-auth flag cannot be set when anonymous field is configured in authentication configuration file",
+    );
+  return { jwt, anonymous: jwt.anonymous ?? byFlag };
+}

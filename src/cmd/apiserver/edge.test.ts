@@ -1,0 +1,196 @@
+// The API server at its edge: browsers of other origins, HTTP/2 limits, the way it ends, flags of manifests.
+import { mkdtemp, rm } from "node:fs/promises";
+import http2 from "node:http2";
+import https from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
+import { realClock } from "../../base/clock.ts";
+import { FlagError, parseFlags } from "../../base/flags.ts";
+import { silentLogger } from "../../base/log.ts";
+import { type RunningApiServer, startApiServer } from "./start-apiserver.ts";
+
+let directory = "";
+const running: RunningApiServer[] = [];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "coracle-edge-"));
+});
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+  await rm(directory, { recursive: true });
+});
+
+const settingsOf = (...args: string[]) =>
+  apiServerOptions(
+    parseFlags(apiServerFlags, ["--data-dir", directory, "--storage=memory", "--bind-address=127.0.0.1", "--secure-port=0", ...args])
+      .values,
+  );
+
+async function start(...args: string[]): Promise<RunningApiServer> {
+  const server = await startApiServer(settingsOf(...args), { clock: realClock, logger: silentLogger });
+  running.push(server);
+  await server.ready;
+  return server;
+}
+
+interface Got {
+  readonly status: number | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly text: string;
+}
+
+function request(server: RunningApiServer, path: string, options: https.RequestOptions = {}): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const sent = https.request(`${server.url}${path}`, { ca: server.caPem, agent: false, ...options }, (response) => {
+      let text = "";
+      response.on("data", (chunk) => (text += String(chunk)));
+      response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+const credentials = (server: RunningApiServer) => ({ cert: server.pki.admin.certificate, key: server.pki.admin.key });
+
+/** A watch; resolves when it is open. */
+function watch(server: RunningApiServer): Promise<{ readonly ended: Promise<void> }> {
+  return new Promise((resolve, reject) => {
+    const options = { ca: server.caPem, agent: false, ...credentials(server) };
+    const sent = https.get(`${server.url}/api/v1/namespaces?watch=true`, options, (response) => {
+      const ended = new Promise<void>((done) => response.on("close", done));
+      response.once("data", () => resolve({ ended }));
+      response.resume();
+    });
+    sent.on("error", reject);
+  });
+}
+
+describe("browsers", () => {
+  it("are told that pages of an allowed origin may call, without credentials for the question before", async () => {
+    const server = await start(
+      "--cors-allowed-origins=//ui\\.example\\.test(:|$)",
+      "--strict-transport-security-directives=max-age=60,preload",
+    );
+    const asked = await request(server, "/api/v1/pods", { method: "OPTIONS", headers: { origin: "https://ui.example.test:8443" } });
+    expect(asked).toMatchObject({
+      status: 204,
+      headers: {
+        "access-control-allow-origin": "https://ui.example.test:8443",
+        "access-control-allow-methods": "POST, GET, OPTIONS, PUT, DELETE, PATCH",
+        "access-control-allow-credentials": "true",
+        "strict-transport-security": "max-age=60; preload",
+      },
+    });
+    const answered = await request(server, "/version", { headers: { origin: "https://ui.example.test" } });
+    expect(answered).toMatchObject({ status: 200, headers: { "access-control-allow-origin": "https://ui.example.test" } });
+    const stranger = await request(server, "/version", { headers: { origin: "https://ui.example.test.evil.test" } });
+    expect(stranger.headers).not.toHaveProperty("access-control-allow-origin");
+    expect(stranger.headers["strict-transport-security"]).toBe("max-age=60; preload");
+  });
+
+  it("are told nothing by default", async () => {
+    const { headers } = await request(await start(), "/version", { headers: { origin: "https://ui.example.test" } });
+    expect(Object.keys(headers).filter((name) => /^access-control|^strict/.test(name))).toEqual([]);
+  });
+});
+
+describe("HTTP/2", () => {
+  it("gives stored objects in protobuf to those who ask for it", async () => {
+    const server = await start();
+    const asked = { ...credentials(server), headers: { accept: "application/vnd.kubernetes.protobuf" } };
+    const { status, headers, text } = await request(server, "/api/v1/namespaces/default", asked);
+    expect([status, headers["content-type"]]).toEqual([200, "application/vnd.kubernetes.protobuf"]);
+    expect(text).toMatch(/^k8s\0.*Namespace/s);
+  });
+
+  it("can be switched off", async () => {
+    const server = await start("--disable-http2-serving");
+    const session = http2.connect(server.url, { ca: server.caPem });
+    await expect(new Promise((_resolve, reject) => session.once("error", reject))).rejects.toThrow();
+    expect(await request(server, "/version")).toMatchObject({ status: 200 });
+  });
+
+  it("allows as many streams on a connection as the flag says", async () => {
+    const server = await start("--http2-max-streams-per-connection=7");
+    const session = http2.connect(server.url, { ca: server.caPem });
+    const settings = await new Promise<http2.Settings>((resolve) => session.once("remoteSettings", resolve));
+    session.close();
+    expect(settings.maxConcurrentStreams).toBe(7);
+  });
+});
+
+describe("the way it ends", () => {
+  it("serves on, not ready, for the delay", async () => {
+    const server = await start("--shutdown-delay-duration=1s");
+    const before = realClock.monotonic();
+    const stopped = server.stop();
+    expect(await request(server, "/readyz")).toMatchObject({ status: 500, text: expect.stringContaining("[-]shutdown failed") });
+    expect(await request(server, "/version")).toMatchObject({ status: 200 });
+    await stopped;
+    expect(realClock.monotonic() - before).toBeGreaterThanOrEqual(1000);
+  });
+
+  it("leaves watches open for the grace period", async () => {
+    const server = await start("--shutdown-watch-termination-grace-period=1s");
+    const { ended } = await watch(server);
+    const before = realClock.monotonic();
+    void server.stop();
+    await ended;
+    expect(realClock.monotonic() - before).toBeGreaterThanOrEqual(900);
+  });
+
+  it("answers new requests with 429 while an open one ends, which is still answered", async () => {
+    const server = await start("--shutdown-send-retry-after");
+    const headers = { "content-type": "application/json", "content-length": "2" };
+    const path = `${server.url}/api/v1/namespaces/default/configmaps`;
+    const slow = https.request(path, { ca: server.caPem, agent: false, method: "POST", headers, ...credentials(server) });
+    const answered = new Promise<number | undefined>((resolve) => slow.on("response", ({ statusCode }) => resolve(statusCode)));
+    await new Promise<void>((resolve) => slow.write("{", () => resolve()));
+    // The server has begun with it once it has answered another one on a connection that came later.
+    await request(server, "/version");
+    const stopped = server.stop();
+    const refused = await request(server, "/version");
+    expect(refused).toMatchObject({ status: 429, headers: { "retry-after": "5" }, text: expect.stringContaining("shutting down") });
+    expect(await request(server, "/livez")).toMatchObject({ status: 200 });
+    slow.end("}");
+    expect(await answered).toBe(422);
+    await stopped;
+  });
+
+  it("ends watches at once by default", async () => {
+    const server = await start();
+    const { ended } = await watch(server);
+    const before = realClock.monotonic();
+    void server.stop();
+    await ended;
+    // Open requests would be waited for, a watch is not.
+    expect(realClock.monotonic() - before).toBeLessThan(5_000);
+  });
+});
+
+describe("flags of kube-apiserver's manifests", () => {
+  it("are taken where nothing is to be set, with the one value that is there", () => {
+    expect(() =>
+      settingsOf("--allow-privileged", "--allow-privileged=true", "--storage-media-type=application/json", "--watch-cache=true"),
+    ).not.toThrow();
+  });
+
+  it.each([
+    ["--allow-privileged=false", "expected true"],
+    ["--storage-media-type=application/vnd.kubernetes.protobuf", "expected application/json"],
+    ["--cors-allowed-origins=example.test", "does not pin to start/end of host"],
+    ["--strict-transport-security-directives=forever", "allowed values: max-age=expireTime, includeSubDomains, preload"],
+    ["--goaway-chance=0.5", "0.02"],
+    ["--kubelet-client-key=/k", "expected both or neither"],
+    ["--kubelet-preferred-address-types=InternalIP,Street", "expected some of Hostname"],
+  ])("refuses %s", (flag, why) => {
+    expect(() => settingsOf(flag)).toThrow(FlagError);
+    expect(() => settingsOf(flag)).toThrow(why);
+  });
+
+  it("says which file of the kubelets' certificates cannot be read", async () => {
+    await expect(start("--kubelet-certificate-authority=/no/such/file")).rejects.toThrow("--kubelet-certificate-authority: /no/such/file");
+  });
+});

@@ -1,0 +1,61 @@
+// What an API server does to be one of several on a store: the service "kubernetes" with its address among the others', its
+// identity lease, and the repair of what the allocators hold.
+import { hostname } from "node:os";
+import type { ApiServerSettings } from "../../apiserver/options.ts";
+import { keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
+import { KubernetesService } from "../../apiserver/peers/kubernetes-service.ts";
+import { startServiceRepair } from "../../apiserver/registry/service-repair.ts";
+import type { ResourceStores } from "../../apiserver/registry/stores.ts";
+import { type Running, StopStack } from "../../base/lifecycle.ts";
+import type { Logger } from "../../base/log.ts";
+import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { Client } from "../../client/client.ts";
+import { createEventRecorder } from "../../client/event-recorder.ts";
+import type { QueueFigures } from "../../client/queue-figures.ts";
+
+export interface Peers extends Running {
+  /** Resolves when the service "kubernetes" is there. */
+  startService(): Promise<void>;
+  /** To be called when the system's namespaces and service ranges are there. */
+  startLoops(): void;
+}
+
+export interface PeersDeps {
+  readonly stores: ResourceStores;
+  readonly client: Client;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly queues: QueueFigures;
+}
+
+export function createPeers(
+  { stores, client, logger, metrics, queues }: PeersDeps,
+  { serviceClusterIpRange, operations, featureGates }: ApiServerSettings,
+  address: { readonly advertiseAddress: string; readonly securePort: number },
+): Peers {
+  const { store, clock, prefix } = stores;
+  const portErrors = metrics
+    .counter(
+      "apiserver_nodeport_repair_reconcile_errors_total",
+      "[ALPHA] Number of reconciliation failures on the nodeport repair reconcile loop",
+    )
+    .series();
+  const stack = new StopStack();
+  const service = new KubernetesService(
+    { client, store, clock, logger: logger.named("kubernetes-service") },
+    { prefix, serviceClusterIpRange, ...address, keepsEndpoints: operations.endpointReconciler === "lease" },
+  );
+  return {
+    startService() {
+      stack.add(service);
+      return service.start();
+    },
+    startLoops() {
+      if (featureGates.enabled("APIServerIdentity"))
+        stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, hostname()));
+      const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
+      stack.add(startServiceRepair({ stores, client, recorder, queues, portErrors, logger: logger.named("service-repair") }));
+    },
+    stop: () => stack.stop(),
+  };
+}
