@@ -15,9 +15,9 @@ export interface Decoded {
 }
 
 export interface RecentObjectsOptions {
-  /** Default 4096. */
+  /** Default 10,000. */
   readonly maxObjects?: number;
-  /** Of JSON; decoded, an object takes somewhat more. Default 8 MiB. */
+  /** Of JSON; decoded, an object takes somewhat more. Default 24 MiB. */
   readonly maxBytes?: number;
 }
 
@@ -33,7 +33,7 @@ export class RecentObjects {
   #head = 0;
   #bytes = 0;
 
-  constructor({ maxObjects = 4096, maxBytes = 8 * 2 ** 20 }: RecentObjectsOptions = {}) {
+  constructor({ maxObjects = 10_000, maxBytes = 24 * 2 ** 20 }: RecentObjectsOptions = {}) {
     this.#maxObjects = maxObjects;
     this.#maxBytes = maxBytes;
   }
