@@ -25,9 +25,23 @@ export interface DialOptions {
   readonly agents?: ConnectionAgents | undefined;
   /** Until the answer's head has arrived. */
   readonly timeoutMs: number;
-  /** What passThrough answers where there is no answer. Default 502. */
-  readonly failureStatus?: number;
+  /** What passThrough answers where there is no answer. Default 502 with the reason as text. */
+  readonly refusal?: (error: Error) => Refusal;
 }
+
+/** An ordinary response in place of an upgrade. */
+export interface Refusal {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+}
+
+/** Why a server could not be dialled, as its clients know it. */
+export const dialFailure = (error: unknown): string => `error dialing backend: ${error instanceof Error ? error.message : String(error)}`;
+
+export const plainRefusal =
+  (status: number) =>
+  (error: Error): Refusal => ({ status, contentType: "text/plain", body: Buffer.from(dialFailure(error)) });
 
 /** PEM texts. */
 export interface ClientTls {
@@ -95,10 +109,7 @@ export function acceptUpgrade(socket: Duplex, headers: readonly (readonly [strin
 }
 
 /** Answers a connection that asked for an upgrade with an ordinary response, and closes it. */
-export function refuseUpgrade(
-  socket: Duplex,
-  refusal: { readonly status: number; readonly contentType: string; readonly body: Uint8Array },
-): void {
+export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   socket.write(
     `HTTP/1.1 ${refusal.status} \r\ncontent-type: ${refusal.contentType}\r\ncontent-length: ${refusal.body.length}\r\nconnection: close\r\n\r\n`,
   );
@@ -125,12 +136,8 @@ export async function passThrough(client: UpgradeRequest, url: URL, options: Dia
   try {
     answer = await dialUpgrade(url, options);
   } catch (error) {
-    refuseUpgrade(client.socket, {
-      status: options.failureStatus ?? 502,
-      contentType: "text/plain",
-      body: Buffer.from(`error dialing backend: ${(error as Error).message}`),
-    });
-    return;
+    const { refusal = plainRefusal(502) } = options;
+    return refuseUpgrade(client.socket, refusal(error as Error));
   }
   if (!answer.upgraded) return refuseUpgrade(client.socket, answer);
   const headers: [string, string][] = [];

@@ -3,7 +3,7 @@
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
-import { passThrough } from "../../rpc/upgrade.ts";
+import { passThrough, plainRefusal } from "../../rpc/upgrade.ts";
 import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
@@ -174,7 +174,7 @@ function upgrade(backend: Backend, context: RequestContext, address: Address): A
     tls: backend.tls,
     agents: backend.agents,
     timeoutMs: dialTimeoutMs,
-    failureStatus: 503,
+    refusal: plainRefusal(503),
   };
   return { kind: "upgrade", serve: (client) => void passThrough(client, url, options) };
 }

@@ -1,6 +1,7 @@
 // WebSockets into pods: which of them a kubelet gets as they are, and who may open them.
 import { createServer, type IncomingMessage } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { nodes, pods } from "../../api/resources.generated.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
@@ -8,6 +9,7 @@ import type { UserInfo } from "../authn/user.ts";
 import { ensureVerb } from "../authz/ensure-verb.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
 import type { RequestContext } from "../request.ts";
+import type { ConnectDependencies } from "./node-endpoint.ts";
 import { podStreamConnects } from "./pod-streams.ts";
 
 const newest = "v5.channel.k8s.io";
@@ -21,6 +23,28 @@ interface Asked {
   readonly webSocketsToKubelets?: boolean;
 }
 
+/** A pod, and its node. */
+function readerWith(declaredFeatures: readonly string[]): MemoryReader {
+  const reader = new MemoryReader();
+  reader.put(pods, { metadata: { namespace: "a", name: "p" }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
+  const status = { declaredFeatures, addresses: [{ type: "InternalIP", address: "10.0.0.1" }] };
+  reader.put(nodes, { metadata: { name: "n" }, spec: {}, status });
+  return reader;
+}
+
+/** A connection to a server that serves these streams. */
+async function clientOf(deps: ConnectDependencies, path: string): Promise<Socket> {
+  const front = createServer().on("upgrade", async (message, socket, head) => {
+    const answer = await podStreamConnects(deps)[`/pods/${(path.split("?")[0] ?? "").trim()}`]?.(contextOf(message));
+    if (answer?.kind === "upgrade") answer.serve({ socket, head, rawHeaders: message.rawHeaders });
+  });
+  await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void front.close());
+  const client = connect((front.address() as AddressInfo).port, "127.0.0.1");
+  onTestFinished(() => void client.destroy());
+  return client;
+}
+
 /** The upgrade that the kubelet is asked for. */
 async function upgradeAtKubelet({ path = "exec?command=ls", protocol = newest, declared = [feature], ...more }: Asked): Promise<string> {
   const asked: IncomingMessage[] = [];
@@ -30,28 +54,13 @@ async function upgradeAtKubelet({ path = "exec?command=ls", protocol = newest, d
   });
   await new Promise<void>((resolve) => kubelet.listen(0, "127.0.0.1", resolve));
   const { port } = kubelet.address() as AddressInfo;
-  const reader = new MemoryReader();
-  reader.put(pods, { metadata: { namespace: "a", name: "p" }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
-  reader.put(nodes, {
-    metadata: { name: "n" },
-    spec: {},
-    status: { declaredFeatures: declared, addresses: [{ type: "InternalIP", address: "10.0.0.1" }] },
-  });
+  const reader = readerWith(declared);
   const deps = {
     ...{ kubeletTls: {}, pods: reader.informer(pods), nodes: reader.informer(nodes), ...more },
     dial: () => connect(port, "127.0.0.1"),
   };
-  const front = createServer().on("upgrade", async (message, socket, head) => {
-    const answer = await podStreamConnects(deps)[`/pods/${(path.split("?")[0] ?? "").trim()}`]?.(contextOf(message));
-    if (answer?.kind === "upgrade") answer.serve({ socket, head, rawHeaders: message.rawHeaders });
-  });
-  await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    kubelet.close();
-    front.close();
-  });
-  const client = connect((front.address() as AddressInfo).port, "127.0.0.1");
-  onTestFinished(() => void client.destroy());
+  onTestFinished(() => void kubelet.close());
+  const client = await clientOf(deps, path);
   const handshake = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", `Sec-WebSocket-Protocol: ${protocol}`];
   const lines = ["Host: x", "Connection: Upgrade", "Upgrade: websocket", ...handshake];
   client.write([`GET /api/v1/namespaces/a/pods/p/${path} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
@@ -82,6 +91,23 @@ describe("WebSockets into pods", () => {
     ["the gate being off", { webSocketsToKubelets: false }],
   ])("are translated for %s", async (_why, asked) => {
     expect(await upgradeAtKubelet(asked)).toBe("POST /exec/a/p/c?command=ls SPDY/3.1");
+  });
+});
+
+describe("a kubelet that cannot be dialled", () => {
+  it.each(["SPDY/3.1", "websocket"])("is told of in a Status: %s", async (protocol) => {
+    const reader = readerWith([]);
+    const dial = (): never => {
+      throw new Error("no route to host");
+    };
+    const client = await clientOf({ kubeletTls: {}, pods: reader.informer(pods), nodes: reader.informer(nodes), dial }, "exec?command=ls");
+    const handshake = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", `Sec-WebSocket-Protocol: ${newest}`];
+    const lines = ["Host: x", "Connection: Upgrade", `Upgrade: ${protocol}`, ...(protocol === "websocket" ? handshake : [])];
+    client.write(["GET /api/v1/namespaces/a/pods/p/exec?command=ls HTTP/1.1", ...lines, "", ""].join("\r\n"));
+    const [head, body] = (await text(client)).split("\r\n\r\n");
+    expect(head).toMatch(/^HTTP\/1\.1 500 \r\ncontent-type: application\/json\r\n/);
+    const message = "error dialing backend: no route to host";
+    expect(JSON.parse(body ?? "")).toEqual({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code: 500 });
   });
 });
 

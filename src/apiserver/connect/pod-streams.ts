@@ -1,11 +1,11 @@
 // pods/exec, pods/attach and pods/portforward: finds the pod's kubelet and passes the client's connection through to it.
 // A SPDY client's bytes are relayed as they are; a WebSocket client's are translated (exec, attach) or carried as a tunnel
 // (port-forward, whose WebSocket form wraps SPDY). Kubelets that declare that they do this themselves get these as they are too.
-import { badRequest } from "../../api/meta/status-error.ts";
+import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { forwardPortChannels, maxChannelPorts, portForwardChannelProtocols } from "../../rpc/port-forward-channels.ts";
 import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
-import { type DialResult, dialUpgrade, passThrough, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
+import { type DialResult, dialFailure, dialUpgrade, passThrough, type Refusal, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, UpgradeHandle } from "../request.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
@@ -121,6 +121,7 @@ function relay(deps: ConnectDependencies, request: ApiRequest, url: URL): ApiRes
       timeoutMs: dialTimeoutMs,
       dial: deps.dial,
       agents: deps.agents,
+      refusal: statusRefusal,
     }),
   );
 }
@@ -130,10 +131,13 @@ function upgradeResponse(request: ApiRequest, serve: (upgrade: UpgradeHandle) =>
   return {
     kind: "upgrade",
     serve(upgrade) {
-      serve(upgrade).catch((error: unknown) => {
-        const body = Buffer.from(`error dialing backend: ${error instanceof Error ? error.message : String(error)}`);
-        refuseUpgrade(upgrade.socket, { status: 500, contentType: "text/plain", body });
-      });
+      serve(upgrade).catch((error: unknown) => refuseUpgrade(upgrade.socket, statusRefusal(error)));
     },
   };
+}
+
+/** A Status: of a plain text, clients that look for one in YAML would make an empty one. */
+function statusRefusal(error: unknown): Refusal {
+  const { status, code } = new StatusError({ message: dialFailure(error), code: 500 });
+  return { status: code, contentType: "application/json", body: Buffer.from(JSON.stringify(status)) };
 }
