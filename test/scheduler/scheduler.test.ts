@@ -241,7 +241,7 @@ profiles: [{schedulerName: with-plugin, pluginConfig: [{name: NoWork, args: {}}]
       expect(result.code).not.toBe(0);
       return result.stderr;
     };
-    expect(await refused("profile: []")).toContain("wrong.yaml: profile: unknown field");
+    expect(await refused("profile: []")).toContain(`wrong.yaml: strict decoding error: unknown field "profile"`);
     expect(await refused("parallelism: 0")).toContain("parallelism: Invalid value: 0: should be an integer value greater than zero");
     const hasty = await coracle(["scheduler", `--kubeconfig=${kubeconfig}`, "--leader-elect-renew-deadline=20s", "--secure-port=0"]);
     expect(hasty.code).not.toBe(0);
