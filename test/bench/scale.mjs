@@ -4,7 +4,10 @@
 // are answered in a second.
 //
 //   node test/bench/scale.mjs [--pods 100000] [--nodes 5000] [--storage memory|lmdb] [--seconds 15] [--writers 4] [--readers 4]
+//                             [--writes-per-second 1000]
 //
+// Gets are timed twice: beside writes at a fixed rate (5,000 nodes renew 500 leases a second, and change little else), and beside
+// as many writes as the server takes.
 // Whoever compares two versions runs both in turn on the same machine: figures say as much about the machine. The writers run in
 // a thread of their own, so that the reader's times are the server's.
 import { spawn } from "node:child_process";
@@ -87,16 +90,22 @@ function nodeOf(i) {
   };
 }
 
-/** Changes pods at random until it is told to stop; says how many. */
-async function write({ port, pods, writers }) {
+/** Changes pods at random until it is told to stop, at most so many a second; says how many. */
+async function write({ port, pods, writers, rate }) {
   const ask = connections(port, writers);
   let stopped = false;
   parentPort.once("message", () => {
     stopped = true;
   });
   let count = 0;
+  let due = performance.now();
   const loop = async (worker) => {
     while (!stopped) {
+      if (rate !== undefined) {
+        due += 1000 / rate;
+        const wait = due - performance.now();
+        if (wait > 0) await sleep(wait);
+      }
       const i = Math.floor(Math.random() * pods);
       await ask(worker, "PATCH", `${podPath(i)}/status`, { status: { phase: "Running", message: `change ${count++}` } });
     }
@@ -139,9 +148,9 @@ async function store(ask, { nodes, pods }, pid) {
   }
 }
 
-/** Gets of single pods while others write. */
-async function measureGets({ port, pods, seconds, readers, writers, pid }) {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { port, pods, writers } });
+/** Gets of single pods while others write: so many times a second, or as often as they can. */
+async function measureGets({ port, pods, seconds, readers, writers, pid }, rate) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { port, pods, writers, rate } });
   const ask = connections(port, readers);
   const times = [];
   const before = processorMs(pid);
@@ -162,7 +171,7 @@ async function measureGets({ port, pods, seconds, readers, writers, pid }) {
   times.sort((a, b) => a - b);
   const at = (share) => Math.round((times[Math.floor(times.length * share)] ?? 0) * 100) / 100;
   const busy = (processorMs(pid) - before) / passed;
-  say("get under load, p99", at(0.99), "ms", {
+  say(rate === undefined ? "get under load, p99" : `get beside ${rate} writes a second, p99`, at(0.99), "ms", {
     p50: at(0.5),
     p999: at(0.999),
     gets: times.length,
@@ -195,6 +204,7 @@ function optionsOf(args) {
     seconds: 15,
     writers: 4,
     readers: 4,
+    "writes-per-second": 1000,
     dist: new URL("../../dist/coracle.js", import.meta.url).pathname,
   };
   for (let i = 0; i < args.length; i += 2) {
@@ -231,6 +241,7 @@ async function main() {
     say("memory when idle", memoryOf(child.pid).now, "MB");
     await store(ask, facts, child.pid);
     say("memory with all objects", memoryOf(child.pid).now, "MB");
+    await measureGets(facts, options["writes-per-second"]);
     await measureGets(facts);
     await measureLists(ask, facts);
     const { now, most } = memoryOf(child.pid);

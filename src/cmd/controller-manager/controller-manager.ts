@@ -2,6 +2,7 @@
 // all-in-one starts them. As a command it serves health and metrics on a port of its own, leader or not.
 import { registerFeatureMetrics, resolveFeatureGates } from "../../api/semantics/feature-gates.ts";
 import { type Clock, realClock } from "../../base/clock.ts";
+import { optimizeSooner } from "../../base/engine.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
 import { logOptionsOf } from "../../base/log-flags.ts";
@@ -70,6 +71,7 @@ export async function run(args: readonly string[]): Promise<number> {
   try {
     await runManager({ values, options, cluster, logger }, stack);
     process.stdout.write(`controller-manager ${values["leader-elect"] ? "stands for election" : "runs"} at ${cluster.server}\n`);
+    optimizeSooner();
     await untilSignal();
   } finally {
     await stack.stop();

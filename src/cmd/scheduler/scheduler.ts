@@ -7,6 +7,7 @@ import { pods } from "../../api/resources.generated.ts";
 import { registerFeatureMetrics, resolveFeatureGates } from "../../api/semantics/feature-gates.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { type Clock, realClock } from "../../base/clock.ts";
+import { optimizeSooner } from "../../base/engine.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
 import { logOptionsOf } from "../../base/log-flags.ts";
@@ -175,6 +176,7 @@ export async function run(args: readonly string[]): Promise<number> {
   try {
     const elected = await runScheduler({ values, given, files, setup, cluster, logger }, stack);
     process.stdout.write(`scheduler ${elected ? "stands for election" : "runs"} at ${cluster.server}\n`);
+    optimizeSooner();
     await untilSignal();
   } finally {
     await stack.stop();

@@ -2,8 +2,8 @@
 // Flags say it for commands; modules with programs are loaded again when they change.
 import type { Clock } from "../../base/clock.ts";
 import { parseDuration } from "../../base/duration.ts";
+import { limitHeapGrowth } from "../../base/engine.ts";
 import { type FlagType, flag, integer, list, oneOf } from "../../base/flags.ts";
-import { limitHeapGrowth } from "../../base/heap-growth.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { SimulatedNetwork } from "../../cri/simulated/network.ts";

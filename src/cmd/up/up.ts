@@ -4,6 +4,7 @@
 import { resolve } from "node:path";
 import { apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
 import { type Clock, realClock } from "../../base/clock.ts";
+import { optimizeSooner } from "../../base/engine.ts";
 import { boolean, durationMs, flag, integer, list, oneOf, optionalText, text } from "../../base/flags.ts";
 import { StopStack } from "../../base/lifecycle.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
@@ -171,6 +172,7 @@ async function startCluster(values: UpValues, stack: StopStack, clock: Clock): P
   stack.add(await startNetworkParts(values, choice, { server, clock, logger, announce }));
   await metrics;
   const kubeconfig = await publishKubeconfig(values.kubeconfig, server);
+  optimizeSooner();
   process.stdout.write(
     `\nkubeconfig: ${kubeconfig}\n\n  export KUBECONFIG=${kubeconfig}\n  kubectl get nodes\n\nCtrl-C stops the cluster.\n`,
   );
