@@ -131,6 +131,8 @@ export type ApiResponse =
       readonly status: number;
       readonly contentType: string;
       readonly chunks: AsyncIterable<Uint8Array>;
+      /** Of all chunks together, where it is known beforehand. */
+      readonly length?: number;
       /** Not to be compressed here: another server has seen to what the client accepts. */
       readonly asIs?: boolean;
       /** What the chunks encode, for audit. */

@@ -188,6 +188,8 @@ async function sendChunks(answer: Answer, response: StreamResponse, sink: Sink):
   const counting = (length: number): void => void (sent += length);
   if (isList && sink.acceptsGzip && !response.asIs) await sendCompressedStream(response, sink, { headers, counting });
   else {
+    // Pieces of an answer whose length is known are written as they are; others are copied together with the length of each.
+    if (response.length !== undefined) headers["content-length"] = String(response.length);
     sink.open(response.status, headers);
     for await (const chunk of response.chunks) {
       sent += chunk.length;

@@ -8,9 +8,10 @@ import { badRequest } from "../../api/meta/status-error.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
 import { CompactedError, FutureRevisionError, prefixEnd } from "../../storage/store.ts";
-import type { EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { ChunkMemory } from "./chunk-memory.ts";
 import { decodeContinue, encodeContinue } from "./continue-token.ts";
+import { type ListBlocks, type Run, runsOf } from "./list-blocks.ts";
 import { answeringRevisionErrors, continueExpired, listRevision, tooLarge } from "./read-errors.ts";
 import type { ListOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -243,54 +244,81 @@ function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
   return schema === undefined && metadata.continue === undefined ? { ...metadata, continue: "" } : metadata;
 }
 
-const chunkBytes = 128 * 1024;
-
-/** The list as JSON in chunks of about 128 KiB, which share their memory: each is good until the next is asked for. */
-export function* listChunks(type: ResourceType, { versions, metadata }: ListPage): Generator<Uint8Array, void, void> {
-  const memory = new ChunkMemory();
-  const list = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
-  // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
-  const bare = type.schema !== undefined;
-  let before: Uint8Array = Buffer.from(`${list.slice(0, -1)},"items":[`);
-  let items: EncodedObject[] = [];
-  let size = 0;
-  for (const version of versions) {
-    if (size >= chunkBytes) {
-      yield joined(before, items, nothing, memory);
-      before = comma;
-      items = [];
-      size = 0;
-    }
-    const item = bare ? version.encodedItem() : version.encoded();
-    items.push(item);
-    size += item.head.length + item.tail.length + comma.length;
-  }
-  yield joined(before, items, closing, memory);
+/** A list as it is sent. */
+export interface EncodedList {
+  /** Of all chunks together. */
+  readonly length: number;
+  /** JSON in pieces of some 64 KiB and more. Some share their memory: each is good until the next is asked for. */
+  readonly chunks: Iterable<Uint8Array>;
 }
 
-function joined(before: Uint8Array, items: readonly EncodedObject[], after: Uint8Array, memory: ChunkMemory): Buffer {
-  let size = before.length + Math.max(0, items.length - 1) + after.length;
-  for (const { head, tail } of items) size += head.length + tail.length;
-  const chunk = memory.take(size);
-  chunk.set(before);
-  let at = before.length;
-  for (let i = 0; i < items.length; i++) {
-    if (i > 0) chunk[at++] = commaByte;
-    const { head, tail } = items[i] as EncodedObject;
-    at += chunk.write(head, at, "latin1");
-    chunk.set(tail, at);
+/** The list as JSON. Runs of objects that other lists have held too come from `blocks`. */
+export function encodedList(type: ResourceType, { versions, metadata }: ListPage, blocks?: ListBlocks): EncodedList {
+  const list = JSON.stringify({ kind: listKindOf(type), apiVersion: apiVersionOf(type), metadata: listMetadata(type, metadata) });
+  const before = Buffer.from(`${list.slice(0, -1)},"items":[`);
+  // Items of built-in kinds are written without kind and apiVersion; those of custom resources keep them.
+  const asItems = type.schema !== undefined;
+  const runs = runsOf(versions, asItems);
+  let length = before.length + closing.length - (versions.length > 0 ? 1 : 0);
+  for (const { bytes } of runs) length += bytes;
+  return { length, chunks: listChunks({ versions, asItems, before, runs }, blocks?.suits(length) ? blocks : undefined) };
+}
+
+interface ListParts {
+  readonly versions: readonly ObjectVersion[];
+  readonly asItems: boolean;
+  readonly before: Uint8Array;
+  readonly runs: readonly Run[];
+}
+
+function* listChunks({ versions, asItems, before, runs }: ListParts, blocks: ListBlocks | undefined): Generator<Uint8Array, void, void> {
+  if (runs.length === 0) yield Buffer.concat([before, closing]);
+  const memory = new ChunkMemory();
+  const frame = new ChunkMemory();
+  for (const [i, run] of runs.entries()) {
+    const { from, to, bytes } = run;
+    const make = (own: boolean): Uint8Array => {
+      const into = own ? Buffer.allocUnsafeSlow(bytes) : memory.take(bytes);
+      writeItems(into, versions, { from, to, asItems });
+      return into;
+    };
+    const items = blocks ? blocks.bytesOf(versions, { from, to, asItems }, make) : make(false);
+    const [isFirst, isLast] = [i === 0, i === runs.length - 1];
+    if (!isFirst && !isLast) yield items;
+    else yield framed(isFirst ? before : nothing, isFirst ? items.subarray(1) : items, isLast ? closing : nothing, frame);
+  }
+}
+
+/** Each with a comma before it. */
+function writeItems(
+  into: Buffer,
+  versions: readonly ObjectVersion[],
+  { from, to, asItems }: Pick<Run, "from" | "to"> & Pick<ListParts, "asItems">,
+): void {
+  let at = 0;
+  for (let i = from; i < to; i++) {
+    into[at++] = commaByte;
+    const version = versions[i] as ObjectVersion;
+    const { head, tail } = asItems ? version.encodedItem() : version.encoded();
+    at += into.write(head, at, "latin1");
+    into.set(tail, at);
     at += tail.length;
   }
-  chunk.set(after, at);
+}
+
+function framed(before: Uint8Array, items: Uint8Array, after: Uint8Array, memory: ChunkMemory): Uint8Array {
+  const chunk = memory.take(before.length + items.length + after.length);
+  chunk.set(before);
+  chunk.set(items, before.length);
+  chunk.set(after, before.length + items.length);
   return chunk;
 }
 
 const nothing = new Uint8Array(0);
-const comma = Buffer.from(",");
-const commaByte = comma[0] as number;
+const commaByte = ",".charCodeAt(0);
 const closing = Buffer.from("]}");
 
 /** The list as JSON in one piece. */
 export function listBytes(type: ResourceType, page: ListPage): Buffer {
-  return Buffer.concat(Array.from(listChunks(type, page), (chunk) => Buffer.from(chunk)));
+  return Buffer.concat(Array.from(encodedList(type, page).chunks, (chunk) => Buffer.from(chunk)));
 }

@@ -9,7 +9,7 @@ import type { ApiResponse, RequestContext } from "../request.ts";
 import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
 import { customScaleOf } from "./custom-scale.ts";
 import type { ComputedReads } from "./handler-types.ts";
-import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
+import { encodedList, type ListPage, listBytes, listObject, listPage, writtenList } from "./list.ts";
 import { protobufList, wholeList } from "./protobuf-list.ts";
 import { answeringRevisionErrors, readRevision } from "./read-errors.ts";
 import {
@@ -171,16 +171,18 @@ export function listAnswer(
   if (representation.encoding !== "protobuf" && (representation.pretty || representation.encoding === "yaml") && !inProcess)
     return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
-  if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
-    return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
+  if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page, type.schema !== undefined)) {
+    const { length, chunks } = encodedList(type, page, store.blocks);
+    return { kind: "stream", status: 200, contentType: "application/json", length, chunks: asAsync(chunks), object };
+  }
   return { kind: "object", status: 200, object: listObject(type, page), encoded: () => ({ head: "", tail: listBytes(type, page) }) };
 }
 
 /** Whole, it would lie in memory for as long as a slow client takes to read it. */
-function isLong({ versions }: ListPage): boolean {
+function isLong({ versions }: ListPage, asItems: boolean): boolean {
   if (versions.length > streamedItems) return true;
   let length = 0;
-  for (const version of versions) length += version.encoded().tail.length;
+  for (const version of versions) length += version.encodedLength(asItems);
   return length > streamedBytes;
 }
 

@@ -7,6 +7,7 @@ import type { ObjectCodec } from "../watch-cache/object-version.ts";
 import { ObjectVersion, withoutResourceVersion, withResourceVersion } from "../watch-cache/object-version.ts";
 import type { WatchCache } from "../watch-cache/watch-cache.ts";
 import type { FieldValue } from "../watch-cache/watcher.ts";
+import type { ListBlocks } from "./list-blocks.ts";
 import { ObjectViews } from "./object-views.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
@@ -16,6 +17,8 @@ export interface ResourceStoreParts {
   readonly cache: WatchCache;
   readonly codec: ObjectCodec;
   readonly prefix: string;
+  /** What is kept of long lists, of all resources together. */
+  readonly blocks: ListBlocks;
   /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
   readonly isStale?: (storageKey: string) => Promise<boolean>;
   /** Makes an operation on this resource's keys one on the store beneath, where they differ. */
@@ -41,6 +44,7 @@ type Put = Extract<Operation, { type: "put" }>;
 export class ResourceStore {
   readonly definition: ResourceDefinition;
   readonly cache: WatchCache;
+  readonly blocks: ListBlocks;
   /** From a stored version to the version this type serves. */
   readonly view: (version: ObjectVersion) => ObjectVersion;
   /** Whether stored versions have to be prepared before they can be viewed. */
@@ -53,9 +57,10 @@ export class ResourceStore {
   readonly #fields = new Map<string, FieldValue>();
   readonly #views: ObjectViews;
 
-  constructor({ definition, store, cache, codec, prefix, isStale, sealed }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, blocks, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
+    this.blocks = blocks;
     this.#store = store;
     this.#codec = codec;
     this.#prefix = prefix;

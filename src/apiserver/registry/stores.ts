@@ -15,6 +15,7 @@ import { ObjectCodec } from "../watch-cache/object-version.ts";
 import { RecentObjects, type RecentObjectsOptions } from "../watch-cache/recent-objects.ts";
 import type { ResourceFigures } from "../watch-cache/resource-figures.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";
+import { ListBlocks } from "./list-blocks.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
 
@@ -103,6 +104,7 @@ class Stores implements ResourceStores {
 
   readonly #unserved: readonly ResourceDefinition[];
   readonly #recent: RecentObjects;
+  readonly #blocks = new ListBlocks();
 
   constructor({ store, clock, definitions, unserved = [] }: ResourceStoresDependencies, options: ResourceStoresOptions) {
     this.store = store;
@@ -143,7 +145,7 @@ class Stores implements ResourceStores {
   add(definition: ResourceDefinition): ResourceStore {
     const identity = identityOf(definition.type);
     const replaced = this.#byIdentity.get(identity);
-    const added = new ResourceStore({ definition, ...this.#cache(definition) });
+    const added = new ResourceStore({ definition, blocks: this.#blocks, ...this.#cache(definition) });
     this.#byIdentity.set(identity, added);
     this.#share(added, replaced);
     if (replaced) this.#retire(replaced);
@@ -197,7 +199,7 @@ class Stores implements ResourceStores {
   readonly #codecs = new Map<WatchCache, ObjectCodec>();
   readonly #storesOfCaches = new Map<WatchCache, Pick<ResourceStoreParts, "store" | "isStale" | "sealed">>();
 
-  #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition"> {
+  #cache(definition: ResourceDefinition): Omit<ResourceStoreParts, "definition" | "blocks"> {
     const { storagePath } = definition;
     const prefix = this.#prefixOf(storagePath);
     const known = this.#caches.get(storagePath);
@@ -225,7 +227,7 @@ class Stores implements ResourceStores {
   /** A store of a resource that is turned off, for an informer of this server's own. */
   #hidden(type: ResourceType): ResourceStore | undefined {
     const definition = this.#unserved.find((unserved) => identityOf(unserved.type) === identityOf(type));
-    return definition && new ResourceStore({ definition, ...this.#cache(definition) });
+    return definition && new ResourceStore({ definition, blocks: this.#blocks, ...this.#cache(definition) });
   }
 
   #informer<T extends KubernetesObject>(type: ResourceType<T>): Informer<T> {

@@ -143,6 +143,14 @@ export class ObjectVersion<T extends KubernetesObject = KubernetesObject> implem
     return { head: `{${metadataPrefix(this.revision, json, fieldsAt)}`, tail: json.subarray(fieldsAt) };
   }
 
+  /** How long encodedItem() is (`asItem`), or encoded(): found out without making it. */
+  encodedLength(asItem: boolean): number {
+    const { json, fieldsAt } = this.#encoded();
+    if (fieldsAt === 0) return asItem ? 1 + json.length - typePrefixLength(this.glance()) : json.length;
+    const head = (asItem ? 1 : this.#typePrefix().length) + metadataPrefixLength(this.revision, json, fieldsAt);
+    return head + json.length - fieldsAt;
+  }
+
   /** As encoded(), in one piece. */
   bytes(): Uint8Array {
     const { head, tail } = this.encoded();
@@ -270,6 +278,12 @@ function fieldsOfMetadata(stored: Uint8Array, typePrefix: string): number | unde
 
 function metadataPrefix(revision: number, stored: Uint8Array, fieldsAt: number): string {
   return `${metadataKey}"resourceVersion":"${revision}"${stored[fieldsAt] === closingBrace ? "" : ","}`;
+}
+
+const emptyMetadataPrefixLength = `${metadataKey}"resourceVersion":""`.length;
+
+function metadataPrefixLength(revision: number, stored: Uint8Array, fieldsAt: number): number {
+  return emptyMetadataPrefixLength + `${revision}`.length + (stored[fieldsAt] === closingBrace ? 0 : 1);
 }
 
 const closingBrace = "}".charCodeAt(0);
