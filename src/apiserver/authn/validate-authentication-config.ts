@@ -222,7 +222,7 @@ class JwtValidation {
       return this.#options.expressions.compile(text, about);
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      this.#errors.push(invalidValue(path, text, error.message));
+      this.#errors.push(error.fieldError(path, text));
       return undefined;
     }
   }

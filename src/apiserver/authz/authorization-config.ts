@@ -234,7 +234,7 @@ function compileConditions(
         return [expressions.compile(text, { variable: "request", result: "bool" })];
       } catch (error) {
         if (!(error instanceof ExpressionError)) throw error;
-        errors.push(invalidValue(at, text, error.message));
+        errors.push(error.fieldError(at, text));
       }
     }
     return [];
