@@ -35,7 +35,10 @@ export const policyStatusController: Controller = {
 
 /** Built-in kinds, and those of definitions as far as their schemas say. */
 async function knownKinds(definitions: readonly CustomResourceDefinition[]): Promise<KnownKinds> {
-  const [{ builtInType, metadataType }, { schemaType }] = await Promise.all([import("../api/cel/built-in-type.ts"), import("../api/cel/schema-type.ts")]);
+  const [{ builtInType, metadataType }, { schemaType }] = await Promise.all([
+    import("../api/cel/built-in-type.ts"),
+    import("../api/cel/schema-type.ts"),
+  ]);
   const servedVersion = (group: string, version: string) =>
     definitions.flatMap(({ spec }) =>
       group === "" || spec.group === group
