@@ -38,7 +38,13 @@ export interface CelEnvironment {
 }
 
 export type CelCompilation =
-  | { readonly program: CelProgram; readonly stage?: undefined; readonly problems?: undefined; readonly message?: undefined }
+  | {
+      readonly program: CelProgram;
+      readonly stage?: undefined;
+      readonly problems?: undefined;
+      readonly message?: undefined;
+      readonly resultType?: undefined;
+    }
   | {
       readonly program?: undefined;
       /**
@@ -49,6 +55,8 @@ export type CelCompilation =
       readonly problems: readonly CelProblem[];
       /** All problems as the wire shows them, one after the other: "ERROR: <input>:1:5: …\n | source\n | ....^". */
       readonly message: string;
+      /** At stage "plan": what it would evaluate to. */
+      readonly resultType?: CelType;
     };
 
 /** Something wrong with an expression. */

@@ -44,7 +44,7 @@ class Environment implements CelEnvironment {
     } catch (error) {
       if (!(error instanceof CelError)) throw error;
       const { message } = error;
-      return { stage: "plan", message, problems: [{ message, line: 0, column: 0 }] };
+      return { stage: "plan", message, problems: [{ message, line: 0, column: 0 }], resultType: checked.typeOf(checked.expr) };
     }
   }
 }

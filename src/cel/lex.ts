@@ -121,7 +121,7 @@ export function lex(text: string): { readonly tokens: readonly Token[]; readonly
     const end = brokenEnd(text, at);
     const wrong = end < text.length ? String.fromCodePoint(text.codePointAt(end) ?? 0) : "";
     problems.push({
-      message: `Syntax error: token recognition error at: '${visible(text.slice(at, end) + wrong)}'`,
+      message: `Syntax error: token recognition error at: '${text.slice(at, end) + wrong}'`,
       offset: at,
       end: end + wrong.length,
     });
@@ -186,8 +186,4 @@ function brokenEnd(text: string, at: number): number {
   if (end > at) return end + (match(partialEscape, text, end)?.length ?? 0);
   if (first === "`") return at + (match(/`[A-Za-z0-9_./ -]*/y, text, at)?.length ?? 1);
   return /[&|=]/.test(first) ? at + 1 : at;
-}
-
-function visible(text: string): string {
-  return text.replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll("\t", "\\t");
 }

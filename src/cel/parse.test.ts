@@ -44,6 +44,8 @@ describe("syntax errors", () => {
     ["'abc", "1:1 Syntax error: token recognition error at: ''abc'"],
     ["'a\\q'", "1:1 Syntax error: token recognition error at: ''a\\q'"],
     ["#", "1:1 Syntax error: token recognition error at: '#'"],
+    ["'a\nb'", "1:1 Syntax error: token recognition error at: ''a\n'"],
+    ["'a\tb", "1:1 Syntax error: token recognition error at: ''a\tb'"],
   ])("%j: %s", (expression, problem) => {
     expect(problems(expression)?.[0]).toBe(problem);
   });

@@ -35,28 +35,41 @@ export const policyStatusController: Controller = {
 
 /** Built-in kinds, and those of definitions as far as their schemas say. */
 async function knownKinds(definitions: readonly CustomResourceDefinition[]): Promise<KnownKinds> {
-  const [{ builtInType }, { schemaType }] = await Promise.all([import("../api/cel/built-in-type.ts"), import("../api/cel/schema-type.ts")]);
+  const [{ builtInType, metadataType }, { schemaType }] = await Promise.all([
+    import("../api/cel/built-in-type.ts"),
+    import("../api/cel/schema-type.ts"),
+  ]);
   const servedVersion = (group: string, version: string) =>
     definitions.flatMap(({ spec }) =>
-      spec.group === group
-        ? spec.versions.flatMap((each) => (each.name === version && each.served ? [{ names: spec.names, schema: each.schema }] : []))
+      group === "" || spec.group === group
+        ? spec.versions.flatMap(({ name, served, schema }) =>
+            name === version && served ? [{ group: spec.group, names: spec.names, schema }] : [],
+          )
         : [],
     );
   return {
+    // As upstream's mapper looks for them: no group is any group, and the singular names a resource as well.
     kindsOf({ group, version, resource }) {
-      const isMeant = (type: ResourceType): boolean => type.group === group && type.version === version && type.resource === resource;
-      const builtIn = builtInResources.find(isMeant);
-      if (builtIn) return [{ group, version, kind: builtIn.kind }];
-      return servedVersion(group, version).flatMap(({ names }) =>
-        names.plural === resource ? [{ group, version, kind: names.kind }] : [],
+      const isMeant = (type: ResourceType): boolean =>
+        (group === "" || type.group === group) && type.version === version && (type.resource === resource || type.singular === resource);
+      const builtIn = builtInResources.filter(isMeant).map((type) => ({ group: type.group, version, kind: type.kind }));
+      const custom = servedVersion(group, version).flatMap(({ names, ...of }) =>
+        names.plural === resource || (names.singular ?? names.kind.toLowerCase()) === resource
+          ? [{ group: of.group, version, kind: names.kind }]
+          : [],
       );
+      return [...builtIn, ...custom];
     },
     typeOf(kind: GroupVersionKind) {
       const known = builtInType(kind);
       if (known) return known;
       const found = servedVersion(kind.group, kind.version).find(({ names }) => names.kind === kind.kind);
       const schema = found?.schema?.openAPIV3Schema;
-      return schema && schemaType(schema, { name: kind.kind, isResource: true })?.type;
+      const type = schema && schemaType(schema, { name: kind.kind, isResource: true })?.type;
+      const metadata = metadataType(`${kind.kind}.metadata`);
+      if (type?.kind !== "object" || !metadata) return type;
+      // What a definition says of metadata is not published.
+      return { ...type, field: (name) => (name === "metadata" ? { type: metadata } : type.field(name)) };
     },
   };
 }

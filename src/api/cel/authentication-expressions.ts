@@ -4,7 +4,7 @@ import { CelError } from "../../cel/cel.ts";
 import { celToJson } from "../../cel/json.ts";
 import { boolType, type CelType, dynType, mapOf, stringType } from "../../cel/types.ts";
 import { userInfoType } from "./admission-types.ts";
-import { type CompiledExpression, compileExpression } from "./expression.ts";
+import { compilationProblem } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 
 /** What an expression is about. */
@@ -35,10 +35,11 @@ export function compileIdentityExpression(
   variable: IdentityVariable,
   text: string,
   { isRule = false }: { readonly isRule?: boolean } = {},
-): IdentityExpression | { readonly problem: string } {
-  const { program, problem }: CompiledExpression = compileExpression(environmentOf(variable), text, []);
-  if (!program) return { problem: problem ?? "" };
-  if (isRule && program.resultType.kind !== boolType.kind) return { problem: "must evaluate to bool" };
+): IdentityExpression | { readonly problem: string; readonly isInternal?: boolean } {
+  const { program, ...failure } = environmentOf(variable).compile(text);
+  const resultType = program ? program.resultType : failure.resultType;
+  if (isRule && resultType && resultType.kind !== boolType.kind) return { problem: "must evaluate to bool" };
+  if (!program) return { problem: compilationProblem(failure), isInternal: failure.stage === "plan" };
   return {
     text,
     evaluate(value) {

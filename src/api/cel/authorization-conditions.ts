@@ -3,7 +3,7 @@ import type { CelEnvironment } from "../../cel/cel.ts";
 import { CelError } from "../../cel/cel.ts";
 import { boolType, type CelType, listOf, mapOf, stringType } from "../../cel/types.ts";
 import type { SubjectAccessReviewSpec } from "../types/authorization-v1.ts";
-import { compileExpression } from "./expression.ts";
+import { type CompiledExpression, compileExpression } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 import { structure } from "./structure.ts";
 
@@ -36,9 +36,9 @@ const reviewType = structure("kubernetes.SubjectAccessReviewSpec", {
 let known: CelEnvironment | undefined;
 const environment = (): CelEnvironment => (known ??= kubernetesEnvironment().extend({ variables: { request: reviewType } }));
 
-/** What is wrong with an expression; undefined where nothing is. */
-export const authorizationConditionProblem = (expression: string): string | undefined =>
-  compileExpression(environment(), expression, [boolType]).problem;
+/** The expression, with what is wrong with it. */
+export const authorizationConditionProblem = (expression: string): CompiledExpression =>
+  compileExpression(environment(), expression, [boolType]);
 
 export interface AuthorizationConditions {
   /** Whether the webhook is to be asked. Throws CelError where conditions fail and none is false. */

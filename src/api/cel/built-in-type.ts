@@ -21,6 +21,12 @@ export function builtInType(kind: GroupVersionKind): CelType | undefined {
   return schema && typeOfSchema(schema, kind.kind);
 }
 
+/** What `metadata` is in every kind; `name`: how the type is called. */
+export function metadataType(name: string): CelType | undefined {
+  const type = schemaOfKind("v1", "Pod")?.fields.get("metadata")?.type;
+  return type && typeOfValue(type, name);
+}
+
 /** Fields are made when they are asked for: types refer to themselves. */
 function typeOfSchema(schema: ObjectSchema, name: string): CelObjectType {
   return celObjectType(name, () => {

@@ -6,7 +6,7 @@ import { bindings } from "../../cel/extensions/bindings.ts";
 import { boolType, type CelType, dynType, stringType } from "../../cel/types.ts";
 import { CelMap, type CelValue, celTypeName } from "../../cel/values.ts";
 import type { Device, DeviceAttribute } from "../types/resource-v1.ts";
-import { compileExpression, typeText } from "./expression.ts";
+import { compilationProblem, typeText } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 import { celQuantity, quantityType } from "./library/quantity.ts";
 import { parseSemver } from "./library/semver.ts";
@@ -44,14 +44,14 @@ export type SelectableDevice = Pick<Device, "attributes" | "capacity" | "allowMu
 export type CompiledDeviceSelector =
   /** Throws CelError where the expression has no value for the device. */
   | { readonly matches: (device: SelectableDevice) => boolean; readonly maxCost: () => number; readonly problem?: undefined }
-  | { readonly matches?: undefined; readonly problem: string };
+  | { readonly matches?: undefined; readonly problem: string; readonly isInternal?: boolean };
 
 export function compileDeviceSelector(expression: string): CompiledDeviceSelector {
-  const { program, problem = "" } = compileExpression(environment(), expression);
-  if (!program) return { problem };
-  const { resultType } = program;
-  if (resultType.kind !== "bool" && resultType.kind !== "dyn")
+  const { program, ...failure } = environment().compile(expression);
+  const resultType = program ? program.resultType : failure.resultType;
+  if (resultType && resultType.kind !== "bool" && resultType.kind !== "dyn")
     return { problem: `must evaluate to bool or the unknown type, not ${typeText(resultType)}` };
+  if (!program) return { problem: compilationProblem(failure), isInternal: failure.stage === "plan" };
   return {
     maxCost: () => program.cost.max,
     matches(device) {
@@ -64,9 +64,14 @@ export function compileDeviceSelector(expression: string): CompiledDeviceSelecto
 }
 
 /** What is wrong with a selector, or what it may cost. */
-export function deviceSelectorProblem(expression: string): { readonly problem?: string; readonly cost: number } {
-  const { problem, ...compiled } = compileDeviceSelector(expression);
-  return problem === undefined && compiled.matches ? { cost: compiled.maxCost() } : { problem: problem ?? "", cost: 0 };
+export function deviceSelectorProblem(expression: string): {
+  readonly problem?: string;
+  readonly isInternal?: boolean;
+  readonly cost: number;
+} {
+  const compiled = compileDeviceSelector(expression);
+  if (compiled.matches) return { cost: compiled.maxCost() };
+  return { problem: compiled.problem, isInternal: compiled.isInternal ?? false, cost: 0 };
 }
 
 function variableOf({ driver, allowMultipleAllocations = false, attributes = {}, capacity = {} }: SelectableDevice): unknown {

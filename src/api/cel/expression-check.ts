@@ -2,12 +2,12 @@
 // have to evaluate: the check that validation hands them to.
 import type { CelEnvironment } from "../../cel/cel.ts";
 import { boolType, type CelType, listOf, nullType, stringType } from "../../cel/types.ts";
-import { forbiddenField, invalidValue } from "../meta/field-error.ts";
+import { forbiddenField } from "../meta/field-error.ts";
 import type { Variable } from "../types/admissionregistration-v1.ts";
 import type { ExpressionCheck, ExpressionPurpose, ExpressionUse } from "../validation/expression-check.ts";
 import { admissionEnvironment } from "./admission-environment.ts";
 import { deviceSelectorProblem, maxSelectorCost } from "./device-selector.ts";
-import { compileExpression } from "./expression.ts";
+import { compileExpression, expressionErrors } from "./expression.ts";
 import { configurationType, jsonPatchType } from "./mutation-types.ts";
 import { variablesDeclaration } from "./policy-variables.ts";
 
@@ -31,15 +31,14 @@ export const checkExpression: ExpressionCheck = (errors, use) => {
   const { purpose, field } = use;
   const text = trimmed.has(purpose) ? use.expression.trim() : use.expression;
   if (purpose === "deviceSelector") {
-    const { problem, cost } = deviceSelectorProblem(text);
-    if (problem !== undefined) errors.push(invalidValue(field, text, problem));
+    const { cost, ...compiled } = deviceSelectorProblem(text);
+    if (compiled.problem !== undefined) errors.push(...expressionErrors(field, text, compiled));
     else if (cost > maxSelectorCost) errors.push(forbiddenField(field, "too complex, exceeds cost limit"));
     return;
   }
   // Columns of audit annotations count without the blanks before them, but the whole is shown.
   const compiled = purpose === "auditAnnotation" ? text.trim() : text;
-  const { problem } = compileExpression(environmentOf(use, purpose), compiled, results[purpose]);
-  if (problem !== undefined) errors.push(invalidValue(field, text, problem));
+  errors.push(...expressionErrors(field, text, compileExpression(environmentOf(use, purpose), compiled, results[purpose])));
 };
 
 function environmentOf({ hasParams, variables }: ExpressionUse, purpose: PolicyPurpose): CelEnvironment {

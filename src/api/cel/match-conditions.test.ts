@@ -121,7 +121,12 @@ describe("conditions of authorization webhooks", () => {
     expect(conditions.matches(review)).toBe(true);
     expect(conditions.matches({ ...review, groups: ["system:masters"] })).toBe(false);
     expect(conditions.matches({ user: "jane", nonResourceAttributes: { path: "/", verb: "get" } })).toBe(false);
-    expect(authorizationConditionProblem("request.user")).toBe("must evaluate to bool but got string");
+    expect(authorizationConditionProblem("request.user").problem).toBe("must evaluate to bool but got string");
+    expect(authorizationConditionProblem("'a'.find('(')").problem).toBe("must evaluate to bool but got string");
+    expect(authorizationConditionProblem("'a'.find('(') == ''")).toMatchObject({
+      problem: "program instantiation failed: error parsing regexp: missing closing ): `(`",
+      isInternal: true,
+    });
   });
 });
 
@@ -134,6 +139,8 @@ describe("compileIdentityExpression()", () => {
     if ("problem" in rule) throw new Error(rule.problem);
     expect(rule.evaluate({ username: "system:x" })).toBe(false);
     expect(compileIdentityExpression("claims", "1", { isRule: true })).toEqual({ problem: "must evaluate to bool" });
+    expect(compileIdentityExpression("claims", "'a'.find('(')", { isRule: true })).toEqual({ problem: "must evaluate to bool" });
+    expect(compileIdentityExpression("claims", "'a'.find('(')")).toMatchObject({ isInternal: true });
     expect(() => groups.evaluate({})).toThrow(/resulted in error: no such key: roles$/);
   });
 });

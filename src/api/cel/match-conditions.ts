@@ -2,11 +2,11 @@
 // once, and all of them have to be true; one that fails counts only where none is false, and then the failure policy decides.
 
 import { boolType } from "../../cel/types.ts";
-import { type FieldError, invalidValue } from "../meta/field-error.ts";
+import type { FieldError } from "../meta/field-error.ts";
 import type { MatchCondition } from "../types/admissionregistration-v1.ts";
 import { type AdmissionInput, type AdmissionVariables, admissionEnvironment, admissionValues } from "./admission-environment.ts";
 import { Budget, BudgetExceeded, evaluateWithin, matchBudget } from "./budget.ts";
-import { type CompiledExpression, compileExpression } from "./expression.ts";
+import { type CompiledExpression, compileExpression, expressionErrors } from "./expression.ts";
 
 export type MatchOutcome =
   | { readonly kind: "matches" }
@@ -82,6 +82,5 @@ const compileCondition = (expression: string, { params }: ConditionVariables): C
 /** What is wrong with the expression of a condition in an object that is written; `field`: "webhooks[0].matchConditions[1].expression". */
 export function matchConditionProblems(expression: string, field: string, options: ConditionVariables): readonly FieldError[] {
   const text = expression.trim();
-  const { problem } = compileCondition(text, options);
-  return problem === undefined ? [] : [invalidValue(field, text, problem)];
+  return expressionErrors(field, text, compileCondition(text, options));
 }

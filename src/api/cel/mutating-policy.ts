@@ -5,7 +5,7 @@
 import { CelError } from "../../cel/cel-error.ts";
 import { celToJson } from "../../cel/json.ts";
 import { listOf } from "../../cel/types.ts";
-import { CelList, CelObject, type CelValue, celTypeName } from "../../cel/values.ts";
+import { CelList, CelMap, CelObject, CelOpaque, CelTypeValue, type CelValue, celTypeName } from "../../cel/values.ts";
 import { StatusError } from "../meta/status-error.ts";
 import { applyJsonPatch, type JsonPatchOperation } from "../patch/json-patch.ts";
 import { mergeApplied } from "../patch/managed-fields/merge-objects.ts";
@@ -13,6 +13,7 @@ import { isObject, type JsonObject, type Shape, shapeAt } from "../patch/managed
 import { appliedProblem } from "../patch/managed-fields/validate-applied.ts";
 import type { MutatingAdmissionPolicySpec, Mutation } from "../types/admissionregistration-v1.ts";
 import type { AdmissionInput } from "./admission-environment.ts";
+import { appliedValue, mergeableValue } from "./applied-values.ts";
 import { Budget, evaluateWithin, policyBudget } from "./budget.ts";
 import type { CompiledExpression } from "./expression.ts";
 import { type CompiledMatchConditions, compileMatchConditions } from "./match-conditions.ts";
@@ -28,6 +29,7 @@ export class MutationError extends Error {
 }
 
 export interface CompiledMutation {
+  readonly patchType: "JSONPatch" | "ApplyConfiguration";
   /** The object as JSON after the mutation. Throws MutationError or BudgetExceeded. */
   apply(object: JsonObject, input: AdmissionInput, shape: () => Shape): Promise<JsonObject>;
 }
@@ -55,6 +57,7 @@ function compileMutation(expressions: PolicyExpressions, { patchType, jsonPatch,
   const text = (patches ? jsonPatch : applyConfiguration)?.expression ?? "";
   const expression = expressions.compile(text, [patches ? listOf(jsonPatchType) : configurationType], use);
   return {
+    patchType: patches ? "JSONPatch" : "ApplyConfiguration",
     async apply(object, input, shape) {
       const value = await evaluate(expressions, expression, input);
       return patches ? patched(object, operationsOf(value)) : merged(object, value, shape());
@@ -86,11 +89,25 @@ function operationsOf(value: CelValue): readonly JsonPatchOperation[] {
 function jsonOf(value: CelValue): unknown {
   checkTypes(value);
   try {
+    checkConvertible(value);
     return celToJson(value);
   } catch (error) {
     if (!(error instanceof CelError)) throw error;
     throw new MutationError(`JSONPath valueExpression evaluated to a type that could not marshal to JSON: ${error.message}`);
   }
+}
+
+/** What the values of operations cannot be, though JSON could say it. */
+function checkConvertible(value: CelValue): void {
+  if (value instanceof CelTypeValue) throw new CelError("type conversion not supported for 'type'");
+  if (value instanceof CelOpaque)
+    throw new CelError(`type conversion error from '${value.typeName.split(".").at(-1)}' to '*structpb.Value'`);
+  if (value instanceof CelList) for (const item of value) checkConvertible(item);
+  if (value instanceof CelMap)
+    for (const key of value.keys()) {
+      if (typeof key !== "string") throw new CelError(`unsupported type conversion from '${celTypeName(key)}' to string`);
+      checkConvertible(value.find(key) ?? null);
+    }
 }
 
 function checkTypes(value: CelValue): void {
@@ -113,12 +130,23 @@ function patched(object: JsonObject, operations: readonly JsonPatchOperation[]):
 function merged(object: JsonObject, value: CelValue, shape: Shape): JsonObject {
   checkTypes(value);
   const refuse = (problem: string): MutationError => new MutationError(`error applying patch: ${problem}`);
-  const configuration = { ...(celToJson(value) as JsonObject), apiVersion: object["apiVersion"], kind: object["kind"] };
-  const problem = appliedProblem(configuration, shape);
+  const said = appliedValue(value, () => new MutationError("invalid return type: *dynamic.ObjectVal")) as JsonObject; // made of an Object
+  const typed = { ...said, apiVersion: object["apiVersion"], kind: object["kind"] };
+  const problem = appliedProblem(typed, shape);
   if (problem !== undefined) throw refuse(`failed to convert patch object to typed object: ${problem}`);
+  const configuration = mergeable(typed);
   const atomic = atomics(configuration, shape, "");
   if (atomic.length > 0) throw refuse(`invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomic.join(", ")}`);
   return mergeApplied(object, configuration, shape) as JsonObject;
+}
+
+function mergeable(typed: JsonObject): JsonObject {
+  try {
+    return mergeableValue(typed) as JsonObject; // an object stays one
+  } catch (error) {
+    if (!(error instanceof CelError)) throw error;
+    throw new MutationError(error.message);
+  }
 }
 
 /** Paths of what is owned as a whole. */

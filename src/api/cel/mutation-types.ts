@@ -1,12 +1,24 @@
 // Types that expressions of mutating policies make values of: JSONPatch{op: …} and Object{spec: Object.spec{…}}, whose fields
 // are whatever the expression says; the path of an object's type has to be that of the field it stands in.
+import { CelError } from "../../cel/cel-error.ts";
 import type { CelLibrary } from "../../cel/library.ts";
+import { CelRecord } from "../../cel/record.ts";
 import { type CelObjectType, type CelType, dynType, stringType } from "../../cel/types.ts";
 import { CelList, CelMap, CelObject, type CelValue } from "../../cel/values.ts";
 import { costByText } from "./library/costs.ts";
 import { structure } from "./structure.ts";
 
-export const jsonPatchType: CelObjectType = structure("JSONPatch", { op: stringType, path: stringType, from: stringType, value: dynType });
+const operation = structure("JSONPatch", { op: stringType, path: stringType, from: stringType, value: dynType });
+
+/** Upstream's knows every field by name, but no type of those that operations do not have: only what is dyn can be one. */
+export const jsonPatchType: CelObjectType = {
+  ...operation,
+  field: (name) => operation.field(name) ?? { type: { kind: "opaque", name: "" } },
+  create(fields) {
+    for (const name of fields.keys()) if (!operation.field(name)) throw new CelError(`unexpected JSONPatchType field: ${name}`);
+    return new CelRecord(operation, fields);
+  },
+};
 
 export const configurationType: CelObjectType = configurationTypeOf("Object");
 

@@ -158,6 +158,33 @@ describe("compileMutatingPolicy()", () => {
     await expect(apply(configure("1"))).rejects.toThrow("must evaluate to Object but got int");
   });
 
+  it("refuses values that no operation can have", async () => {
+    const problem = async (value: string): Promise<string> =>
+      String(await apply(patch(`[JSONPatch{op: "add", path: "/x", value: ${value}}]`)).catch((error: Error) => error.message));
+    const prefix = "JSONPath valueExpression evaluated to a type that could not marshal to JSON:";
+    expect(await problem("type(1)")).toBe(`${prefix} type conversion not supported for 'type'`);
+    expect(await problem("quantity('1')")).toBe(`${prefix} type conversion error from 'Quantity' to '*structpb.Value'`);
+    expect(await problem("{1: 2}")).toBe(`${prefix} unsupported type conversion from 'int' to string`);
+  });
+
+  it("refuses values in configurations that are of no type of JSON, in their Go form", async () => {
+    const problem = async (fields: string): Promise<string> =>
+      String(await apply(configure(`Object{metadata: Object.metadata{${fields}}}`)).catch((error: Error) => error.message));
+    const prefix = "error applying patch: failed to convert patch object to typed object: .metadata";
+    const unstructured = (value: string): string => `${prefix}.labels.x: expected string, got &value.valueUnstructured{Value:${value}}`;
+    expect(await problem("labels: null")).toBe(`${prefix}.labels: expected map, got &{NULL_VALUE}`);
+    expect(await problem("labels: {'x': null}")).toBe(unstructured("0"));
+    expect(await problem("labels: {'x': b'ab'}")).toBe(unstructured("[]uint8{0x61, 0x62}"));
+    expect(await problem("labels: {'x': duration('1s')}")).toBe(unstructured("1000000000"));
+    const time = "time.Date(2020, time.March, 4, 5, 6, 7, 0, time.UTC)";
+    expect(await problem("labels: {'x': timestamp('2020-03-04T05:06:07Z')}")).toBe(unstructured(time));
+    expect(await problem("generation: b'a'")).toBe(`${prefix}.generation: expected numeric (int or float), got []uint8`);
+    expect(await problem("labels: {1: 'a'}")).toBe("invalid return type: *dynamic.ObjectVal");
+    expect(await apply(configure("Object{metadata: Object.metadata{labels: {'x': type(1)}}}"))).toMatchObject({
+      metadata: { labels: { x: "int" } },
+    });
+  });
+
   it("merges the configuration that the expression makes", async () => {
     const variables = [{ name: "image", expression: "'sidecar:1'" }];
     const expression = `Object{

@@ -138,8 +138,10 @@ class JwtValidation {
 
   #mappings({ username, groups, uid, extra }: ClaimMappings): Pick<JwtRules, "username" | "groups" | "uid" | "extra"> {
     const path = `${this.#path}.claimMappings`;
+    const before = this.#errors.length;
     const name = this.#source(`${path}.username`, username, { isRequired: true, result: "string" });
-    if (name && "expression" in name) {
+    // Of a name that is wrong anyway upstream does not ask what it reads.
+    if (name && "expression" in name && this.#errors.length === before) {
       this.#usesEmail = name.expression.reads("email");
       this.#usesEmailVerified ||= name.expression.reads("email_verified");
     }
@@ -222,7 +224,7 @@ class JwtValidation {
       return this.#options.expressions.compile(text, about);
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      this.#errors.push(invalidValue(path, text, error.message));
+      this.#errors.push(error.fieldError(path, text));
       return undefined;
     }
   }

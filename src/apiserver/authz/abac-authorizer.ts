@@ -53,8 +53,13 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function readPolicy(value: unknown): Policy {
   const fields = objectOf(value, "policy");
-  const { apiVersion, kind, spec } = fields;
-  if (apiVersion !== "abac.authorization.kubernetes.io/v1beta1" || kind !== "Policy") return unversioned(readSpec(fields));
+  const { apiVersion = "", kind = "", spec } = fields;
+  if (apiVersion === "" && (kind === "" || kind === "Policy")) return unversioned(readSpec(fields));
+  // What is neither form must not be taken for the older one, in which what is not said matches everything.
+  if (apiVersion !== "abac.authorization.kubernetes.io/v1beta1" || kind !== "Policy")
+    throw new Error(
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/apis/abac/register.go:33"`,
+    );
   const policy = readSpec(objectOf(spec ?? {}, "spec"));
   return policy.user === "*" || policy.group === "*" ? { ...policy, user: "", group: allAuthenticated } : policy;
 }

@@ -201,7 +201,8 @@ async function checkConnection(path: string, { connection, kubeconfigFile: file 
   else if (connection === "InClusterConfig") {
     if (file !== undefined) errors.push(invalidValue(at, file, "can only be set when type=KubeConfigFile"));
     else errors.push(invalidValue(`${path}.type`, connection, "this server takes kubeconfig files only"));
-  } else if (connection !== "KubeConfigFile") errors.push(notSupported(`${path}.type`, connection, ["InClusterConfig", "KubeConfigFile"]));
+  } else if (connection !== "KubeConfigFile")
+    errors.push(notSupported(`${path}.type`, { Type: connection, KubeConfigFile: file ?? null }, ["InClusterConfig", "KubeConfigFile"]));
   else if (!file) errors.push(required(at));
   else if (!isAbsolute(file)) errors.push(invalidValue(at, file, "must be an absolute path"));
   else {
@@ -234,7 +235,7 @@ function compileConditions(
         return [expressions.compile(text, { variable: "request", result: "bool" })];
       } catch (error) {
         if (!(error instanceof ExpressionError)) throw error;
-        errors.push(invalidValue(at, text, error.message));
+        errors.push(error.fieldError(at, text));
       }
     }
     return [];

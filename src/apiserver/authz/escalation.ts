@@ -111,7 +111,8 @@ function missingRights(request: AdmissionRequest, rules: readonly PolicyRule[], 
   const held: PolicyRule[] = [];
   const errors: string[] = [];
   for (const applied of resolver.rulesFor(request.user, request.namespace)) {
-    if ("error" in applied) errors.push(applied.error);
+    // Upstream reads the roles as a part of the request, and names its resource for a role that is missing.
+    if ("error" in applied) errors.push(applied.error.replace(/^(cluster)?role\./, `${request.resource.resource}.`));
     else held.push(applied.rule);
   }
   const missing = uncoveredRules(held, rules);

@@ -221,6 +221,17 @@ describe("the escalation check", () => {
     });
   });
 
+  it("names the request's resource for a role that a binding of the writer misses", async () => {
+    reader().put(clusterrolebindings, {
+      metadata: { name: "dangling" },
+      roleRef: { apiGroup: rbac, kind: "ClusterRole", name: "gone" },
+      subjects: [{ kind: "User", apiGroup: rbac, name: "jane" }],
+    });
+    await expect(check(request(roles, role([{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }])))).rejects.toThrow(
+      'resolution errors: [roles.rbac.authorization.k8s.io "gone" not found]',
+    );
+  });
+
   it("accepts what the writer holds, wildcards included", async () => {
     hold([{ apiGroups: ["*"], resources: ["*"], verbs: ["get", "list"] }]);
     await check(request(roles, role([{ apiGroups: [""], resources: ["pods", "pods/log"], verbs: ["get"] }])));

@@ -9,14 +9,14 @@ export const celExpressions: ExpressionCompiler = {
   compile(text, { variable, result }) {
     if (variable === "request") return condition(text);
     const compiled = compileIdentityExpression(variable, text, { isRule: result === "bool" });
-    if ("problem" in compiled) throw new ExpressionError(compiled.problem);
+    if ("problem" in compiled) throw new ExpressionError(compiled.problem, compiled);
     return compiled;
   },
 };
 
 function condition(text: string): Expression {
-  const problem = authorizationConditionProblem(text);
-  if (problem !== undefined) throw new ExpressionError(problem);
+  const { problem, isInternal } = authorizationConditionProblem(text);
+  if (problem !== undefined) throw new ExpressionError(problem, { isInternal });
   const conditions = compileAuthorizationConditions([text]);
   return {
     reads: () => false,

@@ -19,6 +19,7 @@ import {
   uintType,
 } from "../types.ts";
 import { CelArray, CelDuration, CelList, CelTimestamp, CelUint, type CelValue } from "../values.ts";
+import { operatorMismatch } from "./operator-traits.ts";
 
 const overflow = (): never => {
   throw new CelError("integer overflow");
@@ -158,15 +159,12 @@ const subtractions: readonly CelOverload[] = [
   ),
 ];
 
-/** Operators say no more than this where the values do not fit. */
-export const noSuchOverload = (): string => "no such overload";
-
 const operator = (name: string, overloads: readonly CelOverload[]): CelFunction => ({
   name,
   overloads,
   ambiguousCost: 1,
   dispatchesByValue: true,
-  mismatch: ([first]) => (first === null ? `no such overload: ${name}` : noSuchOverload()),
+  mismatch: operatorMismatch(name),
 });
 
 export const arithmetic: readonly CelFunction[] = [

@@ -6,7 +6,7 @@ import { membershipEstimate } from "../cost/call-estimates.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
 import { boolType, bytesType, type CelType, intType, listOf, mapOf, stringType, typeParameter } from "../types.ts";
 import type { CelList, CelMap, CelValue } from "../values.ts";
-import { noSuchOverload } from "./arithmetic.ts";
+import { noSuchOverload } from "./operator-traits.ts";
 
 const [A, B] = [typeParameter("A"), typeParameter("B")];
 

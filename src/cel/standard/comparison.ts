@@ -16,7 +16,7 @@ import {
   typeParameter,
   uintType,
 } from "../types.ts";
-import { noSuchOverload } from "./arithmetic.ts";
+import { operatorMismatch } from "./operator-traits.ts";
 
 const numbers: readonly (readonly [string, CelType])[] = [
   ["int64", intType],
@@ -42,7 +42,7 @@ function ordering(name: string, word: string, holds: (order: number) => boolean)
     overload("timestamp", [timestampType, timestampType]),
     overload("duration", [durationType, durationType]),
   );
-  return { name, overloads, ambiguousCost: 1, dispatchesByValue: true, mismatch: noSuchOverload };
+  return { name, overloads, ambiguousCost: 1, dispatchesByValue: true, mismatch: operatorMismatch(name) };
 }
 
 const anyTwo = [typeParameter("A"), typeParameter("A")];

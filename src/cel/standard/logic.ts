@@ -3,7 +3,7 @@
 import type { CelFunction, CelOverload } from "../library.ts";
 import { boolType, type CelType, intType, listOf, mapOf, typeParameter } from "../types.ts";
 import type { CelValue } from "../values.ts";
-import { noSuchOverload } from "./arithmetic.ts";
+import { noSuchOverload } from "./operator-traits.ts";
 
 /** What has no function: the planner knows how. */
 export const planned = (): CelValue => {

@@ -6,7 +6,7 @@ import { containsCost, matchCost, traversalOf } from "../cost/actual.ts";
 import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
 import type { CelCallSite, CelFunction, CelOverload } from "../library.ts";
 import { boolType, stringType } from "../types.ts";
-import { noSuchOverload } from "./arithmetic.ts";
+import { noSuchOverload } from "./operator-traits.ts";
 
 const test = (id: string, holds: (text: string, part: string) => boolean, rest: Partial<CelOverload>): CelOverload => ({
   id,

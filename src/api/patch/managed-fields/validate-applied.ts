@@ -1,8 +1,9 @@
 // Checks that an applied configuration has the types its shape asks for, before it is merged. The texts are upstream's; an
 // applied value of the wrong type is, as upstream, an error 500.
 import { StatusError } from "../../meta/status-error.ts";
-import { goText } from "../strategic-merge-patch.ts";
+import { goText as goTextOfJson } from "../strategic-merge-patch.ts";
 import { elementText, fieldElement } from "./field-set.ts";
+import { GoValue } from "./go-value.ts";
 import { isObject, itemElement, type JsonObject, resolveShape, type Shape, shapeAt } from "./shape.ts";
 
 /** Throws when the configuration cannot be of its type. `subject` is how upstream names it: "ns/name; group/version, Kind=kind". */
@@ -29,7 +30,7 @@ function visit(value: unknown, shape: Shape, path: string, problems: string[]): 
       else if (resolved.inside) visitInside(value, resolved.inside(), path, problems);
       return;
     case "map":
-      if (!isObject(value)) problems.push(mismatch(path, "map", value));
+      if (!isObject(value) || value instanceof GoValue) problems.push(mismatch(path, "map", value));
       else visitFields(value, resolved, path, problems);
       return;
     default:
@@ -84,6 +85,7 @@ function withoutKey(item: unknown, shape: Extract<Shape, { kind: "keyedList" | "
 }
 
 function isExpected(value: unknown, expected: string): boolean {
+  if (value instanceof GoValue) return false;
   switch (expected) {
     case "numeric":
       return typeof value === "number";
@@ -106,16 +108,21 @@ function mismatch(path: string, expected: string, value: unknown): string {
   return `${path}: expected ${expected}, got ${container ? `&{${goText(value)}}` : `&value.valueUnstructured{Value:${goLiteral(value)}}`}`;
 }
 
+const goText = (value: unknown): string => (value instanceof GoValue ? value.text : goTextOfJson(value));
+
 const goTypeOf = (value: unknown): string =>
-  typeof value === "boolean"
-    ? "bool"
-    : Array.isArray(value)
-      ? "[]interface {}"
-      : isObject(value)
-        ? "map[string]interface {}"
-        : typeof value;
+  value instanceof GoValue
+    ? value.type
+    : typeof value === "boolean"
+      ? "bool"
+      : Array.isArray(value)
+        ? "[]interface {}"
+        : isObject(value)
+          ? "map[string]interface {}"
+          : typeof value;
 
 function goLiteral(value: unknown): string {
+  if (value instanceof GoValue) return value.literal;
   if (typeof value === "string") return JSON.stringify(value);
   if (isObject(value))
     return `map[string]interface {}{${Object.entries(value)

@@ -4,11 +4,17 @@
 
 import { BudgetExceeded } from "../../../api/cel/budget.ts";
 import type { AccessAnswers } from "../../../api/cel/library/authorizer.ts";
-import { type CompiledMutatingPolicy, compileMutatingPolicy, MutationError } from "../../../api/cel/mutating-policy.ts";
+import {
+  type CompiledMutatingPolicy,
+  type CompiledMutation,
+  compileMutatingPolicy,
+  MutationError,
+} from "../../../api/cel/mutating-policy.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { internalError, StatusError } from "../../../api/meta/status-error.ts";
 import type { JsonObject } from "../../../api/patch/managed-fields/shape.ts";
+import { apiVersionOf } from "../../../api/resource-type.ts";
 import { mutatingadmissionpolicies, mutatingadmissionpolicybindings } from "../../../api/resources.generated.ts";
 import type { MutatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
@@ -160,22 +166,26 @@ async function invokeAll(run: Run, invocations: readonly Invocation[]): Promise<
   if (reinvocation.isSecond && !semanticallyEqual(memory.lastOutput, request.object)) memory.requireAgain();
   const namespace = await namespaceSeen(deps, request);
   let { object } = request;
+  let isPatched = false;
   for (const invocation of invocations) {
     const { bound, binding, params } = invocation;
     const { namespace: paramNamespace = "", name: paramName = "" } = params?.metadata ?? {};
     const key = [bound.name, binding.name, paramNamespace, paramName].join("/");
-    const changed = await invoke(run, invocation, {
+    const turned = await invoke(run, invocation, {
       object,
       namespace,
       isWanted: () => !reinvocation.isSecond || memory.isWantedAgain(key),
     });
-    if (!changed) continue;
-    if (!semanticallyEqual(changed, object)) {
-      memory.requireAgain();
-      reinvocation.need();
-    }
-    object = changed;
+    if (!turned) continue;
+    isPatched ||= turned.isPatched;
+    if (!semanticallyEqual(turned.object, object)) memory.requireAgain();
+    object = turned.object;
     if (bound.compiled.isReinvocable) memory.remember(key);
+  }
+  // Once something was patched, all are asked again that want to be, also the one that did it, whether it changed anything or not.
+  if (isPatched) {
+    memory.requireAgain();
+    reinvocation.need();
   }
   memory.lastOutput = object;
   return object;
@@ -187,12 +197,19 @@ interface Turn {
   readonly isWanted: () => boolean;
 }
 
-/** The object after a policy's mutations; undefined where the policy is not for it. */
-async function invoke(run: Run, { bound, binding, matched, params }: Invocation, turn: Turn): Promise<KubernetesObject | undefined> {
+interface Turned {
+  readonly object: KubernetesObject | undefined;
+  /** A mutation was made, whether it changed anything or not. */
+  readonly isPatched: boolean;
+}
+
+/** What a policy's mutations make of the object; undefined where the policy is not for it. */
+async function invoke(run: Run, { bound, binding, matched, params }: Invocation, turn: Turn): Promise<Turned | undefined> {
   const { request, access, deps, observe } = run;
   const { equivalent } = matched;
   const oldObject = await seenAs(equivalent, request.oldObject);
   let object = await seenAs(equivalent, turn.object);
+  let isPatched = false;
   const seen = (): SeenRequest => ({ request, matched, object, oldObject, namespace: turn.namespace, params, access });
   const match = await bound.compiled.conditions?.evaluate(admissionInput(seen()));
   if (match?.kind === "failed") fail(run, bound, binding, { message: match.message, reason: "Invalid" });
@@ -206,7 +223,8 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
       const made = await mutation.apply(object as unknown as JsonObject, admissionInput(seen()), () =>
         deps.kinds.shapeOf(matched.resource, matched.kind),
       );
-      object = readBack(deps, matched, made);
+      object = readBack(deps, matched, made, mutation.patchType);
+      isPatched = true;
       observed();
     } catch (error) {
       observed(error instanceof Error ? error.message : "");
@@ -214,14 +232,24 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
       fail(run, bound, binding, { message: error.message, reason: "Invalid" });
     }
   }
-  return equivalent && object ? equivalent.convertBack(object) : object;
+  return { object: equivalent && object ? await equivalent.convertBack(object) : object, isPatched };
 }
 
-function readBack({ kinds }: PolicyDependencies, { resource, kind }: MatchedResource, made: JsonObject): KubernetesObject {
+function readBack(
+  { kinds }: PolicyDependencies,
+  { resource, kind }: MatchedResource,
+  made: JsonObject,
+  patchType: CompiledMutation["patchType"],
+): KubernetesObject {
+  // A patch may take away what the object is: it is of its kind all the same.
+  const typed = made["kind"] ? made : { ...made, apiVersion: made["apiVersion"] ?? apiVersionOf(kind), kind: kind.kind };
   try {
-    return kinds.read(resource, kind, made, { strict: true });
+    return kinds.read(resource, kind, typed, { strict: true });
   } catch (error) {
-    throw error instanceof StatusError ? error : internalError(error);
+    if (patchType === "JSONPatch") throw error instanceof StatusError ? error : internalError(error);
+    const { message } = error as Error; // decoding throws nothing else
+    const what = message.startsWith("illegal base64") ? `error decoding from json: ${message}` : message;
+    throw new MutationError(`unable to convert unstructured object to ${kind.group}/${kind.version}, Kind=${kind.kind}: ${what}`);
   }
 }
 

@@ -190,6 +190,24 @@ describe("a mutating policy", () => {
     expect([body.metadata.annotations, body.metadata.labels]).toEqual([{ n: "2" }, { x: "1" }]);
   });
 
+  test("is asked again where it wants that once anything was patched, also by itself", async () => {
+    const f = await setUp();
+    const more = patch("[JSONPatch{op: 'add', path: '/data/n', value: object.data.?n.orValue('') + 'x'}]");
+    await f.policy("Mutating", "more", { ...more, reinvocationPolicy: "IfNeeded" });
+    expect((await f.post(mapsPath, configMap("m", { a: "1" }))).body.data).toEqual({ a: "1", n: "xx" });
+  });
+
+  test("says what it cannot make an object of, and keeps the kind that a patch takes away", async () => {
+    const f = await setUp();
+    await f.policy("Mutating", "p", apply("Object{binaryData: {'a': '!!'}}"));
+    expect((await f.post(mapsPath, configMap("m"))).body.message).toBe(
+      "policy 'p' with binding 'p' denied request: unable to convert unstructured object to /v1, Kind=ConfigMap: error decoding from json: illegal base64 data at input byte 0",
+    );
+    const g = await setUp();
+    await g.policy("Mutating", "p", patch("[JSONPatch{op: 'remove', path: '/kind'}]"));
+    expect((await g.post(mapsPath, configMap("m"))).status).toBe(201);
+  });
+
   test("lets be what its match conditions exclude, and reads parameters", async () => {
     const f = await setUp();
     await f.post(mapsPath, configMap("params", { team: "blue" }));

@@ -1,0 +1,34 @@
+// Which lines of a policy file are policies.
+import { describe, expect, it } from "vitest";
+import { createAbacAuthorizer } from "./abac-authorizer.ts";
+import type { AuthorizationAttributes } from "./authorizer.ts";
+
+const request = (user: string): AuthorizationAttributes => ({
+  user: { name: user, groups: ["system:authenticated"] },
+  verb: "get",
+  isResourceRequest: true,
+  path: "",
+  apiGroup: "",
+  apiVersion: "v1",
+  resource: "pods",
+  subresource: "",
+  namespace: "default",
+  name: "",
+});
+
+describe("createAbacAuthorizer()", () => {
+  it("takes a line without a version for one of the older form, in which what is not said matches everything", () => {
+    const authorizer = createAbacAuthorizer('{"kind":"Policy","user":"a"}', "f");
+    expect(authorizer.authorize(request("a"))).toMatchObject({ decision: "allow" });
+    expect(authorizer.authorize(request("b"))).toMatchObject({ decision: "no-opinion" });
+  });
+
+  it("refuses lines of other versions and kinds, instead of letting everybody do everything", () => {
+    const create = (line: string) => () => createAbacAuthorizer(`# policies\n${line}`, "f");
+    expect(create('{"apiVersion":"x/v1","kind":"Policy"}')).toThrow(
+      'error reading policy file f, line 2: {"apiVersion":"x/v1","kind":"Policy"}: no kind "Policy" is registered for version "x/v1"',
+    );
+    expect(create('{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Foo"}')).toThrow('no kind "Foo" is registered');
+    expect(create('{"kind":"Foo","user":"a"}')).toThrow('no kind "Foo" is registered');
+  });
+});
