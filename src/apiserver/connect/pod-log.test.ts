@@ -137,7 +137,7 @@ describe("logs over HTTP", () => {
     const { privateKey, publicKey } = generateKey();
     const subject = { commonName: "stranger", organizations: [] };
     const validity = { notBeforeMs: Date.now() - 1000, notAfterMs: Date.now() + 3_600_000 };
-    const uses = { keyUsages: ["keyCertSign"] as const, extendedKeyUsages: [] };
+    const uses = { keyUsages: ["certSign"] as const, extendedKeyUsages: [] };
     return certificatePem(issueCertificate({ subject, publicKey, ...validity, ...uses, isAuthority: true }, { key: privateKey }));
   };
 

@@ -75,19 +75,14 @@ function afterFirst(batches: EventBatches, done: (() => void) | undefined): Even
   return {
     [Symbol.asyncIterator]() {
       const inner = batches[Symbol.asyncIterator]();
-      const direct = (): ReturnType<typeof inner.next> => inner.next();
-      const first: AsyncIterator<readonly WatchStreamEvent[]> = {
+      let asked = 0;
+      return {
         next() {
-          first.next = () => {
-            first.next = direct;
-            done();
-            return direct();
-          };
-          return direct();
+          if (asked < 2 && ++asked === 2) done();
+          return inner.next();
         },
         return: (value) => inner.return?.(value) ?? Promise.resolve({ done: true, value: undefined }),
       };
-      return first;
     },
   };
 }
