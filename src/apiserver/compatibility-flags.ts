@@ -3,13 +3,19 @@
 import { flag, flagsWithoutEffect } from "../base/flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
+  "aggregator-reject-forwarding-redirect": "true",
   "allow-metric-labels": undefined,
   "allow-metric-labels-manifest": undefined,
   "apiserver-count": undefined,
+  "cert-dir": undefined,
   "contention-profiling": "true",
+  "coordinated-leadership-lease-duration": undefined,
+  "coordinated-leadership-renew-deadline": undefined,
+  "coordinated-leadership-retry-period": undefined,
   "default-watch-cache-size": undefined,
   "delete-collection-workers": undefined,
   "disabled-metrics": undefined,
+  "emulation-forward-compatible": "true",
   "enable-aggregator-routing": "true",
   "enable-garbage-collector": "true",
   "enable-logs-handler": "true",
@@ -29,6 +35,7 @@ const withoutEffect = flagsWithoutEffect({
   "max-connection-bytes-per-sec": undefined,
   "permit-address-sharing": "true",
   "permit-port-sharing": "true",
+  "runtime-config-emulation-forward-compatible": "true",
   "send-retry-after-while-not-ready-once": "true",
   "show-hidden-metrics-for-version": undefined,
   "storage-initialization-timeout": undefined,
@@ -39,6 +46,10 @@ const withoutEffect = flagsWithoutEffect({
 /** Taken with one value alone, as other values ask for what is not there. */
 const single = {
   "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
+  "default-not-ready-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
+  "default-unreachable-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
+  "kubernetes-service-node-port": ["0", "the service kubernetes is a ClusterIP"],
+  "min-request-timeout": ["1800", "watches last 30 to 60 minutes"],
   "storage-backend": ["etcd3", "of etcd's interfaces only version 3 is spoken"],
   "storage-media-type": ["application/json", "objects are stored as JSON"],
 } as const satisfies Readonly<Record<string, readonly [value: string, why: string]>>;
@@ -61,6 +72,10 @@ const only = (name: keyof typeof single, bare?: "true") =>
 export const compatibilityFlags = {
   ...withoutEffect,
   "allow-privileged": only("allow-privileged", "true"),
+  "default-not-ready-toleration-seconds": only("default-not-ready-toleration-seconds"),
+  "default-unreachable-toleration-seconds": only("default-unreachable-toleration-seconds"),
+  "kubernetes-service-node-port": only("kubernetes-service-node-port"),
+  "min-request-timeout": only("min-request-timeout"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),
 };

@@ -45,6 +45,16 @@ export function isRpcError(error: unknown, code: RpcCode): boolean {
   return error instanceof RpcError && error.code === code;
 }
 
+/** As programs in Go show it: "DeadlineExceeded". */
+export function goCodeName(code: RpcCode): string {
+  if (code === "CANCELLED") return "Canceled";
+  return code
+    .toLowerCase()
+    .split("_")
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join("");
+}
+
 export function rpcCodeNumber(code: RpcCode): number {
   return rpcCodes.indexOf(code) + 1;
 }

@@ -168,6 +168,24 @@ describe("createAuditStages()", () => {
     await stop();
   });
 
+  it("records the refusal of a long-running request when it begins, too", async () => {
+    const { ask, events, stop } = await setUp("[{level: Metadata}]");
+    const { response } = await ask("GET", `${path}?watch=1&sendInitialEvents=true`);
+    expect(stagesOf(events)).toEqual(["RequestReceived", "ResponseStarted", "ResponseComplete"]);
+    expect(response).toMatchObject({ status: 422 });
+    for (const event of events.slice(1)) expect(event.responseStatus).toMatchObject({ code: 422, reason: "Invalid" });
+    await stop();
+  });
+
+  it("says that what was asked for is deprecated", async () => {
+    const { ask, events, stop } = await setUp("[{level: Metadata, omitStages: [RequestReceived]}]");
+    await ask("GET", "/api/v1/namespaces/default/endpoints");
+    await ask("GET", path);
+    expect(events[0]?.annotations).toMatchObject({ "k8s.io/deprecated": "true" });
+    expect(events[1]?.annotations).not.toHaveProperty(["k8s.io/deprecated"]);
+    await stop();
+  });
+
   it("records a defect as Panic", async () => {
     const { ask, events, stop } = await setUp("[{level: Metadata}]");
     expect((await ask("GET", "/api/v1/nodes/n")).response).toMatchObject({ status: 500 });

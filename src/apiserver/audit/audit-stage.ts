@@ -54,7 +54,7 @@ export function createAuditStages(deps: AuditDeps, options: AuditOptions = {}): 
       try {
         response = await next(context);
       } catch (error) {
-        await recorder.failed(audited, error);
+        await recorder.failed(audited, error, isLongRunning(context.info));
         throw error;
       }
       audited.answered(response);
@@ -103,9 +103,10 @@ class Recorder {
     await this.record(audited, "ResponseStarted");
   }
 
-  async failed(audited: AuditedRequest, error: unknown): Promise<void> {
+  async failed(audited: AuditedRequest, error: unknown, isLong: boolean): Promise<void> {
     if (isStatus(error)) {
       audited.refused(error);
+      if (isLong) await this.record(audited, "ResponseStarted");
       return this.record(audited, "ResponseComplete");
     }
     const message = `APIServer panic'd: ${errorText(error)}`;

@@ -7,6 +7,7 @@ import type { AdmissionReader } from "../admission/admission.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { RequestContext } from "../request.ts";
 import { podLogConnects } from "./pod-log.ts";
+import type { PodLogMetrics } from "./pod-log-metrics.ts";
 import { podStreamConnects } from "./pod-streams.ts";
 import { proxyConnects } from "./proxy.ts";
 
@@ -21,14 +22,16 @@ export interface KubeletAccess {
   readonly agents?: ConnectionAgents | undefined;
   /** Whether WebSockets are passed on to kubelets that declare that they take them (the gate ExtendWebSocketsToKubelet). Default true. */
   readonly webSocketsToKubelets?: boolean | undefined;
+  /** Where requests for logs are counted. */
+  readonly logMetrics?: PodLogMetrics | undefined;
   /** Throws where the user may not open streams into a pod, whatever his method is; absent: nobody is asked. */
   readonly checkStreams?: ((context: RequestContext) => Promise<void>) | undefined;
 }
 
 export function createConnects(reader: AdmissionReader, access: KubeletAccess): Connects {
-  const { tls, preferredAddressTypes, dial, agents, webSocketsToKubelets, checkStreams } = access;
+  const { tls, preferredAddressTypes, dial, agents, webSocketsToKubelets, checkStreams, logMetrics } = access;
   const deps = {
-    ...{ kubeletTls: tls, dial, agents, webSocketsToKubelets, checkStreams },
+    ...{ kubeletTls: tls, dial, agents, webSocketsToKubelets, checkStreams, logMetrics },
     ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),

@@ -9,6 +9,8 @@ import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { RequestContext } from "../request.ts";
 
 /** What the connect handlers work with. */
+import type { PodLogMetrics } from "./pod-log-metrics.ts";
+
 export interface ConnectDependencies {
   readonly pods: Pick<Lister<Pod>, "get">;
   readonly nodes: Pick<Lister<Node>, "get">;
@@ -22,6 +24,8 @@ export interface ConnectDependencies {
   readonly agents?: ConnectionAgents | undefined;
   /** Whether WebSockets are passed on to kubelets that declare that they take them (the gate ExtendWebSocketsToKubelet). Default true. */
   readonly webSocketsToKubelets?: boolean | undefined;
+  /** Where requests for logs are counted. */
+  readonly logMetrics?: PodLogMetrics | undefined;
   /** Throws where the user may not open streams into a pod, whatever his method is; absent: nobody is asked. */
   readonly checkStreams?: ((context: RequestContext) => Promise<void>) | undefined;
 }

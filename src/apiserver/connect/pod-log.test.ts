@@ -5,11 +5,13 @@ import type { AddressInfo } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import WebSocket from "ws";
 import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
 import type { RequestContext, UpgradeHandle } from "../request.ts";
 import { podLogConnects } from "./pod-log.ts";
+import { createPodLogMetrics } from "./pod-log-metrics.ts";
 
 const path = "/api/v1/namespaces/logs-1/pods/web/log";
 let url: string;
@@ -126,5 +128,41 @@ describe("pods/log over a WebSocket", () => {
     });
     socket.close();
     await kubeletGone;
+  });
+});
+
+describe("logs over HTTP", () => {
+  /** A certificate of nobody who is known to the kubelet's. */
+  const stranger = (): string => {
+    const { privateKey, publicKey } = generateKey();
+    const subject = { commonName: "stranger", organizations: [] };
+    const validity = { notBeforeMs: Date.now() - 1000, notAfterMs: Date.now() + 3_600_000 };
+    const uses = { keyUsages: ["certSign"] as const, extendedKeyUsages: [] };
+    return certificatePem(issueCertificate({ subject, publicKey, ...validity, ...uses, isAuthority: true }, { key: privateKey }));
+  };
+
+  it("come from a kubelet with an unknown certificate only where the client says so; both are counted", async () => {
+    const reader = new MemoryReader();
+    reader.put(pods, { metadata: { namespace: "logs-1", name: "web" }, spec: { nodeName: "n", containers: [{ name: "c" }] } });
+    const daemonEndpoints = { kubeletEndpoint: { Port: await startKubelet() } };
+    const status = { addresses: [{ type: "InternalIP", address: "127.0.0.1" }], daemonEndpoints };
+    reader.put(nodes, { metadata: { name: "n" }, spec: {}, status });
+    const metrics = new MetricsRegistry();
+    const lists = { pods: reader.informer(pods), nodes: reader.informer(nodes) };
+    const handler = podLogConnects({ kubeletTls: { ca: stranger() }, ...lists, logMetrics: createPodLogMetrics(metrics) })["/pods/log"];
+    const ask = (search: string) => {
+      const query = new URLSearchParams(search);
+      const request = { method: "GET", path, query, headers: {}, signal: new AbortController().signal };
+      return handler?.({ info: parseRequestInfo("GET", path, query), request } as unknown as RequestContext);
+    };
+    await expect(ask("")).rejects.toMatchObject({ code: 500 });
+    const answer = await ask("insecureSkipTLSVerifyBackend=true");
+    if (answer?.kind !== "stream") throw new Error("no log");
+    let text = "";
+    for await (const chunk of answer.chunks) text += Buffer.from(chunk).toString();
+    expect(text).toBe("hello\n");
+    expect(metrics.text()).toContain('kube_apiserver_pod_logs_insecure_backend_total{usage="enforce_tls"} 1');
+    expect(metrics.text()).toContain('kube_apiserver_pod_logs_insecure_backend_total{usage="skip_tls_allowed"} 1');
+    expect(metrics.text()).toContain("kube_apiserver_pod_logs_backend_tls_failure_total 1");
   });
 });

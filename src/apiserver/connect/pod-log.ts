@@ -28,15 +28,18 @@ function podLog(deps: ConnectDependencies): Handler {
       // Not yet scheduled: there is no log, and that is no error.
       return { kind: "bytes", status: 204, contentType: "", bytes: new Uint8Array() };
     }
+    const skipsTls = ["true", "1"].includes(context.request.query.get("insecureSkipTLSVerifyBackend") ?? "");
+    deps.logMetrics?.asked(skipsTls);
+    const open = (): Promise<IncomingMessage> => openLog(skipsTls ? withoutAuthority(deps) : deps, url, context);
     const url = new URL(`${kubeletUrlOf(deps, pod)}/containerLogs/${info.namespace}/${info.name}/${container}`);
     for (const [name, value] of Object.entries(options)) url.searchParams.set(name, value);
     if (!context.request.upgrade || !isWebSocket(context.request)) {
-      const log = await openLog(deps, url, context);
+      const log = await open();
       return { kind: "stream", status: 200, contentType: log.headers["content-type"] ?? "text/plain", chunks: log };
     }
     const socket = await logSocketFor(context.request);
     if (!socket) throw forbiddenProtocol(context.request);
-    const log = await openLog(deps, url, context);
+    const log = await open();
     return { kind: "upgrade", serve: (upgrade) => serveLog(socket, context.request, upgrade, log) };
   };
 }
@@ -82,6 +85,17 @@ const forbiddenProtocol = ({ headers }: ApiRequest): StatusError =>
     message: `requested protocol(s) are not supported: [${headers["sec-websocket-protocol"] ?? ""}]; supports ["", "binary.k8s.io", "base64.binary.k8s.io"]`,
   });
 
+/** Whoever answers is taken for the kubelet: what a client asks for who wants logs of a node whose certificate is broken. */
+function withoutAuthority(deps: ConnectDependencies): ConnectDependencies {
+  const { ca: _, ...kubeletTls } = deps.kubeletTls;
+  return { ...deps, kubeletTls: { ...kubeletTls, rejectUnauthorized: false } };
+}
+
+/** Node's codes of what is wrong with a certificate. */
+const certificateErrors = /^(?:ERR_TLS_CERT|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF))/;
+
+const isCertificateError = ({ code = "" }: NodeJS.ErrnoException): boolean => certificateErrors.test(code);
+
 /** The kubelet's answer, where it is the log. */
 async function openLog(deps: ConnectDependencies, url: URL, context: RequestContext): Promise<IncomingMessage> {
   const { request, info } = context;
@@ -96,7 +110,10 @@ async function openLog(deps: ConnectDependencies, url: URL, context: RequestCont
       outgoing.setTimeout(0); // a followed log may be silent for hours
       resolve(answer);
     });
-    outgoing.on("error", (error) => reject(internalError(error)));
+    outgoing.on("error", (error) => {
+      if (isCertificateError(error)) deps.logMetrics?.tlsFailed();
+      reject(internalError(error));
+    });
     outgoing.end();
   });
   const status = response.statusCode ?? 500;

@@ -5,7 +5,15 @@ import type { ConversionFailure } from "./convert-objects.ts";
 
 export interface ConversionMetrics {
   /** A call begins; the returned function says how it has ended. */
-  begin(): (failure: ConversionFailure | undefined) => void;
+  begin(call: ConversionCall): (failure: ConversionFailure | undefined) => void;
+}
+
+export interface ConversionCall {
+  /** The definition's. */
+  readonly name: string;
+  /** "v1", of the first object. */
+  readonly from: string;
+  readonly to: string;
 }
 
 const buckets = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 45, 60];
@@ -21,13 +29,23 @@ export function createConversionMetrics(registry: MetricsRegistry, clock: Pick<C
     labels,
     buckets,
   });
+  const byDefinition = registry.histogram(
+    "apiserver_crd_conversion_webhook_duration_seconds",
+    "[ALPHA] CRD webhook conversion duration in seconds",
+    {
+      labels: ["crd_name", "from_version", "succeeded", "to_version"],
+      buckets: Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i),
+    },
+  );
   return {
-    begin() {
+    begin({ name, from, to }) {
       const startMs = clock.monotonic();
       return (failure) => {
         const values = failure === undefined ? ["", "success"] : [`conversion_webhook_${failure}_failure`, "failure"];
         requests.series(...values).add();
-        durations.series(...values).observe((clock.monotonic() - startMs) / 1000);
+        const seconds = (clock.monotonic() - startMs) / 1000;
+        durations.series(...values).observe(seconds);
+        byDefinition.series(name, from, String(failure === undefined), to).observe(seconds);
       };
     },
   };

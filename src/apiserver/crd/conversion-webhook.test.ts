@@ -108,6 +108,13 @@ describe("a definition with a conversion webhook", () => {
     expect(counted).toContain(
       'apiserver_conversion_webhook_request_total{failure_type="conversion_webhook_malformed_response_failure",result="failure"} 1',
     );
+    for (const succeeded of ["true", "false"])
+      expect(counted).toMatch(
+        new RegExp(
+          `^apiserver_crd_conversion_webhook_duration_seconds_count\\{.*from_version="v1",succeeded="${succeeded}",to_version="v2"\\} [1-9]`,
+          "m",
+        ),
+      );
   });
 
   it("converts a list in one call, and nothing twice", async () => {

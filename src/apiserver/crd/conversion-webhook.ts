@@ -40,13 +40,17 @@ const maxBytes = 1024 * 1024;
 /** Calls in progress for one reader. */
 const callsAtOnce = 4;
 
-export function createWebhookConverter({ spec }: CustomResourceDefinition, deps: ConversionWebhookDeps): ObjectConverter {
+export function createWebhookConverter({ metadata, spec }: CustomResourceDefinition, deps: ConversionWebhookDeps): ObjectConverter {
   return async (objects, apiVersion) => {
     const converted: KubernetesObject[] = [...objects];
     const batches = batchesOf(objects, apiVersion)[Symbol.iterator]();
     const work = async (): Promise<void> => {
       for (const batch of batches) {
-        const results = await convertBatch(spec.conversion, deps, { objects: batch.map(({ object }) => object), apiVersion });
+        const results = await convertBatch(spec.conversion, deps, {
+          name: metadata.name,
+          objects: batch.map(({ object }) => object),
+          apiVersion,
+        });
         for (const [i, { index }] of batch.entries()) converted[index] = results[i] as KubernetesObject; // as many as were asked for
       }
     };
@@ -77,6 +81,8 @@ function* batchesOf(objects: readonly KubernetesObject[], apiVersion: string): G
 }
 
 interface Batch {
+  /** Of the definition. */
+  readonly name: string;
   readonly objects: readonly KubernetesObject[];
   readonly apiVersion: string;
 }
@@ -84,13 +90,13 @@ interface Batch {
 async function convertBatch(
   conversion: CustomResourceDefinition["spec"]["conversion"],
   { webhooks, resolve, metrics }: ConversionWebhookDeps,
-  { objects, apiVersion }: Batch,
+  { name, objects, apiVersion }: Batch,
 ): Promise<readonly KubernetesObject[]> {
   const { clientConfig, conversionReviewVersions = [] } = conversion?.webhook ?? {};
   const reviewVersion = conversionReviewVersions.find(isReviewVersion);
   if (!reviewVersion) throw new ConversionError("no supported conversion review versions");
   const request: ConversionRequest = { reviewVersion, uid: randomUUID(), desiredApiVersion: apiVersion, objects };
-  const observed = metrics?.begin();
+  const observed = metrics?.begin({ name, from: versionOf(objects[0]?.apiVersion ?? ""), to: versionOf(apiVersion) });
   let problem: ConversionFailure | undefined = "call";
   try {
     const answer = await call();
@@ -114,6 +120,9 @@ async function convertBatch(
     }
   }
 }
+
+/** Of "example.com/v1" the version. */
+const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf("/") + 1);
 
 /** A bundle of nothing but white space counts as none. */
 function withoutBlankBundle({ caBundle, ...config }: WebhookClientConfig): WebhookClientConfig {

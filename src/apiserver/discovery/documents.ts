@@ -1,7 +1,7 @@
 // The discovery documents of upstream, made from the list of served resources: APIVersions, APIGroup(List),
 // APIResourceList, and the aggregated APIGroupDiscoveryList (apidiscovery.k8s.io/v2).
 import { createHash } from "node:crypto";
-import { apiVersionOf, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
+import { apiVersionOf, type GroupVersionKind, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 
 /** A group version of an extension server. */
 export interface RemoteVersion {
@@ -168,7 +168,7 @@ function aggregatedVersion({ version, resources, remote }: ServedVersion): objec
 function aggregatedResource(type: ResourceType): object {
   return {
     resource: type.resource,
-    responseKind: { group: "", version: "", kind: type.kind },
+    responseKind: aggregatedKind(type, type),
     scope: type.namespaced ? "Namespaced" : "Cluster",
     singularResource: type.singular,
     verbs: type.verbs,
@@ -178,7 +178,7 @@ function aggregatedResource(type: ResourceType): object {
       ? {
           subresources: sortedSubresources(type).map((sub) => ({
             subresource: sub.name,
-            responseKind: aggregatedKind(type, sub),
+            responseKind: aggregatedKind(type, sub.kind),
             verbs: sub.verbs,
           })),
         }
@@ -186,10 +186,10 @@ function aggregatedResource(type: ResourceType): object {
   };
 }
 
-/** Group and version are left empty where they are the resource's own. */
-function aggregatedKind(type: ResourceType, sub: SubresourceType): object {
-  const { group, version, kind } = sub.kind;
-  return group === type.group && version === type.version ? { group: "", version: "", kind } : { group, version, kind };
+/** Of built-in resources, group and version are left empty where they are the resource's own. */
+function aggregatedKind(type: ResourceType, { group, version, kind }: GroupVersionKind): object {
+  const isOwn = group === type.group && version === type.version;
+  return isOwn && type.schema !== undefined ? { group: "", version: "", kind } : { group, version, kind };
 }
 
 /** "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1": what "/" lists of discovery. */

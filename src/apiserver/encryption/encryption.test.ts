@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { VirtualClock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { silentLogger } from "../../base/log.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
+import { RpcError } from "../../rpc/rpc-error.ts";
 import { serveRpc } from "../../rpc/server.ts";
 import { createMemoryStore } from "../../storage/memory.ts";
 import type { Store } from "../../storage/store.ts";
@@ -72,12 +73,16 @@ async function startPlugin(endpoint: string) {
   const plugin = {
     keyId: "key-1",
     healthz: "ok",
+    isGone: false,
     encryptions: 0,
     decryptions: 0,
     rotate: (id: string) => void keys.set(id, randomBytes(32)),
   };
   const handlers: KeyManagementServiceHandlers = {
-    status: async () => ({ version: "v2", healthz: plugin.healthz, keyId: plugin.keyId }),
+    async status() {
+      if (plugin.isGone) throw new RpcError("UNAVAILABLE", "no module");
+      return { version: "v2", healthz: plugin.healthz, keyId: plugin.keyId };
+    },
     async encrypt({ plaintext }) {
       plugin.encryptions++;
       const iv = randomBytes(12);
@@ -151,12 +156,12 @@ describe("createEncryption()", () => {
     const server = await start("{identity: {}}", true);
     await server.configure("{nonsense: {}}");
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('automatic_reloads_total{status="failure"} 1'));
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="failure"} 1'));
     await server.send("POST", path, { body: secret("a") });
     expect(await storedAt("a")).toMatch(/^\{/);
     await server.configure(`${fresh}, {identity: {}}`);
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('automatic_reloads_total{status="success"} 1'));
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1'));
     await server.send("POST", path, { body: secret("b") });
     expect(await storedAt("b")).toMatch(/^k8s:enc:secretbox:v1:new:/);
     expect(await passwordOf(server, "a")).toBe("c2VjcmV0");
@@ -217,15 +222,70 @@ describe("KMS v2", () => {
     expect(() => check?.check()).not.toThrow();
     plugin.healthz = "sealed";
     await server.clock.advance(60_000);
-    await vi.waitFor(() => expect(() => check?.check()).toThrow("KMS vault is not well"));
+    await vi.waitFor(() =>
+      expect(() => check?.check()).toThrow("kmsv2 Provider vault is not healthy, error: got unexpected healthz status: sealed"),
+    );
+    plugin.isGone = true;
+    await server.clock.advance(10_000);
+    await vi.waitFor(() =>
+      expect(() => check?.check()).toThrow(
+        "failed to perform status section of the healthz check for KMS Provider vault, error: rpc error: code = Unavailable desc = no module",
+      ),
+    );
     await server.send("POST", path, { body: secret("still") });
     for (let i = 0; i < 20; i++) await server.clock.advance(10_000);
     await expect(server.send("POST", path, { body: secret("late") })).rejects.toThrow("has not been confirmed");
     plugin.healthz = "ok";
+    plugin.isGone = false;
     await vi.waitFor(async () => {
       await server.clock.advance(10_000);
       expect(() => check?.check()).not.toThrow();
     });
     expect((await server.send("POST", path, { body: secret("late") })).status).toBe(201);
+  });
+
+  it("counts what is transformed, and what the plugin is asked, by the hashes of its keys", async () => {
+    const plugin = await startPlugin(`unix://${join(directory, "kms.sock")}`);
+    const server = await start(kms());
+    await server.send("POST", path, { body: secret("s") });
+    expect(await passwordOf(server, "s")).toBe("c2VjcmV0");
+    const prefix = 'transformer_prefix="k8s:enc:kms:v2:vault:"';
+    const text = server.metrics.text();
+    expect(text).toContain(
+      `apiserver_storage_transformation_operations_total{resource="secrets",status="OK",transformation_type="to_storage",${prefix}} 1`,
+    );
+    expect(text).toContain(`apiserver_storage_transformation_duration_seconds_count{transformation_type="to_storage",${prefix}} 1`);
+    const hash = `sha256:${createHash("sha256").update(plugin.keyId).digest("hex")}`;
+    const use = `key_id_hash="${hash}",provider_name="vault",transformation_type="to_storage"} 1`;
+    expect(text.split("\n").find((line) => line.startsWith("apiserver_envelope_encryption_key_id_hash_total"))).toContain(use);
+    const method = 'method_name="/v2.KeyManagementService/Encrypt",provider_name="vault"';
+    expect(text).toContain(`kms_operations_latency_seconds_count{grpc_status_code="OK",${method}} 1`);
+    expect(text).toContain('dek_source_cache_size{provider_name="vault"} 1');
+    plugin.keyId = "";
+    await server.clock.advance(60_000);
+    await vi.waitFor(() =>
+      expect(server.metrics.text()).toContain('invalid_key_id_from_status_total{error="empty",provider_name="vault"} 1'),
+    );
+    expect(() => server.encryption.healthChecks[0]?.check()).toThrow('got invalid KMSv2 KeyID hash "": keyID is empty');
+  });
+});
+
+describe("figures of local providers", () => {
+  it("count a key within its provider, and values that nobody can read", async () => {
+    const first = await start(old);
+    await first.send("POST", path, { body: secret("s") });
+    const counted = first.metrics.text();
+    const written = 'resource="secrets",status="OK",transformation_type="to_storage"';
+    for (const prefix of ["k8s:enc:aescbc:v1:", "old:"])
+      expect(counted).toContain(`operations_total{${written},transformer_prefix="${prefix}"} 1`);
+    expect(counted).toMatch(
+      /encryption_config_controller_last_config_info\{apiserver_id_hash="sha256:[0-9a-f]+",hash="sha256:[0-9a-f]+"\} 1/,
+    );
+    const second = await start("{identity: {}}");
+    await expect(
+      second.encryption.storeFor(store, { group: "", resource: "secrets" }, "/registry/secrets/")?.get("/registry/secrets/default/s"),
+    ).rejects.toThrow("unable to transform key");
+    const failed = 'status="unknown-non-grpc",transformation_type="from_storage",transformer_prefix="unknown"';
+    expect(second.metrics.text()).toContain(`operations_total{resource="secrets",${failed}} 1`);
   });
 });

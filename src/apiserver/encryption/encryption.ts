@@ -3,13 +3,16 @@
 // one stays.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { groupResourceOf } from "../../api/resource-type.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Store } from "../../storage/store.ts";
+import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
 import type { HealthCheck } from "../health.ts";
 import { encryptionOf, type KmsConfig, type ProviderConfig, parseEncryptionConfig, type ResourceEncryption } from "./encryption-config.ts";
+import { createEncryptionMetrics, type EncryptionMetrics } from "./encryption-metrics.ts";
 import type { KmsProvider } from "./kms-provider.ts";
 import { firstOf, identity, ofCipher, type PrefixedTransformer, type Transformer } from "./transformer.ts";
 import { TransformingStore } from "./transforming-store.ts";
@@ -18,6 +21,10 @@ export interface EncryptionDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
+}
+
+interface LoadDeps extends EncryptionDeps {
+  readonly figures: EncryptionMetrics;
 }
 
 export interface EncryptionOptions {
@@ -43,8 +50,11 @@ const reloadPeriodMs = 10_000;
 const plain = firstOf([identity]);
 
 /** Throws ConfigError or the system's error. */
-export async function createEncryption(deps: EncryptionDeps, { path, automaticReload }: EncryptionOptions): Promise<Encryption> {
+export async function createEncryption(given: EncryptionDeps, { path, automaticReload }: EncryptionOptions): Promise<Encryption> {
+  const deps: LoadDeps = { ...given, figures: createEncryptionMetrics(given.metrics, given.clock) };
+  const reloads = createReloadMetrics(given, "encryption");
   let loaded = await load(await readFile(path, "utf8"), deps);
+  reloads.started(`sha256:${loaded.hash}`);
   const transformerOf = (group: string, resource: string): Transformer => {
     const entry = encryptionOf(loaded.config, group, resource);
     return (entry && loaded.transformers.get(entry)) ?? plain;
@@ -52,7 +62,7 @@ export async function createEncryption(deps: EncryptionDeps, { path, automaticRe
   const reloading = automaticReload
     ? keepReloading(
         path,
-        deps,
+        { ...deps, reloads },
         () => loaded,
         (next) => (loaded = next),
       )
@@ -61,7 +71,12 @@ export async function createEncryption(deps: EncryptionDeps, { path, automaticRe
     storeFor(store, { group, resource }, prefix) {
       // What a later file may name has to go this way from the beginning.
       if (!automaticReload && !encryptionOf(loaded.config, group, resource)) return undefined;
-      return new TransformingStore(store, () => transformerOf(group, resource), prefix);
+      return new TransformingStore(
+        store,
+        () => transformerOf(group, resource),
+        prefix,
+        deps.figures.transformsOf(groupResourceOf({ group, resource })),
+      );
     },
     healthChecks: healthChecks(automaticReload, () => loaded.plugins),
     async stop() {
@@ -80,7 +95,7 @@ function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvi
   return plugins().map((plugin, i) => ({ name: `kms-provider-${i}`, check: () => plugin.check() }));
 }
 
-async function load(text: string, deps: EncryptionDeps): Promise<Loaded> {
+async function load(text: string, deps: LoadDeps): Promise<Loaded> {
   const config = await parseEncryptionConfig(text);
   const stack = new StopStack();
   const plugins: KmsProvider[] = [];
@@ -98,7 +113,7 @@ async function load(text: string, deps: EncryptionDeps): Promise<Loaded> {
 
 async function transformersOf(
   provider: ProviderConfig,
-  deps: EncryptionDeps,
+  deps: LoadDeps,
   stack: StopStack,
   plugins: KmsProvider[],
 ): Promise<readonly PrefixedTransformer[]> {
@@ -114,21 +129,24 @@ async function transformersOf(
   return Promise.all(keys.map(async ({ name, secret }) => ofCipher(`k8s:enc:${kind}:v1:${name}:`, await create(secret))));
 }
 
-async function connectPlugin({ name, endpoint, timeoutMs }: KmsConfig, deps: EncryptionDeps, stack: StopStack): Promise<KmsProvider> {
+async function connectPlugin({ name, endpoint, timeoutMs }: KmsConfig, deps: LoadDeps, stack: StopStack): Promise<KmsProvider> {
   const { connectRpc } = await import("../../rpc/client.ts");
   const { kmsV2 } = await import("./generated/kms-v2.ts");
   const { KmsProvider } = await import("./kms-provider.ts");
   const connection = connectRpc({ endpoint, timeoutMs });
   stack.defer(() => connection.close());
-  return new KmsProvider({ ...deps, service: connection.service(kmsV2, "KeyManagementService") }, { name, timeoutMs });
+  return new KmsProvider(
+    { ...deps, figures: deps.figures.kms(name), service: connection.service(kmsV2, "KeyManagementService") },
+    { name, timeoutMs },
+  );
 }
 
-function keepReloading(path: string, deps: EncryptionDeps, current: () => Loaded, use: (next: Loaded) => void): Running {
-  const reloads = deps.metrics.counter(
-    "apiserver_encryption_config_controller_automatic_reloads_total",
-    "Total number of reload successes and failures of encryption configuration split by apiserver identity.",
-    ["status"],
-  );
+interface ReloadDeps extends LoadDeps {
+  readonly reloads: ReloadMetrics;
+}
+
+function keepReloading(path: string, deps: ReloadDeps, current: () => Loaded, use: (next: Loaded) => void): Running {
+  const { reloads } = deps;
   let failedHash = "";
   let running = Promise.resolve();
   const reload = async (): Promise<void> => {
@@ -147,12 +165,12 @@ function keepReloading(path: string, deps: EncryptionDeps, current: () => Loaded
       }
       use(next);
       await before.stop();
-      reloads.series("success").add();
+      reloads.succeeded(`sha256:${hash}`);
       deps.logger.info("Encryption configuration reloaded", { path });
     } catch (error) {
       if (hash !== "" && hash === failedHash) return;
       failedHash = hash;
-      reloads.series("failure").add();
+      reloads.failed();
       deps.logger.error("Encryption configuration not reloaded, the old one stays", { path, error });
     }
   };

@@ -46,15 +46,20 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return envelope;
 }
 
+export function keyIdProblem(keyId: string): string | undefined {
+  if (keyId === "") return "keyID is empty";
+  const size = Buffer.byteLength(keyId);
+  return size > maxKeyIdBytes ? `keyID is ${size} bytes, which exceeds the max size of ${maxKeyIdBytes}` : undefined;
+}
+
 /** What is wrong with all but the data: also asked of what a KMS gives. */
 export function envelopeProblem({ keyId, encryptedSource, annotations, sourceType }: Omit<Envelope, "encryptedData">): string | undefined {
   if (sourceType !== sourceTypes.key && sourceType !== sourceTypes.seed) return `unknown encryptedDEKSourceType: ${sourceType}`;
   if (encryptedSource.length === 0) return "encrypted DEK source is empty";
   if (encryptedSource.length > maxSourceBytes)
     return `encrypted DEK source is ${encryptedSource.length} bytes, which exceeds the max size of ${maxSourceBytes}`;
-  if (keyId === "") return "keyID is empty";
-  if (Buffer.byteLength(keyId) > maxKeyIdBytes)
-    return `keyID is ${Buffer.byteLength(keyId)} bytes, which exceeds the max size of ${maxKeyIdBytes}`;
+  const badKeyId = keyIdProblem(keyId);
+  if (badKeyId !== undefined) return badKeyId;
   let size = 0;
   for (const [name, value] of Object.entries(annotations)) {
     if (!/^([a-z0-9]([-a-z0-9]*[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/.test(name))

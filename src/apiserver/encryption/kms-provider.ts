@@ -4,17 +4,21 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
-import type { Logger } from "../../base/log.ts";
+import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
+import { goCodeName, RpcError } from "../../rpc/rpc-error.ts";
+import { contentHash } from "../configuration/reload-metrics.ts";
 import { aesGcm, seededAesGcm } from "./ciphers.ts";
-import { decodeEnvelope, type Envelope, encodeEnvelope, envelopeProblem, sourceTypes } from "./envelope.ts";
-import type { KeyManagementService } from "./generated/kms-v2.ts";
+import type { KmsFigures } from "./encryption-metrics.ts";
+import { decodeEnvelope, type Envelope, encodeEnvelope, envelopeProblem, keyIdProblem, sourceTypes } from "./envelope.ts";
+import type { KeyManagementService, StatusResponse } from "./generated/kms-v2.ts";
 import { type Cipher, DecryptError, type Plain, type PrefixedTransformer } from "./transformer.ts";
 
 export interface KmsProviderDeps {
   readonly service: KeyManagementService;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly figures: KmsFigures;
 }
 
 export interface KmsProviderOptions {
@@ -45,6 +49,8 @@ export class KmsProvider implements Running {
   #problem: Error | undefined = new Error("its status has not been asked for yet");
   #timer: Timer | undefined;
   #stopped = false;
+  /** Of the interface: it stays what it was first. */
+  #version: string | undefined;
 
   constructor(deps: KmsProviderDeps, options: KmsProviderOptions) {
     this.#deps = deps;
@@ -81,6 +87,7 @@ export class KmsProvider implements Running {
     const state = this.#writeState();
     if (this.#deps.clock.now() > state.expiresAtMs)
       throw new Error(`KMS ${this.name}: its seed has not been confirmed for ${validMs / 1000} s`);
+    this.#deps.figures.used("to_storage", state.envelope.keyId);
     return encodeEnvelope({ ...state.envelope, encryptedData: state.cipher.encrypt(plain, storageKey) });
   }
 
@@ -88,7 +95,10 @@ export class KmsProvider implements Running {
     const envelope = decodeEnvelope(stored);
     const { envelope: writes } = this.#writeState();
     const stale = envelope.keyId !== writes.keyId || envelope.sourceType !== writes.sourceType;
-    const open = (cipher: Cipher): Plain => ({ bytes: cipher.decrypt(envelope.encryptedData, storageKey), stale });
+    const open = (cipher: Cipher): Plain => {
+      this.#deps.figures.used("from_storage", envelope.keyId);
+      return { bytes: cipher.decrypt(envelope.encryptedData, storageKey), stale };
+    };
     const id = sourceId(envelope);
     const known = this.#seeds.get(id);
     return known ? open(known) : this.#source(envelope, id).then(open);
@@ -103,14 +113,33 @@ export class KmsProvider implements Running {
     const { encryptedSource: ciphertext, keyId, annotations, sourceType } = envelope;
     const call = { ciphertext, uid: randomUUID(), keyId, annotations };
     let plaintext: Uint8Array;
+    this.#deps.figures.seedAsked();
     try {
-      ({ plaintext } = await this.#deps.service.decrypt(call, { timeoutMs: this.#timeoutMs }));
+      ({ plaintext } = await this.#timed("Decrypt", (options) => this.#deps.service.decrypt(call, options)));
     } catch (cause) {
       throw new DecryptError(`failed to decrypt DEK with KMS ${this.name}`, { cause });
     }
     const cipher = sourceType === sourceTypes.seed ? seededAesGcm(plaintext) : aesGcm(plaintext);
-    this.#seeds.set(id, cipher);
+    this.#keep(id, cipher);
     return cipher;
+  }
+
+  #keep(id: string, cipher: Cipher): void {
+    this.#seeds.set(id, cipher);
+    this.#deps.figures.seeds(this.#seeds.size);
+  }
+
+  async #timed<T>(method: "Status" | "Encrypt" | "Decrypt", call: (options: { readonly timeoutMs: number }) => Promise<T>): Promise<T> {
+    const { clock, figures } = this.#deps;
+    const begunMs = clock.monotonic();
+    try {
+      const answer = await call({ timeoutMs: this.#timeoutMs });
+      figures.called(method, clock.monotonic() - begunMs);
+      return answer;
+    } catch (error) {
+      figures.called(method, clock.monotonic() - begunMs, error);
+      throw error;
+    }
   }
 
   async #poll(): Promise<void> {
@@ -118,24 +147,62 @@ export class KmsProvider implements Running {
       await this.#refresh();
       this.#problem = undefined;
     } catch (error) {
-      this.#problem = new Error(`KMS ${this.name} is not well`, { cause: error });
+      this.#problem = error instanceof Error ? error : new Error(String(error));
       this.#deps.logger.warn("KMS is not well", { provider: this.name, error });
     }
     if (!this.#stopped) this.#timer = this.#deps.clock.after(this.#problem ? unwellPeriodMs : wellPeriodMs, () => void this.#poll());
   }
 
+  /** Asks for its status; a new key gets a new seed. Throws what health checks tell. */
   async #refresh(): Promise<void> {
-    const { service, clock, logger } = this.#deps;
-    const { version, healthz, keyId } = await service.status({}, { timeoutMs: this.#timeoutMs });
-    if (healthz !== "ok") throw new Error(`got unexpected healthz status: ${healthz}`);
-    if (version !== "v2" && version !== "v2beta1") throw new Error(`expected KMSv2 API version v2, got ${version}`);
-    if (keyId === "") throw new Error("expected KMSv2 KeyID to be set, got empty");
+    const { service } = this.#deps;
+    let status: StatusResponse;
+    try {
+      status = await this.#timed("Status", (options) => service.status({}, options));
+    } catch (cause) {
+      throw new Error(`failed to perform status section of the healthz check for KMS Provider ${this.name}, error: ${goText(cause)}`, {
+        cause,
+      });
+    }
+    const problems = await this.#problemsOf(status);
+    if (problems.length === 0) return;
+    const text = problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`;
+    throw new Error(`kmsv2 Provider ${this.name} is not healthy, error: ${text}`);
+  }
+
+  async #problemsOf({ version, healthz, keyId }: StatusResponse): Promise<readonly string[]> {
+    const { figures } = this.#deps;
+    const problems: string[] = [];
+    if (healthz !== "ok") problems.push(`got unexpected healthz status: ${healthz}`);
+    if (version !== "v2" && version !== "v2beta1") problems.push(`expected KMSv2 API version v2, got ${version}`);
+    else if (version !== (this.#version ??= version))
+      problems.push(`KMSv2 API version should not change after the initial status response version ${this.#version}, got ${version}`);
+    const problem = keyIdProblem(keyId);
+    if (problem !== undefined) {
+      figures.refused(keyId === "" ? "empty" : "too_long");
+      problems.push(`got invalid KMSv2 KeyID hash ${JSON.stringify(keyId === "" ? "" : contentHash(keyId))}: ${problem}`);
+      return problems;
+    }
+    figures.told(keyId);
+    try {
+      await this.#rotate(keyId);
+    } catch (error) {
+      problems.push(errorText(error));
+    }
+    return problems;
+  }
+
+  /** Confirms the seed in use, or makes one for the key that is new. */
+  async #rotate(keyId: string): Promise<void> {
+    const { service, clock, logger, figures } = this.#deps;
     if (this.#state?.envelope.keyId === keyId) {
       this.#state.expiresAtMs = clock.now() + validMs;
       return;
     }
+    const begunMs = clock.monotonic();
     const seed = randomBytes(seedBytes);
-    const encrypted = await service.encrypt({ plaintext: seed, uid: randomUUID() }, { timeoutMs: this.#timeoutMs });
+    figures.seedMade(clock.monotonic() - begunMs);
+    const encrypted = await this.#timed("Encrypt", (options) => service.encrypt({ plaintext: seed, uid: randomUUID() }, options));
     const envelope = {
       keyId: encrypted.keyId,
       encryptedSource: encrypted.ciphertext,
@@ -145,11 +212,16 @@ export class KmsProvider implements Running {
     const problem = envelopeProblem(envelope);
     if (problem !== undefined) throw new Error(problem);
     const cipher = seededAesGcm(seed);
-    this.#seeds.set(sourceId(envelope), cipher);
+    this.#keep(sourceId(envelope), cipher);
     this.#state = { cipher, envelope, expiresAtMs: clock.now() + validMs };
     logger.info("KMS key in use", { provider: this.name }, 2);
     if (encrypted.keyId !== keyId) throw new Error("the key that encrypts is not the one of its status: it is changing keys");
   }
+}
+
+/** A failed call as Go shows it. */
+function goText(error: unknown): string {
+  return error instanceof RpcError ? `rpc error: code = ${goCodeName(error.code)} desc = ${error.details}` : errorText(error);
 }
 
 /** Names an encrypted seed: all that the KMS needs to decrypt it. */

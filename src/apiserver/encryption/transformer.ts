@@ -1,5 +1,6 @@
 // What stands between objects and the store where they are encrypted at rest. A transformer is given the whole key in the store
 // besides the value, so that a value moved to another key does not decrypt.
+import type { TransformFigures } from "./encryption-metrics.ts";
 
 export interface Plain {
   readonly bytes: Uint8Array;
@@ -8,9 +9,9 @@ export interface Plain {
 }
 
 export interface Transformer {
-  /** At once where the key is at hand; throws or rejects with DecryptError. */
-  decrypt(stored: Uint8Array, storageKey: string): Plain | Promise<Plain>;
-  encrypt(plain: Uint8Array, storageKey: string): Uint8Array | Promise<Uint8Array>;
+  /** At once where the key is at hand; throws or rejects with DecryptError. Without figures nothing is counted. */
+  decrypt(stored: Uint8Array, storageKey: string, figures?: TransformFigures): Plain | Promise<Plain>;
+  encrypt(plain: Uint8Array, storageKey: string, figures?: TransformFigures): Uint8Array | Promise<Uint8Array>;
 }
 
 export class DecryptError extends Error {
@@ -60,32 +61,63 @@ export const identity: PrefixedTransformer = {
 
 /** The first writes; every one reads what begins with its prefix. What any but the first has read is stale. */
 export function firstOf(list: readonly PrefixedTransformer[]): Transformer {
-  const entries = list.map(({ prefix, transformer }) => ({ prefix: Buffer.from(prefix), transformer }));
+  const entries = list.map(({ prefix, transformer }) => ({ prefix: Buffer.from(prefix), name: prefix, transformer }));
   const [first] = entries;
   if (!first) throw new Error("a list of transformers is empty");
   return {
-    decrypt(stored, key) {
+    decrypt(stored, key, figures) {
       const problems: unknown[] = [];
-      for (const { prefix, transformer } of entries) {
+      const begunMs = figures?.clock.monotonic() ?? 0;
+      for (const { prefix, name, transformer } of entries) {
         if (!startsWith(stored, prefix)) continue;
         const stale = transformer !== first.transformer;
         try {
           const plain = transformer.decrypt(stored.subarray(prefix.length), key);
-          if (plain instanceof Promise) return plain.then((found) => ({ bytes: found.bytes, stale: stale || found.stale }));
-          return stale ? { bytes: plain.bytes, stale } : plain;
+          const counted = counting(plain, (error) => figures?.done("from_storage", name, begunMs, error));
+          if (counted instanceof Promise) return counted.then((found) => ({ bytes: found.bytes, stale: stale || found.stale }));
+          return stale ? { bytes: counted.bytes, stale } : counted;
         } catch (error) {
-          // Two keys of one name: the other may be the right one.
+          // Two keys of one name: the other may be the right one. That identity is none of encrypted values does not count.
           problems.push(error);
+          if (name !== "") figures?.done("from_storage", name, begunMs, error);
         }
       }
       const [cause] = problems;
-      throw cause instanceof Error ? cause : new DecryptError("no matching prefix found");
+      const problem = cause instanceof Error ? cause : new DecryptError("no matching prefix found");
+      figures?.done("from_storage", undefined, begunMs, problem);
+      throw problem;
     },
-    encrypt(plain, key) {
-      const value = first.transformer.encrypt(plain, key);
-      return value instanceof Promise ? value.then((bytes) => prefixed(first.prefix, bytes)) : prefixed(first.prefix, value);
+    encrypt(plain, key, figures) {
+      const begunMs = figures?.clock.monotonic() ?? 0;
+      let value: Uint8Array | Promise<Uint8Array>;
+      try {
+        value = first.transformer.encrypt(plain, key);
+      } catch (error) {
+        figures?.done("to_storage", first.name, begunMs, error);
+        throw error;
+      }
+      const counted = counting(value, (error) => figures?.done("to_storage", first.name, begunMs, error));
+      return counted instanceof Promise ? counted.then((bytes) => prefixed(first.prefix, bytes)) : prefixed(first.prefix, counted);
     },
   };
+}
+
+/** Tells when the value is there, or why it is not. */
+function counting<T>(value: T | Promise<T>, done: (error?: unknown) => void): T | Promise<T> {
+  if (!(value instanceof Promise)) {
+    done();
+    return value;
+  }
+  return value.then(
+    (found) => {
+      done();
+      return found;
+    },
+    (error: unknown) => {
+      done(error);
+      throw error;
+    },
+  );
 }
 
 function prefixed(prefix: Buffer, bytes: Uint8Array): Uint8Array {

@@ -13,6 +13,7 @@ import type {
   Watch,
   WatchOptions,
 } from "../../storage/store.ts";
+import type { TransformFigures } from "./encryption-metrics.ts";
 import { DecryptError, type Plain, type Transformer } from "./transformer.ts";
 
 /** Batches of a watch that may wait for keys. */
@@ -22,6 +23,7 @@ export class TransformingStore implements Store {
   readonly #store: Store;
   readonly #transformer: () => Transformer;
   readonly #prefix: string;
+  readonly #figures: TransformFigures | undefined;
   /** Plain bytes by what they were stored as, until the watch has brought them back. */
   readonly #written = new WeakMap<Uint8Array, Uint8Array>();
 
@@ -29,10 +31,11 @@ export class TransformingStore implements Store {
    * `transformer` is asked for at every use: configuration may change. Keys without the prefix are other resources': what a
    * transaction writes there with an object of this one goes through as it comes.
    */
-  constructor(store: Store, transformer: () => Transformer, prefix = "") {
+  constructor(store: Store, transformer: () => Transformer, prefix = "", figures?: TransformFigures) {
     this.#store = store;
     this.#transformer = transformer;
     this.#prefix = prefix;
+    this.#figures = figures;
   }
 
   currentRevision(): Promise<number> {
@@ -68,7 +71,7 @@ export class TransformingStore implements Store {
   /** An operation on this resource's keys as the store beneath is to have it. */
   async sealed(operation: Operation): Promise<Operation> {
     if (operation.type === "delete") return operation;
-    const value = await this.#transformer().encrypt(operation.value, operation.key);
+    const value = await this.#transformer().encrypt(operation.value, operation.key, this.#figures);
     this.#written.set(value, operation.value);
     return { ...operation, value };
   }
@@ -160,7 +163,7 @@ export class TransformingStore implements Store {
 
   #decrypt(kv: KeyValue): Plain | Promise<Plain> {
     try {
-      const plain = this.#transformer().decrypt(kv.value, kv.key);
+      const plain = this.#transformer().decrypt(kv.value, kv.key, this.#figures);
       return plain instanceof Promise ? plain.catch((error: unknown) => Promise.reject(unreadable(kv.key, error))) : plain;
     } catch (error) {
       throw unreadable(kv.key, error);

@@ -51,6 +51,35 @@ describe("createRequestMetrics()", () => {
     );
   });
 
+  it("tells a dry run, and one that is none, apart", () => {
+    const { registry, end } = setUp();
+    end("POST", `${pods}?dryRun=All`, answered(201));
+    end("POST", `${pods}?dryRun=Some`, answered(422));
+    const alike = 'group="",resource="pods",scope="resource",subresource="",verb="POST",version="v1"}';
+    expect(registry.text()).toContain(`apiserver_request_total{code="201",component="apiserver",dry_run="All",${alike} 1`);
+    expect(registry.text()).toContain(`apiserver_request_total{code="422",component="apiserver",dry_run="invalid",${alike} 1`);
+    expect(registry.text()).not.toContain("apiserver_request_sli_duration_seconds_count");
+  });
+
+  it("measures connections as well, but no watches, where only its own time counts", () => {
+    const { registry, end } = setUp();
+    end("GET", `${pods}/p/exec`, answered(400));
+    const alike = 'group="",resource="pods",scope="resource",subresource="exec",verb="CONNECT",version="v1"}';
+    expect(registry.text()).toContain(`apiserver_request_sli_duration_seconds_count{component="apiserver",${alike} 1`);
+  });
+
+  it("counts aggregated discovery by its root, and what was broken off by its path", () => {
+    const { registry, end } = setUp();
+    const contentType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    end("GET", "/apis", { kind: "bytes", status: 200, contentType, bytes: new Uint8Array() });
+    end("GET", "/apis/agg.io/v1", answered(503), { terminated: 503 });
+    const alike = (subresource: string) => `group="",resource="",scope="",subresource="${subresource}",verb="GET",version=""}`;
+    expect(registry.text()).toContain(`apiserver_request_total{code="200",component="apiserver",dry_run="",${alike("apis")} 1`);
+    expect(registry.text()).toContain(
+      `apiserver_request_terminations_total{code="503",component="aggregator",${alike("/apis/agg.io/v1")} 1`,
+    );
+  });
+
   it("counts a watch while it goes on, and its time when it has ended", async () => {
     const { registry, clock, end } = setUp();
     let ended = (): void => undefined;

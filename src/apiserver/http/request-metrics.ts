@@ -61,17 +61,19 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
     const { info, request } = context;
     const verb = verbOf(context);
     const scope = scopeOf(context);
-    const isDry = info.isResourceRequest && request.query.size > 0 && request.query.get("dryRun") === "All";
+    const dryRun = info.isResourceRequest && request.query.size > 0 ? dryRunOf(request.query) : "";
     const resource = info.isResourceRequest ? info.resource : "";
-    const subresource = info.isResourceRequest ? info.subresource : (route?.path ?? "");
+    // What was broken off has the path where it is no resource.
+    const path = info.isResourceRequest || context.terminated === undefined ? undefined : info.path;
+    const subresource = info.isResourceRequest ? info.subresource : (route?.path ?? path ?? "");
     const code = "status" in response ? response.status : response.kind === "watch" ? 200 : 101;
-    const mark = route === undefined ? "-" : isDry ? "?" : " ";
+    const mark = route === undefined ? "-" : dryRun === "" ? " " : `?${dryRun}`;
     const key = `${code}${mark}${verb}/${scope}${info.name === "" ? "" : "."}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
     let counted = known.get(key);
     if (!counted) {
       const labels = { group: info.apiGroup, version: info.apiVersion, verb, action: info.verb, scope, resource, subresource };
-      const by = info.isResourceRequest ? component : "";
-      counted = new Counted(families, labels, { code: String(code), isDry, isLong: isLongRunning(info), isNamed: info.name !== "", by });
+      const by = info.isResourceRequest ? component : (route?.by ?? "");
+      counted = new Counted(families, labels, { code: String(code), dryRun, isLong: isLongRunning(info), isNamed: info.name !== "", by });
       if (known.size >= maxKnown) known.clear();
       known.set(key, counted);
     }
@@ -96,6 +98,8 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
 interface Route {
   /** Of what is no resource: as the label "subresource" has it. */
   readonly path?: string;
+  /** The component; none of most of what is no resource. */
+  readonly by?: string;
 }
 
 const resourceRoute: Route = {};
@@ -111,7 +115,7 @@ function routeOf({ info, isRouted }: RequestContext, response: ApiResponse): Rou
   if (health.has(path)) return { path };
   if (path === "/openapi/v3" || path.startsWith("/openapi/v3/")) return { path: "openapi/v3" };
   const isAggregated = response.kind === "bytes" && response.contentType.includes("as=APIGroupDiscoveryList");
-  return isAggregated ? { path: "" } : undefined;
+  return isAggregated ? { path: path.startsWith("/apis") ? "apis" : "api", by: component } : undefined;
 }
 
 const maxKnown = 2000;
@@ -130,7 +134,8 @@ interface Labels {
 /** What is not in all labels. */
 interface Seen {
   readonly code: string;
-  readonly isDry: boolean;
+  /** As the label has it. */
+  readonly dryRun: "" | "All" | "invalid";
   readonly isLong: boolean;
   readonly isNamed: boolean;
   /** The component: none of what is no resource. */
@@ -162,18 +167,18 @@ class Counted implements CountedAnswer {
 
   // Series are made when they count: those of a watch at its end.
   get requests(): Series {
-    const { code, isDry, by } = this.#seen;
-    return (this.#requests ??= this.#families.requests.series(code, by, isDry ? "All" : "", ...this.#alike()));
+    const { code, dryRun, by } = this.#seen;
+    return (this.#requests ??= this.#families.requests.series(code, by, dryRun, ...this.#alike()));
   }
 
   get durations(): HistogramSeries {
-    const { isDry, by } = this.#seen;
-    return (this.#durations ??= this.#families.durations.series(by, isDry ? "All" : "", ...this.#alike()));
+    const { dryRun, by } = this.#seen;
+    return (this.#durations ??= this.#families.durations.series(by, dryRun, ...this.#alike()));
   }
 
   get ownDurations(): HistogramSeries | undefined {
-    const { isDry, isLong, by } = this.#seen;
-    if (isDry || isLong) return undefined;
+    const { dryRun, by } = this.#seen;
+    if (dryRun !== "" || this.#labels.action === "watch") return undefined;
     return (this.#ownDurations ??= this.#families.ownDurations.series(by, ...this.#alike()));
   }
 
@@ -278,6 +283,12 @@ function scopeOf({ info }: RequestContext): string {
   if (!info.isResourceRequest) return "";
   if (info.parts.length > 1 || info.verb === "create") return "resource";
   return info.namespace === "" ? "cluster" : "namespace";
+}
+
+function dryRunOf(query: URLSearchParams): Seen["dryRun"] {
+  const asked = query.getAll("dryRun");
+  if (asked.length === 0) return "";
+  return asked.every((value) => value === "All") ? "All" : "invalid";
 }
 
 const validations: ReadonlySet<string> = new Set(["Ignore", "Warn", "Strict"]);

@@ -75,7 +75,10 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
 function warnOfDeprecation({ definition: { deprecation } }: ResourceStore, context: RequestContext): void {
   if (deprecation === undefined) return;
   context.warnings.push(deprecation);
-  context.removedRelease = /unavailable in v([\d.]+)\+/.exec(deprecation)?.[1] ?? "";
+  const removedRelease = /unavailable in v([\d.]+)\+/.exec(deprecation)?.[1] ?? "";
+  context.removedRelease = removedRelease;
+  context.auditAnnotations?.set("k8s.io/deprecated", "true");
+  if (removedRelease !== "") context.auditAnnotations?.set("k8s.io/removed-release", removedRelease);
 }
 
 /** The namespace of a request; the paths of namespaces themselves have one that is their name. */

@@ -5,8 +5,10 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { notFound } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
+import type { RequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import type { WatchScope } from "../watch-cache/resource-figures.ts";
 import { customScaleOf } from "./custom-scale.ts";
 import type { ComputedReads } from "./handler-types.ts";
 import { encodedList, type ListPage, listBytes, listObject, listPage, writtenList } from "./list.ts";
@@ -221,12 +223,19 @@ export async function answerComputed(
   return listAnswer(env, store, page, representation, request.trustedUser !== undefined);
 }
 
+/** As metrics have it. */
+function watchScope({ name, namespace }: RequestInfo): WatchScope {
+  if (name !== "") return "resource";
+  return namespace === "" ? "cluster" : "namespace";
+}
+
 export async function answerWatch(
   env: WriteEnvironment,
   store: ResourceStore,
   { info, request }: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
+  const begunMs = env.clock.monotonic();
   const representation = representationOf(request, "watch", store.type);
   const options = parseListOptions(request.query, true);
   const name = info.parts[1];
@@ -236,6 +245,13 @@ export async function answerWatch(
     labelSelector: options.labelSelector,
     fieldSelector: options.fieldSelector,
   });
-  const stream = await openWatch(store, { scope, options, representation, signal: request.signal, clock: env.clock });
+  const stream = await openWatch(store, {
+    scope,
+    options,
+    representation,
+    signal: request.signal,
+    clock: env.clock,
+    listed: () => store.cache.figures.listedByWatch(watchScope(info), env.clock.monotonic() - begunMs),
+  });
   return { kind: "watch", stream, encoding: representation.encoding === "protobuf" ? "protobuf" : "json" };
 }

@@ -10,6 +10,7 @@ import type { ResourceStores } from "./stores.ts";
 
 const durationBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 const waitBuckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3];
+const watchListBuckets = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60];
 const byResource = ["group", "resource"];
 
 /** The figures of a resource, timed by the clock; one for each. */
@@ -31,7 +32,12 @@ export function createStorageFigures(metrics: MetricsRegistry, clock: Pick<Clock
     "[ALPHA] Histogram of time spent waiting for a watch cache to become fresh.",
     { labels: byResource, buckets: waitBuckets },
   );
-  return ({ group, resource }) =>
+  const watchLists = metrics.histogram(
+    "apiserver_watch_list_duration_seconds",
+    "[BETA] Response latency distribution in seconds for watch list requests broken by group, version, resource and scope.",
+    { labels: ["group", "resource", "scope", "version"], buckets: watchListBuckets },
+  );
+  return ({ group, resource, version }) =>
     new ResourceFigures({
       clock,
       seriesOf: (operation) => ({
@@ -40,6 +46,7 @@ export function createStorageFigures(metrics: MetricsRegistry, clock: Pick<Clock
         errors: () => errors.series(group, operation, resource),
       }),
       waits: () => waits.series(group, resource),
+      watchLists: (scope) => watchLists.series(group, resource, scope, version),
     });
 }
 
@@ -63,6 +70,11 @@ const counters: readonly (readonly [name: string, help: string, read: Read])[] =
     "apiserver_watch_cache_initializations_total",
     "[ALPHA] Counter of watch cache initializations broken by resource type.",
     (store) => figuresOf(store).initializations,
+  ],
+  [
+    "apiserver_init_events_total",
+    "[ALPHA] Counter of init events processed in watch cache broken by resource type.",
+    (store) => figuresOf(store).initialEvents,
   ],
   ["apiserver_storage_events_received_total", "[BETA] Number of etcd events received split by kind.", (store) => figuresOf(store).received],
   [

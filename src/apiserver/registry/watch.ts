@@ -24,6 +24,8 @@ export interface WatchRequest {
   readonly representation: Representation;
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** Told when everything that was there has been taken, with the bookmark that says so: where a client asks for that. */
+  readonly listed?: (() => void) | undefined;
 }
 
 const minTimeoutMs = 30 * 60_000;
@@ -57,9 +59,31 @@ export async function openWatch(store: ResourceStore, request: WatchRequest): Pr
   endInTime(watcher, { timeoutMs, clock, signal, revision: () => store.cache.revision, ended });
   const source = store.converts ? convertedEvents(watcher, store, scope) : watcher.batches();
   return {
-    batches: represented(source, store, representation, clock),
+    batches: afterFirst(represented(source, store, representation, clock), listsByWatch(options) ? request.listed : undefined),
     close: () => watcher.close(),
     onceEnded: (listener) => ended.once(listener),
+  };
+}
+
+/** What was there and its end are the first batch. */
+const listsByWatch = ({ sendInitialEvents, allowWatchBookmarks }: ListOptions): boolean =>
+  sendInitialEvents === true && allowWatchBookmarks;
+
+/** Calls once the first batch has been taken and the next is asked for. */
+function afterFirst(batches: EventBatches, done: (() => void) | undefined): EventBatches {
+  if (!done) return batches;
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = batches[Symbol.asyncIterator]();
+      let asked = 0;
+      return {
+        next() {
+          if (asked < 2 && ++asked === 2) done();
+          return inner.next();
+        },
+        return: (value) => inner.return?.(value) ?? Promise.resolve({ done: true, value: undefined }),
+      };
+    },
   };
 }
 

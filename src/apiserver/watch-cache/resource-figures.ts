@@ -18,7 +18,12 @@ export interface OperationFigures {
   seriesOf(operation: StoreOperation): OperationSeries;
   /** How long reads have waited for the mirror. */
   readonly waits: () => HistogramSeries;
+  /** How long clients that list by a watch have waited for all that there was. */
+  readonly watchLists: (scope: WatchScope) => HistogramSeries;
 }
+
+/** As the label "scope" has it. */
+export type WatchScope = "cluster" | "namespace" | "resource";
 
 interface IndexedLists {
   lists: number;
@@ -31,6 +36,8 @@ export class ResourceFigures {
   received = 0;
   dispatched = 0;
   initializations = 0;
+  /** Events of what was there when a watch began. */
+  initialEvents = 0;
   decodeErrors = 0;
   consistentReads = 0;
   failedConsistentReads = 0;
@@ -72,6 +79,10 @@ export class ResourceFigures {
   failed(operation: StoreOperation, begunMs: number): void {
     this.end(operation, begunMs);
     this.#seriesOf(operation)?.errors().add();
+  }
+
+  listedByWatch(scope: WatchScope, ms: number): void {
+    this.#operations?.watchLists(scope).observe(ms / 1000);
   }
 
   /** A read has waited until the mirror had reached its revision. */

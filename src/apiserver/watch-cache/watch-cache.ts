@@ -210,6 +210,7 @@ export class WatchCache {
     const initial: WatchStreamEvent[] = [];
     if (afterRevision === undefined) {
       for (const version of this.list(scope)) initial.push(new StreamEvent("ADDED", version));
+      this.figures.initialEvents += initial.length;
       if (bookmark && options.marksInitialEnd) initial.push(bookmark(this.#progress.revision, true));
     } else if (afterRevision < this.#ring.completeAfter) throw new RevisionTooOldError(afterRevision, this.#ring.completeAfter);
     const watcher = new CacheWatcher({

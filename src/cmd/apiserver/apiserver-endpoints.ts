@@ -174,12 +174,14 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
         if (!state.ready.has(name)) throw new Error("not finished");
       }),
   });
+  const askStore = async (): Promise<void> => void (await stores.store.currentRevision());
   return [
     { name: "ping", check: () => undefined },
     { name: "log", check: () => undefined },
     // The server's own requests stay in the process: there is no certificate of theirs that could expire.
     { name: "loopback-serving-certificate", livenessOnly: true, check: () => undefined },
-    { name: "etcd", check: async () => void (await stores.store.currentRevision()) },
+    { name: "etcd", check: askStore },
+    { name: "etcd-readiness", readinessOnly: true, check: askStore },
     {
       name: "informer-sync",
       readinessOnly: true,

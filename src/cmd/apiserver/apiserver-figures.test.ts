@@ -131,6 +131,19 @@ describe("figures of a running API server", () => {
     expect(after.get('apiserver_storage_size_bytes{storage_cluster_id="etcd-0"}')).toBeGreaterThan(0);
   });
 
+  it("counts what was there when watches began, and how long those have waited that list by one", async () => {
+    await call("POST", configMaps, { body: { metadata: { name: "watched" } } });
+    const before = await figures();
+    const asked = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    await call("GET", `${configMaps}?watch=true&timeoutSeconds=1&${asked}`);
+    await call("GET", `${configMaps}?watch=true&timeoutSeconds=1`);
+    const after = await figures();
+    const events = 'apiserver_init_events_total{group="",resource="configmaps"}';
+    expect(after.get(events) - before.get(events)).toBeGreaterThanOrEqual(2);
+    const lists = 'apiserver_watch_list_duration_seconds_count{group="",resource="configmaps",scope="namespace",version="v1"}';
+    expect(after.get(lists) - before.get(lists)).toBe(1);
+  });
+
   it("counts lists by a field as those of an index", async () => {
     await call("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1");
     expect((await figures()).get('apiserver_cache_list_total{group="",index="f:spec.nodeName",resource="pods"}')).toBe(1);

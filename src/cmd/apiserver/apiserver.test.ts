@@ -120,6 +120,7 @@ describe("coracle apiserver", () => {
     ])
       expect(text).toContain(`[+]poststarthook/${hook} ok\n`);
     expect(text).not.toContain("loopback-serving-certificate");
+    expect(text).toContain("[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n");
     const slis = (await get(server, "/metrics/slis", "T")).text;
     expect(slis).toContain('kubernetes_healthcheck{name="etcd",type="readyz"} 1\n');
     expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",type="readyz",status="success"} 1\n');

@@ -181,7 +181,9 @@ describe("--authentication-config", () => {
       expect(await whoIs(server, two.token({ oid: "7" }))).toMatchObject({ username: "two:jane" });
       expect(await whoIs(server, one.token({ oid: "7" }))).toMatchObject({ username: "changed:jane" });
     }, 10_000);
-    expect(server.metrics.text()).toMatch(/authentication_config_controller_automatic_reloads_total\{status="success"\} 1/);
+    expect(server.metrics.text()).toMatch(
+      /authentication_config_controller_automatic_reloads_total\{apiserver_id_hash="[^"]*",status="success"\} 1/,
+    );
   }, 20_000);
 
   it("maps claims and judges them by expressions", async () => {
@@ -236,7 +238,7 @@ describe("--authentication-config", () => {
     await writeFile(path, config([issuerConfig(two, "two:")]));
     await vi.waitFor(async () => expect(await ask(two)).toMatchObject({ username: "two:jane" }), 5000);
     expect(await ask(one)).toBe(401);
-    expect(server.metrics.text()).toMatch(/automatic_reloads_total\{status="success"\} 1/);
+    expect(server.metrics.text()).toMatch(/automatic_reloads_total\{apiserver_id_hash="[^"]*",status="success"\} 1/);
   }, 20_000);
 
   it("may let some paths be asked for anonymously", async () => {

@@ -194,7 +194,10 @@ describe("--authorization-config", () => {
     // What the server was started with may not be left out.
     await writeFile(path, config([webhookConfig("one", one)]));
     await vi.waitFor(
-      () => expect(server.metrics.text()).toMatch(/authorization_config_controller_automatic_reloads_total\{status="failure"\} 1/),
+      () =>
+        expect(server.metrics.text()).toMatch(
+          /authorization_config_controller_automatic_reloads_total\{apiserver_id_hash="[^"]*",status="failure"\} 1/,
+        ),
       5000,
     );
     expect(await statusOf("secrets")).toBe(200);

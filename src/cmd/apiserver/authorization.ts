@@ -7,6 +7,7 @@ import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } f
 import type { Authorizer } from "../../apiserver/authz/authorizer.ts";
 import { createAuthorizer, createBuiltInAuthorizer } from "../../apiserver/authz/create-authorizer.ts";
 import { gatedRoles } from "../../apiserver/authz/gated-roles.ts";
+import { contentHash, createReloadMetrics } from "../../apiserver/configuration/reload-metrics.ts";
 import type { EgressSelector } from "../../apiserver/egress/egress-selector.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import type { WebhookClient } from "../../apiserver/webhook/webhook-client.ts";
@@ -51,21 +52,18 @@ export async function openAuthorization(settings: ApiServerSettings, deps: Autho
   const stack = new StopStack();
   stack.add(chain);
   const requiredTypes = configs.map((config) => config.type);
-  const reloads = deps.metrics.counter(
-    "apiserver_authorization_config_controller_automatic_reloads_total",
-    "Total number of automatic reloads of authorization configuration split by status and apiserver identity.",
-    ["status"],
-  );
+  const reloads = createReloadMetrics(deps, "authorization");
+  reloads.started(contentHash(text));
   stack.add(
     followFiles([{ path: configFile, contents: text }], {
       clock: deps.clock,
       async changed([contents = ""]) {
         current = await chain.create(await parse(contents, requiredTypes));
-        reloads.series("success").add();
+        reloads.succeeded(contentHash(contents));
         deps.logger.info("Authorization configuration reloaded", { file: configFile });
       },
       failed(error) {
-        reloads.series("failure").add();
+        reloads.failed();
         deps.logger.error("Authorization configuration not reloaded, the old one stays", { file: configFile, error });
       },
     }),

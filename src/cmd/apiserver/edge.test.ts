@@ -175,10 +175,15 @@ describe("flags of kube-apiserver's manifests", () => {
     expect(() =>
       settingsOf("--allow-privileged", "--allow-privileged=true", "--storage-media-type=application/json", "--watch-cache=true"),
     ).not.toThrow();
+    expect(() =>
+      settingsOf("--cert-dir=/var/run/kubernetes", "--min-request-timeout=1800", "--coordinated-leadership-lease-duration=15s"),
+    ).not.toThrow();
   });
 
   it.each([
     ["--allow-privileged=false", "expected true"],
+    ["--min-request-timeout=60", "expected 1800"],
+    ["--default-not-ready-toleration-seconds=5", "expected 300"],
     ["--storage-media-type=application/vnd.kubernetes.protobuf", "expected application/json"],
     ["--cors-allowed-origins=example.test", "does not pin to start/end of host"],
     ["--strict-transport-security-directives=forever", "allowed values: max-age=expireTime, includeSubDomains, preload"],

@@ -12,6 +12,7 @@ import { JwtAuthenticators } from "../../apiserver/authn/oidc/jwt-authenticators
 import { type JwtRules, validateAuthenticationConfig } from "../../apiserver/authn/validate-authentication-config.ts";
 import { celExpressions } from "../../apiserver/configuration/cel-expressions.ts";
 import { describeErrors } from "../../apiserver/configuration/describe-errors.ts";
+import { contentHash, createReloadMetrics } from "../../apiserver/configuration/reload-metrics.ts";
 import { followFiles } from "../../base/followed-files.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import type { SourcesDeps } from "./authentication-sources.ts";
@@ -76,19 +77,16 @@ export class JwtTokens implements TokenAuthenticator, Running {
 
   #follow(path: string, contents: string): void {
     const { clock, logger, metrics } = this.#deps;
-    const reloads = metrics.counter(
-      "apiserver_authentication_config_controller_automatic_reloads_total",
-      "Total number of automatic reloads of authentication configuration split by status and apiserver identity.",
-      ["status"],
-    );
+    const reloads = createReloadMetrics({ metrics, clock }, "authentication");
+    reloads.started(contentHash(contents));
     const failed = (error: unknown): void => {
-      reloads.series("failure").add();
+      reloads.failed();
       logger.error("Authentication configuration not reloaded, the old one stays", { file: path, error });
     };
-    const take = async (rules: readonly JwtRules[]): Promise<void> => {
+    const take = async (rules: readonly JwtRules[], hash: string): Promise<void> => {
       if (!(await this.#authenticators.update(rules))) return;
       this.#remembered = this.#forgetful();
-      reloads.series("success").add();
+      reloads.succeeded(hash);
       logger.info("Authentication configuration reloaded", { file: path });
     };
     const changed = async ([text = ""]: readonly string[]): Promise<void> => {
@@ -96,7 +94,7 @@ export class JwtTokens implements TokenAuthenticator, Running {
       if (JSON.stringify(next.anonymous) !== JSON.stringify(this.anonymous))
         throw new Error("anonymous: Forbidden: changed from initial configuration file");
       // Not waited for: until its issuers are found the file may change again.
-      void take(rulesOf(next, this.#options)).catch(failed);
+      void take(rulesOf(next, this.#options), contentHash(text)).catch(failed);
     };
     this.#stack.add(followFiles([{ path, contents }], { clock, failed, changed }));
   }

@@ -27,6 +27,7 @@ import type { Authorizer } from "../../apiserver/authz/authorizer.ts";
 import { ensureVerb } from "../../apiserver/authz/ensure-verb.ts";
 import { firstServiceIp } from "../../apiserver/bootstrap.ts";
 import { createConnects, type KubeletAccess } from "../../apiserver/connect/connects.ts";
+import { createPodLogMetrics } from "../../apiserver/connect/pod-log-metrics.ts";
 import { versionInfo } from "../../apiserver/discovery/version-info.ts";
 import type { EgressSelector } from "../../apiserver/egress/egress-selector.ts";
 import { startFlowSchemaStatus } from "../../apiserver/flow-control/flow-schema-status.ts";
@@ -131,7 +132,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   const egress = await openEgress(settings);
   const sources = stack.add(await openAuthenticationSources(settings, { egress, clock, logger: authenticationLogger, metrics }));
   const [admission, advertiseAddress] = await Promise.all([
-    readAdmissionOptions(settings, { clock, logger: logger.named("admission"), stack }),
+    readAdmissionOptions(settings, { clock, logger: logger.named("admission"), metrics, stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
   const apis = await servedApis(settings, { clock, logger });
@@ -370,6 +371,7 @@ function wire(w: Wiring): ApiServer {
     },
     connects: createConnects(reader, {
       ...w.kubelets,
+      logMetrics: createPodLogMetrics(metrics),
       webSocketsToKubelets: settings.featureGates.enabled("ExtendWebSocketsToKubelet"),
       checkStreams: settings.featureGates.enabled("AuthorizePodWebsocketUpgradeCreatePermission")
         ? (context) => ensureVerb(authorizer, context, "create")

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
 import type { Running } from "../../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../../base/log.ts";
+import type { ReloadMetrics } from "../../configuration/reload-metrics.ts";
 
 /** The objects in force. */
 export interface Manifests<T> {
@@ -20,17 +21,19 @@ export interface ManifestDirectory<T> {
   readonly name: string;
   readonly directory: string;
   read(): Promise<T & { readonly hash: string }>;
+  readonly reloads: ReloadMetrics;
 }
 
 const periodMs = 1000;
 
 /** Throws what reading them for the first time does. */
 export async function followManifests<T>(
-  { name, directory, read }: ManifestDirectory<T>,
+  { name, directory, read, reloads }: ManifestDirectory<T>,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<FollowedManifests<T>> {
   let seen = await signature(directory);
   let current = await read();
+  reloads.started(current.hash);
   const listeners: (() => void)[] = [];
   const look = async (): Promise<void> => {
     try {
@@ -41,9 +44,11 @@ export async function followManifests<T>(
       const next = await read();
       if (next.hash === current.hash) return;
       current = next;
+      reloads.succeeded(next.hash);
       for (const changed of listeners) changed();
       logger.info(`${name}: manifests in ${directory} were read again`);
     } catch (error) {
+      reloads.failed();
       logger.error(`${name}: manifests in ${directory} cannot be used, the last ones stay in force: ${errorText(error)}`);
     }
   };

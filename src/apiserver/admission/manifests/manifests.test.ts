@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { realClock } from "../../../base/clock.ts";
 import { silentLogger } from "../../../base/log.ts";
+import { MetricsRegistry } from "../../../base/metrics.ts";
+import { createManifestReloadMetrics } from "../../configuration/reload-metrics.ts";
 import { configMap, createPolicyFixture, mapsPath, policiesPath, rulesFor } from "../policies/policy-fixture.ts";
 import { followManifests } from "./followed-manifests.ts";
 import { checkManifestsDirectory } from "./open-manifests.ts";
@@ -102,7 +104,9 @@ describe("manifests of policies", () => {
   it("are in force from the start, for what configures admission too, and in their new form once the files have changed", async () => {
     await write("a.yaml", policy("p.static.k8s.io", "!object.metadata.name.startsWith('bad')"), binding("p.static.k8s.io"));
     const read = () => readPolicyManifests("Validating", directory);
-    const manifests = await followManifests({ name: "policies", directory, read }, { clock: realClock, logger: silentLogger });
+    const metrics = new MetricsRegistry();
+    const reloads = createManifestReloadMetrics({ metrics, clock: realClock })("ValidatingAdmissionPolicy");
+    const manifests = await followManifests({ name: "policies", directory, read, reloads }, { clock: realClock, logger: silentLogger });
     onTestFinished(() => manifests.stop());
     const api = await createPolicyFixture([], manifests);
     onTestFinished(() => api.stop());
@@ -119,6 +123,9 @@ describe("manifests of policies", () => {
     await write("a.yaml", { apiVersion, kind: "Nonsense" });
     await expect(read()).rejects.toThrow("unsupported resource type *v1.Nonsense");
     expect((await api.post(mapsPath, configMap("worse"))).status).toBe(422);
+    await vi.waitFor(() => expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="failure"\} 1/));
+    expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="success"\} 1/);
+    expect(metrics.text().match(/last_config_info\{.*hash="sha256:.*plugin="ValidatingAdmissionPolicy"\} 1/g)).toHaveLength(1);
   });
 });
 

@@ -6,6 +6,8 @@ import { forbiddenField, invalidValue } from "../../../api/meta/field-error.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Running } from "../../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../../base/log.ts";
+import type { MetricsRegistry } from "../../../base/metrics.ts";
+import { createManifestReloadMetrics, type ReloadMetrics } from "../../configuration/reload-metrics.ts";
 import type { PluginSettings } from "../admission-configuration.ts";
 import { followManifests, type Manifests } from "./followed-manifests.ts";
 import { type PolicyManifests, readPolicyManifests, readWebhookManifests, type Side, type WebhookManifests } from "./read-manifests.ts";
@@ -21,6 +23,7 @@ export interface StaticManifests {
 export interface ManifestDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
   /** Owns what follows the directories. */
   readonly stack: { add<T extends Running>(running: T): T };
 }
@@ -46,11 +49,12 @@ export function checkManifestsDirectory(directory: string, isEnabled: boolean): 
 /** Throws ConfigError for what cannot be read or is wrong. */
 export async function openManifests(settings: PluginSettings, deps: ManifestDependencies): Promise<StaticManifests> {
   const manifests: Record<string, unknown> = {};
+  const reloadsOf = createManifestReloadMetrics(deps);
   for (const side of ["Mutating", "Validating"] as const)
     for (const what of ["Policy", "Webhook"] as const) {
       const name = `${side}Admission${what}` as const;
       const directory = settings[name]?.manifestsDirectory;
-      if (directory !== undefined) manifests[name] = await open({ name, side, what, directory }, deps);
+      if (directory !== undefined) manifests[name] = await open({ name, side, what, directory, reloads: reloadsOf(name) }, deps);
     }
   return manifests as StaticManifests; // each name with what is read for it
 }
@@ -60,13 +64,14 @@ interface Opened {
   readonly side: Side;
   readonly what: "Policy" | "Webhook";
   readonly directory: string;
+  readonly reloads: ReloadMetrics;
 }
 
-async function open({ name, side, what, directory }: Opened, { clock, logger, stack }: ManifestDependencies): Promise<unknown> {
+async function open({ name, side, what, directory, reloads }: Opened, { clock, logger, stack }: ManifestDependencies): Promise<unknown> {
   const read = (): Promise<WebhookManifests | PolicyManifests> =>
     what === "Policy" ? readPolicyManifests(side, directory) : readWebhookManifests(side, directory);
   try {
-    return stack.add(await followManifests({ name, directory, read }, { clock, logger }));
+    return stack.add(await followManifests({ name, directory, read, reloads }, { clock, logger }));
   } catch (error) {
     const problem = `failed to load static ${what.toLowerCase()} manifests from ${JSON.stringify(directory)}: ${errorText(error)}`;
     throw new ConfigError(problem);

@@ -2,6 +2,7 @@
 // namespaces; match conditions last, as they cost most.
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import { forbidden, internalError } from "../../../api/meta/status-error.ts";
+import type { Clock } from "../../../base/clock.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import type { NamespaceDependencies } from "../find-namespace.ts";
 import { type MatchedResource, matchesNamespace, matchesObject, matchRules } from "../match-request.ts";
@@ -17,6 +18,7 @@ export interface Invocation extends MatchedResource {
 export interface MatchDependencies extends NamespaceDependencies {
   readonly kinds: ServedKinds;
   readonly metrics: WebhookMetrics;
+  readonly clock: Pick<Clock, "monotonic">;
 }
 
 const exemptKinds = new Set([
@@ -50,7 +52,7 @@ export async function matchWebhook(
 }
 
 async function matchesConditions(
-  { metrics }: MatchDependencies,
+  { metrics, clock }: MatchDependencies,
   invocation: Invocation,
   request: AdmissionRequest,
   { object, step }: { readonly object: KubernetesObject | undefined; readonly step: WebhookStep },
@@ -58,12 +60,14 @@ async function matchesConditions(
   const { hook, equivalent } = invocation;
   if (!hook.conditions) return true;
   const { oldObject } = request;
+  const begunMs = clock.monotonic();
   const result = await hook.conditions.evaluate({
     request,
     matched: invocation,
     object: await seenAs(equivalent, object),
     oldObject: await seenAs(equivalent, oldObject),
   });
+  metrics.conditionsTook(hook.name, step, request.operation, clock.monotonic() - begunMs);
   if ("problem" in result) {
     metrics.conditionFailed(hook.name, step, request.operation);
     if (hook.ignoresFailures) return false;
