@@ -7,6 +7,7 @@ import type { ResourceType } from "../../api/resource-type.ts";
 import { mediaTypes } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import { cborList } from "./cbor-list.ts";
 import { customScaleOf } from "./custom-scale.ts";
 import type { ComputedReads } from "./handler-types.ts";
 import { type ListPage, listBytes, listChunks, listObject, listPage, writtenList } from "./list.ts";
@@ -171,6 +172,8 @@ export function listAnswer(
   if (representation.encoding !== "protobuf" && (representation.pretty || representation.encoding === "yaml") && !inProcess)
     return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
+  if (representation.encoding === "cbor" && representation.cbor && !inProcess)
+    return { kind: "stream", status: 200, contentType: mediaTypes.cbor, chunks: asAsync(cborList(type, page, representation.cbor)), object };
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
   return { kind: "object", status: 200, object: listObject(type, page), encoded: () => ({ head: "", tail: listBytes(type, page) }) };
@@ -235,5 +238,5 @@ export async function answerWatch(
     fieldSelector: options.fieldSelector,
   });
   const stream = await openWatch(store, { scope, options, representation, signal: request.signal, clock: env.clock });
-  return { kind: "watch", stream, encoding: representation.encoding === "protobuf" ? "protobuf" : "json" };
+  return { kind: "watch", stream, encoding: representation.encoding === "yaml" ? "json" : representation.encoding };
 }

@@ -128,12 +128,16 @@ class ValueReader extends HeadReader {
     const takesAny = type.kind === "any" || type.kind === "quantity" || type.kind === "intOrString";
     if (!takesAny && type.kind !== "int32" && type.kind !== "int64" && type.kind !== "double") throw this.#mismatch(goType);
     const value = isNegative ? -1 - this.argument : this.argument;
-    const limit = type.kind === "int32" ? 2 ** 31 : 2 ** 63;
-    if (type.kind !== "double" && (value >= limit || value < -limit)) {
+    if (type.kind !== "double" && !this.#fits(value, type.kind === "int32" ? 31 : 63)) {
       const overflows = `${this.#exactInteger()} overflows ${takesAny ? "Go's int64" : goType}`;
       throw this.#mismatch(takesAny ? "int64" : goType, overflows);
     }
     return Number.isSafeInteger(value) ? value : new JsonNumber(String(this.#exactInteger()));
+  }
+
+  #fits(value: number, bits: number): boolean {
+    if (!Number.isSafeInteger(value)) return bits > 53 && BigInt.asIntN(64, this.#exactInteger()) === this.#exactInteger();
+    return bits > 53 || (value < 2 ** bits && value >= -(2 ** bits));
   }
 
   #exactInteger(): bigint {

@@ -187,7 +187,7 @@ export function writeCbor(object: unknown): Uint8Array {
 }
 
 /** An object within a list whose head is written elsewhere. */
-export function writeCborItem(object: Typed, schema: ObjectSchema | undefined): Uint8Array {
+export function writeCborItem(object: object, schema: ObjectSchema | undefined): Uint8Array {
   const writer = new CborWriter();
   writer.value(object, typeOfSchema(schema));
   return writer.done();
