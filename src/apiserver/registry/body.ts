@@ -9,7 +9,7 @@ import {
   strictProblem,
   unknownField,
 } from "../../api/encode/decode.ts";
-import { inTextOrder, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
@@ -136,7 +136,7 @@ function parseCborBody(bytes: Uint8Array, expected: ExpectedKind, cbor: CborCode
       (problem) => unrecognized(expected.kind, undetermined + problem, bytes),
     );
   const apiVersion = versionOf(expected);
-  const sent = expected.decode ? undefined : readType();
+  const sent = expected.decode ? undefined : toldType(readType());
   const kind = sent?.kind || expected.kind;
   const version = sent?.apiVersion || apiVersion;
   const schema = kind === expected.kind && version === apiVersion ? schemaOf(expected, apiVersion) : schemaOfKind(version, kind);
@@ -148,7 +148,37 @@ function parseCborBody(bytes: Uint8Array, expected: ExpectedKind, cbor: CborCode
       return cannotBeHandled({ version: version.slice(version.indexOf("/") + 1), kind }, expected.kind, problem);
     },
   );
-  return { value, duplicates: [], sent: bytes, unknown: unknown === undefined ? [] : [unknown] };
+  if (expected.decode) checkToldType(value, expected, bytes);
+  const typed = sent && value !== null ? { ...(value as object), ...sent } : value;
+  return { value: typed, duplicates: [], sent: bytes, unknown: unknown === undefined ? [] : [unknown] };
+}
+
+/** A version that is none says nothing, nor does a kind beside it. */
+function toldType({ apiVersion = "", kind = "" }: ReturnType<CborCodec["readType"]>): {
+  readonly apiVersion: string;
+  readonly kind: string;
+} {
+  return apiVersion.split("/").length > 2 ? { apiVersion: "", kind: "" } : { apiVersion, kind };
+}
+
+/** Custom objects have to say what they are. */
+function checkToldType(value: unknown, expected: ExpectedKind, bytes: Uint8Array): void {
+  const { apiVersion, kind } = (value ?? {}) as Sent;
+  const told = toldType({ apiVersion: stringOr(apiVersion), kind: stringOr(kind) });
+  if (told.kind === "") throw unrecognized(expected.kind, `Object 'Kind' is missing in '${diagnosticText(value)}'`, bytes);
+  if (told.apiVersion === "")
+    throw cannotBeHandled({ version: "", kind: told.kind }, expected.kind, `Object 'apiVersion' is missing in '${diagnosticText(value)}'`);
+}
+
+const stringOr = (value: unknown): string => (typeof value === "string" ? value : "");
+
+/** A value in CBOR's diagnostic notation. */
+function diagnosticText(value: unknown): string {
+  if (value instanceof JsonNumber) return value.text;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(diagnosticText).join(", ")}]`;
+  const entries = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${diagnosticText(item)}`);
+  return `{${entries.join(", ")}}`;
 }
 
 function orCborProblem<T>(read: () => T, cbor: CborCodec, refusal: (problem: string) => Error): T {
@@ -161,7 +191,11 @@ function orCborProblem<T>(read: () => T, cbor: CborCodec, refusal: (problem: str
 }
 
 function readCborDeleteOptions(bytes: Uint8Array, cbor: CborCodec): unknown {
-  const { kind = "" } = orCborProblem(() => cbor.readType(bytes), cbor, (problem) => badRequest(undetermined + problem));
+  const { kind = "" } = orCborProblem(
+    () => cbor.readType(bytes),
+    cbor,
+    (problem) => badRequest(undetermined + problem),
+  );
   // Another kind is for the caller to refuse.
   const schema = kind === "" || kind === "DeleteOptions" ? builtInSchemas.get("meta-v1.DeleteOptions") : undefined;
   return orCborProblem(() => cbor.read(bytes, schema), cbor, badRequest).value;
@@ -389,5 +423,11 @@ async function readPatch(context: RequestContext, content: PatchContent): Promis
   const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
   context.bodyBytes = bytes.length;
   if (content !== "apply in CBOR" || !cbor) return { text: utf8.decode(bytes) };
-  return { value: orCborProblem(() => cbor.read(bytes, undefined), cbor, (problem) => badRequest(`error decoding YAML: ${problem}`)).value };
+  return {
+    value: orCborProblem(
+      () => cbor.read(bytes, undefined),
+      cbor,
+      (problem) => badRequest(`error decoding YAML: ${problem}`),
+    ).value,
+  };
 }

@@ -35,7 +35,11 @@ export interface PatchTarget {
 export type PatchFunction = (current: KubernetesObject) => KubernetesObject;
 
 /** Reads a json, merge or strategic patch once; the result is applied as often as needed. */
-export function compilePatch(content: Exclude<PatchContent, "apply" | "apply in CBOR">, body: PatchBody, target: PatchTarget): PatchFunction {
+export function compilePatch(
+  content: Exclude<PatchContent, "apply" | "apply in CBOR">,
+  body: PatchBody,
+  target: PatchTarget,
+): PatchFunction {
   const { kind } = target;
   const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
   if (content === "strategic" && !schema) throw unsupportedPatch(false);

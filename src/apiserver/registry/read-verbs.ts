@@ -173,7 +173,13 @@ export function listAnswer(
     return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
   if (representation.encoding === "cbor" && representation.cbor && !inProcess)
-    return { kind: "stream", status: 200, contentType: mediaTypes.cbor, chunks: asAsync(cborList(type, page, representation.cbor)), object };
+    return {
+      kind: "stream",
+      status: 200,
+      contentType: mediaTypes.cbor,
+      chunks: asAsync(cborList(type, page, representation.cbor)),
+      object,
+    };
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page))
     return { kind: "stream", status: 200, contentType: "application/json", chunks: asAsync(listChunks(type, page)), object };
   return { kind: "object", status: 200, object: listObject(type, page), encoded: () => ({ head: "", tail: listBytes(type, page) }) };

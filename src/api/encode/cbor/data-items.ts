@@ -55,6 +55,11 @@ export class HeadReader {
     return this.info === 27 ? this.#view.getBigUint64(this.at - 8) : BigInt(this.argument);
   }
 
+  /** Whether the argument of the head read last is more than a signed integer holds. */
+  get isHuge(): boolean {
+    return this.argument >= 2 ** 63 && this.exact() >= 2n ** 63n;
+  }
+
   /** The number that the head read last is. */
   float(): number {
     if (this.info === 25) return halfFloat(this.argument);
@@ -169,8 +174,7 @@ function readItem(reader: HeadReader): Open | undefined {
   if (major === majorType.tag) return readTags(reader);
   if (major !== majorType.array && major !== majorType.map) return undefined;
   if (reader.isOpen) return { left: -1, seen: 0, major, levels: 1 };
-  if (reader.argument >= 2 ** 63)
-    throw new CborError(`cbor: ${typeName(major)} length ${reader.exact()} is too large, it would cause integer overflow`);
+  if (reader.isHuge) throw new CborError(`cbor: ${typeName(major)} length ${reader.exact()} is too large, it would cause integer overflow`);
   if (reader.argument > (major === majorType.map ? maxPairs : maxElements)) throw tooMany(major);
   return { left: reader.argument * (major === majorType.map ? 2 : 1), seen: 0, major, levels: 1 };
 }
@@ -210,8 +214,7 @@ function skipString(reader: HeadReader): void {
 }
 
 function skipBytes(reader: HeadReader): void {
-  if (reader.argument >= 2 ** 63)
-    throw new CborError(`cbor: ${typeName(reader.major)} length ${reader.exact()} is too large, causing integer overflow`);
+  if (reader.isHuge) throw new CborError(`cbor: ${typeName(reader.major)} length ${reader.exact()} is too large, causing integer overflow`);
   if (reader.bytes.length - reader.at < reader.argument) throw new CborError("unexpected EOF");
   reader.at += reader.argument;
 }

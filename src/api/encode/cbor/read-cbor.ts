@@ -101,7 +101,9 @@ class ValueReader extends HeadReader {
     }
     const date = new Date(Number(value) * 1000);
     if (Number.isNaN(date.getTime()) || date.getUTCFullYear() < 0 || date.getUTCFullYear() > 9999)
-      throw new CborError("cbor: decoded time cannot be represented in RFC3339 format with sub-second precision: Time.MarshalText: year outside of range [0,9999]");
+      throw new CborError(
+        "cbor: decoded time cannot be represented in RFC3339 format with sub-second precision: Time.MarshalText: year outside of range [0,9999]",
+      );
     return date.toISOString().replace(/\.?0*Z$/, "Z");
   }
 
@@ -222,7 +224,8 @@ class ValueReader extends HeadReader {
 
   #array(type: ValueType, goType: string): unknown[] {
     const items = type.kind === "any" ? any : type.kind === "array" ? type.items : undefined;
-    if (!items) throw this.#mismatch(goType, type.kind === "object" ? "cannot decode CBOR array to struct without toarray option" : undefined);
+    if (!items)
+      throw this.#mismatch(goType, type.kind === "object" ? "cannot decode CBOR array to struct without toarray option" : undefined);
     const itemType = type.kind === "any" ? "interface {}" : elementTypeName(goType, items);
     const list: unknown[] = [];
     for (let left = this.isOpen ? -1 : this.argument; this.#hasMore(left); left--) list.push(this.value(items, itemType));
@@ -297,8 +300,7 @@ class ValueReader extends HeadReader {
       return Number.isInteger(value) ? new JsonNumber(floatText(value)) : value;
     }
     if (this.#isNull()) return null;
-    if (this.argument !== 20 && this.argument !== 21)
-      throw notAccepted("primitives", `simple value ${this.argument} is not recognized`);
+    if (this.argument !== 20 && this.argument !== 21) throw notAccepted("primitives", `simple value ${this.argument} is not recognized`);
     if (type.kind !== "any" && type.kind !== "boolean") throw this.#mismatch(goType);
     return this.argument === 21;
   }
@@ -349,4 +351,3 @@ function put(object: Record<string, unknown>, key: string, value: unknown): void
   if (key === "__proto__") Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
   else object[key] = value;
 }
-

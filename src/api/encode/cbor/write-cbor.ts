@@ -147,14 +147,15 @@ function halfBits(value: number): number | undefined {
 const selfDescribed = Uint8Array.of(0xd9, 0xd9, 0xf7);
 
 interface Typed {
-  readonly apiVersion?: string;
-  readonly kind?: string;
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
 }
 
 const typeOfSchema = (schema: ObjectSchema | undefined): ValueType | undefined => schema && { kind: "object", schema };
 
 /** What an object's fields hold: of its kind, or of a list's items where it is one. */
-function typeOf({ apiVersion = "", kind = "" }: Typed): ValueType | undefined {
+function typeOf({ apiVersion, kind }: Typed): ValueType | undefined {
+  if (typeof apiVersion !== "string" || typeof kind !== "string") return undefined;
   const schema = schemaOfKind(apiVersion, kind);
   if (schema || !kind.endsWith("List")) return typeOfSchema(schema);
   const items = schemaOfKind(apiVersion, kind.slice(0, -"List".length));
@@ -194,7 +195,10 @@ export function writeCborItem(object: object, schema: ObjectSchema | undefined):
 }
 
 /** The beginning of a list, up to its first item. */
-export function writeCborListHead(list: { readonly kind: string; readonly apiVersion: string; readonly metadata: unknown }, items: number): Uint8Array {
+export function writeCborListHead(
+  list: { readonly kind: string; readonly apiVersion: string; readonly metadata: unknown },
+  items: number,
+): Uint8Array {
   const writer = new CborWriter();
   writer.raw(selfDescribed);
   writer.head(majorType.map, 4);
