@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { StatusError } from "../../api/meta/status-error.ts";
 import { cborCodec } from "../../api/encode/cbor/cbor-codec.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import {
   negotiateError,
   negotiateInput,

@@ -2,8 +2,9 @@
 // and how a request's body is encoded. Upstream checks in two steps, and so do the messages here: the router refuses media
 // types no route produces or consumes ("406: Not Acceptable …"), then the serializer refuses parameters and encodings it
 // does not serve ("only the following media types are accepted: …"). Parsed headers are remembered: clients repeat them.
-import { StatusError } from "../../api/meta/status-error.ts";
+
 import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { RequestContext } from "../request.ts";
 

@@ -71,6 +71,7 @@ async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTar
 /** What is no text, or no version, says nothing of what the configuration is. */
 function withTypeTexts(plain: KubernetesObject): KubernetesObject {
   const { apiVersion, kind } = plain as { readonly apiVersion?: unknown; readonly kind?: unknown };
+  if (typeof apiVersion === "string" && apiVersion.split("/").length > 2) return { ...plain, apiVersion: "", kind: "" };
   if (isTextOrAbsent(apiVersion) && isTextOrAbsent(kind)) return plain;
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
   return { ...plain, apiVersion: text(apiVersion), kind: text(kind) };

@@ -1,5 +1,7 @@
 // Request bodies: read, parsed (JSON, YAML or protobuf), checked to be of the kind the path is about, and decoded by its schema.
 // Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process bodies are values.
+
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import {
   cannotBeHandled,
   type Decoded,
@@ -10,7 +12,6 @@ import {
   unknownField,
 } from "../../api/encode/decode.ts";
 import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
-import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";

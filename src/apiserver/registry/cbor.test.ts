@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { cborCodec } from "../../api/encode/cbor/cbor-codec.ts";
-import type { WatchStreamEvent } from "../request.ts";
 import { cborWatchFrames } from "../http/cbor-watch-frames.ts";
+import type { WatchStreamEvent } from "../request.ts";
 import { createFixture, type Fixture, type Reading, type Reply } from "./request-fixture.ts";
 
 const cbor = "application/cbor";
@@ -105,6 +105,7 @@ describe("an apply in CBOR", () => {
     ["nothing", Uint8Array.of(0xf6), 400, "invalid object type: /, Kind="],
     ["a kind that is no text", cborCodec.write({ ...configMap, kind: 5 }), 400, "invalid object type: /v1, Kind="],
     ["a version that is no text", cborCodec.write({ ...configMap, apiVersion: [] }), 400, "invalid object type: /, Kind=ConfigMap"],
+    ["a version that is none", cborCodec.write({ ...configMap, apiVersion: "a/b/c" }), 400, "invalid object type: /, Kind="],
   ])("is refused for %s", async (_, bytes, status, message) => {
     expect(await send("PATCH", `${path}/a?fieldManager=m`, bytes, applyCbor)).toMatchObject({ status, body: { message } });
   });

@@ -9,7 +9,7 @@ import { writeCbor, writeCborEvent, writeCborItem, writeCborListHead } from "./w
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 /** A value in a map, where an object may have anything. */
-const valueOf = (item: string): unknown => (readCbor(hex(`a1 6161 ${item}`), undefined).value as { a: unknown }).a;
+const itemOf = (item: string): unknown => (readCbor(hex(`a1 6161 ${item}`), undefined).value as { a: unknown }).a;
 const problemOf = (read: () => unknown): string => {
   try {
     read();
@@ -56,14 +56,14 @@ describe("readCbor()", () => {
     ["d7 42 6869", "6869"],
     ["d6 81 42 6869", ["aGk="]],
   ])("reads %s", (item, value) => {
-    expect(withPlainNumbers(valueOf(item))).toEqual(value);
+    expect(withPlainNumbers(itemOf(item))).toEqual(value);
   });
 
   it("keeps what is said of a number: integers beyond JavaScript's and whole floating-point ones", () => {
-    expect(valueOf("1b0020000000000001")).toEqual(new JsonNumber("9007199254740993"));
-    expect(valueOf("1b7fffffffffffffff")).toEqual(new JsonNumber("9223372036854775807"));
-    expect(valueOf("3b7fffffffffffffff")).toEqual(new JsonNumber("-9223372036854775808"));
-    expect(valueOf("f94000")).toEqual(new JsonNumber("2.0"));
+    expect(itemOf("1b0020000000000001")).toEqual(new JsonNumber("9007199254740993"));
+    expect(itemOf("1b7fffffffffffffff")).toEqual(new JsonNumber("9223372036854775807"));
+    expect(itemOf("3b7fffffffffffffff")).toEqual(new JsonNumber("-9223372036854775808"));
+    expect(itemOf("f94000")).toEqual(new JsonNumber("2.0"));
   });
 
   it.each([
