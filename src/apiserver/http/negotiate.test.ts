@@ -1,12 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { cborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
+import type { ApiRequest } from "../request.ts";
 import {
   negotiateError,
   negotiateInput,
   negotiateLeniently,
   negotiateOutput,
   negotiatePatch,
+  negotiationOf,
   notConsumed,
   type OutputOffer,
 } from "./negotiate.ts";
@@ -144,6 +146,13 @@ describe("negotiateOutput() of a server that speaks CBOR", () => {
     expect(statusOf(() => negotiateOutput(asked("application/cbor-seq"), watch)).message).toMatch(/^only the following.*\/cbor$/);
     expect(statusOf(() => negotiateOutput(asked("application/yaml"), watch)).message).toMatch(/application\/cbor-seq$/);
     expect(negotiateOutput(asked("application/cbor;stream=watch"), watch)).toMatchObject({ encoding: "cbor" });
+  });
+
+  it("has none in what answers before a resource does", () => {
+    const request = asked("application/cbor") as unknown as ApiRequest;
+    expect(negotiateError(negotiationOf({ request, speaksCbor: true }))).toMatchObject({ encoding: "cbor" });
+    expect(negotiateError(negotiationOf({ request, speaksCbor: false }))).toMatchObject({ encoding: "json", pretty: true });
+    expect(negotiateError(negotiationOf({ request }))).toMatchObject({ encoding: "json" });
   });
 
   it("has none where an offer has none", () => {
