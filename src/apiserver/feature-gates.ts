@@ -13,6 +13,7 @@ export const apiServerGates: GateSupport = {
     "APIResponseCompression",
     "APIServerIdentity",
     "AuthorizePodWebsocketUpgradeCreatePermission",
+    "CBORServingAndStorage",
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",

@@ -1,6 +1,7 @@
 // What flows through the API server: one request, one response, and the stages between them. A stage is a function; the
 // server is the list of them in upstream's order (see server.ts). Both transports enter the same list: the HTTPS server
 // parses bytes into an ApiRequest, the in-process transport builds one from JSON values.
+import type { CborCodec } from "../api/encode/cbor/cbor-codec.ts";
 import type { UserInfo } from "./authn/user.ts";
 import type { RequestInfo } from "./http/request-info.ts";
 
@@ -34,6 +35,8 @@ export interface ApiRequest {
   readonly trustedUser?: UserInfo;
   /** Present when the connection can be taken over (HTTP/1.1 Upgrade, or an HTTP/2 extended CONNECT later). */
   readonly upgrade?: UpgradeHandle;
+  /** Where the server speaks CBOR. */
+  readonly cbor?: CborCodec | undefined;
 }
 
 export type RequestBody =
@@ -86,6 +89,8 @@ export interface RequestContext {
   removedRelease?: string;
   /** By dispatch: there is something that serves such requests, whatever it answers. */
   isRouted?: boolean;
+  /** By dispatch: answers are in CBOR too, where the server speaks it and the client wants it. What comes before never is. */
+  speaksCbor?: boolean;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
   /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */
@@ -140,7 +145,7 @@ export type ApiResponse =
       readonly headers?: Readonly<Record<string, string>>;
     }
   /** `encoding` is what the client asked for and the kind has; JSON where absent. */
-  | { readonly kind: "watch"; readonly stream: WatchStream; readonly encoding?: "json" | "protobuf" }
+  | { readonly kind: "watch"; readonly stream: WatchStream; readonly encoding?: "json" | "protobuf" | "cbor" }
   | {
       /** The connection changes protocol: `serve` owns the socket from now on and has to write the 101 itself. */
       readonly kind: "upgrade";

@@ -105,6 +105,7 @@ class ServedRequest implements RequestContext {
   terminated?: number;
   removedRelease?: string;
   isRouted = false;
+  speaksCbor = false;
 
   constructor(request: ApiRequest, receivedAtMs: number) {
     this.request = request;

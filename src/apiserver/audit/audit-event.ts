@@ -4,7 +4,7 @@
 import type { StatusError } from "../../api/meta/status-error.ts";
 import { formatMicroTime } from "../../base/clock.ts";
 import type { UserInfo } from "../authn/user.ts";
-import { acceptsErrors } from "../http/negotiate.ts";
+import { acceptsErrors, negotiationOf } from "../http/negotiate.ts";
 import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
 import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
 
@@ -65,7 +65,7 @@ export class AuditedRequest {
 
   /** What is sent in a form that nobody asked for is not told of. */
   refused({ code, status }: StatusError): void {
-    this.#outcome = acceptsErrors(this.#context.request) ? { code, object: status } : { code };
+    this.#outcome = acceptsErrors(negotiationOf(this.#context)) ? { code, object: status } : { code };
   }
 
   failed(outcome: Outcome): void {

@@ -82,6 +82,8 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       const { as, encoding } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
+        cbor: false,
+        routed: path === "/api",
       });
       if (!as) return objectOf(encoded(path, plain));
       const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
@@ -110,20 +112,23 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     async ({ request }) => {
       const group = documents().groups.find((g) => g.name === name);
       if (!group) return pageNotFound;
-      negotiateOutput(request);
+      negotiateOutput(request, { cbor: false, routed: false });
       return objectOf(encoded(`/apis/${name}`, () => ({ kind: "APIGroup", apiVersion: "v1", ...apiGroup(group) })));
     };
 
   const versionHandler =
     (groupName: string, version: string): Handler =>
-    async ({ request, info }) => {
+    async (context) => {
+      const { request, info } = context;
       const group = documents().groups.find((g) => g.name === groupName);
       if (!group) return pageNotFound;
       const served = group.versions.find((v) => v.version === version);
       if (!served) throw resourceNotServed();
       if (served.isNamedOnly) return pageNotFound;
       if (request.method !== "GET") throw methodNotServed();
-      negotiateOutput(request);
+      const isCustom = served.resources.every(({ schema }) => schema === undefined);
+      negotiateOutput(request, { cbor: !isCustom, routed: !isCustom });
+      context.speaksCbor = !isCustom;
       return objectOf(encoded(info.path, () => apiResourceList(groupName, version, served.resources)));
     };
 

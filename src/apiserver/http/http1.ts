@@ -1,5 +1,6 @@
 // HTTP/1.1: an IncomingMessage as an ApiRequest, a ServerResponse as a Sink.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
@@ -36,6 +37,8 @@ export abstract class ReceivedRequest implements ApiRequest {
   readonly frontProxyCertificate?: Uint8Array;
   readonly hasUnknownCertificate?: boolean;
   readonly upgrade?: UpgradeHandle;
+  /** Set by the server that has received it. */
+  cbor: CborCodec | undefined = undefined;
   readonly #lazy = new LazyAbort();
 
   constructor({ method, target, headers, upgrade }: ReceivedHead, facts: ConnectionFacts) {

@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureVersion, TLSSocket } from "node:tls";
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
@@ -49,6 +50,8 @@ export interface HttpsServerOptions {
   readonly http2?: Http2Settings;
   /** Whether large answers are compressed for clients that accept it. Default true. */
   readonly compress?: boolean;
+  /** CBOR, where the server speaks it. Default: it does not. */
+  readonly cbor?: CborCodec | undefined;
   /** The largest request head accepted. Default 256 KiB. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
@@ -238,6 +241,7 @@ class ConnectionServer implements HttpsServer {
   #onHttp2({ session, facts }: Http2Connection, stream: ServerHttp2Stream, head: Http2Head): void {
     this.#streams.set(session, (this.#streams.get(session) ?? 0) + 1);
     const request = new Http2Request(stream, head, facts);
+    request.cbor = this.#options.cbor;
     stream.on("error", (error) => this.#deps.logger.info("HTTP/2 stream failed", { path: request.path, error }, 4));
     stream.once("close", () => {
       this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
@@ -252,6 +256,7 @@ class ConnectionServer implements HttpsServer {
 
   #onHttp1(message: IncomingMessage, response: ServerResponse): void {
     const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+    request.cbor = this.#options.cbor;
     response.on("close", () => {
       request.clientGone();
       if (this.#stopping) this.#server.closeIdleConnections();

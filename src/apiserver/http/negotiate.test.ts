@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
+import { cborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
-import { negotiateError, negotiateInput, negotiateLeniently, negotiateOutput, negotiatePatch, type OutputOffer } from "./negotiate.ts";
+import type { ApiRequest } from "../request.ts";
+import {
+  negotiateError,
+  negotiateInput,
+  negotiateLeniently,
+  negotiateOutput,
+  negotiatePatch,
+  negotiationOf,
+  notConsumed,
+  type OutputOffer,
+} from "./negotiate.ts";
 
 const request = (accept?: string, query = "", userAgent = "kubectl") => ({
   headers: { accept, "user-agent": userAgent },
@@ -85,20 +96,69 @@ describe("negotiateLeniently()", () => {
   });
 });
 
+const sent = (contentType?: string) => ({ headers: { "content-type": contentType } });
+
 describe("negotiateInput() and negotiatePatch()", () => {
   it("reads JSON, YAML and protobuf and refuses the rest with 415", () => {
-    expect(negotiateInput(undefined)).toBe("json");
-    expect(negotiateInput("application/json; charset=utf-8")).toBe("json");
-    expect(negotiateInput("application/yaml")).toBe("yaml");
-    expect(negotiateInput("application/vnd.kubernetes.protobuf")).toBe("protobuf");
-    expect(statusOf(() => negotiateInput("text/plain"))).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
+    expect(negotiateInput(sent())).toBe("json");
+    expect(negotiateInput(sent("application/json; charset=utf-8"))).toBe("json");
+    expect(negotiateInput(sent("application/yaml"))).toBe("yaml");
+    expect(negotiateInput(sent("application/vnd.kubernetes.protobuf"))).toBe("protobuf");
+    expect(statusOf(() => negotiateInput(sent("text/plain")))).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
   });
 
   it("knows the four kinds of patch", () => {
-    expect(negotiatePatch("application/apply-patch+yaml")).toBe("apply");
-    expect(negotiatePatch("application/merge-patch+json; charset=utf-8")).toBe("merge");
-    expect(statusOf(() => negotiatePatch("application/json")).message).toBe("415: Unsupported Media Type");
-    expect(statusOf(() => negotiatePatch(undefined)).code).toBe(415);
+    expect(negotiatePatch(sent("application/apply-patch+yaml"))).toBe("apply");
+    expect(negotiatePatch(sent("application/merge-patch+json; charset=utf-8"))).toBe("merge");
+    expect(negotiatePatch(sent("application/json"))).toBeUndefined();
+    expect(negotiatePatch(sent())).toBeUndefined();
+    expect(notConsumed().status).toMatchObject({ code: 415, message: "415: Unsupported Media Type" });
+  });
+
+  it("takes CBOR only where the server speaks it", () => {
+    for (const type of ["application/cbor", "application/cbor-seq"])
+      expect(statusOf(() => negotiateInput(sent(type))).message).toBe(
+        "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+      );
+    expect(negotiatePatch(sent("application/apply-patch+cbor"))).toBeUndefined();
+    const cbor = cborCodec;
+    expect(negotiateInput({ ...sent("application/cbor"), cbor })).toBe("cbor");
+    expect(negotiatePatch({ ...sent("application/apply-patch+cbor"), cbor })).toBe("apply in CBOR");
+    expect(statusOf(() => negotiateInput({ ...sent("application/cbor-seq"), cbor })).message).toMatch(/protobuf, application\/cbor$/);
+  });
+});
+
+describe("negotiateOutput() of a server that speaks CBOR", () => {
+  const asked = (accept: string) => ({ headers: { accept }, query: new URLSearchParams(), cbor: cborCodec });
+
+  it("answers in CBOR, whatever the order of what else is accepted as well", () => {
+    expect(negotiateOutput(asked("application/cbor"))).toMatchObject({ encoding: "cbor" });
+    expect(negotiateOutput(asked("application/cbor,application/json"))).toMatchObject({ encoding: "cbor" });
+    expect(negotiateOutput(asked("application/cbor;q=0.5,application/json"))).toMatchObject({ encoding: "json" });
+    expect(negotiateOutput({ headers: { accept: "application/cbor,application/json" }, query: new URLSearchParams() })).toMatchObject({
+      encoding: "json",
+    });
+  });
+
+  it("knows sequences where there are watches, and yet asks for the type of one item", () => {
+    expect(statusOf(() => negotiateOutput(asked("application/cbor-seq"))).message).toMatch(/^406: .*protobuf, application\/cbor$/s);
+    const watch: OutputOffer = { stream: true };
+    expect(statusOf(() => negotiateOutput(asked("application/cbor-seq"), watch)).message).toMatch(/^only the following.*\/cbor$/);
+    expect(statusOf(() => negotiateOutput(asked("application/yaml"), watch)).message).toMatch(/application\/cbor-seq$/);
+    expect(negotiateOutput(asked("application/cbor;stream=watch"), watch)).toMatchObject({ encoding: "cbor" });
+  });
+
+  it("has none in what answers before a resource does", () => {
+    const request = asked("application/cbor") as unknown as ApiRequest;
+    expect(negotiateError(negotiationOf({ request, speaksCbor: true }))).toMatchObject({ encoding: "cbor" });
+    expect(negotiateError(negotiationOf({ request, speaksCbor: false }))).toMatchObject({ encoding: "json", pretty: true });
+    expect(negotiateError(negotiationOf({ request }))).toMatchObject({ encoding: "json" });
+  });
+
+  it("has none where an offer has none", () => {
+    expect(statusOf(() => negotiateOutput(asked("application/cbor"), { cbor: false, routed: false })).message).toBe(
+      "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    );
   });
 });
 

@@ -2,21 +2,46 @@
 // and how a request's body is encoded. Upstream checks in two steps, and so do the messages here: the router refuses media
 // types no route produces or consumes ("406: Not Acceptable …"), then the serializer refuses parameters and encodings it
 // does not serve ("only the following media types are accepted: …"). Parsed headers are remembered: clients repeat them.
+
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
+import type { RequestContext } from "../request.ts";
 
-export type Encoding = "json" | "yaml" | "protobuf";
+export type Encoding = "json" | "yaml" | "protobuf" | "cbor";
 
 /** The media type of each encoding, in upstream's order of preference. */
 export const mediaTypes: Readonly<Record<Encoding, string>> = {
   json: "application/json",
   yaml: "application/yaml",
   protobuf: "application/vnd.kubernetes.protobuf",
+  cbor: "application/cbor",
 };
 
-const encodingsServed: readonly Encoding[] = ["json", "yaml", "protobuf"];
-const listedTypes: readonly string[] = Object.values(mediaTypes);
-const listedStreamTypes = [`${mediaTypes.json};stream=watch`, `${mediaTypes.protobuf};stream=watch`];
+/** What a watch in CBOR is: one data item after the other. */
+export const cborSequence = "application/cbor-seq";
+
+/** What is served, and what refusals list of it. */
+interface Served {
+  readonly encodings: readonly Encoding[];
+  readonly types: readonly string[];
+  readonly streamTypes: readonly string[];
+}
+
+const withoutCbor: Served = {
+  encodings: ["json", "yaml", "protobuf"],
+  types: [mediaTypes.json, mediaTypes.yaml, mediaTypes.protobuf],
+  streamTypes: [`${mediaTypes.json};stream=watch`, `${mediaTypes.protobuf};stream=watch`],
+};
+
+const withCbor: Served = {
+  encodings: [...withoutCbor.encodings, "cbor"],
+  types: [...withoutCbor.types, mediaTypes.cbor],
+  streamTypes: [...withoutCbor.streamTypes, cborSequence],
+};
+
+const servedTo = ({ cbor }: Pick<NegotiationInput, "cbor">, offer: OutputOffer): Served =>
+  cbor && offer.cbor !== false ? withCbor : withoutCbor;
 
 export interface OutputOffer {
   /** Which transformations (`as`, `g`, `v`) are served here. Default: none. */
@@ -27,6 +52,10 @@ export interface OutputOffer {
   readonly stream?: boolean;
   /** The route also serves watches: a refusal by the router lists their types too. */
   readonly listsWatch?: boolean;
+  /** Whether a router sees to what is accepted at all, before what is served is looked at. Default true. */
+  readonly routed?: boolean;
+  /** Whether there is CBOR where the server speaks it. Default true. */
+  readonly cbor?: boolean;
 }
 
 export interface NegotiatedOutput {
@@ -50,6 +79,13 @@ export interface Clause {
 export interface NegotiationInput {
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly query: URLSearchParams;
+  /** Where the server speaks CBOR. */
+  readonly cbor?: CborCodec | undefined;
+}
+
+/** What an answer, whoever has made it, is negotiated by: there is CBOR only where resources answer. */
+export function negotiationOf({ request, speaksCbor }: Pick<RequestContext, "request" | "speaksCbor">): NegotiationInput {
+  return request.cbor && !speaksCbor ? { headers: request.headers, query: request.query } : request;
 }
 
 const plainJson: NegotiatedOutput = { encoding: "json", pretty: false, profile: "" };
@@ -63,16 +99,17 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   if (accept === undefined || accept === "" || accept === "application/json" || accept === "*/*")
     return pretty ? { ...plainJson, pretty } : plainJson;
   const clauses = parseAccept(accept);
-  if (!clauses.some(routable)) throw notRoutable(offer);
+  const served = servedTo(request, offer);
+  if (offer.routed !== false && !clauses.some((clause) => routable(clause, served, offer))) throw notRoutable(served, offer);
   for (const clause of clauses)
-    for (const encoding of encodingsServed) {
+    for (const encoding of served.encodings) {
       const output = match(clause, encoding, offer, pretty);
       if (!output || !(offer.encodes?.(encoding, output.as) ?? true)) continue;
       // What is wanted most decides, though it cannot be streamed.
-      if (offer.stream && encoding === "yaml") throw notAcceptable(listedStreamTypes);
+      if (offer.stream && encoding === "yaml") throw notAcceptable(served.streamTypes);
       return output;
     }
-  throw notAcceptable(listedTypes);
+  throw notAcceptable(served.types);
 }
 
 const allowAll: OutputOffer = { allows: () => true };
@@ -96,7 +133,7 @@ function firstAccepted(request: NegotiationInput, offer: OutputOffer): Negotiate
   const pretty = wantsPretty(request);
   if (!accept) return pretty ? { ...plainJson, pretty } : plainJson;
   for (const clause of parseAccept(accept))
-    for (const encoding of encodingsServed) {
+    for (const encoding of servedTo(request, offer).encodings) {
       const output = match(clause, encoding, offer, pretty);
       if (output) return { encoding, pretty: output.pretty, profile: "" };
     }
@@ -104,34 +141,44 @@ function firstAccepted(request: NegotiationInput, offer: OutputOffer): Negotiate
 }
 
 /** How the body of a POST, PUT or DELETE is encoded; throws the 415 Status. */
-export function negotiateInput(contentType: string | undefined): Encoding {
+export function negotiateInput({ headers, cbor }: Pick<NegotiationInput, "headers" | "cbor">): Encoding {
+  const contentType = headers["content-type"];
   if (contentType === undefined || contentType === "" || contentType === "application/json") return "json";
   const type = parametersAreSound(contentType) ? mediaTypeOf(contentType) : "";
   if (type === mediaTypes.json) return "json";
   if (type === mediaTypes.yaml) return "yaml";
   if (type === mediaTypes.protobuf) return "protobuf";
-  throw new StatusError({
-    code: 415,
-    reason: "UnsupportedMediaType",
-    message: `the body of the request was in an unknown format - accepted media types include: ${listedTypes.join(", ")}`,
-  });
+  if (type === mediaTypes.cbor && cbor) return "cbor";
+  throw unknownFormat(servedTo({ cbor }, noOffer).types);
 }
 
-export type PatchContent = "json" | "merge" | "strategic" | "apply";
+/** The 415 of a body, or a patch, that is none of what is accepted. */
+export const unknownFormat = (accepted: readonly string[]): StatusError =>
+  new StatusError({
+    code: 415,
+    reason: "UnsupportedMediaType",
+    message: `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`,
+  });
+
+export type PatchContent = "json" | "merge" | "strategic" | "apply" | "apply in CBOR";
 
 const patchTypes: Readonly<Record<string, PatchContent>> = {
   "application/json-patch+json": "json",
   "application/merge-patch+json": "merge",
   "application/strategic-merge-patch+json": "strategic",
   "application/apply-patch+yaml": "apply",
+  "application/apply-patch+cbor": "apply in CBOR",
 };
 
-/** The patch a PATCH request carries; throws the router's 415 Status. The router compares types letter by letter. */
-export function negotiatePatch(contentType: string | undefined): PatchContent {
-  const patch = patchTypes[contentType?.split(";", 1)[0]?.trim() ?? ""];
-  if (patch) return patch;
-  throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
+/** The patch a PATCH request carries; undefined where the router takes none such. It compares types letter by letter. */
+export function negotiatePatch({ headers, cbor }: Pick<NegotiationInput, "headers" | "cbor">): PatchContent | undefined {
+  const patch = patchTypes[headers["content-type"]?.split(";", 1)[0]?.trim() ?? ""];
+  return patch === "apply in CBOR" && !cbor ? undefined : patch;
 }
+
+/** The router's 415. */
+export const notConsumed = (): StatusError =>
+  new StatusError({ code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type", details: {} });
 
 /** Parameters without a value make a Content-Type one that cannot be read. */
 function parametersAreSound(contentType: string): boolean {
@@ -161,15 +208,15 @@ function match(clause: Clause, encoding: Encoding, offer: OutputOffer, pretty: b
   return offer.allows?.(as) ? { encoding, as, pretty: prettyHere, profile } : undefined;
 }
 
-function routable(clause: Clause): boolean {
+function routable(clause: Clause, served: Served, offer: OutputOffer): boolean {
   if (clause.type === "*" && clause.subtype === "*") return true;
-  return listedTypes.includes(`${clause.type}/${clause.subtype}`);
+  return routedTypes(served, offer).includes(`${clause.type}/${clause.subtype}`);
 }
 
-function notRoutable(offer: OutputOffer): StatusError {
-  const listed = offer.stream || offer.listsWatch ? [...listedTypes, ...listedStreamTypes] : listedTypes;
-  return notProduced(listed);
-}
+const routedTypes = ({ types, streamTypes }: Served, offer: OutputOffer): readonly string[] =>
+  offer.stream || offer.listsWatch ? [...types, ...streamTypes] : types;
+
+const notRoutable = (served: Served, offer: OutputOffer): StatusError => notProduced(routedTypes(served, offer));
 
 /** The router's 406 of a path that produces other types than objects do ("application/jwk-set+json"). */
 export function notProduced(produced: readonly string[]): StatusError {

@@ -2,13 +2,15 @@
 // compresses what is large, and streams watches and logs at the client's pace.
 import { promisify } from "node:util";
 import { constants, createGzip, type Gzip, gzip } from "node:zlib";
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
 import type { HistogramSeries } from "../../base/metrics.ts";
-import type { ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
+import type { ApiRequest, ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
 import type { Answer } from "../server.ts";
+import { cborWatchFrames } from "./cbor-watch-frames.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
-import { mediaTypes, negotiateError, negotiateLeniently } from "./negotiate.ts";
+import { cborSequence, mediaTypes, negotiateError, negotiateLeniently, negotiationOf } from "./negotiate.ts";
 import { protobufWatchFrames } from "./protobuf-watch-frames.ts";
 import { ClientGone, type HeaderValues, type Sink } from "./sink.ts";
 import { warningHeaders } from "./warnings.ts";
@@ -54,8 +56,10 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
   const head = answer.context.request.method === "HEAD";
   switch (response.kind) {
     case "object": {
-      const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(answer.context.request);
+      const asked = negotiationOf(answer.context);
+      const { encoding, pretty } = (response.status < 400 ? negotiateLeniently : negotiateError)(asked);
       if (encoding === "yaml") return sendYaml(response, answer, sink);
+      if (encoding === "cbor" && asked.cbor) return sendCbor(response, answer, sink, asked.cbor);
       // What has no protobuf encoding (a table, a custom resource) is JSON: the handler has negotiated that it may be.
       const message = encoding === "protobuf" ? encodeProtobuf(response.object, response.protobuf?.bind(response)) : undefined;
       const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
@@ -80,13 +84,24 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
     case "stream":
       return sendStream(answer, response, sink);
     case "watch": {
-      const protobuf = response.encoding === "protobuf";
-      sink.open(200, headersOf(answer, protobuf ? `${mediaTypes.protobuf};stream=watch` : mediaTypes.json));
-      return sendWatch(response.stream, { frames: protobuf ? protobufWatchFrames : watchFrames, counted: answer.counted }, sink, pace);
+      const { contentType, frames } = watchForm(response.encoding, answer.context.request);
+      sink.open(200, headersOf(answer, contentType));
+      return sendWatch(response.stream, { frames, counted: answer.counted }, sink, pace);
     }
     case "upgrade":
       throw new Error("the request is not an upgrade, its answer is one");
   }
+}
+
+interface WatchForm {
+  readonly contentType: string;
+  readonly frames: Frames;
+}
+
+function watchForm(encoding: Extract<ApiResponse, { kind: "watch" }>["encoding"], { cbor }: ApiRequest): WatchForm {
+  if (encoding === "cbor" && cbor) return { contentType: cborSequence, frames: cborWatchFrames(cbor) };
+  if (encoding === "protobuf") return { contentType: `${mediaTypes.protobuf};stream=watch`, frames: protobufWatchFrames };
+  return { contentType: mediaTypes.json, frames: watchFrames };
 }
 
 /** Objects, in whatever encoding. */
@@ -104,6 +119,12 @@ async function sendYaml(response: ObjectResponse, answer: Answer, sink: Sink): P
   const headers = headersOf(answer, mediaTypes.yaml, response.headers);
   const bytes = await encodeYaml(response.object);
   const body = answer.context.request.method === "HEAD" ? undefined : bytes;
+  return sendWhole(sink, response.status, headers, { body, compressible: true, sizes: answer.counted?.sizes });
+}
+
+function sendCbor(response: ObjectResponse, answer: Answer, sink: Sink, cbor: CborCodec): Promise<void> | undefined {
+  const headers = headersOf(answer, mediaTypes.cbor, response.headers);
+  const body = answer.context.request.method === "HEAD" ? undefined : cbor.write(response.object);
   return sendWhole(sink, response.status, headers, { body, compressible: true, sizes: answer.counted?.sizes });
 }
 
@@ -180,10 +201,12 @@ async function sendStream(answer: Answer, response: StreamResponse, sink: Sink):
   }
 }
 
+const listTypes: ReadonlySet<string> = new Set([mediaTypes.json, mediaTypes.protobuf, mediaTypes.cbor]);
+
 async function sendChunks(answer: Answer, response: StreamResponse, sink: Sink): Promise<void> {
   const headers = headersOf(answer, response.contentType, response.headers);
   // Lists are compressed as upstream's are; logs and the like go out as they come.
-  const isList = response.contentType === mediaTypes.json || response.contentType === mediaTypes.protobuf;
+  const isList = listTypes.has(response.contentType);
   let sent = 0;
   const counting = (length: number): void => void (sent += length);
   if (isList && sink.acceptsGzip && !response.asIs) await sendCompressedStream(response, sink, { headers, counting });

@@ -23,6 +23,11 @@ const patchTypes = [
   "application/strategic-merge-patch+json",
   "application/apply-patch+yaml",
 ];
+const cbor = "application/cbor";
+const cborSequence = "application/cbor-seq";
+const cborPatch = "application/apply-patch+cbor";
+/** What is never in CBOR. */
+const withoutCbor: ReadonlySet<string> = new Set(["meta-v1.APIVersions", "meta-v1.APIGroupList", "meta-v1.APIGroup"]);
 const codeTexts: Readonly<Record<number, string>> = { 200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized" };
 
 export interface DocumentContext {
@@ -30,14 +35,21 @@ export interface DocumentContext {
   readonly descriptions: Descriptions;
   /** What a custom resource is; undefined for a built-in one. */
   readonly publishedOf: (type: ResourceType) => PublishedSchema | undefined;
+  /** Whether the server speaks CBOR. Default false. */
+  readonly cbor?: boolean | undefined;
 }
+
+/** Operations on built-in resources where the server speaks CBOR. */
+const spoken = (paths: readonly OperationPath[], context: DocumentContext): readonly OperationPath[] =>
+  context.cbor ? paths.map((path) => ({ ...path, operations: path.operations.map((operation) => ({ ...operation, cbor: true })) })) : paths;
 
 export function schemaContext(version: OpenApiVersion, { descriptions }: DocumentContext): SchemaContext {
   return { version, descriptions };
 }
 
 /** The v3 document of some paths with all models they need. */
-export function documentV3(paths: readonly OperationPath[], context: DocumentContext, own?: SchemaContext["own"]): object {
+export function documentV3(of: readonly OperationPath[], context: DocumentContext, own?: SchemaContext["own"]): object {
+  const paths = spoken(of, context);
   const schemas = modelsOf(typesIn(paths), { ...schemaContext(3, context), own });
   return {
     openapi: "3.0.0",
@@ -49,7 +61,8 @@ export function documentV3(paths: readonly OperationPath[], context: DocumentCon
 
 /** The v2 document of every group of built-in resources. */
 export function documentV2(context: DocumentContext, more: readonly OperationPath[]): object {
-  const paths = [...more, ...context.groups.flatMap((g) => g.versions.flatMap((v) => pathsOf(g.name, v.version, v.resources)))];
+  const resources = context.groups.flatMap((g) => g.versions.flatMap((v) => pathsOf(g.name, v.version, v.resources)));
+  const paths = spoken([...more, ...resources], context);
   const shared = new SharedParameters(context.descriptions);
   return {
     swagger: "2.0",
@@ -76,17 +89,26 @@ function kubernetesExtensions({ action, kind }: Operation): Model {
   return { ...(action ? { "x-kubernetes-action": action } : {}), ...(kind ? { "x-kubernetes-group-version-kind": kind } : {}) };
 }
 
-function producedBy({ streams, action, answer, custom }: Operation): readonly string[] {
+function producedBy({ streams, action, answer, custom, cbor: speaksCbor }: Operation): readonly string[] {
   if (answer === "version.Info") return ["application/json"];
   if (custom) return customTypes;
-  return action !== undefined && streams ? [...objectTypes, ...streamTypes] : objectTypes;
+  const withCbor = speaksCbor && !withoutCbor.has(answer ?? "");
+  const types = withCbor ? [...objectTypes, cbor] : objectTypes;
+  if (action === undefined || !streams) return types;
+  return [...types, ...streamTypes, ...(withCbor ? [cborSequence] : [])];
+}
+
+/** Of an answer that is text. */
+function textTypesOf({ textTypes = ["*/*"], cbor: speaksCbor, action }: Operation): readonly string[] {
+  return speaksCbor && action !== undefined && textTypes.length > 1 ? [...textTypes, cbor] : textTypes;
 }
 
 /** Undefined where upstream does not say. */
 function consumedBy(operation: Operation): readonly string[] | undefined {
   const { action, body, custom, textTypes } = operation;
   if (action === undefined) return textTypes ? undefined : producedBy(operation);
-  if (body?.patch) return custom ? patchTypes.filter((type) => !type.includes("strategic")) : patchTypes;
+  if (body?.patch)
+    return custom ? patchTypes.filter((type) => !type.includes("strategic")) : operation.cbor ? [...patchTypes, cborPatch] : patchTypes;
   return custom ? customTypes : ["*/*"];
 }
 
@@ -100,7 +122,7 @@ function operationV3(operation: Operation, descriptions: Descriptions): Model {
   const { id, description, tag, body, answer, codes } = operation;
   const content = answer
     ? Object.fromEntries(producedBy(operation).map((t) => [t, { schema: reference(answer, 3) }]))
-    : Object.fromEntries((operation.textTypes ?? ["*/*"]).map((t) => [t, { schema: { type: "string" } }]));
+    : Object.fromEntries(textTypesOf(operation).map((t) => [t, { schema: { type: "string" } }]));
   const bodyTypes = consumedBy(operation) ?? [];
   return {
     tags: [tag],
@@ -144,7 +166,7 @@ function operationV2(operation: Operation, shared: SharedParameters): Model {
   return {
     description,
     ...(consumes ? { consumes } : {}),
-    produces: answer ? producedBy(operation) : (operation.textTypes ?? ["*/*"]),
+    produces: answer ? producedBy(operation) : textTypesOf(operation),
     schemes: ["https"],
     tags: [tag],
     operationId: id,

@@ -59,12 +59,14 @@ interface Generation {
 export interface OpenApiOptions {
   /** What a custom resource is; undefined for a built-in one. Default: there are none. */
   readonly publishedOf?: DocumentContext["publishedOf"];
+  /** Whether the server speaks CBOR. Default false. */
+  readonly cbor?: boolean;
 }
 
 /** `resources`: what is served now; another array when it has changed. */
 export function createOpenApi(
   resources: () => readonly ResourceType[],
-  { publishedOf = () => undefined }: OpenApiOptions = {},
+  { publishedOf = () => undefined, cbor = false }: OpenApiOptions = {},
 ): EndpointSource {
   let current: Generation | undefined;
   const generation = (): Generation => (current = generationOf(resources(), publishedOf, current));
@@ -75,7 +77,7 @@ export function createOpenApi(
       key,
       hash,
       (candidate) => parts.has(candidate.replace(" protobuf", "")),
-      async () => make({ groups, descriptions: await loadDescriptions(), publishedOf }),
+      async () => make({ groups, descriptions: await loadDescriptions(), publishedOf, cbor }),
     );
   };
 

@@ -22,6 +22,8 @@ export interface Operation {
   readonly answer?: string;
   /** Media types of an answer that is text. Default: any. */
   readonly textTypes?: readonly string[];
+  /** What it takes and gives may be in CBOR. Default false. */
+  readonly cbor?: boolean;
   readonly codes: readonly number[];
   /** The answer may be a watch. */
   readonly streams?: boolean;

@@ -64,9 +64,20 @@ async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTar
   if (validation === "Warn") duplicates.forEach(warn);
   if (value === undefined || value === null) throw badRequest("invalid object type: /, Kind=");
   if (typeof value !== "object" || Array.isArray(value)) throw badRequest(`error decoding YAML: ${notAnObject(value)}`);
-  const plain = withPlainNumbers(value) as KubernetesObject;
+  const plain = withTypeTexts(withPlainNumbers(value) as KubernetesObject);
   return plain.metadata ? plain : { ...plain, metadata: {} as ObjectMeta };
 }
+
+/** What is no text, or no version, says nothing of what the configuration is. */
+function withTypeTexts(plain: KubernetesObject): KubernetesObject {
+  const { apiVersion, kind } = plain as { readonly apiVersion?: unknown; readonly kind?: unknown };
+  if (typeof apiVersion === "string" && apiVersion.split("/").length > 2) return { ...plain, apiVersion: "", kind: "" };
+  if (isTextOrAbsent(apiVersion) && isTextOrAbsent(kind)) return plain;
+  const text = (value: unknown): string => (typeof value === "string" ? value : "");
+  return { ...plain, apiVersion: text(apiVersion), kind: text(kind) };
+}
+
+const isTextOrAbsent = (value: unknown): boolean => value === undefined || typeof value === "string";
 
 function notAnObject(value: unknown): string {
   const kind = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;

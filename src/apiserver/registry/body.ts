@@ -1,5 +1,7 @@
 // Request bodies: read, parsed (JSON, YAML or protobuf), checked to be of the kind the path is about, and decoded by its schema.
 // Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process bodies are values.
+
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import {
   cannotBeHandled,
   type Decoded,
@@ -9,7 +11,7 @@ import {
   strictProblem,
   unknownField,
 } from "../../api/encode/decode.ts";
-import { inTextOrder, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";
@@ -19,7 +21,7 @@ import type { GroupVersionKind } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { WireError } from "../../base/protobuf/wire.ts";
-import { negotiateInput } from "../http/negotiate.ts";
+import { negotiateInput, type PatchContent } from "../http/negotiate.ts";
 import type { ApiRequest, RequestContext } from "../request.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./request-options.ts";
@@ -66,12 +68,13 @@ async function parseSent(
   return parseBody(context.request, bytes, expected);
 }
 
-/** `sent`: the body itself, which messages quote. */
-type ParsedBody = ParsedText & { readonly sent?: Uint8Array };
+/** `sent`: the body itself, which messages quote. `unknown`: what strict validation says, where the reader has found it out. */
+type ParsedBody = ParsedText & { readonly sent?: Uint8Array; readonly unknown?: readonly string[] };
 
 async function parseBody(request: ApiRequest, bytes: Uint8Array, expected: ExpectedKind): Promise<ParsedBody> {
-  const encoding = negotiateInput(request.headers["content-type"]);
+  const encoding = negotiateInput(request);
   if (encoding === "protobuf") return parseProtobufBody(bytes, expected);
+  if (encoding === "cbor" && request.cbor) return parseCborBody(bytes, expected, request.cbor);
   const text = utf8.decode(bytes);
   if (encoding === "yaml") return { ...(await parseYamlBody(text, expected.kind)), sent: bytes };
   try {
@@ -123,6 +126,82 @@ function orWireProblem<T>(read: () => T, refusal: (problem: string) => Error): T
   }
 }
 
+const undetermined = "unable to determine group/version/kind: ";
+
+/** A CBOR body as the values its JSON would have. Built-in kinds are read by the schema of what the body says it is. */
+function parseCborBody(bytes: Uint8Array, expected: ExpectedKind, cbor: CborCodec): ParsedBody {
+  const readType = (): ReturnType<CborCodec["readType"]> =>
+    orCborProblem(
+      () => cbor.readType(bytes),
+      cbor,
+      (problem) => unrecognized(expected.kind, undetermined + problem, bytes),
+    );
+  const apiVersion = versionOf(expected);
+  const sent = expected.decode ? undefined : toldType(readType());
+  const kind = sent?.kind || expected.kind;
+  const version = sent?.apiVersion || apiVersion;
+  const schema = kind === expected.kind && version === apiVersion ? schemaOf(expected, apiVersion) : schemaOfKind(version, kind);
+  const { value, unknown } = orCborProblem(
+    () => cbor.read(bytes, expected.decode ? undefined : schema),
+    cbor,
+    (problem) => {
+      if (expected.decode) readType();
+      return cannotBeHandled({ version: version.slice(version.indexOf("/") + 1), kind }, expected.kind, problem);
+    },
+  );
+  if (expected.decode) checkToldType(value, expected, bytes);
+  const typed = sent && value !== null ? { ...(value as object), ...sent } : value;
+  return { value: typed, duplicates: [], sent: bytes, unknown: unknown === undefined ? [] : [unknown] };
+}
+
+/** A version that is none says nothing, nor does a kind beside it. */
+function toldType({ apiVersion = "", kind = "" }: ReturnType<CborCodec["readType"]>): {
+  readonly apiVersion: string;
+  readonly kind: string;
+} {
+  return apiVersion.split("/").length > 2 ? { apiVersion: "", kind: "" } : { apiVersion, kind };
+}
+
+/** Custom objects have to say what they are. */
+function checkToldType(value: unknown, expected: ExpectedKind, bytes: Uint8Array): void {
+  const { apiVersion, kind } = (value ?? {}) as Sent;
+  const told = toldType({ apiVersion: stringOr(apiVersion), kind: stringOr(kind) });
+  if (told.kind === "") throw unrecognized(expected.kind, `Object 'Kind' is missing in '${diagnosticText(value)}'`, bytes);
+  if (told.apiVersion === "")
+    throw cannotBeHandled({ version: "", kind: told.kind }, expected.kind, `Object 'apiVersion' is missing in '${diagnosticText(value)}'`);
+}
+
+const stringOr = (value: unknown): string => (typeof value === "string" ? value : "");
+
+/** A value in CBOR's diagnostic notation. */
+function diagnosticText(value: unknown): string {
+  if (value instanceof JsonNumber) return value.text;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(diagnosticText).join(", ")}]`;
+  const entries = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${diagnosticText(item)}`);
+  return `{${entries.join(", ")}}`;
+}
+
+function orCborProblem<T>(read: () => T, cbor: CborCodec, refusal: (problem: string) => Error): T {
+  try {
+    return read();
+  } catch (error) {
+    if (cbor.isProblem(error)) throw refusal(error.message);
+    throw error;
+  }
+}
+
+function readCborDeleteOptions(bytes: Uint8Array, cbor: CborCodec): unknown {
+  const { kind = "" } = orCborProblem(
+    () => cbor.readType(bytes),
+    cbor,
+    (problem) => badRequest(undetermined + problem),
+  );
+  // Another kind is for the caller to refuse.
+  const schema = kind === "" || kind === "DeleteOptions" ? builtInSchemas.get("meta-v1.DeleteOptions") : undefined;
+  return orCborProblem(() => cbor.read(bytes, schema), cbor, badRequest).value;
+}
+
 const summaryBytes = 30;
 
 function unrecognized(kind: string, problem: string, bytes: Uint8Array): Error {
@@ -139,7 +218,7 @@ interface Sent {
 
 /** Decodes a parsed body as an object of a kind. */
 export function decodeAs(
-  { value, duplicates, text, sent: bytes }: ParsedBody,
+  { value, duplicates, text, sent: bytes, unknown: found }: ParsedBody,
   expected: ExpectedKind,
   validation: FieldValidation,
   warn: (text: string) => void,
@@ -152,7 +231,7 @@ export function decodeAs(
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
   const unreadable = expected.unreadable?.(object as never);
   if (unreadable !== undefined) throw cannotBeHandled(expected, expected.kind, unreadable);
-  const problems = strictProblems(duplicates, unknown, expected.decode ? undefined : text);
+  const problems = found ?? strictProblems(duplicates, unknown, expected.decode ? undefined : text);
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
   const whole = object as unknown as KubernetesObject;
@@ -297,8 +376,9 @@ async function readDeleteBody(context: RequestContext): Promise<unknown> {
   const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
   context.bodyBytes = bytes.length;
   if (bytes.length === 0) return undefined;
-  const encoding = negotiateInput(request.headers["content-type"]);
+  const encoding = negotiateInput(request);
   if (encoding === "protobuf") return readProtobufDeleteOptions(bytes);
+  if (encoding === "cbor" && request.cbor) return readCborDeleteOptions(bytes, request.cbor);
   const text = utf8.decode(bytes);
   if (encoding === "yaml") return (await parseYamlBody(text, "DeleteOptions")).value;
   try {
@@ -320,8 +400,8 @@ function readProtobufDeleteOptions(bytes: Uint8Array): unknown {
 }
 
 /** A patch as sent: text, or (in-process) a value. */
-export async function readPatchBody(context: RequestContext): Promise<PatchBody> {
-  const patch = await readPatch(context);
+export async function readPatchBody(context: RequestContext, content: PatchContent): Promise<PatchBody> {
+  const patch = await readPatch(context, content);
   if (context.auditBody?.whole) context.auditBody.value = "text" in patch ? parsedIfJson(patch.text) : patch.value;
   return patch;
 }
@@ -338,10 +418,17 @@ function parsedIfJson(text: string): unknown {
   }
 }
 
-async function readPatch(context: RequestContext): Promise<PatchBody> {
-  const { body } = context.request;
+async function readPatch(context: RequestContext, content: PatchContent): Promise<PatchBody> {
+  const { body, cbor } = context.request;
   if (body.kind === "value") return typeof body.value === "string" ? { text: body.value } : { value: body.value };
   const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
   context.bodyBytes = bytes.length;
-  return { text: utf8.decode(bytes) };
+  if (content !== "apply in CBOR" || !cbor) return { text: utf8.decode(bytes) };
+  return {
+    value: orCborProblem(
+      () => cbor.read(bytes, undefined),
+      cbor,
+      (problem) => badRequest(`error decoding YAML: ${problem}`),
+    ).value,
+  };
 }

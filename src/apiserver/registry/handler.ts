@@ -100,6 +100,7 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
   context.isRouted = true;
+  context.speaksCbor = true;
   if (!store.definition.custom) warnOfDeprecation(store, context);
   if (reads) return answerComputed(env, store, context, reads);
   const namespace = namespaceOf(store, info);
@@ -142,6 +143,7 @@ function answerCreation(
 async function answerCustomResource(dispatch: Dispatch, store: ResourceStore, context: RequestContext): Promise<ApiResponse> {
   const { info } = context;
   const { type } = store;
+  context.speaksCbor = true;
   const acrossNamespaces = info.verb === "list" || info.verb === "watch";
   if (type.namespaced ? info.namespace === "" && !acrossNamespaces : info.namespace !== "") return pageNotFound;
   if (info.subresource === "") {
@@ -192,6 +194,7 @@ function answerSubresource(dispatch: Dispatch, store: ResourceStore, context: Re
   const isConnection = connector && (subresource === "proxy" ? proxyMethods.has(method) : isServed && method !== "HEAD");
   if (connector ? !isConnection : !isServed || !suitsMethod(store, context)) throw methodNotAllowed();
   context.isRouted = true;
+  context.speaksCbor = true;
   if (connector) return connect(env, store, context, { connector, kind: served.kind });
   if (!definition.custom) warnOfDeprecation(store, context);
   const namespace = namespaceOf(store, info);

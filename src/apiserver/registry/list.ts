@@ -237,10 +237,10 @@ export function writtenList(type: ResourceType, page: ListPage): unknown {
   return { ...rest, items: type.schema === undefined ? items : items.map(({ kind: _1, apiVersion: _2, ...item }) => item) };
 }
 
-const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;
+export const listKindOf = (type: ResourceType): string => type.listKind ?? `${type.kind}List`;
 
 /** Lists of custom resources always say where they go on. */
-function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
+export function listMetadata({ schema }: ResourceType, metadata: ListMeta): ListMeta {
   return schema === undefined && metadata.continue === undefined ? { ...metadata, continue: "" } : metadata;
 }
 

@@ -13,7 +13,7 @@ import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merg
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import type { PatchContent } from "../http/negotiate.ts";
+import { type PatchContent, unknownFormat } from "../http/negotiate.ts";
 import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
@@ -35,10 +35,14 @@ export interface PatchTarget {
 export type PatchFunction = (current: KubernetesObject) => KubernetesObject;
 
 /** Reads a json, merge or strategic patch once; the result is applied as often as needed. */
-export function compilePatch(content: Exclude<PatchContent, "apply">, body: PatchBody, target: PatchTarget): PatchFunction {
+export function compilePatch(
+  content: Exclude<PatchContent, "apply" | "apply in CBOR">,
+  body: PatchBody,
+  target: PatchTarget,
+): PatchFunction {
   const { kind } = target;
   const schema = kind.schema === undefined ? undefined : builtInSchemas.get(kind.schema);
-  if (content === "strategic" && !schema) throw unsupportedPatch();
+  if (content === "strategic" && !schema) throw unsupportedPatch(false);
   // A strategic merge gives no text that is decoded, but a value that is converted.
   const decodeValue = content === "strategic" ? decodeConverted : decodeObject;
   const decode = kind.decode ?? (schema && ((value: unknown) => decodeValue(schema, value)));
@@ -70,13 +74,9 @@ function keepingKind(patched: unknown, { apiVersion, kind }: KubernetesObject): 
 }
 
 /** Custom resources have no strategic merge. */
-export function unsupportedPatch(): StatusError {
-  return new StatusError({
-    code: 415,
-    reason: "UnsupportedMediaType",
-    message:
-      "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-  });
+export function unsupportedPatch(withCbor: boolean): StatusError {
+  const accepted = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+  return unknownFormat(withCbor ? [...accepted, "application/apply-patch+cbor"] : accepted);
 }
 
 /** The patch, and the fields it has twice. */

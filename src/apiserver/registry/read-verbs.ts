@@ -9,6 +9,7 @@ import type { RequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
 import type { WatchScope } from "../watch-cache/resource-figures.ts";
+import { cborList } from "./cbor-list.ts";
 import { customScaleOf } from "./custom-scale.ts";
 import type { ComputedReads } from "./handler-types.ts";
 import { encodedList, type ListPage, listBytes, listObject, listPage, writtenList } from "./list.ts";
@@ -173,6 +174,14 @@ export function listAnswer(
   if (representation.encoding !== "protobuf" && (representation.pretty || representation.encoding === "yaml") && !inProcess)
     return { kind: "object", status: 200, object: writtenList(type, page) };
   if (representation.encoding === "protobuf") return protobufListAnswer(type, page, inProcess);
+  if (representation.encoding === "cbor" && representation.cbor && !inProcess)
+    return {
+      kind: "stream",
+      status: 200,
+      contentType: mediaTypes.cbor,
+      chunks: asAsync(cborList(type, page, representation.cbor)),
+      object,
+    };
   if (!inProcess && representation.encoding === "json" && !representation.pretty && isLong(page, type.schema !== undefined)) {
     const { length, chunks } = encodedList(type, page, store.blocks);
     return { kind: "stream", status: 200, contentType: "application/json", length, chunks: asAsync(chunks), object };
@@ -193,7 +202,7 @@ function protobufListAnswer(type: ResourceType, page: ListPage, inProcess: boole
   const contentType = mediaTypes.protobuf;
   const object = (): unknown => listObject(type, page);
   if (!inProcess && (page.versions.length > streamedItems || list.length > streamedBytes))
-    return { kind: "stream", status: 200, contentType, chunks: asAsync(list.chunks), object };
+    return { kind: "stream", status: 200, contentType, length: list.length, chunks: asAsync(list.chunks), object };
   return { kind: "bytes", status: 200, contentType, bytes: wholeList(list), object };
 }
 
@@ -253,5 +262,5 @@ export async function answerWatch(
     clock: env.clock,
     listed: () => store.cache.figures.listedByWatch(watchScope(info), env.clock.monotonic() - begunMs),
   });
-  return { kind: "watch", stream, encoding: representation.encoding === "protobuf" ? "protobuf" : "json" };
+  return { kind: "watch", stream, encoding: representation.encoding === "yaml" ? "json" : representation.encoding };
 }

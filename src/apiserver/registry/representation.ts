@@ -1,5 +1,6 @@
 // How objects are shown: as they are, as a Table (what kubectl prints) or as metadata only. Which one, the client says by
 // parameters of Accept ("application/json;as=Table;v=v1;g=meta.k8s.io"), and what a table's rows hold by ?includeObject=.
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { TableColumnDefinition, TableConvertor } from "../../api/encode/table/table.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, StatusError } from "../../api/meta/status-error.ts";
@@ -17,23 +18,24 @@ export type Representation = (
   | { readonly as: "object" }
   | { readonly as: "metadata"; readonly apiVersion: MetaVersion; readonly asksFor: "object" | "list" }
   | { readonly as: "table"; readonly apiVersion: MetaVersion; readonly includeObject: string }
-) & { readonly encoding: Encoding; readonly pretty: boolean };
+) & { readonly encoding: Encoding; readonly pretty: boolean; readonly cbor?: CborCodec | undefined };
 
 /** What kind of answer is to be represented. */
 export type Answer = "object" | "list" | "watch";
 
 /**
  * What the client accepts; throws 406 for what is not served and 400 for a bad ?includeObject=. Custom resources have no
- * protobuf encoding (their metadata alone has), tables of anything have none, nor has what is no table (`tables` false).
+ * protobuf encoding (their metadata alone has), tables of anything have none nor one in CBOR, nor has what is no table (`tables` false).
  */
 export function representationOf(request: ApiRequest, answer: Answer, type: ResourceType, tables = true): Representation {
   const { as, encoding, pretty } = negotiateOutput(request, {
     allows: (target) => isMetaVersion(target) && transformations.has(target.kind) && (tables || target.kind !== "Table"),
-    encodes: (encoding, target) => encoding !== "protobuf" || (target ? target.kind !== "Table" : type.schema !== undefined),
+    encodes: (encoding, target) => encodes(encoding, target, type),
+    routed: type.schema !== undefined,
     stream: answer === "watch",
     listsWatch: answer === "list",
   });
-  if (!as) return { as: "object", encoding, pretty };
+  if (!as) return { as: "object", encoding, pretty, cbor: request.cbor };
   const apiVersion = `meta.k8s.io/${as.version as "v1" | "v1beta1"}` as const;
   if (as.kind !== "Table")
     return { as: "metadata", encoding, pretty, apiVersion, asksFor: as.kind === "PartialObjectMetadataList" ? "list" : "object" };
@@ -41,6 +43,12 @@ export function representationOf(request: ApiRequest, answer: Answer, type: Reso
   // A watch cannot say later what is wrong.
   if (answer === "watch") parseIncludeObject(includeObject);
   return { as: "table", encoding, pretty, apiVersion, includeObject };
+}
+
+function encodes(encoding: Encoding, target: GroupVersionKind | undefined, type: ResourceType): boolean {
+  if (encoding === "json" || encoding === "yaml") return true;
+  if (target) return target.kind !== "Table";
+  return encoding === "cbor" || type.schema !== undefined;
 }
 
 /** Whether the answers of a subresource ("": the resource) have a table upstream: few besides status and scale have none. */

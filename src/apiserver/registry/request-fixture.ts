@@ -1,6 +1,7 @@
 // For tests: a resource handler over a memory store and a virtual clock, asked by method and path as a client would, without
 // sockets. Every object that enters a cache is frozen.
 import { Readable } from "node:stream";
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { VirtualClock } from "../../base/clock.ts";
@@ -31,6 +32,8 @@ export interface SendOptions {
   readonly contentType?: string;
   readonly accept?: string;
   readonly userAgent?: string;
+  /** The server speaks CBOR. */
+  readonly cbor?: CborCodec;
   readonly signal?: AbortSignal;
 }
 
@@ -129,6 +132,7 @@ function contextOf(method: string, url: string, sent: SendOptions, nowMs: number
     body: body === undefined ? { kind: "none" } : { kind: "bytes", read: async () => bytes(), stream: () => Readable.from([bytes()]) },
     signal: sent.signal ?? new AbortController().signal,
     remoteAddress: "",
+    cbor: sent.cbor,
   };
   return { request, info: parseRequestInfo(method, path, query), user: loopbackUser, warnings: [], receivedAtMs: nowMs };
 }

@@ -3,7 +3,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isStatus, methodNotAllowed, StatusError } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
-import { negotiatePatch } from "../http/negotiate.ts";
+import { negotiatePatch, notConsumed, type PatchContent } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { compileApply } from "./apply.ts";
 import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
@@ -84,6 +84,17 @@ export async function answerUpdate(
   return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
 }
 
+/** What is sent; the router of built-in kinds refuses what it does not know, and says so in no CBOR. */
+function patchContent({ definition }: ResourceStore, context: RequestContext): PatchContent {
+  const content = negotiatePatch(context.request);
+  if (content) return content;
+  if (definition.custom) throw unsupportedPatch(context.request.cbor !== undefined);
+  context.speaksCbor = false;
+  throw notConsumed();
+}
+
+const isApply = (content: PatchContent): content is "apply" | "apply in CBOR" => content === "apply" || content === "apply in CBOR";
+
 export async function answerPatch(
   env: WriteEnvironment,
   store: ResourceStore,
@@ -91,10 +102,10 @@ export async function answerPatch(
   { namespace, subresource, strategy }: UpdateTarget,
 ): Promise<ApiResponse> {
   const { request: http, info } = context;
-  const content = negotiatePatch(http.headers["content-type"]);
+  const content = patchContent(store, context);
   const representation = representationOf(http, "object", store.type, hasTable(store.definition, subresource));
-  const options = parseWriteOptions("PatchOptions", http.query, content === "apply");
-  const body = await readPatchBody(context);
+  const options = parseWriteOptions("PatchOptions", http.query, isApply(content));
+  const body = await readPatchBody(context, content);
   const scales = subresource === "scale";
   const target = {
     kind: scales ? scaleKind : kindOf(store),
@@ -104,7 +115,7 @@ export async function answerPatch(
     warn: (text: string) => void (context.warnings.includes(text) || context.warnings.push(text)),
   };
   const request = writeRequest(context, options, { namespace, name: info.name, subresource });
-  if (content === "apply") {
+  if (isApply(content)) {
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
     if (scales) {
       const { version } = await applyScale(env, store, request, apply);
@@ -113,7 +124,7 @@ export async function answerPatch(
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
-  if (content === "strategic" && store.definition.custom) throw unsupportedPatch();
+  if (content === "strategic" && store.definition.custom) throw unsupportedPatch(http.cbor !== undefined);
   // Read when there is an object to apply it to: an absent one is not found, whatever the patch.
   let compiled: PatchFunction | undefined;
   const patch: PatchFunction = (current) => {

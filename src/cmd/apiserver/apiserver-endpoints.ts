@@ -78,6 +78,8 @@ export interface EndpointDeps {
   readonly keysUri?: string | undefined;
   /** What every flag is, as text. */
   readonly flagTexts: Readonly<Record<string, string>>;
+  /** Whether the server speaks CBOR. */
+  readonly cbor: boolean;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
@@ -103,6 +105,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     aggregator.openApi(
       createOpenApi(served, {
         publishedOf: ({ group, version, resource }) => stores.find(group, version, resource)?.definition.custom?.published,
+        cbor: deps.cbor,
       }),
     ),
     createZPages({ clock, flags: deps.flagTexts }),

@@ -1,5 +1,6 @@
 // The HTTPS port of an API server: what is wrong with it is said by the flag that would mend it, and its certificates change with
 // their files.
+import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import {
   type AuthenticationConfigMap,
   type AuthenticationConfigMapDeps,
@@ -36,6 +37,13 @@ export function followCertificates(
   };
 }
 
+/** Loaded where it is spoken only. */
+async function cborCodecFor({ featureGates }: ApiServerSettings): Promise<CborCodec | undefined> {
+  if (!featureGates.enabled("CBORServingAndStorage")) return undefined;
+  const { cborCodec } = await import("../../api/encode/cbor/cbor-codec.ts");
+  return cborCodec;
+}
+
 /** Throws CommandError. */
 export async function listen(
   api: ApiServer,
@@ -55,6 +63,7 @@ export async function listen(
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
         http2: edge.http2,
         compress: settings.featureGates.enabled("APIResponseCompression"),
+        cbor: await cborCodecFor(settings),
         sendRetryAfter: edge.shutdown.sendRetryAfter,
         watchGraceMs: edge.shutdown.watchGraceMs,
       },

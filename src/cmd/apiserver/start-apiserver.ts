@@ -409,6 +409,7 @@ function wire(w: Wiring): ApiServer {
           state,
           aggregator,
           flagTexts: settings.flagTexts,
+          cbor: settings.featureGates.enabled("CBORServingAndStorage"),
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
           more: flowControl.endpoints,
