@@ -211,7 +211,9 @@ function startServer(options, dir) {
   const flags = ["--storage", options.storage, "--secure-port", String(options.port), "--bind-address", "127.0.0.1"];
   const files = ["--data-dir", join(dir, "data"), "--token-auth-file", join(dir, "tokens")];
   const profile = options.prof === "" ? [] : ["--cpu-prof", "--cpu-prof-dir", options.prof];
-  const child = spawn(process.execPath, [...profile, options.dist, ...command, ...flags, ...files], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [...profile, options.dist, ...command, ...flags, ...files], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const stop = async () => {
     child.kill();
@@ -288,7 +290,10 @@ async function publish(ask, { definitions, large, samples, port }) {
       const has = async (path, wanted, accept) => (await ask(1, "GET", path, { accept, anyStatus: true })).text.includes(wanted);
       const since = (list) => list.push(performance.now() - began);
       if (!text.includes("uid")) throw new Error("the definition was not created");
-      await until(async () => (await ask(2, "POST", objectsPath(i), { body: objectOf(i, "first"), anyStatus: true })).status === 201, "create");
+      await until(
+        async () => (await ask(2, "POST", objectsPath(i), { body: objectOf(i, "first"), anyStatus: true })).status === 201,
+        "create",
+      );
       since(times.create);
       await until(() => has("/apis", `"${pluralOf(i)}"`, aggregated), "discovery");
       since(times.discovery);
@@ -352,7 +357,9 @@ async function remove(ask, { definitions, samples, connections: count, pid, port
     await spread(definitions + samples, count, (connection, i) => ask(connection, "DELETE", name(i)));
     await until(async () => JSON.parse((await ask(0, "GET", crdPath)).text).items.length === 0, "deletion", 50);
   });
-  say("all definitions deleted, with their objects", (performance.now() - began) / 1000, "s", { cpu_s: rounded(processorSeconds(pid) - before) });
+  say("all definitions deleted, with their objects", (performance.now() - began) / 1000, "s", {
+    cpu_s: rounded(processorSeconds(pid) - before),
+  });
   say("get of a config map meanwhile, p99", others.p99, "ms", others);
 }
 
