@@ -50,6 +50,8 @@ interface EncodedDocument {
   readonly etag: string;
 }
 
+const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
+
 export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   let current: Documents | undefined;
   const documents = (): Documents => {
@@ -120,9 +122,11 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       const group = documents().groups.find((g) => g.name === groupName);
       if (!group) return pageNotFound;
       const served = group.versions.find((v) => v.version === version);
-      if (!served) throw resourceNotServed();
-      if (served.isNamedOnly) return pageNotFound;
-      if (request.method !== "GET") throw methodNotServed();
+      // Versions of custom resources are served behind the router: it knows neither which there are, nor by which methods.
+      const custom = (served ? [served] : group.versions).some(({ resources }) => resources.some(isCustom));
+      if (!served && !custom) throw resourceNotServed();
+      if (!served || served.isNamedOnly) return pageNotFound;
+      if (!custom && request.method !== "GET") throw methodNotServed();
       negotiateOutput(request);
       return objectOf(encoded(info.path, () => apiResourceList(groupName, version, served.resources)));
     };

@@ -25,6 +25,8 @@ export interface OutputOffer {
   readonly encodes?: (encoding: Encoding, as: GroupVersionKind | undefined) => boolean;
   /** The answer is a watch: its stream types are listed when refused, and YAML cannot be streamed. */
   readonly stream?: boolean;
+  /** No router comes before: what it would refuse is refused as the serializer does. */
+  readonly unrouted?: boolean;
   /** The route also serves watches: a refusal by the router lists their types too. */
   readonly listsWatch?: boolean;
 }
@@ -63,7 +65,7 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   if (accept === undefined || accept === "" || accept === "application/json" || accept === "*/*")
     return pretty ? { ...plainJson, pretty } : plainJson;
   const clauses = parseAccept(accept);
-  if (!clauses.some(routable)) throw notRoutable(offer);
+  if (!offer.unrouted && !clauses.some(routable)) throw notRoutable(offer);
   for (const clause of clauses)
     for (const encoding of encodingsServed) {
       const output = match(clause, encoding, offer, pretty);
@@ -75,11 +77,15 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   throw notAcceptable(listedTypes);
 }
 
-const allowAll: OutputOffer = { allows: () => true };
+/** What any handler may have agreed to: nobody sends tables in protobuf. */
+const anyOffer: OutputOffer = {
+  allows: ({ group }) => group === "meta.k8s.io" || group === "apidiscovery.k8s.io",
+  encodes: (encoding, as) => encoding !== "protobuf" || as?.kind !== "Table",
+};
 
 /** The encoding of an answer whose handler has negotiated it, or that is sent whatever the client accepts: JSON where nothing fits. */
 export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput {
-  return firstAccepted(request, allowAll) ?? (wantsPretty(request) ? { ...plainJson, pretty: true } : plainJson);
+  return firstAccepted(request, anyOffer) ?? (wantsPretty(request) ? { ...plainJson, pretty: true } : plainJson);
 }
 
 /** The encoding of an error, which has no tables: where the client accepts none, it is JSON for a person to read. */
@@ -98,7 +104,7 @@ function firstAccepted(request: NegotiationInput, offer: OutputOffer): Negotiate
   for (const clause of parseAccept(accept))
     for (const encoding of encodingsServed) {
       const output = match(clause, encoding, offer, pretty);
-      if (output) return { encoding, pretty: output.pretty, profile: "" };
+      if (output && (offer.encodes?.(encoding, output.as) ?? true)) return { encoding, pretty: output.pretty, profile: "" };
     }
   return undefined;
 }

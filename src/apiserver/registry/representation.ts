@@ -32,6 +32,7 @@ export function representationOf(request: ApiRequest, answer: Answer, type: Reso
     encodes: (encoding, target) => encoding !== "protobuf" || (target ? target.kind !== "Table" : type.schema !== undefined),
     stream: answer === "watch",
     listsWatch: answer === "list",
+    unrouted: type.schema === undefined,
   });
   if (!as) return { as: "object", encoding, pretty };
   const apiVersion = `meta.k8s.io/${as.version as "v1" | "v1beta1"}` as const;
