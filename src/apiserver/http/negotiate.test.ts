@@ -46,7 +46,9 @@ describe("negotiateOutput()", () => {
     const unrouted: OutputOffer = { unrouted: true, listsWatch: true };
     expect(negotiateOutput(request("application/*"), unrouted).encoding).toBe("json");
     expect(statusOf(() => negotiateOutput(request("application/*")))).toMatchObject({ code: 406 });
-    expect(statusOf(() => negotiateOutput(request("text/html"), unrouted)).message).toMatch(/^only the following media types are accepted: /);
+    expect(statusOf(() => negotiateOutput(request("text/html"), unrouted)).message).toMatch(
+      /^only the following media types are accepted: /,
+    );
   });
 
   it("prefers by quality, then by order", () => {
