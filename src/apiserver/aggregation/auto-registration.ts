@@ -47,6 +47,8 @@ class Registration implements AutoRegistration {
   readonly #definitions: Informer<CustomResourceDefinition>;
   readonly #wanted = new Map<string, WantedApiService>();
   readonly #missing = new Set<string>();
+  /** By the name of an APIService: the definitions that serve its version. */
+  readonly #definers = new Map<string, Set<string>>();
   readonly #synced = new Set<string>();
   readonly #atStart = new Set<string>();
   readonly #queue: KeyedQueue<string>;
@@ -100,11 +102,8 @@ class Registration implements AutoRegistration {
       this.#services.addHandler({ onAdd: seen, onUpdate: seen, onDelete: ({ metadata }) => this.#queue.add(metadata.name) }),
       this.#definitions.addHandler({
         onAdd: (definition) => this.#define(definition),
-        onUpdate: (definition, previous) => {
-          this.#define(previous);
-          this.#define(definition);
-        },
-        onDelete: (definition) => this.#define(definition),
+        onUpdate: (definition, previous) => this.#define(definition, previous),
+        onDelete: (definition) => this.#define(undefined, definition),
       }),
     ];
   }
@@ -124,21 +123,31 @@ class Registration implements AutoRegistration {
   }
 
   /** The versions that a definition names, or named, are wanted as long as some definition serves them. */
-  #define({ spec: { group, versions } }: CustomResourceDefinition): void {
-    for (const { name: version } of versions) {
+  #define(now: CustomResourceDefinition | undefined, previous?: CustomResourceDefinition): void {
+    const definition = now ?? previous;
+    if (!definition) return;
+    const { group } = definition.spec;
+    const served = new Set(now?.spec.versions.filter((v) => v.served).map((v) => v.name));
+    const named = [...(previous?.spec.versions ?? []), ...(now?.spec.versions ?? [])].map((v) => v.name);
+    for (const version of new Set(named)) {
       const groupVersion = { group, version };
       const name = apiServiceName(groupVersion);
+      const isWanted = this.#count(name, definition.metadata.name, served.has(version));
       if (this.#wanted.get(name)?.managed === "onstart") continue;
-      if (this.#isDefined(groupVersion)) this.#wanted.set(name, { ...groupVersion, priority: customPriority, managed: "true" });
+      if (isWanted) this.#wanted.set(name, { ...groupVersion, priority: customPriority, managed: "true" });
       else this.#wanted.delete(name);
       this.#queue.add(name);
     }
   }
 
-  #isDefined({ group, version }: GroupVersion): boolean {
-    for (const { spec } of this.#definitions.list())
-      if (spec.group === group && spec.versions.some((v) => v.name === version && v.served)) return true;
-    return false;
+  /** Remembers whether a definition serves a version, and says whether any does. */
+  #count(name: string, definition: string, serves: boolean): boolean {
+    const definers = this.#definers.get(name) ?? new Set<string>();
+    if (serves) definers.add(definition);
+    else definers.delete(definition);
+    if (definers.size > 0) this.#definers.set(name, definers);
+    else this.#definers.delete(name);
+    return definers.size > 0;
   }
 
   async #sync(name: string, signal: AbortSignal): Promise<KeyOutcome> {

@@ -102,9 +102,14 @@ describe("startCustomResources()", () => {
     const watch = await fixture.watch(`${widgets}?watch=true`);
     await fixture.send("DELETE", `${definitions}/widgets.example.com`);
     await settle();
+    const text = 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is terminating';
     const refused = await create("x");
-    expect(refused.status).toBe(405);
-    expect(refused.body.message).toBe("create not allowed while custom resource definition is terminating");
+    expect(refused).toMatchObject({ status: 403, body: { message: text, details: { group: "example.com", kind: "widgets", name: "x" } } });
+    const applied = await fixture.send("PATCH", `${widgets}/x?fieldManager=test`, {
+      body: { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "x" } },
+      contentType: "application/apply-patch+yaml",
+    });
+    expect(applied).toMatchObject({ status: 403, body: { message: text } });
     const going = await fixture.send("GET", `${definitions}/widgets.example.com`);
     expect(conditionsOf(going.body)).toContain("Terminating=True InstanceDeletionInProgress");
     const patch = { metadata: { finalizers: null } };
@@ -114,6 +119,17 @@ describe("startCustomResources()", () => {
     expect((await fixture.send("GET", widgets)).status).toBe(404);
     await watch.ended;
     expect(watch.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED", "DELETED"]);
+  });
+
+  it("takes a name too many, and asks for one that is missing", async () => {
+    await define(widgetDefinition());
+    const body = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "named" } };
+    expect((await fixture.send("POST", `${widgets}/any`, { body })).body).toMatchObject({ metadata: { name: "named" } });
+    for (const method of ["PUT", "PATCH"])
+      expect(await fixture.send(method, widgets, { body, contentType: "application/merge-patch+json" })).toMatchObject({
+        status: 400,
+        body: { reason: "BadRequest", message: "name must be provided" },
+      });
   });
 
   it("deletes the objects of a definition that serves no version any more", async () => {

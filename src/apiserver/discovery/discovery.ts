@@ -50,6 +50,8 @@ interface EncodedDocument {
   readonly etag: string;
 }
 
+const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
+
 export function createDiscovery(options: DiscoveryOptions): EndpointSource {
   let current: Documents | undefined;
   const documents = (): Documents => {
@@ -123,12 +125,13 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       const group = documents().groups.find((g) => g.name === groupName);
       if (!group) return pageNotFound;
       const served = group.versions.find((v) => v.version === version);
-      if (!served) throw resourceNotServed();
-      if (served.isNamedOnly) return pageNotFound;
-      if (request.method !== "GET") throw methodNotServed();
-      const isCustom = served.resources.every(({ schema }) => schema === undefined);
-      negotiateOutput(request, { cbor: !isCustom, routed: !isCustom });
-      context.speaksCbor = !isCustom;
+      // Versions of custom resources are served behind the router: it knows neither which there are, nor by which methods.
+      const custom = (served ? [served] : group.versions).some(({ resources }) => resources.some(isCustom));
+      if (!served && !custom) throw resourceNotServed();
+      if (!served || served.isNamedOnly) return pageNotFound;
+      if (!custom && request.method !== "GET") throw methodNotServed();
+      negotiateOutput(request, { cbor: !custom, routed: !custom });
+      context.speaksCbor = !custom;
       return objectOf(encoded(info.path, () => apiResourceList(groupName, version, served.resources)));
     };
 

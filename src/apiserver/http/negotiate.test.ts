@@ -53,6 +53,15 @@ describe("negotiateOutput()", () => {
     });
   });
 
+  it("refuses in the serializer's words where no router comes before, and takes ranges", () => {
+    const unrouted: OutputOffer = { routed: false, listsWatch: true };
+    expect(negotiateOutput(request("application/*"), unrouted).encoding).toBe("json");
+    expect(statusOf(() => negotiateOutput(request("application/*")))).toMatchObject({ code: 406 });
+    expect(statusOf(() => negotiateOutput(request("text/html"), unrouted)).message).toMatch(
+      /^only the following media types are accepted: /,
+    );
+  });
+
   it("prefers by quality, then by order", () => {
     expect(negotiateOutput(request("application/json;q=0.5,application/yaml")).encoding).toBe("yaml");
     expect(negotiateOutput(request("application/yaml,application/json")).encoding).toBe("yaml");
@@ -92,6 +101,12 @@ describe("negotiateLeniently()", () => {
   it("uses YAML where asked and JSON where nothing fits", () => {
     expect(negotiateLeniently(request("application/yaml")).encoding).toBe("yaml");
     expect(negotiateLeniently(request("text/html")).encoding).toBe("json");
+    // Nobody has tables in protobuf, nor transformations of no group: what is wanted next was sent.
+    const next = "application/json;q=0.9";
+    expect(negotiateLeniently(request(`application/vnd.kubernetes.protobuf;as=Table,${next}`)).encoding).toBe("json");
+    expect(negotiateLeniently(request(`application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,${next}`)).encoding).toBe("json");
+    const metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+    expect(negotiateLeniently(request(`${metadata},${next}`)).encoding).toBe("protobuf");
     expect(negotiateLeniently(request("application/json;as=Table;v=v1;g=meta.k8s.io")).encoding).toBe("json");
   });
 });

@@ -52,7 +52,7 @@ export interface OutputOffer {
   readonly stream?: boolean;
   /** The route also serves watches: a refusal by the router lists their types too. */
   readonly listsWatch?: boolean;
-  /** Whether a router sees to what is accepted at all, before what is served is looked at. Default true. */
+  /** Whether a router sees to what is accepted at all, before what is served is looked at; what it would refuse is otherwise refused as the serializer does. Default true. */
   readonly routed?: boolean;
   /** Whether there is CBOR where the server speaks it. Default true. */
   readonly cbor?: boolean;
@@ -112,11 +112,15 @@ export function negotiateOutput(request: NegotiationInput, offer: OutputOffer = 
   throw notAcceptable(served.types);
 }
 
-const allowAll: OutputOffer = { allows: () => true };
+/** What any handler may have agreed to: nobody sends tables in protobuf. */
+const anyOffer: OutputOffer = {
+  allows: ({ group }) => group === "meta.k8s.io" || group === "apidiscovery.k8s.io",
+  encodes: (encoding, as) => encoding !== "protobuf" || as?.kind !== "Table",
+};
 
 /** The encoding of an answer whose handler has negotiated it, or that is sent whatever the client accepts: JSON where nothing fits. */
 export function negotiateLeniently(request: NegotiationInput): NegotiatedOutput {
-  return firstAccepted(request, allowAll) ?? (wantsPretty(request) ? { ...plainJson, pretty: true } : plainJson);
+  return firstAccepted(request, anyOffer) ?? (wantsPretty(request) ? { ...plainJson, pretty: true } : plainJson);
 }
 
 /** The encoding of an error, which has no tables: where the client accepts none, it is JSON for a person to read. */
@@ -135,7 +139,7 @@ function firstAccepted(request: NegotiationInput, offer: OutputOffer): Negotiate
   for (const clause of parseAccept(accept))
     for (const encoding of servedTo(request, offer).encodings) {
       const output = match(clause, encoding, offer, pretty);
-      if (output) return { encoding, pretty: output.pretty, profile: "" };
+      if (output && (offer.encodes?.(encoding, output.as) ?? true)) return { encoding, pretty: output.pretty, profile: "" };
     }
   return undefined;
 }

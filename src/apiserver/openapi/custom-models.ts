@@ -41,9 +41,18 @@ function kindModel({ schema, preserveUnknownFields }: PublishedSchema, context: 
   };
 }
 
+/** Known already; documents of both versions ask. A stored definition is never changed. */
+const publishable = new WeakMap<JSONSchemaProps, boolean>();
+
 /** Schemas that are not structural are not told. */
-const isPublishable = (schema: JSONSchemaProps): boolean =>
-  !someSchema(schema, isUnknownType) && unsupportedKeyword(schema) === undefined && validateStructural(schema, "").length === 0;
+function isPublishable(schema: JSONSchemaProps): boolean {
+  let known = publishable.get(schema);
+  if (known === undefined) {
+    known = !someSchema(schema, isUnknownType) && unsupportedKeyword(schema) === undefined && validateStructural(schema, "").length === 0;
+    publishable.set(schema, known);
+  }
+  return known;
+}
 
 function listModel(type: ResourceType, listKind: string, context: SchemaContext): Model {
   const { group, version, kind, resource } = type;

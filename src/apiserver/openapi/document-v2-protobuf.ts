@@ -62,19 +62,6 @@ const gnostic: ProtocolTable = {
   },
 };
 
-/**
- * A document with what further parts add. A message that is the bytes of several ones after another has the members of all
- * of them, so parts are encoded one by one.
- */
-export async function protobufDocumentV2(
-  document: object,
-  parts: AsyncIterable<{ readonly paths: object; readonly models: object }>,
-): Promise<Uint8Array> {
-  const encoded = [encodeDocumentV2(document)];
-  for await (const { paths, models } of parts) encoded.push(encodeDocumentV2({ paths, definitions: models }));
-  return Buffer.concat(encoded);
-}
-
 /** `document`: as documentV2 makes it. */
 export function encodeDocumentV2(document: object): Uint8Array {
   const { swagger, info, paths, definitions, parameters, security, securityDefinitions } = document as Json;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { configmaps } from "../../api/resources.generated.ts";
 import { fakeContext } from "../authn/request-fixture.ts";
+import type { PublishedSchema } from "../registry/resource-definition.ts";
 import type { ApiResponse } from "../request.ts";
 import { createOpenApi } from "./openapi.ts";
 
@@ -46,5 +47,58 @@ describe("/openapi/v2", () => {
     const etag = plain.headers?.Etag ?? "";
     expect(await get({ accept: protobuf, "if-none-match": etag })).toMatchObject({ status: 304, bytes: new Uint8Array() });
     expect((await get({ accept: json, "if-none-match": etag })).status).toBe(200);
+  });
+});
+
+describe("/openapi/v2 with custom resources", () => {
+  const typeOf = (name: string): ResourceType => ({
+    group: "example.com",
+    version: "v1",
+    resource: `${name}s`,
+    singular: name,
+    kind: name.toUpperCase(),
+    namespaced: true,
+    verbs: ["get", "list"],
+    subresources: [],
+  });
+  const schema = { type: "object", properties: { spec: { type: "string" } } };
+
+  it.each([json, protobuf])("makes the part of each once: %s", async (accept) => {
+    const made: string[] = [];
+    let now: readonly ResourceType[] = [configmaps as ResourceType, ...["a", "b", "c"].map(typeOf)];
+    const publishedOf = (type: ResourceType): PublishedSchema | undefined =>
+      type.group === ""
+        ? undefined
+        : {
+            key: type.resource,
+            preserveUnknownFields: false,
+            selectableFields: [],
+            get schema() {
+              made.push(type.resource);
+              return schema;
+            },
+          };
+    const documents = createOpenApi(() => now, { publishedOf });
+    const read = async (): Promise<Buffer> => {
+      const answer = await documents.find("/openapi/v2")?.(fakeContext({ headers: { accept } }));
+      return answer?.kind === "bytes" ? Buffer.from(answer.bytes) : Buffer.from("");
+    };
+    const alone = await createOpenApi(() => [...now, typeOf("d")], { publishedOf }).find("/openapi/v2")?.(
+      fakeContext({ headers: { accept } }),
+    );
+    made.length = 0;
+    const first = await read();
+    expect(made).toEqual(["as", "bs", "cs"]);
+    const before = now;
+    now = [...now, typeOf("d")];
+    const second = await read();
+    expect(made).toEqual(["as", "bs", "cs", "ds"]);
+    // What was put together from kept parts is what is made from nothing.
+    expect(alone?.kind === "bytes" && second.equals(alone.bytes)).toBe(true);
+    now = before;
+    expect((await read()).equals(first)).toBe(true);
+    expect(made).toHaveLength(4);
+    if (accept === json)
+      expect(Object.keys((JSON.parse(second.toString()) as { paths: object }).paths)).toContain("/apis/example.com/v1/ds");
   });
 });

@@ -1,8 +1,9 @@
 // Serves /openapi/v2 and /openapi/v3. Nothing is built until a client asks: the v3 index needs hashes only, which are made
-// of what the documents are made of; each document is built at its first request and kept, as bytes, compressed too.
+// of what the documents are made of; each document is built at its first request and kept, as bytes, and compressed once
+// somebody asks for that.
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { constants, gzip, type ZlibOptions } from "node:zlib";
 import { groupVersionPath, type ResourceType } from "../../api/resource-type.ts";
 import { kubernetesVersion } from "../../base/version.ts";
 import { groupsOf, type ServedGroup } from "../discovery/documents.ts";
@@ -10,9 +11,8 @@ import type { EndpointSource } from "../http/endpoints.ts";
 import { allowsGzip } from "../http/http1.ts";
 import { mostWanted } from "../http/negotiate.ts";
 import type { ApiResponse, Handler } from "../request.ts";
-import { customDocumentV3, documentParts, jsonV2 } from "./custom-documents.ts";
+import { createDocumentsV2, customDocumentV3 } from "./custom-documents.ts";
 import { loadDescriptions } from "./descriptions.ts";
-import { protobufDocumentV2 } from "./document-v2-protobuf.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
 import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
@@ -31,11 +31,12 @@ export const documentTypesV2 = { json: "application/json", protobuf: protobufV2,
 
 const encodeJson = (document: object): Uint8Array => Buffer.from(JSON.stringify(document));
 
-const compress = promisify<Uint8Array, Buffer>(gzip);
+const compress = promisify<Uint8Array, ZlibOptions, Buffer>(gzip);
 
 export interface Document {
   readonly bytes: Uint8Array;
-  readonly zipped: Uint8Array;
+  /** Made when first asked for. */
+  zipped(): Promise<Uint8Array>;
   readonly etag: string;
 }
 
@@ -71,6 +72,7 @@ export function createOpenApi(
   let current: Generation | undefined;
   const generation = (): Generation => (current = generationOf(resources(), publishedOf, current));
   const documents = new Documents();
+  const documentsV2 = createDocumentsV2();
   const document = (key: string, { hash, make }: Source): Promise<Document> => {
     const { groups, parts } = generation();
     return documents.get(
@@ -109,10 +111,10 @@ export function createOpenApi(
     const { hash, custom } = generation();
     const builtIn = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
     if (asked === "application/json") {
-      const make: Source["make"] = (context) => jsonV2(builtIn(context), custom, context);
+      const make: Source["make"] = (context) => documentsV2.json(builtIn(context), custom, context);
       return answer(await document("v2", { hash, make }), request.headers, {});
     }
-    const make: Source["make"] = (context) => protobufDocumentV2(builtIn(context), documentParts(custom, 2, context));
+    const make: Source["make"] = (context) => documentsV2.protobuf(builtIn(context), custom, context);
     return answer(await document("v2.pb", { hash, make }), request.headers, {}, protobufV2);
   };
 
@@ -204,7 +206,24 @@ function hashOf(key: string, facts: unknown): string {
 
 export async function build(make: () => Promise<Uint8Array>): Promise<Document> {
   const bytes = await make();
-  return { bytes, zipped: await compress(bytes), etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
+  const etag = `"${await digest(bytes)}"`;
+  let zipped: Promise<Uint8Array> | undefined;
+  const level = bytes.length > largeBytes ? constants.Z_BEST_SPEED : constants.Z_DEFAULT_COMPRESSION;
+  return { bytes, zipped: () => (zipped ??= compress(bytes, { level })), etag };
+}
+
+/** Documents that are compressed in haste: with thousands of custom resources, doing it well takes longer than sending more. */
+const largeBytes = 4_000_000;
+/** Bytes hashed before others get their turn. */
+const hashedAtATime = 1_000_000;
+
+async function digest(bytes: Uint8Array): Promise<string> {
+  const hash = createHash("sha512");
+  for (let at = 0; at < bytes.length; at += hashedAtATime) {
+    if (at > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    hash.update(bytes.subarray(at, at + hashedAtATime));
+  }
+  return hash.digest("hex").toUpperCase();
 }
 
 /** Whether an If-None-Match header names a tag. */
@@ -212,12 +231,12 @@ function namesTag(header: string | undefined, etag: string): boolean {
   return (header ?? "").split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
 }
 
-export function answer(
+export async function answer(
   document: Document,
   headers: Readonly<Record<string, string | undefined>>,
   more: Record<string, string>,
   contentType = "application/json",
-): ApiResponse {
+): Promise<ApiResponse> {
   const common = { Etag: document.etag, "Cache-Control": "no-cache, private", ...more };
   if (namesTag(headers["if-none-match"], document.etag)) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
   const zip = allowsGzip(headers["accept-encoding"]);
@@ -225,7 +244,7 @@ export function answer(
     kind: "bytes",
     status: 200,
     contentType,
-    bytes: zip ? document.zipped : document.bytes,
+    bytes: zip ? await document.zipped() : document.bytes,
     headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: zip ? "Accept-Encoding, Accept" : "Accept" },
   };
 }

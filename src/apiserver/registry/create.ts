@@ -2,7 +2,7 @@
 // strategy, what is allocated for it, validation, validating admission, the store. A generated name that is taken is
 // generated again.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { alreadyExists, conflict, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { alreadyExists, conflict, forbidden, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
@@ -40,6 +40,8 @@ export async function createObject(
 ): Promise<ObjectVersion> {
   const { definition, type } = store;
   const { defaults } = definition;
+  const refusal = definition.custom?.createRefusal();
+  if (refusal !== undefined) throw forbidden(type, sent.metadata.name ?? "", refusal);
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = definition.create.withSharedParts?.(object) ?? object;
   object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));

@@ -99,6 +99,7 @@ function answerResource(dispatch: Dispatch, store: ResourceStore, context: Reque
   const reads = computed[subresourceKey(type)];
   if (reads && verb === "watch") throw context.request.path.includes("/watch/") ? unknownResource() : verbNotSupported(type, verb);
   if (!type.verbs.includes(verb) || !suitsPath(store, info, named) || !suitsMethod(store, context)) throw methodNotAllowed();
+  if (!named && namedVerbs.has(verb)) throw badRequest("name must be provided");
   context.isRouted = true;
   context.speaksCbor = true;
   if (!store.definition.custom) warnOfDeprecation(store, context);
@@ -173,7 +174,9 @@ function isScopeOf({ type }: ResourceStore, info: RequestInfo, named: boolean): 
 }
 
 /** Collections take create, list, watch and deletecollection; objects the other verbs, and watches by the old path. */
-function suitsPath({ type }: ResourceStore, { verb, namespace }: RequestInfo, named: boolean): boolean {
+function suitsPath({ type, definition }: ResourceStore, { verb, namespace }: RequestInfo, named: boolean): boolean {
+  // Behind the router a name more is not looked at, and one that is missing is found by the verb.
+  if (definition.custom && (verb === "create" || verb === "update" || verb === "patch")) return true;
   if (verb === "list" || verb === "watch") return verb === "watch" || !named;
   if (verb === "create" || verb === "deletecollection") return !named && (!type.namespaced || namespace !== "");
   return named;

@@ -1,7 +1,7 @@
 // create, update, patch, delete and deletecollection as answers: bodies and options are read, what they say is handed to
 // the write path, and the object it has written is shown as the client wants it.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { isStatus, methodNotAllowed, StatusError } from "../../api/meta/status-error.ts";
+import { isStatus } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { negotiatePatch, notConsumed, type PatchContent } from "../http/negotiate.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
@@ -49,8 +49,6 @@ export async function answerCreate(
   context: RequestContext,
   namespace: string,
 ): Promise<ApiResponse> {
-  const refusal = store.definition.custom?.createRefusal();
-  if (refusal !== undefined) throw new StatusError({ ...methodNotAllowed(store.type, "create").status, message: refusal });
   const representation = representationOf(context.request, "object", store.type);
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const object = await readObject(context, kindOf(store), options.fieldValidation);
