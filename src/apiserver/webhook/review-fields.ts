@@ -1,6 +1,6 @@
 // The fields of what webhooks answer, for the check that an answer can be read at all: what all reviews share (a Status, metadata),
 // and those of reviews of tokens and of access.
-import { type ExpectedReview, type FieldTypes, fieldTypeProblem, type Nested, reviewKindProblem } from "./review-kind.ts";
+import { type ExpectedReview, type FieldTypes, fieldTypeProblem, knowsBuiltIns, type Nested, reviewKindProblem } from "./review-kind.ts";
 
 const text = ["string", "string"] as const;
 const number = ["int32", "int32"] as const;
@@ -43,6 +43,8 @@ export const statusFields: Nested = {
 /** What the server does not look at has to be an object all the same. */
 const opaque = (go: string): Nested => ({ struct: "", go, fields: {} });
 
+/** Where clients of admission and conversion webhooks know their kinds from. */
+export const webhookScheme = "k8s.io/apiserver/pkg/util/webhook/client.go:71";
 const clientScheme = "k8s.io/client-go/kubernetes/scheme/register.go:82";
 
 /** Why an answer is no review of this kind; undefined where it can be read. */
@@ -58,7 +60,7 @@ function reviewProblem(
     status: { struct: `${kind}Status`, go: `${version}.${kind}Status`, fields: status },
   };
   return (
-    reviewKindProblem(value, { ...expected, versions: ["v1", "v1beta1"], scheme: clientScheme, knowsBuiltIns: true }) ??
+    reviewKindProblem(value, { ...expected, versions: ["v1", "v1beta1"], scheme: clientScheme, knows: knowsBuiltIns }) ??
     fieldTypeProblem(value, { struct: kind, go: "", fields })
   );
 }
@@ -77,4 +79,24 @@ export function accessReviewProblem(value: unknown, version: string): string | u
   const flag = ["boolean", "bool"] as const;
   const status: FieldTypes = { allowed: flag, denied: flag, reason: text, evaluationError: text };
   return reviewProblem(value, { group: "authorization.k8s.io", version, kind: "SubjectAccessReview" }, status);
+}
+
+export function conversionReviewProblem(value: unknown, version: string): string | undefined {
+  const response: Nested = {
+    struct: "ConversionResponse",
+    go: `${version}.ConversionResponse`,
+    fields: { uid: ["string", "types.UID"], convertedObjects: "list", result: statusFields },
+  };
+  const group = "apiextensions.k8s.io";
+  const expected = { group, version, kind: "ConversionReview", versions: ["v1", "v1beta1"], scheme: webhookScheme };
+  const knows = (apiVersion: string, kind: string): boolean =>
+    apiVersion.startsWith(`${group}/v1`) && /^CustomResourceDefinition(?:List)?$/.test(kind);
+  return (
+    reviewKindProblem(value, { ...expected, knows }) ??
+    fieldTypeProblem(value, {
+      struct: "ConversionReview",
+      go: "",
+      fields: { request: opaque(`${version}.ConversionRequest`), response },
+    })
+  );
 }

@@ -12,9 +12,13 @@ export interface ExpectedReview {
   readonly versions: readonly string[];
   /** Where upstream's client knows its kinds from: part of the text. */
   readonly scheme: string;
-  /** That client knows all built-in kinds, not reviews alone. */
-  readonly knowsBuiltIns?: boolean;
+  /** Which other kinds that client knows. */
+  readonly knows?: (apiVersion: string, kind: string) => boolean;
 }
+
+/** Of clients that know all built-in kinds. */
+export const knowsBuiltIns = (apiVersion: string, kind: string): boolean =>
+  builtInResources.some((r) => r.kind === kind && apiVersion === (r.group === "" ? r.version : `${r.group}/${r.version}`));
 
 /** Why an answer is not of the kind; what says nothing of its kind passes. */
 export function reviewKindProblem(value: unknown, expected: ExpectedReview): string | undefined {
@@ -30,11 +34,10 @@ export function reviewKindProblem(value: unknown, expected: ExpectedReview): str
   return `converting (${short}.${ofKind}) to (${version}.${kind}): unknown conversion`;
 }
 
-function isKnown(apiVersion: string, ofKind: string, { group, kind, versions, knowsBuiltIns }: ExpectedReview): boolean {
+function isKnown(apiVersion: string, ofKind: string, { group, kind, versions, knows }: ExpectedReview): boolean {
   if (apiVersion === "v1" && ofKind === "Status") return true;
   if (ofKind === kind && versions.some((v) => apiVersion === `${group}/${v}`)) return true;
-  if (!knowsBuiltIns) return false;
-  return builtInResources.some((r) => r.kind === ofKind && apiVersion === (r.group === "" ? r.version : `${r.group}/${r.version}`));
+  return knows?.(apiVersion, ofKind) ?? false;
 }
 
 /** What Go calls the type of a field: of a plain value, of lists and maps of text, of bytes, of an object or a list of objects. */
@@ -43,6 +46,8 @@ export type FieldType =
   | "texts"
   | "map"
   | "bytes"
+  /** Of objects that are read later. */
+  | "list"
   /** A map of lists, whose type has this name. */
   | { readonly textLists: string }
   | { readonly items: Nested }
@@ -78,6 +83,7 @@ function problemOf(given: unknown, type: FieldType, field: Field): string | unde
   const wrong = (go: string): string => cannotUnmarshal(given, field, go);
   if (type === "texts") return Array.isArray(given) ? firstNoText(given, field) : wrong("[]string");
   if (type === "map") return isObject(given) ? firstNoText(Object.values(given), field) : wrong("map[string]string");
+  if (type === "list") return Array.isArray(given) ? undefined : wrong("[]runtime.RawExtension");
   if (type === "bytes") return bytesProblem(given, field);
   if ("textLists" in type) return textListsProblem(given, type.textLists, field);
   if ("items" in type) return itemsProblem(given, type.items, field);

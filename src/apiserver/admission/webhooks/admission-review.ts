@@ -4,7 +4,7 @@ import type { AdmissionRequestFields } from "../../../api/cel/admission-environm
 import { base64Problem, bytesOfBase64, normalizeBase64 } from "../../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
-import { statusFields } from "../../webhook/review-fields.ts";
+import { statusFields, webhookScheme } from "../../webhook/review-fields.ts";
 import { fieldTypeProblem, type Nested, reviewKindProblem } from "../../webhook/review-kind.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import { namespaceOf } from "../match-request.ts";
@@ -129,7 +129,7 @@ export function unreadable(value: unknown, version: ReviewVersion): string | und
     version,
     kind: "AdmissionReview",
     versions: ["v1", "v1beta1"],
-    scheme: "k8s.io/apiserver/pkg/util/webhook/client.go:71",
+    scheme: webhookScheme,
   };
   const problem = reviewKindProblem(value, expected) ?? fieldTypeProblem(value, fieldsOf[version]);
   const patch = (value as Answered | null)?.response?.patch;
