@@ -195,7 +195,7 @@ export function statusError(httpStatus: number, body: string | Uint8Array, retry
   if (httpStatus === 400) message = "the server rejected our request for an unknown reason";
   if (httpStatus === 403 || httpStatus === 415) message = said;
   if (httpStatus === 406)
-    message = said === "unknown" ? "the server was unable to respond with a content type that the client supports" : said;
+    message = said === "" || said === "unknown" ? "the server was unable to respond with a content type that the client supports" : said;
   message ??=
     httpStatus >= 500
       ? `an error on the server (${quotedBytes(body, said)}) has prevented the request from succeeding`

@@ -392,13 +392,13 @@ describe("--authentication-token-webhook-config-file", () => {
       {
         apiVersion: "authentication.k8s.io/v1",
         kind: "TokenReview",
-        metadata: { creationTimestamp: null },
+        metadata: {},
         spec: { token: "good", audiences: ["https://kubernetes.default.svc.cluster.local"] },
         status: { user: {} },
       },
     ]);
     expect(await whoIs(server, "bad")).toBe(401);
-    expect(await reviewed(server, "bad")).toBe("no such token");
+    expect(await reviewed(server, "bad")).toBe("[invalid bearer token, no such token]");
   });
 
   it("with a file that does not serve is refused", async () => {
