@@ -92,6 +92,7 @@ describe("post()", () => {
     expect(await client.post(at("/again"), call)).toEqual({ got: { n: 1 }, method: "POST" });
     expect(await client.post(at("/elsewhere"), call)).toEqual({ got: "nothing", method: "GET" });
     expect((await failureOf(client.post(at("/loop"), call))).message).toBe(`Post "/loop": stopped after 10 redirects`);
+    expect(server.paths.filter((path) => path === "/loop")).toHaveLength(10);
   });
 
   test("comes back when a busy server says to, until its deadline", async () => {

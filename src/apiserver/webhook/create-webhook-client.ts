@@ -88,7 +88,7 @@ async function follow(calling: Calling, target: WebhookTarget, body: Buffer, sig
   for (let redirects = 0; ; redirects++) {
     const answer = await orAnew(calling, exchange);
     if (!(answer instanceof Redirect)) return answer;
-    if (redirects === maxRedirects) throw postError("connection", answer.location, `stopped after ${maxRedirects} redirects`);
+    if (redirects + 1 === maxRedirects) throw postError("connection", answer.location, `stopped after ${maxRedirects} redirects`);
     exchange = redirected(exchange, answer);
   }
 }

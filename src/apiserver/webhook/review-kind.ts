@@ -96,7 +96,7 @@ function problemOf(given: unknown, type: FieldType, field: Field): string | unde
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function cannotUnmarshal(given: unknown, { struct, at }: Field, go: string): string {
-  const what = typeof given === "number" && /int/.test(go) ? `number ${given}` : goKind(given);
+  const what = typeof given === "number" && /^u?int\d+$/.test(go) ? `number ${given}` : goKind(given);
   return `json: cannot unmarshal ${what} into Go struct field ${struct}.${at} of type ${go}`;
 }
 

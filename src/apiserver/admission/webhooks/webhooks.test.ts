@@ -330,6 +330,10 @@ describe("a webhook that fails", () => {
     ],
     [{ response: { patch: "***" } }, "illegal base64 data at input byte 0"],
     [
+      { response: { patch: 5 } },
+      "json: cannot unmarshal number into Go struct field AdmissionResponse.response.patch of type []uint8",
+    ],
+    [
       { response: { patch: [{ op: "add" }] } },
       "json: cannot unmarshal object into Go struct field AdmissionResponse.response.patch of type uint8",
     ],
