@@ -329,10 +329,7 @@ describe("a webhook that fails", () => {
       "json: cannot unmarshal number into Go struct field AdmissionResponse.response.warnings of type string",
     ],
     [{ response: { patch: "***" } }, "illegal base64 data at input byte 0"],
-    [
-      { response: { patch: 5 } },
-      "json: cannot unmarshal number into Go struct field AdmissionResponse.response.patch of type []uint8",
-    ],
+    [{ response: { patch: 5 } }, "json: cannot unmarshal number into Go struct field AdmissionResponse.response.patch of type []uint8"],
     [
       { response: { patch: [{ op: "add" }] } },
       "json: cannot unmarshal object into Go struct field AdmissionResponse.response.patch of type uint8",
