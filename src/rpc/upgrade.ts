@@ -37,7 +37,7 @@ export interface Refusal {
 }
 
 /** Why a server could not be dialled, as its clients know it. */
-export const dialFailure = (error: unknown): string => `error dialing backend: ${error instanceof Error ? error.message : String(error)}`;
+const dialFailure = (error: unknown): string => `error dialing backend: ${error instanceof Error ? error.message : String(error)}`;
 
 export const plainRefusal =
   (status: number) =>

@@ -86,6 +86,22 @@ describe("applyJsonPatch()", () => {
     expect(patched(...longer.slice(0, 400))).toHaveProperty("a.a.a");
   });
 
+  it("says what is wrong with operations that nobody has checked", () => {
+    const why = (operation: unknown): unknown => {
+      try {
+        return applyJsonPatch({ a: "b" }, [operation] as never);
+      } catch (error) {
+        return ((error as Error).cause as Error).message;
+      }
+    };
+    expect([null, {}, { op: 5, path: "/a" }].map(why)).toEqual(Array(3).fill("Unexpected kind: unknown"));
+    expect(why({ op: "frob", path: "/a" })).toBe("Unexpected kind: frob");
+    expect(why({ op: "move", path: "/c" })).toBe("move operation failed to decode from: operation, missing from field: missing value");
+    expect(why({ op: "copy", from: 3, path: "/c" })).toBe(
+      "copy operation failed to decode from: json: cannot unmarshal number into Go value of type string",
+    );
+  });
+
   it("treats __proto__ as an ordinary key", () => {
     const result = patched({ op: "add", path: "/a/__proto__", value: { polluted: true } }) as { a: object };
     expect(Object.hasOwn(result.a, "__proto__")).toBe(true);

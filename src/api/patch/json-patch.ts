@@ -2,6 +2,7 @@
 // array indices count from the end, "replace" and "copy" accept an absent object key, "test" takes an absent value for
 // null. Refusals are Status errors: what the patch asks in vain is a 422 whose message tells nothing (as upstream's), with
 // the reason as its cause.
+
 import { nestsDeeper } from "../encode/nesting.ts";
 import { badRequest, StatusError } from "../meta/status-error.ts";
 
@@ -83,6 +84,8 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
   return draft.root;
 }
 
+const operationKinds: ReadonlySet<unknown> = new Set(["add", "remove", "replace", "move", "copy", "test"]);
+
 /** A document under change: containers are copied when they are first written to. */
 class Draft {
   root: unknown;
@@ -94,7 +97,9 @@ class Draft {
   }
 
   apply(operation: JsonPatchOperation): void {
-    const { op, value = null } = operation;
+    // Patches of webhooks come unchecked: an operation may be null, and its kind anything.
+    const { op, value = null } = (operation as JsonPatchOperation | null) ?? ({} as JsonPatchOperation);
+    if (!operationKinds.has(op)) throw new Inapplicable(`Unexpected kind: ${typeof op === "string" ? op : "unknown"}`);
     const path = pointer(operation, "path");
     switch (op) {
       case "add":
@@ -128,8 +133,6 @@ class Draft {
         if (!jsonEqual(actual ?? null, value)) throw new Inapplicable(`testing value ${path} failed: test failed`);
         break;
       }
-      default:
-        throw new Inapplicable(`Unexpected kind: ${op ?? "unknown"}`);
     }
   }
 
@@ -234,8 +237,11 @@ const isContainer = (value: unknown): value is Container => typeof value === "ob
 
 function pointer(operation: JsonPatchOperation, field: "path" | "from"): string {
   const value = operation[field];
-  if (typeof value !== "string") throw new Inapplicable(`${operation.op} operation failed to decode ${field}: missing value`);
-  return value;
+  if (typeof value === "string") return value;
+  let why = field === "path" ? "missing value" : "operation, missing from field: missing value";
+  if (field === "from" && value !== undefined && value !== null)
+    why = `json: cannot unmarshal ${goKind(value)} into Go value of type string`;
+  throw new Inapplicable(`${operation.op} operation failed to decode ${field}: ${why}`);
 }
 
 function lastKey(path: string): string {

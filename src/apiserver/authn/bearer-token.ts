@@ -83,8 +83,10 @@ export function requireToken(
   return answer instanceof Promise ? answer.then(known) : known(answer);
 }
 
+export const unknownToken = "invalid bearer token";
+
 function known(found: Authentication | undefined): Authentication {
-  if (!found) throw new Error("invalid bearer token");
+  if (!found) throw new Error(unknownToken);
   return found;
 }
 

@@ -6,7 +6,7 @@ import { type Clock, formatTime } from "../../base/clock.ts";
 import type { CreateRequest, Creators } from "../registry/handler-types.ts";
 import { withAuthenticatedGroup } from "./authentication-stage.ts";
 import type { TokenAuthenticator } from "./authenticator.ts";
-import { requireToken } from "./bearer-token.ts";
+import { requireToken, unknownToken } from "./bearer-token.ts";
 import type { UserInfo } from "./user.ts";
 
 export interface ReviewDependencies {
@@ -44,8 +44,15 @@ async function statusOf(
       user: describeUser(withAuthenticatedGroup(found.user)),
     };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error), user: {} };
+    return { error: refusalText(error), user: {} };
   }
+}
+
+/** Upstream's server asks about its own token first, and tells of that too where somebody else has something else to say. */
+function refusalText(error: unknown): string {
+  const problem = error instanceof Error ? error.message : String(error);
+  if (problem === unknownToken) return problem;
+  return `[${[unknownToken, ...(problem.startsWith("[") && problem.endsWith("]") ? [problem.slice(1, -1)] : [problem])].join(", ")}]`;
 }
 
 function reviewSelf(user: UserInfo, clock: Clock): SelfSubjectReview {
@@ -61,7 +68,7 @@ function reviewSelf(user: UserInfo, clock: Clock): SelfSubjectReview {
 /** A user as reviews and admission webhooks are told: without what is empty. */
 export function describeUser(user: UserInfo): UserInfoV1 {
   return {
-    username: user.name,
+    ...(user.name === "" ? {} : { username: user.name }),
     ...(user.uid ? { uid: user.uid } : {}),
     ...(user.groups.length > 0 ? { groups: user.groups } : {}),
     ...(user.extra && Object.keys(user.extra).length > 0 ? { extra: user.extra } : {}),

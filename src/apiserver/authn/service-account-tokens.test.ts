@@ -221,7 +221,7 @@ describe("token reviews", () => {
       },
     });
     expect((await review({ token })).status).toEqual({
-      error: `token audiences ["vault"] is invalid for the target audiences ["${issuer}"]`,
+      error: `[invalid bearer token, token audiences ["vault"] is invalid for the target audiences ["${issuer}"]]`,
       user: {},
     });
   });

@@ -6,6 +6,7 @@ import { ExpiringMap } from "../../base/expiring-map.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { Expression } from "../configuration/expressions.ts";
 import { callForReview, type ReviewCaller } from "../webhook/review-call.ts";
+import { accessReviewProblem } from "../webhook/review-fields.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import { accessReviewSpec } from "./access-review-spec.ts";
 import type { AuthorizationWebhookMetrics } from "./authorization-metrics.ts";
@@ -51,7 +52,8 @@ export function createWebhookAuthorizer(deps: WebhookAuthorizerDeps, options: We
         }
         return decisionBy(status);
       } catch (error) {
-        return { decision: options.decisionOnError, reason: "", error: errorText(error) };
+        // The client is told in upstream's words, without what caused it.
+        return { decision: options.decisionOnError, reason: "", error: error instanceof Error ? error.message : String(error) };
       }
     },
     rulesFor: async () => ({
@@ -88,7 +90,7 @@ async function ask(
   const body = {
     apiVersion: `authorization.k8s.io/${version}`,
     kind: "SubjectAccessReview",
-    metadata: { creationTimestamp: null },
+    metadata: {},
     spec: sent,
     status: { allowed: false },
   };
@@ -96,6 +98,8 @@ async function ask(
   const startMs = clock.monotonic();
   try {
     const answer = (await callForReview(deps, body, { timeoutMs })) as Partial<SubjectAccessReview> | null;
+    const problem = accessReviewProblem(answer, version);
+    if (problem !== undefined) throw new WebhookError("answer", problem);
     metrics.asked(name, "success", clock.monotonic() - startMs);
     return answer?.status ?? { allowed: false };
   } catch (error) {
@@ -107,7 +111,8 @@ async function ask(
   }
 }
 
-function decisionBy({ allowed, denied, reason = "" }: SubjectAccessReviewStatus): AuthorizationDecision {
+function decisionBy({ allowed, denied, reason: said }: SubjectAccessReviewStatus): AuthorizationDecision {
+  const reason = said ?? "";
   if (allowed && denied) return { decision: "deny", reason, error: "webhook subject access review returned both allow and deny response" };
   return { decision: denied ? "deny" : allowed ? "allow" : "no-opinion", reason };
 }

@@ -7,6 +7,7 @@ import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, Handler, RequestContext } from "../request.ts";
+import { connectionProblem } from "../webhook/webhook-error.ts";
 import { logSocketFor, serveLog } from "./log-websocket.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
 import { isWebSocket } from "./websocket.ts";
@@ -112,13 +113,18 @@ async function openLog(deps: ConnectDependencies, url: URL, context: RequestCont
     });
     outgoing.on("error", (error) => {
       if (isCertificateError(error)) deps.logMetrics?.tlsFailed();
-      reject(internalError(error));
+      reject(unreachable(url, error));
     });
     outgoing.end();
   });
   const status = response.statusCode ?? 500;
   if (status >= 400) throw kubeletRefusal(status, (await readAtMost(response, 64 * 1024)).toString(), info.name);
   return response;
+}
+
+/** Upstream passes on what its client says, without a reason. */
+function unreachable(url: URL, error: Error): StatusError {
+  return new StatusError({ code: 500, message: `Get ${JSON.stringify(url.href)}: ${connectionProblem(error).why}` });
 }
 
 function kubeletRefusal(status: number, body: string, name: string): StatusError {

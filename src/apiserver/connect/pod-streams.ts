@@ -5,9 +5,10 @@ import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
 import { forwardPortChannels, maxChannelPorts, portForwardChannelProtocols } from "../../rpc/port-forward-channels.ts";
 import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
-import { type DialResult, dialFailure, dialUpgrade, passThrough, type Refusal, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
+import { type DialResult, dialUpgrade, passThrough, type Refusal, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, UpgradeHandle } from "../request.ts";
+import { connectionProblem } from "../webhook/webhook-error.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
 import { isWebSocket, loadWebSocketAcceptor, offeredProtocol, tunnel } from "./websocket.ts";
 
@@ -138,6 +139,6 @@ function upgradeResponse(request: ApiRequest, serve: (upgrade: UpgradeHandle) =>
 
 /** A Status: of a plain text, clients that look for one in YAML would make an empty one. */
 function statusRefusal(error: unknown): Refusal {
-  const { status, code } = new StatusError({ message: dialFailure(error), code: 500 });
+  const { status, code } = new StatusError({ message: `error dialing backend: ${connectionProblem(error).why}`, code: 500 });
   return { status: code, contentType: "application/json", body: Buffer.from(JSON.stringify(status)) };
 }

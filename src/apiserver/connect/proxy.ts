@@ -6,6 +6,7 @@ import { type Dial, requestTo } from "../../rpc/dial.ts";
 import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
+import { connectionProblem } from "../webhook/webhook-error.ts";
 import { type ConnectDependencies, kubeletPlace, podOf } from "./node-endpoint.ts";
 import { type LinkContext, rewriteHtml, rewriteLink, splitProxyPath } from "./proxy-links.ts";
 import { type ServiceTargetDeps, serviceDestination } from "./service-target.ts";
@@ -116,7 +117,7 @@ async function forward(url: URL, { tls, links, dial, agents }: Forwarding, conte
     const outgoing = requestTo(url, asked, dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     outgoing.on("response", resolve);
-    outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${error.message}`)));
+    outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${connectionProblem(error).why}`)));
     outgoing.end(body);
   });
   return answerOf(response, links);

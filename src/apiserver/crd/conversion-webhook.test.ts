@@ -203,6 +203,31 @@ describe("a definition with a conversion webhook", () => {
     expect((await fixture.send("GET", `${inV1}/w`)).status).toBe(200);
   });
 
+  it("is sent no revisions, and fails when it answers with no review or no object", async () => {
+    await create("w", "red");
+    const sent: unknown[] = [];
+    const messageOf = async (answer: (request: { uid: string }) => object): Promise<string> => {
+      webhook.answer = (body) => {
+        const { request } = body as { request: { uid: string; objects: { metadata: object }[] } };
+        sent.push(...request.objects.map(({ metadata }) => "resourceVersion" in metadata));
+        return { body: answer(request) };
+      };
+      return (await fixture.send("GET", `${inV2}/w`)).body.message as string;
+    };
+    const review = { apiVersion: "apiextensions.k8s.io/v1", kind: "ConversionReview" };
+    const result = { status: "Success" };
+    expect(await messageOf(() => ({ apiVersion: "v1", kind: "Status" }))).toMatch(
+      /failed: converting \(v1\.Status\) to \(v1\.ConversionReview\): unknown conversion$/,
+    );
+    expect(await messageOf(({ uid }) => ({ ...review, response: { uid, result, convertedObjects: [null] } }))).toBe(
+      "unexpected end of JSON input",
+    );
+    expect(await messageOf(({ uid }) => ({ ...review, response: { uid, result, convertedObjects: [{}] } }))).toBe(
+      "Object 'Kind' is missing in '{}'",
+    );
+    expect(sent).toEqual([false, false, false]);
+  });
+
   it("ends with its definition though the webhook is gone", async () => {
     await create("w", "red");
     webhook.answer = () => ({ status: 500, body: "broken" });

@@ -1,10 +1,12 @@
 // One exchange with a conversion webhook: a ConversionReview (apiextensions.k8s.io/v1 or v1beta1) with some objects, and what
 // comes back. Converted objects keep everything of their metadata but labels and annotations, which the webhook may change.
 // Texts are upstream's: `conversion webhook for example.com/v1, Kind=Widget failed: …`.
+import { goKind } from "../../api/encode/type-meta.ts";
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isJsonObject, type JsonObject } from "../../api/structural/json.ts";
 import { validateAnnotations, validateLabels } from "../../api/validation/object-meta.ts";
+import { conversionReviewProblem } from "../webhook/review-fields.ts";
 
 /** How a conversion fails: no answer, one that is no review, too few objects, one that is not what it should be. */
 export type ConversionFailure = "call" | "malformed_response" | "partial_response" | "invalid_converted_object";
@@ -34,9 +36,15 @@ export function conversionReview({ reviewVersion, uid, desiredApiVersion, object
   return {
     kind: "ConversionReview",
     apiVersion: `apiextensions.k8s.io/${reviewVersion}`,
-    request: { uid, desiredAPIVersion: desiredApiVersion, objects },
+    request: { uid, desiredAPIVersion: desiredApiVersion, objects: objects.map(withoutRevision) },
     response: { uid: "", convertedObjects: null, result: { metadata: {} } },
   };
+}
+
+/** What is converted is what is stored, and that does not say its revision. */
+function withoutRevision({ metadata, ...object }: KubernetesObject): unknown {
+  const { resourceVersion: _, ...kept } = metadata;
+  return { ...object, metadata: kept };
 }
 
 /** The converted objects, in the order of the request. Throws ConversionError. */
@@ -58,6 +66,8 @@ export function subjectOf({ objects, desiredApiVersion }: ConversionRequest): st
 
 function objectsIn(request: ConversionRequest, answer: unknown): readonly unknown[] {
   const failed = (why: string): ConversionError => new ConversionError(`${subjectOf(request)} failed: ${why}`, "malformed_response");
+  const unreadable = conversionReviewProblem(answer, request.reviewVersion);
+  if (unreadable !== undefined) throw failed(unreadable);
   const review = isJsonObject(answer) ? answer : {};
   if (request.reviewVersion === "v1") {
     const { apiVersion = "", kind = "" } = review as { readonly apiVersion?: unknown; readonly kind?: unknown };
@@ -85,18 +95,31 @@ function checkedObject(request: ConversionRequest, original: KubernetesObject, f
     new ConversionError(`${subjectOf(request)} returned invalid ${what}${at}: ${why}`, "invalid_converted_object");
   const object = several ? "converted object" : "object";
   const at = ` at index ${index}`;
+  const unreadable = objectProblem(found);
+  if (unreadable !== undefined) throw new ConversionError(unreadable, "invalid_converted_object");
   const converted = (isJsonObject(found) ? found : {}) as JsonObject & { readonly apiVersion?: unknown; readonly kind?: unknown };
   if (converted.apiVersion !== desiredApiVersion) {
-    const received = converted.apiVersion === undefined ? "" : String(converted.apiVersion);
+    const received = typeof converted.apiVersion === "string" ? converted.apiVersion : "";
     throw invalid(object, at, `invalid groupVersion (expected ${desiredApiVersion}, received ${received})`);
   }
   if (converted.kind !== original.kind)
-    throw invalid(object, at, `invalid kind (expected ${original.kind}, received ${String(converted.kind ?? "")})`);
+    throw invalid(
+      object,
+      at,
+      `invalid kind (expected ${original.kind}, received ${typeof converted.kind === "string" ? converted.kind : ""})`,
+    );
   const moved = identityProblem(original, converted);
   if (moved !== undefined) throw invalid(object, several ? at : "", moved);
   const { metadata, problem } = restoredMetadata(original, converted["metadata"]);
   if (problem !== undefined) throw invalid("metadata", several ? ` in object${at}` : "", problem);
   return { ...converted, metadata } as unknown as KubernetesObject;
+}
+
+/** Why an element of the answer is no object at all. */
+function objectProblem(found: unknown): string | undefined {
+  if (found === null || found === undefined) return "unexpected end of JSON input";
+  if (!isJsonObject(found)) return `json: cannot unmarshal ${goKind(found)} into Go value of type map[string]interface {}`;
+  return Object.keys(found).length === 0 ? "Object 'Kind' is missing in '{}'" : undefined;
 }
 
 function identityProblem({ metadata }: KubernetesObject, { metadata: found }: JsonObject): string | undefined {
@@ -107,8 +130,9 @@ function identityProblem({ metadata }: KubernetesObject, { metadata: found }: Js
     ["uid", "UID"],
   ] as const;
   for (const [field, shown] of fields) {
-    const [expected, actual] = [metadata[field] ?? "", converted[field] ?? ""];
-    if (expected !== actual) return `must have the same ${shown}: ${expected} != ${String(actual)}`;
+    const given = converted[field];
+    const [expected, actual] = [metadata[field] ?? "", typeof given === "string" ? given : ""];
+    if (expected !== actual) return `must have the same ${shown}: ${expected} != ${actual}`;
   }
   return undefined;
 }

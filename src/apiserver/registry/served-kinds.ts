@@ -35,8 +35,10 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
     },
     read(type, kind, value, { strict = false } = {}) {
       const apiVersion = apiVersionOf(kind);
-      const { kind: name, apiVersion: version } = value as KubernetesObject;
-      if ((name !== kind.kind || version !== apiVersion) && !schemaOfKind(version ?? "", name ?? ""))
+      // What does not say what it is, is what is expected.
+      const said = value as Partial<KubernetesObject>;
+      const [name, version] = [said.kind ?? kind.kind, said.apiVersion ?? apiVersion];
+      if ((name !== kind.kind || version !== apiVersion) && !schemaOfKind(version, name))
         throw new Error(
           `no kind ${JSON.stringify(name)} is registered for version ${JSON.stringify(version)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
         );
@@ -44,7 +46,8 @@ export function servedKinds(stores: ResourceStores): ServedKinds {
         throw new Error(`the patched object is of kind ${version}, Kind=${name}; expected ${apiVersion}, Kind=${kind.kind}`);
       const store = kind.kind === type.kind ? stores.find(kind.group, kind.version, type.resource) : undefined;
       const schema = store?.type.schema === undefined ? schemaOfKind(apiVersion, name) : builtInSchemas.get(store.type.schema);
-      return readObject(store, schema, value, strict);
+      const whole = said.kind === undefined || said.apiVersion === undefined ? { ...said, apiVersion, kind: name } : value;
+      return readObject(store, schema, whole, strict);
     },
   };
 }

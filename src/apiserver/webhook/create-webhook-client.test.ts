@@ -7,7 +7,7 @@ import { createServiceResolver } from "./service-resolver.ts";
 import type { WebhookClient } from "./webhook-client.ts";
 import { WebhookError } from "./webhook-error.ts";
 import { type Answering, startWebhookServer, type WebhookServer } from "./webhook-server-fixture.ts";
-import { webhookTarget } from "./webhook-target.ts";
+import { callUrl, webhookTarget } from "./webhook-target.ts";
 
 function newClient(options?: WebhookClientOptions): WebhookClient {
   const client = createWebhookClient({ clock: realClock }, options);
@@ -91,7 +91,8 @@ describe("post()", () => {
     const at = (path: string) => ({ url: server.url(path), caPem: server.caPem });
     expect(await client.post(at("/again"), call)).toEqual({ got: { n: 1 }, method: "POST" });
     expect(await client.post(at("/elsewhere"), call)).toEqual({ got: "nothing", method: "GET" });
-    expect((await failureOf(client.post(at("/loop"), call))).message).toBe(`Post "${server.url("/loop")}": stopped after 10 redirects`);
+    expect((await failureOf(client.post(at("/loop"), call))).message).toBe(`Post "/loop": stopped after 10 redirects`);
+    expect(server.paths.filter((path) => path === "/loop")).toHaveLength(10);
   });
 
   test("comes back when a busy server says to, until its deadline", async () => {
@@ -123,6 +124,35 @@ describe("post()", () => {
     expect(await messageOf(400, "broken")).toBe("the server rejected our request for an unknown reason");
   });
 
+  test("says where redirects and addresses lead that lead nowhere", async () => {
+    const server = await newServer((_, { url }) => ({
+      status: 307,
+      headers: { location: url === "/ftp" ? "ftp://x/y" : "https://[::bad" },
+      body: "",
+    }));
+    const messageOf = async (url: string) => (await failureOf(newClient().post({ url, caPem: server.caPem }, call))).message;
+    expect(await messageOf(server.url("/ftp"))).toBe('Post "ftp://x/y": unsupported protocol scheme "ftp"');
+    expect(await messageOf(server.url("/bad"))).toBe(
+      `Post "${server.url("/bad")}": failed to parse Location header "https://[::bad": parse "https://[::bad": missing ']' in host`,
+    );
+    expect(await messageOf("https://127.0.0.1:70000/")).toBe('Post "https://127.0.0.1:70000/": dial tcp: address 70000: invalid port');
+    expect(await messageOf("https://127.0.0.1:0/")).toBe('Post "https://127.0.0.1:0/": dial tcp 127.0.0.1:0: connect: connection refused');
+  });
+
+  test("looks at the names of a certificate before who has signed it", async () => {
+    const server = await newServer(() => ({ body: {} }), ["elsewhere"]);
+    const error = await failureOf(newClient().post({ url: server.url(), serverName: "wanted" }, call));
+    expect(error.message).toContain("x509: certificate is valid for elsewhere, 127.0.0.1, not wanted");
+  });
+
+  test("reads a byte order mark away, and takes no media type that is none", async () => {
+    const server = await newServer(() => ({ body: '\ufeff{"a":1}' }));
+    const target = { url: server.url(), caPem: server.caPem };
+    expect(await newClient().post(target, call)).toEqual({ a: 1 });
+    server.answer = () => ({ headers: { "content-type": ";;;" }, body: "{}" });
+    expect((await failureOf(newClient().post(target, call))).message).toBe("Internal error occurred: mime: no media type");
+  });
+
   test("replaces a kept connection that the server has closed", async () => {
     const server = await newServer(() => ({ body: {} }));
     const client = newClient();
@@ -132,6 +162,15 @@ describe("post()", () => {
     expect(await client.post(target, call)).toEqual({});
     expect(server.connections()).toBe(2);
   });
+});
+
+describe("callUrl()", () => {
+  test.each([
+    ["https://h/a/", "", "https://h/a"],
+    ["https://h/a//b/../c/", "timeout=5s", "https://h/a/c?timeout=5s"],
+    ["https://h", "timeout=5s", "https://h?timeout=5s"],
+    ["https://h:8443/?x=1", "timeout=5s", "https://h:8443/?x=1&timeout=5s"],
+  ])("makes the path of %s simple", (url, query, expected) => expect(callUrl(url, query)).toBe(expected));
 });
 
 describe("createServiceResolver()", () => {

@@ -4,11 +4,14 @@
 // is replaced once.
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import https, { type RequestOptions } from "node:https";
+import { TLSSocket } from "node:tls";
+import { urlProblem } from "../../api/meta/url-problem.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
-import { readAnswer } from "./read-answer.ts";
+import { httpBodyProblem } from "./http-parse-problem.ts";
+import { bodyError, emptyAnswer, readAnswer } from "./read-answer.ts";
 import type { WebhookCall, WebhookClient, WebhookTarget } from "./webhook-client.ts";
-import { connectionError, postError, WebhookError } from "./webhook-error.ts";
+import { connectionError, postError, type SeenConnection, WebhookError } from "./webhook-error.ts";
 
 export interface WebhookClientOptions {
   /** Open connections to one server; further calls wait. Default 64. */
@@ -24,6 +27,7 @@ export interface WebhookClientOptions {
 /** Connections that are kept to one server while it is not called. */
 const maxFreeSockets = 8;
 const maxRedirects = 10;
+const maxHeaderBytes = 1024 * 1024;
 /** Calls after the first of a server that says when to come back. */
 const maxRetries = 10;
 
@@ -84,7 +88,7 @@ async function follow(calling: Calling, target: WebhookTarget, body: Buffer, sig
   for (let redirects = 0; ; redirects++) {
     const answer = await orAnew(calling, exchange);
     if (!(answer instanceof Redirect)) return answer;
-    if (redirects === maxRedirects) throw postError("connection", answer.url, `stopped after ${maxRedirects} redirects`);
+    if (redirects + 1 === maxRedirects) throw postError("connection", answer.location, `stopped after ${maxRedirects} redirects`);
     exchange = redirected(exchange, answer);
   }
 }
@@ -114,24 +118,39 @@ async function orAnew(calling: Calling, exchange: Exchange): Promise<unknown> {
 
 /** An answer that sends on. */
 class Redirect {
+  /** As the answer has it. */
+  readonly location: string;
   readonly url: string;
   readonly keepsBody: boolean;
 
-  constructor(url: string, keepsBody: boolean) {
+  constructor({ location, url, keepsBody }: Pick<Redirect, "location" | "url" | "keepsBody">) {
+    this.location = location;
     this.url = url;
     this.keepsBody = keepsBody;
   }
 }
 
-function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage, from: URL): Redirect | undefined {
-  if (location === undefined || ![301, 302, 303, 307, 308].includes(statusCode) || !URL.canParse(location, from.href)) return undefined;
-  return new Redirect(new URL(location, from.href).href, statusCode >= 307);
+/** Throws WebhookError for one that leads nowhere. */
+function redirectOf({ statusCode = 0, headers: { location } }: IncomingMessage, { url: from, target }: Exchange): Redirect | undefined {
+  if (location === undefined || ![301, 302, 303, 307, 308].includes(statusCode)) return undefined;
+  if (URL.canParse(location, from.href))
+    return new Redirect({ location, url: new URL(location, from.href).href, keepsBody: statusCode >= 307 });
+  const why = urlProblem(location) ?? `parse ${JSON.stringify(location)}: invalid URL`;
+  throw postError("connection", target.url, `failed to parse Location header ${JSON.stringify(location)}: ${why}`);
 }
 
+const highestPort = 65_535;
+
 function parseUrl(text: string): URL {
+  const port = /^https?:\/\/[^/?#]*:(\d+)(?:[/?#]|$)/i.exec(text)?.[1];
+  if (port !== undefined && Number(port) > highestPort) throw postError("connection", text, `dial tcp: address ${port}: invalid port`);
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
-  throw postError("connection", text, "unsupported protocol scheme");
+  if (url?.protocol === "https:" || url?.protocol === "http:") {
+    // Node would take it for no port at all.
+    if (url.port !== "0") return url;
+    throw postError("connection", text, `dial tcp ${url.host}: connect: connection refused`);
+  }
+  throw postError("connection", text, `unsupported protocol scheme ${JSON.stringify(url?.protocol.slice(0, -1) ?? "")}`);
 }
 
 /** A kept connection turned out to be closed before anything was answered. */
@@ -150,9 +169,10 @@ function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const request = open(calling, exchange);
+    const seen = seenOf(request, { host: target.serverName ?? url.hostname.replace(/^\[|\]$/g, ""), nowMs: calling.clock.now() });
     let answered = false;
     const onAbort = (): void => {
-      reject(signal.reason);
+      reject(answered ? unfinished(signal.reason) : signal.reason);
       request.destroy();
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -160,20 +180,60 @@ function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
     request.on("error", (error: NodeJS.ErrnoException) => {
       finish();
       const stale = request.reusedSocket && !answered && (error.code === "ECONNRESET" || error.code === "EPIPE");
-      reject(stale ? new StaleConnection() : connectionError(target.url, error));
+      if (stale) return reject(new StaleConnection());
+      reject(answered ? bodyError("connection", httpBodyProblem(error), error) : connectionError(target.url, error, seen));
     });
-    request.on("response", (response) => {
+    const onAnswer = (response: IncomingMessage): void => {
       answered = true;
-      const redirect = redirectOf(response, url);
+      let redirect: Redirect | undefined;
+      try {
+        redirect = redirectOf(response, exchange);
+      } catch (error) {
+        response.resume();
+        finish();
+        return reject(error);
+      }
       if (redirect) {
         response.resume();
         finish();
         return resolve(redirect);
       }
       readAnswer(response, calling.maxAnswerBytes).then(resolve, reject).finally(finish);
+    };
+    request.on("response", onAnswer);
+    // Nobody has asked for another protocol.
+    request.on("upgrade", (response, socket) => {
+      finish();
+      socket.destroy();
+      reject(emptyAnswer(response));
     });
     request.end(body);
   });
+}
+
+/** The deadline has come, or nobody waits any longer, while the answer was being read. */
+function unfinished(reason: unknown): WebhookError {
+  const isCanceled = reason instanceof WebhookError && reason.message.endsWith("context canceled");
+  return bodyError("timeout", isCanceled ? "context canceled" : "context deadline exceeded", reason);
+}
+
+/** Fills in what can be seen of the connection only while there is one. */
+function seenOf(request: ClientRequest, about: Pick<SeenConnection, "host" | "nowMs">): SeenConnection {
+  const seen: SeenConnection = { ...about };
+  const at = (address = "", port = 0): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+  request.on("socket", (socket) => {
+    const onConnect = (): void => {
+      seen.ends = `${at(socket.localAddress, socket.localPort)}->${at(socket.remoteAddress, socket.remotePort)}`;
+    };
+    if (socket.connecting) socket.once("connect", onConnect);
+    else onConnect();
+    if (!(socket instanceof TLSSocket) || request.reusedSocket) return;
+    // Before the certificate is judged, and the connection closed if it is found wanting.
+    socket.prependOnceListener("secure", () => {
+      seen.certificate = socket.getPeerCertificate();
+    });
+  });
+  return seen;
 }
 
 function open({ agents }: Calling, { target, url, method, body }: Exchange): ClientRequest {
@@ -182,6 +242,7 @@ function open({ agents }: Calling, { target, url, method, body }: Exchange): Cli
   const options: RequestOptions = {
     method,
     path: `${url.pathname}${url.search}`,
+    maxHeaderSize: maxHeaderBytes,
     host: connectTo?.host ?? url.hostname.replace(/^\[|\]$/g, ""),
     port: connectTo?.port ?? (url.port === "" ? (secure ? 443 : 80) : Number(url.port)),
     headers: {

@@ -4,6 +4,10 @@ import type { Clock } from "../../base/clock.ts";
 import { presentCredentials } from "../../client/client-credentials.ts";
 import { currentUser, KubeconfigError, loadKubeconfig, readKubeconfig, userCredentials } from "../../client/kubeconfig.ts";
 import type { WebhookTarget } from "./webhook-client.ts";
+import { callUrl } from "./webhook-target.ts";
+
+/** As long as the client of such webhooks waits, which it tells them. */
+const query = "timeout=30s";
 
 /** Reads the file; what it returns gives the target for a call that is made now. Throws KubeconfigError. */
 export async function kubeconfigTarget(path: string, clock: Clock): Promise<() => Promise<WebhookTarget>> {
@@ -12,7 +16,7 @@ export async function kubeconfigTarget(path: string, clock: Clock): Promise<() =
   if (credentials?.kind === "basic") throw new KubeconfigError(`${path}: webhooks take certificates or tokens, not passwords`);
   const present = credentials && presentCredentials(credentials, clock);
   const fixed: WebhookTarget = {
-    url: server,
+    url: callUrl(server, query),
     ...(caPem === undefined ? {} : { caPem }),
     ...(serverName === undefined ? {} : { serverName }),
     ...(insecureSkipVerify ? { insecureSkipVerify } : {}),

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { gunzip } from "node:zlib";
 import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";
-import { statusError, WebhookError } from "./webhook-error.ts";
+import { statusError, WebhookError, type WebhookFailure } from "./webhook-error.ts";
 
 /** How much of a failed call's answer goes into the message. */
 const maxQuotedBytes = 2048;
@@ -15,12 +15,11 @@ export async function readAnswer(response: IncomingMessage, maxBytes: number): P
   const bytes = await plainBytes(response, await readBytes(response, maxBytes), maxBytes);
   if (httpStatus < 200 || httpStatus > 206) throw failure(response, httpStatus, bytes);
   const answerError = (why: string, cause?: unknown): WebhookError => new WebhookError("answer", why, { httpStatus, cause });
-  if (bytes.length === 0) {
-    const type = response.headers["content-type"] ?? "";
-    throw answerError(`0-length response with status code: ${httpStatus} and content type: ${type}`);
-  }
+  if (bytes.length === 0) throw emptyAnswer(response);
+  const wrongType = mediaTypeProblem(response.headers["content-type"]);
+  if (wrongType !== undefined) throw answerError(`Internal error occurred: mime: ${wrongType}`);
   try {
-    const value = await parseText(bytes.toString("utf8"));
+    const value = await parseText(bytes.toString("utf8").replace(/^\ufeff/, ""));
     const problem = typeProblem(value);
     if (problem !== undefined) throw answerError(problem);
     return value;
@@ -28,6 +27,22 @@ export async function readAnswer(response: IncomingMessage, maxBytes: number): P
     if (error instanceof WebhookError) throw error;
     throw answerError(`couldn't get version/kind; json parse error: ${(error as Error).message}`, error);
   }
+}
+
+/** A success that says nothing. */
+export function emptyAnswer({ statusCode = 0, headers }: IncomingMessage): WebhookError {
+  const why = `0-length response with status code: ${statusCode} and content type: ${headers["content-type"] ?? ""}`;
+  return new WebhookError("answer", why, { httpStatus: statusCode });
+}
+
+/** What is wrong with a Content-Type; one that is not there is JSON's. */
+function mediaTypeProblem(type = ""): string | undefined {
+  if (type === "") return undefined;
+  const name = type.split(";", 1)[0]?.trim() ?? "";
+  if (name === "") return "no media type";
+  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+  if (!new RegExp(`^${token}(?:$|/)`).test(name)) return "expected slash after first token";
+  return new RegExp(`^${token}(?:/${token})?$`).test(name) ? undefined : "unexpected content after media subtype";
 }
 
 async function readBytes(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
@@ -42,17 +57,23 @@ async function readBytes(response: IncomingMessage, maxBytes: number): Promise<B
     }
   } catch (cause) {
     if (cause === tooLong) throw cause;
-    const why = "unexpected error when reading response body. Please retry. Original error: unexpected EOF";
-    throw new WebhookError("connection", why, { cause });
+    throw bodyError("connection", "unexpected EOF", cause);
   }
   return Buffer.concat(chunks, length);
 }
+
+/** What ends an answer before its end. */
+export function bodyError(failure: WebhookFailure, why: string, cause?: unknown): WebhookError {
+  return new WebhookError(failure, `unexpected error when reading response body. Please retry. Original error: ${why}`, { cause });
+}
+
+const gzipProblem = ({ message }: Error): string => `gzip: ${message === "incorrect header check" ? "invalid header" : message}`;
 
 function plainBytes({ headers }: IncomingMessage, bytes: Buffer, maxBytes: number): Promise<Buffer> | Buffer {
   if (headers["content-encoding"] !== "gzip" || bytes.length === 0) return bytes;
   return new Promise((resolve, reject) => {
     gunzip(bytes, { maxOutputLength: maxBytes }, (error, plain) =>
-      error ? reject(new WebhookError("answer", `gzip: ${error.message}`, { cause: error })) : resolve(plain),
+      error ? reject(bodyError("answer", gzipProblem(error), error)) : resolve(plain),
     );
   });
 }
@@ -74,24 +95,21 @@ async function parseText(text: string): Promise<unknown> {
 function failure({ headers }: IncomingMessage, httpStatus: number, bytes: Buffer): WebhookError {
   const type = headers["content-type"];
   const isText = type === undefined || /^text\//i.test(type);
-  const quoted = isText ? bytes.subarray(0, maxQuotedBytes).toString() : "unknown";
+  const quoted = isText ? bytes.subarray(0, maxQuotedBytes) : "unknown";
   const error = statusError(httpStatus, quoted, headers["retry-after"]);
-  const message = statusMessage(bytes);
-  return message === undefined ? error : new WebhookError("status", message, { httpStatus, retryAfterSeconds: error.retryAfterSeconds });
+  const status = failureStatus(bytes);
+  if (!status) return error;
+  const { message, reason } = status;
+  return new WebhookError("status", message, { httpStatus, retryAfterSeconds: error.retryAfterSeconds, reason });
 }
 
-/** The message of a body that is a Status of a failure. */
-function statusMessage(bytes: Buffer): string | undefined {
+/** A body that is a Status of a failure. */
+function failureStatus(bytes: Buffer): { readonly message: string; readonly reason: string } | undefined {
   try {
-    const {
-      apiVersion,
-      kind,
-      status,
-      message = "",
-    } = withPlainNumbers(parseJson(bytes.toString("utf8")).value) as {
-      readonly [field: string]: unknown;
-    };
-    return apiVersion === "v1" && kind === "Status" && status !== "Success" ? String(message) : undefined;
+    const value = withPlainNumbers(parseJson(bytes.toString("utf8")).value) as { readonly [field: string]: unknown };
+    const { apiVersion, kind, status, message = "", reason = "" } = value;
+    if (apiVersion !== "v1" || kind !== "Status" || status !== "Failure") return undefined;
+    return { message: String(message), reason: String(reason) };
   } catch (error) {
     if (error instanceof JsonSyntaxError || error instanceof TypeError) return undefined;
     throw error;

@@ -34,6 +34,15 @@ describe("callForReview()", () => {
     expect(pauses[2]).toBeLessThan(901);
   });
 
+  it("tries again after the server's own errors but 503, unless a Status says that it is one of those", async () => {
+    expect((await attempt([statusError(502, "", undefined)])).outcome).toBe("answer");
+    expect((await attempt([statusError(503, "", undefined)])).times).toHaveLength(1);
+    const told = new WebhookError("status", "told", { httpStatus: 503, reason: "InternalError" });
+    expect((await attempt([told])).outcome).toBe("answer");
+    const conflict = new WebhookError("status", "told", { httpStatus: 500, reason: "Conflict" });
+    expect((await attempt([conflict])).times).toHaveLength(1);
+  });
+
   it("waits as long as the answer asks, within a bound", async () => {
     expect((await attempt([statusError(503, "", "4")])).times).toEqual([0, 4000]);
     expect((await attempt([statusError(503, "", "3600")])).times).toEqual([0, 10_000]);

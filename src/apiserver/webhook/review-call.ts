@@ -1,5 +1,5 @@
 // A call that asks somebody else for a review (of a token, of access): sent again after a pause when the failure is one that
-// passes, as upstream does: a broken connection, 429, 500, 504, or an answer that says when to come back.
+// passes, as upstream does: a broken connection, 429, the server's own errors but 503, or an answer that says when to come back.
 import type { Clock } from "../../base/clock.ts";
 import type { WebhookClient, WebhookTarget } from "./webhook-client.ts";
 import { WebhookError } from "./webhook-error.ts";
@@ -42,7 +42,11 @@ export async function callForReview(
   }
 }
 
-function passes({ failure, httpStatus, retryAfterSeconds, message }: WebhookError): boolean {
+const passing = new Set(["InternalError", "Timeout", "TooManyRequests"]);
+
+function passes({ failure, httpStatus, retryAfterSeconds, reason, message }: WebhookError): boolean {
   if (failure === "connection") return message.endsWith("connection reset by peer");
-  return httpStatus === 429 || httpStatus === 500 || httpStatus === 504 || retryAfterSeconds !== undefined;
+  if (retryAfterSeconds !== undefined || httpStatus === 429 || httpStatus === 504) return true;
+  // Of the server's own errors only 503 says what is the matter; a Status in the answer says it better than the code.
+  return reason === undefined ? httpStatus !== undefined && httpStatus >= 500 && httpStatus !== 503 : passing.has(reason);
 }

@@ -14,16 +14,29 @@ export function webhookTarget(config: WebhookClientConfig, resolve: ServiceResol
   if (service) {
     const { namespace, name, path = "/", port = defaultPort } = service;
     const serverName = `${name}.${namespace}.svc`;
-    const url = withQuery(`https://${serverName}:${port}${path.startsWith("/") ? path : `/${path}`}`, query);
+    const url = callUrl(`https://${serverName}:${port}${path.startsWith("/") ? path : `/${path}`}`, query);
     return { url, serverName, connectTo: resolved(resolve, { namespace, name, port }, url), ...authority };
   }
   if (!config.url) throw new WebhookError("connection", "webhook configuration must have either service or URL");
-  return { url: withQuery(config.url, query), ...authority };
+  return { url: callUrl(config.url, query), ...authority };
 }
 
-function withQuery(url: string, query: string): string {
-  if (query === "") return url;
-  return `${url}${url.includes("?") ? "&" : "?"}${query}`;
+/** The address of calls: its path is made simple (no trailing slash, no empty elements), as upstream's client does. */
+export function callUrl(url: string, query: string): string {
+  const [, server = url, path = "", rest = ""] = /^([a-z]+:\/\/[^/?#]*)([^?#]*)(.*)$/i.exec(url) ?? [];
+  const simple = `${server}${simplePath(path)}${rest}`;
+  if (query === "") return simple;
+  return `${simple}${rest.includes("?") ? "&" : "?"}${query}`;
+}
+
+function simplePath(path: string): string {
+  if (path === "") return "";
+  const elements: string[] = [];
+  for (const element of path.split("/")) {
+    if (element === "..") elements.pop();
+    else if (element !== "" && element !== ".") elements.push(element);
+  }
+  return `/${elements.join("/")}`;
 }
 
 function resolved(resolve: ServiceResolver, service: Parameters<ServiceResolver>[0], url: string): ReturnType<ServiceResolver> {

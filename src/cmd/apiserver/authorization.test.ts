@@ -80,7 +80,7 @@ describe("--authorization-mode", () => {
       {
         apiVersion: "authorization.k8s.io/v1beta1",
         kind: "SubjectAccessReview",
-        metadata: { creationTimestamp: null },
+        metadata: {},
         spec: {
           resourceAttributes: {
             namespace: "default",

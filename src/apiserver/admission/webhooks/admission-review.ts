@@ -4,6 +4,7 @@ import type { AdmissionRequestFields } from "../../../api/cel/admission-environm
 import { base64Problem, bytesOfBase64, normalizeBase64 } from "../../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
+import { statusFields, webhookScheme } from "../../webhook/review-fields.ts";
 import { fieldTypeProblem, type Nested, reviewKindProblem } from "../../webhook/review-kind.ts";
 import type { AdmissionRequest } from "../admission.ts";
 import { namespaceOf } from "../match-request.ts";
@@ -98,22 +99,11 @@ export interface ExpectedAnswer {
   readonly mutating: boolean;
 }
 
-const statusFields: Nested = {
-  struct: "Status",
-  go: "v1.Status",
-  fields: {
-    status: ["string", "string"],
-    message: ["string", "string"],
-    reason: ["string", "v1.StatusReason"],
-    code: ["number", "int32"],
-    details: { struct: "StatusDetails", go: "v1.StatusDetails", fields: { name: ["string", "string"] } },
-  },
-};
-
 const reviewFields = (version: ReviewVersion): Nested => ({
   struct: "AdmissionReview",
   go: "",
   fields: {
+    request: { struct: "AdmissionRequest", go: `${version}.AdmissionRequest`, fields: { uid: ["string", "types.UID"] } },
     response: {
       struct: "AdmissionResponse",
       go: `${version}.AdmissionResponse`,
@@ -121,7 +111,7 @@ const reviewFields = (version: ReviewVersion): Nested => ({
         uid: ["string", "types.UID"],
         allowed: ["boolean", "bool"],
         status: statusFields,
-        patch: ["string", "[]uint8"],
+        patch: "bytes",
         patchType: ["string", `${version}.PatchType`],
         auditAnnotations: "map",
         warnings: "texts",
@@ -139,7 +129,7 @@ export function unreadable(value: unknown, version: ReviewVersion): string | und
     version,
     kind: "AdmissionReview",
     versions: ["v1", "v1beta1"],
-    scheme: "k8s.io/apiserver/pkg/util/webhook/client.go:71",
+    scheme: webhookScheme,
   };
   const problem = reviewKindProblem(value, expected) ?? fieldTypeProblem(value, fieldsOf[version]);
   const patch = (value as Answered | null)?.response?.patch;
@@ -193,6 +183,7 @@ function checkPatch(patch: string, patchType: string | undefined, mutating: bool
 }
 
 function decodedPatch(patch: unknown): string {
+  if (Array.isArray(patch)) return new TextDecoder().decode(Uint8Array.from(patch as readonly number[]));
   const normal = typeof patch === "string" ? normalizeBase64(patch) : undefined;
   if (normal === undefined) throw new AnswerError(typeof patch === "string" ? base64Problem(patch) : "response.patch is no text");
   return new TextDecoder().decode(bytesOfBase64(normal));
@@ -200,5 +191,5 @@ function decodedPatch(patch: unknown): string {
 
 function texts(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== "object" || value === null) return {};
-  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+  return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, typeof text === "string" ? text : ""]));
 }

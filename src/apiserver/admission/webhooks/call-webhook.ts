@@ -1,6 +1,7 @@
 // One call of a webhook: the review is sent, the answer read, its warnings and annotations are taken over, and what went
 // wrong becomes what the failure policy says. The texts are upstream's, as clients see them.
 import { randomUUID } from "node:crypto";
+import { isQualifiedName } from "../../../api/meta/names.ts";
 import { badRequest, internalError, StatusError } from "../../../api/meta/status-error.ts";
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { Clock } from "../../../base/clock.ts";
@@ -67,10 +68,16 @@ export async function askWebhook(
   const uid = randomUUID();
   const answered = await post(deps, hook, request, admissionReview(version, uid, request, { invocation, ...objects }));
   const answer = verified(hook, () => readAnswer(answered, { version, uid, mutating }));
-  for (const [key, value] of Object.entries(answer.auditAnnotations)) request.annotate(`${hook.name}/${key}`, value);
+  annotate(request, hook, answer.auditAnnotations);
   for (const warning of answer.warnings) request.warn(warning);
   if (!answer.allowed) throw new Rejection(denial(hook.name, answer.status));
   return answer;
+}
+
+/** Keys that are none are left out, as upstream does. */
+function annotate(request: AdmissionRequest, { name }: CompiledWebhook, annotations: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(annotations))
+    if (isQualifiedName(`${name}/${key}`).length === 0) request.annotate(`${name}/${key}`, value);
 }
 
 async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: AdmissionRequest, body: unknown): Promise<unknown> {

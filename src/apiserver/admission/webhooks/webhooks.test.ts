@@ -58,6 +58,8 @@ describe("a mutating webhook", () => {
       500,
       'Internal error occurred: admission webhook "a.example.com" attempted to modify the object, which is not supported for this operation',
     ]);
+    f.review = () => patchAnswer({ op: "remove", path: "/kind" });
+    expect((await f.api.send("POST", mapsPath, configMap("k"))).body).toMatchObject({ kind: "ConfigMap", metadata: { name: "k" } });
     f.review = () => patchAnswer({ op: "remove", path: "/data/nope" });
     expect((await f.api.send("POST", mapsPath, configMap("n"))).body.message).toBe(
       "Internal error occurred: error in remove for path: '/data/nope': Unable to remove nonexistent key: nope: missing value",
@@ -327,6 +329,16 @@ describe("a webhook that fails", () => {
       "json: cannot unmarshal number into Go struct field AdmissionResponse.response.warnings of type string",
     ],
     [{ response: { patch: "***" } }, "illegal base64 data at input byte 0"],
+    [{ response: { patch: 5 } }, "json: cannot unmarshal number into Go struct field AdmissionResponse.response.patch of type []uint8"],
+    [
+      { response: { patch: [{ op: "add" }] } },
+      "json: cannot unmarshal object into Go struct field AdmissionResponse.response.patch of type uint8",
+    ],
+    [
+      { response: { status: { code: 3e9 } } },
+      "json: cannot unmarshal number 3000000000 into Go struct field Status.response.status.code of type int32",
+    ],
+    [{ request: { uid: 5 } }, "json: cannot unmarshal number into Go struct field AdmissionRequest.request.uid of type types.UID"],
     ["", "0-length response with status code: 200 and content type: application/json"],
     ["{", "couldn't get version/kind; json parse error: unexpected end of JSON input"],
     [
