@@ -27,7 +27,12 @@ async function reviewToken({ object }: CreateRequest, deps: ReviewDependencies):
   const review = object as TokenReview; // decoded by the kind of the resource
   const { token, audiences } = review.spec ?? {};
   if (!token) throw badRequest("token is required for TokenReview in authentication");
-  return { ...review, status: await statusOf(token, audiences?.length ? audiences : deps.audiences, deps.tokens) };
+  const status = await statusOf(token, audiences?.length ? audiences : deps.audiences, deps.tokens);
+  // What is said of a token that is not known stands beside what was sent.
+  if (status.authenticated) return { ...review, status };
+  // What is said of a token that is not known stands beside what was sent.
+  const { authenticated: _, ...sent } = review.status ?? {};
+  return { ...review, status: { user: {}, ...sent, ...(status.error === undefined ? {} : { error: status.error }) } };
 }
 
 async function statusOf(
@@ -44,7 +49,7 @@ async function statusOf(
       user: describeUser(withAuthenticatedGroup(found.user)),
     };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error), user: {} };
+    return { error: error instanceof Error ? error.message : String(error) };
   }
 }
 
