@@ -86,7 +86,11 @@ export const nodeDefinition = describe<Node>(nodes, {
   defaults: defaultNode,
   countsGeneration: false,
   // A kubelet registers its node with the status it has.
-  create: { prepare: (node) => withoutConfigStatus(withoutConfigSource(node, undefined), undefined), validate: validateNode, warnings: nodeWarnings },
+  create: {
+    prepare: (node) => withoutConfigStatus(withoutConfigSource(node, undefined), undefined),
+    validate: validateNode,
+    warnings: nodeWarnings,
+  },
   update: {
     prepare: (node, old) => withoutConfigSource(withStatusOf(node, old), old),
     validate: (node, old) => [...validateNode(node), ...validateNodeUpdate(node, old)],
