@@ -65,7 +65,8 @@ export function defaultDaemonSet(given: DaemonSet): DaemonSet {
     let spec = fill(given, { updateStrategy: {}, revisionHistoryLimit: 10 });
     spec = change(spec, "updateStrategy", (strategy) => {
       const typed = fill(strategy, { type: "RollingUpdate" });
-      if (typed.type !== "RollingUpdate") return typed;
+      // The storage has no form for "none" in either field.
+      if (typed.type !== "RollingUpdate") return change(typed, "rollingUpdate", (r) => fill(r, { maxUnavailable: 0, maxSurge: 0 }));
       return change(fill(typed, { rollingUpdate: {} }), "rollingUpdate", (r) => fill(r, { maxUnavailable: 1, maxSurge: 0 }));
     });
     return change(spec, "template", defaultPodTemplate);

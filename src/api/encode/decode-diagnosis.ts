@@ -1,7 +1,7 @@
 // Says what is wrong with a value that decoding has found fault with: the paths of its unknown fields, and the first value
 // of a wrong type in the words of Go's JSON decoder ("cannot unmarshal string into Go struct field
 // DeploymentSpec.spec.replicas of type int32"). Slower than decoding, and run on refused or warned-of bodies only.
-import { base64Problem, normalizeBase64 } from "../meta/base64.ts";
+import { base64Problem, isByte, normalizeBase64 } from "../meta/base64.ts";
 import { parseQuantity } from "../meta/quantity.ts";
 import { normalizeMicroTime, normalizeTime, timeProblem } from "../meta/time.ts";
 import type { ObjectSchema, SchemaUnion, ValueType } from "../schema/schema.ts";
@@ -114,7 +114,9 @@ class Walk {
         this.#quantity(value);
         return;
       default:
-        if (typeof value === "string") this.#text(value, kind);
+        if (kind === "bytes" && Array.isArray(value)) {
+          for (const item of value) if (!isByte(item)) this.#mismatch(item, "uint8", true);
+        } else if (typeof value === "string") this.#text(value, kind);
         else if (kind === "time" || kind === "microTime") this.#refuse(() => this.#mismatch(value, typeName));
         else this.#mismatch(value, typeName);
     }

@@ -2,7 +2,7 @@
 // dropped, values of the wrong type refused, quantities and times normalised, null is absence, empty optional values are
 // left out and always-present ones filled in. Each type is compiled to closures once; what needs no change is shared with
 // the input. Only when something was unknown or wrong is the value walked again to say where (decode-diagnosis.ts).
-import { normalizeBase64 } from "../meta/base64.ts";
+import { base64OfList, normalizeBase64 } from "../meta/base64.ts";
 import { parseQuantity, QuantityError } from "../meta/quantity.ts";
 import { type EmptyFields, sentEmpty } from "../meta/sent-empty.ts";
 import { badRequest, type StatusError } from "../meta/status-error.ts";
@@ -276,7 +276,10 @@ const normalizing =
 
 const scalarDecoders = {
   string,
-  bytes: normalizing(normalizeBase64),
+  bytes: ((value, findings) => {
+    const text = typeof value === "string" ? normalizeBase64(value) : Array.isArray(value) ? base64OfList(value) : undefined;
+    return text ?? wrong(value, findings);
+  }) as Decode,
   boolean: ((value, findings) => (typeof value === "boolean" ? value : wrong(value, findings))) as Decode,
   double: ((value, findings) => {
     const number = value instanceof JsonNumber ? value.valueOf() : value;

@@ -60,3 +60,17 @@ export function bytesOfBase64(text: string): Uint8Array {
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
 }
+
+/** Whether an item of a list can stand for a byte; null does, for 0. */
+export const isByte = (item: unknown): boolean =>
+  item === null || (typeof item === "number" && Number.isInteger(item) && item >= 0 && item <= 255);
+
+/** The base64 text of bytes that are given as a list of numbers, as Go's decoder takes them too; undefined where one is none. */
+export function base64OfList(list: readonly unknown[]): string | undefined {
+  let text = "";
+  for (const item of list) {
+    if (!isByte(item)) return undefined;
+    text += String.fromCharCode(Number(item));
+  }
+  return btoa(text);
+}

@@ -2,6 +2,7 @@
 import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isConfigMapKey, isQualifiedName } from "../meta/names.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { Lease } from "../types/coordination-v1.ts";
 import type { ConfigMap, Secret } from "../types/core-v1.ts";
 import { addProblems, checkImmutable, checkNonNegative, checkSupported } from "./rules.ts";
@@ -29,7 +30,11 @@ function validateFrozen<T extends Freezable>(
 ): void {
   if (!old?.immutable) return;
   if (!object.immutable) errors.push(forbiddenField("immutable", frozen));
-  for (const field of fields) if (!semanticallyEqual(object[field], old[field])) errors.push(forbiddenField(field, frozen));
+  for (const field of fields) {
+    // Upstream tells an empty map from none.
+    const isNowEmpty = old[field] === undefined && (sentEmptyOf(object, field) ?? undefined) !== undefined;
+    if (isNowEmpty || !semanticallyEqual(object[field], old[field])) errors.push(forbiddenField(field, frozen));
+  }
 }
 
 export function validateConfigMap(map: ConfigMap, old?: ConfigMap): FieldError[] {

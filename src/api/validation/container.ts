@@ -100,16 +100,16 @@ export function validateEphemeralContainers(errors: FieldError[], field: string,
     else names.add(container.name);
     const target = container.targetContainerName;
     if (target && !targets.has(target)) errors.push(notFoundError(`${path}.targetContainerName`, target));
-    for (const key of notEphemeral) if (isGiven(container[key])) errors.push(forbiddenField(`${path}.${key}`, notEphemeralText));
+    for (const key of notEphemeral) if (isGiven(key, container[key])) errors.push(forbiddenField(`${path}.${key}`, notEphemeralText));
     for (const [j, mount] of (container.volumeMounts ?? []).entries())
       for (const key of ["subPath", "subPathExpr"] as const)
         if (mount[key]) errors.push(forbiddenField(`${path}.volumeMounts[${j}].${key}`, notEphemeralText));
   }
 }
 
-/** `resources: {}` is the same as none. */
-const isGiven = (value: unknown): boolean =>
-  value !== undefined && !(typeof value === "object" && Object.keys(value ?? {}).length === 0 && !Array.isArray(value));
+/** `resources: {}` is the same as none; an empty probe is one. */
+const isGiven = (key: (typeof notEphemeral)[number], value: unknown): boolean =>
+  value !== undefined && value !== null && !(key === "resources" && Object.keys(value).length === 0);
 
 /** In a pod itself (a template may still be completed by someone) images have no space around them. */
 export function validateImageSpace(errors: FieldError[], path: string, { image = "" }: Pick<Container, "image">): void {

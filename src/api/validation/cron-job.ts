@@ -64,7 +64,8 @@ function validateTimeZone(errors: FieldError[], field: string, zone: string): vo
     refuse(`unknown time zone ${zone}`);
     return;
   }
-  if (zone.toLowerCase() === "local") refuse("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+  if (zone.includes("..") || zone.startsWith("/")) refuse("time: invalid location name");
+  else if (zone.toLowerCase() === "local") refuse("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
   else if (!isKnownZone(zone)) refuse(`unknown time zone ${zone}`);
 }
 

@@ -88,6 +88,8 @@ function validateSpec(errors: FieldError[], { spec }: CustomResourceDefinition, 
   if (scope === "") errors.push(required("spec.scope"));
   else if (scope !== "Cluster" && scope !== "Namespaced") errors.push(notSupported("spec.scope", scope, ["Cluster", "Namespaced"]));
   checkSchemasPresent(errors, form, rules, preserveUnknownFields);
+  if (preserveUnknownFields && hasDefaults(spec))
+    errors.push(invalidValue("spec.preserveUnknownFields", true, "must be false in order to use defaults in the schema"));
   const check = partsChecker(errors, rules, tools);
   for (const [i, { version, ...parts }] of form.versions.entries()) {
     const field = `spec.versions[${i}]`;
@@ -115,6 +117,9 @@ function needsStructural({ preserveUnknownFields = false, versions }: CustomReso
     schema.default !== undefined || Object.keys(schema).some((keyword) => keyword.startsWith("x-kubernetes-"));
   return (versions ?? []).some(({ schema }) => someSchema(schema?.openAPIV3Schema, saysMore));
 }
+
+const hasDefaults = ({ versions }: CustomResourceDefinition["spec"]): boolean =>
+  (versions ?? []).some(({ schema }) => someSchema(schema?.openAPIV3Schema, (part) => part.default !== undefined));
 
 function checkSchemasPresent(errors: FieldError[], { shared, versions }: DefinitionForm, rules: DefinitionRules, preserves: boolean): void {
   if (shared.schema || (!rules.requireSchema && preserves)) return;
@@ -147,7 +152,9 @@ function partsChecker(
     for (const [i, column] of columns.entries()) validateColumn(errors, column, `${field}.additionalPrinterColumns[${i}]`);
     if (selectableFields.length === 0) return;
     const allowTooMany = names.some((name) => rules.tooManySelectable.has(name));
-    if (schema) validateSelectableFields(errors, selectableFields, schema, `${field}.selectableFields`, { allowTooMany });
+    const place = `${field}.selectableFields`;
+    if (schema) validateSelectableFields(errors, selectableFields, schema, place, { allowTooMany });
+    else errors.push(invalidValue(place, "", "may only be set when `version.schema.openAPIV3Schema` is not included"));
   };
 }
 

@@ -90,10 +90,15 @@ function validateOwners(owners: readonly OwnerReference[] | undefined): FieldErr
     if (!owner.controller) continue;
     if (controller) {
       const found = `Found "true" in references for ${controller.kind}/${controller.name} and ${owner.kind}/${owner.name}`;
-      errors.push(invalidValue(field, owners, `Only one reference can have Controller set to true. ${found}`));
+      errors.push(invalidValue(field, owners.map(shownOwner), `Only one reference can have Controller set to true. ${found}`));
     } else controller = owner;
   }
   return errors;
+}
+
+/** An owner as Go writes it: in its order, with what is required even where it is empty. */
+function shownOwner({ apiVersion = "", kind = "", name = "", uid = "", controller, blockOwnerDeletion }: OwnerReference): unknown {
+  return { apiVersion, kind, name, uid, controller, blockOwnerDeletion };
 }
 
 function validateOwner({ apiVersion = "", kind = "", name = "", uid = "" }: Partial<OwnerReference>, field: string): FieldError[] {

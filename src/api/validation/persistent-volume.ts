@@ -97,13 +97,14 @@ export function validateVolumeSpec(
   spec: PersistentVolumeSpec,
   { name, inline = false }: VolumeContext,
 ): void {
+  const { persistentVolumeReclaimPolicy: policy, nodeAffinity } = spec;
   if (inline) forbidInline(errors, field, spec);
   validateModes(errors, `${field}.accessModes`, spec.accessModes ?? []);
   if (!inline) validateCapacity(errors, `${field}.capacity`, spec);
-  const { persistentVolumeReclaimPolicy: policy, nodeAffinity } = spec;
   if (policy && !inline) checkSupported(errors, `${field}.persistentVolumeReclaimPolicy`, policy, ["Delete", "Recycle", "Retain"]);
   if (policy && inline && policy !== "Retain")
     errors.push(forbiddenField(`${field}.persistentVolumeReclaimPolicy`, `may only be Retain ${inlineOnly}`));
+  if (inline && nodeAffinity) errors.push(forbiddenField(`${field}.nodeAffinity`, `may not be specified ${inlineOnly}`));
   if (nodeAffinity && !inline) {
     if (nodeAffinity.required) validateNodeSelector(errors, `${field}.nodeAffinity.required`, nodeAffinity.required);
     else errors.push(required(`${field}.nodeAffinity.required`, "must specify required node constraints"));
@@ -121,7 +122,6 @@ function forbidInline(errors: FieldError[], field: string, spec: PersistentVolum
   if (spec.claimRef) forbid("claimRef");
   if (Object.keys(spec.capacity ?? {}).length > 0) forbid("capacity");
   if (!spec.csi) errors.push(required(`${field}.csi`, `has to be specified ${inlineOnly}`));
-  if (spec.nodeAffinity) forbid("nodeAffinity");
 }
 
 function validateModes(errors: FieldError[], field: string, modes: readonly string[]): void {

@@ -97,7 +97,9 @@ const sameButForSeconds = (a: Toleration, b: Toleration): boolean =>
   (["key", "operator", "value", "effect"] as const).every((key) => (a[key] ?? "") === (b[key] ?? ""));
 
 function validateDeletedGates(errors: FieldError[], gates: readonly PodSchedulingGate[], old: readonly PodSchedulingGate[]): void {
-  for (const [i, { name }] of gates.entries())
+  // A name that stands there several times is told of once, with its last place.
+  const places = new Map(gates.map(({ name }, i) => [name, i]));
+  for (const [name, i] of places)
     if (!old.some((gate) => gate.name === name))
       errors.push(forbiddenField(`spec.schedulingGates[${i}].name`, `only deletion is allowed, but found new scheduling gate '${name}'`));
 }

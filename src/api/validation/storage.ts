@@ -80,7 +80,7 @@ function validateTopologies(errors: FieldError[], field: string, terms: readonly
       for (const [k, value] of list.entries()) if (list.indexOf(value) < k) errors.push(duplicate(`${at}[${j}].values[${k}]`, value));
       addProblems(errors, `${at}[${j}].key`, key, isQualifiedName(key));
       if (values.has(key)) errors.push(duplicate(`${at}[${j}].key`, key));
-      values.set(key, [...list].sort());
+      values.set(key, [...new Set(list)].sort());
     }
     const meaning = Object.fromEntries(values);
     for (const other of seen) if (semanticallyEqual(other, meaning)) errors.push(duplicate(at, ""));

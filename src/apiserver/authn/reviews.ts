@@ -27,7 +27,11 @@ async function reviewToken({ object }: CreateRequest, deps: ReviewDependencies):
   const review = object as TokenReview; // decoded by the kind of the resource
   const { token, audiences } = review.spec ?? {};
   if (!token) throw badRequest("token is required for TokenReview in authentication");
-  return { ...review, status: await statusOf(token, audiences?.length ? audiences : deps.audiences, deps.tokens) };
+  const status = await statusOf(token, audiences?.length ? audiences : deps.audiences, deps.tokens);
+  if (status.authenticated) return { ...review, status };
+  // What is said of a token that is not known stands beside what was sent.
+  const { authenticated: _, ...sent } = review.status ?? {};
+  return { ...review, status: { user: {}, ...sent, ...(status.error === undefined ? {} : { error: status.error }) } };
 }
 
 async function statusOf(
@@ -44,7 +48,7 @@ async function statusOf(
       user: describeUser(withAuthenticatedGroup(found.user)),
     };
   } catch (error) {
-    return { error: refusalText(error), user: {} };
+    return { error: refusalText(error) };
   }
 }
 

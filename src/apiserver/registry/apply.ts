@@ -7,6 +7,8 @@ import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
+import { type JsonObject, shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { validateApplied } from "../../api/patch/managed-fields/validate-applied.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
@@ -122,11 +124,18 @@ function nameOf(type: ResourceType, { metadata }: KubernetesObject): string {
 }
 
 /** What applying a Scale means for the object itself. */
-function fromScale({ type, definition }: ResourceStore, { apiVersion, kind, metadata, spec }: Scale): KubernetesObject {
+function fromScale({ type, definition }: ResourceStore, sent: Scale): KubernetesObject {
+  const { apiVersion, kind, metadata, spec } = sent;
   if (apiVersion !== "autoscaling/v1" || kind !== "Scale") {
     const [group = "", version = ""] = apiVersion?.includes("/") ? apiVersion.split("/") : ["", apiVersion ?? ""];
     throw badRequest(`invalid object type: ${group}/${version}, Kind=${kind ?? ""}`);
   }
+  const { name, namespace, uid, resourceVersion } = metadata;
+  const shape = shapeOf(builtInSchemas.get(scaleKind.schema ?? ""));
+  validateApplied(sent as unknown as JsonObject, shape, `${namespace ?? ""}/${name ?? ""}; autoscaling/v1, Kind=Scale`);
+  // Of the metadata of a Scale, only what says which object is meant is the object's.
+  const known = Object.entries({ name, namespace, uid, resourceVersion }).filter(([, value]) => value !== undefined);
+  const object = { apiVersion: apiVersionOf(type), kind: type.kind, metadata: Object.fromEntries(known) as unknown as ObjectMeta };
   const path = definition.custom?.scale?.specReplicas ?? ["spec", "replicas"];
-  return withValueAt({ apiVersion: apiVersionOf(type), kind: type.kind, metadata }, path, spec?.replicas ?? 0);
+  return typeof spec?.replicas === "number" ? withValueAt(object, path, spec.replicas) : object;
 }

@@ -20,12 +20,10 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
     KubernetesObject;
   checkPlace(request, binding);
   const { kind = "", name: node = "" } = binding.target ?? {};
-  if (kind !== "" && kind !== "Node")
-    throw new StatusError({
-      code: 500,
-      message: `target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`,
-    });
-  if (node === "") throw new StatusError({ code: 500, message: "target.name: Required value" });
+  const problems = targetProblems(kind, node);
+  if (problems.length > 0)
+    throw new StatusError({ code: 500, message: problems.length === 1 ? `${problems[0]}` : `[${problems.join(", ")}]` });
+  if (!request.name) throw badRequest("Name parameter required.");
   await env.admission.validate(admissionRequest(request, { ...subject, object: binding }));
   const { uid, resourceVersion } = binding.metadata;
   await updateObject(env, pods, {
@@ -39,6 +37,14 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
       return { object: resourceVersion ? { ...bound, metadata: { ...bound.metadata, resourceVersion } } : bound };
     },
   });
+}
+
+function targetProblems(kind: string, node: string): readonly string[] {
+  const supported = kind === "" || kind === "Node";
+  return [
+    ...(supported ? [] : [`target.kind: Unsupported value: ${JSON.stringify(kind)}: supported values: "Node", "<empty>"`]),
+    ...(node === "" ? ["target.name: Required value"] : []),
+  ];
 }
 
 /** A binding of another name or namespace than the path's is a mistake. */

@@ -83,11 +83,14 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
 
 /** Counts a change of anything but metadata and status. To the letter: what the spec has that is empty is one too. */
 export function withCountedGeneration<T extends KubernetesObject>(object: T, old: T, toTheLetter = false): T {
-  if (sameDesiredState(object, old) && !(toTheLetter && hasSentEmpty(object) && hasEmptyPart(fieldsOf(object)["spec"]))) return object;
+  if (sameDesiredState(object, old) && !(toTheLetter && hasSentEmpty(object) && desiredState(object).some(hasEmptyPart))) return object;
   return withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
 }
 
 const fieldsOf = (object: KubernetesObject): Readonly<Record<string, unknown>> => object as unknown as Readonly<Record<string, unknown>>;
+
+const desiredState = (object: KubernetesObject): readonly unknown[] =>
+  Object.entries(object).flatMap(([key, value]) => (key === "metadata" || key === "status" ? [] : [value]));
 
 function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
   const [left, right] = [fieldsOf(a), fieldsOf(b)];
@@ -101,16 +104,16 @@ export function withoutRepeatedOwners<T extends KubernetesObject>(object: T, war
   const owners = object.metadata.ownerReferences;
   if (!owners || owners.length < 2) return object;
   const seen = new Set<string>();
-  const repeated = new Set<string>();
+  const repeated: string[] = [];
   const kept = owners.filter((owner) => {
     const identity = JSON.stringify([owner.apiVersion, owner.kind, owner.name, owner.uid, owner.controller, owner.blockOwnerDeletion]);
     if (!seen.has(identity)) return seen.add(identity);
-    repeated.add(owner.uid);
+    repeated.push(owner.uid);
     return false;
   });
-  if (repeated.size === 0) return object;
+  if (repeated.length === 0) return object;
   warn(
-    `.metadata.ownerReferences contains duplicate entries${when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`,
+    `.metadata.ownerReferences contains duplicate entries${when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${repeated.join(", ")}`,
   );
   return withMetadata(object, { ...object.metadata, ownerReferences: kept });
 }

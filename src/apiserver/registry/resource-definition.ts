@@ -96,6 +96,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly withoutGated?: (object: T) => T;
   /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
   readonly validateName?: (name: string, prefix: boolean, object: T) => readonly string[];
+  /** "afterwards": the metadata of a new object is looked at only where the kind's own rules have found nothing. Default: first. */
+  readonly metadataOnCreate?: "afterwards";
   /**
    * What the kind's own rules check of the metadata of an update, besides what every update is checked for, in their order: all
    * of it ("whole") or what an update may do to it ("changes"). A problem is listed as often as it is found. Default: changes.
@@ -103,7 +105,7 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly metadataOnUpdate?: readonly MetadataCheck[];
   /**
    * Metadata's generation is counted: 1 at creation, one more when anything but metadata and status changes. Default: whether
-   * the type has a status subresource. "to the letter": a list or map in the spec that is sent empty is a change, as none is kept.
+   * the type has a status subresource. "to the letter": a list or map (of the spec, or of what there is instead) that is sent empty is a change, as none is kept.
    */
   readonly countsGeneration?: boolean | "to the letter";
   readonly create: {

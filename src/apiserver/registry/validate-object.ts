@@ -14,9 +14,10 @@ import {
 import type { ResourceDefinition, UpdateStrategy } from "./resource-definition.ts";
 
 export function validateNewObject(definition: ResourceDefinition, object: KubernetesObject): FieldError[] {
+  const own = definition.create.validate?.(object) ?? [];
+  if (definition.metadataOnCreate === "afterwards" && own.length > 0) return showSentEmpty([...own], object);
   const errors = validateObjectMeta(object, metaRules(definition));
-  const own = definition.create.validate?.(object);
-  if (own) errors.push(...own);
+  errors.push(...own);
   return showSentEmpty(errors, object);
 }
 

@@ -30,11 +30,13 @@ export interface SigningRequest {
 
 const extensionRequestOid = "1.2.840.113549.1.9.14";
 
-/** Hash functions by the signature algorithms that occur; Ed25519 hashes itself. */
+/** Hash functions by the signature algorithms that occur; Ed25519 hashes itself. As with Go, SHA-1 will do: the signature only shows who has the key. */
 const hashes: Readonly<Record<string, string | null>> = {
+  "1.2.840.10045.4.1": "sha1",
   "1.2.840.10045.4.3.2": "sha256",
   "1.2.840.10045.4.3.3": "sha384",
   "1.2.840.10045.4.3.4": "sha512",
+  "1.2.840.113549.1.1.5": "sha1",
   "1.2.840.113549.1.1.11": "sha256",
   "1.2.840.113549.1.1.12": "sha384",
   "1.2.840.113549.1.1.13": "sha512",

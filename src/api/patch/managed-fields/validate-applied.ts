@@ -68,8 +68,9 @@ function visitItems(
   for (const [i, item] of list.entries()) {
     const element = itemElement(shape, item);
     if (element === undefined) {
+      // Nothing is looked at after an item without a key.
       problems.push(`${path}: element ${i}: ${withoutKey(item, shape)}`);
-      continue;
+      return;
     }
     if (seen.has(element)) problems.push(`${path}: duplicate entries for key ${elementText(element)}`);
     seen.add(element);

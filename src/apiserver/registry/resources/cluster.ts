@@ -69,8 +69,8 @@ function withoutConfigSource(node: Node, old: Node | undefined): Node {
   return { ...node, spec };
 }
 
-function withoutConfigStatus(node: Node, old: Node): Node {
-  if (!node.status?.config || old.status?.config) return node;
+function withoutConfigStatus(node: Node, old: Node | undefined): Node {
+  if (!node.status?.config || old?.status?.config) return node;
   const { config: _, ...status } = node.status;
   return { ...node, status };
 }
@@ -86,7 +86,11 @@ export const nodeDefinition = describe<Node>(nodes, {
   defaults: defaultNode,
   countsGeneration: false,
   // A kubelet registers its node with the status it has.
-  create: { prepare: (node) => withoutConfigSource(node, undefined), validate: validateNode, warnings: nodeWarnings },
+  create: {
+    prepare: (node) => withoutConfigStatus(withoutConfigSource(node, undefined), undefined),
+    validate: validateNode,
+    warnings: nodeWarnings,
+  },
   update: {
     prepare: (node, old) => withoutConfigSource(withStatusOf(node, old), old),
     validate: (node, old) => [...validateNode(node), ...validateNodeUpdate(node, old)],

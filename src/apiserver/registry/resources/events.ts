@@ -13,6 +13,7 @@ import { pathSegmentName } from "./rbac.ts";
 const ttlSeconds = (): number => 3600;
 
 export const eventDefinition = describe<CoreEvent>(events, {
+  metadataOnCreate: "afterwards",
   metadataOnUpdate: [],
   defaultDeletionPropagation: "unsupported",
   validateName: pathSegmentName,

@@ -115,12 +115,14 @@ export const validatingWebhookDefinition = describe(validatingwebhookconfigurati
   metadataOnUpdate: ["whole"],
   ...admission<ValidatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultValidatingWebhooks,
+  countsGeneration: "to the letter",
   table: validatingWebhookTable,
 });
 export const mutatingWebhookDefinition = describe(mutatingwebhookconfigurations, {
   metadataOnUpdate: ["whole"],
   ...admission<MutatingWebhookConfiguration>((configuration, old) => validateWebhooks(configuration, old, checkExpression)),
   defaults: defaultMutatingWebhooks,
+  countsGeneration: "to the letter",
   table: mutatingWebhookTable,
 });
 export const validatingPolicyDefinition = describe(validatingadmissionpolicies, {

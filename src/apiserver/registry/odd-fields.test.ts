@@ -1,0 +1,129 @@
+// What odd values in single fields come to, kind by kind: which problems are told and in which order, what is kept beside them.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { builtInDefinitions } from "./definitions.ts";
+import { createFixture, type Fixture } from "./request-fixture.ts";
+import { describedResources } from "./resources/all.ts";
+
+let server: Fixture;
+beforeEach(() => {
+  server = createFixture({ definitions: builtInDefinitions(describedResources) });
+});
+afterEach(() => server.stop());
+
+const apps = "/apis/apps/v1/namespaces/default";
+const core = "/api/v1/namespaces/default";
+const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+const selector = { matchLabels: { a: "b" } };
+const causesOf = (body: object): string[] =>
+  ((body as { details?: { causes?: { field: string; message: string }[] } }).details?.causes ?? []).map(
+    ({ field, message }) => `${field}: ${message}`,
+  );
+const create = (url: string, body: object) => server.send("POST", url, { body });
+
+describe("a create", () => {
+  it("gives a daemon set's rolling update that is not used zeroes for what is missing", async () => {
+    const spec = { selector, template, updateStrategy: { type: "OnDelete", rollingUpdate: { maxSurge: 1 } } };
+    const { body } = await create(`${apps}/daemonsets`, { kind: "DaemonSet", metadata: { name: "x" }, spec });
+    expect(body["spec"]).toMatchObject({ updateStrategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } } });
+  });
+
+  it("looks at the metadata of a disruption budget and of an event only where the rest is right", async () => {
+    const budget = { kind: "PodDisruptionBudget", metadata: {}, spec: { selector: { matchLabels: { a: "-1" } } } };
+    const url = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    expect(causesOf((await create(url, budget)).body).map((text) => text.split(":")[0])).toEqual(["spec.selector.matchLabels"]);
+    const event = { kind: "Event", metadata: { name: "e", ownerReferences: [{}] }, involvedObject: { namespace: "other" } };
+    expect(causesOf((await create(`${core}/events`, event)).body)).toEqual([
+      'involvedObject.namespace: Invalid value: "other": does not match event.namespace',
+    ]);
+  });
+
+  it("takes bytes as a list of numbers too, and names an item that is none", async () => {
+    const secret = (list: unknown) => ({ kind: "Secret", metadata: { name: "x" }, data: { k: list } });
+    expect((await create(`${core}/secrets?dryRun=All`, secret([104, 105]))).body.data).toEqual({ k: "aGk=" });
+    expect((await create(`${core}/secrets?dryRun=All`, secret([300]))).body.message).toContain("number 300 into Go struct field");
+  });
+
+  it("gives an autoscaler of v1 the defaults of v2 in its annotation, and no status", async () => {
+    const key = "autoscaling.alpha.kubernetes.io";
+    const annotations = {
+      [`${key}/behavior`]: '{"ScaleUp":{"Policies":[{"Type":"Pods","Value":1,"PeriodSeconds":10}]}}',
+      [`${key}/conditions`]: '[{"type":"AbleToScale","status":"True","lastTransitionTime":null}]',
+    };
+    const spec = { maxReplicas: 2, minReplicas: 1, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "d" } };
+    const url = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
+    const { body } = await create(url, { kind: "HorizontalPodAutoscaler", metadata: { name: "h", annotations }, spec });
+    const kept = body.metadata.annotations as Record<string, string>;
+    expect(Object.keys(kept)).toEqual([`${key}/behavior`]);
+    expect(JSON.parse(kept[`${key}/behavior`] ?? "")).toMatchObject({ ScaleUp: { StabilizationWindowSeconds: 0, SelectPolicy: "Max" } });
+  });
+
+  it("shows owners in Go's order, and tells of each repeated one", async () => {
+    const owner = (name: string) => ({ controller: true, uid: name, name, kind: "K", apiVersion: "v1" });
+    const map = (owners: object[]) => ({ kind: "ConfigMap", metadata: { name: "x", ownerReferences: owners } });
+    expect((await create(`${core}/configmaps`, map([owner("a"), owner("b")]))).body.message).toContain(
+      'Invalid value: [{"apiVersion":"v1","kind":"K","name":"a","uid":"a","controller":true}',
+    );
+    const { warnings } = await create(`${core}/configmaps`, map([owner("a"), owner("a"), owner("a")]));
+    expect(warnings.join()).toContain("observed: a, a");
+  });
+
+  it("refuses a time zone that leaves its directory, and a lifecycle of an ephemeral container that is empty", async () => {
+    const job = { template: { spec: { ...template.spec, restartPolicy: "Never" } } };
+    const cron = {
+      kind: "CronJob",
+      metadata: { name: "x" },
+      spec: { schedule: "* * * * *", timeZone: "a..b", jobTemplate: { spec: job } },
+    };
+    expect(causesOf((await create("/apis/batch/v1/namespaces/default/cronjobs", cron)).body)).toEqual([
+      'spec.timeZone: Invalid value: "a..b": time: invalid location name',
+    ]);
+    const spec = { ...template.spec, ephemeralContainers: [{ name: "e", image: "i", lifecycle: {} }] };
+    const made = await create(`${core}/podtemplates`, { kind: "PodTemplate", metadata: { name: "x" }, template: { spec } });
+    expect(causesOf(made.body)).toContain(
+      "template.spec.ephemeralContainers[0].lifecycle: Forbidden: cannot be set for an Ephemeral Container",
+    );
+  });
+
+  it("names both problems of a binding's target, and asks for a name last", async () => {
+    const bind = async (target: object) => (await create(`${core}/bindings`, { kind: "Binding", metadata: {}, target })).body.message;
+    expect(await bind({ kind: "X" })).toContain('supported values: "Node", "<empty>", target.name: Required value]');
+    expect(await bind({ name: "n" })).toBe("Name parameter required.");
+  });
+});
+
+describe("an update", () => {
+  it("counts a selector of webhooks that was sent empty, and an immutable map that is now empty", async () => {
+    const url = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    const hook = { name: "a.b.c", clientConfig: { url: "https://x.y/z" }, sideEffects: "None", admissionReviewVersions: ["v1"] };
+    const hooks = (more: object) => ({ kind: "ValidatingWebhookConfiguration", metadata: { name: "w" }, webhooks: [{ ...hook, ...more }] });
+    const { resourceVersion } = (await create(url, hooks({}))).body.metadata;
+    const { body } = await server.send("PUT", `${url}/w`, {
+      body: { ...hooks({ objectSelector: { matchExpressions: [] } }), metadata: { name: "w", resourceVersion } },
+    });
+    expect(body.metadata.generation).toBe(2);
+    const map = { kind: "ConfigMap", metadata: { name: "m" }, immutable: true };
+    await create(`${core}/configmaps`, map);
+    const changed = await server.send("PUT", `${core}/configmaps/m`, { body: { ...map, binaryData: {} } });
+    expect(causesOf(changed.body)).toEqual(["binaryData: Forbidden: field is immutable when `immutable` is set"]);
+  });
+});
+
+describe("an applied Scale", () => {
+  const apply = (name: string, body: object) =>
+    server.send("PATCH", `${apps}/deployments/${name}/scale?fieldManager=m&force=true`, {
+      body: JSON.stringify({ apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name }, ...body }),
+      contentType: "application/apply-patch+yaml",
+    });
+
+  it("is checked by its own type, changes nothing it does not say, and leaves labels alone", async () => {
+    await create(`${apps}/deployments`, { kind: "Deployment", metadata: { name: "d" }, spec: { replicas: 3, selector, template } });
+    expect((await apply("d", { spec: { replicas: 1, x: 1 } })).body.message).toBe(
+      "failed to create typed patch object (/d; autoscaling/v1, Kind=Scale): .spec.x: field not declared in schema",
+    );
+    expect((await apply("d", { spec: {} })).body.spec).toEqual({ replicas: 3 });
+    expect((await apply("d", { metadata: { name: "d", labels: { z: "y" } }, spec: { replicas: 4 } })).status).toBe(200);
+    const { body } = await server.send("GET", `${apps}/deployments/d`);
+    expect(body["spec"]).toMatchObject({ replicas: 4 });
+    expect(body.metadata.labels).toBeUndefined();
+  });
+});
