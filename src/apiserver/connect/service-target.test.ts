@@ -39,10 +39,6 @@ describe("serviceDestination()", () => {
     expect(() => destination("nope")).toThrow('no endpoints available for service "web"');
     expect(() => destination("")).toThrow('no endpoints available for service "web"');
     expect(() => destination("http", "other")).toThrow('services "other" not found');
-    const deps = { services: reader.informer(services), endpointSlices: reader.informer(endpointslices), pods: reader.informer(pods) };
-    expect(() => serviceDestination(deps, { namespace: "ns", service: "web", port: "nope", asked: "https:web:nope" })).toThrow(
-      'no endpoints available for service "https:web:nope"',
-    );
   });
 
   it.each([

@@ -18,8 +18,6 @@ export interface ServicePort {
   readonly service: string;
   /** The name or the number of a port of the service; "" is the one that has no name. */
   readonly port: string;
-  /** As the request has it, for messages: "https:web:443". Default the service. */
-  readonly asked?: string;
 }
 
 interface Destination {
@@ -28,13 +26,13 @@ interface Destination {
 }
 
 /** Throws NotFound or ServiceUnavailable. */
-export function serviceDestination(deps: ServiceTargetDeps, { namespace, service: name, port, asked = name }: ServicePort): Destination {
+export function serviceDestination(deps: ServiceTargetDeps, { namespace, service: name, port }: ServicePort): Destination {
   const service = deps.services.get(`${namespace}/${name}`);
   if (!service) throw notFound(services, name);
   const portName = /^\d+$/.test(port) ? nameOfPort(service, Number(port)) : port;
   const found = deps.endpointSlices.inNamespace(namespace).flatMap((slice) => destinationsIn(deps, slice, name, portName));
   const chosen = found.length > 0 ? found[randomInt(found.length)] : undefined;
-  if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(asked)}`);
+  if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
   return chosen;
 }
 
