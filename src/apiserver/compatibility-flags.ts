@@ -3,7 +3,6 @@
 import { flag, flagsWithoutEffect } from "../base/flags.ts";
 
 const withoutEffect = flagsWithoutEffect({
-  "aggregator-reject-forwarding-redirect": "true",
   "allow-metric-labels": undefined,
   "allow-metric-labels-manifest": undefined,
   "apiserver-count": undefined,
@@ -45,6 +44,7 @@ const withoutEffect = flagsWithoutEffect({
 
 /** Taken with one value alone, as other values ask for what is not there. */
 const single = {
+  "aggregator-reject-forwarding-redirect": ["true", "redirects of extension servers are never followed for clients"],
   "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
   "default-not-ready-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
   "default-unreachable-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
@@ -71,6 +71,7 @@ const only = (name: keyof typeof single, bare?: "true") =>
 
 export const compatibilityFlags = {
   ...withoutEffect,
+  "aggregator-reject-forwarding-redirect": only("aggregator-reject-forwarding-redirect", "true"),
   "allow-privileged": only("allow-privileged", "true"),
   "default-not-ready-toleration-seconds": only("default-not-ready-toleration-seconds"),
   "default-unreachable-toleration-seconds": only("default-unreachable-toleration-seconds"),
