@@ -7,10 +7,9 @@ import type { Dial } from "../../rpc/dial.ts";
 import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
 import type { RequestContext } from "../request.ts";
-
-/** What the connect handlers work with. */
 import type { PodLogMetrics } from "./pod-log-metrics.ts";
 
+/** What the connect handlers work with. */
 export interface ConnectDependencies {
   readonly pods: Pick<Lister<Pod>, "get">;
   readonly nodes: Pick<Lister<Node>, "get">;
