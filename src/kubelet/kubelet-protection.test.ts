@@ -163,8 +163,8 @@ describe("kubelet: eviction", () => {
     for (const name of ["plain", "limited"]) await f.untilPhase(name, "Running");
     await f.clock.advance(10_000);
     usage.asked.length = 0;
-    await f.clock.advance(60_000);
-    expect(usage.asked.length).toBeGreaterThanOrEqual(6);
+    // Measuring reads files, which takes time that is not the clock's.
+    await f.until(async () => usage.asked.length >= 6);
     const limited = [(await f.pod("limited"))?.metadata.uid];
     for (const wanted of usage.asked) expect([...(wanted ?? ["all"])]).toEqual(wanted?.size === 0 ? [] : limited);
     usage.availableMi = 50;
