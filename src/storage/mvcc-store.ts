@@ -1,7 +1,7 @@
 // The embedded store: etcd's semantics over a journal. One commit runs at a time; the transactions that arrive meanwhile
 // share the next one (group commit). They are evaluated in the order of their arrival when it begins, so nothing is ever
 // built on a write that may fail; readers, watches and callers see them when they are durable, in that order: first the
-// index, then the watches, then the callers.
+// index, then the watches, then the callers, who are answered while the next commit is being written.
 import type { Clock } from "../base/clock.ts";
 import { Expiry } from "./expiry.ts";
 import type { Journal } from "./journal.ts";
@@ -34,6 +34,14 @@ interface Pending {
   readonly transaction: Transaction;
   readonly resolve: (result: TransactionResult) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** A batch that the journal is writing, or has nothing to write of. */
+interface Commit {
+  readonly batch: readonly Pending[];
+  readonly versions: readonly Version[];
+  readonly answers: readonly (() => void)[];
+  readonly appended: Promise<void> | undefined;
 }
 
 export interface MvccStoreDependencies {
@@ -132,9 +140,18 @@ export class MvccStore implements Store {
   }
 
   async #commitAll(): Promise<void> {
+    await this.#journal.gather();
+    let answers: readonly (() => void)[] = [];
     while (this.#queue.length > 0) {
+      const commit = this.#begin(this.#takeBatch());
+      // While the journal writes, the callers of the commit before are answered.
+      for (const answer of answers) answer();
+      answers = await this.#end(commit);
+      if (this.#queue.length > 0) continue;
+      for (const answer of answers) answer();
+      answers = [];
+      // Who is answered may write again at once.
       await this.#journal.gather();
-      await this.#commit(this.#takeBatch());
     }
     this.#commits = undefined;
   }
@@ -150,7 +167,8 @@ export class MvccStore implements Store {
     return this.#queue.splice(0, count);
   }
 
-  async #commit(batch: readonly Pending[]): Promise<void> {
+  /** Evaluates the transactions of a batch and hands what they write to the journal. */
+  #begin(batch: readonly Pending[]): Commit {
     const stage = new Stage(this.#index, this.#clock.now());
     const answers: (() => void)[] = [];
     for (const pending of batch) {
@@ -161,18 +179,23 @@ export class MvccStore implements Store {
         pending.reject(error);
       }
     }
-    if (stage.versions.length > 0) {
-      try {
-        await this.#journal.append(stage.versions);
-      } catch (error) {
-        for (const pending of batch) pending.reject(error);
-        return;
-      }
-      this.#index.publish(stage.versions);
-      for (const version of stage.versions) this.#expiry.track(version);
-      this.#watches.publish(stage.versions);
+    const versions = stage.versions;
+    return { batch, versions, answers, appended: versions.length > 0 ? this.#journal.append(versions) : undefined };
+  }
+
+  /** Makes visible what has been written; resolves with what tells the callers so. */
+  async #end({ batch, versions, answers, appended }: Commit): Promise<readonly (() => void)[]> {
+    if (!appended) return answers;
+    try {
+      await appended;
+    } catch (error) {
+      for (const pending of batch) pending.reject(error);
+      return [];
     }
-    for (const answer of answers) answer();
+    this.#index.publish(versions);
+    for (const version of versions) this.#expiry.track(version);
+    this.#watches.publish(versions);
+    return answers;
   }
 
   #stage(stage: Stage, transaction: Transaction): TransactionResult {
