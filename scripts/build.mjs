@@ -5,12 +5,13 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { makeScripts, writeCaches } from "./cached-chunks.mjs";
 import { mergeChunks } from "./merge-chunks.mjs";
 import { sharedClasses } from "./object-literals.mjs";
 
 const root = new URL("..", import.meta.url).pathname;
 const staging = join(root, `dist.${process.pid}`);
-const entryPoints = { coracle: join(root, "src/cmd/main.ts") };
+const entryPoints = { coracle: join(root, "src/cmd/main.ts"), "cached-script": join(root, "src/base/cached-script.ts") };
 const testing = join(root, "src/testing/index.ts");
 if (existsSync(testing)) entryPoints.testing = testing;
 
@@ -49,6 +50,7 @@ try {
     banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   });
   await mergeChunks({ outdir: staging, metafile, entry: "src/cmd/apiserver/apiserver.ts", always: "src/cmd/main.ts" });
+  const scripts = await makeScripts(join(staging, "chunks"), "../cached-script.js");
   const types = join(staging, "types");
   const typed = spawnSync(
     process.execPath,
@@ -61,6 +63,7 @@ try {
     const { buildDescriptions } = await import(descriptions);
     await buildDescriptions(join(staging, "openapi-descriptions.json"));
   }
+  await writeCaches(staging, scripts);
   // Two builds at once must not see each other's half-written output: the finished folder is moved into place.
   const dist = join(root, "dist");
   const old = join(root, `dist.${process.pid}.old`);
