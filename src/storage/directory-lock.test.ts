@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DirectoryLockedError, lockDirectory } from "./directory-lock.ts";
+import { DirectoryLockedError, directoryHolder, lockDirectory } from "./directory-lock.ts";
 
 describe("lockDirectory()", () => {
   let dir: string;
@@ -107,4 +107,64 @@ describe("lockDirectory()", () => {
       }
     },
   );
+
+  describe("held in another PID namespace", () => {
+    const elsewhere = JSON.stringify({ pid: 1, started: "boot 1", space: "boot pid:[1]" });
+    /** Touches the lock every 20 ms, as its holder does now and then. */
+    const touching = `const fs = require("fs"); setInterval(() => fs.utimesSync(process.argv[1], Date.now() / 1000, Date.now() / 1000), 20);`;
+
+    test.runIf(process.platform === "linux")("respects a holder that touches its lock", async () => {
+      writeFileSync(file(), elsewhere);
+      const child = spawn(process.execPath, ["-e", touching, file()], { stdio: "ignore" });
+      try {
+        const words = `the directory ${dir} is in use by process 1 of another container or machine`;
+        expect(() => lockDirectory(dir)).toThrow(words);
+        expect(() => directoryHolder(dir)).toThrow(words);
+      } finally {
+        child.kill();
+        await new Promise((resolve) => child.once("close", resolve));
+      }
+    });
+
+    test("takes over the lock of one that has not for half a minute", () => {
+      writeFileSync(file(), elsewhere);
+      utimesSync(file(), Date.now() / 1000 - 31, Date.now() / 1000 - 31);
+      expect(directoryHolder(dir)).toBeUndefined();
+      lockDirectory(dir).release();
+    });
+  });
+
+  test("touches its own lock, and no other", async () => {
+    const lock = lockDirectory(dir);
+    const longAgo = new Date(0);
+    utimesSync(file(), longAgo, longAgo);
+    await expect.poll(() => statSync(file()).mtimeMs, { timeout: 20_000 }).not.toBe(0);
+    lock.release();
+  });
+
+  test.runIf(process.platform === "linux" && process.getuid?.() === 0)("keeps out processes of other PID namespaces", async () => {
+    const program = join(import.meta.dirname, "directory-lock.ts");
+    const script = `const { lockDirectory } = await import(${JSON.stringify(program)}); lockDirectory(${JSON.stringify(dir)}); console.log("held"); setInterval(() => undefined, 1000);`;
+    const loader = join(import.meta.dirname, "../../scripts/ts-loader.mjs");
+    const args = [
+      "--pid",
+      "--mount-proc",
+      "--fork",
+      "--kill-child",
+      process.execPath,
+      "--import",
+      loader,
+      "--input-type=module",
+      "-e",
+      script,
+    ];
+    const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await new Promise((resolve) => child.stdout.once("data", resolve));
+      expect(() => lockDirectory(dir)).toThrow(/is in use by process \d+ of another container or machine/);
+    } finally {
+      child.kill("SIGKILL"); // unshare ignores SIGTERM while its child runs
+      await new Promise((resolve) => child.once("close", resolve));
+    }
+  });
 });

@@ -120,7 +120,7 @@ function claim(dataDir: string): () => void {
     return () => lock.release();
   } catch (error) {
     if (error instanceof DirectoryLockedError)
-      throw new CommandError(`--data-dir ${dataDir}: a cluster or node already runs here (process ${error.pid})`);
+      throw new CommandError(`--data-dir ${dataDir}: a cluster or node already runs here (${error.holder})`);
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import { createLogger, type Logger } from "../../base/log.ts";
 import { identifyProcess, terminateProcess } from "../../linux/processes.ts";
 import { removeNodeNetwork } from "../../node-network/teardown.ts";
 import { removeRoutedNetwork } from "../../routed-network/teardown.ts";
-import { directoryHolder } from "../../storage/directory-lock.ts";
+import { DirectoryLockedError, directoryHolder } from "../../storage/directory-lock.ts";
 import { CommandError } from "../command-error.ts";
 import { parseCommand } from "../command-flags.ts";
 import { clusterLock, defaultDataDir } from "../data-dir.ts";
@@ -53,14 +53,24 @@ async function takeDownNodes(dataDir: string, logger: Logger): Promise<void> {
   await rm(controlSocket(dataDir), { force: true });
 }
 
+/** Undefined where no process that lives holds the directory. */
+function holderHere(directory: string, lock: string): number | undefined {
+  try {
+    return directoryHolder(directory, lock);
+  } catch (error) {
+    if (error instanceof DirectoryLockedError) throw new CommandError(`--data-dir: ${error.message}`);
+    throw error;
+  }
+}
+
 async function endNodeProcess(directory: string): Promise<void> {
-  const pid = directoryHolder(directory, nodeLock);
+  const pid = holderHere(directory, nodeLock);
   const identity = pid === undefined ? undefined : await identifyProcess(pid);
   if (identity) await terminateProcess(identity, { clock: realClock, graceMs: politeMs / 6 });
 }
 
 async function endProcess(dataDir: string, force: boolean): Promise<void> {
-  const pid = directoryHolder(dataDir, clusterLock);
+  const pid = holderHere(dataDir, clusterLock);
   if (pid === undefined) return;
   process.kill(pid, "SIGTERM");
   if (await hasEnded(dataDir, force ? politeMs / 6 : politeMs)) return;
@@ -71,7 +81,7 @@ async function endProcess(dataDir: string, force: boolean): Promise<void> {
 
 async function hasEnded(dataDir: string, withinMs: number): Promise<boolean> {
   const deadline = realClock.monotonic() + withinMs;
-  while (directoryHolder(dataDir, clusterLock) !== undefined) {
+  while (holderHere(dataDir, clusterLock) !== undefined) {
     if (realClock.monotonic() > deadline) return false;
     await realClock.sleep(50);
   }

@@ -119,7 +119,7 @@ function claim(dataDir: string): () => void {
   } catch (error) {
     if (error instanceof DirectoryLockedError)
       throw new CommandError(
-        `--data-dir ${dataDir}: a cluster already runs here (process ${error.pid}); stop it first, or choose another directory`,
+        `--data-dir ${dataDir}: a cluster already runs here (${error.holder}); stop it first, or choose another directory`,
       );
     throw new CommandError(`--data-dir ${dataDir}`, { cause: error });
   }
