@@ -63,7 +63,8 @@ try {
     const { buildDescriptions } = await import(descriptions);
     await buildDescriptions(join(staging, "openapi-descriptions.json"));
   }
-  await writeCaches(staging, scripts);
+  // What is missing without is speed: a machine that lets no server listen can have a build.
+  await writeCaches(staging, scripts).catch((error) => console.error(`build: no code caches, so starts will be slower: ${error.message}`));
   // Two builds at once must not see each other's half-written output: the finished folder is moved into place.
   const dist = join(root, "dist");
   const old = join(root, `dist.${process.pid}.old`);

@@ -97,13 +97,16 @@ export async function writeCaches(dist, scripts) {
     ].join("\n"),
   );
   try {
-    const args = ["apiserver", "--data-dir", join(dir, "data"), "--secure-port", "0", "--bind-address", "127.0.0.1"];
+    const args = ["apiserver", "--storage", "memory", "--data-dir", join(dir, "data"), "--secure-port", "0", "--bind-address", "127.0.0.1"];
     const server = spawn(process.execPath, ["--import", hook, join(dist, "coracle.js"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
+    let told = false;
     for (const stream of [server.stdout, server.stderr])
       stream.on("data", (chunk) => {
         said += chunk;
-        if (said.includes("API server ready")) server.kill("SIGTERM");
+        if (told || !said.includes("API server ready")) return;
+        told = true;
+        server.kill("SIGTERM");
       });
     const late = setTimeout(() => server.kill("SIGKILL"), startDeadlineMs);
     const [code] = await once(server, "exit");

@@ -36,8 +36,11 @@ export function parseCommand<F extends Flags>(usage: CommandUsage, flags: F, arg
   }
 }
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-export function untilSignal(): Promise<NodeJS.Signals> {
+/**
+ * Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. `ready` is said once signals are heard: whoever reads
+ * it may send one.
+ */
+export function untilSignal(ready?: string): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let received = false;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -47,5 +50,6 @@ export function untilSignal(): Promise<NodeJS.Signals> {
         resolve(signal);
       });
     }
+    if (ready !== undefined) process.stdout.write(ready);
   });
 }

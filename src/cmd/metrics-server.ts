@@ -55,8 +55,7 @@ export async function run(args: readonly string[]): Promise<number> {
         throw new CommandError(errorText(cause), { cause });
       }),
     );
-    process.stdout.write(`metrics-server runs for ${cluster.server}\n`);
-    await untilSignal();
+    await untilSignal(`metrics-server runs for ${cluster.server}\n`);
   } finally {
     await stack.stop();
   }

@@ -6,6 +6,7 @@ import { realClock } from "../../base/clock.ts";
 import { optimizeSooner } from "../../base/engine.ts";
 import { describeFlags, FlagError, parseFlags } from "../../base/flags.ts";
 import { CommandError } from "../command-error.ts";
+import { untilSignal } from "../command-flags.ts";
 import { startApiServer } from "./start-apiserver.ts";
 
 const usage = (): string =>
@@ -21,10 +22,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const server = await startApiServer(settings, { clock: realClock });
   await server.ready;
   optimizeSooner();
-  process.stdout.write(`API server ready at ${server.url}, kubeconfig ${server.adminKubeconfig}\n`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
-  });
+  await untilSignal(`API server ready at ${server.url}, kubeconfig ${server.adminKubeconfig}\n`);
   await server.stop();
   return 0;
 }

@@ -70,9 +70,8 @@ export async function run(args: readonly string[]): Promise<number> {
   stack.defer(() => cluster.close());
   try {
     await runManager({ values, options, cluster, logger }, stack);
-    process.stdout.write(`controller-manager ${values["leader-elect"] ? "stands for election" : "runs"} at ${cluster.server}\n`);
     optimizeSooner();
-    await untilSignal();
+    await untilSignal(`controller-manager ${values["leader-elect"] ? "stands for election" : "runs"} at ${cluster.server}\n`);
   } finally {
     await stack.stop();
   }

@@ -71,8 +71,7 @@ export async function run(args: readonly string[]): Promise<number> {
     if (values.upstream.length === 0)
       stack.add(followUpstreams(values["resolv-conf"], { clock, logger, changed: (found) => server.useUpstreams(found) }));
     void server.findLoops();
-    process.stdout.write(`DNS of ${values["cluster-domain"]} at ${where.join(", ")} for ${cluster.server}\n`);
-    await untilSignal();
+    await untilSignal(`DNS of ${values["cluster-domain"]} at ${where.join(", ")} for ${cluster.server}\n`);
   } finally {
     await stack.stop();
   }

@@ -72,8 +72,7 @@ export async function run(args: readonly string[]): Promise<number> {
     };
     stack.add(startIngressController(deps, { ...optionsOf(values), whileLeading: (start) => runElected({ ...election, start }) }));
     const status = stack.add(await startIngressStatusServer({ metrics, logger }, values["status-port"]));
-    process.stdout.write(`Ingress objects of ${cluster.server} are served once there are any (status: 127.0.0.1:${status.port})\n`);
-    await untilSignal();
+    await untilSignal(`Ingress objects of ${cluster.server} are served once there are any (status: 127.0.0.1:${status.port})\n`);
   } finally {
     await stack.stop();
   }

@@ -64,9 +64,8 @@ export async function run(args: readonly string[]): Promise<number> {
         { nodeName, tableName, configuration, flags: shownProxyFlags(values) },
       ),
     );
-    process.stdout.write(`proxy of node ${nodeName} runs for ${cluster.server}\n`);
     void proxy.written.then(() => process.stdout.write("services are reachable\n"));
-    await untilSignal();
+    await untilSignal(`proxy of node ${nodeName} runs for ${cluster.server}\n`);
   } finally {
     await stack.stop();
   }

@@ -175,9 +175,8 @@ export async function run(args: readonly string[]): Promise<number> {
   stack.defer(() => cluster.close());
   try {
     const elected = await runScheduler({ values, given, files, setup, cluster, logger }, stack);
-    process.stdout.write(`scheduler ${elected ? "stands for election" : "runs"} at ${cluster.server}\n`);
     optimizeSooner();
-    await untilSignal();
+    await untilSignal(`scheduler ${elected ? "stands for election" : "runs"} at ${cluster.server}\n`);
   } finally {
     await stack.stop();
   }
