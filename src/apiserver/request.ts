@@ -39,6 +39,13 @@ export interface ApiRequest {
   readonly cbor?: CborCodec | undefined;
 }
 
+/** The path with its query, as it was sent where that is known. */
+export function requestUri({ uri, path, query }: Pick<ApiRequest, "uri" | "path" | "query">): string {
+  if (uri !== undefined) return uri;
+  const text = query.toString();
+  return text === "" ? path : `${path}?${text}`;
+}
+
 export type RequestBody =
   | { readonly kind: "none" }
   /** Reads it all, at most `limitBytes` (413 beyond). */
