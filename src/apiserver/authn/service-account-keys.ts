@@ -2,7 +2,16 @@
 // the expensive part of a token, so its result is remembered for a bounded number of them.
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { LruMap } from "../../base/lru-map.ts";
-import { decodeJwt, decodeJwtHeader, isSignedWith, signingAlgorithmOf, type VerificationKey, verificationKey } from "./jwt.ts";
+import {
+  decodeJwt,
+  decodeJwtHeader,
+  isOrdinaryHeader,
+  isSignedWith,
+  jwtMalformation,
+  signingAlgorithmOf,
+  type VerificationKey,
+  verificationKey,
+} from "./jwt.ts";
 
 /** Claims of any service-account token; what is private to a kind stands under its own names. */
 export interface TokenClaims {
@@ -41,10 +50,14 @@ export class ServiceAccountKeys {
 
   /** By the keys with the id in the token's header, or all of them where it has none. */
   #verify(token: string): void {
-    const { kid, alg } = decodeJwtHeader(token) ?? {};
+    const malformation = jwtMalformation(token);
+    if (malformation !== undefined) throw new Error(malformation);
+    const header = decodeJwtHeader(token) ?? {};
+    const { kid, alg } = header;
     const candidates = typeof kid === "string" && kid !== "" ? this.all.filter((key) => key.id === kid) : this.all;
     if (candidates.length === 0) throw new Error("invalid signature, no keys found");
-    if (candidates.some(({ key, algorithm }) => alg === algorithm && isSignedWith(token, key, algorithm))) return;
+    const isSigned = candidates.some(({ key, algorithm }) => alg === algorithm && isSignedWith(token, key, algorithm));
+    if (isSigned && isOrdinaryHeader(header)) return;
     throw new Error("go-jose/go-jose: error in cryptographic primitive");
   }
 }
