@@ -1,15 +1,10 @@
 // The form of an ID token: what its header says of itself, and the types that its registered claims have to have. Told in
 // upstream's words.
 import { goQuoted } from "../../../base/go-quoted.ts";
+import { cannotDecode } from "../json-mismatch.ts";
 import { jwtMalformation } from "../jwt.ts";
 
 export type Claims = Readonly<Record<string, unknown>>;
-
-/** As Go says that a JSON value is of another type. `field`: of a structure, "idToken.sub". */
-export function cannotDecode(value: unknown, goType: string, field?: string): string {
-  const kind = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
-  return `json: cannot unmarshal ${kind} into Go ${field === undefined ? "value" : `struct field ${field}`} of type ${goType}`;
-}
 
 /** Throws where the token cannot be read, whoever signed it. */
 export function checkForm(token: string, header: Readonly<Record<string, unknown>> | undefined): void {

@@ -1,9 +1,10 @@
 // Who a token's claims say it is: the mappings and rules of one issuer, applied. Throws with upstream's texts where the
 // claims do not give a user, or a rule is not kept.
 import type { Expression } from "../../configuration/expressions.ts";
+import { cannotDecode } from "../json-mismatch.ts";
 import type { UserInfo } from "../user.ts";
 import type { ClaimSource, CompiledRule, JwtRules } from "../validate-authentication-config.ts";
-import { type Claims, cannotDecode } from "./id-token.ts";
+import type { Claims } from "./id-token.ts";
 
 export function userOfClaims(claims: Claims, rules: JwtRules): UserInfo {
   const user: UserInfo = {
