@@ -143,7 +143,7 @@ describe("HTTPS server", () => {
     const one = await request1(
       server,
       { method: "POST", path: "/api/v1/x%20y?a=1&a=2", headers: { "impersonate-group": ["g1", utf8], "content-type": "application/json" } },
-      "hello",
+      Buffer.from("hello"), // with a text Node would write the headers in UTF-8 once more
     );
     const client = await session(server);
     const headers = { ":path": "/api/v1/x%20y?a=1&a=2", ":method": "POST", "impersonate-group": ["g1", utf8] as unknown as string };
