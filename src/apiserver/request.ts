@@ -12,7 +12,7 @@ export interface ApiRequest {
   readonly query: URLSearchParams;
   /** By lower-case name; several lines of one header are joined by ", ", except those in `headerLines`. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Every value of a header that may repeat (impersonate-group, impersonate-extra-*). */
+  /** Every value of a header that may repeat (impersonate-group, impersonate-extra-*), read as UTF-8. */
   headerLines(name: string): readonly string[];
   /** The path with its query as it was sent; absent in-process. */
   readonly uri?: string;
@@ -37,6 +37,13 @@ export interface ApiRequest {
   readonly upgrade?: UpgradeHandle;
   /** Where the server speaks CBOR. */
   readonly cbor?: CborCodec | undefined;
+}
+
+/** The path with its query, as it was sent where that is known. */
+export function requestUri({ uri, path, query }: Pick<ApiRequest, "uri" | "path" | "query">): string {
+  if (uri !== undefined) return uri;
+  const text = query.toString();
+  return text === "" ? path : `${path}?${text}`;
 }
 
 export type RequestBody =

@@ -1,8 +1,9 @@
 // Expressions of AuthenticationConfiguration: over the claims of a token, which become a user, and over the user made of them.
+import { adaptJson } from "../../cel/adapt.ts";
 import type { CelEnvironment } from "../../cel/cel.ts";
 import { CelError } from "../../cel/cel.ts";
 import { celToJson } from "../../cel/json.ts";
-import { boolType, type CelType, dynType, mapOf, stringType } from "../../cel/types.ts";
+import { boolType, type CelType, dynType, listOf, mapOf, stringType } from "../../cel/types.ts";
 import { userInfoType } from "./admission-types.ts";
 import { compilationProblem } from "./expression.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
@@ -10,7 +11,19 @@ import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 /** What an expression is about. */
 export type IdentityVariable = "claims" | "user";
 
-const types: Readonly<Record<IdentityVariable, CelType>> = { claims: mapOf(stringType, dynType), user: userInfoType };
+/** A claim is JSON as Go reads it where it knows no types: all numbers are floating-point ones. */
+const claimType: CelType = {
+  kind: "dyn",
+  adapt(json) {
+    if (typeof json === "number") return json;
+    if (Array.isArray(json)) return adaptJson(json, claimList);
+    return typeof json === "object" && json !== null ? adaptJson(json, claimMap) : adaptJson(json, dynType);
+  },
+};
+const claimList = listOf(claimType);
+const claimMap = mapOf(stringType, claimType);
+
+const types: Readonly<Record<IdentityVariable, CelType>> = { claims: claimMap, user: userInfoType };
 const known = new Map<IdentityVariable, CelEnvironment>();
 
 function environmentOf(variable: IdentityVariable): CelEnvironment {

@@ -81,7 +81,9 @@ function reviewFields({
 }: SubjectAccessReviewSpec): unknown {
   const { fieldSelector, labelSelector, ...resource } = resourceAttributes ?? {};
   const shown = (selector: typeof fieldSelector): unknown =>
-    selector?.rawSelector ? { rawSelector: selector.rawSelector } : { requirements: selector?.requirements };
+    selector?.rawSelector
+      ? { rawSelector: selector.rawSelector }
+      : { requirements: selector?.requirements?.map(({ key, operator, values = [] }) => ({ key, operator, values })) };
   const says = (selector: typeof fieldSelector): boolean => Boolean(selector?.rawSelector) || (selector?.requirements ?? []).length > 0;
   return {
     user,

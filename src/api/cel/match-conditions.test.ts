@@ -135,6 +135,10 @@ describe("compileIdentityExpression()", () => {
     const groups = compileIdentityExpression("claims", "claims.roles.split(',').map(r, 'x:' + r)");
     if ("problem" in groups) throw new Error(groups.problem);
     expect(groups.evaluate({ roles: "a,b" })).toEqual(["x:a", "x:b"]);
+    // Numbers of claims are floating-point ones.
+    const name = compileIdentityExpression("claims", "string(claims.ids[0]) + '/' + string(claims.n)");
+    if ("problem" in name) throw new Error(name.problem);
+    expect(name.evaluate({ ids: [1234567], n: 5 })).toBe("1.234567e+06/5");
     const rule = compileIdentityExpression("user", "!user.username.startsWith('system:')", { isRule: true });
     if ("problem" in rule) throw new Error(rule.problem);
     expect(rule.evaluate({ username: "system:x" })).toBe(false);

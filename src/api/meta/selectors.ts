@@ -1,7 +1,7 @@
 // Label selectors and field selectors, as texts (?labelSelector=, ?fieldSelector=) and as LabelSelector objects. A
 // selector is compiled once into closures and then asked for many objects; those of LabelSelector objects are remembered
 // with the object, so asking again costs a look-up.
-import type { LabelSelector } from "../types/meta-v1.ts";
+import type { LabelSelector, LabelSelectorRequirement } from "../types/meta-v1.ts";
 import {
   checkRequirement,
   type LabelOperator,
@@ -141,14 +141,17 @@ export function labelMatcher(selector: LabelSelector | undefined): LabelMatcher 
   const requirements = Object.entries(selector.matchLabels ?? {}).map(([key, value]) =>
     checkRequirement({ key, operator: "=", values: [value] }),
   );
-  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const known = expressionOperators.get(operator);
-    if (!known) throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
-    requirements.push(checkRequirement({ key, operator: known, values }));
-  }
+  for (const expression of selector.matchExpressions ?? []) requirements.push(expressionRequirement(expression));
   const matcher = compileLabels(sortRequirements(requirements));
   compiled.set(selector, matcher);
   return matcher;
+}
+
+/** Throws SelectorError for unknown operators and malformed labels. */
+export function expressionRequirement({ key, operator, values = [] }: LabelSelectorRequirement): LabelRequirement {
+  const known = expressionOperators.get(operator);
+  if (!known) throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
+  return checkRequirement({ key, operator: known, values });
 }
 
 /** Whether a LabelSelector selects an object with these labels. */

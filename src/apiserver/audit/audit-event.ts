@@ -5,7 +5,7 @@ import type { StatusError } from "../../api/meta/status-error.ts";
 import { formatMicroTime } from "../../base/clock.ts";
 import type { UserInfo } from "../authn/user.ts";
 import { acceptsErrors, negotiationOf } from "../http/negotiate.ts";
-import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
+import { type ApiResponse, type RequestContext, requestUri } from "../request.ts";
 import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
 
 export interface AuditUser {
@@ -87,7 +87,7 @@ export class AuditedRequest {
       level,
       auditID: auditId ?? "",
       stage,
-      requestURI: request.uri ?? uriOf(request),
+      requestURI: requestUri(request),
       verb: info.verb,
       user: auditUser(this.#user),
       ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
@@ -125,11 +125,6 @@ function withPlainItems(object: unknown): unknown {
 
 function withoutType({ kind: _1, apiVersion: _2, ...rest }: Readonly<Record<string, unknown>>): unknown {
   return rest;
-}
-
-function uriOf({ path, query }: ApiRequest): string {
-  const text = query.toString();
-  return text === "" ? path : `${path}?${text}`;
 }
 
 function auditUser({ name, uid, groups, extra }: UserInfo): AuditUser {

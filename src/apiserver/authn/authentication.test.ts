@@ -46,6 +46,8 @@ describe("authenticationStage()", () => {
   it("reads token files: groups, quoting, lines without a token", async () => {
     expect(await userFor(bearer("t1"), tokens)).toEqual({ name: "jane", uid: "7", groups: ["devs", "ops", "system:authenticated"] });
     expect(await userFor(bearer('t"2'), tokens)).toEqual({ name: "bob", uid: "8", groups: ["system:authenticated"] });
+    const empty = createTokenFileAuthenticator("t,jane,7,").authenticateToken("t");
+    expect(await empty).toEqual({ user: { name: "jane", uid: "7", groups: [""] } });
     expect(() => createTokenFileAuthenticator("t,jane")).toThrow("at least 3 columns");
   });
 

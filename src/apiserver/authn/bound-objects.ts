@@ -29,14 +29,14 @@ export function createBoundObjects(reader: AdmissionReader, client?: Pick<Client
   };
 }
 
-/** Which of the audiences asked for the token is good for; those of the API server where it names none. Throws where none is. */
+/** Which of the audiences asked for the token is good for, each once; those of the API server where it names none. Throws where none is. */
 export function grantedAudiences(
   claims: TokenClaims,
   { own, asked }: { readonly own: readonly string[]; readonly asked: readonly string[] },
 ): readonly string[] {
   const named = typeof claims.aud === "string" ? [claims.aud] : (claims.aud ?? []);
   const good = named.length > 0 ? named : own;
-  const granted = good.filter((audience) => asked.includes(audience));
+  const granted = [...new Set(asked)].filter((audience) => good.includes(audience));
   if (granted.length > 0) return granted;
   throw new Error(`token audiences ${quoteList(good)} is invalid for the target audiences ${quoteList(asked)}`);
 }

@@ -44,6 +44,16 @@ describe("impersonationStage()", () => {
     });
   });
 
+  it("takes the first of several users and uids, and any key of an extra for one", async () => {
+    const { user } = await impersonate({
+      "impersonate-user": ["jane", "eve"],
+      "impersonate-uid": ["u-7", "u-8"],
+      "impersonate-extra-__proto__": "p1",
+    });
+    expect(user).toMatchObject({ name: "jane", uid: "u-7" });
+    expect(Object.entries(user.extra ?? {})).toEqual([["__proto__", ["p1"]]]);
+  });
+
   it("adds the groups that go with a service account or with anonymous", async () => {
     expect((await impersonate({ "impersonate-user": "system:serviceaccount:ns:a" })).user.groups).toEqual([
       "system:serviceaccounts",

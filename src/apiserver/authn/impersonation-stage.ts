@@ -63,9 +63,10 @@ const modeOf = (verb: string): string => /^impersonate(?:-on)?:([^:]+)/.exec(ver
 /** The identity in the headers as it stands there; undefined where there are no such headers. */
 function requestedIdentity(request: ApiRequest): UserInfo | undefined {
   if (!hasImpersonation(request.headers)) return undefined;
-  const name = request.headers["impersonate-user"] ?? "";
-  const uid = request.headers["impersonate-uid"] ?? "";
-  const groups = request.headers["impersonate-group"] === undefined ? [] : request.headerLines("impersonate-group");
+  // Of what can be there once, the first counts.
+  const [name = ""] = linesOf(request, "impersonate-user");
+  const [uid = ""] = linesOf(request, "impersonate-uid");
+  const groups = linesOf(request, "impersonate-group");
   const extra = extraOf(request);
   const hasExtra = Object.keys(extra).length > 0;
   if (name === "") {
@@ -89,12 +90,16 @@ function hasImpersonation(headers: ApiRequest["headers"]): boolean {
   return false;
 }
 
-function extraOf(request: ApiRequest): Record<string, readonly string[]> {
-  const extra: Record<string, readonly string[]> = {};
-  for (const header of Object.keys(request.headers))
-    if (header.startsWith(extraPrefix)) extra[unescapeKey(header.slice(extraPrefix.length))] = request.headerLines(header);
-  return extra;
-}
+const linesOf = (request: ApiRequest, name: string): readonly string[] =>
+  request.headers[name] === undefined ? [] : request.headerLines(name);
+
+/** Keys are the client's choice, "__proto__" too. */
+const extraOf = (request: ApiRequest): Record<string, readonly string[]> =>
+  Object.fromEntries(
+    Object.keys(request.headers)
+      .filter((header) => header.startsWith(extraPrefix))
+      .map((header) => [unescapeKey(header.slice(extraPrefix.length)), request.headerLines(header)]),
+  );
 
 /** Keys may be percent-encoded; what is not well encoded is taken as it stands. */
 export function unescapeKey(key: string): string {

@@ -72,7 +72,28 @@ export function decodeJwtHeader(token: string): Json | undefined {
   return decodePart(token.slice(0, token.indexOf(".")));
 }
 
+/** Why the token is no compact JWT, as Go says it; undefined where it can be read. */
+export function jwtMalformation(token: string): string | undefined {
+  for (const part of token.split(".")) {
+    const at = wrongBase64Url(part);
+    if (at >= 0) return `illegal base64 data at input byte ${at}`;
+  }
+  return undefined;
+}
+
+/** Where a text stops being base64url without padding; -1 where it does not. */
+function wrongBase64Url(text: string): number {
+  const wrong = text.search(/[^A-Za-z0-9_-]/);
+  return wrong < 0 && text.length % 4 === 1 ? text.length - 1 : wrong;
+}
+
+/** Whether its issuer meant it to be read as we do (RFC 7515 4.1.11, RFC 7797): extensions that must be understood are not. */
+export function isOrdinaryHeader({ crit = null, b64 = true }: Json): boolean {
+  return b64 === true && (crit === null || (Array.isArray(crit) && crit.every((name) => name === "b64")));
+}
+
 function decodePart(text: string): Json | undefined {
+  if (wrongBase64Url(text) >= 0) return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
     return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : undefined;

@@ -48,7 +48,7 @@ export function createRequestHeaderAuthenticator(options: RequestHeaderOptions, 
 
 function firstValue(request: ApiRequest, names: readonly string[]): string {
   for (const name of names) {
-    const [value = ""] = valuesOf(request, name);
+    const [value = ""] = request.headers[name] === undefined ? [] : request.headerLines(name);
     if (value !== "") return value;
   }
   return "";
@@ -57,13 +57,14 @@ function firstValue(request: ApiRequest, names: readonly string[]): string {
 const valuesOf = (request: ApiRequest, name: string): readonly string[] =>
   request.headers[name] === undefined ? [] : request.headerLines(name).filter((value) => value !== "");
 
+/** Keys are the proxy's choice, "__proto__" too. */
 function extraOf(request: ApiRequest, prefixes: readonly string[]): Record<string, readonly string[]> {
-  const extra: Record<string, readonly string[]> = {};
+  const extra = new Map<string, readonly string[]>();
   for (const prefix of prefixes)
     for (const header of Object.keys(request.headers)) {
       if (!header.startsWith(prefix)) continue;
       const key = unescapeKey(header.slice(prefix.length));
-      extra[key] = [...(extra[key] ?? []), ...request.headerLines(header)];
+      extra.set(key, [...(extra.get(key) ?? []), ...request.headerLines(header)]);
     }
-  return extra;
+  return Object.fromEntries(extra);
 }

@@ -2,7 +2,17 @@
 // the expensive part of a token, so its result is remembered for a bounded number of them.
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { LruMap } from "../../base/lru-map.ts";
-import { decodeJwt, decodeJwtHeader, isSignedWith, signingAlgorithmOf, type VerificationKey, verificationKey } from "./jwt.ts";
+import { cannotDecode } from "./json-mismatch.ts";
+import {
+  decodeJwt,
+  decodeJwtHeader,
+  isOrdinaryHeader,
+  isSignedWith,
+  jwtMalformation,
+  signingAlgorithmOf,
+  type VerificationKey,
+  verificationKey,
+} from "./jwt.ts";
 
 /** Claims of any service-account token; what is private to a kind stands under its own names. */
 export interface TokenClaims {
@@ -32,21 +42,41 @@ export class ServiceAccountKeys {
   claimsOf(token: string, isIssuer: (issuer: string) => boolean): TokenClaims | undefined {
     const known = this.#verified.get(token);
     if (known) return isIssuer(known.iss ?? "") ? known : undefined;
-    const claims = decodeJwt(token) as TokenClaims | undefined;
-    if (!claims || typeof claims.iss !== "string" || !isIssuer(claims.iss)) return undefined;
+    if (jwtMalformation(token) !== undefined) return undefined;
+    const decoded = decodeJwt(token);
+    if (!decoded || typeof decoded.iss !== "string" || !isIssuer(decoded.iss)) return undefined;
     this.#verify(token);
+    const claims = checkedClaims(decoded);
     this.#verified.set(token, claims);
     return claims;
   }
 
   /** By the keys with the id in the token's header, or all of them where it has none. */
   #verify(token: string): void {
-    const { kid, alg } = decodeJwtHeader(token) ?? {};
+    const header = decodeJwtHeader(token) ?? {};
+    const { kid, alg } = header;
     const candidates = typeof kid === "string" && kid !== "" ? this.all.filter((key) => key.id === kid) : this.all;
     if (candidates.length === 0) throw new Error("invalid signature, no keys found");
-    if (candidates.some(({ key, algorithm }) => alg === algorithm && isSignedWith(token, key, algorithm))) return;
+    const isSigned = candidates.some(({ key, algorithm }) => alg === algorithm && isSignedWith(token, key, algorithm));
+    if (isSigned && isOrdinaryHeader(header)) return;
     throw new Error("go-jose/go-jose: error in cryptographic primitive");
   }
+}
+
+/** Throws with upstream's texts where a claim is of another type. */
+function checkedClaims(claims: Readonly<Record<string, unknown>>): TokenClaims {
+  for (const name of ["sub", "jti"]) {
+    const value = claims[name] ?? "";
+    if (typeof value !== "string") throw new Error(cannotDecode(value, "string"));
+  }
+  for (const name of ["exp", "nbf", "iat"])
+    if (typeof (claims[name] ?? 0) !== "number") throw new Error("go-jose/go-jose/jwt: expected number value to unmarshal NumericDate");
+  const audiences: readonly unknown[] = [claims.aud ?? []].flat();
+  if (!audiences.every((audience) => typeof audience === "string"))
+    throw new Error("go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience");
+  const identity = claims["kubernetes.io"] ?? {};
+  if (typeof identity !== "object" || Array.isArray(identity)) throw new Error(cannotDecode(identity, "serviceaccount.kubernetes"));
+  return claims as TokenClaims; // as was just found
 }
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;

@@ -8,7 +8,7 @@ import { generateKey } from "../../base/x509/certificate.ts";
 import type { Client } from "../../client/client.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
 import type { CreateHandler, CreateRequest } from "../registry/handler-types.ts";
-import { decodeJwt } from "./jwt.ts";
+import { createJwtSigner, decodeJwt } from "./jwt.ts";
 import { openIdHandlers } from "./openid.ts";
 import { fakeContext } from "./request-fixture.ts";
 import { authenticationReviews } from "./reviews.ts";
@@ -93,6 +93,7 @@ describe("token requests", () => {
       'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes',
     ],
     [{ boundObjectRef: { apiVersion: "v1", kind: "Pod", name: "absent" } }, 'pods "absent" not found'],
+    [{ boundObjectRef: { apiVersion: "v1", kind: "Pod", name: "" } }, "Name parameter required."],
     [
       { boundObjectRef: { apiVersion: "apps/v1", kind: "Deployment", name: "d" } },
       "cannot bind token to object of type apps/v1, Kind=Deployment",
@@ -174,6 +175,29 @@ describe("service-account tokens", () => {
     await expect(tokens.authenticateToken(`${header}.${forged}.${signature}`)).rejects.toThrow("error in cryptographic primitive");
     const unsigned = Buffer.from(JSON.stringify({ alg: "none" })).toString("base64url");
     await expect(tokens.authenticateToken(`${unsigned}.${forged}.`)).rejects.toThrow("error in cryptographic primitive");
+  });
+
+  it("signed elsewhere with a key of ours are read as upstream reads them", async () => {
+    const now = clock.now() / 1000;
+    const identity = { namespace: "ns", serviceaccount: { name: "default", uid: "sa-1" } };
+    const sub = "system:serviceaccount:ns:default";
+    const good = { iss: issuer, aud: [issuer], sub, exp: now + 60, "kubernetes.io": identity };
+    const sign = createJwtSigner(keys.privateKey);
+    const use = (claims: object) => tokens.authenticateToken(sign({ ...good, ...claims }));
+    expect((await use({}))?.auditAnnotations).toBeUndefined();
+    expect((await use({ aud: undefined }))?.auditAnnotations).toEqual({ "authentication.k8s.io/legacy-token": sub });
+    expect((await use({ exp: undefined }))?.user.uid).toBe("sa-1");
+    const noAudience = "go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience";
+    await expect(use({ aud: 5 })).rejects.toThrow(noAudience);
+    await expect(use({ aud: [issuer, 5] })).rejects.toThrow(noAudience);
+    await expect(use({ exp: "x" })).rejects.toThrow("go-jose/go-jose/jwt: expected number value to unmarshal NumericDate");
+    await expect(use({ jti: 5 })).rejects.toThrow("json: cannot unmarshal number into Go value of type string");
+    await expect(use({ "kubernetes.io": "x" })).rejects.toThrow(
+      "json: cannot unmarshal string into Go value of type serviceaccount.kubernetes",
+    );
+    await expect(use({ "kubernetes.io": undefined })).rejects.toThrow("resource name may not be empty");
+    expect(await tokens.authenticateToken(`${sign(good)}=`)).toBeUndefined();
+    expect((await tokens.authenticateToken(sign({ ...good, aud: ["b", "a", "b"] }), ["a", "c", "b", "a"]))?.audiences).toEqual(["a", "b"]);
   });
 
   it("signed with RSA or an earlier key are accepted", async () => {

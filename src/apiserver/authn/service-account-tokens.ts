@@ -132,7 +132,7 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     const granted = grantedAudiences(claims, { own: this.audiences, asked: audiences });
     this.#checkTimes(claims);
     const identity = (claims["kubernetes.io"] ?? {}) as PrivateClaims;
-    const remarks = await this.#checkObjects(identity, token);
+    const remarks = withAnnotations(await this.#checkObjects(identity, token), namesAudience(claims) ? undefined : legacyUse(claims));
     const stale = staleness(claims, identity, Math.floor(this.#clock.now() / 1000));
     if (identity.warnafter) this.#metrics?.extendedUsed(stale !== undefined);
     return {
@@ -145,14 +145,14 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
         ...(claims.jti ? { credentialId: `JTI=${claims.jti}` } : {}),
       }),
       audiences: granted,
-      ...remarks,
-      ...(stale === undefined ? {} : { auditAnnotations: { ...remarks.auditAnnotations, ...stale } }),
+      ...withAnnotations(remarks, stale),
     };
   }
 
   #checkTimes(claims: TokenClaims): void {
     const now = this.#clock.now() / 1000;
-    if (typeof claims.exp !== "number" || now > claims.exp + leewaySeconds) throw new Error("service account token has expired");
+    // Without an expiry, which keys of others may sign, it does not expire.
+    if (typeof claims.exp === "number" && now > claims.exp + leewaySeconds) throw new Error("service account token has expired");
     if (typeof claims.nbf === "number" && now + leewaySeconds < claims.nbf) throw new Error("service account token is not valid yet");
     if (typeof claims.iat === "number" && now + leewaySeconds < claims.iat)
       throw new Error("service account token is issued in the future");
@@ -161,6 +161,7 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   async #checkObjects(claims: PrivateClaims, token: string): Promise<Pick<Authentication, "warnings" | "auditAnnotations">> {
     const namespace = claims.namespace ?? "";
     const name = claims.serviceaccount?.name ?? "";
+    if (name === "") throw new Error("resource name may not be empty");
     const account = await this.#objects.find(serviceaccounts, `${namespace}/${name}`, claims.serviceaccount?.uid);
     if (!account) throw new Error(`serviceaccounts "${name}" not found`);
     if (account.metadata.uid !== claims.serviceaccount?.uid)
@@ -188,6 +189,16 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     return deletionTimestamp !== undefined && Date.parse(deletionTimestamp) < this.#clock.now() - leewaySeconds * 1000;
   }
 }
+
+type Remarks = Pick<Authentication, "warnings" | "auditAnnotations">;
+
+const withAnnotations = (remarks: Remarks, more: Readonly<Record<string, string>> | undefined): Remarks =>
+  more ? { ...remarks, auditAnnotations: { ...remarks.auditAnnotations, ...more } } : remarks;
+
+const namesAudience = ({ aud = [] }: TokenClaims): boolean => aud.length > 0;
+
+/** What audit is told of a token that is for no audience in particular. */
+const legacyUse = ({ sub = "" }: TokenClaims): Readonly<Record<string, string>> => ({ "authentication.k8s.io/legacy-token": sub });
 
 /** What audit is told of a token that lives longer than was asked for, so that pods that do not renew it are found. */
 function staleness({ sub }: TokenClaims, { warnafter }: PrivateClaims, now: number): Readonly<Record<string, string>> | undefined {

@@ -1,5 +1,5 @@
-// Static bearer tokens from the file of --token-auth-file: lines of `token,user,uid[,"group1,group2"]`. The file is read
-// once, at the start.
+// Static bearer tokens from the file of --token-auth-file: lines of `token,user,uid[,"group1,group2"]`, where an empty last
+// column is the group "", as upstream has it. The file is read once, at the start.
 import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
 
 /** Throws where a line has fewer than three columns. Lines without a token are passed over. */
@@ -10,7 +10,7 @@ export function createTokenFileAuthenticator(csv: string, path = "token file"): 
       throw new Error(`token file '${path}' must have at least 3 columns (token, user name, user uid)`);
     if (token === "") continue;
     known.set(token, {
-      user: { name, ...(uid === "" ? {} : { uid }), groups: groups === undefined || groups === "" ? [] : groups.split(",") },
+      user: { name, ...(uid === "" ? {} : { uid }), groups: groups?.split(",") ?? [] },
     });
   }
   return { authenticateToken: (token) => known.get(token) };

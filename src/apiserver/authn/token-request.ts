@@ -113,6 +113,8 @@ function limitExpiration(seconds: number, deps: TokenRequestDependencies, warn: 
 async function resolveBound(ref: BoundObjectReference, namespace: string, account: string, client: Pick<Client, "get">): Promise<Bound> {
   const { apiVersion = "", kind: refKind = "", name = "" } = ref;
   const isCore = !apiVersion.includes("/");
+  if (isCore && name === "" && (refKind === "Pod" || refKind === "Node" || refKind === "Secret"))
+    throw badRequest("Name parameter required.");
   if (isCore && refKind === "Pod") {
     const pod = await client.get(pods, { namespace, name });
     if (pod.spec?.serviceAccountName !== account)

@@ -25,7 +25,7 @@ export function accessReviewSpec(attributes: AuthorizationAttributes): SubjectAc
 function resourceAttributesOf(attributes: AuthorizationAttributes): ResourceAttributes {
   const { namespace, verb, apiGroup: group, apiVersion: version, resource, subresource, name } = attributes;
   const fields = selectorOf(attributes.fieldSelector, (text) => parseFieldSelector(text).requirements.map(fieldRequirement));
-  const labels = selectorOf(attributes.labelSelector, (text) => parseLabelSelector(text).requirements.map(labelRequirement));
+  const labels = selectorOf(attributes.labelSelector, (asked) => labelRequirements(asked).map(labelRequirement));
   return {
     ...withoutEmpty({ namespace, verb, group, version, resource, subresource, name }),
     ...(fields ? { fieldSelector: fields } : {}),
@@ -38,10 +38,13 @@ function withoutEmpty<T extends Readonly<Record<string, string>>>(texts: T): Par
 }
 
 /** What cannot be read narrows nothing: the question is the wider one without it. */
-function selectorOf(text: string | undefined, read: (text: string) => readonly (Requirement | undefined)[]): Selector | undefined {
-  if (!text) return undefined;
+function selectorOf<T extends string | readonly LabelRequirement[]>(
+  asked: T | undefined,
+  read: (asked: T) => readonly (Requirement | undefined)[],
+): Selector | undefined {
+  if (!asked) return undefined;
   try {
-    const requirements = read(text).filter((requirement) => requirement !== undefined);
+    const requirements = read(asked).filter((requirement) => requirement !== undefined);
     return requirements.length > 0 ? { requirements } : undefined;
   } catch (error) {
     if (error instanceof SelectorError) return undefined;
@@ -52,6 +55,9 @@ function selectorOf(text: string | undefined, read: (text: string) => readonly (
 function fieldRequirement({ field, operator, value }: FieldRequirement): Requirement {
   return { key: field, operator: operator === "!=" ? "NotIn" : "In", values: [value] };
 }
+
+const labelRequirements = (asked: string | readonly LabelRequirement[]): readonly LabelRequirement[] =>
+  typeof asked === "string" ? parseLabelSelector(asked).requirements : asked;
 
 /** Comparisons of numbers have no place in a review, and are left out. */
 function labelRequirement({ key, operator, values }: LabelRequirement): Requirement | undefined {

@@ -4,7 +4,13 @@
 
 import { type FieldError, forbiddenField, invalidValue, required } from "../../api/meta/field-error.ts";
 import { isLabelValue, isQualifiedName } from "../../api/meta/names.ts";
-import { escapeFieldValue, parseFieldSelector, parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
+import {
+  escapeFieldValue,
+  expressionRequirement,
+  parseFieldSelector,
+  parseLabelSelector,
+  SelectorError,
+} from "../../api/meta/selectors.ts";
 import { badRequest, invalid } from "../../api/meta/status-error.ts";
 import type {
   LocalSubjectAccessReview,
@@ -15,7 +21,7 @@ import type {
   SubjectAccessReviewSpec,
   SubjectAccessReviewStatus,
 } from "../../api/types/authorization-v1.ts";
-import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import type { FieldSelectorRequirement, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { metadataForm } from "../../api/validation/internal-form.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { CreateRequest, Creators } from "../registry/handler-types.ts";
@@ -170,8 +176,14 @@ function attributesOf(spec: Asked, user: UserInfo, errors: string[]): Authorizat
   const { resourceAttributes: asked, nonResourceAttributes } = spec;
   if (!asked)
     return { user, verb: nonResourceAttributes?.verb ?? "", isResourceRequest: false, path: nonResourceAttributes?.path ?? "", ...nothing };
-  const fieldSelector = selectorText(asked.fieldSelector, "field", errors);
-  const labelSelector = selectorText(asked.labelSelector, "label", errors);
+  const fields = readSelector(asked.fieldSelector, { which: "field", parse: parseFieldSelector, read: fieldTerm, errors });
+  const fieldSelector = typeof fields === "object" ? fields.join(",") : fields;
+  const labelSelector = readSelector(asked.labelSelector, {
+    which: "label",
+    parse: parseLabelSelector,
+    read: expressionRequirement,
+    errors,
+  });
   return {
     user,
     verb: asked.verb ?? "",
@@ -188,52 +200,44 @@ function attributesOf(spec: Asked, user: UserInfo, errors: string[]): Authorizat
   };
 }
 
-/** The selector as text. What cannot be understood is left out, which only makes the question a wider one. */
-function selectorText(selector: Selector | undefined, which: "field" | "label", errors: string[]): string | undefined {
-  if (!selector) return undefined;
+interface SelectorReading<Asked, Read> {
+  readonly which: "field" | "label";
+  readonly parse: (text: string) => unknown;
+  readonly read: (requirement: Asked) => Read;
+  readonly errors: string[];
+}
+
+/** What a selector asks for: its text, or its requirements in their order. What cannot be understood is left out, which only makes the question a wider one. */
+function readSelector<Asked, Read>(
+  selector: { readonly rawSelector?: string; readonly requirements?: readonly Asked[] } | undefined,
+  { which, parse, read, errors }: SelectorReading<Asked, Read>,
+): string | readonly Read[] | undefined {
+  const { rawSelector, requirements = [] } = selector ?? {};
   const ignored = (partially: boolean): void => {
     errors.push(`spec.resourceAttributes.${which}Selector ${partially ? "partially " : ""}ignored due to parse error`);
   };
-  if (selector.rawSelector) {
-    if (parses(selector.rawSelector, which)) return selector.rawSelector;
+  if (rawSelector) {
+    if (understood(() => parse(rawSelector))) return rawSelector;
     ignored(false);
     return undefined;
   }
-  const requirements = selector.requirements ?? [];
-  const terms = requirements
-    .map((r) => (which === "field" ? fieldTerm(r.key, r.operator, r.values) : labelTerm(r.key, r.operator, r.values)))
-    .filter((term): term is string => term !== undefined && parses(term, which));
-  if (terms.length < requirements.length) ignored(terms.length > 0);
-  return terms.length > 0 ? terms.join(",") : undefined;
+  const known = requirements.flatMap((requirement) => understood(() => read(requirement)) ?? []);
+  if (known.length < requirements.length) ignored(known.length > 0);
+  return known.length > 0 ? known : undefined;
 }
 
-function fieldTerm(key: string, operator: string, values: readonly string[] = []): string | undefined {
+function fieldTerm({ key, operator, values = [] }: FieldSelectorRequirement): string | undefined {
   if (values.length !== 1 || (operator !== "In" && operator !== "NotIn")) return undefined;
-  return `${key}${operator === "In" ? "=" : "!="}${escapeFieldValue(values[0] ?? "")}`;
+  const term = `${key}${operator === "In" ? "=" : "!="}${escapeFieldValue(values[0] ?? "")}`;
+  parseFieldSelector(term);
+  return term;
 }
 
-function labelTerm(key: string, operator: string, values: readonly string[] = []): string | undefined {
-  switch (operator) {
-    case "In":
-      return `${key} in (${values.join(",")})`;
-    case "NotIn":
-      return `${key} notin (${values.join(",")})`;
-    case "Exists":
-      return key;
-    case "DoesNotExist":
-      return `!${key}`;
-    default:
-      return undefined;
-  }
-}
-
-function parses(text: string, which: "field" | "label"): boolean {
+function understood<T>(read: () => T): T | undefined {
   try {
-    if (which === "field") parseFieldSelector(text);
-    else parseLabelSelector(text);
-    return true;
+    return read();
   } catch (error) {
-    if (error instanceof SelectorError) return false;
+    if (error instanceof SelectorError) return undefined;
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 // The authorization stage: asks whether the user may do what the request wants, before anything of its body is read and
 // before it is known whether the object exists.
 import type { StatusError } from "../../api/meta/status-error.ts";
-import type { ApiResponse, RequestContext, Stage } from "../request.ts";
+import { goQuoted } from "../../base/go-quoted.ts";
+import { type ApiResponse, type RequestContext, requestUri, type Stage } from "../request.ts";
 import type { AuthorizationMetrics, AuthorizationResult } from "./authorization-metrics.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
 import { forbiddenRequest, sanitize } from "./forbidden.ts";
@@ -48,9 +49,7 @@ function refusal({ code, status }: StatusError): ApiResponse {
 
 /** Nobody allowed the request, and one who might have could not be asked. */
 function failure({ request }: RequestContext, error: string): ApiResponse {
-  const query = request.query.toString();
-  const target = `${request.path}${query === "" ? "" : `?${query}`}`;
-  const text = sanitize(`Internal Server Error: ${JSON.stringify(target)}: ${error}`);
+  const text = sanitize(`Internal Server Error: ${goQuoted(requestUri(request))}: ${error}`);
   return {
     kind: "bytes",
     status: 500,

@@ -158,6 +158,25 @@ describe("createAuthorizer()", () => {
     });
   });
 
+  it("a denial stands alone, whatever failed before it; where nobody decides, each failure is told once", async () => {
+    const failing = (error: string): Authorizer => ({ authorize: () => ({ decision: "no-opinion", reason: "", error }) });
+    const denying: Authorizer = { authorize: async () => ({ decision: "deny", reason: "never" }) };
+    const decide = async (...modes: Authorizer[]): Promise<AuthorizationDecision> =>
+      createAuthorizer({ reader, modes }).authorize(await attributes());
+    expect(await decide(failing("broken"), denying)).toEqual({ decision: "deny", reason: "never" });
+    expect(await decide(failing("broken"), failing("other"), failing("broken"))).toEqual({
+      decision: "no-opinion",
+      reason: "",
+      error: "[broken, other]",
+    });
+    const unknown: Authorizer = {
+      ...denying,
+      rulesFor: async () => ({ resourceRules: [], nonResourceRules: [], incomplete: true, evaluationError: "unknown" }),
+    };
+    const { evaluationError } = (await createAuthorizer({ reader, modes: [unknown, unknown] }).rulesFor?.(jane, "ns")) ?? {};
+    expect(evaluationError).toBe("unknown");
+  });
+
   const attributes = async (): Promise<AuthorizationAttributes> => ({
     user: jane,
     verb: "get",
@@ -199,6 +218,10 @@ describe("authorizationStage()", () => {
     expect(await refusal({ user: jane, info: { isResourceRequest: false, verb: "get", path: "/<b>" } })).toMatchObject({
       details: {},
       message: 'forbidden: User "jane" cannot get path "/&lt;b&gt;"',
+    });
+    const zeroWidth: UserInfo = { name: "ja\u200bne", groups: [] };
+    expect(await refusal({ user: zeroWidth, info: { isResourceRequest: false, verb: "get", path: "/" } })).toMatchObject({
+      message: 'forbidden: User "ja\\u200bne" cannot get path "/"',
     });
   });
 });

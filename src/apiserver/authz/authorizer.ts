@@ -1,4 +1,5 @@
 // The question authorization answers, asked by the authorization stage, impersonation, the review APIs and admission.
+import type { LabelRequirement } from "../../api/meta/selectors.ts";
 import type { UserInfo } from "../authn/user.ts";
 
 export interface AuthorizationAttributes {
@@ -14,7 +15,8 @@ export interface AuthorizationAttributes {
   readonly namespace: string;
   readonly name: string;
   readonly fieldSelector?: string;
-  readonly labelSelector?: string;
+  /** The text of a query, or what a review requires, whose values keep their order. */
+  readonly labelSelector?: string | readonly LabelRequirement[];
 }
 
 export interface AuthorizationDecision {

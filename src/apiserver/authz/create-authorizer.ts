@@ -1,6 +1,7 @@
 // The chain of authorizers of --authorization-mode: the superusers' group first, then each mode in the order given. The
 // first that allows or denies decides; where none does, the request is refused with the reasons of all.
 import type { AdmissionReader } from "../admission/admission.ts";
+import type { CountDecision } from "./authorization-metrics.ts";
 import type { AuthorizationDecision, AuthorizationRules, Authorizer } from "./authorizer.ts";
 import { createNodeAuthorizer } from "./node-authorizer.ts";
 import { createRbacAuthorizer } from "./rbac-authorizer.ts";
@@ -31,6 +32,22 @@ export function createBuiltInAuthorizer(mode: BuiltInMode, reader: AdmissionRead
     case "AlwaysDeny":
       return alwaysDeny;
   }
+}
+
+/** Counts what it decides. */
+export function countedAuthorizer(authorizer: Authorizer, count: CountDecision): Authorizer {
+  const counted = (answer: AuthorizationDecision): AuthorizationDecision => {
+    count(answer.decision);
+    return answer;
+  };
+  const rulesFor = authorizer.rulesFor?.bind(authorizer);
+  return {
+    authorize(attributes) {
+      const answer = authorizer.authorize(attributes);
+      return answer instanceof Promise ? answer.then(counted) : counted(answer);
+    },
+    ...(rulesFor ? { rulesFor } : {}),
+  };
 }
 
 const allowed: AuthorizationDecision = { decision: "allow", reason: "" };
@@ -64,14 +81,13 @@ function unionAuthorizer(authorizers: readonly Authorizer[]): Authorizer {
         if (answer.decision === "allow") return answer;
         if (answer === noOpinion) continue;
         collected ??= nothingYet();
-        if (collect(answer, collected)) return decided(answer, collected);
+        if (collect(answer, collected)) return answer;
       }
       return collected ? undecided(collected) : noOpinion;
     },
     async rulesFor(user, namespace) {
       const found = await Promise.all(authorizers.map((a) => a.rulesFor?.(user, namespace)));
-      const errors = found.flatMap((f) => f?.evaluationError ?? []);
-      const evaluationError = errors.length > 1 ? `[${errors.join(", ")}]` : errors[0];
+      const evaluationError = joinErrors(found.flatMap((f) => f?.evaluationError ?? []));
       return {
         resourceRules: found.flatMap((f) => f?.resourceRules ?? []),
         nonResourceRules: found.flatMap((f) => f?.nonResourceRules ?? []),
@@ -89,17 +105,12 @@ interface Collected {
 
 const nothingYet = (): Collected => ({ reasons: [], errors: [] });
 
-/** Whether the answer decides; else its reason and its error are kept. */
+/** Whether the answer decides, alone, whatever others failed before it; else its reason and its error are kept. */
 function collect({ decision, reason, error }: AuthorizationDecision, { reasons, errors }: Collected): boolean {
-  if (error !== undefined) errors.push(error);
   if (decision !== "no-opinion") return true;
+  if (error !== undefined) errors.push(error);
   if (reason !== "") reasons.push(reason);
   return false;
-}
-
-function decided(answer: AuthorizationDecision, collected: Collected): AuthorizationDecision {
-  const { decision, reason } = answer;
-  return collected.errors.length === 0 || decision === "allow" ? answer : { decision, reason, ...errorOf(collected) };
 }
 
 const undecided = (collected: Collected): AuthorizationDecision => ({
@@ -109,9 +120,14 @@ const undecided = (collected: Collected): AuthorizationDecision => ({
 });
 
 function errorOf({ errors }: Collected): { readonly error?: string } {
+  const error = joinErrors(errors);
+  return error === undefined ? {} : { error };
+}
+
+/** Several as one, each once. */
+function joinErrors(errors: readonly string[]): string | undefined {
   const distinct = [...new Set(errors)];
-  if (distinct.length === 0) return {};
-  return { error: distinct.length === 1 ? (distinct[0] ?? "") : `[${distinct.join(", ")}]` };
+  return distinct.length > 1 ? `[${distinct.join(", ")}]` : distinct[0];
 }
 
 interface Deciding {
@@ -128,7 +144,7 @@ async function decideFrom(
 ): Promise<AuthorizationDecision> {
   let answer = await first;
   for (let i = index + 1; ; i++) {
-    if (collect(answer, collected)) return decided(answer, collected);
+    if (collect(answer, collected)) return answer;
     const next = authorizers[i];
     if (!next) return undecided(collected);
     answer = await next.authorize(attributes);

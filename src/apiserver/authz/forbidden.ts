@@ -1,5 +1,7 @@
 // The 403 for a request that nobody allowed: who wanted to do what where, and what the authorizers said about it.
+
 import { forbidden, type StatusError } from "../../api/meta/status-error.ts";
+import { goQuoted } from "../../base/go-quoted.ts";
 import type { AuthorizationAttributes } from "./authorizer.ts";
 
 export function forbiddenRequest(attributes: AuthorizationAttributes, reason = ""): StatusError {
@@ -12,11 +14,11 @@ export function forbiddenRequest(attributes: AuthorizationAttributes, reason = "
 
 function describe(attributes: AuthorizationAttributes): string {
   const { user, verb, resource, subresource, namespace } = attributes;
-  const who = `User ${JSON.stringify(user.name)} cannot ${verb}`;
-  if (!attributes.isResourceRequest) return `${who} path ${JSON.stringify(attributes.path)}`;
+  const who = `User ${goQuoted(user.name)} cannot ${verb}`;
+  if (!attributes.isResourceRequest) return `${who} path ${goQuoted(attributes.path)}`;
   const what = subresource === "" ? resource : `${resource}/${subresource}`;
-  const where = namespace === "" ? "at the cluster scope" : `in the namespace ${JSON.stringify(namespace)}`;
-  return `${who} resource ${JSON.stringify(what)} in API group ${JSON.stringify(attributes.apiGroup)} ${where}`;
+  const where = namespace === "" ? "at the cluster scope" : `in the namespace ${goQuoted(namespace)}`;
+  return `${who} resource ${goQuoted(what)} in API group ${goQuoted(attributes.apiGroup)} ${where}`;
 }
 
 /** User names and paths come from outside: the text must not pass for HTML. */

@@ -4,7 +4,7 @@ import { alreadyExists } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { clusterrolebindings, clusterroles, rolebindings, roles } from "../../api/resources.generated.ts";
 import { aggregatedRules } from "../../api/semantics/cluster-role-aggregation.ts";
-import type { ClusterRole, PolicyRule, RoleBinding } from "../../api/types/rbac-v1.ts";
+import type { ClusterRole, PolicyRule, RoleBinding, Subject } from "../../api/types/rbac-v1.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionRequest } from "../admission/admission.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
@@ -45,6 +45,14 @@ class PolicyClient {
     return this.reader.put(type, object);
   }
 
+  async delete<T extends KubernetesObject>(
+    type: ResourceType<T>,
+    at: { readonly namespace?: string; readonly name: string },
+  ): Promise<void> {
+    this.writes++;
+    this.reader.remove(type, at.namespace ? `${at.namespace}/${at.name}` : at.name);
+  }
+
   async get<T extends KubernetesObject>(type: ResourceType<T>, at: { readonly namespace?: string; readonly name: string }): Promise<T> {
     const found = this.reader.informer(type).get(at.namespace ? `${at.namespace}/${at.name}` : at.name);
     if (!found) throw new Error(`${at.name} is absent`);
@@ -53,7 +61,7 @@ class PolicyClient {
 }
 
 let client: PolicyClient;
-const reconcile = () => reconcileBootstrapPolicy(client as unknown as Client); // the four methods it calls
+const reconcile = () => reconcileBootstrapPolicy(client as unknown as Client); // the methods it calls
 beforeEach(() => {
   client = new PolicyClient();
 });
@@ -151,6 +159,49 @@ describe("reconcileBootstrapPolicy()", () => {
     client.reader.put(clusterroles, { ...dns, rules: [], metadata: { ...dns.metadata, annotations } });
     await reconcile();
     expect(client.reader.informer(clusterroles).get("system:kube-dns")?.rules).toEqual([]);
+  });
+
+  it("makes a binding anew that binds another role, unless it is protected", async () => {
+    await reconcile();
+    const bindings = client.reader.informer(clusterrolebindings);
+    const change = (name: string, annotations: Record<string, string>): void => {
+      const binding = bindings.get(name);
+      if (!binding) throw new Error("no binding");
+      const metadata = { ...binding.metadata, labels: { ...binding.metadata.labels, own: "1" }, annotations };
+      client.reader.put(clusterrolebindings, { ...binding, metadata, roleRef: { ...binding.roleRef, name: "cluster-admin" } });
+    };
+    change("system:basic-user", {});
+    change("system:kube-dns", { "rbac.authorization.kubernetes.io/autoupdate": "false" });
+    await reconcile();
+    expect(bindings.get("system:basic-user")?.roleRef.name).toBe("system:basic-user");
+    expect(bindings.get("system:basic-user")?.metadata.labels).toEqual({ "kubernetes.io/bootstrapping": "rbac-defaults" });
+    expect(bindings.get("system:kube-dns")?.roleRef.name).toBe("cluster-admin");
+  });
+
+  it("makes what is missing of what held it in an older release", async () => {
+    await reconcile();
+    const discovery = client.reader.informer(clusterrolebindings).get("system:discovery");
+    const edit = client.reader.informer(clusterroles).get("edit");
+    if (!discovery || !edit) throw new Error("no defaults");
+    const extra: Subject = { kind: "User", apiGroup: rbac, name: "extra" };
+    client.reader.put(clusterrolebindings, { ...discovery, subjects: [extra] });
+    client.reader.remove(clusterrolebindings, "system:public-info-viewer");
+    const own: PolicyRule = { apiGroups: ["x"], resources: ["y"], verbs: ["z"] };
+    const { aggregationRule: _, ...plain } = edit;
+    client.reader.put(clusterroles, { ...plain, rules: [own] });
+    client.reader.remove(clusterroles, "system:aggregate-to-edit");
+    client.reader.remove(clusterroles, "system:aggregate-to-view");
+    await reconcile();
+    const subjects = client.reader.informer(clusterrolebindings).get("system:public-info-viewer")?.subjects;
+    expect(subjects?.map(({ name }) => name)).toEqual(["extra", "system:authenticated", "system:unauthenticated"]);
+    const handedOn = client.reader.informer(clusterroles).get("system:aggregate-to-edit");
+    expect(handedOn?.rules?.[0]).toEqual(own);
+    expect(handedOn?.metadata.labels).toMatchObject({
+      "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+      "rbac.authorization.k8s.io/aggregate-to-edit": "true",
+    });
+    const wanted = bootstrapPolicy().clusterRoles.find((role) => role.metadata.name === "system:aggregate-to-view");
+    expect(client.reader.informer(clusterroles).get("system:aggregate-to-view")?.rules).toEqual(wanted?.rules);
   });
 
   it("repairs subjects and labels one by one", () => {

@@ -42,7 +42,7 @@ export function createWebhookAuthorizer(deps: WebhookAuthorizerDeps, options: We
     async authorize(attributes) {
       const spec = accessReviewSpec(attributes);
       try {
-        if (!isAsked(options.matchConditions, spec)) return { decision: "no-opinion", reason: "" };
+        if (!isAsked(deps, options, spec)) return { decision: "no-opinion", reason: "" };
         const key = JSON.stringify(spec);
         let status = known.get(key);
         if (!status) {
@@ -66,17 +66,25 @@ export function createWebhookAuthorizer(deps: WebhookAuthorizerDeps, options: We
 }
 
 /** One condition that is false is enough, even where another cannot be evaluated. */
-function isAsked(conditions: readonly Expression[], spec: SubjectAccessReviewSpec): boolean {
+function isAsked(
+  { clock, metrics }: Pick<WebhookAuthorizerDeps, "clock" | "metrics">,
+  { name, matchConditions }: Pick<WebhookAuthorizerOptions, "name" | "matchConditions">,
+  spec: SubjectAccessReviewSpec,
+): boolean {
+  if (matchConditions.length === 0) return true;
+  const startMs = clock.monotonic();
   const failures: string[] = [];
-  for (const condition of conditions) {
+  const isMet = matchConditions.every((condition) => {
     try {
-      if (condition.evaluate(spec) !== true) return false;
+      return condition.evaluate(spec) === true;
     } catch (error) {
       failures.push(errorText(error));
+      return true;
     }
-  }
-  if (failures.length > 0) throw new Error(failures.length === 1 ? failures[0] : `[${failures.join(", ")}]`);
-  return true;
+  });
+  metrics.conditionsEvaluated(name, { excluded: !isMet, failed: failures.length > 0 }, clock.monotonic() - startMs);
+  if (isMet && failures.length > 0) throw new Error(failures.length === 1 ? failures[0] : `[${failures.join(", ")}]`);
+  return isMet;
 }
 
 async function ask(

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
+import { headerText } from "./header-text.ts";
 import { LazyAbort } from "./lazy-abort.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
@@ -90,7 +91,7 @@ export class Http1Request extends ReceivedRequest {
   }
 
   headerLines(name: string): readonly string[] {
-    return this.#message.headersDistinct[name.toLowerCase()] ?? [];
+    return (this.#message.headersDistinct[name.toLowerCase()] ?? []).map(headerText);
   }
 }
 

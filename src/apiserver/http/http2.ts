@@ -1,6 +1,7 @@
 // HTTP/2 by the raw stream API (the compatibility layer halves the rate): a stream as an ApiRequest, and as a Sink.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { RequestBody } from "../request.ts";
+import { headerText } from "./header-text.ts";
 import { allowsGzip, type ConnectionFacts, ReceivedRequest } from "./http1.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
@@ -31,7 +32,7 @@ export class Http2Request extends ReceivedRequest {
 
 function linesOf(rawHeaders: readonly string[], name: string): string[] {
   const lines: string[] = [];
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) if (rawHeaders[i] === name) lines.push(rawHeaders[i + 1] ?? "");
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) if (rawHeaders[i] === name) lines.push(headerText(rawHeaders[i + 1] ?? ""));
   return lines;
 }
 

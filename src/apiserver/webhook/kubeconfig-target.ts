@@ -1,22 +1,31 @@
 // The webhooks of flags (audit, reviews) are named by kubeconfigs: where to call, whom to trust, what to present. Credentials in
 // files are read again as they age.
 import type { Clock } from "../../base/clock.ts";
+import { formatDuration } from "../../base/duration.ts";
 import { presentCredentials } from "../../client/client-credentials.ts";
 import { currentUser, KubeconfigError, loadKubeconfig, readKubeconfig, userCredentials } from "../../client/kubeconfig.ts";
 import type { WebhookTarget } from "./webhook-client.ts";
 import { callUrl } from "./webhook-target.ts";
 
-/** As long as the client of such webhooks waits, which it tells them. */
-const query = "timeout=30s";
+const defaultTimeoutMs = 30_000;
+
+export interface KubeconfigTargetOptions {
+  /** As long as the client of the webhook waits, which it is told. Default 30 s. */
+  readonly timeoutMs?: number;
+}
 
 /** Reads the file; what it returns gives the target for a call that is made now. Throws KubeconfigError. */
-export async function kubeconfigTarget(path: string, clock: Clock): Promise<() => Promise<WebhookTarget>> {
+export async function kubeconfigTarget(
+  path: string,
+  clock: Clock,
+  { timeoutMs = defaultTimeoutMs }: KubeconfigTargetOptions = {},
+): Promise<() => Promise<WebhookTarget>> {
   const connection = await loadKubeconfig({ path });
   const { server, caPem, serverName, insecureSkipVerify, credentials } = connection;
   if (credentials?.kind === "basic") throw new KubeconfigError(`${path}: webhooks take certificates or tokens, not passwords`);
   const present = credentials && presentCredentials(credentials, clock);
   const fixed: WebhookTarget = {
-    url: callUrl(server, query),
+    url: callUrl(server, `timeout=${formatDuration(timeoutMs)}`),
     ...(caPem === undefined ? {} : { caPem }),
     ...(serverName === undefined ? {} : { serverName }),
     ...(insecureSkipVerify ? { insecureSkipVerify } : {}),

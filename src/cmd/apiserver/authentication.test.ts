@@ -117,7 +117,11 @@ describe("tokens of an OpenID issuer, by flags", () => {
     expect(await why({ iss: "https://else" })).toBe("invalid bearer token");
     expect(await why({ nbf: 4_000_000_000 })).toMatch(/before the nbf \(not before\) time: 2096-10-02/);
     expect(await why({ tenant: "other" })).toBe("oidc: required claim tenant value does not match. Got = other, want = acme");
-    expect(await why({ sub: 7 })).toBe('oidc: parse username claims "sub": json: cannot unmarshal number into Go value of type string');
+    const verifying = "oidc: verify token: oidc: failed to unmarshal claims: json: cannot unmarshal";
+    expect(await why({ sub: 7 })).toBe(`${verifying} number into Go struct field idToken.sub of type string`);
+    expect(await why({ aud: ["kube", 1] })).toBe(`${verifying} number into Go struct field idToken.aud of type string`);
+    expect(await why({ exp: undefined })).toMatch(/token is expired \(Token Expiry: 0001-01-01 00:00:00 \+0000 UTC\)$/);
+    expect(await why({ exp: 1e30 })).toMatch(/token is expired/);
     expect(await why({ groups: [1] })).toBe('oidc: parse groups claim "groups": json: cannot unmarshal array into Go value of type string');
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
     expect(await why({}, other)).toBe("oidc: verify token: failed to verify signature: failed to verify id token signature");
@@ -126,6 +130,15 @@ describe("tokens of an OpenID issuer, by flags", () => {
     expect(await why({}, ec.privateKey, { alg: "ES256", kid: "ec" })).toBe(
       'oidc: verify token: oidc: id token signed with unsupported algorithm, expected ["RS256"] got "ES256"',
     );
+    // What a header asks to be understood must be, and nothing may be written otherwise than it was signed.
+    const unsigned = "oidc: verify token: failed to verify signature: failed to verify id token signature";
+    expect(await why({}, rsa.privateKey, { alg: "RS256", kid: "k1", crit: ["exp"] })).toBe(unsigned);
+    expect(await why({}, rsa.privateKey, { alg: "RS256", kid: "k1", b64: false })).toBe(unsigned);
+    expect(await why({}, rsa.privateKey, { alg: "RS256", kid: "k1", crit: ["b64"], b64: true })).toBeUndefined();
+    expect(await why({}, rsa.privateKey, { alg: "RS256", kid: 1 })).toBe(
+      'oidc: verify token: oidc: malformed jwt: failed to unmarshal key ID: json: cannot unmarshal number into Go value of type string: "1"',
+    );
+    expect(await reviewed(server, `${issuer.token(good)}=`)).toMatch(/malformed jwt: illegal base64 data at input byte 342$/);
     // The issuer's public key is no secret that tokens could be signed with.
     expect(await why({}, rsa.privateKey, { alg: "HS256", kid: "k1" })).toMatch(/unsupported algorithm/);
   });

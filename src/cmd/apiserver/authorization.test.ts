@@ -115,9 +115,9 @@ describe("--authorization-mode", () => {
       `--authorization-webhook-config-file=${await fixture.kubeconfig("authz", webhook.url("/"), webhook.caPem)}`,
     );
     expect((await asJane(server, "/version")).status).toBe(200);
-    const failed = await asJane(server, "/api/v1/nodes?limit=1");
+    const failed = await asJane(server, "/api/v1/nodes?limit=1&labelSelector=a%20in%20(b)");
     expect(failed.status).toBe(500);
-    expect(failed.text).toBe('Internal Server Error: "/api/v1/nodes?limit=1": broken\n');
+    expect(failed.text).toBe('Internal Server Error: "/api/v1/nodes?limit=1&amp;labelSelector=a%20in%20(b)": broken\n');
     expect(server.metrics.text()).toContain('apiserver_authorization_webhook_evaluations_fail_open_total{name="default",result="error"} ');
     expect(server.metrics.text()).toContain('authorization_attempts_total{result="error"} 1\n');
     const body = {
@@ -222,6 +222,45 @@ describe("--authorization-config", () => {
     expect((await asJane(server, "/api/v1/namespaces/default/secrets")).status).toBe(403);
     expect((await asJane(server, "/version")).status).toBe(200);
     expect((webhook.bodies as Asked[]).map(({ spec }) => spec.resourceAttributes?.namespace)).toEqual(["kube-public"]);
+    // It is told how long it has.
+    expect(webhook.paths).toEqual(["/?timeout=3s"]);
+    const figures = server.metrics.text();
+    const of = '{name="one",type="Webhook"}';
+    expect(figures).toContain(`apiserver_authorization_match_condition_exclusions_total${of} 2\n`);
+    expect(figures).toContain(`apiserver_authorization_match_condition_evaluation_seconds_count${of} 3\n`);
+    expect(figures).toContain('apiserver_authorization_decisions_total{decision="allowed",name="one",type="Webhook"} 1\n');
+    expect(figures).toContain('apiserver_authorization_decisions_total{decision="allowed",name="rbac",type="RBAC"} 1\n');
+  });
+
+  it("shows conditions the requirements of a review as they were asked, and counts conditions that fail", async () => {
+    const webhook = await startWebhook(() => ({ allowed: false, denied: true }));
+    const kubeconfig = await fixture.kubeconfig("one", webhook.url(), webhook.caPem);
+    const conditions = {
+      matchConditionSubjectAccessReviewVersion: "v1",
+      matchConditions: [
+        { expression: "request.extra['k'][0] == 'v'" },
+        { expression: "request.resourceAttributes.labelSelector.requirements[1].values == []" },
+      ],
+    };
+    const authorizers = [webhookConfig("one", kubeconfig, { ...conditions, failurePolicy: "NoOpinion" })];
+    const server = await fixture.start(tokens, `--authorization-config=${await fixture.file("authz.yaml", config(authorizers))}`);
+    const requirements = [
+      { key: "z", operator: "In", values: ["y", "x"] },
+      { key: "a", operator: "Exists" },
+    ];
+    const review = (extra: object, labelSelector: object): Promise<Reply> => {
+      const spec = { user: "jane", extra, resourceAttributes: { verb: "list", resource: "pods", labelSelector } };
+      const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };
+      return call(server, "/apis/authorization.k8s.io/v1/subjectaccessreviews", { token: "admin", method: "POST", body });
+    };
+    expect(JSON.parse((await review({ k: ["v"] }, { requirements })).text).status).toEqual({ allowed: false, denied: true });
+    expect((webhook.bodies as Asked[])[0]?.spec.resourceAttributes).toMatchObject({ labelSelector: { requirements } });
+    const why = "cel evaluation error: expression 'request.extra['k'][0] == 'v'' resulted in error: no such key: k";
+    expect(JSON.parse((await review({}, { requirements })).text).status).toEqual({ allowed: false, evaluationError: why });
+    await review({}, { requirements: [...requirements].reverse() });
+    const of = '{name="one",type="Webhook"}';
+    expect(server.metrics.text()).toContain(`apiserver_authorization_match_condition_evaluation_errors_total${of} 2\n`);
+    expect(server.metrics.text()).toContain(`apiserver_authorization_match_condition_exclusions_total${of} 1\n`);
   });
 
   it("denies where a webhook that must be asked does not answer", async () => {

@@ -3,9 +3,13 @@
 import { readFile } from "node:fs/promises";
 import type { AdmissionReader } from "../../apiserver/admission/admission.ts";
 import type { AuthorizerConfig, AuthorizerType, WebhookConfig } from "../../apiserver/authz/authorization-config.ts";
-import { type AuthorizationWebhookMetrics, createAuthorizationWebhookMetrics } from "../../apiserver/authz/authorization-metrics.ts";
+import {
+  type AuthorizationWebhookMetrics,
+  createAuthorizationWebhookMetrics,
+  createDecisionMetrics,
+} from "../../apiserver/authz/authorization-metrics.ts";
 import type { Authorizer } from "../../apiserver/authz/authorizer.ts";
-import { createAuthorizer, createBuiltInAuthorizer } from "../../apiserver/authz/create-authorizer.ts";
+import { countedAuthorizer, createAuthorizer, createBuiltInAuthorizer } from "../../apiserver/authz/create-authorizer.ts";
 import { gatedRoles } from "../../apiserver/authz/gated-roles.ts";
 import { contentHash, createReloadMetrics } from "../../apiserver/configuration/reload-metrics.ts";
 import type { EgressSelector } from "../../apiserver/egress/egress-selector.ts";
@@ -110,18 +114,23 @@ class AuthorizerChain implements Running {
   readonly #settings: ApiServerSettings;
   readonly #deps: AuthorizationDeps;
   readonly #fixed = new Map<AuthorizerType, Authorizer>();
+  readonly #decisions: ReturnType<typeof createDecisionMetrics>;
   #client: WebhookClient | undefined;
   #metrics: AuthorizationWebhookMetrics | undefined;
 
   constructor(settings: ApiServerSettings, deps: AuthorizationDeps) {
     this.#settings = settings;
     this.#deps = deps;
+    this.#decisions = createDecisionMetrics(deps.metrics);
   }
 
   /** Throws CommandError for what is wrong with the files of the flags. */
   async create(configs: readonly AuthorizerConfig[]): Promise<Authorizer> {
     const modes = await Promise.all(
-      configs.map((config) => (config.type === "Webhook" ? this.#webhook(config.name, config.webhook) : this.#fixedOne(config.type))),
+      configs.map(async (config) => {
+        const made = await (config.type === "Webhook" ? this.#webhook(config.name, config.webhook) : this.#fixedOne(config.type));
+        return countedAuthorizer(made, this.#decisions(config.type, config.name));
+      }),
     );
     return createAuthorizer({ modes, reader: this.#deps.reader });
   }
@@ -161,7 +170,7 @@ class AuthorizerChain implements Running {
     this.#metrics ??= createAuthorizationWebhookMetrics(this.#deps.metrics);
     let target: Awaited<ReturnType<typeof kubeconfigTarget>>;
     try {
-      target = await kubeconfigTarget(webhook.kubeconfigFile, clock);
+      target = await kubeconfigTarget(webhook.kubeconfigFile, clock, webhook);
     } catch (error) {
       if (this.#settings.authorization.configFile !== undefined) throw error;
       throw new CommandError(`--authorization-webhook-config-file: ${errorText(error)}`);

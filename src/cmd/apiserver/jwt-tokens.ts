@@ -56,7 +56,7 @@ export class JwtTokens implements TokenAuthenticator, Running {
   /** Throws where the file cannot be read or its configuration does not serve; later that is logged. */
   static async byFile(path: string, deps: SourcesDeps, options: JwtTokensOptions): Promise<JwtTokens> {
     const contents = await readFile(path, "utf8");
-    const tokens = new JwtTokens(await parseAuthenticationConfig(contents), algorithmNames, deps, options);
+    const tokens = new JwtTokens(await parseAuthenticationConfig(contents), [...algorithmNames].sort(), deps, options);
     tokens.#follow(path, contents);
     return tokens;
   }

@@ -4,7 +4,8 @@
 import type { Running } from "../../../base/lifecycle.ts";
 import { decodeJwt } from "../jwt.ts";
 import type { HttpsGet } from "./https-get.ts";
-import { type Claims, OidcProvider, type ProviderDeps, type ProviderOptions } from "./provider.ts";
+import type { Claims } from "./id-token.ts";
+import { OidcProvider, type ProviderDeps, type ProviderOptions } from "./provider.ts";
 
 const maxIssuers = 32;
 
@@ -27,7 +28,7 @@ export function createClaimResolver(
       const named = decodeJwt(token);
       if (!named)
         throw new Error(
-          `getting untrusted issuer from endpoint ${source.endpoint} failed for claim ${JSON.stringify(claim)}: malformed token`,
+          `getting untrusted issuer from endpoint ${source.endpoint} failed for claim ${JSON.stringify(claim)}: ${token.startsWith("{") ? "token is not compact JWT" : "malformed token"}`,
         );
       await issuers.verify(token, named);
       if (!Object.hasOwn(named, claim))

@@ -8,7 +8,8 @@ import { decodeJwt } from "../jwt.ts";
 import type { JwtRules } from "../validate-authentication-config.ts";
 import { type ClaimResolver, createClaimResolver } from "./distributed-claims.ts";
 import { createHttpsGet } from "./https-get.ts";
-import { type Claims, OidcProvider } from "./provider.ts";
+import type { Claims } from "./id-token.ts";
+import { OidcProvider } from "./provider.ts";
 import { userOfClaims } from "./user-of-claims.ts";
 
 export interface JwtAuthenticatorsDeps {

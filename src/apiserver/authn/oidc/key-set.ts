@@ -10,6 +10,15 @@ interface ProviderKey {
   readonly key: KeyObject;
 }
 
+/** What a token's header says of its signature. */
+export interface SignatureClaims {
+  /** "": any key may have signed it. */
+  readonly keyId: string;
+  readonly algorithm: AlgorithmName;
+  /** False where the header asks for something that nobody here understands: no signature will do. */
+  readonly isOrdinary: boolean;
+}
+
 const maxKeys = 1000;
 /** Keys may be fetched again this long before they expire. */
 const expiryDeltaMs = 30_000;
@@ -29,8 +38,9 @@ export class ProviderKeySet {
   }
 
   /** Throws where none of the provider's keys has signed the token, or they cannot be fetched. */
-  async verify(token: string, { keyId, algorithm }: { readonly keyId: string; readonly algorithm: AlgorithmName }): Promise<void> {
-    const isKnown = (): boolean => this.#keys.some(({ id, key }) => (keyId === "" || id === keyId) && isSignedWith(token, key, algorithm));
+  async verify(token: string, { keyId, algorithm, isOrdinary }: SignatureClaims): Promise<void> {
+    const isKnown = (): boolean =>
+      isOrdinary && this.#keys.some(({ id, key }) => (keyId === "" || id === keyId) && isSignedWith(token, key, algorithm));
     if (isKnown()) return;
     const failure = "failed to verify signature: failed to verify id token signature";
     if (this.#clock.now() + expiryDeltaMs <= this.#expiresAtMs) throw new Error(failure);

@@ -1,14 +1,14 @@
 // An OpenID provider: found by its discovery document, which is tried for every ten seconds until it answers, and asked whether
 // it has issued a token.
 import type { Clock } from "../../../base/clock.ts";
+import { goQuoted } from "../../../base/go-quoted.ts";
 import type { Running } from "../../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../../base/log.ts";
-import { algorithmNames, decodeJwtHeader } from "../jwt.ts";
+import { algorithmNames, decodeJwtHeader, isOrdinaryHeader } from "../jwt.ts";
 import { quoteList } from "../quote-list.ts";
 import type { HttpsGet } from "./https-get.ts";
+import { type Claims, checkClaimTypes, checkForm, claimSeconds } from "./id-token.ts";
 import { ProviderKeySet } from "./key-set.ts";
-
-export type Claims = Readonly<Record<string, unknown>>;
 
 export interface ProviderOptions {
   /** The issuer: as tokens name it, and below which the discovery document lies. */
@@ -61,13 +61,16 @@ export class OidcProvider implements Running {
   /** The checks of a token whose claims name this issuer: signature, audience, times. Throws with upstream's texts. */
   async verify(token: string, claims: Claims): Promise<void> {
     if (!this.#keys) throw new Error("oidc: authenticator not initialized");
-    const { alg, kid } = decodeJwtHeader(token) ?? {};
+    const header = decodeJwtHeader(token);
+    checkForm(token, header);
+    const { alg, kid } = header ?? {};
     const algorithm = algorithmNames.find((name) => name === alg);
     if (!algorithm || !this.#options.algorithms.includes(algorithm))
       throw new Error(
-        `oidc: id token signed with unsupported algorithm, expected ${quoteList(this.#options.algorithms)} got ${JSON.stringify(alg ?? "")}`,
+        `oidc: id token signed with unsupported algorithm, expected ${quoteList(this.#options.algorithms)} got ${goQuoted(String(alg ?? ""))}`,
       );
-    await this.#keys.verify(token, { keyId: typeof kid === "string" ? kid : "", algorithm });
+    await this.#keys.verify(token, { keyId: typeof kid === "string" ? kid : "", algorithm, isOrdinary: isOrdinaryHeader(header ?? {}) });
+    checkClaimTypes(claims);
     this.#checkAudience(claims);
     checkTimes(claims, this.#deps.clock.now());
   }
@@ -106,21 +109,33 @@ export class OidcProvider implements Running {
 
   #checkAudience({ aud }: Claims): void {
     const { audiences } = this.#options;
-    const named: readonly unknown[] = Array.isArray(aud) ? aud : typeof aud === "string" ? [aud] : [];
+    // As Go reads it, null is the empty text.
+    const named: readonly string[] = aud === undefined ? [] : [aud].flat().map((audience) => String(audience ?? ""));
     if (audiences.some((audience) => named.includes(audience))) return;
     const expected =
       audiences.length === 1 ? `audience ${JSON.stringify(audiences[0])}` : `audience in ${quoteList([...audiences].sort())}`;
-    throw new Error(`oidc: expected ${expected} got ${quoteList(named.map(String))}`);
+    throw new Error(`oidc: expected ${expected} got ${quoteList(named)}`);
   }
 }
 
+const noTime = "0001-01-01 00:00:00 +0000 UTC";
+/** Beyond it seconds are no time any more, for Go neither. */
+const maxSeconds = 2 ** 63;
+
 /** A token without an expiry has expired. */
 function checkTimes({ exp, nbf }: Claims, nowMs: number): void {
-  const expiryMs = typeof exp === "number" ? exp * 1000 : 0;
-  if (expiryMs < nowMs) throw new Error(`oidc: token is expired (Token Expiry: ${goTime(expiryMs)})`);
-  if (typeof nbf === "number" && nowMs + notBeforeLeewayMs < nbf * 1000)
-    throw new Error(`oidc: current time ${goTime(nowMs)} before the nbf (not before) time: ${goTime(nbf * 1000)}`);
+  const expiry = claimSeconds(exp);
+  if (expiry === undefined || expiry * 1000 < nowMs || expiry >= maxSeconds)
+    throw new Error(`oidc: token is expired (Token Expiry: ${expiry === undefined ? noTime : goTime(expiry)})`);
+  const notBefore = claimSeconds(nbf);
+  if (notBefore !== undefined && nowMs + notBeforeLeewayMs < notBefore * 1000)
+    throw new Error(`oidc: current time ${goTime(nowMs / 1000)} before the nbf (not before) time: ${goTime(notBefore)}`);
 }
 
-/** 2026-01-01 00:00:00 +0000 UTC */
-const goTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
+const latestSeconds = 8.64e12;
+
+/** 2026-01-01 00:00:00 +0000 UTC; the nearest that there is for what is beyond all dates. */
+function goTime(seconds: number): string {
+  const shown = new Date(Math.max(-latestSeconds, Math.min(latestSeconds, seconds)) * 1000);
+  return `${shown.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
+}

@@ -1,9 +1,10 @@
 // Who a token's claims say it is: the mappings and rules of one issuer, applied. Throws with upstream's texts where the
 // claims do not give a user, or a rule is not kept.
 import type { Expression } from "../../configuration/expressions.ts";
+import { cannotDecode } from "../json-mismatch.ts";
 import type { UserInfo } from "../user.ts";
 import type { ClaimSource, CompiledRule, JwtRules } from "../validate-authentication-config.ts";
-import type { Claims } from "./provider.ts";
+import type { Claims } from "./id-token.ts";
 
 export function userOfClaims(claims: Claims, rules: JwtRules): UserInfo {
   const user: UserInfo = {
@@ -31,7 +32,7 @@ function usernameOf(claims: Claims, source: ClaimSource): string {
   }
   const name = within(`oidc: parse username claims ${JSON.stringify(source.claim)}`, () => textClaim(claims, source.claim));
   if (source.claim === "email" && Object.hasOwn(claims, "email_verified")) {
-    const verified = claims.email_verified;
+    const verified = claims.email_verified ?? false;
     if (typeof verified !== "boolean") throw new Error(`oidc: parse 'email_verified' claim: ${cannotDecode(verified, "bool")}`);
     if (!verified) throw new Error("oidc: email not verified");
   }
@@ -44,12 +45,12 @@ function groupsOf(claims: Claims, source: ClaimSource): readonly string[] {
   const value = claims[source.claim];
   if (!Object.hasOwn(claims, source.claim) || value === null) return [];
   const groups = Array.isArray(value) ? value : [value];
-  const wrong = groups.find((group) => typeof group !== "string");
+  const wrong = groups.find((group) => typeof group !== "string" && group !== null);
   if (wrong !== undefined)
     throw new Error(
       `oidc: parse groups claim ${JSON.stringify(source.claim)}: ${cannotDecode(Array.isArray(value) ? value : wrong, "string")}`,
     );
-  return groups.map((group) => `${source.prefix}${group}`);
+  return groups.map((group) => `${source.prefix}${group ?? ""}`);
 }
 
 function uidOf(claims: Claims, source: ClaimSource | undefined): Pick<UserInfo, "uid"> {
@@ -65,7 +66,8 @@ function extraOf(claims: Claims, mappings: JwtRules["extra"]): Pick<UserInfo, "e
   const extra: Record<string, readonly string[]> = {};
   if (typeof claims.jti === "string" && claims.jti !== "") extra["authentication.kubernetes.io/credential-id"] = [`JTI=${claims.jti}`];
   for (const { key, expression, text } of mappings) {
-    const values = within(`oidc: error evaluating extra claim expression: ${text}`, () => textsOf(expression.evaluate(claims)));
+    const value = expression.evaluate(claims);
+    const values = within(`oidc: error evaluating extra claim expression: ${text}`, () => textsOf(value));
     if (values.length > 0) extra[key] = values;
   }
   return Object.keys(extra).length > 0 ? { extra } : {};
@@ -99,12 +101,6 @@ function textClaim(claims: Claims, name: string): string {
   if (value === null) return "";
   if (typeof value !== "string") throw new Error(cannotDecode(value, "string"));
   return value;
-}
-
-/** As Go says that a JSON value is of another type. */
-function cannotDecode(value: unknown, goType: string): string {
-  const kind = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
-  return `json: cannot unmarshal ${kind} into Go value of type ${goType}`;
 }
 
 function within<T>(doing: string, work: () => T): T {
