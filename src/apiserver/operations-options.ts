@@ -45,9 +45,9 @@ const auditFlags = {
   "audit-policy-file": flag(optionalText, undefined, "which requests are recorded, and how much of them; none without it"),
   "audit-log-path": flag(optionalText, undefined, 'file that events are written to, "-" for standard output'),
   "audit-log-format": flag(oneOf("json", "legacy"), "json", "form of the lines"),
-  "audit-log-maxage": flag(count, 0, "days that old audit logs are kept; 0 for any number"),
-  "audit-log-maxbackup": flag(count, 0, "old audit logs that are kept; 0 for any number"),
-  "audit-log-maxsize": flag(count, 0, "megabytes after which the log is set aside; 0 means 100"),
+  "audit-log-maxage": flag(count, 366, "days that old audit logs are kept; 0 for any number"),
+  "audit-log-maxbackup": flag(count, 100, "old audit logs that are kept; 0 for any number"),
+  "audit-log-maxsize": flag(count, 100, "megabytes after which the log is set aside; 0 means never"),
   "audit-log-compress": flag(boolean, false, "compress old audit logs"),
   ...batchFlags("log", 1, 0, false),
   "audit-webhook-config-file": flag(optionalText, undefined, "kubeconfig of a webhook that events are sent to"),
@@ -159,7 +159,6 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
 function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "webhook"): AuditDelivery {
   const bufferSize = values[`audit-${kind}-batch-buffer-size`];
   const maxBatchSize = values[`audit-${kind}-batch-max-size`];
-  if (maxBatchSize > bufferSize) throw new FlagError(`--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`);
   const perSecond = values[`audit-${kind}-batch-throttle-qps`];
   const burst = values[`audit-${kind}-batch-throttle-burst`];
   const throttles = values[`audit-${kind}-batch-throttle-enable`];

@@ -9,7 +9,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 
 export interface RotationOptions {
-  /** Default 100 MB. */
+  /** Infinity: it is never set aside. Default 100 MB. */
   readonly maxBytes?: number;
   /** How many old files are kept; default all. */
   readonly maxBackups?: number;

@@ -1,9 +1,10 @@
 // The 403 for a request that nobody allowed: who wanted to do what where, and what the authorizers said about it.
 import { forbidden, type StatusError } from "../../api/meta/status-error.ts";
+import { withoutMarkup } from "../http/plain-text.ts";
 import type { AuthorizationAttributes } from "./authorizer.ts";
 
 export function forbiddenRequest(attributes: AuthorizationAttributes, reason = ""): StatusError {
-  const text = sanitize(describe(attributes));
+  const text = withoutMarkup(describe(attributes));
   const subject = attributes.isResourceRequest
     ? { group: attributes.apiGroup, resource: attributes.resource }
     : { group: "", resource: "" };
@@ -17,9 +18,4 @@ function describe(attributes: AuthorizationAttributes): string {
   const what = subresource === "" ? resource : `${resource}/${subresource}`;
   const where = namespace === "" ? "at the cluster scope" : `in the namespace ${JSON.stringify(namespace)}`;
   return `${who} resource ${JSON.stringify(what)} in API group ${JSON.stringify(attributes.apiGroup)} ${where}`;
-}
-
-/** User names and paths come from outside: the text must not pass for HTML. */
-export function sanitize(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
