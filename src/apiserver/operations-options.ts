@@ -26,7 +26,7 @@ function batchFlags<const K extends "log" | "webhook">(kind: K, size: number, wa
     [`${named}-batch-throttle-burst`]: flag(count, throttled ? 15 : 0, "batches at once after a pause (batch)"),
     [`${named}-truncate-enabled`]: flag(boolean, false, "cut events and batches that are too large"),
     [`${named}-truncate-max-batch-size`]: flag(count, 10 * 1024 * 1024, "bytes of a batch"),
-    [`${named}-truncate-max-event-size`]: flag(count, 100 * 1024, "bytes of an event"),
+    [`${named}-truncate-max-event-size`]: flag(integer({ min: 1 }), 100 * 1024, "bytes of an event"),
     [`${named}-version`]: flag(oneOf("audit.k8s.io/v1"), "audit.k8s.io/v1", "API version of the events"),
   } as BatchFlags<K>;
 }
@@ -164,19 +164,17 @@ function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "web
   const throttles = values[`audit-${kind}-batch-throttle-enable`];
   if (throttles && (perSecond <= 0 || burst < 1))
     throw new FlagError(`--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`);
+  // Also where nothing is cut, as upstream checks them.
+  const maxBatchBytes = values[`audit-${kind}-truncate-max-batch-size`];
+  const maxEventBytes = values[`audit-${kind}-truncate-max-event-size`];
+  if (maxBatchBytes < maxEventBytes)
+    throw new FlagError(`--audit-${kind}-truncate-max-batch-size: expected at least the size of an event, ${maxEventBytes}`);
   return {
     mode: values[`audit-${kind}-mode`],
     bufferSize,
     maxBatchSize,
     maxWaitMs: values[`audit-${kind}-batch-max-wait`],
     ...(throttles ? { throttle: { perSecond, burst } } : {}),
-    ...(values[`audit-${kind}-truncate-enabled`]
-      ? {
-          truncate: {
-            maxBatchBytes: values[`audit-${kind}-truncate-max-batch-size`],
-            maxEventBytes: values[`audit-${kind}-truncate-max-event-size`],
-          },
-        }
-      : {}),
+    ...(values[`audit-${kind}-truncate-enabled`] ? { truncate: { maxBatchBytes, maxEventBytes } } : {}),
   };
 }

@@ -193,6 +193,11 @@ describe("RotatingFile", () => {
     expect(gunzipSync(await readFile(join(directory, "logs", old[1] ?? ""))).toString()).toBe("third--\n");
   });
 
+  it("fails where its directory cannot be made", () => {
+    const open = () => new RotatingFile("/proc/nothing/audit.log", {}, { clock: new VirtualClock(), logger: silentLogger });
+    expect(open).toThrow("ENOENT");
+  });
+
   it("removes files that are too old, and goes on with the file it finds", async () => {
     const clock = new VirtualClock();
     const path = join(directory, "audit.log");

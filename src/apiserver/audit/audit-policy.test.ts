@@ -78,6 +78,10 @@ describe("parseAuditPolicy()", () => {
     expect(policy.decide(undefined, parseRequestInfo("GET", "/version", new URLSearchParams())).level).toBe("Metadata");
   });
 
+  it("takes a policy that does not say what kind it is", async () => {
+    await expect(parseAuditPolicy("apiVersion: audit.k8s.io/v1\nrules: [{level: None}]")).resolves.toBeDefined();
+  });
+
   it("refuses another kind or version", async () => {
     await expect(parseAuditPolicy("apiVersion: audit.k8s.io/v1beta1\nkind: Policy\nrules: []")).rejects.toThrow(
       "apiVersion: expected audit.k8s.io/v1",

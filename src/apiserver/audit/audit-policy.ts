@@ -45,7 +45,9 @@ const nothing: AuditDecision = { level: "None", omitStages: new Set(), omitManag
 /** `unknown` is told of fields that are not known, or given twice: they do not count. Throws ConfigError. */
 export async function parseAuditPolicy(text: string, unknown: (problem: string) => void = () => undefined): Promise<AuditPolicy> {
   const root = await readConfigDocument(text, "of kind Policy", unknown);
-  root.kindOf("Policy", ["audit.k8s.io/v1"]);
+  // The version alone is asked for.
+  if (root.has("kind")) root.oneOf("kind", ["Policy"]);
+  root.oneOf("apiVersion", ["audit.k8s.io/v1"]);
   root.ignore("metadata");
   const omitStages = stagesOf(root);
   const omitManagedFields = root.boolean("omitManagedFields") ?? false;

@@ -1,5 +1,5 @@
 // Where the kubelet of a pod's node listens: the node's address and the port it reports, as kube-apiserver chooses them.
-import { badRequest, internalError, notFound } from "../../api/meta/status-error.ts";
+import { badRequest, notFound, StatusError } from "../../api/meta/status-error.ts";
 import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
@@ -60,7 +60,8 @@ export function kubeletPlace(deps: ConnectDependencies, nodeName: string): { rea
     const address = node.status?.addresses?.find((a) => a.type === type && (type.endsWith("IP") || !hasIp(node)))?.address;
     if (address) return { host: address.includes(":") ? `[${address}]` : address, port };
   }
-  throw internalError(new Error(`no preferred addresses found; known addresses: ${JSON.stringify(node.status?.addresses ?? [])}`));
+  const known = (node.status?.addresses ?? []).map(({ type, address }) => `{${type} ${address}}`).join(" ");
+  throw new StatusError({ code: 500, message: `no preferred addresses found; known addresses: [${known}]` });
 }
 
 function hasIp(node: Node): boolean {
