@@ -24,8 +24,10 @@ export interface BatchDeps {
   readonly next: AuditBackend;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Counts what is lost. */
+  /** Counts what is lost behind. */
   readonly errors: Series;
+  /** Counts what finds the buffer full. */
+  readonly dropped: Series;
 }
 
 export function createBatchBackend(deps: BatchDeps, options: BatchOptions): AuditBackend {
@@ -53,7 +55,7 @@ class Batches implements AuditBackend {
   write(events: readonly AuditEvent[]): void {
     for (const event of events) {
       if (this.#stopped || this.#buffer.length >= this.#options.bufferSize) {
-        this.#deps.errors.add();
+        this.#deps.dropped.add();
         this.#deps.logger.info("Audit event dropped: the buffer is full", { auditID: event.auditID }, 2);
       } else this.#buffer.push(event);
     }

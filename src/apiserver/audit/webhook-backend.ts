@@ -25,7 +25,9 @@ export function createAuditWebhook({ client, target, clock }: AuditWebhookDeps, 
   const pauses = { baseMs: options.initialBackoffMs ?? 10_000, maxMs: 5 * 60_000, factor: 1.5, jitter: 0.2 };
   const stopped = new AbortController();
   return {
-    async write(items) {
+    async write(events) {
+      // What is in a list does not say what it is.
+      const items = events.map(({ kind: _kind, apiVersion: _version, ...event }) => event);
       const body = { kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items };
       for (let failures = 0; ; failures++) {
         try {

@@ -83,7 +83,7 @@ async function delivered(
   const deps = { clock, logger, errors: errors.series(plugin) };
   if (truncate) {
     const { createTruncateBackend } = await import("../../apiserver/audit/truncate-backend.ts");
-    backend = createTruncateBackend({ ...deps, next: backend }, truncate);
+    backend = createTruncateBackend({ ...deps, errors: errors.series("truncate"), next: backend }, truncate);
   }
   if (mode !== "batch") {
     const { blockingBackend } = await import("../../apiserver/audit/audit-backend.ts");
@@ -93,7 +93,7 @@ async function delivered(
   // A webhook that hangs must not hold up what another of its servers would take at once.
   const concurrency = plugin === "webhook" ? batchesUnderWay : 1;
   return createBatchBackend(
-    { ...deps, next: backend },
+    { ...deps, dropped: errors.series("buffered"), next: backend },
     { bufferSize, maxBatchSize, maxWaitMs, concurrency, ...(throttle ? { throttle } : {}) },
   );
 }
