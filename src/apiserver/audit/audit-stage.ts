@@ -3,7 +3,7 @@
 // answer begins and are complete when it ends. Without a policy there is no such stage at all.
 import { isStatus, type StatusError } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
-import { errorText, type Logger } from "../../base/log.ts";
+import { errorText } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import { internalServerError } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
@@ -17,7 +17,6 @@ export interface AuditDeps {
   readonly policy: AuditPolicy;
   readonly backend: AuditBackend;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly metrics: MetricsRegistry;
 }
 
