@@ -66,6 +66,19 @@ describe("what webhooks see of writes", () => {
     expect(body).toMatchObject({ message: expect.stringMatching(/^ConfigMap "other" is invalid/), details: { name: "other" } });
   });
 
+  test("a list that was sent empty is one, and can be added to", async () => {
+    const f = await setUp();
+    await f.configure("Mutating", [{ path: "m" }]);
+    await f.configure("Validating", [{ path: "v" }]);
+    const path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    const send = (name: string) => f.api.send("POST", path, { ...json, body: { metadata: { name }, rules: [] } });
+    expect((await send("a")).body).toMatchObject({ rules: null });
+    expect(f.reviews.map(({ object }) => object)).toEqual([expect.objectContaining({ rules: [] }), expect.objectContaining({ rules: [] })]);
+    const rule = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
+    f.review = (_, path) => (path === "m" ? patchAnswer({ op: "add", path: "/rules/-", value: rule }) : {});
+    expect((await send("b")).body).toMatchObject({ rules: [rule] });
+  });
+
   test("ports are numbers, and options have no metadata when they have been changed", async () => {
     const asked: ApiRequest[] = [];
     const connects: Connects = {
