@@ -26,7 +26,7 @@ function batchFlags<const K extends "log" | "webhook">(kind: K, size: number, wa
     [`${named}-batch-throttle-burst`]: flag(count, throttled ? 15 : 0, "batches at once after a pause (batch)"),
     [`${named}-truncate-enabled`]: flag(boolean, false, "cut events and batches that are too large"),
     [`${named}-truncate-max-batch-size`]: flag(count, 10 * 1024 * 1024, "bytes of a batch"),
-    [`${named}-truncate-max-event-size`]: flag(count, 100 * 1024, "bytes of an event"),
+    [`${named}-truncate-max-event-size`]: flag(integer({ min: 1 }), 100 * 1024, "bytes of an event"),
     [`${named}-version`]: flag(oneOf("audit.k8s.io/v1"), "audit.k8s.io/v1", "API version of the events"),
   } as BatchFlags<K>;
 }
@@ -45,9 +45,9 @@ const auditFlags = {
   "audit-policy-file": flag(optionalText, undefined, "which requests are recorded, and how much of them; none without it"),
   "audit-log-path": flag(optionalText, undefined, 'file that events are written to, "-" for standard output'),
   "audit-log-format": flag(oneOf("json", "legacy"), "json", "form of the lines"),
-  "audit-log-maxage": flag(count, 0, "days that old audit logs are kept; 0 for any number"),
-  "audit-log-maxbackup": flag(count, 0, "old audit logs that are kept; 0 for any number"),
-  "audit-log-maxsize": flag(count, 0, "megabytes after which the log is set aside; 0 means 100"),
+  "audit-log-maxage": flag(count, 366, "days that old audit logs are kept; 0 for any number"),
+  "audit-log-maxbackup": flag(count, 100, "old audit logs that are kept; 0 for any number"),
+  "audit-log-maxsize": flag(count, 100, "megabytes after which the log is set aside; 0 means never"),
   "audit-log-compress": flag(boolean, false, "compress old audit logs"),
   ...batchFlags("log", 1, 0, false),
   "audit-webhook-config-file": flag(optionalText, undefined, "kubeconfig of a webhook that events are sent to"),
@@ -159,25 +159,22 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
 function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "webhook"): AuditDelivery {
   const bufferSize = values[`audit-${kind}-batch-buffer-size`];
   const maxBatchSize = values[`audit-${kind}-batch-max-size`];
-  if (maxBatchSize > bufferSize) throw new FlagError(`--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`);
   const perSecond = values[`audit-${kind}-batch-throttle-qps`];
   const burst = values[`audit-${kind}-batch-throttle-burst`];
   const throttles = values[`audit-${kind}-batch-throttle-enable`];
   if (throttles && (perSecond <= 0 || burst < 1))
     throw new FlagError(`--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`);
+  // Also where nothing is cut, as upstream checks them.
+  const maxBatchBytes = values[`audit-${kind}-truncate-max-batch-size`];
+  const maxEventBytes = values[`audit-${kind}-truncate-max-event-size`];
+  if (maxBatchBytes < maxEventBytes)
+    throw new FlagError(`--audit-${kind}-truncate-max-batch-size: expected at least the size of an event, ${maxEventBytes}`);
   return {
     mode: values[`audit-${kind}-mode`],
     bufferSize,
     maxBatchSize,
     maxWaitMs: values[`audit-${kind}-batch-max-wait`],
     ...(throttles ? { throttle: { perSecond, burst } } : {}),
-    ...(values[`audit-${kind}-truncate-enabled`]
-      ? {
-          truncate: {
-            maxBatchBytes: values[`audit-${kind}-truncate-max-batch-size`],
-            maxEventBytes: values[`audit-${kind}-truncate-max-event-size`],
-          },
-        }
-      : {}),
+    ...(values[`audit-${kind}-truncate-enabled`] ? { truncate: { maxBatchBytes, maxEventBytes } } : {}),
   };
 }

@@ -26,4 +26,5 @@ it("operations of a JSON patch have four fields; one that they do not have is of
   const problem = problems("jsonPatch", "[JSONPatch{foo: 1}]").join();
   expect(problem).toContain("ERROR: <input>:1:15: expected type of field 'foo' is '' but provided type is 'int'");
   expect(problems("jsonPatch", "[JSONPatch{foo: dyn(1)}]")).toEqual([]);
+  expect(problems("jsonPatch", "[JSONPatch{foo: null}]").join()).toContain("field 'foo' is '' but provided type is 'null'");
 });

@@ -22,12 +22,15 @@ export async function readConfigText(text: string, kind: string, apiVersions: re
   return root;
 }
 
-/** The root of a document, whatever its kind; `what` is expected. Throws ConfigError. */
-export async function readConfigDocument(text: string, what: string): Promise<ConfigFields> {
-  return new ConfigFields(await documentOf(text, what), "");
+/**
+ * The root of a document, whatever its kind; `what` is expected. `lenient` is told of fields that are unknown or given twice
+ * (the last one counts), which are problems without it. Throws ConfigError.
+ */
+export async function readConfigDocument(text: string, what: string, lenient?: (problem: string) => void): Promise<ConfigFields> {
+  return new ConfigFields(await documentOf(text, what, lenient), "", lenient && ((path) => lenient(`${path}: unknown field`)));
 }
 
-async function documentOf(text: string, what: string): Promise<unknown> {
+async function documentOf(text: string, what: string, lenient?: (problem: string) => void): Promise<unknown> {
   // The YAML parser is loaded when the first file wants it.
   const { parseYamlDocuments, YamlSyntaxError } = await import("./yaml-text.ts");
   let documents: ReturnType<typeof parseYamlDocuments>;
@@ -39,7 +42,10 @@ async function documentOf(text: string, what: string): Promise<unknown> {
   }
   const [document] = documents;
   if (!document || documents.length > 1) throw new ConfigError(`expected one document ${what}, found ${documents.length}`);
-  if (document.duplicates.length > 0) throw new ConfigError(`${document.duplicates[0]}: given twice`);
+  for (const path of document.duplicates) {
+    if (!lenient) throw new ConfigError(`${path}: given twice`);
+    lenient(`${path}: given twice`);
+  }
   return withPlainNumbers(document.value);
 }
 

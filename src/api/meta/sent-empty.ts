@@ -42,6 +42,22 @@ export function partWithoutSentEmpty<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, partWithoutSentEmpty(child)])) as T;
 }
 
+/**
+ * The object as it was sent where it has null for what was empty (lists that are always written): so it is seen before it is
+ * stored. The same where nothing was sent empty.
+ */
+export function asSent<T extends object>(object: T): T {
+  return hasSentEmpty(object) ? (partAsSent(object) as T) : object;
+}
+
+function partAsSent(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(partAsSent);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, child]) => [key, child === null ? (sentEmptyOf(value, key) ?? null) : partAsSent(child)]),
+  );
+}
+
 /** Errors about an object, which show what was sent empty as it was sent. */
 export function showSentEmpty(errors: FieldError[], object: object): FieldError[] {
   if (errors.length === 0 || !hasSentEmpty(object)) return errors;

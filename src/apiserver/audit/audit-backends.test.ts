@@ -7,7 +7,7 @@ import { realClock, VirtualClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
 import { createWebhookClient } from "../webhook/create-webhook-client.ts";
 import { startWebhookServer } from "../webhook/webhook-server-fixture.ts";
-import type { AuditBackend } from "./audit-backend.ts";
+import { type AuditBackend, blockingBackend, unionBackend } from "./audit-backend.ts";
 import type { AuditEvent } from "./audit-event.ts";
 import { createBatchBackend } from "./batch-backend.ts";
 import { createLogBackend } from "./log-backend.ts";
@@ -59,7 +59,7 @@ describe("createBatchBackend()", () => {
     const clock = new VirtualClock();
     const { backend, batches, errors, lost } = recording();
     const batch = createBatchBackend(
-      { next: backend, clock, logger: silentLogger, errors },
+      { next: backend, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 5, maxBatchSize: 3, maxWaitMs: 1000 },
     );
     batch.write([eventOf("1"), eventOf("2")]);
@@ -84,7 +84,7 @@ describe("createBatchBackend()", () => {
     const { backend, batches, errors } = recording();
     const throttle = { perSecond: 1, burst: 2 };
     const batch = createBatchBackend(
-      { next: backend, clock, logger: silentLogger, errors },
+      { next: backend, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 100, maxBatchSize: 1, maxWaitMs: 0, throttle },
     );
     batch.write(["1", "2", "3", "4"].map((id) => eventOf(id)));
@@ -97,18 +97,55 @@ describe("createBatchBackend()", () => {
     await batch.stop();
   });
 
+  it("sends so many batches at once, and waits for them in the end", async () => {
+    const clock = new VirtualClock();
+    const { errors } = recording();
+    const under: (() => void)[] = [];
+    const slow: AuditBackend = { write: () => new Promise((resolve) => under.push(resolve)), stop: async () => undefined };
+    const batch = createBatchBackend(
+      { next: slow, clock, logger: silentLogger, errors, dropped: errors },
+      { bufferSize: 9, maxBatchSize: 1, maxWaitMs: 0, concurrency: 2 },
+    );
+    batch.write(["1", "2", "3"].map((id) => eventOf(id)));
+    await clock.settle();
+    expect(under).toHaveLength(2);
+    under[1]?.();
+    await clock.settle();
+    expect(under).toHaveLength(3);
+    let stopped = false;
+    const stopping = batch.stop().then(() => {
+      stopped = true;
+    });
+    await clock.settle();
+    expect(stopped).toBe(false);
+    for (const done of under) done();
+    await stopping;
+  });
+
   it("counts the events of a batch that could not be written", async () => {
     const clock = new VirtualClock();
     const { errors, lost } = recording();
     const broken: AuditBackend = { write: () => Promise.reject(new Error("no room")), stop: async () => undefined };
     const batch = createBatchBackend(
-      { next: broken, clock, logger: silentLogger, errors },
+      { next: broken, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 9, maxBatchSize: 2, maxWaitMs: 0 },
     );
     batch.write([eventOf("1"), eventOf("2")]);
     await clock.settle();
     expect(lost()).toBe(2);
     await batch.stop();
+  });
+});
+
+describe("unionBackend()", () => {
+  it("writes to the others when one fails, which fails a request only where that one is strict", async () => {
+    const broken: AuditBackend = { write: () => Promise.reject(new Error("no room")), stop: async () => undefined };
+    const { backend, batches, errors, lost } = recording();
+    const blocking = (strict: boolean) => blockingBackend({ next: broken, logger: silentLogger, errors }, { strict });
+    await unionBackend([blocking(false), backend]).write([eventOf("1")]);
+    await expect(unionBackend([blocking(true), backend]).write([eventOf("2")])).rejects.toThrow("no room");
+    expect(batches).toEqual([["1"], ["2"]]);
+    expect(lost()).toBe(2);
   });
 });
 
@@ -156,6 +193,11 @@ describe("RotatingFile", () => {
     expect(gunzipSync(await readFile(join(directory, "logs", old[1] ?? ""))).toString()).toBe("third--\n");
   });
 
+  it("fails where its directory cannot be made", () => {
+    const open = () => new RotatingFile("/proc/nothing/audit.log", {}, { clock: new VirtualClock(), logger: silentLogger });
+    expect(open).toThrow("ENOENT");
+  });
+
   it("removes files that are too old, and goes on with the file it finds", async () => {
     const clock = new VirtualClock();
     const path = join(directory, "audit.log");
@@ -188,17 +230,20 @@ describe("createAuditWebhook()", () => {
       kind: "EventList",
       apiVersion: "audit.k8s.io/v1",
       metadata: {},
-      items: [eventOf("1"), eventOf("2")],
+      items: ["1", "2"].map((id) => ({ ...eventOf(id), kind: undefined, apiVersion: undefined })),
     });
     await webhook.stop();
   });
 
-  it("gives up on what the webhook refuses", async () => {
+  it("tries again what the webhook refuses, five times in all", async () => {
     await using server = await startWebhookServer(() => ({ status: 400, body: "no" }));
     const target = async () => ({ url: server.url(), caPem: server.caPem });
-    const webhook = createAuditWebhook({ client: createWebhookClient({ clock: realClock }), target, clock: realClock });
+    const webhook = createAuditWebhook(
+      { client: createWebhookClient({ clock: realClock }), target, clock: realClock },
+      { initialBackoffMs: 1 },
+    );
     await expect(webhook.write([eventOf("1")])).rejects.toThrow();
-    expect(server.bodies).toHaveLength(1);
+    expect(server.bodies).toHaveLength(5);
     await webhook.stop();
   });
 });

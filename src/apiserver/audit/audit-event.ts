@@ -1,10 +1,13 @@
 // One audited request on its way: what is known of it by now, as events of audit.k8s.io/v1. Request and response objects are
 // those that the server has decoded or made anyway; managed fields are taken out of copies.
 
+import { isIP } from "node:net";
 import type { StatusError } from "../../api/meta/status-error.ts";
+import { builtInResources } from "../../api/resources.generated.ts";
 import { formatMicroTime } from "../../base/clock.ts";
 import type { UserInfo } from "../authn/user.ts";
 import { acceptsErrors, negotiationOf } from "../http/negotiate.ts";
+import type { RequestInfo } from "../http/request-info.ts";
 import { type ApiResponse, type RequestContext, requestUri } from "../request.ts";
 import type { AuditDecision, AuditLevel, AuditStage } from "./audit-policy.ts";
 
@@ -60,7 +63,7 @@ export class AuditedRequest {
   answered(response: ApiResponse): void {
     if (response.kind === "watch") this.#outcome = { code: 200 };
     else if (response.kind === "upgrade") this.#outcome = { code: 101 };
-    else this.#outcome = { code: response.status, object: objectOf(response, this.decision.level) };
+    else this.#outcome = { code: response.status, object: objectOf(response, this.decision.level, this.#context.info) };
   }
 
   /** What is sent in a form that nobody asked for is not told of. */
@@ -93,7 +96,7 @@ export class AuditedRequest {
       ...(impersonator ? { impersonatedUser: auditUser(user) } : {}),
       ...(impersonationConstraint === undefined ? {} : { authenticationMetadata: { impersonationConstraint } }),
       ...(sourceIPs.length > 0 ? { sourceIPs } : {}),
-      ...(userAgent === undefined ? {} : { userAgent }),
+      ...(userAgent === undefined ? {} : { userAgent: shortened(userAgent) }),
       ...(info.isResourceRequest ? { objectRef: objectRef(this.#context, info.verb === "patch" ? undefined : sent) } : {}),
       ...(this.#outcome && stage !== "RequestReceived" ? { responseStatus: statusOf(this.#outcome) } : {}),
       ...(objects && sent !== undefined ? { requestObject: this.#shown(sent) } : {}),
@@ -109,15 +112,21 @@ export class AuditedRequest {
   }
 }
 
-function objectOf(response: Exclude<ApiResponse, { kind: "watch" | "upgrade" }>, level: AuditLevel): unknown {
+const maxUserAgentLength = 1024;
+
+const shortened = (userAgent: string): string =>
+  userAgent.length > maxUserAgentLength ? `${userAgent.slice(0, maxUserAgentLength)}...TRUNCATED` : userAgent;
+
+function objectOf(response: Exclude<ApiResponse, { kind: "watch" | "upgrade" }>, level: AuditLevel, info: RequestInfo): unknown {
   const object = response.kind === "object" ? response.object : level === "RequestResponse" ? response.object?.() : undefined;
-  return level === "RequestResponse" ? withPlainItems(object) : object;
+  return level === "RequestResponse" ? withPlainItems(object, info) : object;
 }
 
-/** What is in a list does not say what it is. */
-function withPlainItems(object: unknown): unknown {
+/** What is in a list does not say what it is, unless it is custom or metadata alone. */
+function withPlainItems(object: unknown, { apiGroup, resource }: RequestInfo): unknown {
   const { kind, apiVersion, items } = (object ?? {}) as { readonly kind?: string; readonly apiVersion?: string; readonly items?: unknown };
-  if (!Array.isArray(items) || !kind?.endsWith("List")) return object;
+  if (!Array.isArray(items) || !kind?.endsWith("List") || kind === "PartialObjectMetadataList") return object;
+  if (!builtInResources.some((type) => type.group === apiGroup && type.resource === resource)) return object;
   const named = (item: { readonly kind?: string; readonly apiVersion?: string }): boolean =>
     item.apiVersion === apiVersion && `${item.kind}List` === kind;
   return { ...(object as object), items: items.map((item) => (named(item) ? withoutType(item) : item)) };
@@ -138,10 +147,12 @@ function auditUser({ name, uid, groups, extra }: UserInfo): AuditUser {
 
 /** Proxies' headers first, as they claim, then the address of the connection. */
 function sourcesOf({ request }: RequestContext): readonly string[] {
-  const forwarded = request.headers["x-forwarded-for"]?.split(",").map((address) => address.trim()) ?? [];
+  const claimed = request.headers["x-forwarded-for"]?.split(",") ?? [];
+  const found = claimed.map((address) => address.trim()).filter((address) => isIP(address) !== 0);
   const real = request.headers["x-real-ip"] ?? "";
-  const found = [...forwarded, real, request.remoteAddress].filter((address) => /^[\da-fA-F.:]+$/.test(address));
-  return [...new Set(found)];
+  if (isIP(real) !== 0 && !found.includes(real)) found.push(real);
+  if (isIP(request.remoteAddress) !== 0 && found.at(-1) !== request.remoteAddress) found.push(request.remoteAddress);
+  return found;
 }
 
 interface Meta {
@@ -175,10 +186,20 @@ function statusOf({ code, object }: Outcome): Readonly<Record<string, unknown>> 
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
+interface Shown {
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly items?: unknown;
+  readonly rows?: unknown;
+}
+
+/** Of an object, of those of a list, or of those in a table's rows. */
 function withoutManagedFields(object: unknown): unknown {
-  const { metadata, items } = object as { readonly metadata?: Readonly<Record<string, unknown>>; readonly items?: unknown };
-  if (Array.isArray(items)) return { ...(object as object), items: items.map(withoutManagedFields) };
+  if (typeof object !== "object" || object === null) return object;
+  const { metadata, items, rows } = object as Shown;
+  if (Array.isArray(items)) return { ...object, items: items.map(withoutManagedFields) };
+  if (Array.isArray(rows))
+    return { ...object, rows: rows.map((row: { object?: unknown }) => ({ ...row, object: withoutManagedFields(row.object) })) };
   if (metadata?.managedFields === undefined) return object;
   const { managedFields: _, ...rest } = metadata;
-  return { ...(object as object), metadata: rest };
+  return { ...object, metadata: rest };
 }

@@ -55,13 +55,31 @@ describe("parseAuditPolicy()", () => {
   it.each([
     ["rules: []", "rules: expected at least one"],
     ["rules: [{level: Everything}]", "rules[0].level: expected one of None, Metadata, Request, RequestResponse"],
-    ["rules: [{level: None, user: [x]}]", "rules[0].user: unknown field"],
+    ["rules: [{level: None, resources: [{group: apps/v1}]}]", "rules[0].resources[0].group: a lowercase RFC 1123 subdomain"],
     ["rules: [{level: None, nonResourceURLs: [/a], namespaces: [x]}]", "cannot apply to both regular resources and non-resource URLs"],
     ["rules: [{level: None, nonResourceURLs: [/a*b]}]", "must be the final character"],
     ["rules: [{level: None, resources: [{resourceNames: [a]}]}]", "requires at least one resource"],
     ["omitStages: [Never]\nrules: [{level: None}]", "omitStages: expected some of RequestReceived"],
   ])("refuses %s", async (text, problem) => {
     await expect(parseAuditPolicy(head + text)).rejects.toThrow(problem);
+  });
+
+  it("matches resources of every group by *", async () => {
+    const rules = 'rules: [{level: Request, resources: [{group: "*", resources: [deployments, pods/exec]}]}]';
+    expect((await decide(rules, "jane", "GET", "/apis/apps/v1/deployments")).level).toBe("Request");
+    expect((await decide(rules, "jane", "GET", "/api/v1/namespaces/a/pods/p/exec")).level).toBe("Request");
+    expect((await decide(rules, "jane", "GET", "/api/v1/pods")).level).toBe("None");
+  });
+
+  it("tells of fields that are unknown or given twice, and reads on", async () => {
+    const problems: string[] = [];
+    const policy = await parseAuditPolicy(`${head}rules: [{level: None, user: [x], level: Metadata}]`, (problem) => problems.push(problem));
+    expect(problems).toEqual(['line 3: key "level" already set in map: given twice', "rules[0].user: unknown field"]);
+    expect(policy.decide(undefined, parseRequestInfo("GET", "/version", new URLSearchParams())).level).toBe("Metadata");
+  });
+
+  it("takes a policy that does not say what kind it is", async () => {
+    await expect(parseAuditPolicy("apiVersion: audit.k8s.io/v1\nrules: [{level: None}]")).resolves.toBeDefined();
   });
 
   it("refuses another kind or version", async () => {

@@ -1,7 +1,8 @@
 // The audit policy: which requests are recorded, how much of them and at which stages. Rules are asked in order and the first
 // that matches decides; a request that none matches is not recorded.
 
-import { type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
+import { type ConfigFields, readConfigDocument } from "../../api/encode/config-fields.ts";
+import { isDNS1123Subdomain } from "../../api/meta/names.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 
@@ -35,14 +36,18 @@ export interface AuditDecision {
 }
 
 export interface AuditPolicy {
-  decide(user: UserInfo, info: RequestInfo): AuditDecision;
+  /** Without a user nobody has been authenticated: rules that name users or groups do not match. */
+  decide(user: UserInfo | undefined, info: RequestInfo): AuditDecision;
 }
 
 const nothing: AuditDecision = { level: "None", omitStages: new Set(), omitManagedFields: false };
 
-/** Throws ConfigError. */
-export async function parseAuditPolicy(text: string): Promise<AuditPolicy> {
-  const root = await readConfigText(text, "Policy", ["audit.k8s.io/v1"]);
+/** `unknown` is told of fields that are not known, or given twice: they do not count. Throws ConfigError. */
+export async function parseAuditPolicy(text: string, unknown: (problem: string) => void = () => undefined): Promise<AuditPolicy> {
+  const root = await readConfigDocument(text, "of kind Policy", unknown);
+  // The version alone is asked for.
+  if (root.has("kind")) root.oneOf("kind", ["Policy"]);
+  root.oneOf("apiVersion", ["audit.k8s.io/v1"]);
   root.ignore("metadata");
   const omitStages = stagesOf(root);
   const omitManagedFields = root.boolean("omitManagedFields") ?? false;
@@ -94,15 +99,16 @@ function parseRule(fields: ConfigFields, omitted: readonly AuditStage[], omitsFi
 function parseResources(fields: ConfigFields): GroupResources {
   const parsed = { group: fields.text("group") ?? "", resources: fields.texts("resources"), resourceNames: fields.texts("resourceNames") };
   fields.end();
-  if (parsed.group.includes("/")) throw fields.problem("group", "expected a group without its version");
+  const [wrongGroup] = parsed.group === "" || parsed.group === "*" ? [] : isDNS1123Subdomain(parsed.group);
+  if (wrongGroup !== undefined) throw fields.problem("group", wrongGroup);
   if (parsed.resourceNames.length > 0 && parsed.resources.length === 0)
     throw fields.problem("resourceNames", "using resourceNames requires at least one resource");
   return parsed;
 }
 
-function matches(rule: PolicyRule, user: UserInfo, info: RequestInfo): boolean {
-  if (rule.users.length > 0 && !rule.users.includes(user.name)) return false;
-  if (rule.userGroups.length > 0 && !user.groups.some((group) => rule.userGroups.includes(group))) return false;
+function matches(rule: PolicyRule, user: UserInfo | undefined, info: RequestInfo): boolean {
+  if (rule.users.length > 0 && !(user && rule.users.includes(user.name))) return false;
+  if (rule.userGroups.length > 0 && !user?.groups.some((group) => rule.userGroups.includes(group))) return false;
   if (rule.verbs.length > 0 && !rule.verbs.includes(info.verb)) return false;
   if (rule.namespaces.length > 0 || rule.resources.length > 0) return coversResource(rule, info);
   if (rule.nonResourceURLs.length > 0) return !info.isResourceRequest && rule.nonResourceURLs.some((url) => coversPath(url, info.path));
@@ -115,7 +121,7 @@ function coversResource({ namespaces, resources }: PolicyRule, info: RequestInfo
   if (resources.length === 0) return true;
   const combined = info.subresource === "" ? info.resource : `${info.resource}/${info.subresource}`;
   return resources.some(({ group, resources: names, resourceNames }) => {
-    if (group !== info.apiGroup) return false;
+    if (group !== info.apiGroup && group !== "*") return false;
     if (names.length === 0) return true;
     if (resourceNames.length > 0 && !resourceNames.includes(info.name)) return false;
     return names.some((name) => {

@@ -12,6 +12,7 @@ import { createFixture } from "../registry/request-fixture.ts";
 import { describedResources } from "../registry/resources/all.ts";
 import type { ApiRequest, Stage } from "../request.ts";
 import { createApiServer } from "../server.ts";
+import { blockingBackend } from "./audit-backend.ts";
 import type { AuditEvent } from "./audit-event.ts";
 import { parseAuditPolicy } from "./audit-policy.ts";
 import { createAuditStages } from "./audit-stage.ts";
@@ -39,7 +40,15 @@ async function setUp(rules: string, options: { strict?: boolean; broken?: boolea
       context.user = jane;
       return next(context);
     },
-    audit: createAuditStages({ policy, backend, clock, logger: silentLogger, metrics }, options),
+    audit: createAuditStages({
+      policy,
+      backend: blockingBackend(
+        { next: backend, logger: silentLogger, errors: metrics.counter("lost", "").series() },
+        { strict: options.strict ?? false },
+      ),
+      clock,
+      metrics,
+    }),
     impersonation: through,
     flowControl: through,
     authorization: authorizationStage({
@@ -150,6 +159,34 @@ describe("createAuditStages()", () => {
     await stop();
   });
 
+  it("does not take nobody for a user without a name", async () => {
+    const { ask, events, stop } = await setUp('[{level: None, users: [""]}, {level: Metadata, omitStages: [RequestReceived]}]');
+    await ask("GET", path, undefined, { authorization: "Bearer wrong" });
+    expect(events).toHaveLength(1);
+    await stop();
+  });
+
+  it("leaves managed fields out of a table's rows, and what things are in lists of metadata", async () => {
+    const { ask, events, stop } = await setUp("[{level: RequestResponse, omitStages: [RequestReceived], omitManagedFields: true}]");
+    await ask("POST", path, configMap);
+    const as = (kind: string) => ({ accept: `application/json;as=${kind};v=v1;g=meta.k8s.io` });
+    await ask("GET", path, undefined, as("Table"));
+    expect(events[1]).toHaveProperty(["responseObject", "rows", 0, "object", "metadata", "name"], "c");
+    expect(events[1]).not.toHaveProperty(["responseObject", "rows", 0, "object", "metadata", "managedFields"]);
+    await ask("GET", path, undefined, as("PartialObjectMetadataList"));
+    expect(events[2]?.responseObject).toMatchObject({ items: [{ kind: "PartialObjectMetadata", metadata: { name: "c" } }] });
+    await stop();
+  });
+
+  it("tells addresses from what looks like them, and cuts long user agents", async () => {
+    const { ask, events, stop } = await setUp("[{level: Metadata, omitStages: [RequestReceived]}]");
+    const agent = "a".repeat(1030);
+    await ask("GET", path, undefined, { "user-agent": agent, "x-forwarded-for": "10.1.2.3,bad, ::1", "x-real-ip": "10.1.2.3" });
+    expect(events[0]?.sourceIPs).toEqual(["10.1.2.3", "::1", "10.0.0.7"]);
+    expect(events[0]?.userAgent).toBe(`${"a".repeat(1024)}...TRUNCATED`);
+    await stop();
+  });
+
   it("records a watch when it begins and when it has ended", async () => {
     const { ask, events, stop } = await setUp("[{level: Metadata}]");
     const { response } = await ask("GET", `${path}?watch=1&resourceVersion=0`);
@@ -199,7 +236,13 @@ describe("createAuditStages()", () => {
     expect((await lenient.ask("GET", path)).response).toMatchObject({ status: 200 });
     await lenient.stop();
     const strict = await setUp("[{level: Metadata}]", { broken: true, strict: true });
-    expect((await strict.ask("GET", path)).response).toMatchObject({ status: 500 });
+    const { response } = await strict.ask("GET", `${path}?limit=1`);
+    if (response.kind !== "bytes") throw new Error("no text");
+    expect([response.status, Buffer.from(response.bytes).toString()]).toEqual([
+      500,
+      `Internal Server Error: "${path}?limit=1": failed to store audit event\n`,
+    ]);
+    expect(strict.metrics.text()).toContain("lost 1");
     expect(strict.metrics.text()).toContain("apiserver_audit_requests_rejected_total 1");
     await strict.stop();
   });

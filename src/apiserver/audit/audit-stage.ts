@@ -3,8 +3,9 @@
 // answer begins and are complete when it ends. Without a policy there is no such stage at all.
 import { isStatus, type StatusError } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
-import { errorText, type Logger } from "../../base/log.ts";
+import { errorText } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
+import { internalServerError } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext, Stage, UpgradeHandle, WatchStream } from "../request.ts";
 import type { AuditBackend } from "./audit-backend.ts";
@@ -16,13 +17,7 @@ export interface AuditDeps {
   readonly policy: AuditPolicy;
   readonly backend: AuditBackend;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly metrics: MetricsRegistry;
-}
-
-export interface AuditOptions {
-  /** A request whose first event cannot be written is refused (blocking-strict). Default false. */
-  readonly strict?: boolean;
 }
 
 export interface AuditStages {
@@ -31,8 +26,9 @@ export interface AuditStages {
   readonly requests: Stage;
 }
 
-export function createAuditStages(deps: AuditDeps, options: AuditOptions = {}): AuditStages {
-  const recorder = new Recorder(deps, options);
+/** A request whose first event the back end does not take (blocking-strict) is refused. */
+export function createAuditStages(deps: AuditDeps): AuditStages {
+  const recorder = new Recorder(deps);
   return {
     aroundAuthentication: (authentication) => async (context, next) => {
       let passed = false;
@@ -49,7 +45,7 @@ export function createAuditStages(deps: AuditDeps, options: AuditOptions = {}): 
     async requests(context, next) {
       const audited = recorder.begin(context);
       if (!audited) return next(context);
-      await recorder.record(audited, "RequestReceived");
+      if (!(await recorder.record(audited, "RequestReceived"))) return internalServerError(context.request, "failed to store audit event");
       let response: ApiResponse;
       try {
         response = await next(context);
@@ -67,14 +63,12 @@ export function createAuditStages(deps: AuditDeps, options: AuditOptions = {}): 
 
 class Recorder {
   readonly #deps: AuditDeps;
-  readonly #strict: boolean;
   readonly #events;
   readonly #levels;
   readonly #rejected;
 
-  constructor(deps: AuditDeps, { strict = false }: AuditOptions) {
+  constructor(deps: AuditDeps) {
     this.#deps = deps;
-    this.#strict = strict;
     const { metrics } = deps;
     const { events, rejected } = auditCounters(metrics);
     this.#events = events;
@@ -95,7 +89,7 @@ class Recorder {
 
   /** Nobody has been authenticated: the event has no user. */
   async refused(context: RequestContext, error: StatusError): Promise<void> {
-    const decision = this.#deps.policy.decide({ name: "", groups: [] }, context.info);
+    const decision = this.#deps.policy.decide(undefined, context.info);
     this.#levels.series(decision.level).add();
     if (decision.level === "None") return;
     const audited = new AuditedRequest({ ...contextFacts(context), user: { name: "", groups: [] } }, decision);
@@ -107,7 +101,8 @@ class Recorder {
     if (isStatus(error)) {
       audited.refused(error);
       if (isLong) await this.record(audited, "ResponseStarted");
-      return this.record(audited, "ResponseComplete");
+      await this.record(audited, "ResponseComplete");
+      return;
     }
     const message = `APIServer panic'd: ${errorText(error)}`;
     const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", reason: "InternalError", message };
@@ -115,25 +110,26 @@ class Recorder {
     await this.record(audited, "Panic");
   }
 
-  async record(audited: AuditedRequest, stage: AuditStage): Promise<void> {
-    if (audited.decision.omitStages.has(stage)) return;
-    const { backend, clock, logger } = this.#deps;
+  /** False where the request must not go on, because this is its first event and could not be written. */
+  async record(audited: AuditedRequest, stage: AuditStage): Promise<boolean> {
+    if (audited.decision.omitStages.has(stage)) return true;
+    const { backend, clock } = this.#deps;
     this.#events.add();
     try {
       const written = backend.write([audited.event(stage, clock.now())]);
       if (written) await written;
-    } catch (error) {
-      logger.error("Audit event not written", { stage, error });
-      if (!this.#strict || stage !== "RequestReceived") return;
-      this.#rejected.add();
-      throw new Error("the request was refused because its audit event could not be written", { cause: error });
+      return true;
+    } catch {
+      // The back end has told of it.
+      if (stage === "RequestReceived") this.#rejected.add();
+      return false;
     }
   }
 
   /** The answer of a long-running request, complete when it has ended. */
   async following(audited: AuditedRequest, response: ApiResponse): Promise<ApiResponse> {
     await this.record(audited, "ResponseStarted");
-    const ended = (): Promise<void> => this.record(audited, "ResponseComplete");
+    const ended = async (): Promise<void> => void (await this.record(audited, "ResponseComplete"));
     switch (response.kind) {
       case "watch":
         return { ...response, stream: followed(response.stream, ended) };

@@ -1,5 +1,6 @@
 // Gathers events and hands them on in batches, so that requests never wait for what is behind. The buffer has a bound: what
-// finds it full is dropped and counted. Batches go out one after the other, no more of them a second than allowed.
+// finds it full is dropped and counted. Batches go out one after the other, or some at once where one may take long, and no more
+// of them a second than allowed.
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Series } from "../../base/metrics.ts";
@@ -13,6 +14,8 @@ export interface BatchOptions {
   readonly maxBatchSize: number;
   /** After so long an incomplete batch goes out; 0: at once. */
   readonly maxWaitMs: number;
+  /** Batches that may be under way at once; default 1. */
+  readonly concurrency?: number;
   /** Batches a second, and how many may go at once after a pause. Absent: no limit. */
   readonly throttle?: { readonly perSecond: number; readonly burst: number };
 }
@@ -21,8 +24,10 @@ export interface BatchDeps {
   readonly next: AuditBackend;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Counts what is lost. */
+  /** Counts what is lost behind. */
   readonly errors: Series;
+  /** Counts what finds the buffer full. */
+  readonly dropped: Series;
 }
 
 export function createBatchBackend(deps: BatchDeps, options: BatchOptions): AuditBackend {
@@ -35,6 +40,7 @@ class Batches implements AuditBackend {
   #buffer: AuditEvent[] = [];
   #timer: Timer | undefined;
   #sending: Promise<void> | undefined;
+  readonly #underWay = new Set<Promise<void>>();
   #stopped = false;
   #tokens: number;
   #tokensAtMs: number;
@@ -49,11 +55,11 @@ class Batches implements AuditBackend {
   write(events: readonly AuditEvent[]): void {
     for (const event of events) {
       if (this.#stopped || this.#buffer.length >= this.#options.bufferSize) {
-        this.#deps.errors.add();
+        this.#deps.dropped.add();
         this.#deps.logger.info("Audit event dropped: the buffer is full", { auditID: event.auditID }, 2);
       } else this.#buffer.push(event);
     }
-    if (this.#buffer.length >= this.#options.maxBatchSize || this.#options.maxWaitMs <= 0) this.#send();
+    if (this.#isFull() || this.#options.maxWaitMs <= 0) this.#send();
     else this.#timer ??= this.#deps.clock.after(this.#options.maxWaitMs, () => this.#send());
   }
 
@@ -62,7 +68,13 @@ class Batches implements AuditBackend {
     this.#stopped = true;
     this.#send();
     await this.#sending;
+    await Promise.all(this.#underWay);
     await this.#deps.next.stop();
+  }
+
+  /** No more can be waited for: a batch, or what there is room for. */
+  #isFull(): boolean {
+    return this.#buffer.length >= Math.min(this.#options.maxBatchSize, this.#options.bufferSize);
   }
 
   #send(): void {
@@ -77,17 +89,23 @@ class Batches implements AuditBackend {
   }
 
   async #drain(): Promise<void> {
-    const { next, logger, errors } = this.#deps;
     do {
       await this.#turn();
-      const batch = this.#buffer.splice(0, this.#options.maxBatchSize);
-      try {
-        await next.write(batch);
-      } catch (error) {
-        errors.add(batch.length);
-        logger.error("Audit events lost", { events: batch.length, error });
-      }
-    } while (this.#buffer.length >= this.#options.maxBatchSize || (this.#stopped && this.#buffer.length > 0));
+      const batch = this.#write(this.#buffer.splice(0, this.#options.maxBatchSize));
+      this.#underWay.add(batch);
+      void batch.then(() => this.#underWay.delete(batch));
+      if (this.#underWay.size >= (this.#options.concurrency ?? 1)) await Promise.race(this.#underWay);
+    } while (this.#isFull() || (this.#stopped && this.#buffer.length > 0));
+  }
+
+  async #write(batch: readonly AuditEvent[]): Promise<void> {
+    const { next, logger, errors } = this.#deps;
+    try {
+      await next.write(batch);
+    } catch (error) {
+      errors.add(batch.length);
+      logger.error("Audit events lost", { events: batch.length, error });
+    }
   }
 
   /** Waits until another batch may go; what is left at the end may always. */

@@ -1,15 +1,16 @@
 // A file that is set aside when it has grown to its limit: renamed to name-<time>.ext, perhaps compressed, and deleted when
 // there are too many or it is too old. Names are those of upstream's log writer, so that its tools find them.
-import { closeSync, createReadStream, createWriteStream, fstatSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, createReadStream, createWriteStream, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
+import { makeDirectory } from "../../base/make-directory.ts";
 
 export interface RotationOptions {
-  /** Default 100 MB. */
+  /** Infinity: it is never set aside. Default 100 MB. */
   readonly maxBytes?: number;
   /** How many old files are kept; default all. */
   readonly maxBackups?: number;
@@ -36,7 +37,7 @@ export class RotatingFile {
     this.#options = options;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(path), 0o700);
     this.#descriptor = openSync(path, "a", 0o600);
     this.#bytes = fstatSync(this.#descriptor).size;
   }

@@ -1,4 +1,5 @@
-// Sends audit events to a webhook as an EventList, and tries again with growing pauses when it cannot be reached or is not well.
+// Sends audit events to a webhook as an EventList, and tries again with growing pauses whatever it was that went wrong: a wrong
+// certificate or a refusal may be mended meanwhile, and events are not to be lost over it.
 import { backoffDelay } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { WebhookClient, WebhookTarget } from "../webhook/webhook-client.ts";
@@ -24,17 +25,18 @@ export function createAuditWebhook({ client, target, clock }: AuditWebhookDeps, 
   const pauses = { baseMs: options.initialBackoffMs ?? 10_000, maxMs: 5 * 60_000, factor: 1.5, jitter: 0.2 };
   const stopped = new AbortController();
   return {
-    async write(items) {
+    async write(events) {
+      // What is in a list does not say what it is.
+      const items = events.map(({ kind: _kind, apiVersion: _version, ...event }) => event);
       const body = { kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items };
       for (let failures = 0; ; failures++) {
         try {
           await client.post(await target(), { body, timeoutMs });
           return;
         } catch (error) {
-          if (!(error instanceof WebhookError) || error.failure === "certificate") throw error;
           // It has the events: what it answers besides is of no interest.
-          if (error.failure === "answer") return;
-          if (!isTransient(error) || failures + 1 >= attempts || stopped.signal.aborted) throw error;
+          if (error instanceof WebhookError && error.failure === "answer") return;
+          if (failures + 1 >= attempts || stopped.signal.aborted) throw error;
           await clock.sleep(backoffDelay(failures, pauses, clock.random()), stopped.signal).catch(() => undefined);
         }
       }
@@ -44,9 +46,4 @@ export function createAuditWebhook({ client, target, clock }: AuditWebhookDeps, 
       await client.stop();
     },
   };
-}
-
-/** Worth another attempt: no connection, no answer in time, 429 and the server's own errors. */
-function isTransient({ failure, httpStatus = 0 }: WebhookError): boolean {
-  return failure !== "status" || httpStatus === 429 || httpStatus >= 500;
 }

@@ -1,11 +1,11 @@
 // The authorization stage: asks whether the user may do what the request wants, before anything of its body is read and
 // before it is known whether the object exists.
 import type { StatusError } from "../../api/meta/status-error.ts";
-import { goQuoted } from "../../base/go-quoted.ts";
-import { type ApiResponse, type RequestContext, requestUri, type Stage } from "../request.ts";
+import { internalServerError } from "../http/plain-text.ts";
+import type { ApiResponse, RequestContext, Stage } from "../request.ts";
 import type { AuthorizationMetrics, AuthorizationResult } from "./authorization-metrics.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
-import { forbiddenRequest, sanitize } from "./forbidden.ts";
+import { forbiddenRequest } from "./forbidden.ts";
 
 /** Without metrics nothing is counted. */
 export function authorizationStage(authorizer: Authorizer, metrics?: AuthorizationMetrics): Stage {
@@ -14,8 +14,9 @@ export function authorizationStage(authorizer: Authorizer, metrics?: Authorizati
     const { decision, reason, error } = decided;
     metrics?.attempted(resultOf(decided), metrics.clock.monotonic() - startMs);
     if (decision !== "allow" && error !== undefined) {
+      // Nobody allowed the request, and one who might have could not be asked.
       context.auditAnnotations?.set("authorization.k8s.io/reason", "internal error");
-      return failure(context, error);
+      return internalServerError(context.request, error);
     }
     context.auditAnnotations?.set("authorization.k8s.io/decision", decision === "allow" ? "allow" : "forbid");
     context.auditAnnotations?.set("authorization.k8s.io/reason", reason);
@@ -45,18 +46,6 @@ function resultOf({ decision, error }: AuthorizationDecision): AuthorizationResu
 /** Parts of the text are the client's: no browser is to take it for something else. */
 function refusal({ code, status }: StatusError): ApiResponse {
   return { kind: "object", status: code, object: status, headers: { "X-Content-Type-Options": "nosniff" } };
-}
-
-/** Nobody allowed the request, and one who might have could not be asked. */
-function failure({ request }: RequestContext, error: string): ApiResponse {
-  const text = sanitize(`Internal Server Error: ${goQuoted(requestUri(request))}: ${error}`);
-  return {
-    kind: "bytes",
-    status: 500,
-    contentType: "text/plain; charset=utf-8",
-    bytes: Buffer.from(`${text}\n`),
-    headers: { "X-Content-Type-Options": "nosniff" },
-  };
 }
 
 /** What a request asks authorization for. */

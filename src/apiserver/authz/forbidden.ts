@@ -2,10 +2,11 @@
 
 import { forbidden, type StatusError } from "../../api/meta/status-error.ts";
 import { goQuoted } from "../../base/go-quoted.ts";
+import { withoutMarkup } from "../http/plain-text.ts";
 import type { AuthorizationAttributes } from "./authorizer.ts";
 
 export function forbiddenRequest(attributes: AuthorizationAttributes, reason = ""): StatusError {
-  const text = sanitize(describe(attributes));
+  const text = withoutMarkup(describe(attributes));
   const subject = attributes.isResourceRequest
     ? { group: attributes.apiGroup, resource: attributes.resource }
     : { group: "", resource: "" };
@@ -19,9 +20,4 @@ function describe(attributes: AuthorizationAttributes): string {
   const what = subresource === "" ? resource : `${resource}/${subresource}`;
   const where = namespace === "" ? "at the cluster scope" : `in the namespace ${goQuoted(namespace)}`;
   return `${who} resource ${goQuoted(what)} in API group ${goQuoted(attributes.apiGroup)} ${where}`;
-}
-
-/** User names and paths come from outside: the text must not pass for HTML. */
-export function sanitize(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

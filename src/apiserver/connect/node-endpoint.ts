@@ -1,5 +1,5 @@
 // Where the kubelet of a pod's node listens: the node's address and the port it reports, as kube-apiserver chooses them.
-import { badRequest, internalError, notFound } from "../../api/meta/status-error.ts";
+import { badRequest, notFound, StatusError, type Subject } from "../../api/meta/status-error.ts";
 import { nodes, pods } from "../../api/resources.generated.ts";
 import type { Node, Pod } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
@@ -42,25 +42,26 @@ export function podOf(deps: ConnectDependencies, namespace: string, name: string
 export function kubeletUrlOf(deps: ConnectDependencies, pod: Pod): string {
   const nodeName = pod.spec.nodeName;
   if (!nodeName) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
-  return kubeletUrlOfNode(deps, nodeName);
-}
-
-export function kubeletUrlOfNode(deps: ConnectDependencies, nodeName: string): string {
-  const { host, port } = kubeletPlace(deps, nodeName);
+  const { host, port } = kubeletPlace(deps, nodeName, pods);
   return `https://${host}:${port}`;
 }
 
-/** The host as it stands in a URL. */
-export function kubeletPlace(deps: ConnectDependencies, nodeName: string): { readonly host: string; readonly port: number } {
+/** The host as it stands in a URL. A node that is not there is said to be of the resource that was asked for. */
+export function kubeletPlace(
+  deps: ConnectDependencies,
+  nodeName: string,
+  asked: Subject = nodes,
+): { readonly host: string; readonly port: number } {
   const node = deps.nodes.get(nodeName);
-  if (!node) throw notFound(nodes, nodeName);
+  if (!node) throw notFound(asked, nodeName);
   const port = node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? defaultKubeletPort;
   for (const type of deps.preferredAddressTypes ?? defaultAddressTypes) {
     // A host name that is no address would need a resolver that knows it; addresses are tried where there are any.
     const address = node.status?.addresses?.find((a) => a.type === type && (type.endsWith("IP") || !hasIp(node)))?.address;
     if (address) return { host: address.includes(":") ? `[${address}]` : address, port };
   }
-  throw internalError(new Error(`no preferred addresses found; known addresses: ${JSON.stringify(node.status?.addresses ?? [])}`));
+  const known = (node.status?.addresses ?? []).map(({ type, address }) => `{${type} ${address}}`).join(" ");
+  throw new StatusError({ code: 500, message: `no preferred addresses found; known addresses: [${known}]` });
 }
 
 function hasIp(node: Node): boolean {

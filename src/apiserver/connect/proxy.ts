@@ -65,7 +65,7 @@ function podTarget(deps: ProxyDependencies, namespace: string, id: string): Targ
 
 function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
   const { scheme, name, port } = splitName(id, "service");
-  const { address, port: number } = serviceDestination(deps, { namespace, service: name, port });
+  const { address, port: number } = serviceDestination(deps, { namespace, service: name, port, id });
   return { base: `${scheme}://${host(address)}:${number}` };
 }
 

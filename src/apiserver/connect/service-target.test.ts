@@ -7,7 +7,7 @@ let reader: MemoryReader;
 const destination = (port: string, service = "web"): unknown =>
   serviceDestination(
     { services: reader.informer(services), endpointSlices: reader.informer(endpointslices), pods: reader.informer(pods) },
-    { namespace: "ns", service, port },
+    { namespace: "ns", service, port, id: `http:${service}:${port}` },
   );
 
 function putEndpoint(address: string, more: object): void {
@@ -36,9 +36,16 @@ describe("serviceDestination()", () => {
   it("refuses ports that are not there, and a named port that is not named", () => {
     putEndpoint("10.0.0.5", { targetRef: { kind: "Pod", namespace: "ns", name: "p" } });
     expect(() => destination("81")).toThrow('no service port 81 found for service "web"');
-    expect(() => destination("nope")).toThrow('no endpoints available for service "web"');
-    expect(() => destination("")).toThrow('no endpoints available for service "web"');
+    expect(() => destination("nope")).toThrow('no endpoints available for service "http:web:nope"');
+    expect(() => destination("")).toThrow('no endpoints available for service "http:web:"');
     expect(() => destination("http", "other")).toThrow('services "other" not found');
+  });
+
+  it("says of a service without endpoints that there are none, and of one that nobody keeps endpoints for that it is not found", () => {
+    expect(() => destination("http")).toThrow('services "web" not found');
+    const labels = { "kubernetes.io/service-name": "web" };
+    reader.put(endpointslices, { metadata: { namespace: "ns", name: "web-1", labels }, addressType: "IPv4", endpoints: [] });
+    expect(() => destination("http")).toThrow('no endpoints available for service "web"');
   });
 
   it.each([

@@ -18,6 +18,8 @@ export interface ServicePort {
   readonly service: string;
   /** The name or the number of a port of the service; "" is the one that has no name. */
   readonly port: string;
+  /** As it stands in the request's path. */
+  readonly id: string;
 }
 
 interface Destination {
@@ -26,13 +28,19 @@ interface Destination {
 }
 
 /** Throws NotFound or ServiceUnavailable. */
-export function serviceDestination(deps: ServiceTargetDeps, { namespace, service: name, port }: ServicePort): Destination {
+export function serviceDestination(deps: ServiceTargetDeps, { namespace, service: name, port, id }: ServicePort): Destination {
   const service = deps.services.get(`${namespace}/${name}`);
   if (!service) throw notFound(services, name);
   const portName = /^\d+$/.test(port) ? nameOfPort(service, Number(port)) : port;
-  const found = deps.endpointSlices.inNamespace(namespace).flatMap((slice) => destinationsIn(deps, slice, name, portName));
+  const slices = deps.endpointSlices
+    .inNamespace(namespace)
+    .filter((slice) => slice.metadata.labels?.["kubernetes.io/service-name"] === name);
+  // Nobody keeps endpoints for it (it selects nothing): upstream names the resource of the request.
+  if (slices.length === 0) throw notFound(services, name);
+  const found = slices.flatMap((slice) => destinationsIn(deps, slice, portName));
   const chosen = found.length > 0 ? found[randomInt(found.length)] : undefined;
-  if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
+  const asked = slices.some(({ endpoints }) => endpoints && endpoints.length > 0) ? id : name;
+  if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(asked)}`);
   return chosen;
 }
 
@@ -42,8 +50,7 @@ function nameOfPort({ metadata, spec }: Service, number: number): string {
   return port.name ?? "";
 }
 
-function destinationsIn(deps: ServiceTargetDeps, slice: EndpointSlice, service: string, portName: string): Destination[] {
-  if (slice.metadata.labels?.["kubernetes.io/service-name"] !== service) return [];
+function destinationsIn(deps: ServiceTargetDeps, slice: EndpointSlice, portName: string): Destination[] {
   const port = slice.ports?.find((p) => (p.name ?? "") === portName)?.port;
   if (port === undefined) return [];
   return (slice.endpoints ?? []).flatMap((endpoint) => {

@@ -4,6 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { parseTime } from "../../api/meta/time.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
 import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
@@ -13,9 +14,20 @@ import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./wr
 
 export const bindingKind: ExpectedKind = { group: "", version: "v1", kind: "Binding", schema: "core-v1.Binding" };
 
+export interface SentBinding {
+  /** What admission sees it sent to: pods (with the subresource), or bindings. */
+  readonly type: ResourceType;
+  readonly binding: KubernetesObject;
+}
+
 /** Binds the pod named by the request. */
-export async function bindPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
-  const subject = { operation: "CREATE", type: pods.type, name: request.name, kind: bindingKind } as const;
+export async function bindPod(
+  env: WriteEnvironment,
+  pods: ResourceStore,
+  request: WriteRequest,
+  { type, binding: sent }: SentBinding,
+): Promise<void> {
+  const subject = { operation: "CREATE", type, name: request.name, kind: bindingKind } as const;
   const binding = ((await env.admission.mutate(admissionRequest(request, { ...subject, object: sent }))) ?? sent) as Binding &
     KubernetesObject;
   checkPlace(request, binding);
@@ -28,6 +40,7 @@ export async function bindPod(env: WriteEnvironment, pods: ResourceStore, reques
   const { uid, resourceVersion } = binding.metadata;
   await updateObject(env, pods, {
     ...request,
+    subresource: "binding",
     strategy: {},
     uid,
     ownChange: true,

@@ -16,6 +16,7 @@ import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { asSent } from "../../api/meta/sent-empty.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
@@ -52,7 +53,7 @@ export async function readObject(context: RequestContext, expected: ExpectedKind
   const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context, body, expected);
   const object = decodeAs(parsed, expected, validation, warn);
   const { auditBody } = context;
-  if (auditBody) auditBody.value = auditBody.whole && expected.defaults ? expected.defaults(object as never) : object;
+  if (auditBody) auditBody.value = asSent(auditBody.whole && expected.defaults ? expected.defaults(object as never) : object);
   return object;
 }
 

@@ -49,7 +49,7 @@ export async function createObject(
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
-  if (admitted !== object) object = asAdmitted(store, request, admitted);
+  if (admitted !== object) object = asAdmitted(store, request, { before: object, admitted });
   const base = object.metadata.generateName ?? "";
   if (object.metadata.name || base === "") return createNamed(env, store, request, object);
   for (let attempt = 1; ; attempt++) {

@@ -109,8 +109,13 @@ interface ConnectOptions {
 }
 
 const typeFields = new Set(["kind", "apiVersion", "metadata"]);
+function optionOf(name: string, values: readonly string[]): unknown {
+  if (name === "ports") return values.flatMap((value) => value.split(",").map(Number));
+  if (name === "command") return values;
+  return booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+}
+
 const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);
-const lists = new Set(["command", "ports"]);
 
 /** What of the query makes up the options object that admission plugins look at. */
 function connectOptions({ request, info }: RequestContext, kind: GroupVersionKind): KubernetesObject {
@@ -121,7 +126,7 @@ function connectOptions({ request, info }: RequestContext, kind: GroupVersionKin
   } else
     for (const name of new Set(request.query.keys())) {
       const values = request.query.getAll(name);
-      options[name] = lists.has(name) ? values : booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+      options[name] = optionOf(name, values);
     }
   return options as unknown as KubernetesObject; // options have no metadata
 }

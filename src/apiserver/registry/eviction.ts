@@ -32,10 +32,10 @@ interface Eviction extends KubernetesObject {
 const maxDisruptedPods = 2000;
 
 export async function evictPod(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, sent: KubernetesObject): Promise<void> {
-  const { deleteOptions = {} } = sent as Eviction;
   const subject = { operation: "CREATE", type: pods.type, name: request.name, object: sent, kind: evictionKind } as const;
   const eviction = (await env.admission.mutate(admissionRequest(request, subject))) ?? sent;
-  if ((sent.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
+  const { deleteOptions = {} } = eviction as Eviction;
+  if ((eviction.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
   if (deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential) throw invalid(evictionKind, request.name, [unreadable]);
   const dryRun = dryRunOf(request, deleteOptions);
   const options = checkDeleteOptions(deleteOptions);

@@ -1,7 +1,7 @@
 // Answers every request for a resource: finds what the path names, checks that the verb is served, and hands on to the
 // file of that verb. Unknown paths and verbs are answered as upstream's router does.
 import { badRequest, notFound, StatusError, methodNotAllowed as verbNotSupported } from "../../api/meta/status-error.ts";
-import { pods as podsType } from "../../api/resources.generated.ts";
+import { bindings, pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
 import type { AdmissionMetrics } from "../admission/admission-metrics.ts";
@@ -221,8 +221,11 @@ async function answerBinding(env: WriteEnvironment, context: RequestContext, nam
   negotiateOutput(context.request); // the answer is no object of the kind, and never a table
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const binding = await readObject(context, bindingKind, options.fieldValidation);
-  const target = { namespace, name: name || binding.metadata.name, subresource: "binding" };
-  await bindPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespace(binding, namespace));
+  // The collection of bindings is what it is to admission, too.
+  const subresource = name === "" ? "" : "binding";
+  const request = writeRequest(context, options, { namespace, name: name || binding.metadata.name, subresource });
+  const type = name === "" ? bindings : podsType;
+  await bindPod(env, env.stores.forType(podsType), request, { type, binding: inNamespace(binding, namespace) });
   return success(201);
 }
 

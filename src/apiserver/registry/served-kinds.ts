@@ -57,7 +57,9 @@ function readObject(store: ResourceStore | undefined, schema: ObjectSchema | und
   const read = custom ? custom.decode(value) : schema && decodeObject(schema, value);
   if (strict && !custom && read && read.unknown.length > 0) throw new Error(strictProblem(read.unknown.map(unknownField)));
   const decoded = (read ? read.object : value) as unknown as KubernetesObject;
-  const object = decoded.metadata ? decoded : { ...decoded, metadata: {} as ObjectMeta };
+  // Options of connections have none.
+  const hasMetadata = custom !== undefined || schema?.fields.has("metadata") === true;
+  const object = decoded.metadata || !hasMetadata ? decoded : { ...decoded, metadata: {} as ObjectMeta };
   return store?.definition.defaults?.(object) ?? object;
 }
 

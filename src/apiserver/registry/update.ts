@@ -11,7 +11,7 @@ import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { countsGeneration, createObject, kindInErrors } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
-import { inNamespace, withCountedGeneration, withKeptMetadata, withoutRepeatedOwners } from "./object-meta.ts";
+import { inNamespace, withCountedGeneration, withKeptMetadata, withMetadata, withoutRepeatedOwners } from "./object-meta.ts";
 import { malformedResourceVersion, parseResourceVersion } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import { type Companions, type ResourceStore, unstored } from "./resource-store.ts";
@@ -150,7 +150,7 @@ async function admitted(
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  return result === object ? object : asAdmitted(store, request, result);
+  return result === object ? object : asAdmitted(store, request, { before: object, admitted: result });
 }
 
 async function storeChange(
@@ -173,9 +173,9 @@ async function storeChange(
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
-    if (errors.length > 0) throw invalid(kindInErrors(store, object), request.name, errors);
+    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name, errors);
     for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
-    if (!request.admitted) await validateAdmission(env, store, request, object, old);
+    if (!request.admitted) await validateAdmission(env, store, request, withRevision(object, current), old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
     if (outcome.result) stored = outcome.stored;
     else ({ contestedAt } = outcome);
@@ -183,6 +183,14 @@ async function storeChange(
   } finally {
     reservation?.settle(stored && !request.dryRun, contestedAt);
   }
+}
+
+/** An object that does not say over which version it goes is judged as one that goes over the current one. */
+function withRevision(object: KubernetesObject, { revision }: ObjectVersion): KubernetesObject {
+  const { resourceVersion = "" } = object.metadata;
+  return resourceVersion === "" || resourceVersion === "0"
+    ? withMetadata(object, { ...object.metadata, resourceVersion: String(revision) })
+    : object;
 }
 
 async function validateAdmission(

@@ -162,6 +162,20 @@ describe("post()", () => {
     expect(await client.post(target, call)).toEqual({});
     expect(server.connections()).toBe(2);
   });
+
+  test("says what happened where the server closes one kept connection after the other", async () => {
+    let closes = false;
+    const server = await newServer((_body, request) => {
+      if (closes) request.socket.destroy();
+      return { body: {} };
+    });
+    const client = newClient();
+    const target = { url: server.url(), caPem: server.caPem };
+    await Promise.all([client.post(target, call), client.post(target, call)]);
+    closes = true;
+    const failure = await failureOf(client.post(target, call));
+    expect([failure.failure, failure.message]).toEqual(["connection", `Post "${target.url}": EOF`]);
+  });
 });
 
 describe("callUrl()", () => {

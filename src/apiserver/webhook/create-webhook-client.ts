@@ -111,8 +111,13 @@ async function orAnew(calling: Calling, exchange: Exchange): Promise<unknown> {
   try {
     return await exchangeOnce(calling, exchange);
   } catch (error) {
-    if (error instanceof StaleConnection) return exchangeOnce(calling, exchange);
-    throw error;
+    if (!(error instanceof StaleConnection)) throw error;
+  }
+  try {
+    return await exchangeOnce(calling, exchange);
+  } catch (error) {
+    // Another one that was kept: the server closes instead of answering.
+    throw error instanceof StaleConnection ? error.cause : error;
   }
 }
 
@@ -154,7 +159,11 @@ function parseUrl(text: string): URL {
 }
 
 /** A kept connection turned out to be closed before anything was answered. */
-class StaleConnection extends Error {}
+class StaleConnection extends Error {
+  constructor(cause: WebhookError) {
+    super("the connection was closed", { cause });
+  }
+}
 
 interface Exchange {
   readonly target: WebhookTarget;
@@ -180,8 +189,8 @@ function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
     request.on("error", (error: NodeJS.ErrnoException) => {
       finish();
       const stale = request.reusedSocket && !answered && (error.code === "ECONNRESET" || error.code === "EPIPE");
-      if (stale) return reject(new StaleConnection());
-      reject(answered ? bodyError("connection", httpBodyProblem(error), error) : connectionError(target.url, error, seen));
+      const problem = answered ? bodyError("connection", httpBodyProblem(error), error) : connectionError(target.url, error, seen);
+      reject(stale ? new StaleConnection(problem) : problem);
     });
     const onAnswer = (response: IncomingMessage): void => {
       answered = true;

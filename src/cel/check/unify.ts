@@ -176,6 +176,8 @@ export class Bindings {
 }
 
 function takesNull(type: CelType): boolean {
+  // The type of what has none.
+  if (type.kind === "opaque" && type.name === "") return false;
   return ["object", "opaque", "optional", "timestamp", "duration", "wrapper", "null"].includes(type.kind);
 }
 

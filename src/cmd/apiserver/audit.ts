@@ -36,7 +36,11 @@ export async function createAudit(settings: AuditSettings | undefined, deps: Aud
     return undefined;
   }
   const { parseAuditPolicy } = await import("../../apiserver/audit/audit-policy.ts");
-  const policy = await forFlag("audit-policy-file", async () => parseAuditPolicy(await readFile(settings.policyFile, "utf8")));
+  const policy = await forFlag("audit-policy-file", async () =>
+    parseAuditPolicy(await readFile(settings.policyFile, "utf8"), (problem) =>
+      deps.logger.warn("Audit policy: this part does not count", { file: settings.policyFile, problem }),
+    ),
+  );
   if (!settings.log && !settings.webhook) {
     auditCounters(deps.metrics);
     return undefined;
@@ -57,8 +61,7 @@ export async function createAudit(settings: AuditSettings | undefined, deps: Aud
   const { unionBackend } = await import("../../apiserver/audit/audit-backend.ts");
   const { createAuditStages } = await import("../../apiserver/audit/audit-stage.ts");
   const backend = unionBackend(backends);
-  const strict = log?.mode === "blocking-strict" || webhook?.mode === "blocking-strict";
-  return { stages: createAuditStages({ policy, backend, ...deps }, { strict }), stop: () => backend.stop() };
+  return { stages: createAuditStages({ policy, backend, ...deps }), stop: () => backend.stop() };
 }
 
 async function forFlag<T>(flag: string, work: () => Promise<T>): Promise<T> {
@@ -80,13 +83,22 @@ async function delivered(
   const deps = { clock, logger, errors: errors.series(plugin) };
   if (truncate) {
     const { createTruncateBackend } = await import("../../apiserver/audit/truncate-backend.ts");
-    backend = createTruncateBackend({ ...deps, next: backend }, truncate);
+    backend = createTruncateBackend({ ...deps, errors: errors.series("truncate"), next: backend }, truncate);
   }
-  if (mode !== "batch") return backend;
+  if (mode !== "batch") {
+    const { blockingBackend } = await import("../../apiserver/audit/audit-backend.ts");
+    return blockingBackend({ ...deps, next: backend }, { strict: mode === "blocking-strict" });
+  }
   const { createBatchBackend } = await import("../../apiserver/audit/batch-backend.ts");
-  return createBatchBackend({ ...deps, next: backend }, { bufferSize, maxBatchSize, maxWaitMs, ...(throttle ? { throttle } : {}) });
+  // A webhook that hangs must not hold up what another of its servers would take at once.
+  const concurrency = plugin === "webhook" ? batchesUnderWay : 1;
+  return createBatchBackend(
+    { ...deps, dropped: errors.series("buffered"), next: backend },
+    { bufferSize, maxBatchSize, maxWaitMs, concurrency, ...(throttle ? { throttle } : {}) },
+  );
 }
 
+const batchesUnderWay = 32;
 const bytesPerMegabyte = 1024 * 1024;
 const dayMs = 86_400_000;
 
@@ -95,7 +107,7 @@ async function logBackend(log: NonNullable<AuditSettings["log"]>, deps: AuditWir
   if (log.path === "-") return createLogBackend(standardOutput, log.format);
   const { RotatingFile } = await import("../../apiserver/audit/rotating-file.ts");
   const rotation = {
-    ...(log.maxMegabytes > 0 ? { maxBytes: log.maxMegabytes * bytesPerMegabyte } : {}),
+    maxBytes: log.maxMegabytes > 0 ? log.maxMegabytes * bytesPerMegabyte : Number.POSITIVE_INFINITY,
     maxBackups: log.maxBackups,
     maxAgeMs: log.maxAgeDays * dayMs,
     compress: log.compress,

@@ -39,6 +39,22 @@ export function readOwners(entries: readonly ManagedFieldsEntry[] | null | undef
   return owners;
 }
 
+/** Why entries cannot be read; undefined where they can be. */
+export function ownersProblem(entries: readonly ManagedFieldsEntry[] | null | undefined): string | undefined {
+  for (const [i, { operation, apiVersion = "", fieldsType = "", fieldsV1 }] of (entries ?? []).entries()) {
+    if (operation !== "Apply" && operation !== "Update") return "operation must be `Apply` or `Update`";
+    if (apiVersion === "") return "apiVersion must not be empty";
+    if (fieldsType === "") return `missing fieldsType in managed fields entry ${i}`;
+    if (fieldsType !== "FieldsV1") return `invalid fieldsType ${JSON.stringify(fieldsType)} in managed fields entry ${i}`;
+    try {
+      parseFieldsV1(fieldsV1 ?? {});
+    } catch (error) {
+      return `error decoding versioned set: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return undefined;
+}
+
 /** Writes owners, in upstream's order; undefined when there are none. */
 export function writeOwners(owners: Owners): readonly ManagedFieldsEntry[] | undefined {
   if (owners.size === 0) return undefined;

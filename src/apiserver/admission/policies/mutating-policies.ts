@@ -232,6 +232,7 @@ async function invoke(run: Run, { bound, binding, matched, params }: Invocation,
       fail(run, bound, binding, { message: error.message, reason: "Invalid" });
     }
   }
+  if (!isPatched) return { object: turn.object, isPatched };
   return { object: equivalent && object ? await equivalent.convertBack(object) : object, isPatched };
 }
 

@@ -1,6 +1,7 @@
 // What webhooks have to know of the served resources besides their types: which of them are other versions of the same
 // objects, and how an object that a patch has made is read.
 import type { KubernetesObject } from "../../../api/meta/object.ts";
+import { asSent } from "../../../api/meta/sent-empty.ts";
 import type { Shape } from "../../../api/patch/managed-fields/shape.ts";
 import type { GroupVersionKind, ResourceType } from "../../../api/resource-type.ts";
 
@@ -13,12 +14,13 @@ export interface EquivalentResource {
   readonly convertBack: (object: KubernetesObject) => Promise<KubernetesObject>;
 }
 
-/** An object as it is seen in the other version, where there is one. */
+/** An object as it is seen: in the other version, where there is one, else with the lists that were sent empty. */
 export async function seenAs(
   equivalent: EquivalentResource | undefined,
   object: KubernetesObject | undefined,
 ): Promise<KubernetesObject | undefined> {
-  return equivalent && object ? equivalent.convert(object) : object;
+  if (!object) return undefined;
+  return equivalent ? equivalent.convert(object) : asSent(object);
 }
 
 export interface ServedKinds {
