@@ -44,9 +44,12 @@ export function formatOf(schema: JSONSchemaProps): string {
 }
 
 /** The check of the type; undefined where any will do. */
-export function typeCheck(schema: JSONSchemaProps): ((kind: ValueKind, path: string, found: Findings) => void) | undefined {
+export function typeCheck(
+  schema: JSONSchemaProps,
+  { keepsFormats = false }: { readonly keepsFormats?: boolean } = {},
+): ((kind: ValueKind, path: string, found: Findings) => void) | undefined {
   const types = typesOf(schema);
-  const format = formatOf(schema);
+  const format = keepsFormats ? (schema.format ?? "") : formatOf(schema);
   if (types.length === 0 && format === "") return undefined;
   const expected = types.join();
   const numeric = types.includes("number") || types.includes("integer");

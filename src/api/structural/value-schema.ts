@@ -10,15 +10,20 @@ import { Findings, forbiddenProperty, missing, moreThan, notAmong, placeless, un
 /** Checks a value at a path; `old` is known where it stands in an object that is changed, and what did not change may be wrong. */
 export type ValueCheck = (value: unknown, path: string, found: Findings, old: Correlation | undefined) => void;
 
-export function compileValues(schema: JSONSchemaProps): ValueCheck {
-  const type = typeCheck(schema);
-  const combined = combinedCheck(schema);
+export interface ValueOptions {
+  /** Formats that mean nothing for their type are asked for all the same, as in the defaults of a definition. Default false. */
+  readonly keepsFormats?: boolean;
+}
+
+export function compileValues(schema: JSONSchemaProps, options: ValueOptions = {}): ValueCheck {
+  const type = typeCheck(schema, options);
+  const combined = combinedCheck(schema, options);
   const text = stringCheck(schema);
   const format = formatTextCheck(schema);
   const number = numberCheck(schema);
-  const items = itemsCheck(schema);
+  const items = itemsCheck(schema, options);
   const oneOfValues = enumCheck(schema);
-  const fields = fieldsCheck(schema);
+  const fields = fieldsCheck(schema, options);
   // The checks that apply count, whatever they found: of the type, of combinations (twice), of values, and the whole.
   const always = (type ? 1 : 0) + 4;
   return (value, path, found, old) => {
@@ -77,12 +82,16 @@ function enumCheck(schema: JSONSchemaProps): ((value: unknown, path: string, fou
 }
 
 /** allOf, anyOf, oneOf and not. */
-function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps): ValueCheck | undefined {
+function combinedCheck(
+  { allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps,
+  options: ValueOptions,
+): ValueCheck | undefined {
+  const compile = (schema: JSONSchemaProps): ValueCheck => compileValues(schema, options);
   const parts: ValueCheck[] = [];
-  if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compileValues)));
-  if (oneOf.length > 0) parts.push(oneOfCheck(oneOf.map(compileValues)));
-  if (allOf.length > 0) parts.push(allOfCheck(allOf.map(compileValues)));
-  if (not) parts.push(notCheck(compileValues(not)));
+  if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compile)));
+  if (oneOf.length > 0) parts.push(oneOfCheck(oneOf.map(compile)));
+  if (allOf.length > 0) parts.push(allOfCheck(allOf.map(compile)));
+  if (not) parts.push(notCheck(compile(not)));
   if (parts.length === 0) return undefined;
   return (value, path, found, old) => {
     for (const part of parts) part(value, path, found, old);
@@ -156,8 +165,11 @@ const notCheck =
 
 type ItemsCheck = (items: readonly unknown[], path: string, found: Findings, old: Correlation | undefined) => void;
 
-function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps): ItemsCheck | undefined {
-  const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps) : undefined;
+function itemsCheck(
+  { items, minItems, maxItems, uniqueItems }: JSONSchemaProps,
+  options: ValueOptions,
+): ItemsCheck | undefined {
+  const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps, options) : undefined;
   if (!each && minItems === undefined && maxItems === undefined && !uniqueItems) return undefined;
   return (list, path, found, old) => {
     if (each) for (const [i, item] of list.entries()) checkPart(each, item, `${path}[${i}]`, found, old?.item(i));
@@ -170,10 +182,10 @@ function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps)
 
 type FieldsCheck = (object: JsonObject, path: string, found: Findings, old: Correlation | undefined) => void;
 
-function fieldsCheck(schema: JSONSchemaProps): FieldsCheck | undefined {
+function fieldsCheck(schema: JSONSchemaProps, options: ValueOptions): FieldsCheck | undefined {
   const { minProperties, maxProperties, required = [], additionalProperties } = schema;
-  const properties = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, compileValues(property)]));
-  const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties) : undefined;
+  const properties = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, compileValues(property, options)]));
+  const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties, options) : undefined;
   const closed = additionalProperties === false;
   const counts = minProperties !== undefined || maxProperties !== undefined;
   if (!counts && required.length === 0 && properties.size === 0 && !additional && !closed) return undefined;
