@@ -72,7 +72,11 @@ export function missing(path: string): ValueProblem {
 
 export function notAmong(path: string, value: unknown, values: readonly unknown[]): ValueProblem {
   const texts = values.map((allowed) => (typeof allowed === "string" ? allowed : (JSON.stringify(allowed) ?? "null")));
-  return { path, message: `${path} in body should be one of ${texts.join(" ")}`, toError: (field) => notSupported(field, sortedJson(value), texts) };
+  return {
+    path,
+    message: `${path} in body should be one of ${texts.join(" ")}`,
+    toError: (field) => notSupported(field, sortedJson(value), texts),
+  };
 }
 
 export function longerThan(path: string, max: number): ValueProblem {

@@ -77,15 +77,21 @@ function enumCheck(schema: JSONSchemaProps): ((value: unknown, path: string, fou
   const composites = values.filter((value) => typeof value === "object" && value !== null);
   return (value, path, found) => {
     if (scalars.has(value) || composites.some((allowed) => sameJson(allowed, value))) return;
+    if (typeof value === "number" && values.some((allowed) => isConverted(value, allowed))) return;
     found.add(notAmong(path, value, values));
   };
 }
 
+/** Go compares a number as what the allowed value is: cut to an integer, or an integer as the character of that code. */
+function isConverted(value: number, allowed: unknown): boolean {
+  if (typeof allowed === "number") return Number.isInteger(allowed) && Math.trunc(value) === allowed;
+  if (typeof allowed !== "string" || !Number.isInteger(value)) return false;
+  const isCharacter = value >= 0 && value <= 0x10ffff && !(value >= 0xd800 && value <= 0xdfff);
+  return allowed === (isCharacter ? String.fromCodePoint(value) : "\ufffd");
+}
+
 /** allOf, anyOf, oneOf and not. */
-function combinedCheck(
-  { allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps,
-  options: ValueOptions,
-): ValueCheck | undefined {
+function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps, options: ValueOptions): ValueCheck | undefined {
   const compile = (schema: JSONSchemaProps): ValueCheck => compileValues(schema, options);
   const parts: ValueCheck[] = [];
   if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compile)));
@@ -165,10 +171,7 @@ const notCheck =
 
 type ItemsCheck = (items: readonly unknown[], path: string, found: Findings, old: Correlation | undefined) => void;
 
-function itemsCheck(
-  { items, minItems, maxItems, uniqueItems }: JSONSchemaProps,
-  options: ValueOptions,
-): ItemsCheck | undefined {
+function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps, options: ValueOptions): ItemsCheck | undefined {
   const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps, options) : undefined;
   if (!each && minItems === undefined && maxItems === undefined && !uniqueItems) return undefined;
   return (list, path, found, old) => {

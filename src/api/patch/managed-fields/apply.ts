@@ -13,15 +13,7 @@ import { compareFields, fieldsOf } from "./object-fields.ts";
 import { Changes } from "./other-versions.ts";
 import { prune } from "./prune.ts";
 import { type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
-import {
-  ownersAfterWrite,
-  reconciledOwners,
-  serverFields,
-  typeProblem,
-  type WriteContext,
-  withManagedFields,
-  writerOf,
-} from "./update.ts";
+import { ownersAfterWrite, reconciledOwners, serverFields, typeProblem, type WriteContext, withManagedFields, writerOf } from "./update.ts";
 import { appliedProblem, validateApplied } from "./validate-applied.ts";
 
 export interface ApplyContext extends WriteContext {

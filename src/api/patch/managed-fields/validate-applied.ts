@@ -174,5 +174,5 @@ function goLiteral(value: unknown): string {
       .map(([k, v]) => `${JSON.stringify(k)}:${goLiteral(v)}`)
       .join(", ")}}`;
   if (Array.isArray(value)) return `[]interface {}{${value.map(goLiteral).join(", ")}}`;
-  return String(value);
+  return value === null ? "interface {}(nil)" : String(value);
 }
