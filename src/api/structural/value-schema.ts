@@ -187,15 +187,15 @@ type FieldsCheck = (object: JsonObject, path: string, found: Findings, old: Corr
 
 function fieldsCheck(schema: JSONSchemaProps, options: ValueOptions): FieldsCheck | undefined {
   const { minProperties, maxProperties, required = [], additionalProperties } = schema;
-  const properties = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, compileValues(property, options)]));
+  const propertyCheck = propertyChecks(schema.properties, options);
   const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties, options) : undefined;
   const closed = additionalProperties === false;
   const counts = minProperties !== undefined || maxProperties !== undefined;
-  if (!counts && required.length === 0 && properties.size === 0 && !additional && !closed) return undefined;
+  if (!counts && required.length === 0 && !propertyCheck && !additional && !closed) return undefined;
   return (object, path, found, old) => {
     if (counts) checkCount(object, path, found, schema);
     for (const field in object) {
-      const property = properties.get(field);
+      const property = propertyCheck?.(field);
       // Who the object says it is cannot be compared with what it was: both were converted to this version.
       const before = path === "" && (field === "kind" || field === "apiVersion") ? undefined : old?.field(field);
       if (property) checkPart(property, object[field], path === "" ? field : `${path}.${field}`, found, before);
@@ -203,6 +203,27 @@ function fieldsCheck(schema: JSONSchemaProps, options: ValueOptions): FieldsChec
       else if (closed) found.add(forbiddenProperty(path, field));
     }
     for (const field of required) if (!Object.hasOwn(object, field)) found.add(missing(`${path}.${field}`));
+  };
+}
+
+/**
+ * The checks of declared fields, each compiled when there is first a value for it: objects have a small part of what large schemas
+ * declare.
+ */
+function propertyChecks(
+  declared: Readonly<Record<string, JSONSchemaProps>> = {},
+  options: ValueOptions,
+): ((field: string) => ValueCheck | undefined) | undefined {
+  if (Object.keys(declared).length === 0) return undefined;
+  const compiled = new Map<string, ValueCheck>();
+  return (field) => {
+    const known = compiled.get(field);
+    if (known) return known;
+    const schema = Object.hasOwn(declared, field) ? declared[field] : undefined;
+    if (!schema) return undefined;
+    const check = compileValues(schema, options);
+    compiled.set(field, check);
+    return check;
   };
 }
 
