@@ -16,7 +16,7 @@ import { decodeApplied, decodeCustom } from "./custom-decode.ts";
 import { customStorage, type VersionSchemas, versionSchemas } from "./custom-storage.ts";
 import { customTable } from "./custom-table.ts";
 import { compileJsonPath, fieldsOfPath } from "./json-path.ts";
-import { customObjectProblems, scaleProblems } from "./validate-custom.ts";
+import { customObjectProblems, scaleSpecProblems, scaleStatusProblems } from "./validate-custom.ts";
 
 export type SchemaCompiler = (schema: JSONSchemaProps | undefined) => CompiledSchema;
 
@@ -144,7 +144,12 @@ function strategies(
   const problems = (object: KubernetesObject, ofSchema: readonly FieldError[]): readonly FieldError[] => [
     ...customObjectProblems(type, object),
     ...ofSchema,
-    ...(scale ? scaleProblems(object, scale) : []),
+    ...(scale ? [...scaleSpecProblems(object, scale), ...scaleStatusProblems(object, scale)] : []),
+  ];
+  const statusProblems = (object: KubernetesObject, ofSchema: readonly FieldError[]): readonly FieldError[] => [
+    ...customObjectProblems(type, object),
+    ...ofSchema,
+    ...(scale ? scaleStatusProblems(object, scale) : []),
   ];
   // What rules say against values that did not change is found while validating, and told after it.
   const warned = new WeakMap<KubernetesObject, string[]>();
@@ -160,7 +165,7 @@ function strategies(
     problems(object, schema().validateUpdate(fieldsOf(object), fieldsOf(old), warn(object)));
   const status: UpdateStrategy<KubernetesObject> = {
     prepare: withOnlyCustomStatus,
-    validate: (object, old) => problems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
+    validate: (object, old) => statusProblems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
     warnings,
   };
   return {
